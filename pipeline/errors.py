@@ -1,0 +1,80 @@
+"""The one tree of exceptions: what stops a run, and the exit code it ends with.
+
+Findings (`pipeline.diagnostics`) are values and are all shown; an exception stops a run.
+Adapters translate foreign exceptions into these with `raise … from`. Exit codes are those of
+design §8: 0 clean, 1 findings, 2 usage, 3 stale plan, 4 a tool or service failed, 70 a bug.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from pipeline.diagnostics import Finding
+
+
+class PipelineError(Exception):
+    """Base of every error the pipeline raises on purpose.
+
+    `message` says what went wrong, `help` how to go on; `code` is a stable kebab-case name.
+    """
+
+    exit_code: ClassVar[int] = 70
+    code: ClassVar[str] = "internal-error"
+
+    def __init__(self, message: str, *, help: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.help = help
+
+
+class UsageFault(PipelineError):
+    """The call itself is wrong: an unknown draft, an option that does not fit (exit 2)."""
+
+    exit_code = 2
+    code = "usage"
+
+
+class Refused(PipelineError):
+    """The input was understood and is refused; `findings` say why (exit 1)."""
+
+    exit_code = 1
+    code = "refused"
+
+    def __init__(self, message: str, findings: tuple[Finding, ...] = (), *, help: str = "") -> None:
+        super().__init__(message, help=help)
+        self.findings = findings
+
+
+class StalePlan(PipelineError):
+    """The world moved since the plan was made: a head, a branch, a commit (exit 3)."""
+
+    exit_code = 3
+    code = "stale-plan"
+
+
+class CouldNotCheck(PipelineError):
+    """A tool or service was missing or failed, so nothing is known; never a pass (exit 4)."""
+
+    exit_code = 4
+    code = "could-not-check"
+
+
+class GitFailed(CouldNotCheck):
+    """A git process failed for a reason other than a moved ref."""
+
+    code = "git-failed"
+
+
+class ForgeRefused(PipelineError):
+    """The forge refused a write by its rules: branch protection, permissions (exit 1)."""
+
+    exit_code = 1
+    code = "forge-refused"
+
+
+class NotFound(PipelineError):
+    """A repository, ref, object or pull request does not exist (exit 4)."""
+
+    exit_code = 4
+    code = "not-found"

@@ -1,0 +1,174 @@
+"""Git's object ids and bytes, computed here and not by git, so that planning stays pure.
+
+The planner must name the tree that a write will make before anything is written. Formats:
+git's `Documentation/gitformat-pack` and `git-hash-object`; a tree's entries sort by name with
+directories compared as if they ended in `/`. Only SHA-1 repositories are supported.
+`pack_of` makes one pack stream of many objects, so that a write costs one `git unpack-objects`
+process however many files it has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+MODE_FILE = 0o100644
+MODE_EXECUTABLE = 0o100755
+MODE_SYMLINK = 0o120000
+MODE_TREE = 0o040000
+MODE_SUBMODULE = 0o160000
+
+ObjectType = Literal["commit", "tree", "blob"]
+_PACK_TYPE: dict[ObjectType, int] = {"commit": 1, "tree": 2, "blob": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class GitObject:
+    """One object: its type, its content without header, and its 40-hex id."""
+
+    type: ObjectType
+    content: bytes
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TreeEntry:
+    """One line of a tree: mode, name (one path component), object id."""
+
+    mode: int
+    name: str
+    id: str
+
+    @property
+    def is_tree(self) -> bool:
+        """Whether the entry is a directory."""
+        return self.mode == MODE_TREE
+
+
+def git_object(type: ObjectType, content: bytes) -> GitObject:
+    """The object of this type and content, with its id."""
+    header = f"{type} {len(content)}\0".encode()
+    return GitObject(type, content, hashlib.sha1(header + content, usedforsecurity=False).hexdigest())
+
+
+def blob_id(content: bytes) -> str:
+    """The id that git gives a file's content."""
+    return git_object("blob", content).id
+
+
+def _tree_order(entry: TreeEntry) -> bytes:
+    return (entry.name + ("/" if entry.is_tree else "")).encode()
+
+
+def tree_object(entries: Iterable[TreeEntry]) -> GitObject:
+    """The tree of these entries, sorted as git sorts them."""
+    lines = [
+        f"{entry.mode:o} {entry.name}\0".encode() + bytes.fromhex(entry.id)
+        for entry in sorted(entries, key=_tree_order)
+    ]
+    return git_object("tree", b"".join(lines))
+
+
+def parse_tree(content: bytes) -> tuple[TreeEntry, ...]:
+    """The entries of a tree object's content, in stored order."""
+    entries = []
+    at = 0
+    while at < len(content):
+        space = content.index(b" ", at)
+        nul = content.index(b"\0", space)
+        entries.append(
+            TreeEntry(
+                int(content[at:space], 8),
+                content[space + 1 : nul].decode("utf-8", "surrogateescape"),
+                content[nul + 1 : nul + 21].hex(),
+            )
+        )
+        at = nul + 21
+    return tuple(entries)
+
+
+def objects_of_files(files: Mapping[str, tuple[int, bytes]]) -> tuple[GitObject, ...]:
+    """All blobs and trees of `files` (path → mode, content); the root tree comes last.
+
+    Paths are relative with `/`; an empty mapping gives git's empty tree.
+    """
+    blobs: dict[str, GitObject] = {}
+    nested: dict[str, object] = {}
+    for path, (mode, content) in files.items():
+        blob = git_object("blob", content)
+        blobs[blob.id] = blob
+        parts = path.split("/")
+        level = nested
+        for part in parts[:-1]:
+            child = level.setdefault(part, {})
+            if not isinstance(child, dict):
+                raise ValueError(f"{path}: {part} is both a file and a folder")
+            level = child
+        if parts[-1] in level:
+            raise ValueError(f"{path} is both a file and a folder")
+        level[parts[-1]] = TreeEntry(mode, parts[-1], blob.id)
+    trees: list[GitObject] = []
+    _collect_trees(nested, trees)
+    return (*blobs.values(), *trees)
+
+
+def _collect_trees(level: dict[str, object], trees: list[GitObject]) -> str:
+    entries = []
+    for name, child in level.items():
+        if isinstance(child, TreeEntry):
+            entries.append(child)
+        elif isinstance(child, dict):
+            entries.append(TreeEntry(MODE_TREE, name, _collect_trees(child, trees)))
+    tree = tree_object(entries)
+    trees.append(tree)
+    return tree.id
+
+
+def tree_id_of_files(files: Mapping[str, tuple[int, bytes]]) -> str:
+    """The id of the tree that holds `files` (path → mode, content)."""
+    return objects_of_files(files)[-1].id
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who signs a commit and when: name, e-mail, seconds since the epoch (UTC)."""
+
+    name: str
+    email: str
+    time_s: int
+
+    def render(self) -> str:
+        """The signature as a commit's header line holds it."""
+        return f"{self.name} <{self.email}> {self.time_s} +0000"
+
+
+def commit_object(
+    tree: str, parents: Iterable[str], message: str, author: Signature, committer: Signature
+) -> GitObject:
+    """The commit of this tree; its id depends on nothing but the arguments."""
+    lines = [f"tree {tree}"]
+    lines += [f"parent {parent}" for parent in parents]
+    lines += [f"author {author.render()}", f"committer {committer.render()}", "", message]
+    return git_object("commit", "\n".join(lines).encode())
+
+
+def pack_of(objects: Iterable[GitObject]) -> bytes:
+    """A pack stream of `objects`, each once, undeltified; for `git unpack-objects`."""
+    unique = {o.id: o for o in objects}
+    chunks = [b"PACK" + (2).to_bytes(4, "big") + len(unique).to_bytes(4, "big")]
+    for item in unique.values():
+        size = len(item.content)
+        byte = (_PACK_TYPE[item.type] << 4) | (size & 0x0F)
+        size >>= 4
+        header = bytearray()
+        while size:
+            header.append(byte | 0x80)
+            byte = size & 0x7F
+            size >>= 7
+        header.append(byte)
+        chunks.append(bytes(header) + zlib.compress(item.content, 1))
+    body = b"".join(chunks)
+    return body + hashlib.sha1(body, usedforsecurity=False).digest()

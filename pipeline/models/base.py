@@ -1,0 +1,38 @@
+"""The base of every model, and the strings that must not be mistaken for each other.
+
+Names and ids follow `pipeline.names`; look-alike strings are types of their own, so that a
+commit never stands where a tree belongs.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, NewType
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+API_VERSION = "pipeline.ameide.io/v1"
+
+
+class Model(BaseModel):
+    """A frozen model that refuses unknown fields and converts no scalars."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+
+
+CommitId = NewType("CommitId", str)
+TreeId = NewType("TreeId", str)
+BlobId = NewType("BlobId", str)
+ImageDigest = NewType("ImageDigest", str)
+FactHash = NewType("FactHash", str)
+
+# Pattern-constrained forms of the same strings, for fields that are parsed.
+CommitIdField = Annotated[CommitId, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+TreeIdField = Annotated[TreeId, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+BlobIdField = Annotated[BlobId, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+ImageDigestField = Annotated[ImageDigest, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+FactHashField = Annotated[FactHash, StringConstraints(pattern=r"^(sha256:[0-9a-f]{64}|)$")]
+# One path component of an id: what becomes part of DNS-1123 labels and git refs. No `--`: the
+# double dash separates parts in derived names (`pipeline.names`), which keeps them injective.
+Identifier = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", min_length=1, max_length=40)
+]
