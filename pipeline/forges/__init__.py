@@ -1,0 +1,1 @@
+"""Forges: where repositories, pull requests and reviews live (design §9)."""

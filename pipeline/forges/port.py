@@ -1,0 +1,177 @@
+"""The forge port: repositories, refs, pull requests, reviews and merges.
+
+Two implementations meet it under one contract-test suite (`tests/contract/test_forge.py`).
+Every write is find-or-create or compare-and-swap, so that repeating it after a lost reply
+changes nothing. Actors are numeric user ids, since logins can be renamed and reused.
+Repositories are named without the organisation; one forge object serves one organisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from pipeline.gitobjects import GitObject
+
+if TYPE_CHECKING:
+    from pipeline.gitcli import GitRepository
+
+
+class PullState(StrEnum):
+    """Where a pull request is in its life."""
+
+    OPEN = "open"
+    MERGED = "merged"
+    CLOSED = "closed"
+
+
+class ReviewVerdict(StrEnum):
+    """What a reviewer said of one revision."""
+
+    APPROVED = "approved"
+    CHANGES_REQUESTED = "changes-requested"
+    COMMENTED = "commented"
+    DISMISSED = "dismissed"
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One review: who (numeric id), of which head commit, in which order it was given."""
+
+    sequence: int
+    user_id: int
+    commit: str
+    verdict: ReviewVerdict
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """One pull request as the forge has it now. `merge_commit` is set once it is merged."""
+
+    repo: str
+    number: int
+    title: str
+    body: str
+    head_branch: str
+    head: str  # commit id of the newest revision
+    base_branch: str
+    author_id: int
+    state: PullState
+    url: str
+    merge_commit: str | None = None
+    merged_by: int | None = None
+    reviews: tuple[Review, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BranchRule:
+    """Who may do what to branches that match `pattern` (fnmatch, over the full branch name).
+
+    `push` are the actors that may move the branch directly (create, fast-forward); None means
+    anybody with access, an empty tuple means nobody. `merge` likewise for merging pull
+    requests into it. `approvals` is how many distinct people other than the author must have
+    approved the final revision before a merge. Force-push and deletion are refused on every
+    branch that a rule matches.
+    """
+
+    pattern: str
+    push: tuple[int, ...] | None = None
+    merge: tuple[int, ...] | None = None
+    approvals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RepoSpec:
+    """What a repository must be: its first commit and its branch rules."""
+
+    description: str
+    default_branch: str
+    # Objects of the first commit, the root tree and the commit last but one and last; made by
+    # `pipeline.gitobjects`, so its id is the same whoever creates the repository.
+    initial_objects: tuple[GitObject, ...]
+    initial_commit: str
+    rules: tuple[BranchRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RefUpdate:
+    """Move `ref` (full name, `refs/heads/…`) from `old` to `new`; `old` None means create."""
+
+    ref: str
+    old: str | None
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class RepoView:
+    """A repository as read: its default branch and all branch heads (short name → commit)."""
+
+    repo: str
+    default_branch: str
+    branches: Mapping[str, str]
+    rules: tuple[BranchRule, ...]
+
+    @property
+    def head(self) -> str | None:
+        """The commit at the default branch, if it has one."""
+        return self.branches.get(self.default_branch)
+
+
+class Forge(Protocol):
+    """What the pipeline asks of a forge. Errors: NotFound, ForgeRefused, StalePlan, GitFailed."""
+
+    def read_repo(self, repo: str) -> RepoView | None:
+        """The repository, or None if there is none of that name."""
+
+    def open_repository(self, repo: str) -> GitRepository:
+        """A git repository to read objects of `repo` from, current as of this call."""
+
+    def ensure_repo(self, repo: str, spec: RepoSpec) -> RepoView:
+        """The repository, found or created whole; rules are brought in line with `spec`.
+
+        Raises ForgeRefused if one of that name exists with another first commit.
+        """
+
+    def push(
+        self, repo: str, objects: Iterable[GitObject], updates: tuple[RefUpdate, ...], *, actor: int
+    ) -> None:
+        """Store objects, then move all refs at once, each by compare-and-swap.
+
+        Raises StalePlan if a ref is not at `old` (a ref already at `new` is fine),
+        ForgeRefused if a rule forbids it; nothing moves then.
+        """
+
+    def open_pull(
+        self, repo: str, *, head_branch: str, base_branch: str, title: str, body: str, actor: int
+    ) -> PullRequest:
+        """The pull request of `head_branch` into `base_branch`, found (open, merged or closed)
+        or created; title and body of an open one of the same author are updated in place."""
+
+    def read_pulls(self, repo: str) -> tuple[PullRequest, ...]:
+        """All pull requests with their reviews, by number."""
+
+    def read_pull(self, repo: str, number: int) -> PullRequest:
+        """One pull request. Raises NotFound."""
+
+    def read_pull_of_commit(self, repo: str, commit: str) -> PullRequest | None:
+        """The merged pull request whose merge put `commit` on its base branch, if any."""
+
+    def merge_pull(
+        self, repo: str, number: int, *, expected_head: str, message: str, time_s: int, actor: int
+    ) -> str:
+        """The merge commit on the base branch; already merged at that head is success.
+
+        Raises StalePlan if the head is not `expected_head` or the merge conflicts,
+        ForgeRefused if a rule or a closed pull request forbids it.
+        """
+
+    def close_pull(self, repo: str, number: int, *, actor: int) -> None:
+        """Close an open pull request; one already closed is left as it is."""
+
+    def submit_review(
+        self, repo: str, number: int, *, commit: str, verdict: ReviewVerdict, body: str, actor: int
+    ) -> Review:
+        """Record a review of `commit`. Raises StalePlan if the head is another by now."""
