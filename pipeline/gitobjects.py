@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -95,24 +95,9 @@ def objects_of_files(files: Mapping[str, tuple[int, bytes]]) -> tuple[GitObject,
 
     Paths are relative with `/`; an empty mapping gives git's empty tree.
     """
-    blobs: dict[str, GitObject] = {}
-    nested: dict[str, object] = {}
-    for path, (mode, content) in files.items():
-        blob = git_object("blob", content)
-        blobs[blob.id] = blob
-        parts = path.split("/")
-        level = nested
-        for part in parts[:-1]:
-            child = level.setdefault(part, {})
-            if not isinstance(child, dict):
-                raise ValueError(f"{path}: {part} is both a file and a folder")
-            level = child
-        if parts[-1] in level:
-            raise ValueError(f"{path} is both a file and a folder")
-        level[parts[-1]] = TreeEntry(mode, parts[-1], blob.id)
-    trees: list[GitObject] = []
-    _collect_trees(nested, trees)
-    return (*blobs.values(), *trees)
+    blobs = {path: git_object("blob", content) for path, (_, content) in files.items()}
+    trees = trees_of_entries({path: (mode, blobs[path].id) for path, (mode, _) in files.items()})
+    return (*{blob.id: blob for blob in blobs.values()}.values(), *trees)
 
 
 def _collect_trees(level: dict[str, object], trees: list[GitObject]) -> str:
@@ -125,6 +110,50 @@ def _collect_trees(level: dict[str, object], trees: list[GitObject]) -> str:
     tree = tree_object(entries)
     trees.append(tree)
     return tree.id
+
+
+def trees_of_entries(entries: Mapping[str, tuple[int, str]]) -> tuple[GitObject, ...]:
+    """All trees over `entries` (path → mode, blob id), the root last; blobs are not needed."""
+    nested: dict[str, object] = {}
+    for path, (mode, id) in entries.items():
+        parts = path.split("/")
+        level = nested
+        for part in parts[:-1]:
+            child = level.setdefault(part, {})
+            if not isinstance(child, dict):
+                raise ValueError(f"{path}: {part} is both a file and a folder")
+            level = child
+        if parts[-1] in level:
+            raise ValueError(f"{path} is both a file and a folder")
+        level[parts[-1]] = TreeEntry(mode, parts[-1], id)
+    trees: list[GitObject] = []
+    _collect_trees(nested, trees)
+    return tuple(trees)
+
+
+def graft(
+    parents: Sequence[Sequence[TreeEntry]], folder: str, subtree: str | None
+) -> tuple[GitObject, ...]:
+    """The trees from just above `folder` up to the root (last) once `subtree` stands there.
+
+    `parents[i]` are the entries of the tree that holds the i-th component of `folder`; missing
+    ones count as empty. `subtree` None removes the folder, and parents left empty with it.
+    """
+    parts = folder.split("/")
+    made: list[GitObject] = []
+    child = subtree
+    for depth in reversed(range(len(parts))):
+        present = parents[depth] if depth < len(parents) else ()
+        entries = [e for e in present if e.name != parts[depth]]
+        if child is not None:
+            entries.append(TreeEntry(MODE_TREE, parts[depth], child))
+        if not entries and depth:
+            child = None
+            continue
+        tree = tree_object(entries)
+        made.append(tree)
+        child = tree.id
+    return tuple(made)
 
 
 def tree_id_of_files(files: Mapping[str, tuple[int, bytes]]) -> str:

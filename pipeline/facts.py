@@ -1,0 +1,298 @@
+"""The chain of facts and its fold into a status: pure, and the only way a state comes to be.
+
+Invariants (design §2): a fact's file name, sequence and type agree; sequences have no gap;
+each fact names the hash of the one before it; `fold(facts)` equals the recorded status byte
+for byte. Canonical JSON: UTF-8, keys sorted, no spaces, no floats, one newline at the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from pydantic import ValidationError
+
+from pipeline.documents import render_document
+from pipeline.models.base import FactHash
+from pipeline.models.facts import (
+    Accepted,
+    Built,
+    Cause,
+    ChecksRecorded,
+    Fact,
+    FactBody,
+    Observed,
+    PatchApplied,
+    PatchRefused,
+    Promoted,
+    PromotionRefused,
+    Provisioned,
+    Rejected,
+    Scaffolded,
+)
+from pipeline.models.status import (
+    DraftState,
+    DraftStatus,
+    PatchRecord,
+    PromotionRecord,
+    RefusedPromotion,
+)
+
+STATUS_HEADER = "The fold of the facts beside it; written by the pipeline, never by hand."
+_STATE_OF_ENVIRONMENT = {
+    "dev": DraftState.PROMOTED_DEV,
+    "staging": DraftState.PROMOTED_STAGING,
+    "prod": DraftState.PROMOTED_PROD,
+}
+_STATE_ORDER = list(DraftState)
+
+
+class BrokenChain(ValueError):
+    """Facts that cannot be folded: says which file and why."""
+
+    def __init__(self, file: str, message: str) -> None:
+        super().__init__(f"{file}: {message}")
+        self.file = file
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class FactFile:
+    """One stored fact: its path on the state branch and its bytes."""
+
+    path: str
+    content: bytes
+
+
+def facts_folder(primitive_id: str) -> str:
+    """Where a draft's facts lie on its tenant's state branch."""
+    return f"drafts/{primitive_id}/facts"
+
+
+def status_path(primitive_id: str) -> str:
+    """Where a draft's status lies on its tenant's state branch."""
+    return f"drafts/{primitive_id}/status.yaml"
+
+
+def fact_path(primitive_id: str, sequence: int, type: str) -> str:
+    """The path of one fact on its tenant's state branch."""
+    return f"{facts_folder(primitive_id)}/{sequence:06d}-{type}.json"
+
+
+def canonical_json(value: object) -> bytes:
+    """The one JSON form of a value: sorted keys, no spaces, UTF-8, a newline at the end."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode() + b"\n"
+
+
+def fact_bytes(fact: Fact) -> bytes:
+    """The canonical bytes of a fact; what is stored and hashed."""
+    return canonical_json(fact.model_dump(mode="json", by_alias=True))
+
+
+def hash_of(content: bytes) -> FactHash:
+    """The SHA-256 of a fact's bytes, as the next fact names it."""
+    return FactHash("sha256:" + hashlib.sha256(content).hexdigest())
+
+
+def next_fact(draft: str, status: DraftStatus | None, cause: Cause, body: FactBody) -> Fact:
+    """The fact that follows the newest one of `status`, or a draft's first."""
+    return Fact(
+        draft=draft,
+        sequence=status.facts + 1 if status else 1,
+        previous=status.newest_fact if status else FactHash(""),
+        cause=cause,
+        body=body,
+    )
+
+
+def parse_chain(draft: str, files: Sequence[FactFile]) -> tuple[Fact, ...]:
+    """The facts of one draft, in order, with every link checked.
+
+    Raises BrokenChain naming the first file that does not fit.
+    """
+    facts: list[Fact] = []
+    previous = FactHash("")
+    primitive_id = draft.split("/", 1)[1]
+    for position, file in enumerate(sorted(files, key=lambda f: f.path), start=1):
+        try:
+            fact = Fact.model_validate_json(file.content)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise BrokenChain(file.path, f"is not a fact: {where}: {first['msg']}") from error
+        if fact_bytes(fact) != file.content:
+            raise BrokenChain(file.path, "is not canonical JSON")
+        if fact.draft != draft:
+            raise BrokenChain(file.path, f"belongs to {fact.draft}, not to {draft}")
+        if fact.sequence != position:
+            raise BrokenChain(file.path, f"has sequence {fact.sequence} where {position} is due")
+        if file.path != fact_path(primitive_id, fact.sequence, fact.body.type):
+            raise BrokenChain(file.path, "has a file name that its content does not have")
+        if fact.previous != previous:
+            raise BrokenChain(
+                file.path,
+                f"names {fact.previous or 'nothing'} as the fact before it, which is {previous or 'none'}",
+            )
+        previous = hash_of(file.content)
+        facts.append(fact)
+    return tuple(facts)
+
+
+def fold(facts: Sequence[Fact]) -> DraftStatus | None:
+    """The status that the facts amount to; None for no facts.
+
+    Raises BrokenChain when the first fact is not `accepted`.
+    """
+    status: DraftStatus | None = None
+    for fact in facts:
+        status = fold_one(status, fact)
+    return status
+
+
+def fold_one(status: DraftStatus | None, fact: Fact) -> DraftStatus:
+    """The status after one more fact."""
+    body = fact.body
+    if status is None:
+        if not isinstance(body, Accepted):
+            path = fact_path(fact.draft.split("/", 1)[1], fact.sequence, body.type)
+            raise BrokenChain(path, "a draft's first fact must be `accepted`")
+        base = _first_status(fact, body)
+    else:
+        base = status.model_copy(update=_changes(status, fact))
+    requests = dict(base.requests)
+    if not isinstance(body, Observed | ChecksRecorded | Built | Rejected | Provisioned):
+        requests[fact.cause.request] = fact.cause.blob
+    return base.model_copy(
+        update={
+            "requests": dict(sorted(requests.items())),
+            "facts": fact.sequence,
+            "newest_fact": hash_of(fact_bytes(fact)),
+        }
+    )
+
+
+def _first_status(fact: Fact, body: Accepted) -> DraftStatus:
+    return DraftStatus(
+        id=fact.draft,
+        state=DraftState.PENDING,
+        tenant_id=body.tenant_id,
+        primitive_type=body.primitive_type,
+        primitive_id=body.primitive_id,
+        template_id=body.template_id,
+        template_digest=body.template_digest,
+        code_origin=body.code_origin,
+        sku=body.sku,
+        risk_tier=body.risk_tier,
+        target_repo=body.target_repo,
+        gitops_repo=body.gitops_repo,
+        instance=body.instance,
+        image=body.image,
+        design_refs=body.design_refs,
+        target_namespaces=body.target_namespaces,
+        facts=fact.sequence,
+        newest_fact=FactHash(""),
+    )
+
+
+def _at_least(status: DraftStatus, state: DraftState) -> DraftState:
+    if status.state is DraftState.REJECTED:
+        return status.state
+    return max(status.state, state, key=_STATE_ORDER.index)
+
+
+def _changes(status: DraftStatus, fact: Fact) -> dict[str, object]:
+    body = fact.body
+    match body:
+        case Accepted():
+            return {
+                name: getattr(body, name) for name in ("risk_tier", "design_refs", "template_id", "template_digest")
+            }
+        case Provisioned():
+            return {"repos": body.repos}
+        case Scaffolded() | PatchApplied():
+            changes: dict[str, object] = {
+                "branch_name": body.branch,
+                "pr_url": body.pull_request.url,
+                "pull_request": body.pull_request,
+                "head": body.commit,
+                "head_tree": body.tree,
+            }
+            if isinstance(body, Scaffolded):
+                return changes | {"state": _at_least(status, DraftState.SCAFFOLDED)}
+            record = PatchRecord(patch=body.patch, outcome="applied", commit=body.commit)
+            return changes | {
+                "state": _at_least(status, DraftState.IN_REVIEW),
+                "patches": _replaced(status.patches, record),
+            }
+        case PatchRefused():
+            record = PatchRecord(patch=body.patch, outcome="refused", reasons=body.reasons)
+            return {"patches": _replaced(status.patches, record)}
+        case ChecksRecorded():
+            kept = tuple(c for c in status.checks if c.tree != body.report.tree)
+            return {"checks": (*kept, body.report)}
+        case Built():
+            return {"builds": (*status.builds, body.build)}
+        case PromotionRefused():
+            others = tuple(r for r in status.refused_promotions if r.environment != body.environment)
+            refused = RefusedPromotion(environment=body.environment, reasons=body.reasons)
+            return {"refused_promotions": (*others, refused)}
+        case Promoted():
+            return {
+                "state": _at_least(status, _STATE_OF_ENVIRONMENT[body.environment]),
+                "promotions": _with_promotion(status, fact.sequence, body),
+                "refused_promotions": tuple(
+                    r for r in status.refused_promotions if r.environment != body.environment
+                ),
+            }
+        case Observed():
+            seen = body.observation
+            return {
+                "promotions": tuple(
+                    p.model_copy(update={"observation": seen}) if p.environment == seen.environment else p
+                    for p in status.promotions
+                )
+            }
+        case Rejected():
+            return {"state": DraftState.REJECTED}
+    assert_never(body)
+
+
+def _replaced(patches: tuple[PatchRecord, ...], record: PatchRecord) -> tuple[PatchRecord, ...]:
+    others = tuple(p for p in patches if p.patch != record.patch)
+    return tuple(sorted((*others, record), key=lambda p: p.patch))
+
+
+def _with_promotion(status: DraftStatus, sequence: int, body: Promoted) -> tuple[PromotionRecord, ...]:
+    record = PromotionRecord(
+        environment=body.environment,
+        namespace=body.namespace,
+        release=body.release,
+        overlay_tree=body.overlay_tree,
+        overlay_folder=body.overlay_folder,
+        gitops_commit=body.gitops_commit,
+        pull_request=body.pull_request,
+        approved_by=body.approved_by,
+        fact=sequence,
+    )
+    others = tuple(p for p in status.promotions if p.environment != body.environment)
+    order = list(_STATE_OF_ENVIRONMENT)
+    return tuple(sorted((*others, record), key=lambda p: order.index(p.environment)))
+
+
+def status_bytes(status: DraftStatus) -> bytes:
+    """The bytes of `status.yaml`; equal statuses give equal bytes."""
+    return render_document(
+        status.model_dump(mode="json", by_alias=True, exclude_defaults=False), header=STATUS_HEADER
+    )
+
+
+def parse_status(content: bytes) -> DraftStatus:
+    """The status that bytes written by `status_bytes` hold. Raises ValueError."""
+    from pipeline.documents import parse_document
+
+    document = parse_document("status.yaml", content)
+    return DraftStatus.model_validate_json(json.dumps(document.value))

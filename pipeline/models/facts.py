@@ -1,0 +1,202 @@
+"""Facts: what happened to a draft, each an immutable record chained to the one before.
+
+A fact is stored as canonical JSON at `drafts/<primitive_id>/facts/<nnnnnn>-<type>.json` on
+`state/<tenant>` (design §2). `previous` is the SHA-256 of the draft's fact before it, empty
+for the first. A correction is a new fact. Bodies are a closed union discriminated by `type`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.models.base import (
+    API_VERSION,
+    BlobIdField,
+    CommitIdField,
+    FactHashField,
+    Identifier,
+    ImageDigestField,
+    Model,
+    TreeIdField,
+)
+from pipeline.models.evidence import BuildRecord, CheckReport, Observation
+from pipeline.models.requests import (
+    CodeOrigin,
+    DraftId,
+    EnvironmentName,
+    PrimitiveType,
+    RiskTier,
+    Sku,
+)
+
+
+class Cause(Model):
+    """Why the fact came to be: the request, as of a commit, and who asked in which run."""
+
+    request: str  # path in the control repo
+    commit: CommitIdField  # the commit of main that brought this revision of it
+    blob: BlobIdField  # of the request's content
+    run: str
+    actor: int  # numeric id of the account that asked
+
+
+class PullRequestLink(Model):
+    """Where a pull request is."""
+
+    repo: str
+    number: int
+    url: str
+
+
+class Reason(Model):
+    """One reason for a refusal: the rule's stable code and the message."""
+
+    code: str
+    message: str
+
+
+class Release(Model):
+    """What is promoted: the same in every environment (design §6)."""
+
+    source_commit: CommitIdField
+    source_tree: TreeIdField
+    digest: ImageDigestField
+    base_tree: TreeIdField
+
+
+class Accepted(Model):
+    """The draft's request was merged and is valid; names and namespaces are settled."""
+
+    type: Literal["accepted"] = "accepted"
+    tenant_id: Identifier
+    primitive_id: Identifier
+    primitive_type: PrimitiveType
+    template_id: str
+    template_digest: TreeIdField
+    code_origin: CodeOrigin
+    sku: Sku
+    risk_tier: RiskTier
+    target_repo: str
+    gitops_repo: str
+    instance: str
+    image: str
+    design_refs: tuple[str, ...]
+    target_namespaces: dict[EnvironmentName, str]
+
+
+class Provisioned(Model):
+    """Both target repositories exist, with their rules."""
+
+    type: Literal["provisioned"] = "provisioned"
+    repos: tuple[str, ...]
+
+
+class Scaffolded(Model):
+    """The rendered template stands on a branch, with a pull request."""
+
+    type: Literal["scaffolded"] = "scaffolded"
+    branch: str
+    commit: CommitIdField
+    tree: TreeIdField
+    pull_request: PullRequestLink
+
+
+class PatchApplied(Model):
+    """One accepted patch was applied to the draft's branch."""
+
+    type: Literal["patch-applied"] = "patch-applied"
+    patch: Annotated[str, Field(pattern=r"^[0-9]{4}$")]
+    branch: str
+    commit: CommitIdField
+    tree: TreeIdField
+    pull_request: PullRequestLink
+
+
+class PatchRefused(Model):
+    """One accepted patch was refused; the branch did not move."""
+
+    type: Literal["patch-refused"] = "patch-refused"
+    patch: Annotated[str, Field(pattern=r"^[0-9]{4}$")]
+    reasons: tuple[Reason, ...]
+
+
+class ChecksRecorded(Model):
+    """The checks ran on one exact commit."""
+
+    type: Literal["checks-recorded"] = "checks-recorded"
+    report: CheckReport
+
+
+class Built(Model):
+    """The one image of a source tree was built."""
+
+    type: Literal["built"] = "built"
+    build: BuildRecord
+
+
+class PromotionRefused(Model):
+    """A promotion's request cannot be carried out as it stands; a new revision may."""
+
+    type: Literal["promotion-refused"] = "promotion-refused"
+    environment: EnvironmentName
+    reasons: tuple[Reason, ...]
+
+
+class Promoted(Model):
+    """An overlay was merged: from here the delivery tool takes it."""
+
+    type: Literal["promoted"] = "promoted"
+    environment: EnvironmentName
+    namespace: str
+    release: Release
+    overlay_tree: TreeIdField
+    overlay_folder: str
+    gitops_repo: str
+    gitops_commit: CommitIdField
+    pull_request: PullRequestLink
+    approved_by: tuple[int, ...]
+    checks: tuple[str, ...]
+
+
+class Observed(Model):
+    """A delivery tool reported how a promoted release does."""
+
+    type: Literal["observed"] = "observed"
+    observation: Observation
+
+
+class Rejected(Model):
+    """The draft ended: its pull request was closed without a merge."""
+
+    type: Literal["rejected"] = "rejected"
+    reason: str
+
+
+FactBody = Annotated[
+    Accepted
+    | Provisioned
+    | Scaffolded
+    | PatchApplied
+    | PatchRefused
+    | ChecksRecorded
+    | Built
+    | PromotionRefused
+    | Promoted
+    | Observed
+    | Rejected,
+    Field(discriminator="type"),
+]
+
+
+class Fact(Model):
+    """One link of a draft's chain."""
+
+    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    kind: Literal["Fact"] = "Fact"
+    draft: DraftId
+    sequence: int = Field(ge=1, le=999_999)
+    previous: FactHashField
+    cause: Cause
+    body: FactBody

@@ -1,0 +1,345 @@
+"""The eight kinds of request that `main` of a control repo holds (design §4).
+
+Field names of the draft are those of the message `PrimitiveImplementationDraft` (seed §8.2).
+Every model is frozen, refuses unknown fields and converts nothing; what a field may be is said
+here, what files must say together is said by `pipeline.rules.requests`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from pipeline.models.base import (
+    API_VERSION,
+    CommitIdField,
+    Identifier,
+    ImageDigestField,
+    Model,
+    TreeIdField,
+)
+from pipeline.models.evidence import CheckName
+
+EnvironmentName = Literal["dev", "staging", "prod"]
+ENVIRONMENTS: tuple[EnvironmentName, ...] = ("dev", "staging", "prod")
+RiskTier = Literal["LOW", "MEDIUM", "HIGH"]
+Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\r\n]*$")]
+DraftId = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=81
+    ),
+]
+TeamName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=60)]
+Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|Ki|Mi|Gi)?$")]
+ReleaseName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*@[0-9]+\.[0-9]+\.[0-9]+$", max_length=60),
+]
+
+
+class Sku(StrEnum):
+    """How a tenant's product runs (seed §4.2)."""
+
+    SHARED = "Shared"
+    NAMESPACE = "Namespace"
+    PRIVATE = "Private"
+
+
+class CodeOrigin(StrEnum):
+    """Who wrote a primitive's code; only `platform` may run in shared or base namespaces."""
+
+    PLATFORM = "platform"
+    TENANT = "tenant"
+    AGENT = "agent"
+
+
+class PrimitiveType(StrEnum):
+    """What a primitive is (seed §2.1, §5.1)."""
+
+    DOMAIN = "domain"
+    PROCESS = "process"
+    AGENT = "agent"
+    UI = "ui"
+
+
+class Request(Model):
+    """What every request file starts with."""
+
+    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+
+
+class Account(Model):
+    """One account of the forge: its numeric id never changes, its login may."""
+
+    id: int = Field(ge=1)
+    login: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9])*(\[bot\])?$", max_length=45)
+    ]
+    kind: Literal["person", "bot", "pipeline"]
+    teams: tuple[TeamName, ...] = ()
+    # For a bot: the tenants that it may ask for. Empty means none.
+    tenants: tuple[Identifier, ...] = ()
+
+
+class RepoNames(Model):
+    """Names of repositories that are not derived from a tenant."""
+
+    control: Identifier = "control"
+
+
+class Registry(Model):
+    """Where images go: `prefix` is host and path, without a trailing slash."""
+
+    prefix: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]+)?(/[a-z0-9]+([._-][a-z0-9]+)*)*$",
+            max_length=150,
+        ),
+    ]
+    store: Literal["layout", "registry"] = "layout"
+
+
+class Gateway(Model):
+    """The one way into the shared plane (seed §9)."""
+
+    namespace: Identifier
+    port: int = Field(443, ge=1, le=65535)
+
+
+class Platform(Request):
+    """`environments/platform.yaml`: what belongs to the platform as a whole."""
+
+    kind: Literal["Platform"]
+    platform: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=20)]
+    organisation: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9])*$", max_length=39)
+    ]
+    registry: Registry
+    gateway: Gateway
+    repos: RepoNames = RepoNames()
+    accounts: tuple[Account, ...] = Field(min_length=1)
+    # Teams that own `environments/` and all that is platform-owned.
+    owners: tuple[TeamName, ...] = Field(min_length=1)
+    kubernetes_version: Annotated[str, StringConstraints(pattern=r"^1\.[0-9]+\.[0-9]+$")] = "1.33.0"
+
+    def account(self, user_id: int) -> Account | None:
+        """The account with this id, if the platform knows it."""
+        return next((a for a in self.accounts if a.id == user_id), None)
+
+    @property
+    def pipeline_account(self) -> Account:
+        """The account that the pipeline itself writes with."""
+        return next(a for a in self.accounts if a.kind == "pipeline")
+
+    def members(self, teams: tuple[str, ...]) -> frozenset[int]:
+        """The ids of the people in any of `teams`; bots are nobody's reviewers."""
+        return frozenset(
+            a.id for a in self.accounts if a.kind == "person" and set(a.teams) & set(teams)
+        )
+
+
+class ApprovalPolicy(Model):
+    """How many people must approve, and of which teams."""
+
+    count: int = Field(ge=1, le=6)
+    teams: tuple[TeamName, ...] = Field(min_length=1)
+
+
+class Environment(Request):
+    """`environments/<env>/environment.yaml`: one environment and what it asks for."""
+
+    kind: Literal["Environment"]
+    environment: EnvironmentName
+    promotes_from: tuple[EnvironmentName, ...] = ()
+    cluster: Identifier
+    merge: Literal["auto", "manual"] = "auto"
+    required_checks: tuple[CheckName, ...] = ()
+    approvals: dict[RiskTier, ApprovalPolicy] = {}
+    # Builders whose images may run here; empty means any.
+    builders: tuple[Literal["source-layout", "buildah", "buildx"], ...] = ()
+    requires_default_branch: bool = False
+    soak_hours: int = Field(0, ge=0, le=24 * 90)
+    runtime: Literal["workload", "operator"] = "workload"
+    settings: dict[str, str] = {}
+
+    def approval_for(self, tier: RiskTier) -> ApprovalPolicy | None:
+        """What this tier needs: its own entry, else that of the nearest lower tier."""
+        order: tuple[RiskTier, ...] = ("LOW", "MEDIUM", "HIGH")
+        for level in reversed(order[: order.index(tier) + 1]):
+            if level in self.approvals:
+                return self.approvals[level]
+        return None
+
+
+class BlockedDigest(Model):
+    """One digest that may run nowhere."""
+
+    digest: ImageDigestField
+    reason: Sentence
+
+
+class BlockedDigests(Request):
+    """`environments/blocked-digests.yaml`: digests that no environment may run."""
+
+    kind: Literal["BlockedDigests"]
+    digests: tuple[BlockedDigest, ...] = ()
+
+
+class Quota(Model):
+    """What a tenant's namespace may use."""
+
+    cpu: Quantity
+    memory: Quantity
+    pods: int = Field(ge=1, le=10_000)
+
+
+class Tenant(Request):
+    """`tenants/<id>/tenant.yaml`: one tenant, how it runs and who owns it."""
+
+    kind: Literal["Tenant"]
+    tenant_id: Identifier
+    sku: Sku
+    custom_code: bool
+    risk_tier: RiskTier
+    owners: tuple[TeamName, ...] = Field(min_length=1)
+    cost_centre: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=63)
+    ]
+    draft_lifetime_days: int = Field(30, ge=1, le=366)
+    quota: Quota
+
+
+class PrimitiveImplementationDraft(Request):
+    """`tenants/<id>/drafts/<primitive_id>/draft.yaml`: one primitive that is wanted (seed §8)."""
+
+    kind: Literal["PrimitiveImplementationDraft"]
+    id: DraftId
+    tenant_id: Identifier
+    primitive_type: PrimitiveType
+    primitive_id: Identifier
+    template_id: ReleaseName
+    code_origin: CodeOrigin
+    target_repo: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)]
+    design_refs: tuple[
+        Annotated[
+            str, StringConstraints(pattern=r"^[a-z-]+/[a-z0-9]+(-[a-z0-9]+)*(@[0-9]+)?$", max_length=120)
+        ],
+        ...,
+    ] = Field((), max_length=20)
+    # A primitive that differs from its tenant's tier may only be riskier.
+    risk_tier: RiskTier | None = None
+    # Values of the template's own schema; judged against it by rule `draft-parameters`.
+    parameters: dict[str, object] = {}
+
+
+class WriteFile(Model):
+    """Create or replace a whole file; `content` is text, `content_base64` bytes."""
+
+    op: Literal["write"]
+    path: str
+    content: str | None = None
+    content_base64: str | None = None
+    executable: bool = False
+
+
+class ReplaceText(Model):
+    """Replace `old`, which must stand in the file exactly once, by `new`."""
+
+    op: Literal["replace"]
+    path: str
+    old: Annotated[str, StringConstraints(min_length=1)]
+    new: str
+
+
+class DeleteFile(Model):
+    """Remove a file."""
+
+    op: Literal["delete"]
+    path: str
+
+
+FileChange = Annotated[WriteFile | ReplaceText | DeleteFile, Field(discriminator="op")]
+
+
+class DraftPatch(Request):
+    """`…/patches/<nnnn>.yaml`: changes to a draft's files (UpdatePrimitiveDraftFiles, seed §8.3).
+
+    Paths are relative to the primitive's folder. `base_commit` is the branch head that the
+    author read; a file that changed since then makes the patch stale.
+    """
+
+    kind: Literal["DraftPatch"]
+    draft: DraftId
+    base_commit: CommitIdField
+    summary: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\r\n]*$")]
+    changes: tuple[FileChange, ...] = Field(min_length=1, max_length=500)
+
+
+class RequestedRelease(Model):
+    """The release that a promotion asks for; digest may be absent only where nobody approves."""
+
+    source_commit: CommitIdField
+    digest: ImageDigestField | None = None
+
+
+class Promotion(Request):
+    """`…/promotions/<env>.yaml`: run this release there (RequestPromotion, seed §8.3)."""
+
+    kind: Literal["Promotion"]
+    draft: DraftId
+    environment: EnvironmentName
+    release: RequestedRelease
+    # The exact tree of `environments/<env>/<instance>` that will be written.
+    overlay_tree: TreeIdField | None = None
+    reason: Sentence
+
+
+class Waiver(Request):
+    """`…/waivers/<id>.yaml`: a reviewed exception from one rule until a day, for one reason."""
+
+    kind: Literal["Waiver"]
+    waiver: Identifier
+    draft: DraftId
+    rule: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+    environments: tuple[EnvironmentName, ...] = Field(min_length=1)
+    reason: Sentence
+    expires: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+
+
+AnyRequest = (
+    Platform
+    | Environment
+    | BlockedDigests
+    | Tenant
+    | PrimitiveImplementationDraft
+    | DraftPatch
+    | Promotion
+    | Waiver
+)
+
+REQUEST_KINDS: dict[str, type[Request]] = {
+    "Platform": Platform,
+    "Environment": Environment,
+    "BlockedDigests": BlockedDigests,
+    "Tenant": Tenant,
+    "PrimitiveImplementationDraft": PrimitiveImplementationDraft,
+    "DraftPatch": DraftPatch,
+    "Promotion": Promotion,
+    "Waiver": Waiver,
+}
+
+# The name of each kind's published schema: `schemas/<stem>.schema.json`.
+SCHEMA_STEMS: dict[str, str] = {
+    "Platform": "platform",
+    "Environment": "environment",
+    "BlockedDigests": "blocked-digests",
+    "Tenant": "tenant",
+    "PrimitiveImplementationDraft": "draft",
+    "DraftPatch": "patch",
+    "Promotion": "promotion",
+    "Waiver": "waiver",
+}

@@ -1,0 +1,181 @@
+"""Every derived name and its limit: namespaces, repositories, branches, applications, images.
+
+A name that would be too long or ill-formed is refused before anything exists, never cut
+(design §5). All mappings are injective together. That rests on three facts: an id matches
+`[a-z][a-z0-9]*(-[a-z0-9]+)*`, so it never holds `--`, which separates the parts of joined
+names; environments are the fixed three of seed §4.3, none of which holds `-`; and a
+platform's name may not look like a tenant's (`tenant` or `tenant-…`) nor end like an
+environment's namespace. `tests/property/test_names.py` proves it by brute force and hypothesis.
+
+Limits: DNS-1123 label 63, Helm release 53, Argo CD Application 53 (the release name defaults
+to it), label value 63, repository 100 (limits.md).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pipeline.models.requests import ENVIRONMENTS, CodeOrigin, EnvironmentName, Sku
+
+PLATFORM_TENANT = "platform"
+LABEL_MAX = 63
+RELEASE_MAX = 53
+REPO_MAX = 100
+
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
+_ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
+
+
+class NameRefused(ValueError):
+    """A derived name would break its limit; says which name, its length and the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """One way to derive a name: what it is called and the most characters it may have."""
+
+    what: str
+    limit: int
+
+
+NAMESPACE = Scheme("namespace", LABEL_MAX)
+REPOSITORY = Scheme("repository", REPO_MAX)
+INSTANCE = Scheme("Helm release", RELEASE_MAX)
+APPLICATION = Scheme("Argo CD application", RELEASE_MAX)
+IMAGE_SEGMENT = Scheme("image path segment", 128)
+
+
+def _checked(scheme: Scheme, name: str) -> str:
+    if len(name) > scheme.limit:
+        raise NameRefused(
+            f"{scheme.what} `{name}` would have {len(name)} characters; at most {scheme.limit} fit"
+        )
+    if not _DNS_LABEL.match(name):
+        raise NameRefused(f"{scheme.what} `{name}` is not a DNS-1123 label")
+    return name
+
+
+def is_platform_name(platform: str) -> bool:
+    """Whether this may be a platform's name: an id that no tenant-derived name can meet."""
+    return (
+        bool(_ID.match(platform))
+        and platform.split("-")[0] != "tenant"
+        and platform.rsplit("-", 1)[-1] not in (*ENVIRONMENTS, "base", "cust")
+    )
+
+
+def is_tenant_id(tenant_id: str) -> bool:
+    """Whether this may be a tenant's id, the reserved `platform` included."""
+    return bool(_ID.match(tenant_id))
+
+
+def namespace(
+    platform: str, tenant_id: str, sku: Sku, origin: CodeOrigin, environment: EnvironmentName
+) -> str:
+    """The namespace that a primitive runs in (seed §5.4, design §5).
+
+    Raises NameRefused when it would not fit in 63 characters.
+    """
+    if origin is not CodeOrigin.PLATFORM:
+        return _checked(NAMESPACE, f"tenant-{tenant_id}-{environment}-cust")
+    if sku is Sku.SHARED:
+        return _checked(NAMESPACE, f"{platform}-{environment}")
+    return _checked(NAMESPACE, f"tenant-{tenant_id}-{environment}-base")
+
+
+def is_shared_namespace(platform: str, name: str) -> bool:
+    """Whether `name` belongs to the shared plane `{platform}-*` (seed §7.1)."""
+    return name == platform or name.startswith(f"{platform}-")
+
+
+def controllers_repo(platform: str, tenant_id: str, origin: CodeOrigin) -> str:
+    """The repository that holds the primitive's code (seed §3.3)."""
+    if origin is CodeOrigin.PLATFORM:
+        return _checked(REPOSITORY, f"{platform}-platform")
+    return _checked(REPOSITORY, f"tenant-{tenant_id}-controllers")
+
+
+def gitops_repo(platform: str, tenant_id: str, origin: CodeOrigin) -> str:
+    """The repository that holds the primitive's overlays (seed §3.3)."""
+    if origin is CodeOrigin.PLATFORM:
+        return _checked(REPOSITORY, f"{platform}-gitops")
+    return _checked(REPOSITORY, f"tenant-{tenant_id}-gitops")
+
+
+def instance(tenant_id: str, primitive_id: str, origin: CodeOrigin) -> str:
+    """The primitive's name inside its repository and namespace: folder and Helm release.
+
+    Platform-owned code of several tenants shares a repository, so it carries the tenant.
+    """
+    if origin is CodeOrigin.PLATFORM and tenant_id != PLATFORM_TENANT:
+        return _checked(INSTANCE, f"{tenant_id}--{primitive_id}")
+    return _checked(INSTANCE, primitive_id)
+
+
+def application(tenant_id: str, primitive_id: str, environment: EnvironmentName) -> str:
+    """The Argo CD application of one primitive in one environment."""
+    return _checked(APPLICATION, f"{tenant_id}--{primitive_id}--{environment}")
+
+
+def image_repository(prefix: str, tenant_id: str, primitive_id: str) -> str:
+    """The image's repository, below the tenant's own path (design §10)."""
+    tenant = _checked(IMAGE_SEGMENT, f"tenant-{tenant_id}")
+    return f"{prefix}/{tenant}/{_checked(IMAGE_SEGMENT, primitive_id)}"
+
+
+def is_image_of(prefix: str, tenant_id: str, repository: str) -> bool:
+    """Whether an image repository is the tenant's, compared by path segment."""
+    return repository.split("/")[:-1] == [*prefix.split("/"), f"tenant-{tenant_id}"]
+
+
+def state_branch(tenant_id: str) -> str:
+    """The branch of the control repo that holds what happened for a tenant (design §2)."""
+    return f"state/{tenant_id}"
+
+
+def draft_branch(instance_name: str, key: str) -> str:
+    """The feature branch of a draft; `key` is the effect's idempotency key."""
+    return f"draft/{instance_name}/{key[:12]}"
+
+
+def promotion_branch(environment: EnvironmentName, instance_name: str, key: str) -> str:
+    """The branch of a GitOps repository that proposes one overlay."""
+    return f"promote/{environment}/{instance_name}/{key[:12]}"
+
+
+def primitive_folder(instance_name: str) -> str:
+    """Where a primitive's code lives in its repository (design §6)."""
+    return f"primitives/{instance_name}"
+
+
+def overlay_folder(environment: EnvironmentName, instance_name: str) -> str:
+    """Where a primitive's overlay lives in its GitOps repository (design §6)."""
+    return f"environments/{environment}/{instance_name}"
+
+
+def check_all_names(
+    platform: str,
+    registry_prefix: str,
+    tenant_id: str,
+    sku: Sku,
+    primitive_id: str,
+    origin: CodeOrigin,
+) -> tuple[str, ...]:
+    """Why the names derived for a primitive do not fit; empty when all of them do."""
+    problems = []
+    schemes = [
+        lambda: controllers_repo(platform, tenant_id, origin),
+        lambda: gitops_repo(platform, tenant_id, origin),
+        lambda: instance(tenant_id, primitive_id, origin),
+        lambda: image_repository(registry_prefix, tenant_id, primitive_id),
+    ]
+    for env in ENVIRONMENTS:
+        schemes.append(lambda env=env: namespace(platform, tenant_id, sku, origin, env))  # type: ignore[misc]  # mypy cannot type a defaulted lambda
+        schemes.append(lambda env=env: application(tenant_id, primitive_id, env))  # type: ignore[misc]  # likewise
+    for derive in schemes:
+        try:
+            derive()
+        except NameRefused as refused:
+            problems.append(str(refused))
+    return tuple(problems)

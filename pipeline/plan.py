@@ -1,0 +1,261 @@
+"""Plans: what a run would do, as a closed union of effects, before any of it is done.
+
+A plan is data: it prints, it is saved and applied exactly (design §3). Every effect is
+find-or-create or compare-and-swap and carries an idempotency key. Commit ids of trees to be
+written are already in the plan, since git's ids are computed (`pipeline.gitobjects`); what only
+the world can say (a pull request's number, a merge commit, a check's result) is filled into
+the facts when they are published, which is always last.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.facts import canonical_json
+from pipeline.models.base import API_VERSION, CommitIdField, Model, TreeIdField
+from pipeline.models.evidence import CheckName
+from pipeline.models.facts import Cause
+
+Scalar = str | int | bool | None
+
+
+def key_of(*parts: object) -> str:
+    """An idempotency key: 64 hex digits that depend on the parts alone."""
+    return hashlib.sha256(canonical_json(parts)).hexdigest()
+
+
+class Content(Model):
+    """The bytes of one new blob: as text where they are UTF-8, else as base64."""
+
+    text: str | None = None
+    base64: str | None = None
+
+    @classmethod
+    def of(cls, content: bytes) -> Content:
+        """The form of these bytes that a reviewer can read, if there is one."""
+        try:
+            return cls(text=content.decode())
+        except UnicodeDecodeError:
+            return cls(base64=base64.b64encode(content).decode())
+
+    @property
+    def content(self) -> bytes:
+        """The bytes."""
+        if self.text is not None:
+            return self.text.encode()
+        return base64.b64decode(self.base64 or "")
+
+
+class Rule(Model):
+    """A branch rule of a repository to be; see `pipeline.forges.port.BranchRule`."""
+
+    pattern: str
+    push: tuple[int, ...] | None = None
+    merge: tuple[int, ...] | None = None
+    approvals: int = 0
+
+
+class EnsureRepo(Model):
+    """The repository exists, with this first commit and these rules."""
+
+    kind: Literal["ensure-repo"] = "ensure-repo"
+    key: str
+    draft: str
+    repo: str
+    description: str
+    default_branch: str = "main"
+    files: dict[str, Content]
+    message: str
+    time_s: int
+    rules: tuple[Rule, ...]
+
+
+class CommitFolder(Model):
+    """`branch` holds `commit`, in which `folder` is exactly `entries` over `base`."""
+
+    kind: Literal["commit-folder"] = "commit-folder"
+    key: str
+    draft: str
+    repo: str
+    branch: str
+    base: CommitIdField  # the parent of the commit
+    expected: CommitIdField | None  # the branch's head now; None: there is no such branch
+    folder: str
+    entries: dict[str, tuple[int, str]]  # path below folder → mode, blob id
+    blobs: dict[str, Content]  # blob id → bytes, only those that are new
+    folder_tree: TreeIdField
+    commit: CommitIdField
+    message: str
+    time_s: int
+
+
+class OpenPull(Model):
+    """The branch has one pull request."""
+
+    kind: Literal["open-pull"] = "open-pull"
+    key: str
+    draft: str
+    repo: str
+    branch: str
+    base_branch: str
+    title: str
+    body: str
+
+
+class MergePull(Model):
+    """The pull request of the branch is merged at exactly this head."""
+
+    kind: Literal["merge-pull"] = "merge-pull"
+    key: str
+    draft: str
+    repo: str
+    branch: str
+    base_branch: str
+    expected_head: CommitIdField
+    message: str
+    time_s: int
+
+
+class RunChecks(Model):
+    """The checks ran on the folder at the commit."""
+
+    kind: Literal["run-checks"] = "run-checks"
+    key: str
+    draft: str
+    repo: str
+    commit: CommitIdField
+    folder: str
+    tree: TreeIdField
+    names: tuple[CheckName, ...]
+
+
+class BuildImage(Model):
+    """The one image of the source tree exists in the registry."""
+
+    kind: Literal["build-image"] = "build-image"
+    key: str
+    draft: str
+    repo: str
+    commit: CommitIdField
+    folder: str
+    tree: TreeIdField
+    image: str
+    labels: dict[str, str]
+
+
+class FactEntry(Model):
+    """A fact to publish: what is known of its body, and which fields effects will fill in."""
+
+    draft: str
+    cause: Cause
+    type: str
+    known: dict[str, object]
+    outcomes: dict[str, str] = {}  # field → key of the effect whose outcome it is
+
+
+class AppendFacts(Model):
+    """The facts stand on `state/<tenant>`, in one commit on top of `expected`."""
+
+    kind: Literal["append-facts"] = "append-facts"
+    key: str
+    tenant: str
+    expected: CommitIdField | None
+    entries: tuple[FactEntry, ...]
+    time_s: int
+
+
+Effect = Annotated[
+    EnsureRepo | CommitFolder | OpenPull | MergePull | RunChecks | BuildImage | AppendFacts,
+    Field(discriminator="kind"),
+]
+
+
+class Waiting(Model):
+    """A request that cannot go on yet, and what it waits for (code, message)."""
+
+    draft: str
+    request: str
+    reasons: tuple[tuple[str, str], ...]
+
+
+class TenantPlan(Model):
+    """What is to be done for one tenant; facts last."""
+
+    tenant: str
+    state_head: CommitIdField | None
+    effects: tuple[Effect, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.effects
+
+
+class Plan(Model):
+    """What a run would do now, for all tenants it was made for."""
+
+    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    kind: Literal["Plan"] = "Plan"
+    tool_version: str
+    control_commit: CommitIdField
+    tenants: tuple[TenantPlan, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do for any tenant."""
+        return all(t.is_empty for t in self.tenants)
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """All effects, tenant by tenant, in the order they are applied."""
+        return tuple(e for t in self.tenants for e in t.effects)
+
+
+class Receipt(Model):
+    """What applying a plan did: for each effect whether it was found done or was done now."""
+
+    applied: tuple[tuple[str, str], ...] = ()  # key, kind
+    failures: tuple[tuple[str, str, str], ...] = ()  # draft, error code, message
+
+    @property
+    def count(self) -> int:
+        """How many effects were carried out or found."""
+        return len(self.applied)
+
+
+def describe(effect: Effect) -> str:
+    """One line that says what an effect does."""
+    match effect:
+        case EnsureRepo():
+            return f"ensure repository {effect.repo}"
+        case CommitFolder():
+            return f"write {effect.folder} ({len(effect.entries)} files) to {effect.repo}:{effect.branch}"
+        case OpenPull():
+            return f"open pull request {effect.repo}:{effect.branch} into {effect.base_branch}"
+        case MergePull():
+            return f"merge {effect.repo}:{effect.branch} at {effect.expected_head[:10]}"
+        case RunChecks():
+            return f"run {', '.join(effect.names)} on {effect.repo}@{effect.commit[:10]}"
+        case BuildImage():
+            return f"build {effect.image} from tree {effect.tree[:10]}"
+        case AppendFacts():
+            counts: dict[str, int] = {}
+            for entry in effect.entries:
+                counts[entry.type] = counts.get(entry.type, 0) + 1
+            listed = ", ".join(name if n == 1 else f"{n} {name}" for name, n in counts.items())
+            return f"record {listed} on state/{effect.tenant}"
+
+
+def resolved_body(entry: FactEntry, outcomes: Mapping[str, object]) -> dict[str, object]:
+    """The body of a fact once the effects it waits for have an outcome.
+
+    Raises KeyError for an effect that has none: such a fact must not be published.
+    """
+    filled = {field: outcomes[key] for field, key in entry.outcomes.items()}
+    return {"type": entry.type, **entry.known, **filled}
