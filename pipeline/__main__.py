@@ -1,0 +1,8 @@
+"""`python -m pipeline`, the same as the command `pipeline`."""
+
+import sys
+
+from pipeline.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

