@@ -1,0 +1,184 @@
+"""Rules of identity: a request says who it is by its path, and nothing in it may disagree.
+
+Sources: design §4 ("The path decides the tenant; a body that disagrees is refused"), §5.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+
+from pipeline.diagnostics import Finding, Rule, Subject, register
+from pipeline.documents import ParsedDocument
+from pipeline.layout import RequestPath
+
+_DRAFT = """# file: tenants/acme/drafts/order-router/draft.yaml
+apiVersion: pipeline.ameide.io/v1
+kind: PrimitiveImplementationDraft
+id: {id}
+tenant_id: {tenant}
+primitive_type: domain
+primitive_id: {primitive}
+template_id: domain@1.0.0
+code_origin: tenant
+target_repo: tenant-acme-controllers
+parameters:
+  description: {description}
+  owner: acme-engineers
+  entities: [order, route]
+"""
+
+
+def draft_example(
+    id: str = "acme/order-router",
+    tenant: str = "acme",
+    primitive: str = "order-router",
+    description: str = "Routes orders",
+) -> str:
+    """A draft request as an example, with one field changed at a time."""
+    return _DRAFT.format(id=id, tenant=tenant, primitive=primitive, description=description)
+
+
+PATH_UNKNOWN = register(
+    Rule(
+        id="path-unknown",
+        summary="Every file under `tenants/` and `environments/` is a request at a known path.",
+        why="a file that nothing reads looks like a request and is none",
+        fix="move it to a path of the layout (design §4), or out of these folders",
+        subject=Subject.REQUEST,
+        fails="# file: tenants/acme/drafts/order-router/drafts.yaml\nkind: X\n",
+        passes=draft_example(),
+    )
+)
+KIND_MISMATCH = register(
+    Rule(
+        id="request-kind",
+        summary="`kind` is the one that the file's path stands for.",
+        why="the path decides what a file is; a body may not claim to be something else",
+        fix="write the kind that belongs to the path, or move the file",
+        subject=Subject.REQUEST,
+        fails="# file: tenants/acme/tenant.yaml\napiVersion: pipeline.ameide.io/v1\nkind: Platform\n",
+        passes=draft_example(),
+    )
+)
+PATH_MISMATCH = register(
+    Rule(
+        id="request-path-mismatch",
+        summary="Ids in a request are those of its path.",
+        why="the path decides the tenant and the draft, so a body cannot reach another one",
+        fix="write the ids of the path, or move the file",
+        subject=Subject.REQUEST,
+        fails=draft_example(id="acme/order-router-two"),
+        passes=draft_example(),
+    )
+)
+CROSS_TENANT = register(
+    Rule(
+        id="cross-tenant-reference",
+        summary="A tenant's request names no other tenant, in any field.",
+        why="one tenant never touches another, and a name is the first step of touching",
+        fix="take the other tenant's name out; what belongs to both is asked for by the platform",
+        subject=Subject.REQUEST,
+        fails=draft_example(description="Mirrors what contoso has"),
+        passes=draft_example(),
+    )
+)
+TENANT_MISSING = register(
+    Rule(
+        id="tenant-missing",
+        summary="A tenant's folder holds a valid `tenant.yaml`.",
+        why="without it nothing says who owns the draft or whether custom code is allowed",
+        fix="add `tenants/<id>/tenant.yaml`, or correct the findings in it",
+        subject=Subject.REQUEST,
+        fails=draft_example("newco/order-router", "newco").replace("tenants/acme", "tenants/newco"),
+        passes=draft_example(),
+    )
+)
+DRAFT_MISSING = register(
+    Rule(
+        id="draft-missing",
+        summary="Patches, promotions and waivers lie beside a valid `draft.yaml`.",
+        why="they change a draft, and there is none to change",
+        fix="create the draft first: `pipeline draft create`",
+        subject=Subject.REQUEST,
+        fails="""# file: tenants/acme/drafts/no-such-draft/promotions/dev.yaml
+apiVersion: pipeline.ameide.io/v1
+kind: Promotion
+draft: acme/no-such-draft
+environment: dev
+release:
+  source_commit: 0123456789012345678901234567890123456789
+reason: Try it
+""",
+        passes=draft_example(),
+    )
+)
+
+_IDENTITY_FIELDS = {
+    "tenant_id": lambda m: m.tenant,
+    "primitive_id": lambda m: m.primitive,
+    "id": lambda m: m.draft,
+    "draft": lambda m: m.draft,
+    "environment": lambda m: m.name,
+    "waiver": lambda m: m.name,
+}
+_WORD = re.compile(r"[a-z0-9]+(?:-+[a-z0-9]+)*")
+
+
+def check_identity(meaning: RequestPath, document: ParsedDocument) -> Iterator[Finding]:
+    """Findings for ids in the body that are not those of the path."""
+    value = document.value
+    if not isinstance(value, dict):
+        return
+    for field, expected_of in _IDENTITY_FIELDS.items():
+        expected = expected_of(meaning)
+        if field in value and value[field] != expected:
+            yield PATH_MISMATCH.finding(
+                f"`{field}` is `{value[field]}`, the path says `{expected}`",
+                document.position_of((field,)),
+            )
+
+
+def check_other_tenants(
+    meaning: RequestPath, document: ParsedDocument, tenant_ids: Collection[str]
+) -> Iterator[Finding]:
+    """Findings for every string, key or value, that names a tenant other than the path's.
+
+    A word counts as a name when it is the id, or `tenant-{id}` with or without more behind it,
+    or the id with more behind it after `-`; `orders` is no mention of a tenant `order`.
+    """
+    if not meaning.tenant or meaning.tenant == "platform":
+        return
+    others = frozenset(tenant_ids) - {meaning.tenant, "platform"}
+    if not others:
+        return
+    for path, text, is_key in _strings(document.value, ()):
+        named = sorted({name for name in _tenants_named(text.lower(), others)})
+        if named:
+            yield CROSS_TENANT.finding(
+                f"names tenant `{named[0]}`; the request belongs to `{meaning.tenant}`",
+                document.position_of(path, key=is_key),
+            )
+
+
+def _tenants_named(text: str, others: frozenset[str]) -> Iterator[str]:
+    for word in _WORD.findall(text):
+        parts = word.split("-")
+        if parts[0] == "tenant":
+            parts = parts[1:]
+        for end in range(1, len(parts) + 1):
+            candidate = "-".join(parts[:end])
+            if candidate in others:
+                yield candidate
+
+
+def _strings(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str, bool]]:
+    if isinstance(value, str):
+        yield path, value, False
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            yield (*path, key), str(key), True
+            yield from _strings(child, (*path, key))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _strings(child, (*path, index))

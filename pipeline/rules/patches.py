@@ -1,0 +1,237 @@
+"""Rules of patches: which files an agent's patch may touch, and how much.
+
+Judged twice: on the request when it is validated, and on the resulting tree before it is
+committed (`pipeline.stages.patch`), since a description may differ from its effect.
+Source: seed §6 step 5; design §6 (`sdk/` is pipeline-owned).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import unicodedata
+from collections.abc import Iterator
+
+from pipeline.diagnostics import Finding, Rule, Subject, register
+from pipeline.documents import ParsedDocument
+from pipeline.models.requests import DeleteFile, DraftPatch, ReplaceText, WriteFile
+
+MAX_FILE_BYTES = 512 * 1024
+MAX_PATCH_BYTES = 1024 * 1024
+_HEAD = """apiVersion: pipeline.ameide.io/v1
+kind: DraftPatch
+draft: acme/order-router
+base_commit: 0123456789012345678901234567890123456789
+summary: Sort partners by lead time
+changes:
+"""
+
+
+def patch_example(path: str, content: str = "x = 1", op: str = "write") -> str:
+    """A patch request of one change, as an example."""
+    field = "content" if op == "write" else "unused"
+    body = f"  - op: {op}\n    path: {path}\n"
+    return _HEAD + body + (f'    {field}: "{content}"\n' if op == "write" else "")
+
+
+PATH_UNSAFE = register(
+    Rule(
+        id="patch-path-unsafe",
+        summary="A patch's paths are relative, plain and inside the primitive's folder.",
+        why="`..`, absolute or oddly spelled paths reach files that belong to somebody else",
+        fix="use a path below the primitive's folder, with `/` and without `.`, `..` or `\\`",
+        subject=Subject.PATCH,
+        fails=patch_example("../other/main.py"),
+        passes=patch_example("src/order_router/routing.py"),
+    )
+)
+PATH_PROTECTED = register(
+    Rule(
+        id="patch-path-protected",
+        summary="Patches do not touch files that decide about the code instead of being it.",
+        why="who may change its own checks, owners or git settings is not checked at all",
+        fix="leave the file out; the tenant's engineers change it by their own pull request",
+        subject=Subject.PATCH,
+        fails=patch_example(".github/workflows/ci.yaml"),
+        passes=patch_example("src/order_router/routing.py"),
+    )
+)
+PATH_TWICE = register(
+    Rule(
+        id="patch-path-twice",
+        summary="Each file is changed once in a patch, and no two paths differ by case only.",
+        why="two changes of one file have no order; names that differ by case clash on checkout",
+        fix="join the changes of a file into one",
+        subject=Subject.PATCH,
+        fails=_HEAD
+        + "  - {op: write, path: src/a.py, content: x}\n  - {op: write, path: src/A.py, content: y}\n",
+        passes=_HEAD
+        + "  - {op: write, path: src/a.py, content: x}\n  - {op: write, path: src/b.py, content: y}\n",
+    )
+)
+PATCH_TOO_LARGE = register(
+    Rule(
+        id="patch-too-large",
+        summary="A file has at most 512 KiB and a patch's files 1 MiB together.",
+        why="what nobody can read cannot be reviewed",
+        fix="split the patch; keep binary assets out of it",
+        subject=Subject.SCENARIO,
+        fails="one file of 513 KiB",
+        passes="one file of 512 KiB",
+    )
+)
+PATCH_CONTENT = register(
+    Rule(
+        id="patch-content",
+        summary="A written file gives `content` or `content_base64`, one of them, well formed.",
+        why="two contents or none leave open what is written",
+        fix="give exactly one; base64 in its standard alphabet, padded",
+        subject=Subject.PATCH,
+        fails=_HEAD + "  - {op: write, path: src/a.py}\n",
+        passes=patch_example("src/a.py"),
+    )
+)
+PATCH_STALE = register(
+    Rule(
+        id="patch-base-stale",
+        summary="The files a patch touches are as they were at its `base_commit`.",
+        why="a change made against other content may undo what somebody did since",
+        fix="read the files again (`pipeline draft files`) and make the patch against them",
+        subject=Subject.SCENARIO,
+        fails="patch 0002 changes a file that patch 0001 changed after its base commit",
+        passes="patch 0002 changes another file",
+    )
+)
+PATCH_NO_MATCH = register(
+    Rule(
+        id="patch-does-not-apply",
+        summary="Replaced text stands in its file exactly once; deleted files exist.",
+        why="a change that fits nowhere or in two places was made for another file",
+        fix="give more of the surrounding text, or write the whole file",
+        subject=Subject.SCENARIO,
+        fails="`old` occurs twice in the file",
+        passes="`old` occurs once in the file",
+    )
+)
+PATCH_EMPTY = register(
+    Rule(
+        id="patch-changes-nothing",
+        summary="A patch changes something.",
+        why="an empty commit hides that what was asked for is already there",
+        fix="drop the patch",
+        subject=Subject.SCENARIO,
+        fails="every file written has the content it already has",
+        passes="one file differs",
+    )
+)
+PATCH_SECRET = register(
+    Rule(
+        id="patch-secret",
+        summary="No file of a patch holds a credential.",
+        why="what is once in Git history is public to all who can clone it",
+        fix="revoke the credential; read it from the environment instead",
+        subject=Subject.SCENARIO,
+        fails="a file with an access key of a cloud provider",
+        passes="a file that reads the key from the environment",
+    )
+)
+
+_PROTECTED_NAMES = {
+    ".git",
+    ".gitattributes",
+    ".gitmodules",
+    ".github",
+    ".gitlab-ci.yml",
+    ".gitleaks.toml",
+    ".gitleaksignore",
+    "codeowners",
+    "catalog-info.yaml",
+    "requirements.lock",
+    "requirements-dev.lock",
+    "sdk",
+}
+_RESERVED_WINDOWS = {"con", "prn", "aux", "nul"}
+
+
+def path_problem(path: str) -> str:
+    """Why a path is unsafe, or an empty string."""
+    if not path or len(path.encode()) > 400:
+        return "is empty or longer than 400 bytes"
+    if unicodedata.normalize("NFC", path) != path or any(
+        unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for c in path
+    ):
+        return "holds characters that look like others or like nothing"
+    if "\\" in path or ":" in path or path.startswith(("/", "~")):
+        return "is absolute or holds `\\`, `:` or a leading `~`"
+    for part in path.split("/"):
+        if part in {"", ".", ".."}:
+            return "holds an empty part, `.` or `..`"
+        if part.endswith((" ", ".")) or part.startswith((" ", "-")):
+            return "holds a part that starts with space or `-`, or ends in space or `.`"
+        if part.lower() in _RESERVED_WINDOWS or part.lower().startswith("git~"):
+            return "holds a part that some file systems read as another"
+    return ""
+
+
+def is_protected(path: str) -> bool:
+    """Whether a file decides about the code (its checks, owners, locks) and so is closed."""
+    parts = [part.lower() for part in path.split("/")]
+    return any(part in _PROTECTED_NAMES for part in parts)
+
+
+def content_of(change: WriteFile) -> bytes | None:
+    """The bytes that a change writes; None when it gives none, two, or bad base64."""
+    if (change.content is None) == (change.content_base64 is None):
+        return None
+    if change.content is not None:
+        return change.content.encode()
+    try:
+        return base64.b64decode(change.content_base64 or "", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def check_patch(patch: DraftPatch, document: ParsedDocument) -> Iterator[Finding]:
+    """Findings for a patch by itself: paths, sizes, contents."""
+    seen: dict[str, str] = {}
+    total = 0
+    for index, change in enumerate(patch.changes):
+        at = document.position_of(("changes", index, "path"))
+        problem = path_problem(change.path)
+        if problem:
+            yield PATH_UNSAFE.finding(f"`{printable(change.path)}` {problem}", at)
+        elif is_protected(change.path):
+            yield PATH_PROTECTED.finding(f"`{change.path}` is closed to patches", at)
+        folded = change.path.casefold()
+        if folded in seen:
+            yield PATH_TWICE.finding(
+                f"`{printable(change.path)}` and `{printable(seen[folded])}` are one file", at
+            )
+        seen[folded] = change.path
+        match change:
+            case WriteFile():
+                content = content_of(change)
+                if content is None:
+                    yield PATCH_CONTENT.finding(
+                        f"`{printable(change.path)}` needs exactly one well-formed content", at
+                    )
+                size = len(content or b"")
+            case ReplaceText():
+                size = len(change.new.encode())
+            case DeleteFile():
+                size = 0
+        total += size
+        if size > MAX_FILE_BYTES:
+            yield PATCH_TOO_LARGE.finding(
+                f"`{printable(change.path)}` has {size:,} bytes; {MAX_FILE_BYTES:,} are allowed", at
+            )
+    if total > MAX_PATCH_BYTES:
+        yield PATCH_TOO_LARGE.finding(
+            f"the files have {total:,} bytes together; {MAX_PATCH_BYTES:,} are allowed",
+            document.position_of(("changes",)),
+        )
+
+
+def printable(text: str) -> str:
+    """Hostile text made visible: what does not print is shown as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

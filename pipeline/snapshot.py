@@ -1,0 +1,205 @@
+"""The control repo as of one commit: every request parsed once, and looked up by meaning.
+
+Pure: bytes and blob ids come in, models and findings go out. `pipeline.control` reads them.
+A snapshot may be partial (`validate --since` loads what changed and what it depends on);
+`blobs` always lists every request path, so that existence is known without reading.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from pipeline.diagnostics import Finding, Location
+from pipeline.documents import ParsedDocument, findings_of_validation_error, parse_document
+from pipeline.layout import (
+    BLOCKED_PATH,
+    PLATFORM_PATH,
+    RequestPath,
+    draft_folder,
+    draft_path,
+    environment_path,
+    request_path,
+    tenant_path,
+)
+from pipeline.models.requests import (
+    ENVIRONMENTS,
+    REQUEST_KINDS,
+    BlockedDigests,
+    DraftPatch,
+    Environment,
+    Platform,
+    PrimitiveImplementationDraft,
+    Promotion,
+    Request,
+    Tenant,
+)
+from pipeline.rules.identity import KIND_MISMATCH, PATH_UNKNOWN
+
+R = TypeVar("R", bound=Request)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRequest:
+    """One request: where it lies, what the path says, the model, and its blob id."""
+
+    path: str
+    meaning: RequestPath
+    model: Request
+    blob: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The requests of one commit of the control repo."""
+
+    commit: str
+    blobs: Mapping[str, str]
+    requests: Mapping[str, LoadedRequest] = field(default_factory=dict)
+
+    def model_at(self, path: str, kind: type[R]) -> R | None:
+        """The request of this kind at `path`, if it is there and valid."""
+        loaded = self.requests.get(path)
+        return loaded.model if loaded and isinstance(loaded.model, kind) else None
+
+    @cached_property
+    def platform(self) -> Platform | None:
+        """The platform, if its file is there and valid."""
+        return self.model_at(PLATFORM_PATH, Platform)
+
+    @cached_property
+    def environments(self) -> Mapping[str, Environment]:
+        """The valid environments by name."""
+        found = {name: self.model_at(environment_path(name), Environment) for name in ENVIRONMENTS}
+        return {name: env for name, env in found.items() if env}
+
+    @cached_property
+    def blocked_digests(self) -> frozenset[str]:
+        """Digests that may run nowhere."""
+        blocked = self.model_at(BLOCKED_PATH, BlockedDigests)
+        return frozenset(b.digest for b in blocked.digests) if blocked else frozenset()
+
+    @cached_property
+    def tenant_ids(self) -> frozenset[str]:
+        """Every tenant that has a file, valid or not."""
+        return frozenset(
+            path.split("/")[1]
+            for path in self.blobs
+            if path.startswith("tenants/") and path.endswith("/tenant.yaml") and path.count("/") == 2
+        )
+
+    def tenant(self, tenant_id: str) -> Tenant | None:
+        """A tenant by id."""
+        return self.model_at(tenant_path(tenant_id), Tenant)
+
+    def draft(self, draft: str) -> PrimitiveImplementationDraft | None:
+        """A draft by its id."""
+        return self.model_at(draft_path(draft), PrimitiveImplementationDraft)
+
+    @cached_property
+    def _by_draft(self) -> Mapping[str, tuple[LoadedRequest, ...]]:
+        grouped: dict[str, list[LoadedRequest]] = {}
+        for path in sorted(self.requests):
+            loaded = self.requests[path]
+            if loaded.meaning.primitive:
+                grouped.setdefault(loaded.meaning.draft, []).append(loaded)
+        return {draft: tuple(found) for draft, found in grouped.items()}
+
+    def drafts_of(self, tenant_id: str) -> tuple[str, ...]:
+        """Ids of the drafts whose request is loaded and valid, sorted."""
+        return tuple(
+            draft
+            for draft in sorted(self._by_draft)
+            if draft.startswith(f"{tenant_id}/") and draft_path(draft) in self.requests
+        )
+
+    def patches_of(self, draft: str) -> tuple[LoadedRequest, ...]:
+        """A draft's patches in the order of their numbers."""
+        return tuple(r for r in self._by_draft.get(draft, ()) if isinstance(r.model, DraftPatch))
+
+    def promotions_of(self, draft: str) -> tuple[LoadedRequest, ...]:
+        """A draft's promotion requests, dev first."""
+        found = [r for r in self._by_draft.get(draft, ()) if isinstance(r.model, Promotion)]
+        order = {name: i for i, name in enumerate(ENVIRONMENTS)}
+        return tuple(sorted(found, key=lambda r: order.get(r.meaning.name, 9)))
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """One request file as read: parsed or refused, with the positions of its nodes."""
+
+    path: str
+    meaning: RequestPath
+    document: ParsedDocument
+    model: Request | None
+
+
+def read_request(path: str, content: bytes) -> tuple[ReadRequest | None, tuple[Finding, ...]]:
+    """The request in a file's bytes and what is wrong with its form.
+
+    None where the path can hold no request at all.
+    """
+    meaning = request_path(path)
+    if meaning is None:
+        message = f"no request may lie at `{path}`"
+        return None, (PATH_UNKNOWN.finding(message, Location(path)),)
+    document = parse_document(path, content)
+    if document.findings or not isinstance(document.value, dict):
+        return ReadRequest(path, meaning, document, None), tuple(document.findings)
+    kind = document.value.get("kind")
+    if kind != meaning.kind:
+        message = f"`kind` is {kind!r}; a file at this path is a `{meaning.kind}`"
+        location = document.position_of(("kind",)) if "kind" in document.value else Location(path, 1, 1)
+        return ReadRequest(path, meaning, document, None), (KIND_MISMATCH.finding(message, location),)
+    try:
+        # JSON mode: strict about types, yet a YAML list is what a tuple field means.
+        model = REQUEST_KINDS[meaning.kind].model_validate_json(json.dumps(document.value))
+    except ValidationError as error:
+        findings = findings_of_validation_error(error, document)
+        return ReadRequest(path, meaning, document, None), tuple(findings)
+    return ReadRequest(path, meaning, document, model), ()
+
+
+def snapshot_of(commit: str, blobs: Mapping[str, str], read: Iterable[ReadRequest]) -> Snapshot:
+    """The snapshot of the requests that were read and are valid in form."""
+    requests = {
+        r.path: LoadedRequest(r.path, r.meaning, r.model, blobs.get(r.path, ""))
+        for r in read
+        if r.model is not None
+    }
+    return Snapshot(commit, blobs, requests)
+
+
+def paths_needed_by(paths: Iterable[str], blobs: Mapping[str, str]) -> frozenset[str]:
+    """The paths to load so that a change of `paths` is judged: they, and what they depend on.
+
+    A changed tenant or policy file brings in every draft that it governs; a changed draft
+    only its tenant and the policy.
+    """
+    changed = set(paths)
+    needed = {p for p in changed if p in blobs}
+    needed |= {p for p in blobs if p.startswith("environments/")}
+    if any(p.startswith("environments/") for p in changed):
+        return frozenset(needed | set(blobs))
+    for path in changed:
+        parts = path.split("/")
+        if len(parts) < 3 or parts[0] != "tenants":
+            continue
+        tenant = parts[1]
+        if tenant_path(tenant) in blobs:
+            needed.add(tenant_path(tenant))
+        if parts[2] == "tenant.yaml":
+            needed |= {p for p in blobs if p.startswith(f"tenants/{tenant}/")}
+        elif len(parts) > 4 and parts[2] == "drafts":
+            folder = draft_folder(f"{tenant}/{parts[3]}") + "/"
+            own = draft_path(f"{tenant}/{parts[3]}")
+            if path == own:
+                needed |= {p for p in blobs if p.startswith(folder)}
+            elif own in blobs:
+                needed.add(own)
+    return frozenset(needed)
