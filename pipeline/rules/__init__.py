@@ -1,0 +1,21 @@
+"""The rules, one module a subject; importing a module registers its rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+
+from pipeline.diagnostics import RULES, Rule
+
+# Every module that registers rules. Listed, so that nothing depends on what a folder holds.
+RULE_MODULES: tuple[str, ...] = (
+    "pipeline.rules.documents",
+    "pipeline.rules.shape",
+)
+
+
+def load_rules() -> Mapping[str, Rule]:
+    """All rules by id, in order of id; imports the modules that hold them on first use."""
+    for module in RULE_MODULES:
+        import_module(module)
+    return dict(sorted(RULES.items()))
