@@ -1,0 +1,281 @@
+"""The one gate: every write to an environment passes `authorise` (design §7).
+
+Pure: a request, its release, the policy at the base commit, evidence and the draft's status go
+in; allowed, or reasons with stable codes, come out. A clause is a function of the evidence;
+a new rule is one more clause. A reason is *final* when only a new revision of the request (or
+another release) can change it, else the promotion waits and is judged again on the next run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pipeline import names
+from pipeline.diagnostics import Finding
+from pipeline.forges.port import PullRequest, ReviewVerdict
+from pipeline.models.evidence import CheckOutcome
+from pipeline.models.requests import ApprovalPolicy, CodeOrigin, Environment, Platform, Promotion
+from pipeline.models.status import DraftState, DraftStatus
+from pipeline.overlays import Overlay
+from pipeline.rules import decisions as rule
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that a decision rests on; nothing else is looked at."""
+
+    promotion: Promotion
+    environment: Environment
+    platform: Platform
+    blocked_digests: frozenset[str]
+    status: DraftStatus
+    source_tree: str | None  # of the primitive's folder at the requested commit
+    source_on_default: bool
+    overlay: Overlay | None  # rendered now, from the release; None before it is built
+    manifest_findings: tuple[Finding, ...]
+    pull: PullRequest | None  # the merged pull request that brought this revision
+    approved_blob: str | None  # the request's blob at that pull request's final head
+    request_blob: str
+    chain_problem: str = ""  # why the draft's facts do not add up, if they do not
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionReason:
+    """One reason against: the rule's code, the message, and whether waiting can help."""
+
+    code: str
+    message: str
+    final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Allowed when there is no reason against; `approved_by` are the people who count."""
+
+    draft: str
+    environment: str
+    reasons: tuple[DecisionReason, ...]
+    approved_by: tuple[int, ...]
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the overlay may be written."""
+        return not self.reasons
+
+    @property
+    def refused(self) -> bool:
+        """Whether this revision of the request can never be carried out."""
+        return any(r.final for r in self.reasons)
+
+
+Clause = Callable[[Evidence], Iterator[DecisionReason]]
+
+
+def _final(rule_id: str, message: str) -> DecisionReason:
+    return DecisionReason(rule_id, message, final=True)
+
+
+def _waits(rule_id: str, message: str) -> DecisionReason:
+    return DecisionReason(rule_id, message, final=False)
+
+
+def clause_draft_alive(e: Evidence) -> Iterator[DecisionReason]:
+    """A draft that ended is promoted nowhere; one that was not scaffolded has no source."""
+    if e.status.state is DraftState.REJECTED:
+        yield _final(rule.DRAFT_ENDED.id, f"{e.status.id} was rejected")
+
+
+def clause_chain(e: Evidence) -> Iterator[DecisionReason]:
+    """Facts that do not add up are no basis for anything."""
+    if e.chain_problem:
+        yield _waits(rule.STATE_TAMPERED.id, e.chain_problem)
+
+
+def clause_source(e: Evidence) -> Iterator[DecisionReason]:
+    """The source commit holds the primitive, and is where the environment wants it."""
+    commit = e.promotion.release.source_commit
+    if e.source_tree is None:
+        yield _final(
+            rule.SOURCE_UNKNOWN.id,
+            f"{e.status.target_repo} has no commit {commit[:12]} with this primitive",
+        )
+    elif e.environment.requires_default_branch and not e.source_on_default:
+        yield _waits(
+            rule.SOURCE_NOT_MERGED.id,
+            f"the source at {commit[:12]} is not on the default branch of {e.status.target_repo}",
+        )
+
+
+def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
+    """The release runs in an environment before this one, with the same digest."""
+    sources = e.environment.promotes_from
+    if not sources:
+        return
+    wanted = e.promotion.release.digest
+    running = {s: p.release.digest for s in sources if (p := e.status.promotion(s))}
+    if not running:
+        listed = " or ".join(sources)
+        yield _final(rule.ENVIRONMENT_ORDER.id, f"{listed} has not run this primitive")
+    elif wanted not in running.values():
+        shown = ", ".join(f"{s} runs {d[:19]}…" for s, d in sorted(running.items()))
+        yield _final(rule.ENVIRONMENT_ORDER.id, f"{shown}; the request asks for {str(wanted)[:19]}…")
+
+
+def clause_same_digest(e: Evidence) -> Iterator[DecisionReason]:
+    """One image per source tree, ever: the requested digest is the one that was built."""
+    if e.source_tree is None:
+        return
+    build = e.status.build_of_tree(e.source_tree)
+    wanted = e.promotion.release.digest
+    if build is None:
+        message = f"no image was built from source tree {e.source_tree[:12]} yet"
+        if wanted:
+            yield _final(rule.DIGEST_NOT_BUILT.id, message)
+        else:
+            yield _waits(rule.BUILD_MISSING.id, message)
+    elif wanted and wanted != build.digest:
+        yield _final(
+            rule.DIGEST_NOT_BUILT.id,
+            f"the source was built as {build.digest[:19]}…, the request asks for {wanted[:19]}…",
+        )
+
+
+def clause_builder(e: Evidence) -> Iterator[DecisionReason]:
+    """The environment's policy may refuse images of some builders."""
+    build = e.status.build_of_tree(e.source_tree) if e.source_tree else None
+    if build and e.environment.builders and build.builder not in e.environment.builders:
+        allowed = ", ".join(e.environment.builders)
+        yield _final(
+            rule.BUILDER_REFUSED.id, f"built by `{build.builder}`; allowed here: {allowed}"
+        )
+
+
+def clause_blocked(e: Evidence) -> Iterator[DecisionReason]:
+    """No environment runs a blocked digest."""
+    build = e.status.build_of_tree(e.source_tree) if e.source_tree else None
+    for digest in {d for d in (e.promotion.release.digest, build.digest if build else None) if d}:
+        if digest in e.blocked_digests:
+            yield _final("digest-blocked", f"{digest} is blocked")
+
+
+def clause_checks(e: Evidence) -> Iterator[DecisionReason]:
+    """Every check that the environment requires passed on exactly this source tree."""
+    if e.source_tree is None:
+        return
+    report = e.status.checks_of_tree(e.source_tree)
+    results = {r.name: r for r in report.results} if report else {}
+    for name in e.environment.required_checks:
+        result = results.get(name)
+        if result is None:
+            yield _waits(rule.CHECK_MISSING.id, f"`{name}` has not run on this source")
+        elif result.outcome is not CheckOutcome.PASSED:
+            yield _final(rule.CHECK_FAILED.id, f"`{name}` failed: {result.summary}")
+
+
+def clause_namespace(e: Evidence) -> Iterator[DecisionReason]:
+    """Custom code never reaches a shared namespace; what was rendered lies where it must."""
+    env = e.environment.environment
+    origin = e.status.code_origin
+    expected = names.namespace(
+        e.platform.platform, e.status.tenant_id, e.status.sku, origin, env
+    )
+    found = e.overlay.namespace if e.overlay else e.status.target_namespaces.get(env, expected)
+    if origin is not CodeOrigin.PLATFORM and names.is_shared_namespace(e.platform.platform, found):
+        yield _final(
+            "namespace-shared-custom-code", f"code of origin `{origin}` may not run in `{found}`"
+        )
+    if found != expected:
+        yield _final(rule.NAMESPACE_CHANGED.id, f"`{found}` is not `{expected}`")
+    for finding in e.manifest_findings:
+        yield _final(finding.code, finding.message)
+
+
+def clause_overlay(e: Evidence) -> Iterator[DecisionReason]:
+    """What would be written is, bit for bit, what the request pins."""
+    pinned = e.promotion.overlay_tree
+    if pinned and e.overlay and pinned != e.overlay.tree:
+        yield _final(
+            rule.OVERLAY_CHANGED.id,
+            f"the release renders to tree {e.overlay.tree[:12]}, the request pins {pinned[:12]}",
+        )
+
+
+def clause_approvals(e: Evidence) -> Iterator[DecisionReason]:
+    """Enough distinct eligible people approved the final revision of the request."""
+    policy = e.environment.approval_for(e.status.risk_tier)
+    if policy is None:
+        return
+    if not (e.promotion.release.digest and e.promotion.overlay_tree):
+        yield _final("promotion-not-pinned", "approved requests pin digest and overlay tree")
+        return
+    if e.pull is None:
+        yield _final(
+            rule.APPROVAL_MISSING.id, "the request reached main without a pull request to approve"
+        )
+        return
+    if e.approved_blob != e.request_blob:
+        yield _final(rule.APPROVAL_OTHER_REVISION.id, "what was merged is not what was reviewed")
+        return
+    people = approving_people(e.pull, e.platform, policy)
+    missing = policy.count - len(people)
+    if missing > 0:
+        teams = " or ".join(policy.teams)
+        yield _waits(
+            rule.APPROVAL_MISSING.id,
+            f"{len(people)} of {policy.count} approvals by {teams}; {missing} missing",
+        )
+    elif policy.count >= len(policy.teams):
+        for team in policy.teams:
+            if not people & e.platform.members((team,)):
+                yield _waits(rule.APPROVAL_MISSING.id, f"nobody of {team} approved")
+    blocking = _newest(e.pull, ReviewVerdict.CHANGES_REQUESTED) & e.platform.members(policy.teams)
+    if blocking:
+        yield _waits(rule.APPROVAL_MISSING.id, f"{len(blocking)} people ask for changes")
+
+
+def approving_people(
+    pull: PullRequest, platform: Platform, policy: ApprovalPolicy
+) -> frozenset[int]:
+    """Ids of the people whose approval counts: eligible, of the final head, not the author."""
+    return (_newest(pull, ReviewVerdict.APPROVED) & platform.members(policy.teams)) - {
+        pull.author_id
+    }
+
+
+def _newest(pull: PullRequest, verdict: ReviewVerdict) -> frozenset[int]:
+    """Who holds this verdict of the final head by the newest review that is not a comment."""
+    newest: dict[int, ReviewVerdict] = {}
+    for review in sorted(pull.reviews, key=lambda r: r.sequence):
+        if review.verdict is ReviewVerdict.COMMENTED:
+            continue
+        at_head = review.commit == pull.head
+        newest[review.user_id] = review.verdict if at_head else ReviewVerdict.DISMISSED
+    return frozenset(user for user, found in newest.items() if found is verdict)
+
+
+CLAUSES: tuple[Clause, ...] = (
+    clause_draft_alive,
+    clause_chain,
+    clause_source,
+    clause_environment_order,
+    clause_same_digest,
+    clause_builder,
+    clause_blocked,
+    clause_checks,
+    clause_namespace,
+    clause_overlay,
+    clause_approvals,
+)
+
+
+def authorise(evidence: Evidence) -> Decision:
+    """The decision on one promotion; all reasons against it, in the order of the clauses."""
+    reasons = tuple(reason for clause in CLAUSES for reason in clause(evidence))
+    policy = evidence.environment.approval_for(evidence.status.risk_tier)
+    people: frozenset[int] = frozenset()
+    if policy and evidence.pull:
+        people = approving_people(evidence.pull, evidence.platform, policy)
+    return Decision(
+        evidence.status.id, evidence.environment.environment, reasons, tuple(sorted(people))
+    )
