@@ -12,11 +12,10 @@ Plain standard library: this runs before the project's virtual environment exist
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import zipfile
-from pathlib import Path
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 # The newest release that every supported cluster already serves.
@@ -74,7 +73,7 @@ def write_schemas(wheel: Path, target: Path) -> int:
         text = json.dumps(schema, separators=(",", ":"), sort_keys=True)
         (folder / name).write_text(text, encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
-    os.replace(fresh, target)
+    fresh.replace(target)
     return len(schemas)
 
 

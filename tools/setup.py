@@ -22,6 +22,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +40,9 @@ HEARTBEAT_S = 10
 RUNTIME_TOOLS = ("kubeconform", "kustomize", "gitleaks", "helm")
 DEV_TOOLS = (*RUNTIME_TOOLS, "crane", "actionlint")
 
+# Requirement files that are installed together; a group stands for each that it contains.
+GROUPS = {"runtime": ("runtime",), "dev": ("runtime", "dev")}
+
 _START = time.monotonic()
 
 
@@ -53,11 +57,11 @@ class Progress:
         self._lock = threading.Lock()
         self._running: dict[str, tuple[float, str]] = {}
         self._idle = threading.Event()
-        self._said = False
+        self.spoke = False
 
     def say(self, step: str, text: str) -> None:
         with self._lock:
-            self._said = True
+            self.spoke = True
             print(f"[{time.monotonic() - _START:6.1f} s] {step:<8} {text}", flush=True)
 
     def note(self, step: str, text: str) -> None:
@@ -67,7 +71,7 @@ class Progress:
             self._running[step] = (begun, text)
 
     @contextlib.contextmanager
-    def step(self, step: str, text: str):  # type: ignore[no-untyped-def] # old Pythons parse this
+    def step(self, step: str, text: str) -> Iterator[None]:
         self.say(step, text)
         self.note(step, text)
         begun = time.monotonic()
@@ -79,7 +83,7 @@ class Progress:
         self.say(step, f"done in {time.monotonic() - begun:.1f} s")
 
     @contextlib.contextmanager
-    def heartbeat(self):  # type: ignore[no-untyped-def] # old Pythons parse this
+    def heartbeat(self) -> Iterator[None]:
         thread = threading.Thread(target=self._beat, daemon=True)
         thread.start()
         try:
@@ -93,7 +97,9 @@ class Progress:
             with self._lock:
                 running = sorted(self._running.items())
             for step, (begun, text) in running:
-                self.say(step, f"… {text} ({time.monotonic() - begun:.0f} s)")
+                seconds = time.monotonic() - begun
+                if seconds > HEARTBEAT_S / 2:
+                    self.say(step, f"… {text} ({seconds:.0f} s)")
 
 
 PROGRESS = Progress()
@@ -172,36 +178,44 @@ def ensure_venv() -> None:
         write_stamp("venv", key)
 
 
-def ensure_packages(group: str, files: list[Path]) -> None:
-    """The packages of the requirement files, and this checkout importable beside them."""
-    key = stamp_key(*files, ROOT / "pyproject.toml", Path(__file__))
-    step = f"python-{group}"
-    if is_done(step, key, VENV / "bin" / "pipeline"):
+def ensure_packages(group: str) -> None:
+    """The group's packages, and this checkout importable beside them."""
+    import tomllib
+
+    files = [REQUIREMENTS / f"{name}.txt" for name in GROUPS[group]]
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+    keys = {
+        name: stamp_key(
+            *(REQUIREMENTS / f"{part}.txt" for part in parts), project["name"], project["scripts"]
+        )
+        for name, parts in GROUPS.items()
+        if set(parts) <= set(GROUPS[group])
+    }
+    if is_done(f"python-{group}", keys[group], VENV / "bin" / "pipeline"):
         return
     with PROGRESS.step("python", f"installing {', '.join(path.name for path in files)}"):
         unfinished = VENV / ".unfinished"
         unfinished.touch()
         # Byte code is left to the first import: most modules are never imported.
         pip("install", "--no-compile", *(f"-r{path}" for path in files))
-        write_scripts()
+        write_scripts(project["name"], project["scripts"])
         unfinished.unlink()
-        write_stamp(step, key)
+        for name, key in keys.items():
+            write_stamp(f"python-{name}", key)
 
 
-def write_scripts() -> None:
+def write_scripts(distribution: str, scripts: dict[str, str]) -> None:
     """Puts the checkout on the environment's path and its commands in `bin`, as an editable
-    install would, without a build backend: `[project.scripts]` says which commands."""
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    install would, but without a build backend to fetch and run."""
     [site] = VENV.glob("lib/python*/site-packages")
-    (site / f"{project['name']}.pth").write_text(f"{ROOT}\n", encoding="utf-8")
+    (site / f"{distribution}.pth").write_text(f"{ROOT}\n", encoding="utf-8")
     python = VENV / "bin" / "python"
     # A shebang line holds no blanks and is cut at 127 bytes; sh then starts Python in its place.
     shebang = f"#!{python}"
     if " " in shebang or len(shebang.encode()) > 120:
         shebang = f"#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''"
-    for name, entry in project["scripts"].items():
+    for name, entry in scripts.items():
         module, function = entry.split(":")
         script = VENV / "bin" / name
         script.write_text(
@@ -241,7 +255,9 @@ def ensure_tools(names: tuple[str, ...], venv_ready: threading.Event) -> None:
 
     inputs = (GO_MOD, GO_MOD.with_name("go.sum"), Path(gotools.__file__))
     key = stamp_key(*inputs)
-    missing = [gotools.TOOLS[name] for name in names if not is_done(f"tool-{name}", key, BIN / name)]
+    missing = [
+        gotools.TOOLS[name] for name in names if not is_done(f"tool-{name}", key, BIN / name)
+    ]
     if not missing:
         return
     BIN.mkdir(parents=True, exist_ok=True)
@@ -301,18 +317,17 @@ def ensure_go(venv_ready: threading.Event) -> Path:
 
 
 def set_up(profile: str) -> None:
-    """Brings everything of the profile up to date; raises SetupError with all that failed."""
-    files = [REQUIREMENTS / "runtime.txt"]
-    if profile in ("dev", "bench"):
-        files.append(REQUIREMENTS / "dev.txt")
-    names = DEV_TOOLS if profile == "dev" else RUNTIME_TOOLS
+    """Brings everything of the profile up to date; raises SetupError with all that failed.
+
+    What can go on after a failure does, so that the next run has less to do.
+    """
     venv_ready = threading.Event()
     failures: list[BaseException] = []
 
-    def guarded(work, *arguments: object) -> threading.Thread:  # type: ignore[no-untyped-def] # ditto
+    def guarded(work: Callable[[], None]) -> threading.Thread:
         def call() -> None:
             try:
-                work(*arguments)
+                work()
             except BaseException as error:
                 failures.append(error)
 
@@ -320,24 +335,28 @@ def set_up(profile: str) -> None:
         thread.start()
         return thread
 
-    threads = [guarded(ensure_tools, names, venv_ready)]
-    try:
-        ensure_venv()
-    finally:
-        venv_ready.set()
-    threads.append(guarded(ensure_schemas))
-    # One pip at a time writes to the environment; the others only fetch.
-    ensure_packages("dev" if len(files) > 1 else "runtime", files)
-    if profile == "bench":
-        ensure_bench_peers()
-    for thread in threads:
+    def tools() -> None:
+        ensure_tools(DEV_TOOLS if profile == "dev" else RUNTIME_TOOLS, venv_ready)
+
+    def python() -> None:
+        try:
+            ensure_venv()
+        finally:
+            venv_ready.set()
+        schemas = guarded(ensure_schemas)
+        # One pip at a time writes to the environment; the others only fetch.
+        ensure_packages("runtime" if profile == "runtime" else "dev")
+        if profile == "bench":
+            ensure_bench_peers()
+        schemas.join()
+
+    for thread in [guarded(tools), guarded(python)]:
         thread.join()
-    expected = [error for error in failures if isinstance(error, (SetupError, OSError))]
     for error in failures:
-        if error not in expected:
+        if not isinstance(error, (SetupError, OSError)):
             raise error
-    if expected:
-        raise SetupError("\n".join(str(error) for error in expected))
+    if failures:
+        raise SetupError("\n".join(str(error) for error in failures))
 
 
 def ensure_bench_peers() -> None:
@@ -355,7 +374,7 @@ def ensure_bench_peers() -> None:
 
 
 @contextlib.contextmanager
-def checkout_lock():  # type: ignore[no-untyped-def] # old Pythons parse this
+def checkout_lock() -> Iterator[None]:
     """One set-up of a checkout at a time; a second one waits, then finds everything done."""
     import fcntl
 
@@ -394,7 +413,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("setup: stopped; run it again to go on from here", file=sys.stderr)
         return 130
-    if PROGRESS._said:
+    if PROGRESS.spoke:
         PROGRESS.say("setup", "ready")
     return 0
 

@@ -1,0 +1,165 @@
+"""Isolation: no test sees the user's home, git configuration, locale, time zone or umask.
+
+The environment is replaced before any test module is imported, so that child processes get it
+too. Writes to the real home fail the test that made them: those of this process are seen as they
+happen, those of child processes by looking at the files that git and the tools keep there.
+"""
+
+import os
+import pwd
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ROOT / ".tools"
+
+# Names of the environment that would change what git, Python or the tools do.
+FOREIGN_PREFIXES = (
+    "GIT_",
+    "LC_",
+    "PIPELINE_",
+    "HELM_",
+    "KUBE",
+    "XDG_",
+    "GITHUB_",
+    "GH_",
+    "BUILDAH_",
+)
+FOREIGN_NAMES = ("LANG", "LANGUAGE", "TZ", "EMAIL", "EDITOR", "PAGER", "NO_COLOR", "FORCE_COLOR")
+
+# What git and the tools would leave in a home that is not theirs.
+TRIPWIRES = (
+    ".gitconfig",
+    ".git-credentials",
+    ".config/git",
+    ".config/helm",
+    ".config/kustomize",
+    ".config/pipeline",
+    ".cache/helm",
+    ".cache/pipeline",
+    ".local/share/helm",
+    ".local/share/pipeline",
+    ".docker",
+    ".kube",
+)
+
+settings.register_profile("pipeline", deadline=None, database=None, print_blob=True)
+settings.register_profile("ci", settings.get_profile("pipeline"), derandomize=True)
+
+
+class HomeGuard:
+    """Remembers writes of this process below the real home."""
+
+    def __init__(self, homes: set[Path], allowed: set[Path]) -> None:
+        self._homes = tuple(f"{home}{os.sep}" for home in homes)
+        self._allowed = tuple(f"{path}{os.sep}" for path in allowed)
+        self.writes: list[str] = []
+
+    def hook(self, event: str, arguments: tuple[object, ...]) -> None:
+        """The audit hook: sees every open and every change of a folder."""
+        if event == "open":
+            path, _mode, flags = arguments
+            writes = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+            if isinstance(flags, int) and flags & writes:
+                self._note(path)
+        elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.rename"):
+            for path in arguments[:2]:
+                self._note(path)
+
+    def _note(self, path: object) -> None:
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            return
+        whole = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 # resolve() would open files
+        if whole.startswith(self._homes) and not whole.startswith(self._allowed):
+            self.writes.append(whole)
+
+
+def real_homes() -> set[Path]:
+    """The homes that tests must leave alone: by the user database and by the environment."""
+    homes = {Path(pwd.getpwuid(os.getuid()).pw_dir)}
+    # Workers of a parallel run start with the isolated home; their controller tells the real one.
+    told = os.environ.get("TESTS_REAL_HOME") or os.environ.get("HOME")
+    if told:
+        homes.add(Path(told))
+        os.environ["TESTS_REAL_HOME"] = told
+    return {home.resolve() for home in homes if home != Path("/")}
+
+
+def isolate_environment(home: Path) -> None:
+    """Gives this process and its children an environment that is the same everywhere."""
+    for name in list(os.environ):
+        if name.startswith(FOREIGN_PREFIXES) or name in FOREIGN_NAMES:
+            del os.environ[name]
+    os.environ.update(
+        HOME=str(home),
+        XDG_CACHE_HOME=str(home / ".cache"),
+        XDG_CONFIG_HOME=str(home / ".config"),
+        XDG_DATA_HOME=str(home / ".local" / "share"),
+        XDG_STATE_HOME=str(home / ".local" / "state"),
+        GIT_CONFIG_NOSYSTEM="1",
+        GIT_CONFIG_GLOBAL=os.devnull,
+        GIT_TERMINAL_PROMPT="0",
+        LC_ALL="C.UTF-8",
+        TZ="UTC",
+        PIPELINE_TOOLS=str(TOOLS),
+        PATH=os.pathsep.join([str(TOOLS / "bin"), os.environ.get("PATH", os.defpath)]),
+    )
+    os.umask(0o022)
+
+
+def tripwires(homes: set[Path]) -> dict[Path, int]:
+    """When each file that tools keep in a home was last changed, in nanoseconds."""
+    seen = {}
+    for home in homes:
+        for name in TRIPWIRES:
+            path = home / name
+            if path.exists():
+                seen[path] = path.stat().st_mtime_ns
+    return seen
+
+
+_HOMES = real_homes()
+_TEMPORARY = Path(tempfile.gettempdir()).resolve()
+_HOME = Path(tempfile.mkdtemp(prefix="pipeline-tests-home-"))
+_GUARD = HomeGuard(
+    _HOMES,
+    allowed={ROOT, _TEMPORARY, *(Path(path).resolve() for path in (sys.prefix, sys.base_prefix))},
+)
+_CI = bool(os.environ.get("CI"))
+
+isolate_environment(_HOME)
+sys.addaudithook(_GUARD.hook)
+
+
+def pytest_configure() -> None:
+    settings.load_profile("ci" if _CI else "pipeline")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def untouched_home() -> Iterator[None]:
+    """Fails a test that wrote to the real home, itself or by a child process."""
+    _GUARD.writes.clear()
+    before = tripwires(_HOMES)
+    yield
+    assert not _GUARD.writes, f"the test wrote to the real home: {sorted(set(_GUARD.writes))}"
+    after = tripwires(_HOMES)
+    changed = sorted(
+        str(path) for path in before.keys() | after if before.get(path) != after.get(path)
+    )
+    assert not changed, f"the test, or a process that it started, changed {changed}"
+
+
+@pytest.fixture
+def home() -> Path:
+    """The isolated home that every test of this process has."""
+    return _HOME
