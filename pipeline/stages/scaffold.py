@@ -1,0 +1,149 @@
+"""Scaffold: the golden template, rendered into a branch with a pull request. Pure.
+
+Seed §6 step 4: the right repository, the right namespaces, a branch and a pull request.
+"""
+
+from __future__ import annotations
+
+from pipeline import names
+from pipeline.gitobjects import (
+    MODE_EXECUTABLE,
+    MODE_FILE,
+    Signature,
+    blob_id,
+    commit_object,
+    graft,
+    trees_of_entries,
+)
+from pipeline.plan import CommitFolder, Content, FactEntry, OpenPull, key_of
+from pipeline.stages.view import TOOL, Caused, DraftView, Parents, Step, message_of
+from pipeline.templating import render_template
+
+PIPELINE_NAME = "primitive-pipeline"
+PIPELINE_EMAIL = "primitive-pipeline@users.noreply.pipeline.invalid"
+
+
+def pipeline_signature(time_s: int) -> Signature:
+    """The one identity of every commit that the pipeline makes."""
+    return Signature(PIPELINE_NAME, PIPELINE_EMAIL, time_s)
+
+
+def template_values(view: DraftView) -> dict[str, object]:
+    """What a template is rendered with: the draft, and what is computed from it (seed §5.2–5.3)."""
+    r = view.request
+    return {
+        **r.parameters,
+        "tenant_id": r.tenant_id,
+        "sku": view.tenant.sku.value,
+        "primitive_id": r.primitive_id,
+        "primitive_name": r.primitive_id,
+        "primitive_type": r.primitive_type.value,
+        "code_origin": r.code_origin.value,
+        "target_repo": view.target_repo,
+        "instance": view.instance,
+        "platform": view.platform.platform,
+        "design_refs": list(r.design_refs),
+        "namespaces": view.namespaces,
+        "template": r.template_id,
+        "image_repository": view.image,
+        "cost_centre": view.tenant.cost_centre,
+    }
+
+
+def commit_folder(
+    view: DraftView,
+    caused: Caused,
+    *,
+    key: str,
+    repo: str,
+    branch: str,
+    base: str,
+    expected: str | None,
+    folder: str,
+    entries: dict[str, tuple[int, str]],
+    blobs: dict[str, bytes],
+    parents: Parents,
+    subject: str,
+) -> CommitFolder:
+    """The effect that makes `folder` exactly `entries`, with the ids it will have."""
+    folder_tree = trees_of_entries(entries)[-1].id
+    root = graft(parents, folder, folder_tree)[-1].id
+    message = message_of(subject, view, caused, key)
+    signature = pipeline_signature(caused.time_s)
+    commit = commit_object(root, [base], message, signature, signature)
+    return CommitFolder(
+        key=key,
+        draft=view.id,
+        repo=repo,
+        branch=branch,
+        base=base,
+        expected=expected,
+        folder=folder,
+        entries=dict(sorted(entries.items())),
+        blobs={id: Content.of(content) for id, content in sorted(blobs.items())},
+        folder_tree=folder_tree,
+        commit=commit.id,
+        message=message,
+        time_s=caused.time_s,
+    )
+
+
+def plan_scaffold(view: DraftView) -> Step | None:
+    """The rendered template on a branch with a pull request; None if done or not yet possible."""
+    if view.target is None or view.target.head is None:
+        return None
+    if view.status is not None and view.status.branch_name:
+        return None
+    rendered = render_template(view.template, template_values(view))
+    entries: dict[str, tuple[int, str]] = {}
+    blobs: dict[str, bytes] = {}
+    for path, file in rendered.items():
+        id = blob_id(file.content)
+        entries[path] = (MODE_EXECUTABLE if file.executable else MODE_FILE, id)
+        blobs[id] = file.content
+    cause = view.caused.cause
+    key = key_of("scaffold", cause.request, cause.blob, view.template.digest, TOOL)
+    branch = names.draft_branch(view.instance, key)
+    commit = commit_folder(
+        view,
+        view.caused,
+        key=key,
+        repo=view.target_repo,
+        branch=branch,
+        # Found again after a crash: the branch's own base, else the default branch's head.
+        base=view.target.head,
+        expected=None,
+        folder=view.folder,
+        entries=entries,
+        blobs=blobs,
+        parents=view.base_parents,
+        subject=f"Scaffold {view.instance} from {view.request.template_id}",
+    )
+    pull = OpenPull(
+        key=key_of("pull", view.target_repo, branch),
+        draft=view.id,
+        repo=view.target_repo,
+        branch=branch,
+        base_branch=view.target.default_branch,
+        title=f"{view.instance}: new {view.request.primitive_type} primitive",
+        body=pull_body(view),
+    )
+    fact = FactEntry(
+        draft=view.id,
+        cause=cause,
+        type="scaffolded",
+        known={"branch": branch, "commit": commit.commit, "tree": commit.folder_tree},
+        outcomes={"pull_request": pull.key},
+    )
+    return Step(effects=(commit, pull), facts=(fact,))
+
+
+def pull_body(view: DraftView) -> str:
+    """The text of a draft's pull request: what it is, for whom, where it would run."""
+    rows = "\n".join(f"| {env} | `{namespace}` |" for env, namespace in view.namespaces.items())
+    return (
+        f"Draft `{view.id}`, template `{view.request.template_id}`, code origin "
+        f"`{view.request.code_origin}`, risk tier {view.risk_tier}.\n\n"
+        f"| environment | namespace |\n|---|---|\n{rows}\n\n"
+        f"Asked for by `{view.caused.cause.request}`.\n"
+    )

@@ -1,0 +1,87 @@
+"""Validate: every finding of a set of requests, all of them shown. Pure (seed §6 steps 2–3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pipeline.diagnostics import Finding, Location, sort_findings
+from pipeline.layout import PLATFORM_PATH, draft_path, tenant_path
+from pipeline.models.requests import (
+    DraftPatch,
+    Environment,
+    Platform,
+    PrimitiveImplementationDraft,
+    Promotion,
+    Tenant,
+)
+from pipeline.rules.identity import (
+    DRAFT_MISSING,
+    TENANT_MISSING,
+    check_identity,
+    check_other_tenants,
+)
+from pipeline.rules.patches import check_patch
+from pipeline.rules.policy import (
+    check_draft,
+    check_environment,
+    check_platform,
+    check_promotion,
+    check_tenant,
+)
+from pipeline.snapshot import ReadRequest, Snapshot
+from pipeline.templating import Template
+
+
+def check_request(
+    read: ReadRequest, snapshot: Snapshot, templates: Mapping[str, Template]
+) -> Iterable[Finding]:
+    """Findings for one request beyond its form, against the rest of the control repo."""
+    document, model, meaning = read.document, read.model, read.meaning
+    if model is None:
+        return
+    yield from check_identity(meaning, document)
+    yield from check_other_tenants(meaning, document, snapshot.tenant_ids)
+    tenant = snapshot.tenant(meaning.tenant) if meaning.tenant else None
+    if meaning.tenant and tenant is None and not isinstance(model, Tenant):
+        where = tenant_path(meaning.tenant)
+        yield TENANT_MISSING.finding(f"there is no valid `{where}`", Location(read.path, 1, 1))
+        return
+    if meaning.primitive and draft_path(meaning.draft) not in snapshot.blobs:
+        where = draft_path(meaning.draft)
+        yield DRAFT_MISSING.finding(f"there is no `{where}`", Location(read.path, 1, 1))
+    match model:
+        case Platform():
+            yield from check_platform(read.path, model, document)
+        case Environment():
+            yield from check_environment(model, snapshot, document)
+        case Tenant():
+            yield from check_tenant(model, snapshot.platform, document)
+        case PrimitiveImplementationDraft():
+            if tenant and snapshot.platform and model.tenant_id == meaning.tenant:
+                yield from check_draft(model, tenant, snapshot.platform, templates, document)
+        case DraftPatch():
+            yield from check_patch(model, document)
+        case Promotion():
+            yield from check_promotion(model, snapshot, document)
+        case _:
+            return
+
+
+def check_requests(
+    reads: Iterable[ReadRequest],
+    form_findings: Iterable[Finding],
+    snapshot: Snapshot,
+    templates: Mapping[str, Template],
+) -> tuple[Finding, ...]:
+    """All findings of the requests read, in one order.
+
+    A control repo without a platform file is itself a finding, since nothing can be judged.
+    """
+    found = list(form_findings)
+    if PLATFORM_PATH not in snapshot.blobs:
+        found.append(
+            TENANT_MISSING.finding(f"there is no `{PLATFORM_PATH}`", Location(PLATFORM_PATH))
+        )
+    for read in reads:
+        found.extend(check_request(read, snapshot, templates))
+    return sort_findings(found)

@@ -1,0 +1,178 @@
+"""What planning one draft may look at: values only, all pinned to commit ids.
+
+A stage returns a `Step`: effects, then the facts that record them. `pipeline.stages.draft`
+puts the steps of a draft together; facts of a tenant are published in one commit, last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipeline import __version__, names
+from pipeline.commits import render_trailers
+from pipeline.diagnostics import Finding
+from pipeline.forges.port import PullRequest, RepoView
+from pipeline.gitobjects import TreeEntry
+from pipeline.models.evidence import Observation
+from pipeline.models.facts import Cause
+from pipeline.models.requests import (
+    ENVIRONMENTS,
+    DraftPatch,
+    Environment,
+    Platform,
+    PrimitiveImplementationDraft,
+    Promotion,
+    RiskTier,
+    Tenant,
+)
+from pipeline.models.status import DraftStatus
+from pipeline.overlays import Overlay
+from pipeline.plan import Effect, FactEntry, Waiting
+from pipeline.templating import Template
+
+Parents = tuple[tuple[TreeEntry, ...], ...]
+Listing = Mapping[str, tuple[int, str]]  # path below a folder → mode, blob id
+
+
+@dataclass(frozen=True, slots=True)
+class Caused:
+    """A request's cause, and when the causing commit was made (seconds since the epoch)."""
+
+    cause: Cause
+    time_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class PatchInput:
+    """One patch that is due, and the files it meets."""
+
+    number: str
+    patch: DraftPatch
+    caused: Caused
+    branch_head: str
+    listing: Listing  # of the primitive's folder at the branch head
+    base_listing: Listing | None  # at the patch's base commit; None: no such commit
+    contents: Mapping[str, bytes]  # of the files whose text is replaced, at the branch head
+    parents: Parents  # trees above the primitive's folder at the branch head
+    findings: tuple[Finding, ...]  # of the request's form
+    secrets: tuple[str, ...]  # what the secret scan found in the result, one line each
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionInput:
+    """One promotion that is due, with everything its decision rests on."""
+
+    promotion: Promotion
+    caused: Caused
+    source_tree: str | None
+    source_on_default: bool
+    overlay: Overlay | None
+    manifest_findings: tuple[Finding, ...]
+    pull: PullRequest | None
+    approved_blob: str | None
+    chain_problem: str
+    gitops_parents: Parents  # trees above the overlay's folder at the GitOps head
+    gitops_tree: str | None  # of the overlay's folder at the GitOps head
+
+
+@dataclass(frozen=True, slots=True)
+class DraftView:
+    """All that planning one draft may look at."""
+
+    request: PrimitiveImplementationDraft
+    caused: Caused
+    tenant: Tenant
+    platform: Platform
+    environments: Mapping[str, Environment]
+    blocked_digests: frozenset[str]
+    template: Template
+    status: DraftStatus | None
+    is_new_revision: bool  # the draft's own request is not yet among the facts
+    target: RepoView | None = None
+    gitops: RepoView | None = None
+    pull: PullRequest | None = None  # the draft's, as the forge has it now
+    base_parents: Parents = ()  # trees above the primitive's folder at the target's head
+    base_tree: str | None = None  # of the primitive's folder at the target's head
+    patch: PatchInput | None = None
+    promotions: tuple[PromotionInput, ...] = ()
+    observations: tuple[Observation, ...] = ()
+    findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def id(self) -> str:
+        """The draft's id."""
+        return self.request.id
+
+    @property
+    def instance(self) -> str:
+        """The primitive's name in its repository."""
+        r = self.request
+        return names.instance(r.tenant_id, r.primitive_id, r.code_origin)
+
+    @property
+    def folder(self) -> str:
+        """Where the primitive's code lies."""
+        return names.primitive_folder(self.instance)
+
+    @property
+    def target_repo(self) -> str:
+        """The repository of the code."""
+        r = self.request
+        return names.controllers_repo(self.platform.platform, r.tenant_id, r.code_origin)
+
+    @property
+    def gitops_repo(self) -> str:
+        """The repository of the overlays."""
+        r = self.request
+        return names.gitops_repo(self.platform.platform, r.tenant_id, r.code_origin)
+
+    @property
+    def image(self) -> str:
+        """The image's repository."""
+        r = self.request
+        return names.image_repository(self.platform.registry.prefix, r.tenant_id, r.primitive_id)
+
+    @property
+    def risk_tier(self) -> RiskTier:
+        """The draft's own tier, else its tenant's."""
+        return self.request.risk_tier or self.tenant.risk_tier
+
+    @property
+    def namespaces(self) -> dict[str, str]:
+        """Environment → namespace."""
+        r = self.request
+        return {
+            env: names.namespace(
+                self.platform.platform, r.tenant_id, self.tenant.sku, r.code_origin, env
+            )
+            for env in ENVIRONMENTS
+        }
+
+    @property
+    def newest_fact(self) -> str:
+        """The hash that trailers name; a dash before the first fact."""
+        return self.status.newest_fact if self.status else "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one stage would do for a draft."""
+
+    effects: tuple[Effect, ...] = ()
+    facts: tuple[FactEntry, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+
+
+def message_of(subject: str, view: DraftView, caused: Caused, key: str) -> str:
+    """A commit message with the trailers that tie it to request and facts (design §2)."""
+    trailers = (
+        ("Draft", view.id),
+        ("Request", f"{caused.cause.request}@{caused.cause.commit}"),
+        ("Key", key),
+        ("Fact", view.newest_fact),
+    )
+    return f"{subject}\n\n{render_trailers(trailers)}"
+
+
+TOOL = f"primitive-pipeline {__version__}"
