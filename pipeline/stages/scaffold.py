@@ -6,6 +6,7 @@ Seed §6 step 4: the right repository, the right namespaces, a branch and a pull
 from __future__ import annotations
 
 from pipeline import names
+from pipeline.errors import StalePlan
 from pipeline.gitobjects import (
     MODE_EXECUTABLE,
     MODE_FILE,
@@ -102,7 +103,7 @@ def plan_scaffold(view: DraftView) -> Step | None:
         entries[path] = (MODE_EXECUTABLE if file.executable else MODE_FILE, id)
         blobs[id] = file.content
     cause = view.caused.cause
-    key = key_of("scaffold", cause.request, cause.blob, view.template.digest, TOOL)
+    key = scaffold_key(view)
     branch = names.draft_branch(view.instance, key)
     commit = commit_folder(
         view,
@@ -110,7 +111,6 @@ def plan_scaffold(view: DraftView) -> Step | None:
         key=key,
         repo=view.target_repo,
         branch=branch,
-        # Found again after a crash: the branch's own base, else the default branch's head.
         base=view.target.head,
         expected=None,
         folder=view.folder,
@@ -128,14 +128,27 @@ def plan_scaffold(view: DraftView) -> Step | None:
         title=f"{view.instance}: new {view.request.primitive_type} primitive",
         body=pull_body(view),
     )
+    found = view.existing
+    if found and found.folder_tree != commit.folder_tree:
+        raise StalePlan(f"{view.target_repo}:{branch} holds other files than the template renders")
     fact = FactEntry(
         draft=view.id,
         cause=cause,
         type="scaffolded",
-        known={"branch": branch, "commit": commit.commit, "tree": commit.folder_tree},
+        known={
+            "branch": branch,
+            "commit": found.commit if found else commit.commit,
+            "tree": commit.folder_tree,
+        },
         outcomes={"pull_request": pull.key},
     )
-    return Step(effects=(commit, pull), facts=(fact,))
+    return Step(effects=(pull,) if found else (commit, pull), facts=(fact,))
+
+
+def scaffold_key(view: DraftView) -> str:
+    """The idempotency key of a draft's scaffold: request, template and tool decide it."""
+    cause = view.caused.cause
+    return key_of("scaffold", cause.request, cause.blob, view.template.digest, TOOL)
 
 
 def pull_body(view: DraftView) -> str:

@@ -7,7 +7,7 @@ puts the steps of a draft together; facts of a tenant are published in one commi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pipeline import __version__, names
 from pipeline.commits import render_trailers
@@ -44,19 +44,28 @@ class Caused:
 
 
 @dataclass(frozen=True, slots=True)
+class Existing:
+    """A branch that an earlier, broken-off run made for the same key: its head and folder."""
+
+    commit: str
+    folder_tree: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class PatchInput:
     """One patch that is due, and the files it meets."""
 
     number: str
     patch: DraftPatch
     caused: Caused
-    branch_head: str
-    listing: Listing  # of the primitive's folder at the branch head
+    head: str  # the commit the patch goes on: the branch's, or the default branch's once merged
+    listing: Listing  # of the primitive's folder at `head`
     base_listing: Listing | None  # at the patch's base commit; None: no such commit
-    contents: Mapping[str, bytes]  # of the files whose text is replaced, at the branch head
-    parents: Parents  # trees above the primitive's folder at the branch head
+    contents: Mapping[str, bytes]  # of the files whose text is replaced, at `head`
+    parents: Parents  # trees above the primitive's folder at `head`
     findings: tuple[Finding, ...]  # of the request's form
     secrets: tuple[str, ...]  # what the secret scan found in the result, one line each
+    existing: Existing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,7 @@ class PromotionInput:
     chain_problem: str
     gitops_parents: Parents  # trees above the overlay's folder at the GitOps head
     gitops_tree: str | None  # of the overlay's folder at the GitOps head
+    existing: Existing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +107,7 @@ class DraftView:
     patch: PatchInput | None = None
     promotions: tuple[PromotionInput, ...] = ()
     observations: tuple[Observation, ...] = ()
-    findings: tuple[Finding, ...] = field(default=())
+    existing: Existing | None = None  # of the scaffold's branch
 
     @property
     def id(self) -> str:
