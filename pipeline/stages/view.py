@@ -84,6 +84,8 @@ class PromotionInput:
     gitops_parents: Parents  # trees above the overlay's folder at the GitOps head
     gitops_tree: str | None  # of the overlay's folder at the GitOps head
     existing: Existing | None = None
+    opened: bool = False  # its GitOps pull request exists
+    merged: bool = False  # and was merged
 
 
 @dataclass(frozen=True, slots=True)

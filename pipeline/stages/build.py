@@ -1,0 +1,34 @@
+"""Build: one image per source tree, ever (design §4 "Building once"). Pure."""
+
+from __future__ import annotations
+
+from pipeline.plan import BuildImage, FactEntry, key_of
+from pipeline.stages.view import Caused, DraftView, Step
+
+
+def plan_build(view: DraftView, commit: str, tree: str, caused: Caused) -> Step | None:
+    """The build of a source tree whose checks are green; None when it has an image."""
+    if view.status is None or view.status.build_of_tree(tree):
+        return None
+    effect = BuildImage(
+        key=key_of("build", view.image, tree),
+        draft=view.id,
+        repo=view.target_repo,
+        commit=commit,
+        folder=view.folder,
+        tree=tree,
+        image=view.image,
+        labels={
+            "io.ameide.draft": view.id,
+            "io.ameide.source-tree": tree,
+            "org.opencontainers.image.title": view.instance,
+        },
+    )
+    fact = FactEntry(
+        draft=view.id,
+        cause=caused.cause,
+        type="built",
+        known={},
+        outcomes={"build": effect.key},
+    )
+    return Step(effects=(effect,), facts=(fact,))

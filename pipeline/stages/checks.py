@@ -1,0 +1,53 @@
+"""Checks: lint, tests and scans of one exact source tree, recorded as a fact. Pure.
+
+They run after every applied patch, so that a reviewer sees them, and for every source that a
+promotion asks for. What runs them is `pipeline.checks`, in a sandbox (design §7).
+"""
+
+from __future__ import annotations
+
+from pipeline.models.evidence import CheckName
+from pipeline.plan import FactEntry, RunChecks, key_of
+from pipeline.stages.view import Caused, DraftView, Step
+
+_ORDER: tuple[CheckName, ...] = ("lint", "tests", "secrets", "code-scan")
+
+
+def wanted_checks(view: DraftView) -> tuple[CheckName, ...]:
+    """Every check that some environment requires, in a fixed order."""
+    required = {name for env in view.environments.values() for name in env.required_checks}
+    return tuple(name for name in _ORDER if name in required)
+
+
+def plan_checks(view: DraftView, commit: str, tree: str, caused: Caused) -> Step | None:
+    """The run of what was not checked yet on this tree; None when all of it was."""
+    wanted = wanted_checks(view)
+    report = view.status.checks_of_tree(tree) if view.status else None
+    done = {r.name for r in report.results} if report else set()
+    if set(wanted) <= done:
+        return None
+    effect = RunChecks(
+        key=key_of("checks", view.target_repo, tree, wanted),
+        draft=view.id,
+        repo=view.target_repo,
+        commit=commit,
+        folder=view.folder,
+        tree=tree,
+        names=wanted,
+    )
+    fact = FactEntry(
+        draft=view.id,
+        cause=caused.cause,
+        type="checks-recorded",
+        known={},
+        outcomes={"report": effect.key},
+    )
+    return Step(effects=(effect,), facts=(fact,))
+
+
+def plan_head_checks(view: DraftView) -> Step | None:
+    """The checks of the draft's own head once a patch was applied to it."""
+    status = view.status
+    if status is None or not any(p.outcome == "applied" for p in status.patches):
+        return None
+    return plan_checks(view, status.head, status.head_tree, view.caused)

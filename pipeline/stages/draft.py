@@ -1,0 +1,105 @@
+"""Plan one draft, then one tenant: the stages in order, facts published last. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.forges.port import PullState
+from pipeline.models.facts import Rejected
+from pipeline.models.status import DraftState
+from pipeline.plan import AppendFacts, FactEntry, TenantPlan, key_of
+from pipeline.stages.checks import plan_head_checks
+from pipeline.stages.observe import plan_observe
+from pipeline.stages.patch import plan_patch
+from pipeline.stages.promote import plan_promotion
+from pipeline.stages.provision import plan_provision
+from pipeline.stages.scaffold import plan_scaffold
+from pipeline.stages.view import DraftView, Step
+
+
+def plan_rejection(view: DraftView) -> Step | None:
+    """The end of a draft whose pull request was closed without a merge."""
+    status, pull = view.status, view.pull
+    if status is None or pull is None or status.promotions:
+        return None
+    if pull.state is not PullState.CLOSED or status.state is DraftState.REJECTED:
+        return None
+    body = Rejected(reason=f"pull request {pull.url} was closed without a merge")
+    known = body.model_dump(mode="json")
+    known.pop("type")
+    fact = FactEntry(draft=view.id, cause=view.caused.cause, type="rejected", known=known)
+    return Step(facts=(fact,))
+
+
+def plan_draft(view: DraftView) -> Step:
+    """What is to be done for a draft now: as much as one look at the world allows.
+
+    Provisioning, acceptance and scaffold go together once the repositories exist; then one
+    patch, or its checks, or one promotion at a time, since each changes what the next rests on.
+    """
+    effects: list[object] = []
+    facts: list[FactEntry] = []
+    for stage in (plan_provision, plan_scaffold):
+        step = stage(view)
+        if step:
+            effects += step.effects
+            facts += step.facts
+    if facts or view.status is None:
+        return Step(tuple(effects), tuple(facts))  # type: ignore[arg-type]  # effects by construction
+    if view.status.state is DraftState.REJECTED:
+        return Step()
+    for stage in (plan_rejection, plan_patch, plan_head_checks, plan_observe):
+        step = stage(view)
+        if step:
+            return step
+    waiting = []
+    for due in view.promotions:
+        step = plan_promotion(view, due)
+        if step and (step.effects or step.facts):
+            return step
+        if step:
+            waiting += step.waiting
+    return Step(waiting=tuple(waiting))
+
+
+def plan_tenant(tenant: str, state_head: str | None, views: Sequence[DraftView]) -> TenantPlan:
+    """The plan for one tenant: every draft's effects by draft id, then all facts at once."""
+    effects: list[object] = []
+    entries: list[FactEntry] = []
+    waiting: list[object] = []
+    ensured: set[str] = set()
+    times = [0]
+    for view in sorted(views, key=lambda v: v.id):
+        step = plan_draft(view)
+        for effect in step.effects:
+            if effect.kind == "ensure-repo":
+                if effect.key in ensured:
+                    continue
+                ensured.add(effect.key)
+            effects.append(effect)
+        entries += step.facts
+        waiting += step.waiting
+        if step.facts:
+            times += [view.caused.time_s, *(_times(view))]
+    if entries:
+        body = [e.model_dump(mode="json") for e in entries]
+        effects.append(
+            AppendFacts(
+                key=key_of("facts", tenant, state_head, body),
+                tenant=tenant,
+                expected=state_head,  # type: ignore[arg-type]  # plain str there
+                entries=tuple(entries),
+                time_s=max(times),
+            )
+        )
+    return TenantPlan(
+        tenant=tenant,
+        state_head=state_head,  # type: ignore[arg-type]  # likewise
+        effects=tuple(effects),  # type: ignore[arg-type]  # effects by construction
+        waiting=tuple(waiting),  # type: ignore[arg-type]  # likewise
+    )
+
+
+def _times(view: DraftView) -> list[int]:
+    found = [due.caused.time_s for due in view.promotions]
+    return [*found, view.patch.caused.time_s] if view.patch else found

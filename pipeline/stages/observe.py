@@ -1,0 +1,29 @@
+"""Observe: what a delivery tool reports of a promoted release becomes a fact. Pure.
+
+Seed §6 step 7. Only a report that differs from the newest recorded one is news; one about
+another digest than the promoted one is recorded too, since that is drift worth knowing.
+"""
+
+from __future__ import annotations
+
+from pipeline.layout import promotion_path
+from pipeline.models.facts import Observed
+from pipeline.plan import FactEntry
+from pipeline.stages.view import DraftView, Step
+
+
+def plan_observe(view: DraftView) -> Step | None:
+    """The facts of observations that are news; None if there are none."""
+    if view.status is None:
+        return None
+    facts = []
+    for seen in sorted(view.observations, key=lambda o: o.environment):
+        record = view.status.promotion(seen.environment)
+        if record is None or record.observation == seen:
+            continue
+        known = Observed(observation=seen).model_dump(mode="json")
+        known.pop("type")
+        request = promotion_path(view.id, seen.environment)
+        cause = view.caused.cause.model_copy(update={"request": request})
+        facts.append(FactEntry(draft=view.id, cause=cause, type="observed", known=known))
+    return Step(facts=tuple(facts)) if facts else None

@@ -1,0 +1,207 @@
+"""Patch: one accepted patch onto the draft's branch, or a refusal with its reasons. Pure.
+
+Seed §6 step 5. The *result* is judged, not the description: touched files must be as the
+author read them, the resulting paths must be plain, and the resulting contents free of
+credentials. A refused patch leaves the branch as it is and a fact that says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline import names
+from pipeline.diagnostics import Severity
+from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, blob_id
+from pipeline.models.facts import Reason
+from pipeline.models.requests import DeleteFile, ReplaceText, WriteFile
+from pipeline.forges.port import PullState
+from pipeline.plan import FactEntry, OpenPull, key_of
+from pipeline.rules.patches import (
+    MAX_FILE_BYTES,
+    PATCH_EMPTY,
+    PATCH_NO_MATCH,
+    PATCH_SECRET,
+    PATCH_STALE,
+    PATCH_TOO_LARGE,
+    content_of,
+)
+from pipeline.stages.scaffold import commit_folder, pull_body
+from pipeline.stages.view import TOOL, DraftView, Listing, PatchInput, Step
+
+MAX_FOLDER_FILES = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class PatchResult:
+    """A folder after a patch, or the reasons why there is none."""
+
+    entries: dict[str, tuple[int, str]]
+    blobs: dict[str, bytes]
+    reasons: tuple[Reason, ...]
+
+
+def patched_folder(
+    patch: PatchInput, listing: Listing, contents: dict[str, bytes] | None = None
+) -> PatchResult:
+    """The folder that a patch makes of `listing`, with every reason against it."""
+    read = patch.contents if contents is None else contents
+    entries = dict(listing)
+    blobs: dict[str, bytes] = {}
+    reasons: list[Reason] = [
+        Reason(code=f.code, message=f.message)
+        for f in patch.findings
+        if f.severity is Severity.ERROR
+    ]
+    base = patch.base_listing
+    if base is None:
+        reasons.append(
+            Reason(
+                code=PATCH_STALE.id,
+                message=f"its base commit {patch.patch.base_commit[:12]} is not in the repository",
+            )
+        )
+        base = {}
+    for change in patch.patch.changes:
+        path = change.path
+        if base.get(path) != listing.get(path):
+            reasons.append(
+                Reason(code=PATCH_STALE.id, message=f"`{path}` changed since the patch was made")
+            )
+            continue
+        new: bytes | None = None
+        match change:
+            case WriteFile():
+                new = content_of(change)
+                mode = MODE_EXECUTABLE if change.executable else MODE_FILE
+            case ReplaceText():
+                old = read.get(path)
+                count = old.decode("utf-8", "replace").count(change.old) if old is not None else 0
+                if old is None or count != 1:
+                    where = "there is no such file" if old is None else f"it stands there {count} times"
+                    reasons.append(
+                        Reason(
+                            code=PATCH_NO_MATCH.id,
+                            message=f"`old` must stand once in `{path}`: {where}",
+                        )
+                    )
+                    continue
+                new = old.replace(change.old.encode(), change.new.encode())
+                mode = entries[path][0]
+            case DeleteFile():
+                if entries.pop(path, None) is None:
+                    reasons.append(
+                        Reason(code=PATCH_NO_MATCH.id, message=f"`{path}` is not there to delete")
+                    )
+                continue
+        if new is None:
+            continue
+        if len(new) > MAX_FILE_BYTES:
+            reasons.append(
+                Reason(code=PATCH_TOO_LARGE.id, message=f"`{path}` would have {len(new):,} bytes")
+            )
+        id = blob_id(new)
+        entries[path] = (mode, id)
+        blobs[id] = new
+    reasons += _check_shape(entries)
+    if not reasons and entries == dict(listing):
+        reasons.append(Reason(code=PATCH_EMPTY.id, message="the files are already like this"))
+    return PatchResult(entries, blobs, tuple(dict.fromkeys(reasons)))
+
+
+def _check_shape(entries: dict[str, tuple[int, str]]) -> list[Reason]:
+    """Reasons against the resulting set of paths: a file where a folder is, clashing names."""
+    reasons = []
+    folders = {"/".join(p.split("/")[:i]) for p in entries for i in range(1, p.count("/") + 1)}
+    for path in sorted(folders & set(entries)):
+        reasons.append(
+            Reason(code=PATCH_NO_MATCH.id, message=f"`{path}` would be both a file and a folder")
+        )
+    folded: dict[str, str] = {}
+    for path in entries:
+        other = folded.setdefault(path.casefold(), path)
+        if other != path:
+            reasons.append(
+                Reason(code="patch-path-twice", message=f"`{other}` and `{path}` differ by case only")
+            )
+    if len(entries) > MAX_FOLDER_FILES:
+        reasons.append(
+            Reason(code=PATCH_TOO_LARGE.id, message=f"{len(entries)} files; {MAX_FOLDER_FILES} allowed")
+        )
+    return reasons
+
+
+def patch_key(view: DraftView, patch: PatchInput) -> str:
+    """The idempotency key of a patch: its request, what it goes on, and the tool."""
+    cause = patch.caused.cause
+    return key_of("patch", cause.request, cause.blob, patch.head, TOOL)
+
+
+def is_followup(view: DraftView) -> bool:
+    """Whether the draft's pull request is done, so that a patch needs a branch of its own."""
+    return view.pull is not None and view.pull.state is not PullState.OPEN
+
+
+def patch_branch(view: DraftView, patch: PatchInput) -> str:
+    """The branch that a patch goes to."""
+    if is_followup(view):
+        return names.draft_branch(view.instance, patch_key(view, patch))
+    return view.status.branch_name if view.status else ""
+
+
+def plan_patch(view: DraftView) -> Step | None:
+    """The commit of the patch that is due, or the fact of its refusal; None if none is due."""
+    patch = view.patch
+    if patch is None or view.target is None:
+        return None
+    result = patched_folder(patch, patch.listing)
+    secrets = [Reason(code=PATCH_SECRET.id, message=line) for line in patch.secrets]
+    reasons = (*result.reasons, *secrets)
+    cause = patch.caused.cause
+    if reasons:
+        known = {"patch": patch.number, "reasons": [r.model_dump() for r in reasons]}
+        fact = FactEntry(draft=view.id, cause=cause, type="patch-refused", known=known)
+        return Step(facts=(fact,))
+    key = patch_key(view, patch)
+    branch = patch_branch(view, patch)
+    used = {id for _, id in result.entries.values()}
+    commit = commit_folder(
+        view,
+        patch.caused,
+        key=key,
+        repo=view.target_repo,
+        branch=branch,
+        base=patch.head,
+        expected=None if is_followup(view) else patch.head,
+        folder=view.folder,
+        entries=result.entries,
+        blobs={id: content for id, content in result.blobs.items() if id in used},
+        parents=patch.parents,
+        subject=patch.patch.summary,
+    )
+    pull = OpenPull(
+        key=key_of("pull", view.target_repo, branch),
+        draft=view.id,
+        repo=view.target_repo,
+        branch=branch,
+        base_branch=view.target.default_branch,
+        title=(
+            f"{view.instance}: {patch.patch.summary}"
+            if is_followup(view)
+            else f"{view.instance}: new {view.request.primitive_type} primitive"
+        ),
+        body=pull_body(view),
+    )
+    found = patch.existing
+    fact = FactEntry(
+        draft=view.id,
+        cause=cause,
+        type="patch-applied",
+        known={
+            "patch": patch.number,
+            "branch": branch,
+            "commit": found.commit if found else commit.commit,
+            "tree": commit.folder_tree,
+        },
+        outcomes={"pull_request": pull.key},
+    )
+    return Step(effects=(pull,) if found else (commit, pull), facts=(fact,))

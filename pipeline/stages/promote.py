@@ -1,0 +1,178 @@
+"""Promote: an allowed release becomes an overlay that the delivery tool syncs. Pure.
+
+Seed §6 steps 6 and 8: the same image everywhere, only GitOps configuration changes, policy by
+environment. The request is the plan: what is written is the tree that it pins (design §4).
+"""
+
+from __future__ import annotations
+
+from pipeline import names
+from pipeline.authorise import Decision, Evidence, authorise
+from pipeline.diagnostics import RULES
+from pipeline.forges.port import PullState
+from pipeline.gitobjects import MODE_FILE, blob_id
+from pipeline.models.evidence import CheckOutcome
+from pipeline.plan import FactEntry, MergePull, OpenPull, Waiting, key_of
+from pipeline.rules.decisions import BUILD_MISSING, CHECK_MISSING
+from pipeline.stages.build import plan_build
+from pipeline.stages.checks import plan_checks
+from pipeline.stages.scaffold import commit_folder
+from pipeline.stages.view import TOOL, DraftView, PromotionInput, Step, message_of
+
+
+def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
+    """What the decision on one promotion rests on. Raises KeyError without a status."""
+    if view.status is None:
+        raise KeyError(view.id)
+    return Evidence(
+        promotion=due.promotion,
+        environment=view.environments[due.promotion.environment],
+        platform=view.platform,
+        blocked_digests=view.blocked_digests,
+        status=view.status,
+        source_tree=due.source_tree,
+        source_on_default=due.source_on_default,
+        overlay=due.overlay,
+        manifest_findings=due.manifest_findings,
+        pull=due.pull,
+        approved_blob=due.approved_blob,
+        request_blob=due.caused.cause.blob,
+        chain_problem=due.chain_problem,
+    )
+
+
+def promotion_key(view: DraftView, due: PromotionInput) -> str:
+    """The idempotency key of a promotion: its request, the tree it writes, and the tool."""
+    tree = due.overlay.tree if due.overlay else ""
+    return key_of("promote", due.caused.cause.request, due.caused.cause.blob, tree, TOOL)
+
+
+def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
+    """What one due promotion asks for now: checks, then a build, then the overlay.
+
+    A decision with a final reason gives the fact of refusal; one that waits gives `waiting`.
+    """
+    decision = authorise(evidence_of(view, due))
+    release = due.promotion.release
+    if decision.refused:
+        return _refusal(view, due, decision)
+    if not decision.allowed:
+        open_codes = {r.code for r in decision.reasons}
+        if due.source_tree and CHECK_MISSING.id in open_codes:
+            step = plan_checks(view, release.source_commit, due.source_tree, due.caused)
+            if step:
+                return step
+        if due.source_tree and BUILD_MISSING.id in open_codes and CHECK_MISSING.id not in open_codes:
+            step = plan_build(view, release.source_commit, due.source_tree, due.caused)
+            if step:
+                return step
+        reasons = tuple((r.code, r.message) for r in decision.reasons)
+        waits = Waiting(draft=view.id, request=due.caused.cause.request, reasons=reasons)
+        return Step(waiting=(waits,))
+    return _overlay_step(view, due, decision)
+
+
+def _refusal(view: DraftView, due: PromotionInput, decision: Decision) -> Step:
+    reasons = [{"code": r.code, "message": r.message} for r in decision.reasons if r.final]
+    assert all(r["code"] in RULES for r in reasons)
+    fact = FactEntry(
+        draft=view.id,
+        cause=due.caused.cause,
+        type="promotion-refused",
+        known={"environment": due.promotion.environment, "reasons": reasons},
+    )
+    return Step(facts=(fact,))
+
+
+def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> Step | None:
+    overlay, status, gitops = due.overlay, view.status, view.gitops
+    if overlay is None or status is None or gitops is None or gitops.head is None:
+        return None
+    env = due.promotion.environment
+    key = promotion_key(view, due)
+    branch = names.promotion_branch(env, view.instance, key)
+    subject = f"Run {view.instance} {overlay.release.digest[7:19]} in {env}"
+    entries = {path: (MODE_FILE, blob_id(content)) for path, content in overlay.files.items()}
+    commit = commit_folder(
+        view,
+        due.caused,
+        key=key,
+        repo=view.gitops_repo,
+        branch=branch,
+        base=gitops.head,
+        expected=None,
+        folder=overlay.folder,
+        entries=entries,
+        blobs={entries[path][1]: content for path, content in overlay.files.items()},
+        parents=due.gitops_parents,
+        subject=subject,
+    )
+    pull = OpenPull(
+        key=key_of("pull", view.gitops_repo, branch),
+        draft=view.id,
+        repo=view.gitops_repo,
+        branch=branch,
+        base_branch=gitops.default_branch,
+        title=subject,
+        body=_promotion_body(view, due, decision),
+    )
+    head = due.existing.commit if due.existing else commit.commit
+    merge = MergePull(
+        key=key_of("merge", view.gitops_repo, branch, head),
+        draft=view.id,
+        repo=view.gitops_repo,
+        branch=branch,
+        base_branch=gitops.default_branch,
+        expected_head=head,
+        message=message_of(f"Merge: {subject}", view, due.caused, key),
+        time_s=due.caused.time_s,
+    )
+    environment = view.environments[env]
+    opening = (pull,) if due.existing else (commit, pull)
+    if environment.merge == "manual" and not due.merged:
+        if due.existing and due.opened:
+            waits = Waiting(
+                draft=view.id,
+                request=due.caused.cause.request,
+                reasons=(("merge-by-hand", f"{view.gitops_repo}:{branch} waits for a person to merge it"),),
+            )
+            return Step(waiting=(waits,))
+        return Step(effects=opening)
+    report = status.checks_of_tree(overlay.release.source_tree)
+    passed = [r.name for r in report.results if r.outcome is CheckOutcome.PASSED] if report else []
+    fact = FactEntry(
+        draft=view.id,
+        cause=due.caused.cause,
+        type="promoted",
+        known={
+            "environment": env,
+            "namespace": overlay.namespace,
+            "release": overlay.release.model_dump(mode="json"),
+            "overlay_tree": overlay.tree,
+            "overlay_folder": overlay.folder,
+            "gitops_repo": view.gitops_repo,
+            "approved_by": list(decision.approved_by),
+            "checks": sorted(passed),
+        },
+        outcomes={"pull_request": pull.key, "gitops_commit": merge.key},
+    )
+    return Step(effects=(*opening, merge), facts=(fact,))
+
+
+def _promotion_body(view: DraftView, due: PromotionInput, decision: Decision) -> str:
+    overlay = due.overlay
+    assert overlay is not None
+    people = ", ".join(str(user) for user in decision.approved_by) or "nobody had to"
+    return (
+        f"Draft `{view.id}` into `{overlay.namespace}`.\n\n"
+        f"- image `{view.image}@{overlay.release.digest}`\n"
+        f"- source commit `{overlay.release.source_commit}`\n"
+        f"- overlay tree `{overlay.tree}`\n"
+        f"- approved by (account ids): {people}\n"
+        f"- asked for by `{due.caused.cause.request}`\n"
+    )
+
+
+def is_merged(state: PullState | None) -> bool:
+    """Whether a pull request of that state has been merged."""
+    return state is PullState.MERGED
