@@ -2,7 +2,8 @@
 # (`make -C path/to/checkout TARGET`), and does nothing twice.
 
 PYTHON ?= python3
-ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+# By the shell, since make's own functions cut a path at its blanks.
+ROOT := $(shell cd "$$(dirname "$$(echo "$(MAKEFILE_LIST)" | sed 's/^ *//')")" && pwd)
 VENV := .venv/bin
 MAKEFLAGS += --no-print-directory
 export PATH := $(ROOT)/.tools/bin:$(PATH)
@@ -12,42 +13,42 @@ export PIPELINE_TOOLS := $(ROOT)/.tools
 .PHONY: help setup setup-dev demo test sweep race bench docs format lint lock clean
 
 help: ## lists the targets
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(ROOT)/Makefile | expand -t 18
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' "$(ROOT)/Makefile" | expand -t 18
 
 setup: ## sets up what the product needs to run: .venv, tools, Kubernetes schemas
-	@cd $(ROOT) && $(PYTHON) tools/setup.py runtime
+	@cd "$(ROOT)" && $(PYTHON) tools/setup.py runtime
 
 setup-dev: ## sets up what the tests need besides
-	@cd $(ROOT) && $(PYTHON) tools/setup.py dev
+	@cd "$(ROOT)" && $(PYTHON) tools/setup.py dev
 
 demo: setup ## runs the main job on real bare repositories in .demo/, and keeps them
-	@cd $(ROOT) && $(VENV)/pipeline demo
+	@cd "$(ROOT)" && $(VENV)/pipeline demo
 
 test: setup-dev ## formats, lint, types, import contract and all tests
-	@$(ROOT)/tools/test.sh
+	@"$(ROOT)/tools/test.sh"
 
 sweep: setup-dev ## stops the whole story before and after every effect, and reruns it
-	@cd $(ROOT) && $(VENV)/python -m pytest -q -s tests/faults/test_sweep.py -m sweep
+	@cd "$(ROOT)" && $(VENV)/python -m pytest -q -s tests/faults/test_sweep.py -m sweep
 
 race: setup-dev ## runs sixteen processes against one forge at once
-	@cd $(ROOT) && $(VENV)/python -m pytest -q -s tests/faults/test_race.py -m race
+	@cd "$(ROOT)" && $(VENV)/python -m pytest -q -s tests/faults/test_race.py -m race
 
 bench: ## measures speed and memory, against peers in the same run
-	@cd $(ROOT) && $(PYTHON) tools/setup.py bench && $(VENV)/python -m bench
+	@cd "$(ROOT)" && $(PYTHON) tools/setup.py bench && $(VENV)/python -m bench
 
 docs: setup ## writes docs/ and schemas/ anew from the code
-	@cd $(ROOT) && $(VENV)/python -m pipeline.docs
+	@cd "$(ROOT)" && $(VENV)/python -m pipeline.docs
 
 format: setup-dev ## formats the code and applies the linter's safe fixes
-	@cd $(ROOT) && $(VENV)/ruff format && $(VENV)/ruff check --fix
+	@cd "$(ROOT)" && $(VENV)/ruff format && $(VENV)/ruff check --fix
 
 lint: setup-dev ## `make test` without the tests
-	@$(ROOT)/tools/test.sh --lint-only
+	@"$(ROOT)/tools/test.sh" --lint-only
 
 lock: setup ## pins the newest packages that the inputs allow, by hash
-	@$(ROOT)/tools/lock.sh
+	@"$(ROOT)/tools/lock.sh"
 
 clean: ## removes all that these targets made, except committed files
-	@cd $(ROOT) && rm -rf .venv .tools .demo .mypy_cache .ruff_cache .pytest_cache \
+	@cd "$(ROOT)" && rm -rf .venv .tools .demo .mypy_cache .ruff_cache .pytest_cache \
 	  .import_linter_cache .hypothesis bench/results build dist
-	@cd $(ROOT) && find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@cd "$(ROOT)" && find . -name __pycache__ -type d -prune -exec rm -rf {} +

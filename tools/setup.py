@@ -159,23 +159,35 @@ def run(command: list[str]) -> None:
         raise SetupError(f"failed (exit {done.returncode}): {words}\n{done.stdout[-4000:]}")
 
 
-def pip(*arguments: str) -> None:
+def pip(command: str, *arguments: str, target: Path = VENV) -> None:
+    """Runs pip of `.venv` for the environment `target`, for packages pinned by hash only."""
+    python = VENV / "bin" / "python"
+    pip_of = [str(python), "-m", "pip", "--python", str(target / "bin" / "python")]
     options = ["-q", "--no-input", "--disable-pip-version-check", "--require-hashes", "--no-deps"]
-    command, *rest = arguments
-    run([str(VENV / "bin" / "python"), "-m", "pip", command, *options, *rest])
+    run([*(pip_of if target != VENV else pip_of[:3]), command, *options, *arguments])
 
 
 def ensure_venv() -> None:
-    """A working `.venv`; one that a stopped install left behind is made anew."""
-    key = stamp_key(sys.version, sys.prefix)
+    """A working `.venv`; one that a stopped install left behind is made anew.
+
+    Whichever accepted Python made it stays: another one first on PATH today is no reason.
+    """
     python = VENV / "bin" / "python"
-    if is_done("venv", key, python) and not (VENV / ".unfinished").exists():
+    finished = not (VENV / ".unfinished").exists()
+    if finished and is_done("venv", stamp_key(str(python.resolve())), python):
         return
     with PROGRESS.step("venv", f"making .venv with Python {sys.version.split()[0]}"):
         for stamp in STAMPS.glob("python-*"):
             stamp.unlink()
-        run([sys.executable, "-m", "venv", "--clear", str(VENV)])
-        write_stamp("venv", key)
+        run([base_python(), "-m", "venv", "--clear", str(VENV)])
+        write_stamp("venv", stamp_key(str(python.resolve())))
+
+
+def base_python() -> str:
+    """The interpreter that runs this, or the one behind it if that is an environment's: an
+    activated `.venv` must not be made from itself."""
+    behind: str = getattr(sys, "_base_executable", sys.executable)
+    return behind
 
 
 def ensure_packages(group: str) -> None:
@@ -363,13 +375,12 @@ def ensure_bench_peers() -> None:
     """The peers that `make bench` measures against, in an environment of their own."""
     pinned = ROOT / "bench" / "requirements.txt"
     target = TOOLS / "bench-venv"
-    key = stamp_key(pinned, sys.version)
+    key = stamp_key(pinned, str((VENV / "bin" / "python").resolve()))
     if is_done("bench", key, target / "bin" / "copier"):
         return
     with PROGRESS.step("bench", "installing the peers of the benchmark"):
-        run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(target)])
-        python = str(target / "bin" / "python")
-        pip("--python", python, "install", f"-r{pinned}")
+        run([base_python(), "-m", "venv", "--clear", "--without-pip", str(target)])
+        pip("install", f"-r{pinned}", target=target)
         write_stamp("bench", key)
 
 
@@ -392,7 +403,8 @@ def restart_with_newer_python() -> None:
     """Starts this again under a Python that is new enough, if PATH has one; else ends."""
     for minor in range(16, MINIMUM_PYTHON[1] - 1, -1):
         found = shutil.which(f"python3.{minor}")
-        if found:
+        # A version manager's stand-in may be on PATH for a Python that is not selected.
+        if found and not subprocess.run([found, "-c", ""], capture_output=True).returncode:
             os.execv(found, [found, *sys.argv])
     wanted = ".".join(map(str, MINIMUM_PYTHON))
     sys.exit(f"setup: Python {wanted} or newer is needed; this is {sys.version.split()[0]}")
