@@ -44,7 +44,8 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
 def promotion_key(view: DraftView, due: PromotionInput) -> str:
     """The idempotency key of a promotion: its request, the tree it writes, and the tool."""
     tree = due.overlay.tree if due.overlay else ""
-    return key_of("promote", due.caused.cause.request, due.caused.cause.blob, tree, TOOL)
+    cause = due.caused.cause
+    return key_of("promote", cause.request, cause.blob, cause.commit, tree, TOOL)
 
 
 def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:

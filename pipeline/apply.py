@@ -1,0 +1,366 @@
+"""Apply: the one place that writes. Effects in order, facts last, each safe to repeat.
+
+Every effect is found or made; a moved head raises StalePlan and nothing after it is done. A
+draft whose tool failed keeps its facts unpublished while the other drafts' go on. `faults` is
+called before and after each effect, so that tests can stop, repeat or lose the reply of any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, assert_never
+
+from pipeline.builders.port import Builder
+from pipeline.errors import CouldNotCheck, ForgeRefused, NotFound, PipelineError, StalePlan
+from pipeline.facts import (
+    FactFile,
+    fact_bytes,
+    fact_path,
+    fold_one,
+    next_fact,
+    parse_status,
+    status_bytes,
+    status_path,
+)
+from pipeline.forges.port import BranchRule, Forge, RefUpdate, RepoSpec
+from pipeline.gitcli import GitRepository
+from pipeline.gitobjects import (
+    MODE_FILE,
+    GitObject,
+    TreeEntry,
+    commit_object,
+    git_object,
+    graft,
+    objects_of_files,
+    parse_tree,
+    tree_object,
+    trees_of_entries,
+)
+from pipeline.models.evidence import BuildRecord, CheckReport
+from pipeline.models.facts import Fact, PullRequestLink
+from pipeline.models.status import DraftStatus
+from pipeline.names import state_branch
+from pipeline.plan import (
+    AppendFacts,
+    BuildImage,
+    CommitFolder,
+    Effect,
+    EnsureRepo,
+    FactEntry,
+    MergePull,
+    OpenPull,
+    Receipt,
+    RunChecks,
+    TenantPlan,
+    describe,
+    resolved_body,
+)
+from pipeline.stages.scaffold import pipeline_signature
+
+FaultHook = Callable[[Literal["before", "after"], Effect], None]
+RunChecksPort = Callable[[RunChecks, dict[str, tuple[int, bytes]]], CheckReport]
+Progress = Callable[[str], None]
+
+
+def no_faults(when: Literal["before", "after"], effect: Effect) -> None:
+    """The hook of an ordinary run: nothing goes wrong on purpose."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """What applying needs of the world."""
+
+    forge: Forge
+    control_repo: str
+    actor: int
+    run_checks: RunChecksPort
+    builder: Builder
+    faults: FaultHook = no_faults
+
+
+@dataclass
+class _Applied:
+    outcomes: dict[str, object] = field(default_factory=dict)
+    applied: list[tuple[str, str]] = field(default_factory=list)
+    failures: list[tuple[str, str, str]] = field(default_factory=list)
+    failed_drafts: set[str] = field(default_factory=set)
+
+
+def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Receipt:
+    """What was done of a tenant's plan.
+
+    Raises StalePlan when the world moved; what was done until then is found again next time.
+    """
+    done = _Applied()
+    for effect in plan.effects:
+        if not isinstance(effect, AppendFacts) and effect.draft in done.failed_drafts:
+            continue
+        progress(describe(effect))
+        try:
+            ports.faults("before", effect)
+            outcome = _apply_effect(effect, ports, done)
+            ports.faults("after", effect)
+        except (CouldNotCheck, ForgeRefused, NotFound) as error:
+            if isinstance(effect, AppendFacts):
+                raise
+            done.failed_drafts.add(effect.draft)
+            done.failures.append((effect.draft, error.code, error.message))
+            continue
+        done.outcomes[effect.key] = outcome
+        done.applied.append((effect.key, effect.kind))
+    return Receipt(applied=tuple(done.applied), failures=tuple(done.failures))
+
+
+def _apply_effect(effect: Effect, ports: Ports, done: _Applied) -> object:
+    match effect:
+        case EnsureRepo():
+            return _ensure_repo(effect, ports)
+        case CommitFolder():
+            return _commit_folder(effect, ports)
+        case OpenPull():
+            pull = ports.forge.open_pull(
+                effect.repo,
+                head_branch=effect.branch,
+                base_branch=effect.base_branch,
+                title=effect.title,
+                body=effect.body,
+                actor=ports.actor,
+            )
+            return PullRequestLink(repo=effect.repo, number=pull.number, url=pull.url)
+        case MergePull():
+            return _merge_pull(effect, ports)
+        case RunChecks():
+            return _run_checks(effect, ports)
+        case BuildImage():
+            return _build_image(effect, ports)
+        case AppendFacts():
+            return _append_facts(effect, ports, done)
+    assert_never(effect)
+
+
+def _ensure_repo(effect: EnsureRepo, ports: Ports) -> str:
+    files = {path: (MODE_FILE, content.content) for path, content in effect.files.items()}
+    objects = objects_of_files(files)
+    signature = pipeline_signature(effect.time_s)
+    commit = commit_object(objects[-1].id, [], effect.message, signature, signature)
+    spec = RepoSpec(
+        description=effect.description,
+        default_branch=effect.default_branch,
+        initial_objects=(*objects, commit),
+        initial_commit=commit.id,
+        rules=tuple(
+            BranchRule(r.pattern, push=r.push, merge=r.merge, approvals=r.approvals)
+            for r in effect.rules
+        ),
+    )
+    ports.forge.ensure_repo(effect.repo, spec)
+    return commit.id
+
+
+def read_parents(git: GitRepository, commit: str, folder: str) -> tuple[tuple[TreeEntry, ...], ...]:
+    """The entries of each tree above `folder`, root first, at a commit; missing ones are left out."""
+    parts = folder.split("/")
+    specs = [f"{commit}^{{tree}}"]
+    specs += [f"{commit}:{'/'.join(parts[:depth])}" for depth in range(1, len(parts))]
+    parents = []
+    for found in git.read_objects(specs):
+        if found is None or found.type != "tree":
+            break
+        parents.append(parse_tree(found.content))
+    return tuple(parents)
+
+
+def _commit_folder(effect: CommitFolder, ports: Ports) -> str:
+    view = ports.forge.read_repo(effect.repo)
+    if view is None:
+        raise StalePlan(f"repository {effect.repo} is gone")
+    head = view.branches.get(effect.branch)
+    if head == effect.commit:
+        return effect.commit
+    if head != effect.expected:
+        raise StalePlan(f"{effect.repo}:{effect.branch} is at {head}, planned on {effect.expected}")
+    git = ports.forge.open_repository(effect.repo)
+    trees = trees_of_entries(effect.entries)
+    above = graft(read_parents(git, effect.base, effect.folder), effect.folder, trees[-1].id)
+    signature = pipeline_signature(effect.time_s)
+    commit = commit_object(above[-1].id, [effect.base], effect.message, signature, signature)
+    if commit.id != effect.commit or trees[-1].id != effect.folder_tree:
+        raise StalePlan(f"{effect.repo}:{effect.branch} would not become what was planned")
+    blobs = []
+    for id, content in effect.blobs.items():
+        blob = git_object("blob", content.content)
+        if blob.id != id:
+            raise StalePlan(f"the plan's content of blob {id} has another id")
+        blobs.append(blob)
+    ports.forge.push(
+        effect.repo,
+        [*blobs, *trees, *above, commit],
+        (RefUpdate(f"refs/heads/{effect.branch}", effect.expected, commit.id),),
+        actor=ports.actor,
+    )
+    return commit.id
+
+
+def _merge_pull(effect: MergePull, ports: Ports) -> str:
+    pull = ports.forge.open_pull(
+        effect.repo,
+        head_branch=effect.branch,
+        base_branch=effect.base_branch,
+        title="",
+        body="",
+        actor=ports.actor,
+    )
+    return ports.forge.merge_pull(
+        effect.repo,
+        pull.number,
+        expected_head=effect.expected_head,
+        message=effect.message,
+        time_s=effect.time_s,
+        actor=ports.actor,
+    )
+
+
+def _source_files(
+    effect: RunChecks | BuildImage, ports: Ports
+) -> dict[str, tuple[int, bytes]]:
+    git = ports.forge.open_repository(effect.repo)
+    tree = git.read_object(f"{effect.commit}:{effect.folder}")
+    if tree is None or tree.id != effect.tree:
+        raise StalePlan(f"{effect.repo}@{effect.commit[:12]} does not hold tree {effect.tree[:12]}")
+    return git.read_files(effect.commit, effect.folder)
+
+
+def _run_checks(effect: RunChecks, ports: Ports) -> CheckReport:
+    return ports.run_checks(effect, _source_files(effect, ports))
+
+
+def _build_image(effect: BuildImage, ports: Ports) -> BuildRecord:
+    return ports.builder.build(
+        _source_files(effect, ports),
+        image=effect.image,
+        source_commit=effect.commit,
+        source_tree=effect.tree,
+        labels=effect.labels,
+    )
+
+
+def _append_facts(effect: AppendFacts, ports: Ports, done: _Applied) -> str:
+    """The state branch's new head; facts of drafts that failed are left out."""
+    entries = [e for e in effect.entries if e.draft not in done.failed_drafts]
+    if not entries:
+        return effect.expected or ""
+    git = ports.forge.open_repository(ports.control_repo)
+    branch = state_branch(effect.tenant)
+    head = git.resolve(f"refs/heads/{branch}")
+    if head != effect.expected:
+        raise StalePlan(f"{branch} is at {head}, planned on {effect.expected}")
+    written, newest = _facts_to_write(entries, git, head, done.outcomes)
+    objects, root = _state_trees(git, head, written)
+    subject = f"Record {len(written)} fact{'s' if len(written) != 1 else ''} of {effect.tenant}"
+    trailers = "\n".join(f"Fact: {draft} {hash}" for draft, hash in sorted(newest.items()))
+    message = f"{subject}\n\nKey: {effect.key}\n{trailers}\n"
+    signature = pipeline_signature(effect.time_s)
+    commit = commit_object(root, [head] if head else [], message, signature, signature)
+    ports.forge.push(
+        ports.control_repo,
+        [*objects, commit],
+        (RefUpdate(f"refs/heads/{branch}", head, commit.id),),
+        actor=ports.actor,
+    )
+    return commit.id
+
+
+def _facts_to_write(
+    entries: list[FactEntry],
+    git: GitRepository,
+    head: str | None,
+    outcomes: dict[str, object],
+) -> tuple[list[tuple[Fact, DraftStatus]], dict[str, str]]:
+    drafts = sorted({e.draft for e in entries})
+    found = git.read_objects([f"{head}:{status_path(d.split('/')[1])}" for d in drafts]) if head else []
+    statuses: dict[str, DraftStatus | None] = dict.fromkeys(drafts)
+    for draft, item in zip(drafts, found, strict=False):
+        statuses[draft] = parse_status(item.content) if item else None
+    written: list[tuple[Fact, DraftStatus]] = []
+    for entry in entries:
+        body = _jsonable(resolved_body(entry, outcomes))
+        status = statuses[entry.draft]
+        draft_fact = {
+            "draft": entry.draft,
+            "sequence": status.facts + 1 if status else 1,
+            "previous": status.newest_fact if status else "",
+            "cause": entry.cause.model_dump(mode="json"),
+            "body": body,
+        }
+        import json
+
+        fact = Fact.model_validate_json(json.dumps(draft_fact))
+        status = fold_one(status, fact)
+        statuses[entry.draft] = status
+        written.append((fact, status))
+    return written, {d: s.newest_fact for d, s in statuses.items() if s}
+
+
+def _jsonable(value: object) -> object:
+    from pydantic import BaseModel
+
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, dict):
+        return {k: _jsonable(v) for k, v in value.items()}
+    return value
+
+
+def _state_trees(
+    git: GitRepository, head: str | None, written: list[tuple[Fact, DraftStatus]]
+) -> tuple[list[GitObject], str]:
+    """The objects of the state branch's next tree, touching only the drafts written to."""
+    objects: list[GitObject] = []
+    by_draft: dict[str, list[tuple[Fact, DraftStatus]]] = {}
+    for fact, status in written:
+        by_draft.setdefault(status.primitive_id, []).append((fact, status))
+    specs = [f"{head}:drafts"] + [f"{head}:drafts/{p}/facts" for p in by_draft]
+    found = git.read_objects(specs) if head else [None] * len(specs)
+    drafts = {e.name: e for e in parse_tree(found[0].content)} if found[0] else {}
+    for (primitive, items), present in zip(by_draft.items(), found[1:], strict=True):
+        entries = {e.name: e for e in parse_tree(present.content)} if present else {}
+        for fact, _ in items:
+            blob = git_object("blob", fact_bytes(fact))
+            name = fact_path(primitive, fact.sequence, fact.body.type).rsplit("/", 1)[1]
+            if name in entries:
+                raise StalePlan(f"fact {name} of {primitive} is there already")
+            entries[name] = TreeEntry(MODE_FILE, name, blob.id)
+            objects.append(blob)
+        facts_tree = tree_object(entries.values())
+        status_blob = git_object("blob", status_bytes(items[-1][1]))
+        draft_tree = tree_object(
+            [
+                TreeEntry(0o040000, "facts", facts_tree.id),
+                TreeEntry(MODE_FILE, "status.yaml", status_blob.id),
+            ]
+        )
+        objects += [facts_tree, status_blob, draft_tree]
+        drafts[primitive] = TreeEntry(0o040000, primitive, draft_tree.id)
+    drafts_tree = tree_object(drafts.values())
+    root = tree_object([TreeEntry(0o040000, "drafts", drafts_tree.id)])
+    return [*objects, drafts_tree, root], root.id
+
+
+def read_fact_files(git: GitRepository, head: str, primitive: str) -> tuple[FactFile, ...]:
+    """The stored facts of one draft at a state commit, in order."""
+    folder = f"drafts/{primitive}/facts"
+    files = git.read_files(head, folder)
+    return tuple(FactFile(f"{folder}/{path}", content) for path, (_, content) in sorted(files.items()))
+
+
+__all__ = [
+    "FaultHook",
+    "PipelineError",
+    "Ports",
+    "apply_tenant_plan",
+    "next_fact",
+    "no_faults",
+    "read_fact_files",
+    "read_parents",
+]

@@ -1,0 +1,159 @@
+"""The control repo as the shell meets it: a checkout on disk, its forge, and snapshots read.
+
+A snapshot is read from a commit through one `git cat-file --batch`, never from the work tree
+unless asked, so that what is judged is what was reviewed. Blobs that were read and found clean
+in form are not parsed again within a process (`_PARSED`, by blob id).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.diagnostics import Finding
+from pipeline.errors import UsageFault
+from pipeline.forges.local import LocalForge
+from pipeline.forges.port import Forge
+from pipeline.gitcli import GitRepository
+from pipeline.layout import REQUEST_ROOTS
+from pipeline.snapshot import ReadRequest, Snapshot, paths_needed_by, read_request, snapshot_of
+
+MAIN = "main"
+
+
+@dataclass(frozen=True)
+class Control:
+    """A control checkout: where it is, its git, the forge and the control repo's name in it."""
+
+    directory: Path
+    git: GitRepository
+    forge: Forge
+    control_repo: str
+
+    def open_repository(self) -> GitRepository:
+        """The forge's own control repository, which is the one that counts."""
+        return self.forge.open_repository(self.control_repo)
+
+    def head(self) -> str:
+        """The commit of the control repo's main branch in the forge."""
+        view = self.forge.read_repo(self.control_repo)
+        if view is None or view.head is None:
+            raise UsageFault(
+                f"the forge has no repository `{self.control_repo}` with a main branch",
+                help="`git remote -v` must name it as origin",
+            )
+        return view.head
+
+
+def find_checkout(directory: Path) -> Path:
+    """The top of the control checkout that holds `directory`. Raises UsageFault."""
+    for candidate in (directory, *directory.parents):
+        if (candidate / ".git").exists() and (candidate / "environments").is_dir():
+            return candidate
+    raise UsageFault(
+        f"{directory} is not inside a control repo",
+        help="name one with -C: a git checkout with an `environments/` folder",
+    )
+
+
+def open_control(directory: Path) -> Control:
+    """The control checkout that holds `directory`, with the forge its `origin` lies in.
+
+    A local forge is recognised by its layout `<root>/<organisation>/<repo>.git`; the variable
+    PIPELINE_FORGE names the root when origin does not. Raises UsageFault.
+    """
+    top = find_checkout(directory.resolve())
+    git = GitRepository(top)
+    origin = git.remote_url("origin")
+    root = os.environ.get("PIPELINE_FORGE")
+    if origin is None:
+        raise UsageFault(
+            f"{top} has no remote `origin`, so it belongs to no forge",
+            help="clone the control repo from its forge; `pipeline demo` makes one to look at",
+        )
+    path = Path(origin.removeprefix("file://"))
+    if not path.is_absolute():
+        path = top / path
+    if path.suffix != ".git" or not path.is_dir():
+        raise UsageFault(
+            f"origin `{origin}` is no repository of a local forge",
+            help="a local forge keeps `<root>/<organisation>/<repo>.git`",
+        )
+    path = path.resolve()
+    forge = LocalForge(Path(root) if root else path.parent.parent, path.parent.name)
+    return Control(top, git, forge, path.stem)
+
+
+@dataclass(frozen=True)
+class SnapshotReading:
+    """A snapshot with what was read for it: requests with positions, findings of their form."""
+
+    snapshot: Snapshot
+    reads: tuple[ReadRequest, ...]
+    findings: tuple[Finding, ...]
+    sources: dict[str, bytes]
+
+
+def read_request_blobs(git: GitRepository, commit: str) -> dict[str, str]:
+    """Path → blob id of every file under `tenants/` and `environments/` at a commit."""
+    blobs: dict[str, str] = {}
+    for root in REQUEST_ROOTS:
+        blobs |= {f"{root}/{p}": id for p, (_, id) in git.list_files(commit, root).items()}
+    return blobs
+
+
+_PARSED: dict[tuple[str, str], tuple[ReadRequest | None, tuple[Finding, ...]]] = {}
+
+
+def read_snapshot(
+    git: GitRepository, commit: str, *, since: str | None = None, paths: Iterable[str] | None = None
+) -> SnapshotReading:
+    """The requests at `commit`; with `since`, only what changed after it and what that needs."""
+    blobs = read_request_blobs(git, commit)
+    wanted = set(blobs)
+    if since is not None:
+        wanted = set(paths_needed_by(git.diff_names(since, commit), blobs))
+    elif paths is not None:
+        wanted = set(paths_needed_by(paths, blobs))
+    order = sorted(wanted)
+    sources: dict[str, bytes] = {}
+    unread = [p for p in order if (p, blobs[p]) not in _PARSED]
+    for path, found in zip(unread, git.read_objects([blobs[p] for p in unread]), strict=True):
+        content = found.content if found else b""
+        _PARSED[(path, blobs[path])] = read_request(path, content)
+        if _PARSED[(path, blobs[path])][1]:
+            sources[path] = content
+    return _reading(commit, blobs, [_PARSED[(p, blobs[p])] for p in order], sources)
+
+
+def read_worktree_snapshot(directory: Path) -> SnapshotReading:
+    """The requests as they lie in the work tree now, committed or not."""
+    blobs: dict[str, str] = {}
+    sources: dict[str, bytes] = {}
+    results = []
+    for root in REQUEST_ROOTS:
+        for path in sorted((directory / root).rglob("*")):
+            if path.is_symlink() or not path.is_file():
+                continue
+            name = path.relative_to(directory).as_posix()
+            sources[name] = path.read_bytes()
+            blobs[name] = ""
+            results.append(read_request(name, sources[name]))
+    return _reading("", blobs, results, sources)
+
+
+def _reading(
+    commit: str,
+    blobs: dict[str, str],
+    results: Iterable[tuple[ReadRequest | None, tuple[Finding, ...]]],
+    sources: dict[str, bytes],
+) -> SnapshotReading:
+    reads = []
+    findings: list[Finding] = []
+    for read, found in results:
+        findings += found
+        if read is not None:
+            reads.append(read)
+    return SnapshotReading(snapshot_of(commit, blobs, reads), tuple(reads), tuple(findings), sources)
