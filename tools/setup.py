@@ -161,10 +161,10 @@ def run(command: list[str]) -> None:
 
 def pip(command: str, *arguments: str, target: Path = VENV) -> None:
     """Runs pip of `.venv` for the environment `target`, for packages pinned by hash only."""
-    python = VENV / "bin" / "python"
-    pip_of = [str(python), "-m", "pip", "--python", str(target / "bin" / "python")]
+    pip_of_venv = [str(VENV / "bin" / "python"), "-m", "pip"]
+    where = [] if target == VENV else ["--python", str(target / "bin" / "python")]
     options = ["-q", "--no-input", "--disable-pip-version-check", "--require-hashes", "--no-deps"]
-    run([*(pip_of if target != VENV else pip_of[:3]), command, *options, *arguments])
+    run([*pip_of_venv, *where, command, *options, *arguments])
 
 
 def ensure_venv() -> None:
