@@ -7,18 +7,20 @@ called before and after each effect, so that tests can stop, repeat or lose the 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
+from pydantic import BaseModel
+
 from pipeline.builders.port import Builder
-from pipeline.errors import CouldNotCheck, ForgeRefused, NotFound, PipelineError, StalePlan
+from pipeline.errors import CouldNotCheck, ForgeRefused, NotFound, StalePlan
 from pipeline.facts import (
     FactFile,
     fact_bytes,
     fact_path,
     fold_one,
-    next_fact,
     parse_status,
     status_bytes,
     status_path,
@@ -27,6 +29,7 @@ from pipeline.forges.port import BranchRule, Forge, RefUpdate, RepoSpec
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import (
     MODE_FILE,
+    MODE_TREE,
     GitObject,
     TreeEntry,
     commit_object,
@@ -54,6 +57,7 @@ from pipeline.plan import (
     RunChecks,
     TenantPlan,
     describe,
+    key_of,
     resolved_body,
 )
 from pipeline.stages.scaffold import pipeline_signature
@@ -129,7 +133,7 @@ def _apply_effect(effect: Effect, ports: Ports, done: _Applied) -> object:
             )
             return PullRequestLink(repo=effect.repo, number=pull.number, url=pull.url)
         case MergePull():
-            return _merge_pull(effect, ports)
+            return _merge_pull(effect, ports, done)
         case RunChecks():
             return _run_checks(effect, ports)
         case BuildImage():
@@ -202,15 +206,10 @@ def _commit_folder(effect: CommitFolder, ports: Ports) -> str:
     return commit.id
 
 
-def _merge_pull(effect: MergePull, ports: Ports) -> str:
-    pull = ports.forge.open_pull(
-        effect.repo,
-        head_branch=effect.branch,
-        base_branch=effect.base_branch,
-        title="",
-        body="",
-        actor=ports.actor,
-    )
+def _merge_pull(effect: MergePull, ports: Ports, done: _Applied) -> str:
+    pull = done.outcomes[key_of("pull", effect.repo, effect.branch)]
+    if not isinstance(pull, PullRequestLink):
+        raise StalePlan(f"{effect.repo}:{effect.branch} has no pull request in this plan")
     return ports.forge.merge_pull(
         effect.repo,
         pull.number,
@@ -293,8 +292,6 @@ def _facts_to_write(
             "cause": entry.cause.model_dump(mode="json"),
             "body": body,
         }
-        import json
-
         fact = Fact.model_validate_json(json.dumps(draft_fact))
         status = fold_one(status, fact)
         statuses[entry.draft] = status
@@ -303,8 +300,6 @@ def _facts_to_write(
 
 
 def _jsonable(value: object) -> object:
-    from pydantic import BaseModel
-
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, dict):
@@ -336,14 +331,14 @@ def _state_trees(
         status_blob = git_object("blob", status_bytes(items[-1][1]))
         draft_tree = tree_object(
             [
-                TreeEntry(0o040000, "facts", facts_tree.id),
+                TreeEntry(MODE_TREE, "facts", facts_tree.id),
                 TreeEntry(MODE_FILE, "status.yaml", status_blob.id),
             ]
         )
         objects += [facts_tree, status_blob, draft_tree]
-        drafts[primitive] = TreeEntry(0o040000, primitive, draft_tree.id)
+        drafts[primitive] = TreeEntry(MODE_TREE, primitive, draft_tree.id)
     drafts_tree = tree_object(drafts.values())
-    root = tree_object([TreeEntry(0o040000, "drafts", drafts_tree.id)])
+    root = tree_object([TreeEntry(MODE_TREE, "drafts", drafts_tree.id)])
     return [*objects, drafts_tree, root], root.id
 
 
@@ -352,15 +347,3 @@ def read_fact_files(git: GitRepository, head: str, primitive: str) -> tuple[Fact
     folder = f"drafts/{primitive}/facts"
     files = git.read_files(head, folder)
     return tuple(FactFile(f"{folder}/{path}", content) for path, (_, content) in sorted(files.items()))
-
-
-__all__ = [
-    "FaultHook",
-    "PipelineError",
-    "Ports",
-    "apply_tenant_plan",
-    "next_fact",
-    "no_faults",
-    "read_fact_files",
-    "read_parents",
-]

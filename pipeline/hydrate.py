@@ -1,0 +1,75 @@
+"""Hydrate: the chart of a source tree as the files of `base/`, and what judges a whole overlay.
+
+Shell around helm, kustomize and kubeconform. Results depend on exact bytes and pinned tools
+alone, so they are kept in memory by key: a release is hydrated once however many environments
+it goes to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import yaml
+
+from pipeline.diagnostics import Finding
+from pipeline.errors import CouldNotCheck
+from pipeline.overlays import Overlay, render_base
+from pipeline.rules.manifests import Target, check_objects
+from pipeline.tools.helm import run_helm_template
+from pipeline.tools.kubeconform import run_kubeconform
+from pipeline.tools.kustomize import run_kustomize_build
+
+CHART = "chart/"
+
+
+@dataclass
+class Hydrator:
+    """Runs the rendering tools; one a process, so that equal work is done once."""
+
+    _bases: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
+    _judged: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
+
+    def read_base(
+        self,
+        source_tree: str,
+        source: Mapping[str, bytes],
+        *,
+        release: str,
+        image: str,
+        kubernetes_version: str,
+    ) -> dict[str, bytes]:
+        """The files of `base/` for a source tree. Raises CouldNotCheck when helm cannot render it.
+
+        The image is named without tag or digest: each overlay sets the digest.
+        """
+        key = (source_tree, f"{release} {image} {kubernetes_version}")
+        if key not in self._bases:
+            chart = {p.removeprefix(CHART): c for p, c in source.items() if p.startswith(CHART)}
+            if "Chart.yaml" not in chart:
+                raise CouldNotCheck(
+                    "the primitive has no chart/Chart.yaml, so there is nothing to deploy",
+                    help="restore the chart of the golden template",
+                )
+            objects = run_helm_template(
+                chart,
+                release=release,
+                values={"image": {"ref": image}},
+                kubernetes_version=kubernetes_version,
+            )
+            self._bases[key] = render_base(objects)
+        return self._bases[key]
+
+    def read_findings(self, overlay: Overlay, image: str) -> tuple[Finding, ...]:
+        """Findings of the overlay as a delivery tool would apply it: rules, then schemas."""
+        if overlay.tree not in self._judged:
+            files = {f"{overlay.folder}/{p}": c for p, c in overlay.files.items()}
+            manifests = run_kustomize_build(files, overlay.folder)
+            target = Target(overlay.folder, overlay.namespace, image, overlay.release.digest)
+            objects = [o for o in yaml.load_all(manifests, yaml.CSafeLoader) if o is not None]
+            found = tuple(check_objects(objects, target))
+            self._judged[overlay.tree] = (
+                *found,
+                *run_kubeconform(manifests, file=overlay.folder),
+            )
+        return self._judged[overlay.tree]

@@ -1,0 +1,353 @@
+"""Reading the world for planning: everything a draft's stages look at, as values.
+
+The core decides what is due by comparing blob ids with a draft's status; only what is due is
+read further, so a run with nothing to do reads one status a draft and no history. Statuses are
+small and found by path; facts are read only when a promotion rests on them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pipeline import names
+from pipeline.apply import read_fact_files, read_parents
+from pipeline.diagnostics import Finding
+from pipeline.facts import BrokenChain, fold, parse_chain, parse_status, status_path
+from pipeline.forges.port import Forge, PullRequest, PullState, RepoView
+from pipeline.gitcli import GitRepository
+from pipeline.hydrate import Hydrator
+from pipeline.layout import draft_path
+from pipeline.models.base import CommitId, TreeId
+from pipeline.models.evidence import Observation
+from pipeline.models.facts import Cause, Release
+from pipeline.models.requests import DraftPatch, Promotion, ReplaceText
+from pipeline.models.status import DraftStatus
+from pipeline.overlays import Overlay, base_tree_of, render_overlay
+from pipeline.snapshot import LoadedRequest, Snapshot
+from pipeline.stages.patch import is_followup, patch_branch, patch_key, patched_folder
+from pipeline.stages.promote import promotion_key
+from pipeline.stages.scaffold import scaffold_key
+from pipeline.stages.view import Caused, DraftView, Existing, PatchInput, PromotionInput
+from pipeline.templating import Template
+
+ScanSecrets = Callable[[Mapping[str, bytes]], Sequence[str]]
+_NOREPLY = re.compile(r"([0-9]+)(?:\+[^@]*)?@users\.noreply\.")
+
+
+@dataclass
+class World:
+    """One look at the world: the control commit, the forge, and what was read so far."""
+
+    forge: Forge
+    control_repo: str
+    control: GitRepository
+    snapshot: Snapshot
+    findings: Mapping[str, tuple[Finding, ...]]  # by request path
+    templates: Mapping[str, Template]
+    hydrator: Hydrator
+    scan_secrets: ScanSecrets
+    run_id: str
+    _repos: dict[str, RepoView | None] = field(default_factory=dict)
+    _pulls: dict[str, dict[str, PullRequest]] = field(default_factory=dict)
+    _merged: dict[str, PullRequest] | None = None
+
+    # -- the forge, each thing read once -------------------------------------------------
+
+    def repo(self, name: str) -> RepoView | None:
+        """A repository as of this look."""
+        if name not in self._repos:
+            self._repos[name] = self.forge.read_repo(name)
+        return self._repos[name]
+
+    def pull_of_branch(self, repo: str, branch: str) -> PullRequest | None:
+        """The pull request of a branch as of this look."""
+        if repo not in self._pulls:
+            found = self.forge.read_pulls(repo) if self.repo(repo) else ()
+            self._pulls[repo] = {p.head_branch: p for p in found}
+        return self._pulls[repo].get(branch)
+
+    def pull_of_request(self, commit: str) -> PullRequest | None:
+        """The merged pull request of the control repo that brought `commit` to main."""
+        if self._merged is None:
+            found = self.forge.read_pulls(self.control_repo)
+            self._merged = {p.merge_commit: p for p in found if p.merge_commit}
+        return self._merged.get(commit)
+
+    def git(self, repo: str) -> GitRepository:
+        """A repository's objects."""
+        return self.forge.open_repository(repo)
+
+    # -- causes ------------------------------------------------------------------------
+
+    def caused(self, path: str, blob: str) -> Caused:
+        """Why a request is as it is: the commit of main that brought it, and who asked."""
+        touching = self.control.commits_touching(self.snapshot.commit, path, limit=1)
+        commit = self.control.read_commit(touching[0] if touching else self.snapshot.commit)
+        pull = self.pull_of_request(commit.id)
+        match = _NOREPLY.match(commit.author.email)
+        actor = pull.author_id if pull else int(match.group(1)) if match else 0
+        run = self.run_id or f"local-{self.snapshot.commit[:12]}"
+        cause = Cause(
+            request=path,
+            commit=CommitId(commit.id),
+            blob=blob,  # type: ignore[arg-type]  # a blob id by construction
+            run=run,
+            actor=actor,
+        )
+        return Caused(cause, commit.committer.time_s)
+
+    # -- state -------------------------------------------------------------------------
+
+    def state_head(self, tenant: str) -> str | None:
+        """The head of the tenant's state branch."""
+        view = self.repo(self.control_repo)
+        return view.branches.get(names.state_branch(tenant)) if view else None
+
+    def statuses(self, tenant: str, primitives: Sequence[str]) -> dict[str, DraftStatus]:
+        """The recorded status of each of a tenant's primitives that has one."""
+        head = self.state_head(tenant)
+        if head is None:
+            return {}
+        found = self.control.read_objects([f"{head}:{status_path(p)}" for p in primitives])
+        return {
+            primitive: parse_status(item.content)
+            for primitive, item in zip(primitives, found, strict=True)
+            if item is not None
+        }
+
+    def chain_problem(self, tenant: str, status: DraftStatus) -> str:
+        """Why the facts of a draft do not add up to its status; empty when they do."""
+        head = self.state_head(tenant)
+        if head is None:
+            return "there is no state branch"
+        try:
+            facts = parse_chain(status.id, read_fact_files(self.control, head, status.primitive_id))
+            folded = fold(facts)
+        except BrokenChain as broken:
+            return str(broken)
+        return "" if folded == status else f"{status_path(status.primitive_id)} is not the fold"
+
+    # -- views -------------------------------------------------------------------------
+
+    def views(
+        self, tenant: str, observations: Collection[Observation] = ()
+    ) -> tuple[DraftView, ...]:
+        """What planning needs of each of a tenant's drafts that has something due."""
+        drafts = self.snapshot.drafts_of(tenant)
+        statuses = self.statuses(tenant, [d.split("/")[1] for d in drafts])
+        views = []
+        for draft in drafts:
+            seen = tuple(o for o in observations if o.draft == draft)
+            view = self.view(draft, statuses.get(draft.split("/")[1]), seen)
+            if view is not None:
+                views.append(view)
+        return tuple(views)
+
+    def view(
+        self, draft: str, status: DraftStatus | None, observations: tuple[Observation, ...] = ()
+    ) -> DraftView | None:
+        """One draft's view; None when its request is refused or it has nothing due.
+
+        An invalid draft is never planned on: `validate` reports it.
+        """
+        loaded = self.snapshot.requests[draft_path(draft)]
+        request = self.snapshot.draft(draft)
+        tenant = self.snapshot.tenant(draft.split("/")[0])
+        platform = self.snapshot.platform
+        if request is None or tenant is None or platform is None or self._is_refused(loaded.path):
+            return None
+        template = self.templates[request.template_id.split("@")[0]]
+        due_patches = self._due(self.snapshot.patches_of(draft), status)
+        due_promotions = self._due(self.snapshot.promotions_of(draft), status)
+        is_new = status is None or status.requests.get(loaded.path) != loaded.blob
+        view = DraftView(
+            request=request,
+            caused=self.caused(loaded.path, loaded.blob),
+            tenant=tenant,
+            platform=platform,
+            environments=self.snapshot.environments,
+            blocked_digests=self.snapshot.blocked_digests,
+            template=template,
+            status=status,
+            is_new_revision=is_new,
+            observations=observations,
+        )
+        view = self._with_repos(view)
+        if due_patches and status and status.branch_name:
+            view = replace(view, patch=self._patch(view, due_patches[0]))
+        if due_promotions and status and status.branch_name and view.patch is None:
+            found = tuple(self.promotion(view, r) for r in due_promotions)
+            view = replace(view, promotions=found)
+        return view
+
+    def _is_refused(self, path: str) -> bool:
+        return any(f.severity == "error" for f in self.findings.get(path, ()))
+
+    def _due(
+        self, requests: Sequence[LoadedRequest], status: DraftStatus | None
+    ) -> list[LoadedRequest]:
+        done = status.requests if status else {}
+        return [
+            r
+            for r in requests
+            if done.get(r.path) != r.blob
+            and (isinstance(r.model, DraftPatch) or not self._is_refused(r.path))
+        ]
+
+    def _with_repos(self, view: DraftView) -> DraftView:
+        target, gitops = self.repo(view.target_repo), self.repo(view.gitops_repo)
+        view = replace(view, target=target, gitops=gitops)
+        status = view.status
+        if status and status.branch_name:
+            return replace(view, pull=self.pull_of_branch(view.target_repo, status.branch_name))
+        if target is None or target.head is None:
+            return view
+        branch = names.draft_branch(view.instance, scaffold_key(view))
+        existing = self._existing(view.target_repo, target, branch, view.folder, scaffold_key(view))
+        parents = read_parents(self.git(view.target_repo), target.head, view.folder)
+        return replace(view, existing=existing, base_parents=parents)
+
+    def _existing(
+        self, repo: str, view: RepoView, branch: str, folder: str, key: str
+    ) -> Existing | None:
+        """The branch that a broken-off run made for this key, if its head carries the key."""
+        head = view.branches.get(branch)
+        if head is None:
+            return None
+        git = self.git(repo)
+        if ("Key", key) not in git.read_commit(head).trailers:
+            return None
+        tree = git.read_object(f"{head}:{folder}")
+        return Existing(head, tree.id if tree else None)
+
+    # -- patches -----------------------------------------------------------------------
+
+    def _patch(self, view: DraftView, loaded: LoadedRequest) -> PatchInput:
+        patch = loaded.model
+        assert isinstance(patch, DraftPatch) and view.status and view.target
+        git = self.git(view.target_repo)
+        followup = is_followup(view)
+        head = (view.target.head if followup else None) or view.status.head
+        listing = git.list_files(head, view.folder)
+        base = git.read_object(patch.base_commit)
+        base_listing = git.list_files(patch.base_commit, view.folder) if base else None
+        replaced = [c.path for c in patch.changes if isinstance(c, ReplaceText) and c.path in listing]
+        found = git.read_objects([listing[p][1] for p in replaced])
+        contents = {p: o.content for p, o in zip(replaced, found, strict=True) if o}
+        due = PatchInput(
+            number=loaded.meaning.name,
+            patch=patch,
+            caused=self.caused(loaded.path, loaded.blob),
+            head=head,
+            listing=listing,
+            base_listing=base_listing,
+            contents=contents,
+            parents=read_parents(git, head, view.folder),
+            findings=self.findings.get(loaded.path, ()),
+            secrets=(),
+        )
+        result = patched_folder(due, listing)
+        written = {p: result.blobs[id] for p, (_, id) in result.entries.items() if id in result.blobs}
+        secrets = tuple(self.scan_secrets(written)) if written else ()
+        branch = patch_branch(view, due)
+        existing = None
+        if followup or view.target.branches.get(branch) != head:
+            existing = self._existing(
+                view.target_repo, view.target, branch, view.folder, patch_key(view, due)
+            )
+        return replace(due, secrets=secrets, existing=existing)
+
+    # -- promotions --------------------------------------------------------------------
+
+    def promotion(self, view: DraftView, loaded: LoadedRequest) -> PromotionInput:
+        """Everything the decision on one promotion request rests on."""
+        promotion = loaded.model
+        assert isinstance(promotion, Promotion) and view.status
+        caused = self.caused(loaded.path, loaded.blob)
+        pull = self.pull_of_request(caused.cause.commit)
+        approved_blob = None
+        if pull:
+            found = self.control.read_object(f"{pull.head}:{loaded.path}")
+            approved_blob = found.id if found else None
+        return self.promotion_input(view, promotion, caused, pull, approved_blob)
+
+    def promotion_input(
+        self,
+        view: DraftView,
+        promotion: Promotion,
+        caused: Caused,
+        pull: PullRequest | None,
+        approved_blob: str | None,
+    ) -> PromotionInput:
+        """The same for a request that may not be merged yet (`promote request`, `why`)."""
+        status = view.status
+        assert status is not None
+        source_commit = promotion.release.source_commit
+        git = self.git(view.target_repo)
+        source = git.read_object(f"{source_commit}:{view.folder}") if view.target else None
+        tree = source.id if source and source.type == "tree" else None
+        overlay, findings = self._overlay(view, promotion, tree, git)
+        due = PromotionInput(
+            promotion=promotion,
+            caused=caused,
+            source_tree=tree,
+            source_on_default=self._is_on_default(view, git, tree),
+            overlay=overlay,
+            manifest_findings=findings,
+            pull=pull,
+            approved_blob=approved_blob,
+            chain_problem=self.chain_problem(view.request.tenant_id, status),
+            gitops_parents=(),
+            gitops_tree=None,
+        )
+        if overlay is None or view.gitops is None or view.gitops.head is None:
+            return due
+        gitops = self.git(view.gitops_repo)
+        key = promotion_key(view, due)
+        branch = names.promotion_branch(promotion.environment, view.instance, key)
+        existing = self._existing(view.gitops_repo, view.gitops, branch, overlay.folder, key)
+        opened = self.pull_of_branch(view.gitops_repo, branch) if existing else None
+        now = gitops.read_object(f"{view.gitops.head}:{overlay.folder}")
+        return replace(
+            due,
+            gitops_parents=read_parents(gitops, view.gitops.head, overlay.folder),
+            gitops_tree=now.id if now else None,
+            existing=existing,
+            opened=opened is not None,
+            merged=opened is not None and opened.state is PullState.MERGED,
+        )
+
+    def _overlay(
+        self, view: DraftView, promotion: Promotion, tree: str | None, git: GitRepository
+    ) -> tuple[Overlay | None, tuple[Finding, ...]]:
+        status = view.status
+        build = status.build_of_tree(tree) if status and tree else None
+        environment = view.environments.get(promotion.environment)
+        if status is None or tree is None or build is None or environment is None:
+            return None, ()
+        files = git.read_files(promotion.release.source_commit, view.folder)
+        base = self.hydrator.read_base(
+            tree,
+            {path: content for path, (_, content) in files.items()},
+            release=view.instance,
+            image=view.image,
+            kubernetes_version=view.platform.kubernetes_version,
+        )
+        # The record's own commit: another commit of the same tree is the same release.
+        release = Release(
+            source_commit=build.source_commit,
+            source_tree=TreeId(tree),
+            digest=build.digest,
+            base_tree=base_tree_of(base),
+        )
+        overlay = render_overlay(status, view.tenant, view.platform, environment, release, base)
+        return overlay, self.hydrator.read_findings(overlay, view.image)
+
+    def _is_on_default(self, view: DraftView, git: GitRepository, tree: str | None) -> bool:
+        """Whether the source tree is the one on the target's default branch (design §6)."""
+        if tree is None or view.target is None or view.target.head is None:
+            return False
+        found = git.read_object(f"{view.target.head}:{view.folder}")
+        return found is not None and found.id == tree
