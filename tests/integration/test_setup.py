@@ -115,6 +115,21 @@ def test_a_kind_without_schema_is_an_error_and_not_skipped() -> None:
     assert counts == {"valid": 0, "invalid": 0, "errors": 1, "skipped": 0}
 
 
+@pytest.mark.parametrize(
+    "path",
+    [*(ROOT / "requirements").glob("*.txt"), ROOT / "bench" / "requirements.txt"],
+    ids=lambda path: f"{path.parent.name}/{path.name}",
+)
+def test_every_requirement_is_pinned_by_hash_and_names_no_place(path: Path) -> None:
+    text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    requirements = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert requirements
+    for line in requirements:
+        name = line.split()[0]
+        assert "==" in name and "--hash=sha256:" in line, f"{name} is not pinned by hash"
+    assert "://" not in text and "--find-links" not in text and "--index" not in text
+
+
 def write_tool(folder: Path, name: str, told: str, exit_code: int = 0) -> Path:
     folder.mkdir(exist_ok=True)
     path = folder / name
