@@ -18,12 +18,12 @@ from pipeline.facts import BrokenChain, fold, parse_chain, parse_status, status_
 from pipeline.forges.port import Forge, PullRequest, PullState, RepoView
 from pipeline.gitcli import GitRepository
 from pipeline.hydrate import Hydrator
-from pipeline.layout import draft_path
+from pipeline.layout import draft_path, tenant_path
 from pipeline.models.base import CommitId, TreeId
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Cause, Release
 from pipeline.models.requests import DraftPatch, Promotion, ReplaceText
-from pipeline.models.status import DraftStatus
+from pipeline.models.status import DraftState, DraftStatus
 from pipeline.overlays import Overlay, base_tree_of, render_overlay
 from pipeline.snapshot import LoadedRequest, Snapshot
 from pipeline.stages.patch import is_followup, patch_branch, patch_key, patched_folder
@@ -146,22 +146,29 @@ class World:
         return tuple(views)
 
     def view(
-        self, draft: str, status: DraftStatus | None, observations: tuple[Observation, ...] = ()
+        self,
+        draft: str,
+        status: DraftStatus | None,
+        observations: tuple[Observation, ...] = (),
+        *,
+        force: bool = False,
     ) -> DraftView | None:
-        """One draft's view; None when its request is refused or it has nothing due.
+        """One draft's view; None when its request is refused, or it has nothing due.
 
-        An invalid draft is never planned on: `validate` reports it.
+        `force` gives a view even then, for questions about a draft. An invalid draft is never planned on: `validate` reports it.
         """
         loaded = self.snapshot.requests[draft_path(draft)]
         request = self.snapshot.draft(draft)
         tenant = self.snapshot.tenant(draft.split("/")[0])
         platform = self.snapshot.platform
-        if request is None or tenant is None or platform is None or self._is_refused(loaded.path):
+        if request is None or tenant is None or platform is None or self._is_blocked(loaded.path):
             return None
-        template = self.templates[request.template_id.split("@")[0]]
         due_patches = self._due(self.snapshot.patches_of(draft), status)
         due_promotions = self._due(self.snapshot.promotions_of(draft), status)
         is_new = status is None or status.requests.get(loaded.path) != loaded.blob
+        due = is_new or due_patches or due_promotions or observations or force
+        if not due and self._is_settled(status):
+            return None
         view = DraftView(
             request=request,
             caused=self.caused(loaded.path, loaded.blob),
@@ -169,7 +176,7 @@ class World:
             platform=platform,
             environments=self.snapshot.environments,
             blocked_digests=self.snapshot.blocked_digests,
-            template=template,
+            template=self.templates[request.template_id.split("@")[0]],
             status=status,
             is_new_revision=is_new,
             observations=observations,
@@ -181,6 +188,24 @@ class World:
             found = tuple(self.promotion(view, r) for r in due_promotions)
             view = replace(view, promotions=found)
         return view
+
+    def _is_settled(self, status: DraftStatus | None) -> bool:
+        """Whether only a new request could give this draft something to do."""
+        if status is None or not (status.repos and status.branch_name):
+            return False
+        patched = any(p.outcome == "applied" for p in status.patches)
+        if patched and status.checks_of_tree(status.head_tree) is None:
+            return False
+        if status.promotions or status.state is DraftState.REJECTED:
+            return True
+        pull = self.pull_of_branch(status.target_repo, status.branch_name)
+        return pull is None or pull.state is not PullState.CLOSED
+
+    def _is_blocked(self, path: str) -> bool:
+        """Whether the request, or policy that it is judged by, is invalid."""
+        tenant = tenant_path(path.split("/")[1])
+        policy = (p for p in self.findings if p.startswith("environments/"))
+        return any(self._is_refused(p) for p in (path, tenant, *policy))
 
     def _is_refused(self, path: str) -> bool:
         return any(f.severity == "error" for f in self.findings.get(path, ()))

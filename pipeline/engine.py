@@ -1,0 +1,452 @@
+"""The engine: read the world, plan, apply, and look again until nothing is left to do.
+
+Level-triggered (design §3): a run remembers nothing, so a broken-off run needs no repair and
+two runs at once need no lock. A plan that turns out stale is made again from what is there now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipeline import __version__, names
+from pipeline.apply import (
+    FaultHook,
+    Ports,
+    Progress,
+    apply_tenant_plan,
+    no_faults,
+    read_fact_files,
+)
+from pipeline.authorise import Decision, authorise
+from pipeline.builders.port import Builder
+from pipeline.control import Control, SnapshotReading, read_snapshot
+from pipeline.diagnostics import Finding
+from pipeline.errors import Refused, StalePlan, UsageFault
+from pipeline.facts import parse_chain
+from pipeline.forges.port import Forge
+from pipeline.hydrate import Hydrator
+from pipeline.layout import draft_path
+from pipeline.models.base import BlobId, CommitId
+from pipeline.models.evidence import CheckReport, Observation
+from pipeline.models.facts import Cause, Fact
+from pipeline.models.requests import Promotion, RequestedRelease
+from pipeline.models.status import DraftStatus
+from pipeline.overlays import Overlay
+from pipeline.plan import Plan, Receipt, RunChecks, TenantPlan, Waiting
+from pipeline.stages.draft import plan_tenant
+from pipeline.stages.promote import evidence_of
+from pipeline.stages.validate import check_requests
+from pipeline.stages.view import Caused, DraftView, PromotionInput
+from pipeline.templating import Template
+from pipeline.world import World
+
+MAX_ROUNDS = 60
+MAX_STALE = 60
+
+
+def silent(line: str) -> None:
+    """The progress of a caller that wants none."""
+
+
+@dataclass
+class RunReport:
+    """What a run did: receipts in order, what waits, what failed."""
+
+    receipts: list[Receipt] = field(default_factory=list)
+    waiting: dict[str, tuple[Waiting, ...]] = field(default_factory=dict)
+    rounds: int = 0
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def effects(self) -> int:
+        """How many effects were applied or found."""
+        return sum(r.count for r in self.receipts)
+
+    @property
+    def failures(self) -> tuple[tuple[str, str, str], ...]:
+        """Draft, code and message of each tool or forge failure."""
+        return tuple(dict.fromkeys(f for r in self.receipts for f in r.failures))
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A promotion request as it would be written, and what is known of it now."""
+
+    promotion: Promotion
+    decision: Decision
+    overlay: Overlay | None
+    lines_added: int
+    lines_removed: int
+
+
+@dataclass
+class Engine:
+    """Plans and applies for one control repo."""
+
+    control: Control
+    builder: Builder
+    run_checks: Callable[[RunChecks, dict[str, tuple[int, bytes]]], CheckReport]
+    scan_secrets: Callable[[Mapping[str, bytes]], Sequence[str]]
+    templates: Mapping[str, Template]
+    faults: FaultHook = no_faults
+    run_id: str = field(default_factory=lambda: os.environ.get("PIPELINE_RUN_ID", ""))
+    hydrator: Hydrator = field(default_factory=Hydrator)
+    _checked: dict[str, tuple[SnapshotReading, tuple[Finding, ...]]] = field(default_factory=dict)
+
+    @property
+    def forge(self) -> Forge:
+        """The forge of the control repo."""
+        return self.control.forge
+
+    def reading(self, commit: str) -> tuple[SnapshotReading, tuple[Finding, ...]]:
+        """The requests at a commit and every finding in them; once per commit and process."""
+        if commit not in self._checked:
+            read = read_snapshot(self.control.open_repository(), commit)
+            found = check_requests(read.reads, read.findings, read.snapshot, self.templates)
+            self._checked = {commit: (read, found)}
+        return self._checked[commit]
+
+    def world(self) -> World:
+        """A fresh look at the world."""
+        commit = self.control.head()
+        read, found = self.reading(commit)
+        by_path: dict[str, list[Finding]] = {}
+        for finding in found:
+            by_path.setdefault(finding.location.file, []).append(finding)
+        return World(
+            forge=self.forge,
+            control_repo=self.control.control_repo,
+            control=self.control.open_repository(),
+            snapshot=read.snapshot,
+            findings={path: tuple(items) for path, items in by_path.items()},
+            templates=self.templates,
+            hydrator=self.hydrator,
+            scan_secrets=self.scan_secrets,
+            run_id=self.run_id,
+        )
+
+    # -- planning ----------------------------------------------------------------------
+
+    def tenants(
+        self,
+        world: World,
+        tenants: Collection[str] | None = None,
+        shard: tuple[int, int] | None = None,
+    ) -> tuple[str, ...]:
+        """The tenants to work on. Raises UsageFault for one that has no file.
+
+        A shard (index from 1, count) takes every tenant whose id hashes to it, so that the
+        shards of a matrix cover all tenants once.
+        """
+        known = sorted(world.snapshot.tenant_ids)
+        for tenant in tenants or ():
+            if tenant not in known:
+                raise UsageFault(f"there is no tenant `{tenant}`")
+        chosen = [t for t in known if tenants is None or t in tenants]
+        if shard is None:
+            return tuple(chosen)
+        index, count = shard
+        return tuple(
+            t
+            for t in chosen
+            if int.from_bytes(hashlib.sha256(t.encode()).digest()[:8], "big") % count == index - 1
+        )
+
+    def plan(
+        self,
+        *,
+        tenants: Collection[str] | None = None,
+        shard: tuple[int, int] | None = None,
+        observations: Collection[Observation] = (),
+    ) -> Plan:
+        """What a run would do first, for each tenant; equal worlds give equal plans."""
+        world = self.world()
+        plans = tuple(
+            self._plan_tenant(world, tenant, observations)
+            for tenant in self.tenants(world, tenants, shard)
+        )
+        return Plan(
+            tool_version=__version__,
+            control_commit=CommitId(world.snapshot.commit),
+            tenants=plans,
+        )
+
+    def _plan_tenant(
+        self, world: World, tenant: str, observations: Collection[Observation]
+    ) -> TenantPlan:
+        views = world.views(tenant, observations)
+        return plan_tenant(tenant, world.state_head(tenant), views)
+
+    # -- applying ----------------------------------------------------------------------
+
+    def ports(self, world: World) -> Ports:
+        """What applying writes through."""
+        platform = world.snapshot.platform
+        if platform is None:
+            raise Refused("environments/platform.yaml is missing or invalid, so nothing can run")
+        return Ports(
+            forge=self.forge,
+            control_repo=self.control.control_repo,
+            actor=platform.pipeline_account.id,
+            run_checks=self.run_checks,
+            builder=self.builder,
+            faults=self.faults,
+        )
+
+    def apply(self, plan: Plan, progress: Progress = silent) -> tuple[Receipt, ...]:
+        """What a saved plan did, exactly as it was reviewed.
+
+        Raises StalePlan, before anything is written, when the control repo, the tool or a
+        state branch is not what it was planned on.
+        """
+        world = self.world()
+        if plan.tool_version != __version__:
+            raise StalePlan(f"planned by version {plan.tool_version}, this is {__version__}")
+        if plan.control_commit != world.snapshot.commit:
+            raise StalePlan(
+                f"main is at {world.snapshot.commit[:12]}, planned on {plan.control_commit[:12]}",
+                help="make the plan again and have it reviewed",
+            )
+        for tenant_plan in plan.tenants:
+            if tenant_plan.state_head != world.state_head(tenant_plan.tenant):
+                raise StalePlan(f"state/{tenant_plan.tenant} moved since the plan was made")
+        current = self.plan(tenants=[t.tenant for t in plan.tenants])
+        allowed = {e.key: e for e in current.effects}
+        for effect in plan.effects:
+            if allowed.get(effect.key) != effect:
+                raise StalePlan(
+                    "the plan holds an effect that would not be planned now: " + effect.kind,
+                    help="make the plan again and have it reviewed",
+                )
+        ports = self.ports(world)
+        return tuple(apply_tenant_plan(t, ports, progress) for t in plan.tenants)
+
+    def run(
+        self,
+        *,
+        tenants: Collection[str] | None = None,
+        shard: tuple[int, int] | None = None,
+        observations: Collection[Observation] = (),
+        progress: Progress = silent,
+    ) -> RunReport:
+        """Everything that can be done now, tenant by tenant, until a plan comes out empty."""
+        report = RunReport()
+        world = self.world()
+        report.findings = self.reading(world.snapshot.commit)[1]
+        for tenant in self.tenants(world, tenants, shard):
+            self._run_tenant(tenant, observations, report, progress)
+        return report
+
+    def _run_tenant(
+        self,
+        tenant: str,
+        observations: Collection[Observation],
+        report: RunReport,
+        progress: Progress,
+    ) -> None:
+        stale = 0
+        failed: set[tuple[str, str, str]] = set()
+        for _ in range(MAX_ROUNDS):
+            try:
+                world = self.world()
+                plan = self._plan_tenant(world, tenant, observations)
+                report.waiting[tenant] = plan.waiting
+                if plan.is_empty:
+                    return
+                report.rounds += 1
+                receipt = apply_tenant_plan(plan, self.ports(world), progress)
+            except StalePlan as moved:
+                # Somebody else was quicker: look again. Never rebase, never retry blindly.
+                stale += 1
+                if stale > MAX_STALE:
+                    raise
+                progress(f"{tenant}: {moved.message}; looking again")
+                time.sleep(random.uniform(0, 0.05 * min(stale, 10)))
+                continue
+            report.receipts.append(receipt)
+            if receipt.failures and set(receipt.failures) <= failed:
+                return
+            failed |= set(receipt.failures)
+            if receipt.failures and len(receipt.applied) <= 1:
+                return
+
+    # -- reading -----------------------------------------------------------------------
+
+    def status(self, draft: str) -> DraftStatus:
+        """One draft's recorded status. Raises UsageFault when it has none."""
+        world = self.world()
+        tenant, primitive = _split(draft)
+        found = world.statuses(tenant, [primitive]).get(primitive)
+        if found is None:
+            raise UsageFault(
+                f"nothing has happened to `{draft}` yet",
+                help="merge its request, then `pipeline run`; `pipeline status` lists what is known",
+            )
+        return found
+
+    def statuses(self) -> tuple[DraftStatus, ...]:
+        """Every draft's recorded status, by id."""
+        world = self.world()
+        found: list[DraftStatus] = []
+        view = world.repo(self.control.control_repo)
+        prefix = names.state_branch("")
+        for branch, head in sorted((view.branches if view else {}).items()):
+            if branch.startswith(prefix):
+                tree = world.control.read_tree(f"{head}:drafts") or ()
+                tenant = branch.removeprefix(prefix)
+                found += world.statuses(tenant, [e.name for e in tree]).values()
+        return tuple(sorted(found, key=lambda s: s.id))
+
+    def facts(self, draft: str) -> tuple[Fact, ...]:
+        """A draft's facts in order, with every link checked. Raises UsageFault, BrokenChain."""
+        world = self.world()
+        tenant, primitive = _split(draft)
+        head = world.state_head(tenant)
+        files = read_fact_files(world.control, head, primitive) if head else ()
+        if not files:
+            raise UsageFault(f"nothing has happened to `{draft}` yet")
+        return parse_chain(draft, files)
+
+    def draft_files(
+        self, draft: str, paths: Collection[str] = ()
+    ) -> tuple[str, dict[str, tuple[int, bytes]]]:
+        """The newest commit of a draft and its files there (all, or those named)."""
+        status = self.status(draft)
+        if not status.head:
+            raise UsageFault(f"`{draft}` is not scaffolded yet")
+        git = self.forge.open_repository(status.target_repo)
+        view = self.forge.read_repo(status.target_repo)
+        commit = view.branches.get(status.branch_name, status.head) if view else status.head
+        files = git.read_files(commit, names.primitive_folder(status.instance))
+        for path in paths:
+            if path not in files:
+                raise UsageFault(f"`{draft}` has no file `{path}`")
+        return commit, {p: f for p, f in files.items() if not paths or p in paths}
+
+    # -- deciding ----------------------------------------------------------------------
+
+    def _view(self, world: World, draft: str) -> DraftView:
+        tenant, primitive = _split(draft)
+        if draft_path(draft) not in world.snapshot.requests:
+            raise UsageFault(f"there is no draft `{draft}` on main")
+        status = world.statuses(tenant, [primitive]).get(primitive)
+        if status is None or not status.branch_name:
+            raise UsageFault(f"`{draft}` is not scaffolded yet", help="`pipeline run` does it")
+        view = world.view(draft, status, force=True)
+        if view is None:
+            raise Refused(f"the request of `{draft}` is invalid", help="see `pipeline validate`")
+        return view
+
+    def decide(
+        self, draft: str, environment: str, promotion: Promotion | None = None
+    ) -> tuple[Decision, PromotionInput]:
+        """The decision on a promotion: of the request on main, else of one that could be made."""
+        world = self.world()
+        view = self._view(world, draft)
+        if environment not in view.environments:
+            raise UsageFault(f"there is no environment `{environment}`")
+        loaded = next(
+            (r for r in world.snapshot.promotions_of(draft) if r.meaning.name == environment), None
+        )
+        if promotion is None and loaded is not None:
+            due = world.promotion(view, loaded)
+        else:
+            wanted = promotion or self._prospective(world, view, environment, None, "Asked by `why`")
+            due = world.promotion_input(view, wanted, _nobody(view), None, None)
+        return authorise(evidence_of(view, due)), due
+
+    def propose_promotion(
+        self, draft: str, environment: str, *, source_commit: str | None = None, reason: str
+    ) -> Proposal:
+        """A promotion request with digest and overlay tree pinned, and what speaks against it.
+
+        Approvals are left out of the decision, since nobody can have approved it yet.
+        """
+        world = self.world()
+        view = self._view(world, draft)
+        if environment not in view.environments:
+            raise UsageFault(f"there is no environment `{environment}`")
+        promotion = self._prospective(world, view, environment, source_commit, reason)
+        due = world.promotion_input(view, promotion, _nobody(view), None, None)
+        if view.environments[environment].approvals and due.overlay is not None:
+            promotion = promotion.model_copy(update={"overlay_tree": due.overlay.tree})
+            due = world.promotion_input(view, promotion, _nobody(view), None, None)
+        decision = authorise(evidence_of(view, due))
+        without = tuple(r for r in decision.reasons if r.code != "approval-missing")
+        added, removed = self._overlay_lines(world, view, due)
+        return Proposal(
+            promotion,
+            Decision(decision.draft, decision.environment, without, ()),
+            due.overlay,
+            added,
+            removed,
+        )
+
+    def _prospective(
+        self,
+        world: World,
+        view: DraftView,
+        environment: str,
+        source_commit: str | None,
+        reason: str,
+    ) -> Promotion:
+        status = view.status
+        assert status is not None
+        sources = view.environments[environment].promotes_from
+        before = next((p for s in sources if (p := status.promotion(s))), None)
+        commit = source_commit or (before.release.source_commit if before else None)
+        if commit is None and view.target and view.target.head and sources:
+            commit = view.target.head
+        commit = commit or status.head
+        digest = None
+        if view.environments[environment].approvals:
+            source = world.git(view.target_repo).read_object(f"{commit}:{view.folder}")
+            build = status.build_of_tree(source.id) if source else None
+            digest = build.digest if build else None
+        return Promotion(
+            kind="Promotion",
+            draft=view.id,
+            environment=environment,  # type: ignore[arg-type]  # checked against the defined ones
+            release=RequestedRelease(source_commit=CommitId(commit), digest=digest),
+            reason=reason,
+        )
+
+    def _overlay_lines(
+        self, world: World, view: DraftView, due: PromotionInput
+    ) -> tuple[int, int]:
+        """Lines added and removed against what the environment's overlay holds now."""
+        overlay = due.overlay
+        if overlay is None or view.gitops is None or view.gitops.head is None:
+            return 0, 0
+        now = world.git(view.gitops_repo).read_files(view.gitops.head, overlay.folder)
+        added = removed = 0
+        for path in sorted({*now, *overlay.files}):
+            old = set(now.get(path, (0, b""))[1].decode().splitlines())
+            new = set(overlay.files.get(path, b"").decode().splitlines())
+            added += len(new - old)
+            removed += len(old - new)
+        return added, removed
+
+
+def _split(draft: str) -> tuple[str, str]:
+    tenant, slash, primitive = draft.partition("/")
+    if not slash or not names.is_tenant_id(tenant) or not names.is_tenant_id(primitive):
+        raise UsageFault(f"`{draft}` is no draft id", help="write tenant/primitive")
+    return tenant, primitive
+
+
+def _nobody(view: DraftView) -> Caused:
+    """The cause of a request that nobody has made yet."""
+    cause = Cause(
+        request=draft_path(view.id),
+        commit=view.caused.cause.commit,
+        blob=BlobId("0" * 40),
+        run="prospective",
+        actor=0,
+    )
+    return Caused(cause, view.caused.time_s)
