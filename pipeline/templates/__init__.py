@@ -1,0 +1,46 @@
+"""The golden templates that come with the pipeline: one folder each, read once a process."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from pipeline.errors import NotFound
+from pipeline.templating import Template, parse_template
+
+_ROOT = Path(__file__).parent
+
+
+def list_builtin_templates() -> tuple[str, ...]:
+    """The names of the built-in templates, sorted."""
+    return tuple(sorted(path.parent.name for path in _ROOT.glob("*/template.yaml")))
+
+
+def read_builtin_template(name: str, version: str | None = None) -> Template:
+    """The built-in template of this name, in exactly this version when one is given.
+
+    Raises NotFound when there is no such template or it has another version, TemplateError when
+    the installed folder is malformed.
+    """
+    if name not in list_builtin_templates():
+        known = ", ".join(f"`{known}`" for known in list_builtin_templates())
+        raise NotFound(f"there is no template `{name}`", help=f"templates are {known}")
+    template = _read(name)
+    if version is not None and version != template.version:
+        raise NotFound(
+            f"template `{name}` has no version {version} here",
+            help=f"this pipeline holds `{name}@{template.version}`",
+        )
+    return template
+
+
+@lru_cache(maxsize=16)
+def _read(name: str) -> Template:
+    folder = _ROOT / name
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    # Modes are not asked for: how a package is installed must not change a template's digest.
+    return parse_template(name, files)
