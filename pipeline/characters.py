@@ -64,3 +64,11 @@ def check_characters(file: str, text: str) -> list[Finding]:
 def character_finding(character: str, location: Location, verb: str) -> Finding:
     rule = next(rule for rule, pattern in _KINDS if pattern.match(character))
     return rule.finding(f"{verb} {name_of_character(character)}", location)
+
+
+_NOT_SHOWN = re.compile(f"[{_FORBIDDEN_CLASS}{_SURROGATES}\r\n]")
+
+
+def visible(text: str) -> str:
+    """`text` on one line, with each control, bidi or invisible character shown as its number."""
+    return _NOT_SHOWN.sub(lambda match: f"<{name_of_character(match.group())}>", text)

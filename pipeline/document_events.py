@@ -272,6 +272,16 @@ class Reader:
 _Place: TypeAlias = tuple[int, int]
 
 
+def open_events(text: str) -> Iterator[_Event]:
+    """The events of the first document of `text`, up to its end. Raises yaml.YAMLError."""
+    loader = _LOADER(text)
+    while True:
+        event = loader.get_event()
+        if event is None or isinstance(event, events.DocumentEndEvent):
+            return
+        yield event
+
+
 @lru_cache(maxsize=64)
 def read_positions(text: str) -> dict[Path, tuple[_Place, _Place]]:
     """Each node's path to the places of its key (of itself, in a list) and of its value."""
@@ -295,11 +305,7 @@ class _Open:
 
 def _walk_positions(text: str) -> Iterator[tuple[Path, _Place, _Place]]:
     stack: list[_Open] = []
-    loader = _LOADER(text)
-    while True:
-        event: _Event = loader.get_event()
-        if event is None or isinstance(event, events.DocumentEndEvent):
-            return
+    for event in open_events(text):
         if isinstance(event, events.CollectionEndEvent):
             stack.pop()
         if not isinstance(event, events.NodeEvent):

@@ -101,12 +101,14 @@ _OLD_WORDS = frozenset(
 ) | {"=", "<<"}
 _OLD_NUMBER = re.compile(r"[-+]?[0-9.][0-9a-fA-FxXoO_:.,eE+\-]*\Z")
 _OLD_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}")
-# Text that is plain in block and in flow context, in every version, without a second look.
-_PLAIN = re.compile(r"[A-Za-z0-9_./$(\\](?:[A-Za-z0-9_./$()@+=*!%^~;<>|?&\\-]| (?![ #]))*\Z")
-_URL_COLON = re.compile(r":(?=[^\s,\[\]{}:])")
+# Unquoted text without a second look: words and single spaces, then a few marks inside only.
+_PLAIN_IN_FLOW = re.compile(r"[\w./$(\\](?:[\w./$()@+=*!%^~;<>|?&\\'\"-]| (?![ #]))*\Z")
+_PLAIN_IN_BLOCK = re.compile(r"[\w./$(\\](?:[\w./$()@+=*!%^~;<>|?&\\'\",\[\]{}-]| (?![ #]))*\Z")
+# A colon inside a word, as in `sha256:…` and `https://…`; one before a space would end a key.
+_INNER_COLON = re.compile(r"(?<=\w):(?=[\w/.])")
 
 
-def is_plain_safe(text: str) -> bool:
+def is_plain_safe(text: str, *, in_flow: bool = False) -> bool:
     """True if every YAML 1.1 and 1.2 reader takes this unquoted text for the same string."""
     if not text or text in WORDS or text in _OLD_WORDS or text[-1] == " ":
         return False
@@ -114,4 +116,5 @@ def is_plain_safe(text: str) -> bool:
         return False
     if _OLD_DATE.match(text) or text.startswith(("---", "...")):
         return False
-    return _PLAIN.match(_URL_COLON.sub("_", text)) is not None
+    pattern = _PLAIN_IN_FLOW if in_flow else _PLAIN_IN_BLOCK
+    return pattern.match(_INNER_COLON.sub("_", text)) is not None

@@ -1,0 +1,62 @@
+"""Rules about the form of a request: its fields, their types and their values.
+
+The models in `pipeline.models.requests` hold what is allowed; `pipeline.shapes` says what a
+model refused in words.
+"""
+
+from __future__ import annotations
+
+from pipeline.diagnostics import Rule, Subject, register
+
+_DRAFT = """\
+# file: tenants/acme/drafts/order-router/draft.yaml
+apiVersion: pipeline.ameide.io/v1
+kind: PrimitiveImplementationDraft
+id: acme/order-router
+tenant_id: acme
+primitive_type: domain
+primitive_id: order-router
+template_id: domain@1.0.0
+code_origin: tenant
+target_repo: tenant-acme-controllers
+design_refs: [process-definition/order-to-cash@3]
+parameters:
+  description: Routes orders to the partner that can deliver first
+  owner: acme-engineers
+  entities: [order, route]
+"""
+
+
+def _rule(name: str, summary: str, *, why: str, fix: str, change: tuple[str, str]) -> Rule:
+    fails = _DRAFT.replace(*change)
+    return register(Rule(f"request-{name}", summary, why, fix, Subject.REQUEST, fails, _DRAFT))
+
+
+UNKNOWN_FIELD = _rule(
+    "unknown-field",
+    "a request has only the fields of its kind",
+    why="a misspelt field would be ignored without a word, and its safe default used instead",
+    fix="correct the name, or delete the field",
+    change=("code_origin: tenant", "code_origin: tenant\nrisk_teir: HIGH"),
+)
+MISSING_FIELD = _rule(
+    "missing-field",
+    "a request has every field that its kind requires",
+    why="what is not said is not guessed",
+    fix="add the field",
+    change=("tenant_id: acme\n", ""),
+)
+WRONG_TYPE = _rule(
+    "wrong-type",
+    "a field holds a value of its type, and none is converted",
+    why="a conversion would be a guess, and the next reader may guess otherwise",
+    fix="write a value of that type; quotes make text of a number, a `-` or brackets make a list",
+    change=("primitive_id: order-router", "primitive_id: 3"),
+)
+BAD_VALUE = _rule(
+    "bad-value",
+    "a field holds one of the values it allows",
+    why="names, repositories and policies are derived from it, and would be wrong with it",
+    fix="write a value of the form that the message describes",
+    change=("code_origin: tenant", "code_origin: contractor"),
+)
