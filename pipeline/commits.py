@@ -34,7 +34,9 @@ def render_trailers(trailers: Iterable[tuple[str, str]]) -> str:
     lines = []
     for token, value in trailers:
         line = f"{token}: {value}"
-        if not _TRAILER.match(line) or any(c in line for c in "\r\n\0\v\f\x1c\x1d\x1e\x85\u2028\u2029"):
+        if not _TRAILER.match(line) or any(
+            c in line for c in "\r\n\0\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+        ):
             raise ValueError(f"no trailer can say {line!r}")
         lines.append(line)
     return "".join(f"{line}\n" for line in lines)
@@ -72,7 +74,13 @@ def parse_commit(id: str, content: bytes) -> Commit:
         raise ValueError(f"{id} is no commit")
     text = message.decode("utf-8", "replace")
     return Commit(
-        id, tree, tuple(parents), people[b"author"], people[b"committer"], text, parse_trailers(text)
+        id,
+        tree,
+        tuple(parents),
+        people[b"author"],
+        people[b"committer"],
+        text,
+        parse_trailers(text),
     )
 
 

@@ -106,7 +106,9 @@ class GitRepository:
                 check=False,
             )
         except FileNotFoundError as missing:
-            raise GitFailed("there is no `git` on PATH", help="install git 2.38 or newer") from missing
+            raise GitFailed(
+                "there is no `git` on PATH", help="install git 2.38 or newer"
+            ) from missing
         except subprocess.TimeoutExpired as expired:
             raise GitFailed(f"git {arguments[0]} took over {TIMEOUT_S} s") from expired
         if done.returncode not in accept:
@@ -186,9 +188,7 @@ class GitRepository:
 
     def read_refs(self, prefixes: Sequence[str] = ("refs/heads/",)) -> dict[str, str]:
         """Full ref name → object id of every ref under the prefixes."""
-        text = self._text(
-            "for-each-ref", "--format=%(objectname)%00%(refname)", "--", *prefixes
-        )
+        text = self._text("for-each-ref", "--format=%(objectname)%00%(refname)", "--", *prefixes)
         return {n: i for i, _, n in (line.partition("\0") for line in text.splitlines())}
 
     def head_commit(self) -> str | None:
@@ -202,7 +202,11 @@ class GitRepository:
         Raises NotFound.
         """
         text = self._text(
-            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}",
+            "rev-parse",
+            "--verify",
+            "--quiet",
+            "--end-of-options",
+            f"{revision}^{{commit}}",
             accept=(0, 1, 128),
         ).strip()
         if not _FULL_ID.match(text):
@@ -244,7 +248,15 @@ class GitRepository:
         """Paths that differ between two commits or trees, below `folder` if one is named."""
         paths = ["--", folder] if folder else ["--"]
         text = self._text(
-            "diff-tree", "-r", "-z", "--no-renames", "--name-only", "--end-of-options", old, new, *paths
+            "diff-tree",
+            "-r",
+            "-z",
+            "--no-renames",
+            "--name-only",
+            "--end-of-options",
+            old,
+            new,
+            *paths,
         )
         return tuple(p for p in text.split("\0") if p)
 

@@ -1,0 +1,56 @@
+"""What a forge's branch rules allow. Pure; each answer is a reason against, or None."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+
+from pipeline.forges.port import BranchRule, PullRequest, Review, ReviewVerdict
+
+
+def rules_of(rules: Iterable[BranchRule], branch: str) -> tuple[BranchRule, ...]:
+    """The rules whose pattern matches a short branch name."""
+    return tuple(r for r in rules if fnmatchcase(branch, r.pattern))
+
+
+def check_push(rules: Iterable[BranchRule], ref: str, actor: int) -> str | None:
+    """Why `actor` may not move `ref` directly."""
+    if not ref.startswith("refs/heads/"):
+        return f"`{ref}` is no branch"
+    branch = ref.removeprefix("refs/heads/")
+    for rule in rules_of(rules, branch):
+        if rule.push is not None and actor not in rule.push:
+            return f"account {actor} may not push to `{branch}`"
+    return None
+
+
+def newest_verdicts(reviews: Iterable[Review], head: str) -> dict[int, ReviewVerdict]:
+    """User id → what they hold of `head`; a review of another revision counts as dismissed."""
+    newest: dict[int, ReviewVerdict] = {}
+    for review in sorted(reviews, key=lambda r: r.sequence):
+        if review.verdict is not ReviewVerdict.COMMENTED:
+            newest[review.user_id] = (
+                review.verdict if review.commit == head else ReviewVerdict.DISMISSED
+            )
+    return newest
+
+
+def check_merge(rules: Iterable[BranchRule], pull: PullRequest, actor: int) -> str | None:
+    """Why `actor` may not merge `pull` into its base branch."""
+    verdicts = newest_verdicts(pull.reviews, pull.head)
+    for rule in rules_of(rules, pull.base_branch):
+        if rule.merge is not None and actor not in rule.merge:
+            return f"account {actor} may not merge into `{pull.base_branch}`"
+        approving = {
+            user
+            for user, verdict in verdicts.items()
+            if verdict is ReviewVerdict.APPROVED and user != pull.author_id
+        }
+        if len(approving) < rule.approvals:
+            return (
+                f"{len(approving)} of {rule.approvals} approvals of revision {pull.head[:12]} "
+                f"for a merge into `{pull.base_branch}`"
+            )
+        if rule.approvals and ReviewVerdict.CHANGES_REQUESTED in verdicts.values():
+            return "a reviewer asks for changes"
+    return None
