@@ -67,7 +67,8 @@ def _with_value(tree: Any, path: Path, value: object) -> Any:
             target.append(None)
         if not isinstance(target, (dict, list)):
             raise KeyError(path[-1])
-        target[path[-1]] = _plain(value)
+        place: Any = target
+        place[path[-1]] = _plain(value)
     except (KeyError, IndexError, TypeError) as error:
         message = f"there is no place `{'.'.join(map(str, path))}` in the document"
         raise UsageFault(message) from error

@@ -36,6 +36,10 @@ _Mark: TypeAlias = Any
 _LOADER: Callable[[str], Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "…"
+
+
 class _Stop(Exception):  # noqa: N818 - ends the reading of one document, no error of its own
     """Nothing after this place can be read."""
 
@@ -167,13 +171,15 @@ class Reader:
             except NumberRefused:
                 is_string = False
             if not is_string:
-                shown = f"`{text}`" if text else "nothing"
+                shown = f"`{_short(text)}`" if text else "nothing"
                 message = f"the key is {shown}, which is not text"
                 self._add(rules.KEY_NOT_STRING, message, self._at(event.start_mark))
         elif FORBIDDEN_IN_VALUE.search(text):
             self._add_escapes(event)
         if text in keys:
-            message = f"key `{text}` stands a second time, first in line {keys[text].line + 1}"
+            message = (
+                f"key `{_short(text)}` stands a second time, first in line {keys[text].line + 1}"
+            )
             self._add(rules.DUPLICATE_KEY, message, self._at(event.start_mark))
         else:
             keys[text] = event.start_mark
@@ -195,18 +201,18 @@ class Reader:
         try:
             return resolve_plain(text)
         except NumberRefused as error:
-            shown = text if len(text) <= 40 else text[:37] + "…"
-            self._add(rules.NUMBER_RANGE, f"`{shown}`: {error}", self._at(event.start_mark))
+            message = f"`{_short(text)}`: {error}"
+            self._add(rules.NUMBER_RANGE, message, self._at(event.start_mark))
             return None
 
     def _add_anchor(self, event: _Event) -> None:
         start: int = event.start_mark.index
         if isinstance(event, events.AliasEvent):
-            message = f"`*{event.anchor}` stands for a value written elsewhere"
+            message = f"`*{_short(event.anchor)}` stands for a value written elsewhere"
             self._add(rules.ALIAS, message, self._at(event.start_mark))
             return
         index = self.text.find(f"&{event.anchor}", start)
-        message = f"`&{event.anchor}` names this value for use elsewhere"
+        message = f"`&{_short(event.anchor)}` names this value for use elsewhere"
         self._add(rules.ANCHOR, message, self._at_index(max(index, start)))
 
     def _add_tag(self, event: _Event) -> None:
@@ -214,7 +220,7 @@ class Reader:
         after_anchor = start + 1 + len(event.anchor) if self.text[start] == "&" else start
         index = self.text.find("!", after_anchor)
         end = re.compile(r"[\s,\]}]").search(self.text, index)
-        shown = self.text[index : end.start() if end else None][:60]
+        shown = _short(self.text[index : end.start() if end else None])
         self._add(rules.TAG, f"the value carries the tag `{shown}`", self._at_index(index))
 
     def _add_top_level(self, event: _Event) -> None:

@@ -11,6 +11,11 @@ from pipeline.diagnostics import RULES, Rule
 RULE_MODULES: tuple[str, ...] = (
     "pipeline.rules.documents",
     "pipeline.rules.shape",
+    "pipeline.rules.identity",
+    "pipeline.rules.policy",
+    "pipeline.rules.patches",
+    "pipeline.rules.manifests",
+    "pipeline.rules.decisions",
 )
 
 

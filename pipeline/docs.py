@@ -1,0 +1,54 @@
+"""Writes the generated pages anew: `python -m pipeline.docs`, or `--check` to see if they are.
+
+`PRODUCERS` lists every generated file and what makes its bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pipeline.render.rules import render_rules_page
+from pipeline.rules import load_rules
+
+
+def rules_page() -> bytes:
+    """The page of all rules."""
+    return render_rules_page(load_rules())
+
+
+PRODUCERS: tuple[tuple[str, Callable[[], bytes]], ...] = (("docs/rules.md", rules_page),)
+
+
+def read_stale(root: Path) -> tuple[tuple[str, bytes], ...]:
+    """Each generated file below `root` that is missing or differs, with the bytes it needs."""
+    made = ((path, produce()) for path, produce in PRODUCERS)
+    return tuple(
+        (path, content)
+        for path, content in made
+        if not (root / path).is_file() or (root / path).read_bytes() != content
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0 if all is fresh or now written, 1 if `--check` found something stale."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.docs", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if stale")
+    parser.add_argument("--root", type=Path, default=Path(), help="the checkout (default: here)")
+    options = parser.parse_args(arguments)
+    stale = read_stale(options.root)
+    for path, content in stale:
+        if options.check:
+            print(f"{path} is stale; run `make docs`", file=sys.stderr)
+            continue
+        target = options.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        print(f"wrote {path}")
+    return 1 if stale and options.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
