@@ -351,6 +351,16 @@ class GitRepository:
         return first
 
     @classmethod
+    def clone(cls, source: str, path: Path) -> GitRepository:
+        """A clone of `source` (a path or an https address) at `path`, with a work tree."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        parent = cls(path.parent)
+        parent._run(
+            "clone", "-q", "--no-local", "--template=", "--end-of-options", source, path.name
+        )
+        return cls(path)
+
+    @classmethod
     def init_bare(cls, path: Path, default_branch: str = "main") -> GitRepository:
         """A new bare repository at `path`, without template files."""
         path.mkdir(parents=True, exist_ok=True)
