@@ -1,0 +1,1 @@
+"""The primitive's service; `app.create_app` builds it, `python -m` starts it."""
