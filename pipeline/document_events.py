@@ -1,7 +1,7 @@
-"""One YAML document as events: values and findings in one pass, positions in another.
+"""One YAML document as events, read into values and findings in one pass.
 
-Pure. `Reader` enforces every limit while it goes, `read_positions` is asked only when there is a
-finding to place. Both read libyaml's events, or PyYAML's own where libyaml is missing.
+Pure. `Reader` enforces every limit while it goes. The events are libyaml's, or those of PyYAML's
+own parser where libyaml is missing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 import yaml
@@ -36,7 +35,8 @@ _Mark: TypeAlias = Any
 _LOADER: Callable[[str], Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def _short(text: str) -> str:
+def _short(text: str | None) -> str:
+    text = text or ""
     return text if len(text) <= 40 else text[:37] + "…"
 
 
@@ -252,6 +252,8 @@ class Reader:
             self.findings.append(rules.SYNTAX.finding(message, Location(self.file, 1, 1)))
             return
         mark = error.problem_mark
+        if error.context_mark is not None and "expected ':'" in (error.problem or ""):
+            mark = error.context_mark  # the line that lacks the colon, not the one after it
         index = min(mark.index, len(self.text))
         line_start = self.text.rfind("\n", 0, index) + 1
         half = re.compile(r"\\u[dD][89a-fA-F]").search(self.text, max(index - 8, 0))
@@ -263,19 +265,25 @@ class Reader:
                 f"the escape `{self.text[half.start() : half.start() + 6]}` is half a character",
                 self._at_index(half.start()),
             )
+        elif "nesting depth" in (error.problem or ""):
+            # libyaml looks ahead for a key and meets its own limit before an event is made.
+            finding = rules.TOO_DEEP.finding("this is level 1,000 at least", self._at(mark))
+        elif self.text.startswith(("<<<<<<<", "=======", ">>>>>>>"), line_start):
+            message = "a merge conflict was committed"
+            help = "decide which side is meant, and delete the markers"
+            finding = rules.SYNTAX.finding(message, self._at_index(line_start), help=help)
         elif self.text[index : index + 1] == "\t":
             message = "a tab cannot indent or start a value"
             finding = rules.SYNTAX.finding(message, self._at(mark), help="indent with spaces")
-        elif index >= len(self.text) and error.context_mark is not None:
-            message = f"what starts here never ends: {error.problem}"
-            finding = rules.SYNTAX.finding(message, self._at(error.context_mark))
+        elif index >= len(self.text.rstrip()):
+            # The end of the file says little; where the open thing starts says more.
+            start: _Mark = error.context_mark or mark
+            place = self._at_index(min(start.index, max(len(self.text.rstrip()) - 1, 0)))
+            finding = rules.SYNTAX.finding(f"this never ends: {error.problem}", place)
         else:
             while_ = f", {error.context}" if error.context else ""
             finding = rules.SYNTAX.finding(f"{error.problem}{while_}", self._at(mark))
         self.findings.append(finding)
-
-
-_Place: TypeAlias = tuple[int, int]
 
 
 def open_events(text: str) -> Iterator[_Event]:
@@ -286,56 +294,3 @@ def open_events(text: str) -> Iterator[_Event]:
         if event is None or isinstance(event, events.DocumentEndEvent):
             return
         yield event
-
-
-@lru_cache(maxsize=64)
-def read_positions(text: str) -> dict[Path, tuple[_Place, _Place]]:
-    """Each node's path to the places of its key (of itself, in a list) and of its value."""
-    positions: dict[Path, tuple[_Place, _Place]] = {}
-    try:
-        for path, key, value in _walk_positions(text):
-            positions.setdefault(path, (key, value))
-    except yaml.YAMLError:
-        pass  # what was read before the fault has its places all the same
-    return positions
-
-
-@dataclass(slots=True)
-class _Open:
-    """An open collection of the second pass: `index` counts in a list, `key` waits in a mapping."""
-
-    path: Path
-    index: int | None
-    key: tuple[str, _Place] | None = None
-
-
-def _walk_positions(text: str) -> Iterator[tuple[Path, _Place, _Place]]:
-    stack: list[_Open] = []
-    for event in open_events(text):
-        if isinstance(event, events.CollectionEndEvent):
-            stack.pop()
-        if not isinstance(event, events.NodeEvent):
-            continue
-        mark: _Mark = event.start_mark
-        place = (mark.line + 1, mark.column + 1)
-        top = stack[-1] if stack else None
-        path: Path = ()
-        key = place
-        if top is not None and top.index is not None:
-            path = (*top.path, top.index)
-            top.index += 1
-        elif top is not None and top.key is not None:
-            path, key = (*top.path, top.key[0]), top.key[1]
-            top.key = None
-        elif top is not None:
-            text_of_key = event.value if isinstance(event, events.ScalarEvent) else ""
-            top.key = (text_of_key, place)
-            if isinstance(event, (events.ScalarEvent, events.AliasEvent)):
-                continue
-            path = (*top.path, text_of_key)
-        yield path, key, place
-        if isinstance(event, events.CollectionStartEvent):
-            if len(stack) >= rules.DEPTH_MAXIMUM:
-                return
-            is_list = isinstance(event, events.SequenceStartEvent)
-            stack.append(_Open(path, 0 if is_list else None))

@@ -14,7 +14,8 @@ from pipeline.characters import (
     line_and_column,
 )
 from pipeline.diagnostics import Finding, Location, sort_findings
-from pipeline.document_events import Path, Reader, Value, read_positions
+from pipeline.document_events import Path, Reader, Value
+from pipeline.document_positions import read_positions
 from pipeline.rules import documents as rules
 
 # After these the parser and a diff would count lines differently, or the parser would stop.

@@ -398,11 +398,10 @@ class Engine:
         status = view.status
         assert status is not None
         sources = view.environments[environment].promotes_from
-        before = next((p for s in sources if (p := status.promotion(s))), None)
-        commit = source_commit or (before.release.source_commit if before else None)
-        if commit is None and view.target and view.target.head and sources:
-            commit = view.target.head
-        commit = commit or status.head
+        # The release that runs before this environment; else the furthest one there is.
+        running = [p for s in sources if (p := status.promotion(s))] or status.promotions[::-1]
+        before = running[0].release.source_commit if running and sources else None
+        commit = source_commit or before or status.head
         digest = None
         if view.environments[environment].approvals:
             source = world.git(view.target_repo).read_object(f"{commit}:{view.folder}")

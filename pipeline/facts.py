@@ -33,6 +33,7 @@ from pipeline.models.facts import (
     Rejected,
     Scaffolded,
 )
+from pipeline.models.requests import ENVIRONMENTS
 from pipeline.models.status import (
     DraftState,
     DraftStatus,
@@ -192,7 +193,8 @@ def _first_status(fact: Fact, body: Accepted) -> DraftStatus:
         instance=body.instance,
         image=body.image,
         design_refs=body.design_refs,
-        target_namespaces=body.target_namespaces,
+        # The environments' own order, whichever order the fact's JSON had.
+        target_namespaces={e: body.target_namespaces[e] for e in ENVIRONMENTS},
         facts=fact.sequence,
         newest_fact=FactHash(""),
     )

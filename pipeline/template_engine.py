@@ -24,11 +24,11 @@ from jinja2 import Template as JinjaTemplate
 from jinja2.exceptions import TemplateRuntimeError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-MARKS: Final = (b"${{", b"{%", b"{#")
+from pipeline.template_files import MARKS
+
 FILTERS: Final = ("dump", "join", "lower", "replace", "upper")
 _SAFE_INTEGER = 2**53 - 1
 _ARRAY_INDEX_MAX = 2**32 - 2
-_GLOB = re.compile(r"(?!/)(?!.*//)[A-Za-z0-9_./*?@ -]+\Z")
 _FAULTS = (UndefinedError, TemplateRuntimeError, TypeError, AttributeError, ValueError)
 _ALLOWED: Final[tuple[type[nodes.Node], ...]] = (
     nodes.Template,
@@ -304,22 +304,3 @@ def _check_node(
                 yield line, "comparisons are `==` and `!=`, one at a time"
     for child in node.iter_child_nodes():
         yield from _check_node(child, declared, local)
-
-
-def is_plain_glob(glob: str) -> bool:
-    """Whether the glob means the same here and in Backstage's globby."""
-    return bool(_GLOB.match(glob))
-
-
-def glob_matches(glob: str, path: str) -> bool:
-    """Whether the path, or a folder it lies in, matches: globby takes a folder with all in it."""
-    return bool(_glob_pattern(glob).match(path))
-
-
-@lru_cache(maxsize=256)
-def _glob_pattern(glob: str) -> re.Pattern[str]:
-    parts = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    pieces = re.split(r"(\*\*/|\*\*|\*|\?)", glob.rstrip("/"))
-    return re.compile(
-        "".join(parts.get(piece, re.escape(piece)) for piece in pieces) + r"(?:/.*)?\Z"
-    )

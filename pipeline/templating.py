@@ -16,15 +16,16 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pipeline import template_engine as engine
-from pipeline.characters import FORBIDDEN_IN_TEXT
 from pipeline.documents import parse_document
 from pipeline.errors import Refused
 from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, tree_id_of_files
-from pipeline.template_engine import TemplateFault
+from pipeline.template_files import TemplateFile, is_copied, is_plain_glob, is_safe_path
 from pipeline.template_parameters import ParameterProblem, check_against_schema, merge_pages
+
+if TYPE_CHECKING:
+    pass
 
 __all__ = [
     "GIVEN_VALUES",
@@ -78,18 +79,6 @@ class TemplateError(Refused):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class TemplateFile:
-    """One file: its path with `/`, its bytes, and whether it may be executed."""
-
-    path: str
-    content: bytes
-    executable: bool = False
-
-
-_Program = tuple[engine.Compiled, engine.Compiled | bytes, TemplateFile]
-
-
 @dataclass(frozen=True)
 class Template:
     """One version of a template.
@@ -115,7 +104,7 @@ class Template:
             (
                 engine.compile_text(f"{SKELETON}{file.path}", file.path),
                 file.content
-                if _is_copied(file, self.copy_only)
+                if is_copied(file, self.copy_only)
                 else engine.compile_text(f"{SKELETON}{file.path}", file.content.decode()),
                 file,
             )
@@ -123,21 +112,18 @@ class Template:
         )
 
 
-def _is_copied(file: TemplateFile, copy_only: Collection[str]) -> bool:
-    return (
-        not any(mark in file.content for mark in engine.MARKS)
-        or b"\0" in file.content
-        or any(engine.glob_matches(glob, file.path) for glob in copy_only)
-    )
-
-
 def parse_template(
-    name: str, files: Mapping[str, bytes], executables: Collection[str] = ()
+    name: str,
+    files: Mapping[str, bytes],
+    executables: Collection[str] = (),
+    *,
+    check_skeleton: bool = True,
 ) -> Template:
     """The template in `files`: path below the template's folder → bytes.
 
     Raises TemplateError with all reasons when the manifest is no valid Backstage Template, when
     the skeleton uses a construct or a value it may not use, or when a path is unsafe.
+    `check_skeleton=False` leaves out the last two, for templates that passed them before.
     """
     document = parse_document(MANIFEST, files.get(MANIFEST, b""))
     if MANIFEST not in files:
@@ -176,7 +162,7 @@ def parse_template(
     if not skeleton:
         reasons.append(f"{SKELETON}: the folder is missing or empty")
     declared = {*GIVEN_VALUES, *_mapping(schema.get("properties"))}
-    for file in skeleton:
+    for file in skeleton if check_skeleton else ():
         _check_file(file, copy_only, declared, reasons)
     if reasons:
         raise TemplateError(name, reasons)
@@ -218,19 +204,21 @@ def _check_steps(steps: object, reasons: list[str]) -> tuple[str, ...]:
         reasons.append(f"{MANIFEST}: copyWithoutTemplating is not a list of globs")
         return ()
     for glob in globs:
-        if not engine.is_plain_glob(glob):
+        if not is_plain_glob(glob):
             reasons.append(f"{MANIFEST}: glob {glob!r} uses more than names, `*`, `**` and `?`")
-    return tuple(glob for glob in globs if engine.is_plain_glob(glob))
+    return tuple(glob for glob in globs if is_plain_glob(glob))
 
 
 def _check_file(
     file: TemplateFile, copy_only: Collection[str], declared: Collection[str], reasons: list[str]
 ) -> None:
+    from pipeline import template_engine as engine
+
     where = f"{SKELETON}{file.path}"
-    if not _is_safe_path(file.path):
+    if not is_safe_path(file.path):
         reasons.append(f"{where}: the path leaves the skeleton or is not normal")
     reasons += engine.check_text(f"{where} (its name)", file.path, declared)
-    if _is_copied(file, copy_only):
+    if is_copied(file, copy_only):
         return
     try:
         text = file.content.decode()
@@ -238,17 +226,6 @@ def _check_file(
         reasons.append(f"{where}: neither UTF-8 text nor listed in copyWithoutTemplating")
         return
     reasons += engine.check_text(where, text, declared)
-
-
-def _is_safe_path(path: str) -> bool:
-    parts = path.split("/")
-    return (
-        not any(part in ("", ".", "..") or part.lower() == ".git" for part in parts)
-        and "\\" not in path
-        and "\n" not in path
-        and "\t" not in path
-        and not FORBIDDEN_IN_TEXT.search(path)
-    )
 
 
 def check_parameters(
@@ -279,20 +256,22 @@ def render_template(template: Template, values: Mapping[str, object]) -> dict[st
     file and line for an undefined value, a list or object where text is expected, or a path that
     becomes empty, absolute, leaves the folder, or meets another.
     """
+    from pipeline import template_engine as engine
+
     reasons: list[str] = []
     try:
         context = engine.context_of(values)
-    except TemplateFault as fault:
+    except engine.TemplateFault as fault:
         raise TemplateError(template.name, [str(fault)]) from fault
     rendered: dict[str, TemplateFile] = {}
     for name, body, file in template._compiled:
         try:
             path = name.render(context)
             content = body if isinstance(body, bytes) else body.render(context).encode()
-        except TemplateFault as fault:
+        except engine.TemplateFault as fault:
             reasons.append(str(fault))
             continue
-        if not _is_safe_path(path):
+        if not is_safe_path(path):
             reasons.append(f"{SKELETON}{file.path}: its name renders to the unsafe path {path!r}")
         elif path in rendered:
             reasons.append(f"{SKELETON}{file.path}: two files render to {path!r}")

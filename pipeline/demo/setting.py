@@ -81,5 +81,5 @@ def create_setting(root: Path, files: Mapping[str, bytes]) -> LocalForge:
     """The same, with a checkout of the control repo at `root/control`."""
     forge = create_control(root, files)
     name = platform_of(files).repos.control
-    GitRepository.clone(f"../{forge.root.name}/{forge.organisation}/{name}.git", root / "control")
+    GitRepository.clone(str(forge.path(name)), root / "control")
     return forge

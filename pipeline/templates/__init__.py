@@ -43,4 +43,5 @@ def _read(name: str) -> Template:
         if path.is_file() and "__pycache__" not in path.parts
     }
     # Modes are not asked for: how a package is installed must not change a template's digest.
-    return parse_template(name, files)
+    # The skeletons are checked by the tests, not again in every process.
+    return parse_template(name, files, check_skeleton=False)
