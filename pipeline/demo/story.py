@@ -1,0 +1,239 @@
+"""The story of the main job as data: chapters, and the commands that a user would type.
+
+The demo tells it, the crash sweep breaks it off at every effect, the race runs parts of it at
+once: one story, so that what is shown is what is tested. Pull request numbers are known, since
+the same operations give the same numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DRAFT = "acme/order-router"
+TENANT = "acme"
+AGENT = "acme-agent[bot]"
+ENGINEER = "acme-engineer-1"
+RELEASE_MANAGER = "release-manager-1"
+SECURITY = "security-reviewer-1"
+
+ROUTING = '''"""Which partner delivers an order: the first of those that can, by lead time."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Partner:
+    """A partner, the days it needs, and the regions that it delivers to."""
+
+    name: str
+    lead_time_days: int
+    regions: frozenset[str]
+
+
+def choose_partner(region: str, partners: list[Partner]) -> Partner | None:
+    """The quickest partner that delivers to the region; names decide between equals."""
+    able = [partner for partner in partners if region in partner.regions]
+    return min(able, key=lambda p: (p.lead_time_days, p.name), default=None)
+'''
+
+TEST_ROUTING = '''from {package}.routing import Partner, choose_partner
+
+NORTH = Partner("north", 2, frozenset({{"se", "no"}}))
+QUICK = Partner("quick", 1, frozenset({{"se"}}))
+
+
+def test_quickest_partner_of_the_region_is_chosen():
+    assert choose_partner("se", [NORTH, QUICK]) == QUICK
+    assert choose_partner("no", [NORTH, QUICK]) == NORTH
+
+
+def test_no_partner_for_a_region_that_nobody_delivers_to():
+    assert choose_partner("de", [NORTH, QUICK]) is None
+'''
+
+
+def leaked_settings() -> str:
+    """A file as a careless agent writes it; the key is nobody's, and made of parts here."""
+    key = "AKIA" + "Q3EGRTLXPWN7Y2KD"
+    return f'"""Settings of the partner API."""\n\nAWS_ACCESS_KEY_ID = "{key}"\n'
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: arguments after `pipeline`, and the exit code that it must have."""
+
+    arguments: tuple[str, ...]
+    exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """One step of the story: what happens, why it matters, and the commands."""
+
+    title: str
+    text: str
+    commands: tuple[Command, ...]
+
+
+def _command(line: str, *more: str, exit_code: int = 0) -> Command:
+    return Command((*line.split(), *more), exit_code)
+
+
+def _review(pull: str, who: str, *, merge: bool = True) -> Command:
+    return Command(("review", "approve", pull, "--as", who, *(("--merge",) if merge else ())))
+
+
+def _run() -> Command:
+    return _command(f"run --tenant {TENANT}")
+
+
+def chapters(package: str, work: str) -> tuple[Chapter, ...]:
+    """The whole story. `package` is the service's package, `work` the folder of its new files."""
+    source = f"src/{package}"
+    return (
+        Chapter(
+            "An agent asks for a new primitive",
+            "The agent holds no Git credential: its request becomes a pull request of a bot "
+            "account in the control repo. An engineer of the tenant reads and merges it.",
+            (
+                _command(
+                    f"draft create {DRAFT} --template domain --origin agent --owner acme-engineers",
+                    "--description",
+                    "Routes orders to the partner that can deliver first",
+                    *"--entity order --entity route".split(),
+                    *"--design-ref process-definition/order-to-cash@3 --submit --as".split(),
+                    AGENT,
+                ),
+                _review("control#1", ENGINEER),
+            ),
+        ),
+        Chapter(
+            "Provision and scaffold",
+            "The merged request is the intent. The pipeline plans the difference to the world "
+            "and applies it: two repositories, the golden template on a branch, a pull request.",
+            (
+                _command(f"plan --tenant {TENANT}"),
+                _run(),
+                _command(f"draft status {DRAFT}"),
+            ),
+        ),
+        Chapter(
+            "The agent writes code through patches: one good, one not",
+            "Both patches were made against the scaffold. The second one touches a file that the "
+            "first one wrote, and carries a credential.",
+            (
+                Command(
+                    (
+                        *f"draft update {DRAFT} --summary".split(),
+                        "Choose the quickest partner",
+                        "--write",
+                        f"{source}/routing.py={work}/routing.py",
+                        "--write",
+                        f"tests/test_routing.py={work}/test_routing.py",
+                        "--submit",
+                        "--as",
+                        AGENT,
+                    )
+                ),
+                _review("control#2", ENGINEER),
+                Command(
+                    (
+                        *f"draft update {DRAFT} --summary".split(),
+                        "Read partners from the API",
+                        "--write",
+                        f"{source}/routing.py={work}/other_routing.py",
+                        "--write",
+                        f"{source}/partner_api.py={work}/partner_api.py",
+                        "--submit",
+                        "--as",
+                        AGENT,
+                    )
+                ),
+                _review("control#3", ENGINEER),
+            ),
+        ),
+        Chapter(
+            "Apply, refuse, check",
+            "The good patch is committed and checked: lint, tests and secret scan, in a sandbox "
+            "without network or credentials. The other one is kept with the reasons against it.",
+            (_run(), _command(f"draft status {DRAFT}")),
+        ),
+        Chapter(
+            "Put this in test",
+            "dev asks for no approval: the source commit is enough. The image is built once, and "
+            "policy merges the overlay.",
+            (
+                Command(
+                    (
+                        *f"promote request {DRAFT} --env dev --reason".split(),
+                        "Put this in test",
+                        "--submit",
+                        "--as",
+                        AGENT,
+                    )
+                ),
+                _review("control#4", ENGINEER),
+                _run(),
+            ),
+        ),
+        Chapter(
+            "Production is refused: staging has not run it",
+            "The same gate that guards every write answers before anybody is asked to approve.",
+            (
+                Command(
+                    (*f"promote request {DRAFT} --env prod --reason".split(), "Peak season"),
+                    exit_code=1,
+                ),
+            ),
+        ),
+        Chapter(
+            "The tenant's engineers take the code over",
+            "staging and prod ask that the source is on the default branch of the tenant's repo.",
+            (_review("tenant-acme-controllers#1", ENGINEER),),
+        ),
+        Chapter(
+            "Staging, with one approval",
+            "The request pins digest and overlay tree. Who approves it approves exactly that.",
+            (
+                Command(
+                    (
+                        *f"promote request {DRAFT} --env staging --reason".split(),
+                        "Rehearse peak season",
+                        "--submit",
+                        "--as",
+                        AGENT,
+                    )
+                ),
+                _review("control#5", RELEASE_MANAGER),
+                _run(),
+            ),
+        ),
+        Chapter(
+            "Production, with two approvals",
+            "One approval is not enough: the request waits and is judged again by the next run.",
+            (
+                Command(
+                    (
+                        *f"promote request {DRAFT} --env prod --reason".split(),
+                        "Peak season routing",
+                        "--submit",
+                        "--as",
+                        AGENT,
+                    )
+                ),
+                _review("control#6", RELEASE_MANAGER),
+                _run(),
+                _command(f"why {DRAFT} --env prod", exit_code=1),
+                _review("control#6", SECURITY, merge=False),
+                _run(),
+            ),
+        ),
+        Chapter(
+            "Observe",
+            "What the delivery tool reports is recorded too.",
+            (
+                Command(("run", "--tenant", TENANT, "--observations", f"{work}/observations.yaml")),
+                _command(f"audit log {DRAFT}"),
+            ),
+        ),
+    )
