@@ -75,7 +75,7 @@ class TemplateError(Refused):
         listed = "\n".join(f"  {reason}" for reason in self.reasons)
         super().__init__(
             f"template `{template}` is refused:\n{listed}",
-            help="correct the template; what a skeleton may use is listed in docs/templates.md",
+            help="correct the template at the places named",
         )
 
 
@@ -96,10 +96,10 @@ class Template:
     digest: str
 
     @cached_property
-    def _compiled(
-        self,
-    ) -> tuple[tuple[engine.Compiled, engine.Compiled | bytes, TemplateFile], ...]:
-        """Path and content of each file as the engine runs them; a file without any is bytes."""
+    def _compiled(self) -> tuple[tuple[Compiled, Compiled | bytes, TemplateFile], ...]:
+        """Path and content of each file as the engine runs them; what is copied is bytes."""
+        from pipeline import template_engine as engine
+
         return tuple(
             (
                 engine.compile_text(f"{SKELETON}{file.path}", file.path),
