@@ -163,7 +163,7 @@ def _ensure_repo(effect: EnsureRepo, ports: Ports) -> str:
 
 
 def read_parents(git: GitRepository, commit: str, folder: str) -> tuple[tuple[TreeEntry, ...], ...]:
-    """The entries of each tree above `folder`, root first, at a commit; missing ones are left out."""
+    """The entries of each tree above `folder` at a commit, root first, as far as they exist."""
     parts = folder.split("/")
     specs = [f"{commit}^{{tree}}"]
     specs += [f"{commit}:{'/'.join(parts[:depth])}" for depth in range(1, len(parts))]
@@ -220,9 +220,7 @@ def _merge_pull(effect: MergePull, ports: Ports, done: _Applied) -> str:
     )
 
 
-def _source_files(
-    effect: RunChecks | BuildImage, ports: Ports
-) -> dict[str, tuple[int, bytes]]:
+def _source_files(effect: RunChecks | BuildImage, ports: Ports) -> dict[str, tuple[int, bytes]]:
     git = ports.forge.open_repository(effect.repo)
     tree = git.read_object(f"{effect.commit}:{effect.folder}")
     if tree is None or tree.id != effect.tree:
@@ -235,13 +233,14 @@ def _run_checks(effect: RunChecks, ports: Ports) -> CheckReport:
 
 
 def _build_image(effect: BuildImage, ports: Ports) -> BuildRecord:
-    return ports.builder.build(
+    record: BuildRecord = ports.builder.build(
         _source_files(effect, ports),
         image=effect.image,
         source_commit=effect.commit,
         source_tree=effect.tree,
         labels=effect.labels,
     )
+    return record
 
 
 def _append_facts(effect: AppendFacts, ports: Ports, done: _Applied) -> str:
@@ -277,7 +276,9 @@ def _facts_to_write(
     outcomes: dict[str, object],
 ) -> tuple[list[tuple[Fact, DraftStatus]], dict[str, str]]:
     drafts = sorted({e.draft for e in entries})
-    found = git.read_objects([f"{head}:{status_path(d.split('/')[1])}" for d in drafts]) if head else []
+    found = (
+        git.read_objects([f"{head}:{status_path(d.split('/')[1])}" for d in drafts]) if head else []
+    )
     statuses: dict[str, DraftStatus | None] = dict.fromkeys(drafts)
     for draft, item in zip(drafts, found, strict=False):
         statuses[draft] = parse_status(item.content) if item else None
@@ -346,4 +347,6 @@ def read_fact_files(git: GitRepository, head: str, primitive: str) -> tuple[Fact
     """The stored facts of one draft at a state commit, in order."""
     folder = f"drafts/{primitive}/facts"
     files = git.read_files(head, folder)
-    return tuple(FactFile(f"{folder}/{path}", content) for path, (_, content) in sorted(files.items()))
+    return tuple(
+        FactFile(f"{folder}/{path}", content) for path, (_, content) in sorted(files.items())
+    )

@@ -138,10 +138,14 @@ def _verify_state_branch(audit: _Audit, branch: str, head: str) -> None:
             statuses[parts[1]] = content
         else:
             audit.findings.append(
-                rule.STATE_FILE.finding(f"`{path}` belongs to nothing", Location(f"{branch}:{path}"))
+                rule.STATE_FILE.finding(
+                    f"`{path}` belongs to nothing", Location(f"{branch}:{path}")
+                )
             )
     for primitive in sorted({*by_draft, *statuses}):
-        chain = _read_chain(audit, branch, f"{tenant}/{primitive}", by_draft.get(primitive, []), statuses)
+        chain = _read_chain(
+            audit, branch, f"{tenant}/{primitive}", by_draft.get(primitive, []), statuses
+        )
         if chain is not None:
             audit.chains.append(chain)
     hashes = {c.draft: c.hashes for c in audit.chains if c.branch == branch}
@@ -158,7 +162,8 @@ def _verify_state_branch(audit: _Audit, branch: str, head: str) -> None:
             if name == "Fact" and draft in hashes and fact not in hashes[draft]:
                 audit.findings.append(
                     rule.FACT_ANCHOR.finding(
-                        f"commit {commit.id[:12]} recorded {fact}, which the chain of {draft} lacks",
+                        f"commit {commit.id[:12]} recorded {fact}, "
+                        f"which the chain of {draft} lacks",
                         Location(f"{branch}:{status_path(draft.split('/')[1])}"),
                     )
                 )
@@ -317,7 +322,9 @@ def _verify_present_overlays(
         recorded = newest.get(folder)
         if recorded is None:
             audit.findings.append(
-                rule.OVERLAY_UNKNOWN.finding("no fact knows this overlay", Location(f"{repo}:{folder}"))
+                rule.OVERLAY_UNKNOWN.finding(
+                    "no fact knows this overlay", Location(f"{repo}:{folder}")
+                )
             )
         elif tree != recorded[2].overlay_tree:
             chain, fact, body = recorded
@@ -347,7 +354,11 @@ def _check_chain(audit: _Audit, chain: Chain) -> Iterator[Finding]:
 
 
 def _check_digests(chain: Chain) -> Iterator[Finding]:
-    built = {f.body.build.source_tree: f.body.build.digest for f in chain.facts if isinstance(f.body, Built)}
+    built = {
+        f.body.build.source_tree: f.body.build.digest
+        for f in chain.facts
+        if isinstance(f.body, Built)
+    }
     for _, fact, body in _promotions([chain]):
         expected = built.get(body.release.source_tree)
         if body.release.digest != expected:
@@ -389,5 +400,6 @@ def _check_approvals(audit: _Audit, chain: Chain, fact: Fact, body: Promoted) ->
     people = set(body.approved_by) & platform.members(policy.teams) - {fact.cause.actor}
     if len(people) < policy.count:
         yield rule.APPROVALS_SHORT.finding(
-            f"{len(people)} of {policy.count} approvals for {body.environment}", chain.location(fact)
+            f"{len(people)} of {policy.count} approvals for {body.environment}",
+            chain.location(fact),
         )

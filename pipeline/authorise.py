@@ -119,7 +119,9 @@ def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
         yield _final(rule.ENVIRONMENT_ORDER.id, f"{listed} has not run this primitive")
     elif wanted not in running.values():
         shown = ", ".join(f"{s} runs {d[:19]}…" for s, d in sorted(running.items()))
-        yield _final(rule.ENVIRONMENT_ORDER.id, f"{shown}; the request asks for {str(wanted)[:19]}…")
+        yield _final(
+            rule.ENVIRONMENT_ORDER.id, f"{shown}; the request asks for {str(wanted)[:19]}…"
+        )
 
 
 def clause_same_digest(e: Evidence) -> Iterator[DecisionReason]:
@@ -177,9 +179,7 @@ def clause_namespace(e: Evidence) -> Iterator[DecisionReason]:
     """Custom code never reaches a shared namespace; what was rendered lies where it must."""
     env = e.environment.environment
     origin = e.status.code_origin
-    expected = names.namespace(
-        e.platform.platform, e.status.tenant_id, e.status.sku, origin, env
-    )
+    expected = names.namespace(e.platform.platform, e.status.tenant_id, e.status.sku, origin, env)
     found = e.overlay.namespace if e.overlay else e.status.target_namespaces.get(env, expected)
     if origin is not CodeOrigin.PLATFORM and names.is_shared_namespace(e.platform.platform, found):
         yield _final(

@@ -30,7 +30,7 @@ class Commit:
 
 
 def render_trailers(trailers: Iterable[tuple[str, str]]) -> str:
-    """The last paragraph of a message. Raises ValueError for a token or value that would break it."""
+    """The last paragraph of a message. Raises ValueError for what would break it."""
     lines = []
     for token, value in trailers:
         line = f"{token}: {value}"

@@ -156,4 +156,6 @@ def _reading(
         findings += found
         if read is not None:
             reads.append(read)
-    return SnapshotReading(snapshot_of(commit, blobs, reads), tuple(reads), tuple(findings), sources)
+    return SnapshotReading(
+        snapshot_of(commit, blobs, reads), tuple(reads), tuple(findings), sources
+    )

@@ -172,7 +172,7 @@ class Engine:
         )
         return Plan(
             tool_version=__version__,
-            control_commit=CommitId(world.snapshot.commit),
+            control_commit=world.snapshot.commit,
             tenants=plans,
         )
 
@@ -285,7 +285,7 @@ class Engine:
         if found is None:
             raise UsageFault(
                 f"nothing has happened to `{draft}` yet",
-                help="merge its request, then `pipeline run`; `pipeline status` lists what is known",
+                help="merge its request, then `pipeline run`; `pipeline status` lists drafts",
             )
         return found
 
@@ -356,7 +356,9 @@ class Engine:
         if promotion is None and loaded is not None:
             due = world.promotion(view, loaded)
         else:
-            wanted = promotion or self._prospective(world, view, environment, None, "Asked by `why`")
+            wanted = promotion or self._prospective(
+                world, view, environment, None, "Asked by `why`"
+            )
             due = world.promotion_input(view, wanted, _nobody(view), None, None)
         return authorise(evidence_of(view, due)), due
 
@@ -415,9 +417,7 @@ class Engine:
             reason=reason,
         )
 
-    def _overlay_lines(
-        self, world: World, view: DraftView, due: PromotionInput
-    ) -> tuple[int, int]:
+    def _overlay_lines(self, world: World, view: DraftView, due: PromotionInput) -> tuple[int, int]:
         """Lines added and removed against what the environment's overlay holds now."""
         overlay = due.overlay
         if overlay is None or view.gitops is None or view.gitops.head is None:

@@ -85,7 +85,9 @@ def fact_path(primitive_id: str, sequence: int, type: str) -> str:
 
 def canonical_json(value: object) -> bytes:
     """The one JSON form of a value: sorted keys, no spaces, UTF-8, a newline at the end."""
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(
+        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
     return text.encode() + b"\n"
 
 
@@ -136,7 +138,8 @@ def parse_chain(draft: str, files: Sequence[FactFile]) -> tuple[Fact, ...]:
         if fact.previous != previous:
             raise BrokenChain(
                 file.path,
-                f"names {fact.previous or 'nothing'} as the fact before it, which is {previous or 'none'}",
+                f"names {fact.previous or 'nothing'} as the fact before it; "
+                f"that is {previous or 'none'}",
             )
         previous = hash_of(file.content)
         facts.append(fact)
@@ -211,7 +214,8 @@ def _changes(status: DraftStatus, fact: Fact) -> dict[str, object]:
     match body:
         case Accepted():
             return {
-                name: getattr(body, name) for name in ("risk_tier", "design_refs", "template_id", "template_digest")
+                name: getattr(body, name)
+                for name in ("risk_tier", "design_refs", "template_id", "template_digest")
             }
         case Provisioned():
             return {"repos": body.repos}
@@ -239,7 +243,9 @@ def _changes(status: DraftStatus, fact: Fact) -> dict[str, object]:
         case Built():
             return {"builds": (*status.builds, body.build)}
         case PromotionRefused():
-            others = tuple(r for r in status.refused_promotions if r.environment != body.environment)
+            others = tuple(
+                r for r in status.refused_promotions if r.environment != body.environment
+            )
             refused = RefusedPromotion(environment=body.environment, reasons=body.reasons)
             return {"refused_promotions": (*others, refused)}
         case Promoted():
@@ -254,7 +260,9 @@ def _changes(status: DraftStatus, fact: Fact) -> dict[str, object]:
             seen = body.observation
             return {
                 "promotions": tuple(
-                    p.model_copy(update={"observation": seen}) if p.environment == seen.environment else p
+                    p.model_copy(update={"observation": seen})
+                    if p.environment == seen.environment
+                    else p
                     for p in status.promotions
                 )
             }
@@ -268,7 +276,9 @@ def _replaced(patches: tuple[PatchRecord, ...], record: PatchRecord) -> tuple[Pa
     return tuple(sorted((*others, record), key=lambda p: p.patch))
 
 
-def _with_promotion(status: DraftStatus, sequence: int, body: Promoted) -> tuple[PromotionRecord, ...]:
+def _with_promotion(
+    status: DraftStatus, sequence: int, body: Promoted
+) -> tuple[PromotionRecord, ...]:
     record = PromotionRecord(
         environment=body.environment,
         namespace=body.namespace,

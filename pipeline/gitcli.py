@@ -17,15 +17,21 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from pipeline.commits import Commit, parse_commit
 from pipeline.errors import GitFailed, NotFound, StalePlan
 from pipeline.forges.port import RefUpdate
-from pipeline.gitobjects import GitObject, TreeEntry, git_object, pack_of, parse_tree
+from pipeline.gitobjects import GitObject, ObjectType, TreeEntry, git_object, pack_of, parse_tree
 
 TIMEOUT_S = 120
 _FULL_ID = re.compile(r"[0-9a-f]{40}\Z")
-_TYPES = {"commit", "tree", "blob", "tag"}
+_TYPES: dict[str, ObjectType | None] = {
+    "commit": "commit",
+    "tree": "tree",
+    "blob": "blob",
+    "tag": None,
+}
 _CONFIG = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -382,19 +388,19 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _read_answer(stdout: object, spec: str) -> GitObject | None:
-    readline, read = stdout.readline, stdout.read  # type: ignore[attr-defined]  # a binary pipe
-    header = readline().decode("utf-8", "surrogateescape").rstrip("\n")
+def _read_answer(stdout: IO[bytes], spec: str) -> GitObject | None:
+    header = stdout.readline().decode("utf-8", "surrogateescape").rstrip("\n")
     if not header:
         raise GitFailed("git cat-file ended")
     parts = header.rsplit(" ", 2)
     if len(parts) != 3 or parts[1] not in _TYPES or not parts[2].isdigit():
         return None  # `… missing`, `… ambiguous`
-    content = read(int(parts[2]))
-    read(1)
-    if parts[1] == "tag":
+    content = stdout.read(int(parts[2]))
+    stdout.read(1)
+    type = _TYPES[parts[1]]
+    if type is None:
         return None
-    made = git_object(parts[1], content)  # type: ignore[arg-type]  # one of the three
+    made = git_object(type, content)
     if _FULL_ID.match(spec) and made.id != spec:
         raise GitFailed(f"object {spec} is damaged")
     return GitObject(made.type, content, parts[0])

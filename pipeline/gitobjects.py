@@ -51,7 +51,9 @@ class TreeEntry:
 def git_object(type: ObjectType, content: bytes) -> GitObject:
     """The object of this type and content, with its id."""
     header = f"{type} {len(content)}\0".encode()
-    return GitObject(type, content, hashlib.sha1(header + content, usedforsecurity=False).hexdigest())
+    return GitObject(
+        type, content, hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
+    )
 
 
 def blob_id(content: bytes) -> str:

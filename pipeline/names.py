@@ -14,7 +14,9 @@ to it), label value 63, repository 100 (limits.md).
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from pipeline.models.requests import ENVIRONMENTS, CodeOrigin, EnvironmentName, Sku
 
@@ -163,17 +165,17 @@ def check_all_names(
     origin: CodeOrigin,
 ) -> tuple[str, ...]:
     """Why the names derived for a primitive do not fit; empty when all of them do."""
-    problems = []
-    schemes = [
-        lambda: controllers_repo(platform, tenant_id, origin),
-        lambda: gitops_repo(platform, tenant_id, origin),
-        lambda: instance(tenant_id, primitive_id, origin),
-        lambda: image_repository(registry_prefix, tenant_id, primitive_id),
+    derivations: list[Callable[[], str]] = [
+        partial(controllers_repo, platform, tenant_id, origin),
+        partial(gitops_repo, platform, tenant_id, origin),
+        partial(instance, tenant_id, primitive_id, origin),
+        partial(image_repository, registry_prefix, tenant_id, primitive_id),
     ]
     for env in ENVIRONMENTS:
-        schemes.append(lambda env=env: namespace(platform, tenant_id, sku, origin, env))  # type: ignore[misc]  # mypy cannot type a defaulted lambda
-        schemes.append(lambda env=env: application(tenant_id, primitive_id, env))  # type: ignore[misc]  # likewise
-    for derive in schemes:
+        derivations.append(partial(namespace, platform, tenant_id, sku, origin, env))
+        derivations.append(partial(application, tenant_id, primitive_id, env))
+    problems = []
+    for derive in derivations:
         try:
             derive()
         except NameRefused as refused:

@@ -14,14 +14,15 @@ import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from pipeline.facts import canonical_json
-from pipeline.models.base import API_VERSION, CommitIdField, Model, TreeIdField
+from pipeline.models.base import API_VERSION, Model
 from pipeline.models.evidence import CheckName
 from pipeline.models.facts import Cause
 
-Scalar = str | int | bool | None
+# A plan is read back from a file, so its ids are checked again; their kind is the field's name.
+ObjectId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 
 
 def key_of(*parts: object) -> str:
@@ -83,13 +84,13 @@ class CommitFolder(Model):
     draft: str
     repo: str
     branch: str
-    base: CommitIdField  # the parent of the commit
-    expected: CommitIdField | None  # the branch's head now; None: there is no such branch
+    base: ObjectId  # the parent of the commit
+    expected: ObjectId | None  # the branch's head now; None: there is no such branch
     folder: str
     entries: dict[str, tuple[int, str]]  # path below folder → mode, blob id
     blobs: dict[str, Content]  # blob id → bytes, only those that are new
-    folder_tree: TreeIdField
-    commit: CommitIdField
+    folder_tree: ObjectId
+    commit: ObjectId
     message: str
     time_s: int
 
@@ -116,7 +117,7 @@ class MergePull(Model):
     repo: str
     branch: str
     base_branch: str
-    expected_head: CommitIdField
+    expected_head: ObjectId
     message: str
     time_s: int
 
@@ -128,9 +129,9 @@ class RunChecks(Model):
     key: str
     draft: str
     repo: str
-    commit: CommitIdField
+    commit: ObjectId
     folder: str
-    tree: TreeIdField
+    tree: ObjectId
     names: tuple[CheckName, ...]
 
 
@@ -141,9 +142,9 @@ class BuildImage(Model):
     key: str
     draft: str
     repo: str
-    commit: CommitIdField
+    commit: ObjectId
     folder: str
-    tree: TreeIdField
+    tree: ObjectId
     image: str
     labels: dict[str, str]
 
@@ -155,7 +156,7 @@ class FactEntry(Model):
     cause: Cause
     type: str
     known: dict[str, object]
-    outcomes: dict[str, str] = {}  # field → key of the effect whose outcome it is
+    outcomes: dict[str, str] = Field({})  # field → key of the effect whose outcome it is
 
 
 class AppendFacts(Model):
@@ -164,7 +165,7 @@ class AppendFacts(Model):
     kind: Literal["append-facts"] = "append-facts"
     key: str
     tenant: str
-    expected: CommitIdField | None
+    expected: ObjectId | None
     entries: tuple[FactEntry, ...]
     time_s: int
 
@@ -187,7 +188,7 @@ class TenantPlan(Model):
     """What is to be done for one tenant; facts last."""
 
     tenant: str
-    state_head: CommitIdField | None
+    state_head: ObjectId | None
     effects: tuple[Effect, ...] = ()
     waiting: tuple[Waiting, ...] = ()
 
@@ -203,7 +204,7 @@ class Plan(Model):
     api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
     kind: Literal["Plan"] = "Plan"
     tool_version: str
-    control_commit: CommitIdField
+    control_commit: ObjectId
     tenants: tuple[TenantPlan, ...]
 
     @property
@@ -235,7 +236,8 @@ def describe(effect: Effect) -> str:
         case EnsureRepo():
             return f"ensure repository {effect.repo}"
         case CommitFolder():
-            return f"write {effect.folder} ({len(effect.entries)} files) to {effect.repo}:{effect.branch}"
+            files = len(effect.entries)
+            return f"write {effect.folder} ({files} files) to {effect.repo}:{effect.branch}"
         case OpenPull():
             return f"open pull request {effect.repo}:{effect.branch} into {effect.base_branch}"
         case MergePull():

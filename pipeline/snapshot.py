@@ -90,7 +90,9 @@ class Snapshot:
         return frozenset(
             path.split("/")[1]
             for path in self.blobs
-            if path.startswith("tenants/") and path.endswith("/tenant.yaml") and path.count("/") == 2
+            if path.startswith("tenants/")
+            and path.endswith("/tenant.yaml")
+            and path.count("/") == 2
         )
 
     def tenant(self, tenant_id: str) -> Tenant | None:
@@ -125,7 +127,7 @@ class Snapshot:
     def promotions_of(self, draft: str) -> tuple[LoadedRequest, ...]:
         """A draft's promotion requests, dev first."""
         found = [r for r in self._by_draft.get(draft, ()) if isinstance(r.model, Promotion)]
-        order = {name: i for i, name in enumerate(ENVIRONMENTS)}
+        order: dict[str, int] = {name: i for i, name in enumerate(ENVIRONMENTS)}
         return tuple(sorted(found, key=lambda r: order.get(r.meaning.name, 9)))
 
 
@@ -154,8 +156,12 @@ def read_request(path: str, content: bytes) -> tuple[ReadRequest | None, tuple[F
     kind = document.value.get("kind")
     if kind != meaning.kind:
         message = f"`kind` is {kind!r}; a file at this path is a `{meaning.kind}`"
-        location = document.position_of(("kind",)) if "kind" in document.value else Location(path, 1, 1)
-        return ReadRequest(path, meaning, document, None), (KIND_MISMATCH.finding(message, location),)
+        location = (
+            document.position_of(("kind",)) if "kind" in document.value else Location(path, 1, 1)
+        )
+        return ReadRequest(path, meaning, document, None), (
+            KIND_MISMATCH.finding(message, location),
+        )
     try:
         # JSON mode: strict about types, yet a YAML list is what a tuple field means.
         model = REQUEST_KINDS[meaning.kind].model_validate_json(json.dumps(document.value))

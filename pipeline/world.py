@@ -155,7 +155,8 @@ class World:
     ) -> DraftView | None:
         """One draft's view; None when its request is refused, or it has nothing due.
 
-        `force` gives a view even then, for questions about a draft. An invalid draft is never planned on: `validate` reports it.
+        `force` gives a view even then, for questions about a draft. An invalid draft is never
+        planned on: `validate` reports it.
         """
         loaded = self.snapshot.requests[draft_path(draft)]
         request = self.snapshot.draft(draft)
@@ -258,7 +259,9 @@ class World:
         listing = git.list_files(head, view.folder)
         base = git.read_object(patch.base_commit)
         base_listing = git.list_files(patch.base_commit, view.folder) if base else None
-        replaced = [c.path for c in patch.changes if isinstance(c, ReplaceText) and c.path in listing]
+        replaced = [
+            c.path for c in patch.changes if isinstance(c, ReplaceText) and c.path in listing
+        ]
         found = git.read_objects([listing[p][1] for p in replaced])
         contents = {p: o.content for p, o in zip(replaced, found, strict=True) if o}
         due = PatchInput(
@@ -274,7 +277,9 @@ class World:
             secrets=(),
         )
         result = patched_folder(due, listing)
-        written = {p: result.blobs[id] for p, (_, id) in result.entries.items() if id in result.blobs}
+        written = {
+            p: result.blobs[id] for p, (_, id) in result.entries.items() if id in result.blobs
+        }
         secrets = tuple(self.scan_secrets(written)) if written else ()
         branch = patch_branch(view, due)
         existing = None

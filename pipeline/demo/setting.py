@@ -15,8 +15,8 @@ from pipeline.forges.port import BranchRule, RepoSpec
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import MODE_FILE, Signature, commit_object, objects_of_files
 from pipeline.layout import PLATFORM_PATH, REQUEST_ROOTS
-from pipeline.snapshot import read_request
 from pipeline.models.requests import Platform
+from pipeline.snapshot import read_request
 
 START_TIME_S = 1_767_225_600  # 2026-01-01T00:00:00Z
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -36,7 +36,7 @@ def choose_partner(region: str, partners: list[Partner]) -> Partner | None:
     return min(able, key=lambda p: (p.lead_time_days, p.name), default=None)
 '''
 
-TEST_ROUTING = '''from {package}.routing import Partner, choose_partner
+TEST_ROUTING = """from {package}.routing import Partner, choose_partner
 
 NORTH = Partner("north", 2, frozenset({{"se", "no"}}))
 QUICK = Partner("quick", 1, frozenset({{"se"}}))
@@ -49,7 +49,7 @@ def test_quickest_partner_of_the_region_is_chosen():
 
 def test_no_partner_for_a_region_that_nobody_delivers_to():
     assert choose_partner("de", [NORTH, QUICK]) is None
-'''
+"""
 
 
 def leaked_settings() -> str:
@@ -100,8 +100,8 @@ def chapters(package: str, work: str) -> tuple[Chapter, ...]:
                     f"draft create {DRAFT} --template domain --origin agent --owner acme-engineers",
                     "--description",
                     "Routes orders to the partner that can deliver first",
-                    *"--entity order --entity route".split(),
-                    *"--design-ref process-definition/order-to-cash@3 --submit --as".split(),
+                    *["--entity", "order", "--entity", "route"],
+                    *["--design-ref", "process-definition/order-to-cash@3", "--submit", "--as"],
                     AGENT,
                 ),
                 _review("control#1", ENGINEER),

@@ -168,7 +168,7 @@ class LocalForge:
             (hooks / "pre-receive").chmod(0o755)
             building.chmod(0o755)
             try:
-                os.rename(building, path)
+                building.rename(path)
             except OSError:
                 # Somebody else made it in the meantime: theirs is as good, if it is the same.
                 if not (path / "HEAD").exists():
@@ -411,4 +411,4 @@ def _write_protected(path: Path, rules: Iterable[BranchRule]) -> None:
     lines = sorted(r.pattern for r in rules if r.push is not None)
     staged = hooks / f"protected.{os.getpid()}"
     staged.write_text("".join(f"{line}\n" for line in lines))
-    os.replace(staged, hooks / "protected")
+    staged.replace(hooks / "protected")

@@ -6,11 +6,11 @@ commit never stands where a tree belongs.
 
 from __future__ import annotations
 
-from typing import Annotated, NewType
+from typing import Annotated, Literal, NewType
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-API_VERSION = "pipeline.ameide.io/v1"
+API_VERSION: Literal["pipeline.ameide.io/v1"] = "pipeline.ameide.io/v1"
 
 
 class Model(BaseModel):

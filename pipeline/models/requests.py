@@ -32,11 +32,15 @@ DraftId = Annotated[
         pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=81
     ),
 ]
-TeamName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=60)]
+TeamName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=60)
+]
 Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|Ki|Mi|Gi)?$")]
 ReleaseName = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*@[0-9]+\.[0-9]+\.[0-9]+$", max_length=60),
+    StringConstraints(
+        pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*@[0-9]+\.[0-9]+\.[0-9]+$", max_length=60
+    ),
 ]
 
 
@@ -114,7 +118,9 @@ class Platform(Request):
     """`environments/platform.yaml`: what belongs to the platform as a whole."""
 
     kind: Literal["Platform"]
-    platform: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=20)]
+    platform: Annotated[
+        str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=20)
+    ]
     organisation: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9])*$", max_length=39)
     ]
@@ -158,13 +164,13 @@ class Environment(Request):
     cluster: Identifier
     merge: Literal["auto", "manual"] = "auto"
     required_checks: tuple[CheckName, ...] = ()
-    approvals: dict[RiskTier, ApprovalPolicy] = {}
+    approvals: dict[RiskTier, ApprovalPolicy] = Field({})
     # Builders whose images may run here; empty means any.
     builders: tuple[Literal["source-layout", "buildah", "buildx"], ...] = ()
     requires_default_branch: bool = False
     soak_hours: int = Field(0, ge=0, le=24 * 90)
     runtime: Literal["workload", "operator"] = "workload"
-    settings: dict[str, str] = {}
+    settings: dict[str, str] = Field({})
 
     def approval_for(self, tier: RiskTier) -> ApprovalPolicy | None:
         """What this tier needs: its own entry, else that of the nearest lower tier."""
@@ -226,14 +232,17 @@ class PrimitiveImplementationDraft(Request):
     target_repo: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)]
     design_refs: tuple[
         Annotated[
-            str, StringConstraints(pattern=r"^[a-z-]+/[a-z0-9]+(-[a-z0-9]+)*(@[0-9]+)?$", max_length=120)
+            str,
+            StringConstraints(
+                pattern=r"^[a-z-]+/[a-z0-9]+(-[a-z0-9]+)*(@[0-9]+)?$", max_length=120
+            ),
         ],
         ...,
     ] = Field((), max_length=20)
     # A primitive that differs from its tenant's tier may only be riskier.
     risk_tier: RiskTier | None = None
     # Values of the template's own schema; judged against it by rule `draft-parameters`.
-    parameters: dict[str, object] = {}
+    parameters: dict[str, object] = Field({})
 
 
 class WriteFile(Model):

@@ -93,7 +93,7 @@ class DraftStatus(Model):
     promotions: tuple[PromotionRecord, ...] = ()
     refused_promotions: tuple[RefusedPromotion, ...] = ()
     # Request path → blob that was dealt with; another blob there is something to do.
-    requests: dict[str, str] = {}
+    requests: dict[str, str] = Field({})
     facts: int
     newest_fact: FactHashField
 

@@ -57,7 +57,7 @@ KIND_MISMATCH = register(
         why="the path decides what a file is; a body may not claim to be something else",
         fix="write the kind that belongs to the path, or move the file",
         subject=Subject.REQUEST,
-        fails="# file: tenants/acme/tenant.yaml\napiVersion: pipeline.ameide.io/v1\nkind: Platform\n",
+        fails="# file: tenants/acme/tenant.yaml\nkind: Platform\n",
         passes=draft_example(),
     )
 )
@@ -114,24 +114,21 @@ reason: Try it
     )
 )
 
-_IDENTITY_FIELDS = {
-    "tenant_id": lambda m: m.tenant,
-    "primitive_id": lambda m: m.primitive,
-    "id": lambda m: m.draft,
-    "draft": lambda m: m.draft,
-    "environment": lambda m: m.name,
-    "waiver": lambda m: m.name,
-}
 _WORD = re.compile(r"[a-z0-9]+(?:-+[a-z0-9]+)*")
 
 
 def check_identity(meaning: RequestPath, document: ParsedDocument) -> Iterator[Finding]:
     """Findings for ids in the body that are not those of the path."""
-    value = document.value
-    if not isinstance(value, dict):
-        return
-    for field, expected_of in _IDENTITY_FIELDS.items():
-        expected = expected_of(meaning)
+    value = document.value or {}
+    told = {
+        "tenant_id": meaning.tenant,
+        "primitive_id": meaning.primitive,
+        "id": meaning.draft,
+        "draft": meaning.draft,
+        "environment": meaning.name,
+        "waiver": meaning.name,
+    }
+    for field, expected in told.items():
         if field in value and value[field] != expected:
             yield PATH_MISMATCH.finding(
                 f"`{field}` is `{value[field]}`, the path says `{expected}`",
@@ -153,7 +150,7 @@ def check_other_tenants(
     if not others:
         return
     for path, text, is_key in _strings(document.value, ()):
-        named = sorted({name for name in _tenants_named(text.lower(), others)})
+        named = sorted(set(_tenants_named(text.lower(), others)))
         if named:
             yield CROSS_TENANT.finding(
                 f"names tenant `{named[0]}`; the request belongs to `{meaning.tenant}`",
@@ -172,7 +169,9 @@ def _tenants_named(text: str, others: frozenset[str]) -> Iterator[str]:
                 yield candidate
 
 
-def _strings(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str, bool]]:
+def _strings(
+    value: object, path: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], str, bool]]:
     if isinstance(value, str):
         yield path, value, False
     elif isinstance(value, dict):

@@ -85,7 +85,8 @@ MANIFEST_HOOK = register(
         fix="use a plain Job or an init container",
         subject=Subject.MANIFEST,
         fails=_SAMPLE.replace(
-            "  namespace: tenant", "  annotations: {argocd.argoproj.io/hook: PostDelete}\n  namespace: tenant"
+            "  namespace: tenant",
+            "  annotations: {argocd.argoproj.io/hook: PostDelete}\n  namespace: tenant",
         ),
         passes=_SAMPLE,
     )

@@ -64,9 +64,11 @@ PATH_TWICE = register(
         fix="join the changes of a file into one",
         subject=Subject.PATCH,
         fails=_HEAD
-        + "  - {op: write, path: src/a.py, content: x}\n  - {op: write, path: src/A.py, content: y}\n",
+        + "  - {op: write, path: src/a.py, content: x}\n"
+        + "  - {op: write, path: src/A.py, content: y}\n",
         passes=_HEAD
-        + "  - {op: write, path: src/a.py, content: x}\n  - {op: write, path: src/b.py, content: y}\n",
+        + "  - {op: write, path: src/a.py, content: x}\n"
+        + "  - {op: write, path: src/b.py, content: y}\n",
     )
 )
 PATCH_TOO_LARGE = register(

@@ -142,7 +142,8 @@ NAME_LIMIT = register(
         fix="choose a shorter `primitive_id`",
         subject=Subject.REQUEST,
         fails=draft_example(
-            "acme/a-very-long-name-for-a-primitive-indeed", primitive="a-very-long-name-for-a-primitive-indeed"
+            "acme/a-very-long-name-for-a-primitive-indeed",
+            primitive="a-very-long-name-for-a-primitive-indeed",
         ).replace("drafts/order-router", "drafts/a-very-long-name-for-a-primitive-indeed"),
         passes=draft_example(),
     )
@@ -289,7 +290,8 @@ def check_platform(path: str, platform: Platform, document: ParsedDocument) -> I
     """Findings for the platform's own file."""
     if not names.is_platform_name(platform.platform):
         yield PLATFORM_NAME.finding(
-            f"`{platform.platform}` can be taken for a derived name", document.position_of(("platform",))
+            f"`{platform.platform}` can be taken for a derived name",
+            document.position_of(("platform",)),
         )
     seen_ids: set[int] = set()
     seen_logins: set[str] = set()
@@ -355,7 +357,9 @@ def _reaches(start: str, target: str, snapshot: Snapshot) -> bool:
     return False
 
 
-def check_tenant(tenant: Tenant, platform: Platform | None, document: ParsedDocument) -> Iterator[Finding]:
+def check_tenant(
+    tenant: Tenant, platform: Platform | None, document: ParsedDocument
+) -> Iterator[Finding]:
     """Findings for a tenant's own file."""
     reserved = {"dev", "staging", "prod", "base", "cust", "tenant", "state", "environments"}
     if platform:
@@ -367,7 +371,8 @@ def check_tenant(tenant: Tenant, platform: Platform | None, document: ParsedDocu
         )
     if tenant.tenant_id == names.PLATFORM_TENANT and tenant.sku is not Sku.SHARED:
         yield TENANT_RESERVED.finding(
-            "the reserved tenant `platform` stands for the shared plane", document.position_of(("sku",))
+            "the reserved tenant `platform` stands for the shared plane",
+            document.position_of(("sku",)),
         )
 
 
@@ -448,7 +453,7 @@ def _check_template(
     owner = draft.parameters.get("owner")
     if isinstance(owner, str) and owner not in tenant.owners:
         yield OWNER_UNKNOWN.finding(
-            f"`{owner}` does not own tenant `{tenant.tenant_id}` (owners: {', '.join(tenant.owners)})",
+            f"`{owner}` does not own `{tenant.tenant_id}`; {', '.join(tenant.owners)} do",
             document.position_of(("parameters", "owner")),
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pipeline.forges.port import PullState
 from pipeline.models.facts import Rejected
 from pipeline.models.status import DraftState
-from pipeline.plan import AppendFacts, FactEntry, TenantPlan, key_of
+from pipeline.plan import AppendFacts, Effect, FactEntry, TenantPlan, Waiting, key_of
 from pipeline.stages.checks import plan_head_checks
 from pipeline.stages.observe import plan_observe
 from pipeline.stages.patch import plan_patch
@@ -37,7 +37,7 @@ def plan_draft(view: DraftView) -> Step:
     Provisioning, acceptance and scaffold go together once the repositories exist; then one
     patch, or its checks, or one promotion at a time, since each changes what the next rests on.
     """
-    effects: list[object] = []
+    effects: list[Effect] = []
     facts: list[FactEntry] = []
     for stage in (plan_provision, plan_scaffold):
         step = stage(view)
@@ -45,14 +45,14 @@ def plan_draft(view: DraftView) -> Step:
             effects += step.effects
             facts += step.facts
     if facts or view.status is None:
-        return Step(tuple(effects), tuple(facts))  # type: ignore[arg-type]  # effects by construction
+        return Step(tuple(effects), tuple(facts))
     if view.status.state is DraftState.REJECTED:
         return Step()
     for stage in (plan_rejection, plan_patch, plan_head_checks, plan_observe):
         step = stage(view)
         if step:
             return step
-    waiting = []
+    waiting: list[Waiting] = []
     for due in view.promotions:
         step = plan_promotion(view, due)
         if step and (step.effects or step.facts):
@@ -64,9 +64,9 @@ def plan_draft(view: DraftView) -> Step:
 
 def plan_tenant(tenant: str, state_head: str | None, views: Sequence[DraftView]) -> TenantPlan:
     """The plan for one tenant: every draft's effects by draft id, then all facts at once."""
-    effects: list[object] = []
+    effects: list[Effect] = []
     entries: list[FactEntry] = []
-    waiting: list[object] = []
+    waiting: list[Waiting] = []
     ensured: set[str] = set()
     times = [0]
     for view in sorted(views, key=lambda v: v.id):
@@ -87,16 +87,16 @@ def plan_tenant(tenant: str, state_head: str | None, views: Sequence[DraftView])
             AppendFacts(
                 key=key_of("facts", tenant, state_head, body),
                 tenant=tenant,
-                expected=state_head,  # type: ignore[arg-type]  # plain str there
+                expected=state_head,
                 entries=tuple(entries),
                 time_s=max(times),
             )
         )
     return TenantPlan(
         tenant=tenant,
-        state_head=state_head,  # type: ignore[arg-type]  # likewise
-        effects=tuple(effects),  # type: ignore[arg-type]  # effects by construction
-        waiting=tuple(waiting),  # type: ignore[arg-type]  # likewise
+        state_head=state_head,
+        effects=tuple(effects),
+        waiting=tuple(waiting),
     )
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from pipeline import names
 from pipeline.diagnostics import Severity
+from pipeline.forges.port import PullState
 from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, blob_id
 from pipeline.models.facts import Reason
 from pipeline.models.requests import DeleteFile, ReplaceText, WriteFile
-from pipeline.forges.port import PullState
 from pipeline.plan import FactEntry, OpenPull, key_of
 from pipeline.rules.patches import (
     MAX_FILE_BYTES,
@@ -77,7 +77,9 @@ def patched_folder(
                 old = read.get(path)
                 count = old.decode("utf-8", "replace").count(change.old) if old is not None else 0
                 if old is None or count != 1:
-                    where = "there is no such file" if old is None else f"it stands there {count} times"
+                    where = (
+                        "there is no such file" if old is None else f"it stands there {count} times"
+                    )
                     reasons.append(
                         Reason(
                             code=PATCH_NO_MATCH.id,
@@ -121,11 +123,15 @@ def _check_shape(entries: dict[str, tuple[int, str]]) -> list[Reason]:
         other = folded.setdefault(path.casefold(), path)
         if other != path:
             reasons.append(
-                Reason(code="patch-path-twice", message=f"`{other}` and `{path}` differ by case only")
+                Reason(
+                    code="patch-path-twice", message=f"`{other}` and `{path}` differ by case only"
+                )
             )
     if len(entries) > MAX_FOLDER_FILES:
         reasons.append(
-            Reason(code=PATCH_TOO_LARGE.id, message=f"{len(entries)} files; {MAX_FOLDER_FILES} allowed")
+            Reason(
+                code=PATCH_TOO_LARGE.id, message=f"{len(entries)} files; {MAX_FOLDER_FILES} allowed"
+            )
         )
     return reasons
 
@@ -158,7 +164,8 @@ def plan_patch(view: DraftView) -> Step | None:
     reasons = (*result.reasons, *secrets)
     cause = patch.caused.cause
     if reasons:
-        known = {"patch": patch.number, "reasons": [r.model_dump() for r in reasons]}
+        listed = [r.model_dump() for r in reasons]
+        known: dict[str, object] = {"patch": patch.number, "reasons": listed}
         fact = FactEntry(draft=view.id, cause=cause, type="patch-refused", known=known)
         return Step(facts=(fact,))
     key = patch_key(view, patch)

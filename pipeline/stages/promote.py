@@ -63,7 +63,11 @@ def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
             step = plan_checks(view, release.source_commit, due.source_tree, due.caused)
             if step:
                 return step
-        if due.source_tree and BUILD_MISSING.id in open_codes and CHECK_MISSING.id not in open_codes:
+        if (
+            due.source_tree
+            and BUILD_MISSING.id in open_codes
+            and CHECK_MISSING.id not in open_codes
+        ):
             step = plan_build(view, release.source_commit, due.source_tree, due.caused)
             if step:
                 return step
@@ -135,7 +139,12 @@ def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> S
             waits = Waiting(
                 draft=view.id,
                 request=due.caused.cause.request,
-                reasons=(("merge-by-hand", f"{view.gitops_repo}:{branch} waits for a person to merge it"),),
+                reasons=(
+                    (
+                        "merge-by-hand",
+                        f"{view.gitops_repo}:{branch} waits for a person to merge it",
+                    ),
+                ),
             )
             return Step(waiting=(waits,))
         return Step(effects=opening)

@@ -33,7 +33,11 @@ def repository_rules(view: DraftView, *, gitops: bool) -> tuple[Rule, ...]:
 def plan_repository(view: DraftView, repo: str, *, gitops: bool) -> EnsureRepo:
     """The effect that makes one of the two repositories exist."""
     platform_owned = not repo.startswith("tenant-")
-    whom = f"the platform {view.platform.platform}" if platform_owned else f"tenant {view.tenant.tenant_id}"
+    whom = (
+        f"the platform {view.platform.platform}"
+        if platform_owned
+        else f"tenant {view.tenant.tenant_id}"
+    )
     owners = view.platform.owners if platform_owned else view.tenant.owners
     listed = " ".join(f"@{view.platform.organisation}/{team}" for team in owners)
     if gitops:
