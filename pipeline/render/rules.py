@@ -82,17 +82,11 @@ def _kind(rule: Rule) -> str:
 
 
 def _section(rule: Rule) -> list[str]:
-    lines = [f"### {rule.id}", "", f"{_sentence(rule.summary)} (*{_kind(rule)}*)", ""]
+    lines = [f"### {rule.id}", "", f"{rule.summary} (*{_kind(rule)}*)", ""]
     lines += [f"- **Why:** {rule.why}", f"- **Fix:** {rule.fix}"]
     if rule.subject is Subject.SCENARIO:
         return [*lines, f"- **Fails:** {rule.fails}", f"- **Passes:** {rule.passes}"]
     return [*lines, *_example("Fails:", rule.fails), *_example("Passes:", rule.passes)]
-
-
-def _sentence(text: str) -> str:
-    # A summary that starts with code or a name keeps its first letter.
-    start = text if text[:1] == "`" else text[:1].upper() + text[1:]
-    return start if start.endswith(".") else start + "."
 
 
 def _example(title: str, example: str) -> list[str]:

@@ -16,6 +16,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.rules.patches",
     "pipeline.rules.manifests",
     "pipeline.rules.decisions",
+    "pipeline.rules.audit",
 )
 
 

@@ -22,7 +22,7 @@ def _rule(
 
 NOT_UTF8 = _rule(
     "not-utf8",
-    "a request file is UTF-8 text",
+    "A request file is UTF-8 text.",
     why="bytes that readers decode differently show a reviewer something else than what runs",
     fix="save the file as UTF-8",
     fails="bytes:kind: Tenant\\ntenant_id: caf\\xe9\\n",
@@ -30,21 +30,21 @@ NOT_UTF8 = _rule(
 )
 BYTE_ORDER_MARK = _rule(
     "byte-order-mark",
-    "a request file has no byte order mark",
+    "A request file has no byte order mark.",
     why="the mark is invisible, and some readers make it part of the first key",
     fix="save the file as UTF-8 without a byte order mark",
     fails="bytes:\\xef\\xbb\\xbfkind: Tenant\\n",
 )
 CONTROL_CHARACTER = _rule(
     "control-character",
-    "text holds no control characters but tab and line feed",
+    "Text holds no control characters but tab and line feed.",
     why="terminals and logs obey control characters instead of showing them",
     fix="remove the character; files with such bytes travel as `content_base64`",
     fails='kind: Tenant\ntenant_id: "ac\\x1b[2Kme"\n',
 )
 CARRIAGE_RETURN = _rule(
     "carriage-return",
-    "lines end with a line feed, or with CR LF, never with a lone carriage return",
+    "Lines end with a line feed, or with CR LF, never with a lone carriage return.",
     why="YAML starts a new line there and a diff does not, so a reviewer misses what follows",
     fix="end the line with a line feed",
     fails="bytes:kind: Tenant # harmless\\rtenant_id: acme\\n",
@@ -52,28 +52,28 @@ CARRIAGE_RETURN = _rule(
 )
 LINE_SEPARATOR = _rule(
     "line-separator",
-    "text holds no U+0085, U+2028 or U+2029",
+    "Text holds no U+0085, U+2028 or U+2029.",
     why="YAML 1.1 starts a new line there and YAML 1.2 does not, so two readers see two files",
     fix="replace it with a line feed or a space",
     fails="kind: Tenant # harmless\u2028tenant_id: acme\n",
 )
 BIDI_CHARACTER = _rule(
     "bidi-character",
-    "text holds no characters that change the direction of writing",
+    "Text holds no characters that change the direction of writing.",
     why="they make a reviewer read the text in another order than the machine does",
     fix="remove the character",
     fails="kind: Tenant\ntenant_id: acme # \u202e\n",
 )
 INVISIBLE_CHARACTER = _rule(
     "invisible-character",
-    "text holds no characters without a visible form",
+    "Text holds no characters without a visible form.",
     why="two texts that look the same would differ, and hidden text could address a machine",
     fix="remove the character",
     fails="kind: Tenant\ntenant_id: ac\u200bme\n",
 )
 SURROGATE = _rule(
     "surrogate",
-    "an escape names a whole character, not half of a surrogate pair",
+    "An escape names a whole character, not half of a surrogate pair.",
     why="half a pair is no character, and readers replace it, drop it or fail",
     fix="write the character itself, or one `\\U` escape with its full number",
     fails='kind: Tenant\ntenant_id: "\\ud83d"\n',
@@ -81,14 +81,14 @@ SURROGATE = _rule(
 )
 TOO_LARGE = _rule(
     "too-large",
-    "a request file has at most 1 MiB",
+    "A request file has at most 1 MiB.",
     why="nobody reviews a file of that size, and every run reads it",
     fix="split the request; large files do not belong into requests",
     fails="bytes:kind: Tenant\\n" + "#" * DOCUMENT_BYTES_MAXIMUM + "\\n",
 )
 TOO_DEEP = _rule(
     "too-deep",
-    f"mappings and lists nest at most {DEPTH_MAXIMUM} levels deep",
+    f"Mappings and lists nest at most {DEPTH_MAXIMUM} levels deep.",
     why="deep nesting exhausts readers that recurse, and no request needs it",
     fix="flatten the structure",
     fails="kind: " + "[" * DEPTH_MAXIMUM + "]" * DEPTH_MAXIMUM + "\n",
@@ -96,35 +96,35 @@ TOO_DEEP = _rule(
 )
 TOO_MANY_NODES = _rule(
     "too-many-nodes",
-    f"a request file has at most {NODES_MAXIMUM:,} keys and values",
+    f"A request file has at most {NODES_MAXIMUM:,} keys and values.",
     why="a small file may hold a huge number of tiny values, and every run pays for each",
     fix="split the request",
     fails="kind: [" + "1," * NODES_MAXIMUM + "]\n",
 )
 SYNTAX = _rule(
     "syntax",
-    "a request file is well-formed YAML",
+    "A request file is well-formed YAML.",
     why="what cannot be parsed cannot be judged",
     fix="correct the YAML at this place; most often it is indentation or a missing quote",
     fails="kind: Tenant\ntenant_id: [acme\n",
 )
 EMPTY = _rule(
     "empty",
-    "a request file says something",
+    "A request file says something.",
     why="an empty file is more likely lost than meant",
     fix="write the request, or delete the file",
     fails="# nothing here\n",
 )
 NOT_A_MAPPING = _rule(
     "not-a-mapping",
-    "the top level of a request file is a mapping",
+    "The top level of a request file is a mapping.",
     why="every request starts with its fields, `kind` among them",
     fix="write `field: value` lines at the top level",
     fails="- kind: Tenant\n",
 )
 MULTIPLE_DOCUMENTS = _rule(
     "multiple-documents",
-    "a request file holds one document",
+    "A request file holds one document.",
     why="a reader that takes only the first, or only the last, would miss the other",
     fix="put each request into its own file",
     fails="kind: Tenant\n---\nkind: Tenant\n",
@@ -132,7 +132,7 @@ MULTIPLE_DOCUMENTS = _rule(
 )
 DIRECTIVE = _rule(
     "directive",
-    "a request file has no YAML directives",
+    "A request file has no YAML directives.",
     why="a directive changes the version or the meaning of tags for the lines below",
     fix="delete the line that starts with `%`",
     fails="%YAML 1.1\n---\nkind: Tenant\n",
@@ -140,14 +140,14 @@ DIRECTIVE = _rule(
 )
 TAG = _rule(
     "tag",
-    "values carry no tags",
+    "Values carry no tags.",
     why="a tag makes a reader build something other than the text shows, even run code",
     fix="delete the tag; quote the value if it must be text",
     fails="kind: !!python/name:os.system Tenant\n",
 )
 ANCHOR = _rule(
     "anchor",
-    "values carry no anchors",
+    "Values carry no anchors.",
     why="an anchor lets one line change many places that a diff does not show",
     fix="delete the anchor and write the value where it is needed",
     fails="kind: &k Tenant\n",
@@ -155,7 +155,7 @@ ANCHOR = _rule(
 )
 ALIAS = _rule(
     "alias",
-    "values are written out, not referred to by an alias",
+    "Values are written out, not referred to by an alias.",
     why="aliases of aliases grow without bound, and hide what a value is",
     fix="write the value itself",
     fails="kind: &k Tenant\ntenant_id: *k\n",
@@ -163,7 +163,7 @@ ALIAS = _rule(
 )
 MERGE_KEY = _rule(
     "merge-key",
-    "mappings are not merged with `<<`",
+    "Mappings are not merged with `<<`.",
     why="YAML 1.1 readers merge and YAML 1.2 readers do not, so two readers see two mappings",
     fix="write the fields out",
     fails="kind: Tenant\nquota:\n  <<: {cpu: 4}\n",
@@ -171,14 +171,14 @@ MERGE_KEY = _rule(
 )
 DUPLICATE_KEY = _rule(
     "duplicate-key",
-    "a key stands once in its mapping",
+    "A key stands once in its mapping.",
     why="readers keep the first or the last without a word, so a reviewer may read the other",
     fix="delete one of the two",
     fails="kind: Tenant\nkind: Platform\n",
 )
 KEY_NOT_STRING = _rule(
     "key-not-string",
-    "keys are text",
+    "Keys are text.",
     why="numbers, booleans and nothing as keys turn into different text in different readers",
     fix="quote the key",
     fails="kind: Tenant\nquota: {1: small}\n",
@@ -186,7 +186,7 @@ KEY_NOT_STRING = _rule(
 )
 NUMBER_RANGE = _rule(
     "number-range",
-    "numbers are finite and held exactly: integers in 64 bits, floats in a double",
+    "Numbers are finite and held exactly: integers in 64 bits, floats in a double.",
     why="readers round, overflow or fail on others, so two of them see two values",
     fix="write a number that fits; quote it if it is text, such as a commit id",
     fails="kind: Tenant\npods: 9223372036854775808\n",

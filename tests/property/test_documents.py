@@ -1,0 +1,110 @@
+"""What is written reads back the same, in every reader; an edit leaves other lines alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from pipeline.characters import FORBIDDEN_IN_VALUE
+from pipeline.documents import Path, edit_document, parse_document, render_document
+
+WORDS = (
+    "yes No ~ null 1:30 0123 0o7 0x1F 1e3 2031-01-01 << = - -a # %x @a `a !t &a *a ' \" {} [] .inf "
+    "._ 1_000 0b1 --- ... a: http://x/y sha256:ab a,b a] true y n \\n é 日本 12e03 +1 .5 ? a::b"
+)
+PHRASES = (
+    "| |a b| a|a |a: b|a #b|? x|a\nb|a\nb\n|\ta\nb|a\n\n|a\n\n\nb\n|\n|a\n b\n\tc|--- a|k: v, x"
+    "|a\t b|tab\t|x  y|#a\nb\n|%a\nb\n|---\na\n"
+)
+LOOK_ALIKES = st.sampled_from([*WORDS.split(" "), *PHRASES.split("|")])
+TEXT = (
+    LOOK_ALIKES | st.text(max_size=12) | st.text(" \n\t-:#,[]{}&*!|>'\"%@`?a1.\\", max_size=14)
+).filter(lambda text: not FORBIDDEN_IN_VALUE.search(text))
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+DOCUMENTS = st.dictionaries(TEXT, VALUES, max_size=5)
+
+
+def paths(value: object, path: Path = ()) -> Iterator[Path]:
+    """Every path below `value`."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield (*path, key)
+            yield from paths(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield (*path, index)
+            yield from paths(inner, (*path, index))
+
+
+@given(DOCUMENTS)
+def test_what_is_written_reads_back_in_every_reader(value: dict[str, object]) -> None:
+    content = render_document(value)
+    document = parse_document("x", content)
+    assert document.ok
+    assert repr(document.value) == repr(value)  # tells 1 from 1.0 and from True
+    assert yaml.safe_load(content) == value  # YAML 1.1
+    assert YAML(typ="safe", pure=True).load(content.decode("utf-8")) == value  # YAML 1.2
+    assert render_document(document.value) == content
+
+
+@given(st.binary(max_size=60) | st.text(" \n\t-:#,[]{}&*!|>'\"%@`?a1.\\\r\x00é", max_size=60))
+def test_reader_never_raises(content: bytes | str) -> None:
+    raw = content if isinstance(content, bytes) else content.encode("utf-8")
+    document = parse_document("x", raw)
+    assert document.ok or document.value == {}
+    for finding in document.findings:
+        assert finding.location.line is not None and finding.location.column is not None
+        assert finding.location.line <= raw.count(b"\n") + raw.count(b"\r") + 1
+
+
+@given(DOCUMENTS)
+def test_every_node_has_a_position(value: dict[str, object]) -> None:
+    content = render_document(value)
+    lines = content.decode("utf-8").split("\n")
+    document = parse_document("x", content)
+    for path in paths(value):
+        place = document.position_of(path, key=True)
+        assert place.line is not None and place.column is not None
+        assert place.column <= len(lines[place.line - 1]) + 1
+
+
+@given(
+    st.dictionaries(TEXT, VALUES, min_size=1, max_size=5),
+    VALUES,
+    st.data(),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_edit_leaves_other_lines_alone(
+    value: dict[str, object], wanted: object, data: st.DataObject, line_end: str
+) -> None:
+    path = data.draw(st.sampled_from(sorted(paths(value), key=repr)))
+    rendered = render_document(value, header="head")
+    text = rendered.decode("utf-8").replace("\n", line_end)
+    top = path[0]
+    document = parse_document("x", text.encode("utf-8"))
+    start = (document.position_of((top,), key=True).line or 0) - 1
+    keys = list(value)
+    after = keys[keys.index(str(top)) + 1 :]
+    end = (document.position_of((after[0],), key=True).line or 0) - 1 if after else None
+
+    edited = edit_document(text.encode("utf-8"), {path: wanted}).decode("utf-8")
+
+    lines, new = text.split("\n"), edited.split("\n")
+    assert new[:start] == lines[:start]
+    if end is not None:
+        assert new[len(new) - (len(lines) - end) :] == lines[end:]

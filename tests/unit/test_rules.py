@@ -1,0 +1,86 @@
+"""The report of rules: each has an input that fails, one that passes, and a place in the docs."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from pipeline.diagnostics import RULE_ID, RULES, Rule, Subject, register
+from pipeline.docs import PRODUCERS, main, read_stale
+from pipeline.render.rules import example_lines, render_rule, render_rules_page
+from pipeline.rules import load_rules
+from tests.runners import EXAMPLE_RUNNERS, problems_of_rule
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ALL = load_rules()
+
+
+@pytest.mark.parametrize("rule", ALL.values(), ids=list(ALL))
+def test_examples_of_a_rule_fail_and_pass(rule: Rule) -> None:
+    assert problems_of_rule(rule, EXAMPLE_RUNNERS) == ()
+
+
+def test_a_rule_without_runner_or_with_wrong_examples_is_reported() -> None:
+    rule = ALL["yaml-anchor"]
+    assert problems_of_rule(rule, {})
+    swapped = dataclasses.replace(rule, fails=rule.passes, passes=rule.fails)
+    assert len(problems_of_rule(swapped, EXAMPLE_RUNNERS)) == 2
+
+
+@pytest.mark.parametrize("rule", ALL.values(), ids=list(ALL))
+def test_a_rule_says_what_why_and_how(rule: Rule) -> None:
+    assert RULE_ID.match(rule.id)
+    for text in (rule.summary, rule.why, rule.fix, rule.fails, rule.passes):
+        assert text.strip()
+    # The summary is a sentence; why and fix follow their label, as in `why:  people answer`.
+    assert rule.summary.endswith(".") and rule.summary[0] in rule.summary[0].upper()
+    assert not rule.why.endswith(".") and not rule.fix.endswith(".")
+    assert "\n" not in rule.summary + rule.why + rule.fix
+
+
+def test_ids_are_unique() -> None:
+    with pytest.raises(ValueError, match="taken"):
+        register(ALL["yaml-anchor"])
+    with pytest.raises(ValueError, match="kebab"):
+        register(dataclasses.replace(ALL["yaml-anchor"], id="Yaml_Anchor"))
+    assert list(ALL) == sorted(RULES)
+
+
+def test_generated_pages_are_fresh() -> None:
+    assert [path for path, _ in read_stale(ROOT)] == [], "run `make docs`"
+
+
+def test_check_tells_stale_from_fresh(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = ["--root", str(tmp_path)]
+    assert main(["--check", *root]) == 1
+    assert not any(tmp_path.iterdir())
+    assert main(root) == 0
+    assert main(["--check", *root]) == 0
+    page = tmp_path / PRODUCERS[0][0]
+    page.write_bytes(page.read_bytes() + b"x")
+    assert main(["--check", *root]) == 1
+    assert "docs/rules.md is stale" in capsys.readouterr().err
+
+
+def test_page_has_an_anchor_for_each_rule_and_no_character_that_lies() -> None:
+    page = render_rules_page(ALL).decode("utf-8")
+    headings = [line[4:] for line in page.splitlines() if line.startswith("### ")]
+    assert sorted(headings) == sorted(ALL)
+    assert "\u202e" not in page and "\u2028" not in page and "\u200b" not in page
+    assert len(page) < 500_000
+
+
+def test_explanation_shows_both_examples_cut_to_size() -> None:
+    text = render_rule(ALL["yaml-too-large"])
+    assert "why:" in text and "help:" in text and "fails:" in text and "passes:" in text
+    assert max(map(len, text.splitlines())) < 140
+    assert example_lines("a\n" * 50)[-1] == "… (10 more lines)"
+
+
+def test_every_subject_has_a_heading() -> None:
+    rule = ALL["yaml-anchor"]
+    for subject in Subject:
+        page = render_rules_page({rule.id: dataclasses.replace(rule, subject=subject)})
+        assert b"### yaml-anchor" in page
