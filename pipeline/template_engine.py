@@ -52,8 +52,11 @@ _ALLOWED: Final[tuple[type[nodes.Node], ...]] = (
 _LOOP_ATTRIBUTES = frozenset({"first", "last", "index", "index0", "length"})
 
 
-class TemplateFault(ValueError):  # noqa: N818 - an inner signal; `TemplateError` is what leaves the core
-    """One reason, with file and line, why something does not render."""
+class TemplateFault(ValueError):
+    """One reason, with file and line, why something does not render.
+
+    An inner signal: `pipeline.templating.TemplateError` is what leaves the core.
+    """
 
 
 class Object:

@@ -25,7 +25,7 @@ from pipeline.template_files import TemplateFile, is_copied, is_plain_glob, is_s
 from pipeline.template_parameters import ParameterProblem, check_against_schema, merge_pages
 
 if TYPE_CHECKING:
-    pass
+    from pipeline.template_engine import Compiled
 
 __all__ = [
     "GIVEN_VALUES",
