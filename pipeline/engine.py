@@ -34,7 +34,7 @@ from pipeline.layout import draft_path
 from pipeline.models.base import BlobId, CommitId
 from pipeline.models.evidence import CheckReport, Observation
 from pipeline.models.facts import Cause, Fact
-from pipeline.models.requests import Promotion, RequestedRelease
+from pipeline.models.requests import Platform, Promotion, RequestedRelease
 from pipeline.models.status import DraftStatus
 from pipeline.overlays import Overlay
 from pipeline.plan import Plan, Receipt, RunChecks, TenantPlan, Waiting
@@ -89,7 +89,7 @@ class Engine:
     """Plans and applies for one control repo."""
 
     control: Control
-    builder: Builder
+    make_builder: Callable[[Platform], Builder]
     run_checks: Callable[[RunChecks, dict[str, tuple[int, bytes]]], CheckReport]
     scan_secrets: Callable[[Mapping[str, bytes]], Sequence[str]]
     templates: Mapping[str, Template]
@@ -194,7 +194,7 @@ class Engine:
             control_repo=self.control.control_repo,
             actor=platform.pipeline_account.id,
             run_checks=self.run_checks,
-            builder=self.builder,
+            builder=self.make_builder(platform),
             faults=self.faults,
         )
 

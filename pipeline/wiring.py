@@ -1,0 +1,106 @@
+"""Wiring: the engine over a control checkout, with the tools and stores of this machine.
+
+Everything a test replaces is an argument of `Engine`; this is the one place that chooses the
+real things. `PIPELINE_FAULT` (`before:N` or `after:N`) stops the process hard at the N-th
+effect, for crash tests from outside.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from pipeline.apply import FaultHook, no_faults
+from pipeline.builders.buildah import BuildahBuilder
+from pipeline.builders.images import ImageStore, LayoutStore, RegistryStore
+from pipeline.builders.layout import LayoutBuilder
+from pipeline.builders.port import Builder
+from pipeline.checks import run_checks
+from pipeline.control import Control, open_control
+from pipeline.engine import Engine
+from pipeline.errors import UsageFault
+from pipeline.forges.local import LocalForge
+from pipeline.models.evidence import CheckReport
+from pipeline.models.requests import Platform
+from pipeline.plan import Effect, RunChecks
+from pipeline.templates import list_builtin_templates, read_builtin_template
+from pipeline.templating import Template
+from pipeline.tools.gitleaks import run_secret_scan
+
+CRASH_EXIT_CODE = 137
+
+
+def builtin_templates() -> Mapping[str, Template]:
+    """The golden templates by name."""
+    return {name: read_builtin_template(name, None) for name in list_builtin_templates()}
+
+
+def image_store(platform: Platform, forge_root: Path) -> ImageStore:
+    """Where images go: the registry of the platform, or OCI layouts beside a local forge."""
+    if platform.registry.store == "registry":
+        return RegistryStore(platform.registry.prefix)
+    return LayoutStore(forge_root.parent / "images")
+
+
+def builder_of(platform: Platform, *, forge_root: Path) -> Builder:
+    """The builder of this machine; PIPELINE_BUILDER chooses `buildah` over the embedded one."""
+    store = image_store(platform, forge_root)
+    wanted = os.environ.get("PIPELINE_BUILDER", "source-layout")
+    if wanted == "buildah":
+        if shutil.which("buildah") is None:
+            raise UsageFault("PIPELINE_BUILDER asks for buildah, which is not on PATH")
+        return BuildahBuilder(store)
+    if wanted != "source-layout":
+        raise UsageFault(f"there is no builder `{wanted}`", help="`source-layout` or `buildah`")
+    return LayoutBuilder(store)
+
+
+def check_runner(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> CheckReport:
+    """The report of running an effect's checks in the sandbox."""
+    return run_checks(files, commit=effect.commit, tree=effect.tree, names=effect.names)
+
+
+def secret_lines(files: Mapping[str, bytes]) -> list[str]:
+    """What a secret scan found, one line a hit; the secret itself is in none of them."""
+    return [f"`{hit.path}` line {hit.line}: {hit.rule}" for hit in run_secret_scan(files)]
+
+
+def fault_from_environment() -> FaultHook:
+    """A hook that ends the process at once at the effect that PIPELINE_FAULT names."""
+    wanted = os.environ.get("PIPELINE_FAULT", "")
+    if not wanted:
+        return no_faults
+    when, _, number = wanted.partition(":")
+    if when not in {"before", "after"} or not number.isdigit():
+        raise UsageFault(f"PIPELINE_FAULT={wanted} is not `before:N` or `after:N`")
+    counter = itertools.count(1)
+
+    def hook(at: Literal["before", "after"], effect: Effect) -> None:
+        if at == when and next(counter) == int(number):
+            os._exit(CRASH_EXIT_CODE)
+
+    return hook
+
+
+def open_engine(directory: Path) -> Engine:
+    """The engine over the control checkout that holds `directory`. Raises UsageFault."""
+    control = open_control(directory)
+    return engine_of(control)
+
+
+def engine_of(control: Control) -> Engine:
+    """The engine over an opened control checkout."""
+    root = control.forge.root if isinstance(control.forge, LocalForge) else control.directory
+    return Engine(
+        control=control,
+        make_builder=partial(builder_of, forge_root=root),
+        run_checks=check_runner,
+        scan_secrets=secret_lines,
+        templates=builtin_templates(),
+        faults=fault_from_environment(),
+    )
