@@ -1,0 +1,254 @@
+"""Tell the story: print each command as a user would type it, run it, show what comes back.
+
+Everything happens on real bare repositories below `.demo/`, which is kept to look around in.
+The first command whose exit code is not the expected one ends the demo with that fact.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.text import Text
+from rich.tree import Tree
+
+from pipeline.demo import story
+from pipeline.demo.setting import create_setting, platform_of, read_sample_files
+from pipeline.errors import PipelineError, UsageFault
+from pipeline.forges.local import LocalForge
+from pipeline.gitcli import GitRepository
+from pipeline.models.evidence import Observation
+from pipeline.models.status import DraftStatus
+from pipeline.observations import render_observations
+
+PACKAGE = "domain_order_router"
+MARKER = "made-by-pipeline-demo"
+
+
+class DemoBroke(PipelineError):
+    """A step of the demo did not end as it must (exit 1)."""
+
+    exit_code = 1
+    code = "demo-broke"
+
+
+@dataclass
+class Teller:
+    """Runs commands against the demo's control checkout and prints the story."""
+
+    root: Path
+    shown_root: str
+    console: Console
+    commands: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def chapter(self, number: int, title: str, text: str) -> None:
+        """Print a heading and what the chapter is about."""
+        self.console.print()
+        heading = Text(f" {number}  {title} ", style="bold cyan")
+        self.console.print(Rule(heading, align="left", style="cyan"))
+        self.console.print(Text(text, style="italic dim"))
+
+    def run(self, arguments: Sequence[str], exit_code: int = 0, *, directory: str = "") -> None:
+        """Print and run one `pipeline` command. Raises DemoBroke for another exit code."""
+        place = directory or f"{self.shown_root}/control"
+        shown = [a.replace(str(self.root), self.shown_root) for a in arguments]
+        self.type_line(f"pipeline -C {place} {shlex.join(shown)}")
+        where = str(self.root / Path(place).relative_to(self.shown_root))
+        found = run_command(["-C", where, *arguments])
+        self.commands += 1
+        if found != exit_code:
+            raise DemoBroke(
+                f"`pipeline {shlex.join(shown)}` ended with {found}, expected {exit_code}"
+            )
+        if exit_code:
+            self.console.print(Text(f"  (exit code {found}, as it must be)", style="dim"))
+
+    def type_line(self, line: str) -> None:
+        """Print a line as typed at a prompt."""
+        self.console.print()
+        self.console.print(
+            Text("$ ", style="bold green") + Text(line, style="bold"), soft_wrap=True
+        )
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """The exit code of one `pipeline` command, run in this process."""
+    from pipeline.cli.main import main
+
+    try:
+        result = main(list(arguments))
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 1
+    return result if isinstance(result, int) else 0
+
+
+def clear(root: Path) -> None:
+    """Remove what an earlier demo left; anything else is not touched. Raises UsageFault."""
+    if not root.exists():
+        return
+    if any(root.iterdir()) and not (root / MARKER).exists():
+        raise UsageFault(
+            f"{root} holds something that the demo did not make", help="choose another --root"
+        )
+    shutil.rmtree(root)
+
+
+def write_patch_files(work: Path) -> None:
+    """Write the files that the story's patches are made of."""
+    work.mkdir(parents=True, exist_ok=True)
+    routing = story.ROUTING
+    (work / "routing.py").write_text(routing)
+    (work / "test_routing.py").write_text(story.TEST_ROUTING.format(package=PACKAGE))
+    (work / "other_routing.py").write_text(routing.replace("lead_time_days", "days"))
+    (work / "partner_api.py").write_text(story.leaked_settings())
+
+
+def write_observations(work: Path, status: DraftStatus) -> None:
+    """Write what a delivery tool would report of every environment now."""
+    seen = tuple(
+        Observation(
+            environment=p.environment,
+            draft=status.id,
+            digest=p.release.digest,
+            health="Healthy",
+            sync="Synced",
+            revision=p.gitops_commit,  # type: ignore[arg-type]  # a commit id by construction
+        )
+        for p in status.promotions
+    )
+    (work / "observations.yaml").write_bytes(render_observations(seen))
+
+
+def run_demo(root: Path, console: Console | None = None) -> None:
+    """Tell the whole story below `root`. Raises DemoBroke when a step ends wrongly."""
+    console = console or Console(highlight=False)
+    root = root.resolve()
+    clear(root)
+    root.mkdir(parents=True)
+    (root / MARKER).write_text("")
+    shown = _shown(root)
+    files = read_sample_files()
+    forge = create_setting(root, files)
+    forge.close()
+    work = root / "work"
+    write_patch_files(work)
+    teller = Teller(root, shown, console)
+    _tell_setting(teller, platform_of(files).organisation)
+    number = 1
+    for chapter in story.chapters(PACKAGE, str(work)):
+        if any("--observations" in c.arguments for c in chapter.commands):
+            write_observations(work, read_status(root, forge.organisation))
+        teller.chapter(number, chapter.title, chapter.text)
+        for command in chapter.commands:
+            teller.run(command.arguments, command.exit_code)
+        number += 1
+    _tell_proof(teller, number, LocalForge(forge.root, forge.organisation))
+    seconds = time.monotonic() - teller.started
+    console.print()
+    console.print(
+        Text(f"✓ {teller.commands} commands in {seconds:.0f} s. ", style="bold green")
+        + Text(f"Look around in {shown}/: control/ is a checkout, forge/ the bare repositories.")
+    )
+
+
+def _shown(root: Path) -> str:
+    try:
+        return str(root.relative_to(Path.cwd()))
+    except ValueError:
+        return str(root)
+
+
+def read_status(root: Path, organisation: str) -> DraftStatus:
+    """The story's draft as its state branch records it now."""
+    from pipeline.facts import parse_status, status_path
+
+    forge = LocalForge(root / "forge", organisation)
+    git = forge.open_repository("control")
+    path = status_path(story.DRAFT.split("/")[1])
+    found = git.read_object(f"refs/heads/state/{story.TENANT}:{path}")
+    forge.close()
+    if found is None:
+        raise DemoBroke(f"state/{story.TENANT} holds no status of {story.DRAFT}")
+    return parse_status(found.content)
+
+
+def _tell_setting(teller: Teller, organisation: str) -> None:
+    teller.console.print(
+        Padding(
+            Text.assemble(
+                ("Primitive Pipeline: one request, from a YAML file to production\n", "bold"),
+                "A control repo with three environments and four tenants lies in a local forge, ",
+                f"{teller.shown_root}/forge/{organisation}/control.git; nothing else exists yet. ",
+                "Every step below is a command that you can type.",
+            ),
+            (1, 0, 0, 0),
+        )
+    )
+    teller.run(("validate",))
+
+
+def _tell_proof(teller: Teller, number: int, forge: LocalForge) -> None:
+    gitops = f"tenant-{story.TENANT}-gitops"
+    path = f"{teller.shown_root}/forge/{forge.organisation}/{gitops}.git"
+    teller.chapter(
+        number,
+        "What Argo CD syncs",
+        "One overlay for each environment; `base/` is the same tree in all of them.",
+    )
+    teller.type_line(f"git -C {path} ls-tree -r --name-only main environments")
+    git = forge.open_repository(gitops)
+    tree = Tree(f"{gitops} (main)", guide_style="dim")
+    for name in git.list_files("refs/heads/main", "environments"):
+        _add(tree, ["environments", *name.split("/")])
+    teller.console.print(tree)
+
+    teller.chapter(
+        number + 1,
+        "Three environments, one digest",
+        "The image was built once; people approved exactly this digest.",
+    )
+    instance = story.DRAFT.split("/")[1]
+    for environment in ("dev", "staging", "prod"):
+        file = f"environments/{environment}/{instance}/release.yaml"
+        teller.type_line(f"git -C {path} show main:{file} | grep digest")
+        found = git.read_object(f"refs/heads/main:{file}")
+        lines = found.content.decode().splitlines() if found else []
+        teller.console.print("\n".join(line for line in lines if line.startswith("digest:")))
+
+    teller.chapter(
+        number + 2,
+        "Proof, from fresh clones alone",
+        "No forge is asked: chain and fold of every fact, every overlay, every digest.",
+    )
+    clones = teller.root / "clones"
+    for repo in ("control", f"tenant-{story.TENANT}-controllers", gitops):
+        source = f"{teller.shown_root}/forge/{forge.organisation}/{repo}.git"
+        teller.type_line(f"git clone -q {source} {teller.shown_root}/clones/{repo}")
+        GitRepository.clone(str(forge.path(repo)), clones / repo)
+    teller.run(
+        ("audit", "verify", "--clones", str(clones)),
+        directory=f"{teller.shown_root}/clones/control",
+    )
+
+    teller.chapter(
+        number + 3,
+        "Run it again",
+        "Nothing is remembered but Git, so there is nothing to do twice.",
+    )
+    teller.run(("run", "--tenant", story.TENANT))
+    teller.run(("plan", "--tenant", story.TENANT))
+    forge.close()
+
+
+def _add(tree: Tree, parts: list[str]) -> None:
+    for part in parts:
+        found = next((c for c in tree.children if c.label == part), None)
+        tree = found or tree.add(part)
