@@ -114,7 +114,7 @@ def is_plain_safe(text: str, *, in_flow: bool = False) -> bool:
         return False
     if text[0] in _NUMBER_START and (_OLD_NUMBER.match(text) or _NOT_FINITE.match(text)):
         return False
-    if _OLD_DATE.match(text) or text.startswith(("---", "...")):
+    if _OLD_DATE.match(text) or text.startswith("..."):
         return False
     pattern = _PLAIN_IN_FLOW if in_flow else _PLAIN_IN_BLOCK
     return pattern.match(_INNER_COLON.sub("_", text)) is not None

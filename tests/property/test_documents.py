@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,11 +19,13 @@ WORDS = (
 )
 PHRASES = (
     "| |a b| a|a |a: b|a #b|? x|a\nb|a\nb\n|\ta\nb|a\n\n|a\n\n\nb\n|\n|a\n b\n\tc|--- a|k: v, x"
-    "|a\t b|tab\t|x  y|#a\nb\n|%a\nb\n|---\na\n"
+    "|a\t b|tab\t|x  y|#a\nb\n|%a\nb\n|---\na\n|a\nb\n\n"
 )
-LOOK_ALIKES = st.sampled_from([*WORDS.split(" "), *PHRASES.split("|")])
+LOOK_ALIKES = [*WORDS.split(" "), *PHRASES.split("|")]
 TEXT = (
-    LOOK_ALIKES | st.text(max_size=12) | st.text(" \n\t-:#,[]{}&*!|>'\"%@`?a1.\\", max_size=14)
+    st.sampled_from(LOOK_ALIKES)
+    | st.text(max_size=12)
+    | st.text(" \n\t-:#,[]{}&*!|>'\"%@`?a1.\\", max_size=14)
 ).filter(lambda text: not FORBIDDEN_IN_VALUE.search(text))
 SCALARS = (
     st.none()
@@ -49,6 +52,15 @@ def paths(value: object, path: Path = ()) -> Iterator[Path]:
         for index, inner in enumerate(value):
             yield (*path, index)
             yield from paths(inner, (*path, index))
+
+
+@pytest.mark.parametrize("text", LOOK_ALIKES)
+def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
+    value: dict[str, object] = {text: text, "list": [text, {text: text}, [text]], "last": 1}
+    content = render_document(value)
+    assert parse_document("x", content).value == value
+    assert yaml.safe_load(content) == value
+    assert YAML(typ="safe", pure=True).load(content.decode("utf-8")) == value
 
 
 @given(DOCUMENTS)
