@@ -40,7 +40,7 @@ def _short(text: str | None) -> str:
     return text if len(text) <= 40 else text[:37] + "…"
 
 
-class _Stop(Exception):  # noqa: N818 - ends the reading of one document, no error of its own
+class _Stop(Exception):
     """Nothing after this place can be read."""
 
 

@@ -39,7 +39,7 @@ _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\
 _NOT_FINITE = re.compile(r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z")
 
 
-class NumberRefused(ValueError):  # noqa: N818 - a refusal, said as such
+class NumberRefused(ValueError):
     """A plain scalar is a number that not every reader holds exactly; the text says why."""
 
 
