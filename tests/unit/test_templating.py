@@ -145,6 +145,7 @@ def test_the_language_renders(text: str, expected: str) -> None:
         ("${{ 'a' if values.owner }}", 1, "an inline `if` needs its `else`"),
         ("{% for a in values.entities if a %}{% endfor %}", 1, "a loop takes neither"),
         ("${{ 1 < 2 }}", 1, "comparisons are"),
+        ("${{ 1 == 1 == 1 }}", 1, "comparisons are"),
         ("a\r\n${{ values.owner }}", 1, "line ends must be LF"),
         ("${#items[@]} {# never closed", 1, "Missing end of comment tag"),
     ],

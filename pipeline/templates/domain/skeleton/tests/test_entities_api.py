@@ -32,8 +32,10 @@ def test_every_declared_entity_is_served(world):
 
 
 def test_entities_of_one_kind_are_not_found_as_another(world):
-    made = world.client("POST", "/v1/${{ values.entities[0] }}", {"name": "a"}).json["id"]
+    made = world.client("POST", f"/v1/{entities.ENTITIES[0]}", {"name": "a"}).json["id"]
     assert world.client("GET", f"/v1/no-such-entity/{made}").status == 404
+    for other in entities.ENTITIES[1:2]:
+        assert world.client("GET", f"/v1/{other}/{made}").status == 404
 
 
 def test_an_unchanged_entity_is_not_sent_again(world, path):

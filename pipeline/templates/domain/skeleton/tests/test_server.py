@@ -82,7 +82,7 @@ def test_a_malformed_environment_stops_the_start(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-m", PACKAGE],
         cwd=tmp_path,
-        env={"PYTHONPATH": search, "PORT": "many"},
+        env={"PYTHONPATH": search, "PYTHONDONTWRITEBYTECODE": "1", "PORT": "many"},
         capture_output=True,
         check=False,
         timeout=DEADLINE_S,
