@@ -195,7 +195,7 @@ DRAFT_PARAMETERS = register(
 OWNER_UNKNOWN = register(
     Rule(
         id="owner-unknown",
-        summary="`parameters.owner` is one of the tenant's owners, and owners are known teams.",
+        summary="`parameters.owner` owns the tenant (origin platform: the platform), as known teams.",
         why="an owner that is nobody's team means that nobody is asked",
         fix="name a team that accounts in `environments/platform.yaml` belong to",
         subject=Subject.REQUEST,
@@ -422,12 +422,14 @@ def check_draft(
         yield RISK_LOWERED.finding(
             f"{tier} is below the tenant's {tenant.risk_tier}", at(("risk_tier",))
         )
-    yield from _check_template(draft, tenant, templates, document)
+    # Code of origin platform is the platform's, whichever tenant it runs for.
+    owners = tenant.owners if custom else platform.owners
+    yield from _check_template(draft, owners, templates, document)
 
 
 def _check_template(
     draft: PrimitiveImplementationDraft,
-    tenant: Tenant,
+    owners: tuple[str, ...],
     templates: Mapping[str, Template],
     document: ParsedDocument,
 ) -> Iterator[Finding]:
@@ -451,9 +453,10 @@ def _check_template(
             problem.message, document.position_of(("parameters", *problem.path))
         )
     owner = draft.parameters.get("owner")
-    if isinstance(owner, str) and owner not in tenant.owners:
+    if isinstance(owner, str) and owner not in owners:
         yield OWNER_UNKNOWN.finding(
-            f"`{owner}` does not own `{tenant.tenant_id}`; {', '.join(tenant.owners)} do",
+            f"`{owner}` does not own code of origin `{draft.code_origin}` for "
+            f"`{draft.tenant_id}`; {', '.join(owners)} do",
             document.position_of(("parameters", "owner")),
         )
 
