@@ -41,7 +41,7 @@ class Hydrator:
     ) -> dict[str, bytes]:
         """The files of `base/` for a source tree. Raises CouldNotCheck when helm cannot render it.
 
-        The image is named without tag or digest: each overlay sets the digest.
+        `image` is the release's reference by digest, so `base/` belongs to one release.
         """
         key = (source_tree, f"{release} {image} {kubernetes_version}")
         if key not in self._bases:

@@ -43,7 +43,7 @@ def builtin_templates() -> Mapping[str, Template]:
 def image_store(platform: Platform, forge_root: Path) -> ImageStore:
     """Where images go: the registry of the platform, or OCI layouts beside a local forge."""
     if platform.registry.store == "registry":
-        return RegistryStore(platform.registry.prefix)
+        return RegistryStore()
     return LayoutStore(forge_root.parent / "images")
 
 

@@ -362,7 +362,7 @@ class World:
             tree,
             {path: content for path, (_, content) in files.items()},
             release=view.instance,
-            image=view.image,
+            image=f"{view.image}@{build.digest}",
             kubernetes_version=view.platform.kubernetes_version,
         )
         # The record's own commit: another commit of the same tree is the same release.

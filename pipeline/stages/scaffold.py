@@ -18,7 +18,7 @@ from pipeline.gitobjects import (
 )
 from pipeline.plan import CommitFolder, Content, FactEntry, OpenPull, key_of
 from pipeline.stages.view import TOOL, Caused, DraftView, Parents, Step, message_of
-from pipeline.templating import render_template
+from pipeline.templating import complete_parameters, render_template
 
 PIPELINE_NAME = "primitive-pipeline"
 PIPELINE_EMAIL = "primitive-pipeline@users.noreply.pipeline.invalid"
@@ -33,11 +33,10 @@ def template_values(view: DraftView) -> dict[str, object]:
     """What a template is rendered with: the draft, and what is computed from it (seed §5.2–5.3)."""
     r = view.request
     return {
-        **r.parameters,
+        **complete_parameters(view.template, r.parameters),
         "tenant_id": r.tenant_id,
         "sku": view.tenant.sku.value,
         "primitive_id": r.primitive_id,
-        "primitive_name": r.primitive_id,
         "primitive_type": r.primitive_type.value,
         "code_origin": r.code_origin.value,
         "target_repo": view.target_repo,

@@ -1,0 +1,89 @@
+"""buildah: the primitive's own Dockerfile as an image, without a daemon or a network.
+
+`RUN` steps have no network and times are fixed; base images come from the local storage that
+the build job filled beforehand. The image is read out of an OCI layout and stored like any
+other, so its digest is that of an index.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pipeline.builders.images import ImageStore, image_from_layout
+from pipeline.builders.port import source_tag
+from pipeline.errors import CouldNotCheck
+from pipeline.models.base import CommitId, TreeId
+from pipeline.models.evidence import BuildRecord
+from pipeline.tools.folders import write_files
+from pipeline.tools.process import run_tool
+from pipeline.tools.versions import find_tool
+
+TIMEOUT_S = 1800
+
+
+class BuildahBuilder:
+    """Builds a folder's Dockerfile with buildah into a store."""
+
+    name: Literal["buildah"] = "buildah"
+
+    def __init__(self, store: ImageStore, build_arguments: Mapping[str, str] | None = None) -> None:
+        self.store = store
+        self.build_arguments = dict(build_arguments or {})
+
+    def build(
+        self,
+        files: Mapping[str, tuple[int, bytes]],
+        *,
+        image: str,
+        source_commit: str,
+        source_tree: str,
+        labels: Mapping[str, str],
+    ) -> BuildRecord:
+        """The record of the image, found under its source tree's tag or built."""
+        tag = source_tag(source_tree)
+        digest = self.store.read_digest(image, tag)
+        if digest is None:
+            if "Dockerfile" not in files:
+                raise CouldNotCheck("the primitive has no Dockerfile for buildah to build")
+            with tempfile.TemporaryDirectory(prefix="pipeline-buildah-") as name:
+                layout = self._build(Path(name), files, labels)
+                digest = self.store.write_image(image, tag, image_from_layout(layout))
+        return BuildRecord(
+            source_commit=CommitId(source_commit),
+            source_tree=TreeId(source_tree),
+            digest=digest,
+            builder=self.name,
+            image=image,
+        )
+
+    def _build(
+        self, root: Path, files: Mapping[str, tuple[int, bytes]], labels: Mapping[str, str]
+    ) -> Path:
+        executables = frozenset(path for path, (mode, _) in files.items() if mode & 0o111)
+        write_files(root / "context", {p: c for p, (_, c) in files.items()}, executables)
+        storage = ["--root", str(root / "storage"), "--runroot", str(root / "run")]
+        storage += ["--storage-driver", "vfs"]
+        options = ["--isolation", "chroot", "--network", "none", "--timestamp", "0", "--pull=never"]
+        options += ["--format", "oci", "--no-cache"]
+        for key, value in sorted(labels.items()):
+            options += ["--label", f"{key}={value}"]
+        for key, value in sorted(self.build_arguments.items()):
+            options += ["--build-arg", f"{key}={value}"]
+        target = f"oci:{root / 'layout'}:image"
+        program = find_tool("buildah")
+        environment = {"PATH": os.environ.get("PATH", os.defpath)}
+        for arguments in (
+            ["bud", *options, "--tag", "image", str(root / "context")],
+            ["push", "image", target],
+        ):
+            done = run_tool([program, *storage, *arguments], timeout_s=TIMEOUT_S, env=environment)
+            if done.exit_code != 0:
+                said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+                raise CouldNotCheck(
+                    f"buildah {arguments[0]} failed: {said[-1][:300] if said else ''}"
+                )
+        return root / "layout"

@@ -1,0 +1,205 @@
+"""Image stores: OCI layouts in a folder, or a registry through crane.
+
+What was stored is read back and compared by digest; a store that gives anything else raises.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.errors import CouldNotCheck
+from pipeline.models.base import ImageDigest
+from pipeline.oci import INDEX_TYPE, Image, digest_of, referenced_digests
+from pipeline.tools.process import Completed, run_tool
+from pipeline.tools.versions import find_tool
+
+TIMEOUT_S = 300
+
+
+class ImageStore(Protocol):
+    """Where images are kept. Repositories are full names without tag or digest."""
+
+    def read_digest(self, repository: str, tag: str) -> ImageDigest | None:
+        """The digest of the index under a tag, or None."""
+
+    def write_image(self, repository: str, tag: str, image: Image) -> ImageDigest:
+        """Store an image under a tag; one that is there already under it wins.
+
+        Returns the digest that the tag has afterwards. Raises CouldNotCheck.
+        """
+
+
+class LayoutStore:
+    """One OCI image layout per repository, below `root`; safe for many processes at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, repository: str) -> Path:
+        """Where a repository's layout lies. Raises CouldNotCheck for a name with odd parts."""
+        parts = repository.split("/")
+        if any(part in {"", ".", ".."} or part.startswith("-") for part in parts):
+            raise CouldNotCheck(f"`{repository}` is no image repository")
+        return self.root.joinpath(*(part.replace(":", "_") for part in parts))
+
+    def read_digest(self, repository: str, tag: str) -> ImageDigest | None:
+        """The digest under a tag, with every blob it rests on checked."""
+        for entry in self._entries(self.folder(repository)):
+            annotations = entry.get("annotations")
+            if isinstance(annotations, dict) and annotations.get(_REF_NAME) == tag:
+                digest = str(entry["digest"])
+                self._check(self.folder(repository), digest)
+                return ImageDigest(digest)
+        return None
+
+    def write_image(self, repository: str, tag: str, image: Image) -> ImageDigest:
+        """Blobs first, then the layout's index, under a lock."""
+        folder = self.folder(repository)
+        blobs = folder / "blobs" / "sha256"
+        blobs.mkdir(parents=True, exist_ok=True)
+        with _locked(folder):
+            found = self.read_digest(repository, tag)
+            if found is not None:
+                return found
+            for digest, content in image.blobs.items():
+                _write_atomically(blobs / digest.removeprefix("sha256:"), content)
+            _write_atomically(folder / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+            entry = {
+                "mediaType": INDEX_TYPE,
+                "digest": image.digest,
+                "size": len(image.index),
+                "annotations": {_REF_NAME: tag},
+            }
+            entries = [*self._entries(folder), entry]
+            entries.sort(key=lambda e: str(e["annotations"]))
+            index = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": entries}
+            _write_atomically(folder / "index.json", json.dumps(index, sort_keys=True).encode())
+            found = self.read_digest(repository, tag)
+        if found is None:
+            raise CouldNotCheck(f"{repository}:{tag} was stored and is not there")
+        return found
+
+    def _entries(self, folder: Path) -> list[dict[str, object]]:
+        try:
+            index = json.loads((folder / "index.json").read_bytes())
+        except FileNotFoundError:
+            return []
+        except ValueError as error:
+            raise CouldNotCheck(f"{folder}/index.json is damaged") from error
+        return list(index["manifests"])
+
+    def _check(self, folder: Path, digest: str) -> None:
+        try:
+            content = (folder / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes()
+        except FileNotFoundError as error:
+            raise CouldNotCheck(f"the image store lacks {digest}") from error
+        if digest_of(content) != digest:
+            raise CouldNotCheck(f"the image store's {digest} is damaged")
+        for child in referenced_digests(content):
+            self._check(folder, child)
+
+
+class RegistryStore:
+    """A registry, through `crane`; `insecure` speaks plain HTTP (a registry on 127.0.0.1)."""
+
+    def __init__(self, *, insecure: bool = False) -> None:
+        self.insecure = insecure
+
+    def read_digest(self, repository: str, tag: str) -> ImageDigest | None:
+        """The digest that the registry has under a tag."""
+        done = self._crane("digest", f"{repository}:{tag}")
+        if done.exit_code == 0:
+            return ImageDigest(done.stdout.decode().strip())
+        said = done.stderr.decode("utf-8", "replace")
+        if "MANIFEST_UNKNOWN" in said or "NAME_UNKNOWN" in said or "404" in said:
+            return None
+        raise CouldNotCheck(f"the registry gave no answer for {repository}:{tag}: {_last(said)}")
+
+    def write_image(self, repository: str, tag: str, image: Image) -> ImageDigest:
+        """Push a layout of the image, then read the tag back."""
+        found = self.read_digest(repository, tag)
+        if found is not None:
+            return found
+        with tempfile.TemporaryDirectory(prefix="pipeline-image-") as name:
+            store = LayoutStore(Path(name))
+            store.write_image("image", tag, image)
+            # crane pushes the index that a layout of one image holds.
+            done = self._crane("push", str(store.folder("image")), f"{repository}:{tag}")
+        if done.exit_code != 0:
+            said = _last(done.stderr.decode("utf-8", "replace"))
+            raise CouldNotCheck(f"{repository}:{tag} cannot be pushed: {said}")
+        found = self.read_digest(repository, tag)
+        if found != image.digest:
+            raise CouldNotCheck(f"{repository}:{tag} is {found} after the push of {image.digest}")
+        return found
+
+    def _crane(self, *arguments: str) -> Completed:
+        options = ["--insecure"] if self.insecure else []
+        environment = {
+            n: os.environ[n] for n in ("DOCKER_CONFIG", "SSL_CERT_FILE") if n in os.environ
+        }
+        return run_tool(
+            [find_tool("crane"), *arguments, *options], timeout_s=TIMEOUT_S, env=environment
+        )
+
+
+_REF_NAME = "org.opencontainers.image.ref.name"
+
+
+def _last(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1][:300] if lines else "it said nothing"
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    staged.write_bytes(content)
+    staged.replace(path)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def image_from_layout(folder: Path) -> Image:
+    """The one image of an OCI layout on disk; a lone manifest is given an index of its own.
+
+    Raises CouldNotCheck when the layout holds no image or several.
+    """
+    entries = json.loads((folder / "index.json").read_bytes())["manifests"]
+    if len(entries) != 1:
+        raise CouldNotCheck(f"the layout holds {len(entries)} images where one is due")
+    blobs: dict[str, bytes] = {}
+    _collect(folder, str(entries[0]["digest"]), blobs)
+    root = str(entries[0]["digest"])
+    if entries[0]["mediaType"] == INDEX_TYPE:
+        return Image(blobs, ImageDigest(root))
+    entry = {k: entries[0][k] for k in ("mediaType", "digest", "size")}
+    entry["platform"] = {"architecture": "amd64", "os": "linux"}
+    index = json.dumps(
+        {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [entry]},
+        sort_keys=True,
+        separators=(",", ":"),
+    ).encode()
+    digest = "sha256:" + hashlib.sha256(index).hexdigest()
+    return Image({**blobs, digest: index}, ImageDigest(digest))
+
+
+def _collect(folder: Path, digest: str, blobs: dict[str, bytes]) -> None:
+    content = (folder / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes()
+    if digest_of(content) != digest:
+        raise CouldNotCheck(f"the layout's {digest} is damaged")
+    blobs[digest] = content
+    for child in referenced_digests(content):
+        _collect(folder, child, blobs)

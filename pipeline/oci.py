@@ -1,0 +1,125 @@
+"""A deterministic OCI image of a folder, as blobs and the digest of its index. Pure.
+
+One layer: an uncompressed tar, sorted, with fixed times, owner and modes, so that its digest
+depends on the files alone and not on a zlib version. Media types: OCI image specification 1.1.
+The digest that is recorded is the index's, not one platform's manifest's (limits.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.models.base import ImageDigest
+
+INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+_USER = 65532
+_WORKDIR = "primitive"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image: its blobs by digest, and the index that names the rest."""
+
+    blobs: Mapping[str, bytes]
+    digest: ImageDigest
+
+    @property
+    def index(self) -> bytes:
+        """The index's bytes."""
+        return self.blobs[self.digest]
+
+
+def digest_of(content: bytes) -> str:
+    """The digest of a blob: `sha256:` and 64 hex digits."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def layer_of(files: Mapping[str, tuple[int, bytes]]) -> bytes:
+    """The layer tar of `files` (path → git mode, content), below one folder."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        folders: set[str] = set()
+        for path, (mode, content) in sorted(files.items()):
+            parts = f"{_WORKDIR}/{path}".split("/")
+            for depth in range(1, len(parts)):
+                folder = "/".join(parts[:depth])
+                if folder not in folders:
+                    folders.add(folder)
+                    tar.addfile(_member(folder, 0o755, tarfile.DIRTYPE, 0))
+            bits = 0o755 if mode & 0o111 else 0o644
+            member = _member("/".join(parts), bits, tarfile.REGTYPE, len(content))
+            tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _member(name: str, mode: int, type: bytes, size: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.mode, member.type, member.size = mode, type, size
+    member.uid = member.gid = _USER
+    member.mtime = 0
+    return member
+
+
+def image_of(files: Mapping[str, tuple[int, bytes]], labels: Mapping[str, str]) -> Image:
+    """The image of a folder; equal files and labels give an equal digest."""
+    layer = layer_of(files)
+    config = _json(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {
+                "User": str(_USER),
+                "WorkingDir": f"/{_WORKDIR}",
+                "Labels": dict(sorted(labels.items())),
+            },
+            "rootfs": {"type": "layers", "diff_ids": [digest_of(layer)]},
+        }
+    )
+    manifest = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "config": _descriptor(CONFIG_TYPE, config),
+            "layers": [_descriptor(LAYER_TYPE, layer)],
+        }
+    )
+    platform = {"architecture": "amd64", "os": "linux"}
+    index = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": INDEX_TYPE,
+            "manifests": [{**_descriptor(MANIFEST_TYPE, manifest), "platform": platform}],
+        }
+    )
+    blobs = {digest_of(blob): blob for blob in (layer, config, manifest, index)}
+    return Image(blobs, ImageDigest(digest_of(index)))
+
+
+def referenced_digests(document: bytes) -> tuple[str, ...]:
+    """The digests that an index or a manifest names, in order; empty for any other blob."""
+    try:
+        value = json.loads(document)
+    except ValueError:
+        return ()
+    if not isinstance(value, dict) or value.get("schemaVersion") != 2:
+        return ()
+    children = [*value.get("manifests", ()), *value.get("layers", ())]
+    if "config" in value:
+        children.append(value["config"])
+    return tuple(str(child["digest"]) for child in children)
+
+
+def _descriptor(media_type: str, content: bytes) -> dict[str, object]:
+    return {"mediaType": media_type, "digest": digest_of(content), "size": len(content)}
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()

@@ -1,0 +1,40 @@
+"""Rules that a tool judges: schemas of manifests."""
+
+from __future__ import annotations
+
+from pipeline.diagnostics import Rule, Subject, register
+
+_SERVICE = """apiVersion: v1
+kind: Service
+metadata: {name: order-router, namespace: tenant-acme-dev-cust}
+spec:
+  selector: {app: order-router}
+  ports: [{port: 80, %s: 8080}]
+"""
+
+MANIFEST_SCHEMA = register(
+    Rule(
+        id="manifest-schema",
+        summary="Every rendered object fits the schema of its Kubernetes version, strictly.",
+        why="an unknown or ill-typed field is dropped or refused by the cluster, after approval",
+        fix="correct the chart's template; the message names the field",
+        subject=Subject.MANIFEST,
+        fails=_SERVICE % "targetPrt",
+        passes=_SERVICE % "targetPort",
+    )
+)
+MANIFEST_NOT_CHECKED = register(
+    Rule(
+        id="manifest-not-checked",
+        summary="Every rendered object was checked against a schema; none was skipped.",
+        why="an object without a schema was not looked at, which is not the same as fine",
+        fix="use a kind that has a schema, or give kubeconform one",
+        subject=Subject.MANIFEST,
+        fails=(
+            "apiVersion: example.com/v1\nkind: Unheard\n"
+            "metadata: {name: x, namespace: tenant-acme-dev-cust}\n"
+        ),
+        passes=_SERVICE % "targetPort",
+        could_not_check=True,
+    )
+)

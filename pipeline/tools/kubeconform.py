@@ -1,0 +1,77 @@
+"""kubeconform: rendered objects against the schemas of one Kubernetes version, strictly.
+
+An object that was skipped or could not be checked is a finding of a could-not-check rule, so
+it never counts as valid (design §8).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pipeline.diagnostics import Finding, Location
+from pipeline.errors import CouldNotCheck
+from pipeline.rules.tools import MANIFEST_NOT_CHECKED, MANIFEST_SCHEMA
+from pipeline.tools.process import run_tool
+from pipeline.tools.versions import find_tool, tools_dirs
+
+TIMEOUT_S = 60
+SCHEMA_VERSION = "1.34.0"  # what `tools/kubeschemas.py` prepares
+
+
+def schema_folder() -> Path:
+    """Where the prepared schemas are. Raises CouldNotCheck."""
+    for folder in tools_dirs():
+        if (folder / "schemas").is_dir():
+            return folder / "schemas"
+    raise CouldNotCheck("the Kubernetes schemas are not prepared", help="run `make setup`")
+
+
+def run_kubeconform(manifests: bytes, *, file: str) -> tuple[Finding, ...]:
+    """A finding for each object that is invalid, skipped or could not be checked."""
+    template = (
+        "{{.NormalizedKubernetesVersion}}-standalone{{.StrictSuffix}}"
+        "/{{.ResourceKind}}{{.KindSuffix}}.json"
+    )
+    done = run_tool(
+        [
+            find_tool("kubeconform"),
+            "-strict",
+            "-output",
+            "json",
+            "-verbose",
+            "-kubernetes-version",
+            SCHEMA_VERSION,
+            "-schema-location",
+            f"{schema_folder()}/{template}",
+            "-",
+        ],
+        stdin=manifests,
+        timeout_s=TIMEOUT_S,
+    )
+    try:
+        answer = json.loads(done.stdout)
+        resources = answer["resources"]
+    except (ValueError, KeyError, TypeError) as error:
+        said = done.stderr.decode("utf-8", "replace").strip()[:300]
+        raise CouldNotCheck(f"kubeconform gave no answer: {said}") from error
+    findings: list[Finding] = []
+    for item in resources:
+        label = f"{item.get('kind', '?')}/{item.get('name', '?')}"
+        at = Location(f"{file}#{label}")
+        match item.get("status"):
+            case "statusValid":
+                continue
+            case "statusInvalid":
+                errors = item.get("validationErrors") or [{"path": "", "msg": item.get("msg", "")}]
+                for problem in errors:
+                    where = problem.get("path") or "/"
+                    findings.append(
+                        MANIFEST_SCHEMA.finding(f"{label} at {where}: {problem.get('msg')}", at)
+                    )
+            case _:
+                said = item.get("msg") or "skipped"
+                findings.append(MANIFEST_NOT_CHECKED.finding(f"{label}: {said}", at))
+    if not resources:
+        findings.append(MANIFEST_NOT_CHECKED.finding("no object was checked", Location(file)))
+    return tuple(findings)
