@@ -7,11 +7,11 @@ in form are not parsed again within a process (`_PARSED`, by blob id).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.checkout import find_checkout, read_origin
 from pipeline.diagnostics import Finding
 from pipeline.errors import UsageFault
 from pipeline.forges.local import LocalForge
@@ -47,43 +47,15 @@ class Control:
         return view.head
 
 
-def find_checkout(directory: Path) -> Path:
-    """The top of the control checkout that holds `directory`. Raises UsageFault."""
-    for candidate in (directory, *directory.parents):
-        if (candidate / ".git").exists() and (candidate / "environments").is_dir():
-            return candidate
-    raise UsageFault(
-        f"{directory} is not inside a control repo",
-        help="name one with -C: a git checkout with an `environments/` folder",
-    )
-
-
 def open_control(directory: Path) -> Control:
     """The control checkout that holds `directory`, with the forge its `origin` lies in.
 
-    A local forge is recognised by its layout `<root>/<organisation>/<repo>.git`; the variable
-    PIPELINE_FORGE names the root when origin does not. Raises UsageFault.
+    Raises UsageFault.
     """
     top = find_checkout(directory.resolve())
     git = GitRepository(top)
-    origin = git.remote_url("origin")
-    root = os.environ.get("PIPELINE_FORGE")
-    if origin is None:
-        raise UsageFault(
-            f"{top} has no remote `origin`, so it belongs to no forge",
-            help="clone the control repo from its forge; `pipeline demo` makes one to look at",
-        )
-    path = Path(origin.removeprefix("file://"))
-    if not path.is_absolute():
-        path = top / path
-    if path.suffix != ".git" or not path.is_dir():
-        raise UsageFault(
-            f"origin `{origin}` is no repository of a local forge",
-            help="a local forge keeps `<root>/<organisation>/<repo>.git`",
-        )
-    path = path.resolve()
-    forge = LocalForge(Path(root) if root else path.parent.parent, path.parent.name)
-    return Control(top, git, forge, path.stem)
+    origin = read_origin(top, git)
+    return Control(top, git, LocalForge(origin.root, origin.organisation), origin.repo)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def validation_report(findings: Sequence[Finding]) -> dict[str, object]:
         "counts": {
             str(severity): sum(f.severity is severity for f in findings) for severity in Severity
         },
-        "findings": [_finding(finding) for finding in findings],
+        "findings": [finding_values(finding) for finding in findings],
     }
 
 
@@ -28,7 +28,8 @@ def render_report(findings: Sequence[Finding]) -> str:
     return json.dumps(validation_report(findings), indent=2) + "\n"
 
 
-def _finding(finding: Finding) -> dict[str, object]:
+def finding_values(finding: Finding) -> dict[str, object]:
+    """One finding as plain values."""
     return {
         "code": finding.code,
         "severity": str(finding.severity),

@@ -62,6 +62,33 @@ def render_rule(rule: Rule) -> str:
     return "\n".join(parts) + "\n"
 
 
+def render_rule_list(rules: Mapping[str, Rule]) -> str:
+    """All rules, one line each: id and summary."""
+    width = max((len(id) for id in rules), default=0)
+    return "".join(f"{id:<{width}}  {rule.summary}\n" for id, rule in rules.items())
+
+
+def rule_values(rule: Rule) -> dict[str, object]:
+    """One rule as plain values, for a JSON document."""
+    return {
+        "code": rule.id,
+        "summary": rule.summary,
+        "severity": str(rule.severity),
+        "subject": str(rule.subject),
+        "could_not_check": rule.could_not_check,
+        "why": rule.why,
+        "fix": rule.fix,
+        "docs": f"docs/rules.md#{rule.id}",
+        "fails": visible_lines(rule.fails),
+        "passes": visible_lines(rule.passes),
+    }
+
+
+def visible_lines(example: str) -> str:
+    """An example as one text with every character visible."""
+    return "\n".join(example_lines(example))
+
+
 def example_lines(example: str) -> list[str]:
     """The lines of an example as they are shown: cut to a readable size, all characters visible."""
     lines = example.removesuffix("\n").split("\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pipeline.templating import Template, parse_template
 _ROOT = Path(__file__).parent
 
 
+@lru_cache(maxsize=1)
 def list_builtin_templates() -> tuple[str, ...]:
     """The names of the built-in templates, sorted."""
     return tuple(sorted(path.parent.name for path in _ROOT.glob("*/template.yaml")))
@@ -45,3 +47,18 @@ def _read(name: str) -> Template:
     # Modes are not asked for: how a package is installed must not change a template's digest.
     # The skeletons are checked by the tests, not again in every process.
     return parse_template(name, files, check_skeleton=False)
+
+
+class LazyTemplates(Mapping[str, Template]):
+    """The built-in templates by name, each read only when it is asked for."""
+
+    def __getitem__(self, name: str) -> Template:
+        if name not in list_builtin_templates():
+            raise KeyError(name)
+        return _read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list_builtin_templates())
+
+    def __len__(self) -> int:
+        return len(list_builtin_templates())

@@ -1,0 +1,27 @@
+"""Every command by name: where it is and what it is for, so that `--help` imports none of them.
+
+The words here are those of the commands themselves; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+# Name → `module:attribute` and the one line that `pipeline --help` shows, in the order of the work.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "validate": ("validate:validate", "Judge requests: every finding, with position and fix."),
+    "draft": ("draft:draft", "Ask for a primitive, read and change its files, see how it does."),
+    "promote": ("promote:promote", "Ask to run a release in an environment."),
+    "plan": ("runs:plan", "Show what a run would do now; nothing is written."),
+    "apply": ("runs:apply", "Carry out a saved plan exactly, or refuse it as stale."),
+    "run": ("runs:run", "Plan and apply until nothing is left to do."),
+    "status": ("status:status", "Show where one draft, or every draft, stands."),
+    "why": ("promote:why", "Say whether a promotion is allowed, and every reason against it."),
+    "audit": ("audit:audit", "Show what happened to a draft; prove it from clones."),
+    "review": ("review:review", "Open, review and merge pull requests of a local forge."),
+    "template": ("templates:template", "List the golden templates."),
+    "schema": ("schema:schema", "Print the JSON Schema of a kind or of a template's parameters."),
+    "rules": ("rules:rules", "List the rules that requests and releases are judged by."),
+    "explain": ("rules:explain", "Explain one rule: why it exists, how to comply, examples."),
+    "doctor": ("doctor:doctor", "Check that this machine has what the pipeline needs."),
+    "demo": ("demo:demo", "Tell the main job as a story, on real repositories in .demo/."),
+    "completion": ("completion:completion", "Print the script that completes words in a shell."),
+}

@@ -1,0 +1,220 @@
+"""`pipeline`: the entry point, the lazy group of commands, and the one place where errors end.
+
+A command imports only what it needs: `pipeline --help` imports no command at all. Exit codes are
+those of design §8; 130 after Ctrl-C, 141 when nobody reads the output any more.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from pipeline import __version__
+from pipeline.cli.commands import COMMANDS
+from pipeline.cli.session import FORMATS, Session, session_of
+from pipeline.errors import PipelineError
+
+INTERRUPTED = 130
+NO_READER = 141
+BUG = 70
+
+
+class LazyGroup(click.Group):
+    """The group of all commands; a command's module is imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        found = getattr(importlib.import_module(f"pipeline.cli.{module}"), attribute)
+        if not isinstance(found, click.Command):
+            raise TypeError(f"{module}:{attribute} is no command")
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands out of `COMMANDS` alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments name; a near miss is answered with the right name."""
+        name = args[0] if args else ""
+        if name and name not in COMMANDS and not name.startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(name, COMMANDS, n=1)
+            meant = f"; did you mean `{near[0]}`?" if near else ""
+            raise click.UsageError(f"there is no command `{name}`{meant}", ctx)
+        found, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            _refuse_format(ctx, command)
+        return found, command, rest
+
+
+def _refuse_format(ctx: click.Context, command: click.Command) -> None:
+    """Refuse a format given before a command that does not write it."""
+    wanted = session_of(ctx).format
+    if wanted in {"text", "json"} or isinstance(command, click.Group):
+        return
+    choices = next((p.type for p in command.params if p.name == "format"), None)
+    if not isinstance(choices, click.Choice) or wanted not in choices.choices:
+        raise click.UsageError(f"`{command.name}` does not write `{wanted}`", ctx)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 clean, 1 findings, 2 usage, 3 stale plan, 4 a tool or service failed, "
+    "70 a bug.",
+)
+@click.option(
+    "-C",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="The control checkout, or a folder in it.  [default: here]",
+)
+@click.option("--format", type=click.Choice(FORMATS), default="text", help="How to write results.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(__version__, prog_name="pipeline", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, directory: Path, format: str, debug: bool) -> None:
+    """Run a software factory from Git alone: requests in, plans, facts, promotions out."""
+    session = session_of(ctx)
+    session.directory, session.format, session.debug = directory, format, debug
+    if not directory.is_dir():
+        raise click.UsageError(f"there is no folder `{directory}`", ctx)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code of one call; never raises, never shows a traceback unless asked."""
+    session = Session()
+    try:
+        result = cli.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="pipeline",
+            standalone_mode=False,
+            obj=session,
+        )
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _stop_writing()
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "pipeline"
+        _tell(session, "usage", error.format_message(), f"see `{where} --help`")
+        return 2
+    except click.ClickException as error:
+        _tell(session, "usage", error.format_message(), "")
+        return 2
+    except PipelineError as error:
+        if session.debug:
+            _show_traceback()
+        return _end(session, error)
+    except Exception as error:
+        return _report_bug(session, error)
+    return result if isinstance(result, int) else 0
+
+
+def _stop_writing() -> int:
+    """Keep Python from complaining at exit that nobody reads standard output."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, sys.stdout.fileno())
+    except (OSError, ValueError):
+        return NO_READER
+    return NO_READER
+
+
+def _tell(
+    session: Session,
+    code: str,
+    message: str,
+    help: str,
+    findings: Sequence[dict[str, object]] = (),
+) -> None:
+    """Say what went wrong: for people on standard error, for machines as a document."""
+    from pipeline.characters import visible
+
+    lines = "\n".join(visible(line) for line in message.split("\n"))
+    label = click.style(f"error[{code}]", fg="red", bold=True) if _stderr_colour() else None
+    click.echo(f"{label or f'error[{code}]'}: {lines}", err=True, color=label is not None or None)
+    if help:
+        click.echo(f"  help: {visible(help)}", err=True)
+    if session.is_json and not session.wrote_document:
+        session.write_document(
+            {
+                "apiVersion": "pipeline.ameide.io/v1",
+                "kind": "Error",
+                "code": code,
+                "message": message,
+                "help": help,
+                "findings": list(findings),
+            }
+        )
+
+
+def _stderr_colour() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _end(session: Session, error: PipelineError) -> int:
+    findings = getattr(error, "findings", ())
+    documents: list[dict[str, object]] = []
+    if findings:
+        from pipeline.render.report import finding_values
+        from pipeline.render.text import render_text
+
+        click.echo(render_text(findings), err=True, nl=False)
+        documents = [finding_values(f) for f in findings]
+    _tell(session, error.code, error.message, error.help, documents)
+    return error.exit_code
+
+
+def _report_bug(session: Session, error: Exception) -> int:
+    """Say where it happened in a few lines that can be pasted into a bug report."""
+    import platform
+    import traceback
+
+    if session.debug:
+        _show_traceback()
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "pipeline" in f.filename]
+    at = ""
+    if frames:
+        parts = Path(frames[-1].filename).parts
+        shown = "/".join(parts[-parts[::-1].index("pipeline") - 1 :] if "pipeline" in parts else ())
+        at = f" at {shown}:{frames[-1].lineno}"
+    python = platform.python_version()
+    _tell(
+        session,
+        "internal-error",
+        f"this is a bug: {type(error).__name__}: {error}{at} "
+        f"(pipeline {__version__}, Python {python})",
+        "please report these lines; `--debug` shows the traceback",
+    )
+    return BUG
+
+
+def _show_traceback() -> None:
+    import traceback
+
+    click.echo(traceback.format_exc(), err=True, nl=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

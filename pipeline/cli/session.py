@@ -1,0 +1,130 @@
+"""What every command of one call shares: the checkout, the output format, and how to write.
+
+Result on standard output, progress and errors on standard error. With `--format json` standard
+output is one JSON document, whatever happens.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from pipeline.control import Control
+    from pipeline.engine import Engine
+
+F = TypeVar("F", bound=Callable[..., Any])
+FORMATS = ("text", "json", "sarif", "github")
+
+
+@dataclass
+class Session:
+    """One call of the command line."""
+
+    directory: Path = field(default_factory=Path)
+    format: str = "text"
+    debug: bool = False
+    # What a JSON reader gets of an error that ends the call; see `pipeline.cli.main`.
+    wrote_document: bool = False
+    _engine: Engine | None = None
+
+    @property
+    def is_json(self) -> bool:
+        """Whether a machine reads the output."""
+        return self.format == "json"
+
+    @property
+    def colour(self) -> bool:
+        """Whether text is in colour: only on a terminal, and never under NO_COLOR."""
+        if os.environ.get("NO_COLOR"):
+            return False
+        if os.environ.get("FORCE_COLOR"):
+            return True
+        return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+    def write(self, text: str) -> None:
+        """Write text of a result."""
+        # Bytes, so that neither locale nor platform changes what is read at the other end.
+        sys.stdout.flush()
+        stream = getattr(sys.stdout, "buffer", None)
+        if stream is None:
+            sys.stdout.write(text)
+        else:
+            stream.write(text.encode("utf-8", "backslashreplace"))
+            stream.flush()
+
+    def write_document(self, document: dict[str, object] | BaseModel) -> None:
+        """Write the one JSON document of this call."""
+        plain = document if isinstance(document, dict) else dump(document)
+        self.wrote_document = True
+        self.write(json.dumps(plain, indent=2, ensure_ascii=True) + "\n")
+
+    def note(self, line: str) -> None:
+        """Write a line of progress."""
+        click.echo(line, err=True)
+
+    def engine(self) -> Engine:
+        """The engine over the control checkout. Raises UsageFault when there is none."""
+        if self._engine is None:
+            from pipeline.wiring import open_engine
+
+            self._engine = open_engine(self.directory)
+        return self._engine
+
+    def control(self) -> Control:
+        """The control checkout and its forge, without tools. Raises UsageFault."""
+        from pipeline.control import open_control
+
+        return open_control(self.directory)
+
+
+def dump(model: BaseModel) -> dict[str, object]:
+    """The plain values of a model, as its JSON document holds them."""
+    return model.model_dump(mode="json", by_alias=True)
+
+
+def session_of(context: click.Context) -> Session:
+    """The session of the call that `context` belongs to."""
+    found = context.find_object(Session)
+    if found is None:
+        found = Session()
+        context.find_root().obj = found
+    return found
+
+
+def _choose_format(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        session_of(context).format = value
+
+
+def format_option(*formats: str) -> Callable[[F], F]:
+    """An option `--format` with these formats; `text` is the default.
+
+    It may stand before the command too, and is then refused by commands that lack it.
+    """
+
+    def decorate(function: F) -> F:
+        option = click.option(
+            "--format",
+            type=click.Choice(formats),
+            callback=_choose_format,
+            expose_value=False,
+            help="How the result is written.  [default: text]",
+        )
+        marked = option(function)
+        marked.__pipeline_formats__ = formats
+        return marked
+
+    return decorate
+
+
+pass_session = click.make_pass_decorator(Session)

@@ -1,0 +1,144 @@
+"""`pipeline validate`: the requests of a commit (or the work tree), judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.session import FORMATS, Session, format_option, pass_session
+from pipeline.errors import UsageFault
+
+if TYPE_CHECKING:
+    from pipeline.control import SnapshotReading
+    from pipeline.diagnostics import Finding
+    from pipeline.gitcli import GitRepository
+
+
+@click.command()
+@click.argument("paths", nargs=-1, metavar="[PATHS]...")
+@click.option("--since", metavar="REV", help="Only what changed after this revision.")
+@click.option("--commit", metavar="REV", help="The revision to judge.  [default: HEAD]")
+@click.option(
+    "--worktree", is_flag=True, help="Judge the files as they lie here, committed or not."
+)
+@format_option(*FORMATS)
+@pass_session
+def validate(
+    session: Session,
+    paths: tuple[str, ...],
+    since: str | None,
+    commit: str | None,
+    worktree: bool,
+) -> int:
+    """Judge requests: every finding, with position and fix.
+
+    PATHS are files or folders of the control repo; all requests by default. What they depend on
+    is read too. The verdict is the exit code: 0 valid, 1 invalid, 4 could not check.
+    """
+    if worktree and (since or commit):
+        raise click.UsageError("--worktree goes with neither --since nor --commit")
+    if paths and since:
+        raise click.UsageError("name either paths or --since")
+
+    from pipeline.checkout import find_checkout
+    from pipeline.diagnostics import Verdict, verdict_of
+    from pipeline.gitcli import GitRepository
+    from pipeline.stages.validate import check_requests
+    from pipeline.templates import LazyTemplates
+
+    top = find_checkout(session.directory.resolve())
+    git = GitRepository(top)
+    wanted = tuple(_request_path(top, path) for path in paths)
+    revision = "" if worktree else git.resolve_commit(commit or "HEAD")
+    reading = _read(top, git, revision, since, wanted)
+    found = check_requests(reading.reads, reading.findings, reading.snapshot, LazyTemplates())
+    if wanted:
+        found = tuple(f for f in found if _is_below(f.location.file, wanted))
+    sources = _sources(git, revision, reading, found)
+    _write(session, found, sources, len(reading.reads))
+    verdict = verdict_of(found)
+    return {Verdict.VALID: 0, Verdict.INVALID: 1, Verdict.COULD_NOT_CHECK: 4}[verdict]
+
+
+def _read(
+    top: Path, git: GitRepository, revision: str, since: str | None, wanted: Sequence[str]
+) -> SnapshotReading:
+    from pipeline.control import read_request_blobs, read_snapshot, read_worktree_snapshot
+
+    if not revision:
+        reading = read_worktree_snapshot(top)
+        known: Mapping[str, str] = reading.snapshot.blobs
+    elif since:
+        return read_snapshot(git, revision, since=git.resolve_commit(since))
+    elif not wanted:
+        return read_snapshot(git, revision)
+    else:
+        known = read_request_blobs(git, revision)
+        chosen = [p for p in known if _is_below(p, wanted)]
+        reading = read_snapshot(git, revision, paths=chosen)
+    for path in wanted:
+        if not any(_is_below(p, (path,)) for p in known):
+            raise UsageFault(
+                f"there is no request at `{path}`",
+                help="paths count from the top of the control repo; "
+                "--worktree sees files that are not committed yet",
+            )
+    return reading
+
+
+def _request_path(top: Path, given: str) -> str:
+    """A path as the control repo names it, from the top or from where the caller stands."""
+    path = Path(given)
+    here = path if path.is_absolute() else Path.cwd() / path
+    if path.is_absolute() or here.exists():
+        whole = here.resolve()
+        if whole == top:
+            return ""
+        if whole.is_relative_to(top):
+            return whole.relative_to(top).as_posix()
+    if path.is_absolute() or ".." in path.parts:
+        raise UsageFault(f"`{given}` is not in the control repo")
+    return path.as_posix().rstrip("/")
+
+
+def _is_below(path: str, wanted: Sequence[str]) -> bool:
+    return any(not w or path == w or path.startswith(f"{w}/") for w in wanted)
+
+
+def _sources(
+    git: GitRepository, revision: str, reading: SnapshotReading, found: Sequence[Finding]
+) -> dict[str, str]:
+    """The text of every file that a finding points at."""
+    contents = dict(reading.sources)
+    named = [p for p in {f.location.file: 0 for f in found} if p not in contents]
+    if revision and named:
+        for path, item in zip(
+            named, git.read_objects([f"{revision}:{p}" for p in named]), strict=True
+        ):
+            if item is not None:
+                contents[path] = item.content
+    return {path: content.decode("utf-8", "replace") for path, content in contents.items()}
+
+
+def _write(
+    session: Session, found: Sequence[Finding], sources: Mapping[str, str], requests: int
+) -> None:
+    from pipeline.render.github import render_github
+    from pipeline.render.report import validation_report
+    from pipeline.render.sarif import render_sarif
+    from pipeline.render.text import render_summary, render_terminal
+
+    if session.format == "json":
+        session.write_document(validation_report(found))
+    elif session.format == "sarif":
+        session.write(render_sarif(found, sources))
+    elif session.format == "github":
+        session.write(render_github(found))
+    else:
+        session.write(render_terminal(found, sources, colour=session.colour))
+        mark = "✗" if any(f.severity == "error" for f in found) else "✓"
+        gap = "\n" if found else ""
+        session.write(f"{gap}{mark} {requests} requests, {render_summary(found)}\n")

@@ -1,0 +1,255 @@
+"""The documents that commands write for machines, beside `Plan`, `DraftStatus` and `Fact`.
+
+One command writes one document with `apiVersion` and `kind`; their schemas are published.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.models.base import API_VERSION, Model
+from pipeline.models.facts import Fact
+from pipeline.models.requests import RiskTier
+from pipeline.models.status import DraftStatus
+
+
+class Document(Model):
+    """What every document starts with."""
+
+    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+
+
+class FindingItem(Model):
+    """One finding: what, where, why it matters, how to fix it."""
+
+    code: str
+    severity: Literal["error", "warning", "note"]
+    message: str
+    file: str
+    line: int | None
+    column: int | None
+    why: str
+    help: str
+    docs: str
+
+
+class SeverityCounts(Model):
+    """How many findings of each severity there are."""
+
+    error: int = Field(ge=0)
+    warning: int = Field(ge=0)
+    note: int = Field(ge=0)
+
+
+class ValidationReport(Document):
+    """What `validate` found."""
+
+    kind: Literal["ValidationReport"] = "ValidationReport"
+    verdict: Literal["valid", "invalid", "could-not-check"]
+    counts: SeverityCounts
+    findings: tuple[FindingItem, ...]
+
+
+class DecisionReasonItem(Model):
+    """One reason against a promotion; a final one needs a new revision of the request."""
+
+    code: str
+    message: str
+    final: bool
+
+
+class ApprovalsWanted(Model):
+    """Whose approval an environment asks for at a draft's risk tier."""
+
+    risk_tier: RiskTier
+    count: int
+    teams: tuple[str, ...]
+
+
+class DecisionDocument(Document):
+    """What the one gate says of a promotion, by all that is known now."""
+
+    kind: Literal["Decision"] = "Decision"
+    draft: str
+    environment: str
+    requested: bool = Field(description="whether the request is on main, or only could be made")
+    verdict: Literal["allowed", "waits", "refused"]
+    reasons: tuple[DecisionReasonItem, ...]
+    approved_by: tuple[int, ...]
+    approvals: ApprovalsWanted | None
+    source_commit: str
+    digest: str | None
+    overlay_tree: str | None
+    namespace: str | None
+
+
+class AuditReportDocument(Document):
+    """What `audit verify` read and found."""
+
+    kind: Literal["AuditReport"] = "AuditReport"
+    verdict: Literal["valid", "invalid", "could-not-check"]
+    drafts: int
+    facts: int
+    overlays: int
+    repositories: int
+    findings: tuple[FindingItem, ...]
+
+
+class AuditLog(Document):
+    """All facts of one draft, in order, with every link checked."""
+
+    kind: Literal["AuditLog"] = "AuditLog"
+    draft: str
+    facts: tuple[Fact, ...]
+
+
+class DraftStatusList(Document):
+    """Where every draft stands, by id."""
+
+    kind: Literal["DraftStatusList"] = "DraftStatusList"
+    items: tuple[DraftStatus, ...]
+
+
+class FileItem(Model):
+    """One file of a draft; `content` is its text, or `content_base64` its bytes."""
+
+    path: str
+    executable: bool
+    size_bytes: int
+    content: str | None = None
+    content_base64: str | None = None
+
+
+class DraftFilesDocument(Document):
+    """The files of a draft at one commit."""
+
+    kind: Literal["DraftFiles"] = "DraftFiles"
+    draft: str
+    commit: str
+    files: tuple[FileItem, ...]
+
+
+class ReviewItem(Model):
+    """One review of a pull request."""
+
+    user: str
+    user_id: int
+    verdict: str
+    commit: str
+    body: str
+
+
+class PullRequestItem(Document):
+    """One pull request as the forge has it."""
+
+    kind: Literal["PullRequest"] = "PullRequest"
+    name: str = Field(description="`REPO#NUMBER`, as the `review` commands take it")
+    repo: str
+    number: int
+    title: str
+    body: str
+    state: Literal["open", "merged", "closed"]
+    author: str
+    author_id: int
+    head_branch: str
+    head: str
+    base_branch: str
+    merge_commit: str | None
+    url: str
+    reviews: tuple[ReviewItem, ...]
+
+
+class PullRequestList(Document):
+    """Pull requests of one repository."""
+
+    kind: Literal["PullRequestList"] = "PullRequestList"
+    repo: str
+    items: tuple[PullRequestItem, ...]
+
+
+class RequestProposal(Document):
+    """A request that was written into the checkout, or opened as a pull request."""
+
+    kind: Literal["RequestProposal"] = "RequestProposal"
+    draft: str
+    path: str
+    content: str
+    findings: tuple[FindingItem, ...]
+    outcome: Literal["written", "unchanged", "submitted", "on-main"]
+    pull_request: str | None = Field(None, description="`REPO#NUMBER`, if one was opened or found")
+    pull_request_state: Literal["open", "merged", "closed"] | None = None
+    decision: DecisionDocument | None = None
+
+
+class FailureItem(Model):
+    """A tool or forge that failed for one draft."""
+
+    draft: str
+    code: str
+    message: str
+
+
+class WaitingItem(Model):
+    """A request that cannot go on yet."""
+
+    draft: str
+    request: str
+    reasons: tuple[DecisionReasonItem, ...]
+
+
+class RunReportDocument(Document):
+    """What a run or an applied plan did."""
+
+    kind: Literal["RunReport"] = "RunReport"
+    rounds: int
+    effects: dict[str, int] = Field(description="kind of effect → how many were done or found")
+    waiting: tuple[WaitingItem, ...]
+    failures: tuple[FailureItem, ...]
+    invalid_requests: int = Field(description="files on main that `validate` refuses")
+
+
+class DoctorItem(Model):
+    """One thing that was looked at on this machine."""
+
+    name: str
+    state: Literal["ok", "missing", "optional"]
+    detail: str
+    help: str = ""
+
+
+class DoctorReport(Document):
+    """Whether this machine has what the pipeline needs."""
+
+    kind: Literal["DoctorReport"] = "DoctorReport"
+    verdict: Literal["valid", "could-not-check"]
+    items: tuple[DoctorItem, ...]
+
+
+OUTPUT_STEMS: dict[str, str] = {
+    "ValidationReport": "validation-report",
+    "Decision": "decision",
+    "AuditReport": "audit-report",
+    "AuditLog": "audit-log",
+    "DraftStatusList": "draft-status-list",
+    "DraftFiles": "draft-files",
+    "PullRequest": "pull-request",
+    "PullRequestList": "pull-request-list",
+    "RequestProposal": "request-proposal",
+    "RunReport": "run-report",
+    "DoctorReport": "doctor-report",
+}
+OUTPUT_KINDS: dict[str, type[Document]] = {
+    "ValidationReport": ValidationReport,
+    "Decision": DecisionDocument,
+    "AuditReport": AuditReportDocument,
+    "AuditLog": AuditLog,
+    "DraftStatusList": DraftStatusList,
+    "DraftFiles": DraftFilesDocument,
+    "PullRequest": PullRequestItem,
+    "PullRequestList": PullRequestList,
+    "RequestProposal": RequestProposal,
+    "RunReport": RunReportDocument,
+    "DoctorReport": DoctorReport,
+}
