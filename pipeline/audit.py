@@ -370,8 +370,6 @@ def _check_digests(chain: Chain) -> Iterator[Finding]:
 
 def _check_cause(audit: _Audit, chain: Chain, fact: Fact) -> Iterator[Finding]:
     cause = fact.cause
-    if fact.body.type == "observed":
-        return
     found = audit.control.read_object(f"{cause.commit}:{cause.request}")
     if found is None or found.id != cause.blob:
         yield rule.CAUSE_MISSING.finding(

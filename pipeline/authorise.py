@@ -37,6 +37,7 @@ class Evidence:
     pull: PullRequest | None  # the merged pull request that brought this revision
     approved_blob: str | None  # the request's blob at that pull request's final head
     request_blob: str
+    actor: int = 0  # the account that asked for this revision
     chain_problem: str = ""  # why the draft's facts do not add up, if they do not
 
 
@@ -84,6 +85,13 @@ def clause_draft_alive(e: Evidence) -> Iterator[DecisionReason]:
     """A draft that ended is promoted nowhere; one that was not scaffolded has no source."""
     if e.status.state is DraftState.REJECTED:
         yield _final(rule.DRAFT_ENDED.id, f"{e.status.id} was rejected")
+
+
+def clause_actor(e: Evidence) -> Iterator[DecisionReason]:
+    """A bot asks only for its own tenants."""
+    problem = rule.actor_problem(e.platform, e.actor, e.status.tenant_id)
+    if problem:
+        yield _final(rule.ACTOR_OUT_OF_SCOPE.id, problem)
 
 
 def clause_chain(e: Evidence) -> Iterator[DecisionReason]:
@@ -256,6 +264,7 @@ def _newest(pull: PullRequest, verdict: ReviewVerdict) -> frozenset[int]:
 
 CLAUSES: tuple[Clause, ...] = (
     clause_draft_alive,
+    clause_actor,
     clause_chain,
     clause_source,
     clause_environment_order,

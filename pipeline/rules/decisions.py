@@ -7,6 +7,7 @@ evidence of a promotion to prod that is allowed: see `tests/unit/test_authorise.
 from __future__ import annotations
 
 from pipeline.diagnostics import Rule, Subject, register
+from pipeline.models.requests import Platform
 
 
 def _decision(id: str, summary: str, why: str, fix: str, fails: str, passes: str) -> Rule:
@@ -125,3 +126,34 @@ APPROVAL_OTHER_REVISION = _decision(
     "approved_blob: other\n",
     "approved_blob: same\n",
 )
+ACTOR_OUT_OF_SCOPE = _decision(
+    "actor-out-of-scope",
+    "A bot asks only for the tenants that its account lists.",
+    "an agent of one tenant that can ask for another one touches it",
+    "have an account of that tenant ask, or list the tenant at the account in platform.yaml",
+    "actor: 1902\n",
+    "actor: 1901\n",
+)
+DRAFT_CHANGED = register(
+    Rule(
+        "draft-identity-changed",
+        "An accepted draft stays what it is: origin, type, template, repository and sku.",
+        "its code, names and namespaces follow from them, and cannot move afterwards",
+        "undo the change; create another draft for another primitive",
+        Subject.SCENARIO,
+        "an accepted draft's `code_origin` turns from tenant to platform",
+        "an accepted draft's description changes",
+    )
+)
+
+
+def actor_problem(platform: Platform, actor: int, tenant: str) -> str:
+    """Why this account may not ask for the tenant; empty when it may.
+
+    People are held by reviews and branch rules; accounts that the platform does not know are
+    nobody's bot and are held by them too.
+    """
+    account = platform.account(actor)
+    if account is None or account.kind != "bot" or tenant in account.tenants:
+        return ""
+    return f"`{account.login}` may not ask for tenant `{tenant}`"

@@ -8,6 +8,7 @@ from pipeline.forges.port import PullState
 from pipeline.models.facts import Rejected
 from pipeline.models.status import DraftState
 from pipeline.plan import AppendFacts, Effect, FactEntry, TenantPlan, Waiting, key_of
+from pipeline.rules.decisions import ACTOR_OUT_OF_SCOPE, DRAFT_CHANGED, actor_problem
 from pipeline.stages.checks import plan_head_checks
 from pipeline.stages.observe import plan_observe
 from pipeline.stages.patch import plan_patch
@@ -31,12 +32,42 @@ def plan_rejection(view: DraftView) -> Step | None:
     return Step(facts=(fact,))
 
 
+def plan_blocked(view: DraftView) -> Step | None:
+    """The wait of a draft whose request may not be followed: it changed what it is, or its
+    asker may not ask for this tenant. Nothing of the draft goes on until the request does.
+    """
+    reasons: list[tuple[str, str]] = []
+    actor = actor_problem(view.platform, view.caused.cause.actor, view.request.tenant_id)
+    if actor and view.is_new_revision:
+        reasons.append((ACTOR_OUT_OF_SCOPE.id, actor))
+    status = view.status
+    if status is not None:
+        told = {
+            "sku": (status.sku, view.tenant.sku),
+            "code_origin": (status.code_origin, view.request.code_origin),
+            "primitive_type": (status.primitive_type, view.request.primitive_type),
+            "template_id": (status.template_id, view.request.template_id),
+            "target_repo": (status.target_repo, view.target_repo),
+        }
+        for field, (then, now) in told.items():
+            if then != now:
+                message = f"`{field}` was `{then}` when the draft was accepted and is `{now}` now"
+                reasons.append((DRAFT_CHANGED.id, message))
+    if not reasons:
+        return None
+    request = view.caused.cause.request
+    return Step(waiting=(Waiting(draft=view.id, request=request, reasons=tuple(reasons)),))
+
+
 def plan_draft(view: DraftView) -> Step:
     """What is to be done for a draft now: as much as one look at the world allows.
 
     Provisioning, acceptance and scaffold go together once the repositories exist; then one
     patch, or its checks, or one promotion at a time, since each changes what the next rests on.
     """
+    blocked = plan_blocked(view)
+    if blocked:
+        return blocked
     effects: list[Effect] = []
     facts: list[FactEntry] = []
     for stage in (plan_provision, plan_scaffold):

@@ -6,7 +6,6 @@ another digest than the promoted one is recorded too, since that is drift worth 
 
 from __future__ import annotations
 
-from pipeline.layout import promotion_path
 from pipeline.models.facts import Observed
 from pipeline.plan import FactEntry
 from pipeline.stages.view import DraftView, Step
@@ -23,7 +22,7 @@ def plan_observe(view: DraftView) -> Step | None:
             continue
         known = Observed(observation=seen).model_dump(mode="json")
         known.pop("type")
-        request = promotion_path(view.id, seen.environment)
-        cause = view.caused.cause.model_copy(update={"request": request})
-        facts.append(FactEntry(draft=view.id, cause=cause, type="observed", known=known))
+        facts.append(
+            FactEntry(draft=view.id, cause=view.caused.cause, type="observed", known=known)
+        )
     return Step(facts=tuple(facts)) if facts else None

@@ -16,6 +16,7 @@ from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, blob_id
 from pipeline.models.facts import Reason
 from pipeline.models.requests import DeleteFile, ReplaceText, WriteFile
 from pipeline.plan import FactEntry, OpenPull, key_of
+from pipeline.rules.decisions import ACTOR_OUT_OF_SCOPE, actor_problem
 from pipeline.rules.patches import (
     MAX_FILE_BYTES,
     PATCH_EMPTY,
@@ -160,8 +161,10 @@ def plan_patch(view: DraftView) -> Step | None:
     if patch is None or view.target is None:
         return None
     result = patched_folder(patch, patch.listing)
+    actor = actor_problem(view.platform, patch.caused.cause.actor, view.request.tenant_id)
     secrets = [Reason(code=PATCH_SECRET.id, message=line) for line in patch.secrets]
-    reasons = (*result.reasons, *secrets)
+    asked = [Reason(code=ACTOR_OUT_OF_SCOPE.id, message=actor)] if actor else []
+    reasons = (*asked, *result.reasons, *secrets)
     cause = patch.caused.cause
     if reasons:
         listed = [r.model_dump() for r in reasons]

@@ -37,6 +37,7 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
         pull=due.pull,
         approved_blob=due.approved_blob,
         request_blob=due.caused.cause.blob,
+        actor=due.caused.cause.actor,
         chain_problem=due.chain_problem,
     )
 
