@@ -49,7 +49,7 @@ ACCEPTED: dict[str, Accepted] = {
     "kubeconform": Accepted("github.com/yannh/kubeconform", ("-v",), (0, 6, 7), (1, 0, 0)),
     "gitleaks": Accepted("github.com/zricethezav/gitleaks/v8", ("version",), (8, 20, 0), (9, 0, 0)),
     "crane": Accepted(
-        "github.com/google/go-containerregistry", ("version",), (0, 19, 0), (1, 0, 0)
+        "github.com/google/go-containerregistry", ("version",), (0, 20, 0), (1, 0, 0)
     ),
     "buildah": Accepted(
         "github.com/containers/buildah",
