@@ -1,0 +1,265 @@
+"""`pipeline review`: pull requests of a local forge, as people open, review and merge them.
+
+A local forge has no accounts to log in with: `--as` says who acts, by login or number, and the
+forge's own rules decide what that account may do.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.session import Session, format_option, pass_session
+from pipeline.errors import UsageFault
+
+if TYPE_CHECKING:
+    from pipeline.control import Control
+    from pipeline.forges.port import PullRequest, ReviewVerdict
+
+_PULL = re.compile(r"(?P<repo>[a-z0-9][a-z0-9-]*)#(?P<number>[0-9]{1,9})\Z")
+
+as_option = click.option(
+    "--as", "account", required=True, metavar="ACCOUNT", help="Who acts: a login or its number."
+)
+body_option = click.option("--body", default="", help="What the reviewer writes.")
+
+
+def parse_pull(text: str) -> tuple[str, int]:
+    """Repository and number of `REPO#N`. Raises UsageFault."""
+    match = _PULL.match(text)
+    if not match:
+        raise UsageFault(f"`{text}` is no pull request", help="write it as `control#3`")
+    return match["repo"], int(match["number"])
+
+
+def account_id(control: Control, name: str) -> int:
+    """The number of an account that platform.yaml lists. Raises UsageFault."""
+    from pipeline.control import read_snapshot
+
+    snapshot = read_snapshot(control.open_repository(), control.head(), paths=()).snapshot
+    accounts = snapshot.platform.accounts if snapshot.platform else ()
+    for account in accounts:
+        if name == account.login or name == str(account.id):
+            return account.id
+    known = ", ".join(a.login for a in accounts)
+    raise UsageFault(f"there is no account `{name}`", help=f"accounts are: {known}")
+
+
+@click.group()
+def review() -> None:
+    """Open, review and merge pull requests of a local forge."""
+
+
+@review.command("open")
+@click.argument("repo")
+@click.option("--head", "head_branch", required=True, help="The branch that is to be merged.")
+@click.option("--base", "base_branch", default="main", show_default=True, help="Into which one.")
+@click.option("--title", required=True)
+@body_option
+@as_option
+@format_option("text", "json")
+@pass_session
+def open_(
+    session: Session,
+    repo: str,
+    head_branch: str,
+    base_branch: str,
+    title: str,
+    body: str,
+    account: str,
+) -> int:
+    """Open a pull request for a branch of REPO, or find the one that is open."""
+    control = session.control()
+    pull = control.forge.open_pull(
+        repo,
+        head_branch=head_branch,
+        base_branch=base_branch,
+        title=title,
+        body=body,
+        actor=account_id(control, account),
+    )
+    _show(session, pull, f"✓ {pull.repo}#{pull.number} is {pull.state}")
+    return 0
+
+
+@review.command("list")
+@click.argument("repo", default="control")
+@click.option("--all", "everything", is_flag=True, help="Merged and closed ones too.")
+@format_option("text", "json")
+@pass_session
+def list_(session: Session, repo: str, everything: bool) -> int:
+    """List the open pull requests of REPO."""
+    from pipeline.forges.port import PullState
+
+    control = session.control()
+    pulls = [p for p in control.forge.read_pulls(repo) if everything or p.state is PullState.OPEN]
+    if session.is_json:
+        session.write_document(
+            {
+                "apiVersion": "pipeline.ameide.io/v1",
+                "kind": "PullRequestList",
+                "items": [pull_values(p) for p in pulls],
+            }
+        )
+        return 0
+    for pull in pulls:
+        session.write(f"{pull.repo}#{pull.number}  {pull.state:<7} {pull.title}\n")
+    if not pulls:
+        session.write(f"{repo} has no {'' if everything else 'open '}pull requests\n")
+    return 0
+
+
+@review.command("show")
+@click.argument("pull")
+@format_option("text", "json")
+@pass_session
+def show(session: Session, pull: str) -> int:
+    """Show one pull request with its changed files and reviews."""
+    control = session.control()
+    repo, number = parse_pull(pull)
+    found = control.forge.read_pull(repo, number)
+    if session.is_json:
+        session.write_document(
+            {"apiVersion": "pipeline.ameide.io/v1", "kind": "PullRequest", **pull_values(found)}
+        )
+        return 0
+    git = control.forge.open_repository(repo)
+    view = control.forge.read_repo(repo)
+    base = view.branches.get(found.base_branch) if view else None
+    start = git.merge_base(base, found.head) if base else None
+    lines = [f"{pull}  {found.state}  {found.title}", "", found.body.rstrip(), ""]
+    if found.merge_commit is None and start:
+        lines += [f"  {path}" for path in git.diff_names(start, found.head)]
+    lines += [
+        f"  review {r.sequence}: account {r.user_id} {r.verdict} of {r.commit[:12]} {r.body}".rstrip()
+        for r in found.reviews
+    ]
+    session.write("\n".join(lines).rstrip() + "\n")
+    return 0
+
+
+def _review(session: Session, pull: str, account: str, body: str, verdict: ReviewVerdict) -> None:
+    control = session.control()
+    repo, number = parse_pull(pull)
+    found = control.forge.read_pull(repo, number)
+    control.forge.submit_review(
+        repo,
+        number,
+        commit=found.head,
+        verdict=verdict,
+        body=body,
+        actor=account_id(control, account),
+    )
+
+
+def _merge(session: Session, pull: str, account: str) -> str:
+    control = session.control()
+    repo, number = parse_pull(pull)
+    found = control.forge.read_pull(repo, number)
+    return control.forge.merge_pull(
+        repo,
+        number,
+        expected_head=found.head,
+        message=f"Merge pull request #{number}: {found.title}\n",
+        time_s=int(time.time()),
+        actor=account_id(control, account),
+    )
+
+
+@review.command("approve")
+@click.argument("pull")
+@as_option
+@body_option
+@click.option("--merge", is_flag=True, help="Merge it as well.")
+@format_option("text", "json")
+@pass_session
+def approve(session: Session, pull: str, account: str, body: str, merge: bool) -> int:
+    """Approve the newest revision of PULL (`REPO#N`)."""
+    from pipeline.forges.port import ReviewVerdict
+
+    _review(session, pull, account, body, ReviewVerdict.APPROVED)
+    done = f"✓ {account} approved {pull}"
+    if merge:
+        done += f" and merged it as {_merge(session, pull, account)[:12]}"
+    _show_again(session, pull, done)
+    return 0
+
+
+@review.command("request-changes")
+@click.argument("pull")
+@as_option
+@body_option
+@format_option("text", "json")
+@pass_session
+def request_changes(session: Session, pull: str, account: str, body: str) -> int:
+    """Ask for changes to PULL (`REPO#N`); it cannot be merged until that is taken back."""
+    from pipeline.forges.port import ReviewVerdict
+
+    _review(session, pull, account, body, ReviewVerdict.CHANGES_REQUESTED)
+    _show_again(session, pull, f"✓ {account} asks for changes to {pull}")
+    return 0
+
+
+@review.command("dismiss")
+@click.argument("pull")
+@as_option
+@body_option
+@format_option("text", "json")
+@pass_session
+def dismiss(session: Session, pull: str, account: str, body: str) -> int:
+    """Take back one's own review of PULL (`REPO#N`)."""
+    from pipeline.forges.port import ReviewVerdict
+
+    _review(session, pull, account, body, ReviewVerdict.DISMISSED)
+    _show_again(session, pull, f"✓ {account} took back the review of {pull}")
+    return 0
+
+
+@review.command("merge")
+@click.argument("pull")
+@as_option
+@format_option("text", "json")
+@pass_session
+def merge(session: Session, pull: str, account: str) -> int:
+    """Merge PULL (`REPO#N`) at its newest revision, if the branch's rules allow it."""
+    commit = _merge(session, pull, account)
+    _show_again(session, pull, f"✓ {account} merged {pull} as {commit[:12]}")
+    return 0
+
+
+@review.command("close")
+@click.argument("pull")
+@as_option
+@format_option("text", "json")
+@pass_session
+def close(session: Session, pull: str, account: str) -> int:
+    """Close PULL (`REPO#N`) without a merge."""
+    control = session.control()
+    repo, number = parse_pull(pull)
+    control.forge.close_pull(repo, number, actor=account_id(control, account))
+    _show_again(session, pull, f"✓ {account} closed {pull}")
+    return 0
+
+
+def pull_values(pull: PullRequest) -> dict[str, object]:
+    """A pull request as a JSON document holds it."""
+    from dataclasses import asdict
+
+    return asdict(pull)
+
+
+def _show_again(session: Session, pull: str, line: str) -> None:
+    repo, number = parse_pull(pull)
+    _show(session, session.control().forge.read_pull(repo, number), line)
+
+
+def _show(session: Session, pull: PullRequest, line: str) -> None:
+    if session.is_json:
+        session.write_document(
+            {"apiVersion": "pipeline.ameide.io/v1", "kind": "PullRequest", **pull_values(pull)}
+        )
+    else:
+        session.write(f"{line}\n")
