@@ -1,21 +1,39 @@
 """How the examples of rules and the folders of `tests/refusals` are run, by what they are about.
 
-A subject without a runner fails its tests: add one here for each new kind of example.
+A subject without a runner fails its tests: add one here for each new kind of example. Rules that
+need tools or repositories are run by `tests/integration/test_rules_with_tools.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.diagnostics import Finding, Rule, Subject
+import yaml
+
+from pipeline.diagnostics import Finding, Location, Rule, Subject
 from pipeline.documents import parse_document
-from pipeline.snapshot import read_request
+from pipeline.rules.manifests import Target, check_objects
+from tests.decisions import decision_findings
+from tests.patching import patch_findings
+from tests.samples import findings_of
+from tests.scenarios import SCENARIOS
 
 # From an example's text to what was found in it.
 ExampleRunner = Callable[[str], tuple[Finding, ...]]
 # From a folder with an input to what was found in it.
 FolderRunner = Callable[[Path], tuple[Finding, ...]]
+
+_FILE_LINE = b"# file: "
+MANIFEST_TARGET = Target(
+    file="overlay",
+    namespace="tenant-acme-dev-cust",
+    image="registry.example.com/ameide/tenant-acme/order-router",
+    digest="sha256:" + "ab" * 32,
+)
+# Rules that only a tool or real repositories can break; the rest is pure.
+NEEDS_TOOLS = ("audit-", "manifest-schema", "manifest-not-checked", "patch-secret")
 
 
 def bytes_of_example(example: str) -> bytes:
@@ -25,16 +43,33 @@ def bytes_of_example(example: str) -> bytes:
     return example.removeprefix("bytes:").encode("utf-8").decode("unicode_escape").encode("latin-1")
 
 
+def path_of_example(content: bytes) -> str:
+    """The path that the first line, `# file: …`, says."""
+    first = content.split(b"\n", 1)[0]
+    assert first.startswith(_FILE_LINE), "the first line of an example names its file"
+    return first.removeprefix(_FILE_LINE).decode("utf-8")
+
+
 def run_document_example(example: str) -> tuple[Finding, ...]:
     """What the strict reader finds."""
     return parse_document("example.yaml", bytes_of_example(example)).findings
 
 
 def run_request_example(example: str) -> tuple[Finding, ...]:
-    """What is wrong with the form of the request whose path the first line, `# file: …`, names."""
-    first = example.split("\n", 1)[0]
-    assert first.startswith("# file: "), "the first line of an example names its file"
-    return read_request(first.removeprefix("# file: ").strip(), example.encode("utf-8"))[1]
+    """What is found in the file once it lies over the samples."""
+    content = example.encode("utf-8")
+    return findings_of(path_of_example(content), content)
+
+
+def run_patch_example(example: str) -> tuple[Finding, ...]:
+    """What is found in the patch, or in what it does to the sample branch."""
+    return patch_findings(example.encode("utf-8"))
+
+
+def run_manifest_example(example: str) -> tuple[Finding, ...]:
+    """What is found in rendered objects of `acme/order-router` in dev."""
+    objects = [item for item in yaml.safe_load_all(example) if item is not None]
+    return tuple(check_objects(objects, MANIFEST_TARGET))
 
 
 def run_document_folder(folder: Path) -> tuple[Finding, ...]:
@@ -44,26 +79,98 @@ def run_document_folder(folder: Path) -> tuple[Finding, ...]:
     return parse_document(path.name, path.read_bytes()).findings
 
 
+def run_request_folder(folder: Path) -> tuple[Finding, ...]:
+    """What is found in `input.yaml` over the samples, and over `setting.yaml` if there is one."""
+    content = (folder / "input.yaml").read_bytes()
+    setting = folder / "setting.yaml"
+    also = {}
+    if setting.exists():
+        also[path_of_example(setting.read_bytes())] = setting.read_bytes()
+    return findings_of(path_of_example(content), content, **also)
+
+
+def run_patch_folder(folder: Path) -> tuple[Finding, ...]:
+    """What is found in the patch, or in what it does to the sample branch."""
+    return patch_findings((folder / "input.yaml").read_bytes())
+
+
+def run_decision_folder(folder: Path) -> tuple[Finding, ...]:
+    """What the gate says of an allowed promotion to prod with `input.yaml`'s changes."""
+    return decision_findings((folder / "input.yaml").read_text(encoding="utf-8"))
+
+
+def run_manifest_folder(folder: Path) -> tuple[Finding, ...]:
+    """What is found in rendered objects of `acme/order-router` in dev."""
+    return run_manifest_example((folder / "input.yaml").read_text(encoding="utf-8"))
+
+
 EXAMPLE_RUNNERS: Mapping[Subject, ExampleRunner] = {
     Subject.DOCUMENT: run_document_example,
     Subject.REQUEST: run_request_example,
+    Subject.PATCH: run_patch_example,
+    Subject.MANIFEST: run_manifest_example,
+    Subject.DECISION: decision_findings,
 }
 
 FOLDER_RUNNERS: Mapping[str, FolderRunner] = {
     "document": run_document_folder,
+    "request": run_request_folder,
+    "patch": run_patch_folder,
+    "decision": run_decision_folder,
+    "manifest": run_manifest_folder,
 }
 
 
-def problems_of_rule(rule: Rule, runners: Mapping[Subject, ExampleRunner]) -> tuple[str, ...]:
-    """What is wrong with a rule's examples, in words; nothing if each does what it should."""
-    runner = runners.get(rule.subject)
-    if runner is None:
-        return (f"no runner for examples of subject {rule.subject.value!r}",)
-    problems = []
-    codes = {finding.code for finding in runner(rule.fails)}
-    if rule.id not in codes:
-        problems.append(f"the failing example gives {sorted(codes)}")
-    codes = {finding.code for finding in runner(rule.passes)}
-    if codes:
-        problems.append(f"the passing example gives {sorted(codes)}")
-    return tuple(problems)
+@dataclass(frozen=True, slots=True)
+class RuleRun:
+    """What a rule's failing and passing input gave: codes, sorted."""
+
+    rule: Rule
+    failing: tuple[str, ...]
+    passing: tuple[str, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, in words; nothing if each input did what it should."""
+        problems = []
+        if self.rule.id not in self.failing:
+            problems.append(f"the failing input gives {list(self.failing)}")
+        if self.passing:
+            problems.append(f"the passing input gives {list(self.passing)}")
+        return tuple(problems)
+
+    @property
+    def row(self) -> tuple[str, str, str, str]:
+        """Rule, subject, what the failing and what the passing input gave."""
+        others = len(set(self.failing) - {self.rule.id})
+        failing = self.rule.id if self.rule.id in self.failing else "-"
+        more = f" (+{others})" if others else ""
+        return (
+            self.rule.id,
+            self.rule.subject.value,
+            failing + more,
+            ", ".join(self.passing) or "clean",
+        )
+
+
+def needs_tools(rule: Rule) -> bool:
+    """Whether a rule's inputs are run with tools or repositories."""
+    return rule.id.startswith(NEEDS_TOOLS)
+
+
+def run_rule(rule: Rule, runners: Mapping[Subject, ExampleRunner] = EXAMPLE_RUNNERS) -> RuleRun:
+    """What a rule's two inputs give. Raises LookupError for a subject or scenario unknown."""
+    if rule.subject is Subject.SCENARIO:
+        scenario = SCENARIOS[rule.id]
+        return RuleRun(rule, tuple(sorted(scenario(True))), tuple(sorted(scenario(False))))
+    runner = runners[rule.subject]
+    return RuleRun(rule, _codes(runner(rule.fails)), _codes(runner(rule.passes)))
+
+
+def _codes(findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    return tuple(sorted({finding.code for finding in findings}))
+
+
+def place_of(location: Location) -> str | None:
+    """`line:column` of a finding in a file, None of one about a result."""
+    return None if location.line is None else f"{location.line}:{location.column}"

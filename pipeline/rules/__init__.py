@@ -15,6 +15,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.rules.policy",
     "pipeline.rules.patches",
     "pipeline.rules.manifests",
+    "pipeline.rules.tools",
     "pipeline.rules.decisions",
     "pipeline.rules.audit",
 )

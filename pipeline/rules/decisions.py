@@ -116,7 +116,7 @@ APPROVAL_MISSING = _decision(
     "people answer for what runs, in the number that the risk asks for",
     "have the request's pull request approved by the teams that the message names",
     "reviews: []\n",
-    "reviews: [1003, 1004]\n",
+    "reviews: [1501, 1601]\n",
 )
 APPROVAL_OTHER_REVISION = _decision(
     "approval-other-revision",

@@ -107,7 +107,7 @@ kind: Promotion
 draft: acme/no-such-draft
 environment: dev
 release:
-  source_commit: 0123456789012345678901234567890123456789
+  source_commit: 0123456789abcdef0123456789abcdef01234567
 reason: Try it
 """,
         passes=draft_example(),

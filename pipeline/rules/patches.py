@@ -21,7 +21,7 @@ MAX_PATCH_BYTES = 1024 * 1024
 _HEAD = """apiVersion: pipeline.ameide.io/v1
 kind: DraftPatch
 draft: acme/order-router
-base_commit: 0123456789012345678901234567890123456789
+base_commit: 0123456789abcdef0123456789abcdef01234567
 summary: Sort partners by lead time
 changes:
 """

@@ -41,7 +41,7 @@ tenant_id: staging
 sku: Shared
 custom_code: true
 risk_tier: LOW
-owners: [acme-engineers]
+owners: [platform-engineers]
 cost_centre: CC-1
 quota: {cpu: "1", memory: 1Gi, pods: 10}
 """,
@@ -52,7 +52,7 @@ tenant_id: northwind
 sku: Shared
 custom_code: true
 risk_tier: LOW
-owners: [acme-engineers]
+owners: [platform-engineers]
 cost_centre: CC-1
 quota: {cpu: "1", memory: 1Gi, pods: 10}
 """,
@@ -195,7 +195,7 @@ DRAFT_PARAMETERS = register(
 OWNER_UNKNOWN = register(
     Rule(
         id="owner-unknown",
-        summary="`parameters.owner` owns the tenant (origin platform: the platform), as known teams.",
+        summary="`parameters.owner` owns the tenant, or the platform for its code, and is known.",
         why="an owner that is nobody's team means that nobody is asked",
         fix="name a team that accounts in `environments/platform.yaml` belong to",
         subject=Subject.REQUEST,
@@ -253,7 +253,7 @@ kind: Promotion
 draft: acme/order-router
 environment: {env}
 release:
-  source_commit: 0123456789012345678901234567890123456789
+  source_commit: 0123456789abcdef0123456789abcdef01234567
 reason: Put this in test
 """
 PROMOTION_PINS = register(

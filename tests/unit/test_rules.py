@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,22 +12,36 @@ from pipeline.diagnostics import RULE_ID, RULES, Rule, Subject, register
 from pipeline.docs import PRODUCERS, main, read_stale
 from pipeline.render.rules import example_lines, render_rule, render_rules_page
 from pipeline.rules import load_rules
-from tests.runners import EXAMPLE_RUNNERS, problems_of_rule
+from tests.runners import needs_tools, run_rule
+from tests.scenarios import SCENARIOS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ALL = load_rules()
 
 
-@pytest.mark.parametrize("rule", ALL.values(), ids=list(ALL))
-def test_examples_of_a_rule_fail_and_pass(rule: Rule) -> None:
-    assert problems_of_rule(rule, EXAMPLE_RUNNERS) == ()
+PURE = {id: rule for id, rule in ALL.items() if not needs_tools(rule)}
 
 
-def test_a_rule_without_runner_or_with_wrong_examples_is_reported() -> None:
+@pytest.mark.parametrize("rule", PURE.values(), ids=list(PURE))
+def test_a_rule_has_an_input_that_fails_and_one_that_passes(
+    rule: Rule, record_property: Callable[[str, object], None]
+) -> None:
+    run = run_rule(rule)
+    record_property("rule", run.row)
+    assert run.problems == ()
+
+
+def test_wrong_examples_are_reported() -> None:
     rule = ALL["yaml-anchor"]
-    assert problems_of_rule(rule, {})
+    with pytest.raises(KeyError):
+        run_rule(rule, {})
     swapped = dataclasses.replace(rule, fails=rule.passes, passes=rule.fails)
-    assert len(problems_of_rule(swapped, EXAMPLE_RUNNERS)) == 2
+    assert len(run_rule(swapped).problems) == 2
+
+
+def test_every_scenario_is_of_a_rule() -> None:
+    scenarios = {id for id, rule in PURE.items() if rule.subject is Subject.SCENARIO}
+    assert scenarios == set(SCENARIOS)
 
 
 @pytest.mark.parametrize("rule", ALL.values(), ids=list(ALL))

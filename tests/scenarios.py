@@ -1,0 +1,118 @@
+"""Rules that no single file can break: each scenario builds the situation and gives the codes.
+
+A scenario takes whether it must fail, and uses the real functions either way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from pipeline.layout import PLATFORM_PATH, draft_path, environment_path, promotion_path
+from pipeline.models.requests import CodeOrigin
+from pipeline.rules.patches import MAX_FILE_BYTES
+from pipeline.stages.draft import plan_draft
+from tests import history, patching
+from tests.samples import DRAFT, findings_of, snapshot_and_findings, world_files
+from tests.views import sample_view
+
+Scenario = Callable[[bool], set[str]]
+
+_PATCH = """apiVersion: pipeline.ameide.io/v1
+kind: DraftPatch
+draft: acme/order-router
+base_commit: 0123456789abcdef0123456789abcdef01234567
+summary: Try it
+changes:
+"""
+
+
+def _patched(changes: str, **worlds: Mapping[str, bytes]) -> set[str]:
+    result = patching.apply_patch((_PATCH + changes).encode(), **worlds)
+    return {reason.code for reason in result.reasons}
+
+
+def shared_namespace(fail: bool) -> set[str]:
+    """The platform is named so that its shared namespaces cover acme's own, or is not."""
+    files = dict(world_files())
+    if fail:
+        named = files[PLATFORM_PATH].replace(b"\nplatform: ameide\n", b"\nplatform: tenant-acme\n")
+        assert named != files[PLATFORM_PATH]
+        files[PLATFORM_PATH] = named
+    found = snapshot_and_findings(files)[1]
+    return {f.code for f in found if f.location.file == draft_path(DRAFT)}
+
+
+def environment_unknown(fail: bool) -> set[str]:
+    """A pinned promotion to prod, where prod is defined or is not."""
+    path = promotion_path(DRAFT, "prod")
+    request = f"""apiVersion: pipeline.ameide.io/v1
+kind: Promotion
+draft: {DRAFT}
+environment: prod
+release:
+  source_commit: {history.SOURCE_COMMIT}
+  digest: {history.DIGEST}
+overlay_tree: {history.id_of("overlay")}
+reason: Peak season routing
+"""
+    files = {**world_files(), path: request.encode()}
+    if fail:
+        del files[environment_path("prod")]
+    found = snapshot_and_findings(files)[1]
+    return {finding.code for finding in found if finding.location.file == path}
+
+
+def patch_too_large(fail: bool) -> set[str]:
+    """One file that is as large as allowed, or by one byte larger."""
+    text = "x" * (MAX_FILE_BYTES + fail)
+    request = f"{_PATCH}  - {{op: write, path: src/large.txt, content: {text}}}\n"
+    return {finding.code for finding in findings_of(patching.PATCH_FILE, request.encode())}
+
+
+def patch_stale(fail: bool) -> set[str]:
+    """The file changed after the patch's base commit, or another file did."""
+    moved = "src/order_router/app.py" if fail else "README.md"
+    now = {**patching.BRANCH, moved: b"changed since\n"}
+    return _patched(
+        "  - {op: write, path: src/order_router/app.py, content: mine}\n",
+        now=now,
+        then=patching.BRANCH,
+    )
+
+
+def patch_no_match(fail: bool) -> set[str]:
+    """The text to replace stands in the file twice, or once."""
+    name = "twice" if fail else "app"
+    old = "x = 1" if fail else "TIMEOUT_S = 5"
+    return _patched(
+        f"  - {{op: replace, path: src/order_router/{name}.py, old: {old}, new: y = 2}}\n"
+    )
+
+
+def patch_empty(fail: bool) -> set[str]:
+    """The file is already as it is written, or is not."""
+    content = "# order-router\\n" if fail else "# Order router\\n"
+    return _patched(f'  - {{op: write, path: README.md, content: "{content}"}}\n')
+
+
+def draft_changed(fail: bool) -> set[str]:
+    """A new revision of an accepted draft changes its origin, or its description."""
+    status = history.sample_status()
+    view = replace(sample_view(status=status, provisioned=True), is_new_revision=True)
+    changes: dict[str, object] = {"parameters": {**view.request.parameters, "description": "New"}}
+    if fail:
+        changes = {"code_origin": CodeOrigin.PLATFORM}
+    view = replace(view, request=view.request.model_copy(update=changes))
+    return {code for waiting in plan_draft(view).waiting for code, _ in waiting.reasons}
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "namespace-shared-custom-code": shared_namespace,
+    "environment-unknown": environment_unknown,
+    "draft-identity-changed": draft_changed,
+    "patch-too-large": patch_too_large,
+    "patch-base-stale": patch_stale,
+    "patch-does-not-apply": patch_no_match,
+    "patch-changes-nothing": patch_empty,
+}

@@ -1,0 +1,69 @@
+"""Views of drafts of the sample world, as the stages plan on them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pipeline.forges.port import PullRequest, PullState, RepoView
+from pipeline.models.status import DraftStatus
+from pipeline.plan import EnsureRepo
+from pipeline.stages.view import Caused, DraftView
+from tests import history
+from tests.samples import (
+    DRAFT,
+    sample_draft,
+    sample_environment,
+    sample_platform,
+    sample_tenant,
+    templates,
+)
+
+MAIN_HEAD = history.id_of("first commit")
+
+
+def repo_view(name: str, **branches: str) -> RepoView:
+    """A repository with a main branch and these others."""
+    return RepoView(name, "main", {"main": MAIN_HEAD, **branches}, ())
+
+
+def sample_view(
+    draft: str = DRAFT, status: DraftStatus | None = None, *, provisioned: bool = False
+) -> DraftView:
+    """The view of a sample draft, of which nothing has happened or what `status` says."""
+    request = sample_draft(draft)
+    view = DraftView(
+        request=request,
+        caused=Caused(history.cause_of(f"tenants/{draft}"), 1_767_225_600),
+        tenant=sample_tenant(request.tenant_id),
+        platform=sample_platform(),
+        environments={name: sample_environment(name) for name in ("dev", "staging", "prod")},
+        blocked_digests=frozenset(),
+        template=templates()["domain"],
+        status=status,
+        is_new_revision=status is None,
+    )
+    if not provisioned:
+        return view
+    return replace(view, target=repo_view(view.target_repo), gitops=repo_view(view.gitops_repo))
+
+
+def pull_of(view: DraftView, state: PullState = PullState.OPEN) -> PullRequest:
+    """The draft's own pull request."""
+    return PullRequest(
+        repo=view.target_repo,
+        number=1,
+        title="",
+        body="",
+        head_branch=view.status.branch_name if view.status else "",
+        head=history.SOURCE_COMMIT,
+        base_branch="main",
+        author_id=1000,
+        state=state,
+        url=f"https://forge.example.com/{view.target_repo}/1",
+    )
+
+
+def repos_of(effects: object) -> list[EnsureRepo]:
+    """The repositories that a step would make exist."""
+    assert isinstance(effects, tuple)
+    return [effect for effect in effects if isinstance(effect, EnsureRepo)]
