@@ -35,9 +35,9 @@ from pipeline.models.facts import (
     Promoted,
     Scaffolded,
 )
-from pipeline.models.requests import Platform
+from pipeline.models.requests import CodeOrigin, Platform
 from pipeline.models.status import DraftStatus
-from pipeline.names import primitive_folder
+from pipeline.names import gitops_repo, primitive_folder
 from pipeline.rules import audit as rule
 from pipeline.snapshot import Snapshot
 from pipeline.stages.scaffold import PIPELINE_EMAIL
@@ -83,6 +83,7 @@ class _Audit:
     open_repository: OpenRepository
     platform: Platform
     snapshot: Snapshot
+    main: frozenset[str]  # every commit of main: an object that only another branch holds is none
     findings: list[Finding] = field(default_factory=list)
     chains: list[Chain] = field(default_factory=list)
     facts: int = 0
@@ -111,7 +112,8 @@ def verify(control: GitRepository, open_repository: OpenRepository) -> AuditRepo
     snapshot = read_snapshot(control, branches[MAIN], paths=()).snapshot
     if snapshot.platform is None:
         raise CouldNotCheck("environments/platform.yaml is missing or invalid on main")
-    audit = _Audit(control, open_repository, snapshot.platform, snapshot)
+    main = control.list_commits(branches[MAIN])
+    audit = _Audit(control, open_repository, snapshot.platform, snapshot, main)
     for branch, head in sorted(branches.items()):
         if branch.startswith("state/"):
             _verify_state_branch(audit, branch, head)
@@ -211,20 +213,35 @@ def _promotions(chains: Iterable[Chain]) -> Iterator[tuple[Chain, Fact, Promoted
 
 
 def _verify_repositories(audit: _Audit) -> int:
-    named = sorted({repo for c in audit.chains for repo in c.status.repos})
+    named = {repo for c in audit.chains for repo in c.status.repos}
+    overlays = {c.status.gitops_repo for c in audit.chains} | _possible_gitops_repos(audit)
     found = 0
-    for repo in named:
+    for repo in sorted(named | overlays):
         git = audit.open_repository(repo)
         if git is None:
-            audit.findings.append(
-                rule.REPOSITORY_MISSING.finding(f"there is no clone of `{repo}`", Location(repo))
-            )
+            # One that no fact names need not exist.
+            if repo in named:
+                audit.findings.append(
+                    rule.REPOSITORY_MISSING.finding(
+                        f"there is no clone of `{repo}`", Location(repo)
+                    )
+                )
             continue
         found += 1
         _verify_sources(audit, repo, git)
-        if any(c.status.gitops_repo == repo for c in audit.chains):
+        if repo in overlays:
             _verify_overlays(audit, repo, git)
     return found
+
+
+def _possible_gitops_repos(audit: _Audit) -> set[str]:
+    """Where overlays may lie though no fact says so any more: a state branch may be gone."""
+    platform = audit.platform.platform
+    return {
+        gitops_repo(platform, tenant, origin)
+        for tenant in audit.snapshot.tenant_ids
+        for origin in (CodeOrigin.TENANT, CodeOrigin.PLATFORM)
+    }
 
 
 def _verify_sources(audit: _Audit, repo: str, git: GitRepository) -> None:
@@ -370,7 +387,8 @@ def _check_digests(chain: Chain) -> Iterator[Finding]:
 
 def _check_cause(audit: _Audit, chain: Chain, fact: Fact) -> Iterator[Finding]:
     cause = fact.cause
-    found = audit.control.read_object(f"{cause.commit}:{cause.request}")
+    on_main = cause.commit in audit.main
+    found = audit.control.read_object(f"{cause.commit}:{cause.request}") if on_main else None
     if found is None or found.id != cause.blob:
         yield rule.CAUSE_MISSING.finding(
             f"main has no {cause.request} at {cause.commit[:12]} with that content",

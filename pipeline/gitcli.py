@@ -295,6 +295,10 @@ class GitRepository:
                     raise NotFound(f"{self.path.name} lacks commit {id}")
                 yield parse_commit(found.id, found.content)
 
+    def list_commits(self, head: str) -> frozenset[str]:
+        """The ids of all commits reachable from `head`."""
+        return frozenset(self._text("rev-list", "--end-of-options", head, "--").split())
+
     def is_ancestor(self, old: str, new: str) -> bool:
         """Whether `old` is reachable from `new`."""
         done = self._run("merge-base", "--is-ancestor", "--end-of-options", old, new, accept=(0, 1))

@@ -7,6 +7,7 @@ audit looks at (control repo, facts, sources, overlays) is real Git.
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +35,6 @@ from tests.samples import DRAFT, sample_files, templates
 ORGANISATION, CONTROL = "ameide", "control"
 CODE, GITOPS = "tenant-acme-controllers", "tenant-acme-gitops"
 STATE = "state/acme"
-FOLDER = "primitives/order-router"
 _TIME_S = 1_767_225_700
 _PERSON = Signature("somebody", "1201+somebody@users.noreply.pipeline.invalid", _TIME_S)
 
@@ -239,14 +239,17 @@ def copy_of(world: StoryWorld, folder: Path) -> StoryWorld:
 
 
 def audit(world: StoryWorld) -> AuditReport:
-    """What an audit says of the world's repositories."""
-
-    def open_repository(name: str) -> GitRepository | None:
-        path = world.forge.path(name)
-        return GitRepository(path) if path.is_dir() else None
-
-    control = GitRepository(world.forge.path(CONTROL))
-    return verify(control, open_repository)
+    """What an audit says of fresh clones of the world's repositories."""
+    with tempfile.TemporaryDirectory() as folder:
+        clones = {
+            name: GitRepository.clone(str(world.forge.path(name)), Path(folder) / name)
+            for name in (CONTROL, CODE, GITOPS)
+            if world.forge.path(name).is_dir()
+        }
+        report = verify(clones[CONTROL], clones.get)
+        for git in clones.values():
+            git.close()
+    return report
 
 
 # -- falsifying: straight into the repository, past every branch rule -----------------------

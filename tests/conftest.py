@@ -163,3 +163,20 @@ def untouched_home() -> Iterator[None]:
 def home() -> Path:
     """The isolated home that every test of this process has."""
     return _HOME
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The report of rules that were run: what the failing and the passing input of each gave."""
+    rows = sorted(
+        value
+        for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+        for name, value in report.user_properties
+        if name == "rule"
+    )
+    if not rows:
+        return
+    terminalreporter.section("report of rules")
+    for row in [("rule", "subject", "failing input", "passing input"), *rows]:
+        terminalreporter.write_line("{:<32} {:<9} {:<38} {}".format(*row))
+    whole = sum(row[2].startswith(row[0]) and row[3] == "clean" for row in rows)
+    terminalreporter.write_line(f"{len(rows)} rules, {whole} with a failing and a passing input")

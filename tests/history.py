@@ -152,6 +152,18 @@ def chain_of(bodies: Sequence[tuple[str, FactBody]], draft: str = DRAFT) -> tupl
     return tuple(facts)
 
 
+def refolded(facts: Sequence[Fact]) -> tuple[tuple[Fact, ...], DraftStatus]:
+    """The facts chained anew, after some of them were changed, and what they fold to now."""
+    chained: list[Fact] = []
+    status: DraftStatus | None = None
+    for fact in facts:
+        fact = next_fact(fact.draft, status, fact.cause, fact.body)
+        status = fold_one(status, fact)
+        chained.append(fact)
+    assert status is not None
+    return tuple(chained), status
+
+
 @lru_cache(maxsize=1)
 def sample_facts() -> tuple[Fact, ...]:
     """The draft's facts: from its acceptance to its promotion to staging."""
