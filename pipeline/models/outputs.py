@@ -110,6 +110,9 @@ class DraftStatusList(Document):
 
     kind: Literal["DraftStatusList"] = "DraftStatusList"
     items: tuple[DraftStatus, ...]
+    requested: tuple[str, ...] = Field(
+        (), description="ids of drafts on main to which nothing has happened yet"
+    )
 
 
 class FileItem(Model):

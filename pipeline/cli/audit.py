@@ -1,0 +1,111 @@
+"""`pipeline audit`: what happened to a draft, and the proof of it from clones alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.session import Session, format_option, pass_session
+from pipeline.errors import UsageFault
+
+if TYPE_CHECKING:
+    from pipeline.audit import OpenRepository
+    from pipeline.gitcli import GitRepository
+
+
+@click.group()
+def audit() -> None:
+    """Show what happened to a draft; prove it from clones."""
+
+
+@audit.command()
+@click.argument("draft", metavar="DRAFT")
+@format_option("text", "json")
+@pass_session
+def log(session: Session, draft: str) -> int:
+    """Show a draft's facts in order, with every link of the chain checked."""
+    from pipeline.api import draft_id
+    from pipeline.errors import Refused
+    from pipeline.facts import BrokenChain
+    from pipeline.render.audit import render_log
+    from pipeline.render.style import Style
+
+    try:
+        facts = session.engine().facts(draft_id(draft))
+    except BrokenChain as broken:
+        raise Refused(
+            str(broken), help="`pipeline audit verify` shows all that is wrong"
+        ) from broken
+    if session.is_json:
+        from pipeline.models.outputs import AuditLog
+
+        session.write_document(AuditLog(draft=draft, facts=facts))
+    else:
+        session.write(render_log(draft, facts, Style(session.colour)))
+    return 0
+
+
+@audit.command()
+@click.option(
+    "--clones",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder with clones of the repositories that facts name.  [default: the local forge]",
+)
+@format_option("text", "json", "sarif")
+@pass_session
+def verify(session: Session, clones: Path | None) -> int:
+    """Prove the whole history: chains, folds, overlays, digests, approvals, who wrote what.
+
+    With --clones, no forge is asked: the control clone is the one here (or at -C). The exit code
+    is 0 if all of it adds up, 1 with findings, 4 if something could not be read.
+    """
+    from pipeline.audit import verify as verify_history
+    from pipeline.diagnostics import Verdict
+    from pipeline.render.audit import audit_report_document, render_audit_summary
+    from pipeline.render.sarif import render_sarif
+    from pipeline.render.style import Style
+    from pipeline.render.text import render_terminal
+
+    control, open_repository = _sources(session, clones)
+    report = verify_history(control, open_repository)
+    if session.is_json:
+        session.write_document(audit_report_document(report))
+    elif session.format == "sarif":
+        session.write(render_sarif(report.findings))
+    else:
+        session.write(render_terminal(report.findings, colour=session.colour))
+        gap = "\n" if report.findings else ""
+        session.write(gap + render_audit_summary(report, Style(session.colour)))
+    return {Verdict.VALID: 0, Verdict.INVALID: 1, Verdict.COULD_NOT_CHECK: 4}[report.verdict]
+
+
+def _sources(session: Session, clones: Path | None) -> tuple[GitRepository, OpenRepository]:
+    from pipeline.checkout import find_checkout
+    from pipeline.errors import NotFound
+    from pipeline.gitcli import GitRepository
+
+    if clones is None:
+        control = session.control()
+
+        def open_in_forge(repo: str) -> GitRepository | None:
+            try:
+                return control.forge.open_repository(repo)
+            except NotFound:
+                return None
+
+        return control.open_repository(), open_in_forge
+    if not clones.is_dir():
+        raise UsageFault(f"there is no folder `{clones}`", help="clone the repositories into it")
+
+    def open_clone(repo: str) -> GitRepository | None:
+        # The name comes out of facts, which nobody has judged yet.
+        if not repo or "/" in repo or "\\" in repo or repo.startswith("."):
+            return None
+        for path, head in ((clones / repo, ".git"), (clones / f"{repo}.git", "HEAD")):
+            if (path / head).exists():
+                return GitRepository(path)
+        return None
+
+    return GitRepository(find_checkout(session.directory.resolve())), open_clone

@@ -1,0 +1,145 @@
+"""`pipeline promote request` and `pipeline why`: asking the one gate, before and after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.asking import asking_options, bring, check_asking
+from pipeline.cli.session import Session, format_option, pass_session
+
+if TYPE_CHECKING:
+    from pipeline.authorise import Decision
+    from pipeline.models.outputs import DecisionDocument
+    from pipeline.models.requests import Promotion
+    from pipeline.overlays import Overlay
+
+ENVIRONMENT = click.Choice(["dev", "staging", "prod"])
+
+
+@click.group()
+def promote() -> None:
+    """Ask to run a release in an environment."""
+
+
+@promote.command()
+@click.argument("draft", metavar="DRAFT")
+@click.option("--env", "environment", required=True, type=ENVIRONMENT, help="Where to run it.")
+@click.option("--reason", required=True, help="One line: why now.")
+@click.option("--commit", metavar="COMMIT", help="Source commit.  [default: what runs before it]")
+@asking_options
+@format_option("text", "json")
+@pass_session
+def request(
+    session: Session,
+    draft: str,
+    environment: str,
+    reason: str,
+    commit: str | None,
+    submit: bool,
+    account: str | None,
+    replace: bool,
+) -> int:
+    """Ask to run a release in an environment, with digest and overlay tree pinned.
+
+    The gate answers first: what can never be allowed is refused here, and nothing is written.
+    """
+    check_asking(submit, account, replace)
+    from pipeline import api
+    from pipeline.render.requests import render_promotion, render_refusal
+    from pipeline.render.style import Style
+
+    style = Style(session.colour)
+    engine = session.engine()
+    found = api.request_promotion(engine, draft, environment, reason=reason, source_commit=commit)
+    proposal = found.proposal
+    decision = _document(
+        session, proposal.decision, proposal.promotion, proposal.overlay, requested=False
+    )
+    if found.request is None:
+        if session.is_json:
+            session.write_document(decision)
+        else:
+            session.write(render_refusal(decision, style))
+        return 1
+    document = bring(session, found.request, account=account, replace=replace, decision=decision)
+    if session.is_json:
+        session.write_document(document)
+        return 0
+    session.write(
+        render_promotion(
+            document,
+            decision,
+            folder=proposal.overlay.folder if proposal.overlay else "",
+            added=proposal.lines_added,
+            removed=proposal.lines_removed,
+            known=_known(session, draft, decision),
+            style=style,
+        )
+    )
+    return 0
+
+
+@click.command()
+@click.argument("draft", metavar="DRAFT")
+@click.option("--env", "environment", required=True, type=ENVIRONMENT, help="Where.")
+@format_option("text", "json")
+@pass_session
+def why(session: Session, draft: str, environment: str) -> int:
+    """Say whether a promotion is allowed, and every reason against it.
+
+    Replays the one gate on the request that is on main, else on one that could be made now. The
+    exit code is 0 if it is allowed.
+    """
+    from pipeline.api import draft_id
+    from pipeline.render.decision import render_decision
+    from pipeline.render.style import Style
+
+    decision, due = session.engine().decide(draft_id(draft), environment)
+    requested = due.caused.cause.run != "prospective"
+    document = _document(session, decision, due.promotion, due.overlay, requested=requested)
+    if session.is_json:
+        session.write_document(document)
+    else:
+        session.write(render_decision(document, Style(session.colour)))
+    return 0 if decision.allowed else 1
+
+
+def _document(
+    session: Session,
+    decision: Decision,
+    promotion: Promotion,
+    overlay: Overlay | None,
+    *,
+    requested: bool,
+) -> DecisionDocument:
+    from pipeline.render.decision import decision_document
+
+    engine = session.engine()
+    snapshot = engine.reading(engine.control.head())[0].snapshot
+    tier = engine.status(decision.draft).risk_tier
+    environment = snapshot.environments.get(decision.environment)
+    return decision_document(
+        decision,
+        promotion,
+        overlay,
+        requested=requested,
+        risk_tier=tier,
+        policy=environment.approval_for(tier) if environment else None,
+    )
+
+
+def _known(session: Session, draft: str, decision: DecisionDocument) -> str:
+    """What is known of the release already: who built it, where it runs and how it does."""
+    status = session.engine().status(draft)
+    facts = []
+    build = next((b for b in status.builds if b.digest == decision.digest), None)
+    if build is not None:
+        facts.append(f"built by {build.builder}")
+    for promotion in status.promotions:
+        if promotion.release.digest == decision.digest:
+            seen = promotion.observation
+            health = seen.health.lower() if seen else "runs"
+            facts.append(f"{health} in {promotion.environment}")
+    return f" ({', '.join(facts)})" if facts else ""

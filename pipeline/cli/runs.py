@@ -1,0 +1,206 @@
+"""`pipeline plan`, `apply` and `run`: the difference to what was asked for, shown and carried out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pipeline.cli.session import Session, dump, format_option, pass_session
+from pipeline.errors import UsageFault
+
+if TYPE_CHECKING:
+    from pipeline.models.evidence import Observation
+    from pipeline.plan import Plan
+
+F = TypeVar("F", bound=Callable[..., Any])
+Shard = tuple[int, int]
+
+
+class ShardType(click.ParamType):
+    """A shard `i/n`, counted from 1."""
+
+    name = "i/n"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Shard:
+        """Index and count."""
+        index, slash, count = str(value).partition("/")
+        if not (
+            slash and index.isascii() and count.isascii() and index.isdigit() and count.isdigit()
+        ):
+            self.fail(f"`{value}` is not like `1/4`", param, ctx)
+        found = int(index), int(count)
+        if not 1 <= found[0] <= found[1] <= 10_000:
+            self.fail(f"`{value}` is no shard: the first number counts from 1", param, ctx)
+        return found
+
+
+def scope_options(function: F) -> F:
+    """The options that say for which tenants, and with what observed."""
+    for option in (
+        click.option(
+            "--observations",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="A file with what the delivery tool reported.",
+        ),
+        click.option("--shard", type=ShardType(), help="Only the i-th of n shares of the tenants."),
+        click.option("--tenant", "tenants", multiple=True, metavar="ID", help="Only this tenant."),
+    ):
+        function = option(function)
+    return function
+
+
+def _observations(file: Path | None) -> tuple[Observation, ...]:
+    from pipeline.errors import Refused
+    from pipeline.observations import parse_observations
+
+    if file is None:
+        return ()
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UsageFault(f"`{file}` cannot be read: {error.strerror}") from error
+    found, findings = parse_observations(str(file), content)
+    if findings:
+        raise Refused(f"`{file}` is refused", findings)
+    return found
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Save the plan, for `pipeline apply`.",
+)
+@scope_options
+@format_option("text", "json")
+@pass_session
+def plan(
+    session: Session,
+    out: Path | None,
+    tenants: tuple[str, ...],
+    shard: Shard | None,
+    observations: Path | None,
+) -> int:
+    """Show what a run would do now; nothing is written."""
+    found = session.engine().plan(
+        tenants=tenants or None, shard=shard, observations=_observations(observations)
+    )
+    if out is not None:
+        _save(out, found)
+    _write_plan(session, found)
+    if out is not None and not session.is_json:
+        session.write(f"  saved    {out}\n  next     `pipeline apply {out}`\n")
+    return 0
+
+
+def _save(out: Path, found: Plan) -> None:
+    try:
+        out.write_text(json.dumps(dump(found), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageFault(f"`{out}` cannot be written: {error.strerror}") from error
+
+
+def _write_plan(session: Session, found: Plan) -> None:
+    from pipeline.render.plan import render_plan
+    from pipeline.render.style import Style
+
+    if session.is_json:
+        session.write_document(found)
+    else:
+        session.write(render_plan(found, Style(session.colour)))
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@format_option("text", "json")
+@pass_session
+def apply(session: Session, file: Path) -> int:
+    """Carry out a saved plan exactly, or refuse it as stale.
+
+    The exit code is 3, and nothing is written, when the world is not what the plan was made on.
+    """
+    found = _read_plan(file)
+    receipts = session.engine().apply(found, progress=session.note)
+    waiting = [w for tenant in found.tenants for w in tenant.waiting]
+    failures = [f for receipt in receipts for f in receipt.failures]
+    return _write_report(session, receipts, waiting, failures, rounds=1)
+
+
+def _read_plan(file: Path) -> Plan:
+    from pydantic import ValidationError
+
+    from pipeline.plan import Plan
+
+    try:
+        return Plan.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise UsageFault(f"`{file}` cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise UsageFault(
+            f"`{file}` is no saved plan: {place}: {first['msg']}",
+            help=f"`pipeline plan --out {file}` makes one",
+        ) from error
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
+@scope_options
+@format_option("text", "json")
+@pass_session
+def run(
+    session: Session,
+    dry_run: bool,
+    tenants: tuple[str, ...],
+    shard: Shard | None,
+    observations: Path | None,
+) -> int:
+    """Plan and apply until nothing is left to do.
+
+    What waits is judged again by the next run; what failed goes on from where it was. The exit
+    code is 4 if a tool or service failed.
+    """
+    seen = _observations(observations)
+    engine = session.engine()
+    if dry_run:
+        _write_plan(session, engine.plan(tenants=tenants or None, shard=shard, observations=seen))
+        return 0
+    report = engine.run(
+        tenants=tenants or None,
+        shard=shard,
+        observations=seen,
+        progress=lambda line: session.note(f"  {line}"),
+    )
+    waiting = [w for tenant in sorted(report.waiting) for w in report.waiting[tenant]]
+    return _write_report(session, report.receipts, waiting, report.failures, rounds=report.rounds)
+
+
+def _write_report(
+    session: Session,
+    receipts: Any,
+    waiting: Any,
+    failures: Any,
+    *,
+    rounds: int,
+) -> int:
+    from pipeline.render.plan import render_run_report, run_report_document
+    from pipeline.render.style import Style
+
+    engine = session.engine()
+    findings = engine.reading(engine.control.head())[1]
+    refused = {f.location.file for f in findings if f.severity == "error"}
+    document = run_report_document(
+        receipts, waiting, failures, rounds=rounds, invalid_requests=len(refused)
+    )
+    if session.is_json:
+        session.write_document(document)
+    else:
+        session.write(render_run_report(document, Style(session.colour)))
+    return 4 if document.failures else 0

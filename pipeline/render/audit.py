@@ -1,0 +1,125 @@
+"""Facts and audits for people and machines. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, assert_never
+
+from pipeline.characters import visible
+from pipeline.diagnostics import Finding, Verdict
+from pipeline.facts import fact_bytes, hash_of
+from pipeline.models.facts import (
+    Accepted,
+    Built,
+    ChecksRecorded,
+    Fact,
+    Observed,
+    PatchApplied,
+    PatchRefused,
+    Promoted,
+    PromotionRefused,
+    Provisioned,
+    Rejected,
+    Scaffolded,
+)
+from pipeline.models.outputs import AuditReportDocument
+from pipeline.render.requests import finding_items
+from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id
+
+
+class AuditReport(Protocol):
+    """What `pipeline.audit.verify` returns, as far as it is shown."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]: ...
+    @property
+    def drafts(self) -> int: ...
+    @property
+    def facts(self) -> int: ...
+    @property
+    def overlays(self) -> int: ...
+    @property
+    def repositories(self) -> int: ...
+    @property
+    def verdict(self) -> Verdict: ...
+
+
+def render_log(draft: str, facts: Sequence[Fact], style: Style = PLAIN) -> str:
+    """A draft's facts in order: what, because of which request, asked by which account."""
+    lines = [f"{style.good} {draft}: {counted(len(facts), 'fact')}, every link checked"]
+    for fact in facts:
+        head = f"  {fact.sequence:>4}  {fact.body.type:<17}"
+        lines.append(f"{head} {visible(summary_of(fact))}")
+        lines.append(
+            style.paint(
+                "dim",
+                f"        {fact.cause.request}@{short_id(fact.cause.commit)}, "
+                f"account {fact.cause.actor}, {visible(fact.cause.run)}",
+            )
+        )
+    if facts:
+        lines.append(f"  newest   {hash_of(fact_bytes(facts[-1]))}")
+    lines.append("  next     `pipeline audit verify` proves all of it from clones")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def summary_of(fact: Fact) -> str:
+    """One line of what a fact says."""
+    body = fact.body
+    match body:
+        case Accepted():
+            return (
+                f"{body.primitive_type} from {body.template_id}, code of origin {body.code_origin}"
+            )
+        case Provisioned():
+            return ", ".join(body.repos)
+        case Scaffolded():
+            return f"{body.branch} at {short_id(body.commit)}, {body.pull_request.url}"
+        case PatchApplied():
+            return f"patch {body.patch} at {short_id(body.commit)}"
+        case PatchRefused():
+            return f"patch {body.patch}: {', '.join(dict.fromkeys(r.code for r in body.reasons))}"
+        case ChecksRecorded():
+            results = (f"{r.name} {r.outcome}" for r in body.report.results)
+            return f"{', '.join(results)} at {short_id(body.report.commit)}"
+        case Built():
+            return f"{short_digest(body.build.digest)} by {body.build.builder}"
+        case PromotionRefused():
+            codes = ", ".join(dict.fromkeys(r.code for r in body.reasons))
+            return f"{body.environment}: {codes}"
+        case Promoted():
+            people = ", ".join(map(str, body.approved_by))
+            approved = f", approved by {people}" if people else ""
+            digest = short_digest(body.release.digest)
+            return f"{body.environment} runs {digest} in {body.namespace}{approved}"
+        case Observed():
+            seen = body.observation
+            return f"{seen.environment}: {seen.health}, {seen.sync}"
+        case Rejected():
+            return body.reason
+    assert_never(body)
+
+
+def audit_report_document(report: AuditReport) -> AuditReportDocument:
+    """The report of `audit verify` as a document."""
+    return AuditReportDocument(
+        verdict=report.verdict.value,
+        drafts=report.drafts,
+        facts=report.facts,
+        overlays=report.overlays,
+        repositories=report.repositories,
+        findings=finding_items(report.findings),
+    )
+
+
+def render_audit_summary(report: AuditReport, style: Style = PLAIN) -> str:
+    """The closing lines of `audit verify`."""
+    read = (
+        f"{counted(report.facts, 'fact')} of {counted(report.drafts, 'draft')}, "
+        f"{counted(report.overlays, 'overlay')}, "
+        f"{report.repositories} {'repository' if report.repositories == 1 else 'repositories'}"
+    )
+    if not report.findings:
+        return f"{style.good} verified: {read}\n"
+    found = counted(len(report.findings), "finding")
+    return f"{style.bad} {found} in {read}\n"

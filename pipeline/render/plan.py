@@ -1,0 +1,111 @@
+"""Plans and what became of them, for people. Pure; the document of a plan is the model itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from pipeline.characters import visible
+from pipeline.models.outputs import (
+    DecisionReasonItem,
+    FailureItem,
+    RunReportDocument,
+    WaitingItem,
+)
+from pipeline.plan import Plan, Receipt, TenantPlan, Waiting, describe
+from pipeline.render.style import PLAIN, Style, counted
+
+
+def render_plan(plan: Plan, style: Style = PLAIN) -> str:
+    """The plan: each tenant's effects in order, one line each, and what waits and why."""
+    lines = [_headline(plan, style)]
+    for tenant in plan.tenants:
+        lines += _tenant_lines(tenant, style)
+    lines.append(f"  planned on main at {plan.control_commit[:12]} by {plan.tool_version}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _headline(plan: Plan, style: Style) -> str:
+    count = len(plan.effects)
+    if not count:
+        return f"{style.good} nothing to do for {counted(len(plan.tenants), 'tenant')}"
+    busy = sum(not t.is_empty for t in plan.tenants)
+    return f"{style.wait} {counted(count, 'effect')} for {counted(busy, 'tenant')}"
+
+
+def _tenant_lines(tenant: TenantPlan, style: Style) -> list[str]:
+    if tenant.is_empty and not tenant.waiting:
+        return []
+    lines = [style.paint("bold", tenant.tenant)]
+    lines += [
+        f"  {number:>3}  {visible(describe(effect))}"
+        for number, effect in enumerate(tenant.effects, 1)
+    ]
+    for waiting in tenant.waiting:
+        lines += _waiting_lines(waiting, style)
+    return lines
+
+
+def _waiting_lines(waiting: Waiting, style: Style) -> list[str]:
+    return [f"  {style.wait} waits  {waiting.request}"] + [
+        f"         {code}: {visible(message)}" for code, message in waiting.reasons
+    ]
+
+
+def run_report_document(
+    receipts: Sequence[Receipt],
+    waiting: Iterable[Waiting],
+    failures: Iterable[tuple[str, str, str]],
+    *,
+    rounds: int,
+    invalid_requests: int,
+) -> RunReportDocument:
+    """What was done, as a document."""
+    counts = Counter(kind for receipt in receipts for _, kind in receipt.applied)
+    return RunReportDocument(
+        rounds=rounds,
+        effects=dict(sorted(counts.items())),
+        waiting=tuple(
+            WaitingItem(
+                draft=w.draft,
+                request=w.request,
+                reasons=tuple(
+                    DecisionReasonItem(code=code, message=visible(message), final=False)
+                    for code, message in w.reasons
+                ),
+            )
+            for w in waiting
+        ),
+        failures=tuple(
+            FailureItem(draft=draft, code=code, message=visible(message))
+            for draft, code, message in failures
+        ),
+        invalid_requests=invalid_requests,
+    )
+
+
+def render_run_report(report: RunReportDocument, style: Style = PLAIN) -> str:
+    """What a run did: how much, what waits and why, what failed, what comes next."""
+    done = sum(report.effects.values())
+    sign = style.bad if report.failures else style.good
+    head = f"{counted(done, 'effect')} done" if done else "nothing to do"
+    lines = [f"{sign} {head}{_listed(report.effects)}"]
+    for waiting in report.waiting:
+        lines.append(f"  {style.wait} waits  {waiting.request}")
+        lines += [f"         {r.code}: {r.message}" for r in waiting.reasons]
+    for failure in report.failures:
+        lines.append(f"  {style.bad} failed {failure.draft}  {failure.code}: {failure.message}")
+    if report.failures:
+        lines.append("  next     correct the cause, then `pipeline run` goes on from here")
+    if report.invalid_requests:
+        lines.append(
+            f"  {style.bad} {counted(report.invalid_requests, 'request')} on main refused; "
+            "`pipeline validate` says why"
+        )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _listed(effects: Mapping[str, int]) -> str:
+    if not effects:
+        return ""
+    return ": " + ", ".join(f"{n} {kind}" for kind, n in effects.items())

@@ -1,0 +1,60 @@
+"""The few signs that results are written with, plain or in colour. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_CODES = {"good": "32", "bad": "31", "wait": "33", "dim": "2", "bold": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Puts colour on words if `colour` says so."""
+
+    colour: bool = False
+
+    def paint(self, kind: str, text: str) -> str:
+        """The text in one of the styles good, bad, wait, dim, bold."""
+        return f"\x1b[{_CODES[kind]}m{text}\x1b[0m" if self.colour else text
+
+    @property
+    def good(self) -> str:
+        """The sign of what went well."""
+        return self.paint("good", "✓")
+
+    @property
+    def bad(self) -> str:
+        """The sign of what is refused or failed."""
+        return self.paint("bad", "✗")
+
+    @property
+    def wait(self) -> str:
+        """The sign of what waits."""
+        return self.paint("wait", "…")
+
+
+PLAIN = Style()
+
+
+def short_digest(digest: str | None) -> str:
+    """A digest as people compare it: algorithm and the first twelve digits."""
+    return f"{digest[:19]}…" if digest and len(digest) > 20 else digest or "(not built yet)"
+
+
+def short_id(id: str | None) -> str:
+    """A git object id as people compare it: its first twelve digits."""
+    return id[:12] if id else "-"
+
+
+def counted(number: int, word: str) -> str:
+    """A number with its word: `1 effect`, `2 effects`."""
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def table(rows: list[tuple[str, ...]], *, gap: str = "  ") -> list[str]:
+    """The rows as lines with aligned columns."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
+    return [
+        gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

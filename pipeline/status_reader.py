@@ -1,0 +1,107 @@
+"""Recorded statuses as plain values, straight from the state branches; light, imports no models.
+
+`status` of one draft costs two git processes and one small file, whatever the branch's history.
+What is read was written by `pipeline.facts.status_bytes`; that it equals the fold is for
+`audit verify` to prove.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from pipeline.checkout import find_checkout, read_origin
+from pipeline.errors import CouldNotCheck, UsageFault
+from pipeline.gitcli import GitRepository
+
+# The names of `pipeline.names` and `pipeline.facts`, which would import the models.
+STATE_PREFIX = "state/"
+_ID = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
+_DRAFT = re.compile(rf"({_ID})/({_ID})\Z")
+_REQUEST = re.compile(rf"({_ID})/drafts/({_ID})/draft\.yaml\Z")
+
+StatusDocument = Mapping[str, object]
+
+
+def status_spec(tenant: str, primitive: str) -> tuple[str, str]:
+    """The branch that holds a draft's status, and the path of the file there."""
+    return f"{STATE_PREFIX}{tenant}", f"drafts/{primitive}/status.yaml"
+
+
+def read_status_document(directory: Path, draft: str) -> StatusDocument:
+    """One draft's recorded status. Raises UsageFault when it has none."""
+    match = _DRAFT.match(draft)
+    if match is None:
+        raise UsageFault(
+            f"`{draft}` is no draft id",
+            help="write tenant/primitive, each in lower-case letters, digits and single dashes",
+        )
+    git, prefix = open_state(directory)
+    branch, path = status_spec(*match.groups())
+    found = git.read_object(f"{prefix}{branch}:{path}")
+    git.close()
+    if found is None:
+        raise UsageFault(
+            f"nothing has happened to `{draft}` yet",
+            help="merge its request, then `pipeline run`; `pipeline status` lists drafts",
+        )
+    return _parsed(draft, found.content)
+
+
+def read_status_documents(directory: Path, tenant: str | None = None) -> tuple[StatusDocument, ...]:
+    """Every draft's recorded status by id, or those of one tenant."""
+    git, prefix = open_state(directory)
+    below = f"{prefix}{STATE_PREFIX}"
+    found: dict[str, StatusDocument] = {}
+    for ref, head in sorted(git.read_refs((below,)).items()):
+        owner = ref.removeprefix(below)
+        if tenant not in (None, owner):
+            continue
+        primitives = [e.name for e in git.read_tree(f"{head}:drafts") or ()]
+        specs = [f"{head}:{status_spec(owner, p)[1]}" for p in primitives]
+        for primitive, item in zip(primitives, git.read_objects(specs), strict=True):
+            if item is not None:
+                found[f"{owner}/{primitive}"] = _parsed(f"{owner}/{primitive}", item.content)
+    git.close()
+    return tuple(found[draft] for draft in sorted(found))
+
+
+def read_requested(directory: Path, tenant: str | None = None) -> tuple[str, ...]:
+    """Ids of all drafts whose request is on main, or those of one tenant."""
+    git, prefix = open_state(directory)
+    files = git.list_files(f"{prefix}main", "tenants")
+    git.close()
+    matches = (_REQUEST.match(path) for path in files)
+    return tuple(
+        sorted(f"{m[1]}/{m[2]}" for m in matches if m is not None and tenant in (None, m[1]))
+    )
+
+
+def open_state(directory: Path) -> tuple[GitRepository, str]:
+    """The repository that state is read from, and what its branches' refs start with.
+
+    The forge's own if the checkout came from one, else what the clone last saw of its origin.
+    """
+    top = find_checkout(directory.resolve())
+    git = GitRepository(top)
+    try:
+        return GitRepository(read_origin(top, git).path), "refs/heads/"
+    except UsageFault:
+        return git, "refs/remotes/origin/"
+
+
+def _parsed(draft: str, content: bytes) -> StatusDocument:
+    try:
+        found = yaml.load(content, yaml.CSafeLoader)
+    except yaml.YAMLError as error:
+        raise CouldNotCheck(
+            f"the status of `{draft}` is damaged", help="`pipeline audit verify` says where"
+        ) from error
+    if not isinstance(found, dict) or found.get("id") != draft:
+        raise CouldNotCheck(
+            f"the status of `{draft}` is damaged", help="`pipeline audit verify` says where"
+        )
+    return found
