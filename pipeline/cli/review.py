@@ -6,18 +6,20 @@ forge's own rules decide what that account may do.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.asking import read_account, read_platform
 from pipeline.cli.session import Session, format_option, pass_session
 from pipeline.errors import UsageFault
 
 if TYPE_CHECKING:
-    from pipeline.control import Control
     from pipeline.forges.port import PullRequest, ReviewVerdict
+    from pipeline.models.outputs import PullRequestItem
 
 _PULL = re.compile(r"(?P<repo>[a-z0-9][a-z0-9-]*)#(?P<number>[0-9]{1,9})\Z")
 
@@ -35,17 +37,15 @@ def parse_pull(text: str) -> tuple[str, int]:
     return match["repo"], int(match["number"])
 
 
-def account_id(control: Control, name: str) -> int:
+def account_id(session: Session, name: str) -> int:
     """The number of an account that platform.yaml lists. Raises UsageFault."""
-    from pipeline.control import read_snapshot
+    return read_account(session, name).id
 
-    snapshot = read_snapshot(control.open_repository(), control.head(), paths=()).snapshot
-    accounts = snapshot.platform.accounts if snapshot.platform else ()
-    for account in accounts:
-        if name == account.login or name == str(account.id):
-            return account.id
-    known = ", ".join(a.login for a in accounts)
-    raise UsageFault(f"there is no account `{name}`", help=f"accounts are: {known}")
+
+def read_clock() -> int:
+    """Seconds since the epoch; SOURCE_DATE_EPOCH stops the clock, for results that repeat."""
+    fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return int(fixed) if fixed.isascii() and fixed.isdigit() else int(time.time())
 
 
 @click.group()
@@ -79,7 +79,7 @@ def open_(
         base_branch=base_branch,
         title=title,
         body=body,
-        actor=account_id(control, account),
+        actor=account_id(session, account),
     )
     _show(session, pull, f"✓ {pull.repo}#{pull.number} is {pull.state}")
     return 0
@@ -97,16 +97,15 @@ def list_(session: Session, repo: str, everything: bool) -> int:
     control = session.control()
     pulls = [p for p in control.forge.read_pulls(repo) if everything or p.state is PullState.OPEN]
     if session.is_json:
-        session.write_document(
-            {
-                "apiVersion": "pipeline.ameide.io/v1",
-                "kind": "PullRequestList",
-                "items": [pull_values(p) for p in pulls],
-            }
-        )
+        from pipeline.models.outputs import PullRequestList
+
+        items = tuple(pull_item(session, p) for p in pulls)
+        session.write_document(PullRequestList(repo=repo, items=items))
         return 0
+    from pipeline.characters import visible
+
     for pull in pulls:
-        session.write(f"{pull.repo}#{pull.number}  {pull.state:<7} {pull.title}\n")
+        session.write(f"{pull.repo}#{pull.number}  {pull.state:<7} {visible(pull.title)}\n")
     if not pulls:
         session.write(f"{repo} has no {'' if everything else 'open '}pull requests\n")
     return 0
@@ -122,19 +121,20 @@ def show(session: Session, pull: str) -> int:
     repo, number = parse_pull(pull)
     found = control.forge.read_pull(repo, number)
     if session.is_json:
-        session.write_document(
-            {"apiVersion": "pipeline.ameide.io/v1", "kind": "PullRequest", **pull_values(found)}
-        )
+        session.write_document(pull_item(session, found))
         return 0
+    from pipeline.characters import visible
+
     git = control.forge.open_repository(repo)
     view = control.forge.read_repo(repo)
     base = view.branches.get(found.base_branch) if view else None
     start = git.merge_base(base, found.head) if base else None
-    lines = [f"{pull}  {found.state}  {found.title}", "", found.body.rstrip(), ""]
+    body = [visible(line) for line in found.body.rstrip().split("\n")]
+    lines = [f"{pull}  {found.state}  {visible(found.title)}", "", *body, ""]
     if found.merge_commit is None and start:
         lines += [f"  {path}" for path in git.diff_names(start, found.head)]
     lines += [
-        f"  review {r.sequence}: account {r.user_id} {r.verdict} of {r.commit[:12]} {r.body}".rstrip()
+        f"  account {r.user_id} {r.verdict} {r.commit[:12]}  {visible(r.body)}".rstrip()
         for r in found.reviews
     ]
     session.write("\n".join(lines).rstrip() + "\n")
@@ -151,7 +151,7 @@ def _review(session: Session, pull: str, account: str, body: str, verdict: Revie
         commit=found.head,
         verdict=verdict,
         body=body,
-        actor=account_id(control, account),
+        actor=account_id(session, account),
     )
 
 
@@ -164,8 +164,8 @@ def _merge(session: Session, pull: str, account: str) -> str:
         number,
         expected_head=found.head,
         message=f"Merge pull request #{number}: {found.title}\n",
-        time_s=int(time.time()),
-        actor=account_id(control, account),
+        time_s=read_clock(),
+        actor=account_id(session, account),
     )
 
 
@@ -239,16 +239,46 @@ def close(session: Session, pull: str, account: str) -> int:
     """Close PULL (`REPO#N`) without a merge."""
     control = session.control()
     repo, number = parse_pull(pull)
-    control.forge.close_pull(repo, number, actor=account_id(control, account))
+    control.forge.close_pull(repo, number, actor=account_id(session, account))
     _show_again(session, pull, f"✓ {account} closed {pull}")
     return 0
 
 
-def pull_values(pull: PullRequest) -> dict[str, object]:
+def pull_item(session: Session, pull: PullRequest) -> PullRequestItem:
     """A pull request as a JSON document holds it."""
-    from dataclasses import asdict
+    from pipeline.models.outputs import PullRequestItem, ReviewItem
 
-    return asdict(pull)
+    platform = read_platform(session)
+
+    def login(user: int) -> str:
+        account = platform.account(user)
+        return account.login if account else str(user)
+
+    return PullRequestItem(
+        name=f"{pull.repo}#{pull.number}",
+        repo=pull.repo,
+        number=pull.number,
+        title=pull.title,
+        body=pull.body,
+        state=pull.state.value,
+        author=login(pull.author_id),
+        author_id=pull.author_id,
+        head_branch=pull.head_branch,
+        head=pull.head,
+        base_branch=pull.base_branch,
+        merge_commit=pull.merge_commit,
+        url=pull.url,
+        reviews=tuple(
+            ReviewItem(
+                user=login(r.user_id),
+                user_id=r.user_id,
+                verdict=r.verdict.value,
+                commit=r.commit,
+                body=r.body,
+            )
+            for r in pull.reviews
+        ),
+    )
 
 
 def _show_again(session: Session, pull: str, line: str) -> None:
@@ -258,8 +288,6 @@ def _show_again(session: Session, pull: str, line: str) -> None:
 
 def _show(session: Session, pull: PullRequest, line: str) -> None:
     if session.is_json:
-        session.write_document(
-            {"apiVersion": "pipeline.ameide.io/v1", "kind": "PullRequest", **pull_values(pull)}
-        )
+        session.write_document(pull_item(session, pull))
     else:
         session.write(f"{line}\n")

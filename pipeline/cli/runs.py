@@ -1,8 +1,9 @@
-"""`pipeline plan`, `apply` and `run`: the difference to what was asked for, shown and carried out."""
+"""`pipeline plan`, `apply` and `run`: what is left of what was asked for, shown and done."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 Shard = tuple[int, int]
+_SHARD = re.compile(r"([0-9]{1,5})/([0-9]{1,5})\Z")
 
 
-class ShardType(click.ParamType):
+class ShardType(click.ParamType[Shard]):
     """A shard `i/n`, counted from 1."""
 
     name = "i/n"
@@ -29,12 +31,10 @@ class ShardType(click.ParamType):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Shard:
         """Index and count."""
-        index, slash, count = str(value).partition("/")
-        if not (
-            slash and index.isascii() and count.isascii() and index.isdigit() and count.isdigit()
-        ):
+        match = _SHARD.match(str(value))
+        if match is None:
             self.fail(f"`{value}` is not like `1/4`", param, ctx)
-        found = int(index), int(count)
+        found = int(match[1]), int(match[2])
         if not 1 <= found[0] <= found[1] <= 10_000:
             self.fail(f"`{value}` is no shard: the first number counts from 1", param, ctx)
         return found

@@ -120,9 +120,7 @@ def format_option(*formats: str) -> Callable[[F], F]:
             expose_value=False,
             help="How the result is written.  [default: text]",
         )
-        marked = option(function)
-        marked.__pipeline_formats__ = formats
-        return marked
+        return option(function)
 
     return decorate
 

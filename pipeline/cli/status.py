@@ -1,4 +1,4 @@
-"""`pipeline status`: where one draft, or every draft, stands. Imports no models: it is asked often."""
+"""`pipeline status`: where one draft, or every draft, stands. Imports no models, to be quick."""
 
 from __future__ import annotations
 

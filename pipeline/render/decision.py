@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pipeline.authorise import Decision, DecisionReason
 from pipeline.characters import visible
 from pipeline.models.outputs import ApprovalsWanted, DecisionDocument, DecisionReasonItem
@@ -24,7 +26,9 @@ def decision_document(
     if policy is not None:
         wanted = ApprovalsWanted(risk_tier=risk_tier, count=policy.count, teams=policy.teams)
     digest = promotion.release.digest or (overlay.release.digest if overlay else None)
-    verdict = "allowed" if decision.allowed else "refused" if decision.refused else "waits"
+    verdict: Literal["allowed", "waits", "refused"] = "allowed"
+    if decision.reasons:
+        verdict = "refused" if decision.refused else "waits"
     return DecisionDocument(
         draft=decision.draft,
         environment=decision.environment,

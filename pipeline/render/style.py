@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _CODES = {"good": "32", "bad": "31", "wait": "33", "dim": "2", "bold": "1"}
@@ -51,7 +52,7 @@ def counted(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
-def table(rows: list[tuple[str, ...]], *, gap: str = "  ") -> list[str]:
+def table(rows: Sequence[tuple[str, ...]], *, gap: str = "  ") -> list[str]:
     """The rows as lines with aligned columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
     return [

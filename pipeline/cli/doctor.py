@@ -1,0 +1,123 @@
+"""`pipeline doctor`: whether this machine has what the pipeline needs, and how to get the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.session import Session, format_option, pass_session
+from pipeline.errors import CouldNotCheck, PipelineError
+
+if TYPE_CHECKING:
+    from pipeline.models.outputs import DoctorItem
+
+GIT_MINIMUM = (2, 38, 0)  # `git merge-tree --write-tree`
+OPTIONAL_TOOLS = {"buildah", "crane"}
+
+
+@click.command()
+@format_option("text", "json")
+@pass_session
+def doctor(session: Session) -> int:
+    """Check that this machine has what the pipeline needs.
+
+    The exit code is 4 if something is missing that a run could not do without.
+    """
+    from pipeline.models.outputs import DoctorReport
+    from pipeline.render.doctor import render_doctor
+    from pipeline.render.style import Style
+
+    items = tuple(_look(session))
+    missing = any(item.state == "missing" for item in items)
+    report = DoctorReport(verdict="could-not-check" if missing else "valid", items=items)
+    if session.is_json:
+        session.write_document(report)
+    else:
+        session.write(render_doctor(report, Style(session.colour)))
+    return 4 if missing else 0
+
+
+def _look(session: Session) -> Iterator[DoctorItem]:
+    import platform
+
+    from pipeline import __version__
+    from pipeline.models.outputs import DoctorItem
+    from pipeline.sandbox import sandbox_problem
+    from pipeline.tools.kubeconform import SCHEMA_VERSION, schema_folder
+    from pipeline.tools.ruff import ruff_version
+    from pipeline.tools.versions import ACCEPTED, read_tool
+
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    yield DoctorItem(name="pipeline", state="ok", detail=f"{__version__} on {python}")
+    yield _look_at_git()
+    for name in sorted(ACCEPTED):
+        try:
+            tool = read_tool(name)
+        except CouldNotCheck as error:
+            state = "optional" if name in OPTIONAL_TOOLS else "missing"
+            yield DoctorItem(
+                name=name,
+                state=state,  # type: ignore[arg-type]  # one of two literals of the field
+                detail=error.message,
+                help=error.help,
+            )
+        else:
+            yield DoctorItem(name=name, state="ok", detail=f"{tool.version}, {tool.path}")
+    try:
+        yield DoctorItem(name="ruff", state="ok", detail=ruff_version())
+    except CouldNotCheck as error:
+        yield DoctorItem(name="ruff", state="missing", detail=error.message, help=error.help)
+    try:
+        folder = schema_folder()
+    except CouldNotCheck as error:
+        yield DoctorItem(name="schemas", state="missing", detail=error.message, help=error.help)
+    else:
+        detail = f"Kubernetes {SCHEMA_VERSION}, {folder}"
+        yield DoctorItem(name="schemas", state="ok", detail=detail)
+    problem = sandbox_problem()
+    yield DoctorItem(
+        name="sandbox",
+        state="missing" if problem else "ok",
+        detail=problem or "checks run without network and credentials",
+        help="user namespaces must be allowed on this machine" if problem else "",
+    )
+    yield _look_at_forge(session)
+
+
+def _look_at_git() -> DoctorItem:
+    import shutil
+
+    from pipeline.models.outputs import DoctorItem
+    from pipeline.tools.process import run_tool
+    from pipeline.tools.versions import parse_version
+
+    program = shutil.which("git")
+    wanted = ".".join(map(str, GIT_MINIMUM[:2]))
+    help = f"install git {wanted} or newer"
+    if program is None:
+        return DoctorItem(name="git", state="missing", detail="not on PATH", help=help)
+    try:
+        answer = run_tool([program, "--version"], timeout_s=20)
+    except CouldNotCheck as error:
+        return DoctorItem(name="git", state="missing", detail=error.message, help=help)
+    version = parse_version(answer.stdout.decode("utf-8", "replace"))
+    if version is None or version < GIT_MINIMUM:
+        shown = ".".join(map(str, version)) if version else "of unknown version"
+        return DoctorItem(name="git", state="missing", detail=f"{shown}, {program}", help=help)
+    shown = ".".join(map(str, version))
+    return DoctorItem(name="git", state="ok", detail=f"{shown}, {program}")
+
+
+def _look_at_forge(session: Session) -> DoctorItem:
+    from pipeline.models.outputs import DoctorItem
+
+    try:
+        control = session.control()
+        head = control.head()
+    except PipelineError as error:
+        # Only commands that ask or run need a forge; to validate or audit, a clone is enough.
+        return DoctorItem(name="forge", state="optional", detail=error.message, help=error.help)
+    detail = f"`{control.control_repo}` is at {head[:12]}"
+    return DoctorItem(name="forge", state="ok", detail=detail)
