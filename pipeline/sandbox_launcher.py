@@ -1,13 +1,13 @@
-"""The inside half of `pipeline.sandbox`; runs by path under `python -I -S`, standard library only.
+"""The first process of a sandbox: builds the private root, starts the command, ends everything.
 
-Reads on stdin eight bytes of length, a JSON order, and a tar of the work folder. Three
-processes: the outer one stays in the host's namespaces and writes the user id map; the middle
-one makes the namespaces; the inner one is process 1 of them, builds the root, starts the
-untrusted command without any privilege and watches it. The command's output goes to stdout; the
-one line of JSON on stderr is the verdict, and the command has no way to that descriptor.
+Run by `pipeline.sandbox` through `unshare`, with the standard library alone, as process 1 of new
+mount, process, network, IPC and host-name namespaces. Stdin holds one line of JSON (`Spec`) and
+then the bytes of its files. The command's output goes to stdout; stderr carries one line of JSON
+for `pipeline.sandbox`: `{"exit": code}`, `{"limit": name, "exit": code}` or `{"problem": text}`.
 
-Sources: namespaces(7), user_namespaces(7), pivot_root(2), mount_setattr(2), capabilities(7),
-prctl(2), proc(5) `subset=pid`.
+The command gets a user namespace of its own, in which nothing may be created any more, no
+capability, and no way to gain one. When it ends this process ends, and the kernel then kills
+whatever it left behind.
 """
 
 from __future__ import annotations
@@ -15,426 +15,383 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
-import io
 import json
 import os
 import resource
 import signal
 import socket
+import stat
 import struct
 import sys
-import tarfile
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn, TypedDict
+from typing import Any, BinaryIO, NoReturn
 
-NEW_NS, NEW_UTS, NEW_IPC = 0x00020000, 0x04000000, 0x08000000
-NEW_USER, NEW_PID, NEW_NET, NEW_CGROUP = 0x10000000, 0x20000000, 0x40000000, 0x02000000
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
-MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
-MNT_DETACH = 2
-SYS_MOUNT_SETATTR = 442  # the same on every architecture that Python runs on here
-SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41, "ppc64le": 203, "s390x": 217}
-SYS_CAPSET = {"x86_64": 126, "aarch64": 91, "riscv64": 91, "ppc64le": 184, "s390x": 185}
-AT_FDCWD, AT_RECURSIVE = -100, 0x8000
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_CAPBSET_DROP = 1, 4, 24
-PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS = 28, 38
-SECUREBITS_NO_ROOT_LOCKED = 0b11
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
-POLL_S = 0.02
-# The host's id that root's untrusted code gets: root itself would escape RLIMIT_NPROC.
-UNPRIVILEGED_HOST_ID = 65532
-INNER_ID = 1000
-_SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
+WORK_FOLDER = "/primitive"
+NOBODY = 65534
+WATCH_INTERVAL_S = 0.05
+
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 0x2, 0x4, 0x8
+_MS_BIND, _MS_REC = 0x1000, 0x4000
+_MNT_DETACH = 2
+_AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
+_SYS_MOUNT_SETATTR = 442  # the same number on every architecture but alpha
+_ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV = 0x1, 0x2, 0x4
+_CLONE_NEWUSER = 0x10000000
+_PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 4, 24, 38
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+_CAPABILITY_VERSION_3 = 0x20080522
+_SIOCSIFFLAGS, _IFF_UP_RUNNING = 0x8914, 0x41
+
+_ETC = {
+    "passwd": f"nobody:x:{NOBODY}:{NOBODY}:nobody:/tmp:/usr/sbin/nologin\n",
+    "group": f"nogroup:x:{NOBODY}:\n",
+    "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+}
 _DEVICES = ("null", "zero", "full", "random", "urandom")
+_DEVICE_LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+}
+
+Spec = dict[str, Any]  # as `pipeline.sandbox` writes it; this side has no pydantic
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Bounds(TypedDict):
-    """`pipeline.sandbox.Limits`, as JSON."""
-
-    cpu_s: int
-    wall_s: int
-    memory_bytes: int
-    processes: int
-    file_bytes: int
+class SetupFailed(Exception):
+    """A step of the set-up that the kernel refused."""
 
 
-class Order(TypedDict):
-    """What to run, in what: `readonly` holds pairs of host path and path inside."""
-
-    argv: list[str]
-    env: dict[str, str]
-    limits: Bounds
-    readonly: list[tuple[str, str]]
-    root: str
-
-
-_LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-class LauncherError(Exception):
-    """The sandbox could not be made; the command has not run."""
-
-
-def _call(what: str, result: int) -> None:
-    if result != 0:
-        number = ctypes.get_errno()
-        raise LauncherError(f"{what}: {os.strerror(number)} ({errno.errorcode.get(number)})")
-
-
-def _mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
-    result = _LIBC.mount(
-        source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode()
-    )
-    _call(f"mount {kind or 'bind'} on {target}", result)
-
-
-def _bind_read_only(source: str, target: str) -> None:
-    _mount(source, target, "", MS_BIND | MS_REC)
-    # struct mount_attr: set, clear, propagation, user namespace.
-    attributes = struct.pack("QQQQ", MS_RDONLY | MS_NOSUID | MS_NODEV, 0, MS_PRIVATE, 0)
-    result = _LIBC.syscall(
-        SYS_MOUNT_SETATTR,
-        AT_FDCWD,
-        target.encode(),
-        AT_RECURSIVE,
-        attributes,
-        ctypes.c_size_t(len(attributes)),
-    )
-    _call(f"make {target} read-only (Linux 5.12 or newer)", result)
-
-
-def _architecture_call(table: dict[str, int], name: str) -> int:
-    machine = os.uname().machine
-    if machine not in table:
-        raise LauncherError(f"{name} is not known on {machine}")
-    return table[machine]
-
-
-def _prctl(option: int, value: int) -> int:
-    return int(_LIBC.prctl(option, ctypes.c_ulong(value), 0, 0, 0))
-
-
-# --- processes ------------------------------------------------------------------------------------
-
-
-def main() -> int:
-    """The outer process: reads the order, makes the middle one, maps ids, waits."""
-    size = struct.unpack(">Q", sys.stdin.buffer.read(8))[0]
-    order: Order = json.loads(sys.stdin.buffer.read(size))
-    archive = sys.stdin.buffer.read()
-    ready_read, ready_write = os.pipe()
-    go_read, go_write = os.pipe()
-    middle = os.fork()
-    if middle == 0:
-        os.close(ready_read)
-        os.close(go_write)
-        _guard(lambda: _middle(order, archive, ready_write, go_read))
-    os.close(ready_write)
-    os.close(go_read)
-    if os.read(ready_read, 1) == b"k":
-        try:
-            _write_maps(middle)
-        except OSError as error:
-            _report({"error": f"map user ids: {error.strerror}"})
-            os.kill(middle, signal.SIGKILL)
-        else:
-            os.write(go_write, b"k")
-    os.close(go_write)
-    os.waitpid(middle, 0)
-    return 0
-
-
-def _guard(work: Callable[[], None]) -> NoReturn:
-    """Run one forked process to its end; whatever stops it is reported, nothing returns."""
+def main() -> NoReturn:
+    """Never returns: the exit code is 0 whenever a line was written to stderr."""
     try:
-        work()
-    except LauncherError as error:
-        _report({"error": str(error)})
-    except BaseException as error:
-        _report({"error": f"{type(error).__name__}: {error}"})
+        spec: Spec = json.loads(sys.stdin.buffer.readline())
+        proc = build_root(spec, sys.stdin.buffer)
+        status = run_command(spec, proc)
+    except (SetupFailed, OSError) as error:
+        status = {"problem": str(error)}
+    report(2, status)
     os._exit(0)
 
 
-def _report(verdict: dict[str, object]) -> None:
-    os.write(2, json.dumps(verdict).encode() + b"\n")
+def report(descriptor: int, status: dict[str, object]) -> None:
+    """Write the one line that `pipeline.sandbox` reads."""
+    os.write(descriptor, json.dumps(status).encode() + b"\n")
 
 
-def _write_maps(pid: int) -> None:
-    for name, own in (("uid", os.geteuid()), ("gid", os.getegid())):
-        lines = f"0 {own} 1\n"
-        if os.geteuid() == 0:
-            lines += f"{INNER_ID} {UNPRIVILEGED_HOST_ID} 1\n"
-        elif name == "gid":
-            Path(f"/proc/{pid}/setgroups").write_text("deny")
-        Path(f"/proc/{pid}/{name}_map").write_text(lines)
+# The private root
 
 
-def _middle(order: Order, archive: bytes, ready: int, go: int) -> None:
-    flags = NEW_USER | NEW_NS | NEW_PID | NEW_NET | NEW_IPC | NEW_UTS | NEW_CGROUP
-    _call("create namespaces", _LIBC.unshare(flags))
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.write(ready, b"k")
-    if os.read(go, 1) != b"k":
-        return
-    inner = os.fork()
-    if inner == 0:
-        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        _guard(lambda: _inner(order, archive))
-    os.waitpid(inner, 0)
+def build_root(spec: Spec, content: BinaryIO) -> int:
+    """Make the private root the root of this process; a descriptor of a whole /proc is returned.
 
+    Everything of the host is out of reach afterwards, except through that descriptor.
+    """
+    base = Path(os.environ["HOME"])  # an empty folder that the caller removes
+    mount("tmpfs", base, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=1m,mode=755")
+    root, scratch, whole_proc = base / "root", base / "scratch", base / "proc"
+    for folder in (root, scratch, whole_proc):
+        folder.mkdir()
+    mount("tmpfs", root, "tmpfs", _MS_NOSUID | _MS_NODEV, "size=4m,mode=755")
+    size = int(spec["limits"]["file_bytes"])
+    flags = _MS_NOSUID | _MS_NODEV
+    mount("tmpfs", scratch, "tmpfs", flags, f"size={size},nr_inodes=65536,mode=755")
+    mount("proc", whole_proc, "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    proc = os.open(whole_proc, os.O_PATH | os.O_DIRECTORY)
 
-def _inner(order: Order, archive: bytes) -> None:
-    """Process 1: the root, the network, the command, the watch."""
-    os.setresgid(0, 0, 0)
-    os.setresuid(0, 0, 0)
-    socket.sethostname("sandbox")
-    _raise_loopback()
-    mapped = len(Path("/proc/self/uid_map").read_text().splitlines()) > 1
-    identity = INNER_ID if mapped else 0
-    # No namespace inside this one: a nested one would give privileges to probe the kernel with.
-    Path("/proc/sys/user/max_user_namespaces").write_text("0")
-    _build_root(order, archive, identity)
-    _prctl(PR_SET_DUMPABLE, 0)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-    failure_read, failure_write = os.pipe()
-    command = os.fork()
-    if command == 0:
-        os.close(failure_read)
-        try:
-            _become_untrusted(order, identity)
-        except BaseException as error:
-            os.write(failure_write, str(error).encode())
-        os._exit(127)
-    os.close(failure_write)
-    failure = b""
-    while chunk := os.read(failure_read, 4096):
-        failure += chunk
-    if failure:
-        raise LauncherError(failure.decode("utf-8", "replace"))
-    _report(_watch(command, order["limits"]))
-
-
-def _raise_loopback() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
-        request = struct.pack("16sH14x", b"lo", 0)
-        answer = fcntl.ioctl(control, SIOCGIFFLAGS, request)
-        flags = struct.unpack("16xH14x", answer)[0]
-        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | IFF_UP))
-
-
-# --- root -----------------------------------------------------------------------------------------
-
-
-def _build_root(order: Order, archive: bytes, identity: int) -> None:
-    root = order["root"]
-    limits = order["limits"]
-    space = f"size={limits['file_bytes']},nr_inodes=65536"
-    _mount("none", "/", "", MS_REC | MS_PRIVATE)
-    _mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=16m,nr_inodes=4096")
-    for name in _SYSTEM:
-        host, inside = Path("/", name), Path(root, name)
-        if host.is_symlink():
-            inside.symlink_to(host.readlink())
-        elif host.is_dir():
-            inside.mkdir()
-            _bind_read_only(str(host), str(inside))
-    _write_etc(Path(root, "etc"))
-    for name in ("tmp", "work"):
-        inside = Path(root, name)
-        inside.mkdir()
-        owner = f",mode=0755,uid={identity},gid={identity}"
-        _mount("tmpfs", str(inside), "tmpfs", MS_NOSUID | MS_NODEV, space + owner)
-    _make_devices(Path(root, "dev"))
-    Path(root, "proc").mkdir()
-    # Only processes: `/proc/sys` of a root that is the host's root would be writable.
-    _mount(
-        "proc",
-        f"{root}/proc",
-        "proc",
-        MS_NOSUID | MS_NODEV | MS_NOEXEC,
-        "subset=pid",
-    )
-    for host_path, inside_path in order["readonly"]:
-        target = Path(root + inside_path)
-        if Path(host_path).is_dir():
-            target.mkdir(parents=True, exist_ok=True)
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.touch()
-        _bind_read_only(host_path, str(target))
-    _unpack(archive, Path(root, "work"), identity)
-    _mount("none", root, "", MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV)
-    os.chdir(root)
-    number = _architecture_call(SYS_PIVOT_ROOT, "pivot_root")
-    _call("pivot_root", _LIBC.syscall(number, b".", b"."))
-    _call("leave the host's root", _LIBC.umount2(b".", MNT_DETACH))
-    os.chdir("/work")
-
-
-def _write_etc(etc: Path) -> None:
-    etc.mkdir()
-    files = {
-        "passwd": f"root:x:0:0::/tmp:/bin/sh\nuser:x:{INNER_ID}:{INNER_ID}::/tmp:/bin/sh\n",
-        "group": f"root:x:0:\nuser:x:{INNER_ID}:\n",
-        "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
-        "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
-    }
-    for name, text in files.items():
-        (etc / name).write_text(text)
-    linker = Path("/etc/ld.so.cache")
-    if linker.is_file():
-        (etc / linker.name).write_bytes(linker.read_bytes())
-    for path in etc.iterdir():
-        path.chmod(0o644)
-
-
-def _make_devices(dev: Path) -> None:
-    dev.mkdir()
-    for name in _DEVICES:
-        (dev / name).touch()
-        _mount(f"/dev/{name}", str(dev / name), "", MS_BIND)
-    (dev / "shm").symlink_to("/tmp")
-    for name, target in (("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
-        (dev / name).symlink_to(f"/proc/self/{target}")
-
-
-def _unpack(archive: bytes, work: Path, identity: int) -> None:
-    """The work folder: plain files only, as `pipeline.sandbox` packed them."""
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        for member in tar:
-            content = tar.extractfile(member)
-            if not member.isreg() or content is None or ".." in member.name.split("/"):
-                raise LauncherError(f"{member.name} is no plain file")
-            path = work / member.name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.read())
-            path.chmod(member.mode & 0o777)
-    for path in (work, *work.rglob("*")):
-        os.chown(path, identity, identity)
-
-
-# --- the command ----------------------------------------------------------------------------------
-
-
-def _become_untrusted(order: Order, identity: int) -> None:
-    limits = order["limits"]
-    for name, soft, hard in (
-        ("AS", limits["memory_bytes"] * 4, limits["memory_bytes"] * 4),
-        ("CPU", limits["cpu_s"] + 2, limits["cpu_s"] + 4),
-        ("FSIZE", limits["file_bytes"], limits["file_bytes"]),
-        ("NPROC", limits["processes"] + 16, limits["processes"] + 16),
-        ("NOFILE", 512, 512),
-        ("CORE", 0, 0),
-        ("MEMLOCK", 0, 0),
-        ("MSGQUEUE", 0, 0),
+    for source, target in spec["readonly"]:
+        bind_readonly(Path(source), root / str(target).lstrip("/"))
+    for name, link in spec["links"]:
+        (root / name).symlink_to(link)
+    for hidden in spec["hidden"]:
+        flags = _MS_NOSUID | _MS_NODEV
+        mount("tmpfs", root / str(hidden).lstrip("/"), "tmpfs", flags | 1, "size=4k,mode=755")
+    make_devices(root / "dev")
+    make_etc(root / "etc")
+    for name, target, mode in (
+        ("work", WORK_FOLDER, 0o755),
+        ("tmp", "/tmp", 0o1777),
+        ("shm", "/dev/shm", 0o1777),
     ):
-        number = getattr(resource, f"RLIMIT_{name}", None)
-        if number is not None:
-            allowed = resource.getrlimit(number)[1]
-            bound = [
-                v if allowed == resource.RLIM_INFINITY else min(v, allowed) for v in (soft, hard)
-            ]
-            resource.setrlimit(number, (bound[0], bound[1]))
-    os.setsid()
-    os.nice(10)  # the watch must keep its turn
-    capability = 0
-    while _prctl(PR_CAPBSET_DROP, capability) == 0:
-        capability += 1
-    if capability == 0:
-        raise LauncherError("capabilities cannot be dropped")
-    _call("set securebits", _prctl(PR_SET_SECUREBITS, SECUREBITS_NO_ROOT_LOCKED))
-    if identity:
-        os.setgroups([])
-        os.setresgid(identity, identity, identity)
-        os.setresuid(identity, identity, identity)
-    header, nothing = struct.pack("Ii", 0x20080522, 0), bytes(24)
-    number = _architecture_call(SYS_CAPSET, "capset")
-    _call("drop capabilities", _LIBC.syscall(number, header, nothing))
-    _call("set no_new_privs", _prctl(PR_SET_NO_NEW_PRIVS, 1))
-    null = os.open("/dev/null", os.O_RDONLY)
-    os.dup2(null, 0)
-    os.dup2(1, 2)
-    os.umask(0o022)
-    signal.pthread_sigmask(signal.SIG_SETMASK, set())
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
-    os.execvpe(order["argv"][0], order["argv"], order["env"])
+        (scratch / name).mkdir()
+        (scratch / name).chmod(mode)
+        (root / target.lstrip("/")).mkdir(parents=True)
+        mount(scratch / name, root / target.lstrip("/"), None, _MS_BIND)
+    (root / "proc").mkdir()
+    # Only processes: what else stands in /proc tells of the host, or changes it.
+    options = "subset=pid,hidepid=invisible"
+    mount("proc", root / "proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, options)
+
+    os.chdir(root)
+    call("pivot_root", b".", b".")
+    call("umount2", b".", _MNT_DETACH)
+    os.chdir("/")
+    write_files(spec, content)
+    set_readonly(Path("/"), recursive=False)
+    start_loopback()
+    socket.sethostname("sandbox")
+    return proc
 
 
-def _watch(command: int, limits: Bounds) -> dict[str, object]:
-    """The verdict: exit code of the command, and the limit that ended it, if one did."""
-    deadline = time.monotonic() + limits["wall_s"]
+def bind_readonly(source: Path, target: Path) -> None:
+    """Show `source`, a file or a folder with all that is mounted below it, read-only."""
+    if source.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch()
+    mount(source, target, None, _MS_BIND | _MS_REC)
+    set_readonly(target, recursive=True)
+
+
+def make_devices(folder: Path) -> None:
+    """A /dev of the harmless devices only; a sandbox may not make others."""
+    folder.mkdir()
+    for name in _DEVICES:
+        (folder / name).touch()
+        mount(Path("/dev") / name, folder / name, None, _MS_BIND)
+    for name, link in _DEVICE_LINKS.items():
+        (folder / name).symlink_to(link)
+
+
+def make_etc(folder: Path) -> None:
+    """An /etc that says nothing about the host."""
+    folder.mkdir(exist_ok=True)
+    for name, text in _ETC.items():
+        (folder / name).write_text(text)
+    libraries = Path("/etc/ld.so.cache")
+    if libraries.exists():
+        bind_readonly(libraries, folder / "ld.so.cache")
+
+
+def write_files(spec: Spec, content: BinaryIO) -> None:
+    """Write the files into the work folder, owned by whom the command runs as."""
+    owner = spec["user"] if spec["user"] is not None else -1
+    work = Path(WORK_FOLDER)
+    os.chown(work, owner, owner)
+    made = {work}
+    for path, mode, size in spec["files"]:
+        target = work / path
+        for folder in reversed(target.parents[: len(target.parents) - 2]):
+            if folder not in made:
+                folder.mkdir()
+                os.chown(folder, owner, owner)
+                made.add(folder)
+        raw = content.read(size)
+        if stat.S_ISLNK(mode):
+            target.symlink_to(os.fsdecode(raw))
+        else:
+            target.write_bytes(raw)
+            target.chmod(0o755 if mode & 0o100 else 0o644)
+        os.chown(target, owner, owner, follow_symlinks=False)
+
+
+def start_loopback() -> None:
+    """Bring up `lo`, the only interface there is, so that tests may talk to themselves."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        request = struct.pack("16sh22x", b"lo", _IFF_UP_RUNNING)
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request)
+
+
+# The command
+
+
+def run_command(spec: Spec, proc: int) -> dict[str, object]:
+    """Start the command and wait for it; what ended it."""
+    call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    child = os.fork()
+    if child == 0:
+        become_command(spec, proc)
+    os.close(proc)
+    limits = spec["limits"]
     while True:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                pid = 0
-            if pid == 0:
-                break
-            if pid == command:
-                return _verdict(os.waitstatus_to_exitcode(status), limits)
-        limit = _limit_hit(limits, deadline)
-        if limit:
-            return {"exit": -int(signal.SIGKILL), "limit": limit}
-        signal.sigtimedwait({signal.SIGCHLD}, POLL_S)
+        signal.sigtimedwait([signal.SIGCHLD], WATCH_INTERVAL_S)
+        while (ended := reap()) is not None:
+            if ended[0] == child:
+                return ended_as(ended[1])
+        count, memory_bytes = read_usage()
+        # Limits of a process, such as RLIMIT_AS, multiply with the number of processes.
+        if memory_bytes > limits["memory_bytes"]:
+            return {"limit": "memory", "exit": -signal.SIGKILL}
+        if count > limits["processes"]:
+            return {"limit": "processes", "exit": -signal.SIGKILL}
 
 
-def _verdict(code: int, limits: Bounds) -> dict[str, object]:
-    limit = None
-    if code == -signal.SIGXCPU or (code == -signal.SIGKILL and _cpu_s(0) >= limits["cpu_s"]):
-        limit = "cpu"
-    elif code == -signal.SIGXFSZ:
-        limit = "file-size"
-    return {"exit": code, "limit": limit}
+def reap() -> tuple[int, int] | None:
+    """Process and wait status of one that ended; None when none did."""
+    try:
+        ended, status = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return (ended, status) if ended else None
 
 
-def _limit_hit(limits: Bounds, deadline: float) -> str | None:
-    if time.monotonic() >= deadline:
-        return "wall"
-    processes = anonymous = ticks = 0
-    others = [p.name for p in Path("/proc").iterdir() if p.name.isdigit() and p.name != "1"]
-    for name in others:
-        try:
-            status = Path(f"/proc/{name}/status").read_text()
-            fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # it ended meanwhile
-        processes += _field(status, "Threads:")
-        anonymous += _field(status, "RssAnon:") + _field(status, "RssShmem:")
-        ticks += sum(int(value) for value in fields[11:15])
-    if processes > limits["processes"]:
-        return "processes"
-    if _cpu_s(ticks) >= limits["cpu_s"]:
-        return "cpu"
-    # Pages shared after a fork count once; only worth reading when the plain sum is too high.
-    if anonymous * 1024 > limits["memory_bytes"] and _proportional(others) > limits["memory_bytes"]:
-        return "memory"
-    return None
+def ended_as(status: int) -> dict[str, object]:
+    """The report of a wait status."""
+    code = os.waitstatus_to_exitcode(status)
+    if code == -signal.SIGXCPU:
+        return {"limit": "cpu", "exit": code}
+    if code == -signal.SIGXFSZ:
+        return {"limit": "file-size", "exit": code}
+    return {"exit": code}
 
 
-def _cpu_s(ticks: int) -> float:
-    reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return ticks / os.sysconf("SC_CLK_TCK") + reaped.ru_utime + reaped.ru_stime
-
-
-def _proportional(pids: list[str]) -> int:
-    total = 0
-    for name in pids:
-        try:
-            rollup = Path(f"/proc/{name}/smaps_rollup").read_text()
-        except OSError:
+def read_usage() -> tuple[int, int]:
+    """How many processes the command has, and the memory in bytes that is theirs alone."""
+    page_bytes = resource.getpagesize()
+    count = pages = 0
+    for name in os.listdir("/proc"):  # noqa: PTH208 # no Path object for each process
+        if not name.isdigit() or name == "1":
             continue
-        total += _field(rollup, "Pss_Anon:") + _field(rollup, "Pss_Shmem:")
-    return total * 1024
+        with suppress(OSError):  # it ended meanwhile
+            descriptor = os.open(f"/proc/{name}/statm", os.O_RDONLY)
+            try:
+                fields = os.read(descriptor, 256).split()
+            finally:
+                os.close(descriptor)
+            count += 1
+            pages += int(fields[1]) - int(fields[2])
+    return count, pages * page_bytes
 
 
-def _field(text: str, name: str) -> int:
-    at = text.find(name)
-    return int(text[at + len(name) :].split(maxsplit=1)[0]) if at >= 0 else 0
+def become_command(spec: Spec, proc: int) -> NoReturn:
+    """Turn this child into the command; what goes wrong before is reported as a problem."""
+    status = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 3)
+    try:
+        os.setsid()
+        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+        os.dup2(1, 2)
+        give_up_privileges(spec["user"], proc)
+        set_limits(spec["limits"])
+        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(ignored, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+        os.umask(0o022)
+        os.chdir(WORK_FOLDER)
+        for descriptor in os.listdir("/proc/self/fd"):  # noqa: PTH208 # names are all that counts
+            if int(descriptor) > 2:
+                with suppress(OSError):
+                    os.set_inheritable(int(descriptor), False)
+        os.execve(spec["argv"][0], spec["argv"], spec["env"])
+    except BaseException as error:
+        report(status, {"problem": f"{spec['argv'][0]}: {error}"})
+    os._exit(127)
+
+
+def give_up_privileges(user: int | None, proc: int) -> None:
+    """Become a user that owns nothing, without capabilities, for ever.
+
+    `user` is whom to become on the host; None when this process is an ordinary user there. The
+    user namespace of its own makes RLIMIT_NPROC count this sandbox's processes alone.
+    """
+    if user is not None:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+        # Changing the user made /proc/self root's.
+        call("prctl", _PR_SET_DUMPABLE, 1, 0, 0, 0)
+    else:
+        call("prctl", _PR_SET_DUMPABLE, 1, 0, 0, 0)
+    outer_user, outer_group = os.getuid(), os.getgid()
+    call("unshare", _CLONE_NEWUSER)
+    write_proc(proc, "self/setgroups", "deny")
+    write_proc(proc, "self/uid_map", f"{NOBODY} {outer_user} 1")
+    write_proc(proc, "self/gid_map", f"{NOBODY} {outer_group} 1")
+    # A further user namespace would give back capabilities, and with them kernel code to attack.
+    write_proc(proc, "sys/user/max_user_namespaces", "0")
+    os.close(proc)
+    call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    call("prctl", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    for capability in range(64):
+        if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+            if ctypes.get_errno() != errno.EINVAL:  # EINVAL: the kernel knows no more of them
+                raise SetupFailed(f"capability {capability} cannot be dropped")
+            break
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    call("capset", header, bytes(24))
+
+
+def write_proc(proc: int, path: str, text: str) -> None:
+    """Write one value below the whole /proc."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise SetupFailed(f"/proc/{path} cannot be written: {error.strerror}") from error
+
+
+def set_limits(limits: dict[str, int]) -> None:
+    """Limits of each process; those of all together are watched by process 1."""
+    cpu_s = limits["cpu_s"]
+    for name, soft, hard in (
+        (resource.RLIMIT_CORE, 0, 0),
+        (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),
+        (resource.RLIMIT_FSIZE, limits["file_bytes"], limits["file_bytes"]),
+        (resource.RLIMIT_NOFILE, 1024, 1024),
+        (resource.RLIMIT_MEMLOCK, 1 << 16, 1 << 16),
+        (resource.RLIMIT_MSGQUEUE, 0, 0),
+        (resource.RLIMIT_NPROC, limits["processes"], limits["processes"]),
+        (resource.RLIMIT_AS, limits["memory_bytes"], limits["memory_bytes"]),
+    ):
+        _, highest = resource.getrlimit(name)
+        if highest != resource.RLIM_INFINITY:
+            soft, hard = min(soft, highest), min(hard, highest)
+        resource.setrlimit(name, (soft, hard))
+
+
+# System calls
+
+
+def mount(
+    source: str | Path, target: Path, kind: str | None, flags: int, options: str = ""
+) -> None:
+    """mount(2)."""
+    failed = _libc.mount(
+        os.fsencode(source),
+        os.fsencode(target),
+        kind.encode() if kind else None,
+        ctypes.c_ulong(flags),
+        options.encode(),
+    )
+    if failed:
+        raise SetupFailed(f"mount of {source} failed: {os.strerror(ctypes.get_errno())}")
+
+
+def set_readonly(target: Path, *, recursive: bool) -> None:
+    """Make a mount read-only, without device files and set-user-id programs (Linux 5.12)."""
+    added = _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NODEV
+    attributes = struct.pack("=QQQQ", added, 0, 0, 0)
+    failed = _libc.syscall(
+        ctypes.c_long(_SYS_MOUNT_SETATTR),
+        ctypes.c_int(_AT_FDCWD),
+        os.fsencode(target),
+        ctypes.c_uint(_AT_RECURSIVE if recursive else 0),
+        attributes,
+        ctypes.c_size_t(len(attributes)),
+    )
+    if failed:
+        reason = os.strerror(ctypes.get_errno())
+        raise SetupFailed(f"a mount cannot be made read-only: {reason} (Linux 5.12 can)")
+
+
+def call(name: str, *arguments: int | bytes) -> None:
+    """A function of the C library that answers 0 when all is well."""
+    function = getattr(_libc, name)
+    passed: Sequence[object] = [
+        ctypes.c_ulong(a) if isinstance(a, int) and name == "prctl" else a for a in arguments
+    ]
+    if function(*passed) != 0:
+        raise SetupFailed(f"{name} failed: {os.strerror(ctypes.get_errno())}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

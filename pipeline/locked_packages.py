@@ -1,0 +1,226 @@
+"""Packages of a lock file: read strictly, fetched as hash-checked wheels, installed once, cached.
+
+A lock pins each package to one version and at least one SHA-256, and holds nothing else: no
+options, addresses, version control or includes, for each of these would let a tenant choose what
+runs here or where it comes from. Only wheels are taken, so that no code of a package runs while
+it is fetched or installed; that happens only here, and only here is there a network.
+
+Source: issue "The main job", stage checks.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import CouldNotCheck
+from pipeline.tools.cache import cache_dir, cache_key
+from pipeline.tools.process import Completed, run_tool
+
+MAX_LOCK_BYTES = 1024 * 1024
+MAX_REQUIREMENTS = 500
+FETCH_TIMEOUT_S = 600
+INSTALL_TIMEOUT_S = 300
+
+_REQUIREMENT = re.compile(
+    r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:\[[A-Za-z0-9._, -]*\])?"
+    r"==(?P<version>[A-Za-z0-9][A-Za-z0-9.!+_-]*)"
+    r"(?:\s*;\s*(?P<marker>[A-Za-z0-9_.'\"<>=!~() ,-]+?))?"
+    r"(?P<hashes>(?:\s+--hash=sha256:[0-9a-f]{64})*)"
+)
+_OPTION = re.compile(r"(?:^|\s)-")
+# What reaches an index. The rest of the environment, and pip's other settings, stay outside.
+_PASSED_ON = (
+    *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"),
+    *("PIP_TRUSTED_HOST", "PIP_CERT", "PIP_CLIENT_CERT", "PIP_PROXY", "PIP_CONFIG_FILE"),
+    *("PIP_DEFAULT_TIMEOUT", "PIP_TIMEOUT", "PIP_RETRIES"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
+    *("http_proxy", "https_proxy", "no_proxy", "all_proxy"),
+)
+# What pip says when the lock itself is at fault; anything else may pass with time.
+_FAULTS_OF_THE_LOCK = (
+    re.compile(r"DO NOT MATCH THE HASHES"),
+    re.compile(r"Hashes are required|all requirements must have their versions pinned"),
+    re.compile(r"Invalid requirement|Invalid marker|[Uu]ndefined environment name"),
+    re.compile(r"Could not find a version .*\(from versions: (?!none\))"),
+    re.compile(r"Double requirement given|conflicting dependencies"),
+    re.compile(r"has an invalid wheel|is not a supported wheel|Invalid wheel filename"),
+)
+_NOT_FOUND = re.compile(r"(Could not find a version .*|.*DO NOT MATCH THE HASHES.*)")
+
+
+class LockRefused(Exception):
+    """The lock file is at fault; the message says where and why. Never leaves `pipeline.checks`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One pinned package."""
+
+    name: str  # as PEP 503 normalises it
+    line: str  # for pip, on one line
+
+
+def parse_lock(content: bytes) -> tuple[Requirement, ...]:
+    """The pinned packages, in order. Raises LockRefused for anything else in the file."""
+    if len(content) > MAX_LOCK_BYTES:
+        raise LockRefused(f"it is larger than {MAX_LOCK_BYTES} bytes")
+    try:
+        text = content.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise LockRefused("it holds other characters than ASCII") from error
+    found: dict[str, Requirement] = {}
+    for number, line in _logical_lines(text):
+        if _OPTION.match(line):
+            raise LockRefused(f"line {number}: options are not allowed")
+        match = _REQUIREMENT.fullmatch(line)
+        if match is None or _OPTION.search(match["marker"] or ""):
+            raise LockRefused(
+                f"line {number}: not `name==version`, an optional marker, and hashes: {line[:100]}"
+            )
+        name = re.sub(r"[-_.]+", "-", match["name"]).lower()
+        if not match["hashes"]:
+            raise LockRefused(f"line {number}: `{name}` has no `--hash=sha256:`")
+        if name in found and ";" not in line:
+            raise LockRefused(f"line {number}: `{name}` is pinned twice")
+        found[name if name not in found else f"{name} {number}"] = Requirement(name, line)
+        if len(found) > MAX_REQUIREMENTS:
+            raise LockRefused(f"it pins more than {MAX_REQUIREMENTS} packages")
+    return tuple(found.values())
+
+
+def read_packages(requirements: tuple[Requirement, ...]) -> Path:
+    """The folder of the installed packages, to be put on `sys.path`; fetched if not there yet.
+
+    Safe for many processes at once. Raises LockRefused when the lock cannot be satisfied by this
+    Python, CouldNotCheck when an index, pip or the cache fails.
+    """
+    lines = "".join(f"{requirement.line}\n" for requirement in requirements)
+    key = cache_key("packages 1", lines, sys.version, sysconfig.get_platform())
+    folder = cache_dir() / "packages" / key
+    if _is_whole(folder):
+        return folder / "site"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _only_one(folder.with_suffix(".lock")):
+            if not _is_whole(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+                _install(lines, folder)
+    except OSError as error:
+        raise CouldNotCheck(
+            f"the cache of packages cannot be written: {error.strerror}",
+            help="set PIPELINE_CACHE to a folder that can be written",
+        ) from error
+    return folder / "site"
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    joined, first = "", 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not joined:
+            first = number
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+        elif line.lstrip().startswith("#"):
+            raise LockRefused(f"line {number}: a comment inside a requirement")
+        if line.endswith("\\"):
+            joined += line[:-1] + " "
+            continue
+        # pip reads ` #` as the start of a comment anywhere.
+        yield first, (joined + line).split(" #")[0].strip()
+        joined = ""
+    if joined:
+        raise LockRefused(f"line {first}: it goes on after the end of the file")
+
+
+def _install(lines: str, folder: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as temporary:
+        new = Path(temporary)
+        requirements, wheels, site = new / "requirements.txt", new / "wheels", new / "made" / "site"
+        requirements.write_text(lines)
+        site.mkdir(parents=True)
+        if lines:
+            common = ["--no-deps", "--require-hashes", "--only-binary", ":all:"]
+            _run_pip(
+                ["download", *common, "--dest", wheels, "--requirement", requirements],
+                timeout_s=FETCH_TIMEOUT_S,
+                env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+            )
+            _run_pip(
+                ["install", *common, "--no-index", "--find-links", wheels]
+                + ["--requirement", requirements, "--target", site, "--no-warn-script-location"],
+                timeout_s=INSTALL_TIMEOUT_S,
+                env={},
+            )
+        # Whoever runs the tests is a user that owns nothing.
+        for path in (site, *site.rglob("*")):
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+        (new / "made").chmod(0o755)
+        (new / "made" / "inventory").write_text(_inventory(site))
+        (new / "made").rename(folder)
+
+
+def _run_pip(arguments: list[str | Path], *, timeout_s: float, env: dict[str, str]) -> None:
+    done = run_tool(
+        [sys.executable, "-I", "-m", "pip", "--no-input", "--disable-pip-version-check"]
+        + ["--cache-dir", cache_dir() / "pip", "--no-color", *arguments],
+        timeout_s=timeout_s,
+        env={"PIP_ROOT_USER_ACTION": "ignore", **env},
+    )
+    if done.exit_code != 0:
+        raise _pip_failure(str(arguments[0]), done)
+
+
+def _pip_failure(command: str, done: Completed) -> Exception:
+    text = (done.stderr + done.stdout).decode("utf-8", "replace")
+    errors = [line for line in text.splitlines() if line.startswith("ERROR: ")]
+    reason = (errors[0] if errors else (text.strip().splitlines() or ["no word"])[-1])[:300]
+    reason = reason.removeprefix("ERROR: ")
+    if any(fault.search(text) for fault in _FAULTS_OF_THE_LOCK):
+        said = _NOT_FOUND.search(text)
+        return LockRefused((said[1].removeprefix("ERROR: ") if said else reason)[:300])
+    if "No module named pip" in text:
+        return CouldNotCheck(
+            "pip is missing, so the packages of a lock cannot be fetched",
+            help="run `make setup`, or `python -m ensurepip`",
+        )
+    return CouldNotCheck(
+        f"pip {command} failed: {reason}",
+        help="see whether the package index can be reached (PIP_INDEX_URL, HTTPS_PROXY), "
+        "then run it again",
+    )
+
+
+def _inventory(site: Path) -> str:
+    """Each file with its size: enough to see that a cleaner took some of them."""
+    entries = []
+    for folder, _, names in os.walk(site):
+        for name in names:
+            path = Path(folder, name)
+            entries.append(f"{path.relative_to(site)} {path.stat().st_size}\n")
+    return "".join(sorted(entries))
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        return (folder / "inventory").read_text() == _inventory(folder / "site")
+    except OSError:
+        return False
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """Held by one process at a time; the kernel gives it back when that one dies."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
