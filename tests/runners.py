@@ -19,6 +19,7 @@ from tests.decisions import decision_findings
 from tests.patching import patch_findings
 from tests.samples import findings_of
 from tests.scenarios import SCENARIOS
+from tests.tampering import findings_of_tampering
 
 # From an example's text to what was found in it.
 ExampleRunner = Callable[[str], tuple[Finding, ...]]
@@ -104,6 +105,11 @@ def run_manifest_folder(folder: Path) -> tuple[Finding, ...]:
     return run_manifest_example((folder / "input.yaml").read_text(encoding="utf-8"))
 
 
+def run_audit_folder(folder: Path) -> tuple[Finding, ...]:
+    """What an audit finds in a finished story after `input.yaml`'s change."""
+    return findings_of_tampering((folder / "input.yaml").read_text(encoding="utf-8"))
+
+
 EXAMPLE_RUNNERS: Mapping[Subject, ExampleRunner] = {
     Subject.DOCUMENT: run_document_example,
     Subject.REQUEST: run_request_example,
@@ -118,6 +124,7 @@ FOLDER_RUNNERS: Mapping[str, FolderRunner] = {
     "patch": run_patch_folder,
     "decision": run_decision_folder,
     "manifest": run_manifest_folder,
+    "audit": run_audit_folder,
 }
 
 

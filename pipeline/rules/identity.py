@@ -5,6 +5,7 @@ Sources: design §4 ("The path decides the tenant; a body that disagrees is refu
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Collection, Iterator
 
@@ -141,8 +142,8 @@ def check_other_tenants(
 ) -> Iterator[Finding]:
     """Findings for every string, key or value, that names a tenant other than the path's.
 
-    A word counts as a name when it is the id, or `tenant-{id}` with or without more behind it,
-    or the id with more behind it after `-`; `orders` is no mention of a tenant `order`.
+    A name counts wherever it stands as whole parts between dashes: `contoso`, `tenant-contoso`,
+    `contoso-db`, `for-contoso`; `orders` is no mention of a tenant `order`. Base64 is looked into.
     """
     if not meaning.tenant or meaning.tenant == "platform":
         return
@@ -150,6 +151,8 @@ def check_other_tenants(
     if not others:
         return
     for path, text, is_key in _strings(document.value, ()):
+        if path[-1:] == ("content_base64",) and not is_key:
+            text = _decoded(text)
         named = sorted(set(_tenants_named(text.lower(), others)))
         if named:
             yield CROSS_TENANT.finding(
@@ -158,15 +161,24 @@ def check_other_tenants(
             )
 
 
+def _decoded(text: str) -> str:
+    """The text that base64 stands for, as far as it is text; empty if it is no base64."""
+    try:
+        return base64.b64decode(text, validate=True).decode("utf-8", "replace")
+    except ValueError:
+        return ""
+
+
 def _tenants_named(text: str, others: frozenset[str]) -> Iterator[str]:
+    # Never more parts than an id has, so that a word of very many parts stays cheap.
+    longest = max(other.count("-") for other in others) + 1
     for word in _WORD.findall(text):
         parts = word.split("-")
-        if parts[0] == "tenant":
-            parts = parts[1:]
-        for end in range(1, len(parts) + 1):
-            candidate = "-".join(parts[:end])
-            if candidate in others:
-                yield candidate
+        for start in range(len(parts)):
+            for end in range(start + 1, min(start + longest, len(parts)) + 1):
+                candidate = "-".join(parts[start:end])
+                if candidate in others:
+                    yield candidate
 
 
 def _strings(

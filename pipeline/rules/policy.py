@@ -12,6 +12,7 @@ from pipeline.diagnostics import Finding, Location, Rule, Subject, register
 from pipeline.documents import ParsedDocument
 from pipeline.layout import tenant_path
 from pipeline.models.requests import (
+    ENVIRONMENTS,
     CodeOrigin,
     Environment,
     Platform,
@@ -338,6 +339,13 @@ def check_environment(
             yield ENVIRONMENT_ORDER.finding(f"there is no environment `{source}`", at)
         elif _reaches(source, environment.environment, snapshot):
             yield ENVIRONMENT_ORDER.finding(f"`{source}` itself comes after this environment", at)
+    before = ENVIRONMENTS[: ENVIRONMENTS.index(environment.environment)]
+    firsts = [e for e in before if e in snapshot.environments]
+    if firsts and not environment.promotes_from:
+        yield ENVIRONMENT_ORDER.finding(
+            f"only the first environment, `{firsts[0]}`, promotes from nowhere",
+            document.position_of(("environment",)),
+        )
     if snapshot.platform:
         for tier, policy in environment.approvals.items():
             yield from _check_teams(
