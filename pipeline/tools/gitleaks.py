@@ -1,12 +1,17 @@
 """gitleaks: credentials in files; the credential itself is in no result and no message.
 
 The configuration is ours: a `.gitleaks.toml`, `.gitleaksignore` or allow comment in the files
-that are scanned silences nothing.
+that are scanned silences nothing. Nor does a name that the scanner's own rules skip, since names
+on disk are neutral; nor the first bytes of a binary format, since a line is put before them.
+Archives are looked into, and text in UTF-16 is scanned as text.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,6 +22,11 @@ from pipeline.tools.versions import find_tool
 
 TIMEOUT_S = 120
 _FOUND = 10
+_ARCHIVE_DEPTH = 3
+# Some rules look only at files of these names.
+_TELLING_SUFFIXES = (".yaml", ".yml", ".tf", ".hcl", ".php", ".p12", ".pfx", ".config")
+_TAR = b"ustar"
+_ON_DISK = re.compile(r"(?:^|/)(?P<form>[abu])(?P<index>[0-9]{6})(?:\.[a-z0-9]+)+(?P<inner>!|$)")
 _CONFIG = 'title = "pipeline"\n[extend]\nuseDefault = true\n'
 
 
@@ -34,9 +44,12 @@ def run_secret_scan(files: Mapping[str, bytes]) -> tuple[SecretHit, ...]:
     """Every credential found in `files` (path → bytes), sorted. Raises CouldNotCheck."""
     if not files:
         return ()
-    # Names are neutral on disk, so that no name is one that the scanner or its rules skip.
     order = sorted(files)
-    on_disk = {f"scan/{index:06d}.txt": files[path] for index, path in enumerate(order)}
+    on_disk: dict[str, bytes] = {}
+    for index, path in enumerate(order):
+        for form, content in _forms(files[path]).items():
+            suffix = _archive_suffix(content) if form == "a" else ""
+            on_disk[f"scan/{form}{index:06d}{suffix or _suffix(path)}"] = content
     with temporary_folder({**on_disk, "config.toml": _CONFIG.encode()}) as root:
         report = root / "report.json"
         done = run_tool(
@@ -49,6 +62,8 @@ def run_secret_scan(files: Mapping[str, bytes]) -> tuple[SecretHit, ...]:
                 "--gitleaks-ignore-path",
                 "nowhere",
                 "--ignore-gitleaks-allow",
+                "--max-archive-depth",
+                str(_ARCHIVE_DEPTH),
                 "--no-banner",
                 "--redact=100",
                 "--exit-code",
@@ -65,13 +80,48 @@ def run_secret_scan(files: Mapping[str, bytes]) -> tuple[SecretHit, ...]:
             lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
             raise CouldNotCheck(f"gitleaks failed: {lines[-1][:300] if lines else done.exit_code}")
         found = json.loads(report.read_text() or "[]") or []
-    hits = {
-        SecretHit(
-            order[int(item["File"].rsplit("/", 1)[-1].removesuffix(".txt"))],
-            int(item["StartLine"]),
-            int(item["StartColumn"]),
-            str(item["RuleID"]),
-        )
-        for item in found
-    }
+    hits = {_hit(item, order) for item in found}
     return tuple(sorted(hits, key=lambda h: (h.path, h.line, h.column, h.rule)))
+
+
+def _forms(content: bytes) -> dict[str, bytes]:
+    """The forms in which a file is scanned, by the letter that its name on disk begins with.
+
+    `a` as it is, which is how archives are opened; `b` below an empty line, which hides the first
+    bytes that would have it skipped as binary; `u` its text, when a mark says that it is UTF-16.
+    """
+    forms = {"a": content, "b": b"\n" + content}
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        forms["u"] = content.decode("utf-16", "replace").encode()
+    return forms
+
+
+def _archive_suffix(content: bytes) -> str:
+    """The suffix by which the scanner knows an archive; empty for any other content."""
+    if content.startswith(b"PK\x03\x04"):
+        return ".zip"
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            begin = zlib.decompressobj(wbits=31).decompress(content, 512)
+        except zlib.error:
+            return ""
+        return ".tar.gz" if begin[257:262] == _TAR else ".gz"
+    return ".tar" if content[257:262] == _TAR else ""
+
+
+def _suffix(path: str) -> str:
+    lowered = path.lower()
+    return next((s for s in _TELLING_SUFFIXES if lowered.endswith(s)), ".txt")
+
+
+def _hit(item: dict[str, object], order: list[str]) -> SecretHit:
+    named = _ON_DISK.search(str(item["File"]))
+    if named is None:
+        raise CouldNotCheck("gitleaks names a file that it was not given")
+    path, rule = order[int(named["index"])], str(item["RuleID"])
+    if named["inner"]:
+        return SecretHit(path, 1, 1, rule)  # in an archive: lines are those of a file inside
+    line, column = max(1, int(str(item["StartLine"]))), max(1, int(str(item["StartColumn"])))
+    # The scanner counts the line break before a line into its columns, from the second line on.
+    column -= line > 1 and column > 1
+    return SecretHit(path, max(1, line - (named["form"] == "b")), column, rule)

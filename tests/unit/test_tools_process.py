@@ -25,7 +25,9 @@ def test_a_version_is_found_in_what_tools_print(
 
 
 def test_build_information_names_the_module_built_or_depended_on() -> None:
-    text = "path\thelm.sh/helm/v3/cmd/helm\nmod\texample\t(devel)\ndep\thelm.sh/helm/v3\tv3.16.4\th1:x"
+    text = (
+        "path\thelm.sh/helm/v3/cmd/helm\nmod\texample\t(devel)\ndep\thelm.sh/helm/v3\tv3.16.4\th1:x"
+    )
     assert version_of_build_info(text, "helm.sh/helm/v3") == (3, 16, 4)
     assert version_of_build_info(text, "helm.sh/helm") is None
     assert version_of_build_info("mod\thelm.sh/helm/v3\t(devel)", "helm.sh/helm/v3") is None
