@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
+from pipeline.json_schemas import SCHEMAS, render_schema, schema_of
 from pipeline.render.rules import render_rules_page
 from pipeline.rules import load_rules
 
@@ -19,7 +21,26 @@ def rules_page() -> bytes:
     return render_rules_page(load_rules())
 
 
-PRODUCERS: tuple[tuple[str, Callable[[], bytes]], ...] = (("docs/rules.md", rules_page),)
+def commands_page() -> bytes:
+    """The page of all commands."""
+    from pipeline.cli.page import render_commands_page
+
+    return render_commands_page()
+
+
+def schema_file(kind: str) -> bytes:
+    """The JSON Schema of one kind."""
+    return render_schema(schema_of(kind)).encode()
+
+
+PRODUCERS: tuple[tuple[str, Callable[[], bytes]], ...] = (
+    ("docs/rules.md", rules_page),
+    ("docs/cli.md", commands_page),
+    *(
+        (f"schemas/{stem}.schema.json", partial(schema_file, kind))
+        for kind, stem in sorted(SCHEMAS.items())
+    ),
+)
 
 
 def read_stale(root: Path) -> tuple[tuple[str, bytes], ...]:

@@ -7,6 +7,7 @@ and keywords beside `$ref`, which draft-07 ignores. Source: JSON Schema draft-07
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from pipeline.models.base import Model
@@ -16,7 +17,6 @@ from pipeline.models.requests import REQUEST_KINDS, SCHEMA_STEMS
 from pipeline.models.status import DraftStatus
 from pipeline.observations import Observations
 from pipeline.plan import Plan
-from pipeline.render.json import render_json
 
 DRAFT_07 = "http://json-schema.org/draft-07/schema#"
 # Kind → the stem of its file `schemas/<stem>.schema.json`: what people write, then what we write.
@@ -49,7 +49,14 @@ def schema_of(kind: str) -> dict[str, object]:
 
 def render_schema(schema: Mapping[str, object]) -> str:
     """A schema as the text of its file."""
-    return render_json(schema)
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _field(node: object) -> object:
+    """A field's schema, without the title that only repeats the field's name."""
+    if isinstance(node, dict):
+        node = {key: value for key, value in node.items() if key != "title"}
+    return _converted(node)
 
 
 def _converted(node: object) -> object:
@@ -60,10 +67,11 @@ def _converted(node: object) -> object:
     found: dict[str, object] = {}
     for key, value in node.items():
         match key:
-            case "$defs" | "properties" | "patternProperties" if isinstance(value, dict):
-                # The keys in here are names of things and not keywords.
-                name = "definitions" if key == "$defs" else key
-                found[name] = {inner: _converted(schema) for inner, schema in value.items()}
+            case "$defs" if isinstance(value, dict):
+                found["definitions"] = {name: _converted(inner) for name, inner in value.items()}
+            case "properties" if isinstance(value, dict):
+                # The keys in here are names of fields and not keywords.
+                found[key] = {name: _field(inner) for name, inner in value.items()}
             case "$ref" if isinstance(value, str):
                 found["$ref"] = value.replace("#/$defs/", "#/definitions/")
             case "prefixItems":

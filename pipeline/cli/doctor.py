@@ -46,7 +46,6 @@ def _look(session: Session) -> Iterator[DoctorItem]:
     from pipeline.models.outputs import DoctorItem
     from pipeline.sandbox import sandbox_problem
     from pipeline.tools.kubeconform import SCHEMA_VERSION, schema_folder
-    from pipeline.tools.ruff import ruff_version
     from pipeline.tools.versions import ACCEPTED, read_tool
 
     python = f"{platform.python_implementation()} {platform.python_version()}"
@@ -65,10 +64,7 @@ def _look(session: Session) -> Iterator[DoctorItem]:
             )
         else:
             yield DoctorItem(name=name, state="ok", detail=f"{tool.version}, {tool.path}")
-    try:
-        yield DoctorItem(name="ruff", state="ok", detail=ruff_version())
-    except CouldNotCheck as error:
-        yield DoctorItem(name="ruff", state="missing", detail=error.message, help=error.help)
+    yield _look_at_ruff()
     try:
         folder = schema_folder()
     except CouldNotCheck as error:
@@ -84,6 +80,18 @@ def _look(session: Session) -> Iterator[DoctorItem]:
         help="user namespaces must be allowed on this machine" if problem else "",
     )
     yield _look_at_forge(session)
+
+
+def _look_at_ruff() -> DoctorItem:
+    from importlib import metadata
+
+    from pipeline.models.outputs import DoctorItem
+
+    try:
+        return DoctorItem(name="ruff", state="ok", detail=metadata.version("ruff"))
+    except metadata.PackageNotFoundError:
+        detail = "is not installed beside the pipeline"
+        return DoctorItem(name="ruff", state="missing", detail=detail, help="run `make setup`")
 
 
 def _look_at_git() -> DoctorItem:

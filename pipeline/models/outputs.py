@@ -213,6 +213,16 @@ class RunReportDocument(Document):
     invalid_requests: int = Field(description="files on main that `validate` refuses")
 
 
+class Error(Document):
+    """Why a command ended without its result; `code` is stable."""
+
+    kind: Literal["Error"] = "Error"
+    code: str
+    message: str
+    help: str
+    findings: tuple[FindingItem, ...]
+
+
 class DoctorItem(Model):
     """One thing that was looked at on this machine."""
 
@@ -242,6 +252,7 @@ OUTPUT_STEMS: dict[str, str] = {
     "RequestProposal": "request-proposal",
     "RunReport": "run-report",
     "DoctorReport": "doctor-report",
+    "Error": "error",
 }
 OUTPUT_KINDS: dict[str, type[Document]] = {
     "ValidationReport": ValidationReport,
@@ -255,4 +266,5 @@ OUTPUT_KINDS: dict[str, type[Document]] = {
     "RequestProposal": RequestProposal,
     "RunReport": RunReportDocument,
     "DoctorReport": DoctorReport,
+    "Error": Error,
 }
