@@ -15,12 +15,12 @@ import re
 import stat
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 
 from pipeline.characters import FORBIDDEN_IN_VALUE
 from pipeline.errors import CouldNotCheck
 from pipeline.locked_packages import LockRefused, parse_lock, read_packages
+from pipeline.models.base import CommitId, TreeId
 from pipeline.models.evidence import CheckName, CheckOutcome, CheckReport, CheckResult
 from pipeline.sandbox import WORK_FOLDER, Confined, Limits, python_inside, run_confined
 from pipeline.tools.folders import temporary_folder
@@ -71,7 +71,7 @@ def run_checks(files: Files, *, commit: str, tree: str, names: Sequence[CheckNam
     Raises CouldNotCheck.
     """
     results = tuple(check(files) for name, check in CHECKS.items() if name in names)
-    return CheckReport(commit=commit, tree=tree, results=results)
+    return CheckReport(commit=CommitId(commit), tree=TreeId(tree), results=results)
 
 
 def run_lint(files: Files) -> CheckResult:
@@ -104,11 +104,13 @@ def run_tests(files: Files) -> CheckResult:
             return _failed("tests", tool, f"`{LOCK_FILE}` does not pin pytest")
         packages = read_packages(requirements)
     except LockRefused as refused:
-        return _failed("tests", tool, f"`{LOCK_FILE}` is refused: {refused}")
+        return _failed("tests", tool, f"`{LOCK_FILE}` is refused: {refused.message}")
     tool = f"pytest {_version_in(packages, 'pytest')}"
     ended = run_confined(
-        [python_inside(), "-B", "-m", "pytest", "-p", "no:cacheprovider"]
-        + ["--color=no", "--verbosity=-1"],
+        (
+            *(python_inside(), "-m", "pytest", "-p", "no:cacheprovider"),
+            *("--color=no", "--verbosity=-1"),
+        ),
         readonly=[(packages, _PACKAGES_FOLDER)],
         files=files,
         env=_TEST_ENV,
@@ -153,8 +155,10 @@ def _run_ruff(files: Files, options: Sequence[str]) -> list[str]:
         root = at / "primitive"
         root.mkdir(exist_ok=True)
         done = run_tool(
-            [_ruff_program(), "check", "--config", _RUFF_CONFIG, "--no-cache", "--no-fix"]
-            + ["--output-format", "json", *options, "."],
+            (
+                *(_ruff_program(), "check", "--config", _RUFF_CONFIG, "--no-cache", "--no-fix"),
+                *("--output-format", "json", *options, "."),
+            ),
             cwd=root,
             timeout_s=RUFF_TIMEOUT_S,
         )
@@ -182,6 +186,8 @@ def _ruff_program() -> Path:
 
 
 def _ruff_version() -> str:
+    from importlib import metadata  # slow to import
+
     try:
         return metadata.version("ruff")
     except metadata.PackageNotFoundError as error:
@@ -189,6 +195,8 @@ def _ruff_version() -> str:
 
 
 def _version_in(packages: Path, name: str) -> str:
+    from importlib import metadata  # slow to import
+
     found = next(iter(metadata.distributions(name=name, path=[str(packages)])), None)
     return found.version if found else "of unknown version"
 

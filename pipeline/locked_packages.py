@@ -17,12 +17,12 @@ import shutil
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import CouldNotCheck
+from pipeline.errors import CouldNotCheck, PipelineError, Refused
 from pipeline.tools.cache import cache_dir, cache_key
 from pipeline.tools.process import Completed, run_tool
 
@@ -59,8 +59,10 @@ _FAULTS_OF_THE_LOCK = (
 _NOT_FOUND = re.compile(r"(Could not find a version .*|.*DO NOT MATCH THE HASHES.*)")
 
 
-class LockRefused(Exception):
-    """The lock file is at fault; the message says where and why. Never leaves `pipeline.checks`."""
+class LockRefused(Refused):
+    """The lock file is at fault; the message says where and why (exit 1)."""
+
+    code = "lock-refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +152,18 @@ def _install(lines: str, folder: Path) -> None:
         requirements.write_text(lines)
         site.mkdir(parents=True)
         if lines:
-            common = ["--no-deps", "--require-hashes", "--only-binary", ":all:"]
+            common = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
             _run_pip(
-                ["download", *common, "--dest", wheels, "--requirement", requirements],
+                ("download", *common, "--dest", wheels, "--requirement", requirements),
                 timeout_s=FETCH_TIMEOUT_S,
                 env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
             )
             _run_pip(
-                ["install", *common, "--no-index", "--find-links", wheels]
-                + ["--requirement", requirements, "--target", site, "--no-warn-script-location"],
+                (
+                    *("install", *common, "--no-index", "--find-links", wheels),
+                    *("--requirement", requirements, "--target", site),
+                    "--no-warn-script-location",
+                ),
                 timeout_s=INSTALL_TIMEOUT_S,
                 env={},
             )
@@ -170,10 +175,12 @@ def _install(lines: str, folder: Path) -> None:
         (new / "made").rename(folder)
 
 
-def _run_pip(arguments: list[str | Path], *, timeout_s: float, env: dict[str, str]) -> None:
+def _run_pip(arguments: Sequence[str | Path], *, timeout_s: float, env: dict[str, str]) -> None:
     done = run_tool(
-        [sys.executable, "-I", "-m", "pip", "--no-input", "--disable-pip-version-check"]
-        + ["--cache-dir", cache_dir() / "pip", "--no-color", *arguments],
+        (
+            *(sys.executable, "-I", "-m", "pip", "--no-input", "--disable-pip-version-check"),
+            *("--cache-dir", cache_dir() / "pip", "--no-color", *arguments),
+        ),
         timeout_s=timeout_s,
         env={"PIP_ROOT_USER_ACTION": "ignore", **env},
     )
@@ -181,7 +188,7 @@ def _run_pip(arguments: list[str | Path], *, timeout_s: float, env: dict[str, st
         raise _pip_failure(str(arguments[0]), done)
 
 
-def _pip_failure(command: str, done: Completed) -> Exception:
+def _pip_failure(command: str, done: Completed) -> PipelineError:
     text = (done.stderr + done.stdout).decode("utf-8", "replace")
     errors = [line for line in text.splitlines() if line.startswith("ERROR: ")]
     reason = (errors[0] if errors else (text.strip().splitlines() or ["no word"])[-1])[:300]

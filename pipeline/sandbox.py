@@ -200,7 +200,7 @@ def _user_to_become() -> int | None:
 
 
 def _system_folders() -> tuple[list[list[str]], list[list[str]]]:
-    """What is shown of the system and the links between it, as (source, target) and (name, link)."""
+    """What is shown of the system, as (source, target), and its links, as (name, link)."""
     shown = ["/usr"]
     links = []
     for name in _SYSTEM_FOLDERS:

@@ -23,6 +23,7 @@ import socket
 import stat
 import struct
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -38,6 +39,14 @@ _MNT_DETACH = 2
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _SYS_MOUNT_SETATTR = 442  # the same number on every architecture but alpha
 _ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV = 0x1, 0x2, 0x4
+_SYS_KEYCTL = {
+    "x86_64": 250,
+    "aarch64": 219,
+    "riscv64": 219,
+    "ppc64le": 271,
+    "s390x": 280,
+}
+_JOIN_SESSION_KEYRING = 1
 _CLONE_NEWUSER = 0x10000000
 _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 4, 24, 38
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
@@ -210,11 +219,15 @@ def run_command(spec: Spec, proc: int) -> dict[str, object]:
         become_command(spec, proc)
     os.close(proc)
     limits = spec["limits"]
+    deadline = time.monotonic() + limits["wall_s"]
     while True:
         signal.sigtimedwait([signal.SIGCHLD], WATCH_INTERVAL_S)
         while (ended := reap()) is not None:
             if ended[0] == child:
                 return ended_as(ended[1])
+        # The caller watches this too; it may have been killed.
+        if time.monotonic() > deadline:
+            return {"limit": "time", "exit": -signal.SIGKILL}
         count, memory_bytes = read_usage()
         # Limits of a process, such as RLIMIT_AS, multiply with the number of processes.
         if memory_bytes > limits["memory_bytes"]:
@@ -294,10 +307,9 @@ def give_up_privileges(user: int | None, proc: int) -> None:
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
-        # Changing the user made /proc/self root's.
-        call("prctl", _PR_SET_DUMPABLE, 1, 0, 0, 0)
-    else:
-        call("prctl", _PR_SET_DUMPABLE, 1, 0, 0, 0)
+    # Not being dumpable, as process 1 is, /proc/self would belong to root.
+    call("prctl", _PR_SET_DUMPABLE, 1, 0, 0, 0)
+    leave_keyring()
     outer_user, outer_group = os.getuid(), os.getgid()
     call("unshare", _CLONE_NEWUSER)
     write_proc(proc, "self/setgroups", "deny")
@@ -315,6 +327,18 @@ def give_up_privileges(user: int | None, proc: int) -> None:
             break
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     call("capset", header, bytes(24))
+
+
+def leave_keyring() -> None:
+    """Leave the caller's session keyring, which may hold credentials."""
+    number = _SYS_KEYCTL.get(os.uname().machine)
+    if number is None:
+        raise SetupFailed(f"keyctl has no known number on {os.uname().machine}")
+    null = ctypes.c_void_p()
+    failed = _libc.syscall(ctypes.c_long(number), ctypes.c_int(_JOIN_SESSION_KEYRING), null)
+    # Without the call, or forbidden to make it, the command cannot read a keyring either.
+    if failed < 0 and ctypes.get_errno() not in (errno.ENOSYS, errno.EPERM):
+        raise SetupFailed(f"keyctl failed: {os.strerror(ctypes.get_errno())}")
 
 
 def write_proc(proc: int, path: str, text: str) -> None:
