@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pipeline.gitobjects import Signature
 
 _TRAILER = re.compile(r"([A-Za-z][A-Za-z0-9-]*): (.*)\Z")
-_PERSON = re.compile(rb"(.*) <([^<>]*)> (-?[0-9]+) ([+-][0-9]{4})\Z", re.DOTALL)
+_LINE_BREAKS = re.compile("[\r\n\0\v\f\x1c-\x1e\x85\u2028\u2029\ud800-\udfff]")
+# Old and foreign tools left names empty and time zones too long; git reads both.
+_PERSON = re.compile(rb"(.*?) ?<([^<>\n]*)> (-?[0-9]{1,18}) ([+-][0-9]{4,7})\Z", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,7 @@ def render_trailers(trailers: Iterable[tuple[str, str]]) -> str:
     lines = []
     for token, value in trailers:
         line = f"{token}: {value}"
-        if not _TRAILER.match(line) or any(
-            c in line for c in "\r\n\0\v\f\x1c\x1d\x1e\x85\u2028\u2029"
-        ):
+        if not _TRAILER.match(line) or _LINE_BREAKS.search(line) or ":" in token:
             raise ValueError(f"no trailer can say {line!r}")
         lines.append(line)
     return "".join(f"{line}\n" for line in lines)
@@ -62,6 +62,11 @@ def parse_commit(id: str, content: bytes) -> Commit:
     tree = ""
     parents: list[str] = []
     people: dict[bytes, Signature] = {}
+    # Twice the same line means one thing to git and another to the next reader.
+    singles = [line.partition(b" ")[0] for line in header.split(b"\n")]
+    for name in (b"tree", b"author", b"committer"):
+        if singles.count(name) != 1:
+            raise ValueError(f"it has {singles.count(name)} lines `{name.decode()}`")
     for line in header.split(b"\n"):
         name, _, value = line.partition(b" ")
         if name == b"tree":
@@ -70,8 +75,6 @@ def parse_commit(id: str, content: bytes) -> Commit:
             parents.append(value.decode())
         elif name in {b"author", b"committer"}:
             people[name] = _parse_signature(value)
-    if not tree or len(people) != 2:
-        raise ValueError(f"{id} is no commit")
     text = message.decode("utf-8", "replace")
     return Commit(
         id,

@@ -10,70 +10,30 @@ goes through one `git cat-file --batch` process a repository; writing goes throu
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import threading
-import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
 
 from pipeline.commits import Commit, parse_commit
 from pipeline.errors import GitFailed, NotFound, StalePlan
 from pipeline.forges.port import RefUpdate
-from pipeline.gitobjects import GitObject, ObjectType, TreeEntry, git_object, pack_of, parse_tree
+from pipeline.gitobjects import GitObject, TreeEntry, pack_of, parse_tree
+from pipeline.gitprocess import FULL_ID, ObjectReader, in_repository, run_git
 
-TIMEOUT_S = 120
-_FULL_ID = re.compile(r"[0-9a-f]{40}\Z")
-_TYPES: dict[str, ObjectType | None] = {
-    "commit": "commit",
-    "tree": "tree",
-    "blob": "blob",
-    "tag": None,
-}
-_CONFIG = (
-    "core.hooksPath=/dev/null",
-    "core.fsmonitor=false",
-    "core.attributesFile=/dev/null",
-    "core.quotePath=false",
-    "core.logAllRefUpdates=false",
-    "gc.auto=0",
-    "maintenance.auto=false",
-    "protocol.allow=never",
-    "protocol.file.allow=always",
-    "protocol.https.allow=always",
-    "safe.directory=*",
-    "transfer.fsckObjects=true",
-)
-
-
-def git_environment() -> dict[str, str]:
-    """The whole environment that git runs in; nothing is inherited but PATH."""
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": "/nonexistent",
-        "LC_ALL": "C",
-        "TZ": "UTC",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "true",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_AUTHOR_NAME": "primitive-pipeline",
-        "GIT_AUTHOR_EMAIL": "primitive-pipeline@users.noreply.pipeline.invalid",
-        "GIT_COMMITTER_NAME": "primitive-pipeline",
-        "GIT_COMMITTER_EMAIL": "primitive-pipeline@users.noreply.pipeline.invalid",
-    }
-
-
-def git_command(*arguments: str) -> list[str]:
-    """The argument vector of one git call, with the configuration that every call has."""
-    command = ["git", "--no-pager", "--literal-pathspecs"]
-    for setting in _CONFIG:
-        command += ["-c", setting]
-    return command + list(arguments)
+# `receive.*` holds pushes of people to what the pipeline's own writes are held to, and the hooks
+# of this repository run whatever the pushing user's configuration says.
+_BARE_CONFIG = """[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbare = true
+\thooksPath = hooks
+[receive]
+\tfsckObjects = true
+\tdenyDeletes = true
+\tdenyNonFastForwards = true
+"""
+_LOCKED = re.compile(r"Unable to create '.*\.lock': File exists|cannot lock ref .*\.lock")
 
 
 def ref_problem(ref: str) -> str:
@@ -95,55 +55,25 @@ class GitRepository:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._batch: subprocess.Popen[bytes] | None = None
-
-    # -- processes ---------------------------------------------------------------------
+        self._objects = ObjectReader(path)
 
     def _run(
         self, *arguments: str, stdin: bytes = b"", accept: Sequence[int] = (0,)
     ) -> subprocess.CompletedProcess[bytes]:
-        try:
-            done = subprocess.run(
-                git_command("-C", str(self.path), *arguments),
-                input=stdin,
-                capture_output=True,
-                env=git_environment(),
-                timeout=TIMEOUT_S,
-                check=False,
-            )
-        except FileNotFoundError as missing:
-            raise GitFailed(
-                "there is no `git` on PATH", help="install git 2.38 or newer"
-            ) from missing
-        except subprocess.TimeoutExpired as expired:
-            raise GitFailed(f"git {arguments[0]} took over {TIMEOUT_S} s") from expired
-        if done.returncode not in accept:
-            lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            said = lines[-1] if lines else f"exit code {done.returncode}"
-            raise GitFailed(f"git {arguments[0]} failed in {self.path.name}: {said}")
-        return done
+        return run_git(
+            [*in_repository(self.path), *arguments],
+            name=self.path.name,
+            stdin=stdin,
+            accept=accept,
+        )
 
     def _text(self, *arguments: str, accept: Sequence[int] = (0,)) -> str:
         done = self._run(*arguments, accept=accept)
         return done.stdout.decode("utf-8", "surrogateescape")
 
-    def _reader(self) -> subprocess.Popen[bytes]:
-        if self._batch is None or self._batch.poll() is not None:
-            self._batch = subprocess.Popen(
-                git_command("-C", str(self.path), "cat-file", "--batch"),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=git_environment(),
-            )
-            weakref.finalize(self, _end, self._batch)
-        return self._batch
-
     def close(self) -> None:
         """End the reading process, if one runs."""
-        if self._batch is not None:
-            _end(self._batch)
-            self._batch = None
+        self._objects.close()
 
     # -- reading -----------------------------------------------------------------------
 
@@ -154,48 +84,21 @@ class GitRepository:
     def read_objects(self, specs: Sequence[str]) -> list[GitObject | None]:
         """The objects that the names stand for, in order; None for each that is not there.
 
-        One round trip for all. An object named by its full id is checked against it.
+        One round trip for all; every content is checked against its id. Raises GitFailed for a
+        damaged object and for a name with a line break.
         """
-        if not specs:
-            return []
-        # Bytes that a line cannot carry name nothing.
-        asked = [s if "\n" not in s and "\0" not in s and s else "0" * 40 for s in specs]
-        process = self._reader()
-        stdin, stdout = process.stdin, process.stdout
-        if stdin is None or stdout is None:
-            raise GitFailed("git cat-file has no pipes")
-        request = "".join(f"{spec}\n" for spec in asked).encode("utf-8", "surrogateescape")
-
-        def send() -> None:
-            try:
-                stdin.write(request)
-                stdin.flush()
-            except OSError:
-                return  # the reader below sees the process gone
-
-        writer = threading.Thread(target=send, daemon=True)
-        writer.start()
-        results: list[GitObject | None] = []
-        try:
-            for spec in asked:
-                results.append(_read_answer(stdout, spec))
-        finally:
-            writer.join(timeout=TIMEOUT_S)
-        return results
+        return self._objects.read(specs)
 
     def resolve(self, ref: str) -> str | None:
         """The object id at a full ref name, or None."""
-        text = self._text("for-each-ref", "--format=%(objectname)%00%(refname)", "--", ref)
-        for line in text.splitlines():
-            id, _, name = line.partition("\0")
-            if name == ref:
-                return id
-        return None
+        return self.read_refs((ref,)).get(ref)
 
     def read_refs(self, prefixes: Sequence[str] = ("refs/heads/",)) -> dict[str, str]:
         """Full ref name → object id of every ref under the prefixes."""
         text = self._text("for-each-ref", "--format=%(objectname)%00%(refname)", "--", *prefixes)
-        return {n: i for i, _, n in (line.partition("\0") for line in text.splitlines())}
+        # Not splitlines(): a ref name may hold characters that only Python takes for line ends.
+        lines = (line.partition("\0") for line in text.split("\n") if line)
+        return {name: id for id, _, name in lines}
 
     def head_commit(self) -> str | None:
         """The commit that HEAD stands for, or None in an empty repository."""
@@ -215,7 +118,7 @@ class GitRepository:
             f"{revision}^{{commit}}",
             accept=(0, 1, 128),
         ).strip()
-        if not _FULL_ID.match(text):
+        if not FULL_ID.match(text):
             raise NotFound(f"`{revision}` names no commit in {self.path.name}")
         return text
 
@@ -281,7 +184,7 @@ class GitRepository:
         found = self.read_object(id)
         if found is None or found.type != "commit":
             raise NotFound(f"{self.path.name} has no commit {id[:12]}")
-        return parse_commit(found.id, found.content)
+        return _commit_of(found, self.path.name)
 
     def log_commits(self, head: str, *, first_parent: bool = False) -> Iterator[Commit]:
         """The commits reachable from `head`, newest first."""
@@ -293,7 +196,7 @@ class GitRepository:
             ):
                 if found is None:
                     raise NotFound(f"{self.path.name} lacks commit {id}")
-                yield parse_commit(found.id, found.content)
+                yield _commit_of(found, self.path.name)
 
     def list_commits(self, head: str) -> frozenset[str]:
         """The ids of all commits reachable from `head`."""
@@ -317,38 +220,66 @@ class GitRepository:
     # -- writing -----------------------------------------------------------------------
 
     def write_objects(self, objects: Iterable[GitObject]) -> None:
-        """Store objects that nothing refers to yet; those already there are left alone."""
+        """Store objects that nothing refers to yet; those already there are left alone.
+
+        Raises GitFailed for one that git finds malformed or that names another which is
+        neither among them nor there.
+        """
         items = list(objects)
         if items:
-            self._run("unpack-objects", "-q", stdin=pack_of(items))
+            self._run("unpack-objects", "-q", "--strict", stdin=pack_of(items))
 
     def update_refs(self, updates: Sequence[RefUpdate]) -> None:
         """Move all refs at once, each from its old value, or none of them.
 
-        All being there already counts as done. Raises StalePlan when one is elsewhere.
+        One that is at its new value already counts as moved. Raises StalePlan when one is
+        elsewhere, or is being moved by somebody else.
         """
-        lines = ["start\0"]
         for update in updates:
             problem = ref_problem(update.ref)
             if problem:
                 raise GitFailed(f"`{update.ref}` is no ref name: {problem}")
+            if not (FULL_ID.match(update.new) and FULL_ID.match(update.old or update.new)):
+                raise GitFailed(f"{update.ref} can only be moved between full object ids")
+        left = list(updates)
+        while left:
+            try:
+                self._move_refs(left, [u for u in updates if u not in left])
+                return
+            except GitFailed as failed:
+                now = self.read_refs([u.ref for u in updates])
+                still = [u for u in updates if now.get(u.ref) != u.new]
+                for update in still:
+                    if now.get(update.ref) != update.old:
+                        raise StalePlan(f"{update.ref} moved") from failed
+                if len(still) >= len(left):
+                    # Somebody held the lock at that moment: as good as moved, look again.
+                    if _LOCKED.search(failed.message):
+                        raise StalePlan(
+                            f"{left[0].ref} is being moved by somebody else",
+                            help="if nothing else runs, a crash left a `.lock` file beside it",
+                        ) from failed
+                    raise
+                left = still
+
+    def _move_refs(self, moved: Sequence[RefUpdate], there: Sequence[RefUpdate]) -> None:
+        """One transaction: `moved` go from old to new, and `there` must stand at new."""
+        lines = ["start\0"]
+        for update in moved:
             if update.old is None:
                 lines.append(f"create {update.ref}\0{update.new}\0")
             else:
                 lines.append(f"update {update.ref}\0{update.new}\0{update.old}\0")
+        lines += [f"verify {update.ref}\0{update.new}\0" for update in there]
         lines += ["prepare\0", "commit\0"]
-        try:
-            self._run("update-ref", "--stdin", "-z", stdin="".join(lines).encode())
-        except GitFailed as failed:
-            if all(self.resolve(u.ref) == u.new for u in updates):
-                return
-            for update in updates:
-                if self.resolve(update.ref) != update.old:
-                    raise StalePlan(f"{update.ref} moved") from failed
-            # Somebody held the lock at that moment: as good as moved, look again.
-            if "lock" in failed.message or "exists" in failed.message:
-                raise StalePlan(f"{updates[0].ref} is being moved by somebody else") from failed
-            raise
+        # Without --no-deref a symbolic ref would move the branch that it stands for.
+        self._run(
+            "update-ref",
+            "--no-deref",
+            "--stdin",
+            "-z",
+            stdin="".join(lines).encode("utf-8", "surrogateescape"),
+        )
 
     def merge_tree(self, base: str, head: str) -> str:
         """The tree of merging `head` into `base`. Raises StalePlan on a conflict."""
@@ -356,55 +287,41 @@ class GitRepository:
             "merge-tree", "--write-tree", "--end-of-options", base, head, accept=(0, 1)
         )
         first = done.stdout.decode().split("\n", 1)[0].strip()
-        if done.returncode != 0 or not _FULL_ID.match(first):
+        if done.returncode != 0 or not FULL_ID.match(first):
             raise StalePlan(f"merging {head[:12]} into {base[:12]} conflicts")
         return first
 
     @classmethod
     def clone(cls, source: str, path: Path) -> GitRepository:
         """A clone of `source` (a path or an https address) at `path`, with a work tree."""
+        # Anything else that git takes for an address (`ext::…`, `host:path`) is a path here.
+        where = source if source.startswith("https://") else str(Path(source).absolute())
         path.parent.mkdir(parents=True, exist_ok=True)
-        parent = cls(path.parent)
-        parent._run(
-            "clone", "-q", "--no-local", "--template=", "--end-of-options", source, path.name
+        options = ("-q", "--no-local", "--template=", "--no-recurse-submodules")
+        run_git(
+            ["-C", str(path.parent), "clone", *options, "--end-of-options", where, path.name],
+            name=path.name,
         )
         return cls(path)
 
     @classmethod
     def init_bare(cls, path: Path, default_branch: str = "main") -> GitRepository:
-        """A new bare repository at `path`, without template files."""
-        path.mkdir(parents=True, exist_ok=True)
-        repository = cls(path)
-        repository._run(
-            "init", "-q", "--bare", "--template=", f"--initial-branch={default_branch}", "."
-        )
-        return repository
+        """A new bare repository at `path`, without template files (gitrepository-layout)."""
+        problem = ref_problem(f"refs/heads/{default_branch}")
+        if problem:
+            raise GitFailed(f"`{default_branch}` is no branch name: {problem}")
+        for folder in ("objects/info", "objects/pack", "refs/heads", "refs/tags"):
+            (path / folder).mkdir(parents=True, exist_ok=True)
+        (path / "config").write_text(_BARE_CONFIG, encoding="utf-8")
+        # HEAD makes it a repository, so it comes last.
+        (path / "HEAD").write_text(f"ref: refs/heads/{default_branch}\n", encoding="utf-8")
+        return cls(path)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            try:
-                stream.close()
-            except OSError:
-                continue
-    process.kill()
-    process.wait()
-
-
-def _read_answer(stdout: IO[bytes], spec: str) -> GitObject | None:
-    header = stdout.readline().decode("utf-8", "surrogateescape").rstrip("\n")
-    if not header:
-        raise GitFailed("git cat-file ended")
-    parts = header.rsplit(" ", 2)
-    if len(parts) != 3 or parts[1] not in _TYPES or not parts[2].isdigit():
-        return None  # `… missing`, `… ambiguous`
-    content = stdout.read(int(parts[2]))
-    stdout.read(1)
-    type = _TYPES[parts[1]]
-    if type is None:
-        return None
-    made = git_object(type, content)
-    if _FULL_ID.match(spec) and made.id != spec:
-        raise GitFailed(f"object {spec} is damaged")
-    return GitObject(made.type, content, parts[0])
+def _commit_of(found: GitObject, name: str) -> Commit:
+    try:
+        return parse_commit(found.id, found.content)
+    except ValueError as malformed:
+        raise GitFailed(
+            f"commit {found.id[:12]} in {name} is malformed: {malformed}"
+        ) from malformed

@@ -62,13 +62,18 @@ def blob_id(content: bytes) -> str:
 
 
 def _tree_order(entry: TreeEntry) -> bytes:
-    return (entry.name + ("/" if entry.is_tree else "")).encode()
+    return _name_bytes(entry.name) + (b"/" if entry.is_tree else b"")
+
+
+def _name_bytes(name: str) -> bytes:
+    # Names that are no UTF-8 come out of `parse_tree` with escapes, and go back the same way.
+    return name.encode("utf-8", "surrogateescape")
 
 
 def tree_object(entries: Iterable[TreeEntry]) -> GitObject:
     """The tree of these entries, sorted as git sorts them."""
     lines = [
-        f"{entry.mode:o} {entry.name}\0".encode() + bytes.fromhex(entry.id)
+        f"{entry.mode:o} ".encode() + _name_bytes(entry.name) + b"\0" + bytes.fromhex(entry.id)
         for entry in sorted(entries, key=_tree_order)
     ]
     return git_object("tree", b"".join(lines))
@@ -95,7 +100,8 @@ def parse_tree(content: bytes) -> tuple[TreeEntry, ...]:
 def objects_of_files(files: Mapping[str, tuple[int, bytes]]) -> tuple[GitObject, ...]:
     """All blobs and trees of `files` (path → mode, content); the root tree comes last.
 
-    Paths are relative with `/`; an empty mapping gives git's empty tree.
+    Paths are relative with `/`; an empty mapping gives git's empty tree. Raises ValueError for
+    a path that no work tree may hold, or that is both a file and a folder.
     """
     blobs = {path: git_object("blob", content) for path, (_, content) in files.items()}
     trees = trees_of_entries({path: (mode, blobs[path].id) for path, (mode, _) in files.items()})
@@ -115,10 +121,16 @@ def _collect_trees(level: dict[str, object], trees: list[GitObject]) -> str:
 
 
 def trees_of_entries(entries: Mapping[str, tuple[int, str]]) -> tuple[GitObject, ...]:
-    """All trees over `entries` (path → mode, blob id), the root last; blobs are not needed."""
+    """All trees over `entries` (path → mode, blob id), the root last; blobs are not needed.
+
+    Raises ValueError as `objects_of_files` does.
+    """
     nested: dict[str, object] = {}
     for path, (mode, id) in entries.items():
         parts = path.split("/")
+        # git-fsck refuses these names; a checkout would write outside of itself.
+        if any(part.lower() in {"", ".", "..", ".git"} or "\0" in part for part in parts):
+            raise ValueError(f"{path!r} is no plain relative path")
         level = nested
         for part in parts[:-1]:
             child = level.setdefault(part, {})
@@ -172,14 +184,24 @@ class Signature:
     time_s: int
 
     def render(self) -> str:
-        """The signature as a commit's header line holds it."""
+        """The signature as a commit's header line holds it.
+
+        Raises ValueError for a name or address that would end the line or the address early.
+        """
+        if any(c in self.name + self.email for c in "\n\0<>"):
+            raise ValueError(f"nobody signs as {self.name!r} <{self.email!r}>")
         return f"{self.name} <{self.email}> {self.time_s} +0000"
 
 
 def commit_object(
     tree: str, parents: Iterable[str], message: str, author: Signature, committer: Signature
 ) -> GitObject:
-    """The commit of this tree; its id depends on nothing but the arguments."""
+    """The commit of this tree; its id depends on nothing but the arguments.
+
+    Raises ValueError for a message with a NUL, where git's own tools would end it.
+    """
+    if "\0" in message:
+        raise ValueError("a commit message holds no NUL")
     lines = [f"tree {tree}"]
     lines += [f"parent {parent}" for parent in parents]
     lines += [f"author {author.render()}", f"committer {committer.render()}", "", message]
