@@ -1,7 +1,9 @@
 """buildah: the primitive's own Dockerfile as an image, without a daemon or a network.
 
-`RUN` steps have no network and times are fixed; base images come from the local storage that
-the build job filled beforehand. The image is read out of an OCI layout and stored like any
+All of buildah runs in a network namespace of its own, with nothing in it: its chroot isolation
+could not take the network from `RUN` steps alone. Times are fixed and layers not compressed, so
+that one tree gives one digest; base images come from the local storage that the build job
+filled beforehand. The image is read out of an OCI layout and stored like any
 other, so its digest is that of an index.
 """
 
@@ -67,7 +69,7 @@ class BuildahBuilder:
         write_files(root / "context", {p: c for p, (_, c) in files.items()}, executables)
         storage = ["--root", str(root / "storage"), "--runroot", str(root / "run")]
         storage += ["--storage-driver", "vfs"]
-        options = ["--isolation", "chroot", "--network", "none", "--timestamp", "0", "--pull=never"]
+        options = ["--isolation", "chroot", "--timestamp", "0", "--pull=never"]
         options += ["--format", "oci", "--no-cache"]
         for key, value in sorted(labels.items()):
             options += ["--label", f"{key}={value}"]
@@ -75,12 +77,16 @@ class BuildahBuilder:
             options += ["--build-arg", f"{key}={value}"]
         target = f"oci:{root / 'layout'}:image"
         program = find_tool("buildah")
+        user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+        offline = ["unshare", *user, "--net", "--"]
         environment = {"PATH": os.environ.get("PATH", os.defpath)}
         for arguments in (
             ["bud", *options, "--tag", "image", str(root / "context")],
-            ["push", "image", target],
+            ["push", "--disable-compression", "image", target],
         ):
-            done = run_tool([program, *storage, *arguments], timeout_s=TIMEOUT_S, env=environment)
+            done = run_tool(
+                [*offline, program, *storage, *arguments], timeout_s=TIMEOUT_S, env=environment
+            )
             if done.exit_code != 0:
                 said = done.stderr.decode("utf-8", "replace").strip().splitlines()
                 raise CouldNotCheck(

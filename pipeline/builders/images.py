@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,7 +47,7 @@ class LayoutStore:
     def folder(self, repository: str) -> Path:
         """Where a repository's layout lies. Raises CouldNotCheck for a name with odd parts."""
         parts = repository.split("/")
-        if any(part in {"", ".", ".."} or part.startswith("-") for part in parts):
+        if not all(_REPOSITORY_PART.match(part) for part in parts):
             raise CouldNotCheck(f"`{repository}` is no image repository")
         return self.root.joinpath(*(part.replace(":", "_") for part in parts))
 
@@ -151,6 +152,8 @@ class RegistryStore:
         )
 
 
+# A registry's host may carry a port; no part may be `.`, `..` or look like an option.
+_REPOSITORY_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]+)?\Z")
 _REF_NAME = "org.opencontainers.image.ref.name"
 
 

@@ -1,0 +1,142 @@
+"""What every builder promises: one image per source tree, found again or built, always the same."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline.builders.buildah import BuildahBuilder
+from pipeline.builders.images import ImageStore, LayoutStore
+from pipeline.builders.layout import LayoutBuilder
+from pipeline.builders.port import Builder, source_tag
+from pipeline.errors import CouldNotCheck
+from pipeline.gitobjects import tree_id_of_files
+from pipeline.models.evidence import BuildRecord
+from pipeline.tools.versions import find_tool
+
+COMMIT = "c0" * 20
+IMAGE = "registry.example.com/ameide/tenant-acme/router"
+FILES = {
+    "Dockerfile": (0o100644, b"FROM scratch\nCOPY src /app\nCOPY run.sh /run.sh\n"),
+    "run.sh": (0o100755, b"#!/bin/sh\n"),
+    "src/app.py": (0o100644, b"print('order')\n"),
+}
+LABELS = {"ameide.io/tenant-id": "acme"}
+
+Make = Callable[[ImageStore], Builder]
+
+
+def make_buildah(store: ImageStore) -> Builder:
+    if shutil.which("buildah") is None:
+        pytest.skip("buildah is not installed; it is optional, and nothing here can build it")
+    return BuildahBuilder(store)
+
+
+@pytest.fixture(params=[LayoutBuilder, make_buildah], ids=["source-layout", "buildah"])
+def make(request: pytest.FixtureRequest) -> Make:
+    made: Make = request.param
+    return made
+
+
+def build(
+    builder: Builder, files: dict[str, tuple[int, bytes]] = FILES, commit: str = COMMIT
+) -> BuildRecord:
+    return builder.build(
+        files,
+        image=IMAGE,
+        source_commit=commit,
+        source_tree=tree_id_of_files(files),
+        labels=LABELS,
+    )
+
+
+def test_a_build_is_stored_under_the_tag_of_its_source_tree(make: Make, tmp_path: Path) -> None:
+    store = LayoutStore(tmp_path)
+    builder = make(store)
+    record = build(builder)
+    assert record.builder == builder.name
+    assert (record.image, record.source_commit) == (IMAGE, COMMIT)
+    assert record.source_tree == tree_id_of_files(FILES)
+    assert store.read_digest(IMAGE, source_tag(record.source_tree)) == record.digest
+
+
+def test_the_same_tree_gives_the_same_digest_anywhere(make: Make, tmp_path: Path) -> None:
+    digests = set()
+    for name in ("one", "two"):
+        digests.add(build(make(LayoutStore(tmp_path / name))).digest)
+    assert len(digests) == 1
+
+
+def test_another_tree_gives_another_digest(make: Make, tmp_path: Path) -> None:
+    builder = make(LayoutStore(tmp_path))
+    changed = {**FILES, "src/app.py": (0o100644, b"print('other')\n")}
+    mode = {**FILES, "src/app.py": (0o100755, b"print('order')\n")}
+    digests = {build(builder, files).digest for files in (FILES, changed, mode)}
+    assert len(digests) == 3
+
+
+def test_a_tree_is_built_once_even_from_another_commit(make: Make, tmp_path: Path) -> None:
+    writes: list[str] = []
+
+    class CountingStore(LayoutStore):
+        def write_image(self, repository, tag, image):  # type: ignore[no-untyped-def] # as its base
+            writes.append(tag)
+            return super().write_image(repository, tag, image)
+
+    first = build(make(CountingStore(tmp_path)))
+    second = build(make(CountingStore(tmp_path)), commit="d1" * 20)
+    assert second.digest == first.digest
+    assert second.source_commit == "d1" * 20
+    assert writes == [source_tag(first.source_tree)]
+
+
+def test_a_crash_after_the_push_is_taken_up_again(make: Make, tmp_path: Path) -> None:
+    class LosingStore(LayoutStore):
+        def write_image(self, repository, tag, image):  # type: ignore[no-untyped-def] # as its base
+            super().write_image(repository, tag, image)
+            raise ConnectionError("the reply is lost")
+
+    with pytest.raises(ConnectionError):
+        build(make(LosingStore(tmp_path)))
+    store = LayoutStore(tmp_path)
+    pushed = store.read_digest(IMAGE, source_tag(tree_id_of_files(FILES)))
+    assert build(make(store)).digest == pushed
+
+
+def test_the_order_of_files_does_not_count(make: Make, tmp_path: Path) -> None:
+    turned = dict(reversed(FILES.items()))
+    digests = {
+        build(make(LayoutStore(tmp_path / name)), files).digest
+        for name, files in (("one", FILES), ("two", turned))
+    }
+    assert len(digests) == 1
+
+
+def test_buildah_says_what_is_wrong_with_a_dockerfile(tmp_path: Path) -> None:
+    builder = make_buildah(LayoutStore(tmp_path))
+    with pytest.raises(CouldNotCheck, match="no Dockerfile"):
+        build(builder, {"a": (0o100644, b"")})
+    with pytest.raises(CouldNotCheck, match="buildah bud failed"):
+        build(builder, {"Dockerfile": (0o100644, b"FROM scratch\nCOPY absent /\n")})
+    assert not any(tmp_path.rglob("index.json"))
+
+
+def test_a_run_step_of_buildah_has_no_network(tmp_path: Path) -> None:
+    builder = make_buildah(LayoutStore(tmp_path))
+    # A program without libraries, so that an image made from nothing can run it.
+    program = (0o100755, find_tool("crane").resolve().read_bytes())
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        port = server.getsockname()[1]
+        calls = f'RUN ["/crane", "digest", "127.0.0.1:{port}/any:tag"]\n'.encode()
+        text = b"FROM scratch\nCOPY crane /crane\n"
+        with pytest.raises(CouldNotCheck, match="buildah bud failed"):
+            build(builder, {"crane": program, "Dockerfile": (0o100644, text + calls)})
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    answers = b'RUN ["/crane", "version"]\n'
+    assert build(builder, {"crane": program, "Dockerfile": (0o100644, text + answers)}).digest
