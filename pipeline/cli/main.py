@@ -16,7 +16,7 @@ import click
 
 from pipeline import __version__
 from pipeline.cli.commands import COMMANDS
-from pipeline.cli.session import FORMATS, Session, session_of
+from pipeline.cli.session import FORMATS, NobodyReads, Session, choose_format, session_of
 from pipeline.errors import PipelineError
 
 INTERRUPTED = 130
@@ -87,14 +87,21 @@ def _refuse_format(ctx: click.Context, command: click.Command) -> None:
     metavar="DIR",
     help="The control checkout, or a folder in it.  [default: here]",
 )
-@click.option("--format", type=click.Choice(FORMATS), default="text", help="How to write results.")
+@click.option(
+    "--format",
+    type=click.Choice(FORMATS),
+    callback=choose_format,
+    expose_value=False,
+    is_eager=True,  # an error in what follows is already told in this format
+    help="How results are written.  [default: text]",
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(__version__, prog_name="pipeline", message="%(prog)s %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, directory: Path, format: str, debug: bool) -> None:
+def cli(ctx: click.Context, directory: Path, debug: bool) -> None:
     """Run a software factory from Git alone: requests in, plans, facts, promotions out."""
     session = session_of(ctx)
-    session.directory, session.format, session.debug = directory, format, debug
+    session.directory, session.debug = directory, debug
     if not directory.is_dir():
         raise click.UsageError(f"there is no folder `{directory}`", ctx)
 
@@ -110,8 +117,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             obj=session,
         )
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (NobodyReads, BrokenPipeError):
         return _stop_writing()
+    except SystemExit as ended:
+        # click's own: 0 after completing words, 1 when help cannot be written any more.
+        return 0 if ended.code == 0 else _stop_writing()
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return INTERRUPTED

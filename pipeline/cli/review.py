@@ -57,7 +57,7 @@ def review() -> None:
 @click.argument("repo")
 @click.option("--head", "head_branch", required=True, help="The branch that is to be merged.")
 @click.option("--base", "base_branch", default="main", show_default=True, help="Into which one.")
-@click.option("--title", required=True)
+@click.option("--title", required=True, help="One line: what it brings.")
 @body_option
 @as_option
 @format_option("text", "json")

@@ -26,6 +26,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("text", "json", "sarif", "github")
 
 
+class NobodyReads(Exception):
+    """The reader of standard output is gone."""
+
+
 @dataclass
 class Session:
     """One call of the command line."""
@@ -54,13 +58,17 @@ class Session:
     def write(self, text: str) -> None:
         """Write text of a result."""
         # Bytes, so that neither locale nor platform changes what is read at the other end.
-        sys.stdout.flush()
-        stream = getattr(sys.stdout, "buffer", None)
-        if stream is None:
-            sys.stdout.write(text)
-        else:
-            stream.write(text.encode("utf-8", "backslashreplace"))
-            stream.flush()
+        try:
+            sys.stdout.flush()
+            stream = getattr(sys.stdout, "buffer", None)
+            if stream is None:
+                sys.stdout.write(text)
+            else:
+                stream.write(text.encode("utf-8", "backslashreplace"))
+                stream.flush()
+        except BrokenPipeError as error:
+            # Under another name, since click would end the process on it with exit code 1.
+            raise NobodyReads from error
 
     def write_document(self, document: dict[str, object] | BaseModel) -> None:
         """Write the one JSON document of this call."""
@@ -101,7 +109,8 @@ def session_of(context: click.Context) -> Session:
     return found
 
 
-def _choose_format(context: click.Context, _: click.Parameter, value: str | None) -> None:
+def choose_format(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    """Take the value of an option `--format`, before or behind the command."""
     if value is not None:
         session_of(context).format = value
 
@@ -116,7 +125,7 @@ def format_option(*formats: str) -> Callable[[F], F]:
         option = click.option(
             "--format",
             type=click.Choice(formats),
-            callback=_choose_format,
+            callback=choose_format,
             expose_value=False,
             help="How the result is written.  [default: text]",
         )

@@ -1,0 +1,131 @@
+"""The command line as tests call it, and control repos that the story was told in.
+
+Commands run in this process with real git and tools, in front of a local forge. Only the checks
+are a double: they pass at once, since running a primitive's tests is tested elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+
+from pipeline import wiring
+from pipeline.cli.main import main
+from pipeline.demo import story
+from pipeline.demo.main import PACKAGE, write_observations, write_patch_files
+from pipeline.demo.setting import create_setting, read_sample_files
+from pipeline.json_schemas import SCHEMAS, schema_of
+from pipeline.models.evidence import CheckOutcome, CheckReport, CheckResult
+from pipeline.plan import RunChecks
+from tests.conftest import ROOT
+
+CLOCK = "1767225600"
+DRAFT = story.DRAFT
+AGENT = story.AGENT
+MANAGER = story.RELEASE_MANAGER
+CREATE = (
+    *f"draft create {DRAFT} --template domain --origin agent --owner acme-engineers".split(),
+    *("--description", "Routes orders", "--entity", "order"),
+)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one command wrote and how it ended."""
+
+    exit_code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, object]:
+        """The one JSON document of standard output, checked against its published schema."""
+        found = json.loads(self.out)
+        assert isinstance(found, dict)
+        kind = found["kind"]
+        if kind in SCHEMAS:
+            problems = [f"{list(p.instance_path)}: {p.message}" for p in _errors(kind, found)]
+            assert not problems, problems
+        return found
+
+
+@lru_cache
+def _validator(kind: str) -> jsonschema_rs.Draft7Validator:
+    return jsonschema_rs.Draft7Validator(schema_of(kind))
+
+
+def _errors(kind: str, document: object) -> Iterator[jsonschema_rs.ValidationError]:
+    return _validator(kind).iter_errors(document)
+
+
+def call(directory: Path | None, *arguments: str) -> Ran:
+    """What `pipeline -C directory arguments` does."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    err = io.StringIO()
+    where = () if directory is None else ("-C", str(directory))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main([*where, *arguments])
+    out.flush()
+    written = out.buffer
+    assert isinstance(written, io.BytesIO)
+    ran = Ran(code, written.getvalue().decode("utf-8"), err.getvalue())
+    assert "Traceback" not in ran.err + ran.out
+    return ran
+
+
+def passing_checks(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> CheckReport:
+    """A report in which every check passed."""
+    results = (
+        CheckResult(name=name, outcome=CheckOutcome.PASSED, tool="double 1", summary="passed")
+        for name in effect.names
+    )
+    return CheckReport(commit=effect.commit, tree=effect.tree, results=tuple(results))
+
+
+def create_control(root: Path) -> Path:
+    """A fresh control checkout below `root`, with its forge."""
+    create_setting(root, dict(_sample_files())).close()
+    return root / "control"
+
+
+@lru_cache
+def _sample_files() -> dict[str, bytes]:
+    return read_sample_files(ROOT)
+
+
+def copy_world(source: Path, target: Path) -> Path:
+    """A copy of a checkout and its forge that no longer knows the first one."""
+    shutil.copytree(source.parent, target, dirs_exist_ok=True)
+    config = target / source.name / ".git" / "config"
+    config.write_text(config.read_text().replace(str(source.parent), str(target)))
+    return target / source.name
+
+
+def tell(root: Path, *, until: str = "") -> Path:
+    """The control checkout after the story's chapters up to, without, the one titled `until`."""
+    control = create_control(root)
+    work = root / "work"
+    write_patch_files(work)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wiring, "check_runner", passing_checks)
+        patch.setenv("SOURCE_DATE_EPOCH", CLOCK)
+        for chapter in story.chapters(PACKAGE, str(work)):
+            if until and chapter.title.startswith(until):
+                break
+            for command in chapter.commands:
+                if "--observations" in command.arguments:
+                    from pipeline.wiring import open_engine
+
+                    write_observations(work, open_engine(control).status(DRAFT))
+                ran = call(control, *command.arguments)
+                assert ran.exit_code == command.exit_code, (command.arguments, ran)
+    return control
