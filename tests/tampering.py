@@ -31,7 +31,9 @@ def _story() -> tuple[audit_world.StoryWorld, tempfile.TemporaryDirectory[str]]:
 def _change(case: Mapping[str, str], files: Files) -> None:
     path = case["file"]
     if "replace" in case:
-        audit_world.replace_in(path, case["replace"].encode(), case["with"].encode())(files)
+        audit_world.replace_in(path, str(case["replace"]).encode(), str(case["with"]).encode())(
+            files
+        )
     elif "write" in case:
         files[path] = (MODE_FILE, case["write"].encode())
     else:
