@@ -133,7 +133,7 @@ def build_root(spec: Spec, content: BinaryIO) -> int:
         mount(scratch / name, root / target.lstrip("/"), None, _MS_BIND)
     (root / "proc").mkdir()
     # Only processes: what else stands in /proc tells of the host, or changes it.
-    options = "subset=pid,hidepid=invisible"
+    options = "subset=pid,hidepid=ptraceable"
     mount("proc", root / "proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, options)
 
     os.chdir(root)
@@ -229,11 +229,12 @@ def run_command(spec: Spec, proc: int) -> dict[str, object]:
         if time.monotonic() > deadline:
             return {"limit": "time", "exit": -signal.SIGKILL}
         count, memory_bytes = read_usage()
+        # The kernel does not hold root's processes to RLIMIT_NPROC.
+        if count > limits["processes"]:
+            return {"limit": "processes", "exit": -signal.SIGKILL}
         # Limits of a process, such as RLIMIT_AS, multiply with the number of processes.
         if memory_bytes > limits["memory_bytes"]:
             return {"limit": "memory", "exit": -signal.SIGKILL}
-        if count > limits["processes"]:
-            return {"limit": "processes", "exit": -signal.SIGKILL}
 
 
 def reap() -> tuple[int, int] | None:
