@@ -44,7 +44,8 @@ def render_trailers(trailers: Iterable[tuple[str, str]]) -> str:
 
 def parse_trailers(message: str) -> tuple[tuple[str, str], ...]:
     """The trailers of a message; empty unless its last paragraph is nothing but trailers."""
-    paragraphs = message.rstrip("\n").split("\n\n")
+    # A text that ends in a line break may stand before them: any number of blank lines parts.
+    paragraphs = re.split(r"\n{2,}", message.rstrip("\n"))
     if len(paragraphs) < 2:
         return ()
     found = []
