@@ -136,8 +136,10 @@ class StoryWorld:
         )
         return cls(root, forge, engine)
 
-    def request(self, path: str, content: bytes, *approvers: int) -> int:
-        """The number of the merged pull request by which an agent's bot brought a request."""
+    def request(
+        self, path: str, content: bytes, *approvers: int, asker: int = history.AGENT_ID
+    ) -> int:
+        """The number of the merged pull request by which a bot brought a request."""
         git = self.forge.open_repository(CONTROL)
         main = git.resolve("refs/heads/main")
         assert main is not None
@@ -145,14 +147,14 @@ class StoryWorld:
         branch = f"ask/{len(self.numbers) + 1}"
         commit = write_commit(git, files, main, f"Ask for {path}\n")
         update = RefUpdate(f"refs/heads/{branch}", None, commit)
-        self.forge.push(CONTROL, [], (update,), actor=history.AGENT_ID)
+        self.forge.push(CONTROL, [], (update,), actor=asker)
         pull = self.forge.open_pull(
             CONTROL,
             head_branch=branch,
             base_branch="main",
             title=f"Ask for {path}",
             body="",
-            actor=history.AGENT_ID,
+            actor=asker,
         )
         for user in approvers:
             self.forge.submit_review(

@@ -1,0 +1,92 @@
+"""The crash sweep: the story broken off before, after and inside every effect, and run again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from pipeline.wiring import CRASH_EXIT_CODE
+from tests.sweep_world import (
+    STEPS,
+    Checkpoint,
+    Point,
+    SweepWorld,
+    differences,
+    fingerprint,
+    points_of,
+    start,
+    tell,
+)
+
+SHORT_STRIDE = 13
+
+
+def _sweep(points: Sequence[Point], checkpoints: tuple[Checkpoint, ...], folder: Path) -> None:
+    failed: list[str] = []
+    started = time.monotonic()
+    for count, point in enumerate(points, start=1):
+        wrong = differences(point, checkpoints[point.step], folder / "point")
+        name = f"{checkpoints[point.step].name}: {point.mode} {point.number}"
+        failed += [f"{name}: {line}" for line in wrong]
+        if count % 10 == 0 or wrong:
+            print(f"  {count}/{len(points)} points, {time.monotonic() - started:.0f} s  {name}")
+    broken = {line.rsplit(":", 2)[0] for line in failed}
+    print(f"{len(points)} points, {len(points) - len(broken)} converged")
+    assert not failed, "\n".join(failed[:40])
+
+
+@pytest.mark.sweep
+def test_story_converges_from_every_point(tmp_path: Path) -> None:
+    checkpoints = tell(tmp_path)
+    points = points_of(checkpoints)
+    assert len(points) >= 100
+    _sweep(points, checkpoints, tmp_path)
+
+
+def test_story_converges_from_some_points(tmp_path: Path) -> None:
+    checkpoints = tell(tmp_path)
+    points = points_of(checkpoints)
+    assert len(points) >= 100
+    _sweep(points[::SHORT_STRIDE], checkpoints, tmp_path)
+
+
+def test_process_killed_for_real_leaves_nothing_to_repair(tmp_path: Path) -> None:
+    """The same through `pipeline run` in a process of its own, ended at once by `os._exit`."""
+    start(tmp_path / "world")
+    world = SweepWorld.at(tmp_path / "world")
+    STEPS[0](world)
+    world.close()
+    command = [sys.executable, "-m", "pipeline", "-C", "control", "run", "--tenant", "acme"]
+    environment = {**os.environ, "PIPELINE_RUN_ID": "run-1"}
+    for fault in ("before:2", "after:1", "after:2", "before:1"):
+        ended = subprocess.run(
+            command,
+            cwd=tmp_path / "world",
+            env={**environment, "PIPELINE_FAULT": fault},
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        assert ended.returncode == CRASH_EXIT_CODE, ended.stderr.decode()
+    done = subprocess.run(
+        command,
+        cwd=tmp_path / "world",
+        env=environment,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+    start(tmp_path / "unbroken")
+    world = SweepWorld.at(tmp_path / "unbroken")
+    STEPS[0](world)
+    world.engine.run(tenants=["acme"])
+    world.close()
+    assert fingerprint(tmp_path / "world") == fingerprint(tmp_path / "unbroken")
