@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from jsonschema_rs import ValidationError
+    from jsonschema_rs import Draft7Validator, ValidationError
 
 _PAGE_KEYS: Final = frozenset({"title", "description", "required", "properties"})
 
@@ -81,13 +81,17 @@ def _without_hints(schema: object) -> object:
     return schema
 
 
-def check_against_schema(
-    template: str,
-    schema: Mapping[str, object],
-    given: Collection[str],
-    values: Mapping[str, object],
-) -> tuple[ParameterProblem, ...]:
-    """What is wrong with `values` by the schema without the `given` names, sorted by path."""
+@dataclass(frozen=True, slots=True)
+class ParameterSchema:
+    """What a draft's own `parameters` are judged by, compiled once a template and process."""
+
+    own: Mapping[str, object]  # the inputs that the pipeline does not give
+    judged: Mapping[str, object]
+    validator: Draft7Validator
+
+
+def compile_schema(schema: Mapping[str, object], given: Collection[str]) -> ParameterSchema:
+    """The schema of the inputs without the `given` names."""
     import jsonschema_rs
 
     properties = schema["properties"]
@@ -100,13 +104,24 @@ def check_against_schema(
         "required": [name for name in required if name in own],
         "additionalProperties": True,
     }
+    return ParameterSchema(own, judged, jsonschema_rs.Draft7Validator(judged))
+
+
+def check_against_schema(
+    template: str,
+    schema: ParameterSchema,
+    given: Collection[str],
+    values: Mapping[str, object],
+) -> tuple[ParameterProblem, ...]:
+    """What is wrong with `values` by a template's schema, sorted by path."""
+    own, judged = schema.own, schema.judged
     problems = [
         ParameterProblem((name,), _unknown(template, name, own, given))
         for name in values
         if name not in own
     ]
     checked = {name: value for name, value in values.items() if name in own}
-    for error in jsonschema_rs.Draft7Validator(judged).iter_errors(checked):
+    for error in schema.validator.iter_errors(checked):
         path = tuple(error.instance_path)
         problems.append(ParameterProblem(path, _message(error, judged, path)))
     return tuple(sorted(problems, key=lambda p: ([str(part) for part in p.path], p.message)))

@@ -22,7 +22,13 @@ from pipeline.documents import parse_document
 from pipeline.errors import Refused
 from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, tree_id_of_files
 from pipeline.template_files import TemplateFile, is_copied, is_plain_glob, is_safe_path
-from pipeline.template_parameters import ParameterProblem, check_against_schema, merge_pages
+from pipeline.template_parameters import (
+    ParameterProblem,
+    ParameterSchema,
+    check_against_schema,
+    compile_schema,
+    merge_pages,
+)
 
 if TYPE_CHECKING:
     from pipeline.template_engine import Compiled
@@ -110,6 +116,10 @@ class Template:
             )
             for file in self.files
         )
+
+    @cached_property
+    def _parameter_schema(self) -> ParameterSchema:
+        return compile_schema(self.parameters, GIVEN_VALUES)
 
 
 def parse_template(
@@ -236,7 +246,7 @@ def check_parameters(
     Names that the pipeline gives (`GIVEN_VALUES`) are asked for by Backstage's form only, so a
     draft that repeats one under `parameters` is told so.
     """
-    return check_against_schema(template.name, template.parameters, GIVEN_VALUES, values)
+    return check_against_schema(template.name, template._parameter_schema, GIVEN_VALUES, values)
 
 
 def complete_parameters(template: Template, values: Mapping[str, object]) -> dict[str, object]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 
 from pipeline.diagnostics import Finding, Rule, Subject, register
 from pipeline.documents import ParsedDocument
@@ -137,6 +139,25 @@ def check_identity(meaning: RequestPath, document: ParsedDocument) -> Iterator[F
             )
 
 
+@dataclass(frozen=True, slots=True)
+class OtherTenants:
+    """The tenants that one tenant's requests may not name.
+
+    `longest` is how many parts an id of theirs has at most: never more parts of a word are
+    looked at together, so that a word of very many parts stays cheap.
+    """
+
+    ids: frozenset[str]
+    longest: int
+
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def of(tenant_ids: frozenset[str], own: str) -> OtherTenants:
+        """All tenants but `own` and the platform."""
+        ids = tenant_ids - {own, "platform"}
+        return OtherTenants(ids, max((id.count("-") + 1 for id in ids), default=0))
+
+
 def check_other_tenants(
     meaning: RequestPath, document: ParsedDocument, tenant_ids: Collection[str]
 ) -> Iterator[Finding]:
@@ -147,8 +168,8 @@ def check_other_tenants(
     """
     if not meaning.tenant or meaning.tenant == "platform":
         return
-    others = frozenset(tenant_ids) - {meaning.tenant, "platform"}
-    if not others:
+    others = OtherTenants.of(frozenset(tenant_ids), meaning.tenant)
+    if not others.longest:
         return
     for path, text, is_key in _strings(document.value, ()):
         if path[-1:] == ("content_base64",) and not is_key:
@@ -169,15 +190,13 @@ def _decoded(text: str) -> str:
         return ""
 
 
-def _tenants_named(text: str, others: frozenset[str]) -> Iterator[str]:
-    # Never more parts than an id has, so that a word of very many parts stays cheap.
-    longest = max(other.count("-") for other in others) + 1
+def _tenants_named(text: str, others: OtherTenants) -> Iterator[str]:
     for word in _WORD.findall(text):
         parts = word.split("-")
         for start in range(len(parts)):
-            for end in range(start + 1, min(start + longest, len(parts)) + 1):
+            for end in range(start + 1, min(start + others.longest, len(parts)) + 1):
                 candidate = "-".join(parts[start:end])
-                if candidate in others:
+                if candidate in others.ids:
                     yield candidate
 
 

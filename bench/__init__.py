@@ -1,0 +1,1 @@
+"""Speed and memory, measured over whole processes and against peers in the same run."""

@@ -1,0 +1,312 @@
+"""The control repos and forges that are measured, made by `python -m bench.worlds NAME FOLDER`.
+
+Each is made in a process of its own, which keeps the measuring one small. What a run would have
+recorded is made by running the pipeline, except for long histories: those are written straight
+into the state branches and the journal, as valid chains of facts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from bench import requests
+from bench.measure import PIPELINE
+from pipeline import names
+from pipeline.demo.setting import START_TIME_S, create_control, platform_of
+from pipeline.facts import (
+    fact_bytes,
+    fact_path,
+    fold_one,
+    next_fact,
+    parse_status,
+    status_bytes,
+    status_path,
+)
+from pipeline.forges.journal import JOURNAL_REF, pull_files
+from pipeline.forges.local import LocalForge
+from pipeline.forges.port import PullRequest, PullState, RefUpdate
+from pipeline.gitcli import GitRepository
+from pipeline.gitobjects import (
+    MODE_FILE,
+    Signature,
+    blob_id,
+    commit_object,
+    objects_of_files,
+)
+from pipeline.layout import draft_path
+from pipeline.models.base import BlobId, CommitId, TreeId
+from pipeline.models.evidence import CheckOutcome, CheckReport, CheckResult
+from pipeline.models.facts import (
+    Accepted,
+    Cause,
+    ChecksRecorded,
+    FactBody,
+    PatchApplied,
+    Provisioned,
+    PullRequestLink,
+    Scaffolded,
+)
+from pipeline.models.requests import CodeOrigin, PrimitiveType, Sku
+from pipeline.models.status import DraftStatus
+
+Files = dict[str, bytes]
+
+
+def id_of(word: str) -> str:
+    """A Git object id that stands for a word."""
+    return hashlib.sha1(word.encode(), usedforsecurity=False).hexdigest()
+
+
+def control_files(tenants: int, drafts: int) -> Files:
+    """Policy, so many tenants, and so many drafts in each."""
+    files = requests.policy_files()
+    for tenant in map(requests.tenant_name, range(tenants)):
+        files |= [requests.tenant_file(tenant)]
+        files |= (requests.draft_file(tenant, requests.draft_name(n)) for n in range(drafts))
+    return files
+
+
+class World:
+    """A forge with a control repo below a folder, and its checkout beside it."""
+
+    def __init__(self, root: Path, files: Files) -> None:
+        self.root = root
+        self.files = files
+        platform = platform_of(files)
+        self.platform = platform
+        self.forge: LocalForge = create_control(root, files)
+        self.name = platform.repos.control
+        self.control = self.forge.open_repository(self.name)
+        owner = next(a for a in platform.accounts if a.kind == "person")
+        self.owner = owner.id
+        self.signature = Signature(
+            owner.login, f"{owner.id}+{owner.login}@users.noreply.pipeline.invalid", START_TIME_S
+        )
+
+    def write(self, ref: str, files: Mapping[str, bytes], message: str) -> str:
+        """The commit that puts exactly these files at a ref of the control repo."""
+        old = self.control.resolve(ref)
+        objects = objects_of_files({path: (MODE_FILE, content) for path, content in files.items()})
+        parents = [old] if old else []
+        commit = commit_object(objects[-1].id, parents, message, self.signature, self.signature)
+        self.control.write_objects([*objects, commit])
+        self.control.update_refs([RefUpdate(ref, old, commit.id)])
+        return commit.id
+
+    def ask(self, files: Iterable[tuple[str, bytes]]) -> None:
+        """Bring requests to main."""
+        self.files |= files
+        self.write("refs/heads/main", self.files, "Ask\n")
+
+    def check_out(self) -> None:
+        """Clone the control repo beside the forge."""
+        GitRepository.clone(str(self.forge.path(self.name)), self.root / "control")
+
+    def run(self) -> None:
+        """Run the pipeline until nothing is left to do."""
+        command = [PIPELINE, "-C", str(self.root / "control"), "run"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def pack(self) -> None:
+        """Pack every repository, as a forge does from time to time."""
+        for path in sorted((self.root / "forge").glob("*/*.git")):
+            subprocess.run(["git", "-C", str(path), "gc", "-q"], check=True)
+
+
+# -- histories -----------------------------------------------------------------------------
+
+
+def first_bodies(world: World, tenant: str, primitive: str) -> tuple[FactBody, ...]:
+    """What happens to a draft until it is scaffolded."""
+    origin, platform = CodeOrigin.TENANT, world.platform.platform
+    code = names.controllers_repo(platform, tenant, origin)
+    gitops = names.gitops_repo(platform, tenant, origin)
+    instance = names.instance(tenant, primitive, origin)
+    accepted = Accepted(
+        tenant_id=tenant,
+        primitive_id=primitive,
+        primitive_type=PrimitiveType.DOMAIN,
+        template_id="domain@1.0.0",
+        template_digest=TreeId(id_of("template")),
+        code_origin=origin,
+        sku=Sku.SHARED,
+        risk_tier="MEDIUM",
+        target_repo=code,
+        gitops_repo=gitops,
+        instance=instance,
+        image=names.image_repository(world.platform.registry.prefix, tenant, primitive),
+        design_refs=("process-definition/order-to-cash@3",),
+        target_namespaces={
+            e: names.namespace(platform, tenant, Sku.SHARED, origin, e)
+            for e in ("dev", "staging", "prod")
+        },
+    )
+    scaffolded = Scaffolded(
+        branch=names.draft_branch(instance, id_of(instance)),
+        commit=CommitId(id_of(f"{instance} commit")),
+        tree=TreeId(id_of(f"{instance} tree")),
+        pull_request=PullRequestLink(repo=code, number=1, url=f"local:{code}#1"),
+    )
+    return accepted, Provisioned(repos=(code, gitops)), scaffolded
+
+
+def later_bodies(status: DraftStatus, count: int) -> Iterator[tuple[str, FactBody]]:
+    """So many patches with their checks; each with the name of the request that caused it."""
+    passed = tuple(
+        CheckResult(name=name, outcome=CheckOutcome.PASSED, tool="checker 1.0", summary="passed")
+        for name in ("lint", "tests", "secrets")
+    )
+    link = status.pull_request
+    assert link is not None  # a scaffolded draft has one
+    for number in range(1, count + 1):
+        commit = CommitId(id_of(f"{status.id} {number}"))
+        tree = TreeId(id_of(f"{status.id} tree {number}"))
+        patch = f"{number:04d}"
+        yield (
+            f"patches/{patch}.yaml",
+            PatchApplied(
+                patch=patch,
+                branch=status.branch_name,
+                commit=commit,
+                tree=tree,
+                pull_request=link,
+            ),
+        )
+        report = CheckReport(commit=commit, tree=tree, results=passed)
+        yield "draft.yaml", ChecksRecorded(report=report)
+
+
+def extend(
+    world: World, status: DraftStatus | None, draft: str, bodies: Iterable[tuple[str, FactBody]]
+) -> tuple[DraftStatus, Files]:
+    """The status after these facts, and the files of the state branch that say so."""
+    primitive = draft.split("/")[1]
+    folder = draft_path(draft).rsplit("/", 1)[0]
+    files: Files = {}
+    for request, body in bodies:
+        path = f"{folder}/{request}"
+        cause = Cause(
+            request=path,
+            commit=CommitId(id_of("main")),
+            blob=BlobId(blob_id(world.files.get(path, b""))),
+            run="run-1",
+            actor=world.owner,
+        )
+        fact = next_fact(draft, status, cause, body)
+        status = fold_one(status, fact)
+        files[fact_path(primitive, fact.sequence, body.type)] = fact_bytes(fact)
+    assert status is not None  # the first body accepts the draft
+    files[status_path(primitive)] = status_bytes(status)
+    return status, files
+
+
+def age(world: World, patches: int, pulls: int) -> None:
+    """Give every draft so many patches, checked, and the control repo so many pull requests."""
+    state: dict[str, Files] = {}
+    asked: Files = {}
+    found: list[tuple[str, DraftStatus]] = []
+    for ref, head in world.control.read_refs((f"refs/heads/{names.state_branch('')}",)).items():
+        files = world.control.read_files(head)
+        state[ref] = {path: content for path, (_, content) in files.items()}
+        for path, content in state[ref].items():
+            if path.endswith("/status.yaml"):
+                status = parse_status(content)
+                found.append((ref, status))
+                numbers = range(1, patches + 1)
+                asked |= (requests.patch_file(status.id, n, status.head) for n in numbers)
+    world.ask(asked.items())
+    for ref, status in found:
+        state[ref] |= extend(world, status, status.id, later_bodies(status, patches))[1]
+    for ref, written in state.items():
+        world.write(ref, written, "Record facts\n")
+    _write_pulls(world, pulls)
+
+
+def _write_pulls(world: World, count: int) -> None:
+    """Put so many merged pull requests into the control repo's journal."""
+    head = world.control.resolve(JOURNAL_REF)
+    assert head is not None  # every repository of a local forge has one
+    files = world.control.read_files(head)
+    for number in range(1, count + 1):
+        pull = PullRequest(
+            repo=world.name,
+            number=number,
+            title=f"Ask {number}",
+            body="",
+            head_branch=f"request/{number}",
+            head=id_of(f"head {number}"),
+            base_branch="main",
+            author_id=world.owner,
+            state=PullState.MERGED,
+            url=f"local:{world.name}#{number}",
+            merge_commit=id_of(f"merge {number}"),
+        )
+        files |= pull_files(pull)
+    world.write(JOURNAL_REF, {path: content for path, (_, content) in files.items()}, "Record\n")
+
+
+# -- the worlds ----------------------------------------------------------------------------
+
+
+def make_validate(root: Path, tenants: int = 100, drafts: int = 100) -> None:
+    """Many valid drafts, of which the newest commit changed one."""
+    world = World(root, control_files(tenants, drafts))
+    world.ask([requests.draft_file(requests.tenant_name(7), requests.draft_name(7), "Changed")])
+    world.check_out()
+
+
+def make_scaffold(root: Path, pending: int) -> None:
+    """A tenant with repositories and one scaffolded draft, and so many drafts pending."""
+    world = World(root, control_files(1, 1))
+    world.check_out()
+    world.run()
+    tenant = requests.tenant_name(0)
+    world.ask(requests.draft_file(tenant, requests.draft_name(n)) for n in range(1, pending + 1))
+
+
+def make_status(root: Path, drafts: int = 1000, facts: int = 50) -> None:
+    """One state branch with so many drafts of so many facts each."""
+    world = World(root, control_files(1, 1))
+    tenant = requests.tenant_name(0)
+    written: Files = {}
+    for number in range(drafts):
+        primitive = requests.draft_name(number)
+        draft = f"{tenant}/{primitive}"
+        bodies = [("draft.yaml", body) for body in first_bodies(world, tenant, primitive)]
+        status, files = extend(world, None, draft, bodies)
+        written |= files
+        later = list(later_bodies(status, facts))[: facts - len(bodies)]
+        written |= extend(world, status, draft, later)[1]
+    world.write(f"refs/heads/{names.state_branch(tenant)}", written, "Record facts\n")
+    world.pack()
+    world.check_out()
+
+
+def make_idle(root: Path, tenants: int, patches: int) -> None:
+    """Tenants with two drafts each and nothing left to do, after so many patches a draft."""
+    world = World(root, control_files(tenants, 2))
+    world.check_out()
+    world.run()
+    age(world, patches, pulls=patches * tenants * 2)
+    world.pack()
+
+
+def main(arguments: list[str]) -> int:
+    """Make one world; `NAME FOLDER [NUMBER]...`."""
+    makers = {
+        "validate": make_validate,
+        "scaffold": make_scaffold,
+        "status": make_status,
+        "idle": make_idle,
+    }
+    name, folder, *numbers = arguments
+    makers[name](Path(folder), *map(int, numbers))  # type: ignore[operator] # one shape each
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
