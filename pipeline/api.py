@@ -14,10 +14,10 @@ from pipeline import names
 from pipeline.diagnostics import Finding, Severity
 from pipeline.documents import render_document
 from pipeline.engine import Engine, Proposal
-from pipeline.errors import Refused, UsageFault
+from pipeline.errors import NotFound, Refused, UsageFault
 from pipeline.gitobjects import blob_id
 from pipeline.layout import draft_folder, draft_path, patch_path, promotion_path, tenant_path
-from pipeline.models.base import API_VERSION
+from pipeline.models.base import API_VERSION, Model
 from pipeline.models.requests import (
     SCHEMA_STEMS,
     CodeOrigin,
@@ -58,6 +58,12 @@ class ProposedPromotion:
 
     proposal: Proposal
     request: ProposedRequest | None
+
+
+class ChangeList(Model):
+    """A file of changes, as `draft update --from` reads it."""
+
+    changes: tuple[FileChange, ...]
 
 
 def create_primitive_implementation_draft(
@@ -189,9 +195,8 @@ def request_promotion(
     UsageFault for an unknown draft or environment, Refused with every finding.
     """
     draft = draft_id(draft)
-    proposal = engine.propose_promotion(
-        draft, environment, source_commit=source_commit, reason=reason
-    )
+    commit = _resolved(engine, draft, source_commit) if source_commit else None
+    proposal = engine.propose_promotion(draft, environment, source_commit=commit, reason=reason)
     if proposal.decision.refused:
         return ProposedPromotion(proposal, None)
     snapshot = engine.reading(engine.control.head())[0].snapshot
@@ -250,6 +255,15 @@ def _origin(text: str) -> CodeOrigin:
     except ValueError as error:
         known = ", ".join(f"`{o.value}`" for o in CodeOrigin)
         raise UsageFault(f"there is no code origin `{text}`", help=f"one of {known}") from error
+
+
+def _resolved(engine: Engine, draft: str, revision: str) -> str:
+    """The commit of the draft's repository that a person's revision stands for."""
+    try:
+        git = engine.forge.open_repository(engine.status(draft).target_repo)
+        return git.resolve_commit(revision)
+    except NotFound as error:
+        raise UsageFault(error.message) from error
 
 
 def _list_tenants(snapshot: Snapshot) -> str:

@@ -291,16 +291,11 @@ def _write_change(path: str, file: Path) -> FileChange:
 
 
 def _read_changes(source: str) -> Sequence[FileChange]:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
+    from pipeline.api import ChangeList
     from pipeline.documents import findings_of_validation_error, parse_document
     from pipeline.errors import Refused
-    from pipeline.models.base import Model
-
-    class ChangeList(Model):
-        """The file that --from names."""
-
-        changes: tuple[FileChange, ...]
 
     if source == "-":
         content = sys.stdin.buffer.read(STDIN_BYTES_MAXIMUM + 1)
@@ -313,7 +308,7 @@ def _read_changes(source: str) -> Sequence[FileChange]:
     if document.findings:
         raise Refused(f"`{source}` is refused", tuple(document.findings))
     try:
-        return TypeAdapter(ChangeList).validate_json(json.dumps(document.value)).changes
+        return ChangeList.model_validate_json(json.dumps(document.value)).changes
     except ValidationError as error:
         findings = tuple(findings_of_validation_error(error, document))
         raise Refused(f"`{source}` holds no list of changes", findings) from error
