@@ -3,6 +3,10 @@
 No hook, user or system configuration, system attributes, pager, prompt, replacement object or
 foreign protocol takes part. The repository is named by `--git-dir`, so a damaged or missing one
 is an error and never the next repository further up the folders.
+
+A repository may be somebody else's clone, so what its own folder says is not believed either: no
+object is fetched that it lacks (the `uploadpack` of its configuration would be run), and history
+is read from the commits alone, without its grafts, its shallow marks and its commit-graph.
 """
 
 from __future__ import annotations
@@ -28,20 +32,20 @@ _CONFIG = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.attributesFile=/dev/null",
+    "core.commitGraph=false",
     "core.quotePath=false",
     "core.logAllRefUpdates=false",
     "gc.auto=0",
     "maintenance.auto=false",
-    "protocol.allow=never",
-    "protocol.file.allow=always",
-    "protocol.https.allow=always",
-    "safe.directory=*",
     "transfer.fsckObjects=true",
 )
 
 
-def git_environment() -> dict[str, str]:
-    """The whole environment that git runs in; nothing is inherited but PATH."""
+def git_environment(protocols: str = "") -> dict[str, str]:
+    """The whole environment that git runs in; nothing is inherited but PATH.
+
+    `protocols` are those that this call may use, as `file:https`; none for all but a clone.
+    """
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": "/nonexistent",
@@ -52,7 +56,11 @@ def git_environment() -> dict[str, str]:
         "GIT_ATTR_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "true",
+        "GIT_ALLOW_PROTOCOL": protocols,
+        "GIT_NO_LAZY_FETCH": "1",
         "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_GRAFT_FILE": os.devnull,
+        "GIT_SHALLOW_FILE": "",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_AUTHOR_NAME": "primitive-pipeline",
         "GIT_AUTHOR_EMAIL": "primitive-pipeline@users.noreply.pipeline.invalid",
@@ -76,7 +84,12 @@ def in_repository(path: Path) -> tuple[str, str, str]:
 
 
 def run_git(
-    arguments: Sequence[str], *, name: str, stdin: bytes = b"", accept: Sequence[int] = (0,)
+    arguments: Sequence[str],
+    *,
+    name: str,
+    stdin: bytes = b"",
+    accept: Sequence[int] = (0,),
+    protocols: str = "",
 ) -> subprocess.CompletedProcess[bytes]:
     """What one git call answered; `name` is what a message calls the repository.
 
@@ -89,7 +102,7 @@ def run_git(
             git_command(*arguments),
             input=stdin,
             capture_output=True,
-            env=git_environment(),
+            env=git_environment(protocols),
             timeout=TIMEOUT_S,
             check=False,
         )
@@ -102,7 +115,9 @@ def run_git(
         raise GitFailed(f"git {called} cannot be started in {name}: {refused}") from refused
     if done.returncode not in accept:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        said = lines[-1] if lines else f"exit code {done.returncode}"
+        # Advice may follow what went wrong.
+        reasons = [line for line in lines if line.startswith(("fatal: ", "error: "))] or lines[-1:]
+        said = reasons[-1] if reasons else f"exit code {done.returncode}"
         raise GitFailed(f"git {called} failed in {name}: {said}")
     return done
 
@@ -178,7 +193,8 @@ class ObjectReader:
 
 
 def _line_of(spec: str) -> bytes:
-    if "\n" in spec:
+    # git takes a carriage return before the end of a line for a part of that end.
+    if "\n" in spec or spec.endswith("\r"):
         raise GitFailed(f"{spec!r} has a line break and cannot be asked for by name")
     try:
         line = spec.encode("utf-8", "surrogateescape")
