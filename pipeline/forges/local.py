@@ -8,25 +8,28 @@ through a `pre-receive` hook that keeps protected branches and the journal close
 
 from __future__ import annotations
 
-import os
 import random
+import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.commits import parse_commit
 from pipeline.errors import ForgeRefused, NotFound, StalePlan
+from pipeline.forges.hook import write_hook
 from pipeline.forges.journal import (
     JOURNAL_REF,
     Journal,
-    parse_pull,
+    objects_over,
     parse_repo,
     pull_files,
+    pull_folder,
+    read_pull_folders,
 )
 from pipeline.forges.port import (
-    BranchRule,
     PullRequest,
     PullState,
     RefUpdate,
@@ -35,60 +38,45 @@ from pipeline.forges.port import (
     Review,
     ReviewVerdict,
 )
-from pipeline.forges.rules import check_merge, check_push
+from pipeline.forges.rules import check_merge, check_push, newest_review
 from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import (
-    MODE_TREE,
-    GitObject,
-    Signature,
-    TreeEntry,
-    commit_object,
-    objects_of_files,
-    parse_tree,
-    tree_object,
-)
+from pipeline.gitobjects import GitObject, Signature, commit_object, objects_of_files
 
 _FORGE = Signature("local-forge", "local-forge@users.noreply.pipeline.invalid", 0)
 _JOURNAL_TRIES = 200
-_HOOK = """#!/bin/sh
-# Closed to plain pushes: the journal, and branches whose rule says who may push.
-zero=0000000000000000000000000000000000000000
-while read -r old new ref; do
-  case "$ref" in
-    refs/heads/*) ;;
-    *) echo "only branches can be pushed here, not $ref" >&2; exit 1 ;;
-  esac
-  while IFS= read -r pattern; do
-    case "$ref" in
-      refs/heads/$pattern) echo "$ref is protected: open a pull request" >&2; exit 1 ;;
-    esac
-  done < "$(dirname "$0")/protected"
-  if [ "$new" = "$zero" ]; then echo "$ref: branches are not deleted here" >&2; exit 1; fi
-done
-exit 0
-"""
+_HEADS = "refs/heads/"
+_REFS = (_HEADS, "refs/forge/")
+_REPO_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")
 
 
 class LocalForge:
     """A forge of bare repositories below `root`; see `pipeline.forges.port.Forge`."""
 
     def __init__(self, root: Path, organisation: str) -> None:
+        if not _REPO_NAME.match(organisation):
+            raise NotFound(f"`{organisation}` is no organisation name")
         self.root = root
         self.organisation = organisation
         self._open: dict[str, GitRepository] = {}
+        # Folder tree id → pull request as it lies there. Trees never change, so it is never stale.
+        self._parsed: dict[str, PullRequest] = {}
 
     def path(self, repo: str) -> Path:
         """Where a repository lies. Raises NotFound for a name that could be a path."""
-        if not repo or repo.startswith((".", "-")) or "/" in repo or "\\" in repo:
+        if not _REPO_NAME.match(repo):
             raise NotFound(f"`{repo}` is no repository name")
-        return self.root / self.organisation / f"{repo}.git"
+        path = self.root / self.organisation / f"{repo}.git"
+        if path.is_symlink():
+            raise NotFound(f"`{repo}` is a link to somewhere else, and no repository of the forge")
+        return path
 
     def open_repository(self, repo: str) -> GitRepository:
         """The repository's git. Raises NotFound."""
+        path = self.path(repo)
+        if not (path / "HEAD").exists():
+            raise NotFound(f"the forge has no repository `{self.organisation}/{repo}`")
         if repo not in self._open:
-            if not (self.path(repo) / "HEAD").exists():
-                raise NotFound(f"the forge has no repository `{self.organisation}/{repo}`")
-            self._open[repo] = GitRepository(self.path(repo))
+            self._open[repo] = GitRepository(path)
         return self._open[repo]
 
     def close(self) -> None:
@@ -108,14 +96,8 @@ class LocalForge:
         if not (self.path(repo) / "HEAD").exists():
             return None
         git = self.open_repository(repo)
-        refs = git.read_refs(("refs/heads/", "refs/forge/"))
-        journal = self._read_journal_repo(git, refs.get(JOURNAL_REF))
-        heads = {
-            name.removeprefix("refs/heads/"): id
-            for name, id in refs.items()
-            if name.startswith("refs/heads/")
-        }
-        return RepoView(repo, journal.default_branch, heads, journal.rules)
+        refs = git.read_refs(_REFS)
+        return _view_of(repo, refs, _read_journal(git, refs.get(JOURNAL_REF)))
 
     def ensure_repo(self, repo: str, spec: RepoSpec) -> RepoView:
         """The repository, found or created whole by one rename; rules are brought in line."""
@@ -123,25 +105,22 @@ class LocalForge:
         if not path.exists():
             self._create(path, spec)
         git = self.open_repository(repo)
-        for _ in range(_JOURNAL_TRIES):
-            head = git.resolve(JOURNAL_REF)
-            journal = self._read_journal_repo(git, head)
+        for attempt in range(_JOURNAL_TRIES):
+            refs = git.read_refs(_REFS)
+            journal = _read_journal(git, refs.get(JOURNAL_REF))
             if journal.initial_commit != spec.initial_commit:
                 raise ForgeRefused(
                     f"`{repo}` exists with another first commit",
                     help="it was made by hand or by another version; move it away first",
                 )
+            write_hook(path, spec.rules)
             if journal.rules == spec.rules and journal.description == spec.description:
-                break
+                return _view_of(repo, refs, journal)
             wanted = replace(journal, rules=spec.rules, description=spec.description)
-            _write_protected(path, spec.rules)
-            files = {"repo.json": wanted.repo_files()["repo.json"]}
-            if self._move_journal(git, head, files, ()):
-                break
-        view = self.read_repo(repo)
-        if view is None:
-            raise NotFound(f"`{repo}` vanished while it was set up")
-        return view
+            if self._move_journal(git, refs.get(JOURNAL_REF), wanted.repo_files(), ()):
+                return _view_of(repo, refs, wanted)
+            _wait(attempt)
+        raise StalePlan(f"{repo} is too busy to change its rules")
 
     def _create(self, path: Path, spec: RepoSpec) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,11 +140,7 @@ class LocalForge:
                 ]
             )
             git.close()
-            hooks = building / "hooks"
-            hooks.mkdir(exist_ok=True)
-            _write_protected(building, spec.rules)
-            (hooks / "pre-receive").write_text(_HOOK)
-            (hooks / "pre-receive").chmod(0o755)
+            write_hook(building, spec.rules)
             building.chmod(0o755)
             try:
                 building.rename(path)
@@ -183,18 +158,16 @@ class LocalForge:
     ) -> None:
         """Store objects, then move all refs at once; see the port."""
         git = self.open_repository(repo)
-        view = self.read_repo(repo)
-        rules = view.rules if view else ()
+        rules = _read_journal(git, JOURNAL_REF).rules
         for update in updates:
             reason = check_push(rules, update.ref, actor)
             if reason:
                 raise ForgeRefused(f"{repo}: {reason}")
-        git.write_objects(objects)
+        made = {item.id: item for item in objects}
+        git.write_objects(made.values())
         for update in updates:
-            if update.old is not None and update.new != update.old:
-                known = git.read_object(update.old)
-                if known is not None and not git.is_ancestor(update.old, update.new):
-                    raise ForgeRefused(f"{repo}: {update.ref} would lose commits")
+            if update.old is not None and not _is_forward(git, made, update.old, update.new):
+                raise ForgeRefused(f"{repo}: {update.ref} would lose commits")
         git.update_refs(updates)
 
     # -- pull requests -----------------------------------------------------------------
@@ -204,8 +177,10 @@ class LocalForge:
     ) -> PullRequest:
         """The pull request of a branch, found or created."""
 
-        def change(pulls: dict[int, PullRequest], heads: dict[str, str]) -> PullRequest:
-            head = heads.get(head_branch)
+        if head_branch == base_branch:
+            raise ForgeRefused(f"{repo}: `{head_branch}` cannot be merged into itself")
+
+        def change(pulls: Mapping[int, PullRequest], heads: Mapping[str, str]) -> PullRequest:
             if base_branch not in heads:
                 raise NotFound(f"{repo} has no branch `{base_branch}`")
             for pull in pulls.values():
@@ -213,6 +188,7 @@ class LocalForge:
                     if pull.state is PullState.OPEN and pull.author_id == actor:
                         return replace(pull, title=title, body=body)
                     return pull
+            head = heads.get(head_branch)
             if head is None:
                 raise NotFound(f"{repo} has no branch `{head_branch}`")
             number = max(pulls, default=0) + 1
@@ -229,20 +205,17 @@ class LocalForge:
                 url=self.url(repo, number),
             )
 
-        return self._change_pull(repo, change)
+        return self._change_pull(repo, None, change)
 
     def read_pulls(self, repo: str) -> tuple[PullRequest, ...]:
-        """All pull requests by number; two reads of objects however many there are."""
+        """All pull requests by number; a few reads of objects however many there are."""
         git = self.open_repository(repo)
-        refs = git.read_refs(("refs/heads/", "refs/forge/"))
-        return tuple(self._read_pulls(git, refs).values())
+        return tuple(self._read_pulls(git, git.read_refs(_REFS)).values())
 
     def read_pull(self, repo: str, number: int) -> PullRequest:
         """One pull request. Raises NotFound."""
-        for pull in self.read_pulls(repo):
-            if pull.number == number:
-                return pull
-        raise NotFound(f"{repo} has no pull request #{number}")
+        git = self.open_repository(repo)
+        return self._read_one(git, git.read_refs(_REFS), repo, number)
 
     def read_pull_of_commit(self, repo: str, commit: str) -> PullRequest | None:
         """The merged pull request whose merge commit this is."""
@@ -253,162 +226,172 @@ class LocalForge:
     ) -> str:
         """The merge commit; base branch and journal move in one transaction."""
         git = self.open_repository(repo)
-        for _ in range(_JOURNAL_TRIES):
-            refs = git.read_refs(("refs/heads/", "refs/forge/"))
-            pull = self._read_pulls(git, refs).get(number)
-            if pull is None:
-                raise NotFound(f"{repo} has no pull request #{number}")
+        for attempt in range(_JOURNAL_TRIES):
+            refs = git.read_refs(_REFS)
+            pull = self._read_one(git, refs, repo, number)
             if pull.state is PullState.MERGED and pull.head == expected_head and pull.merge_commit:
                 return pull.merge_commit
-            if pull.state is not PullState.OPEN:
-                raise ForgeRefused(f"{pull.url} is {pull.state}")
             if pull.head != expected_head:
                 raise StalePlan(f"{pull.url} is at {pull.head[:12]}, expected {expected_head[:12]}")
-            rules = self._read_journal_repo(git, refs.get(JOURNAL_REF)).rules
-            reason = check_merge(rules, pull, actor)
+            if pull.state is not PullState.OPEN:
+                raise ForgeRefused(f"{pull.url} is {pull.state}")
+            reason = check_merge(_read_journal(git, refs.get(JOURNAL_REF)).rules, pull, actor)
             if reason:
                 raise ForgeRefused(f"{pull.url}: {reason}")
-            base_ref = f"refs/heads/{pull.base_branch}"
+            base_ref, head_ref = f"refs/heads/{pull.base_branch}", f"refs/heads/{pull.head_branch}"
+            if base_ref not in refs or head_ref not in refs:
+                gone = pull.head_branch if base_ref in refs else pull.base_branch
+                raise NotFound(f"{pull.url}: branch `{gone}` is gone")
             base = refs[base_ref]
-            tree = git.merge_tree(base, pull.head)
             signature = Signature(
                 f"account {actor}", f"{actor}@users.noreply.pipeline.invalid", time_s
             )
+            tree = git.merge_tree(base, pull.head)
             commit = commit_object(tree, [base, pull.head], message, signature, signature)
             merged = replace(pull, state=PullState.MERGED, merge_commit=commit.id, merged_by=actor)
-            git.write_objects([commit])
+            moves = (
+                RefUpdate(base_ref, base, commit.id),
+                # Not moved, but held: what is merged is the head at this very moment.
+                RefUpdate(head_ref, pull.head, pull.head),
+            )
             if self._move_journal(
-                git,
-                refs.get(JOURNAL_REF),
-                pull_files(merged),
-                (RefUpdate(base_ref, base, commit.id),),
+                git, refs.get(JOURNAL_REF), pull_files(merged), moves, extra=(commit,)
             ):
                 return commit.id
+            _wait(attempt)
         raise StalePlan(f"{repo} is too busy to merge #{number}")
 
     def close_pull(self, repo: str, number: int, *, actor: int) -> None:
         """Close an open pull request."""
 
-        def change(pulls: dict[int, PullRequest], heads: dict[str, str]) -> PullRequest:
-            pull = pulls.get(number)
-            if pull is None:
-                raise NotFound(f"{repo} has no pull request #{number}")
+        def change(pulls: Mapping[int, PullRequest], heads: Mapping[str, str]) -> PullRequest:
+            pull = pulls[number]
             if pull.state is PullState.MERGED:
                 raise ForgeRefused(f"{pull.url} is merged")
             return replace(pull, state=PullState.CLOSED)
 
-        self._change_pull(repo, change)
+        self._change_pull(repo, number, change)
 
     def submit_review(
         self, repo: str, number: int, *, commit: str, verdict: ReviewVerdict, body: str, actor: int
     ) -> Review:
         """Record a review of the head commit."""
 
-        def change(pulls: dict[int, PullRequest], heads: dict[str, str]) -> PullRequest:
-            pull = pulls.get(number)
-            if pull is None:
-                raise NotFound(f"{repo} has no pull request #{number}")
+        def change(pulls: Mapping[int, PullRequest], heads: Mapping[str, str]) -> PullRequest:
+            pull = pulls[number]
+            review = Review(len(pull.reviews) + 1, actor, commit, verdict, body)
+            before = newest_review(pull, actor)
+            if before and replace(before, sequence=review.sequence) == review:
+                return pull
+            if pull.state is not PullState.OPEN:
+                raise ForgeRefused(f"{pull.url} is {pull.state}, so it is not reviewed any more")
             if pull.head != commit:
                 raise StalePlan(f"{pull.url} is at {pull.head[:12]}, not at {commit[:12]}")
             if pull.author_id == actor and verdict is ReviewVerdict.APPROVED:
                 raise ForgeRefused(f"{pull.url}: nobody approves their own pull request")
-            for review in pull.reviews:
-                same = (review.user_id, review.commit, review.verdict, review.body)
-                if same == (actor, commit, verdict, body) and review is pull.reviews[-1]:
-                    return pull
-            review = Review(len(pull.reviews) + 1, actor, commit, verdict, body)
             return replace(pull, reviews=(*pull.reviews, review))
 
-        return self._change_pull(repo, change).reviews[-1]
+        review = newest_review(self._change_pull(repo, number, change), actor)
+        if review is None:
+            raise NotFound(f"{repo}#{number} lost the review of account {actor}")
+        return review
 
     # -- the journal -------------------------------------------------------------------
 
     def _change_pull(
-        self, repo: str, change: Callable[[dict[int, PullRequest], dict[str, str]], PullRequest]
+        self,
+        repo: str,
+        number: int | None,
+        change: Callable[[Mapping[int, PullRequest], Mapping[str, str]], PullRequest],
     ) -> PullRequest:
-        """The pull request after a change, written unless it is as it was."""
+        """The pull request after a change, written unless it is as it was.
+
+        `change` sees the branch heads and the pull request `number`, or all when that is None.
+        """
         git = self.open_repository(repo)
         for attempt in range(_JOURNAL_TRIES):
-            refs = git.read_refs(("refs/heads/", "refs/forge/"))
-            pulls = self._read_pulls(git, refs)
-            heads = {n.removeprefix("refs/heads/"): i for n, i in refs.items()}
-            changed = change(dict(pulls), heads)
+            refs = git.read_refs(_REFS)
+            if number is None:
+                pulls = self._read_pulls(git, refs)
+            else:
+                pulls = {number: self._read_one(git, refs, repo, number)}
+            changed = change(pulls, {n.removeprefix(_HEADS): i for n, i in refs.items()})
             if pulls.get(changed.number) == changed:
                 return changed
             if self._move_journal(git, refs.get(JOURNAL_REF), pull_files(changed), ()):
                 return changed
-            time.sleep(random.uniform(0, 0.01 * min(attempt + 1, 10)))
+            _wait(attempt)
         raise StalePlan(f"{repo} is too busy to record a pull request")
 
-    def _read_journal_repo(self, git: GitRepository, head: str | None) -> Journal:
-        found = git.read_object(f"{head}:repo.json") if head else None
-        if found is None:
+    def _read_pulls(self, git: GitRepository, refs: Mapping[str, str]) -> dict[int, PullRequest]:
+        journal = refs.get(JOURNAL_REF)
+        if journal is None:
             raise NotFound(f"{git.path.name} is no repository of a local forge (no journal)")
-        return parse_repo(found.content)
+        folders = {int(e.name): e.id for e in git.read_tree(f"{journal}:pulls") or ()}
+        new = [tree for tree in folders.values() if tree not in self._parsed]
+        self._parsed |= read_pull_folders(git, new)
+        return {n: _at_head(self._parsed[tree], refs) for n, tree in sorted(folders.items())}
 
-    def _read_pulls(self, git: GitRepository, refs: dict[str, str]) -> dict[int, PullRequest]:
-        listing = git.list_files(refs.get(JOURNAL_REF, ""), "pulls") if JOURNAL_REF in refs else {}
-        found = git.read_objects([id for _, id in listing.values()])
-        grouped: dict[int, tuple[list[bytes], list[bytes]]] = {}
-        for path, item in zip(listing, found, strict=True):
-            if item is not None:
-                own, reviews = grouped.setdefault(int(path.split("/")[0]), ([], []))
-                (own if path.endswith("/pull.json") else reviews).append(item.content)
-        pulls: dict[int, PullRequest] = {}
-        for number, (own, reviews) in sorted(grouped.items()):
-            pull = parse_pull(own[0], reviews)
-            head = refs.get(f"refs/heads/{pull.head_branch}")
-            if pull.state is PullState.OPEN and head:
-                pull = replace(pull, head=head)
-            pulls[number] = pull
-        return pulls
+    def _read_one(
+        self, git: GitRepository, refs: Mapping[str, str], repo: str, number: int
+    ) -> PullRequest:
+        folder = git.read_object(f"{refs.get(JOURNAL_REF)}:{pull_folder(number)}")
+        if folder is None:
+            raise NotFound(f"{repo} has no pull request #{number}")
+        if folder.id not in self._parsed:
+            self._parsed |= read_pull_folders(git, [folder.id])
+        return _at_head(self._parsed[folder.id], refs)
 
     def _move_journal(
         self,
         git: GitRepository,
         head: str | None,
-        files: dict[str, tuple[int, bytes]],
-        updates: tuple[RefUpdate, ...],
+        files: Mapping[str, tuple[int, bytes]],
+        moves: tuple[RefUpdate, ...],
+        *,
+        extra: tuple[GitObject, ...] = (),
     ) -> bool:
-        """Whether the journal, with these files written over it, and `updates` moved together."""
-        root = {e.name: e for e in git.read_tree(head) or ()} if head else {}
-        objects: list[GitObject] = []
-        own = {p: f for p, f in files.items() if "/" not in p}
-        for made in objects_of_files(own)[:-1] if own else ():
-            objects.append(made)
-        if own:
-            root |= {e.name: e for e in parse_tree(objects_of_files(own)[-1].content)}
-        folders = {p.split("/")[1]: {} for p in files if p.startswith("pulls/")}  # type: dict[str, dict[str, tuple[int, bytes]]]
-        for path, file in files.items():
-            if path.startswith("pulls/"):
-                _, number, rest = path.split("/", 2)
-                folders[number][rest] = file
-        if folders:
-            pulls = {e.name: e for e in git.read_tree(f"{head}:pulls") or ()} if head else {}
-            for number, inner in folders.items():
-                made_tree = objects_of_files(inner)
-                objects += made_tree
-                pulls[number] = TreeEntry(MODE_TREE, number, made_tree[-1].id)
-            pulls_tree = tree_object(pulls.values())
-            objects.append(pulls_tree)
-            root["pulls"] = TreeEntry(MODE_TREE, "pulls", pulls_tree.id)
-        tree = tree_object(root.values())
+        """Whether the journal, with these files written over it, and `moves` moved together."""
+        objects = [*extra, *objects_over(git, head, files)]
         commit = commit_object(
-            tree.id, [head] if head else [], "Record in the journal\n", _FORGE, _FORGE
+            objects[-1].id, [head] if head else [], "Record in the journal\n", _FORGE, _FORGE
         )
-        git.write_objects([*objects, tree, commit])
+        git.write_objects([*objects, commit])
         try:
-            git.update_refs([RefUpdate(JOURNAL_REF, head, commit.id), *updates])
+            git.update_refs([RefUpdate(JOURNAL_REF, head, commit.id), *moves])
         except StalePlan:
             return False
         return True
 
 
-def _write_protected(path: Path, rules: Iterable[BranchRule]) -> None:
-    """The patterns that the hook keeps closed to plain pushes, one a line."""
-    hooks = path / "hooks"
-    hooks.mkdir(exist_ok=True)
-    lines = sorted(r.pattern for r in rules if r.push is not None)
-    staged = hooks / f"protected.{os.getpid()}"
-    staged.write_text("".join(f"{line}\n" for line in lines))
-    staged.replace(hooks / "protected")
+def _wait(attempt: int) -> None:
+    time.sleep(random.uniform(0, 0.01 * min(attempt + 1, 10)))
+
+
+def _view_of(repo: str, refs: Mapping[str, str], journal: Journal) -> RepoView:
+    heads = {n.removeprefix(_HEADS): id for n, id in refs.items() if n.startswith(_HEADS)}
+    return RepoView(repo, journal.default_branch, heads, journal.rules)
+
+
+def _read_journal(git: GitRepository, revision: str | None) -> Journal:
+    found = git.read_object(f"{revision}:repo.json") if revision else None
+    if found is None:
+        raise NotFound(f"{git.path.name} is no repository of a local forge (no journal)")
+    return parse_repo(found.content)
+
+
+def _at_head(pull: PullRequest, refs: Mapping[str, str]) -> PullRequest:
+    """An open pull request follows its branch; a merged or closed one stays where it was."""
+    head = refs.get(f"{_HEADS}{pull.head_branch}")
+    return replace(pull, head=head) if pull.state is PullState.OPEN and head else pull
+
+
+def _is_forward(git: GitRepository, made: Mapping[str, GitObject], old: str, new: str) -> bool:
+    """Whether `new` holds `old`; mostly seen from the commits just made, without asking git."""
+    at = new
+    while at != old and at in made and made[at].type == "commit":
+        parents = parse_commit(at, made[at].content).parents
+        if len(parents) != 1:
+            break
+        at = parents[0]
+    return at == old or git.is_ancestor(old, at)

@@ -8,6 +8,7 @@ Repositories are named without the organisation; one forge object serves one org
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +18,10 @@ from pipeline.gitobjects import GitObject
 
 if TYPE_CHECKING:
     from pipeline.gitcli import GitRepository
+
+
+# What every forge's pattern language takes for the same: plain characters, and `*` for any text.
+_PATTERN = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._/*-]*\Z")
 
 
 class PullState(StrEnum):
@@ -68,19 +73,24 @@ class PullRequest:
 
 @dataclass(frozen=True, slots=True)
 class BranchRule:
-    """Who may do what to branches that match `pattern` (fnmatch, over the full branch name).
+    """Who may do what to branches that match `pattern`.
 
-    `push` are the actors that may move the branch directly (create, fast-forward); None means
-    anybody with access, an empty tuple means nobody. `merge` likewise for merging pull
-    requests into it. `approvals` is how many distinct people other than the author must have
-    approved the final revision before a merge. Force-push and deletion are refused on every
-    branch that a rule matches.
+    The pattern covers the whole short branch name; `*` in it stands for any text, slashes
+    included, and nothing else is special (ValueError for other characters). `push` are the
+    actors that may move the branch directly (create, fast-forward); None means anybody with
+    access, an empty tuple means nobody. `merge` likewise for merging pull requests into it.
+    `approvals` is how many distinct people other than the author must have approved the final
+    revision before a merge. Force-push is refused on every branch.
     """
 
     pattern: str
     push: tuple[int, ...] | None = None
     merge: tuple[int, ...] | None = None
     approvals: int = 0
+
+    def __post_init__(self) -> None:
+        if not _PATTERN.match(self.pattern):
+            raise ValueError(f"{self.pattern!r} is no branch pattern")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,4 +184,8 @@ class Forge(Protocol):
     def submit_review(
         self, repo: str, number: int, *, commit: str, verdict: ReviewVerdict, body: str, actor: int
     ) -> Review:
-        """Record a review of `commit`. Raises StalePlan if the head is another by now."""
+        """Record a review of `commit`; the same as the actor's newest one changes nothing.
+
+        Raises StalePlan if the head is another by now, ForgeRefused for an author's approval of
+        their own work and for a pull request that is merged or closed.
+        """

@@ -24,6 +24,11 @@ def check_push(rules: Iterable[BranchRule], ref: str, actor: int) -> str | None:
     return None
 
 
+def newest_review(pull: PullRequest, actor: int) -> Review | None:
+    """The last review that one account gave."""
+    return next((r for r in reversed(pull.reviews) if r.user_id == actor), None)
+
+
 def newest_verdicts(reviews: Iterable[Review], head: str) -> dict[int, ReviewVerdict]:
     """User id → what they hold of `head`; a review of another revision counts as dismissed."""
     newest: dict[int, ReviewVerdict] = {}
