@@ -2,7 +2,9 @@
 
 The chart comes from a primitive's folder and is hostile: it is rendered from a folder of its
 own, without plugins, repositories or cluster, and a chart that would fetch dependencies is
-refused. What it renders is judged later (`pipeline.rules.manifests`); hooks are kept for that.
+refused. So is one that could render anything else the next time, or in another namespace:
+approval is of exact bytes. What it renders is judged later (`pipeline.rules.manifests`); hooks
+and definitions of kinds are kept for that.
 """
 
 from __future__ import annotations
@@ -13,14 +15,24 @@ from collections.abc import Mapping
 import yaml
 
 from pipeline.documents import render_document
-from pipeline.errors import CouldNotCheck
+from pipeline.errors import CouldNotCheck, UsageFault
 from pipeline.tools.folders import temporary_folder
 from pipeline.tools.process import Completed, run_tool
+from pipeline.tools.rendered import parse_rendered
 from pipeline.tools.versions import find_tool
 
 TIMEOUT_S = 60
+_VALUES = ("--values", "values-given.yaml")
 _PLACEHOLDER_NAMESPACE = "set-by-overlay"
-_FILE_NAME = re.compile(r"[^a-z0-9.-]+")
+_KIND = re.compile(r"[A-Z][A-Za-z0-9]*\Z")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z")
+_ACTION = re.compile(rb"\{\{.*?\}\}", re.DOTALL)
+# Template functions whose answer depends on chance, the clock, a cluster or a network.
+_UNSTABLE = re.compile(
+    rb"(?<![\w.$\"'`/-])(?:now|ago|unixEpoch|rand(?:AlphaNum|Alpha|Numeric|Ascii|Bytes|Int)|shuffle|uuidv4"
+    rb"|gen(?:PrivateKey|CA|CAWithKey|SelfSignedCert|SelfSignedCertWithKey|SignedCert"
+    rb"|SignedCertWithKey)|htpasswd|bcrypt|encryptAES|lookup|getHostByName)(?![\w\"'`:/-])"
+)
 
 
 def run_helm_template(
@@ -34,27 +46,39 @@ def run_helm_template(
 
     Raises CouldNotCheck when helm cannot render the chart or two objects are the same.
     """
-    done = _run(
-        chart,
-        values,
-        "template",
-        release,
-        "chart",
-        "--namespace",
-        _PLACEHOLDER_NAMESPACE,
-        "--kube-version",
-        kubernetes_version,
-        "--values",
-        "values-given.yaml",
-    )
-    if done.exit_code != 0:
-        raise CouldNotCheck(f"helm cannot render the chart: {_last_line(done.stderr)}")
-    return split_objects(done.stdout)
+    check_stable(chart)
+    arguments = ("template", release, "chart", "--namespace", _PLACEHOLDER_NAMESPACE)
+    options = ("--include-crds", "--kube-version", kubernetes_version, *_VALUES)
+    first = _run(chart, values, *arguments, *options)
+    if first.exit_code != 0:
+        raise CouldNotCheck(f"helm cannot render the chart: {_reason(first.stderr)}")
+    # What the names of functions did not show, such as one put together from text, shows here.
+    if _run(chart, values, *arguments, *options).stdout != first.stdout:
+        raise CouldNotCheck(
+            "the chart renders something else each time",
+            help="take chance and time out of its templates",
+        )
+    return split_objects(first.stdout)
+
+
+def check_stable(chart: Mapping[str, bytes]) -> None:
+    """Nothing. Raises CouldNotCheck when a template calls what answers differently each time."""
+    for path, content in sorted(chart.items()):
+        if "templates/" not in path and not path.startswith("templates"):
+            continue
+        for action in _ACTION.finditer(content):
+            if found := _UNSTABLE.search(action[0]):
+                line = content.count(b"\n", 0, action.start() + found.start()) + 1
+                raise CouldNotCheck(
+                    f"{path} line {line} calls `{found[0].decode()}`, which answers differently "
+                    "each time or elsewhere",
+                    help="give the chart a value instead, or read a Secret at run time",
+                )
 
 
 def run_helm_lint(chart: Mapping[str, bytes], *, values: Mapping[str, object]) -> tuple[str, ...]:
     """What `helm lint --strict` finds, one line each; empty when it is content."""
-    done = _run(chart, values, "lint", "chart", "--strict", "--values", "values-given.yaml")
+    done = _run(chart, values, "lint", "chart", "--strict", *_VALUES)
     if done.exit_code == 0:
         return ()
     text = (done.stdout + done.stderr).decode("utf-8", "replace")
@@ -85,21 +109,36 @@ def split_objects(manifests: bytes) -> dict[str, bytes]:
     """File name → canonical YAML of each object in a stream of documents, sorted by name."""
     files: dict[str, bytes] = {}
     try:
-        documents = [d for d in yaml.load_all(manifests, yaml.CSafeLoader) if d is not None]
-    except yaml.YAMLError as error:
-        raise CouldNotCheck(f"the chart renders to no YAML: {error}") from error
-    for item in documents:
-        metadata = item.get("metadata") if isinstance(item, dict) else None
+        objects = parse_rendered(manifests)
+    except CouldNotCheck as error:
+        raise CouldNotCheck(f"what the chart renders, {error.message}") from error
+    for item in objects:
+        metadata, kind = item.get("metadata"), item.get("kind")
         name = metadata.get("name") if isinstance(metadata, dict) else None
-        kind = item.get("kind") if isinstance(item, dict) else None
         if not isinstance(metadata, dict) or not isinstance(name, str) or not isinstance(kind, str):
             raise CouldNotCheck("the chart renders an object without kind or metadata.name")
+        if not _KIND.match(kind) or not _NAME.match(name):
+            raise CouldNotCheck(f"the chart renders an object with an odd name: {kind}/{name}")
+        if kind.endswith("List") and "items" in item:
+            raise CouldNotCheck(
+                f"the chart renders a {kind}, whose objects would not be seen one by one",
+                help="render each object as a document of its own",
+            )
         if metadata.get("namespace") == _PLACEHOLDER_NAMESPACE:
             metadata.pop("namespace")  # `.Release.Namespace`: the overlay decides
-        file = _FILE_NAME.sub("-", f"{kind}-{name}".lower()) + ".yaml"
+        file = f"{kind}-{name}".lower() + ".yaml"
         if file in files:
             raise CouldNotCheck(f"the chart renders {kind}/{name} twice")
-        files[file] = render_document(item)
+        try:
+            files[file] = render_document(item)
+        except UsageFault as error:
+            raise CouldNotCheck(f"{kind}/{name} cannot be written: {error.message}") from error
+        if _PLACEHOLDER_NAMESPACE.encode() in files[file]:
+            raise CouldNotCheck(
+                f"{kind}/{name} holds the namespace elsewhere than in metadata.namespace, so "
+                "`base/` would not be the same in every environment",
+                help="leave `.Release.Namespace` out: names without a namespace resolve in it",
+            )
     if not files:
         raise CouldNotCheck("the chart renders nothing")
     return dict(sorted(files.items()))
@@ -113,6 +152,8 @@ def _load(content: bytes) -> object:
     return value
 
 
-def _last_line(output: bytes) -> str:
+def _reason(output: bytes) -> str:
+    """The line that says why; helm ends with advice about its own options."""
     lines = output.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1][:500] if lines else "it said nothing"
+    told = [line for line in lines if line.startswith("Error: ")] or lines[-1:]
+    return told[0].removeprefix("Error: ")[:500] if told else "it said nothing"

@@ -29,6 +29,8 @@ def schema_folder() -> Path:
 
 def run_kubeconform(manifests: bytes, *, file: str) -> tuple[Finding, ...]:
     """A finding for each object that is invalid, skipped or could not be checked."""
+    if not manifests.strip():
+        return (MANIFEST_NOT_CHECKED.finding("there is no object to check", Location(file)),)
     template = (
         "{{.NormalizedKubernetesVersion}}-standalone{{.StrictSuffix}}"
         "/{{.ResourceKind}}{{.KindSuffix}}.json"

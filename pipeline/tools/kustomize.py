@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import yaml
+import posixpath
+from collections.abc import Iterator, Mapping
 
 from pipeline.errors import CouldNotCheck
 from pipeline.tools.folders import temporary_folder
 from pipeline.tools.process import run_tool
+from pipeline.tools.rendered import parse_rendered
 from pipeline.tools.versions import find_tool
 
 TIMEOUT_S = 60
-_KEYS_THAT_READ = ("resources", "components", "bases", "crds", "configurations", "transformers")
+_KEYS_THAT_READ = ("resources", "components", "bases", "crds", "configurations")
+# kustomize fetches an address wherever it takes the path of a file.
+_KEYS_OF_PATHS = ("path", "files", "env", "envs", "patchesStrategicMerge")
+# Plugins, charts fetched from elsewhere, schemas by address.
+_KEYS_THAT_RUN = (
+    *("generators", "transformers", "validators", "helmCharts", "helmGlobals", "openapi"),
+    "helmChartInflationGenerator",
+)
 
 
 def run_kustomize_build(files: Mapping[str, bytes], folder: str) -> bytes:
@@ -22,7 +29,7 @@ def run_kustomize_build(files: Mapping[str, bytes], folder: str) -> bytes:
     """
     for path, content in files.items():
         if path.rsplit("/", 1)[-1] in {"kustomization.yaml", "kustomization.yml", "Kustomization"}:
-            _check_local(path, content)
+            check_local(path, content, files)
     with temporary_folder(files) as root:
         done = run_tool(
             [
@@ -37,22 +44,51 @@ def run_kustomize_build(files: Mapping[str, bytes], folder: str) -> bytes:
         )
     if done.exit_code != 0:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise CouldNotCheck(f"kustomize cannot build {folder}: {lines[-1][:500] if lines else ''}")
+        said = (lines[-1] if lines else "it said nothing").replace(str(root), "")
+        raise CouldNotCheck(f"kustomize cannot build {folder}: {said[:500]}")
     return done.stdout
 
 
-def _check_local(path: str, content: bytes) -> None:
+def check_local(path: str, content: bytes, files: Mapping[str, bytes]) -> None:
+    """Nothing. Raises CouldNotCheck when the kustomization at `path` reads what is not in `files`.
+
+    Whatever is not a file or folder here, kustomize takes for a repository to clone
+    (`github.com/org/repo`), so existence is what is asked.
+    """
     try:
-        value = yaml.load(content, yaml.CSafeLoader)
-    except yaml.YAMLError as error:
-        raise CouldNotCheck(f"{path} is no YAML: {error}") from error
-    if not isinstance(value, dict):
-        raise CouldNotCheck(f"{path} is no mapping")
-    if "helmCharts" in value or "generators" in value:
-        raise CouldNotCheck(f"{path} would run or fetch something while it is built")
+        [value] = parse_rendered(content)
+    except CouldNotCheck as error:
+        raise CouldNotCheck(f"{path}: {error.message}") from error
+    except ValueError as error:
+        raise CouldNotCheck(f"{path} is no single mapping") from error
+    if forbidden := sorted(str(key) for key in value if key in _KEYS_THAT_RUN):
+        raise CouldNotCheck(f"{path} has `{forbidden[0]}`, which runs or fetches something")
+    if any("://" in read for read in _paths_in(value)):
+        raise CouldNotCheck(f"{path} reads from an address, which would be fetched")
+    base = path.rpartition("/")[0]
     for key in _KEYS_THAT_READ:
-        for entry in value.get(key) or ():
-            if not isinstance(entry, str) or "://" in entry or "@" in entry or ":" in entry:
+        entries = value.get(key) or []
+        if not isinstance(entries, list):
+            raise CouldNotCheck(f"{path}: `{key}` is no list")
+        for entry in entries:
+            if not isinstance(entry, str) or entry.startswith("/"):
                 raise CouldNotCheck(f"{path} reads `{entry}`, which is no plain local path")
-            if entry.startswith("/") or ".." in entry.split("/"):
-                raise CouldNotCheck(f"{path} reads `{entry}`, which is outside of it")
+            target = posixpath.normpath(posixpath.join(base, entry))
+            if target not in files and not any(p.startswith(f"{target}/") for p in files):
+                raise CouldNotCheck(
+                    f"{path} reads `{entry}`, which is not here and would be fetched",
+                    help="copy it into the repository and name it by its relative path",
+                )
+
+
+def _paths_in(value: object, *, named: bool = False) -> Iterator[str]:
+    """Strings under a key that names files to read, at any depth."""
+    if isinstance(value, str):
+        if named:
+            yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _paths_in(item, named=named)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _paths_in(item, named=key in _KEYS_OF_PATHS)

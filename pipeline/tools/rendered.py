@@ -1,0 +1,92 @@
+"""What a rendering tool wrote, as plain values: one reading, whichever reader comes after.
+
+Helm, kustomize and the cluster read YAML by different rules, so text that they could take for
+different values is refused, and everything else is written again with quotes where needed.
+Aliases and duplicate keys are refused: an alias can make a small stream enormous, and of two
+equal keys readers keep either.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+
+import yaml
+
+from pipeline.errors import CouldNotCheck
+from pipeline.yaml12 import NumberRefused, Scalar, resolve_plain
+
+_TEXT, _MAP, _LIST = (f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq"))
+_MAXIMUM_DEPTH = 64
+_QUOTED = ("'", '"', "|", ">")
+# 0644 is 420 to some readers and 644 to others.
+_OLD_OCTAL = re.compile(r"[-+]?0[0-9_]+\Z")
+
+
+def parse_rendered(stream: bytes) -> list[dict[str, object]]:
+    """The objects of a stream of YAML documents, in order; empty documents are left out.
+
+    Raises CouldNotCheck, naming the line, for what readers could disagree on.
+    """
+    try:
+        text = stream.decode("utf-8")
+        nodes = list(yaml.compose_all(text, yaml.CBaseLoader))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CouldNotCheck(f"it is no YAML: {_first_line(error)}") from error
+    objects = []
+    for node in nodes:
+        value = _value(node, set(), 0)
+        if value is None:
+            continue
+        if not isinstance(value, dict):
+            raise _refused(node, "a document is no mapping")
+        objects.append(cast("dict[str, object]", value))
+    return objects
+
+
+def _value(node: yaml.Node, seen: set[int], depth: int) -> object:
+    # An alias gives the very node of its anchor again.
+    if id(node) in seen:
+        raise _refused(node, "aliases are refused: write the value twice")
+    seen.add(id(node))
+    if depth > _MAXIMUM_DEPTH:
+        raise _refused(node, f"more than {_MAXIMUM_DEPTH} levels")
+    if isinstance(node, yaml.MappingNode) and node.tag == _MAP:
+        mapping: dict[str, object] = {}
+        for key_node, value_node in node.value:
+            key = _value(key_node, seen, depth + 1)
+            if not isinstance(key, str):
+                raise _refused(key_node, "a key is no text: put it in quotes")
+            if key in mapping:
+                raise _refused(key_node, f"the key `{key}` stands there twice")
+            if key == "<<" and key_node.style not in _QUOTED:
+                raise _refused(key_node, "merge keys are refused: write the values out")
+            mapping[key] = _value(value_node, seen, depth + 1)
+        return mapping
+    if isinstance(node, yaml.SequenceNode) and node.tag == _LIST:
+        return [_value(item, seen, depth + 1) for item in node.value]
+    if isinstance(node, yaml.ScalarNode) and node.tag == _TEXT:
+        return _scalar(node)
+    raise _refused(node, f"the tag `{node.tag}` is refused")
+
+
+def _scalar(node: yaml.ScalarNode) -> Scalar:
+    text: str = node.value
+    if node.style in _QUOTED:
+        return text
+    if _OLD_OCTAL.match(text):
+        raise _refused(
+            node, f"`{text}` is a number of base 8 to some: write it in base 10 or quote it"
+        )
+    try:
+        return resolve_plain(text)
+    except NumberRefused as error:
+        raise _refused(node, f"`{text}`: {error}") from error
+
+
+def _refused(node: yaml.Node, why: str) -> CouldNotCheck:
+    return CouldNotCheck(f"line {node.start_mark.line + 1}: {why}")
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
