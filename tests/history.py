@@ -69,9 +69,10 @@ def cause_of(request: str, actor: int = AGENT_ID) -> Cause:
     )
 
 
-def accepted() -> Accepted:
-    """The body of the first fact, as the samples decide it."""
-    draft, platform, tenant = sample_draft(), sample_platform(), sample_tenant("acme")
+def accepted(id: str = DRAFT) -> Accepted:
+    """The body of a draft's first fact, as the samples decide it."""
+    draft, platform = sample_draft(id), sample_platform()
+    tenant = sample_tenant(draft.tenant_id)
     names = (platform.platform, draft.tenant_id, draft.code_origin)
     return Accepted(
         tenant_id=draft.tenant_id,
@@ -150,6 +151,15 @@ def chain_of(bodies: Sequence[tuple[str, FactBody]], draft: str = DRAFT) -> tupl
         status = fold_one(status, fact)
         facts.append(fact)
     return tuple(facts)
+
+
+def provisioned_status(id: str = DRAFT) -> DraftStatus:
+    """The status of a draft that is accepted and whose repositories exist."""
+    first = accepted(id)
+    repos = Provisioned(repos=(first.target_repo, first.gitops_repo))
+    status = fold(chain_of([(draft_path(id), first), (draft_path(id), repos)], id))
+    assert status is not None
+    return status
 
 
 def refolded(facts: Sequence[Fact]) -> tuple[tuple[Fact, ...], DraftStatus]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pipeline.forges.port import PullRequest, PullState, RepoView
+from pipeline.forges.port import RepoView
+from pipeline.layout import draft_path
 from pipeline.models.status import DraftStatus
 from pipeline.plan import EnsureRepo
 from pipeline.stages.view import Caused, DraftView
@@ -29,11 +30,16 @@ def repo_view(name: str, **branches: str) -> RepoView:
 def sample_view(
     draft: str = DRAFT, status: DraftStatus | None = None, *, provisioned: bool = False
 ) -> DraftView:
-    """The view of a sample draft, of which nothing has happened or what `status` says."""
+    """The view of a sample draft, of which nothing has happened or what `status` says.
+
+    `provisioned`: its repositories exist, and it is accepted if no status says more.
+    """
     request = sample_draft(draft)
+    if provisioned and status is None:
+        status = history.provisioned_status(draft)
     view = DraftView(
         request=request,
-        caused=Caused(history.cause_of(f"tenants/{draft}"), 1_767_225_600),
+        caused=Caused(history.cause_of(draft_path(draft)), 1_767_225_600),
         tenant=sample_tenant(request.tenant_id),
         platform=sample_platform(),
         environments={name: sample_environment(name) for name in ("dev", "staging", "prod")},
@@ -45,22 +51,6 @@ def sample_view(
     if not provisioned:
         return view
     return replace(view, target=repo_view(view.target_repo), gitops=repo_view(view.gitops_repo))
-
-
-def pull_of(view: DraftView, state: PullState = PullState.OPEN) -> PullRequest:
-    """The draft's own pull request."""
-    return PullRequest(
-        repo=view.target_repo,
-        number=1,
-        title="",
-        body="",
-        head_branch=view.status.branch_name if view.status else "",
-        head=history.SOURCE_COMMIT,
-        base_branch="main",
-        author_id=1000,
-        state=state,
-        url=f"https://forge.example.com/{view.target_repo}/1",
-    )
 
 
 def repos_of(effects: object) -> list[EnsureRepo]:

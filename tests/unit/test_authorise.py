@@ -1,0 +1,220 @@
+"""The gate: each clause lets the allowed promotion pass and stops it for its own reason only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from pipeline.authorise import CLAUSES, approving_people, authorise
+from pipeline.diagnostics import RULES, Location
+from pipeline.rules import load_rules
+from pipeline.rules.manifests import MANIFEST_KIND
+from tests import history
+from tests.decisions import allowed_evidence, evidence_of_case, pull_request, review
+from tests.samples import sample_environment, sample_platform
+
+MANAGER, OTHER_MANAGER = history.RELEASE_MANAGERS
+SECURITY = history.SECURITY_ID
+
+
+def reasons_of(case: str) -> list[tuple[str, bool]]:
+    """Codes of the reasons against a changed promotion, each with whether it is final."""
+    decision = authorise(evidence_of_case(yaml.safe_load(case) or {}))
+    assert decision.allowed == (not decision.reasons)
+    return [(reason.code, reason.final) for reason in decision.reasons]
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_the_baseline_is_allowed_and_each_clause_lets_it_pass(environment: str) -> None:
+    evidence = evidence_of_case({"environment": environment})
+    for clause in CLAUSES:
+        assert list(clause(evidence)) == [], clause.__name__
+    decision = authorise(evidence)
+    assert decision.allowed and not decision.refused
+    expected = {"dev": (), "staging": (MANAGER,), "prod": (MANAGER, SECURITY)}
+    assert decision.approved_by == expected[environment]
+
+
+FINAL = {
+    "state: REJECTED": "draft-ended",
+    "actor: 1902": "actor-out-of-scope",
+    "source_tree: null": "source-unknown",
+    "promotions: [dev]": "environment-order",
+    "running: other": "environment-order",
+    "builders: [buildah]": "builder-refused",
+    "blocked: true": "digest-blocked",
+    "checks: [failed]": "check-failed",
+    "namespace: tenant-acme-prod-base": "namespace-changed",
+    "overlay_tree: other": "overlay-tree-mismatch",
+    "approved_blob: other": "approval-other-revision",
+    "builds: []": "digest-not-built",
+}
+WAITS = {
+    "chain_problem: broken": "state-tampered",
+    "source_on_default: false": "source-not-on-default-branch",
+    "checks: []": "check-missing",
+    "{environment: dev, builds: []}": "build-missing",
+    "reviews: []": "approval-missing",
+}
+
+
+@pytest.mark.parametrize("case", FINAL)
+def test_what_no_waiting_can_change_is_final(case: str) -> None:
+    assert set(reasons_of(case)) == {(FINAL[case], True)}
+    assert authorise(evidence_of_case(yaml.safe_load(case))).refused
+
+
+@pytest.mark.parametrize("case", WAITS)
+def test_what_may_come_waits(case: str) -> None:
+    assert set(reasons_of(case)) == {(WAITS[case], False)}
+    assert not authorise(evidence_of_case(yaml.safe_load(case))).refused
+
+
+def test_all_reasons_are_given_in_the_order_of_the_clauses() -> None:
+    case = """
+state: REJECTED
+chain_problem: broken
+source_on_default: false
+promotions: []
+digest: other
+builders: [buildah]
+checks: [failed]
+overlay_tree: other
+reviews: []
+blocked: true
+"""
+    assert list(dict.fromkeys(code for code, _ in reasons_of(case))) == [
+        "draft-ended",
+        "state-tampered",
+        "source-not-on-default-branch",
+        "environment-order",
+        "digest-not-built",
+        "builder-refused",
+        "digest-blocked",
+        "check-failed",
+        "overlay-tree-mismatch",
+        "approval-missing",
+    ]
+
+
+def test_every_reason_is_a_rule() -> None:
+    load_rules()
+    for case in (*FINAL, *WAITS):
+        assert {code for code, _ in reasons_of(case)} <= set(RULES)
+
+
+def test_a_message_names_what_is_missing() -> None:
+    decision = authorise(evidence_of_case({"checks": ["failed"]}))
+    assert [r.message for r in decision.reasons] == [
+        f"`{name}` failed: failed" for name in ("lint", "tests", "secrets")
+    ]
+    decision = authorise(evidence_of_case({"reviews": [MANAGER]}))
+    assert decision.reasons[0].message == (
+        "1 of 2 approvals by release-managers or security; 1 missing"
+    )
+
+
+def test_each_required_check_counts_by_itself() -> None:
+    evidence = allowed_evidence()
+    only_lint = evidence.status.model_copy(update={"checks": (history.report("lint"),)})
+    decision = authorise(replace(evidence, status=only_lint))
+    assert [r.code for r in decision.reasons] == ["check-missing", "check-missing"]
+
+
+def test_findings_of_the_overlay_are_reasons() -> None:
+    finding = MANIFEST_KIND.finding("ClusterRole/all is not allowed here", Location("overlay"))
+    decision = authorise(replace(allowed_evidence(), manifest_findings=(finding,)))
+    assert [(r.code, r.message, r.final) for r in decision.reasons] == [
+        ("manifest-kind", finding.message, True)
+    ]
+
+
+def test_a_release_without_an_overlay_has_nothing_to_compare() -> None:
+    evidence = replace(allowed_evidence(), overlay=None)
+    assert authorise(evidence).allowed
+
+
+def test_dev_takes_a_pinned_request_too() -> None:
+    assert reasons_of("{environment: dev, digest: built}") == []
+    assert reasons_of("{environment: dev, digest: other}") == [("digest-not-built", True)]
+
+
+def test_dev_asks_nobody_even_if_somebody_asks_for_changes() -> None:
+    case = "{environment: dev, reviews: [{by: 1501, verdict: changes-requested}]}"
+    assert reasons_of(case) == []
+
+
+@pytest.mark.parametrize(
+    ("tier", "reviews", "missing"),
+    [
+        ("LOW", [], True),
+        ("LOW", [MANAGER], False),
+        ("MEDIUM", [SECURITY], True),
+        ("MEDIUM", [OTHER_MANAGER], False),
+        ("HIGH", [MANAGER], True),
+        ("HIGH", [MANAGER, OTHER_MANAGER], True),
+        ("HIGH", [OTHER_MANAGER, SECURITY], False),
+    ],
+)
+def test_the_tier_decides_how_many_of_whom(tier: str, reviews: list[int], missing: bool) -> None:
+    evidence = evidence_of_case({"environment": "staging", "risk_tier": tier, "reviews": reviews})
+    codes = {reason.code for reason in authorise(evidence).reasons}
+    assert codes == ({"approval-missing"} if missing else set())
+
+
+def test_a_tier_without_an_entry_takes_the_nearest_lower_one() -> None:
+    policy = sample_environment("staging")
+    only_low = policy.model_copy(update={"approvals": {"LOW": policy.approvals["LOW"]}})
+    assert only_low.approval_for("HIGH") == policy.approvals["LOW"]
+    only_high = policy.model_copy(update={"approvals": {"HIGH": policy.approvals["HIGH"]}})
+    assert only_high.approval_for("MEDIUM") is None
+
+
+def test_people_count_once_by_their_newest_verdict_on_the_final_revision() -> None:
+    platform, policy = sample_platform(), sample_environment("prod").approval_for("LOW")
+    assert policy is not None
+
+    def people(*reviews: tuple[int, str, str], author: int = history.AGENT_ID) -> set[int]:
+        head = {"final": history.id_of("final revision"), "old": history.id_of("earlier revision")}
+        listed = tuple(review(n, u, v, head[of]) for n, (u, v, of) in enumerate(reviews, start=1))
+        return set(approving_people(pull_request(listed, author=author), platform, policy))
+
+    yes, no, old = "approved", "changes-requested", "old"
+    assert people((MANAGER, yes, "final"), (MANAGER, yes, "final")) == {MANAGER}
+    assert people((MANAGER, yes, old)) == set()
+    assert people((MANAGER, yes, old), (MANAGER, yes, "final")) == {MANAGER}
+    assert people((MANAGER, no, "final"), (MANAGER, yes, "final")) == {MANAGER}
+    assert people((MANAGER, yes, "final"), (MANAGER, no, "final")) == set()
+    assert people((MANAGER, yes, "final"), (MANAGER, "dismissed", "final")) == set()
+    assert people((MANAGER, yes, "final"), (MANAGER, "commented", "final")) == {MANAGER}
+    assert people((MANAGER, yes, "final"), author=MANAGER) == set()
+    assert (
+        people((history.AGENT_ID, yes, "final"), (1000, yes, "final"), (1201, yes, "final"))
+        == set()
+    )
+
+
+def test_reviews_count_in_the_order_they_were_given_not_listed() -> None:
+    evidence = allowed_evidence()
+    assert evidence.pull is not None
+    reviews = (*evidence.pull.reviews, review(3, SECURITY, "changes-requested"))
+    turned = replace(evidence, pull=replace(evidence.pull, reviews=reviews[::-1]))
+    decision = authorise(turned)
+    assert {r.code for r in decision.reasons} == {"approval-missing"}
+    assert authorise(replace(evidence, pull=replace(evidence.pull, reviews=reviews))) == decision
+
+
+def test_asking_for_changes_before_the_final_revision_blocks_nobody() -> None:
+    case = """
+reviews:
+  - {by: 1502, verdict: changes-requested, of: earlier}
+  - 1501
+  - 1601
+"""
+    assert reasons_of(case) == []
+
+
+def test_the_decision_is_pure() -> None:
+    assert authorise(allowed_evidence()) == authorise(allowed_evidence())
