@@ -120,6 +120,10 @@ class Snapshot:
             if draft.startswith(f"{tenant_id}/") and draft_path(draft) in self.requests
         )
 
+    def requests_of(self, draft: str) -> tuple[LoadedRequest, ...]:
+        """All requests of a draft that are loaded and valid, by path."""
+        return self._by_draft.get(draft, ())
+
     def patches_of(self, draft: str) -> tuple[LoadedRequest, ...]:
         """A draft's patches in the order of their numbers."""
         return tuple(r for r in self._by_draft.get(draft, ()) if isinstance(r.model, DraftPatch))

@@ -17,6 +17,7 @@ from pipeline.diagnostics import Finding
 from pipeline.facts import BrokenChain, fold, parse_chain, parse_status, status_path
 from pipeline.forges.port import Forge, PullRequest, PullState, RepoView
 from pipeline.gitcli import GitRepository
+from pipeline.githistory import read_newest_touching
 from pipeline.hydrate import Hydrator
 from pipeline.layout import draft_path, tenant_path
 from pipeline.models.base import CommitId, TreeId
@@ -52,6 +53,7 @@ class World:
     _repos: dict[str, RepoView | None] = field(default_factory=dict)
     _pulls: dict[str, dict[str, PullRequest]] = field(default_factory=dict)
     _merged: dict[str, PullRequest] | None = None
+    _brought: dict[str, str] = field(default_factory=dict)  # request path → commit of main
 
     # -- the forge, each thing read once -------------------------------------------------
 
@@ -81,10 +83,15 @@ class World:
 
     # -- causes ------------------------------------------------------------------------
 
+    def _read_brought(self, folder: str, paths: Collection[str]) -> None:
+        head = self.snapshot.commit
+        self._brought |= read_newest_touching(self.control.path, head, folder, paths)
+
     def caused(self, path: str, blob: str) -> Caused:
         """Why a request is as it is: the commit of main that brought it, and who asked."""
-        touching = self.control.commits_touching(self.snapshot.commit, path, limit=1)
-        commit = self.control.read_commit(touching[0] if touching else self.snapshot.commit)
+        if path not in self._brought:
+            self._read_brought(path, [path])
+        commit = self.control.read_commit(self._brought.get(path, self.snapshot.commit))
         pull = self.pull_of_request(commit.id)
         match = _NOREPLY.match(commit.author.email)
         actor = pull.author_id if pull else int(match.group(1)) if match else 0
@@ -137,6 +144,9 @@ class World:
         """What planning needs of each of a tenant's drafts that has something due."""
         drafts = self.snapshot.drafts_of(tenant)
         statuses = self.statuses(tenant, [d.split("/")[1] for d in drafts])
+        new = {p for d in drafts for p in self._new_paths(d, statuses.get(d.split("/")[1]))}
+        if new:
+            self._read_brought(f"tenants/{tenant}", new)
         views = []
         for draft in drafts:
             seen = tuple(o for o in observations if o.draft == draft)
@@ -144,6 +154,12 @@ class World:
             if view is not None:
                 views.append(view)
         return tuple(views)
+
+    def _new_paths(self, draft: str, status: DraftStatus | None) -> set[str]:
+        """Paths of a draft's requests that its facts do not know, and then of the draft's own."""
+        done = status.requests if status else {}
+        new = {r.path for r in self.snapshot.requests_of(draft) if done.get(r.path) != r.blob}
+        return {*new, draft_path(draft)} if new else new
 
     def view(
         self,

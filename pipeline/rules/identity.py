@@ -148,6 +148,7 @@ class OtherTenants:
     """
 
     ids: frozenset[str]
+    first_parts: frozenset[str]
     longest: int
 
     @staticmethod
@@ -155,7 +156,8 @@ class OtherTenants:
     def of(tenant_ids: frozenset[str], own: str) -> OtherTenants:
         """All tenants but `own` and the platform."""
         ids = tenant_ids - {own, "platform"}
-        return OtherTenants(ids, max((id.count("-") + 1 for id in ids), default=0))
+        parts = [id.split("-") for id in ids]
+        return OtherTenants(ids, frozenset(p[0] for p in parts), max(map(len, parts), default=0))
 
 
 def check_other_tenants(
@@ -193,7 +195,9 @@ def _decoded(text: str) -> str:
 def _tenants_named(text: str, others: OtherTenants) -> Iterator[str]:
     for word in _WORD.findall(text):
         parts = word.split("-")
-        for start in range(len(parts)):
+        for start, first in enumerate(parts):
+            if first not in others.first_parts:
+                continue
             for end in range(start + 1, min(start + others.longest, len(parts)) + 1):
                 candidate = "-".join(parts[start:end])
                 if candidate in others.ids:

@@ -1,0 +1,66 @@
+"""Which commit brought each of many paths to where it is: one walk of history for all of them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Collection
+from pathlib import Path
+
+from pipeline.errors import GitFailed
+from pipeline.gitprocess import FULL_ID, git_command, git_environment, in_repository
+
+_MARK = "commit "
+
+
+def read_newest_touching(
+    repository: Path, head: str, folder: str, paths: Collection[str]
+) -> dict[str, str]:
+    """Path → the newest commit on the first-parent line of `head` that changed it.
+
+    All `paths` lie below `folder` (or one of them is it). The walk ends at the last one found;
+    a path that no commit changed is left out, and so is one that git would quote, which no
+    request's path is. Raises GitFailed.
+    """
+    wanted = set(paths)
+    found: dict[str, str] = {}
+    command = git_command(
+        *in_repository(repository),
+        "log",
+        "--first-parent",
+        "--diff-merges=first-parent",
+        "--no-renames",
+        "--name-only",
+        f"--format={_MARK}%H",
+        "--end-of-options",
+        head,
+        "--",
+        folder,
+    )
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=git_environment(),
+        )
+    except OSError as missing:
+        raise GitFailed(
+            f"git cannot be started: {missing.strerror}", help="install git 2.38 or newer"
+        ) from missing
+    assert process.stdout is not None  # asked for above
+    commit = ""
+    with process, process.stdout as lines:
+        for raw in lines:
+            line = raw.decode("utf-8", "surrogateescape").rstrip("\n")
+            if line.startswith(_MARK) and FULL_ID.match(line.removeprefix(_MARK)):
+                commit = line.removeprefix(_MARK)
+            elif line in wanted:
+                found[line] = commit
+                wanted.discard(line)
+                if not wanted:
+                    process.kill()
+                    return found
+    if process.returncode != 0:
+        raise GitFailed(f"git log failed in {repository.name}")
+    return found

@@ -1,0 +1,54 @@
+"""Which commit brought a path, for many paths in one walk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import GitFailed
+from pipeline.gitcli import GitRepository
+from pipeline.githistory import read_newest_touching
+from pipeline.gitobjects import MODE_FILE, Signature, commit_object, objects_of_files
+
+SIGNATURE = Signature("platform-engineer-1", "1101@users.noreply.pipeline.invalid", 1_767_225_600)
+
+
+def commit(
+    git: GitRepository, files: dict[str, bytes], *parents: str, message: str = "Change\n"
+) -> str:
+    objects = objects_of_files({path: (MODE_FILE, content) for path, content in files.items()})
+    made = commit_object(objects[-1].id, parents, message, SIGNATURE, SIGNATURE)
+    git.write_objects([*objects, made])
+    return made.id
+
+
+@pytest.fixture
+def git(tmp_path: Path) -> GitRepository:
+    return GitRepository.init_bare(tmp_path / "control.git")
+
+
+def test_each_path_gets_the_newest_commit_that_changed_it(git: GitRepository) -> None:
+    one = commit(git, {"t/a": b"1", "t/b": b"1", "u/c": b"1"})
+    two = commit(git, {"t/a": b"1", "t/b": b"2", "u/c": b"1"}, one)
+    three = commit(git, {"t/a": b"1", "t/b": b"2", "u/c": b"3"}, two)
+    found = read_newest_touching(git.path, three, "t", ["t/a", "t/b", "t/never"])
+    assert found == {"t/a": one, "t/b": two}
+    for path in ("t/a", "t/b", "u/c"):
+        alone = read_newest_touching(git.path, three, path, [path])
+        assert alone == {path: git.commits_touching(three, path)[0]}
+
+
+def test_a_merge_brings_what_it_merges_and_a_branch_of_it_nothing(git: GitRepository) -> None:
+    base = commit(git, {"t/a": b"1"})
+    side = commit(git, {"t/a": b"2"}, base, message="commit " + "0" * 40 + "\n")
+    merge = commit(git, {"t/a": b"2", "t/b": b"1"}, base, side)
+    assert read_newest_touching(git.path, merge, "t", ["t/a", "t/b"]) == {
+        "t/a": merge,
+        "t/b": merge,
+    }
+
+
+def test_a_head_that_is_not_there_is_an_error(git: GitRepository) -> None:
+    with pytest.raises(GitFailed):
+        read_newest_touching(git.path, "1" * 40, "t", ["t/a"])
