@@ -28,6 +28,8 @@ FULL_ID = re.compile(r"[0-9a-f]{40}\Z")
 _FOUND = re.compile(rb"([0-9a-f]{40}) (commit|tree|blob|tag) ([0-9]+)\n\Z")
 _TYPES: dict[bytes, ObjectType] = {b"commit": "commit", b"tree": "tree", b"blob": "blob"}
 _NOTHING = "0" * 40
+# What a pipe takes at once on every system (PIPE_BUF); all earlier requests have been read by git.
+_PIPE_BYTES = 4096
 _CONFIG = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -140,7 +142,7 @@ class ObjectReader:
 
         One round trip for all. Every object's content is checked against its id. Raises
         GitFailed for a damaged object and for a name with a line break, which cannot be asked
-        for here (list the tree above it instead).
+        for here (list the tree above it instead). Raises GitFailed after TIMEOUT_S, too.
         """
         if not specs:
             return []
@@ -159,18 +161,27 @@ class ObjectReader:
                 return  # the reader below sees the process gone
 
         # Both sides write: without a second thread a large batch fills both pipes and stops.
-        writer = threading.Thread(target=send, daemon=True)
-        writer.start()
+        writer = threading.Thread(target=send, daemon=True) if len(request) > _PIPE_BYTES else None
+        watchdog = threading.Timer(TIMEOUT_S, process.kill)
+        watchdog.daemon = True
+        watchdog.start()
         try:
-            results = [_read_answer(stdout, spec, self.path.name) for spec in specs]
+            if writer:
+                writer.start()
+            else:
+                send()
+            return [_read_answer(stdout, spec, self.path.name) for spec in specs]
         except BaseException:
             # Answers of this batch may still be in the pipe: nobody may take them for others.
             process.kill()
-            writer.join(timeout=TIMEOUT_S)
-            self.close()
+            self._process = None
             raise
-        writer.join(timeout=TIMEOUT_S)
-        return results
+        finally:
+            watchdog.cancel()
+            if writer:
+                writer.join(timeout=TIMEOUT_S)
+            if self._process is None:
+                _end(process)
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is not None:

@@ -1,0 +1,93 @@
+"""Large writes promise what small ones do; a reader that hangs is given up."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline import gitprocess
+from pipeline.errors import GitFailed
+from pipeline.gitcli import GitRepository
+from pipeline.gitobjects import (
+    MODE_FILE,
+    GitObject,
+    TreeEntry,
+    git_object,
+    objects_of_files,
+    tree_object,
+)
+
+SMALL, LARGE = 3, 400
+
+
+def many(count: int) -> tuple[GitObject, ...]:
+    return objects_of_files({f"d{i % 7}/{i}": (MODE_FILE, f"{i}\n".encode()) for i in range(count)})
+
+
+def stored(git: GitRepository) -> set[str]:
+    """The object files of the repository: loose ones, or packs and their indices."""
+    objects = git.path / "objects"
+    return {str(f.relative_to(objects)) for f in objects.rglob("*") if f.is_file()}
+
+
+@pytest.fixture
+def git(tmp_path: Path) -> GitRepository:
+    return GitRepository.init_bare(tmp_path / "one.git")
+
+
+@pytest.mark.parametrize("count", [SMALL, LARGE])
+def test_what_was_written_is_read_by_a_reader_that_runs(git: GitRepository, count: int) -> None:
+    assert git.read_object("0" * 40) is None
+    objects = many(count)
+    git.write_objects(objects)
+    assert git.read_objects([o.id for o in objects]) == list(objects)
+
+
+@pytest.mark.parametrize("count", [SMALL, LARGE])
+def test_writing_again_stores_nothing_more(git: GitRepository, count: int) -> None:
+    git.write_objects(many(count))
+    before = stored(git)
+    git.write_objects(many(count))
+    assert stored(git) == before
+
+
+def test_a_large_write_is_one_pack(git: GitRepository) -> None:
+    git.write_objects(many(LARGE))
+    assert {Path(name).suffix for name in stored(git)} <= {".pack", ".idx", ".rev"}
+
+
+@pytest.mark.parametrize("count", [SMALL, LARGE])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        tree_object([TreeEntry(MODE_FILE, "f", "1" * 40)]),
+        tree_object([TreeEntry(MODE_FILE, ".git", many(1)[0].id)]),
+        git_object("commit", b"tree nothing\n\nno commit\n"),
+    ],
+    ids=["names what is not there", "a tree with .git", "malformed"],
+)
+def test_nothing_bad_is_stored(git: GitRepository, count: int, bad: GitObject) -> None:
+    with pytest.raises(GitFailed):
+        git.write_objects([*many(count), bad])
+    assert git.read_object(bad.id) is None
+
+
+def test_a_reader_that_hangs_is_given_up(
+    git: GitRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = many(SMALL)
+    git.write_objects(objects)
+    hanging = tmp_path / "bin" / "git"
+    hanging.parent.mkdir()
+    hanging.write_text("#!/bin/sh\nexec sleep 600\n")
+    hanging.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setattr(gitprocess, "TIMEOUT_S", 0.2)
+        patch.setenv("PATH", f"{hanging.parent}{os.pathsep}{os.environ['PATH']}")
+        with pytest.raises(GitFailed):
+            git.read_object(objects[0].id)
+        with pytest.raises(GitFailed):
+            git.read_objects([o.id for o in objects] * 100)
+    assert git.read_object(objects[0].id) == objects[0]
