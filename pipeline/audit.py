@@ -277,7 +277,7 @@ def _check_anchor(
     if not named:
         yield rule.FACT_ANCHOR.finding(f"{repo}@{commit[:12]} carries no `Fact:` trailer", at)
     for value in named:
-        if value != "-" and value not in chain.hashes:
+        if value not in chain.hashes:
             yield rule.FACT_ANCHOR.finding(
                 f"{repo}@{commit[:12]} rests on {value}, which the chain of {chain.draft} lacks", at
             )

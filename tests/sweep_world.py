@@ -22,7 +22,7 @@ from pipeline.demo.setting import create_setting
 from pipeline.demo.story import ROUTING, leaked_settings
 from pipeline.documents import render_document
 from pipeline.engine import Engine
-from pipeline.errors import CouldNotCheck
+from pipeline.errors import StalePlan
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import ReviewVerdict
 from pipeline.gitcli import GitRepository
@@ -281,7 +281,7 @@ def fault_at(number: int, mode: Mode) -> tuple[FaultHook, list[int]]:
             return
         if mode == "lost reply" and when == "after":
             count[0] += 1_000_000  # once only: the same process goes on
-            raise CouldNotCheck(f"the reply of {effect.kind} was lost")
+            raise StalePlan(f"the reply of {effect.kind} was lost")
         if when == mode:
             raise Crash(f"{mode} {effect.kind}")
 
@@ -332,7 +332,7 @@ def differences(point: Point, checkpoint: Checkpoint, folder: Path) -> list[str]
         with counted_ref_moves(point.number if point.mode == "torn" else 0):
             report = world.engine.run(tenants=TENANTS, observations=checkpoint.observations)
         broke = bool(report.failures) or point.mode == "lost reply"
-    except (Crash, CouldNotCheck):
+    except Crash:
         broke = True
     world.close()
     if not broke:

@@ -60,26 +60,20 @@ def plan_blocked(view: DraftView) -> Step | None:
 
 
 def plan_draft(view: DraftView) -> Step:
-    """What is to be done for a draft now: as much as one look at the world allows.
+    """What is to be done for a draft now: the first stage that has something to do.
 
-    Provisioning, acceptance and scaffold go together once the repositories exist; then one
-    patch, or its checks, or one promotion at a time, since each changes what the next rests on.
+    One stage at a time, since each changes what the next rests on, and each commit names the
+    fact before it: so the same facts come of it whether or not an earlier run broke off.
     """
     blocked = plan_blocked(view)
     if blocked:
         return blocked
-    effects: list[Effect] = []
-    facts: list[FactEntry] = []
-    for stage in (plan_provision, plan_scaffold):
-        step = stage(view)
-        if step:
-            effects += step.effects
-            facts += step.facts
-    if facts or view.status is None:
-        return Step(tuple(effects), tuple(facts))
+    step = plan_provision(view)
+    if step or view.status is None:
+        return step or Step()
     if view.status.state is DraftState.REJECTED:
         return Step()
-    for stage in (plan_rejection, plan_patch, plan_head_checks, plan_observe):
+    for stage in (plan_scaffold, plan_rejection, plan_patch, plan_head_checks, plan_observe):
         step = stage(view)
         if step:
             return step

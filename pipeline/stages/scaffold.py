@@ -92,7 +92,7 @@ def plan_scaffold(view: DraftView) -> Step | None:
     """The rendered template on a branch with a pull request; None if done or not yet possible."""
     if view.target is None or view.target.head is None:
         return None
-    if view.status is not None and view.status.branch_name:
+    if view.status is None or view.status.branch_name:
         return None
     rendered = render_template(view.template, template_values(view))
     entries: dict[str, tuple[int, str]] = {}

@@ -163,8 +163,10 @@ class DraftView:
 
     @property
     def newest_fact(self) -> str:
-        """The hash that trailers name; a dash before the first fact."""
-        return self.status.newest_fact if self.status else "-"
+        """The hash that a commit's trailer names. Raises ValueError before the first fact."""
+        if self.status is None:
+            raise ValueError(f"{self.id} has no fact yet that a commit could rest on")
+        return self.status.newest_fact
 
 
 @dataclass(frozen=True, slots=True)
