@@ -1,0 +1,290 @@
+"""What people read after a command: result first, then where it is, then what may be done next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pipeline.authorise import authorise
+from pipeline.diagnostics import Finding, Location, Verdict
+from pipeline.models.facts import PatchRefused, PromotionRefused, Reason, Rejected
+from pipeline.models.outputs import (
+    ApprovalsWanted,
+    DecisionDocument,
+    DoctorItem,
+    DoctorReport,
+    RequestProposal,
+)
+from pipeline.models.requests import ApprovalPolicy
+from pipeline.models.status import DraftStatus
+from pipeline.plan import Plan, Receipt, TenantPlan, Waiting
+from pipeline.render.audit import (
+    audit_report_document,
+    render_audit_summary,
+    render_log,
+    summary_of,
+)
+from pipeline.render.decision import approvals_wanted, decision_document, next_step, render_decision
+from pipeline.render.doctor import render_doctor
+from pipeline.render.plan import render_plan, render_run_report, run_report_document
+from pipeline.render.requests import outcome_lines, render_promotion, render_refusal
+from pipeline.render.status import render_status, render_statuses
+from pipeline.render.style import Style, counted, short_digest, short_id, table
+from pipeline.rules.audit import FACT_CHAIN
+from pipeline.stages.provision import plan_provision
+from pipeline.stages.scaffold import plan_scaffold
+from tests import history
+from tests.decisions import allowed_evidence, changed
+from tests.samples import DRAFT
+from tests.views import sample_view
+
+HOSTILE = "\x1b[2Jgone\u202e"
+
+
+def values(status: DraftStatus) -> dict[str, object]:
+    return status.model_dump(mode="json", by_alias=True)
+
+
+# -- style -------------------------------------------------------------------------------
+
+
+def test_colour_only_when_asked() -> None:
+    assert (Style().good, Style().paint("bold", "x")) == ("✓", "x")
+    assert Style(colour=True).good == "\x1b[32m✓\x1b[0m"
+
+
+def test_ids_as_people_compare_them() -> None:
+    assert short_digest(history.DIGEST) == f"{history.DIGEST[:19]}…"
+    assert short_digest(None) == "(not built yet)"
+    assert (short_id("a" * 40), short_id("")) == ("a" * 12, "-")
+    assert (counted(1, "effect"), counted(2, "effect")) == ("1 effect", "2 effects")
+    assert table([("a", "b"), ("ccc", "")]) == ["a    b", "ccc"]
+    assert table([]) == []
+
+
+# -- status ------------------------------------------------------------------------------
+
+
+def test_a_status_says_state_first_and_what_may_be_done_last() -> None:
+    lines = render_status(values(history.sample_status())).splitlines()
+    assert lines[0] == f"{DRAFT}  PROMOTED_STAGING"
+    assert lines[-1] == f"  next     `pipeline promote request {DRAFT} --env prod --reason …`"
+    assert any(line.startswith("  staging  ✓ sha256:") for line in lines)
+
+
+def test_a_status_shows_refusals_and_nothing_that_commands_a_terminal() -> None:
+    refused = PatchRefused(patch="0002", reasons=(Reason(code="patch-secret", message=HOSTILE),))
+    held = PromotionRefused(
+        environment="prod", reasons=(Reason(code="environment-order", message=HOSTILE),)
+    )
+    facts = (*history.sample_facts(), *(_fact(body) for body in (refused, held)))
+    _, status = history.refolded(facts)
+    text = render_status(values(status))
+    assert "0002 ✗ refused" in text and "patch-secret: " in text
+    assert "  prod     ✗ refused  environment-order: " in text
+    assert "\x1b" not in text and "\u202e" not in text and "<U+202E>" in text
+
+
+def test_a_rejected_draft_has_nothing_next() -> None:
+    _, status = history.refolded((*history.sample_facts(), _fact(Rejected(reason="closed"))))
+    text = render_status(values(status), Style(colour=True))
+    assert "\x1b[31mREJECTED\x1b[0m" in text and "next" not in text
+
+
+def test_all_statuses_as_a_table() -> None:
+    status = values(history.sample_status())
+    text = render_statuses([status], ["contoso/inventory", DRAFT])
+    head, first, second = text.splitlines()
+    assert head.split() == ["DRAFT", "STATE", "DEV", "STAGING", "PROD", "PULL", "REQUEST"]
+    assert first.split()[:2] == [DRAFT, "PROMOTED_STAGING"]
+    assert second.split()[:2] == ["contoso/inventory", "(requested)"]
+    assert render_statuses([]).startswith("no drafts yet\n")
+
+
+def _fact(body: PatchRefused | PromotionRefused | Rejected) -> history.Fact:
+    return history.sample_facts()[-1].model_copy(update={"body": body})
+
+
+# -- plans and runs ----------------------------------------------------------------------
+
+
+def sample_plan() -> Plan:
+    provision = plan_provision(sample_view())
+    scaffold = plan_scaffold(sample_view(provisioned=True))
+    assert provision is not None and scaffold is not None
+    waits = Waiting(draft=DRAFT, request="tenants/x.yaml", reasons=(("approval-missing", HOSTILE),))
+    tenants = (
+        TenantPlan(
+            tenant="acme",
+            state_head=None,
+            effects=(*provision.effects, *scaffold.effects),
+            waiting=(waits,),
+        ),
+        TenantPlan(tenant="contoso", state_head=None),
+    )
+    return Plan(tool_version="1.2.3", control_commit=history.id_of("main"), tenants=tenants)
+
+
+def test_a_plan_has_one_line_for_each_effect() -> None:
+    plan = sample_plan()
+    lines = render_plan(plan).splitlines()
+    assert lines[0] == f"… {len(plan.effects)} effects for 1 tenant"
+    assert lines[1] == "acme" and "contoso" not in lines
+    numbers = [line.split()[0] for line in lines if line.strip()[:1].isdigit()]
+    assert numbers == [str(n) for n in range(1, len(plan.effects) + 1)]
+    assert "  … waits  tenants/x.yaml" in lines
+    assert not any("\x1b" in line for line in lines)
+    assert lines[-1].endswith("by 1.2.3")
+
+
+def test_an_empty_plan_says_so_first() -> None:
+    plan = Plan(tool_version="1", control_commit="0" * 40, tenants=sample_plan().tenants[1:])
+    assert render_plan(plan).startswith("✓ nothing to do for 1 tenant\n")
+
+
+def test_a_run_counts_what_it_did_and_tells_failures() -> None:
+    receipt = Receipt(applied=(("k1", "open-pull"), ("k2", "open-pull"), ("k3", "append-facts")))
+    waiting = sample_plan().tenants[0].waiting
+    report = run_report_document(
+        [receipt], waiting, [(DRAFT, "could-not-check", HOSTILE)], rounds=2, invalid_requests=1
+    )
+    assert report.effects == {"append-facts": 1, "open-pull": 2}
+    text = render_run_report(report)
+    assert text.startswith("✗ 3 effects done: 1 append-facts, 2 open-pull\n")
+    assert f"  ✗ failed {DRAFT}  could-not-check: " in text
+    assert "1 request on main refused" in text and "\x1b" not in text
+    nothing = run_report_document([], [], [], rounds=0, invalid_requests=0)
+    assert render_run_report(nothing) == "✓ nothing to do\n"
+
+
+# -- decisions ---------------------------------------------------------------------------
+
+
+def document_of(evidence: object = None, **changes: object) -> DecisionDocument:
+    found = allowed_evidence()
+    for key, value in changes.items():
+        found = changed(found, key, value)
+    return decision_document(
+        authorise(found),
+        found.promotion,
+        found.overlay,
+        requested=True,
+        risk_tier="LOW",
+        policy=found.environment.approval_for("LOW"),
+    )
+
+
+def test_an_allowed_decision() -> None:
+    document = document_of()
+    assert (document.verdict, document.reasons) == ("allowed", ())
+    text = render_decision(document)
+    assert text.startswith(f"✓ {DRAFT} in prod: allowed\n")
+    assert text.endswith("  next     `pipeline run` writes the overlay\n")
+    asked = render_decision(document.model_copy(update={"requested": False}))
+    assert "nobody has asked for it yet" in asked and "promote request" in asked
+
+
+def test_a_decision_that_waits_and_one_that_is_final() -> None:
+    waits = document_of(reviews=[])
+    assert waits.verdict == "waits"
+    assert "2 approvals of release-managers or security, at least 1 of each" in next_step(waits)
+    assert "\n  … approval-missing: " in render_decision(waits)
+    final = waits.model_copy(
+        update={
+            "verdict": "refused",
+            "reasons": (waits.reasons[0].model_copy(update={"final": True, "code": "x-y"}),),
+        }
+    )
+    assert "\n  ✗ x-y: " in render_decision(final)
+    assert next_step(final) == "`pipeline explain x-y`; then a new request"
+    assert "nothing was written" in render_refusal(final)
+
+
+def test_whose_approval_is_asked() -> None:
+    def wanted(count: int, *teams: str) -> str:
+        policy = ApprovalPolicy(count=count, teams=teams)
+        return approvals_wanted(
+            ApprovalsWanted(risk_tier="LOW", count=policy.count, teams=policy.teams)
+        )
+
+    assert approvals_wanted(None) == "no approval asked"
+    assert wanted(1, "security") == "1 approval of security"
+    assert wanted(1, "a", "b") == "1 approval of a or b"
+    assert wanted(2, "a", "b") == "2 approvals of a or b, at least 1 of each"
+
+
+# -- requests ----------------------------------------------------------------------------
+
+
+def proposal(**changes: object) -> RequestProposal:
+    base = RequestProposal(
+        draft=DRAFT, path="tenants/x.yaml", content="", findings=(), outcome="written"
+    )
+    return base.model_copy(update=changes)
+
+
+def test_where_a_request_is_and_what_comes_next() -> None:
+    assert outcome_lines(proposal())[-1] == "  next     open a pull request"
+    submitted = {"outcome": "submitted", "pull_request": "control#7"}
+    seen = {
+        state: outcome_lines(proposal(**submitted, pull_request_state=state))[-1]
+        for state in ("open", "merged", "closed")
+    }
+    assert "review approve control#7" in seen["open"]
+    assert "`pipeline run`" in seen["merged"] and "it was closed" in seen["closed"]
+    assert "`pipeline run`" in outcome_lines(proposal(outcome="on-main"))[-1]
+
+
+def test_a_promotion_as_the_reader_meets_it() -> None:
+    text = render_promotion(
+        proposal(), document_of(), folder="environments/prod/x", added=1, removed=2, known=" (new)"
+    )
+    lines = text.splitlines()
+    assert lines[0] == f"✓ prod would run {short_digest(history.DIGEST)} (new)"
+    assert "(+1 −2 lines against what runs now)" in lines[1]
+    assert lines[-1].startswith("  next     open a pull request; 2 approvals of ")
+
+
+# -- audit and doctor --------------------------------------------------------------------
+
+
+def test_a_log_has_every_fact_with_its_cause() -> None:
+    facts = history.sample_facts()
+    text = render_log(DRAFT, facts)
+    assert text.startswith(f"✓ {DRAFT}: {len(facts)} facts, every link checked\n")
+    for fact in facts:
+        assert summary_of(fact) in text
+        assert fact.cause.request in text
+    assert render_log(DRAFT, ()).startswith(f"✓ {DRAFT}: 0 facts")
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report as `pipeline.audit.verify` returns it."""
+
+    findings: tuple[Finding, ...] = ()
+    drafts: int = 1
+    facts: int = 9
+    overlays: int = 2
+    repositories: int = 1
+    verdict: Verdict = Verdict.VALID
+
+
+def test_an_audit_says_what_it_read() -> None:
+    expected = "✓ verified: 9 facts of 1 draft, 2 overlays, 1 repository\n"
+    assert render_audit_summary(Report()) == expected
+    finding = FACT_CHAIN.finding("broken", Location("state/acme:x"))
+    broken = replace(Report(), findings=(finding,), verdict=Verdict.INVALID)
+    assert render_audit_summary(broken).startswith("✗ 1 finding in 9 facts")
+    document = audit_report_document(broken)
+    assert (document.verdict, document.findings[0].code) == ("invalid", FACT_CHAIN.id)
+
+
+def test_doctor_says_how_to_get_what_is_missing() -> None:
+    items = (
+        DoctorItem(name="git", state="ok", detail="2.45.0"),
+        DoctorItem(name="helm", state="missing", detail="not found", help="run `make setup`"),
+    )
+    text = render_doctor(DoctorReport(verdict="could-not-check", items=items))
+    assert "✗ helm  not found\n        run `make setup`\n" in text
+    assert text.endswith("something is missing\n")
+    assert render_doctor(DoctorReport(verdict="valid", items=items[:1])).endswith("ready\n")
