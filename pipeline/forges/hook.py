@@ -1,8 +1,9 @@
 """The local forge's `pre-receive` hook: what a plain `git push` by a person may move.
 
 A hook cannot tell who pushes, so a branch whose rule says who may push is closed to all plain
-pushes; pull requests and the pipeline go through `pipeline.forges.local`. The hook fails closed:
-without its list of patterns it refuses everything.
+pushes; pull requests and the pipeline go through `pipeline.forges.local`. So are branches that
+would stand in the way of such a one. The hook fails closed: without its list of patterns it
+refuses everything.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.forges.port import BranchRule
+from pipeline.forges.rules import closed_patterns
 
 _HOOK = """#!/bin/sh
 # Closed to plain pushes: all but branches, and branches whose rule says who may push.
@@ -40,7 +42,7 @@ def write_hook(repository: Path, rules: Iterable[BranchRule]) -> None:
     """Bring the hook and its patterns in line with the rules; what is right is left alone."""
     hooks = repository / "hooks"
     hooks.mkdir(exist_ok=True)
-    patterns = sorted({rule.pattern for rule in rules if rule.push is not None})
+    patterns = closed_patterns(rules)
     _write(hooks / "protected", "".join(f"{pattern}\n" for pattern in patterns), 0o644)
     _write(hooks / "pre-receive", _HOOK, 0o755)
 

@@ -13,14 +13,43 @@ def rules_of(rules: Iterable[BranchRule], branch: str) -> tuple[BranchRule, ...]
     return tuple(r for r in rules if fnmatchcase(branch, r.pattern))
 
 
+# git looks a name up below `refs/heads/` as well: such branches would answer for what is missing.
+_MISLEADING = ("HEAD", "refs/*")
+
+
+def patterns_in_the_way(pattern: str) -> tuple[str, ...]:
+    """Patterns of branches beside which git could not hold one that `pattern` matches.
+
+    A branch `state` keeps all of `state/*` from being made, and `main/x` keeps `main`.
+    """
+    parts = pattern.split("/")
+    above = ("/".join(parts[:end]) for end in range(1, len(parts)))
+    below = () if "*" in pattern else (f"{pattern}/*",)
+    return (*(name for name in above if "*" not in name), *below)
+
+
+def closed_patterns(rules: Iterable[BranchRule]) -> tuple[str, ...]:
+    """Patterns of the branches that `check_push` does not leave to everybody, sorted."""
+    held = [rule.pattern for rule in rules if rule.push is not None]
+    return tuple(
+        sorted({*_MISLEADING, *held, *(way for p in held for way in patterns_in_the_way(p))})
+    )
+
+
 def check_push(rules: Iterable[BranchRule], ref: str, actor: int) -> str | None:
     """Why `actor` may not move `ref` directly."""
     if not ref.startswith("refs/heads/"):
         return f"`{ref}` is no branch"
     branch = ref.removeprefix("refs/heads/")
-    for rule in rules_of(rules, branch):
-        if rule.push is not None and actor not in rule.push:
+    if any(fnmatchcase(branch, pattern) for pattern in _MISLEADING):
+        return f"a branch `{branch}` would be taken for something else"
+    for rule in rules:
+        if rule.push is None or actor in rule.push:
+            continue
+        if fnmatchcase(branch, rule.pattern):
             return f"account {actor} may not push to `{branch}`"
+        if any(fnmatchcase(branch, pattern) for pattern in patterns_in_the_way(rule.pattern)):
+            return f"a branch `{branch}` would stand in the way of `{rule.pattern}`"
     return None
 
 
