@@ -176,15 +176,15 @@ def read_parents(git: GitRepository, commit: str, folder: str) -> tuple[tuple[Tr
 
 
 def _commit_folder(effect: CommitFolder, ports: Ports) -> str:
-    view = ports.forge.read_repo(effect.repo)
-    if view is None:
-        raise StalePlan(f"repository {effect.repo} is gone")
-    head = view.branches.get(effect.branch)
+    try:
+        git = ports.forge.open_repository(effect.repo)
+    except NotFound as gone:
+        raise StalePlan(f"repository {effect.repo} is gone") from gone
+    head = git.resolve(f"refs/heads/{effect.branch}")
     if head == effect.commit:
         return effect.commit
     if head != effect.expected:
         raise StalePlan(f"{effect.repo}:{effect.branch} is at {head}, planned on {effect.expected}")
-    git = ports.forge.open_repository(effect.repo)
     trees = trees_of_entries(effect.entries)
     above = graft(read_parents(git, effect.base, effect.folder), effect.folder, trees[-1].id)
     signature = pipeline_signature(effect.time_s)

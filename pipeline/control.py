@@ -15,7 +15,7 @@ from pipeline.checkout import find_checkout, read_origin
 from pipeline.diagnostics import Finding
 from pipeline.errors import UsageFault
 from pipeline.forges.local import LocalForge
-from pipeline.forges.port import Forge
+from pipeline.forges.port import Forge, RepoView
 from pipeline.gitcli import GitRepository
 from pipeline.layout import REQUEST_ROOTS
 from pipeline.snapshot import ReadRequest, Snapshot, paths_needed_by, read_request, snapshot_of
@@ -37,14 +37,20 @@ class Control:
         return self.forge.open_repository(self.control_repo)
 
     def head(self) -> str:
-        """The commit of the control repo's main branch in the forge."""
+        """The commit of the control repo's main branch in the forge. Raises UsageFault."""
+        head = self.read_view().head
+        assert head is not None  # `read_view` saw to it
+        return head
+
+    def read_view(self) -> RepoView:
+        """The control repo as the forge has it, with a main branch. Raises UsageFault."""
         view = self.forge.read_repo(self.control_repo)
         if view is None or view.head is None:
             raise UsageFault(
                 f"the forge has no repository `{self.control_repo}` with a main branch",
                 help="`git remote -v` must name it as origin",
             )
-        return view.head
+        return view
 
 
 def open_control(directory: Path) -> Control:

@@ -113,8 +113,8 @@ class Engine:
 
     def world(self) -> World:
         """A fresh look at the world."""
-        commit = self.control.head()
-        read, found = self.reading(commit)
+        view = self.control.read_view()
+        read, found = self.reading(str(view.head))
         by_path: dict[str, list[Finding]] = {}
         for finding in found:
             by_path.setdefault(finding.location.file, []).append(finding)
@@ -128,6 +128,7 @@ class Engine:
             hydrator=self.hydrator,
             scan_secrets=self.scan_secrets,
             run_id=self.run_id,
+            _repos={self.control.control_repo: view},
         )
 
     # -- planning ----------------------------------------------------------------------

@@ -102,7 +102,13 @@ class GitRepository:
 
     def resolve(self, ref: str) -> str | None:
         """The object id at a full ref name, or None."""
-        return self.read_refs((ref,)).get(ref)
+        return self.resolve_all([ref]).get(ref)
+
+    def resolve_all(self, refs: Iterable[str]) -> dict[str, str]:
+        """Full ref name → object id, of those refs that are there; asks the reading process."""
+        asked = [ref for ref in refs if not ref_problem(ref)]
+        found = self.read_objects(asked)
+        return {ref: item.id for ref, item in zip(asked, found, strict=True) if item}
 
     def read_refs(self, prefixes: Sequence[str] = ("refs/heads/",)) -> dict[str, str]:
         """Full ref name → object id of every ref under the prefixes."""

@@ -144,9 +144,9 @@ class World:
         """What planning needs of each of a tenant's drafts that has something due."""
         drafts = self.snapshot.drafts_of(tenant)
         statuses = self.statuses(tenant, [d.split("/")[1] for d in drafts])
-        new = {p for d in drafts for p in self._new_paths(d, statuses.get(d.split("/")[1]))}
-        if new:
-            self._read_brought(f"tenants/{tenant}", new)
+        due = {p for d in drafts for p in self._due_paths(d, statuses.get(d.split("/")[1]))}
+        if due:
+            self._read_brought(f"tenants/{tenant}", due)
         views = []
         for draft in drafts:
             seen = tuple(o for o in observations if o.draft == draft)
@@ -155,11 +155,11 @@ class World:
                 views.append(view)
         return tuple(views)
 
-    def _new_paths(self, draft: str, status: DraftStatus | None) -> set[str]:
-        """Paths of a draft's requests that its facts do not know, and then of the draft's own."""
+    def _due_paths(self, draft: str, status: DraftStatus | None) -> set[str]:
+        """Paths of a draft's requests that have something due, and then of the draft's own."""
         done = status.requests if status else {}
-        new = {r.path for r in self.snapshot.requests_of(draft) if done.get(r.path) != r.blob}
-        return {*new, draft_path(draft)} if new else new
+        due = {r.path for r in self.snapshot.requests_of(draft) if done.get(r.path) != r.blob}
+        return {*due, draft_path(draft)} if due or not self._is_settled(status) else due
 
     def view(
         self,

@@ -205,7 +205,7 @@ class LocalForge:
                 url=self.url(repo, number),
             )
 
-        return self._change_pull(repo, None, change)
+        return self._change_pull(repo, None, change, branches=(head_branch, base_branch))
 
     def read_pulls(self, repo: str) -> tuple[PullRequest, ...]:
         """All pull requests by number; a few reads of objects however many there are."""
@@ -303,17 +303,21 @@ class LocalForge:
         repo: str,
         number: int | None,
         change: Callable[[Mapping[int, PullRequest], Mapping[str, str]], PullRequest],
+        *,
+        branches: tuple[str, ...] = (),
     ) -> PullRequest:
         """The pull request after a change, written unless it is as it was.
 
-        `change` sees the branch heads and the pull request `number`, or all when that is None.
+        `change` sees the pull request `number` and all branch heads, or all pull requests and
+        the heads of `branches` alone when that is None.
         """
         git = self.open_repository(repo)
         for attempt in range(_JOURNAL_TRIES):
-            refs = git.read_refs(_REFS)
             if number is None:
+                refs = git.resolve_all([JOURNAL_REF, *(f"{_HEADS}{b}" for b in branches)])
                 pulls = self._read_pulls(git, refs)
             else:
+                refs = git.read_refs(_REFS)
                 pulls = {number: self._read_one(git, refs, repo, number)}
             changed = change(pulls, {n.removeprefix(_HEADS): i for n, i in refs.items()})
             if pulls.get(changed.number) == changed:
