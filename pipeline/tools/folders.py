@@ -15,16 +15,20 @@ def write_files(
 ) -> None:
     """Write `files` (relative path → bytes) below `root`, with fixed modes.
 
-    Raises CouldNotCheck for a path that would leave `root`.
+    Raises CouldNotCheck for a path that would leave `root` or that no file system holds.
     """
     for path, content in sorted(files.items()):
         parts = path.split("/")
         if any(part in {"", ".", ".."} for part in parts) or "\\" in path or "\0" in path:
             raise CouldNotCheck(f"`{path!r}` is no plain relative path")
         target = root.joinpath(*parts)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-        target.chmod(0o755 if path in executables else 0o644)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+            target.chmod(0o755 if path in executables else 0o644)
+        except (OSError, UnicodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise CouldNotCheck(f"`{path!r}` cannot be written: {reason}") from error
 
 
 @contextmanager
