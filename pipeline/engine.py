@@ -178,10 +178,18 @@ class Engine:
         )
 
     def _plan_tenant(
-        self, world: World, tenant: str, observations: Collection[Observation]
+        self,
+        world: World,
+        tenant: str,
+        observations: Collection[Observation],
+        leave_out: Collection[str] = (),
     ) -> TenantPlan:
-        views = world.views(tenant, observations)
-        return plan_tenant(tenant, world.state_head(tenant), views)
+        """The plan for one tenant, without the drafts to leave out."""
+        failed_before = len(world.failures)
+        views = [v for v in world.views(tenant, observations) if v.id not in leave_out]
+        failures = tuple(f for f in world.failures[failed_before:] if f[0] not in leave_out)
+        plan = plan_tenant(tenant, world.state_head(tenant), views)
+        return plan.model_copy(update={"failures": failures})
 
     # -- applying ----------------------------------------------------------------------
 
@@ -251,12 +259,15 @@ class Engine:
         progress: Progress,
     ) -> None:
         stale = 0
-        failed: set[tuple[str, str, str]] = set()
+        failed: set[str] = set()
         for _ in range(MAX_ROUNDS):
             try:
                 world = self.world()
-                plan = self._plan_tenant(world, tenant, observations)
+                plan = self._plan_tenant(world, tenant, observations, failed)
                 report.waiting[tenant] = plan.waiting
+                if plan.failures:
+                    report.receipts.append(Receipt(failures=plan.failures))
+                    failed |= {draft for draft, _, _ in plan.failures}
                 if plan.is_empty:
                     return
                 report.rounds += 1
@@ -269,12 +280,9 @@ class Engine:
                 progress(f"{tenant}: {moved.message}; looking again")
                 time.sleep(random.uniform(0, 0.05 * min(stale, 10)))
                 continue
+            # A draft whose tool failed is left for the next run; the others go on in this one.
             report.receipts.append(receipt)
-            if receipt.failures and set(receipt.failures) <= failed:
-                return
-            failed |= set(receipt.failures)
-            if receipt.failures and len(receipt.applied) <= 1:
-                return
+            failed |= {draft for draft, _, _ in receipt.failures}
 
     # -- reading -----------------------------------------------------------------------
 

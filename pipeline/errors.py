@@ -60,6 +60,15 @@ class CouldNotCheck(PipelineError):
     code = "could-not-check"
 
 
+class Unrenderable(CouldNotCheck):
+    """A chart or overlay that a tool cannot render: its author's fault, not the tool's.
+
+    The draft that it belongs to is refused by rule `manifest-not-rendered`.
+    """
+
+    code = "unrenderable"
+
+
 class GitFailed(CouldNotCheck):
     """A git process failed for a reason other than a moved ref."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from pipeline.diagnostics import Finding
-from pipeline.errors import CouldNotCheck
+from pipeline.errors import Unrenderable
 from pipeline.overlays import Overlay, render_base
 from pipeline.rules.manifests import Target, check_objects
 from pipeline.tools.helm import run_helm_template
@@ -47,7 +47,7 @@ class Hydrator:
         if key not in self._bases:
             chart = {p.removeprefix(CHART): c for p, c in source.items() if p.startswith(CHART)}
             if "Chart.yaml" not in chart:
-                raise CouldNotCheck(
+                raise Unrenderable(
                     "the primitive has no chart/Chart.yaml, so there is nothing to deploy",
                     help="restore the chart of the golden template",
                 )

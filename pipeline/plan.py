@@ -191,6 +191,8 @@ class TenantPlan(Model):
     state_head: ObjectId | None
     effects: tuple[Effect, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    # Drafts that could not be looked at (draft, error code, message); nothing is planned for them.
+    failures: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def is_empty(self) -> bool:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 
 from pipeline import names
 from pipeline.apply import read_fact_files, read_parents
-from pipeline.diagnostics import Finding
+from pipeline.diagnostics import Finding, Location
+from pipeline.errors import CouldNotCheck, Unrenderable
 from pipeline.facts import BrokenChain, fold, parse_chain, parse_status, status_path
 from pipeline.forges.port import Forge, PullRequest, PullState, RepoView
 from pipeline.gitcli import GitRepository
@@ -21,11 +22,12 @@ from pipeline.githistory import read_newest_touching
 from pipeline.hydrate import Hydrator
 from pipeline.layout import draft_path, tenant_path
 from pipeline.models.base import CommitId, TreeId
-from pipeline.models.evidence import Observation
+from pipeline.models.evidence import BuildRecord, Observation
 from pipeline.models.facts import Cause, Release
-from pipeline.models.requests import DraftPatch, Promotion, ReplaceText
+from pipeline.models.requests import DraftPatch, Environment, Promotion, ReplaceText
 from pipeline.models.status import DraftState, DraftStatus
 from pipeline.overlays import Overlay, base_tree_of, render_overlay
+from pipeline.rules.manifests import MANIFEST_NOT_RENDERED
 from pipeline.snapshot import LoadedRequest, Snapshot
 from pipeline.stages.patch import is_followup, patch_branch, patch_key, patched_folder
 from pipeline.stages.promote import promotion_key
@@ -50,6 +52,8 @@ class World:
     hydrator: Hydrator
     scan_secrets: ScanSecrets
     run_id: str
+    # Drafts that could not be looked at: draft, error code, message.
+    failures: list[tuple[str, str, str]] = field(default_factory=list)
     _repos: dict[str, RepoView | None] = field(default_factory=dict)
     _pulls: dict[str, dict[str, PullRequest]] = field(default_factory=dict)
     _merged: dict[str, PullRequest] | None = None
@@ -150,7 +154,12 @@ class World:
         views = []
         for draft in drafts:
             seen = tuple(o for o in observations if o.draft == draft)
-            view = self.view(draft, statuses.get(draft.split("/")[1]), seen)
+            try:
+                view = self.view(draft, statuses.get(draft.split("/")[1]), seen)
+            except CouldNotCheck as error:
+                # One draft that cannot be looked at keeps no other from going on.
+                self.failures.append((draft, error.code, error.message))
+                continue
             if view is not None:
                 views.append(view)
         return tuple(views)
@@ -374,6 +383,21 @@ class World:
         if status is None or tree is None or build is None or environment is None:
             return None, ()
         files = git.read_files(promotion.release.source_commit, view.folder)
+        try:
+            return self._rendered(view, status, environment, build, tree, files)
+        except Unrenderable as error:
+            at = Location(f"{view.target_repo}:{view.folder}/chart")
+            return None, (MANIFEST_NOT_RENDERED.finding(error.message, at),)
+
+    def _rendered(
+        self,
+        view: DraftView,
+        status: DraftStatus,
+        environment: Environment,
+        build: BuildRecord,
+        tree: str,
+        files: Mapping[str, tuple[int, bytes]],
+    ) -> tuple[Overlay, tuple[Finding, ...]]:
         base = self.hydrator.read_base(
             tree,
             {path: content for path, (_, content) in files.items()},

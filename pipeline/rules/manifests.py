@@ -113,6 +113,17 @@ MANIFEST_MALFORMED = register(
         passes=_SAMPLE,
     )
 )
+MANIFEST_NOT_RENDERED = register(
+    Rule(
+        id="manifest-not-rendered",
+        summary="The chart renders, by helm and kustomize, to the same objects each time.",
+        why="what cannot be rendered cannot be judged, and would be applied unseen",
+        fix="run `helm template` on the primitive's chart; the message says what it stumbles over",
+        subject=Subject.SCENARIO,
+        fails="a chart whose template calls a function that does not exist",
+        passes="the chart of the golden template",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import yaml
 
 from pipeline.documents import render_document
-from pipeline.errors import CouldNotCheck, UsageFault
+from pipeline.errors import Unrenderable, UsageFault
 from pipeline.tools.folders import temporary_folder
 from pipeline.tools.process import Completed, run_tool
 from pipeline.tools.rendered import parse_rendered
@@ -44,17 +44,17 @@ def run_helm_template(
 ) -> dict[str, bytes]:
     """File name → canonical YAML of every object that the chart renders, sorted by name.
 
-    Raises CouldNotCheck when helm cannot render the chart or two objects are the same.
+    Raises Unrenderable when helm cannot render the chart or two objects are the same.
     """
     check_stable(chart)
     arguments = ("template", release, "chart", "--namespace", _PLACEHOLDER_NAMESPACE)
     options = ("--include-crds", "--kube-version", kubernetes_version, *_VALUES)
     first = _run(chart, values, *arguments, *options)
     if first.exit_code != 0:
-        raise CouldNotCheck(f"helm cannot render the chart: {_reason(first.stderr)}")
+        raise Unrenderable(f"helm cannot render the chart: {_reason(first.stderr)}")
     # What the names of functions did not show, such as one put together from text, shows here.
     if _run(chart, values, *arguments, *options).stdout != first.stdout:
-        raise CouldNotCheck(
+        raise Unrenderable(
             "the chart renders something else each time",
             help="take chance and time out of its templates",
         )
@@ -62,14 +62,14 @@ def run_helm_template(
 
 
 def check_stable(chart: Mapping[str, bytes]) -> None:
-    """Nothing. Raises CouldNotCheck when a template calls what answers differently each time."""
+    """Nothing. Raises Unrenderable when a template calls what answers differently each time."""
     for path, content in sorted(chart.items()):
         if "templates/" not in path and not path.startswith("templates"):
             continue
         for action in _ACTION.finditer(content):
             if found := _UNSTABLE.search(action[0]):
                 line = content.count(b"\n", 0, action.start() + found.start()) + 1
-                raise CouldNotCheck(
+                raise Unrenderable(
                     f"{path} line {line} calls `{found[0].decode()}`, which answers differently "
                     "each time or elsewhere",
                     help="give the chart a value instead, or read a Secret at run time",
@@ -88,9 +88,9 @@ def run_helm_lint(chart: Mapping[str, bytes], *, values: Mapping[str, object]) -
 def _run(chart: Mapping[str, bytes], values: Mapping[str, object], *arguments: str) -> Completed:
     manifest = _load(chart.get("Chart.yaml", b""))
     if not isinstance(manifest, dict):
-        raise CouldNotCheck("Chart.yaml is no mapping")
+        raise Unrenderable("Chart.yaml is no mapping")
     if manifest.get("dependencies") or "requirements.yaml" in chart:
-        raise CouldNotCheck(
+        raise Unrenderable(
             "the chart has dependencies, which would be fetched from elsewhere",
             help="put their templates into the chart itself",
         )
@@ -110,17 +110,17 @@ def split_objects(manifests: bytes) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     try:
         objects = parse_rendered(manifests)
-    except CouldNotCheck as error:
-        raise CouldNotCheck(f"what the chart renders, {error.message}") from error
+    except Unrenderable as error:
+        raise Unrenderable(f"what the chart renders, {error.message}") from error
     for item in objects:
         metadata, kind = item.get("metadata"), item.get("kind")
         name = metadata.get("name") if isinstance(metadata, dict) else None
         if not isinstance(metadata, dict) or not isinstance(name, str) or not isinstance(kind, str):
-            raise CouldNotCheck("the chart renders an object without kind or metadata.name")
+            raise Unrenderable("the chart renders an object without kind or metadata.name")
         if not _KIND.match(kind) or not _NAME.match(name):
-            raise CouldNotCheck(f"the chart renders an object with an odd name: {kind}/{name}")
+            raise Unrenderable(f"the chart renders an object with an odd name: {kind}/{name}")
         if kind.endswith("List") and "items" in item:
-            raise CouldNotCheck(
+            raise Unrenderable(
                 f"the chart renders a {kind}, whose objects would not be seen one by one",
                 help="render each object as a document of its own",
             )
@@ -128,19 +128,19 @@ def split_objects(manifests: bytes) -> dict[str, bytes]:
             metadata.pop("namespace")  # `.Release.Namespace`: the overlay decides
         file = f"{kind}-{name}".lower() + ".yaml"
         if file in files:
-            raise CouldNotCheck(f"the chart renders {kind}/{name} twice")
+            raise Unrenderable(f"the chart renders {kind}/{name} twice")
         try:
             files[file] = render_document(item)
         except UsageFault as error:
-            raise CouldNotCheck(f"{kind}/{name} cannot be written: {error.message}") from error
+            raise Unrenderable(f"{kind}/{name} cannot be written: {error.message}") from error
         if _PLACEHOLDER_NAMESPACE.encode() in files[file]:
-            raise CouldNotCheck(
+            raise Unrenderable(
                 f"{kind}/{name} holds the namespace elsewhere than in metadata.namespace, so "
                 "`base/` would not be the same in every environment",
                 help="leave `.Release.Namespace` out: names without a namespace resolve in it",
             )
     if not files:
-        raise CouldNotCheck("the chart renders nothing")
+        raise Unrenderable("the chart renders nothing")
     return dict(sorted(files.items()))
 
 
@@ -148,7 +148,7 @@ def _load(content: bytes) -> object:
     try:
         value: object = yaml.load(content, yaml.CSafeLoader)
     except yaml.YAMLError as error:
-        raise CouldNotCheck(f"Chart.yaml is no YAML: {error}") from error
+        raise Unrenderable(f"Chart.yaml is no YAML: {error}") from error
     return value
 
 

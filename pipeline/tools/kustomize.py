@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator, Mapping
 
-from pipeline.errors import CouldNotCheck
+from pipeline.errors import Unrenderable
 from pipeline.tools.folders import temporary_folder
 from pipeline.tools.process import run_tool
 from pipeline.tools.rendered import parse_rendered
@@ -25,7 +25,7 @@ _KEYS_THAT_RUN = (
 def run_kustomize_build(files: Mapping[str, bytes], folder: str) -> bytes:
     """The built manifests of `folder`, which lies in `files` (path → bytes).
 
-    Raises CouldNotCheck when a kustomization reaches beyond `folder` or cannot be built.
+    Raises Unrenderable when a kustomization reaches beyond `folder` or cannot be built.
     """
     for path, content in files.items():
         if path.rsplit("/", 1)[-1] in {"kustomization.yaml", "kustomization.yml", "Kustomization"}:
@@ -45,37 +45,37 @@ def run_kustomize_build(files: Mapping[str, bytes], folder: str) -> bytes:
     if done.exit_code != 0:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         said = (lines[-1] if lines else "it said nothing").replace(str(root), "")
-        raise CouldNotCheck(f"kustomize cannot build {folder}: {said[:500]}")
+        raise Unrenderable(f"kustomize cannot build {folder}: {said[:500]}")
     return done.stdout
 
 
 def check_local(path: str, content: bytes, files: Mapping[str, bytes]) -> None:
-    """Nothing. Raises CouldNotCheck when the kustomization at `path` reads what is not in `files`.
+    """Nothing. Raises Unrenderable when the kustomization at `path` reads what is not in `files`.
 
     Whatever is not a file or folder here, kustomize takes for a repository to clone
     (`github.com/org/repo`), so existence is what is asked.
     """
     try:
         [value] = parse_rendered(content)
-    except CouldNotCheck as error:
-        raise CouldNotCheck(f"{path}: {error.message}") from error
+    except Unrenderable as error:
+        raise Unrenderable(f"{path}: {error.message}") from error
     except ValueError as error:
-        raise CouldNotCheck(f"{path} is no single mapping") from error
+        raise Unrenderable(f"{path} is no single mapping") from error
     if forbidden := sorted(str(key) for key in value if key in _KEYS_THAT_RUN):
-        raise CouldNotCheck(f"{path} has `{forbidden[0]}`, which runs or fetches something")
+        raise Unrenderable(f"{path} has `{forbidden[0]}`, which runs or fetches something")
     if any("://" in read for read in _paths_in(value)):
-        raise CouldNotCheck(f"{path} reads from an address, which would be fetched")
+        raise Unrenderable(f"{path} reads from an address, which would be fetched")
     base = path.rpartition("/")[0]
     for key in _KEYS_THAT_READ:
         entries = value.get(key) or []
         if not isinstance(entries, list):
-            raise CouldNotCheck(f"{path}: `{key}` is no list")
+            raise Unrenderable(f"{path}: `{key}` is no list")
         for entry in entries:
             if not isinstance(entry, str) or entry.startswith("/"):
-                raise CouldNotCheck(f"{path} reads `{entry}`, which is no plain local path")
+                raise Unrenderable(f"{path} reads `{entry}`, which is no plain local path")
             target = posixpath.normpath(posixpath.join(base, entry))
             if target not in files and not any(p.startswith(f"{target}/") for p in files):
-                raise CouldNotCheck(
+                raise Unrenderable(
                     f"{path} reads `{entry}`, which is not here and would be fetched",
                     help="copy it into the repository and name it by its relative path",
                 )

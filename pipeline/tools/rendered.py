@@ -13,7 +13,7 @@ from typing import cast
 
 import yaml
 
-from pipeline.errors import CouldNotCheck
+from pipeline.errors import Unrenderable
 from pipeline.yaml12 import NumberRefused, Scalar, resolve_plain
 
 _TEXT, _MAP, _LIST = (f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq"))
@@ -26,13 +26,13 @@ _OLD_OCTAL = re.compile(r"[-+]?0[0-9_]+\Z")
 def parse_rendered(stream: bytes) -> list[dict[str, object]]:
     """The objects of a stream of YAML documents, in order; empty documents are left out.
 
-    Raises CouldNotCheck, naming the line, for what readers could disagree on.
+    Raises Unrenderable, naming the line, for what readers could disagree on.
     """
     try:
         text = stream.decode("utf-8")
         nodes = list(yaml.compose_all(text, yaml.CBaseLoader))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CouldNotCheck(f"it is no YAML: {_first_line(error)}") from error
+        raise Unrenderable(f"it is no YAML: {_first_line(error)}") from error
     objects = []
     for node in nodes:
         value = _value(node, set(), 0)
@@ -84,8 +84,8 @@ def _scalar(node: yaml.ScalarNode) -> Scalar:
         raise _refused(node, f"`{text}`: {error}") from error
 
 
-def _refused(node: yaml.Node, why: str) -> CouldNotCheck:
-    return CouldNotCheck(f"line {node.start_mark.line + 1}: {why}")
+def _refused(node: yaml.Node, why: str) -> Unrenderable:
+    return Unrenderable(f"line {node.start_mark.line + 1}: {why}")
 
 
 def _first_line(error: Exception) -> str:
