@@ -19,6 +19,9 @@ from pipeline.cli.commands import COMMANDS
 from pipeline.cli.session import FORMATS, NobodyReads, Session, choose_format, session_of
 from pipeline.errors import PipelineError
 
+# No package that happens to be installed takes part in judging requests; also quicker to start.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
 INTERRUPTED = 130
 NO_READER = 141
 BUG = 70
