@@ -18,7 +18,7 @@ from pipeline.commits import Commit, parse_commit
 from pipeline.errors import GitFailed, NotFound, StalePlan
 from pipeline.forges.port import RefUpdate
 from pipeline.gitobjects import GitObject, TreeEntry, pack_of, parse_tree
-from pipeline.gitprocess import FULL_ID, ObjectReader, in_repository, run_git
+from pipeline.gitprocess import FULL_ID, NO_ID, ObjectReader, in_repository, run_git
 
 # `receive.*` holds pushes of people to what the pipeline's own writes are held to, and the hooks
 # of this repository run whatever the pushing user's configuration says.
@@ -35,6 +35,16 @@ _BARE_CONFIG = """[core]
 # From so many objects on, a write is kept as the pack it came in; smaller ones become loose
 # objects, since thousands of small packs would slow down reading.
 _KEEP_PACKED = 50
+# The ref that a name begins with, up to a path or a step from it.
+_REF = re.compile(r"\Arefs/(?:(?!@\{)[^:^~])*")
+# Where git looks for a name that no ref has exactly.
+_ELSEWHERE = (
+    ("refs/", ""),
+    ("refs/tags/", ""),
+    ("refs/heads/", ""),
+    ("refs/remotes/", ""),
+    ("refs/remotes/", "/HEAD"),
+)
 _LOCKED = re.compile(r"Unable to create '.*\.lock': File exists|cannot lock ref .*\.lock")
 
 
@@ -96,9 +106,24 @@ class GitRepository:
         """The objects that the names stand for, in order; None for each that is not there.
 
         One round trip for all; every content is checked against its id. Raises GitFailed for a
-        damaged object and for a name with a line break.
+        damaged object and for a name with a line break. A name that begins with `refs/` stands
+        for that very ref, and for no other one that git would take in its place.
         """
-        return self._objects.read(specs)
+        return self._objects.read(self._exact(specs))
+
+    def _exact(self, specs: Sequence[str]) -> Sequence[str]:
+        """The names, with ids for refs where there are others that git may take for them.
+
+        `refs/heads/x`, when it is missing, is looked for as `refs/heads/refs/heads/x`, too
+        (gitrevisions): whoever may push that one would answer for the missing one.
+        """
+        refs = sorted({found[0] for spec in specs if (found := _REF.match(spec))})
+        if not any(
+            self._objects.read([f"{at}{r}{end}^{{}}" for r in refs for at, end in _ELSEWHERE])
+        ):
+            return specs
+        known = self.read_refs(refs)
+        return [_REF.sub(lambda found: known.get(found[0], NO_ID), spec) for spec in specs]
 
     def resolve(self, ref: str) -> str | None:
         """The object id at a full ref name, or None."""

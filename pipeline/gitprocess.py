@@ -27,7 +27,7 @@ TIMEOUT_S = 120
 FULL_ID = re.compile(r"[0-9a-f]{40}\Z")
 _FOUND = re.compile(rb"([0-9a-f]{40}) (commit|tree|blob|tag) ([0-9]+)\n\Z")
 _TYPES: dict[bytes, ObjectType] = {b"commit": "commit", b"tree": "tree", b"blob": "blob"}
-_NOTHING = "0" * 40
+NO_ID = "0" * 40
 # What a pipe takes at once on every system (PIPE_BUF); all earlier requests have been read by git.
 _PIPE_BYTES = 4096
 _CONFIG = (
@@ -212,7 +212,7 @@ def _line_of(spec: str) -> bytes:
     except UnicodeEncodeError:
         line = b""
     # What no ref or path can be named stands for nothing, and neither does an empty line.
-    return (line if line.strip() and b"\0" not in line else _NOTHING.encode()) + b"\n"
+    return (line if line.strip() and b"\0" not in line else NO_ID.encode()) + b"\n"
 
 
 def _read_answer(stdout: IO[bytes], spec: str, name: str) -> GitObject | None:

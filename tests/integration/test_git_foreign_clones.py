@@ -139,6 +139,36 @@ def forge_parent(graph: bytes, commit: int, parent: int) -> bytes:
     return bytes(forged)
 
 
+@pytest.mark.parametrize("elsewhere", ["refs/heads/", "refs/tags/", "refs/", "refs/remotes/"])
+def test_a_missing_ref_is_answered_by_no_other(
+    clone: GitRepository, history: tuple[str, str, str], elsewhere: str
+) -> None:
+    missing = "refs/heads/state/acme"
+    believing_git(clone.path, "update-ref", f"{elsewhere}{missing}", history[0])
+    assert believing_git(clone.path, "cat-file", "-p", f"{missing}:a") == "a"
+    assert clone.resolve(missing) is None
+    assert clone.read_object(missing) is None
+    assert clone.read_object(f"{missing}:a") is None
+    assert clone.read_files(missing) == {}
+    assert clone.read_object(f"{MAIN}:a") is not None
+    believing_git(clone.path, "update-ref", f"{elsewhere}{MAIN}", history[0])
+    assert clone.resolve(MAIN) == history[2]
+    assert clone.read_objects([f"{MAIN}~1", f"{MAIN}^{{tree}}"]) == [
+        clone.read_object(history[1]),
+        clone.read_object(f"{history[2]}^{{tree}}"),
+    ]
+
+
+def test_a_missing_ref_is_not_answered_by_a_tag_that_is_an_object(
+    clone: GitRepository, history: tuple[str, str, str]
+) -> None:
+    missing = "refs/heads/state/acme"
+    identity = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    believing_git(clone.path, *identity, "tag", "-a", "-m", "t", missing, history[0])
+    assert believing_git(clone.path, "cat-file", "-p", f"{missing}:a") == "a"
+    assert clone.read_object(f"{missing}:a") is None
+
+
 def test_a_path_that_ends_in_a_carriage_return_is_no_other_path(clone: GitRepository) -> None:
     objects = objects_of_files({"a": (MODE_FILE, b"a"), "a\r": (MODE_FILE, b"other")})
     clone.write_objects(objects)
