@@ -29,7 +29,7 @@ from pipeline.models.status import DraftState, DraftStatus
 from pipeline.overlays import Overlay, base_tree_of, render_overlay
 from pipeline.rules.manifests import MANIFEST_NOT_RENDERED
 from pipeline.snapshot import LoadedRequest, Snapshot
-from pipeline.stages.patch import is_followup, patch_branch, patch_key, patched_folder
+from pipeline.stages.patch import followup_branch, is_followup, patch_key, patched_folder
 from pipeline.stages.promote import promotion_key
 from pipeline.stages.scaffold import scaffold_key
 from pipeline.stages.view import Caused, DraftView, Existing, PatchInput, PromotionInput
@@ -279,8 +279,12 @@ class World:
         patch = loaded.model
         assert isinstance(patch, DraftPatch) and view.status and view.target
         git = self.git(view.target_repo)
-        followup = is_followup(view)
+        caused = self.caused(loaded.path, loaded.blob)
+        existing, followup = self._begun(view, view.target, view.status, caused)
         head = (view.target.head if followup else None) or view.status.head
+        if existing:
+            # Judged on what it was begun on, whatever people merged since.
+            head = git.read_commit(existing.commit).parents[0]
         listing = git.list_files(head, view.folder)
         base = git.read_object(patch.base_commit)
         base_listing = git.list_files(patch.base_commit, view.folder) if base else None
@@ -292,7 +296,7 @@ class World:
         due = PatchInput(
             number=loaded.meaning.name,
             patch=patch,
-            caused=self.caused(loaded.path, loaded.blob),
+            caused=caused,
             head=head,
             listing=listing,
             base_listing=base_listing,
@@ -300,19 +304,32 @@ class World:
             parents=read_parents(git, head, view.folder),
             findings=self.findings.get(loaded.path, ()),
             secrets=(),
+            is_followup=followup,
+            existing=existing,
         )
         result = patched_folder(due, listing)
         written = {
             p: result.blobs[id] for p, (_, id) in result.entries.items() if id in result.blobs
         }
         secrets = tuple(self.scan_secrets(written)) if written else ()
-        branch = patch_branch(view, due)
-        existing = None
-        if followup or view.target.branches.get(branch) != head:
-            existing = self._existing(
-                view.target_repo, view.target, branch, view.folder, patch_key(view, due)
-            )
-        return replace(due, secrets=secrets, existing=existing)
+        return replace(due, secrets=secrets)
+
+    def _begun(
+        self, view: DraftView, target: RepoView, status: DraftStatus, caused: Caused
+    ) -> tuple[Existing | None, bool]:
+        """What a broken-off run made of a patch, and whether the patch is one after the merge.
+
+        A patch that reached the draft's own branch stays there though it was merged since.
+        """
+        key, own = patch_key(caused), status.branch_name
+        if target.branches.get(own) != status.head:
+            found = self._existing(view.target_repo, target, own, view.folder, key)
+            if found:
+                return found, False
+        if not is_followup(view):
+            return None, False
+        branch = followup_branch(view, caused)
+        return self._existing(view.target_repo, target, branch, view.folder, key), True
 
     # -- promotions --------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from pipeline.rules.patches import (
     content_of,
 )
 from pipeline.stages.scaffold import commit_folder, pull_body
-from pipeline.stages.view import TOOL, DraftView, Listing, PatchInput, Step
+from pipeline.stages.view import TOOL, Caused, DraftView, Listing, PatchInput, Step
 
 MAX_FOLDER_FILES = 5_000
 
@@ -137,10 +137,14 @@ def _check_shape(entries: dict[str, tuple[int, str]]) -> list[Reason]:
     return reasons
 
 
-def patch_key(view: DraftView, patch: PatchInput) -> str:
-    """The idempotency key of a patch: its request, what it goes on, and the tool."""
-    cause = patch.caused.cause
-    return key_of("patch", cause.request, cause.blob, patch.head, TOOL)
+def patch_key(caused: Caused) -> str:
+    """The idempotency key of a patch: this revision of its request, and the tool.
+
+    What it goes on is no part of it: after a crash, what was begun is found again even if people
+    merged it, or something else, in the meantime.
+    """
+    cause = caused.cause
+    return key_of("patch", cause.request, cause.blob, cause.commit, TOOL)
 
 
 def is_followup(view: DraftView) -> bool:
@@ -148,17 +152,15 @@ def is_followup(view: DraftView) -> bool:
     return view.pull is not None and view.pull.state is not PullState.OPEN
 
 
-def patch_branch(view: DraftView, patch: PatchInput) -> str:
-    """The branch that a patch goes to."""
-    if is_followup(view):
-        return names.draft_branch(view.instance, patch_key(view, patch))
-    return view.status.branch_name if view.status else ""
+def followup_branch(view: DraftView, caused: Caused) -> str:
+    """The branch of a patch that comes after the draft's pull request is done."""
+    return names.draft_branch(view.instance, patch_key(caused))
 
 
 def plan_patch(view: DraftView) -> Step | None:
     """The commit of the patch that is due, or the fact of its refusal; None if none is due."""
     patch = view.patch
-    if patch is None or view.target is None:
+    if patch is None or view.target is None or view.status is None:
         return None
     result = patched_folder(patch, patch.listing)
     actor = actor_problem(view.platform, patch.caused.cause.actor, view.request.tenant_id)
@@ -171,8 +173,10 @@ def plan_patch(view: DraftView) -> Step | None:
         known: dict[str, object] = {"patch": patch.number, "reasons": listed}
         fact = FactEntry(draft=view.id, cause=cause, type="patch-refused", known=known)
         return Step(facts=(fact,))
-    key = patch_key(view, patch)
-    branch = patch_branch(view, patch)
+    key = patch_key(patch.caused)
+    branch = (
+        followup_branch(view, patch.caused) if patch.is_followup else view.status.branch_name
+    )
     used = {id for _, id in result.entries.values()}
     commit = commit_folder(
         view,
@@ -181,7 +185,7 @@ def plan_patch(view: DraftView) -> Step | None:
         repo=view.target_repo,
         branch=branch,
         base=patch.head,
-        expected=None if is_followup(view) else patch.head,
+        expected=None if patch.is_followup else patch.head,
         folder=view.folder,
         entries=result.entries,
         blobs={id: content for id, content in result.blobs.items() if id in used},
@@ -196,7 +200,7 @@ def plan_patch(view: DraftView) -> Step | None:
         base_branch=view.target.default_branch,
         title=(
             f"{view.instance}: {patch.patch.summary}"
-            if is_followup(view)
+            if patch.is_followup
             else f"{view.instance}: new {view.request.primitive_type} primitive"
         ),
         body=pull_body(view),

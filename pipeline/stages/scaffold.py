@@ -6,7 +6,6 @@ Seed §6 step 4: the right repository, the right namespaces, a branch and a pull
 from __future__ import annotations
 
 from pipeline import names
-from pipeline.errors import StalePlan
 from pipeline.gitobjects import (
     MODE_EXECUTABLE,
     MODE_FILE,
@@ -127,9 +126,9 @@ def plan_scaffold(view: DraftView) -> Step | None:
         title=f"{view.instance}: new {view.request.primitive_type} primitive",
         body=pull_body(view),
     )
+    # A branch of a broken-off run is taken as it is: policy that changed since (a cost centre)
+    # renders other files now, and a second branch for one request would be worse.
     found = view.existing
-    if found and found.folder_tree != commit.folder_tree:
-        raise StalePlan(f"{view.target_repo}:{branch} holds other files than the template renders")
     fact = FactEntry(
         draft=view.id,
         cause=cause,
@@ -137,7 +136,7 @@ def plan_scaffold(view: DraftView) -> Step | None:
         known={
             "branch": branch,
             "commit": found.commit if found else commit.commit,
-            "tree": commit.folder_tree,
+            "tree": found.folder_tree if found else commit.folder_tree,
         },
         outcomes={"pull_request": pull.key},
     )

@@ -65,6 +65,7 @@ class PatchInput:
     parents: Parents  # trees above the primitive's folder at `head`
     findings: tuple[Finding, ...]  # of the request's form
     secrets: tuple[str, ...]  # what the secret scan found in the result, one line each
+    is_followup: bool = False  # it needs a branch and a pull request of its own
     existing: Existing | None = None
 
 

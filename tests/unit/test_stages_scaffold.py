@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from pipeline.commits import parse_trailers
-from pipeline.errors import StalePlan
 from pipeline.gitobjects import blob_id, trees_of_entries
 from pipeline.plan import CommitFolder, OpenPull
 from pipeline.stages.scaffold import plan_scaffold, scaffold_key, template_values
@@ -123,10 +122,11 @@ def test_a_branch_of_a_broken_off_run_is_taken_up() -> None:
     assert fact.known["tree"] == commit_of(whole).folder_tree
 
 
-def test_a_branch_with_other_files_is_not_taken_over() -> None:
+def test_a_branch_with_other_files_is_recorded_as_it_is() -> None:
+    """Policy changed after the run broke off: what was begun for this request is what counts."""
     other = Existing(history.id_of("found commit"), history.id_of("other files"))
-    with pytest.raises(StalePlan, match="other files"):
-        plan_scaffold(replace(sample_view(provisioned=True), existing=other))
+    (fact,) = scaffold(replace(sample_view(provisioned=True), existing=other)).facts
+    assert (fact.known["commit"], fact.known["tree"]) == (other.commit, other.folder_tree)
 
 
 def test_fact_waits_for_the_pull_request() -> None:
