@@ -108,12 +108,34 @@ def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Rec
         except (CouldNotCheck, ForgeRefused, NotFound) as error:
             if isinstance(effect, AppendFacts):
                 raise
-            done.failed_drafts.add(effect.draft)
-            done.failures.append((effect.draft, error.code, error.message))
+            for draft in _drafts_of(effect, plan):
+                done.failed_drafts.add(draft)
+                done.failures.append((draft, error.code, error.message))
             continue
         done.outcomes[effect.key] = outcome
         done.applied.append((effect.key, effect.kind))
     return Receipt(applied=tuple(done.applied), failures=tuple(done.failures))
+
+
+def _drafts_of(effect: Effect, plan: TenantPlan) -> list[str]:
+    """The drafts that cannot go on without an effect: a repository serves all of a tenant's."""
+    if isinstance(effect, AppendFacts):
+        return []
+    found = {effect.draft}
+    if isinstance(effect, EnsureRepo):
+        for other in plan.effects:
+            if isinstance(other, AppendFacts):
+                found |= {
+                    entry.draft
+                    for entry in other.entries
+                    if entry.type == "provisioned" and effect.repo in _repos_of(entry)
+                }
+    return sorted(found)
+
+
+def _repos_of(entry: FactEntry) -> tuple[object, ...]:
+    repos = entry.known.get("repos")
+    return tuple(repos) if isinstance(repos, list | tuple) else ()
 
 
 def _apply_effect(effect: Effect, ports: Ports, done: _Applied) -> object:
