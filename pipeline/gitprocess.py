@@ -38,6 +38,7 @@ _CONFIG = (
     "core.quotePath=false",
     "core.logAllRefUpdates=false",
     "gc.auto=0",
+    "log.showSignature=false",
     "maintenance.auto=false",
     "transfer.fsckObjects=true",
 )

@@ -120,7 +120,7 @@ class LocalForge:
             if self._move_journal(git, refs.get(JOURNAL_REF), wanted.repo_files(), ()):
                 return _view_of(repo, refs, wanted)
             _wait(attempt)
-        raise StalePlan(f"{repo} is too busy to change its rules")
+        raise _too_busy(repo, "change its rules")
 
     def _create(self, path: Path, spec: RepoSpec) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -259,7 +259,7 @@ class LocalForge:
             ):
                 return commit.id
             _wait(attempt)
-        raise StalePlan(f"{repo} is too busy to merge #{number}")
+        raise _too_busy(repo, f"merge #{number}")
 
     def close_pull(self, repo: str, number: int, *, actor: int) -> None:
         """Close an open pull request."""
@@ -283,8 +283,9 @@ class LocalForge:
             before = newest_review(pull, actor)
             if before and replace(before, sequence=review.sequence) == review:
                 return pull
-            if pull.state is not PullState.OPEN:
-                raise ForgeRefused(f"{pull.url} is {pull.state}, so it is not reviewed any more")
+            # What was merged is frozen, and can still be approved late; what was closed cannot.
+            if pull.state is PullState.CLOSED:
+                raise ForgeRefused(f"{pull.url} is closed, so it is not reviewed any more")
             if pull.head != commit:
                 raise StalePlan(f"{pull.url} is at {pull.head[:12]}, not at {commit[:12]}")
             if pull.author_id == actor and verdict is ReviewVerdict.APPROVED:
@@ -325,7 +326,7 @@ class LocalForge:
             if self._move_journal(git, refs.get(JOURNAL_REF), pull_files(changed), ()):
                 return changed
             _wait(attempt)
-        raise StalePlan(f"{repo} is too busy to record a pull request")
+        raise _too_busy(repo, "record a pull request")
 
     def _read_pulls(self, git: GitRepository, refs: Mapping[str, str]) -> dict[int, PullRequest]:
         journal = refs.get(JOURNAL_REF)
@@ -370,6 +371,14 @@ class LocalForge:
 
 def _wait(attempt: int) -> None:
     time.sleep(random.uniform(0, 0.01 * min(attempt + 1, 10)))
+
+
+def _too_busy(repo: str, doing: str) -> StalePlan:
+    return StalePlan(
+        f"{repo} is too busy to {doing}",
+        help=f"run it again; if nothing else runs, a crash left a `.lock` file below its {_HEADS} "
+        f"or beside its {JOURNAL_REF}: remove that",
+    )
 
 
 def _view_of(repo: str, refs: Mapping[str, str], journal: Journal) -> RepoView:

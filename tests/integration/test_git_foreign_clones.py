@@ -16,7 +16,8 @@ import pytest
 from pipeline.errors import GitFailed
 from pipeline.forges.port import RefUpdate
 from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import MODE_FILE, Signature, commit_object, objects_of_files
+from pipeline.githistory import read_newest_touching
+from pipeline.gitobjects import MODE_FILE, Signature, commit_object, git_object, objects_of_files
 
 MAIN = "refs/heads/main"
 NOBODY_HAS = "1" * 40
@@ -72,6 +73,27 @@ def test_reading_what_a_clone_lacks_runs_no_command_of_its_configuration(
     assert clone.read_objects([NOBODY_HAS, history[0]])[0] is None
     with pytest.raises(GitFailed):
         list(clone.log_commits(NOBODY_HAS))
+    assert not mark.exists()
+
+
+def test_walking_a_clone_runs_no_checker_of_signatures(
+    clone: GitRepository, tmp_path: Path
+) -> None:
+    mark = tmp_path / "ran"
+    command = tmp_path / "command"
+    command.write_text(f"#!/bin/sh\ntouch '{mark}'\nexit 1\n")
+    command.chmod(0o755)
+    objects = objects_of_files({"d/a": (MODE_FILE, b"a")})
+    plain = commit_object(objects[-1].id, [], "signed\n", SOMEBODY, SOMEBODY).content
+    signature = b"gpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----\n"
+    signed = git_object("commit", plain.replace(b"\n\n", b"\n" + signature + b"\n", 1))
+    clone.write_objects([*objects, signed])
+    with (clone.path / "config").open("a") as config:
+        config.write(f"[log]\n\tshowSignature = true\n[gpg]\n\tprogram = {command}\n")
+    believing_git(clone.path, "log", signed.id)
+    assert mark.exists()
+    mark.unlink()
+    assert read_newest_touching(clone.path, signed.id, "d", ["d/a"]) == {"d/a": signed.id}
     assert not mark.exists()
 
 
