@@ -186,6 +186,7 @@ class Forge(Protocol):
     ) -> Review:
         """Record a review of `commit`; the same as the actor's newest one changes nothing.
 
-        Raises StalePlan if the head is another by now, ForgeRefused for an author's approval of
-        their own work and for a pull request that is merged or closed.
+        A merged pull request can still be approved late: its head is frozen. Raises StalePlan
+        if the head is another by now, ForgeRefused for an author's approval of their own work
+        and for a pull request that was closed without a merge.
         """
