@@ -104,17 +104,28 @@ def image_of(files: Mapping[str, tuple[int, bytes]], labels: Mapping[str, str]) 
 
 
 def referenced_digests(document: bytes) -> tuple[str, ...]:
-    """The digests that an index or a manifest names, in order; empty for any other blob."""
+    """The digests that an index or a manifest names, in order; empty for any other blob.
+
+    What stands where a digest should is given back as it is, for the reader to refuse.
+    """
+    if document.lstrip()[:1] != b"{":
+        return ()
     try:
         value = json.loads(document)
     except ValueError:
         return ()
     if not isinstance(value, dict) or value.get("schemaVersion") != 2:
         return ()
-    children = [*value.get("manifests", ()), *value.get("layers", ())]
+    children: list[object] = []
+    for key in ("manifests", "layers"):
+        listed = value.get(key, [])
+        children += listed if isinstance(listed, list) else [listed]
     if "config" in value:
         children.append(value["config"])
-    return tuple(str(child["digest"]) for child in children)
+    return tuple(
+        str(child["digest"]) if isinstance(child, dict) and "digest" in child else repr(child)
+        for child in children
+    )
 
 
 def _descriptor(media_type: str, content: bytes) -> dict[str, object]:

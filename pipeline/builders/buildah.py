@@ -2,9 +2,10 @@
 
 All of buildah runs in a network namespace of its own, with nothing in it: its chroot isolation
 could not take the network from `RUN` steps alone. Times are fixed and layers not compressed, so
-that one tree gives one digest; base images come from the local storage that the build job
-filled beforehand. The image is read out of an OCI layout and stored like any
-other, so its digest is that of an index.
+that one tree gives one digest. Base images come from `base_storage`, an image storage of the
+driver `vfs` that the build job filled beforehand (`buildah --root DIR --storage-driver vfs pull`);
+it is only read. The image is read out of an OCI layout and stored like any other, so its digest
+is that of an index.
 """
 
 from __future__ import annotations
@@ -32,8 +33,15 @@ class BuildahBuilder:
 
     name: Literal["buildah"] = "buildah"
 
-    def __init__(self, store: ImageStore, build_arguments: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        store: ImageStore,
+        build_arguments: Mapping[str, str] | None = None,
+        *,
+        base_storage: Path | None = None,
+    ) -> None:
         self.store = store
+        self.base_storage = base_storage
         self.build_arguments = dict(build_arguments or {})
 
     def build(
@@ -69,8 +77,11 @@ class BuildahBuilder:
         write_files(root / "context", {p: c for p, (_, c) in files.items()}, executables)
         storage = ["--root", str(root / "storage"), "--runroot", str(root / "run")]
         storage += ["--storage-driver", "vfs"]
+        if self.base_storage is not None:
+            storage += ["--storage-opt", f"vfs.imagestore={self.base_storage}"]
         options = ["--isolation", "chroot", "--timestamp", "0", "--pull=never"]
-        options += ["--format", "oci", "--no-cache"]
+        # Named, since a `Containerfile` beside it would be taken first.
+        options += ["--format", "oci", "--no-cache", "--file", str(root / "context/Dockerfile")]
         for key, value in sorted(labels.items()):
             options += ["--label", f"{key}={value}"]
         for key, value in sorted(self.build_arguments.items()):

@@ -46,10 +46,9 @@ class LayoutStore:
 
     def folder(self, repository: str) -> Path:
         """Where a repository's layout lies. Raises CouldNotCheck for a name with odd parts."""
-        parts = repository.split("/")
-        if not all(_REPOSITORY_PART.match(part) for part in parts):
-            raise CouldNotCheck(f"`{repository}` is no image repository")
-        return self.root.joinpath(*(part.replace(":", "_") for part in parts))
+        check_repository(repository)
+        # A host has no `_`, so no two names meet.
+        return self.root.joinpath(*(part.replace(":", "_") for part in repository.split("/")))
 
     def read_digest(self, repository: str, tag: str) -> ImageDigest | None:
         """The digest under a tag, with every blob it rests on checked."""
@@ -90,22 +89,12 @@ class LayoutStore:
 
     def _entries(self, folder: Path) -> list[dict[str, object]]:
         try:
-            index = json.loads((folder / "index.json").read_bytes())
+            return _entries_of((folder / "index.json").read_bytes())
         except FileNotFoundError:
             return []
-        except ValueError as error:
-            raise CouldNotCheck(f"{folder}/index.json is damaged") from error
-        return list(index["manifests"])
 
     def _check(self, folder: Path, digest: str) -> None:
-        try:
-            content = (folder / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes()
-        except FileNotFoundError as error:
-            raise CouldNotCheck(f"the image store lacks {digest}") from error
-        if digest_of(content) != digest:
-            raise CouldNotCheck(f"the image store's {digest} is damaged")
-        for child in referenced_digests(content):
-            self._check(folder, child)
+        _collect(folder, digest, {})
 
 
 class RegistryStore:
@@ -116,11 +105,14 @@ class RegistryStore:
 
     def read_digest(self, repository: str, tag: str) -> ImageDigest | None:
         """The digest that the registry has under a tag."""
+        check_repository(repository)
         done = self._crane("digest", f"{repository}:{tag}")
-        if done.exit_code == 0:
-            return ImageDigest(done.stdout.decode().strip())
+        told = done.stdout.decode("utf-8", "replace").strip()
+        if done.exit_code == 0 and _DIGEST.match(told):
+            return ImageDigest(told)
         said = done.stderr.decode("utf-8", "replace")
-        if "MANIFEST_UNKNOWN" in said or "NAME_UNKNOWN" in said or "404" in said:
+        # Of the answer's own words; names and ports could hold a bare 404.
+        if done.exit_code != 0 and _ABSENT.search(said):
             return None
         raise CouldNotCheck(f"the registry gave no answer for {repository}:{tag}: {_last(said)}")
 
@@ -152,9 +144,19 @@ class RegistryStore:
         )
 
 
-# A registry's host may carry a port; no part may be `.`, `..` or look like an option.
-_REPOSITORY_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]+)?\Z")
+# A registry's host may carry a port and has no `_`; no part may be `.`, `..` or an option.
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?\Z")
+_PART = re.compile(r"[a-z0-9][a-z0-9._-]*\Z")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+_ABSENT = re.compile(r"\b(?:MANIFEST_UNKNOWN|NAME_UNKNOWN)\b|unexpected status code 404\b")
 _REF_NAME = "org.opencontainers.image.ref.name"
+
+
+def check_repository(repository: str) -> None:
+    """Nothing; raises CouldNotCheck for a name that is no repository, or a path or option."""
+    host, *parts = repository.split("/")
+    if not _HOST.match(host) or not all(_PART.match(part) for part in parts):
+        raise CouldNotCheck(f"`{repository}` is no image repository")
 
 
 def _last(text: str) -> str:
@@ -180,7 +182,10 @@ def image_from_layout(folder: Path) -> Image:
 
     Raises CouldNotCheck when the layout holds no image or several.
     """
-    entries = json.loads((folder / "index.json").read_bytes())["manifests"]
+    try:
+        entries = _entries_of((folder / "index.json").read_bytes())
+    except FileNotFoundError as error:
+        raise CouldNotCheck("the layout has no index.json") from error
     if len(entries) != 1:
         raise CouldNotCheck(f"the layout holds {len(entries)} images where one is due")
     blobs: dict[str, bytes] = {}
@@ -199,10 +204,28 @@ def image_from_layout(folder: Path) -> Image:
     return Image({**blobs, digest: index}, ImageDigest(digest))
 
 
+def _entries_of(index: bytes) -> list[dict[str, object]]:
+    try:
+        entries = json.loads(index)["manifests"]
+        if all(_DIGEST.match(entry["digest"]) and entry["mediaType"] for entry in entries):
+            return list(entries)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CouldNotCheck(f"the layout's index.json is damaged: {error}") from error
+    raise CouldNotCheck("the layout's index.json names something that is no digest")
+
+
 def _collect(folder: Path, digest: str, blobs: dict[str, bytes]) -> None:
-    content = (folder / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes()
+    """Add the blob and all that it rests on to `blobs`, each checked against its digest."""
+    if digest in blobs:
+        return
+    if not _DIGEST.match(digest):
+        raise CouldNotCheck(f"the image store names `{digest}`, which is no digest")
+    try:
+        content = (folder / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes()
+    except OSError as error:
+        raise CouldNotCheck(f"the image store lacks {digest}: {error.strerror}") from error
     if digest_of(content) != digest:
-        raise CouldNotCheck(f"the layout's {digest} is damaged")
+        raise CouldNotCheck(f"the image store's {digest} is damaged")
     blobs[digest] = content
     for child in referenced_digests(content):
         _collect(folder, child, blobs)

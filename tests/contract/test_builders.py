@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,3 +141,34 @@ def test_a_run_step_of_buildah_has_no_network(tmp_path: Path) -> None:
             server.accept()
     answers = b'RUN ["/crane", "version"]\n'
     assert build(builder, {"crane": program, "Dockerfile": (0o100644, text + answers)}).digest
+
+
+def test_buildah_takes_the_dockerfile_and_nothing_else(tmp_path: Path) -> None:
+    store = LayoutStore(tmp_path)
+    files = {**FILES, "Containerfile": (0o100644, b"FROM nowhere.example.com/x\n")}
+    assert build(make_buildah(store), files).digest
+
+
+def test_buildah_builds_upon_images_that_were_fetched_before(tmp_path: Path) -> None:
+    make_buildah(LayoutStore(tmp_path))
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /base\n")
+    storage = tmp_path / "storage"
+    subprocess.run(
+        [
+            *("buildah", "--root", storage, "--runroot", tmp_path / "run"),
+            *("--storage-driver", "vfs", "bud", "--isolation", "chroot"),
+            *("-t", "localhost/base:1", context),
+        ],
+        capture_output=True,
+        check=True,
+    )
+    files = {"Dockerfile": (0o100644, b"FROM localhost/base:1\nCOPY Dockerfile /upon\n")}
+    with pytest.raises(CouldNotCheck, match="buildah bud failed"):
+        build(BuildahBuilder(LayoutStore(tmp_path / "without")), files)
+    digests = {
+        build(BuildahBuilder(LayoutStore(tmp_path / name), base_storage=storage), files).digest
+        for name in ("one", "two")
+    }
+    assert len(digests) == 1

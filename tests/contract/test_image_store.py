@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 import socket
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ import pytest
 
 from pipeline.builders.images import ImageStore, LayoutStore, RegistryStore, image_from_layout
 from pipeline.errors import CouldNotCheck
-from pipeline.oci import Image, digest_of, image_of
+from pipeline.oci import INDEX_TYPE, Image, digest_of, image_of
 from pipeline.tools.versions import find_tool
 
 TAG = "src-" + "ab" * 20
@@ -119,6 +121,34 @@ def test_a_registry_that_does_not_answer_is_could_not_check() -> None:
         RegistryStore().read_digest(f"{address}/gone/router", TAG)
 
 
+def test_a_404_in_a_name_is_no_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    with pytest.raises(CouldNotCheck, match="no answer"):
+        RegistryStore().read_digest(f"{address}/tenant-404/manifest_unknown", TAG)
+
+
+@pytest.mark.parametrize("name", ["--help", "-v/router", "../router", "a/b/../c", "a/B", "a/b@c"])
+def test_a_registry_is_asked_for_repositories_only(name: str) -> None:
+    for call in (
+        lambda: RegistryStore().read_digest(name, TAG),
+        lambda: RegistryStore().write_image(name, TAG, image_with(b"1")),
+    ):
+        with pytest.raises(CouldNotCheck, match="no image repository"):
+            call()
+
+
+def test_an_image_that_lost_the_race_is_told(
+    registry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has pushed to the tag between our push and our look at it."""
+    store, repository = RegistryStore(), f"{registry}/race/router"
+    answers = iter([None, image_with(b"theirs").digest])
+    monkeypatch.setattr(store, "read_digest", lambda *_: next(answers))
+    with pytest.raises(CouldNotCheck, match="after the push"):
+        store.write_image(repository, TAG, image_with(b"ours"))
+
+
 def write_one(root: Path, number: int) -> None:
     store = LayoutStore(root)
     store.write_image("ameide/router", TAG, image_with(b"same for all"))
@@ -158,6 +188,75 @@ def test_a_damaged_blob_is_noticed(tmp_path: Path, change: str) -> None:
             store.read_digest("router", TAG)
         blob.write_bytes(whole)
     assert store.read_digest("router", TAG) == image.digest
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"manifests": 1}',
+        b'{"manifests": [{}]}',
+        b'{"manifests": [{"digest": "sha256:../../../x", "mediaType": "x"}]}',
+        b'{"manifests": [{"digest": 1, "mediaType": "x"}]}',
+    ],
+)
+def test_a_damaged_index_is_noticed(tmp_path: Path, index: bytes) -> None:
+    store = LayoutStore(tmp_path)
+    store.write_image("router", TAG, image_with(b"1"))
+    (store.folder("router") / "index.json").write_bytes(index)
+    for call in (
+        lambda: store.read_digest("router", TAG),
+        lambda: store.write_image("router", "other", image_with(b"2")),
+        lambda: image_from_layout(store.folder("router")),
+    ):
+        with pytest.raises(CouldNotCheck, match=r"index\.json"):
+            call()
+
+
+@pytest.mark.parametrize("child", ['"sha256:../../../secret"', "{}", "7", '{"digest": "x"}'])
+def test_a_manifest_leads_nowhere_but_to_blobs(tmp_path: Path, child: str) -> None:
+    (tmp_path / "secret").write_bytes(b"{}")
+    document = f'{{"schemaVersion": 2, "layers": [{child}]}}'.encode()
+    blobs = tmp_path / "router" / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    digest = digest_of(document)
+    (blobs / digest.removeprefix("sha256:")).write_bytes(document)
+    entry = {"mediaType": INDEX_TYPE, "digest": digest, "size": len(document)}
+    index = {"manifests": [{**entry, "annotations": {"org.opencontainers.image.ref.name": TAG}}]}
+    (tmp_path / "router" / "index.json").write_text(json.dumps(index))
+    with pytest.raises(CouldNotCheck, match="no digest"):
+        LayoutStore(tmp_path).read_digest("router", TAG)
+
+
+def test_no_two_repositories_share_a_folder(tmp_path: Path) -> None:
+    store = LayoutStore(tmp_path)
+    assert store.folder("host:5000/a") != store.folder("host/a")
+    with pytest.raises(CouldNotCheck, match="no image repository"):
+        store.folder("host_5000/a")
+    with pytest.raises(CouldNotCheck, match="no image repository"):
+        store.folder("host/a:5000")
+
+
+def test_other_tools_take_a_layout_for_a_valid_image(
+    registry: str,
+) -> None:
+    repository = f"{registry}/valid/router"
+    image = image_with(b"1")
+    RegistryStore().write_image(repository, TAG, image)
+    reference = f"{repository}@{image.digest}"
+    crane = find_tool("crane")
+    # `--fast`, since without it crane takes every layer for compressed.
+    told = subprocess.run(
+        [crane, "validate", "--fast", "--remote", reference], capture_output=True, check=False
+    )
+    assert (told.returncode, told.stdout.startswith(b"PASS")) == (0, True), told.stderr
+    tree = subprocess.run([crane, "export", reference, "-"], capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(tree)) as tar:
+        member = tar.extractfile("primitive/app.py")
+        assert member is not None
+        assert member.read() == b"1"
 
 
 @pytest.mark.parametrize("name", ["../router", "a//b", "/router", "a/./b", "-a/b", "", "a/b\0"])
