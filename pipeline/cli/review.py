@@ -26,6 +26,11 @@ _PULL = re.compile(r"(?P<repo>[a-z0-9][a-z0-9-]*)#(?P<number>[0-9]{1,9})\Z")
 as_option = click.option(
     "--as", "account", required=True, metavar="ACCOUNT", help="Who acts: a login or its number."
 )
+revision_option = click.option(
+    "--revision",
+    metavar="COMMIT",
+    help="The head that was read; refused if there is a newer one.  [default: the newest]",
+)
 body_option = click.option("--body", default="", help="What the reviewer writes.")
 
 
@@ -130,7 +135,13 @@ def show(session: Session, pull: str) -> int:
     base = view.branches.get(found.base_branch) if view else None
     start = git.merge_base(base, found.head) if base else None
     body = [visible(line) for line in found.body.rstrip().split("\n")]
-    lines = [f"{pull}  {found.state}  {visible(found.title)}", "", *body, ""]
+    lines = [
+        f"{pull}  {found.state}  {visible(found.title)}",
+        f"  head {found.head}",
+        "",
+        *body,
+        "",
+    ]
     if found.merge_commit is None and start:
         lines += [f"  {path}" for path in git.diff_names(start, found.head)]
     lines += [
@@ -141,10 +152,31 @@ def show(session: Session, pull: str) -> int:
     return 0
 
 
-def _review(session: Session, pull: str, account: str, body: str, verdict: ReviewVerdict) -> None:
+def _read_at(session: Session, pull: str, revision: str | None) -> PullRequest:
+    """The pull request, if its head is the revision that was read. Raises StalePlan."""
+    from pipeline.errors import StalePlan
+
+    repo, number = parse_pull(pull)
+    found = session.control().forge.read_pull(repo, number)
+    if revision is not None and (len(revision) < 7 or not found.head.startswith(revision)):
+        raise StalePlan(
+            f"{pull} is at {found.head[:12]}, not at {revision[:12]}",
+            help=f"`pipeline review show {pull}` shows what is there now",
+        )
+    return found
+
+
+def _review(
+    session: Session,
+    pull: str,
+    account: str,
+    body: str,
+    verdict: ReviewVerdict,
+    revision: str | None = None,
+) -> None:
     control = session.control()
     repo, number = parse_pull(pull)
-    found = control.forge.read_pull(repo, number)
+    found = _read_at(session, pull, revision)
     control.forge.submit_review(
         repo,
         number,
@@ -155,10 +187,10 @@ def _review(session: Session, pull: str, account: str, body: str, verdict: Revie
     )
 
 
-def _merge(session: Session, pull: str, account: str) -> str:
+def _merge(session: Session, pull: str, account: str, revision: str | None = None) -> str:
     control = session.control()
     repo, number = parse_pull(pull)
-    found = control.forge.read_pull(repo, number)
+    found = _read_at(session, pull, revision)
     return control.forge.merge_pull(
         repo,
         number,
@@ -173,17 +205,20 @@ def _merge(session: Session, pull: str, account: str) -> str:
 @click.argument("pull")
 @as_option
 @body_option
+@revision_option
 @click.option("--merge", is_flag=True, help="Merge it as well.")
 @format_option("text", "json")
 @pass_session
-def approve(session: Session, pull: str, account: str, body: str, merge: bool) -> int:
+def approve(
+    session: Session, pull: str, account: str, body: str, revision: str | None, merge: bool
+) -> int:
     """Approve the newest revision of PULL (`REPO#N`)."""
     from pipeline.forges.port import ReviewVerdict
 
-    _review(session, pull, account, body, ReviewVerdict.APPROVED)
+    _review(session, pull, account, body, ReviewVerdict.APPROVED, revision)
     done = f"✓ {account} approved {pull}"
     if merge:
-        done += f" and merged it as {_merge(session, pull, account)[:12]}"
+        done += f" and merged it as {_merge(session, pull, account, revision)[:12]}"
     _show_again(session, pull, done)
     return 0
 
@@ -221,11 +256,12 @@ def dismiss(session: Session, pull: str, account: str, body: str) -> int:
 @review.command("merge")
 @click.argument("pull")
 @as_option
+@revision_option
 @format_option("text", "json")
 @pass_session
-def merge(session: Session, pull: str, account: str) -> int:
+def merge(session: Session, pull: str, account: str, revision: str | None) -> int:
     """Merge PULL (`REPO#N`) at its newest revision, if the branch's rules allow it."""
-    commit = _merge(session, pull, account)
+    commit = _merge(session, pull, account, revision)
     _show_again(session, pull, f"✓ {account} merged {pull} as {commit[:12]}")
     return 0
 

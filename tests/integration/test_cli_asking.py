@@ -384,9 +384,13 @@ def test_who_may_not_merge(scaffolded: Path) -> None:
     for account in (AGENT, "primitive-pipeline"):
         ran = call(scaffolded, "review", "merge", pull, "--as", account)
         assert ran.exit_code == 1 and ran.err.startswith("error[forge-refused]"), ran
+    for revision in ("0" * 40, items[0]["head"][:3], ""):
+        stale = ("approve", pull, "--as", MANAGER, f"--revision={revision}", "--merge")
+        assert call(scaffolded, "review", *stale).exit_code == 3
     own = call(scaffolded, "review", "approve", pull, "--as", AGENT)
     assert own.exit_code == 1 and "nobody approves their own" in own.err
-    assert call(scaffolded, "review", "approve", pull, "--as", MANAGER).exit_code == 0
+    read = ("--revision", items[0]["head"])
+    assert call(scaffolded, "review", "approve", pull, "--as", MANAGER, *read).exit_code == 0
     assert call(scaffolded, "review", "dismiss", pull, "--as", MANAGER).exit_code == 0
     assert call(scaffolded, "review", "merge", pull, "--as", MANAGER).exit_code == 1
     assert call(scaffolded, "review", "close", pull, "--as", MANAGER).exit_code == 0
