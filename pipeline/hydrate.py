@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import yaml
-
 from pipeline.diagnostics import Finding
 from pipeline.errors import Unrenderable
 from pipeline.overlays import Overlay, render_base
@@ -19,6 +17,8 @@ from pipeline.rules.manifests import Target, check_objects
 from pipeline.tools.helm import run_helm_template
 from pipeline.tools.kubeconform import run_kubeconform
 from pipeline.tools.kustomize import run_kustomize_build
+from pipeline.tools.rendered import parse_rendered
+from pipeline.tools.rendered import parse_rendered
 
 CHART = "chart/"
 
@@ -28,7 +28,7 @@ class Hydrator:
     """Runs the rendering tools; one a process, so that equal work is done once."""
 
     _bases: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
-    _judged: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
+    _judged: dict[tuple[str, Target], tuple[Finding, ...]] = field(default_factory=dict)
 
     def read_base(
         self,
@@ -39,7 +39,7 @@ class Hydrator:
         image: str,
         kubernetes_version: str,
     ) -> dict[str, bytes]:
-        """The files of `base/` for a source tree. Raises CouldNotCheck when helm cannot render it.
+        """The files of `base/` for a source tree. Raises Unrenderable when no chart renders.
 
         `image` is the release's reference by digest, so `base/` belongs to one release.
         """
@@ -61,15 +61,15 @@ class Hydrator:
         return self._bases[key]
 
     def read_findings(self, overlay: Overlay, image: str) -> tuple[Finding, ...]:
-        """Findings of the overlay as a delivery tool would apply it: rules, then schemas."""
-        if overlay.tree not in self._judged:
+        """Findings of the overlay as a delivery tool would apply it: rules, then schemas.
+
+        Raises Unrenderable when it cannot be built, CouldNotCheck when a tool fails.
+        """
+        target = Target(overlay.folder, overlay.namespace, image, overlay.release.digest)
+        key = (overlay.tree, target)
+        if key not in self._judged:
             files = {f"{overlay.folder}/{p}": c for p, c in overlay.files.items()}
             manifests = run_kustomize_build(files, overlay.folder)
-            target = Target(overlay.folder, overlay.namespace, image, overlay.release.digest)
-            objects = [o for o in yaml.load_all(manifests, yaml.CSafeLoader) if o is not None]
-            found = tuple(check_objects(objects, target))
-            self._judged[overlay.tree] = (
-                *found,
-                *run_kubeconform(manifests, file=overlay.folder),
-            )
-        return self._judged[overlay.tree]
+            found = tuple(check_objects(parse_rendered(manifests), target))
+            self._judged[key] = (*found, *run_kubeconform(manifests, file=overlay.folder))
+        return self._judged[key]
