@@ -134,7 +134,7 @@ class StoryWorld:
             hydrator=PlainHydrator(),
             run_id="run-1",
         )
-        return cls(root, forge, engine)
+        return cls(root, forge, engine, [pull.number for pull in forge.read_pulls(CONTROL)])
 
     def request(
         self, path: str, content: bytes, *approvers: int, asker: int = history.AGENT_ID
@@ -181,6 +181,19 @@ class StoryWorld:
         report = self.engine.run(tenants=["acme"])
         assert report.failures == () and report.findings == (), report
 
+    def patch(self, number: str, path: str, content: str) -> None:
+        """Ask for one file to be written, against the draft as it is, and let it."""
+        request = {
+            "apiVersion": "pipeline.ameide.io/v1",
+            "kind": "DraftPatch",
+            "draft": DRAFT,
+            "base_commit": self.engine.status(DRAFT).head,
+            "summary": f"Write {path}",
+            "changes": [{"op": "write", "path": path, "content": content}],
+        }
+        self.request(patch_path(DRAFT, number), render_document(request), history.ENGINEER_ID)
+        self.run()
+
     def promote(self, environment: EnvironmentName, *approvers: int) -> None:
         """Ask for the release to run in an environment, approved, and let it."""
         proposal = self.engine.propose_promotion(DRAFT, environment, reason="Peak season")
@@ -199,16 +212,7 @@ def tell_story(root: Path) -> StoryWorld:
     world = StoryWorld.open(root)
     world.request(draft_path(DRAFT), draft_example().encode(), history.ENGINEER_ID)
     world.run()
-    patch = {
-        "apiVersion": "pipeline.ameide.io/v1",
-        "kind": "DraftPatch",
-        "draft": DRAFT,
-        "base_commit": world.engine.status(DRAFT).head,
-        "summary": "Choose the quickest partner",
-        "changes": [{"op": "write", "path": "src/routing.py", "content": "x = 1\n"}],
-    }
-    world.request(patch_path(DRAFT, "0001"), render_document(patch), history.ENGINEER_ID)
-    world.run()
+    world.patch("0001", "src/routing.py", "x = 1\n")
     world.promote("dev", history.ENGINEER_ID)
     source = world.forge.read_pull(CODE, 1)
     world.forge.submit_review(

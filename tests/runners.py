@@ -34,7 +34,7 @@ MANIFEST_TARGET = Target(
     digest="sha256:" + "ab" * 32,
 )
 # Rules that only a tool or real repositories can break; the rest is pure.
-NEEDS_TOOLS = ("audit-", "manifest-schema", "manifest-not-checked", "patch-secret")
+NEEDS_TOOLS = ("audit-", "manifest-schema", "manifest-not-", "patch-secret")
 
 
 def bytes_of_example(example: str) -> bytes:

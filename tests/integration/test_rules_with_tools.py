@@ -18,6 +18,7 @@ from pipeline.facts import parse_chain, status_bytes, status_path
 from pipeline.forges.port import RefUpdate
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import MODE_FILE
+from pipeline.hydrate import Hydrator
 from pipeline.models.facts import Fact, Promoted
 from pipeline.rules import load_rules
 from pipeline.stages.patch import plan_patch
@@ -225,9 +226,31 @@ def test_a_patch_with_a_credential_is_refused(
     assert run.problems == ()
 
 
+def test_a_chart_that_does_not_render_is_refused(
+    story: StoryWorld, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    def codes(name: str, content: str) -> tuple[str, ...]:
+        world = audit_world.copy_of(story, tmp_path / name)
+        world.engine.hydrator = Hydrator()  # the real helm, kustomize and kubeconform
+        world.patch("0002", "chart/templates/extra.yaml", content)
+        world.promote("dev", history.ENGINEER_ID)
+        refused = world.engine.status(DRAFT).refused_promotions
+        return tuple(sorted({reason.code for item in refused for reason in item.reasons}))
+
+    rule = RULES["manifest-not-rendered"]
+    run = RuleRun(rule, codes("fails", "{{ nosuch }}\n"), codes("passes", "# nothing\n"))
+    record_property("rule", run.row)
+    assert run.problems == ()
+
+
 def test_every_rule_that_needs_tools_is_run_here() -> None:
-    run = {*FALSIFIED, "manifest-schema", "manifest-not-checked", "patch-secret"}
-    assert run == set(RULES)
+    others = {
+        "manifest-schema",
+        "manifest-not-checked",
+        "manifest-not-rendered",
+        "patch-secret",
+    }
+    assert {*FALSIFIED, *others} == set(RULES)
 
 
 def test_a_request_that_only_another_branch_still_holds_is_not_on_main(
