@@ -44,13 +44,17 @@ class Control:
 
     def read_view(self) -> RepoView:
         """The control repo as the forge has it, with a main branch. Raises UsageFault."""
-        view = self.forge.read_repo(self.control_repo)
-        if view is None or view.head is None:
-            raise UsageFault(
-                f"the forge has no repository `{self.control_repo}` with a main branch",
-                help="`git remote -v` must name it as origin",
-            )
-        return view
+        while True:
+            view = self.forge.read_repo(self.control_repo)
+            if view is None or view.head is None:
+                raise UsageFault(
+                    f"the forge has no repository `{self.control_repo}` with a main branch",
+                    help="`git remote -v` must name it as origin",
+                )
+            # Facts that rest on a newer main than this one would make old requests look due.
+            main = f"refs/heads/{view.default_branch}"
+            if self.open_repository().resolve(main) == view.head:
+                return view
 
 
 def open_control(directory: Path) -> Control:

@@ -12,6 +12,8 @@ import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
 
 from pipeline import __version__, names
 from pipeline.apply import (
@@ -23,7 +25,6 @@ from pipeline.apply import (
     read_fact_files,
 )
 from pipeline.authorise import Decision, authorise
-from pipeline.builders.port import Builder
 from pipeline.control import Control, SnapshotReading, read_snapshot
 from pipeline.diagnostics import Finding
 from pipeline.errors import Refused, StalePlan, UsageFault
@@ -37,7 +38,7 @@ from pipeline.models.facts import Cause, Fact
 from pipeline.models.requests import Platform, Promotion, RequestedRelease
 from pipeline.models.status import DraftStatus
 from pipeline.overlays import Overlay
-from pipeline.plan import Plan, Receipt, RunChecks, TenantPlan, Waiting
+from pipeline.plan import Plan, Receipt, RunChecks, TenantPlan, Waiting, describe
 from pipeline.stages.draft import plan_tenant
 from pipeline.stages.promote import evidence_of
 from pipeline.stages.validate import check_requests
@@ -45,7 +46,9 @@ from pipeline.stages.view import Caused, DraftView, PromotionInput
 from pipeline.templating import Template
 from pipeline.world import World
 
-MAX_ROUNDS = 60
+if TYPE_CHECKING:
+    from pipeline.builders.port import Builder
+
 MAX_STALE = 60
 
 
@@ -203,7 +206,7 @@ class Engine:
             control_repo=self.control.control_repo,
             actor=platform.pipeline_account.id,
             run_checks=self.run_checks,
-            builder=self.make_builder(platform),
+            make_builder=partial(self.make_builder, platform),
             faults=self.faults,
         )
 
@@ -224,14 +227,13 @@ class Engine:
         for tenant_plan in plan.tenants:
             if tenant_plan.state_head != world.state_head(tenant_plan.tenant):
                 raise StalePlan(f"state/{tenant_plan.tenant} moved since the plan was made")
-        current = self.plan(tenants=[t.tenant for t in plan.tenants])
-        allowed = {e.key: e for e in current.effects}
-        for effect in plan.effects:
-            if allowed.get(effect.key) != effect:
-                raise StalePlan(
-                    "the plan holds an effect that would not be planned now: " + effect.kind,
-                    help="make the plan again and have it reviewed",
-                )
+        chosen = self.tenants(world, [t.tenant for t in plan.tenants])
+        current = [self._plan_tenant(world, tenant, ()) for tenant in chosen]
+        if [_promised(t) for t in plan.tenants] != [_promised(t) for t in current]:
+            raise StalePlan(
+                f"the plan is not what would be planned now: {_first_difference(plan, current)}",
+                help="make the plan again and have it reviewed",
+            )
         ports = self.ports(world)
         return tuple(apply_tenant_plan(t, ports, progress) for t in plan.tenants)
 
@@ -258,9 +260,10 @@ class Engine:
         report: RunReport,
         progress: Progress,
     ) -> None:
-        stale = 0
         failed: set[str] = set()
-        for _ in range(MAX_ROUNDS):
+        before: TenantPlan | None = None
+        tries = 0  # of the same plan: one that changes shows that somebody gets on
+        while True:
             try:
                 world = self.world()
                 plan = self._plan_tenant(world, tenant, observations, failed)
@@ -270,15 +273,17 @@ class Engine:
                     failed |= {draft for draft, _, _ in plan.failures}
                 if plan.is_empty:
                     return
+                if plan != before:
+                    before, tries = plan, 0
                 report.rounds += 1
                 receipt = apply_tenant_plan(plan, self.ports(world), progress)
             except StalePlan as moved:
                 # Somebody else was quicker: look again. Never rebase, never retry blindly.
-                stale += 1
-                if stale > MAX_STALE:
+                tries += 1
+                if tries > MAX_STALE:
                     raise
                 progress(f"{tenant}: {moved.message}; looking again")
-                time.sleep(random.uniform(0, 0.05 * min(stale, 10)))
+                time.sleep(random.uniform(0, 0.05 * min(tries, 10)))
                 continue
             # A draft whose tool failed is left for the next run; the others go on in this one.
             report.receipts.append(receipt)
@@ -439,6 +444,23 @@ class Engine:
             added += len(new - old)
             removed += len(old - new)
         return added, removed
+
+
+def _promised(plan: TenantPlan) -> TenantPlan:
+    """What a reviewer was shown and apply is held to; what a tool could not do is no promise."""
+    return plan.model_copy(update={"failures": ()})
+
+
+def _first_difference(plan: Plan, current: Sequence[TenantPlan]) -> str:
+    """The first effect that only one of the two has."""
+    wanted = [e for t in current for e in t.effects]
+    for effect in plan.effects:
+        if effect not in wanted:
+            return f"it would {describe(effect)}"
+    for effect in wanted:
+        if effect not in plan.effects:
+            return f"it would not {describe(effect)}"
+    return "its tenants, its order or what waits"
 
 
 def _split(draft: str) -> tuple[str, str]:
