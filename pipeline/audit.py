@@ -272,8 +272,11 @@ def _verify_sources(audit: _Audit, repo: str, git: GitRepository) -> None:
 def _check_anchor(
     chain: Chain, git: GitRepository, commit: str, repo: str, at: Location
 ) -> Iterator[Finding]:
-    trailers = git.read_commit(commit).trailers
-    named = [value for name, value in trailers if name == "Fact"]
+    read = git.read_commit(commit)
+    named = [value for name, value in read.trailers if name == "Fact"]
+    if not named and len(read.parents) > 1:
+        # A person's merge says nothing itself; what it merged was the pipeline's.
+        named = [v for name, v in git.read_commit(read.parents[-1]).trailers if name == "Fact"]
     if not named:
         yield rule.FACT_ANCHOR.finding(f"{repo}@{commit[:12]} carries no `Fact:` trailer", at)
     for value in named:
