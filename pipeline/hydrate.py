@@ -18,7 +18,6 @@ from pipeline.tools.helm import run_helm_template
 from pipeline.tools.kubeconform import run_kubeconform
 from pipeline.tools.kustomize import run_kustomize_build
 from pipeline.tools.rendered import parse_rendered
-from pipeline.tools.rendered import parse_rendered
 
 CHART = "chart/"
 

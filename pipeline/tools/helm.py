@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import yaml
 
 from pipeline.documents import render_document
-from pipeline.errors import Unrenderable, UsageFault
+from pipeline.errors import CouldNotCheck, Unrenderable, UsageFault
 from pipeline.tools.folders import temporary_folder
 from pipeline.tools.process import Completed, run_tool
 from pipeline.tools.rendered import parse_rendered
@@ -77,12 +77,18 @@ def check_stable(chart: Mapping[str, bytes]) -> None:
 
 
 def run_helm_lint(chart: Mapping[str, bytes], *, values: Mapping[str, object]) -> tuple[str, ...]:
-    """What `helm lint --strict` finds, one line each; empty when it is content."""
+    """What `helm lint --strict` finds, one line each; empty when it is content.
+
+    Raises CouldNotCheck when it ends badly and names nothing.
+    """
     done = _run(chart, values, "lint", "chart", "--strict", *_VALUES)
     if done.exit_code == 0:
         return ()
     text = (done.stdout + done.stderr).decode("utf-8", "replace")
-    return tuple(line for line in text.splitlines() if line.startswith(("[ERROR]", "[WARNING]")))
+    found = tuple(line for line in text.splitlines() if line.startswith(("[ERROR]", "[WARNING]")))
+    if not found:
+        raise CouldNotCheck(f"helm cannot lint the chart: {_reason(done.stderr)}")
+    return found
 
 
 def _run(chart: Mapping[str, bytes], values: Mapping[str, object], *arguments: str) -> Completed:
@@ -153,7 +159,9 @@ def _load(content: bytes) -> object:
 
 
 def _reason(output: bytes) -> str:
-    """The line that says why; helm ends with advice about its own options."""
-    lines = output.decode("utf-8", "replace").strip().splitlines()
-    told = [line for line in lines if line.startswith("Error: ")] or lines[-1:]
-    return told[0].removeprefix("Error: ")[:500] if told else "it said nothing"
+    """What helm said went wrong, on one line: all after `Error:`, such as each wrong value."""
+    text = output.decode("utf-8", "replace")
+    said = text.partition("Error: ")[2] or text
+    # It ends with advice about its own options.
+    said = said.partition("\nUse --debug flag")[0]
+    return " ".join(said.split())[:500] or "it said nothing"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import yaml
+
 from pipeline.diagnostics import Finding, Location
 from pipeline.errors import CouldNotCheck
 from pipeline.rules.tools import MANIFEST_NOT_CHECKED, MANIFEST_SCHEMA
@@ -74,6 +76,24 @@ def run_kubeconform(manifests: bytes, *, file: str) -> tuple[Finding, ...]:
             case _:
                 said = item.get("msg") or "skipped"
                 findings.append(MANIFEST_NOT_CHECKED.finding(f"{label}: {said}", at))
-    if not resources:
-        findings.append(MANIFEST_NOT_CHECKED.finding("no object was checked", Location(file)))
-    return tuple(findings)
+    if done.exit_code not in (0, 1) or (done.exit_code == 1 and not findings):
+        said = done.stderr.decode("utf-8", "replace").strip()[:300]
+        raise CouldNotCheck(f"kubeconform ended with exit code {done.exit_code}: {said}")
+    due = _count_documents(manifests)
+    if not resources or len(resources) < due:
+        findings.append(
+            MANIFEST_NOT_CHECKED.finding(
+                f"{len(resources)} of {due} objects were checked", Location(file)
+            )
+        )
+    # It checks several objects at once, and tells them as they come.
+    return tuple(sorted(findings, key=lambda f: (f.location.file, f.code, f.message)))
+
+
+def _count_documents(manifests: bytes) -> int:
+    """How many documents hold something; none if the stream is no YAML, which is told as such."""
+    try:
+        nodes: list[yaml.Node | None] = list(yaml.compose_all(manifests, yaml.CBaseLoader))
+    except yaml.YAMLError:
+        return 0
+    return sum(node is not None and node.value not in ("", "null", "~") for node in nodes)

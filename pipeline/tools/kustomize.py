@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 
 from pipeline.errors import Unrenderable
@@ -15,6 +16,7 @@ TIMEOUT_S = 60
 _KEYS_THAT_READ = ("resources", "components", "bases", "crds", "configurations")
 # kustomize fetches an address wherever it takes the path of a file.
 _KEYS_OF_PATHS = ("path", "files", "env", "envs", "patchesStrategicMerge")
+_FOLDER = re.compile(r"(?:\.\.?/)*[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*/?\Z")
 # Plugins, charts fetched from elsewhere, schemas by address.
 _KEYS_THAT_RUN = (
     *("generators", "transformers", "validators", "helmCharts", "helmGlobals", "openapi"),
@@ -74,7 +76,9 @@ def check_local(path: str, content: bytes, files: Mapping[str, bytes]) -> None:
             if not isinstance(entry, str) or entry.startswith("/"):
                 raise Unrenderable(f"{path} reads `{entry}`, which is no plain local path")
             target = posixpath.normpath(posixpath.join(base, entry))
-            if target not in files and not any(p.startswith(f"{target}/") for p in files):
+            is_folder = any(p.startswith(f"{target}/") for p in files)
+            # It takes a folder for a host and clones it if the name looks like one.
+            if target not in files and not (is_folder and _FOLDER.match(entry)):
                 raise Unrenderable(
                     f"{path} reads `{entry}`, which is not here and would be fetched",
                     help="copy it into the repository and name it by its relative path",
