@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, assert_never
+from typing import TYPE_CHECKING, Literal, assert_never
 
 from pydantic import BaseModel
 
-from pipeline.builders.port import Builder
 from pipeline.errors import CouldNotCheck, ForgeRefused, NotFound, StalePlan
 from pipeline.facts import (
     FactFile,
@@ -62,6 +61,9 @@ from pipeline.plan import (
 )
 from pipeline.stages.scaffold import pipeline_signature
 
+if TYPE_CHECKING:
+    from pipeline.builders.port import Builder
+
 FaultHook = Callable[[Literal["before", "after"], Effect], None]
 RunChecksPort = Callable[[RunChecks, dict[str, tuple[int, bytes]]], CheckReport]
 Progress = Callable[[str], None]
@@ -79,7 +81,7 @@ class Ports:
     control_repo: str
     actor: int
     run_checks: RunChecksPort
-    builder: Builder
+    make_builder: Callable[[], Builder]
     faults: FaultHook = no_faults
 
 
@@ -255,7 +257,7 @@ def _run_checks(effect: RunChecks, ports: Ports) -> CheckReport:
 
 
 def _build_image(effect: BuildImage, ports: Ports) -> BuildRecord:
-    record: BuildRecord = ports.builder.build(
+    record: BuildRecord = ports.make_builder().build(
         _source_files(effect, ports),
         image=effect.image,
         source_commit=effect.commit,

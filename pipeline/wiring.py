@@ -1,7 +1,8 @@
 """Wiring: the engine over a control checkout, with the tools and stores of this machine.
 
 Everything a test replaces is an argument of `Engine`; this is the one place that chooses the
-real things. `PIPELINE_FAULT` (`before:N` or `after:N`) stops the process hard at the N-th
+real things, and it imports each when it is first needed, since most commands need few.
+`PIPELINE_FAULT` (`before:N` or `after:N`) stops the process hard at the N-th
 effect, for crash tests from outside.
 """
 
@@ -13,35 +14,29 @@ import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.apply import FaultHook, no_faults
-from pipeline.builders.buildah import BuildahBuilder
-from pipeline.builders.images import ImageStore, LayoutStore, RegistryStore
-from pipeline.builders.layout import LayoutBuilder
-from pipeline.builders.port import Builder
-from pipeline.checks import run_checks
 from pipeline.control import Control, open_control
 from pipeline.engine import Engine
 from pipeline.errors import UsageFault
 from pipeline.forges.local import LocalForge
-from pipeline.models.evidence import CheckReport
-from pipeline.models.requests import Platform
-from pipeline.plan import Effect, RunChecks
-from pipeline.templates import list_builtin_templates, read_builtin_template
-from pipeline.templating import Template
-from pipeline.tools.gitleaks import run_secret_scan
+from pipeline.templates import LazyTemplates
+
+if TYPE_CHECKING:
+    from pipeline.builders.images import ImageStore
+    from pipeline.builders.port import Builder
+    from pipeline.models.evidence import CheckReport
+    from pipeline.models.requests import Platform
+    from pipeline.plan import Effect, RunChecks
 
 CRASH_EXIT_CODE = 137
 
 
-def builtin_templates() -> Mapping[str, Template]:
-    """The golden templates by name."""
-    return {name: read_builtin_template(name, None) for name in list_builtin_templates()}
-
-
 def image_store(platform: Platform, forge_root: Path) -> ImageStore:
     """Where images go: the registry of the platform, or OCI layouts beside a local forge."""
+    from pipeline.builders.images import LayoutStore, RegistryStore
+
     if platform.registry.store == "registry":
         return RegistryStore()
     return LayoutStore(forge_root.parent / "images")
@@ -49,6 +44,9 @@ def image_store(platform: Platform, forge_root: Path) -> ImageStore:
 
 def builder_of(platform: Platform, *, forge_root: Path) -> Builder:
     """The builder of this machine; PIPELINE_BUILDER chooses `buildah` over the embedded one."""
+    from pipeline.builders.buildah import BuildahBuilder
+    from pipeline.builders.layout import LayoutBuilder
+
     store = image_store(platform, forge_root)
     wanted = os.environ.get("PIPELINE_BUILDER", "source-layout")
     if wanted == "buildah":
@@ -62,11 +60,15 @@ def builder_of(platform: Platform, *, forge_root: Path) -> Builder:
 
 def check_runner(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> CheckReport:
     """The report of running an effect's checks in the sandbox."""
+    from pipeline.checks import run_checks
+
     return run_checks(files, commit=effect.commit, tree=effect.tree, names=effect.names)
 
 
 def secret_lines(files: Mapping[str, bytes]) -> list[str]:
     """What a secret scan found, one line a hit; the secret itself is in none of them."""
+    from pipeline.tools.gitleaks import run_secret_scan
+
     return [f"`{hit.path}` line {hit.line}: {hit.rule}" for hit in run_secret_scan(files)]
 
 
@@ -101,6 +103,6 @@ def engine_of(control: Control) -> Engine:
         make_builder=partial(builder_of, forge_root=root),
         run_checks=check_runner,
         scan_secrets=secret_lines,
-        templates=builtin_templates(),
+        templates=LazyTemplates(),
         faults=fault_from_environment(),
     )

@@ -56,11 +56,11 @@ def scope_options(function: F) -> F:
 
 
 def _observations(file: Path | None) -> tuple[Observation, ...]:
+    if file is None:
+        return ()
     from pipeline.errors import Refused
     from pipeline.observations import parse_observations
 
-    if file is None:
-        return ()
     try:
         content = file.read_bytes()
     except OSError as error:

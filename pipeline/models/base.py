@@ -16,7 +16,10 @@ API_VERSION: Literal["pipeline.ameide.io/v1"] = "pipeline.ameide.io/v1"
 class Model(BaseModel):
     """A frozen model that refuses unknown fields and converts no scalars."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
+    # Built when first used: no command needs more than a few of the models.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, populate_by_name=True, defer_build=True
+    )
 
 
 CommitId = NewType("CommitId", str)
