@@ -30,7 +30,7 @@ def key_set_of(key: ec.EllipticCurvePrivateKey, kid: str = "one") -> dict[str, o
 
 
 def make_token(
-    tenant: str | None = "acme",
+    tenant: str | None = "north",
     *,
     key: object = KEY,
     algorithm: str = "ES256",

@@ -70,14 +70,14 @@ def test_no_token_is_refused_before_the_body_is_read(world, path):
     assert client("GET", path, headers={"authorization": "Basic YTpi"}).status == 401
 
 
-@pytest.mark.parametrize("tenant", [None, "", 7, ["acme"]])
+@pytest.mark.parametrize("tenant", [None, "", 7, ["north"]])
 def test_a_token_without_tenant_is_refused(world, path, tenant):
     assert Client(world.client.app, make_token(tenant))("GET", path).status == 403
 
 
 def test_a_tenant_header_decides_nothing(world, path):
-    assert world.client("GET", path, headers={"X-Tenant-Id": "contoso"}).status == 403
-    assert world.client("GET", path, headers={"X-Tenant-Id": "acme"}).status == 200
+    assert world.client("GET", path, headers={"X-Tenant-Id": "south"}).status == 403
+    assert world.client("GET", path, headers={"X-Tenant-Id": "north"}).status == 200
 
 
 def test_keys_for_other_purposes_are_left_out():

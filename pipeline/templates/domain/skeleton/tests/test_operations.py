@@ -58,7 +58,7 @@ def test_a_log_line_names_primitive_tenant_and_request(world, path):
         logger.removeHandler(handler)
     line = json.loads(stream.getvalue())
     assert line["primitive"] == entities.PRIMITIVE
-    assert (line["tenant"], line["request_id"]) == ("acme", "request-1")
+    assert (line["tenant"], line["request_id"]) == ("north", "request-1")
     assert (line["route"], line["status"], line["environment"]) == (path, 200, "test")
 
 

@@ -8,29 +8,29 @@ from domain_${{ values.primitive_id | replace('-', '_') }} import repository
 
 
 def test_one_tenant_never_sees_anothers_rows(world, path):
-    acme, contoso = world.client.as_tenant("acme"), world.client.as_tenant("contoso")
-    where = acme("POST", path, {"name": "of acme"}).headers["location"]
+    north, south = world.client.as_tenant("north"), world.client.as_tenant("south")
+    where = north("POST", path, {"name": "of north"}).headers["location"]
     match = {"If-Match": '"1"'}
-    assert contoso("GET", path).json == {"items": []}
-    assert contoso("GET", where).status == 404
-    assert contoso("PUT", where, {"name": "taken"}, headers=match).status == 404
-    assert contoso("DELETE", where, headers=match).status == 404
-    assert acme("GET", where).json["name"] == "of acme"
+    assert south("GET", path).json == {"items": []}
+    assert south("GET", where).status == 404
+    assert south("PUT", where, {"name": "taken"}, headers=match).status == 404
+    assert south("DELETE", where, headers=match).status == 404
+    assert north("GET", where).json["name"] == "of north"
 
 
 def test_a_page_token_of_another_tenant_opens_nothing(world, path):
-    acme, contoso = world.client.as_tenant("acme"), world.client.as_tenant("contoso")
+    north, south = world.client.as_tenant("north"), world.client.as_tenant("south")
     for name in "abc":
-        acme("POST", path, {"name": name})
-    token = acme("GET", f"{path}?page_size=1").json["next_page_token"]
-    assert contoso("GET", f"{path}?page_token={token}").json == {"items": []}
+        north("POST", path, {"name": name})
+    token = north("GET", f"{path}?page_size=1").json["next_page_token"]
+    assert south("GET", f"{path}?page_token={token}").json == {"items": []}
 
 
 def test_the_same_idempotency_key_of_two_tenants_makes_two_entities(world, path):
     headers = {"Idempotency-Key": "key-1"}
-    acme, contoso = world.client.as_tenant("acme"), world.client.as_tenant("contoso")
-    one = acme("POST", path, {"name": "a"}, headers=headers)
-    two = contoso("POST", path, {"name": "a"}, headers=headers)
+    north, south = world.client.as_tenant("north"), world.client.as_tenant("south")
+    one = north("POST", path, {"name": "a"}, headers=headers)
+    two = south("POST", path, {"name": "a"}, headers=headers)
     assert (one.status, two.status) == (201, 201)
     assert one.json["id"] != two.json["id"]
 
@@ -45,7 +45,7 @@ def test_every_statement_on_a_table_is_bound_by_tenant(world, path):
     touching = [text for text in world.statements if any(table in text for table in tables)]
     assert len(touching) >= 8
     for text in touching:
-        bound = "tenant_id = 'acme'" in text or ("(tenant_id," in text and "('acme'," in text)
+        bound = "tenant_id = 'north'" in text or ("(tenant_id," in text and "('north'," in text)
         assert bound, text
 
 
@@ -53,10 +53,10 @@ def test_a_repository_without_tenant_cannot_be_had(world):
     with pytest.raises(ValueError, match="needs a tenant"):
         world.repository.for_tenant("")
     with pytest.raises(repository.NotFound):
-        world.repository.for_tenant("acme").read("any", "id")
+        world.repository.for_tenant("north").read("any", "id")
 
 
 def test_a_service_of_one_tenant_refuses_the_others(make_world, path):
-    world = make_world(ONLY_TENANT="acme")
-    assert world.client.as_tenant("acme")("GET", path).status == 200
-    assert world.client.as_tenant("contoso")("GET", path).status == 403
+    world = make_world(ONLY_TENANT="north")
+    assert world.client.as_tenant("north")("GET", path).status == 200
+    assert world.client.as_tenant("south")("GET", path).status == 403
