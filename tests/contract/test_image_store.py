@@ -8,9 +8,11 @@ import multiprocessing
 import socket
 import subprocess
 import tarfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -121,11 +123,31 @@ def test_a_registry_that_does_not_answer_is_could_not_check() -> None:
         RegistryStore().read_digest(f"{address}/gone/router", TAG)
 
 
+class Forbidding(BaseHTTPRequestHandler):
+    """A registry that is there and lets nobody in."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/v2/" else 403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Nothing: the test says what went wrong."""
+
+
 def test_a_404_in_a_name_is_no_answer() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    with pytest.raises(CouldNotCheck, match="no answer"):
-        RegistryStore().read_digest(f"{address}/tenant-404/manifest_unknown", TAG)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Forbidding) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with pytest.raises(CouldNotCheck, match=r"no answer.*404.* 403"):
+                RegistryStore().read_digest(f"127.0.0.1:{server.server_port}/tenant-404/x", TAG)
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize("name", ["--help", "-v/router", "../router", "a/b/../c", "a/B", "a/b@c"])
