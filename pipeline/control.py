@@ -7,7 +7,7 @@ in form are not parsed again within a process (`_PARSED`, by blob id).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,15 +90,25 @@ _PARSED: dict[tuple[str, str], tuple[ReadRequest | None, tuple[Finding, ...]]] =
 
 
 def read_snapshot(
-    git: GitRepository, commit: str, *, since: str | None = None, paths: Iterable[str] | None = None
+    git: GitRepository,
+    commit: str,
+    *,
+    since: str | None = None,
+    paths: Iterable[str] | None = None,
+    tenants: Collection[str] | None = None,
 ) -> SnapshotReading:
-    """The requests at `commit`; with `since`, only what changed after it and what that needs."""
+    """The requests at `commit`; with `since`, only what changed after it and what that needs.
+
+    `paths` asks for those and what they need, `tenants` for policy and those tenants' folders.
+    """
     blobs = read_request_blobs(git, commit)
     wanted = set(blobs)
     if since is not None:
         wanted = set(paths_needed_by(git.diff_names(since, commit), blobs))
     elif paths is not None:
         wanted = set(paths_needed_by(paths, blobs))
+    elif tenants is not None:
+        wanted = {p for p in blobs if p.split("/")[0] != "tenants" or p.split("/")[1] in tenants}
     order = sorted(wanted)
     sources: dict[str, bytes] = {}
     unread = [p for p in order if (p, blobs[p]) not in _PARSED]

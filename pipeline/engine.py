@@ -6,7 +6,6 @@ two runs at once need no lock. A plan that turns out stale is made again from wh
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import time
@@ -39,6 +38,8 @@ from pipeline.models.requests import Platform, Promotion, RequestedRelease
 from pipeline.models.status import DraftStatus
 from pipeline.overlays import Overlay
 from pipeline.plan import Plan, Receipt, RunChecks, TenantPlan, Waiting, describe
+from pipeline.settled import Memory, read_unsettled, remember_settled
+from pipeline.shards import choose_tenants
 from pipeline.stages.draft import plan_tenant
 from pipeline.stages.promote import evidence_of
 from pipeline.stages.validate import check_requests
@@ -99,25 +100,33 @@ class Engine:
     faults: FaultHook = no_faults
     run_id: str = field(default_factory=lambda: os.environ.get("PIPELINE_RUN_ID", ""))
     hydrator: Hydrator = field(default_factory=Hydrator)
-    _checked: dict[str, tuple[SnapshotReading, tuple[Finding, ...]]] = field(default_factory=dict)
+    memory: Memory | None = None
+    _checked: dict[object, tuple[SnapshotReading, tuple[Finding, ...]]] = field(
+        default_factory=dict
+    )
 
     @property
     def forge(self) -> Forge:
         """The forge of the control repo."""
         return self.control.forge
 
-    def reading(self, commit: str) -> tuple[SnapshotReading, tuple[Finding, ...]]:
-        """The requests at a commit and every finding in them; once per commit and process."""
-        if commit not in self._checked:
-            read = read_snapshot(self.control.open_repository(), commit)
-            found = check_requests(read.reads, read.findings, read.snapshot, self.templates)
-            self._checked = {commit: (read, found)}
-        return self._checked[commit]
+    def reading(
+        self, commit: str, only: frozenset[str] | None = None
+    ) -> tuple[SnapshotReading, tuple[Finding, ...]]:
+        """The requests at a commit and every finding in them; once per commit and process.
 
-    def world(self) -> World:
-        """A fresh look at the world."""
+        `only` leaves out the requests of all tenants but these.
+        """
+        if (commit, only) not in self._checked:
+            read = read_snapshot(self.control.open_repository(), commit, tenants=only)
+            found = check_requests(read.reads, read.findings, read.snapshot, self.templates)
+            self._checked = {(commit, only): (read, found)}
+        return self._checked[commit, only]
+
+    def world(self, only: frozenset[str] | None = None) -> World:
+        """A fresh look at the world, at the requests of these tenants alone if they are named."""
         view = self.control.read_view()
-        read, found = self.reading(str(view.head))
+        read, found = self.reading(str(view.head), only)
         by_path: dict[str, list[Finding]] = {}
         for finding in found:
             by_path.setdefault(finding.location.file, []).append(finding)
@@ -142,24 +151,8 @@ class Engine:
         tenants: Collection[str] | None = None,
         shard: tuple[int, int] | None = None,
     ) -> tuple[str, ...]:
-        """The tenants to work on. Raises UsageFault for one that has no file.
-
-        A shard (index from 1, count) takes every tenant whose id hashes to it, so that the
-        shards of a matrix cover all tenants once.
-        """
-        known = sorted(world.snapshot.tenant_ids)
-        for tenant in tenants or ():
-            if tenant not in known:
-                raise UsageFault(f"there is no tenant `{tenant}`")
-        chosen = [t for t in known if tenants is None or t in tenants]
-        if shard is None:
-            return tuple(chosen)
-        index, count = shard
-        return tuple(
-            t
-            for t in chosen
-            if int.from_bytes(hashlib.sha256(t.encode()).digest()[:8], "big") % count == index - 1
-        )
+        """The tenants to work on, as `choose_tenants` says."""
+        return choose_tenants(world.snapshot.tenant_ids, tenants, shard)
 
     def plan(
         self,
@@ -245,13 +238,28 @@ class Engine:
         observations: Collection[Observation] = (),
         progress: Progress = silent,
     ) -> RunReport:
-        """Everything that can be done now, tenant by tenant, until a plan comes out empty."""
+        """Everything that can be done now, tenant by tenant, until a plan comes out empty.
+
+        A tenant that is known to have nothing due, and no finding, is not looked at again.
+        """
         report = RunReport()
-        world = self.world()
-        report.findings = self.reading(world.snapshot.commit)[1]
-        for tenant in self.tenants(world, tenants, shard):
-            self._run_tenant(tenant, observations, report, progress)
+        view = self.control.read_view()
+        ground = self.memory.ground(str(view.head)) if self.memory and not observations else None
+        only = read_unsettled(self.forge, ground, view) if ground else None
+        if ground and not only:
+            known = frozenset(ground.tenants)
+        else:
+            read, report.findings = self.reading(str(view.head), only)
+            known = read.snapshot.tenant_ids
+        for tenant in choose_tenants(known, tenants, shard):
+            if only is None or tenant in only:
+                self._run_tenant(tenant, observations, report, progress, only)
         return report
+
+    def _settled_key(self, world: World, tenant: str) -> str | None:
+        if self.memory is None:
+            return None
+        return self.memory.key(world.snapshot.commit, tenant, world.state_head(tenant))
 
     def _run_tenant(
         self,
@@ -259,19 +267,24 @@ class Engine:
         observations: Collection[Observation],
         report: RunReport,
         progress: Progress,
+        only: frozenset[str] | None,
     ) -> None:
         failed: set[str] = set()
         before: TenantPlan | None = None
         tries = 0  # of the same plan: one that changes shows that somebody gets on
         while True:
             try:
-                world = self.world()
+                world = self.world(only)
+                key = self._settled_key(world, tenant)
                 plan = self._plan_tenant(world, tenant, observations, failed)
                 report.waiting[tenant] = plan.waiting
                 if plan.failures:
                     report.receipts.append(Receipt(failures=plan.failures))
                     failed |= {draft for draft, _, _ in plan.failures}
                 if plan.is_empty:
+                    # Asked again: what is remembered must be what was looked at.
+                    if key and tenant in world.settled and key == self._settled_key(world, tenant):
+                        remember_settled(key)
                     return
                 if plan != before:
                     before, tries = plan, 0

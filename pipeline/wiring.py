@@ -21,6 +21,7 @@ from pipeline.control import Control, open_control
 from pipeline.engine import Engine
 from pipeline.errors import UsageFault
 from pipeline.forges.local import LocalForge
+from pipeline.settled import Memory
 from pipeline.templates import LazyTemplates
 
 if TYPE_CHECKING:
@@ -105,4 +106,5 @@ def engine_of(control: Control) -> Engine:
         scan_secrets=secret_lines,
         templates=LazyTemplates(),
         faults=fault_from_environment(),
+        memory=Memory(control.forge, control.control_repo),
     )

@@ -57,6 +57,7 @@ class World:
     _repos: dict[str, RepoView | None] = field(default_factory=dict)
     _pulls: dict[str, dict[str, PullRequest]] = field(default_factory=dict)
     _merged: dict[str, PullRequest] | None = None
+    settled: set[str] = field(default_factory=set)  # tenants looked at that had nothing due
     _brought: dict[str, str] = field(default_factory=dict)  # request path → commit of main
 
     # -- the forge, each thing read once -------------------------------------------------
@@ -162,7 +163,13 @@ class World:
                 continue
             if view is not None:
                 views.append(view)
+        if not views and not self.failures and not self._has_findings(tenant):
+            self.settled.add(tenant)
         return tuple(views)
+
+    def _has_findings(self, tenant: str) -> bool:
+        """Whether anything is said of the tenant's requests or of policy."""
+        return any(p.startswith((f"tenants/{tenant}/", "environments/")) for p in self.findings)
 
     def _due_paths(self, draft: str, status: DraftStatus | None) -> set[str]:
         """Paths of a draft's requests that have something due, and then of the draft's own."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +14,7 @@ from pipeline.cli.session import Session, dump, format_option, pass_session
 from pipeline.errors import UsageFault
 
 if TYPE_CHECKING:
+    from pipeline.diagnostics import Finding
     from pipeline.models.evidence import Observation
     from pipeline.plan import Plan
 
@@ -129,7 +130,9 @@ def apply(session: Session, file: Path) -> int:
     receipts = session.engine().apply(found, progress=session.note)
     waiting = [w for tenant in found.tenants for w in tenant.waiting]
     failures = [f for receipt in receipts for f in receipt.failures]
-    return _write_report(session, receipts, waiting, failures, rounds=1)
+    engine = session.engine()
+    findings = engine.reading(engine.control.head())[1]
+    return _write_report(session, receipts, waiting, failures, rounds=1, findings=findings)
 
 
 def _read_plan(file: Path) -> Plan:
@@ -179,7 +182,14 @@ def run(
         progress=lambda line: session.note(f"  {line}"),
     )
     waiting = [w for tenant in sorted(report.waiting) for w in report.waiting[tenant]]
-    return _write_report(session, report.receipts, waiting, report.failures, rounds=report.rounds)
+    return _write_report(
+        session,
+        report.receipts,
+        waiting,
+        report.failures,
+        rounds=report.rounds,
+        findings=report.findings,
+    )
 
 
 def _write_report(
@@ -189,12 +199,11 @@ def _write_report(
     failures: Any,
     *,
     rounds: int,
+    findings: Sequence[Finding],
 ) -> int:
     from pipeline.render.plan import render_run_report, run_report_document
     from pipeline.render.style import Style
 
-    engine = session.engine()
-    findings = engine.reading(engine.control.head())[1]
     refused = {f.location.file for f in findings if f.severity == "error"}
     document = run_report_document(
         receipts, waiting, failures, rounds=rounds, invalid_requests=len(refused)

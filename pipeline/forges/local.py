@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pipeline.commits import parse_commit
 from pipeline.errors import ForgeRefused, NotFound, StalePlan
+from pipeline.forges.fingerprint import read_ref_fingerprint
 from pipeline.forges.hook import write_hook
 from pipeline.forges.journal import (
     JOURNAL_REF,
@@ -98,6 +99,11 @@ class LocalForge:
         git = self.open_repository(repo)
         refs = git.read_refs(_REFS)
         return _view_of(repo, refs, _read_journal(git, refs.get(JOURNAL_REF)))
+
+    def read_fingerprint(self, repo: str) -> str | None:
+        """Text that changes with any ref; the journal, and so every pull request, is one."""
+        path = self.path(repo)
+        return read_ref_fingerprint(path) if (path / "HEAD").exists() else "absent"
 
     def ensure_repo(self, repo: str, spec: RepoSpec) -> RepoView:
         """The repository, found or created whole by one rename; rules are brought in line."""

@@ -160,6 +160,12 @@ class Forge(Protocol):
         """The pull request of `head_branch` into `base_branch`, found (open, merged or closed)
         or created; title and body of an open one of the same author are updated in place."""
 
+    def read_fingerprint(self, repo: str) -> str | None:
+        """Text that changes with any ref or pull request of a repository, cheap to get.
+
+        A repository that is not there has one too. None from a forge that has none to give.
+        """
+
     def read_pulls(self, repo: str) -> tuple[PullRequest, ...]:
         """All pull requests with their reviews, by number."""
 
