@@ -102,6 +102,19 @@ MANIFEST_IMAGE = register(
         passes=_SAMPLE,
     )
 )
+MANIFEST_HOST = register(
+    Rule(
+        id="manifest-host-access",
+        summary="No pod reaches its node: no host namespaces, host paths or privileged containers.",
+        why="who has the node has every tenant on it",
+        fix="take the field out; use an emptyDir or a claim of the primitive's own",
+        subject=Subject.MANIFEST,
+        fails=_SAMPLE.replace(
+            "    spec:\n      containers", "    spec:\n      hostPID: true\n      containers"
+        ),
+        passes=_SAMPLE,
+    )
+)
 MANIFEST_MALFORMED = register(
     Rule(
         id="manifest-malformed",
@@ -174,12 +187,35 @@ def _check_object(
                 if str(key).startswith(hook):
                     yield MANIFEST_HOOK.finding(f"{label} carries `{key}`", at)
     wanted = f"{target.image}@{target.digest}"
+    if kind[0].startswith("ameide.io/"):
+        # An operator makes the workload of these: the image stands in the object itself.
+        spec = item.get("spec")
+        image = spec.get("image") if isinstance(spec, Mapping) else None
+        if image != wanted:
+            yield MANIFEST_IMAGE.finding(f"{label} names image `{image}`, not `{wanted}`", at)
+    for reach in sorted(set(_host_access(item))):
+        yield MANIFEST_HOST.finding(f"{label} asks for `{reach}`", at)
     for container in _containers(item):
         image = container.get("image")
         if image != wanted:
             yield MANIFEST_IMAGE.finding(
                 f"{label} runs `{image}` in container `{container.get('name')}`, not `{wanted}`", at
             )
+
+
+_HOST_FIELDS = ("hostNetwork", "hostPID", "hostIPC", "privileged")
+
+
+def _host_access(value: object) -> Iterator[str]:
+    """The fields anywhere inside `value` that reach the node."""
+    if isinstance(value, Mapping):
+        for key, child in value.items():
+            if key == "hostPath" or (key in _HOST_FIELDS and child is not False):
+                yield str(key)
+            yield from _host_access(child)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _host_access(child)
 
 
 def _containers(value: object) -> Iterator[Mapping[str, object]]:
