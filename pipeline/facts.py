@@ -118,7 +118,7 @@ def parse_chain(draft: str, files: Sequence[FactFile]) -> tuple[Fact, ...]:
     Raises BrokenChain naming the first file that does not fit.
     """
     facts: list[Fact] = []
-    previous = FactHash("")
+    previous, previous_path = FactHash(""), ""
     primitive_id = draft.split("/", 1)[1]
     for position, file in enumerate(sorted(files, key=lambda f: f.path), start=1):
         try:
@@ -136,12 +136,12 @@ def parse_chain(draft: str, files: Sequence[FactFile]) -> tuple[Fact, ...]:
         if file.path != fact_path(primitive_id, fact.sequence, fact.body.type):
             raise BrokenChain(file.path, "has a file name that its content does not have")
         if fact.previous != previous:
+            # Either of the two may be the one that was changed, so both are named.
+            before = f"{previous_path} is {previous}" if previous else "that is none"
             raise BrokenChain(
-                file.path,
-                f"names {fact.previous or 'nothing'} as the fact before it; "
-                f"that is {previous or 'none'}",
+                file.path, f"names {fact.previous or 'nothing'} as the fact before it; {before}"
             )
-        previous = hash_of(file.content)
+        previous, previous_path = hash_of(file.content), file.path
         facts.append(fact)
     return tuple(facts)
 
