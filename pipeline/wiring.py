@@ -53,7 +53,13 @@ def builder_of(platform: Platform, *, forge_root: Path) -> Builder:
     if wanted == "buildah":
         if shutil.which("buildah") is None:
             raise UsageFault("PIPELINE_BUILDER asks for buildah, which is not on PATH")
-        return BuildahBuilder(store)
+        image = os.environ.get("PIPELINE_BASE_IMAGE")
+        storage = os.environ.get("PIPELINE_BASE_STORAGE")
+        return BuildahBuilder(
+            store,
+            {"BASE_IMAGE": image} if image else {},
+            base_storage=Path(storage) if storage else None,
+        )
     if wanted != "source-layout":
         raise UsageFault(f"there is no builder `{wanted}`", help="`source-layout` or `buildah`")
     return LayoutBuilder(store)

@@ -35,7 +35,8 @@ def _sweep(points: Sequence[Point], checkpoints: tuple[Checkpoint, ...], folder:
         name = f"{checkpoints[point.step].name}: {point.mode} {point.number}"
         failed += [f"{name}: {line}" for line in wrong]
         if count % 10 == 0 or wrong:
-            print(f"  {count}/{len(points)} points, {time.monotonic() - started:.0f} s  {name}")
+            seconds = time.monotonic() - started
+            print(f"  {count}/{len(points)} points, {seconds:.0f} s  {name}", flush=True)
     broken = {line.rsplit(":", 2)[0] for line in failed}
     print(f"{len(points)} points, {len(points) - len(broken)} converged")
     assert not failed, "\n".join(failed[:40])
