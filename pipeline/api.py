@@ -25,7 +25,7 @@ from pipeline.models.requests import (
     RiskTier,
 )
 from pipeline.models.status import DraftStatus
-from pipeline.rules.policy import TEMPLATE_TYPES
+from pipeline.rules.drafts import TEMPLATE_TYPES
 from pipeline.snapshot import Snapshot, read_request, snapshot_of
 from pipeline.stages.validate import check_request
 

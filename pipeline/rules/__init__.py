@@ -13,6 +13,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.rules.shape",
     "pipeline.rules.identity",
     "pipeline.rules.policy",
+    "pipeline.rules.drafts",
     "pipeline.rules.patches",
     "pipeline.rules.manifests",
     "pipeline.rules.tools",

@@ -14,6 +14,7 @@ from pipeline.models.requests import (
     Promotion,
     Tenant,
 )
+from pipeline.rules.drafts import check_draft, check_promotion
 from pipeline.rules.identity import (
     DRAFT_MISSING,
     TENANT_MISSING,
@@ -21,13 +22,7 @@ from pipeline.rules.identity import (
     check_other_tenants,
 )
 from pipeline.rules.patches import check_patch
-from pipeline.rules.policy import (
-    check_draft,
-    check_environment,
-    check_platform,
-    check_promotion,
-    check_tenant,
-)
+from pipeline.rules.policy import check_environment, check_platform, check_tenant
 from pipeline.snapshot import ReadRequest, Snapshot
 from pipeline.templating import Template
 
