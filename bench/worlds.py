@@ -296,7 +296,7 @@ def make_idle(root: Path, tenants: int, patches: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Make one world; `NAME FOLDER [NUMBER]...`."""
+    """Make one world and say where it is; `NAME FOLDER [NUMBER]...`."""
     makers = {
         "validate": make_validate,
         "scaffold": make_scaffold,
@@ -305,6 +305,7 @@ def main(arguments: list[str]) -> int:
     }
     name, folder, *numbers = arguments
     makers[name](Path(folder), *map(int, numbers))  # type: ignore[operator] # one shape each
+    print(folder)
     return 0
 
 

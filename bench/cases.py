@@ -1,0 +1,175 @@
+"""What is measured: each case makes its worlds, runs whole processes, and gives rows."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.measure import PIPELINE, ROOT, BenchFailure, Timing, measure
+
+FURTHER = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table: what was measured, and what the issue asks of it."""
+
+    case: str
+    what: str
+    timing: Timing | None = None
+    value: float | None = None  # where the row is not a time: a ratio
+    unit: str = "s"
+    limit: str = ""
+    passed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A temporary folder with the worlds of one case."""
+
+    root: Path
+    times: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the measured processes see: a cache of their own."""
+        return {"PIPELINE_CACHE": str(self.root / "cache")}
+
+    def make(self, name: str, folder: str, *numbers: int) -> Path:
+        """The world of this name, made in a process of its own."""
+        return Path(self.tell("bench.worlds", name, str(self.root / folder), *map(str, numbers)))
+
+    def tell(self, module: str, *arguments: str) -> str:
+        """The last line that a module of the benchmark says."""
+        command = [sys.executable, "-m", module, *arguments]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise BenchFailure(f"{' '.join(command)}\n{done.stderr[-2000:]}")
+        return done.stdout.strip().split("\n")[-1]
+
+    def pipeline(
+        self, world: Path, *arguments: str, prepare: Callable[[], None] | None = None
+    ) -> Timing:
+        """The pipeline run on a world."""
+        command = [PIPELINE, "-C", str(world / "control"), *arguments]
+        return measure(command, times=self.times, environment=self.environment, prepare=prepare)
+
+
+def below(case: str, what: str, timing: Timing, seconds: float, peak_mb: float = 0) -> Row:
+    """A row with a limit in seconds and perhaps in MB, held against the quickest run."""
+    limit = f"< {seconds:g} s" + (f", < {peak_mb:g} MB" if peak_mb else "")
+    passed = timing.best_s < seconds and (not peak_mb or timing.peak_mb < peak_mb)
+    return Row(case, what, timing, limit=limit, passed=passed)
+
+
+def startup(place: Place) -> Iterable[Row]:
+    """How long the command line takes to say anything."""
+    timing = measure([PIPELINE, "--help"], times=3 * place.times, environment=place.environment)
+    yield below("startup", "pipeline --help", timing, 0.15)
+
+
+def validate(place: Place) -> Iterable[Row]:
+    """Validation of 10,000 drafts, and of one that changed among them."""
+    world = place.make("validate", "validate", 100, 100)
+    full = place.pipeline(world, "validate")
+    yield below("validate", "10,000 drafts", full, 10, 300)
+    since = place.pipeline(world, "validate", "--since", "HEAD~1")
+    yield below("validate", "--since, one changed of 10,000", since, 0.5)
+
+
+def scaffold(place: Place) -> Iterable[Row]:
+    """Scaffolding against copier, which writes the same files and nothing else.
+
+    The runs take turns, so that what else the machine does falls on all alike.
+    """
+    from bench.peers import COPIER
+
+    if not COPIER.exists():
+        raise BenchFailure("copier is missing: `python3 tools/setup.py bench` installs it")
+    count = place.tell("bench.peers", str(place.root / "peer"))
+    peer = [str(COPIER), "copy", "--defaults", "--quiet", "--overwrite"]
+    target = place.root / "written"
+    peer += [str(place.root / "peer" / "template"), str(target)]
+    worlds = {n: place.make("scaffold", f"scaffold-{n}", n) for n in (1, 1 + FURTHER)}
+    for world in worlds.values():
+        shutil.copytree(world, world.with_suffix(".saved"), symlinks=True)
+
+    def restore(world: Path) -> None:
+        shutil.rmtree(world)
+        shutil.copytree(world.with_suffix(".saved"), world, symlinks=True)
+
+    runs: dict[str, list[Timing]] = {"copier": [], "one": [], "many": []}
+    one = Place(place.root, 1)
+    for number in range(place.times + 1):
+        shutil.rmtree(target, ignore_errors=True)
+        taken = {
+            "copier": measure(peer, times=1, warm_up=False),
+            "one": measure_run(one, worlds[1], restore),
+            "many": measure_run(one, worlds[1 + FURTHER], restore),
+        }
+        if number:
+            for name, timing in taken.items():
+                runs[name].append(timing)
+    copier, first, many = (
+        Timing(tuple(s for t in runs[name] for s in t.samples))
+        for name in ("copier", "one", "many")
+    )
+    yield Row("scaffold", f"copier copy, {count} files", copier)
+    yield Row("scaffold", f"run, 1 draft of {count} files", first)
+    yield Row("scaffold", f"run, {1 + FURTHER} drafts of {count} files", many)
+    yield _ratio("copier to the first", copier.best_s / first.best_s, 2)
+    further = (many.best_s - first.best_s) / FURTHER
+    yield _ratio(f"copier to each further ({further * 1000:.0f} ms)", copier.best_s / further, 20)
+
+
+def measure_run(place: Place, world: Path, restore: Callable[[Path], None]) -> Timing:
+    """One run on a world that is put back first."""
+    restore(world)
+    command = [PIPELINE, "-C", str(world / "control"), "run"]
+    return measure(command, times=1, environment=place.environment, warm_up=False)
+
+
+def _ratio(what: str, value: float, least: float) -> Row:
+    return Row("scaffold", what, None, value, "×", f"≥ {least:g} ×", value >= least)
+
+
+def status(place: Place) -> Iterable[Row]:
+    """The status of one draft among many."""
+    world = place.make("status", "status", 1000, 50)
+    timing = place.pipeline(world, "status", "unit-000/order-router-007")
+    yield below("status", "one of 1,000 drafts, 50,000 facts", timing, 0.2)
+
+
+def idle(place: Place) -> Iterable[Row]:
+    """A run with nothing to do: by tenants, and by history."""
+    best = {}
+    for tenants, patches in ((5, 4), (5, 40), (50, 4)):
+        world = place.make("idle", f"idle-{tenants}-{patches}", tenants, patches)
+        facts = (3 + 2 * patches) * 2 * tenants
+        timing = place.pipeline(world, "run")
+        best[tenants, patches] = timing.best_s
+        yield Row("idle", f"{tenants} tenants, {facts:,} facts", timing)
+    grown = best[5, 40] / best[5, 4]
+    yield Row("idle", "10 × the history", None, grown, "×", "< 1.3 ×", grown < 1.3)
+
+
+def demo(place: Place) -> Iterable[Row]:
+    """The whole demo, once everything is set up."""
+    timing = measure(["make", "demo"], times=1)
+    yield below("demo", "make demo, set up before", timing, 60)
+
+
+CASES: dict[str, Callable[[Place], Iterable[Row]]] = {
+    "startup": startup,
+    "validate": validate,
+    "scaffold": scaffold,
+    "status": status,
+    "idle": idle,
+    "demo": demo,
+}
+# Not without being asked: it leaves `.demo/` behind.
+BY_DEFAULT = tuple(name for name in CASES if name != "demo")
