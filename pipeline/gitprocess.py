@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import threading
+import time
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +24,7 @@ from typing import IO
 
 from pipeline.errors import GitFailed
 from pipeline.gitobjects import GitObject, ObjectType, git_object
+from pipeline.watchdog import WATCHDOG
 
 TIMEOUT_S = 120
 FULL_ID = re.compile(r"[0-9a-f]{40}\Z")
@@ -101,14 +104,7 @@ def run_git(
     # `-C`, a folder and perhaps `--git-dir` come first.
     called = next((a for a in arguments[2:] if not a.startswith("-")), "")
     try:
-        done = subprocess.run(
-            git_command(*arguments),
-            input=stdin,
-            capture_output=True,
-            env=git_environment(protocols),
-            timeout=TIMEOUT_S,
-            check=False,
-        )
+        done = _run(git_command(*arguments), stdin, git_environment(protocols))
     except FileNotFoundError as missing:
         raise GitFailed("there is no `git` on PATH", help="install git 2.38 or newer") from missing
     except subprocess.TimeoutExpired as expired:
@@ -123,6 +119,29 @@ def run_git(
         said = reasons[-1] if reasons else f"exit code {done.returncode}"
         raise GitFailed(f"git {called} failed in {name}: {said}")
     return done
+
+
+def _run(
+    command: list[str], stdin: bytes, environment: dict[str, str]
+) -> subprocess.CompletedProcess[bytes]:
+    """The same as `subprocess.run` with a timeout, which polls for the end and so comes late."""
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    ) as process:
+        begun = time.monotonic()
+        try:
+            with WATCHDOG.limit(process, TIMEOUT_S):
+                out, err = process.communicate(stdin or None)
+        except BaseException:
+            process.kill()
+            raise
+        if process.returncode == -signal.SIGKILL and time.monotonic() - begun >= TIMEOUT_S:
+            raise subprocess.TimeoutExpired(command, TIMEOUT_S)
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 class ObjectReader:
@@ -163,22 +182,19 @@ class ObjectReader:
 
         # Both sides write: without a second thread a large batch fills both pipes and stops.
         writer = threading.Thread(target=send, daemon=True) if len(request) > _PIPE_BYTES else None
-        watchdog = threading.Timer(TIMEOUT_S, process.kill)
-        watchdog.daemon = True
-        watchdog.start()
         try:
-            if writer:
-                writer.start()
-            else:
-                send()
-            return [_read_answer(stdout, spec, self.path.name) for spec in specs]
+            with WATCHDOG.limit(process, TIMEOUT_S):
+                if writer:
+                    writer.start()
+                else:
+                    send()
+                return [_read_answer(stdout, spec, self.path.name) for spec in specs]
         except BaseException:
             # Answers of this batch may still be in the pipe: nobody may take them for others.
             process.kill()
             self._process = None
             raise
         finally:
-            watchdog.cancel()
             if writer:
                 writer.join(timeout=TIMEOUT_S)
             if self._process is None:
