@@ -101,6 +101,7 @@ class Engine:
     run_id: str = field(default_factory=lambda: os.environ.get("PIPELINE_RUN_ID", ""))
     hydrator: Hydrator = field(default_factory=Hydrator)
     memory: Memory | None = None
+    _brought: dict[str, dict[str, str]] = field(default_factory=dict)
     _checked: dict[object, tuple[SnapshotReading, tuple[Finding, ...]]] = field(
         default_factory=dict
     )
@@ -141,6 +142,8 @@ class Engine:
             scan_secrets=self.scan_secrets,
             run_id=self.run_id,
             _repos={self.control.control_repo: view},
+            # History up to a commit is the same in every look.
+            _brought=self._brought.setdefault(read.snapshot.commit, {}),
         )
 
     # -- planning ----------------------------------------------------------------------

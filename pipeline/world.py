@@ -90,7 +90,7 @@ class World:
 
     def _read_brought(self, folder: str, paths: Collection[str]) -> None:
         head = self.snapshot.commit
-        self._brought |= read_newest_touching(self.control.path, head, folder, paths)
+        self._brought.update(read_newest_touching(self.control.path, head, folder, paths))
 
     def caused(self, path: str, blob: str) -> Caused:
         """Why a request is as it is: the commit of main that brought it, and who asked."""
@@ -150,7 +150,7 @@ class World:
         drafts = self.snapshot.drafts_of(tenant)
         statuses = self.statuses(tenant, [d.split("/")[1] for d in drafts])
         due = {p for d in drafts for p in self._due_paths(d, statuses.get(d.split("/")[1]))}
-        if due:
+        if not due <= self._brought.keys():
             self._read_brought(f"tenants/{tenant}", due)
         views = []
         for draft in drafts:

@@ -216,7 +216,11 @@ class LocalForge:
     def read_pulls(self, repo: str) -> tuple[PullRequest, ...]:
         """All pull requests by number; a few reads of objects however many there are."""
         git = self.open_repository(repo)
-        return tuple(self._read_pulls(git, git.read_refs(_REFS)).values())
+        pulls = self._read_pulls(git, git.resolve_all([JOURNAL_REF])).values()
+        heads = git.resolve_all(
+            f"{_HEADS}{p.head_branch}" for p in pulls if p.state is PullState.OPEN
+        )
+        return tuple(_at_head(pull, heads) for pull in pulls)
 
     def read_pull(self, repo: str, number: int) -> PullRequest:
         """One pull request. Raises NotFound."""
