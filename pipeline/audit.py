@@ -11,7 +11,7 @@ what the pipeline owns (design §2). Facts vouch for each other across repositor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.control import MAIN, read_snapshot
 from pipeline.diagnostics import Finding, Location, Verdict, sort_findings, verdict_of
@@ -42,6 +42,7 @@ from pipeline.rules import audit as rule
 from pipeline.snapshot import Snapshot
 from pipeline.stages.scaffold import PIPELINE_EMAIL
 
+_ORIGIN = "refs/remotes/origin/"
 OpenRepository = Callable[[str], GitRepository | None]
 
 
@@ -94,13 +95,34 @@ class _Audit:
 
 
 def read_branches(git: GitRepository) -> dict[str, str]:
-    """Branch → head: local branches, and those that a clone knows of its origin."""
-    prefix = "refs/remotes/origin/"
-    remote = git.read_refs((prefix,))
-    found = {n.removeprefix(prefix): id for n, id in remote.items() if not n.endswith("/HEAD")}
+    """Branch → head: local branches, and above them what a clone last saw of its origin."""
     local = {n.removeprefix("refs/heads/"): id for n, id in git.read_refs(("refs/heads/",)).items()}
-    # What origin was last seen to have counts: a clone's own branch may be behind or ahead.
-    return {**local, **found}
+    remote = git.read_refs((_ORIGIN,))
+    seen = {n.removeprefix(_ORIGIN): id for n, id in remote.items() if not n.endswith("/HEAD")}
+    return {**local, **seen}
+
+
+def read_strayed(git: GitRepository) -> dict[str, str]:
+    """Branch → local head of those that hold commits which origin, as last seen, does not.
+
+    Somebody committed in this clone, or origin was put back or rewritten since it was made.
+    """
+    strayed = {}
+    for ref, head in git.read_refs(("refs/heads/",)).items():
+        branch = ref.removeprefix("refs/heads/")
+        seen = git.resolve(_ORIGIN + branch)
+        if seen is not None and seen != head and not git.is_ancestor(head, seen):
+            strayed[branch] = head
+    return strayed
+
+
+def _check_strayed(repo: str, strayed: Mapping[str, str]) -> Iterator[Finding]:
+    for branch, head in strayed.items():
+        yield rule.FOREIGN_COMMIT.finding(
+            f"`{branch}` at {head[:12]} holds commits that origin does not have: they were made "
+            "in this clone, or origin was rewritten since",
+            Location(f"{repo}:{branch}"),
+        )
 
 
 def verify(control: GitRepository, open_repository: OpenRepository) -> AuditReport:
@@ -116,9 +138,15 @@ def verify(control: GitRepository, open_repository: OpenRepository) -> AuditRepo
         raise CouldNotCheck("environments/platform.yaml is missing or invalid on main")
     main = control.list_commits(branches[MAIN])
     audit = _Audit(control, open_repository, snapshot.platform, snapshot, main)
+    strayed = read_strayed(control)
+    audit.findings += _check_strayed("control", strayed)
     for branch, head in sorted(branches.items()):
         if branch.startswith("state/"):
             _verify_state_branch(audit, branch, head)
+            if branch in strayed:
+                # Judged too, so that the fact is named; what origin has stays what counts.
+                aside = replace(audit, chains=[], facts=0)
+                _verify_state_branch(aside, branch, strayed[branch])
     repositories = _verify_repositories(audit)
     for chain in audit.chains:
         audit.findings += _check_chain(audit, chain)
@@ -315,6 +343,11 @@ def _verify_overlays(audit: _Audit, repo: str, git: GitRepository) -> None:
             continue
         audit.findings += _check_anchor(chain, git, body.gitops_commit, repo, at)
     _verify_present_overlays(audit, repo, git, head, newest)
+    strayed = read_strayed(git)
+    audit.findings += _check_strayed(repo, strayed)
+    if MAIN in strayed:
+        aside = replace(audit, overlays=0)
+        _verify_present_overlays(aside, repo, git, strayed[MAIN], newest)
     for commit in history.values():
         if commit.id in known or not commit.parents:
             continue
