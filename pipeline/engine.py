@@ -26,7 +26,7 @@ from pipeline.apply import (
 from pipeline.authorise import Decision, authorise
 from pipeline.control import Control, SnapshotReading, read_snapshot
 from pipeline.diagnostics import Finding
-from pipeline.errors import Refused, StalePlan, UsageFault
+from pipeline.errors import PipelineError, Refused, StalePlan, UsageFault
 from pipeline.facts import parse_chain
 from pipeline.forges.port import Forge
 from pipeline.hydrate import Hydrator
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from pipeline.builders.port import Builder
 
 MAX_STALE = 60
+MAX_ROUNDS = 2_000  # far more than patches that can be due: beyond it a plan never empties
 
 
 def silent(line: str) -> None:
@@ -304,6 +305,7 @@ class Engine:
             # A draft whose tool failed is left for the next run; the others go on in this one.
             report.receipts.append(receipt)
             failed |= {draft for draft, _, _ in receipt.failures}
+        raise PipelineError(f"{tenant}: there is always more to do; the last plan was {before}")
 
     # -- reading -----------------------------------------------------------------------
 

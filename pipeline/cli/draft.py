@@ -184,7 +184,7 @@ def _text_or_base64(content: bytes) -> dict[str, str]:
 
 
 def _write_files(output: Path, found: DraftFiles) -> None:
-    from pipeline.template_files import is_safe_path
+    from pipeline.templating.files import is_safe_path
 
     if output.exists() and any(output.iterdir()):
         raise UsageFault(f"`{output}` is not empty", help="name a new folder")

@@ -26,7 +26,7 @@ Words complete in a shell after `eval "$(pipeline completion bash)"` in `~/.bash
 | `NO_COLOR`, `FORCE_COLOR` | colours never, or always; otherwise on a terminal |
 | `PIPELINE_FORGE` | the root of the local forge, when the remote `origin` is elsewhere |
 | `PIPELINE_BUILDER` | `source-layout` (the default) or `buildah` |
-| `PIPELINE_BASE_IMAGE` | for buildah: the base image by digest, given to Dockerfiles as `BASE_IMAGE` |
+| `PIPELINE_BASE_IMAGE` | for buildah: the base image by digest, as `BASE_IMAGE` |
 | `PIPELINE_BASE_STORAGE` | for buildah: the image storage (driver `vfs`) that holds base images |
 | `PIPELINE_TOOLS` | the folder of prepared tools and schemas |
 | `PIPELINE_RUN_ID` | the name of this run, as facts record it |

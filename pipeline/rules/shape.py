@@ -1,7 +1,7 @@
 """Rules about the form of a request: its fields, their types and their values.
 
-The models in `pipeline.models.requests` hold what is allowed; `pipeline.shapes` says what a
-model refused in words.
+The models in `pipeline.models.requests` hold what is allowed; `pipeline.documents.shapes` says in
+words what a model refused.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from typing import cast
 
 import yaml
 
+from pipeline.documents.yaml12 import NumberRefused, Scalar, resolve_plain
 from pipeline.errors import Unrenderable
-from pipeline.yaml12 import NumberRefused, Scalar, resolve_plain
 
 _TEXT, _MAP, _LIST = (f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq"))
 _MAXIMUM_DEPTH = 64

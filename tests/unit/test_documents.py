@@ -8,12 +8,12 @@ import pytest
 import yaml
 from pydantic import Field, ValidationError
 
-from pipeline import document_events
 from pipeline.characters import FINDINGS_MAXIMUM, visible
 from pipeline.diagnostics import Subject
 from pipeline.documents import (
     ParsedDocument,
     edit_document,
+    events,
     findings_of_validation_error,
     parse_document,
     render_document,
@@ -147,7 +147,7 @@ def test_python_parser_gives_the_same_answers(monkeypatch: pytest.MonkeyPatch) -
         for example in (rule.fails, rule.passes)
     ]
     expected = [parse_document("x", content) for content in examples]
-    monkeypatch.setattr(document_events, "_LOADER", yaml.SafeLoader)
+    monkeypatch.setattr(events, "_LOADER", yaml.SafeLoader)
     for content, document in zip(examples, expected, strict=True):
         again = parse_document("x", content)
         assert again.value == document.value

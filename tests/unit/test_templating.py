@@ -10,8 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, tree_id_of_files
-from pipeline.template_engine import dump
-from pipeline.template_files import glob_matches, is_plain_glob
 from pipeline.templating import (
     Template,
     TemplateError,
@@ -20,6 +18,8 @@ from pipeline.templating import (
     parse_template,
     render_template,
 )
+from pipeline.templating.engine import dump
+from pipeline.templating.files import glob_matches, is_plain_glob
 
 MANIFEST = b"""apiVersion: scaffolder.backstage.io/v1beta3
 kind: Template

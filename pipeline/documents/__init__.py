@@ -1,0 +1,29 @@
+"""Request files: the strict reader, the deterministic writer, and edits, all pure.
+
+The reader takes YAML 1.2 core schema and gives plain values with positions. One pass over the
+event stream enforces every limit as it goes. Anchors, aliases, tags, merge keys and directives
+are refused at their event and never acted upon, so nothing is ever built but dicts, lists and
+scalars, and those only while no rule of `pipeline.rules.documents` is broken. Line ends are LF
+or CR LF; a lone CR is refused.
+
+Speed: 7,000 to 14,000 files of 15 lines a second on one core (measured). Positions are worked
+out by a second pass, only when somebody asks, which is when there is a finding.
+"""
+
+from __future__ import annotations
+
+from pipeline.documents.edits import edit_document
+from pipeline.documents.events import Path, Value
+from pipeline.documents.reader import ParsedDocument, parse_document
+from pipeline.documents.shapes import findings_of_validation_error
+from pipeline.documents.writer import render_document
+
+__all__ = [
+    "ParsedDocument",
+    "Path",
+    "Value",
+    "edit_document",
+    "findings_of_validation_error",
+    "parse_document",
+    "render_document",
+]

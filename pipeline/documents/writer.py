@@ -1,0 +1,148 @@
+"""Plain values as YAML text, always the same bytes for the same value.
+
+Pure. Block style, two spaces, keys in the order given, no folded lines. Text is quoted whenever a
+YAML 1.1 or 1.2 reader could take it for something else, and stands as a literal block where it
+has several lines. What `parse_document` would refuse is not written in the first place.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from pipeline.characters import FORBIDDEN_IN_VALUE, name_of_character
+from pipeline.documents.yaml12 import INTEGER_MAXIMUM, INTEGER_MINIMUM, is_plain_safe
+from pipeline.errors import UsageFault
+from pipeline.rules import documents as rules
+
+
+def render_document(value: Mapping[str, object], *, header: str = "") -> bytes:
+    """UTF-8 YAML of `value` such that `parse_document` gives the value back.
+
+    `header` is one or more comment lines for the top, without their `# `. Raises UsageFault for
+    what no request file may hold: other types, forbidden characters, numbers out of range, too
+    many levels or nodes, more than 1 MiB.
+    """
+    refuse_forbidden(header.replace("\n", ""))
+    lines = [f"# {line}".rstrip() for line in header.splitlines()]
+    lines += block_lines(value) or ["{}"]
+    content = ("\n".join(lines) + "\n").encode("utf-8")
+    if len(content) > rules.DOCUMENT_BYTES_MAXIMUM:
+        raise UsageFault(
+            f"the document would have {len(content):,} bytes", help=rules.TOO_LARGE.fix
+        )
+    nodes = count_nodes(value)
+    if nodes > rules.NODES_MAXIMUM:
+        raise UsageFault(f"the document would have {nodes:,} nodes", help=rules.TOO_MANY_NODES.fix)
+    return content
+
+
+def refuse_forbidden(text: str) -> None:
+    """Nothing; raises UsageFault if `text` holds a character that no request may hold."""
+    found = FORBIDDEN_IN_VALUE.search(text)
+    if found:
+        message = f"the text holds {name_of_character(found.group())}, which no request may hold"
+        raise UsageFault(message, help="remove the character")
+
+
+def count_nodes(value: object) -> int:
+    """How many keys and values `value` has, itself included."""
+    if isinstance(value, Mapping):
+        return 1 + sum(1 + count_nodes(inner) for inner in value.values())
+    if isinstance(value, (list, tuple)):
+        return 1 + sum(count_nodes(inner) for inner in value)
+    return 1
+
+
+def block_lines(value: object, *, level: int = 1) -> list[str]:
+    """The lines of a mapping or list (none if it is empty), without indentation of its own."""
+    if level > rules.DEPTH_MAXIMUM:
+        raise UsageFault(f"the document would have {level} levels", help=rules.TOO_DEEP.fix)
+    lines: list[str] = []
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            lines += entry_lines(key, inner, level=level)
+    else:
+        assert isinstance(value, (list, tuple))  # callers give collections only
+        for inner in value:
+            lines += item_lines(inner, level=level)
+    return lines
+
+
+def entry_lines(key: object, value: object, *, level: int = 1) -> list[str]:
+    """The lines of one `key: value` of a block mapping."""
+    if not isinstance(key, str):
+        raise UsageFault(f"the key {key!r} is not text", help=rules.KEY_NOT_STRING.fix)
+    start = render_string(str(key)) + ":"
+    if _is_open(value):
+        return [start, *_indented(block_lines(value, level=level + 1))]
+    return _with_start(start + " ", value)
+
+
+def item_lines(value: object, *, level: int = 1) -> list[str]:
+    """The lines of one `- value` of a block list."""
+    if _is_open(value):
+        first, *others = block_lines(value, level=level + 1)
+        return [f"- {first}", *_indented(others)]
+    return _with_start("- ", value)
+
+
+def _is_open(value: object) -> bool:
+    return isinstance(value, (Mapping, list, tuple)) and len(value) > 0
+
+
+def _with_start(start: str, value: object) -> list[str]:
+    if isinstance(value, str) and _is_literal_safe(value):
+        refuse_forbidden(value)
+        indicator = "|" if value.endswith("\n") else "|-"
+        return [start + indicator, *_indented(value.removesuffix("\n").split("\n"))]
+    return [start + render_flow(value)]
+
+
+def _indented(lines: Sequence[str]) -> Iterator[str]:
+    return (f"  {line}" if line else "" for line in lines)
+
+
+def _is_literal_safe(text: str) -> bool:
+    """True for several lines that no reader and no editor changes in a literal block."""
+    if "\n" not in text or text[0] in " \t\n" or text.endswith("\n\n"):
+        return False
+    return not any(line.endswith((" ", "\t")) for line in text.split("\n"))
+
+
+def render_flow(value: object, *, in_flow: bool = False) -> str:
+    """`value` on one line: a scalar, or a collection in brackets."""
+    if isinstance(value, Mapping):
+        pairs = (
+            f"{render_string(str(key), in_flow=True)}: {render_flow(inner, in_flow=True)}"
+            for key, inner in value.items()
+        )
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(render_flow(inner, in_flow=True) for inner in value) + "]"
+    if isinstance(value, str):
+        return render_string(str(value), in_flow=in_flow)
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        if not INTEGER_MINIMUM <= value <= INTEGER_MAXIMUM:
+            raise UsageFault("the integer does not fit into 64 bits", help=rules.NUMBER_RANGE.fix)
+        return str(int(value))
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise UsageFault("the number is not finite", help=rules.NUMBER_RANGE.fix)
+        mantissa, e, exponent = repr(float(value)).partition("e")
+        # YAML 1.1 takes a float without a point for text.
+        return (mantissa if "." in mantissa else mantissa + ".0") + e + exponent
+    raise UsageFault(f"a {type(value).__name__} cannot stand in a request")
+
+
+def render_string(text: str, *, in_flow: bool = False) -> str:
+    """Text on one line, quoted only where some reader needs the quotes."""
+    refuse_forbidden(text)
+    if is_plain_safe(text, in_flow=in_flow):
+        return text
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,301 @@
+"""Golden templates: Backstage's format read, and its skeleton rendered from plain values. Pure.
+
+A template folder is `template.yaml` (a Backstage Template, `scaffolder.backstage.io/v1beta3`) and
+`skeleton/`, which its `fetch:template` step renders. This module renders the same files without
+Backstage. Values are data: they are never compiled, have no methods, and a missing one is an error
+and never an empty string. The expressions allowed are those that Jinja and Backstage's own engine
+read alike (`pipeline.templating.engine`); anything else is refused when the template is parsed,
+with file and line.
+
+Sources: issue "Golden templates", seed §5.2; Backstage scaffolder-common `Template.v1beta3`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from pipeline.documents import parse_document
+from pipeline.errors import Refused
+from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, tree_id_of_files
+from pipeline.templating.files import TemplateFile, is_copied, is_plain_glob, is_safe_path
+from pipeline.templating.parameters import (
+    ParameterProblem,
+    ParameterSchema,
+    check_against_schema,
+    compile_schema,
+    merge_pages,
+)
+
+if TYPE_CHECKING:
+    from pipeline.templating.engine import Compiled
+
+__all__ = [
+    "GIVEN_VALUES",
+    "ParameterProblem",
+    "Template",
+    "TemplateError",
+    "TemplateFile",
+    "check_parameters",
+    "complete_parameters",
+    "parse_template",
+    "render_template",
+]
+
+API_VERSION: Final = "scaffolder.backstage.io/v1beta3"
+VERSION_ANNOTATION: Final = "pipeline.ameide.io/version"
+MANIFEST: Final = "template.yaml"
+SKELETON: Final = "skeleton/"
+# What the pipeline gives to every template; a template's own parameters come on top.
+GIVEN_VALUES: Final = frozenset(
+    {
+        "code_origin",
+        "cost_centre",
+        "design_refs",
+        "image_repository",
+        "instance",
+        "namespaces",
+        "platform",
+        "primitive_id",
+        "primitive_type",
+        "sku",
+        "target_repo",
+        "template",
+        "tenant_id",
+    }
+)
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
+_VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\Z")
+
+
+class TemplateError(Refused):
+    """A template is malformed or cannot be rendered; `reasons` says each place and why."""
+
+    code = "template-refused"
+
+    def __init__(self, template: str, reasons: Collection[str]) -> None:
+        self.reasons = tuple(reasons)
+        listed = "\n".join(f"  {reason}" for reason in self.reasons)
+        super().__init__(
+            f"template `{template}` is refused:\n{listed}",
+            help="correct the template at the places named",
+        )
+
+
+@dataclass(frozen=True)
+class Template:
+    """One version of a template.
+
+    `files` is the skeleton, paths relative to `skeleton/`, sorted. `parameters` is the JSON Schema
+    (draft-07) of the inputs, without the form's hints. `copy_only` holds globs of files whose
+    content is copied as it is. `digest` is the git tree id of the whole template folder.
+    """
+
+    name: str
+    version: str
+    files: tuple[TemplateFile, ...]
+    parameters: Mapping[str, object]
+    copy_only: tuple[str, ...]
+    digest: str
+
+    @cached_property
+    def _compiled(self) -> tuple[tuple[Compiled, Compiled | bytes, TemplateFile], ...]:
+        """Path and content of each file as the engine runs them; what is copied is bytes."""
+        from pipeline.templating import engine
+
+        return tuple(
+            (
+                engine.compile_text(f"{SKELETON}{file.path}", file.path),
+                file.content
+                if is_copied(file, self.copy_only)
+                else engine.compile_text(f"{SKELETON}{file.path}", file.content.decode()),
+                file,
+            )
+            for file in self.files
+        )
+
+    @cached_property
+    def _parameter_schema(self) -> ParameterSchema:
+        return compile_schema(self.parameters, GIVEN_VALUES)
+
+
+def parse_template(
+    name: str,
+    files: Mapping[str, bytes],
+    executables: Collection[str] = (),
+    *,
+    check_skeleton: bool = True,
+) -> Template:
+    """The template in `files`: path below the template's folder → bytes.
+
+    Raises TemplateError with all reasons when the manifest is no valid Backstage Template, when
+    the skeleton uses a construct or a value it may not use, or when a path is unsafe.
+    `check_skeleton=False` leaves out the last two, for templates that passed them before.
+    """
+    document = parse_document(MANIFEST, files.get(MANIFEST, b""))
+    if MANIFEST not in files:
+        raise TemplateError(name, [f"{MANIFEST}: the file is missing"])
+    if not document.ok:
+        raise TemplateError(
+            name, [f"{finding.location}: {finding.message}" for finding in document.findings]
+        )
+    reasons: list[str] = []
+    manifest = document.value
+    metadata = _mapping(manifest.get("metadata"))
+    spec = _mapping(manifest.get("spec"))
+    version = _mapping(metadata.get("annotations")).get(VERSION_ANNOTATION)
+    for stated, wanted, what in (
+        (manifest.get("apiVersion"), API_VERSION, "apiVersion"),
+        (manifest.get("kind"), "Template", "kind"),
+        (metadata.get("name"), name, "metadata.name"),
+    ):
+        if stated != wanted:
+            reasons.append(f"{MANIFEST}: {what} is {stated!r}, expected {wanted!r}")
+    if not _NAME.match(name):
+        reasons.append(f"{MANIFEST}: the name {name!r} is not kebab-case")
+    if not isinstance(version, str) or not _VERSION.match(version):
+        reasons.append(
+            f"{MANIFEST}: annotation {VERSION_ANNOTATION} is {version!r}, not major.minor.patch"
+        )
+    if not isinstance(spec.get("type"), str):
+        reasons.append(f"{MANIFEST}: spec.type is missing")
+    copy_only = _check_steps(spec.get("steps"), reasons)
+    schema = merge_pages(spec.get("parameters"), reasons)
+    skeleton = tuple(
+        TemplateFile(path.removeprefix(SKELETON), content, path in executables)
+        for path, content in sorted(files.items())
+        if path.startswith(SKELETON)
+    )
+    if not skeleton:
+        reasons.append(f"{SKELETON}: the folder is missing or empty")
+    declared = {*GIVEN_VALUES, *_mapping(schema.get("properties"))}
+    for file in skeleton if check_skeleton else ():
+        _check_file(file, copy_only, declared, reasons)
+    if reasons:
+        raise TemplateError(name, reasons)
+    tree = {
+        path: (MODE_EXECUTABLE if path in executables else MODE_FILE, content)
+        for path, content in files.items()
+    }
+    return Template(name, str(version), skeleton, schema, copy_only, tree_id_of_files(tree))
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _check_steps(steps: object, reasons: list[str]) -> tuple[str, ...]:
+    """The globs of the `fetch:template` step; appends to `reasons` what is wrong with the steps."""
+    if not isinstance(steps, list) or not steps:
+        reasons.append(f"{MANIFEST}: spec.steps is missing")
+        return ()
+    for index, step in enumerate(steps):
+        if not isinstance(_mapping(step).get("action"), str):
+            reasons.append(f"{MANIFEST}: spec.steps[{index}] has no action")
+    fetches = [
+        _mapping(_mapping(step).get("input"))
+        for step in steps
+        if _mapping(step).get("action") == "fetch:template"
+    ]
+    if len(fetches) != 1:
+        reasons.append(f"{MANIFEST}: expected one step fetch:template, found {len(fetches)}")
+        return ()
+    fetch = fetches[0]
+    if fetch.get("url") not in ("./skeleton", "skeleton"):
+        reasons.append(f"{MANIFEST}: fetch:template has url {fetch.get('url')!r}, not './skeleton'")
+    for option in sorted({*fetch} - {"url", "targetPath", "values", "copyWithoutTemplating"}):
+        # `copyWithoutRender`, for one, is accepted by Backstage and never read.
+        reasons.append(f"{MANIFEST}: fetch:template option {option!r} is not supported")
+    globs = fetch.get("copyWithoutTemplating", [])
+    if not isinstance(globs, list) or not all(isinstance(glob, str) for glob in globs):
+        reasons.append(f"{MANIFEST}: copyWithoutTemplating is not a list of globs")
+        return ()
+    for glob in globs:
+        if not is_plain_glob(glob):
+            reasons.append(f"{MANIFEST}: glob {glob!r} uses more than names, `*`, `**` and `?`")
+    return tuple(glob for glob in globs if is_plain_glob(glob))
+
+
+def _check_file(
+    file: TemplateFile, copy_only: Collection[str], declared: Collection[str], reasons: list[str]
+) -> None:
+    from pipeline.templating import engine
+
+    where = f"{SKELETON}{file.path}"
+    if not is_safe_path(file.path):
+        reasons.append(f"{where}: the path leaves the skeleton or is not normal")
+    reasons += engine.check_text(f"{where} (its name)", file.path, declared)
+    if is_copied(file, copy_only):
+        return
+    try:
+        text = file.content.decode()
+    except UnicodeDecodeError:
+        reasons.append(f"{where}: neither UTF-8 text nor listed in copyWithoutTemplating")
+        return
+    reasons += engine.check_text(where, text, declared)
+
+
+def check_parameters(
+    template: Template, values: Mapping[str, object]
+) -> tuple[ParameterProblem, ...]:
+    """What is wrong with a draft's own `parameters`; empty when they can be rendered.
+
+    Names that the pipeline gives (`GIVEN_VALUES`) are asked for by Backstage's form only, so a
+    draft that repeats one under `parameters` is told so.
+    """
+    return check_against_schema(template.name, template._parameter_schema, GIVEN_VALUES, values)
+
+
+def complete_parameters(template: Template, values: Mapping[str, object]) -> dict[str, object]:
+    """`values` with the schema's defaults for what is absent, as Backstage's form fills them in."""
+    defaults = {
+        name: schema["default"]
+        for name, schema in _mapping(template.parameters.get("properties")).items()
+        if isinstance(schema, Mapping) and "default" in schema and name not in GIVEN_VALUES
+    }
+    return {**defaults, **values}
+
+
+def render_template(template: Template, values: Mapping[str, object]) -> dict[str, TemplateFile]:
+    """The files that the skeleton becomes, by path, sorted.
+
+    `values` holds `GIVEN_VALUES` and the parameters, as JSON types. Raises TemplateError naming
+    file and line for an undefined value, a list or object where text is expected, or a path that
+    becomes empty, absolute, leaves the folder, or meets another.
+    """
+    from pipeline.templating import engine
+
+    reasons: list[str] = []
+    try:
+        context = engine.context_of(values)
+    except engine.TemplateFault as fault:
+        raise TemplateError(template.name, [str(fault)]) from fault
+    rendered: dict[str, TemplateFile] = {}
+    for name, body, file in template._compiled:
+        try:
+            path = name.render(context)
+            content = body if isinstance(body, bytes) else body.render(context).encode()
+        except engine.TemplateFault as fault:
+            reasons.append(str(fault))
+            continue
+        if not is_safe_path(path):
+            reasons.append(f"{SKELETON}{file.path}: its name renders to the unsafe path {path!r}")
+        elif path in rendered:
+            reasons.append(f"{SKELETON}{file.path}: two files render to {path!r}")
+        else:
+            rendered[path] = TemplateFile(path, content, file.executable)
+    reasons += [
+        f"{SKELETON}: {parent!r} is rendered both as a file and as a folder"
+        for parent in sorted({p for path in rendered for p in _parents(path)} & rendered.keys())
+    ]
+    if reasons:
+        raise TemplateError(template.name, reasons)
+    return dict(sorted(rendered.items()))
+
+
+def _parents(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:length]) for length in range(1, len(parts))]
