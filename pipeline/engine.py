@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from pipeline.builders.port import Builder
 
 MAX_STALE = 60
-MAX_ROUNDS = 2_000  # far more than patches that can be due: beyond it a plan never empties
+MAX_ROUNDS = 2_000  # one patch a draft needs two; beyond this many a plan never empties
 
 
 def silent(line: str) -> None:
@@ -276,7 +276,7 @@ class Engine:
         failed: set[str] = set()
         before: TenantPlan | None = None
         tries = 0  # of the same plan: one that changes shows that somebody gets on
-        while True:
+        for _ in range(MAX_ROUNDS):
             try:
                 world = self.world(only)
                 key = self._settled_key(world, tenant)
@@ -305,7 +305,7 @@ class Engine:
             # A draft whose tool failed is left for the next run; the others go on in this one.
             report.receipts.append(receipt)
             failed |= {draft for draft, _, _ in receipt.failures}
-        raise PipelineError(f"{tenant}: there is always more to do; the last plan was {before}")
+        raise PipelineError(f"{tenant} has more to do after each of {MAX_ROUNDS} rounds")
 
     # -- reading -----------------------------------------------------------------------
 

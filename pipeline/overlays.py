@@ -7,11 +7,12 @@ Labels: limits.md "platform labels"; `tenant-id` is omitted in the shared plane.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline import names
-from pipeline.documents import render_document
+from pipeline.documents import parse_document, render_document
 from pipeline.gitobjects import MODE_FILE, tree_id_of_files
 from pipeline.models.base import TreeId
 from pipeline.models.facts import Release
@@ -118,3 +119,23 @@ def render_overlay(
     tree = tree_id_of_files({path: (MODE_FILE, content) for path, content in files.items()})
     folder = names.overlay_folder(env, status.instance)
     return Overlay(env, namespace, folder, release, files, TreeId(tree))
+
+
+def parse_overlay(folder: str, files: Mapping[str, bytes]) -> Overlay:
+    """The overlay that lies in a folder, by the record that `render_overlay` sealed in it.
+
+    Raises ValueError for files that hold no such record.
+    """
+    sealed = parse_document("release.yaml", files.get("release.yaml", b"")).value
+    if not isinstance(sealed, dict):
+        raise ValueError(f"{folder}/release.yaml is no sealed record")
+    release = {name: sealed.get(name) for name in Release.model_fields}
+    tree = tree_id_of_files({path: (MODE_FILE, content) for path, content in files.items()})
+    return Overlay(
+        environment=str(sealed.get("environment")),
+        namespace=str(sealed.get("namespace")),
+        folder=folder,
+        release=Release.model_validate_json(json.dumps(release)),
+        files=files,
+        tree=TreeId(tree),
+    )

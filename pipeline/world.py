@@ -26,7 +26,7 @@ from pipeline.models.evidence import BuildRecord, Observation
 from pipeline.models.facts import Cause, Release
 from pipeline.models.requests import DraftPatch, Environment, Promotion, ReplaceText
 from pipeline.models.status import DraftState, DraftStatus
-from pipeline.overlays import Overlay, base_tree_of, render_overlay
+from pipeline.overlays import Overlay, base_tree_of, parse_overlay, render_overlay
 from pipeline.rules.manifests import MANIFEST_NOT_RENDERED
 from pipeline.snapshot import LoadedRequest, Snapshot
 from pipeline.stages.patch import followup_branch, is_followup, patch_key, patched_folder
@@ -378,25 +378,26 @@ class World:
             pull=pull,
             approved_blob=approved_blob,
             chain_problem=self.chain_problem(view.request.tenant_id, status),
-            gitops_parents=(),
-            gitops_tree=None,
         )
-        if overlay is None or view.gitops is None or view.gitops.head is None:
+        if view.gitops is None or view.gitops.head is None:
             return due
         gitops = self.git(view.gitops_repo)
-        key = promotion_key(view, due)
+        key = promotion_key(caused)
         branch = names.promotion_branch(promotion.environment, view.instance, key)
-        existing = self._existing(view.gitops_repo, view.gitops, branch, overlay.folder, key)
+        folder = names.overlay_folder(promotion.environment, view.instance)
+        existing = self._existing(view.gitops_repo, view.gitops, branch, folder, key)
         opened = self.pull_of_branch(view.gitops_repo, branch) if existing else None
-        now = gitops.read_object(f"{view.gitops.head}:{overlay.folder}")
-        return replace(
-            due,
-            gitops_parents=read_parents(gitops, view.gitops.head, overlay.folder),
-            gitops_tree=now.id if now else None,
-            existing=existing,
-            opened=opened is not None,
-            merged=opened is not None and opened.state is PullState.MERGED,
-        )
+        due = replace(due, existing=existing, opened=opened is not None)
+        if existing and opened and opened.state is PullState.MERGED:
+            files = gitops.read_files(existing.commit, folder)
+            there = parse_overlay(folder, {path: content for path, (_, content) in files.items()})
+            return replace(due, overlay=there, manifest_findings=(), merged=True)
+        if overlay is None:
+            return due
+        # Begun with another tree, before policy changed: the same branch goes on from there.
+        begun = existing and existing.folder_tree != overlay.tree
+        base = existing.commit if existing and begun else view.gitops.head
+        return replace(due, gitops_base=base, gitops_parents=read_parents(gitops, base, folder))
 
     def _overlay(
         self, view: DraftView, promotion: Promotion, tree: str | None, git: GitRepository

@@ -17,7 +17,7 @@ from pipeline.rules.decisions import BUILD_MISSING, CHECK_MISSING
 from pipeline.stages.build import plan_build
 from pipeline.stages.checks import plan_checks
 from pipeline.stages.scaffold import commit_folder
-from pipeline.stages.view import TOOL, DraftView, PromotionInput, Step, message_of
+from pipeline.stages.view import TOOL, Caused, DraftView, PromotionInput, Step, message_of
 
 
 def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
@@ -42,20 +42,27 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
     )
 
 
-def promotion_key(view: DraftView, due: PromotionInput) -> str:
-    """The idempotency key of a promotion: its request, the tree it writes, and the tool."""
-    tree = due.overlay.tree if due.overlay else ""
-    cause = due.caused.cause
-    return key_of("promote", cause.request, cause.blob, cause.commit, tree, TOOL)
+def promotion_key(caused: Caused) -> str:
+    """The idempotency key of a promotion: this revision of its request, and the tool.
+
+    The tree that it writes is no part of it: where policy changed after a crash, what was begun
+    is found again and goes on, and one request never has two branches.
+    """
+    cause = caused.cause
+    return key_of("promote", cause.request, cause.blob, cause.commit, TOOL)
 
 
 def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
     """What one due promotion asks for now: checks, then a build, then the overlay.
 
-    A decision with a final reason gives the fact of refusal; one that waits gives `waiting`.
+    A decision with a final reason gives the fact of refusal; one that waits gives `waiting`. A
+    promotion that was merged already only lacks its fact.
     """
     decision = authorise(evidence_of(view, due))
     release = due.promotion.release
+    if due.merged and not due.chain_problem:
+        # It was allowed when it was opened, and it runs: that is recorded, whatever holds now.
+        return _overlay_step(view, due, decision)
     if decision.refused:
         return _refusal(view, due, decision)
     if not decision.allowed:
@@ -95,18 +102,20 @@ def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> S
     if overlay is None or status is None or gitops is None or gitops.head is None:
         return None
     env = due.promotion.environment
-    key = promotion_key(view, due)
+    key = promotion_key(due.caused)
     branch = names.promotion_branch(env, view.instance, key)
     subject = f"Run {view.instance} {overlay.release.digest[7:19]} in {env}"
     entries = {path: (MODE_FILE, blob_id(content)) for path, content in overlay.files.items()}
+    found = due.existing
+    done = found is not None and found.folder_tree == overlay.tree
     commit = commit_folder(
         view,
         due.caused,
         key=key,
         repo=view.gitops_repo,
         branch=branch,
-        base=gitops.head,
-        expected=None,
+        base=due.gitops_base or gitops.head,
+        expected=found.commit if found else None,
         folder=overlay.folder,
         entries=entries,
         blobs={entries[path][1]: content for path, content in overlay.files.items()},
@@ -122,7 +131,7 @@ def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> S
         title=subject,
         body=_promotion_body(view, due, decision),
     )
-    head = due.existing.commit if due.existing else commit.commit
+    head = found.commit if found and done else commit.commit
     merge = MergePull(
         key=key_of("merge", view.gitops_repo, branch, head),
         draft=view.id,
@@ -134,9 +143,9 @@ def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> S
         time_s=due.caused.time_s,
     )
     environment = view.environments[env]
-    opening = (pull,) if due.existing else (commit, pull)
+    opening = (pull,) if done else (commit, pull)
     if environment.merge == "manual" and not due.merged:
-        if due.existing and due.opened:
+        if done and due.opened:
             waits = Waiting(
                 draft=view.id,
                 request=due.caused.cause.request,

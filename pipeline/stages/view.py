@@ -82,11 +82,11 @@ class PromotionInput:
     pull: PullRequest | None
     approved_blob: str | None
     chain_problem: str
-    gitops_parents: Parents  # trees above the overlay's folder at the GitOps head
-    gitops_tree: str | None  # of the overlay's folder at the GitOps head
+    gitops_base: str = ""  # the commit that the overlay goes on: main's, or the begun branch's
+    gitops_parents: Parents = ()  # trees above the overlay's folder at that commit
     existing: Existing | None = None
     opened: bool = False  # its GitOps pull request exists
-    merged: bool = False  # and was merged
+    merged: bool = False  # and was merged: `overlay` is what was
 
 
 @dataclass(frozen=True, slots=True)
