@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.demo.story import leaked_settings
-from pipeline.errors import CouldNotCheck, StalePlan, UsageFault
+from pipeline.errors import CouldNotCheck, PipelineError, StalePlan, UsageFault
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import PullState, RepoSpec, RepoView
 from pipeline.gitobjects import MODE_FILE, Signature, commit_object, objects_of_files
@@ -240,7 +240,7 @@ def test_refused_patch_leaves_the_branch_and_says_why(scaffolded: Story) -> None
     assert scaffolded.engine.plan(tenants=["acme"]).is_empty
 
 
-def test_each_patch_is_checked_before_the_next_one(scaffolded: Story) -> None:
+def test_patches_land_in_order_and_what_comes_of_them_is_checked(scaffolded: Story) -> None:
     scaffolded.write("0001", "docs/one.md", "1\n")
     scaffolded.write("0002", "docs/two.md", "2\n")
     scaffolded.go()
@@ -457,6 +457,17 @@ def test_a_world_that_never_stands_still_ends_in_stale_plan(
     scaffolded.engine.faults = moved
     with pytest.raises(StalePlan, match="a ref moved"):
         scaffolded.engine.run(tenants=["acme"])
+
+
+def test_a_plan_that_never_empties_is_told_as_a_bug(
+    scaffolded: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scaffolded.write("0001", "docs/one.md", "1\n")
+    scaffolded.write("0002", "docs/two.md", "2\n")
+    monkeypatch.setattr("pipeline.engine.MAX_ROUNDS", 2)
+    with pytest.raises(PipelineError, match="more to do"):
+        scaffolded.engine.run(tenants=["acme"])
+    assert scaffolded.kinds()[3:] == ["patch-applied", "patch-applied"]  # and no checks yet
 
 
 def crash_at(world: Story, number: int) -> None:
