@@ -28,7 +28,7 @@ test: setup-dev ## formats, lint, types, import contract and all tests
 	@"$(ROOT)/tools/test.sh"
 
 sweep: setup-dev ## stops the whole story before and after every effect, and reruns it
-	@cd "$(ROOT)" && $(VENV)/python -m pytest -q -s tests/faults/test_sweep.py -m sweep
+	@cd "$(ROOT)" && $(VENV)/python -m pytest -q -s tests/faults -m sweep
 
 race: setup-dev ## runs sixteen processes against one forge at once
 	@cd "$(ROOT)" && $(VENV)/python -m pytest -q -s tests/faults/test_race.py -m race
