@@ -2,7 +2,7 @@
 
 Shell around helm, kustomize and kubeconform. Results depend on exact bytes and pinned tools
 alone, so they are kept in memory by key: a release is hydrated once however many environments
-it goes to.
+it goes to. The tools are imported when the first release is hydrated: most runs have none.
 """
 
 from __future__ import annotations
@@ -14,10 +14,6 @@ from pipeline.diagnostics import Finding
 from pipeline.errors import Unrenderable
 from pipeline.overlays import Overlay, render_base
 from pipeline.rules.manifests import Target, check_objects
-from pipeline.tools.helm import run_helm_template
-from pipeline.tools.kubeconform import run_kubeconform
-from pipeline.tools.kustomize import run_kustomize_build
-from pipeline.tools.rendered import parse_rendered
 
 CHART = "chart/"
 
@@ -44,6 +40,8 @@ class Hydrator:
         """
         key = (source_tree, f"{release} {image} {kubernetes_version}")
         if key not in self._bases:
+            from pipeline.tools.helm import run_helm_template
+
             chart = {p.removeprefix(CHART): c for p, c in source.items() if p.startswith(CHART)}
             if "Chart.yaml" not in chart:
                 raise Unrenderable(
@@ -67,6 +65,10 @@ class Hydrator:
         target = Target(overlay.folder, overlay.namespace, image, overlay.release.digest)
         key = (overlay.tree, target)
         if key not in self._judged:
+            from pipeline.tools.kubeconform import run_kubeconform
+            from pipeline.tools.kustomize import run_kustomize_build
+            from pipeline.tools.rendered import parse_rendered
+
             files = {f"{overlay.folder}/{p}": c for p, c in overlay.files.items()}
             manifests = run_kustomize_build(files, overlay.folder)
             found = tuple(check_objects(parse_rendered(manifests), target))

@@ -9,16 +9,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.models.base import API_VERSION, Model
+from pipeline.models.base import Model
 from pipeline.models.facts import Fact
 from pipeline.models.requests import RiskTier
+from pipeline.models.run_report import DecisionReasonItem, Document, RunReportDocument
 from pipeline.models.status import DraftStatus
-
-
-class Document(Model):
-    """What every document starts with."""
-
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
 
 
 class FindingItem(Model):
@@ -50,14 +45,6 @@ class ValidationReport(Document):
     verdict: Literal["valid", "invalid", "could-not-check"]
     counts: SeverityCounts
     findings: tuple[FindingItem, ...]
-
-
-class DecisionReasonItem(Model):
-    """One reason against a promotion; a final one needs a new revision of the request."""
-
-    code: str
-    message: str
-    final: bool
 
 
 class ApprovalsWanted(Model):
@@ -184,33 +171,6 @@ class RequestProposal(Document):
     pull_request: str | None = Field(None, description="`REPO#NUMBER`, if one was opened or found")
     pull_request_state: Literal["open", "merged", "closed"] | None = None
     decision: DecisionDocument | None = None
-
-
-class FailureItem(Model):
-    """A tool or forge that failed for one draft."""
-
-    draft: str
-    code: str
-    message: str
-
-
-class WaitingItem(Model):
-    """A request that cannot go on yet."""
-
-    draft: str
-    request: str
-    reasons: tuple[DecisionReasonItem, ...]
-
-
-class RunReportDocument(Document):
-    """What a run or an applied plan did."""
-
-    kind: Literal["RunReport"] = "RunReport"
-    rounds: int
-    effects: dict[str, int] = Field(description="kind of effect → how many were done or found")
-    waiting: tuple[WaitingItem, ...]
-    failures: tuple[FailureItem, ...]
-    invalid_requests: int = Field(description="files on main that `validate` refuses")
 
 
 class Error(Document):

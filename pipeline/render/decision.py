@@ -6,8 +6,9 @@ from typing import Literal
 
 from pipeline.authorise import Decision, DecisionReason
 from pipeline.characters import visible
-from pipeline.models.outputs import ApprovalsWanted, DecisionDocument, DecisionReasonItem
+from pipeline.models.outputs import ApprovalsWanted, DecisionDocument
 from pipeline.models.requests import ApprovalPolicy, Promotion, RiskTier
+from pipeline.models.run_report import DecisionReasonItem
 from pipeline.overlays import Overlay
 from pipeline.render.style import PLAIN, Style, short_digest, short_id
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.characters import visible
-from pipeline.models.outputs import (
+from pipeline.models.run_report import (
     DecisionReasonItem,
     FailureItem,
     RunReportDocument,

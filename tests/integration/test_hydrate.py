@@ -176,8 +176,8 @@ def test_a_release_is_rendered_once_a_process(monkeypatch: pytest.MonkeyPatch) -
     overlay = overlay_of(case, base, "dev")
     found = hydrator.read_findings(overlay, case.view.image)
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr("pipeline.hydrate.run_helm_template", None)
-    monkeypatch.setattr("pipeline.hydrate.run_kustomize_build", None)
+    monkeypatch.setattr("pipeline.tools.helm.run_helm_template", None)
+    monkeypatch.setattr("pipeline.tools.kustomize.run_kustomize_build", None)
     assert base_of(case, hydrator) is base
     assert hydrator.read_findings(overlay, case.view.image) is found
 

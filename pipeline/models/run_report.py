@@ -1,0 +1,53 @@
+"""What a run writes for machines, and the parts that other documents share with it.
+
+Apart from `pipeline.models.outputs`, since every run imports this and hardly any the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.models.base import API_VERSION, Model
+
+
+class Document(Model):
+    """What every document starts with."""
+
+    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+
+
+class DecisionReasonItem(Model):
+    """One reason against a promotion; a final one needs a new revision of the request."""
+
+    code: str
+    message: str
+    final: bool
+
+
+class FailureItem(Model):
+    """A tool or forge that failed for one draft."""
+
+    draft: str
+    code: str
+    message: str
+
+
+class WaitingItem(Model):
+    """A request that cannot go on yet."""
+
+    draft: str
+    request: str
+    reasons: tuple[DecisionReasonItem, ...]
+
+
+class RunReportDocument(Document):
+    """What a run or an applied plan did."""
+
+    kind: Literal["RunReport"] = "RunReport"
+    rounds: int
+    effects: dict[str, int] = Field(description="kind of effect → how many were done or found")
+    waiting: tuple[WaitingItem, ...]
+    failures: tuple[FailureItem, ...]
+    invalid_requests: int = Field(description="files on main that `validate` refuses")
