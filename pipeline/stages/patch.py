@@ -174,9 +174,7 @@ def plan_patch(view: DraftView) -> Step | None:
         fact = FactEntry(draft=view.id, cause=cause, type="patch-refused", known=known)
         return Step(facts=(fact,))
     key = patch_key(patch.caused)
-    branch = (
-        followup_branch(view, patch.caused) if patch.is_followup else view.status.branch_name
-    )
+    branch = followup_branch(view, patch.caused) if patch.is_followup else view.status.branch_name
     used = {id for _, id in result.entries.values()}
     commit = commit_folder(
         view,
