@@ -17,6 +17,7 @@ from pipeline.documents import parse_document
 from pipeline.rules.manifests import Target, check_objects
 from tests.decisions import decision_findings
 from tests.patching import patch_findings
+from tests.planning import findings_of_plan
 from tests.samples import findings_of
 from tests.scenarios import SCENARIOS
 from tests.tampering import findings_of_tampering
@@ -110,6 +111,11 @@ def run_audit_folder(folder: Path) -> tuple[Finding, ...]:
     return findings_of_tampering((folder / "input.yaml").read_text(encoding="utf-8"))
 
 
+def run_plan_folder(folder: Path) -> tuple[Finding, ...]:
+    """What comes of applying a saved plan after `input.yaml`'s change."""
+    return findings_of_plan((folder / "input.yaml").read_text(encoding="utf-8"))
+
+
 EXAMPLE_RUNNERS: Mapping[Subject, ExampleRunner] = {
     Subject.DOCUMENT: run_document_example,
     Subject.REQUEST: run_request_example,
@@ -125,6 +131,7 @@ FOLDER_RUNNERS: Mapping[str, FolderRunner] = {
     "decision": run_decision_folder,
     "manifest": run_manifest_folder,
     "audit": run_audit_folder,
+    "plan": run_plan_folder,
 }
 
 

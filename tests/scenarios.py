@@ -12,7 +12,7 @@ from pipeline.layout import PLATFORM_PATH, draft_path, environment_path, promoti
 from pipeline.models.requests import CodeOrigin
 from pipeline.rules.patches import MAX_FILE_BYTES
 from pipeline.stages.draft import plan_draft
-from tests import history, patching
+from tests import history, patching, planning
 from tests.samples import DRAFT, findings_of, snapshot_and_findings, world_files
 from tests.views import sample_view
 
@@ -108,6 +108,7 @@ def draft_changed(fail: bool) -> set[str]:
 
 
 SCENARIOS: Mapping[str, Scenario] = {
+    "stale-plan": planning.stale_plan,
     "namespace-shared-custom-code": shared_namespace,
     "environment-unknown": environment_unknown,
     "draft-identity-changed": draft_changed,

@@ -18,6 +18,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.rules.manifests",
     "pipeline.rules.tools",
     "pipeline.rules.decisions",
+    "pipeline.rules.plans",
     "pipeline.rules.audit",
 )
 
