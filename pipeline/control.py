@@ -80,10 +80,7 @@ class SnapshotReading:
 
 def read_request_blobs(git: GitRepository, commit: str) -> dict[str, str]:
     """Path → blob id of every file under `tenants/` and `environments/` at a commit."""
-    blobs: dict[str, str] = {}
-    for root in REQUEST_ROOTS:
-        blobs |= {f"{root}/{p}": id for p, (_, id) in git.list_files(commit, root).items()}
-    return blobs
+    return {path: id for path, (_, id) in git.list_folders(commit, REQUEST_ROOTS).items()}
 
 
 _PARSED: dict[tuple[str, str], tuple[ReadRequest | None, tuple[Finding, ...]]] = {}

@@ -175,7 +175,14 @@ class GitRepository:
         root = self.read_object(spec)
         if root is None or root.type != "tree":
             return {}
-        text = self._text("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", root.id)
+        return self._list(root.id)
+
+    def list_folders(self, commit: str, folders: Sequence[str]) -> dict[str, tuple[int, str]]:
+        """Path → (mode, object id) of every file below any of the folders of a commit."""
+        return self._list(commit, *folders)
+
+    def _list(self, treeish: str, *paths: str) -> dict[str, tuple[int, str]]:
+        text = self._text("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", treeish, *paths)
         files: dict[str, tuple[int, str]] = {}
         for line in text.split("\0"):
             if line:

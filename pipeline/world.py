@@ -215,6 +215,8 @@ class World:
             observations=observations,
         )
         view = self._with_repos(view)
+        if due_promotions or force:
+            view = replace(view, gitops=self.repo(view.gitops_repo))
         if due_patches and status and status.branch_name:
             view = replace(view, patch=self._patch(view, due_patches[0]))
         if due_promotions and status and status.branch_name and view.patch is None:
@@ -255,8 +257,8 @@ class World:
         ]
 
     def _with_repos(self, view: DraftView) -> DraftView:
-        target, gitops = self.repo(view.target_repo), self.repo(view.gitops_repo)
-        view = replace(view, target=target, gitops=gitops)
+        target = self.repo(view.target_repo)
+        view = replace(view, target=target)
         status = view.status
         if status and status.branch_name:
             return replace(view, pull=self.pull_of_branch(view.target_repo, status.branch_name))

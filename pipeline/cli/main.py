@@ -113,7 +113,7 @@ def cli(ctx: click.Context, directory: Path, debug: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code of one call; never raises, never shows a traceback unless asked."""
     # A call is short and makes little garbage: look for it rarely.
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(200_000, 20, 20)
     session = Session()
     _be_quick()
     try:

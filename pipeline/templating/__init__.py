@@ -16,7 +16,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pipeline.documents import parse_document
 from pipeline.errors import Refused
@@ -29,9 +29,8 @@ from pipeline.templating.parameters import (
     compile_schema,
     merge_pages,
 )
-
-if TYPE_CHECKING:
-    from pipeline.templating.engine import Compiled
+from pipeline.templating.texts import Compiled, compile_text
+from pipeline.templating.values import TemplateFault, context_of
 
 __all__ = [
     "GIVEN_VALUES",
@@ -104,14 +103,12 @@ class Template:
     @cached_property
     def _compiled(self) -> tuple[tuple[Compiled, Compiled | bytes, TemplateFile], ...]:
         """Path and content of each file as the engine runs them; what is copied is bytes."""
-        from pipeline.templating import engine
-
         return tuple(
             (
-                engine.compile_text(f"{SKELETON}{file.path}", file.path),
+                compile_text(f"{SKELETON}{file.path}", file.path),
                 file.content
                 if is_copied(file, self.copy_only)
-                else engine.compile_text(f"{SKELETON}{file.path}", file.content.decode()),
+                else compile_text(f"{SKELETON}{file.path}", file.content.decode()),
                 file,
             )
             for file in self.files
@@ -266,19 +263,17 @@ def render_template(template: Template, values: Mapping[str, object]) -> dict[st
     file and line for an undefined value, a list or object where text is expected, or a path that
     becomes empty, absolute, leaves the folder, or meets another.
     """
-    from pipeline.templating import engine
-
     reasons: list[str] = []
     try:
-        context = engine.context_of(values)
-    except engine.TemplateFault as fault:
+        context = context_of(values)
+    except TemplateFault as fault:
         raise TemplateError(template.name, [str(fault)]) from fault
     rendered: dict[str, TemplateFile] = {}
     for name, body, file in template._compiled:
         try:
             path = name.render(context)
             content = body if isinstance(body, bytes) else body.render(context).encode()
-        except engine.TemplateFault as fault:
+        except TemplateFault as fault:
             reasons.append(str(fault))
             continue
         if not is_safe_path(path):
