@@ -52,7 +52,7 @@ class Compiled:
                     piece if isinstance(piece, str) else _text_of(piece, context["values"])
                     for piece in self.pieces
                 )
-            except (LookupError, TypeError, ValueError):
+            except (AttributeError, LookupError, TypeError, ValueError):
                 pass  # told below, in the words of the one engine that knows lines
         from pipeline.templating.engine import compile_program
 
