@@ -38,15 +38,39 @@ def read_builtin_template(name: str, version: str | None = None) -> Template:
 
 @lru_cache(maxsize=16)
 def _read(name: str) -> Template:
-    folder = _ROOT / name
-    files = {
+    files = read_folder(_ROOT / name)
+    shared = SharedFolders(_ROOT.parent / "shared")
+    # Modes are not asked for: how a package is installed must not change a template's digest.
+    # The skeletons are checked by the tests, not again in every process.
+    return parse_template(name, files, shared=shared, check_skeleton=False)
+
+
+class SharedFolders(Mapping[str, Mapping[str, bytes]]):
+    """The folders that several templates take files from, each read when it is asked for."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __getitem__(self, name: str) -> Mapping[str, bytes]:
+        folder = self.root / name
+        if not folder.is_dir():
+            raise KeyError(name)
+        return read_folder(folder)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(path.name for path in self.root.iterdir() if path.is_dir()))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    """Path → bytes of every file of a template's folder, sorted; compiled Python is left out."""
+    return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts
     }
-    # Modes are not asked for: how a package is installed must not change a template's digest.
-    # The skeletons are checked by the tests, not again in every process.
-    return parse_template(name, files, check_skeleton=False)
 
 
 class LazyTemplates(Mapping[str, Template]):

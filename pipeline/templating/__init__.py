@@ -21,7 +21,7 @@ from typing import Final
 from pipeline.documents import parse_document
 from pipeline.errors import Refused
 from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, tree_id_of_files
-from pipeline.templating.files import TemplateFile, is_copied, is_plain_glob, is_safe_path
+from pipeline.templating.files import TemplateFile, is_copied, is_safe_path
 from pipeline.templating.parameters import (
     ParameterProblem,
     ParameterSchema,
@@ -29,6 +29,7 @@ from pipeline.templating.parameters import (
     compile_schema,
     merge_pages,
 )
+from pipeline.templating.steps import MANIFEST, SHARED, check_steps
 from pipeline.templating.texts import Compiled, compile_text
 from pipeline.templating.values import TemplateFault, context_of
 
@@ -46,7 +47,6 @@ __all__ = [
 
 API_VERSION: Final = "scaffolder.backstage.io/v1beta3"
 VERSION_ANNOTATION: Final = "pipeline.ameide.io/version"
-MANIFEST: Final = "template.yaml"
 SKELETON: Final = "skeleton/"
 # What the pipeline gives to every template; a template's own parameters come on top.
 GIVEN_VALUES: Final = frozenset(
@@ -90,7 +90,8 @@ class Template:
 
     `files` is the skeleton, paths relative to `skeleton/`, sorted. `parameters` is the JSON Schema
     (draft-07) of the inputs, without the form's hints. `copy_only` holds globs of files whose
-    content is copied as it is. `digest` is the git tree id of the whole template folder.
+    content is copied as it is. `digest` is the git tree id of the whole template folder, with
+    what it takes from shared folders below `shared/`.
     """
 
     name: str
@@ -105,7 +106,9 @@ class Template:
         """Path and content of each file as the engine runs them; what is copied is bytes."""
         return tuple(
             (
-                compile_text(f"{SKELETON}{file.path}", file.path),
+                Compiled(file.path, file.path, (file.path,))
+                if file.shared
+                else compile_text(f"{SKELETON}{file.path}", file.path),
                 file.content
                 if is_copied(file, self.copy_only)
                 else compile_text(f"{SKELETON}{file.path}", file.content.decode()),
@@ -124,10 +127,12 @@ def parse_template(
     files: Mapping[str, bytes],
     executables: Collection[str] = (),
     *,
+    shared: Mapping[str, Mapping[str, bytes]] | None = None,
     check_skeleton: bool = True,
 ) -> Template:
     """The template in `files`: path below the template's folder → bytes.
 
+    `shared` holds the folders that several templates take files from: name → path → bytes.
     Raises TemplateError with all reasons when the manifest is no valid Backstage Template, when
     the skeleton uses a construct or a value it may not use, or when a path is unsafe.
     `check_skeleton=False` leaves out the last two, for templates that passed them before.
@@ -159,7 +164,7 @@ def parse_template(
         )
     if not isinstance(spec.get("type"), str):
         reasons.append(f"{MANIFEST}: spec.type is missing")
-    copy_only = _check_steps(spec.get("steps"), reasons)
+    copy_only, shares = check_steps(spec.get("steps"), reasons)
     schema = merge_pages(spec.get("parameters"), reasons)
     skeleton = tuple(
         TemplateFile(path.removeprefix(SKELETON), content, path in executables)
@@ -168,6 +173,17 @@ def parse_template(
     )
     if not skeleton:
         reasons.append(f"{SKELETON}: the folder is missing or empty")
+    taken: dict[str, bytes] = {}
+    for folder, target in shares:
+        if not (shared or {}).get(folder):
+            reasons.append(f"{MANIFEST}: there is no shared folder {folder!r}")
+            continue
+        found = (shared or {})[folder]
+        taken |= {f"{SHARED}{folder}/{path}": content for path, content in found.items()}
+        skeleton += tuple(
+            TemplateFile(f"{target}/{path}", content, shared=True)
+            for path, content in sorted(found.items())
+        )
     declared = {*GIVEN_VALUES, *_mapping(schema.get("properties"))}
     for file in skeleton if check_skeleton else ():
         _check_file(file, copy_only, declared, reasons)
@@ -175,7 +191,7 @@ def parse_template(
         raise TemplateError(name, reasons)
     tree = {
         path: (MODE_EXECUTABLE if path in executables else MODE_FILE, content)
-        for path, content in files.items()
+        for path, content in {**files, **taken}.items()
     }
     return Template(name, str(version), skeleton, schema, copy_only, tree_id_of_files(tree))
 
@@ -184,46 +200,16 @@ def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _check_steps(steps: object, reasons: list[str]) -> tuple[str, ...]:
-    """The globs of the `fetch:template` step; appends to `reasons` what is wrong with the steps."""
-    if not isinstance(steps, list) or not steps:
-        reasons.append(f"{MANIFEST}: spec.steps is missing")
-        return ()
-    for index, step in enumerate(steps):
-        if not isinstance(_mapping(step).get("action"), str):
-            reasons.append(f"{MANIFEST}: spec.steps[{index}] has no action")
-    fetches = [
-        _mapping(_mapping(step).get("input"))
-        for step in steps
-        if _mapping(step).get("action") == "fetch:template"
-    ]
-    if len(fetches) != 1:
-        reasons.append(f"{MANIFEST}: expected one step fetch:template, found {len(fetches)}")
-        return ()
-    fetch = fetches[0]
-    if fetch.get("url") not in ("./skeleton", "skeleton"):
-        reasons.append(f"{MANIFEST}: fetch:template has url {fetch.get('url')!r}, not './skeleton'")
-    for option in sorted({*fetch} - {"url", "targetPath", "values", "copyWithoutTemplating"}):
-        # `copyWithoutRender`, for one, is accepted by Backstage and never read.
-        reasons.append(f"{MANIFEST}: fetch:template option {option!r} is not supported")
-    globs = fetch.get("copyWithoutTemplating", [])
-    if not isinstance(globs, list) or not all(isinstance(glob, str) for glob in globs):
-        reasons.append(f"{MANIFEST}: copyWithoutTemplating is not a list of globs")
-        return ()
-    for glob in globs:
-        if not is_plain_glob(glob):
-            reasons.append(f"{MANIFEST}: glob {glob!r} uses more than names, `*`, `**` and `?`")
-    return tuple(glob for glob in globs if is_plain_glob(glob))
-
-
 def _check_file(
     file: TemplateFile, copy_only: Collection[str], declared: Collection[str], reasons: list[str]
 ) -> None:
     from pipeline.templating import engine
 
-    where = f"{SKELETON}{file.path}"
+    where = f"{SHARED if file.shared else SKELETON}{file.path}"
     if not is_safe_path(file.path):
         reasons.append(f"{where}: the path leaves the skeleton or is not normal")
+    if file.shared:
+        return
     reasons += engine.check_text(f"{where} (its name)", file.path, declared)
     if is_copied(file, copy_only):
         return

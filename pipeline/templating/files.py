@@ -17,11 +17,15 @@ _GLOB = re.compile(r"(?!/)(?!.*//)[A-Za-z0-9_./*?@ -]+\Z")
 
 @dataclass(frozen=True, slots=True)
 class TemplateFile:
-    """One file: its path with `/`, its bytes, and whether it may be executed."""
+    """One file: its path with `/`, its bytes, whether it may be executed, and is shared.
+
+    A shared file lies outside the skeleton and is taken as it is, its name included.
+    """
 
     path: str
     content: bytes
     executable: bool = False
+    shared: bool = False
 
 
 def is_safe_path(path: str) -> bool:
@@ -37,9 +41,10 @@ def is_safe_path(path: str) -> bool:
 
 
 def is_copied(file: TemplateFile, copy_only: Collection[str]) -> bool:
-    """Whether the content is taken as it is: nothing to render, binary, or asked for."""
+    """Whether the content is taken as it is: shared, nothing to render, binary, or asked for."""
     return (
-        not any(mark in file.content for mark in MARKS)
+        file.shared
+        or not any(mark in file.content for mark in MARKS)
         or b"\0" in file.content
         or any(glob_matches(glob, file.path) for glob in copy_only)
     )
