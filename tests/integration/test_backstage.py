@@ -5,20 +5,26 @@ from __future__ import annotations
 import json
 import random
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from pipeline.cli.main import cli
 from pipeline.templates import LazyTemplates
 from pipeline.templating import (
+    GIVEN_VALUES,
     Template,
     TemplateError,
     complete_parameters,
     parse_template,
     render_template,
 )
+from pipeline.templating.samples import sample_values
 from tests.backstage import ENGINES, ROOT, RefusedByBackstage, Scaffolder, problems_of
 
 TEMPLATES = ROOT / "pipeline" / "templates"
@@ -173,3 +179,46 @@ def test_an_engine_tells_what_it_cannot_render(scaffolder: Scaffolder, tmp_path:
     with pytest.raises(RefusedByBackstage):
         scaffolder.render("nunjitsu", tmp_path, {})
     assert json.dumps(HOSTILE)  # the hostile values are JSON, as a request's are
+
+
+FORM = ROOT / "pipeline" / "backstage" / "request-primitive"
+ASKED = {
+    "tenant_id": "acme",
+    "primitive_id": "order-router",
+    "code_origin": "tenant",
+    "design_refs": ["process-definition/order-to-cash@3"],
+    "platform": "ameide",
+}
+
+
+def test_backstage_accepts_the_form_that_asks_for_a_primitive() -> None:
+    manifest = yaml.safe_load((FORM / "template.yaml").read_bytes())
+    assert problems_of([manifest]) == []
+    pages = manifest["spec"]["parameters"]
+    assert pages[1]["properties"]["template_id"]["enum"] == [
+        f"{t.name}@{t.version}" for _, t in sorted(LazyTemplates().items())
+    ]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", NAMES)
+def test_what_the_form_makes_is_a_request_without_findings(
+    name: str, engine: str, scaffolder: Scaffolder, tmp_path: Path
+) -> None:
+    template = LazyTemplates()[name]
+    sample = sample_values(template)[0].values
+    own = {key: value for key, value in sample.items() if key not in GIVEN_VALUES}
+    if "owner" in own:
+        own["owner"] = "acme-engineers"
+    values = {**ASKED, "template_id": f"{name}@{template.version}", "parameters": own}
+    made = scaffolder.render(engine, FORM / "skeleton", values)
+    [path] = made
+    assert path == "tenants/acme/drafts/order-router/draft.yaml"
+    shutil.copytree(ROOT / "environments", tmp_path / "environments")
+    (tmp_path / path).parent.mkdir(parents=True)
+    shutil.copyfile(ROOT / "tenants/acme/tenant.yaml", tmp_path / "tenants/acme/tenant.yaml")
+    (tmp_path / path).write_bytes(made[path])
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    arguments = ["-C", str(tmp_path), "validate", "--worktree"]
+    done = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    assert done.return_value == 0, done.output
