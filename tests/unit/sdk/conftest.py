@@ -1,7 +1,8 @@
-"""Makes `primitive_sdk` importable from where templates take it."""
+"""Makes `primitive_sdk` importable from where templates take it, and the issuer of these tests."""
 
 import sys
 from pathlib import Path
 
-SDK = Path(__file__).resolve().parents[3] / "pipeline" / "shared" / "sdk-python"
-sys.path.insert(0, str(SDK))
+HERE = Path(__file__).resolve().parent
+SDK = HERE.parents[2] / "pipeline" / "shared" / "sdk-python"
+sys.path[:0] = [str(SDK), str(HERE)]
