@@ -12,7 +12,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from primitive_sdk.identity import Identity, IdentityVerifier, KeysUnavailable, Unauthenticated
-from sdk_signing import AUDIENCE, ISSUER, Issuer, public_entry, rsa_key, unsigned
+
+from tests.unit.sdk.signing import AUDIENCE, ISSUER, Issuer, public_entry, rsa_key, unsigned
 
 FIRST = rsa_key()
 SECOND = rsa_key()

@@ -7,7 +7,8 @@ import asyncio
 import httpx
 import pytest
 from primitive_sdk.keys import JwksKeys, KeysUnavailable, KeyUnknown
-from sdk_signing import JWKS_URL, Issuer, public_entry, rsa_key
+
+from tests.unit.sdk.signing import JWKS_URL, Issuer, public_entry, rsa_key
 
 FIRST = rsa_key()
 SECOND = rsa_key()

@@ -17,7 +17,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from primitive_sdk.rpc import IdentityInterceptor
 from primitive_sdk.telemetry import start_telemetry
 from primitive_sdk.tenancy import current_identity
-from sdk_signing import Issuer, rsa_key
+
+from tests.unit.sdk.signing import Issuer, rsa_key
 
 KEY = rsa_key()
 Metadata = tuple[tuple[str, str], ...]

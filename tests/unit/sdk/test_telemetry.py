@@ -39,9 +39,12 @@ def test_a_span_that_starts_inside_a_request_carries_its_tenant() -> None:
 
 def test_binding_marks_the_span_that_is_open() -> None:
     kept = InMemorySpanExporter()
-    with start_telemetry("orders", span_processors=[SimpleSpanProcessor(kept)]) as telemetry:
-        with telemetry.tracer.start_as_current_span("call"), bound(ACME):
-            pass
+    with (
+        start_telemetry("orders", span_processors=[SimpleSpanProcessor(kept)]) as telemetry,
+        telemetry.tracer.start_as_current_span("call"),
+        bound(ACME),
+    ):
+        pass
     [span] = kept.get_finished_spans()
     assert span.attributes == {"tenant.id": "acme", "enduser.id": "a"}
 
@@ -49,9 +52,11 @@ def test_binding_marks_the_span_that_is_open() -> None:
 def test_libraries_use_the_telemetry_that_runs_now() -> None:
     for name in ("first", "second"):
         kept = InMemorySpanExporter()
-        with start_telemetry(name, span_processors=[SimpleSpanProcessor(kept)]):
-            with trace.get_tracer("library").start_as_current_span("call"):
-                pass
+        with (
+            start_telemetry(name, span_processors=[SimpleSpanProcessor(kept)]),
+            trace.get_tracer("library").start_as_current_span("call"),
+        ):
+            pass
         [span] = kept.get_finished_spans()
         assert span.resource.attributes["service.name"] == name
     assert not trace.get_tracer("library").start_span("after").is_recording()
@@ -59,11 +64,14 @@ def test_libraries_use_the_telemetry_that_runs_now() -> None:
 
 def test_a_log_line_is_json_with_tenant_and_trace() -> None:
     stream = io.StringIO()
-    with start_telemetry("orders", log_stream=stream) as telemetry:
-        with bound(ACME), telemetry.tracer.start_as_current_span("call") as span:
-            logging.getLogger("orders").info(
-                "took\n%s", "it", extra={"order_count": 3, "hidden": object()}
-            )
+    with (
+        start_telemetry("orders", log_stream=stream) as telemetry,
+        bound(ACME),
+        telemetry.tracer.start_as_current_span("call") as span,
+    ):
+        logging.getLogger("orders").info(
+            "took\n%s", "it", extra={"order_count": 3, "hidden": object()}
+        )
     [text] = stream.getvalue().splitlines()
     line = json.loads(text)
     assert line.pop("time").endswith("+00:00")
@@ -139,16 +147,19 @@ def collector() -> Iterator[Collector]:
 
 
 def test_a_collector_gets_traces_metrics_and_logs_with_the_tenant(collector: Collector) -> None:
-    with start_telemetry(
-        "orders",
-        endpoint=collector.address,
-        resource={"deployment.environment.name": "dev"},
-        log_stream=io.StringIO(),
-    ) as telemetry:
-        with bound(ACME), telemetry.tracer.start_as_current_span("call"):
-            telemetry.meter.create_counter("orders").add(1, tenant_attributes())
-            metrics.get_meter("library").create_counter("rows").add(2)
-            logging.getLogger("orders").warning("low")
+    with (
+        start_telemetry(
+            "orders",
+            endpoint=collector.address,
+            resource={"deployment.environment.name": "dev"},
+            log_stream=io.StringIO(),
+        ) as telemetry,
+        bound(ACME),
+        telemetry.tracer.start_as_current_span("call"),
+    ):
+        telemetry.meter.create_counter("orders").add(1, tenant_attributes())
+        metrics.get_meter("library").create_counter("rows").add(2)
+        logging.getLogger("orders").warning("low")
     spans = ExportTraceServiceRequest.FromString(collector.bodies["/v1/traces"])
     measured = ExportMetricsServiceRequest.FromString(collector.bodies["/v1/metrics"])
     logs = ExportLogsServiceRequest.FromString(collector.bodies["/v1/logs"])
