@@ -7,7 +7,7 @@ import asyncio
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
-    from process_${{ values.primitive_id | replace('-', '_') }}.contract import Decision, ProcessInput, Progress
+    from process_${{ values.primitive_id | replace('-', '_') }} import contract
     from process_${{ values.primitive_id | replace('-', '_') }}.names import PRIMITIVE
     from process_${{ values.primitive_id | replace('-', '_') }}.workflow import Process
 
@@ -17,22 +17,22 @@ class ChangedProcess(Process):
     """The process, after a pause that the recorded one did not make."""
 
     @workflow.run
-    async def run(self, given: ProcessInput) -> Progress:
+    async def run(self, given: contract.ProcessInput) -> contract.Progress:
         """As the process."""
         await asyncio.sleep(1)
         return await super().run(given)
 
     @workflow.signal
-    def approve(self, decision: Decision) -> None:
+    def approve(self, decision: contract.Decision) -> None:
         """As the process."""
         super().approve(decision)
 
     @workflow.signal
-    def cancel(self, decision: Decision) -> None:
+    def cancel(self, decision: contract.Decision) -> None:
         """As the process."""
         super().cancel(decision)
 
     @workflow.query
-    def progress(self) -> Progress:
+    def progress(self) -> contract.Progress:
         """As the process."""
         return super().progress()

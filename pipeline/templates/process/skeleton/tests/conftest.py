@@ -10,12 +10,13 @@ from typing import Any
 import httpx
 import pytest
 from primitive_sdk.identity import Identity
-from primitive_sdk.tenancy import current_identity
+from primitive_sdk.outbound import TenantClient
 
 from process_${{ values.primitive_id | replace('-', '_') }} import names
 from process_${{ values.primitive_id | replace('-', '_') }}.definition import parse_reference
 
 TENANT = "north"
+ORIGIN = "https://api.example.invalid"
 
 
 def definition_document(**changes: object) -> dict[str, Any]:
@@ -59,18 +60,14 @@ class PlatformDouble:
     calls: list[tuple[str, str, str]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
 
-    async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        json: object = None,
-        headers: dict[str, str] | None = None,
-    ) -> httpx.Response:
-        """As `primitive_sdk.outbound.TenantClient.request`."""
-        tenant_id = current_identity().tenant_id
-        request = httpx.Request(method, url, json=json, headers=headers)
-        self.calls.append((tenant_id, method, request.url.path))
+    def client(self) -> TenantClient:
+        """A client as the worker has it, but for the network."""
+        return TenantClient([ORIGIN], transport=httpx.MockTransport(self._handle))
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        tenant_id = request.headers["x-tenant-id"]
+        assert request.headers["authorization"] == f"Bearer token-of-{tenant_id}"
+        self.calls.append((tenant_id, request.method, request.url.path))
         if "idempotency-key" in request.headers:
             self.keys.append(request.headers["idempotency-key"])
         return self.answer(request)

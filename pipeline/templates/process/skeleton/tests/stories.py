@@ -98,7 +98,7 @@ async def tell(
     client = await connect(settings)
     platform = PlatformDouble(story.answer)
     starter = ProcessStarter(client, StarterVerifier(), settings)
-    async with make_worker(client, settings, platform, IdentitiesDouble()):
+    async with make_worker(client, settings, platform.client(), IdentitiesDouble()):
         handle = await starter.start(TOKEN, key, "17")
         await story.act(starter, handle, key)
         try:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from conftest import TENANT, PlatformDouble, definition_document, identity_of
+from conftest import ORIGIN, TENANT, PlatformDouble, definition_document, identity_of
 from primitive_sdk.tenancy import bound
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
@@ -23,7 +23,7 @@ CALL = contract.StepCall(action="inventory/reserve", subject="17", idempotency_k
 
 def activities_over(platform: PlatformDouble) -> Activities:
     """The activities, as the worker makes them."""
-    api = PlatformApi(platform, "https://api.example.invalid/base/")
+    api = PlatformApi(platform.client(), f"{ORIGIN}/base/")
     return Activities(api, names.DEFINITION_REF)
 
 

@@ -25,7 +25,7 @@ def main() -> int:
         for problem in error.problems:
             print(f"{PRIMITIVE}: {problem}", file=sys.stderr)
         return 2
-    with start_telemetry(PRIMITIVE, endpoint=settings.otlp_endpoint):
+    with start_telemetry(PRIMITIVE, endpoint=settings.otlp_endpoint, log_level=settings.log_level):
         asyncio.run(
             run_until_stopped(partial(serve, settings), stop_timeout_s=settings.stop_timeout_s)
         )

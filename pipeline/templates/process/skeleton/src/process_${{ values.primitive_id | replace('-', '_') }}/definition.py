@@ -131,7 +131,12 @@ def _parse_step(item: object, where: str, problems: list[str]) -> Step:
     if times["start_to_close_s"] > times["schedule_to_close_s"]:
         problems.append(f"{where}.start_to_close_s: more than schedule_to_close_s")
     return Step(
-        approval=approval is True, **{key: str(text) for key, text in texts.items()}, **times
+        name=str(texts["name"]),
+        action=str(texts["action"]),
+        undo=str(texts["undo"]),
+        approval=approval is True,
+        approver_role=str(texts["approver_role"]),
+        **times,
     )
 
 

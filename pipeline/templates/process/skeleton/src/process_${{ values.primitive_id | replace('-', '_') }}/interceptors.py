@@ -37,10 +37,6 @@ from temporalio.worker import (
 from .contract import TENANT_BUSY, TENANT_HEADER, TENANT_MISMATCH, TENANT_MISSING, ProcessInput
 from .limiter import TenantBusy, TenantLimiter
 
-_BUSY = metrics.get_meter("process").create_counter(
-    "process.tenant.busy", description="Activities put back since their tenant was at its limit"
-)
-
 
 class Identities(Protocol):
     """Where the identity comes from under which a worker acts for a tenant."""
@@ -69,7 +65,7 @@ class _StarterOutbound(temporalio.client.OutboundInterceptor):
 
 
 class WorkerTenant(Interceptor):
-    """The worker's side; `identities` and `limiter` may be left out where nothing but replay runs."""
+    """The worker's side; `identities` and `limiter` may be left out where only replay runs."""
 
     def __init__(
         self, identities: Identities | None = None, limiter: TenantLimiter | None = None
@@ -118,6 +114,10 @@ class _ActivityInbound(ActivityInboundInterceptor):
         super().__init__(next)
         self._identities = identities
         self._limiter = limiter
+        self._busy = metrics.get_meter("process").create_counter(
+            "process.tenant.busy",
+            description="Activities put back since their tenant was at its limit",
+        )
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         tenant_id = _tenant_of(input.headers, activity.payload_converter())
@@ -130,7 +130,7 @@ class _ActivityInbound(ActivityInboundInterceptor):
                 with bound(identity):
                     return await super().execute_activity(input)
         except TenantBusy as error:
-            _BUSY.add(1, {"tenant.id": tenant_id})
+            self._busy.add(1, {"tenant.id": tenant_id})
             raise ApplicationError(
                 "the tenant is at its limit",
                 type=TENANT_BUSY,

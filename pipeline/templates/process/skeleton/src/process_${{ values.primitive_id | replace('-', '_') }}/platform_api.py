@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import quote
 
 import httpx
+from primitive_sdk.outbound import TenantClient
 from temporalio.exceptions import ApplicationError
 
 from .contract import PAYLOAD_TOO_LARGE, REFUSED, StepCall, StepResult
@@ -23,25 +24,10 @@ _MAX_WAIT_S: Final = 300
 _TRANSIENT: Final = frozenset({408, 425, 429})
 
 
-class Http(Protocol):
-    """What is needed of `primitive_sdk.outbound.TenantClient`."""
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        json: object = None,
-        headers: dict[str, str] | None = None,
-    ) -> httpx.Response:
-        """The answer to a request that carries the bound identity."""
-        ...
-
-
 class PlatformApi:
     """Calls the platform under the identity that is bound while it is called."""
 
-    def __init__(self, http: Http, base_url: str) -> None:
+    def __init__(self, http: TenantClient, base_url: str) -> None:
         self._http = http
         self._base_url = base_url.rstrip("/")
 
@@ -51,7 +37,7 @@ class PlatformApi:
         return await self._call("GET", f"/v1/process-definitions/{quote(name)}/versions/{version}")
 
     async def perform(self, call: StepCall) -> StepResult:
-        """What a domain's action answered. The key makes it happen once, however often it is sent."""
+        """What a domain's action answered; the key makes it happen once, if sent often."""
         domain, _, action = call.action.partition("/")
         answer = await self._call(
             "POST",
@@ -78,14 +64,17 @@ class PlatformApi:
     ) -> object:
         # Neither body nor token goes into a message: failures are kept in the history.
         what = f"{method} {path}"
+        content = bytearray()
         try:
-            answer = await self._http.request(
+            async with self._http.stream(
                 method, f"{self._base_url}{path}", json=body, headers=headers
-            )
+            ) as answer:
+                async for part in answer.aiter_bytes():
+                    content += part
+                    if len(content) > MAX_ANSWER_BYTES:
+                        break
         except httpx.HTTPError as error:
-            raise ApplicationError(
-                f"{what}: {type(error).__name__}", type="unreachable"
-            ) from error
+            raise ApplicationError(f"{what}: {type(error).__name__}", type="unreachable") from error
         if answer.status_code in _TRANSIENT or answer.status_code >= 500:
             raise ApplicationError(
                 f"{what}: status {answer.status_code}",
@@ -96,14 +85,14 @@ class PlatformApi:
             raise ApplicationError(
                 f"{what}: status {answer.status_code}", type=REFUSED, non_retryable=True
             )
-        if len(answer.content) > MAX_ANSWER_BYTES:
+        if len(content) > MAX_ANSWER_BYTES:
             raise ApplicationError(
-                f"{what}: answer of {len(answer.content)} bytes",
+                f"{what}: answer of more than {MAX_ANSWER_BYTES} bytes",
                 type=PAYLOAD_TOO_LARGE,
                 non_retryable=True,
             )
         try:
-            return json.loads(answer.content) if answer.content else {}
+            return json.loads(content) if content else {}
         except ValueError as error:
             raise ApplicationError(
                 f"{what}: the answer is not JSON", type=REFUSED, non_retryable=True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from primitive_sdk.identity import Identity, IdentityVerifier
+from primitive_sdk.identity import Identity
 from primitive_sdk.tenancy import bound
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import (
@@ -28,6 +28,7 @@ from .interceptors import StarterTenant
 from .names import PRIMITIVE
 from .payloads import data_converter
 from .settings import StarterSettings
+from .tokens import Verifier
 from .workflow import Process
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
@@ -51,9 +52,7 @@ async def connect(settings: StarterSettings) -> Client:
 class ProcessStarter:
     """Processes of verified callers. Every call raises Unauthenticated for a token that is not."""
 
-    def __init__(
-        self, client: Client, verifier: IdentityVerifier, settings: StarterSettings
-    ) -> None:
+    def __init__(self, client: Client, verifier: Verifier, settings: StarterSettings) -> None:
         self._client = client
         self._verifier = verifier
         self._settings = settings

@@ -12,10 +12,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import httpx
-from primitive_sdk.identity import Identity, IdentityVerifier, KeysUnavailable, Unauthenticated
+from primitive_sdk.identity import Identity, KeysUnavailable, Unauthenticated
 from temporalio.exceptions import ApplicationError
 
 from .contract import TENANT_MISMATCH
@@ -25,6 +25,16 @@ MAX_TENANTS: Final = 1_000
 _MARGIN_S: Final = 30.0
 _MAX_AGE_S: Final = 3_600.0
 _OF_ANOTHER_TENANT: Final = frozenset({"tenant-mismatch", "tenant-missing"})
+
+
+class Verifier(Protocol):
+    """What is needed of `primitive_sdk.identity.IdentityVerifier`."""
+
+    async def verify(
+        self, authorization: str | None, *, claimed_tenant: str | None = None
+    ) -> Identity:
+        """The identity behind the header's value. Raises Unauthenticated."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,7 @@ class ServiceTokens:
 
     def __init__(
         self,
-        verifier: IdentityVerifier,
+        verifier: Verifier,
         http: httpx.AsyncClient,
         *,
         url: str,

@@ -17,7 +17,7 @@ from temporalio.worker import Worker
 from .activities import Activities
 from .interceptors import Identities, WorkerTenant
 from .limiter import TenantLimiter
-from .platform_api import Http, PlatformApi
+from .platform_api import PlatformApi
 from .settings import WorkerSettings
 from .starter import connect
 from .tokens import ServiceTokens
@@ -38,7 +38,7 @@ def verifier_of(settings: WorkerSettings) -> IdentityVerifier:
 
 
 def make_worker(
-    client: Client, settings: WorkerSettings, http: Http, identities: Identities
+    client: Client, settings: WorkerSettings, http: TenantClient, identities: Identities
 ) -> Worker:
     """A worker over one connection."""
     activities = Activities(PlatformApi(http, settings.platform_api_url), settings.definition_ref)
@@ -62,7 +62,7 @@ async def serve(settings: WorkerSettings, stopping: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         client = await connect(settings)
         outbound = await stack.enter_async_context(
-            TenantClient(origins=(settings.platform_api_url,), timeout_s=_HTTP_TIMEOUT_S)
+            TenantClient([_origin_of(settings.platform_api_url)], timeout_s=_HTTP_TIMEOUT_S)
         )
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=_HTTP_TIMEOUT_S))
         identities = ServiceTokens(
@@ -83,3 +83,9 @@ async def serve(settings: WorkerSettings, stopping: asyncio.Event) -> None:
         await stack.enter_async_context(health.serve(settings.health_port))
         async with make_worker(client, settings, outbound, identities):
             await stopping.wait()
+            health.stop()
+
+
+def _origin_of(url: str) -> str:
+    parts = httpx.URL(url)
+    return f"{parts.scheme}://{parts.netloc.decode()}"

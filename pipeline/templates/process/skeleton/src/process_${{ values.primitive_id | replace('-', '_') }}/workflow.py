@@ -95,7 +95,8 @@ class Process:
                 non_retryable=True,
             )
         self._definition = definition
-        self._steps = {step.name: StepProgress(step.name, State.PENDING) for step in definition.steps}
+        for step in definition.steps:
+            self._steps[step.name] = StepProgress(step.name, State.PENDING)
         try:
             for step in definition.steps:
                 await self._wait_for_approval(step)
