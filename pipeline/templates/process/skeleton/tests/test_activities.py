@@ -16,7 +16,8 @@ from temporalio.testing import ActivityEnvironment
 from process_${{ values.primitive_id | replace('-', '_') }} import contract, names
 from process_${{ values.primitive_id | replace('-', '_') }}.activities import Activities
 from process_${{ values.primitive_id | replace('-', '_') }}.definition import ProcessDefinition
-from process_${{ values.primitive_id | replace('-', '_') }}.platform_api import MAX_ANSWER_BYTES, PlatformApi
+from process_${{ values.primitive_id | replace('-', '_') }}.platform_api import MAX_ANSWER_BYTES
+from process_${{ values.primitive_id | replace('-', '_') }}.platform_api import PlatformApi
 
 CALL = contract.StepCall(action="inventory/reserve", subject="17", idempotency_key="north/p/1/a")
 
