@@ -30,6 +30,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
@@ -50,6 +51,9 @@ STOP_TIMEOUT_S = 20
 BUILD_OPTIONS = ("--db=dev-mem",)
 # Less to compile for a server that lives shortly, and no more memory than it needs.
 JAVA = {"JAVA_OPTS_KC_HEAP": "-Xms64m -Xmx512m", "JAVA_OPTS_APPEND": "-XX:TieredStopAtLevel=1"}
+
+
+_NO_JAVA = "no java on PATH, nor JAVA_HOME, to run Keycloak with (Debian: openjdk-17-jre-headless)"
 
 
 class KeycloakError(Exception):
@@ -102,6 +106,8 @@ def install(tools: Path = TOOLS) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if _is_installed(home):
             return home
+        if find_java() is None:
+            raise KeycloakError(_NO_JAVA)
         archive = _fetch()
         unpacking = tools / ".keycloak"
         shutil.rmtree(unpacking, ignore_errors=True)
@@ -118,6 +124,12 @@ def install(tools: Path = TOOLS) -> Path:
     return home
 
 
+def find_java() -> str | None:
+    """The `java` that `kc.sh` takes: JAVA_HOME's, else that on PATH."""
+    folder = os.environ.get("JAVA_HOME")
+    return shutil.which("java", path=f"{folder}/bin" if folder else None)
+
+
 def _stamp() -> str:
     return " ".join((SHA256, *BUILD_OPTIONS))
 
@@ -131,15 +143,16 @@ def _is_installed(home: Path) -> bool:
 def _fetch() -> Path:
     """The distribution, out of Maven's local repository; Maven puts it there."""
     group, name, version, kind = ARTIFACT.split(":")
-    local = Path.home() / ".m2" / "repository" / group.replace(".", "/") / name / version
-    archive = local / f"{name}-{version}.{kind}"
+    repository = Path.home() / ".m2" / "repository"
+    archive = repository / group.replace(".", "/") / name / version / f"{name}-{version}.{kind}"
     if not archive.exists():
         maven = shutil.which("mvn")
         if maven is None:
             raise KeycloakError("no mvn on PATH to fetch Keycloak with (Debian: maven)")
         with tempfile.TemporaryDirectory() as empty:
-            command = [maven, "-q", "-B", MAVEN_GOAL, f"-Dartifact={ARTIFACT}"]
-            _run([*command, "-Dtransitive=false"], Path(empty), FETCH_TIMEOUT_S)
+            command = [maven, "-q", "-B", f"-Dmaven.repo.local={repository}", MAVEN_GOAL]
+            options = [f"-Dartifact={ARTIFACT}", "-Dtransitive=false"]
+            _run([*command, *options], Path(empty), FETCH_TIMEOUT_S)
     with archive.open("rb") as opened:
         found = hashlib.file_digest(opened, "sha256").hexdigest()
     if found != SHA256:
@@ -178,8 +191,8 @@ def running(
     On a free port unless `port` says which. `lifetime_s` ends it in any case, even if this
     process is killed. Raises KeycloakError.
     """
-    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
-        raise KeycloakError("no java on PATH (Debian: openjdk-17-jre-headless)")
+    if find_java() is None:
+        raise KeycloakError(_NO_JAVA)
     port = port or _free_port()
     keycloak = Keycloak(
         url=f"http://127.0.0.1:{port}",
@@ -206,7 +219,7 @@ def running(
             _wait(process, keycloak, log)
             yield keycloak
         finally:
-            _stop(process)
+            stop(process)
 
 
 def _instance(home: Path, folder: Path, realm: Path, port: int) -> list[str]:
@@ -265,13 +278,13 @@ def _wait(process: subprocess.Popen[bytes], keycloak: Keycloak, log: Path) -> No
         time.sleep(0.2)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[Any], timeout_s: float = STOP_TIMEOUT_S) -> None:
     """Ends the process group that was started here, and no other."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_TIMEOUT_S)
+            process.wait(timeout_s)
             return
 
 
