@@ -21,7 +21,13 @@ VALID: Mapping[str, Object] = {
     "Domain": {
         "image": IMAGE,
         "proto": {"module": "ameide/orders", "version": "v1"},
-        "db": {"clusterRef": "tenant-data", "schema": "orders", "migrationJobImage": IMAGE},
+        "db": {
+            "clusterRef": "tenant-data",
+            "schema": "orders",
+            "migrationJobImage": IMAGE,
+            "migrationCommand": ["python", "-m", "primitive_sdk.migrate"],
+            "migrationEnvFrom": [{"secretRef": {"name": "orders-owner"}}],
+        },
         "resources": {
             "requests": {"cpu": "50m", "memory": "96Mi", "ephemeral-storage": "1Gi"},
             "limits": {"cpu": "1", "memory": "256Mi"},
@@ -110,6 +116,8 @@ AGAINST_SCHEMA: Mapping[str, tuple[Change, ...]] = {
         ("proto.module", "../orders"),
         ("db.schema", "orders; drop"),
         ("db.migrationJobImage", "busybox"),
+        ("db.migrationCommand", "python -m migrate"),
+        ("db.migrationCommand", [""]),
         ("db.clusterRef", None),
     ),
     "Process": (
@@ -188,6 +196,7 @@ AGAINST_RULE: Mapping[str, tuple[tuple[Change, str], ...]] = {
             ("db.migrationJobImage", IMAGE.replace("@", ":dev@")),
             "a semantic version or a commit id",
         ),
+        (("db.migrationEnvFrom", [{}]), "each entry names one source"),
     ),
     "Process": _RULES_OF_EVERY_KIND,
     "Agent": (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.crds.parts import common, definition_ref, dependencies, store
+from pipeline.crds.parts import common, definition_ref, dependencies, env_from, store
 from pipeline.crds.schema import (
     DNS_LABEL,
     DNS_NAME,
@@ -83,6 +83,14 @@ DOMAIN = Kind(
                 migrationJobImage=image(
                     "Image that migrates the schema before a rollout, by digest"
                 ),
+                migrationCommand={
+                    "type": "array",
+                    "description": "Command in that image; its own entry point when absent",
+                    "maxItems": 20,
+                    "x-kubernetes-list-type": "atomic",
+                    "items": {"type": "string", "minLength": 1, "maxLength": 1024},
+                },
+                migrationEnvFrom=env_from("Credentials of the migration, beside `spec.envFrom`"),
             ),
         },
         required=["proto", "db"],

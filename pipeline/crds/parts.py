@@ -37,7 +37,7 @@ def common(
             "Environment variables; never a credential",
             {"type": "string", "maxLength": 4096},
         ),
-        "envFrom": _env_from(),
+        "envFrom": env_from("Objects whose keys become variables; later ones win"),
         "observability": record(
             "What the primitive tells about itself",
             {
@@ -105,7 +105,9 @@ def _resources() -> Schema:
     )
 
 
-def _env_from() -> Schema:
+def env_from(description: str) -> Schema:
+    """A list of objects whose keys become environment variables."""
+
     def reference(what: str) -> Schema:
         return record(
             f"A {what} in the same namespace",
@@ -123,7 +125,7 @@ def _env_from() -> Schema:
             rule("has(self.configMapRef) != has(self.secretRef)", "each entry names one source")
         ],
     )
-    return records("Objects whose keys become variables; later ones win", item, most=20)
+    return records(description, item, most=20)
 
 
 def definition_ref(kind: str) -> Schema:
