@@ -372,19 +372,21 @@ def test_the_settings_of_the_chart_are_those_of_the_worker(case: Values, tmp_pat
     ]
 
 
-def test_an_operator_is_told_what_the_worker_would_read(tmp_path: Path) -> None:
-    render_project("process", values_of(), tmp_path)
-    [resource] = hydrated(tmp_path, "order-router", "runtime=operator")
+def test_an_operator_is_told_what_the_worker_would_read(case: Values, tmp_path: Path) -> None:
+    render_project("process", case, tmp_path)
+    [resource] = hydrated(tmp_path, str(case["instance"]), "runtime=operator")
+    assert "Valid: 1" in check_manifests(tmp_path)
     assert (resource["apiVersion"], resource["kind"]) == ("ameide.io/v1", "Process")
     spec = resource["spec"]
     assert spec["image"] == IMAGE
     assert spec["definitionRef"] == {
-        "id": "process-definition/order-to-cash@3",
-        "tenantId": "acme",
+        "id": case["definition_ref"],
+        "tenantId": case["tenant_id"],
     }
-    assert spec["temporal"] == {"namespace": "ameide", "taskQueue": "acme.orders"}
-    assert spec["rollout"] == {"maxConcurrencyPerTenant": 5}
-    assert spec["env"]["TASK_QUEUE"] == "acme.orders"
+    queue = f"{case['tenant_id']}.{case['task_queue']}"
+    assert spec["temporal"] == {"namespace": "ameide", "taskQueue": queue}
+    assert spec["rollout"]["maxConcurrencyPerTenant"] == case["max_concurrency_per_tenant"]
+    assert spec["env"]["TASK_QUEUE"] == queue
 
 
 def test_without_settings_the_worker_names_all_that_it_misses(project: Path) -> None:
