@@ -13,6 +13,7 @@ import json
 import sys
 from typing import Any
 
+from primitive_sdk.keys import JwksKeys
 from primitive_sdk.settings import read_settings
 from temporalio.client import WorkflowFailureError
 
@@ -22,7 +23,7 @@ async def main(package: str) -> None:
     worker = importlib.import_module(f"{package}.worker")
     settings = read_settings(importlib.import_module(f"{package}.settings").WorkerSettings)
     client = await starter.connect(settings)
-    processes = starter.ProcessStarter(client, worker.verifier_of(settings), settings)
+    processes = starter.ProcessStarter(client, worker.verifier_of(settings, JwksKeys(settings.token_jwks_url)), settings)
     handles: dict[str, Any] = {}
 
     async def do(line: dict[str, Any]) -> object:

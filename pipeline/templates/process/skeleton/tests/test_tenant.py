@@ -120,7 +120,7 @@ class Clock:
 
 
 def tokens_from(
-    answer: Callable[[httpx.Request], httpx.Response], clock: Clock | None = None
+    answer: Callable[[httpx.Request], Any], clock: Clock | None = None
 ) -> ServiceTokens:
     """Tokens from an issuer that answers so."""
     return ServiceTokens(
@@ -162,6 +162,23 @@ def test_a_token_is_asked_for_once_until_it_nears_its_end() -> None:
         clock.now = 271
         await tokens.identity_for("north")
         assert len(asked) == 3
+
+    asyncio.run(story())
+
+
+def test_tenants_do_not_wait_for_each_others_tokens() -> None:
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if b"north" in request.content:
+            await asyncio.sleep(60)
+        return issue(request)
+
+    async def story() -> None:
+        tokens = tokens_from(answer)
+        waiting = asyncio.create_task(tokens.identity_for("north"))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            assert (await tokens.identity_for("south")).tenant_id == "south"
+        waiting.cancel()
 
     asyncio.run(story())
 

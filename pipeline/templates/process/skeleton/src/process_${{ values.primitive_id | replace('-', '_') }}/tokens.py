@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
+from weakref import WeakValueDictionary
 
 import httpx
 from primitive_sdk.identity import Identity, KeysUnavailable, Unauthenticated
@@ -68,7 +69,8 @@ class ServiceTokens:
         self._scope = scope
         self._clock = clock
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._asking = asyncio.Lock()
+        # One request for all who wait for the same tenant; tenants do not wait for each other.
+        self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def identity_for(self, tenant_id: str) -> Identity:
         """The worker's identity for the tenant.
@@ -78,7 +80,8 @@ class ServiceTokens:
         """
         if (kept := self._find(tenant_id)) is not None:
             return kept
-        async with self._asking:
+        asking = self._asking.setdefault(tenant_id, asyncio.Lock())
+        async with asking:
             if (kept := self._find(tenant_id)) is not None:
                 return kept
             return await self._ask(tenant_id)

@@ -9,7 +9,7 @@ from datetime import timedelta
 import httpx
 from primitive_sdk.health import Health
 from primitive_sdk.identity import IdentityVerifier
-from primitive_sdk.keys import JwksKeys
+from primitive_sdk.keys import JwksKeys, KeySource
 from primitive_sdk.outbound import TenantClient
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -18,7 +18,7 @@ from .activities import Activities
 from .interceptors import Identities, WorkerTenant
 from .limiter import TenantLimiter
 from .platform_api import PlatformApi
-from .settings import WorkerSettings
+from .settings import StarterSettings, WorkerSettings
 from .starter import connect
 from .tokens import ServiceTokens
 from .workflow import Process
@@ -27,12 +27,12 @@ _STICKY = timedelta(seconds=5)
 _HTTP_TIMEOUT_S = 10.0
 
 
-def verifier_of(settings: WorkerSettings) -> IdentityVerifier:
-    """What tokens are verified with."""
+def verifier_of(settings: StarterSettings, keys: KeySource) -> IdentityVerifier:
+    """What verifies tokens, of users and of the worker itself."""
     return IdentityVerifier(
         issuer=settings.token_issuer,
         audience=settings.token_audience,
-        keys=JwksKeys(settings.token_jwks_url),
+        keys=keys,
         only_tenant=settings.only_tenant,
     )
 
@@ -58,15 +58,18 @@ def make_worker(
 
 
 async def serve(settings: WorkerSettings, stopping: asyncio.Event) -> None:
-    """Runs the worker until `stopping` is set; it is ready while Temporal answers."""
+    """Runs the worker until `stopping` is set; it is ready while Temporal and issuer answer."""
     async with AsyncExitStack() as stack:
         client = await connect(settings)
+        keys = await stack.enter_async_context(JwksKeys(settings.token_jwks_url))
         outbound = await stack.enter_async_context(
             TenantClient([_origin_of(settings.platform_api_url)], timeout_s=_HTTP_TIMEOUT_S)
         )
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=_HTTP_TIMEOUT_S))
+        http = await stack.enter_async_context(
+            httpx.AsyncClient(timeout=_HTTP_TIMEOUT_S, trust_env=False)
+        )
         identities = ServiceTokens(
-            verifier_of(settings),
+            verifier_of(settings, keys),
             http,
             url=settings.token_url,
             client_id=settings.client_id,
@@ -80,6 +83,7 @@ async def serve(settings: WorkerSettings, stopping: asyncio.Event) -> None:
 
         health = Health()
         health.add("temporal", temporal)
+        health.add("issuer", keys.ping)
         await stack.enter_async_context(health.serve(settings.health_port))
         async with make_worker(client, settings, outbound, identities):
             await stopping.wait()

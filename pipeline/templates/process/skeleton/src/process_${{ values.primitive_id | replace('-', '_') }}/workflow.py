@@ -55,7 +55,7 @@ _RETRIES = RetryPolicy(
         PAYLOAD_TOO_LARGE,
     ],
 )
-# Signals come from outside: what cannot be a step's name yet is kept only up to here.
+# Signals come from outside: before the definition tells what counts, so many are kept.
 _MAX_EARLY_APPROVALS = 100
 
 
@@ -72,7 +72,8 @@ class Process:
         self._state = State.RUNNING
         self._steps: dict[str, StepProgress] = {}
         self._waiting_for = ""
-        self._approvals: list[Decision] = []
+        self._early: list[Decision] = []
+        self._approved: set[str] = set()
         self._called_off_by = ""
 
     @workflow.run
@@ -97,6 +98,8 @@ class Process:
         self._definition = definition
         for step in definition.steps:
             self._steps[step.name] = StepProgress(step.name, State.PENDING)
+        for decision in self._early:
+            self._count(decision, definition)
         try:
             for step in definition.steps:
                 await self._wait_for_approval(step)
@@ -131,12 +134,11 @@ class Process:
 
     @workflow.signal
     def approve(self, decision: Decision) -> None:
-        """Agrees to a step; does nothing for one that needs no approval."""
-        known = self._definition is None or any(
-            step.name == decision.step for step in self._definition.steps
-        )
-        if known and len(self._approvals) < _MAX_EARLY_APPROVALS:
-            self._approvals.append(decision)
+        """Agrees to a step; of somebody without the step's role it changes nothing."""
+        if self._definition is not None:
+            self._count(decision, self._definition)
+        elif len(self._early) < _MAX_EARLY_APPROVALS:
+            self._early.append(decision)
 
     @workflow.signal
     def cancel(self, decision: Decision) -> None:
@@ -153,12 +155,11 @@ class Process:
             waiting_for=self._waiting_for,
         )
 
-    def _is_approved(self, step: Step) -> bool:
-        return any(
-            decision.step == step.name
-            and (not step.approver_role or step.approver_role in decision.roles)
-            for decision in self._approvals
-        )
+    def _count(self, decision: Decision, definition: ProcessDefinition) -> None:
+        for step in definition.steps:
+            may = not step.approver_role or step.approver_role in decision.roles
+            if step.name == decision.step and may:
+                self._approved.add(step.name)
 
     async def _wait_for_approval(self, step: Step) -> None:
         if self._called_off_by:
@@ -169,7 +170,7 @@ class Process:
         self._steps[step.name] = StepProgress(step.name, State.WAITING)
         try:
             await workflow.wait_condition(
-                lambda: bool(self._called_off_by) or self._is_approved(step),
+                lambda: bool(self._called_off_by) or step.name in self._approved,
                 timeout=timedelta(seconds=step.approval_timeout_s),
             )
         except TimeoutError as error:
