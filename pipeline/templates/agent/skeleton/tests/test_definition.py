@@ -7,7 +7,12 @@ import json
 import pytest
 from conftest import make_definition
 
-from agent_${{ values.primitive_id | replace('-', '_') }} import definition, primitive, service, settings
+from agent_${{ values.primitive_id | replace('-', '_') }} import (
+    definition,
+    primitive,
+    service,
+    settings,
+)
 
 LIMITS = definition.Limits("agent-definition/x@1", ("find", "cancel"), "MEDIUM")
 GOOD = {

@@ -7,7 +7,12 @@ import asyncio
 import pytest
 from conftest import REF, World, make_token
 
-from agent_${{ values.primitive_id | replace('-', '_') }} import audit, tool_functions, tool_servers, tools
+from agent_${{ values.primitive_id | replace('-', '_') }} import (
+    audit,
+    tool_functions,
+    tool_servers,
+    tools,
+)
 
 
 def run(world: World) -> str:

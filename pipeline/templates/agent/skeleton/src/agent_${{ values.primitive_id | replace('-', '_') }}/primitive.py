@@ -7,8 +7,8 @@ from typing import Final, Literal
 RiskTier = Literal["LOW", "MEDIUM", "HIGH"]
 
 PRIMITIVE: Final = ${{ values.primitive_id | dump }}
-DEFINITION_REF: Final = ${{ values.definition_ref | dump }}
-DEFAULT_MODEL: Final = ${{ values.default_model | dump }}
+DEFINITION_REF: Final = ${{ values.definition_ref | dump }}  # fmt: skip
+DEFAULT_MODEL: Final = ${{ values.default_model | dump }}  # fmt: skip
 RISK_TIER: Final[RiskTier] = ${{ values.risk_tier | dump }}
 {%- if values.allowed_tools.length %}
 ALLOWED_TOOLS: Final[tuple[str, ...]] = (
