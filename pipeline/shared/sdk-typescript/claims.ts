@@ -72,7 +72,7 @@ export function identityOfClaims(
   token: string,
   rules: TenantRules,
 ): Identity {
-  const subject = claims["sub"];
+  const subject = claims.sub;
   if (typeof subject !== "string" || subject === "") throw new Unauthenticated("token-malformed");
   const tenantId = claims[rules.tenantClaim];
   if (typeof tenantId !== "string" || tenantId.length > 40 || !TENANT_ID.test(tenantId)) {
@@ -83,7 +83,7 @@ export function identityOfClaims(
   if (claimedTenant !== null && claimedTenant !== undefined && claimedTenant !== tenantId) {
     throw new Unauthenticated("tenant-mismatch");
   }
-  const scope = claims["scope"];
+  const scope = claims.scope;
   const known = {
     subject,
     tenantId,
@@ -97,7 +97,7 @@ export function identityOfClaims(
 
 function rolesOf(claims: Readonly<Record<string, unknown>>): string[] {
   // Keycloak keeps realm roles here.
-  const access = claims["realm_access"];
+  const access = claims.realm_access;
   const roles = typeof access === "object" && access !== null && "roles" in access && access.roles;
   return Array.isArray(roles) ? roles.filter((role) => typeof role === "string") : [];
 }

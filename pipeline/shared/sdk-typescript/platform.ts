@@ -48,9 +48,9 @@ export class PlatformApi {
 /** A page whose items `parse` accepts. Throws TypeError. */
 export function pageOf<T>(json: unknown, parse: (item: unknown) => T): Page<T> {
   const page = objectOf(json, "page");
-  const items = page["items"];
+  const items = page.items;
   if (!Array.isArray(items)) throw new TypeError("the page has no items");
-  const token = page["next_page_token"];
+  const token = page.next_page_token;
   return {
     items: items.map(parse),
     nextPageToken: typeof token === "string" && token !== "" ? token : undefined,

@@ -14,7 +14,7 @@ export async function register(): Promise<void> {
 export const onRequestError: Instrumentation.onRequestError = async (error, request, context) => {
   if (process.env.NEXT_RUNTIME === "nodejs") {
     const { log, reasonsOf } = await import("./lib/log.ts");
-    const traceparent = request.headers["traceparent"];
+    const traceparent = request.headers.traceparent;
     log("ERROR", "request failed", {
       digest: typeof error === "object" && error !== null && "digest" in error ? error.digest : "",
       method: request.method,

@@ -132,7 +132,7 @@ type Tokens = client.TokenEndpointResponse & client.TokenEndpointResponseHelpers
 
 function sessionOf(tokens: Tokens, nowS: number, endsAtS: number, before?: Session): Session {
   const claims = tokens.claims();
-  const named = claims?.["name"] ?? claims?.["preferred_username"] ?? before?.name;
+  const named = claims?.name ?? claims?.preferred_username ?? before?.name;
   return {
     accessToken: tokens.access_token,
     refreshToken: tokens.refresh_token ?? before?.refreshToken ?? "",

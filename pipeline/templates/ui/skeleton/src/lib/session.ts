@@ -80,7 +80,7 @@ export class Seal {
           contentEncryptionAlgorithms: ["A256GCM"],
           requiredClaims: ["exp"],
         });
-        return payload["content"] as Record<string, unknown>;
+        return payload.content as Record<string, unknown>;
       } catch {
         // Sealed with another key, ended, or made up: all the same as no session.
       }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inspect } from "node:util";
-import { bearerToken, identityOfClaims, Unauthenticated } from "../../claims.ts";
+import { bearerToken, identityOfClaims, Unauthenticated } from "../claims.ts";
 
 const RULES = { tenantClaim: "tenant_id", onlyTenant: "" };
 const CLAIMS = { sub: "7", tenant_id: "acme", scope: "openid profile" };

@@ -10,7 +10,7 @@ import {
   text,
   variableOf,
   wholeNumber,
-} from "../../settings.ts";
+} from "../settings.ts";
 
 const SHAPE = {
   tokenIssuer: secureUrl(),

@@ -12,8 +12,8 @@ import {
   generateKeyPair,
   SignJWT,
 } from "jose";
-import { KeysUnavailable, Unauthenticated } from "../../claims.ts";
-import { IdentityVerifier, remoteKeys } from "../../identity.ts";
+import { KeysUnavailable, Unauthenticated } from "../claims.ts";
+import { IdentityVerifier, remoteKeys } from "../identity.ts";
 
 const ISSUER = "https://id.example.invalid/realms/main";
 const AUDIENCE = "platform-api";

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
-import { ApiClient, ApiError } from "../../api.ts";
-import { identityOfClaims } from "../../claims.ts";
-import { PlatformApi, parsePrimitive } from "../../platform.ts";
-import { bound, currentIdentity, NoTenant } from "../../tenancy.ts";
+import { ApiClient, ApiError } from "../api.ts";
+import { identityOfClaims } from "../claims.ts";
+import { PlatformApi, parsePrimitive } from "../platform.ts";
+import { bound, currentIdentity, NoTenant } from "../tenancy.ts";
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -60,7 +60,7 @@ test("a call carries token, tenant and trace", async () => {
   const page = await asAcme(() => new PlatformApi(client).listPrimitives({ pageToken: "a b&c" }));
   assert.equal(seen?.headers.authorization, "Bearer token-of-acme");
   assert.equal(seen.headers["x-tenant-id"], "acme");
-  assert.equal(seen.headers["traceparent"], `00-${TRACE.traceId}-${TRACE.spanId}-01`);
+  assert.equal(seen.headers.traceparent, `00-${TRACE.traceId}-${TRACE.spanId}-01`);
   assert.equal(seen.url, "/v1/primitives?page_size=20&page_token=a+b%26c");
   assert.deepEqual(page.items[0], parsePrimitive(ITEM));
   assert.equal(page.nextPageToken, "n");
