@@ -2,14 +2,28 @@
 
 import { PRIMITIVE } from "./primitive.ts";
 
-type Level = "INFO" | "WARNING" | "ERROR";
+const LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"] as const;
+
+export type Level = (typeof LEVELS)[number];
+
+let least: Level = "INFO";
+
+/** Leaves out what is less important than `level` from now on. */
+export function keepFrom(level: Level): void {
+  least = level;
+}
+
+/** Whether a line of this level is written. */
+export function isKept(level: Level): boolean {
+  return LEVELS.indexOf(level) >= LEVELS.indexOf(least);
+}
 
 /** Writes one line. */
 export function log(level: Level, message: string, fields: Record<string, unknown> = {}): void {
-  process.stdout.write(`${lineOf(level, message, fields, new Date())}\n`);
+  if (isKept(level)) process.stdout.write(`${lineOf(level, message, fields, new Date())}\n`);
 }
 
-/** The line, with control characters escaped by JSON. */
+/** The line, with control characters escaped by JSON; what it always says cannot be replaced. */
 export function lineOf(
   level: Level,
   message: string,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { STATES } from "#sdk/platform.ts";
-import { lineOf, reasonsOf } from "#src/lib/log.ts";
+import { isKept, keepFrom, lineOf, reasonsOf } from "#src/lib/log.ts";
 import { isPrimitiveId } from "#src/lib/names.ts";
 import { PRIMITIVE } from "#src/lib/primitive.ts";
 import { failureWords, STATE_WORDS, signedOutWords, timeWords } from "#src/lib/words.ts";
@@ -38,6 +38,12 @@ test("a log line is one line, and its fields cannot replace what it says", () =>
   const read = JSON.parse(line);
   assert.equal(read.level, "INFO");
   assert.equal(read.primitive, PRIMITIVE.instance);
+});
+
+test("what is less important than the level is left out", () => {
+  keepFrom("WARNING");
+  assert.deepEqual([isKept("INFO"), isKept("WARNING"), isKept("ERROR")], [false, true, true]);
+  keepFrom("INFO");
 });
 
 test("an error is logged by its name and causes, without their messages", () => {
