@@ -3,6 +3,7 @@
 import { ApiClient } from "#sdk/api.ts";
 import { IdentityVerifier, remoteKeys } from "#sdk/identity.ts";
 import { PlatformApi } from "#sdk/platform.ts";
+import { keepFrom } from "./log.ts";
 import { OidcClient } from "./oidc.ts";
 import { PRIMITIVE } from "./primitive.ts";
 import { Seal } from "./session.ts";
@@ -25,6 +26,7 @@ export function services(): Services {
 }
 
 function makeServices(settings: UiSettings): Services {
+  keepFrom(settings.logLevel);
   return Object.freeze({
     settings,
     verifier: new IdentityVerifier({

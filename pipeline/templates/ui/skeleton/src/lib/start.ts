@@ -1,6 +1,6 @@
 /** What happens once before the first request. */
 
-import { keepFrom, log } from "./log.ts";
+import { log } from "./log.ts";
 import { services } from "./services.ts";
 
 const EX_CONFIG = 78; // sysexits.h
@@ -9,7 +9,6 @@ const EX_CONFIG = 78; // sysexits.h
 export function started(): void {
   try {
     const { settings } = services();
-    keepFrom(settings.logLevel);
     log("INFO", "started", { public_origin: settings.publicOrigin });
   } catch (error) {
     log("ERROR", error instanceof Error ? error.message : "settings are unusable");
