@@ -8,6 +8,7 @@ const PUBLIC_PATHS = new Set([
   "/signed-out",
   "/healthz",
   "/readyz",
+  "/icon.svg",
 ]);
 
 /** Whether the path, without the prefix, is served to everybody. */

@@ -18,6 +18,7 @@ export class SignInFailed extends Error {
 }
 
 const TIMEOUT_S = 5;
+const RENEWAL_KEPT_MS = 10_000;
 
 export class OidcClient {
   readonly #settings: UiSettings;
@@ -90,16 +91,17 @@ export class OidcClient {
   }
 
   /**
-   * The session with a new access token. Throws SignInFailed. Requests that come together share
-   * one renewal, since an issuer may accept a refresh token only once.
+   * The session with a new access token. Throws SignInFailed. An issuer may accept a refresh token
+   * only once, so requests that come together, or that left before the browser had the new
+   * session, share one renewal.
    */
   async renew(session: Session, nowS: number): Promise<Session> {
-    const running = this.#renewals.get(session.refreshToken);
-    if (running !== undefined) return running;
-    const renewal = this.#renew(session, nowS).finally(() => {
-      this.#renewals.delete(session.refreshToken);
-    });
+    const before = this.#renewals.get(session.refreshToken);
+    if (before !== undefined) return before;
+    const renewal = this.#renew(session, nowS);
     this.#renewals.set(session.refreshToken, renewal);
+    const forget = () => this.#renewals.delete(session.refreshToken);
+    renewal.then(() => setTimeout(forget, RENEWAL_KEPT_MS).unref(), forget);
     return renewal;
   }
 
