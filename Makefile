@@ -10,7 +10,7 @@ export PATH := $(ROOT)/.tools/bin:$(PATH)
 export PIPELINE_TOOLS := $(ROOT)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test sweep race ui bench docs format lint lock clean
+.PHONY: help setup setup-dev demo test sweep race ui bench keycloak docs format lint lock clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' "$(ROOT)/Makefile" | expand -t 18
@@ -38,6 +38,9 @@ ui: setup-dev ## builds the UI workspace and opens it in Chromium, with sign-in 
 
 bench: ## measures speed and memory, against peers in the same run
 	@cd "$(ROOT)" && $(PYTHON) tools/setup.py bench && $(VENV)/python -m bench
+
+keycloak: ## runs a Keycloak with the platform's realm on 127.0.0.1:8180 until Ctrl-C
+	@cd "$(ROOT)" && $(PYTHON) tools/keycloak.py start
 
 docs: setup ## writes docs/ and schemas/ anew from the code
 	@cd "$(ROOT)" && $(VENV)/python -m pipeline.docs
