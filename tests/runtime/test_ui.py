@@ -154,14 +154,14 @@ def page(context: BrowserContext, workspace: Workspace) -> Iterator[Page]:
     assert complaints == []
 
 
-def sign_in(page: Page, keycloak: Keycloak, username: str, url: str) -> None:
-    """Opens `url`, and signs in where that leads to."""
+def sign_in(page: Page, keycloak: Keycloak, username: str, url: str, end: str = "") -> None:
+    """Opens `url`, signs in where that leads to, and waits for `end`, which is `url` by default."""
     page.goto(url)
     assert page.url.startswith(keycloak.issuer)
     page.fill("#username", username)
     page.fill("#password", keycloak.user_password)
     page.click("#kc-login")
-    page.wait_for_url(url)
+    page.wait_for_url(end or url)
 
 
 def names_shown(page: Page) -> list[str]:
@@ -474,6 +474,23 @@ def test_a_token_about_to_end_is_renewed_on_the_way(
     finally:
         realm.admin("PUT", "", {"accessTokenLifespan": 300})
     assert len({call["authorization"] for call in api.seen}) == 3
+
+
+def test_a_workspace_of_one_tenant_lets_nobody_else_in(
+    page: Page,
+    bundle: Path,
+    api: PlatformApi,
+    keycloak: Keycloak,
+    tmp_path: Path,
+) -> None:
+    origin = f"http://127.0.0.1:{free_port()}"
+    environment = settings_of(origin, api.origin, keycloak.issuer, keycloak.jwks_url)
+    with running(bundle, {**environment, "ONLY_TENANT": "acme"}, tmp_path / "log") as own:
+        sign_in(page, keycloak, "contoso-engineer", own.url, f"{own.url}/signed-out?reason=tenant")
+        assert "does not belong to this workspace" in page.get_by_role("status").inner_text()
+        page.goto(f"{own.url}/signed-out")
+        assert page.locator(".account").count() == 0
+    assert api.seen == []
 
 
 def test_it_does_not_start_without_its_settings(bundle: Path) -> None:

@@ -106,7 +106,7 @@ export function secureOrigin(fallback?: string): Reader<string> {
 }
 
 /** Whether the host is this machine, where http is as private as https. */
-export function isLoopback(hostname: string): boolean {
+function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname === "127.0.0.1" || hostname === "[::1]";
 }
 

@@ -2,7 +2,6 @@
 
 import {
   choice,
-  isLoopback,
   readSettings,
   SettingsError,
   type SettingsOf,
@@ -44,7 +43,6 @@ export function readUiSettings(
   if (keys.length > 2 || keys.some((key) => key.length !== 32)) {
     throw new SettingsError(["SESSION_KEYS must be one or two keys of 32 bytes in base64url"]);
   }
-  const { protocol, hostname } = new URL(read.publicOrigin);
-  const secure = protocol === "https:" || !isLoopback(hostname);
+  const secure = new URL(read.publicOrigin).protocol === "https:";
   return Object.freeze({ ...read, sessionKeys: keys, secure });
 }
