@@ -6,7 +6,10 @@ import asyncio
 import functools
 import logging
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from psycopg import OperationalError
 
 from primitive_sdk.health import Health
 from primitive_sdk.identity import IdentityVerifier, JwksKeys
@@ -14,7 +17,6 @@ from primitive_sdk.lifecycle import run_until_stopped
 from primitive_sdk.postgres import TenantDatabase, UnsafeDatabase
 from primitive_sdk.settings import SettingsError
 from primitive_sdk.telemetry import start_telemetry
-from psycopg import OperationalError
 
 from .database import STATEMENT_TIMEOUT, in_schema
 from .entities import PRIMITIVE
@@ -52,6 +54,20 @@ async def open_store(
     return PostgresStore(database), outbox
 
 
+@asynccontextmanager
+async def relaying(settings: Settings, outbox: Outbox) -> AsyncIterator[None]:
+    """Publishes events while the context lasts; at its end also those of the last calls."""
+    stop = asyncio.Event()
+    interval_s = settings.relay_interval_s
+    work = relay_events(outbox, create_publisher(settings), stop, interval_s=interval_s)
+    relay = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        stop.set()
+        await relay
+
+
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
     """Serves until `stop` is set, then finishes what is under way."""
     async with AsyncExitStack() as stack:
@@ -65,14 +81,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             keys=keys,
             only_tenant=settings.only_tenant,
         )
-        relay = asyncio.ensure_future(
-            relay_events(
-                outbox, create_publisher(settings), stop, interval_s=settings.relay_interval_s
-            )
-            if outbox
-            else stop.wait()
-        )
-        stack.push_async_callback(asyncio.wait, [relay])
+        if outbox is not None:
+            await stack.enter_async_context(relaying(settings, outbox))
         await stack.enter_async_context(serving(settings, store, verifier))
         await stack.enter_async_context(health.serve(settings.health_port))
         logging.getLogger(PRIMITIVE).info("serving on %s", settings.grpc_address)
@@ -89,7 +99,12 @@ def main() -> int:
         print(f"{PRIMITIVE}: {error}", file=sys.stderr)
         return 2
     resource = {"deployment.environment.name": settings.ameide_environment}
-    with start_telemetry(PRIMITIVE, endpoint=settings.otlp_endpoint, resource=resource):
+    with start_telemetry(
+        PRIMITIVE,
+        endpoint=settings.otlp_endpoint,
+        resource=resource,
+        log_level=settings.log_level,
+    ):
         try:
             asyncio.run(
                 run_until_stopped(

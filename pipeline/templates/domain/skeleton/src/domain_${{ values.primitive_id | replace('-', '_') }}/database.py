@@ -1,4 +1,4 @@
-"""Where in Postgres this primitive lives: a schema of its own, in whichever database it is given."""
+"""Where in Postgres this primitive lives: a schema of its own, in the database it is given."""
 
 from __future__ import annotations
 

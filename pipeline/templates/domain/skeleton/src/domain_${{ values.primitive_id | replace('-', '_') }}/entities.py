@@ -7,6 +7,7 @@ Every entity has a name and free attributes. Give one its own fields by adding c
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -19,6 +20,7 @@ ENTITY_TYPES: Final = (
 )
 NAME_LENGTH_MAX: Final = 200
 ATTRIBUTES_MAX: Final = 100
+ATTRIBUTES_DEPTH_MAX: Final = 16
 ATTRIBUTES_BYTES_MAX: Final = 16_384
 
 
@@ -52,13 +54,28 @@ def check_draft(entity_type: str, draft: Draft) -> Draft:
         raise InvalidDraft(f"name must be text of 1 to {NAME_LENGTH_MAX} characters")
     if len(draft.attributes) > ATTRIBUTES_MAX:
         raise InvalidDraft(f"attributes has more than {ATTRIBUTES_MAX} fields")
+    # Postgres keeps no text with this character.
+    if any("\0" in text for text in (draft.name, *_texts(draft.attributes))):
+        raise InvalidDraft("the text holds a NUL character")
     try:
         text = json.dumps([draft.name, draft.attributes], ensure_ascii=False, allow_nan=False)
     except ValueError:
         raise InvalidDraft("attributes hold a number that JSON has no form for") from None
     if len(text.encode()) > ATTRIBUTES_BYTES_MAX:
         raise InvalidDraft(f"name and attributes exceed {ATTRIBUTES_BYTES_MAX} bytes")
-    if "\\u0000" in text:
-        # Postgres keeps no such character; json.dumps escapes it whatever it was told.
-        raise InvalidDraft("the text holds a NUL character")
     return draft
+
+
+def _texts(value: object, depth: int = 0) -> Iterator[str]:
+    """All text in a JSON value, names of fields too. Raises InvalidDraft if it lies too deep."""
+    if depth > ATTRIBUTES_DEPTH_MAX:
+        raise InvalidDraft(f"attributes are nested more than {ATTRIBUTES_DEPTH_MAX} levels deep")
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, held in value.items():
+            yield name
+            yield from _texts(held, depth + 1)
+    elif isinstance(value, list):
+        for held in value:
+            yield from _texts(held, depth + 1)

@@ -112,9 +112,7 @@ class MemoryStore:
         del self._records[tenant_id, entity_type, entity_id]
         self._add_event(tenant_id, entity_type, record, "deleted")
 
-    async def deliver(
-        self, publish: Callable[[Event], Awaitable[None]], *, limit: int
-    ) -> Delivery:
+    async def deliver(self, publish: Callable[[Event], Awaitable[None]], *, limit: int) -> Delivery:
         now = self._clock()
         batch = [item for item in self._pending if item.due_at <= now and not item.taken][:limit]
         for item in batch:
@@ -141,9 +139,7 @@ class MemoryStore:
             raise NotFound(entity_id)
         return record
 
-    def _add_event(
-        self, tenant_id: str, entity_type: str, record: Record, change: Change
-    ) -> None:
+    def _add_event(self, tenant_id: str, entity_type: str, record: Record, change: Change) -> None:
         now = self._clock()
         event = event_of(tenant_id, entity_type, record, change, now)
         self._pending.append(_Pending(event, due_at=now))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ameide.domain.v1 import entity_service_pb2 as api
 from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from ameide.domain.v1 import entity_service_pb2 as api
 
 from .entities import Draft, InvalidDraft, Record
 
@@ -31,7 +32,7 @@ def message_of(entity_type: str, record: Record) -> api.Entity:
         create_time=_time(record.created_at),
         update_time=_time(record.updated_at),
     )
-    message.attributes.update(record.attributes)
+    json_format.ParseDict(record.attributes, message.attributes)
     return message
 
 

@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import as_file, files
 
-from primitive_sdk.postgres import migrate
-from primitive_sdk.settings import SettingsError, read_settings
 from psycopg import AsyncConnection, OperationalError
 from psycopg.sql import SQL, Identifier
+
+from primitive_sdk.postgres import migrate
+from primitive_sdk.settings import SettingsError, read_settings
 
 from .database import SCHEMA, in_schema, role_of
 from .entities import PRIMITIVE

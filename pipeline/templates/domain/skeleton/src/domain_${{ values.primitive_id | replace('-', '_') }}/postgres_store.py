@@ -12,11 +12,12 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, LiteralString
 
-from primitive_sdk.postgres import TenantDatabase
-from primitive_sdk.tenancy import current_identity
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import Jsonb
+
+from primitive_sdk.postgres import TenantDatabase
+from primitive_sdk.tenancy import current_identity
 
 from .entities import Draft, Record
 from .events import Change, event_of

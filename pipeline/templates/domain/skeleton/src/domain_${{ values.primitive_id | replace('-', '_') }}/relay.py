@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -18,22 +18,29 @@ from .store import Delivery, Outbox, retry_after
 BATCH: Final = 100
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class PostgresOutbox:
     """The table `outbox`, through the relay's own role: it sees all tenants' events only."""
 
-    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
+    def __init__(
+        self, pool: AsyncConnectionPool[Any], *, clock: Callable[[], datetime] = _now
+    ) -> None:
         self._pool = pool
+        self._clock = clock
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, address: str) -> AsyncIterator[PostgresOutbox]:
+    async def open(
+        cls, address: str, *, clock: Callable[[], datetime] = _now
+    ) -> AsyncIterator[PostgresOutbox]:
         """The outbox of a database, for as long as the context lasts."""
         async with AsyncConnectionPool(address, min_size=0, max_size=2, open=False) as pool:
-            yield cls(pool)
+            yield cls(pool, clock=clock)
 
-    async def deliver(
-        self, publish: Callable[[Event], Awaitable[None]], *, limit: int
-    ) -> Delivery:
+    async def deliver(self, publish: Callable[[Event], Awaitable[None]], *, limit: int) -> Delivery:
         published = failed = 0
         async with (
             self._pool.connection() as connection,
@@ -43,7 +50,7 @@ class PostgresOutbox:
             await cursor.execute(
                 "SELECT * FROM outbox WHERE due_at <= %s ORDER BY position LIMIT %s"
                 " FOR UPDATE SKIP LOCKED",
-                [datetime.now(UTC), limit],
+                [self._clock(), limit],
             )
             for row in await cursor.fetchall():
                 place = {"tenant_id": row["tenant_id"], "id": row["id"]}
@@ -59,7 +66,7 @@ class PostgresOutbox:
                         {
                             **place,
                             "attempts": attempts,
-                            "due_at": datetime.now(UTC) + retry_after(attempts),
+                            "due_at": self._clock() + retry_after(attempts),
                         },
                     )
                 else:
@@ -74,20 +81,23 @@ class PostgresOutbox:
 async def relay_events(
     outbox: Outbox, publisher: Publisher, stop: asyncio.Event, *, interval_s: float
 ) -> None:
-    """Publishes what is due until `stop` is set; a failure is logged and tried again."""
+    """Publishes what is due until `stop` is set, and once more then.
+
+    A failure is logged, and what could not be published is tried again.
+    """
     logger = logging.getLogger("relay")
-    while not stop.is_set():
+    last = False
+    while not last:
+        last = stop.is_set()
         try:
             delivery = await outbox.deliver(publisher.publish, limit=BATCH)
         except Exception:
             logger.exception("the outbox could not be read")
             delivery = Delivery(0, 0)
-        if delivery.published == BATCH:
-            continue  # there may be more that is due
-        try:
+        if last or delivery.published == BATCH:
+            continue  # after a full batch there may be more that is due
+        with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), interval_s)
-        except TimeoutError:
-            continue
 
 
 def _event(row: DictRow) -> Event:

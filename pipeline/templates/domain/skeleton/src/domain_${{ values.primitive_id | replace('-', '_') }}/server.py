@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import grpc
-from ameide.domain.v1.entity_service_pb2 import DESCRIPTOR
-from ameide.domain.v1.entity_service_pb2_grpc import add_EntityServiceServicer_to_server
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+
+from ameide.domain.v1.entity_service_pb2 import DESCRIPTOR
+from ameide.domain.v1.entity_service_pb2_grpc import add_EntityServiceServicer_to_server
 from primitive_sdk.identity import IdentityVerifier
 from primitive_sdk.rpc import IdentityInterceptor
 
@@ -45,7 +46,8 @@ async def serving(
         options=_OPTIONS,
         maximum_concurrent_rpcs=settings.concurrent_calls_max,
     )
-    add_EntityServiceServicer_to_server(EntityApi(store), server)
+    # The compiler makes this function without types.
+    add_EntityServiceServicer_to_server(EntityApi(store), server)  # type: ignore[no-untyped-call]
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     if settings.reflection:

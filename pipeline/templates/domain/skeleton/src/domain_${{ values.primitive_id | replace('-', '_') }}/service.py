@@ -15,10 +15,11 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import grpc
-from ameide.domain.v1 import entity_service_pb2 as api
-from ameide.domain.v1.entity_service_pb2_grpc import EntityServiceServicer
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
+
+from ameide.domain.v1 import entity_service_pb2 as api
+from ameide.domain.v1.entity_service_pb2_grpc import EntityServiceServicer
 
 from .entities import ENTITY_TYPES, InvalidDraft, check_draft
 from .messages import draft_of, message_of
@@ -52,7 +53,9 @@ def _answered(method: Method[Request, Answer]) -> Method[Request, Answer]:
     """
 
     @functools.wraps(method)
-    async def answer(self: EntityApi, request: Request, context: Context[Request, Answer]) -> Answer:
+    async def answer(
+        self: EntityApi, request: Request, context: Context[Request, Answer]
+    ) -> Answer:
         started, refused = time.monotonic(), None
         try:
             return await method(self, request, context)

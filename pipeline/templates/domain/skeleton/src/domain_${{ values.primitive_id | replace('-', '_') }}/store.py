@@ -88,9 +88,7 @@ class Delivery:
 class Outbox(Protocol):
     """Events of all tenants that nobody has heard of yet."""
 
-    async def deliver(
-        self, publish: Callable[[Event], Awaitable[None]], *, limit: int
-    ) -> Delivery:
+    async def deliver(self, publish: Callable[[Event], Awaitable[None]], *, limit: int) -> Delivery:
         """Hands over at most `limit` due events, oldest first, and forgets what was published.
 
         Two callers never hold the same event at once; one whose publication raises is kept.
@@ -106,7 +104,8 @@ def hash_of_request(entity_type: str, draft: Draft) -> str:
 
 def retry_after(attempts: int) -> timedelta:
     """How long an event waits after so many failed attempts."""
-    return min(RETRY_FIRST * 2 ** min(attempts - 1, 16), RETRY_LONGEST)
+    doubled: int = 2 ** min(attempts - 1, 16)
+    return min(RETRY_FIRST * doubled, RETRY_LONGEST)
 
 
 def page_of(found: list[Record], limit: int) -> Page:
