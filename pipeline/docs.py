@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from pipeline.json_schemas import SCHEMAS, render_schema, schema_of
+from pipeline.render.request_form import FORM_FILES
 from pipeline.render.rules import render_rules_page
 from pipeline.rules import load_rules
 
@@ -33,6 +34,14 @@ def schema_file(kind: str) -> bytes:
     return render_schema(schema_of(kind)).encode()
 
 
+def request_form(path: str) -> bytes:
+    """One file of the form that asks for a primitive."""
+    from pipeline.render.request_form import render_request_form
+    from pipeline.templates import LazyTemplates
+
+    return render_request_form(LazyTemplates())[path]
+
+
 PRODUCERS: tuple[tuple[str, Callable[[], bytes]], ...] = (
     ("docs/rules.md", rules_page),
     ("docs/cli.md", commands_page),
@@ -40,6 +49,7 @@ PRODUCERS: tuple[tuple[str, Callable[[], bytes]], ...] = (
         (f"schemas/{stem}.schema.json", partial(schema_file, kind))
         for kind, stem in sorted(SCHEMAS.items())
     ),
+    *((path, partial(request_form, path)) for path in FORM_FILES),
 )
 
 

@@ -45,7 +45,8 @@ _FORBIDDING = (
 class Limits:
     """What a command may use; times in seconds, sizes in bytes.
 
-    `memory_bytes` bounds each process and all of them together; `file_bytes` each file and all
+    `memory_bytes` bounds each process and all of them together, `address_space_bytes` what each
+    may reserve (0: as much as it may use); `file_bytes` each file and all
     scratch space together; `processes` counts threads too.
     """
 
@@ -55,6 +56,7 @@ class Limits:
     processes: int = 256
     output_bytes: int = 4 * 1024**2
     file_bytes: int = 512 * 1024**2
+    address_space_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -357,6 +357,7 @@ def write_proc(proc: int, path: str, text: str) -> None:
 def set_limits(limits: dict[str, int]) -> None:
     """Limits of each process; those of all together are watched by process 1."""
     cpu_s = limits["cpu_s"]
+    address_space_bytes = limits["address_space_bytes"] or limits["memory_bytes"]
     for name, soft, hard in (
         (resource.RLIMIT_CORE, 0, 0),
         (resource.RLIMIT_CPU, cpu_s, cpu_s + 1),
@@ -365,7 +366,7 @@ def set_limits(limits: dict[str, int]) -> None:
         (resource.RLIMIT_MEMLOCK, 1 << 16, 1 << 16),
         (resource.RLIMIT_MSGQUEUE, 0, 0),
         (resource.RLIMIT_NPROC, limits["processes"], limits["processes"]),
-        (resource.RLIMIT_AS, limits["memory_bytes"], limits["memory_bytes"]),
+        (resource.RLIMIT_AS, address_space_bytes, address_space_bytes),
     ):
         _, highest = resource.getrlimit(name)
         if highest != resource.RLIM_INFINITY:

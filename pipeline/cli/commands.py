@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("promote:why", "Say whether a promotion is allowed, and every reason against it."),
     "audit": ("audit:audit", "Show what happened to a draft; prove it from clones."),
     "review": ("review:review", "Open, review and merge pull requests of a local forge."),
-    "template": ("templates:template", "List the golden templates."),
+    "template": ("templates:template", "List, judge, render and try out golden templates."),
     "schema": ("schema:schema", "Print the JSON Schema of a kind or of a template's parameters."),
     "rules": ("rules:rules", "List the rules that requests and releases are judged by."),
     "explain": ("rules:explain", "Explain one rule: why it exists, how to comply, examples."),

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from pipeline.cli.session import Session, format_option, pass_session
 
+if TYPE_CHECKING:
+    from pipeline.templating import TemplateError
+
 
 @click.group()
 def template() -> None:
-    """List the golden templates."""
+    """List, judge, render and try out golden templates."""
 
 
 @template.command(name="list")
@@ -43,3 +49,132 @@ def list_templates(session: Session) -> int:
     session.write("".join(f"{line}\n" for line in table(rows)))
     session.write("  next     `pipeline schema template NAME` shows its parameters\n")
     return 0
+
+
+@template.command()
+@click.argument("templates", metavar="[TEMPLATE]...", nargs=-1)
+@format_option("text", "json")
+@pass_session
+def lint(session: Session, templates: tuple[str, ...]) -> int:
+    """Judge templates: what is malformed, or would render otherwise in Backstage.
+
+    TEMPLATE is the name of a built-in one or a folder; all built-in ones without it.
+    """
+    from pipeline.render.style import Style, counted
+    from pipeline.template_checks import read_template
+    from pipeline.templates import list_builtin_templates
+    from pipeline.templating import TemplateError
+
+    style = Style(session.colour)
+    items: list[dict[str, object]] = []
+    for named in templates or list_builtin_templates():
+        try:
+            found = read_template(named)
+        except TemplateError as error:
+            items.append({"template": named, "reasons": list(error.reasons)})
+            _write_reasons(session, named, error)
+            continue
+        items.append({"template": named, "reasons": []})
+        if not session.is_json:
+            files = counted(len(found.files), "file")
+            session.write(f"{style.good} {found.name}@{found.version}  {files}\n")
+    if session.is_json:
+        session.write_document(
+            {"apiVersion": "pipeline.ameide.io/v1", "kind": "TemplateLint", "items": items}
+        )
+    return 1 if any(item["reasons"] for item in items) else 0
+
+
+def _write_reasons(session: Session, named: str, error: TemplateError) -> None:
+    from pipeline.render.style import Style
+
+    if not session.is_json:
+        lines = "".join(f"  {reason}\n" for reason in error.reasons)
+        session.write(f"{Style(session.colour).bad} {named}\n{lines}")
+
+
+@template.command()
+@click.argument("named", metavar="TEMPLATE")
+@click.option(
+    "--values",
+    "values_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="YAML file with parameters; what is absent takes a sample value.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder to write to; it must be absent or empty.",
+)
+@pass_session
+def render(session: Session, named: str, values_file: Path | None, out: Path) -> int:
+    """Write what a template makes of some values.
+
+    TEMPLATE is the name of a built-in one or a folder. Nothing is written when a value is refused.
+    """
+    from pipeline.documents import parse_document
+    from pipeline.errors import UsageFault
+    from pipeline.render.style import Style, counted
+    from pipeline.template_checks import read_template, write_rendered
+    from pipeline.templating import GIVEN_VALUES, check_parameters, render_template
+    from pipeline.templating.samples import sample_values
+
+    found = read_template(named)
+    values = dict(sample_values(found)[0].values)
+    if values_file is not None:
+        document = parse_document(values_file.name, values_file.read_bytes())
+        if not document.ok or not isinstance(document.value, dict):
+            reasons = [f"{f.location}: {f.message}" for f in document.findings]
+            raise UsageFault("\n  ".join([f"`{values_file}` is no mapping in YAML", *reasons]))
+        own = {name: value for name, value in values.items() if name not in GIVEN_VALUES}
+        problems = check_parameters(found, own | document.value)
+        for problem in problems:
+            place = ".".join(map(str, problem.path))
+            session.write(f"{Style(session.colour).bad} {place}: {problem.message}\n")
+        if problems:
+            return 1
+        values |= document.value
+    rendered = render_template(found, values)
+    write_rendered(out, rendered)
+    files = counted(len(rendered), "file")
+    session.write(f"{Style(session.colour).good} {found.name}@{found.version}: {files} in {out}\n")
+    return 0
+
+
+@template.command()
+@click.argument("templates", metavar="[TEMPLATE]...", nargs=-1)
+@click.option("--checks/--no-checks", default=True, help="Run the result's own checks as well.")
+@pass_session
+def test(session: Session, templates: tuple[str, ...], checks: bool) -> int:
+    """Render templates with all values worth trying, and check what comes out.
+
+    TEMPLATE is the name of a built-in one or a folder; all built-in ones without it. The plain
+    result goes through its chart, lint, code scan, secret scan and its own tests in the sandbox.
+    """
+    from pipeline.render.style import Style, counted
+    from pipeline.template_checks import read_template, read_trials
+    from pipeline.templates import list_builtin_templates
+    from pipeline.templating import TemplateError
+
+    style = Style(session.colour)
+    failed = 0
+    for named in templates or list_builtin_templates():
+        try:
+            found = read_template(named)
+            tried = 0
+            for trial in read_trials(
+                found, checks=checks, say=lambda name: session.note(f"  {name} …")
+            ):
+                tried += 1
+                sign = style.bad if trial.problems else style.good
+                session.write(f"  {sign} {trial.name}\n")
+                session.write("".join(f"      {line}\n" for line in trial.problems))
+                failed += bool(trial.problems)
+        except TemplateError as error:
+            failed += 1
+            _write_reasons(session, named, error)
+            continue
+        session.write(f"{found.name}@{found.version}: {counted(tried, 'trial')}\n")
+    session.write(f"{style.bad if failed else style.good} {counted(failed, 'failure')}\n")
+    return 1 if failed else 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
 from pipeline.errors import NotFound
-from pipeline.templating import Template, parse_template
+from pipeline.templating import Template, TemplateError, parse_template
 
 _ROOT = Path(__file__).parent
 
@@ -34,6 +35,11 @@ def read_builtin_template(name: str, version: str | None = None) -> Template:
             help=f"this pipeline holds `{name}@{template.version}`",
         )
     return template
+
+
+def template_folder(name: str) -> Path:
+    """Where the built-in template of this name lies."""
+    return _ROOT / name
 
 
 @lru_cache(maxsize=16)
@@ -65,12 +71,25 @@ class SharedFolders(Mapping[str, Mapping[str, bytes]]):
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:
-    """Path → bytes of every file of a template's folder, sorted; compiled Python is left out."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+    """Path → bytes of every file of a template's folder, sorted; compiled Python is left out.
+
+    Raises TemplateError for links and whatever else is no plain file: they are never followed.
+    """
+    files: dict[str, bytes] = {}
+    reasons = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        kind = path.lstat().st_mode
+        if "__pycache__" in path.parts or stat.S_ISDIR(kind):
+            continue
+        if stat.S_ISREG(kind):
+            files[name] = path.read_bytes()
+        else:
+            what = "a symbolic link" if stat.S_ISLNK(kind) else "no plain file"
+            reasons.append(f"{name}:1: is {what}")
+    if reasons:
+        raise TemplateError(folder.name, reasons)
+    return files
 
 
 class LazyTemplates(Mapping[str, Template]):

@@ -164,7 +164,7 @@ def parse_template(
         )
     if not isinstance(spec.get("type"), str):
         reasons.append(f"{MANIFEST}: spec.type is missing")
-    copy_only, shares = check_steps(spec.get("steps"), reasons)
+    steps = check_steps(spec.get("steps"), reasons)
     schema = merge_pages(spec.get("parameters"), reasons)
     skeleton = tuple(
         TemplateFile(path.removeprefix(SKELETON), content, path in executables)
@@ -174,7 +174,7 @@ def parse_template(
     if not skeleton:
         reasons.append(f"{SKELETON}: the folder is missing or empty")
     taken: dict[str, bytes] = {}
-    for folder, target in shares:
+    for folder, target in steps.shares:
         if not (shared or {}).get(folder):
             reasons.append(f"{MANIFEST}: there is no shared folder {folder!r}")
             continue
@@ -184,20 +184,39 @@ def parse_template(
             TemplateFile(f"{target}/{path}", content, shared=True)
             for path, content in sorted(found.items())
         )
-    declared = {*GIVEN_VALUES, *_mapping(schema.get("properties"))}
+    _check_values(steps.passed, schema, reasons)
     for file in skeleton if check_skeleton else ():
-        _check_file(file, copy_only, declared, reasons)
+        _check_file(file, steps.copy_only, steps.passed, reasons)
     if reasons:
         raise TemplateError(name, reasons)
     tree = {
         path: (MODE_EXECUTABLE if path in executables else MODE_FILE, content)
         for path, content in {**files, **taken}.items()
     }
-    return Template(name, str(version), skeleton, schema, copy_only, tree_id_of_files(tree))
+    return Template(name, str(version), skeleton, schema, steps.copy_only, tree_id_of_files(tree))
 
 
 def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _check_values(
+    passed: Collection[str], schema: Mapping[str, object], reasons: list[str]
+) -> None:
+    """What would be missing: a value that nobody gives, a parameter that may be left out.
+
+    Backstage fills in defaults in its form alone, and renders nothing for what is missing.
+    """
+    properties = _mapping(schema.get("properties"))
+    required = schema.get("required")
+    for name in sorted({*passed} - GIVEN_VALUES - {*properties}):
+        reasons.append(f"{MANIFEST}: the value {name!r} is neither a parameter nor given")
+    for name in sorted({*properties} - GIVEN_VALUES):
+        if name not in passed:
+            reasons.append(f"{MANIFEST}: fetch:template does not pass the parameter {name!r} on")
+        optional = not (isinstance(required, list) and name in required)
+        if optional and "default" not in _mapping(properties[name]):
+            reasons.append(f"{MANIFEST}: parameter {name!r} is neither required nor has a default")
 
 
 def _check_file(

@@ -1,6 +1,7 @@
 """The language of skeletons: the part that Jinja and Backstage's engine read alike. Pure.
 
-Delimiters are Backstage's: `${{ }}` for values, `{% %}` for blocks, `{# #}` for comments. Allowed:
+Delimiters are Backstage's: `${{ }}` for values and `{% %}` for blocks; comments are refused, since
+`{#` also stands in other languages. Allowed:
 constants, `values.x.y`, `if`/`elif`/`else` (also inline), `for`, `and`/`or`/`not`, comparisons,
 and the filters in `FILTERS`. There are no calls, no tests, no assignments, no imports and no
 includes, so a template can neither loop for ever nor reach anything. What Backstage would turn
@@ -137,6 +138,9 @@ def check_text(file: str, text: str, declared: Collection[str]) -> list[str]:
         return []
     if "\r" in text:
         return [f"{file}:{text[: text.index(chr(13))].count(chr(10)) + 1}: line ends must be LF"]
+    if "{#" in text:
+        line = text[: text.index("{#")].count("\n") + 1
+        return [f"{file}:{line}: `{{#` opens a comment, which swallows text; write it otherwise"]
     try:
         tree = _engine().parse(text, name=file, filename=file)
     except TemplateSyntaxError as error:
@@ -157,7 +161,7 @@ def _check_node(
                 yield line, f"`{name}` is unknown; inputs are called `values.{name}`"
         case nodes.Getattr(node=nodes.Name(name="values"), attr=attribute):
             if attribute not in declared:
-                yield line, f"`values.{attribute}` is neither a parameter nor given by the pipeline"
+                yield line, f"`values.{attribute}` is not passed on by the step fetch:template"
         case nodes.Getitem(arg=argument):
             if not isinstance(argument, nodes.Const) or isinstance(node.node, nodes.Name):
                 yield line, "brackets take a constant, and `values` is read with a dot"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from pipeline.templating.files import is_plain_glob, is_safe_path
@@ -17,23 +18,28 @@ SHARED: Final = "shared/"
 _SHARED_URL = re.compile(r"\.\./\.\./shared/([a-z][a-z0-9-]*)/?\Z")
 
 
-def check_steps(
-    steps: object, reasons: list[str]
-) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """Globs of what is only copied, and each shared folder with the folder it is copied to.
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Globs of what is only copied, each shared folder with the folder it is copied to, and the
+    names of the values that reach the skeleton."""
 
-    Appends to `reasons` what is wrong with the steps.
-    """
+    copy_only: tuple[str, ...] = ()
+    shares: tuple[tuple[str, str], ...] = ()
+    passed: frozenset[str] = frozenset()
+
+
+def check_steps(steps: object, reasons: list[str]) -> Steps:
+    """What the steps do; appends to `reasons` what is wrong with them."""
     if not isinstance(steps, list) or not steps:
         reasons.append(f"{MANIFEST}: spec.steps is missing")
-        return (), ()
+        return Steps()
     for index, step in enumerate(steps):
         if not isinstance(_mapping(step).get("action"), str):
             reasons.append(f"{MANIFEST}: spec.steps[{index}] has no action")
     fetches = [*_inputs_of(steps, "fetch:template")]
     if len(fetches) != 1:
         reasons.append(f"{MANIFEST}: expected one step fetch:template, found {len(fetches)}")
-        return (), ()
+        return Steps()
     fetch = fetches[0]
     if fetch.get("url") not in ("./skeleton", "skeleton"):
         reasons.append(f"{MANIFEST}: fetch:template has url {fetch.get('url')!r}, not './skeleton'")
@@ -44,11 +50,12 @@ def check_steps(
     globs = fetch.get("copyWithoutTemplating", [])
     if not isinstance(globs, list) or not all(isinstance(glob, str) for glob in globs):
         reasons.append(f"{MANIFEST}: copyWithoutTemplating is not a list of globs")
-        return (), shares
+        globs = []
     for glob in globs:
         if not is_plain_glob(glob):
             reasons.append(f"{MANIFEST}: glob {glob!r} uses more than names, `*`, `**` and `?`")
-    return tuple(glob for glob in globs if is_plain_glob(glob)), shares
+    copy_only = tuple(glob for glob in globs if is_plain_glob(glob))
+    return Steps(copy_only, shares, frozenset(map(str, _mapping(fetch.get("values")))))
 
 
 def _mapping(value: object) -> Mapping[str, object]:

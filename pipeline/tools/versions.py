@@ -58,6 +58,8 @@ ACCEPTED: dict[str, Accepted] = {
         (2, 0, 0),
         "install buildah with the system's package manager",
     ),
+    "node": Accepted("", ("--version",), (22, 18, 0), (27, 0, 0), "install Node 22.18 or newer"),
+    "biome": Accepted("", ("--version",), (2, 0, 0), (3, 0, 0), "run `make setup-dev`"),
 }
 
 

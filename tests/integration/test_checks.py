@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import checks
 from pipeline.checks import CHECKS, MAX_DETAIL_CHARACTERS, MAX_DETAILS, run_checks
+from pipeline.checks import python as checks
 from pipeline.errors import CouldNotCheck
 from pipeline.models.evidence import CheckName, CheckOutcome, CheckReport, CheckResult
 from pipeline.sandbox import Limits

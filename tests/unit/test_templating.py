@@ -51,7 +51,7 @@ spec:
       input:
         url: ./skeleton
         copyWithoutTemplating: [chart/templates, '*.bin']
-        values: {owner: x}
+        values: {tenant_id: x, owner: x, entities: x, plan: x, namespaces: x}
 """
 
 
@@ -72,6 +72,55 @@ def reasons_of(manifest: bytes = MANIFEST, **skeleton: str | bytes) -> str:
     with pytest.raises(TemplateError) as caught:
         template_of(manifest, **skeleton)
     return "\n".join(caught.value.reasons)
+
+
+def test_a_value_that_nobody_gives_is_named() -> None:
+    manifest = MANIFEST.replace(b"tenant_id: x,", b"tenant_id: x, colour: x,")
+    assert "the value 'colour' is neither a parameter nor given" in reasons_of(manifest)
+
+
+def test_a_parameter_that_does_not_reach_the_skeleton_is_named() -> None:
+    manifest = MANIFEST.replace(b"owner: x, ", b"")
+    assert "fetch:template does not pass the parameter 'owner' on" in reasons_of(manifest)
+
+
+def test_a_parameter_that_may_be_left_out_has_a_default() -> None:
+    manifest = MANIFEST.replace(b"[tenant_id, owner, entities]", b"[tenant_id, entities]")
+    assert "parameter 'owner' is neither required nor has a default" in reasons_of(manifest)
+
+
+def test_a_shared_folder_is_copied_as_it_is() -> None:
+    manifest = (
+        MANIFEST
+        + b"""    - action: fetch:plain
+      input: {url: ../../shared/sdk, targetPath: ./sdk}
+"""
+    )
+    files = {"template.yaml": manifest, "skeleton/file": b"x"}
+    template = parse_template("small", files, shared={"sdk": {"${{ a }}.py": b"{% raw"}})
+    made = render_template(template, {"owner": "x"})
+    assert made["sdk/${{ a }}.py"].content == b"{% raw"
+    plain = parse_template("small", files, shared={"sdk": {"${{ a }}.py": b"other"}})
+    assert plain.digest != template.digest
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        (b"{url: ../../shared/none, targetPath: ./sdk}", "there is no shared folder 'none'"),
+        (b"{url: ../../../etc, targetPath: ./sdk}", "has url '../../../etc'"),
+        (b"{url: https://example.invalid, targetPath: ./sdk}", "has url 'https:"),
+        (b"{url: ../../shared/sdk, targetPath: ./../sdk}", "has targetPath './../sdk'"),
+        (b"{url: ../../shared/sdk, targetPath: '.'}", "has targetPath '.'"),
+        (b"{url: ../../shared/sdk, targetPath: ./a, token: x}", "option 'token'"),
+    ],
+)
+def test_a_shared_folder_comes_from_beside_the_template_only(step: bytes, reason: str) -> None:
+    manifest = MANIFEST + b"    - action: fetch:plain\n      input: " + step + b"\n"
+    files = {"template.yaml": manifest, "skeleton/file": b"x"}
+    with pytest.raises(TemplateError) as caught:
+        parse_template("small", files, shared={"sdk": {"a": b""}})
+    assert reason in str(caught.value)
 
 
 def test_a_template_is_read() -> None:
@@ -113,7 +162,6 @@ def test_the_digest_is_the_tree_id_of_the_whole_folder() -> None:
         ("{% for k, v in values.namespaces %}${{ k }}=${{ v }};{% endfor %}", "dev=a;prod=b;"),
         ("${{ values.namespaces.dev }}", "a"),
         ('{% if values.owner == "team" and not false %}y{% else %}n{% endif %}', "y"),
-        ("a {#- comment -#} b", "ab"),
         ('${{ "y" if values.owner else "n" }}', "y"),
         ("${{ true }}", "true"),
     ],
@@ -132,7 +180,7 @@ def test_the_language_renders(text: str, expected: str) -> None:
     ("text", "line", "reason"),
     [
         ("a\n${{ github.sha }}", 2, "`github` is unknown"),
-        ("${{ values.colour }}", 1, "`values.colour` is neither a parameter nor given"),
+        ("${{ values.colour }}", 1, "`values.colour` is not passed on by the step fetch:template"),
         ("a\n\n{% if %}", 3, "Expected an expression"),
         ("${{ values.owner.upper() }}", 1, "Call is not part of the language"),
         ("${{ values.owner | safe }}", 1, "filter `safe`"),
@@ -147,7 +195,7 @@ def test_the_language_renders(text: str, expected: str) -> None:
         ("${{ 1 < 2 }}", 1, "comparisons are"),
         ("${{ 1 == 1 == 1 }}", 1, "comparisons are"),
         ("a\r\n${{ values.owner }}", 1, "line ends must be LF"),
-        ("${#items[@]} {# never closed", 1, "Missing end of comment tag"),
+        ("${#items[@]} {# never closed", 1, "`{#` opens a comment"),
     ],
 )
 def test_what_is_no_part_of_the_language_is_named_with_file_and_line(

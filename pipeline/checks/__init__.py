@@ -1,0 +1,85 @@
+"""Checks of one primitive's folder at one exact commit: lint, tests, secrets, code scan.
+
+Tenant code runs only for `tests`, and only in a sandbox (`pipeline.sandbox`). The tools' settings
+are ours; a primitive's own configuration neither adds nor silences anything, save that lint
+honours `noqa`. Reports are deterministic: the same bytes give the same report. A tool that is
+missing or fails raises CouldNotCheck, and is never a pass.
+
+A folder with a `package.json` is a Node project; what there is of Python beside it is judged too.
+
+Source: design §7; issue "The main job", stage checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from pipeline.checks import node, python
+from pipeline.checks.results import (
+    MAX_DETAIL_CHARACTERS,
+    MAX_DETAILS,
+    Files,
+    result_of_findings,
+)
+from pipeline.models.base import CommitId, TreeId
+from pipeline.models.evidence import CheckName, CheckReport, CheckResult
+from pipeline.tools.gitleaks import run_secret_scan
+from pipeline.tools.versions import read_tool
+
+__all__ = ["CHECKS", "MAX_DETAILS", "MAX_DETAIL_CHARACTERS", "Files", "run_checks"]
+
+
+def run_lint(files: Files) -> CheckResult:
+    """What the linters find by the platform's configuration."""
+    tools, found = [], []
+    if node.is_node_project(files):
+        tools.append(f"biome {node.biome_version()}")
+        found += node.run_biome(files, scan=False)
+    if python.holds_python(files) or not tools:
+        tools.append(f"ruff {python.ruff_version()}")
+        found += python.run_ruff(files, scan=False)
+    return result_of_findings("lint", ", ".join(tools), found, "lint error")
+
+
+def run_code_scan(files: Files) -> CheckResult:
+    """What the linters' security rules find; no comment in the code silences them."""
+    tools, found = [], []
+    if node.is_node_project(files):
+        tools.append(f"biome-security {node.biome_version()}")
+        found += node.run_biome(files, scan=True)
+    if python.holds_python(files) or not tools:
+        tools.append(f"ruff-s {python.ruff_version()}")
+        found += python.run_ruff(files, scan=True)
+    return result_of_findings("code-scan", ", ".join(tools), found, "unsafe call")
+
+
+def run_secrets(files: Files) -> CheckResult:
+    """Where credentials stand; the credentials themselves are not in the result."""
+    hits = run_secret_scan({path: content for path, (_, content) in files.items()})
+    found = [f"{hit.path}:{hit.line}:{hit.column}: {hit.rule}" for hit in hits]
+    return result_of_findings("secrets", str(read_tool("gitleaks")), found, "likely credential")
+
+
+def run_tests(files: Files) -> CheckResult:
+    """What the primitive's own tests say, in the sandbox."""
+    if node.is_node_project(files):
+        return node.run_node_tests(files)
+    return python.run_python_tests(files)
+
+
+CHECKS: Mapping[CheckName, Callable[[Files], CheckResult]] = {
+    "lint": run_lint,
+    "tests": run_tests,
+    "secrets": run_secrets,
+    "code-scan": run_code_scan,
+}
+
+
+def run_checks(files: Files, *, commit: str, tree: str, names: Sequence[CheckName]) -> CheckReport:
+    """What the named checks say of a primitive's folder, in the order of `CHECKS`.
+
+    `files` is the folder's content, `commit` and `tree` its ids, which only label the report.
+    Raises CouldNotCheck.
+    """
+    results = tuple(check(files) for name, check in CHECKS.items() if name in names)
+    return CheckReport(commit=CommitId(commit), tree=TreeId(tree), results=results)

@@ -1,0 +1,133 @@
+"""Checks of a Node project: Biome by the platform's rules, its own tests by Node's test runner.
+
+Tests run with Node alone, which reads TypeScript by leaving out its types: no package of a lock
+file is there, so nothing is fetched and no install script ever runs. What needs packages is
+tested by the tenant's own CI, which is feedback and no evidence.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from pathlib import Path
+
+from pipeline.checks.results import TERMINAL, Files, failed, passed
+from pipeline.errors import CouldNotCheck
+from pipeline.models.evidence import CheckResult
+from pipeline.sandbox import WORK_FOLDER, Limits, run_confined
+from pipeline.tools.folders import temporary_folder
+from pipeline.tools.process import run_tool
+from pipeline.tools.versions import read_tool
+
+BIOME_TIMEOUT_S = 60
+# Node reserves far more addresses than it uses memory; what it uses stays bounded as for all.
+TEST_LIMITS = Limits(address_space_bytes=64 * 1024**3)
+
+_BIOME_CONFIG = Path(__file__).with_name("biome.json")
+_SCAN_CONFIG = Path(__file__).with_name("biome-security.json")
+_SOURCES = (".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs", ".css")
+_TEST_FILES = "tests/**/*.test.ts"
+_NODE_FOLDER = "/node"
+_TEST_ENV = {
+    "HOME": "/tmp",
+    "LC_ALL": "C.UTF-8",
+    "NODE_NO_WARNINGS": "1",
+    "NO_COLOR": "1",
+    "PATH": "/usr/bin:/bin",
+    "TMPDIR": "/tmp",
+    "TZ": "UTC",
+}
+_COUNT = re.compile(r"^# (tests|pass|fail|cancelled|skipped|todo) (\d+)$", re.MULTILINE)
+_EMPTY_FILE = re.compile(r"^ok \d+ - \S+\.test\.ts$", re.MULTILINE)
+_NOT_OK = re.compile(r"^\s*not ok \d+ - (.*)$", re.MULTILINE)
+
+
+def is_node_project(files: Files) -> bool:
+    """Whether the folder is one of Node's."""
+    return "package.json" in files
+
+
+def biome_version() -> str:
+    """The version of the linter. Raises CouldNotCheck when there is none."""
+    return read_tool("biome").version
+
+
+def run_biome(files: Files, *, scan: bool) -> list[str]:
+    """One line for each diagnostic, sorted by place. Links are not followed.
+
+    `scan` looks for unsafe constructs alone, and takes no comment as an excuse.
+    """
+    plain = {
+        path: content for path, (mode, content) in files.items() if path.endswith(_SOURCES) and not stat.S_ISLNK(mode)
+    }
+    if scan:
+        plain = {path: _without_excuses(content) for path, content in plain.items()}
+    if not plain:
+        return []
+    config = (_SCAN_CONFIG if scan else _BIOME_CONFIG).read_bytes()
+    with temporary_folder({f"primitive/{path}": content for path, content in plain.items()}) as at:
+        # Read by its name in a folder of its own: the primitive's configuration takes no part.
+        (at / "config").mkdir()
+        (at / "config" / "biome.json").write_bytes(config)
+        done = run_tool(
+            (
+                *(read_tool("biome").path, "lint", "--reporter=json", "--max-diagnostics=1000"),
+                *("--config-path", str(at / "config"), "--colors=off", "."),
+            ),
+            cwd=at / "primitive",
+            timeout_s=BIOME_TIMEOUT_S,
+        )
+    try:
+        report = json.loads(done.stdout)
+    except ValueError as error:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise CouldNotCheck(f"biome failed: {said[-1][:300] if said else done.exit_code}") from error
+    return sorted(_line_of(diagnostic, plain) for diagnostic in report["diagnostics"])
+
+
+def _without_excuses(content: bytes) -> bytes:
+    return re.sub(rb"biome-ignore", b"biome_ignore", content)
+
+
+def _line_of(diagnostic: dict[str, object], files: dict[str, bytes]) -> str:
+    location = diagnostic.get("location")
+    place = location if isinstance(location, dict) else {}
+    path = str(place.get("path", "")).removeprefix("./")
+    start = place.get("start")
+    row, column = (start["line"], start["column"]) if isinstance(start, dict) else (1, 1)
+    return f"{path}:{row}:{column}: {diagnostic['category']} {diagnostic.get('message', '')}"
+
+
+def run_node_tests(files: Files) -> CheckResult:
+    """What the project's own tests say, in the sandbox and without any package."""
+    found = read_tool("node")
+    if not any(re.fullmatch(r"tests/.+\.test\.ts", path) for path in files):
+        return failed("tests", str(found), f"there are no tests ({_TEST_FILES})")
+    ended = run_confined(
+        (f"{_NODE_FOLDER}/node", "--test", "--test-reporter=tap", _TEST_FILES),
+        readonly=[(found.path.resolve().parent, _NODE_FOLDER)],
+        files=files,
+        env=_TEST_ENV,
+        limits=TEST_LIMITS,
+    )
+    if ended.limit_hit is not None:
+        reason = f"the tests were stopped at the limit of {ended.limit_hit}"
+        return failed("tests", str(found), reason)
+    text = TERMINAL.sub("", ended.output.decode("utf-8", "replace"))
+    counts = {name: int(count) for name, count in _COUNT.findall(text)}
+    # Node counts a file that holds no test as one that passed.
+    counts["pass"] = counts.get("pass", 0) - len(_EMPTY_FILE.findall(text))
+    if ended.exit_code == 0 and counts["pass"] > 0 and not counts.get("fail"):
+        told = ", ".join(f"{counts[name]} {word}" for name, word in _TOLD if counts.get(name))
+        return passed("tests", str(found), told)
+    if ended.exit_code == 0:
+        return failed("tests", str(found), "no test passed")
+    reason = f"{counts.get('fail', 0)} of {counts.get('tests', 0)} tests failed"
+    if "tests" not in counts:
+        reason = f"node ended with exit code {ended.exit_code}"
+    places = _NOT_OK.findall(text.replace(f"{WORK_FOLDER}/", ""))
+    return failed("tests", str(found), reason, places or text.splitlines()[-10:])
+
+
+_TOLD = (("pass", "passed"), ("skipped", "skipped"), ("todo", "to do"))
