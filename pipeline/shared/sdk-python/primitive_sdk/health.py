@@ -48,15 +48,17 @@ class Health:
 
     async def failing(self) -> tuple[str, ...]:
         """Names of what keeps the instance from being ready; empty if it is."""
-        if self._stopping:
-            return ("stopping",)
+        failed = () if self._stopping else await self._check()
+        return ("stopping",) if self._stopping else failed
+
+    async def _check(self) -> tuple[str, ...]:
         async with self._checking:
             if time.monotonic() - self._checked_at > self._fresh_s:
                 names = list(self._checks)
                 passed = await asyncio.gather(*(self._passes(name) for name in names))
                 self._failed = tuple(name for name, ok in zip(names, passed, strict=True) if not ok)
                 self._checked_at = time.monotonic()
-        return ("stopping",) if self._stopping else self._failed
+            return self._failed
 
     async def _passes(self, name: str) -> bool:
         try:

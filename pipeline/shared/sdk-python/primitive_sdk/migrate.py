@@ -121,9 +121,10 @@ async def _pending(
 
 async def _apply(connection: AsyncConnection[Any], migration: Migration) -> None:
     try:
-        # The savepoint is gone if the file ended the transaction, and then its release fails.
-        async with connection.transaction(), connection.transaction():
-            await connection.execute(migration.statements)
+        async with connection.transaction():
+            # A savepoint: it is gone if the file ended the transaction, and its release fails.
+            async with connection.transaction():
+                await connection.execute(migration.statements)
             await connection.execute(
                 "INSERT INTO schema_migrations (number, name, sha256) VALUES (%s, %s, %s)",
                 (migration.number, migration.name, migration.sha256),

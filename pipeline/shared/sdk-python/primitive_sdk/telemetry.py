@@ -29,7 +29,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from primitive_sdk.tenancy import tenant_attributes
 
-_EXPORT_TIMEOUT_S = 5
+# Three exports end one after another, well within the time to stop.
+_EXPORT_TIMEOUT_S = 2
 # What a log record has anyway; all else on it was given as `extra`.
 _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 # The exporter's own words about a failed export must not be exported.
