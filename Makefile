@@ -36,8 +36,9 @@ race: setup-dev ## runs sixteen processes against one forge at once
 bench: ## measures speed and memory, against peers in the same run
 	@cd "$(ROOT)" && $(PYTHON) tools/setup.py bench && $(VENV)/python -m bench
 
-docs: setup ## writes docs/ and schemas/ anew from the code
+docs: setup ## writes docs/, schemas/ and service_catalog/ anew from the code and the requests
 	@cd "$(ROOT)" && $(VENV)/python -m pipeline.docs
+	@cd "$(ROOT)" && $(VENV)/pipeline catalog
 
 format: setup-dev ## formats the code and applies the linter's safe fixes
 	@cd "$(ROOT)" && $(VENV)/ruff format && $(VENV)/ruff check --fix
