@@ -117,7 +117,7 @@ def test_the_server_starts_answers_and_stops() -> None:
     )
     [event] = [line for line in lines if line["logger"] == "events"]
     assert (event["entity_id"], event["tenant.id"]) == (made.entity.id, "north")
-    assert lines[-1]["message"] == "stopping"
+    assert "stopping" in [line["message"] for line in lines]
 
 
 def test_a_malformed_environment_stops_the_start(tmp_path: Path) -> None:
