@@ -6,8 +6,6 @@ are made once, with hashes, in `.tools/`; the tests also run in the sandbox of t
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import re
 import shutil
@@ -36,10 +34,10 @@ from pipeline.templating import (
     check_parameters,
     complete_parameters,
     parse_template,
-    render_template,
 )
 from pipeline.tools.helm import run_helm_lint, run_helm_template
 from pipeline.tools.kubeconform import run_kubeconform
+from tests.projects import environment_of, render_project, write_project
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / ".tools"
@@ -101,14 +99,11 @@ CASES: dict[str, Values] = {
 
 
 def rendered(values: Values) -> dict[str, TemplateFile]:
-    return render_template(read_builtin_template("domain"), values)
+    return render_project("domain", values)
 
 
 def write(values: Values, folder: Path) -> Path:
-    for path, file in rendered(values).items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(file.content)
-    return folder
+    return write_project("domain", values, folder)
 
 
 def run(
@@ -437,25 +432,6 @@ def test_it_holds_no_secrets(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def environment_of(lock: str) -> Path:
-    """A virtual environment with a lock file's packages; made once, in `.tools/`."""
-    content = rendered(values_of())[lock].content
-    key = hashlib.sha256(content + sys.version.encode()).hexdigest()[:16]
-    target = TOOLS / "template-environments" / key
-    target.mkdir(parents=True, exist_ok=True)
-    with (target / "lock").open("w") as alone:
-        # Test processes that run at once wait for the one that makes it.
-        fcntl.flock(alone, fcntl.LOCK_EX)
-        if not (target / "whole").exists():
-            (target / lock).write_bytes(content)
-            pip = [target / "bin" / "python", "-m", "pip", "-q", "install", "--require-hashes"]
-            for command in ([sys.executable, "-m", "venv", target], [*pip, "-r", lock]):
-                result = run(*command, cwd=target)
-                assert result.returncode == 0, result.stderr
-            (target / "whole").touch()
-    return target
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A rendered project whose environments are there, as `make setup` leaves it."""
@@ -464,7 +440,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (".venv", "requirements-dev.lock"),
         (".venv-docs", "requirements-docs.lock"),
     ):
-        environment = environment_of(lock)
+        environment = environment_of((folder / lock).read_bytes())
         (folder / name).symlink_to(environment)
         (environment / "ready").touch()
     return folder
@@ -489,8 +465,8 @@ def test_its_makefile_does_what_it_says(made: Path, target: str) -> None:
 
 
 def test_its_types_hold_under_names_that_are_words_of_python(tmp_path: Path) -> None:
-    write(CASES["words of YAML and Python"], tmp_path)
-    mypy = environment_of("requirements-dev.lock") / "bin" / "mypy"
+    folder = write(CASES["words of YAML and Python"], tmp_path)
+    mypy = environment_of((folder / "requirements-dev.lock").read_bytes()) / "bin" / "mypy"
     result = run(mypy, "--cache-dir", os.devnull, cwd=tmp_path)
     assert result.returncode == 0, result.stdout
 
