@@ -428,6 +428,22 @@ def test_the_chart_refuses_unsafe_values(changes: dict[str, object], reason: str
         hydrated(values_of(), **changes)
 
 
+def test_its_api_is_lint_clean_by_buf_and_formatted(tmp_path: Path) -> None:
+    write(values_of(), tmp_path)
+    for arguments in (["lint"], ["format", "--diff", "--exit-code"]):
+        result = run(TOOLS / "bin" / "buf", *arguments, "proto", cwd=tmp_path)
+        assert (result.returncode, result.stdout) == (0, ""), result.stdout + result.stderr
+
+
+def test_buf_would_see_an_api_that_breaks_its_rules(tmp_path: Path) -> None:
+    write(values_of(), tmp_path)
+    proto = tmp_path / "proto" / "ameide" / "domain" / "v1" / "entity_service.proto"
+    proto.write_text(proto.read_text().replace("CreateEntityRequest", "MakeEntity"))
+    result = run(TOOLS / "bin" / "buf", "lint", "proto", cwd=tmp_path)
+    assert result.returncode != 0
+    assert "RPC request type" in result.stdout
+
+
 def test_it_holds_no_secrets(tmp_path: Path) -> None:
     write(values_of(), tmp_path)
     result = run(TOOLS / "bin" / "gitleaks", "dir", "--no-banner", ".", cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""A database of its own for a test: made in the server of TEST_DATABASE_URL, and dropped again.
+"""A database for tests: made in the server of TEST_DATABASE_URL, and dropped again.
 
 That address is one of a superuser on a server that holds nothing of worth. The database gets what
 a real one has: an owner, and the two roles of the service that own nothing.
@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
-from conftest import migrate, service_settings
+from conftest import database, migrate, service_settings
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
@@ -56,3 +56,9 @@ async def fresh_database(server: str) -> AsyncIterator[Addresses]:
             await admin.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
             for role in roles.values():
                 await admin.execute(SQL("DROP ROLE {}").format(Identifier(role)))
+
+
+async def empty_tables(addresses: Addresses) -> None:
+    """Nothing of an earlier test is left, of no tenant."""
+    async with await AsyncConnection.connect(database.in_schema(addresses.admin)) as admin:
+        await admin.execute("TRUNCATE entities, idempotency_keys, outbox")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import Loop, database, entities, events, memory_store, postgres_store, relay, store
-from databases import fresh_database
+from databases import Addresses, empty_tables, fresh_database
 from primitive_sdk.identity import Identity
 from primitive_sdk.postgres import TenantDatabase
 from primitive_sdk.tenancy import NoTenant, bound
@@ -55,10 +55,20 @@ class Stored:
         return seen
 
 
+@pytest.fixture(scope="module")
+def addresses(loop):
+    """One database for all tests here."""
+    if not SERVER:
+        pytest.skip("TEST_DATABASE_URL is not set")
+    running = fresh_database(SERVER)
+    yield loop(running.__aenter__())
+    loop(running.__aexit__(None, None, None))
+
+
 @asynccontextmanager
-async def in_postgres(stored: Stored):
+async def in_postgres(stored: Stored, addresses: Addresses):
     async with AsyncExitStack() as stack:
-        addresses = await stack.enter_async_context(fresh_database(SERVER))
+        await empty_tables(addresses)
         opened = TenantDatabase.open(database.in_schema(addresses.service), max_size=4)
         tenants = await stack.enter_async_context(opened)
         relayed = relay.PostgresOutbox.open(
@@ -76,9 +86,7 @@ def stored(request, loop):
         found.store = found.outbox = memory_store.MemoryStore(clock=found.clock)
         yield found
         return
-    if not SERVER:
-        pytest.skip("TEST_DATABASE_URL is not set")
-    running = in_postgres(found)
+    running = in_postgres(found, request.getfixturevalue("addresses"))
     loop(running.__aenter__())
     try:
         yield found
