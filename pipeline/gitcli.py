@@ -18,7 +18,8 @@ from pipeline.commits import Commit, parse_commit
 from pipeline.errors import GitFailed, NotFound, StalePlan
 from pipeline.forges.port import RefUpdate
 from pipeline.gitobjects import GitObject, TreeEntry, pack_of, parse_tree
-from pipeline.gitprocess import FULL_ID, NO_ID, ObjectReader, in_repository, run_git
+from pipeline.gitprocess import FULL_ID, NO_ID, in_repository, run_git
+from pipeline.gitservers import ObjectReader, RefWriter
 
 # `receive.*` holds pushes of people to what the pipeline's own writes are held to, and the hooks
 # of this repository run whatever the pushing user's configuration says.
@@ -68,6 +69,7 @@ class GitRepository:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._objects = ObjectReader(path)
+        self._refs = RefWriter(path)
 
     def _run(
         self, *arguments: str, stdin: bytes = b"", accept: Sequence[int] = (0,)
@@ -93,8 +95,9 @@ class GitRepository:
         return done.stdout.decode("utf-8", "surrogateescape")
 
     def close(self) -> None:
-        """End the reading process, if one runs."""
+        """End the processes that answer, those that run."""
         self._objects.close()
+        self._refs.close()
 
     # -- reading -----------------------------------------------------------------------
 
@@ -325,14 +328,7 @@ class GitRepository:
                 lines.append(f"update {update.ref}\0{update.new}\0{update.old}\0")
         lines += [f"verify {update.ref}\0{update.new}\0" for update in there]
         lines += ["prepare\0", "commit\0"]
-        # Without --no-deref a symbolic ref would move the branch that it stands for.
-        self._run(
-            "update-ref",
-            "--no-deref",
-            "--stdin",
-            "-z",
-            stdin="".join(lines).encode("utf-8", "surrogateescape"),
-        )
+        self._refs.commit("".join(lines).encode("utf-8", "surrogateescape"))
 
     def merge_tree(self, base: str, head: str) -> str:
         """The tree of merging `head` into `base`. Raises StalePlan on a conflict."""

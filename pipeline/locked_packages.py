@@ -17,7 +17,7 @@ import shutil
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,7 @@ _FAULTS_OF_THE_LOCK = (
     re.compile(r"Double requirement given|conflicting dependencies"),
     re.compile(r"has an invalid wheel|is not a supported wheel|Invalid wheel filename"),
 )
+_STRICT = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
 _NOT_FOUND = re.compile(r"(Could not find a version .*|.*DO NOT MATCH THE HASHES.*)")
 
 
@@ -107,9 +108,25 @@ def read_packages(requirements: tuple[Requirement, ...]) -> Path:
     Safe for many processes at once. Raises LockRefused when the lock cannot be satisfied by this
     Python, CouldNotCheck when an index, pip or the cache fails.
     """
+    return _read_made("packages", requirements, _install)
+
+
+def read_wheels(requirements: tuple[Requirement, ...]) -> Path:
+    """The folder of the packages' wheels, for a build without a network; fetched if not there.
+
+    They are those that this machine's Python takes: a base image has to hold one that takes them
+    too. Raises LockRefused and CouldNotCheck as `read_packages` does.
+    """
+    return _read_made("wheels", requirements, _fetch)
+
+
+def _read_made(
+    kind: str, requirements: tuple[Requirement, ...], make: Callable[[str, Path], None]
+) -> Path:
+    """The folder that `make` fills from the lock's lines, made once for all processes."""
     lines = "".join(f"{requirement.line}\n" for requirement in requirements)
-    key = cache_key("packages 1", lines, sys.version, sysconfig.get_platform())
-    folder = cache_dir() / "packages" / key
+    key = cache_key(f"{kind} 1", lines, sys.version, sysconfig.get_platform())
+    folder = cache_dir() / kind / key
     if _is_whole(folder):
         return folder / "site"
     try:
@@ -117,7 +134,13 @@ def read_packages(requirements: tuple[Requirement, ...]) -> Path:
         with _only_one(folder.with_suffix(".lock")):
             if not _is_whole(folder):
                 shutil.rmtree(folder, ignore_errors=True)
-                _install(lines, folder)
+                with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as new:
+                    site = Path(new) / "made" / "site"
+                    site.mkdir(parents=True)
+                    if lines:
+                        make(lines, site)
+                    _seal(site)
+                    site.parent.rename(folder)
     except OSError as error:
         raise CouldNotCheck(
             f"the cache of packages cannot be written: {error.strerror}",
@@ -145,34 +168,41 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         raise LockRefused(f"line {first}: it goes on after the end of the file")
 
 
-def _install(lines: str, folder: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as temporary:
-        new = Path(temporary)
-        requirements, wheels, site = new / "requirements.txt", new / "wheels", new / "made" / "site"
+def _fetch(lines: str, wheels: Path) -> None:
+    """Bring the wheels of a lock into a folder; nothing of them is run."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
+        requirements.write(lines)
+        requirements.flush()
+        _run_pip(
+            ("download", *_STRICT, "--dest", wheels, "--requirement", requirements.name),
+            timeout_s=FETCH_TIMEOUT_S,
+            env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        )
+
+
+def _install(lines: str, site: Path) -> None:
+    """Install a lock into a folder, from wheels that are fetched first."""
+    with tempfile.TemporaryDirectory() as temporary:
+        requirements, wheels = Path(temporary) / "requirements.txt", Path(temporary) / "wheels"
         requirements.write_text(lines)
-        site.mkdir(parents=True)
-        if lines:
-            common = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
-            _run_pip(
-                ("download", *common, "--dest", wheels, "--requirement", requirements),
-                timeout_s=FETCH_TIMEOUT_S,
-                env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
-            )
-            _run_pip(
-                (
-                    *("install", *common, "--no-index", "--find-links", wheels),
-                    *("--requirement", requirements, "--target", site),
-                    "--no-warn-script-location",
-                ),
-                timeout_s=INSTALL_TIMEOUT_S,
-                env={},
-            )
-        # Whoever runs the tests is a user that owns nothing.
-        for path in (site, *site.rglob("*")):
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-        (new / "made").chmod(0o755)
-        (new / "made" / "inventory").write_text(_inventory(site))
-        (new / "made").rename(folder)
+        _fetch(lines, wheels)
+        _run_pip(
+            (
+                *("install", *_STRICT, "--no-index", "--find-links", wheels),
+                *("--requirement", requirements, "--target", site),
+                "--no-warn-script-location",
+            ),
+            timeout_s=INSTALL_TIMEOUT_S,
+            env={},
+        )
+
+
+def _seal(site: Path) -> None:
+    """Let every user read the folder, and keep the list of its files beside it."""
+    for path in (site, *site.rglob("*")):
+        path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+    site.parent.chmod(0o755)
+    (site.parent / "inventory").write_text(_inventory(site))
 
 
 def _run_pip(arguments: Sequence[str | Path], *, timeout_s: float, env: dict[str, str]) -> None:

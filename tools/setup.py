@@ -402,13 +402,30 @@ def set_up(profile: str) -> None:
             ensure_bench_peers()
         schemas.join()
 
-    for thread in [guarded(tools), guarded(python)]:
+    works = [tools, python]
+    if profile == "dev":
+        works.append(ensure_keycloak)
+    for thread in [guarded(work) for work in works]:
         thread.join()
     for error in failures:
         if not isinstance(error, (SetupError, OSError)):
             raise error
     if failures:
         raise SetupError("\n".join(str(error) for error in failures))
+
+
+def ensure_keycloak() -> None:
+    """The Keycloak of the tests. A machine without Java or Maven can do all else without it."""
+    import keycloak
+
+    with contextlib.suppress(keycloak.KeycloakError):
+        keycloak.find(TOOLS)
+        return
+    with PROGRESS.step("keycloak", f"fetching and building Keycloak {keycloak.VERSION}"):
+        try:
+            keycloak.install(TOOLS)
+        except keycloak.KeycloakError as error:
+            PROGRESS.say("keycloak", f"{error}; tests that need it will fail")
 
 
 def ensure_bench_peers() -> None:

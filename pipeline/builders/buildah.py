@@ -6,6 +6,10 @@ that one tree gives one digest. Base images come from `base_storage`, an image s
 driver `vfs` that the build job filled beforehand (`buildah --root DIR --storage-driver vfs pull`);
 it is only read. The image is read out of an OCI layout and stored like any other, so its digest
 is that of an index.
+
+What a `requirements.lock` pins is fetched beforehand, as wheels checked by hash, and shown to the
+build in a folder of its own; the Dockerfile has to take pip's `PIP_FIND_LINKS` and `PIP_NO_INDEX`
+as build arguments.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from typing import Literal
 from pipeline.builders.images import ImageStore, image_from_layout
 from pipeline.builders.port import source_tag
 from pipeline.errors import CouldNotCheck
+from pipeline.locked_packages import LockRefused, parse_lock, read_wheels
 from pipeline.models.base import CommitId, TreeId
 from pipeline.models.evidence import BuildRecord
 from pipeline.tools.folders import write_files
@@ -26,6 +31,24 @@ from pipeline.tools.process import run_tool
 from pipeline.tools.versions import find_tool
 
 TIMEOUT_S = 1800
+
+
+LOCK_FILE = "requirements.lock"
+_WHEELS_FOLDER = "/wheels"
+
+
+def _wheels(files: Mapping[str, tuple[int, bytes]]) -> list[str]:
+    """Options that show a build the wheels of its lock file, and let pip look nowhere else."""
+    if LOCK_FILE not in files:
+        return []
+    try:
+        folder = read_wheels(parse_lock(files[LOCK_FILE][1]))
+    except LockRefused as refused:
+        raise CouldNotCheck(f"`{LOCK_FILE}` is refused: {refused.message}") from refused
+    return [
+        *("--volume", f"{folder}:{_WHEELS_FOLDER}:ro"),
+        *("--build-arg", f"PIP_FIND_LINKS={_WHEELS_FOLDER}", "--build-arg", "PIP_NO_INDEX=1"),
+    ]
 
 
 class BuildahBuilder:
@@ -82,6 +105,7 @@ class BuildahBuilder:
         options = ["--isolation", "chroot", "--timestamp", "0", "--pull=never"]
         # Named, since a `Containerfile` beside it would be taken first.
         options += ["--format", "oci", "--no-cache", "--file", str(root / "context/Dockerfile")]
+        options += _wheels(files)
         for key, value in sorted(labels.items()):
             options += ["--label", f"{key}={value}"]
         for key, value in sorted(self.build_arguments.items()):

@@ -44,6 +44,8 @@ from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import GitObject, Signature, commit_object, objects_of_files
 
 _FORGE = Signature("local-forge", "local-forge@users.noreply.pipeline.invalid", 0)
+# Each may keep two processes and their pipes; one that was closed begins them anew when used.
+_OPEN_REPOSITORIES = 32
 _JOURNAL_TRIES = 200
 _HEADS = "refs/heads/"
 _REFS = (_HEADS, "refs/forge/")
@@ -72,13 +74,19 @@ class LocalForge:
         return path
 
     def open_repository(self, repo: str) -> GitRepository:
-        """The repository's git. Raises NotFound."""
+        """The repository's git, with its processes kept for a few repositories at a time.
+
+        Raises NotFound.
+        """
         path = self.path(repo)
         if not (path / "HEAD").exists():
             raise NotFound(f"the forge has no repository `{self.organisation}/{repo}`")
-        if repo not in self._open:
-            self._open[repo] = GitRepository(path)
-        return self._open[repo]
+        git = self._open.pop(repo, None) or GitRepository(path)
+        self._open[repo] = git  # the one used last comes last
+        if len(self._open) > _OPEN_REPOSITORIES:
+            oldest = next(iter(self._open))
+            self._open.pop(oldest).close()
+        return git
 
     def close(self) -> None:
         """End the reading processes of all repositories."""

@@ -177,6 +177,7 @@ class Environment(Request):
     builders: tuple[Literal["source-layout", "buildah", "buildx"], ...] = ()
     requires_default_branch: bool = False
     soak_hours: int = Field(0, ge=0, le=24 * 90)
+    # What runs primitives there: plain objects, or the platform's operators on custom resources.
     runtime: Literal["workload", "operator"] = "workload"
     settings: dict[str, str] = Field({})
 

@@ -456,3 +456,19 @@ def test_each_operation_costs_few_processes(
     count(4)  # and merge-tree
     forge.read_pulls("app")
     count(1)
+
+
+def test_many_repositories_keep_few_processes(
+    forge: LocalForge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_OPEN_REPOSITORIES", 2)
+    for name in ("one", "two", "three"):
+        forge.ensure_repo(name, spec_of(*RULES))
+    first = forge.open_repository("one")
+    for name in ("two", "three", "one", "two", "three"):
+        assert forge.open_repository(name).resolve("refs/heads/main")
+    assert len(forge._open) == 2
+    # One that somebody still holds begins its processes anew.
+    assert first.resolve("refs/heads/main") == forge.open_repository("one").resolve(
+        "refs/heads/main"
+    )
