@@ -129,9 +129,11 @@ def hydrated(project: Path, release: str, *settings: str) -> list[dict[str, Any]
 def check_manifests(project: Path) -> str:
     """What kubeconform says of `manifests.yaml`, with an error or a skipped object as failure."""
     pattern = "{{.ResourceKind}}{{.KindSuffix}}.json"
+    ours = ROOT / "pipeline" / "shared" / "crds" / "schemas"
     done = run(
         *(TOOLS / "bin" / "kubeconform", "-strict", "-summary", "-kubernetes-version", KUBERNETES),
         *("-schema-location", f"{TOOLS}/schemas/v{KUBERNETES}-standalone-strict/{pattern}"),
+        *("-schema-location", f"{ours}/{pattern}"),
         "manifests.yaml",
         cwd=project,
     )

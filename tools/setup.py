@@ -38,7 +38,7 @@ MINIMUM_PYTHON = (3, 11)
 HEARTBEAT_S = 10
 
 RUNTIME_TOOLS = ("kubeconform", "kustomize", "gitleaks", "helm")
-DEV_TOOLS = (*RUNTIME_TOOLS, "crane", "actionlint")
+DEV_TOOLS = (*RUNTIME_TOOLS, "crane", "actionlint", "crdcheck")
 
 # Requirement files that are installed together; a group stands for each that it contains.
 GROUPS = {"runtime": ("runtime",), "dev": ("runtime", "dev")}
@@ -299,7 +299,8 @@ def ensure_tools(names: tuple[str, ...], venv_ready: threading.Event) -> None:
     """The named tools in `.tools/bin`: links to accepted ones on PATH, the others built."""
     import gotools
 
-    inputs = (GO_MOD, GO_MOD.with_name("go.sum"), Path(gotools.__file__))
+    sources = sorted(GO_MOD.parent.glob("*/*.go"))
+    inputs = (GO_MOD, GO_MOD.with_name("go.sum"), Path(gotools.__file__), *sources)
     key = stamp_key(*inputs)
     missing = [
         gotools.TOOLS[name] for name in names if not is_done(f"tool-{name}", key, BIN / name)
