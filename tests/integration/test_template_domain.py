@@ -23,7 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.characters import FORBIDDEN_IN_VALUE
-from pipeline.templates import list_builtin_templates, read_builtin_template
+from pipeline.templates import SharedFolders, list_builtin_templates, read_builtin_template
 from pipeline.templating import (
     TemplateFile,
     check_parameters,
@@ -123,7 +123,8 @@ def test_every_built_in_template_passes_the_full_check(name: str) -> None:
         for path in folder.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    checked = parse_template(name, files)
+    shared = SharedFolders(ROOT / "pipeline" / "shared")
+    checked = parse_template(name, files, shared=shared)
     assert checked.digest == read_builtin_template(name).digest
     assert f"template: {name}@{checked.version}".encode() in files["template.yaml"]
 
