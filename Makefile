@@ -10,7 +10,7 @@ export PATH := $(ROOT)/.tools/bin:$(PATH)
 export PIPELINE_TOOLS := $(ROOT)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test sweep race bench keycloak docs format lint lock clean
+.PHONY: help setup setup-dev demo test sweep race ui bench keycloak docs format lint lock clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' "$(ROOT)/Makefile" | expand -t 18
@@ -32,6 +32,9 @@ sweep: setup-dev ## stops the whole story before and after every effect, and rer
 
 race: setup-dev ## runs sixteen processes against one forge at once
 	@cd "$(ROOT)" && $(VENV)/python -m pytest -q -s tests/faults/test_race.py -m race
+
+ui: setup-dev ## builds the UI workspace and opens it in Chromium, with sign-in at a Keycloak
+	@cd "$(ROOT)" && $(VENV)/python -m pytest -q -s tests/runtime/test_ui.py -m ui
 
 bench: ## measures speed and memory, against peers in the same run
 	@cd "$(ROOT)" && $(PYTHON) tools/setup.py bench && $(VENV)/python -m bench

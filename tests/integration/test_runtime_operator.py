@@ -137,6 +137,13 @@ def test_a_chart_of_one_form_is_hydrated_as_ever() -> None:
         Hydrator().read_findings(overlay_of(base, "dev", "operator"), STATUS.image)
 
 
+@pytest.mark.parametrize("form", ["workload", "operator"])
+def test_the_form_that_does_not_render_is_named(form: str) -> None:
+    broken = f'{{{{- if eq .Values.runtime "{form}" }}}}{{{{ fail "no" }}}}{{{{ end }}}}\n'
+    with pytest.raises(Unrenderable, match=f"^as {form}: "):
+        base_of({**chart_of("domain"), "templates/broken.yaml": broken.encode()})
+
+
 @pytest.mark.parametrize(
     ("schema", "known"),
     [
