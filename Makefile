@@ -42,8 +42,9 @@ bench: ## measures speed and memory, against peers in the same run
 keycloak: ## runs a Keycloak with the platform's realm on 127.0.0.1:8180 until Ctrl-C
 	@cd "$(ROOT)" && $(PYTHON) tools/keycloak.py start
 
-docs: setup ## writes docs/ and schemas/ anew from the code
+docs: setup ## writes docs/, schemas/ and service_catalog/ anew from the code and the requests
 	@cd "$(ROOT)" && $(VENV)/python -m pipeline.docs
+	@cd "$(ROOT)" && $(VENV)/pipeline catalog
 
 format: setup-dev ## formats the code and applies the linter's safe fixes
 	@cd "$(ROOT)" && $(VENV)/ruff format && $(VENV)/ruff check --fix

@@ -17,7 +17,7 @@ from pipeline.forges.port import PullRequest, ReviewVerdict
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.requests import ApprovalPolicy, CodeOrigin, Environment, Platform, Promotion
 from pipeline.models.status import DraftState, DraftStatus
-from pipeline.overlays import Overlay
+from pipeline.overlays import Overlay, has_runtime
 from pipeline.rules import decisions as rule
 
 
@@ -199,6 +199,16 @@ def clause_namespace(e: Evidence) -> Iterator[DecisionReason]:
         yield _final(finding.code, finding.message)
 
 
+def clause_runtime(e: Evidence) -> Iterator[DecisionReason]:
+    """The release has the form that the environment runs: plain objects, or a custom resource."""
+    if e.overlay and not has_runtime(e.overlay.files, e.environment.runtime):
+        env, runtime = e.environment.environment, e.environment.runtime
+        yield _final(
+            rule.RUNTIME_MISSING.id,
+            f"{env} runs primitives by {runtime}; the chart has no such form",
+        )
+
+
 def clause_overlay(e: Evidence) -> Iterator[DecisionReason]:
     """What would be written is, bit for bit, what the request pins."""
     pinned = e.promotion.overlay_tree
@@ -273,6 +283,7 @@ CLAUSES: tuple[Clause, ...] = (
     clause_blocked,
     clause_checks,
     clause_namespace,
+    clause_runtime,
     clause_overlay,
     clause_approvals,
 )

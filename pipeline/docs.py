@@ -11,6 +11,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from pipeline.crds import (
+    KINDS,
+    definition_file,
+    definition_path,
+    json_schema_file,
+    json_schema_path,
+)
 from pipeline.json_schemas import SCHEMAS, render_schema, schema_of
 from pipeline.render.request_form import FORM_FILES
 from pipeline.render.rules import render_rules_page
@@ -50,6 +57,8 @@ PRODUCERS: tuple[tuple[str, Callable[[], bytes]], ...] = (
         for kind, stem in sorted(SCHEMAS.items())
     ),
     *((path, partial(request_form, path)) for path in FORM_FILES),
+    *((definition_path(kind), partial(definition_file, kind)) for kind in KINDS),
+    *((json_schema_path(kind), partial(json_schema_file, kind)) for kind in KINDS),
 )
 
 

@@ -7,6 +7,7 @@ it goes to. The tools are imported when the first release is hydrated: most runs
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -40,21 +41,16 @@ class Hydrator:
         """
         key = (source_tree, f"{release} {image} {kubernetes_version}")
         if key not in self._bases:
-            from pipeline.tools.helm import run_helm_template
-
             chart = {p.removeprefix(CHART): c for p, c in source.items() if p.startswith(CHART)}
             if "Chart.yaml" not in chart:
                 raise Unrenderable(
                     "the primitive has no chart/Chart.yaml, so there is nothing to deploy",
                     help="restore the chart of the golden template",
                 )
-            objects = run_helm_template(
-                chart,
-                release=release,
-                values={"image": {"ref": image}},
-                kubernetes_version=kubernetes_version,
+            forms = read_forms(
+                chart, release=release, image=image, kubernetes_version=kubernetes_version
             )
-            self._bases[key] = render_base(objects)
+            self._bases[key] = render_base(*forms.values())
         return self._bases[key]
 
     def read_findings(self, overlay: Overlay, image: str) -> tuple[Finding, ...]:
@@ -74,3 +70,44 @@ class Hydrator:
             found = tuple(check_objects(parse_rendered(manifests), target))
             self._judged[key] = (*found, *run_kubeconform(manifests, file=overlay.folder))
         return self._judged[key]
+
+
+def read_forms(
+    chart: Mapping[str, bytes], *, release: str, image: str, kubernetes_version: str
+) -> dict[str, dict[str, bytes]]:
+    """Runtime → objects by file name: as plain workload, and for an operator if the chart can.
+
+    Raises Unrenderable, naming the form if there are two.
+    """
+    from pipeline.tools.helm import run_helm_template
+
+    # A chart of one form knows no value of that name, and its schema may refuse it.
+    known = read_runtimes(chart)
+    forms = {}
+    for form in ("workload", *(["operator"] if "operator" in known else [])):
+        try:
+            forms[form] = run_helm_template(
+                chart,
+                release=release,
+                values={"image": {"ref": image}} | ({"runtime": form} if known else {}),
+                kubernetes_version=kubernetes_version,
+            )
+        except Unrenderable as error:
+            said = f"as {form}: {error.message}" if known else error.message
+            raise Unrenderable(said, help=error.help) from error
+    return forms
+
+
+def read_runtimes(chart: Mapping[str, bytes]) -> frozenset[str]:
+    """The values of `runtime` that a chart's own schema allows; none when it has no such value."""
+    try:
+        schema = json.loads(chart.get("values.schema.json", b"{}"))
+    except ValueError:
+        return frozenset()  # helm reads it too, and says what is wrong
+    for key in ("properties", "runtime", "enum"):
+        schema = schema.get(key) if isinstance(schema, dict) else None
+    return (
+        frozenset(v for v in schema if isinstance(v, str))
+        if isinstance(schema, list)
+        else frozenset()
+    )

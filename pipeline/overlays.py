@@ -1,7 +1,9 @@
 """Overlays: what one release becomes in one environment, as files and as a tree id. Pure.
 
 `base/` is the chart hydrated once per release and the same tree in every environment; the
-overlay adds namespace, image digest, labels and the environment's settings (design §6).
+overlay adds namespace, image digest, labels and the environment's settings (design §6). Where
+the chart can also be run by an operator, `base/operator/` holds that form, and an environment's
+policy decides which of the two its overlay points at.
 Labels: limits.md "platform labels"; `tenant-id` is omitted in the shared plane.
 """
 
@@ -25,6 +27,8 @@ TIER_OF = {
     PrimitiveType.AGENT: "backend",
     PrimitiveType.UI: "frontend",
 }
+# Runtime of an environment → the folder of an overlay that its kustomization points at.
+FOLDER_OF = {"workload": "base", "operator": "base/operator"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +43,26 @@ class Overlay:
     tree: TreeId
 
 
-def render_base(objects: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files of `base/`: the hydrated objects and the kustomization that lists them."""
+def render_base(
+    objects: Mapping[str, bytes], operator: Mapping[str, bytes] | None = None
+) -> dict[str, bytes]:
+    """The files of `base/`: the hydrated objects and the kustomization that lists them.
+
+    `operator` are the objects of the chart's other form; they lie below, as a base of their own.
+    """
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": sorted(objects),
     }
-    return {**dict(sorted(objects.items())), "kustomization.yaml": render_document(kustomization)}
+    files = {**dict(sorted(objects.items())), "kustomization.yaml": render_document(kustomization)}
+    below = render_base(operator) if operator else {}
+    return {**files, **{f"operator/{path}": content for path, content in below.items()}}
+
+
+def has_runtime(files: Mapping[str, bytes], runtime: str) -> bool:
+    """Whether an overlay's files hold the form that an environment's runtime needs."""
+    return f"{FOLDER_OF[runtime]}/kustomization.yaml" in files
 
 
 def base_tree_of(base: Mapping[str, bytes]) -> TreeId:
@@ -89,7 +105,7 @@ def render_overlay(
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "namespace": namespace,
-        "resources": ["base"],
+        "resources": [FOLDER_OF[environment.runtime]],
         "labels": [{"pairs": labels, "includeTemplates": True}],
         "images": [{"name": status.image, "digest": release.digest}],
         "configMapGenerator": [

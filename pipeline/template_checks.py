@@ -87,7 +87,8 @@ def _unreadable(files: Mapping[str, TemplateFile]) -> Iterator[str]:
 
 
 def _try_chart(files: Mapping[str, TemplateFile]) -> Trial:
-    from pipeline.tools.helm import run_helm_template
+    """The chart in each form that it has, whatever environments run."""
+    from pipeline.hydrate import read_forms
     from pipeline.tools.kubeconform import run_kubeconform
 
     chart = {
@@ -96,14 +97,14 @@ def _try_chart(files: Mapping[str, TemplateFile]) -> Trial:
     if "Chart.yaml" not in chart:
         return Trial("chart", ("the result has no chart/Chart.yaml",))
     try:
-        objects = run_helm_template(
-            chart,
-            release="order-router",
-            values={"image": {"ref": _IMAGE}},
-            kubernetes_version=KUBERNETES_VERSION,
+        forms = read_forms(
+            chart, release="order-router", image=_IMAGE, kubernetes_version=KUBERNETES_VERSION
         )
-        manifests = b"---\n".join(objects.values())
-        found = run_kubeconform(manifests, file="chart")
+        found = [
+            finding
+            for form, objects in forms.items()
+            for finding in run_kubeconform(b"---\n".join(objects.values()), file=form)
+        ]
     except PipelineError as error:
         return Trial("chart", (error.message,))
     return Trial("chart", tuple(f.message for f in found))

@@ -26,7 +26,13 @@ from pipeline.models.evidence import BuildRecord, Observation
 from pipeline.models.facts import Cause, Release
 from pipeline.models.requests import DraftPatch, Environment, Promotion, ReplaceText
 from pipeline.models.status import DraftState, DraftStatus
-from pipeline.overlays import Overlay, base_tree_of, parse_overlay, render_overlay
+from pipeline.overlays import (
+    Overlay,
+    base_tree_of,
+    has_runtime,
+    parse_overlay,
+    render_overlay,
+)
 from pipeline.rules.manifests import MANIFEST_NOT_RENDERED
 from pipeline.snapshot import LoadedRequest, Snapshot
 from pipeline.stages.patch import followup_branch, is_followup, patch_key, patched_folder
@@ -440,6 +446,8 @@ class World:
             base_tree=base_tree_of(base),
         )
         overlay = render_overlay(status, view.tenant, view.platform, environment, release, base)
+        if not has_runtime(overlay.files, environment.runtime):
+            return overlay, ()  # there is nothing to build; `clause_runtime` refuses it
         return overlay, self.hydrator.read_findings(overlay, view.image)
 
     def _is_on_default(self, view: DraftView, git: GitRepository, tree: str | None) -> bool:

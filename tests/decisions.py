@@ -146,6 +146,9 @@ def changed(evidence: Evidence, key: str, value: object) -> Evidence:
             assert isinstance(value, list)
             policy = evidence.environment.model_copy(update={"builders": tuple(value)})
             return replace(evidence, environment=policy)
+        case "runtime":
+            policy = evidence.environment.model_copy(update={"runtime": str(value)})
+            return replace(evidence, environment=policy)
         case "checks":
             assert isinstance(value, list)
             outcomes = [CheckOutcome(v) for v in value]

@@ -90,6 +90,16 @@ TOOLS: dict[str, Tool] = {
             "github.com/rhysd/actionlint",
             "github.com/rhysd/actionlint.version",
         ),
+        # Of this module itself; its version is that of the API server's code that it judges with.
+        Tool(
+            "crdcheck",
+            ("-version",),
+            (0, 37, 0),
+            (1, 0, 0),
+            "primitive-pipeline/tools/crdcheck",
+            "k8s.io/apiextensions-apiserver",
+            "main.version",
+        ),
     )
 }
 

@@ -38,7 +38,7 @@ MINIMUM_PYTHON = (3, 11)
 HEARTBEAT_S = 10
 
 RUNTIME_TOOLS = ("kubeconform", "kustomize", "gitleaks", "helm")
-DEV_TOOLS = (*RUNTIME_TOOLS, "crane", "actionlint")
+DEV_TOOLS = (*RUNTIME_TOOLS, "crane", "actionlint", "crdcheck")
 
 # Requirement files that are installed together; a group stands for each that it contains.
 GROUPS = {"runtime": ("runtime",), "dev": ("runtime", "dev")}
@@ -268,13 +268,14 @@ def ensure_schemas() -> None:
 
 
 def ensure_node_tools() -> None:
-    """Node from PyPI, the linter of Node projects, and what tests need of Backstage."""
+    """Node from PyPI, linters of Node projects and of APIs, and what tests need of Backstage."""
     source, target = ROOT / "tools" / "node", TOOLS / "node"
     files = sorted(path for path in source.iterdir() if path.is_file())
     key = stamp_key(*files)
-    if is_done("node", key, target / "node_modules", BIN / "node", BIN / "biome"):
+    links = [BIN / name for name in ("node", "biome", "buf")]
+    if is_done("node", key, target / "node_modules", *links):
         return
-    with PROGRESS.step("node", "installing the linter of Node projects, engines of Backstage"):
+    with PROGRESS.step("node", "installing linters of Node projects and APIs, Backstage's engines"):
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for path in files:
@@ -285,8 +286,9 @@ def ensure_node_tools() -> None:
         node = wheel / "bin" / "node"
         run([str(node), str(npm), "ci", "--prefix", str(target), *options])
         [biome] = target.glob("node_modules/@biomejs/cli-*/biome")
+        [buf] = target.glob("node_modules/@bufbuild/buf-*/bin/buf")
         BIN.mkdir(parents=True, exist_ok=True)
-        for name, program in (("node", node), ("biome", biome)):
+        for name, program in (("node", node), ("biome", biome), ("buf", buf)):
             (BIN / name).unlink(missing_ok=True)
             (BIN / name).symlink_to(program)
         write_stamp("node", key)
@@ -299,7 +301,8 @@ def ensure_tools(names: tuple[str, ...], venv_ready: threading.Event) -> None:
     """The named tools in `.tools/bin`: links to accepted ones on PATH, the others built."""
     import gotools
 
-    inputs = (GO_MOD, GO_MOD.with_name("go.sum"), Path(gotools.__file__))
+    sources = sorted(GO_MOD.parent.glob("*/*.go"))
+    inputs = (GO_MOD, GO_MOD.with_name("go.sum"), Path(gotools.__file__), *sources)
     key = stamp_key(*inputs)
     missing = [
         gotools.TOOLS[name] for name in names if not is_done(f"tool-{name}", key, BIN / name)

@@ -39,7 +39,7 @@ _TEST_ENV = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONHASHSEED": "0",
-    "PYTHONPATH": f"{_PACKAGES_FOLDER}:{WORK_FOLDER}/src",
+    "PYTHONPATH": f"{_PACKAGES_FOLDER}:{WORK_FOLDER}/src:{WORK_FOLDER}/sdk",
     "TMPDIR": "/tmp",
     "TZ": "UTC",
     "COLUMNS": str(MAX_DETAIL_CHARACTERS),

@@ -18,6 +18,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "audit": ("audit:audit", "Show what happened to a draft; prove it from clones."),
     "review": ("review:review", "Open, review and merge pull requests of a local forge."),
     "template": ("templates:template", "List, judge, render and try out golden templates."),
+    "catalog": (
+        "catalog:catalog",
+        "Write the portal's catalogue: tenants, teams, systems and their repositories.",
+    ),
     "schema": ("schema:schema", "Print the JSON Schema of a kind or of a template's parameters."),
     "rules": ("rules:rules", "List the rules that requests and releases are judged by."),
     "explain": ("rules:explain", "Explain one rule: why it exists, how to comply, examples."),

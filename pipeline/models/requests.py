@@ -124,6 +124,14 @@ class Platform(Request):
     organisation: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9])*$", max_length=39)
     ]
+    # Where a browser finds the organisation's repositories, without a trailing slash.
+    forge_url: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]+)?(/[A-Za-z0-9_-]+)*$",
+            max_length=200,
+        ),
+    ] = "https://github.com"
     registry: Registry
     gateway: Gateway
     repos: RepoNames = RepoNames()
@@ -169,6 +177,7 @@ class Environment(Request):
     builders: tuple[Literal["source-layout", "buildah", "buildx"], ...] = ()
     requires_default_branch: bool = False
     soak_hours: int = Field(0, ge=0, le=24 * 90)
+    # What runs primitives there: plain objects, or the platform's operators on custom resources.
     runtime: Literal["workload", "operator"] = "workload"
     settings: dict[str, str] = Field({})
 

@@ -129,7 +129,7 @@ def _own_parameters(template: Template) -> dict[str, object]:
     assert isinstance(properties, Mapping) and isinstance(required, list)  # as parsed
     own = {name: schema for name, schema in properties.items() if name not in GIVEN_VALUES}
     return {
-        "title": f"Of a {template.name}",
+        "title": f"Of the template {template.name}",
         "type": "object",
         "description": f"What the template `{template.name}` asks for",
         "additionalProperties": False,

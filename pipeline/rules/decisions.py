@@ -126,6 +126,14 @@ APPROVAL_OTHER_REVISION = _decision(
     "approved_blob: other\n",
     "approved_blob: same\n",
 )
+RUNTIME_MISSING = _decision(
+    "runtime-not-offered",
+    "A release that goes where an operator runs primitives holds a custom resource.",
+    "there the operator makes the workload; plain objects would run beside it, unmanaged",
+    "take up the golden template's chart, whose value `runtime` gives both forms",
+    "runtime: operator\n",
+    "runtime: workload\n",
+)
 ACTOR_OUT_OF_SCOPE = _decision(
     "actor-out-of-scope",
     "A bot asks only for the tenants that its account lists.",

@@ -188,11 +188,14 @@ def _check_object(
                     yield MANIFEST_HOOK.finding(f"{label} carries `{key}`", at)
     wanted = f"{target.image}@{target.digest}"
     if kind[0].startswith("ameide.io/"):
-        # An operator makes the workload of these: the image stands in the object itself.
+        # An operator makes the workload of these: the images stand in the object itself.
         spec = item.get("spec")
-        image = spec.get("image") if isinstance(spec, Mapping) else None
-        if image != wanted:
-            yield MANIFEST_IMAGE.finding(f"{label} names image `{image}`, not `{wanted}`", at)
+        named = dict(_images(spec, "spec"))
+        for path, image in {"spec.image": None, **named}.items():
+            if image != wanted:
+                yield MANIFEST_IMAGE.finding(
+                    f"{label} names image `{image}` in `{path}`, not `{wanted}`", at
+                )
     for reach in sorted(set(_host_access(item))):
         yield MANIFEST_HOST.finding(f"{label} asks for `{reach}`", at)
     for container in _containers(item):
@@ -216,6 +219,18 @@ def _host_access(value: object) -> Iterator[str]:
     elif isinstance(value, list):
         for child in value:
             yield from _host_access(child)
+
+
+def _images(value: object, path: str) -> Iterator[tuple[str, object]]:
+    """Path and value of every field inside `value` that names an image, whatever its prefix."""
+    if isinstance(value, Mapping):
+        for key, child in value.items():
+            if str(key).lower().endswith("image"):
+                yield f"{path}.{key}", child
+            yield from _images(child, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _images(child, f"{path}[{index}]")
 
 
 def _containers(value: object) -> Iterator[Mapping[str, object]]:

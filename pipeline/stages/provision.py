@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pipeline.models.facts import Accepted, Provisioned
 from pipeline.plan import Content, EnsureRepo, FactEntry, Rule, key_of
+from pipeline.render.catalogue import render_repository_entry
 from pipeline.stages.view import DraftView, Step
 
 FIRST_COMMIT_TIME_S = 0
@@ -52,7 +53,11 @@ def plan_repository(view: DraftView, repo: str, *, gitops: bool) -> EnsureRepo:
             f"# {repo}\n\nPrimitives of {whom}, one folder each under `primitives/`.\n"
             "Agents change a draft's branch by patches; people review and merge it.\n"
         )
-        files = {"README.md": text, "CODEOWNERS": f"* {listed}\n"}
+        files = {
+            "README.md": text,
+            "CODEOWNERS": f"* {listed}\n",
+            "catalog-info.yaml": render_repository_entry(repo, whom),
+        }
     return EnsureRepo(
         key=key_of("provision", repo),
         draft=view.id,

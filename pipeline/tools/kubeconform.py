@@ -19,6 +19,8 @@ from pipeline.tools.versions import find_tool, tools_dirs
 
 TIMEOUT_S = 60
 SCHEMA_VERSION = "1.34.0"  # what `tools/kubeschemas.py` prepares
+# Of the platform's own kinds: they come with this package, made by `pipeline.crds`.
+OWN_SCHEMAS = Path(__file__).resolve().parents[1] / "shared" / "crds" / "schemas"
 
 
 def schema_folder() -> Path:
@@ -48,6 +50,8 @@ def run_kubeconform(manifests: bytes, *, file: str) -> tuple[Finding, ...]:
             SCHEMA_VERSION,
             "-schema-location",
             f"{schema_folder()}/{template}",
+            "-schema-location",
+            f"{OWN_SCHEMAS}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json",
             "-",
         ],
         stdin=manifests,

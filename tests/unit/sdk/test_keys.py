@@ -22,14 +22,18 @@ class Clock:
         return self.now
 
 
-def test_many_requests_for_the_same_key_make_one_fetch() -> None:
+def test_many_requests_for_the_same_key_make_one_fetch_and_all_get_it() -> None:
     issuer = Issuer({"first": FIRST})
 
-    async def burst() -> None:
-        keys = issuer.jwks()
-        await asyncio.gather(*(keys.key("first") for _ in range(50)))
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.02)
+        return issuer.answer(request)
 
-    asyncio.run(burst())
+    async def burst() -> set[str | None]:
+        keys = JwksKeys(JWKS_URL, client=httpx.AsyncClient(transport=httpx.MockTransport(answer)))
+        return {key.key_id for key in await asyncio.gather(*(keys.key("first") for _ in range(50)))}
+
+    assert asyncio.run(burst()) == {"first"}
     assert issuer.fetches == 1
 
 

@@ -1,4 +1,4 @@
-{{/* All names derive from the release's; Helm holds it to 53 characters, the longest suffix has 12. */}}
+{{/* All names derive from the release's; Helm holds it to 53 characters, the longest suffix has 12: `-environment`. */}}
 {{- define "primitive.selector" -}}
 app.kubernetes.io/name: {{ .Values.primitive.id | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
@@ -34,14 +34,28 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
+{{/* The chart's settings: a ConfigMap or the custom resource carries them. */}}
+{{- define "primitive.settings" -}}
+{{- range $name, $value := .Values.settings }}
+{{ $name }}: {{ $value | quote }}
+{{- end }}
+STOP_TIMEOUT_S: {{ sub (int .Values.terminationGracePeriodSeconds) 5 | quote }}
+{{- end }}
+
 {{/* Later ones win: the chart's settings, then the environment's, then what only a cluster knows. */}}
 {{- define "primitive.environment" -}}
+{{- if eq .Values.runtime "workload" }}
 - configMapRef:
     name: "{{ .Release.Name }}-settings"
+{{- end }}
 - configMapRef:
     name: "{{ .Release.Name }}-environment"
     optional: true
-{{- range .Values.secrets }}
+{{- include "primitive.secrets" .Values.secrets }}
+{{- end }}
+
+{{- define "primitive.secrets" -}}
+{{- range . }}
 - secretRef:
     name: {{ . | quote }}
 {{- end }}

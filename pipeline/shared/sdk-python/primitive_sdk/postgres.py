@@ -97,7 +97,7 @@ class TenantDatabase:
 
         `timeout_s` bounds connecting and the wait for a free connection. Raises UnsafeDatabase if
         the role is not bound by row-level security or a reachable table with a column `tenant_id`
-        does not force it, psycopg.Error if there is no connection.
+        does not force it, psycopg.Error or TimeoutError if there is no connection.
         """
         async with asyncio.timeout(timeout_s):
             search_path = await _check(conninfo)

@@ -1,45 +1,75 @@
-"""What the tests share: a client that calls the application in process, and tokens of two tenants."""
+"""What the tests share: a service on a socket of its own, and tokens of two tenants."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import uuid4
 
+import grpc
 import jwt
 import pytest
+from ameide.domain.v1 import entity_service_pb2 as api
+from ameide.domain.v1 import entity_service_pb2_grpc as stubs
 from cryptography.hazmat.primitives.asymmetric import ec
-from starlette.types import ASGIApp, Message
+from jwt import PyJWK
+from primitive_sdk.identity import IdentityVerifier, KeyUnknown
 
-from domain_${{ values.primitive_id | replace('-', '_') }} import app as service
-from domain_${{ values.primitive_id | replace('-', '_') }} import entities, settings
-from domain_${{ values.primitive_id | replace('-', '_') }} import sqlite_repository as sqlite
+# Tests name the package here and nowhere else.
+import domain_${{ values.primitive_id | replace('-', '_') }} as package
+from domain_${{ values.primitive_id | replace('-', '_') }} import (
+    database,
+    entities,
+    events,
+    memory_store,
+    migrate,
+    postgres_store,
+    relay,
+    server,
+    service,
+    store,
+)
+from domain_${{ values.primitive_id | replace('-', '_') }} import settings as service_settings
+
+__all__ = [
+    "database",
+    "entities",
+    "events",
+    "migrate",
+    "package",
+    "postgres_store",
+    "relay",
+    "service",
+    "service_settings",
+    "store",
+]
 
 ISSUER = "https://issuer.test/realms/one"
 KEY = ec.generate_private_key(ec.SECP256R1())
+DEADLINE_S = 30
+T = TypeVar("T")
 
 
-def key_set_of(key: ec.EllipticCurvePrivateKey, kid: str = "one") -> dict[str, object]:
-    """The public half of a key, as an issuer publishes it."""
-    public = jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
-    return {"keys": [{**public, "kid": kid, "use": "sig", "alg": "ES256"}]}
+class OneKey:
+    """An issuer with the key `one`."""
+
+    async def key(self, key_id: str) -> PyJWK:
+        if key_id != "one":
+            raise KeyUnknown
+        public = jwt.algorithms.ECAlgorithm.to_jwk(KEY.public_key(), as_dict=True)
+        return PyJWK({**public, "kid": "one", "use": "sig", "alg": "ES256"})
 
 
-def make_token(
-    tenant: str | None = "north",
-    *,
-    key: object = KEY,
-    algorithm: str = "ES256",
-    kid: str | None = "one",
-    **claims: object,
-) -> str:
-    """A token of the tenant; `claims` replace or, when None, remove what it would hold."""
+def make_token(tenant: str = "north", **claims: object) -> str:
+    """A token of the tenant; `claims` replace what it would hold."""
     now = int(time.time())
-    body: dict[str, object] = {
+    body = {
         "iss": ISSUER,
         "aud": entities.PRIMITIVE,
         "sub": "user-1",
@@ -48,121 +78,153 @@ def make_token(
         "tenant_id": tenant,
         **claims,
     }
-    body = {name: value for name, value in body.items() if value is not None}
-    return jwt.encode(body, key, algorithm, headers={"kid": kid} if kid else None)
+    return jwt.encode(body, KEY, "ES256", headers={"kid": "one"})
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A finished response."""
+class Refused(Exception):
+    """What a call was refused with."""
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+    def __init__(self, error: grpc.aio.AioRpcError) -> None:
+        super().__init__(error.details())
+        self.status = error.code().name
+        self.details = error.details()
+        self.code = dict(error.trailing_metadata() or ()).get("error-code", "")
 
-    @property
-    def json(self) -> dict:
-        return json.loads(self.body)
+
+class Loop:
+    """An event loop in a thread, so that tests can wait for what runs in it."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever)
+        self._thread.start()
+
+    def __call__(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(DEADLINE_S)
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(DEADLINE_S)
+        self.loop.close()
 
 
 @dataclass(frozen=True)
 class Client:
-    """Calls an application in process, without any socket."""
+    """Calls the API as one caller; raises Refused."""
 
-    app: ASGIApp
-    token: str | None = None
+    run: Loop
+    stub: stubs.EntityServiceStub
+    metadata: tuple[tuple[str, str], ...] = ()
 
     def as_tenant(self, tenant: str) -> Client:
-        return replace(self, token=make_token(tenant))
+        return self.with_token(make_token(tenant))
 
-    def __call__(
-        self,
-        method: str,
-        target: str,
-        body: object = None,
-        *,
-        raw: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        sent = {"content-type": "application/json", **(headers or {})}
-        if self.token is not None:
-            sent = {"authorization": f"Bearer {self.token}", **sent}
-        content = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
-        return asyncio.run(_call(self.app, method, target, sent, content))
+    def with_token(self, token: str) -> Client:
+        return replace(self, metadata=(("authorization", f"Bearer {token}"),))
 
+    def call(self, method: str, request: object) -> Any:
+        async def call() -> Any:
+            metadata, timeout = self.metadata, DEADLINE_S
+            return await getattr(self.stub, method)(request, metadata=metadata, timeout=timeout)
 
-async def _call(
-    app: ASGIApp, method: str, target: str, headers: Mapping[str, str], content: bytes
-) -> Answer:
-    path, _, query = target.partition("?")
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": query.encode(),
-        "root_path": "",
-        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
-        "client": ("test", 1),
-        "server": ("test", 80),
-    }
-    messages: list[Message] = []
+        try:
+            return self.run(call())
+        except grpc.aio.AioRpcError as error:
+            raise Refused(error) from None
 
-    async def receive() -> Message:
-        return {"type": "http.request", "body": content, "more_body": False}
+    def create(self, kind: str, name: str, key: str = "", **attributes: object) -> Any:
+        draft = api.EntityDraft(name=name)
+        draft.attributes.update(attributes)
+        request = api.CreateEntityRequest(entity_type=kind, entity=draft, idempotency_key=key)
+        return self.call("CreateEntity", request)
 
-    async def send(message: Message) -> None:
-        messages.append(message)
+    def get(self, kind: str, id: str) -> api.Entity:
+        return self.call("GetEntity", api.GetEntityRequest(entity_type=kind, id=id)).entity
 
-    await app(scope, receive, send)
-    received = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
-    chunks = [message.get("body", b"") for message in messages[1:]]
-    return Answer(messages[0]["status"], received, b"".join(chunks))
+    def list(self, kind: str, size: int = 0, token: str = "") -> api.ListEntitiesResponse:
+        request = api.ListEntitiesRequest(entity_type=kind, page_size=size, page_token=token)
+        return self.call("ListEntities", request)
+
+    def update(self, kind: str, id: str, version: int, name: str) -> api.Entity:
+        draft = api.EntityDraft(name=name)
+        request = api.UpdateEntityRequest(entity_type=kind, id=id, version=version, entity=draft)
+        return self.call("UpdateEntity", request).entity
+
+    def delete(self, kind: str, id: str, version: int) -> None:
+        request = api.DeleteEntityRequest(entity_type=kind, id=id, version=version)
+        self.call("DeleteEntity", request)
 
 
 @dataclass
 class World:
-    """A service on a database of its own, with a clock and a record of all statements."""
+    """A running service over a store in memory, with a clock that moves when it is read."""
 
-    settings: settings.Settings
-    now: datetime
-    statements: list[str]
-    repository: sqlite.SqliteRepository
-    client: Client
+    run: Loop
+    now: datetime = field(default_factory=lambda: datetime(2030, 1, 1, tzinfo=UTC))
+
+    def __post_init__(self) -> None:
+        self.store = memory_store.MemoryStore(clock=self.clock)
+
+    def clock(self) -> datetime:
+        self.now += timedelta(milliseconds=1)
+        return self.now
+
+    @contextmanager
+    def serving(self, **environment: str) -> Iterator[World]:
+        given = {
+            "TOKEN_ISSUER": ISSUER,
+            "TOKEN_JWKS_URL": "http://issuer.test/keys",
+            "STORE": "memory",
+            # No file and no port: the name lives as long as the socket.
+            "GRPC_ADDRESS": f"unix-abstract:{uuid4()}",
+            "STOP_TIMEOUT_S": "1",
+            **environment,
+        }
+        settings = service_settings.read_service_settings(given)
+        verifier = IdentityVerifier(
+            issuer=ISSUER,
+            audience=settings.token_audience,
+            keys=OneKey(),
+            only_tenant=settings.only_tenant,
+        )
+        running = server.serving(settings, self.store, verifier)
+        self.run(running.__aenter__())
+        try:
+            self.channel = self.run(_open(settings.grpc_address))
+            stub = stubs.EntityServiceStub(self.channel)
+            self.client = Client(self.run, stub).as_tenant("north")
+            yield self
+            self.run(self.channel.close())
+        finally:
+            self.run(running.__aexit__(None, None, None))
+
+
+async def _open(address: str) -> grpc.aio.Channel:
+    return grpc.aio.insecure_channel(address)
+
+
+@pytest.fixture(scope="session")
+def loop() -> Iterator[Loop]:
+    """An event loop for the whole run."""
+    running = Loop()
+    yield running
+    running.close()
 
 
 @pytest.fixture
-def make_world(tmp_path: Path) -> Callable[..., World]:
-    """Makes a service; arguments are variables of its environment."""
-
-    def make(**environ: str) -> World:
-        base = {
-            "DATABASE": str(tmp_path / "test.db"),
-            "TOKEN_ISSUER": ISSUER,
-            "TOKEN_KEYS": json.dumps(key_set_of(KEY)),
-        }
-        read = settings.read_settings({**base, **environ})
-        statements: list[str] = []
-        world = World(read, datetime(2030, 1, 1, tzinfo=UTC), statements, None, None)
-        world.repository = sqlite.SqliteRepository(
-            read.database, clock=lambda: world.now, trace=statements.append
-        )
-        world.client = Client(service.create_app(read, world.repository), make_token())
-        return world
-
-    return make
+def make_world(loop: Loop) -> Iterator[Callable[..., World]]:
+    """Starts a service; arguments are variables of its environment."""
+    with ExitStack() as stack:
+        yield lambda **environment: stack.enter_context(World(loop).serving(**environment))
 
 
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
-    """A service with two tenants' tokens accepted."""
+    """A service that accepts the tokens of two tenants."""
     return make_world()
 
 
-@pytest.fixture(params=entities.ENTITIES[:2])
-def path(request: pytest.FixtureRequest) -> str:
-    """A collection; two of them show what holds for each, since all share their code."""
-    return f"/v1/{request.param}"
+@pytest.fixture(params=entities.ENTITY_TYPES[:2])
+def kind(request: pytest.FixtureRequest) -> str:
+    """A type of entity; two of them show what holds for each, since all share their code."""
+    return request.param

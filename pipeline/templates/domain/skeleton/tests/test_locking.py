@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import pytest
+from conftest import Refused
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE"])
-def test_a_change_names_the_version_it_rests_on(world, path, method):
-    where = world.client("POST", path, {"name": "a"}).headers["location"]
-    body = {"name": "b"} if method == "PUT" else None
-    assert world.client(method, where, body).status == 428
-    assert world.client(method, where, body, headers={"If-Match": "*"}).status == 400
-    assert world.client(method, where, body, headers={"If-Match": '"2"'}).status == 412
-    assert world.client("GET", where).json["version"] == 1
-    assert world.client(method, where, body, headers={"If-Match": '"1"'}).status in (200, 204)
+def change(world, how, kind, id, version):
+    if how == "update":
+        world.client.update(kind, id, version, "b")
+    else:
+        world.client.delete(kind, id, version)
 
 
-def test_of_two_writers_the_second_is_told(world, path):
-    where = world.client("POST", path, {"name": "a"}).headers["location"]
-    match = {"If-Match": world.client("GET", where).headers["etag"]}
-    assert world.client("PUT", where, {"name": "mine"}, headers=match).status == 200
-    assert world.client("PUT", where, {"name": "yours"}, headers=match).status == 412
-    assert world.client("GET", where).json["name"] == "mine"
+@pytest.mark.parametrize("how", ["update", "delete"])
+def test_a_change_names_the_version_it_rests_on(world, kind, how):
+    id = world.client.create(kind, "a").entity.id
+    for version in (0, -1):
+        with pytest.raises(Refused) as refused:
+            change(world, how, kind, id, version)
+        assert (refused.value.status, refused.value.code) == ("INVALID_ARGUMENT", "version-missing")
+    with pytest.raises(Refused) as refused:
+        change(world, how, kind, id, 2)
+    assert (refused.value.status, refused.value.code) == ("ABORTED", "version-changed")
+    assert world.client.get(kind, id).version == 1
+    change(world, how, kind, id, 1)
+
+
+def test_of_two_writers_the_second_is_told(world, kind):
+    id = world.client.create(kind, "a").entity.id
+    world.client.update(kind, id, 1, "first writer")
+    with pytest.raises(Refused, match="changed in between"):
+        world.client.update(kind, id, 1, "second writer")
+    assert world.client.get(kind, id).name == "first writer"

@@ -1,62 +1,87 @@
-"""Tenants never meet: in the API, in the storage, in keys."""
+"""Tenants never meet: in the API, in the store, in keys; and nobody comes in without a token."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 import pytest
+from conftest import Refused, make_token
+from primitive_sdk.tenancy import NoTenant
 
-from domain_${{ values.primitive_id | replace('-', '_') }} import repository
+
+def refusal_of(call, *arguments):
+    with pytest.raises(Refused) as refused:
+        call(*arguments)
+    return refused.value.status, refused.value.code
 
 
-def test_one_tenant_never_sees_anothers_rows(world, path):
+def test_one_tenant_never_sees_anothers_entities(world, kind):
     north, south = world.client.as_tenant("north"), world.client.as_tenant("south")
-    where = north("POST", path, {"name": "of north"}).headers["location"]
-    match = {"If-Match": '"1"'}
-    assert south("GET", path).json == {"items": []}
-    assert south("GET", where).status == 404
-    assert south("PUT", where, {"name": "taken"}, headers=match).status == 404
-    assert south("DELETE", where, headers=match).status == 404
-    assert north("GET", where).json["name"] == "of north"
+    made = north.create(kind, "of north").entity
+    unknown = ("NOT_FOUND", "entity-unknown")
+    assert list(south.list(kind).entities) == []
+    assert refusal_of(south.get, kind, made.id) == unknown
+    assert refusal_of(south.update, kind, made.id, 1, "taken") == unknown
+    assert refusal_of(south.delete, kind, made.id, 1) == unknown
+    assert north.get(kind, made.id).name == "of north"
 
 
-def test_a_page_token_of_another_tenant_opens_nothing(world, path):
+def test_a_page_token_of_another_tenant_opens_nothing(world, kind):
     north, south = world.client.as_tenant("north"), world.client.as_tenant("south")
     for name in "abc":
-        north("POST", path, {"name": name})
-    token = north("GET", f"{path}?page_size=1").json["next_page_token"]
-    assert south("GET", f"{path}?page_token={token}").json == {"items": []}
+        north.create(kind, name)
+    token = north.list(kind, 1).next_page_token
+    assert list(south.list(kind, 0, token).entities) == []
 
 
-def test_the_same_idempotency_key_of_two_tenants_makes_two_entities(world, path):
-    headers = {"Idempotency-Key": "key-1"}
-    north, south = world.client.as_tenant("north"), world.client.as_tenant("south")
-    one = north("POST", path, {"name": "a"}, headers=headers)
-    two = south("POST", path, {"name": "a"}, headers=headers)
-    assert (one.status, two.status) == (201, 201)
-    assert one.json["id"] != two.json["id"]
+def test_the_same_idempotency_key_of_two_tenants_makes_two_entities(world, kind):
+    made = [world.client.as_tenant(t).create(kind, "a", "key-1") for t in ("north", "south")]
+    assert [each.replayed for each in made] == [False, False]
+    assert made[0].entity.id != made[1].entity.id
 
 
-def test_every_statement_on_a_table_is_bound_by_tenant(world, path):
-    headers = {"Idempotency-Key": "key-1"}
-    where = world.client("POST", path, {"name": "a"}, headers=headers).headers["location"]
-    world.client("GET", path)
-    world.client("PUT", where, {"name": "b"}, headers={"If-Match": '"1"'})
-    world.client("DELETE", where, headers={"If-Match": '"2"'})
-    tables = ("records", "idempotency_keys")
-    touching = [text for text in world.statements if any(table in text for table in tables)]
-    assert len(touching) >= 8
-    for text in touching:
-        bound = "tenant_id = 'north'" in text or ("(tenant_id," in text and "('north'," in text)
-        assert bound, text
+def test_no_token_is_refused(world, kind):
+    nobody = replace(world.client, metadata=())
+    with pytest.raises(Refused, match="token-missing") as refused:
+        nobody.list(kind)
+    assert refused.value.status == "UNAUTHENTICATED"
 
 
-def test_a_repository_without_tenant_cannot_be_had(world):
-    with pytest.raises(ValueError, match="needs a tenant"):
-        world.repository.for_tenant("")
-    with pytest.raises(repository.NotFound):
-        world.repository.for_tenant("north").read("any", "id")
+@pytest.mark.parametrize(
+    ("claims", "code"),
+    [
+        ({"exp": int(time.time()) - 60}, "token-expired"),
+        ({"aud": "another-service"}, "audience"),
+        ({"iss": "https://issuer.test/realms/two"}, "issuer"),
+        ({"tenant_id": ""}, "tenant-missing"),
+    ],
+)
+def test_a_token_for_something_else_is_refused(world, kind, claims, code):
+    client = world.client.with_token(make_token(**claims))
+    with pytest.raises(Refused, match=code) as refused:
+        client.create(kind, "a")
+    assert refused.value.status == "UNAUTHENTICATED"
 
 
-def test_a_service_of_one_tenant_refuses_the_others(make_world, path):
+def test_a_tenant_in_the_metadata_decides_nothing(world, kind):
+    for claimed, lets_in in (("south", False), ("north", True)):
+        metadata = (*world.client.metadata, ("x-tenant-id", claimed))
+        client = replace(world.client, metadata=metadata)
+        if lets_in:
+            assert list(client.list(kind).entities) == []
+        else:
+            with pytest.raises(Refused, match="tenant-mismatch"):
+                client.list(kind)
+
+
+def test_a_service_of_one_tenant_refuses_the_others(make_world, kind):
     world = make_world(ONLY_TENANT="north")
-    assert world.client.as_tenant("north")("GET", path).status == 200
-    assert world.client.as_tenant("south")("GET", path).status == 403
+    assert list(world.client.list(kind).entities) == []
+    with pytest.raises(Refused, match="tenant-mismatch"):
+        world.client.as_tenant("south").list(kind)
+
+
+def test_outside_of_a_request_there_is_nothing_to_read(world, kind):
+    with pytest.raises(NoTenant):
+        world.run(world.store.list_page(kind, None, 1))

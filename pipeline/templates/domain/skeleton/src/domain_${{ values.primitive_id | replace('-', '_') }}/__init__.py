@@ -1,1 +1,1 @@
-"""The primitive's service; `app.create_app` builds it, `python -m` starts it."""
+"""The primitive's service; `server.create_server` builds it, `python -m` starts it."""

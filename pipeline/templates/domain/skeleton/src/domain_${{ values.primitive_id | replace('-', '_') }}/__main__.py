@@ -2,44 +2,118 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import logging
-import os
-import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
-import uvicorn
+from psycopg import OperationalError
 
-from .app import create_app
+from primitive_sdk.health import Health
+from primitive_sdk.identity import IdentityVerifier, JwksKeys
+from primitive_sdk.lifecycle import run_until_stopped
+from primitive_sdk.postgres import TenantDatabase, UnsafeDatabase
+from primitive_sdk.settings import SettingsError
+from primitive_sdk.telemetry import start_telemetry
+
+from .database import STATEMENT_TIMEOUT, in_schema
 from .entities import PRIMITIVE
-from .logs import configure_logs
-from .settings import InvalidSettings, read_settings
+from .events import LogPublisher, Publisher
+from .memory_store import MemoryStore
+from .postgres_store import PostgresStore
+from .relay import PostgresOutbox, relay_events
+from .server import AddressTaken, serving
+from .settings import Settings, read_service_settings
+from .store import Outbox, Store
+
+
+def create_publisher(settings: Settings) -> Publisher:
+    """Where events go. Point it at your broker here."""
+    return LogPublisher()
+
+
+async def open_store(
+    settings: Settings, health: Health, stack: AsyncExitStack
+) -> tuple[Store, Outbox | None]:
+    """Where entities are kept, and where their events wait; closed with the stack."""
+    if settings.store == "memory":
+        store = MemoryStore()
+        return store, store
+    address = in_schema(settings.database_url, STATEMENT_TIMEOUT)
+    database = await stack.enter_async_context(
+        TenantDatabase.open(address, max_size=settings.database_pool_max)
+    )
+    health.add("database", database.ping)
+    if not settings.relay_database_url:
+        logging.getLogger(PRIMITIVE).warning("RELAY_DATABASE_URL is not set: events are kept")
+        return PostgresStore(database), None
+    relay = in_schema(settings.relay_database_url, STATEMENT_TIMEOUT)
+    outbox = await stack.enter_async_context(PostgresOutbox.open(relay))
+    return PostgresStore(database), outbox
+
+
+@asynccontextmanager
+async def relaying(settings: Settings, outbox: Outbox) -> AsyncIterator[None]:
+    """Publishes events while the context lasts; at its end also those of the last calls."""
+    stop = asyncio.Event()
+    interval_s = settings.relay_interval_s
+    work = relay_events(outbox, create_publisher(settings), stop, interval_s=interval_s)
+    relay = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        stop.set()
+        await relay
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Serves until `stop` is set, then finishes what is under way."""
+    async with AsyncExitStack() as stack:
+        health = Health()
+        store, outbox = await open_store(settings, health, stack)
+        keys = await stack.enter_async_context(JwksKeys(settings.token_jwks_url))
+        health.add("keys", keys.ping)
+        verifier = IdentityVerifier(
+            issuer=settings.token_issuer,
+            audience=settings.token_audience,
+            keys=keys,
+            only_tenant=settings.only_tenant,
+        )
+        if outbox is not None:
+            await stack.enter_async_context(relaying(settings, outbox))
+        await stack.enter_async_context(serving(settings, store, verifier))
+        await stack.enter_async_context(health.serve(settings.health_port))
+        logging.getLogger(PRIMITIVE).info("serving on %s", settings.grpc_address)
+        await stop.wait()
+        health.stop()
+        logging.getLogger(PRIMITIVE).info("stopping")
 
 
 def main() -> int:
-    """Serves until SIGTERM or SIGINT, then finishes what is under way; the exit code."""
+    """Serves until SIGTERM or SIGINT; the exit code."""
     try:
-        settings = read_settings(os.environ)
-        configure_logs(settings.log_level, settings.environment)
-        app = create_app(settings)
-    except InvalidSettings as error:
+        settings = read_service_settings()
+    except SettingsError as error:
         print(f"{PRIMITIVE}: {error}", file=sys.stderr)
         return 2
-    if not settings.token_keys["keys"]:
-        logging.getLogger(PRIMITIVE).warning("TOKEN_KEYS is empty: every request will be refused")
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        uds=settings.socket or None,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=settings.stop_timeout_s,
-    )
-    # uvicorn raises the signal again once it has stopped; being asked to stop is no failure.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
-    uvicorn.Server(config).run()
+    resource = {"deployment.environment.name": settings.ameide_environment}
+    with start_telemetry(
+        PRIMITIVE,
+        endpoint=settings.otlp_endpoint,
+        resource=resource,
+        log_level=settings.log_level,
+    ):
+        try:
+            asyncio.run(
+                run_until_stopped(
+                    functools.partial(serve, settings), stop_timeout_s=settings.stop_timeout_s
+                )
+            )
+        except (AddressTaken, OperationalError, UnsafeDatabase) as error:
+            logging.getLogger(PRIMITIVE).error("cannot serve: %s", error)
+            return 1
     return 0
 
 

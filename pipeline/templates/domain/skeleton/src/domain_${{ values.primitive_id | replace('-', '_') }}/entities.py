@@ -1,23 +1,26 @@
 """What this primitive keeps, and what an entity looks like.
 
 Every entity has a name and free attributes. Give one its own fields by adding checks to
-`parse_draft`; nothing else needs to change.
+`check_draft`; nothing else needs to change.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 PRIMITIVE: Final = ${{ values.primitive_id | dump }}
-ENTITIES: Final = (
+ENTITY_TYPES: Final = (
 {%- for entity in values.entities %}
     ${{ entity | dump }},
 {%- endfor %}
 )
 NAME_LENGTH_MAX: Final = 200
 ATTRIBUTES_MAX: Final = 100
+ATTRIBUTES_DEPTH_MAX: Final = 16
 ATTRIBUTES_BYTES_MAX: Final = 16_384
 
 
@@ -41,38 +44,38 @@ class Record:
     version: int
     name: str
     attributes: dict[str, object]
-    created_at: str
-    updated_at: str
-
-    def as_json(self) -> dict[str, object]:
-        """The record as the API gives it."""
-        return {
-            "id": self.id,
-            "version": self.version,
-            "name": self.name,
-            "attributes": self.attributes,
-            "created_at": self.created_at,
-            "updated_at": self.updated_at,
-        }
+    created_at: datetime
+    updated_at: datetime
 
 
-def parse_draft(body: object) -> Draft:
-    """The draft in a request's body. Raises InvalidDraft."""
-    if not isinstance(body, dict):
-        raise InvalidDraft("the body is not a JSON object")
-    unknown = sorted(set(body) - {"name", "attributes"})
-    if unknown:
-        raise InvalidDraft(f"unknown fields: {', '.join(unknown)}")
-    name = body.get("name")
-    if not isinstance(name, str) or not name.strip() or len(name) > NAME_LENGTH_MAX:
+def check_draft(entity_type: str, draft: Draft) -> Draft:
+    """The same draft. Raises InvalidDraft; rules for one type only go here too."""
+    if not draft.name.strip() or len(draft.name) > NAME_LENGTH_MAX:
         raise InvalidDraft(f"name must be text of 1 to {NAME_LENGTH_MAX} characters")
-    attributes = body.get("attributes", {})
-    if not isinstance(attributes, dict) or len(attributes) > ATTRIBUTES_MAX:
-        raise InvalidDraft(f"attributes must be an object of at most {ATTRIBUTES_MAX} fields")
+    if len(draft.attributes) > ATTRIBUTES_MAX:
+        raise InvalidDraft(f"attributes has more than {ATTRIBUTES_MAX} fields")
+    # Postgres keeps no text with this character.
+    if any("\0" in text for text in (draft.name, *_texts(draft.attributes))):
+        raise InvalidDraft("the text holds a NUL character")
     try:
-        size_bytes = len(json.dumps([name, attributes], ensure_ascii=False).encode())
-    except UnicodeEncodeError:
-        raise InvalidDraft("the text holds a lone surrogate") from None
-    if size_bytes > ATTRIBUTES_BYTES_MAX:
+        text = json.dumps([draft.name, draft.attributes], ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        raise InvalidDraft("attributes hold a number that JSON has no form for") from None
+    if len(text.encode()) > ATTRIBUTES_BYTES_MAX:
         raise InvalidDraft(f"name and attributes exceed {ATTRIBUTES_BYTES_MAX} bytes")
-    return Draft(name, attributes)
+    return draft
+
+
+def _texts(value: object, depth: int = 0) -> Iterator[str]:
+    """All text in a JSON value, names of fields too. Raises InvalidDraft if it lies too deep."""
+    if depth > ATTRIBUTES_DEPTH_MAX:
+        raise InvalidDraft(f"attributes are nested more than {ATTRIBUTES_DEPTH_MAX} levels deep")
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, held in value.items():
+            yield name
+            yield from _texts(held, depth + 1)
+    elif isinstance(value, list):
+        for held in value:
+            yield from _texts(held, depth + 1)

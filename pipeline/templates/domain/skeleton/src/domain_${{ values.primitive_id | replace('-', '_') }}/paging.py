@@ -4,42 +4,66 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
-from .problems import Problem
-
-PAGE_SIZE_DEFAULT = 50
-PAGE_SIZE_MAX = 200
-_POSITION_MAX = 2**63 - 1
-
-
-def read_page_size(query: Mapping[str, str]) -> int:
-    """The page size asked for. Raises Problem 400."""
-    text = query.get("page_size", str(PAGE_SIZE_DEFAULT))
-    if not (text.isascii() and text.isdigit() and len(text) <= 4):
-        raise Problem(400, "page_size is not a whole number")
-    if not 1 <= int(text) <= PAGE_SIZE_MAX:
-        raise Problem(400, f"page_size must lie between 1 and {PAGE_SIZE_MAX}")
-    return int(text)
+PAGE_SIZE_DEFAULT: Final = 50
+PAGE_SIZE_MAX: Final = 200
+_TOKEN_LENGTH_MAX: Final = 512
 
 
-def read_page_token(query: Mapping[str, str]) -> int:
-    """The position after which the page starts. Raises Problem 400.
+class InvalidPage(ValueError):
+    """A page is asked for that cannot be; `code` says which part is wrong."""
 
-    A token is no secret: it holds a position, and the query behind it is bound by tenant.
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The place after one entity, in the order they were made."""
+
+    created_at: datetime
+    id: str
+
+
+def check_page_size(size: int) -> int:
+    """The page size to use. Raises InvalidPage."""
+    if not 0 <= size <= PAGE_SIZE_MAX:
+        raise InvalidPage("page-size", f"page_size must lie between 1 and {PAGE_SIZE_MAX}")
+    return size or PAGE_SIZE_DEFAULT
+
+
+def parse_page_token(entity_type: str, token: str) -> Cursor | None:
+    """The place that the page starts after; None for the first page. Raises InvalidPage.
+
+    A token is no secret and gives no right: it holds a place among entities of one type, and the
+    query behind it is bound by tenant.
     """
-    token = query.get("page_token", "")
     if not token:
-        return 0
+        return None
     try:
-        text = base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        raise Problem(400, "page_token is malformed") from None
-    if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) <= _POSITION_MAX):
-        raise Problem(400, "page_token is malformed")
-    return int(text)
+        if len(token) > _TOKEN_LENGTH_MAX:
+            raise ValueError("too long")
+        text = base64.b64decode(token + "=" * (-len(token) % 4), b"-_", validate=True)
+        of_type, created_at, entity_id = json.loads(text)
+        if of_type != entity_type:
+            raise ValueError("of another list")
+        cursor = Cursor(datetime.fromisoformat(created_at), str(uuid.UUID(entity_id)))
+        if cursor.created_at.tzinfo is None:
+            raise ValueError("without time zone")
+    except (binascii.Error, ValueError, TypeError, AttributeError, RecursionError):
+        raise InvalidPage("page-token", "page_token is not one that this list gave") from None
+    return cursor
 
 
-def render_page_token(position: int) -> str:
-    """The token of the page after `position`."""
-    return base64.urlsafe_b64encode(str(position).encode()).decode().rstrip("=")
+def render_page_token(entity_type: str, cursor: Cursor | None) -> str:
+    """The token of the page after the cursor; empty without one."""
+    if cursor is None:
+        return ""
+    text = json.dumps([entity_type, cursor.created_at.isoformat(), cursor.id])
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")

@@ -1,80 +1,57 @@
-"""Typed configuration, read once from the environment at start."""
+"""Typed configuration, read once from the environment at start; variables are in upper case."""
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+
+from primitive_sdk.settings import PrimitiveSettings, SettingsError, read_settings
 
 from .entities import PRIMITIVE
 
-# Only these: a shared secret would let every service mint tokens, `none` everybody.
-TOKEN_ALGORITHMS = ("ES256", "RS256")
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(PrimitiveSettings):
+    """Everything the service can be told from outside, besides what every primitive is told."""
+
+    token_audience: str = PRIMITIVE
+    # `unix:PATH` is a socket in the file system.
+    grpc_address: str = "127.0.0.1:8080"
+    reflection: bool = False
+    store: str = "postgres"
+    database_url: str = field(default="", repr=False)
+    database_pool_max: int = 8
+    # Logs in as the relay's role; without it events stay in the outbox.
+    relay_database_url: str = field(default="", repr=False)
+    relay_interval_s: float = 1.0
+    concurrent_calls_max: int = 200
+    ameide_environment: str = "local"
 
 
-class InvalidSettings(ValueError):
-    """A variable is missing or malformed; the message names it."""
+@dataclass(frozen=True, kw_only=True)
+class MigrationSettings:
+    """What a migration needs to know: the owner's address, and who is to be granted what."""
+
+    owner_database_url: str = field(repr=False)
+    database_url: str = field(repr=False)
+    relay_database_url: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything the service can be told from outside."""
-
-    host: str
-    port: int
-    socket: str
-    database: Path
-    token_issuer: str
-    token_audience: str
-    token_algorithm: str
-    token_keys: dict[str, object]
-    tenant_claim: str
-    only_tenant: str
-    environment: str
-    log_level: str
-    stop_timeout_s: int
-
-
-def read_settings(environ: Mapping[str, str]) -> Settings:
-    """The settings in `environ`. Raises InvalidSettings."""
-    algorithm = environ.get("TOKEN_ALGORITHM", "ES256")
-    if algorithm not in TOKEN_ALGORITHMS:
-        raise InvalidSettings(f"TOKEN_ALGORITHM must be one of {', '.join(TOKEN_ALGORITHMS)}")
-    level = environ.get("LOG_LEVEL", "INFO")
-    if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-        raise InvalidSettings("LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR")
-    return Settings(
-        host=environ.get("HOST", "127.0.0.1"),
-        port=_whole_number(environ, "PORT", 8080, 65_535),
-        socket=environ.get("SOCKET", ""),
-        database=Path(environ.get("DATABASE", "primitive.db")),
-        token_issuer=environ.get("TOKEN_ISSUER", ""),
-        token_audience=environ.get("TOKEN_AUDIENCE", PRIMITIVE),
-        token_algorithm=algorithm,
-        token_keys=_key_set(environ.get("TOKEN_KEYS", "")),
-        tenant_claim=environ.get("TENANT_CLAIM", "tenant_id"),
-        only_tenant=environ.get("ONLY_TENANT", ""),
-        environment=environ.get("AMEIDE_ENVIRONMENT", "local"),
-        log_level=level,
-        stop_timeout_s=_whole_number(environ, "STOP_TIMEOUT_S", 20, 600),
-    )
-
-
-def _whole_number(environ: Mapping[str, str], name: str, default: int, maximum: int) -> int:
-    text = environ.get(name, str(default))
-    if not (text.isascii() and text.isdigit()) or int(text) > maximum:
-        raise InvalidSettings(f"{name} must be a whole number up to {maximum}")
-    return int(text)
-
-
-def _key_set(text: str) -> dict[str, object]:
-    if not text.strip():
-        return {"keys": []}
-    try:
-        keys = json.loads(text)
-    except ValueError as error:
-        raise InvalidSettings("TOKEN_KEYS is not JSON") from error
-    if not isinstance(keys, dict) or not isinstance(keys.get("keys"), list):
-        raise InvalidSettings("TOKEN_KEYS is not a JSON Web Key Set")
-    return keys
+def read_service_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The service's settings. Raises SettingsError with all problems."""
+    settings = read_settings(Settings, environment)
+    problems = []
+    if settings.store not in ("memory", "postgres"):
+        problems.append("STORE must be memory or postgres")
+    if settings.store == "postgres" and not settings.database_url:
+        problems.append("DATABASE_URL is needed unless STORE is memory")
+    if not 1 <= settings.database_pool_max <= 100:
+        problems.append("DATABASE_POOL_MAX must lie between 1 and 100")
+    if not 0.05 <= settings.relay_interval_s <= 3600:
+        problems.append("RELAY_INTERVAL_S must lie between 0.05 and 3600")
+    if settings.concurrent_calls_max < 1:
+        problems.append("CONCURRENT_CALLS_MAX must be at least 1")
+    if problems:
+        raise SettingsError(tuple(problems))
+    return settings

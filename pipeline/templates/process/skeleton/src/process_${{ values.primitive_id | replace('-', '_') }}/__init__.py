@@ -1,0 +1,1 @@
+"""The primitive's Temporal worker; `python -m` with this package's name runs it."""
