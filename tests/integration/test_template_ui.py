@@ -240,11 +240,15 @@ def test_the_catalogue_entry_names_its_owner_and_system(case: Values) -> None:
     [component] = documents(rendered(case))["catalog-info.yaml"]
     assert isinstance(component, dict)
     assert component["metadata"]["name"] == case["instance"]
+    references = case["design_refs"]
+    assert isinstance(references, list)
+    depends = [f"resource:default/{r.replace('/', '.').replace('@', '.v')}" for r in references]
     assert component["spec"] == {
         "type": "ui",
         "lifecycle": "experimental",
         "owner": case["owner"],
         "system": case["tenant_id"],
+        **({"dependsOn": depends} if depends else {}),
     }
 
 
