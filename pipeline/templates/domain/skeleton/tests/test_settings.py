@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import database, entities, service_settings
+from conftest import database, entities, migrate, service_settings
 from primitive_sdk.settings import SettingsError
 from psycopg.conninfo import conninfo_to_dict
 
@@ -48,3 +48,27 @@ def test_sessions_are_in_the_schema_of_this_primitive_whatever_the_address_sets(
         f"-c work_mem=8MB -c search_path={database.SCHEMA} -c app.application_role=a\\ b\\\\c"
     )
     assert (made["user"], database.role_of(address), database.role_of("")) == ("app", "app", "")
+
+
+@pytest.mark.parametrize(
+    ("roles", "problem"),
+    [
+        (("owner", "service", "service"), "log in as roles of their own"),
+        (("owner", "owner", "relay"), "log in as roles of their own"),
+        (("owner", "", "relay"), "DATABASE_URL names no role"),
+    ],
+)
+def test_roles_that_would_see_too_much_are_refused(roles, problem):
+    owner, service, relay = (f"dbname=a user='{role}'" if role else "dbname=a" for role in roles)
+    settings = service_settings.MigrationSettings(
+        owner_database_url=owner, database_url=service, relay_database_url=relay
+    )
+    with pytest.raises(SettingsError, match=problem):
+        migrate.check_roles(settings)
+
+
+def test_without_a_relay_there_are_two_roles():
+    settings = service_settings.MigrationSettings(
+        owner_database_url="user=owner", database_url="user=service"
+    )
+    assert migrate.check_roles(settings) == ("service", "")

@@ -13,7 +13,7 @@ from psycopg import OperationalError
 
 from primitive_sdk.health import Health
 from primitive_sdk.identity import IdentityVerifier, JwksKeys
-from primitive_sdk.lifecycle import run_until_stopped
+from primitive_sdk.lifecycle import StopTimedOut, run_until_stopped
 from primitive_sdk.postgres import TenantDatabase, UnsafeDatabase
 from primitive_sdk.settings import SettingsError
 from primitive_sdk.telemetry import start_telemetry
@@ -111,8 +111,11 @@ def main() -> int:
                     functools.partial(serve, settings), stop_timeout_s=settings.stop_timeout_s
                 )
             )
-        except (AddressTaken, OperationalError, UnsafeDatabase) as error:
-            logging.getLogger(PRIMITIVE).error("cannot serve: %s", error)
+        except (AddressTaken, OperationalError, TimeoutError, UnsafeDatabase) as error:
+            logging.getLogger(PRIMITIVE).error("cannot serve: %s", error or "no answer in time")
+            return 1
+        except StopTimedOut as error:
+            logging.getLogger(PRIMITIVE).error("stopped with calls open: %s", error)
             return 1
     return 0
 

@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import as_file, files
 
-from psycopg import AsyncConnection, OperationalError
+from psycopg import AsyncConnection, Error
 from psycopg.sql import SQL, Identifier
 
-from primitive_sdk.postgres import migrate
+from primitive_sdk.postgres import MigrationError, migrate
 from primitive_sdk.settings import SettingsError, read_settings
 
 from .database import SCHEMA, in_schema, role_of
@@ -24,9 +24,11 @@ from .settings import MigrationSettings
 
 
 async def migrate_database(settings: MigrationSettings) -> tuple[str, ...]:
-    """The names of the migrations that ran; nothing changes for a database that is up to date."""
-    application = role_of(settings.database_url)
-    relay = role_of(settings.relay_database_url)
+    """The names of the migrations that ran; none for a database that is up to date.
+
+    Raises SettingsError, MigrationError, psycopg.Error.
+    """
+    application, relay = check_roles(settings)
     owner = in_schema(
         settings.owner_database_url,
         {"app.application_role": application, "app.relay_role": relay},
@@ -42,6 +44,27 @@ async def migrate_database(settings: MigrationSettings) -> tuple[str, ...]:
     return done
 
 
+def check_roles(settings: MigrationSettings) -> tuple[str, str]:
+    """The roles of the service and, if there is one, of the relay. Raises SettingsError.
+
+    The relay sees events of all tenants, so the service must not be able to log in as it.
+    """
+    owner = role_of(settings.owner_database_url)
+    application = role_of(settings.database_url)
+    relay = role_of(settings.relay_database_url)
+    problems = []
+    if not application:
+        problems.append("DATABASE_URL names no role")
+    if settings.relay_database_url and not relay:
+        problems.append("RELAY_DATABASE_URL names no role")
+    roles = [role for role in (owner, application, relay) if role]
+    if len(set(roles)) < len(roles):
+        problems.append("owner, service and relay log in as roles of their own")
+    if problems:
+        raise SettingsError(tuple(problems))
+    return application, relay
+
+
 @asynccontextmanager
 async def _locked(address: str) -> AsyncIterator[AsyncConnection]:
     """A transaction beside which no other migration of this schema runs; it is committed."""
@@ -55,9 +78,12 @@ def main() -> int:
     try:
         settings = read_settings(MigrationSettings)
         done = asyncio.run(migrate_database(settings))
-    except (SettingsError, OperationalError) as error:
+    except SettingsError as error:
         print(f"{PRIMITIVE}: {error}", file=sys.stderr)
-        return 2 if isinstance(error, SettingsError) else 1
+        return 2
+    except (MigrationError, Error) as error:
+        print(f"{PRIMITIVE}: {error}", file=sys.stderr)
+        return 1
     print(f"{PRIMITIVE}: {', '.join(done) if done else 'nothing to migrate'}")
     return 0
 
