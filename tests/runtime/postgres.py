@@ -24,7 +24,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 LIFETIME_S = 1200
-START_TIMEOUT_S = 30
+START_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 10
 # Where Debian's packages put what is not on PATH.
 DEBIAN = Path("/usr/lib/postgresql")

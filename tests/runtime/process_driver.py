@@ -23,7 +23,9 @@ async def main(package: str) -> None:
     worker = importlib.import_module(f"{package}.worker")
     settings = read_settings(importlib.import_module(f"{package}.settings").WorkerSettings)
     client = await starter.connect(settings)
-    processes = starter.ProcessStarter(client, worker.verifier_of(settings, JwksKeys(settings.token_jwks_url)), settings)
+    processes = starter.ProcessStarter(
+        client, worker.verifier_of(settings, JwksKeys(settings.token_jwks_url)), settings
+    )
     handles: dict[str, Any] = {}
 
     async def do(line: dict[str, Any]) -> object:

@@ -189,4 +189,4 @@ def test_a_collector_that_is_not_there_does_not_hold_up_the_end() -> None:
         with telemetry.tracer.start_as_current_span("call"):
             logging.getLogger("orders").warning("low")
         telemetry.meter.create_counter("orders").add(1)
-    assert time.monotonic() - begun < 7
+    assert time.monotonic() - begun < 15
