@@ -1,0 +1,195 @@
+"""The domain's image, built by buildah without a network on a base made from Debian packages, and
+started as a container runs it: as its own user, on a root that cannot be written.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pipeline.builders.buildah import BuildahBuilder
+from pipeline.builders.images import LayoutStore
+from pipeline.gitobjects import tree_id_of_files
+from tests.projects import TOOLS, render_project
+from tests.runtime.postgres import PostgresServer
+from tests.runtime.test_domain import VALUES
+from tools.base_image import make_base_image
+
+pytestmark = pytest.mark.image
+
+IMAGE = "registry.example.com/ameide/tenant-platform/order-router"
+USER = 65532
+DEADLINE_S = 60
+
+
+@pytest.fixture(scope="module")
+def base() -> tuple[Path, str]:
+    """The storage that holds the base image, and the image's reference by digest; made once."""
+    folder = TOOLS / "base-image"
+    folder.mkdir(parents=True, exist_ok=True)
+    named = folder / "reference"
+    with (folder / "lock").open("w") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        if not named.exists():
+            named.write_text(make_base_image(folder / "storage"))
+    return folder / "storage", named.read_text()
+
+
+@dataclass(frozen=True)
+class Container:
+    """An image's files, unpacked, and what it says of how it runs."""
+
+    root: Path
+    environment: Mapping[str, str]
+    entrypoint: tuple[str, ...]
+    user: str
+
+    def command(
+        self, argv: tuple[str, ...], environment: Mapping[str, str], *shown: Path
+    ) -> list[str]:
+        """A command in the container: a root that is read-only, a `/tmp`, and its own user."""
+        variables = [
+            f"{name}={value}" for name, value in {**self.environment, **environment}.items()
+        ]
+        inside = ["/usr/bin/env", "-i", *variables, *argv]
+        root = shlex.quote(str(self.root))
+        steps = [
+            f"mount --bind {root} {root}",
+            f"mount -o remount,ro,bind {root}",
+            f"mount -t tmpfs -o size=64m tmpfs {root}/tmp",
+            *(
+                f"mkdir -p {root}{folder} && mount --bind {folder} {root}{folder}"
+                for folder in map(str, shown)
+            ),
+            f"exec chroot --userspec={self.user} {root} {shlex.join(inside)}",
+        ]
+        return ["unshare", "--mount", "--", "sh", "-euc", "\n".join(steps)]
+
+
+@pytest.fixture(scope="module")
+def container(
+    base: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Container]:
+    folder = tmp_path_factory.mktemp("image")
+    storage, reference = base
+    files = {
+        path: (0o100755 if file.executable else 0o100644, file.content)
+        for path, file in render_project("domain", VALUES).items()
+    }
+    store = LayoutStore(folder / "images")
+    record = BuildahBuilder(store, {"BASE_IMAGE": reference}, base_storage=storage).build(
+        files,
+        image=IMAGE,
+        source_commit="c0" * 20,
+        source_tree=tree_id_of_files(files),
+        labels={"ameide.io/tenant-id": "platform"},
+    )
+    assert record.digest.startswith("sha256:")
+    places = ("--root", str(folder / "storage"), "--runroot", str(folder / "run"))
+    buildah = ("buildah", *places, "--storage-driver", "vfs")
+
+    def ask(*arguments: str) -> str:
+        done = subprocess.run([*buildah, *arguments], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    image = ask("pull", "--quiet", f"oci:{store.folder(IMAGE)}")
+    made = ask("from", "--pull-never", image)
+    config = json.loads(ask("inspect", "--type=image", image))["OCIv1"]["config"]
+    yield Container(
+        root=Path(ask("mount", made)),
+        environment=dict(line.split("=", 1) for line in config["Env"]),
+        entrypoint=tuple(config["Entrypoint"]),
+        user=config["User"],
+    )
+    ask("rm", made)
+
+
+def run(container: Container, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = container.command(argv, environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+
+
+def test_the_container_is_nobody_special_and_cannot_write(container: Container) -> None:
+    assert container.user == f"{USER}:{USER}"
+    assert run(container, "id", "-u").stdout.strip() == str(USER)
+    for place in ("/", "/opt/primitive", "/opt/primitive/src", "/etc"):
+        refused = run(container, "touch", f"{place}/written")
+        assert refused.returncode != 0
+        assert "Read-only file system" in refused.stderr
+    assert run(container, "touch", "/tmp/written").returncode == 0
+
+
+def test_what_the_image_runs_belongs_to_root(container: Container) -> None:
+    owners = {path.stat().st_uid for path in (container.root / "opt" / "primitive").rglob("*")}
+    assert owners == {0}
+
+
+def test_the_image_has_what_the_lock_file_pins_and_nothing_to_test_with(
+    container: Container,
+) -> None:
+    listed = {path.name for path in (container.root / "opt/primitive/packages").iterdir()}
+    assert "grpc" in listed and "pytest" not in listed
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_the_container_serves_on_a_real_database(
+    container: Container, postgres: PostgresServer
+) -> None:
+    database = postgres.create_database(application="domain_order_router")
+    port = free_port()
+    settings = {
+        "DATABASE_URL": database.application,
+        "MIGRATION_DATABASE_URL": database.owner,
+        "GRPC_ADDRESS": f"127.0.0.1:{free_port()}",
+        "HEALTH_PORT": str(port),
+        "TOKEN_ISSUER": "https://issuer.test/realms/one",
+        "TOKEN_AUDIENCE": "platform-api",
+        "TOKEN_JWKS_URL": "http://127.0.0.1:9/keys",
+        "STOP_TIMEOUT_S": "5",
+    }
+    # The socket's folder is shown at its own path, which the image has to have: it lies in /tmp.
+    module = container.entrypoint[-1]
+    migrate = container.command(("python", "-m", f"{module}.migrate"), settings, postgres.folder)
+    subprocess.run(migrate, check=True, timeout=DEADLINE_S)
+    serve = container.command(container.entrypoint, settings, postgres.folder)
+    with subprocess.Popen(serve, start_new_session=True) as process:
+        try:
+            live = wait_for(f"http://127.0.0.1:{port}/healthz", process)
+            assert live == 200
+            status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            uids = next(line for line in status if line.startswith("Uid:")).split()[1:]
+            assert set(uids) == {str(USER)}
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(DEADLINE_S) == 0
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> int:
+    end = time.monotonic() + DEADLINE_S
+    while time.monotonic() < end:
+        assert process.poll() is None, f"it ended with {process.returncode}"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return int(answer.status)
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"{url} did not answer")
