@@ -33,6 +33,7 @@ from pipeline.templating import (
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / ".tools"
+CRD_SCHEMAS = ROOT / "pipeline" / "shared" / "crds" / "schemas"
 IMAGE = f"registry.example.com:5000/ameide/tenant-acme/order-desk@sha256:{'ab' * 32}"
 HOSTILE = (
     """"quoted" 'single' \\n \\ ${{ values.owner }} {{ .Values }} {% if %} {# # : - é 日本 <b>`"""
@@ -239,11 +240,15 @@ def test_the_catalogue_entry_names_its_owner_and_system(case: Values) -> None:
     [component] = documents(rendered(case))["catalog-info.yaml"]
     assert isinstance(component, dict)
     assert component["metadata"]["name"] == case["instance"]
+    references = case["design_refs"]
+    assert isinstance(references, list)
+    depends = [f"resource:default/{r.replace('/', '.').replace('@', '.v')}" for r in references]
     assert component["spec"] == {
         "type": "ui",
         "lifecycle": "experimental",
         "owner": case["owner"],
         "system": case["tenant_id"],
+        **({"dependsOn": depends} if depends else {}),
     }
 
 
@@ -272,22 +277,31 @@ def hydrated(folder: Path, release: str, *sets: str) -> list[dict[str, Any]]:
     return [item for item in yaml.load_all(result.stdout, yaml.CSafeLoader) if item is not None]
 
 
+def check_conforms(folder: Path) -> None:
+    """Every object of the last `hydrated` fits its schema, and none is left out."""
+    name = "{{.ResourceKind}}{{.KindSuffix}}.json"
+    places = [
+        f"{where}/{name}"
+        for where in (TOOLS / "schemas" / "v1.34.0-standalone-strict", CRD_SCHEMAS)
+    ]
+    check = run(
+        TOOLS / "bin" / "kubeconform",
+        *("-strict", "-summary", "-kubernetes-version", "1.34.0"),
+        *(part for place in places for part in ("-schema-location", place)),
+        "manifests.yaml",
+        cwd=folder,
+    )
+    assert check.returncode == 0, check.stdout
+    assert "Skipped: 0" in check.stdout
+
+
 def test_the_chart_is_valid_and_complete(case: Values, tmp_path: Path) -> None:
     write(case, tmp_path)
     lint = run(TOOLS / "bin" / "helm", "lint", "--strict", "chart", cwd=tmp_path)
     assert lint.returncode == 0, lint.stdout
     release = str(case["instance"])
     objects = hydrated(tmp_path, release)
-    schemas = f"{TOOLS}/schemas/v1.34.0-standalone-strict"
-    check = run(
-        TOOLS / "bin" / "kubeconform",
-        *("-strict", "-summary", "-kubernetes-version", "1.34.0", "-schema-location"),
-        f"{schemas}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json",
-        "manifests.yaml",
-        cwd=tmp_path,
-    )
-    assert check.returncode == 0, check.stdout
-    assert "Skipped: 0" in check.stdout
+    check_conforms(tmp_path)
     assert sorted(str(item["kind"]) for item in objects) == [
         "ConfigMap",
         "Deployment",
@@ -322,15 +336,16 @@ def test_only_code_of_the_shared_plane_serves_all_tenants(tmp_path: Path) -> Non
     assert config["data"]["ONLY_TENANT"] == ""
 
 
-def test_an_operator_gets_one_object_that_says_it_all(tmp_path: Path) -> None:
-    write(values_of(), tmp_path)
-    [surface] = hydrated(tmp_path, "order-desk", "runtime=operator")
+def test_an_operator_gets_one_object_that_says_it_all(case: Values, tmp_path: Path) -> None:
+    write(case, tmp_path)
+    [surface] = hydrated(tmp_path, str(case["instance"]), "runtime=operator")
+    check_conforms(tmp_path)
     assert (surface["apiVersion"], surface["kind"]) == ("ameide.io/v1", "UISurface")
     spec = surface["spec"]
     assert spec["image"] == IMAGE
-    assert spec["host"] == "workspace.example.invalid"
-    assert spec["pathPrefix"] == "/acme/order-desk"
-    assert spec["auth"] == {"scopes": ["profile", "orders:read"]}
+    assert spec["host"] == case["host"]
+    assert spec["pathPrefix"] == case["path_prefix"]
+    assert spec["auth"] == {"scopes": case["scopes"]}
     assert spec["features"] == {"flags": {}}
 
 

@@ -56,6 +56,17 @@ class PlatformDouble:
         default_factory=lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048)
     )
 
+    def forget(self, steps: list[dict[str, object]]) -> None:
+        """From now on it does these steps at once, as if nothing had been asked before."""
+        self.release.set()
+        until = time.monotonic() + HOLD_TIMEOUT_S
+        while any(self._running.values()) and time.monotonic() < until:
+            time.sleep(0.01)
+        self.steps, self.held, self.pause_s, self.tokens_always_of = steps, "", 0.0, ""
+        self.release, self.arrived = threading.Event(), threading.Event()
+        self.actions.clear()
+        self.most_at_once.clear()
+
     def token(self, tenant_id: str, *roles: str) -> str:
         """An authorization header of a user of the tenant, with roles."""
         return f"Bearer {self._sign(tenant_id, f'user-of-{tenant_id}', roles)}"

@@ -23,16 +23,17 @@ async def main(package: str) -> None:
     worker = importlib.import_module(f"{package}.worker")
     settings = read_settings(importlib.import_module(f"{package}.settings").WorkerSettings)
     client = await starter.connect(settings)
-    processes = starter.ProcessStarter(
-        client, worker.verifier_of(settings, JwksKeys(settings.token_jwks_url)), settings
-    )
+    verifier = worker.verifier_of(settings, JwksKeys(settings.token_jwks_url))
+    processes = starter.ProcessStarter(client, verifier, settings)
     handles: dict[str, Any] = {}
 
     async def do(line: dict[str, Any]) -> object:
         kind, key = line.pop("do"), line["key"]
         match kind:
             case "start":
-                handles[key] = await processes.start(**line)
+                queue = line.pop("queue") or settings.task_queue
+                to = dataclasses.replace(settings, task_queue=queue)
+                handles[key] = await starter.ProcessStarter(client, verifier, to).start(**line)
                 return handles[key].id
             case "result":
                 return dataclasses.asdict(await asyncio.wait_for(handles[key].result(), 40))

@@ -25,7 +25,7 @@ from tests.rendered_project import draft_values, locked_venv, render_project
 HERE = Path(__file__).parent
 ISSUER, AUDIENCE = "https://issuer.example.invalid/realms/one", "order-helper"
 ROLE = "agent-confirmer"
-DEADLINE_S = 60
+DEADLINE_S = 120
 KEY, STRANGER = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
 FIND: list[object] = [["find_order", {"order_id": "17"}]]
 CANCEL: list[object] = [["cancel_order", {"order_id": "17"}]]

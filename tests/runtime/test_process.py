@@ -89,11 +89,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         yield Project(folder / "project", python, address)
 
 
+@pytest.fixture(scope="module")
+def double() -> Iterator[PlatformDouble]:
+    with serve_platform() as serving:
+        yield serving
+
+
 @pytest.fixture
-def platform() -> Iterator[PlatformDouble]:
-    with serve_platform() as double:
-        double.steps = STEPS
-        yield double
+def platform(double: PlatformDouble) -> PlatformDouble:
+    double.forget(STEPS)
+    return double
 
 
 class Driver:
@@ -101,6 +106,11 @@ class Driver:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+
+    def start(self, key: str, authorization: str, subject: str, queue: str = "") -> Any:
+        """The id of the process; `queue` is that of the shared worker when empty."""
+        given = {"authorization": authorization, "subject": subject, "queue": queue}
+        return self("start", key, **given)
 
     def __call__(self, do: str, key: str, **arguments: str) -> Any:
         assert self._process.stdin is not None
@@ -170,35 +180,40 @@ def readiness(port: int) -> int:
         return 0
 
 
-@pytest.fixture
-def driver(project: Project, platform: PlatformDouble) -> Iterator[Driver]:
-    with running(project, DRIVER, PACKAGE, env=project.environment(platform)) as process:
+@pytest.fixture(scope="module")
+def driver(project: Project, double: PlatformDouble) -> Iterator[Driver]:
+    with running(project, DRIVER, PACKAGE, env=project.environment(double)) as process:
         yield Driver(process)
 
 
+@pytest.fixture(scope="module")
+def shared_worker(project: Project, double: PlatformDouble) -> Iterator[None]:
+    with worker(project, double):
+        yield
+
+
 def test_a_process_waits_for_the_right_approval_and_completes(
-    project: Project, platform: PlatformDouble, driver: Driver
+    shared_worker: None, platform: PlatformDouble, driver: Driver
 ) -> None:
     clerk, officer = platform.token("acme"), platform.token("acme", "officer")
-    with worker(project, platform):
-        started = driver("start", "approved", authorization=clerk, subject="17")
-        assert started == "acme/order-router/approved"
-        assert driver("start", "approved", authorization=clerk, subject="17") == started
-        waiting = driver.until("approved", clerk, lambda p: p["waiting_for"] == "charge")
-        assert [step["state"] for step in waiting["steps"]] == [
-            "done",
-            "waiting-for-approval",
-            "pending",
-        ]
-        # However many have no say, they do not stand in the way of the one who has.
-        for _ in range(110):
-            driver("approve", "approved", authorization=clerk, step="charge")
-        time.sleep(0.5)
-        still = driver("progress", "approved", authorization=clerk)
-        assert still["waiting_for"] == "charge"
-        driver("approve", "approved", authorization=officer, step="charge")
-        ended = driver("result", "approved")
-        about = driver("describe", "approved")
+    started = driver.start("approved", authorization=clerk, subject="17")
+    assert started == "acme/order-router/approved"
+    assert driver.start("approved", authorization=clerk, subject="17") == started
+    waiting = driver.until("approved", clerk, lambda p: p["waiting_for"] == "charge")
+    assert [step["state"] for step in waiting["steps"]] == [
+        "done",
+        "waiting-for-approval",
+        "pending",
+    ]
+    # However many have no say, they do not stand in the way of the one who has.
+    for _ in range(110):
+        driver("approve", "approved", authorization=clerk, step="charge")
+    time.sleep(0.5)
+    still = driver("progress", "approved", authorization=clerk)
+    assert still["waiting_for"] == "charge"
+    driver("approve", "approved", authorization=officer, step="charge")
+    ended = driver("result", "approved")
+    about = driver("describe", "approved")
     assert ended["state"] == "done"
     assert ended["definition"] == "process-definition/order-to-cash@3"
     assert [step["reference"] for step in ended["steps"]] == [
@@ -213,14 +228,13 @@ def test_a_process_waits_for_the_right_approval_and_completes(
 
 
 def test_a_cancelled_process_undoes_what_it_did(
-    project: Project, platform: PlatformDouble, driver: Driver
+    shared_worker: None, platform: PlatformDouble, driver: Driver
 ) -> None:
     token = platform.token("acme")
-    with worker(project, platform):
-        driver("start", "cancelled", authorization=token, subject="18")
-        driver.until("cancelled", token, lambda p: p["waiting_for"] == "charge")
-        driver("cancel", "cancelled", authorization=token)
-        ended = driver("result", "cancelled")
+    driver.start("cancelled", authorization=token, subject="18")
+    driver.until("cancelled", token, lambda p: p["waiting_for"] == "charge")
+    driver("cancel", "cancelled", authorization=token)
+    ended = driver("result", "cancelled")
     assert ended["state"] == "cancelled"
     assert [step["state"] for step in ended["steps"]] == ["undone", "pending", "pending"]
     assert platform.names_of("18") == ["reserve", "release"]
@@ -231,14 +245,14 @@ def test_a_process_is_completed_by_another_worker_when_its_own_is_killed(
 ) -> None:
     token = platform.token("acme")
     platform.steps, platform.held = WITHOUT_APPROVAL, "dispatch"
-    with worker(project, platform) as first:
-        driver("start", "killed", authorization=token, subject="19")
+    with worker(project, platform, TASK_QUEUE="killed") as first:
+        driver.start("killed", authorization=token, subject="19", queue="killed")
         assert platform.arrived.wait(WAIT_S)
         first.send_signal(signal.SIGKILL)
         assert first.wait(WAIT_S) == -signal.SIGKILL
     platform.held = ""
     assert platform.names_of("19") == ["reserve", "dispatch"]
-    with worker(project, platform):
+    with worker(project, platform, TASK_QUEUE="killed"):
         ended = driver("result", "killed")
     assert ended["state"] == "done"
     assert platform.names_of("19") == ["reserve", "dispatch", "dispatch"]
@@ -251,8 +265,8 @@ def test_a_worker_that_is_told_to_stop_finishes_the_step_that_runs(
 ) -> None:
     token = platform.token("acme")
     platform.steps, platform.held = WITHOUT_APPROVAL, "dispatch"
-    with worker(project, platform) as first:
-        driver("start", "stopped", authorization=token, subject="20")
+    with worker(project, platform, TASK_QUEUE="stopped") as first:
+        driver.start("stopped", authorization=token, subject="20", queue="stopped")
         assert platform.arrived.wait(WAIT_S)
         first.send_signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
@@ -260,22 +274,21 @@ def test_a_worker_that_is_told_to_stop_finishes_the_step_that_runs(
             first.wait(1.6)
         platform.release.set()
         assert first.wait(WAIT_S) == 0
-    with worker(project, platform):
+    with worker(project, platform, TASK_QUEUE="stopped"):
         assert driver("result", "stopped")["state"] == "done"
     assert platform.names_of("20") == ["reserve", "dispatch"]
 
 
 def test_each_tenant_runs_no_more_than_its_share(
-    project: Project, platform: PlatformDouble, driver: Driver
+    shared_worker: None, platform: PlatformDouble, driver: Driver
 ) -> None:
     platform.steps, platform.pause_s = WITHOUT_APPROVAL, 0.15
     many = [f"many-{number}" for number in range(8)]
-    with worker(project, platform):
-        for key in many:
-            driver("start", key, authorization=platform.token("acme"), subject=key)
-        for key in ("few-1", "few-2"):
-            driver("start", key, authorization=platform.token("contoso"), subject=key)
-        states = {driver("result", key)["state"] for key in [*many, "few-1", "few-2"]}
+    for key in many:
+        driver.start(key, authorization=platform.token("acme"), subject=key)
+    for key in ("few-1", "few-2"):
+        driver.start(key, authorization=platform.token("contoso"), subject=key)
+    states = {driver("result", key)["state"] for key in [*many, "few-1", "few-2"]}
     assert states == {"done"}
     assert platform.most_at_once["acme"] == 2
     assert 1 <= platform.most_at_once["contoso"] <= 2
@@ -288,33 +301,32 @@ def test_each_tenant_runs_no_more_than_its_share(
 
 
 def test_a_tenant_neither_sees_nor_touches_the_processes_of_another(
-    project: Project, platform: PlatformDouble, driver: Driver
+    shared_worker: None, platform: PlatformDouble, driver: Driver
 ) -> None:
     acme, contoso = platform.token("acme"), platform.token("contoso", "officer")
-    with worker(project, platform):
-        driver("start", "mine", authorization=acme, subject="21")
-        driver.until("mine", acme, lambda p: p["waiting_for"] == "charge")
-        refused = [
-            driver("progress", "mine", authorization=contoso),
-            driver("approve", "mine", authorization=contoso, step="charge"),
-            driver("cancel", "mine", authorization=contoso),
-        ]
-        assert [answer["error"] for answer in refused] == ["RPCError"] * 3
-        forged = acme[:-4] + ("AAAA" if acme[-4:] != "AAAA" else "BBBB")
-        for bad in (forged, "", "Bearer nonsense"):
-            answer = driver("start", "forged", authorization=bad, subject="21")
-            assert answer["error"] == "Unauthenticated"
-        assert driver("progress", "mine", authorization=acme)["waiting_for"] == "charge"
-        driver("cancel", "mine", authorization=acme)
-        assert driver("result", "mine")["state"] == "cancelled"
+    driver.start("mine", authorization=acme, subject="21")
+    driver.until("mine", acme, lambda p: p["waiting_for"] == "charge")
+    refused = [
+        driver("progress", "mine", authorization=contoso),
+        driver("approve", "mine", authorization=contoso, step="charge"),
+        driver("cancel", "mine", authorization=contoso),
+    ]
+    assert [answer["error"] for answer in refused] == ["RPCError"] * 3
+    forged = acme[:-4] + ("AAAA" if acme[-4:] != "AAAA" else "BBBB")
+    for bad in (forged, "", "Bearer nonsense"):
+        answer = driver.start("forged", authorization=bad, subject="21")
+        assert answer["error"] == "Unauthenticated"
+    assert driver("progress", "mine", authorization=acme)["waiting_for"] == "charge"
+    driver("cancel", "mine", authorization=acme)
+    assert driver("result", "mine")["state"] == "cancelled"
 
 
 def test_a_process_ends_when_the_issuer_gives_a_token_of_another_tenant(
     project: Project, platform: PlatformDouble, driver: Driver
 ) -> None:
     platform.tokens_always_of = "contoso"
-    with worker(project, platform):
-        driver("start", "mixed", authorization=platform.token("acme"), subject="22")
+    with worker(project, platform, TASK_QUEUE="mixed"):
+        driver.start("mixed", authorization=platform.token("acme"), subject="22", queue="mixed")
         ended = driver("result", "mixed")
     assert ended["error"] == "ActivityError"
     assert platform.actions == []

@@ -264,13 +264,19 @@ def test_an_answer_that_nobody_asked_for_signs_nobody_in(workspace: Workspace) -
     assert not any("session" in cookie for cookie in cookies)
 
 
-def test_an_answer_with_another_state_signs_nobody_in(workspace: Workspace) -> None:
+def test_an_answer_with_another_state_signs_nobody_in(
+    workspace: Workspace, keycloak: Keycloak
+) -> None:
     _, _, _, [cookie] = ask(f"{workspace.url}/auth/login")
     pair = cookie.partition(";")[0]
-    url = f"{workspace.url}/auth/callback?code=x&state=y"
+    issuer = quote(keycloak.issuer, safe="")
+    url = f"{workspace.url}/auth/callback?code=x&state=y&iss={issuer}"
     _, headers, _, cookies = ask(url, cookie=pair)
     assert headers["location"] == f"{workspace.url}/signed-out?reason=refused"
     assert not any("session" in cookie for cookie in cookies)
+    # Refused here, before the issuer was asked about the code.
+    refused = [line for line in workspace.log.read_text().splitlines() if "refused" in line]
+    assert "OAUTH_INVALID_RESPONSE" in refused[-1]
     # The pending login is gone, whatever came of it.
     assert any("login" in cookie and "Max-Age=0" in cookie for cookie in cookies)
 

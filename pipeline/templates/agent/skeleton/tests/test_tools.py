@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 from conftest import REF, World, make_token
+from primitive_sdk.identity import Identity
+from primitive_sdk.outbound import TenantClient
+from primitive_sdk.tenancy import NoTenant, bound
 
 from agent_${{ values.primitive_id | replace('-', '_') }} import (
     audit,
@@ -166,3 +170,72 @@ def test_a_server_is_an_address_or_a_command():
     assert servers["a"].origin == "https://a.example.invalid:8443"
     assert servers["b"].origin == ""
     assert servers["b"].where.args == ["-y", "z z"]
+
+
+SERVER = """
+import os
+from mcp.server.mcpserver import MCPServer
+
+server = MCPServer("child")
+
+
+@server.tool()
+def environment() -> list[str]:
+    \"\"\"The names of what this process is told.\"\"\"
+    return sorted(os.environ)
+
+
+server.run()
+"""
+
+
+def test_a_server_may_be_a_child_process_that_learns_no_secrets(tmp_path, monkeypatch):
+    monkeypatch.setenv("MODEL_API_KEY", "secret")
+    (tmp_path / "server.py").write_text(f"import sys\nsys.path[:] = {sys.path!r}\n{SERVER}")
+    entry = f"child=stdio:{sys.executable} {tmp_path / 'server.py'}"
+    [server] = tool_servers.parse_servers([entry]).values()
+
+    async def talk():
+        async with tool_servers.connect(server, None) as session:
+            schemas = await tool_servers.list_schemas(session)
+            return list(schemas), await tool_servers.call_server(session, "environment", {}, 60)
+
+    offered, answer = asyncio.run(talk())
+    assert offered == ["environment"]
+    assert "MODEL_API_KEY" not in str(answer)
+    assert "PATH" in str(answer)
+
+
+def test_a_server_that_does_not_answer_is_named(tmp_path):
+    [server] = tool_servers.parse_servers([f"child=stdio:{tmp_path / 'nowhere'}"]).values()
+
+    async def talk():
+        async with tool_servers.connect(server, None):
+            raise AssertionError("it answered")
+
+    with pytest.raises(tool_servers.ServerUnavailable, match="child"):
+        asyncio.run(talk())
+
+
+def test_neither_does_one_over_http():
+    [server] = tool_servers.parse_servers(["far=http://127.0.0.1:9/mcp"]).values()
+
+    async def talk():
+        async with TenantClient([server.origin]) as client:
+            async with tool_servers.connect(server, client):
+                raise AssertionError("it answered")
+
+    identity = Identity("person-1", "north", token="x")
+    with bound(identity), pytest.raises(tool_servers.ServerUnavailable, match="far"):
+        asyncio.run(talk())
+
+
+def test_nothing_goes_to_a_server_outside_of_a_request():
+    [server] = tool_servers.parse_servers(["far=http://127.0.0.1:9/mcp"]).values()
+
+    async def talk():
+        async with TenantClient([server.origin]) as client:
+            await client.post("http://127.0.0.1:9/mcp")
+
+    with pytest.raises(NoTenant):
+        asyncio.run(talk())
