@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from pipeline.builders.buildah import BuildahBuilder
 from pipeline.builders.images import LayoutStore
@@ -152,11 +153,13 @@ def free_port() -> int:
 def test_the_container_serves_on_a_real_database(
     container: Container, postgres: PostgresServer
 ) -> None:
-    database = postgres.create_database(application="domain_order_router")
+    database = postgres.create_database(application="order_router_service")
+    postgres.create_role("order_router_relay")
     port = free_port()
     settings = {
         "DATABASE_URL": database.application,
-        "MIGRATION_DATABASE_URL": database.owner,
+        "OWNER_DATABASE_URL": database.owner,
+        "RELAY_DATABASE_URL": make_conninfo(database.superuser, user="order_router_relay"),
         "GRPC_ADDRESS": f"127.0.0.1:{free_port()}",
         "HEALTH_PORT": str(port),
         "TOKEN_ISSUER": "https://issuer.test/realms/one",
@@ -164,7 +167,8 @@ def test_the_container_serves_on_a_real_database(
         "TOKEN_JWKS_URL": "http://127.0.0.1:9/keys",
         "STOP_TIMEOUT_S": "5",
     }
-    # The socket's folder is shown at its own path, which the image has to have: it lies in /tmp.
+    # The socket's folder is shown in the container's own /tmp; its user may look up names in it.
+    postgres.folder.chmod(0o711)
     module = container.entrypoint[-1]
     migrate = container.command(("python", "-m", f"{module}.migrate"), settings, postgres.folder)
     subprocess.run(migrate, check=True, timeout=DEADLINE_S)
