@@ -18,6 +18,7 @@ SUITE = "bookworm"
 PACKAGES = (
     "ca-certificates",
     "libpython3-stdlib",
+    "libstdc++6",
     "python-is-python3",
     "python3-minimal",
     "python3-pip",
