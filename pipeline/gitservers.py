@@ -6,6 +6,7 @@ costs 4 ms, an answer 0.1 ms; of the four that scaffolding one more draft took, 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import subprocess
@@ -148,8 +149,10 @@ class RefWriter:
 
     def _failure(self, process: subprocess.Popen[bytes]) -> GitFailed:
         assert process.stderr is not None  # made with a pipe
-        if process.stdin is not None:
-            process.stdin.close()
+        with contextlib.suppress(OSError):
+            # Flushes what it did not read any more.
+            if process.stdin is not None:
+                process.stdin.close()
         said = process.stderr.read().decode("utf-8", "replace").strip().splitlines()
         code = process.wait()
         if code == -signal.SIGKILL and not said:

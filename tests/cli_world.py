@@ -78,7 +78,7 @@ def call(directory: Path | None, *arguments: str) -> Ran:
     written = out.buffer
     assert isinstance(written, io.BytesIO)
     ran = Ran(code, written.getvalue().decode("utf-8"), err.getvalue())
-    assert "Traceback" not in ran.err + ran.out
+    assert "Traceback (most recent call last)" not in ran.err + ran.out
     return ran
 
 

@@ -266,7 +266,7 @@ def test_schema() -> None:
 
 
 def test_templates_are_listed() -> None:
-    assert call(None, "template", "list").out.startswith("domain@")
+    assert call(None, "template", "list").out.startswith("agent@")
     document = call(None, "template", "list", "--format", "json").document
     assert document["kind"] == "TemplateList"
 

@@ -206,7 +206,7 @@ def test_a_chart_of_one_form_is_refused_where_an_operator_runs_primitives(
 ) -> None:
     world = audit_world.copy_of(story, tmp_path / "world")
     world.engine.hydrator = Hydrator()
-    world.patch("0002", "chart/templates/extra.yaml", "# nothing\n")
+    world.patch("0002", "chart/values.schema.json", '{"type": "object"}\n')
     world.promote("dev", history.ENGINEER_ID)
     [refused] = world.engine.status(DRAFT).refused_promotions
     assert [reason.code for reason in refused.reasons] == ["runtime-not-offered"]
