@@ -44,7 +44,7 @@ def sample_view(
         platform=sample_platform(),
         environments={name: sample_environment(name) for name in ("dev", "staging", "prod")},
         blocked_digests=frozenset(),
-        template=templates()["domain"],
+        template=templates()[request.template_id.split("@")[0]],
         status=status,
         is_new_revision=status is None,
     )
