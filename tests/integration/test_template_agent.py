@@ -6,31 +6,20 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from pipeline.checks import CHECKS, run_checks
-from pipeline.facts import fold
-from pipeline.gitobjects import MODE_FILE, tree_id_of_files
-from pipeline.hydrate import Hydrator
-from pipeline.models.base import TreeId
 from pipeline.models.evidence import CheckOutcome
-from pipeline.models.facts import Release
-from pipeline.overlays import base_tree_of, render_overlay
-from pipeline.stages.provision import accepted_fact
-from pipeline.stages.scaffold import template_values
 from pipeline.templates import SharedFolders, read_builtin_template, read_folder
 from pipeline.templating import (
     TemplateFile,
     check_parameters,
     complete_parameters,
     parse_template,
-    render_template,
 )
-from tests import history
 from tests.rendered_project import (
     HOSTILE,
     IMAGE,
@@ -44,8 +33,7 @@ from tests.rendered_project import (
     run,
     run_in_venv,
 )
-from tests.samples import findings_of, snapshot_and_findings, templates, world_files
-from tests.views import sample_view
+from tests.samples import findings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = ("owner", "description", "allowed_tools", "risk_tier", "default_model", "definition_ref")
@@ -460,41 +448,6 @@ parameters:
 def test_drafts_of_it_are_judged(old: str, new: str, rules: list[str]) -> None:
     found = findings_of(DRAFT_PATH, REQUEST.replace(old, new).encode())
     assert [finding.rule.id for finding in found] == rules
-
-
-def test_what_it_deploys_passes_the_rules_of_manifests() -> None:
-    snapshot, findings = snapshot_and_findings({**world_files(), DRAFT_PATH: REQUEST.encode()})
-    assert findings == ()
-    request = snapshot.draft("contoso/order-helper")
-    assert request is not None
-    view = replace(
-        sample_view("contoso/supplier-rating"), request=request, template=templates()["agent"]
-    )
-    entry = accepted_fact(view)
-    body = history.Accepted.model_validate({"type": entry.type, **entry.known}, strict=False)
-    status = fold(history.chain_of([("request", body)], request.id))
-    assert status is not None
-    files = render_template(view.template, template_values(view))
-    source = {path: file.content for path, file in files.items()}
-    tree = tree_id_of_files({path: (MODE_FILE, content) for path, content in source.items()})
-    hydrator = Hydrator()
-    base = hydrator.read_base(
-        tree,
-        source,
-        release=status.instance,
-        image=f"{view.image}@{history.DIGEST}",
-        kubernetes_version="1.34.0",
-    )
-    release = Release(
-        source_commit=history.SOURCE_COMMIT,
-        source_tree=TreeId(tree),
-        digest=history.DIGEST,
-        base_tree=base_tree_of(base),
-    )
-    for environment in view.environments.values():
-        overlay = render_overlay(status, view.tenant, view.platform, environment, release, base)
-        assert overlay.namespace == f"tenant-contoso-{environment.environment}-cust"
-        assert hydrator.read_findings(overlay, view.image) == ()
 
 
 def test_it_holds_no_secrets(project: Path) -> None:
