@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from pipeline.builders.port import Builder
 
 MAX_STALE = 60
+# A plan holds what it writes, so many drafts take several: memory does not grow with their number.
+MAX_DRAFTS_AT_ONCE = 50
 MAX_ROUNDS = 2_000  # one patch a draft needs two; beyond this many a plan never empties
 
 
@@ -168,7 +170,7 @@ class Engine:
         """What a run would do first, for each tenant; equal worlds give equal plans."""
         world = self.world()
         plans = tuple(
-            self._plan_tenant(world, tenant, observations)
+            self._plan_tenant(world, tenant, observations)[0]
             for tenant in self.tenants(world, tenants, shard)
         )
         return Plan(
@@ -183,13 +185,14 @@ class Engine:
         tenant: str,
         observations: Collection[Observation],
         leave_out: Collection[str] = (),
-    ) -> TenantPlan:
-        """The plan for one tenant, without the drafts to leave out."""
+        at_most: int | None = None,
+    ) -> tuple[TenantPlan, tuple[str, ...]]:
+        """The plan for one tenant, without the drafts to leave out, and the drafts it is for."""
         failed_before = len(world.failures)
-        views = [v for v in world.views(tenant, observations) if v.id not in leave_out]
-        failures = tuple(f for f in world.failures[failed_before:] if f[0] not in leave_out)
+        views = world.views(tenant, observations, leave_out=leave_out, at_most=at_most)
         plan = plan_tenant(tenant, world.state_head(tenant), views)
-        return plan.model_copy(update={"failures": failures})
+        plan = plan.model_copy(update={"failures": tuple(world.failures[failed_before:])})
+        return plan, tuple(view.id for view in views)
 
     # -- applying ----------------------------------------------------------------------
 
@@ -225,7 +228,7 @@ class Engine:
             if tenant_plan.state_head != world.state_head(tenant_plan.tenant):
                 raise StalePlan(f"state/{tenant_plan.tenant} moved since the plan was made")
         chosen = self.tenants(world, [t.tenant for t in plan.tenants])
-        current = [self._plan_tenant(world, tenant, ()) for tenant in chosen]
+        current = [self._plan_tenant(world, tenant, ())[0] for tenant in chosen]
         if [_promised(t) for t in plan.tenants] != [_promised(t) for t in current]:
             raise StalePlan(
                 f"the plan is not what would be planned now: {_first_difference(plan, current)}",
@@ -273,18 +276,25 @@ class Engine:
         progress: Progress,
         only: frozenset[str] | None,
     ) -> None:
-        failed: set[str] = set()
+        left_out: set[str] = set()  # what failed, and what only waits when there is more to look at
+        waiting: list[Waiting] = []  # of those
         before: TenantPlan | None = None
         tries = 0  # of the same plan: one that changes shows that somebody gets on
         for _ in range(MAX_ROUNDS):
             try:
                 world = self.world(only)
                 key = self._settled_key(world, tenant)
-                plan = self._plan_tenant(world, tenant, observations, failed)
-                report.waiting[tenant] = plan.waiting
+                plan, drafts = self._plan_tenant(
+                    world, tenant, observations, left_out, MAX_DRAFTS_AT_ONCE
+                )
+                report.waiting[tenant] = (*waiting, *plan.waiting)
                 if plan.failures:
                     report.receipts.append(Receipt(failures=plan.failures))
-                    failed |= {draft for draft, _, _ in plan.failures}
+                    left_out |= {draft for draft, _, _ in plan.failures}
+                if plan.is_empty and len(drafts) == MAX_DRAFTS_AT_ONCE:
+                    left_out |= set(drafts)
+                    waiting += plan.waiting
+                    continue
                 if plan.is_empty:
                     # Asked again: what is remembered must be what was looked at.
                     if key and tenant in world.settled and key == self._settled_key(world, tenant):
@@ -304,7 +314,7 @@ class Engine:
                 continue
             # A draft whose tool failed is left for the next run; the others go on in this one.
             report.receipts.append(receipt)
-            failed |= {draft for draft, _, _ in receipt.failures}
+            left_out |= {draft for draft, _, _ in receipt.failures}
         raise PipelineError(f"{tenant} has more to do after each of {MAX_ROUNDS} rounds")
 
     # -- reading -----------------------------------------------------------------------

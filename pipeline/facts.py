@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import assert_never
 
 from pydantic import ValidationError
@@ -302,6 +303,7 @@ def status_bytes(status: DraftStatus) -> bytes:
     )
 
 
+@lru_cache(maxsize=2048)
 def parse_status(content: bytes) -> DraftStatus:
     """The status that bytes written by `status_bytes` hold. Raises ValueError."""
     from pipeline.documents import parse_document

@@ -150,16 +150,26 @@ class World:
     # -- views -------------------------------------------------------------------------
 
     def views(
-        self, tenant: str, observations: Collection[Observation] = ()
+        self,
+        tenant: str,
+        observations: Collection[Observation] = (),
+        *,
+        leave_out: Collection[str] = (),
+        at_most: int | None = None,
     ) -> tuple[DraftView, ...]:
-        """What planning needs of each of a tenant's drafts that has something due."""
-        drafts = self.snapshot.drafts_of(tenant)
+        """What planning needs of each of a tenant's drafts that has something due.
+
+        Some are left out, and with `at_most` the others are looked at until so many are due.
+        """
+        drafts = [d for d in self.snapshot.drafts_of(tenant) if d not in leave_out]
         statuses = self.statuses(tenant, [d.split("/")[1] for d in drafts])
         due = {p for d in drafts for p in self._due_paths(d, statuses.get(d.split("/")[1]))}
         if not due <= self._brought.keys():
             self._read_brought(f"tenants/{tenant}", due)
-        views = []
+        views: list[DraftView] = []
         for draft in drafts:
+            if len(views) == at_most:
+                break
             seen = tuple(o for o in observations if o.draft == draft)
             try:
                 view = self.view(draft, statuses.get(draft.split("/")[1]), seen)
@@ -169,7 +179,8 @@ class World:
                 continue
             if view is not None:
                 views.append(view)
-        if not views and not self.failures and not self._has_findings(tenant):
+        looked_at_all = not leave_out and not self.failures
+        if not views and looked_at_all and not self._has_findings(tenant):
             self.settled.add(tenant)
         return tuple(views)
 

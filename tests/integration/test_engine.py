@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import engine
 from pipeline.demo.story import leaked_settings
 from pipeline.errors import CouldNotCheck, PipelineError, StalePlan, UsageFault
 from pipeline.forges.local import LocalForge
@@ -292,6 +293,29 @@ def test_invalid_draft_is_never_planned_on_while_others_go_on(scaffolded: Story)
     assert scaffolded.engine.plan(tenants=["acme"]).is_empty
     with pytest.raises(UsageFault, match="nothing has happened"):
         scaffolded.engine.status(OTHER)
+
+
+def test_many_drafts_take_several_plans_and_end_the_same(
+    scaffolded: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "MAX_DRAFTS_AT_ONCE", 1)
+    more = ("acme/a-first", OTHER, "acme/price-list", "acme/z-last")
+    for draft in more:
+        scaffolded.ask_for_draft(draft)
+    scaffolded.go()
+    assert {s.id for s in scaffolded.engine.statuses()} == {DRAFT, *more}
+    assert all(s.branch_name for s in scaffolded.engine.statuses())
+    # Those that only wait keep none behind them from going on, and all are told.
+    for environment in ("dev", "staging"):
+        for draft in ("acme/a-first", OTHER):
+            scaffolded.ask(draft, environment, ENGINEER_ID)
+        scaffolded.go()
+    scaffolded.ask("acme/z-last", "dev", ENGINEER_ID)
+    report = scaffolded.engine.run(tenants=["acme"])
+    assert {waiting.draft for waiting in report.waiting["acme"]} == {"acme/a-first", OTHER}
+    assert scaffolded.kinds("acme/z-last")[-1] == "promoted"
+    again = scaffolded.engine.run(tenants=["acme"])
+    assert (again.effects, again.waiting) == (0, report.waiting)
 
 
 def test_tool_failure_of_one_draft_leaves_the_others_going(scaffolded: Story) -> None:

@@ -40,9 +40,9 @@ def look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]
     seen: list[str] = []
     views = World.views
 
-    def noted(world: World, tenant: str, *rest: object) -> object:
+    def noted(world: World, tenant: str, *rest: object, **options: object) -> object:
         seen.append(tenant)
-        return views(world, tenant, *rest)  # type: ignore[arg-type] # passed on as they came
+        return views(world, tenant, *rest, **options)  # type: ignore[arg-type] # as they came
 
     monkeypatch.setattr(World, "views", noted)
     yield seen
