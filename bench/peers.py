@@ -15,6 +15,7 @@ from bench import requests
 from bench.measure import ROOT, BenchFailure
 from pipeline.templates import read_builtin_template
 from pipeline.templating import complete_parameters, render_template
+from pipeline.templating.files import is_copied
 
 COPIER = ROOT / ".tools" / "bench-venv" / "bin" / "copier"
 _CONFIG = {
@@ -63,7 +64,11 @@ def write_copier_template(folder: Path) -> None:
     template = read_builtin_template("domain")
     for file in template.files:
         text = file.content.decode()
-        text = text.replace("| dump", "| tojson").replace(".length", " | length")
+        if is_copied(file, template.copy_only):
+            # What our side only copies is text of other tools; copier has no other way to say so.
+            text = f"{{% raw %}}{text}{{% endraw %}}"
+        else:
+            text = text.replace("| dump", "| tojson").replace(".length", " | length")
         path = folder / "template" / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
