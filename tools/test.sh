@@ -33,4 +33,4 @@ if [ -n "$failed" ]; then
     exit 1
 fi
 if [ "${1-}" = --lint-only ]; then exit 0; fi
-exec "$bin/python" -m pytest -n 2 -q
+exec "$bin/python" -m pytest -n 3 -q
