@@ -180,10 +180,10 @@ def test_the_description_lands_in_no_code() -> None:
 
 def test_a_hostile_description_arrives_as_it_was_written() -> None:
     found = documents(render_files("agent", CASES["hostile description"]))
-    assert found["catalog-info.yaml"][0]["metadata"]["description"] == HOSTILE  # type: ignore[index]
-    assert found["pyproject.toml"][0]["project"]["description"] == HOSTILE  # type: ignore[index]
-    assert found["chart/Chart.yaml"][0]["description"] == HOSTILE  # type: ignore[index]
-    assert found["api/openapi.yaml"][0]["info"]["description"] == HOSTILE  # type: ignore[index]
+    assert found["catalog-info.yaml"][0]["metadata"]["description"] == HOSTILE
+    assert found["pyproject.toml"][0]["project"]["description"] == HOSTILE
+    assert found["chart/Chart.yaml"][0]["description"] == HOSTILE
+    assert found["api/openapi.yaml"][0]["info"]["description"] == HOSTILE
 
 
 def test_nothing_is_left_unrendered() -> None:
