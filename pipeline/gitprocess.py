@@ -16,7 +16,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import GitFailed
@@ -88,15 +88,19 @@ def run_git(
     stdin: bytes = b"",
     accept: Sequence[int] = (0,),
     protocols: str = "",
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """What one git call answered; `name` is what a message calls the repository.
+
+    `environment` is added to what every call has: a credential for this one, say.
 
     Raises GitFailed when git cannot run, takes too long or ends with another exit code.
     """
     # `-C`, a folder and perhaps `--git-dir` come first.
     called = next((a for a in arguments[2:] if not a.startswith("-")), "")
     try:
-        done = _run(git_command(*arguments), stdin, git_environment(protocols))
+        surrounding = git_environment(protocols) | dict(environment or {})
+        done = _run(git_command(*arguments), stdin, surrounding)
     except FileNotFoundError as missing:
         raise GitFailed("there is no `git` on PATH", help="install git 2.38 or newer") from missing
     except subprocess.TimeoutExpired as expired:

@@ -85,13 +85,18 @@ def _is_folder(entry: TreeEntry) -> bool:
     return entry.is_tree
 
 
-def read_key(forge: Forge, ground: Ground, tenant: str, state_head: str | None) -> str | None:
+def code_repos(ground: Ground, tenant: str) -> tuple[str, ...]:
+    """The repositories that a tenant's drafts may lie in."""
+    origins = (CodeOrigin.TENANT, CodeOrigin.PLATFORM)
+    return tuple(names.controllers_repo(ground.platform, tenant, origin) for origin in origins)
+
+
+def key_of(
+    ground: Ground, tenant: str, state_head: str | None, fingerprints: Mapping[str, str]
+) -> str | None:
     """What stands for all that a tenant's plan follows from; None if the forge cannot tell."""
-    fingerprints = [
-        forge.read_fingerprint(names.controllers_repo(ground.platform, tenant, origin))
-        for origin in (CodeOrigin.TENANT, CodeOrigin.PLATFORM)
-    ]
-    if tenant not in ground.folders or None in fingerprints:
+    repos = code_repos(ground, tenant)
+    if tenant not in ground.folders or not fingerprints.keys() >= set(repos):
         return None
     return cache_key(
         tool_identity(),
@@ -102,7 +107,7 @@ def read_key(forge: Forge, ground: Ground, tenant: str, state_head: str | None) 
         *ground.tenants,
         "state",
         state_head or "",
-        *map(str, fingerprints),
+        *(fingerprints[repo] for repo in repos),
     )
 
 
@@ -124,13 +129,18 @@ class Memory:
     def key(self, commit: str, tenant: str, state_head: str | None) -> str | None:
         """The key of a tenant now, on what main held at `commit`."""
         ground = self.ground(commit)
-        return read_key(self.forge, ground, tenant, state_head) if ground else None
+        if ground is None:
+            return None
+        found = self.forge.read_fingerprints(code_repos(ground, tenant))
+        return key_of(ground, tenant, state_head, found)
 
 
 def read_unsettled(forge: Forge, ground: Ground, control: RepoView) -> frozenset[str]:
     """The folders below `tenants/` of which it is not known that nothing is due."""
+    repos = dict.fromkeys(repo for t in ground.folders for repo in code_repos(ground, t))
+    found = forge.read_fingerprints(repos)
     keys = {
-        tenant: read_key(forge, ground, tenant, control.branches.get(names.state_branch(tenant)))
+        tenant: key_of(ground, tenant, control.branches.get(names.state_branch(tenant)), found)
         for tenant in ground.folders
     }
     return frozenset(t for t, key in keys.items() if not (key and read_cached(_KIND, key)))

@@ -24,7 +24,7 @@ MAIN_HEAD = history.id_of("first commit")
 
 def repo_view(name: str, **branches: str) -> RepoView:
     """A repository with a main branch and these others."""
-    return RepoView(name, "main", {"main": MAIN_HEAD, **branches}, ())
+    return RepoView(name, "main", {"main": MAIN_HEAD, **branches})
 
 
 def sample_view(

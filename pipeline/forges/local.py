@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from pipeline.forges.journal import (
     read_pull_folders,
 )
 from pipeline.forges.port import (
+    BranchRule,
     PullRequest,
     PullState,
     RefUpdate,
@@ -108,10 +109,17 @@ class LocalForge:
         refs = git.read_refs(_REFS)
         return _view_of(repo, refs, _read_journal(git, refs.get(JOURNAL_REF)))
 
-    def read_fingerprint(self, repo: str) -> str | None:
+    def read_rules(self, repo: str) -> tuple[BranchRule, ...]:
+        """The rules in the journal. Raises NotFound."""
+        return _read_journal(self.open_repository(repo), JOURNAL_REF).rules
+
+    def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
         """Text that changes with any ref; the journal, and so every pull request, is one."""
-        path = self.path(repo)
-        return read_ref_fingerprint(path) if (path / "HEAD").exists() else "absent"
+        paths = {repo: self.path(repo) for repo in repos}
+        return {
+            repo: read_ref_fingerprint(path) if (path / "HEAD").exists() else "absent"
+            for repo, path in paths.items()
+        }
 
     def ensure_repo(self, repo: str, spec: RepoSpec) -> RepoView:
         """The repository, found or created whole by one rename; rules are brought in line."""
@@ -401,7 +409,7 @@ def _too_busy(repo: str, doing: str) -> StalePlan:
 
 def _view_of(repo: str, refs: Mapping[str, str], journal: Journal) -> RepoView:
     heads = {n.removeprefix(_HEADS): id for n, id in refs.items() if n.startswith(_HEADS)}
-    return RepoView(repo, journal.default_branch, heads, journal.rules)
+    return RepoView(repo, journal.default_branch, heads)
 
 
 def _read_journal(git: GitRepository, revision: str | None) -> Journal:

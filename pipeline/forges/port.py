@@ -9,7 +9,7 @@ Repositories are named without the organisation; one forge object serves one org
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -122,7 +122,6 @@ class RepoView:
     repo: str
     default_branch: str
     branches: Mapping[str, str]
-    rules: tuple[BranchRule, ...]
 
     @property
     def head(self) -> str | None:
@@ -133,11 +132,18 @@ class RepoView:
 class Forge(Protocol):
     """What the pipeline asks of a forge. Errors: NotFound, ForgeRefused, StalePlan, GitFailed."""
 
+    def close(self) -> None:
+        """End the processes that answer, those that run."""
+
     def read_repo(self, repo: str) -> RepoView | None:
         """The repository, or None if there is none of that name."""
 
+    def read_rules(self, repo: str) -> tuple[BranchRule, ...]:
+        """The rules of its branches, as `ensure_repo` brought them in line. Raises NotFound."""
+
     def open_repository(self, repo: str) -> GitRepository:
-        """A git repository to read objects of `repo` from, current as of this call."""
+        """A git repository to read objects of `repo` from; its branches are at least as new as
+        the last view of it that this forge gave. Raises NotFound."""
 
     def ensure_repo(self, repo: str, spec: RepoSpec) -> RepoView:
         """The repository, found or created whole; rules are brought in line with `spec`.
@@ -160,10 +166,10 @@ class Forge(Protocol):
         """The pull request of `head_branch` into `base_branch`, found (open, merged or closed)
         or created; title and body of an open one of the same author are updated in place."""
 
-    def read_fingerprint(self, repo: str) -> str | None:
-        """Text that changes with any ref or pull request of a repository, cheap to get.
+    def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
+        """Repository → text that changes with any branch or pull request of it, cheap to get.
 
-        A repository that is not there has one too. None from a forge that has none to give.
+        A repository that is not there has one too; one that is left out has none to give.
         """
 
     def read_pulls(self, repo: str) -> tuple[PullRequest, ...]:
@@ -179,6 +185,8 @@ class Forge(Protocol):
         self, repo: str, number: int, *, expected_head: str, message: str, time_s: int, actor: int
     ) -> str:
         """The merge commit on the base branch; already merged at that head is success.
+
+        `time_s` dates it, except on a forge that dates merges itself.
 
         Raises StalePlan if the head is not `expected_head` or the merge conflicts,
         ForgeRefused if a rule or a closed pull request forbids it.

@@ -48,7 +48,6 @@ def list_pulls(call: Call) -> Answer:
 def create_pull(call: Call) -> Answer:
     """A new pull request of one branch into another."""
     repository = call.repository
-    title = call.text("title", resource="PullRequest")
     head_branch = call.text("head", resource="PullRequest").rpartition(":")[2]
     base_branch = call.text("base", resource="PullRequest")
     head, base = repository.branch(head_branch), repository.branch(base_branch)
@@ -56,6 +55,7 @@ def create_pull(call: Call) -> Answer:
         raise invalid("PullRequest", "base")
     if head is None:
         raise invalid("PullRequest", "head")
+    title = call.text("title", resource="PullRequest")
     sides = (head_branch, base_branch)
     if any(
         p.state == "open" and (p.head_branch, p.base_branch) == sides
@@ -138,7 +138,7 @@ def merge_pull(call: Call) -> Answer:
     if reason:
         raise Problem(405, reason)
     title = call.body.get("commit_title") or f"Merge pull request #{pull.number}"
-    message = call.body.get("commit_message") or pull.title
+    message = call.body.get("commit_message", pull.title)
     text = f"{title}\n\n{message}" if message else title
     commit = merge(call.state, repository, pull, call.actor.account, text)
     if commit is None:

@@ -1,0 +1,109 @@
+"""Credentials for GitHub: a token as it is, or tokens of an App's installation, renewed in time.
+
+An installation token is asked for just the repositories and permissions that the caller names, so
+that what leaks opens no more than that (GitHub, "Generating an installation access token").
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from pipeline.errors import UsageFault
+
+RENEW_BEFORE_S = 300
+_JWT_LIFETIME_S = 540  # GitHub takes at most 600, and clocks differ
+
+
+class TokenSource(Protocol):
+    """Where the token of one account comes from."""
+
+    app_id: int | None
+
+    def token(self) -> str:
+        """A token that is good for some minutes."""
+
+    def renew(self) -> bool:
+        """Whether a new one can be had after GitHub refused the last."""
+
+
+@dataclass(slots=True)
+class PlainToken:
+    """A personal access token, or the token of a workflow run."""
+
+    value: str = field(repr=False)
+    app_id: int | None = None
+
+    def token(self) -> str:
+        """The token."""
+        return self.value
+
+    def renew(self) -> bool:
+        """Never: there is only this one."""
+        return False
+
+
+# What asks GitHub with an App's own JWT: method, path, body → the answer.
+AskAsApp = Callable[[str, str, str, Mapping[str, object] | None], Mapping[str, object]]
+
+
+@dataclass(slots=True)
+class AppInstallation:
+    """Tokens of an App's installation in one organisation.
+
+    `repositories` and `permissions` narrow each token; None leaves out the narrowing. `ask` is
+    the client's call with a JWT, so that this class knows no HTTP.
+    """
+
+    app_id: int
+    private_key: str = field(repr=False)
+    organisation: str
+    ask: AskAsApp = field(repr=False)
+    repositories: Sequence[str] | None = None
+    permissions: Mapping[str, str] | None = None
+    clock: Callable[[], float] = time.time
+    _installation: int | None = None
+    _token: str = field(default="", repr=False)
+    _good_until_s: float = 0
+
+    def token(self) -> str:
+        """A token that is good for five minutes at least."""
+        if self.clock() + RENEW_BEFORE_S >= self._good_until_s:
+            self._fetch()
+        return self._token
+
+    def renew(self) -> bool:
+        """Throw the token away, so that the next one is new."""
+        self._good_until_s = 0
+        return True
+
+    def _fetch(self) -> None:
+        jwt = self._jwt()
+        if self._installation is None:
+            found = self.ask("GET", f"/orgs/{self.organisation}/installation", jwt, None)
+            self._installation = int(str(found["id"]))
+        body: dict[str, object] = {}
+        if self.repositories is not None:
+            body["repositories"] = list(self.repositories)
+        if self.permissions is not None:
+            body["permissions"] = dict(self.permissions)
+        path = f"/app/installations/{self._installation}/access_tokens"
+        made = self.ask("POST", path, jwt, body)
+        self._token = str(made["token"])
+        self._good_until_s = datetime.fromisoformat(str(made["expires_at"])).timestamp()
+
+    def _jwt(self) -> str:
+        import jwt
+
+        now = int(self.clock())
+        claims = {"iat": now - 30, "exp": now + _JWT_LIFETIME_S, "iss": str(self.app_id)}
+        try:
+            return jwt.encode(claims, self.private_key, algorithm="RS256")
+        except (ValueError, TypeError, jwt.PyJWTError) as error:
+            raise UsageFault(
+                "the App's private key cannot be read",
+                help="PIPELINE_APP_PRIVATE_KEY holds the PEM that GitHub gave for the App",
+            ) from error

@@ -1,0 +1,150 @@
+"""The GraphQL texts, and what their answers say in the port's words. Pure.
+
+One query gives a repository's branches, another its pull requests with all their reviews: by REST
+that is a call for each pull request more. Names are those of GitHub's public schema.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pipeline.forges.port import PullRequest, PullState, Review, ReviewVerdict
+
+PAGE = 100
+# So many repositories in one query: some 250 connections, far below GitHub's limit of nodes.
+REPOSITORIES_AT_ONCE = 100
+
+_ACTOR = "{ login ... on User { databaseId } ... on Bot { databaseId } }"
+_REVIEWS = f"""
+  reviews(first: {PAGE}, after: $reviewsAfter) {{
+    nodes {{ fullDatabaseId state body commit {{ oid }} author {_ACTOR} }}
+    pageInfo {{ hasNextPage endCursor }}
+  }}"""
+_PULL = f"""
+  id number title body url state headRefName headRefOid baseRefName
+  author {_ACTOR} mergedBy {_ACTOR} mergeCommit {{ oid }} {_REVIEWS}"""
+
+REPOSITORY = f"""query($owner: String!, $name: String!, $after: String) {{
+  repository(owner: $owner, name: $name) {{
+    defaultBranchRef {{ name }}
+    refs(refPrefix: "refs/heads/", first: {PAGE}, after: $after) {{
+      nodes {{ name target {{ oid }} }} pageInfo {{ hasNextPage endCursor }}
+    }}
+  }}
+}}"""
+
+PULLS = f"""query($owner: String!, $name: String!, $after: String, $reviewsAfter: String) {{
+  repository(owner: $owner, name: $name) {{
+    pullRequests(first: {PAGE}, after: $after) {{
+      nodes {{ {_PULL} }} pageInfo {{ hasNextPage endCursor }}
+    }}
+  }}
+}}"""
+
+PULL = f"""query($owner: String!, $name: String!, $number: Int!, $reviewsAfter: String) {{
+  repository(owner: $owner, name: $name) {{ pullRequest(number: $number) {{ {_PULL} }} }}
+}}"""
+
+PULLS_OF_BRANCH = f"""query(
+  $owner: String!, $name: String!, $head: String!, $base: String!, $reviewsAfter: String
+) {{
+  repository(owner: $owner, name: $name) {{
+    pullRequests(
+      first: 1, headRefName: $head, baseRefName: $base,
+      orderBy: {{field: CREATED_AT, direction: ASC}}
+    ) {{ nodes {{ {_PULL} }} }}
+  }}
+}}"""
+
+MERGE_QUEUE = """query($owner: String!, $name: String!, $branch: String!) {
+  repository(owner: $owner, name: $name) { mergeQueue(branch: $branch) { id } }
+}"""
+
+ENQUEUE = """mutation($pull: ID!, $head: GitObjectID!) {
+  enqueuePullRequest(input: {pullRequestId: $pull, expectedHeadOid: $head}) {
+    mergeQueueEntry { position }
+  }
+}"""
+
+TEAM = f"""query($organisation: String!, $team: String!, $after: String) {{
+  organization(login: $organisation) {{
+    team(slug: $team) {{
+      members(first: {PAGE}, after: $after) {{
+        nodes {{ databaseId }} pageInfo {{ hasNextPage endCursor }}
+      }}
+    }}
+  }}
+}}"""
+
+_FINGERPRINT = f"""
+  refs(refPrefix: "refs/heads/", first: {PAGE}) {{ totalCount nodes {{ name target {{ oid }} }} }}
+  pullRequests(first: 20, orderBy: {{field: UPDATED_AT, direction: DESC}}) {{
+    totalCount
+    nodes {{ number state headRefOid updatedAt reviews(first: 1) {{ totalCount }} }}
+  }}"""
+
+
+def fingerprint_query(organisation: str, repositories: Sequence[str]) -> str:
+    """One query for what changes with any branch or pull request of each repository."""
+    fields = "\n".join(
+        f"r{index}: repository(owner: {json.dumps(organisation)}, name: {json.dumps(name)})"
+        f" {{ {_FINGERPRINT} }}"
+        for index, name in enumerate(repositories)
+    )
+    return f"query {{\n{fields}\n}}"
+
+
+def fingerprint_of(node: Mapping[str, Any] | None) -> str:
+    """Text that stands for a repository as a fingerprint query saw it; one that is not there has
+    one, too."""
+    if node is None:
+        return "absent"
+    text = json.dumps(node, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def pull_of(repo: str, node: Mapping[str, Any], reviews: Iterable[Mapping[str, Any]]) -> PullRequest:
+    """A pull request out of its node and all its reviews."""
+    merged, merged_by = node["mergeCommit"], node["mergedBy"]
+    state = PullState(str(node["state"]).lower())
+    is_merged = state is PullState.MERGED
+    return PullRequest(
+        repo=repo,
+        number=node["number"],
+        title=node["title"],
+        body=node["body"],
+        head_branch=node["headRefName"],
+        head=node["headRefOid"],
+        base_branch=node["baseRefName"],
+        author_id=account_of(node["author"]),
+        state=state,
+        url=node["url"],
+        merge_commit=merged["oid"] if merged and is_merged else None,
+        merged_by=account_of(merged_by) if merged_by and is_merged else None,
+        reviews=tuple(
+            review_of(index, review)
+            for index, review in enumerate(reviews, start=1)
+            if review["state"] != "PENDING"
+        ),
+    )
+
+
+def review_of(sequence: int, node: Mapping[str, Any]) -> Review:
+    """One review; a commit that is gone leaves it without one, so that it counts for none."""
+    verdict = ReviewVerdict(str(node["state"]).lower().replace("_", "-"))
+    commit = node["commit"]
+    return Review(
+        sequence,
+        account_of(node["author"]),
+        commit["oid"] if commit else "",
+        verdict,
+        node["body"],
+    )
+
+
+def account_of(actor: Mapping[str, Any] | None) -> int:
+    """The number of an account; 0 for one that was deleted, which is nobody's."""
+    return int(actor.get("databaseId") or 0) if actor else 0

@@ -1,0 +1,110 @@
+"""Both forges as contract tests meet them, by a folder: the same folder is the same forge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from pipeline.forges.github.client import GithubClient
+from pipeline.forges.github.credentials import AppInstallation, PlainToken
+from pipeline.forges.github.forge import GithubForge
+from pipeline.forges.local import LocalForge
+from pipeline.forges.port import Forge
+from tests.github_server import GitHubServer
+
+ORGANISATION = "acme"
+APP_ID = 77
+# What the pipeline's App is granted, and no more (docs/github.md).
+PERMISSIONS = {
+    "administration": "write",
+    "checks": "write",
+    "contents": "write",
+    "issues": "write",
+    "members": "read",
+    "metadata": "read",
+    "pull_requests": "write",
+}
+_SERVERS: dict[Path, GitHubServer] = {}
+
+
+@lru_cache(maxsize=1)
+def app_key() -> tuple[str, str]:
+    """A private key and its public one as PEM; made once, since that takes a while."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return private.decode(), public.decode()
+
+
+def start_github(folder: Path, pipeline: int, people: tuple[int, ...]) -> GitHubServer:
+    """A GitHub with one organisation, the pipeline's App in it and some members."""
+    server = GitHubServer(folder / "github")
+    server.__enter__()
+    server.add_organisation(ORGANISATION)
+    server.add_app(
+        APP_ID,
+        "primitive-pipeline",
+        bot_id=pipeline,
+        public_key=app_key()[1],
+        permissions=PERMISSIONS,
+        organisation=ORGANISATION,
+    )
+    for person in people:
+        server.add_user(person, f"person-{person}", organisation=ORGANISATION)
+    _SERVERS[folder] = server
+    return server
+
+
+def github_forge(
+    server: GitHubServer, folder: Path, pipeline: int, people: tuple[int, ...] = ()
+) -> GithubForge:
+    """A forge that acts for the App and for these people, by their own credentials."""
+    clients: dict[int, GithubClient] = {}
+    asking = GithubClient(server.api_url, None)
+    clients[pipeline] = GithubClient(
+        server.api_url,
+        AppInstallation(APP_ID, app_key()[0], ORGANISATION, asking.ask_as_app),
+    )
+    for person in people:
+        token = PlainToken(server.add_token(person))
+        clients[person] = GithubClient(server.api_url, token)
+    return GithubForge(
+        organisation=ORGANISATION,
+        server_url=server.url,
+        clients=clients,
+        own=pipeline,
+        folder=folder / f"copies-{server.state.number()}",
+        apps={pipeline: APP_ID},
+    )
+
+
+def make_local(folder: Path, pipeline: int, people: tuple[int, ...]) -> Forge:
+    """The local forge."""
+    return LocalForge(folder / "forge", ORGANISATION)
+
+
+def make_github(folder: Path, pipeline: int, people: tuple[int, ...]) -> Forge:
+    """The GitHub forge over a GitHub of its own."""
+    server = _SERVERS.get(folder) or start_github(folder, pipeline, people)
+    return github_forge(server, folder, pipeline, people)
+
+
+def stop_github(folder: Path) -> None:
+    """Stop the GitHub of a folder, if it has one; raises for answers that GitHub never gives."""
+    server = _SERVERS.pop(folder, None)
+    if server is not None:
+        server.__exit__(None, None, None)
+
+
+Maker = Callable[[Path, int, tuple[int, ...]], Forge]
+FORGES: dict[str, Maker] = {"local": make_local, "github": make_github}
