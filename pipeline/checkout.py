@@ -38,18 +38,29 @@ def find_checkout(directory: Path) -> Path:
     )
 
 
-def read_origin(top: Path, git: GitRepository) -> Origin:
-    """The local forge that the remote `origin` of a checkout lies in. Raises UsageFault.
-
-    A local forge is recognised by its layout `<root>/<organisation>/<repo>.git`; the variable
-    PIPELINE_FORGE names the root when origin does not.
-    """
+def read_address(top: Path, git: GitRepository) -> str:
+    """The address of the remote `origin` of a checkout. Raises UsageFault when it has none."""
     origin = git.remote_url("origin")
     if origin is None:
         raise UsageFault(
             f"{top} has no remote `origin`, so it belongs to no forge",
             help="clone the control repo from its forge; `pipeline demo` makes one to look at",
         )
+    return origin
+
+
+def is_remote(address: str) -> bool:
+    """Whether an address is of a forge on a server, and not of one on this machine."""
+    return address.startswith(("https://", "http://"))
+
+
+def read_origin(top: Path, git: GitRepository) -> Origin:
+    """The local forge that the remote `origin` of a checkout lies in. Raises UsageFault.
+
+    A local forge is recognised by its layout `<root>/<organisation>/<repo>.git`; the variable
+    PIPELINE_FORGE names the root when origin does not.
+    """
+    origin = read_address(top, git)
     path = Path(origin.removeprefix("file://"))
     if not path.is_absolute():
         path = top / path

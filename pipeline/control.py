@@ -7,11 +7,12 @@ in form are not parsed again within a process (`_PARSED`, by blob id).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.checkout import find_checkout, read_origin
+from pipeline.checkout import find_checkout, is_remote, read_address, read_origin
 from pipeline.diagnostics import Finding
 from pipeline.errors import UsageFault
 from pipeline.forges.local import LocalForge
@@ -64,8 +65,20 @@ def open_control(directory: Path) -> Control:
     """
     top = find_checkout(directory.resolve())
     git = GitRepository(top)
+    address = read_address(top, git)
+    if is_remote(address):
+        return _open_remote(top, git, address)
     origin = read_origin(top, git)
     return Control(top, git, LocalForge(origin.root, origin.organisation), origin.repo)
+
+
+def _open_remote(top: Path, git: GitRepository, address: str) -> Control:
+    # Imported here: most commands on a local forge need no HTTP.
+    from pipeline.forges.github.opening import open_github, parse_address
+
+    origin = parse_address(address)
+    assert origin is not None  # it is remote
+    return Control(top, git, open_github(origin, os.environ), origin.repo)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.checkout import find_checkout, read_origin
+from pipeline.checkout import find_checkout, is_remote, read_origin
 from pipeline.errors import CouldNotCheck, UsageFault
 from pipeline.gitcli import GitRepository
 
@@ -87,6 +87,10 @@ def open_state(directory: Path) -> tuple[GitRepository, str]:
     """
     top = find_checkout(directory.resolve())
     git = GitRepository(top)
+    if is_remote(git.remote_url("origin") or ""):
+        from pipeline.control import open_control
+
+        return open_control(directory).open_repository(), "refs/heads/"
     try:
         return GitRepository(read_origin(top, git).path), "refs/heads/"
     except UsageFault:

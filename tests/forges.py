@@ -65,26 +65,19 @@ def start_github(folder: Path, pipeline: int, people: tuple[int, ...]) -> GitHub
     return server
 
 
-def github_forge(
-    server: GitHubServer, folder: Path, pipeline: int, people: tuple[int, ...] = ()
-) -> GithubForge:
+def github_forge(server: GitHubServer, folder: Path, people: tuple[int, ...] = ()) -> GithubForge:
     """A forge that acts for the App and for these people, by their own credentials."""
-    clients: dict[int, GithubClient] = {}
     asking = GithubClient(server.api_url, None)
-    clients[pipeline] = GithubClient(
-        server.api_url,
-        AppInstallation(APP_ID, app_key()[0], ORGANISATION, asking.ask_as_app),
-    )
-    for person in people:
-        token = PlainToken(server.add_token(person))
-        clients[person] = GithubClient(server.api_url, token)
+    source = AppInstallation(APP_ID, app_key()[0], ORGANISATION, asking.ask_as_app)
     return GithubForge(
         organisation=ORGANISATION,
         server_url=server.url,
-        clients=clients,
-        own=pipeline,
+        client=GithubClient(server.api_url, source),
         folder=folder / f"copies-{server.state.number()}",
-        apps={pipeline: APP_ID},
+        others={
+            person: GithubClient(server.api_url, PlainToken(server.add_token(person)))
+            for person in people
+        },
     )
 
 
@@ -96,7 +89,7 @@ def make_local(folder: Path, pipeline: int, people: tuple[int, ...]) -> Forge:
 def make_github(folder: Path, pipeline: int, people: tuple[int, ...]) -> Forge:
     """The GitHub forge over a GitHub of its own."""
     server = _SERVERS.get(folder) or start_github(folder, pipeline, people)
-    return github_forge(server, folder, pipeline, people)
+    return github_forge(server, folder, people)
 
 
 def stop_github(folder: Path) -> None:

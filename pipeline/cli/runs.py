@@ -182,6 +182,8 @@ def run(
         progress=lambda line: session.note(f"  {line}"),
     )
     waiting = [w for tenant in sorted(report.waiting) for w in report.waiting[tenant]]
+    if cost := engine.forge.cost():
+        session.note(f"  {cost}")
     return _write_report(
         session,
         report.receipts,

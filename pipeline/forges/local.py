@@ -95,6 +95,10 @@ class LocalForge:
             git.close()
         self._open.clear()
 
+    def cost(self) -> str:
+        """Nothing: it lies on this machine."""
+        return ""
+
     def url(self, repo: str, number: int) -> str:
         """The address of a pull request, the same on every machine."""
         return f"local:{self.organisation}/{repo}#{number}"
@@ -115,11 +119,13 @@ class LocalForge:
 
     def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
         """Text that changes with any ref; the journal, and so every pull request, is one."""
-        paths = {repo: self.path(repo) for repo in repos}
-        return {
-            repo: read_ref_fingerprint(path) if (path / "HEAD").exists() else "absent"
-            for repo, path in paths.items()
-        }
+        found: dict[str, str] = {}
+        for repo in repos:
+            path = self.path(repo)
+            told = read_ref_fingerprint(path) if (path / "HEAD").exists() else "absent"
+            if told is not None:
+                found[repo] = told
+        return found
 
     def ensure_repo(self, repo: str, spec: RepoSpec) -> RepoView:
         """The repository, found or created whole by one rename; rules are brought in line."""

@@ -135,6 +135,9 @@ class Forge(Protocol):
     def close(self) -> None:
         """End the processes that answer, those that run."""
 
+    def cost(self) -> str:
+        """What this process asked of the forge, in one line; empty where asking costs nothing."""
+
     def read_repo(self, repo: str) -> RepoView | None:
         """The repository, or None if there is none of that name."""
 

@@ -116,6 +116,7 @@ type Repository {
 }
 type RateLimit { cost: Int! remaining: Int! limit: Int! }
 type Query {
+  viewer: User!
   repository(owner: String!, name: String!): Repository
   organization(login: String!): Organization
   rateLimit: RateLimit
@@ -179,6 +180,10 @@ class Root:
             )
 
     # -- queries -----------------------------------------------------------------------
+
+    def viewer(self, info: GraphQLResolveInfo) -> Node:
+        """Whose token it is."""
+        return _actor(self.token.account)
 
     def rateLimit(self, info: GraphQLResolveInfo) -> Node:
         """What the query costs."""

@@ -111,9 +111,9 @@ def update_ref(call: Call) -> Answer:
     if old is None:
         raise Problem(422, "Reference does not exist")
     forced = call.body.get("force") is True
-    if not repository.is_ancestor(old, commit):
-        if not forced or forward_only(call.state, repository, call.actor, name):
-            raise Problem(422, "Update is not a fast forward")
+    held = not forced or forward_only(call.state, repository, call.actor, name)
+    if held and not repository.is_ancestor(old, commit):
+        raise Problem(422, "Update is not a fast forward")
     _move(call, repository, name, old, commit)
     return Answer(200, call.shapes.ref(repository, name, commit))
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from tests.github_server.state import Json, Pull, Repository, Ruleset, State, Token
 
+_VIOLATED = "Repository rule violations found\n\n"
 _NO_REVIEWS: Json = {
     "required_approving_review_count": 0,
     "dismiss_stale_reviews_on_push": False,
@@ -130,17 +131,17 @@ def check_merge(
         for rule in ruleset.rules:
             match rule["type"]:
                 case "update":
-                    return "Repository rule violations found\n\nCannot update this protected ref."
+                    return f"{_VIOLATED}Cannot update this protected ref."
                 case "merge_queue" if not queued:
-                    return "Repository rule violations found\n\nChanges must be made through the merge queue"
+                    return f"{_VIOLATED}Changes must be made through the merge queue"
                 case "pull_request":
                     reason = _check_reviews(state, repository, pull, rule["parameters"])
                     if reason:
-                        return f"Repository rule violations found\n\n{reason}"
+                        return f"{_VIOLATED}{reason}"
                 case "required_status_checks":
                     reason = _check_statuses(repository, pull, rule["parameters"])
                     if reason:
-                        return f"Repository rule violations found\n\n{reason}"
+                        return f"{_VIOLATED}{reason}"
     return None
 
 
@@ -164,15 +165,14 @@ def _check_reviews(
     if len(writers) < parameters["required_approving_review_count"]:
         needed = parameters["required_approving_review_count"]
         return f"At least {needed} approving review is required by reviewers with write access."
-    if parameters["require_last_push_approval"] and needed_last(parameters):
-        if not writers - {pull.last_pusher}:
-            return "New changes require approval from someone other than the last pusher."
+    wants_last = parameters["require_last_push_approval"]
+    if (
+        wants_last
+        and parameters["required_approving_review_count"]
+        and not writers - {pull.last_pusher}
+    ):
+        return "New changes require approval from someone other than the last pusher."
     return None
-
-
-def needed_last(parameters: Json) -> bool:
-    """Whether an approval after the last push is needed at all."""
-    return bool(parameters["required_approving_review_count"])
 
 
 def may_write(state: State, repository: Repository, user: int) -> bool:

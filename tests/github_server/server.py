@@ -189,7 +189,7 @@ class GitHubServer:
         return app
 
     def count(self, token: Token | None) -> dict[str, str]:
-        """The headers of the hourly limit after one more call. Raises Problem when it is used up."""
+        """The headers of the hourly limit after one more call. Raises Problem if it is used up."""
         key = token.value if token else ""
         used = self._used.get(key, 0) + 1
         headers = {

@@ -310,7 +310,8 @@ class Shapes:
             "id": app.installation_id,
             "account": self.account(organisation),
             "repository_selection": "all",
-            "access_tokens_url": f"{self.api}/app/installations/{app.installation_id}/access_tokens",
+            "access_tokens_url": f"{self.api}/app/installations/{app.installation_id}"
+            "/access_tokens",
             "repositories_url": f"{self.api}/installation/repositories",
             "html_url": f"{self.web}/organizations/{organisation.login}/settings/installations",
             "app_id": app.id,

@@ -77,7 +77,9 @@ class ApiCost:
 
     def line(self) -> str:
         """The cost as a run says it."""
-        parts = [f"{self.reads} read" + (f" ({self.unchanged} unchanged)" if self.unchanged else "")]
+        parts = [
+            f"{self.reads} read" + (f" ({self.unchanged} unchanged)" if self.unchanged else "")
+        ]
         parts += [f"{self.queries} queried", f"{self.writes} written"]
         waited = f", waited {self.waited_s:.0f} s" if self.waited_s >= 1 else ""
         return f"{self.calls} calls of GitHub ({', '.join(parts)}), {self.git} of git{waited}"
@@ -180,9 +182,7 @@ class GithubClient:
         data: Mapping[str, Any] = value["data"]
         return data
 
-    def _patiently(
-        self, verb: str, path: str, headers: Mapping[str, str], body: object
-    ) -> _Answer:
+    def _patiently(self, verb: str, path: str, headers: Mapping[str, str], body: object) -> _Answer:
         """The answer to a read, after as many tries as it takes."""
         said = ""
         for number in range(TRIES):

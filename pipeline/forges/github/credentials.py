@@ -21,7 +21,9 @@ _JWT_LIFETIME_S = 540  # GitHub takes at most 600, and clocks differ
 class TokenSource(Protocol):
     """Where the token of one account comes from."""
 
-    app_id: int | None
+    @property
+    def app_id(self) -> int | None:
+        """The App whose installation it is, if it is one's."""
 
     def token(self) -> str:
         """A token that is good for some minutes."""

@@ -1,7 +1,7 @@
 """GitHub as a forge; see `pipeline.forges.port.Forge`.
 
-What the port's `actor` does is done with that account's credential; the forge holds those of few
-accounts, in a run that of the pipeline alone. GitHub's rules decide; the pure ones
+What the port's `actor` does is done with the one credential of this process, if it is of that
+account, since on GitHub everybody acts with their own. GitHub's rules decide; the pure ones
 (`pipeline.forges.rules`) only say why it refused. GitHub dates merges itself, so `time_s` is not
 used, and a repository is as of the last time its branches were read (`read_repo`).
 """
@@ -57,26 +57,38 @@ _NO_TEXT = "No reason was given."
 
 @dataclass
 class GithubForge:
-    """The repositories of one organisation on GitHub.
+    """The repositories of one organisation on GitHub, as the account of `client` sees them.
 
-    `clients` holds a client for each account that may act here; `own` reads. `apps` says of which
-    App an account is the bot, since rulesets name Apps by their own number.
+    `others` holds clients of further accounts, for a process that plays several people.
     """
 
     organisation: str
     server_url: str
-    clients: Mapping[int, GithubClient]
-    own: int
+    client: GithubClient
     folder: Path  # where the copies of repositories are
-    apps: Mapping[int, int] = field(default_factory=dict)
+    others: Mapping[int, GithubClient] = field(default_factory=dict)
     sleep: Callable[[float], None] = time.sleep
+    _account: int | None = None
     _views: dict[str, RepoView] = field(default_factory=dict)
     _open: dict[str, GitRepository] = field(default_factory=dict)
 
     @property
-    def reader(self) -> GithubClient:
-        """The client that reads."""
-        return self.clients[self.own]
+    def account(self) -> int:
+        """The number of the account whose credential this is, asked for once."""
+        if self._account is None:
+            self._account = queries.account_of(self.client.query(queries.VIEWER)["viewer"])
+        return self._account
+
+    @property
+    def apps(self) -> Mapping[int, int]:
+        """Of which App an account is the bot: rulesets name Apps by a number of their own."""
+        source = self.client.source
+        app = source.app_id if source else None
+        return {} if app is None else {self.account: app}
+
+    def cost(self) -> str:
+        """What was asked of GitHub so far."""
+        return self.client.cost.line()
 
     def close(self) -> None:
         """End the reading processes of all repositories."""
@@ -113,9 +125,9 @@ class GithubForge:
 
     def _read_rulesets(self, repo: str) -> list[Ruleset]:
         path = f"{self._path(repo)}/rulesets"
-        listed = self.reader.read_all(f"{path}?includes_parents=false")
+        listed = self.client.read_all(f"{path}?includes_parents=false")
         ids = [item["id"] for item in listed if item["name"].startswith(f"{PREFIX}: ")]
-        return [self.reader.read(f"{path}/{id}") for id in ids]
+        return [self.client.read(f"{path}/{id}") for id in ids]
 
     def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
         """Repository → text that changes with any branch or pull request of it; one query for
@@ -125,7 +137,7 @@ class GithubForge:
         for begin in range(0, len(names), queries.REPOSITORIES_AT_ONCE):
             part = names[begin : begin + queries.REPOSITORIES_AT_ONCE]
             text = queries.fingerprint_query(self.organisation, part)
-            data = self.reader.query_partly(text)
+            data = self.client.query_partly(text)
             found |= {
                 name: queries.fingerprint_of(data[f"r{index}"]) for index, name in enumerate(part)
             }
@@ -140,12 +152,12 @@ class GithubForge:
         there = git.read_refs((_HEADS,))
         wanted = {f"{_HEADS}{name}": id for name, id in view.branches.items()}
         if there != wanted:
-            self._mirror(repo, self.own).fetch()
+            self._mirror(repo, self.client).fetch()
         return git
 
     def _copy(self, repo: str) -> GitRepository:
         if repo not in self._open:
-            self._open[repo] = self._mirror(repo, self.own).open()
+            self._open[repo] = self._mirror(repo, self.client).open()
         return self._open[repo]
 
     def ensure_repo(self, repo: str, spec: RepoSpec) -> RepoView:
@@ -156,7 +168,7 @@ class GithubForge:
         """
         if not _REPO_NAME.match(repo):
             raise NotFound(f"`{repo}` is no repository name")
-        client = self.reader
+        client = self.client
         found = self._found_or_made(
             lambda: self._read_or_none(self._path(repo)),
             lambda: client.write(
@@ -168,7 +180,7 @@ class GithubForge:
         view = self.read_repo(repo)
         if view is None or spec.default_branch not in view.branches:
             update = RefUpdate(f"{_HEADS}{spec.default_branch}", None, spec.initial_commit)
-            self._push(repo, spec.initial_objects, (update,), self.own)
+            self._push(repo, spec.initial_objects, (update,), self.client)
         if not self._begins_with(repo, spec):
             raise ForgeRefused(
                 f"`{repo}` exists with another first commit",
@@ -204,11 +216,11 @@ class GithubForge:
                 for ruleset in wanted:
                     found = there.pop(ruleset["name"], None)
                     if found is None:
-                        self.reader.write("POST", path, ruleset)
+                        self.client.write("POST", path, ruleset)
                     elif any(found.get(key) != value for key, value in ruleset.items()):
-                        self.reader.write("PUT", f"{path}/{found['id']}", ruleset)
+                        self.client.write("PUT", f"{path}/{found['id']}", ruleset)
                 for left in there.values():
-                    self.reader.write("DELETE", f"{path}/{left['id']}")
+                    self.client.write("DELETE", f"{path}/{left['id']}")
                 return
             except (Unanswered, Invalid, NotFound) as lost:
                 # It acted, or another run was quicker: look again.
@@ -226,7 +238,7 @@ class GithubForge:
                 raise ForgeRefused(f"{repo}: `{update.ref}` is no branch")
         self.open_repository(repo)
         try:
-            self._push(repo, objects, updates, actor)
+            self._push(repo, objects, updates, self._client(actor))
         except PushRefused as refused:
             rules = self._rules_or_none(repo)
             for update in updates:
@@ -236,9 +248,13 @@ class GithubForge:
             raise
 
     def _push(
-        self, repo: str, objects: Iterable[GitObject], updates: tuple[RefUpdate, ...], actor: int
+        self,
+        repo: str,
+        objects: Iterable[GitObject],
+        updates: tuple[RefUpdate, ...],
+        client: GithubClient,
     ) -> None:
-        mirror = self._mirror(repo, actor)
+        mirror = self._mirror(repo, client)
         git = self._copy(repo)
         made = {item.id: item for item in objects}
         git.write_objects(made.values())
@@ -301,7 +317,7 @@ class GithubForge:
 
     def read_pull_of_commit(self, repo: str, commit: str) -> PullRequest | None:
         """The merged pull request whose merge commit this is."""
-        for found in self.reader.read(f"{self._path(repo)}/commits/{commit}/pulls"):
+        for found in self.client.read(f"{self._path(repo)}/commits/{commit}/pulls"):
             if found["merged_at"] and found["merge_commit_sha"] == commit:
                 return self.read_pull(repo, found["number"])
         return None
@@ -338,9 +354,7 @@ class GithubForge:
                 self._refuse_merge(repo, pull, actor, refused)
         raise Unavailable(f"{pull.url} could not be merged: GitHub gave no answer")
 
-    def _refuse_merge(
-        self, repo: str, pull: PullRequest, actor: int, refused: NotAllowed
-    ) -> None:
+    def _refuse_merge(self, repo: str, pull: PullRequest, actor: int, refused: NotAllowed) -> None:
         reason = check_merge(self._rules_or_none(repo), pull, actor)
         if reason:
             raise ForgeRefused(f"{pull.url}: {reason}", help=refused.message) from refused
@@ -370,9 +384,9 @@ class GithubForge:
         def find() -> Review | None:
             pull = self.read_pull(repo, number)
             before = newest_review(pull, actor)
-            if before and (before.commit, before.verdict) == (commit, verdict):
-                if before.body == body or verdict is ReviewVerdict.DISMISSED:
-                    return before
+            same = before and (before.commit, before.verdict) == (commit, verdict)
+            if before and same and (before.body == body or verdict is ReviewVerdict.DISMISSED):
+                return before
             if pull.state is PullState.CLOSED:
                 raise ForgeRefused(f"{pull.url} is closed, so it is not reviewed any more")
             if pull.head != commit:
@@ -408,16 +422,17 @@ class GithubForge:
         return f"/repos/{quote(self.organisation)}/{quote(repo)}"
 
     def _client(self, actor: int) -> GithubClient:
-        found = self.clients.get(actor)
-        if found is None:
+        """The client that acts for an account. Raises ForgeRefused."""
+        if actor in self.others:
+            return self.others[actor]
+        if actor != self.account:
             raise ForgeRefused(
-                f"there is no credential of account {actor} here",
-                help="on GitHub everybody acts with their own; a run holds the pipeline's alone",
+                f"the credential here is of account {self.account}, not of {actor}",
+                help="on GitHub everybody acts with their own: GITHUB_TOKEN holds it",
             )
-        return found
+        return self.client
 
-    def _mirror(self, repo: str, actor: int) -> Mirror:
-        client = self._client(actor)
+    def _mirror(self, repo: str, client: GithubClient) -> Mirror:
         if not _REPO_NAME.match(repo) or client.source is None:
             raise NotFound(f"`{repo}` is no repository name")
         return Mirror(
@@ -433,7 +448,7 @@ class GithubForge:
         """The repository's part of what a query gives. Raises NotFound."""
         if not _REPO_NAME.match(repo):
             raise NotFound(f"`{repo}` is no repository name")
-        data = self.reader.query(text, owner=self.organisation, name=repo, **variables)
+        data = self.client.query(text, owner=self.organisation, name=repo, **variables)
         node: Mapping[str, Any] = data["repository"]
         return node
 
@@ -453,7 +468,7 @@ class GithubForge:
 
     def _read_or_none(self, path: str) -> Any:
         try:
-            return self.reader.read(path)
+            return self.client.read(path)
         except NotFound:
             return None
 

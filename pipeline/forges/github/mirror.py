@@ -99,7 +99,9 @@ class Mirror:
             if number:
                 self.sleep(0.2 * 2**number)
             try:
-                done = self._git("push", "--porcelain", "--atomic", "--no-verify", *leases, specs=specs)
+                done = self._git(
+                    "push", "--porcelain", "--atomic", "--no-verify", *leases, specs=specs
+                )
             except GitFailed as failed:
                 said = failed.message
                 if _MISSING.search(said):

@@ -27,6 +27,8 @@ _PULL = f"""
   id number title body url state headRefName headRefOid baseRefName
   author {_ACTOR} mergedBy {_ACTOR} mergeCommit {{ oid }} {_REVIEWS}"""
 
+VIEWER = "query { viewer { login databaseId } }"
+
 REPOSITORY = f"""query($owner: String!, $name: String!, $after: String) {{
   repository(owner: $owner, name: $name) {{
     defaultBranchRef {{ name }}
@@ -106,7 +108,9 @@ def fingerprint_of(node: Mapping[str, Any] | None) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def pull_of(repo: str, node: Mapping[str, Any], reviews: Iterable[Mapping[str, Any]]) -> PullRequest:
+def pull_of(
+    repo: str, node: Mapping[str, Any], reviews: Iterable[Mapping[str, Any]]
+) -> PullRequest:
     """A pull request out of its node and all its reviews."""
     merged, merged_by = node["mergeCommit"], node["mergedBy"]
     state = PullState(str(node["state"]).lower())

@@ -62,9 +62,7 @@ def rules_of_rulesets(rulesets: Iterable[Ruleset], apps: Apps) -> tuple[BranchRu
     )
 
 
-def _rule(
-    pattern: str, moves: Ruleset | None, reviews: Ruleset | None, apps: Apps
-) -> BranchRule:
+def _rule(pattern: str, moves: Ruleset | None, reviews: Ruleset | None, apps: Apps) -> BranchRule:
     push: tuple[int, ...] | None = None
     merge: tuple[int, ...] | None = None
     if moves is not None:

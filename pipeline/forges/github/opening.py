@@ -1,0 +1,122 @@
+"""The GitHub forge that a checkout's `origin` lies in, with the credential of this process.
+
+A token goes to the server that it is for and to no other: to github.com, or to the one that
+GITHUB_SERVER_URL names (GitHub Actions sets it, also on GitHub Enterprise Server). Plain http is
+for this machine alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipeline.errors import UsageFault
+from pipeline.forges.github.client import ApiCost, GithubClient
+from pipeline.forges.github.credentials import AppInstallation, PlainToken, TokenSource
+from pipeline.forges.github.forge import GithubForge
+from pipeline.tools.cache import cache_dir
+
+PUBLIC = "https://github.com"
+PUBLIC_API = "https://api.github.com"
+_ADDRESS = re.compile(r"(https?://[^/@]+)/([^/]+)/([^/]+?)(?:\.git)?/?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class GithubOrigin:
+    """Server, organisation and repository out of a remote's address."""
+
+    server_url: str
+    organisation: str
+    repo: str
+
+
+def parse_address(address: str) -> GithubOrigin | None:
+    """The parts of an http(s) address of a repository; None for any other.
+
+    Raises UsageFault for one that carries a credential, which belongs into no configuration.
+    """
+    if not address.startswith(("https://", "http://")):
+        return None
+    if "@" in urlsplit(address).netloc:
+        raise UsageFault(
+            "the address of `origin` carries a credential",
+            help="`git remote set-url origin` without it; the token goes into GITHUB_TOKEN",
+        )
+    found = _ADDRESS.match(address)
+    if found is None:
+        raise UsageFault(
+            f"origin `{address}` names no repository of GitHub",
+            help="write it as https://github.com/ORGANISATION/REPOSITORY.git",
+        )
+    return GithubOrigin(found[1], found[2], found[3])
+
+
+def open_github(origin: GithubOrigin, environment: Mapping[str, str]) -> GithubForge:
+    """The forge of that organisation, acting with the environment's credential.
+
+    Raises UsageFault without one, or with one that is for another server.
+    """
+    server = origin.server_url
+    wanted = environment.get("GITHUB_SERVER_URL") or PUBLIC
+    if server != wanted:
+        raise UsageFault(
+            f"origin is on {server}, and the credential here is for {wanted}",
+            help="GITHUB_SERVER_URL names the server that it is for",
+        )
+    host = urlsplit(server).hostname
+    if server.startswith("http://") and host not in ("127.0.0.1", "localhost", "::1"):
+        raise UsageFault(
+            f"a token is not sent to {server} in the open", help="use its https address"
+        )
+    own = PUBLIC_API if server == PUBLIC else f"{server}/api/v3"
+    api_url = environment.get("GITHUB_API_URL") or own
+    cost = ApiCost()
+    source = _source(api_url, origin.organisation, environment, cost)
+    return GithubForge(
+        organisation=origin.organisation,
+        server_url=server,
+        client=GithubClient(api_url, source, cost),
+        folder=cache_dir() / "github" / _folder_of(server),
+    )
+
+
+def _source(
+    api_url: str, organisation: str, environment: Mapping[str, str], cost: ApiCost
+) -> TokenSource:
+    app = environment.get("PIPELINE_APP_ID", "")
+    if app:
+        if not app.isdigit():
+            raise UsageFault("PIPELINE_APP_ID is no number", help="the App's page shows it")
+        asking = GithubClient(api_url, None, cost)
+        return AppInstallation(int(app), _private_key(environment), organisation, asking.ask_as_app)
+    token = environment.get("GITHUB_TOKEN") or environment.get("GH_TOKEN")
+    if not token:
+        raise UsageFault(
+            "there is no credential for GitHub",
+            help="set GITHUB_TOKEN, or PIPELINE_APP_ID with PIPELINE_APP_PRIVATE_KEY",
+        )
+    return PlainToken(token)
+
+
+def _private_key(environment: Mapping[str, str]) -> str:
+    text = environment.get("PIPELINE_APP_PRIVATE_KEY", "")
+    path = environment.get("PIPELINE_APP_PRIVATE_KEY_FILE", "")
+    if text:
+        return text
+    if not path:
+        raise UsageFault(
+            "PIPELINE_APP_ID is set, and the App's key is not",
+            help="set PIPELINE_APP_PRIVATE_KEY, or PIPELINE_APP_PRIVATE_KEY_FILE",
+        )
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageFault(f"the App's key `{path}` cannot be read") from error
+
+
+def _folder_of(server: str) -> str:
+    """A folder's name for a server: its host, with the port where it has one."""
+    return urlsplit(server).netloc.replace(":", "-")
