@@ -10,7 +10,7 @@ export PATH := $(ROOT)/.tools/bin:$(PATH)
 export PIPELINE_TOOLS := $(ROOT)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test sweep race ui bench keycloak docs format lint lock clean
+.PHONY: help setup setup-dev demo demo-github test sweep race ui bench keycloak docs format lint lock clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' "$(ROOT)/Makefile" | expand -t 18
@@ -23,6 +23,9 @@ setup-dev: ## sets up what the tests need besides
 
 demo: setup ## runs the main job on real bare repositories in .demo/, and keeps them
 	@cd "$(ROOT)" && $(VENV)/pipeline demo
+
+demo-github: setup-dev ## tells the same story on a GitHub on 127.0.0.1, through PyGithub and git over HTTP
+	@cd "$(ROOT)" && $(VENV)/python -m tests.github_demo
 
 test: setup-dev ## formats, lint, types, import contract and all tests
 	@"$(ROOT)/tools/test.sh"
@@ -59,6 +62,6 @@ lock: setup ## pins the newest packages that the inputs allow, by hash
 	@"$(ROOT)/tools/lock.sh"
 
 clean: ## removes all that these targets made, except committed files
-	@cd "$(ROOT)" && rm -rf .venv .tools .demo .mypy_cache .ruff_cache .pytest_cache \
+	@cd "$(ROOT)" && rm -rf .venv .tools .demo .demo-github .mypy_cache .ruff_cache .pytest_cache \
 	  .import_linter_cache .hypothesis bench/results build dist
 	@cd "$(ROOT)" && find . -name __pycache__ -type d -prune -exec rm -rf {} +

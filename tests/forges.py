@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
-
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from pipeline.forges.github.client import GithubClient
 from pipeline.forges.github.credentials import AppInstallation, PlainToken
 from pipeline.forges.github.forge import GithubForge
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import Forge
+from tests.github_demo.setting import APP_ID, add_pipeline_app, app_key
 from tests.github_server import GitHubServer
 
 ORGANISATION = "acme"
-APP_ID = 77
-# What the pipeline's App is granted, and no more (docs/github.md).
-PERMISSIONS = {
-    "administration": "write",
-    "checks": "write",
-    "contents": "write",
-    "issues": "write",
-    "members": "read",
-    "metadata": "read",
-    "pull_requests": "write",
-}
 _SERVERS: dict[Path, GitHubServer] = {}
-
-
-@lru_cache(maxsize=1)
-def app_key() -> tuple[str, str]:
-    """A private key and its public one as PEM; made once, since that takes a while."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    )
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return private.decode(), public.decode()
 
 
 def start_github(folder: Path, pipeline: int, people: tuple[int, ...]) -> GitHubServer:
@@ -51,14 +22,7 @@ def start_github(folder: Path, pipeline: int, people: tuple[int, ...]) -> GitHub
     server = GitHubServer(folder / "github")
     server.__enter__()
     server.add_organisation(ORGANISATION)
-    server.add_app(
-        APP_ID,
-        "primitive-pipeline",
-        bot_id=pipeline,
-        public_key=app_key()[1],
-        permissions=PERMISSIONS,
-        organisation=ORGANISATION,
-    )
+    add_pipeline_app(server, ORGANISATION, pipeline)
     for person in people:
         server.add_user(person, f"person-{person}", organisation=ORGANISATION)
     _SERVERS[folder] = server

@@ -1,15 +1,18 @@
 """Tell the story: print each command as a user would type it, run it, show what comes back.
 
-Everything happens on real bare repositories below `.demo/`, which is kept to look around in.
+Everything happens on a real forge, by default bare repositories below `.demo/`, which is kept to
+look around in.
 The first command whose exit code is not the expected one ends the demo with that fact.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,9 +22,8 @@ from rich.rule import Rule
 from rich.text import Text
 
 from pipeline.demo import story
-from pipeline.demo.setting import create_setting, platform_of, read_sample_files
+from pipeline.demo.setting import LocalSetting, Setting, read_sample_files
 from pipeline.errors import PipelineError, UsageFault
-from pipeline.forges.local import LocalForge
 from pipeline.gitcli import GitRepository
 from pipeline.models.evidence import Observation
 from pipeline.models.status import DraftStatus
@@ -44,6 +46,7 @@ class Teller:
 
     root: Path
     shown_root: str
+    setting: Setting
     console: Console
     commands: int = 0
     started: float = field(default_factory=time.monotonic)
@@ -59,9 +62,12 @@ class Teller:
         """Print and run one `pipeline` command. Raises DemoBroke for another exit code."""
         place = directory or f"{self.shown_root}/control"
         shown = [a.replace(str(self.root), self.shown_root) for a in arguments]
-        self.type_line(f"pipeline -C {place} {shlex.join(shown)}")
+        login = arguments[arguments.index("--as") + 1] if "--as" in arguments else None
+        before, credential = self.setting.credential(login)
+        self.type_line(f"{before}pipeline -C {place} {shlex.join(shown)}")
         where = str(self.root / Path(place).relative_to(self.shown_root))
-        found = run_command(["-C", where, *arguments])
+        with environment(credential):
+            found = run_command(["-C", where, *arguments])
         self.commands += 1
         if found != exit_code:
             raise DemoBroke(
@@ -76,6 +82,21 @@ class Teller:
         self.console.print(
             Text("$ ", style="bold green") + Text(line, style="bold"), soft_wrap=True
         )
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Variables that this process has within the block, and no longer."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def run_command(arguments: Sequence[str]) -> int:
@@ -122,7 +143,12 @@ def write_observations(work: Path, status: DraftStatus) -> None:
     (work / "observations.yaml").write_bytes(render_observations(seen))
 
 
-def run_demo(root: Path, console: Console | None = None) -> None:
+MakeSetting = Callable[[Path, str, Mapping[str, bytes]], Setting]
+
+
+def run_demo(
+    root: Path, console: Console | None = None, make_setting: MakeSetting = LocalSetting
+) -> None:
     """Tell the whole story below `root`. Raises DemoBroke when a step ends wrongly."""
     console = console or Console(highlight=False)
     root = root.resolve()
@@ -131,26 +157,25 @@ def run_demo(root: Path, console: Console | None = None) -> None:
     (root / MARKER).write_text("")
     shown = _shown(root)
     files = read_sample_files()
-    forge = create_setting(root, files)
-    forge.close()
+    setting = make_setting(root, shown, files)
     work = root / "work"
     write_patch_files(work)
-    teller = Teller(root, shown, console)
-    _tell_setting(teller, platform_of(files).organisation)
+    teller = Teller(root, shown, setting, console)
+    _tell_setting(teller)
     number = 1
     for chapter in story.chapters(PACKAGE, str(work)):
         if any("--observations" in c.arguments for c in chapter.commands):
-            write_observations(work, read_status(root, forge.organisation))
+            write_observations(work, read_status(setting))
         teller.chapter(number, chapter.title, chapter.text)
         for command in chapter.commands:
             teller.run(command.arguments, command.exit_code)
         number += 1
-    _tell_proof(teller, number, LocalForge(forge.root, forge.organisation))
+    _tell_proof(teller, number)
     seconds = time.monotonic() - teller.started
     console.print()
     console.print(
         Text(f"✓ {teller.commands} commands in {seconds:.0f} s. ", style="bold green")
-        + Text(f"Look around in {shown}/: control/ is a checkout, forge/ the bare repositories.")
+        + Text(f"Look around in {shown}/: control/ is a checkout, clones/ holds what was proved.")
     )
 
 
@@ -161,11 +186,11 @@ def _shown(root: Path) -> str:
         return str(root)
 
 
-def read_status(root: Path, organisation: str) -> DraftStatus:
+def read_status(setting: Setting) -> DraftStatus:
     """The story's draft as its state branch records it now."""
     from pipeline.facts import parse_status, status_path
 
-    forge = LocalForge(root / "forge", organisation)
+    forge = setting.open_forge()
     git = forge.open_repository("control")
     path = status_path(story.DRAFT.split("/")[1])
     found = git.read_object(f"refs/heads/state/{story.TENANT}:{path}")
@@ -175,13 +200,13 @@ def read_status(root: Path, organisation: str) -> DraftStatus:
     return parse_status(found.content)
 
 
-def _tell_setting(teller: Teller, organisation: str) -> None:
+def _tell_setting(teller: Teller) -> None:
     teller.console.print(
         Padding(
             Text.assemble(
                 ("Primitive Pipeline: one request, from a YAML file to production\n", "bold"),
-                "A control repo with three environments and four tenants lies in a local forge, ",
-                f"{teller.shown_root}/forge/{organisation}/control.git; nothing else exists yet. ",
+                "A control repo with three environments and four tenants lies ",
+                f"{teller.setting.describe()}; nothing else exists yet. ",
                 "Every step below is a command that you can type.",
             ),
             (1, 0, 0, 0),
@@ -190,16 +215,16 @@ def _tell_setting(teller: Teller, organisation: str) -> None:
     teller.run(("validate",))
 
 
-def _tell_proof(teller: Teller, number: int, forge: LocalForge) -> None:
+def _tell_proof(teller: Teller, number: int) -> None:
     gitops = f"tenant-{story.TENANT}-gitops"
-    path = f"{teller.shown_root}/forge/{forge.organisation}/{gitops}.git"
+    path = f"{teller.shown_root}/clones/{gitops}"
     teller.chapter(
         number,
         "What Argo CD syncs",
         "One overlay for each environment; `base/` is the same tree in all of them.",
     )
+    git = GitRepository(_clone(teller, gitops))
     teller.type_line(f"git -C {path} ls-tree -r --name-only main environments")
-    git = forge.open_repository(gitops)
     for name in sorted(git.list_files("refs/heads/main", "environments")):
         teller.console.print(f"environments/{name}")
 
@@ -215,19 +240,17 @@ def _tell_proof(teller: Teller, number: int, forge: LocalForge) -> None:
         found = git.read_object(f"refs/heads/main:{file}")
         lines = found.content.decode().splitlines() if found else []
         teller.console.print("\n".join(line for line in lines if line.startswith("digest:")))
+    git.close()
 
     teller.chapter(
         number + 2,
         "Proof, from fresh clones alone",
         "No forge is asked: chain and fold of every fact, every overlay, every digest.",
     )
-    clones = teller.root / "clones"
-    for repo in ("control", f"tenant-{story.TENANT}-controllers", gitops):
-        source = f"{teller.shown_root}/forge/{forge.organisation}/{repo}.git"
-        teller.type_line(f"git clone -q {source} {teller.shown_root}/clones/{repo}")
-        GitRepository.clone(str(forge.path(repo)), clones / repo)
+    for repo in ("control", f"tenant-{story.TENANT}-controllers"):
+        _clone(teller, repo)
     teller.run(
-        ("audit", "verify", "--clones", str(clones)),
+        ("audit", "verify", "--clones", str(teller.root / "clones")),
         directory=f"{teller.shown_root}/clones/control",
     )
 
@@ -238,4 +261,13 @@ def _tell_proof(teller: Teller, number: int, forge: LocalForge) -> None:
     )
     teller.run(("run", "--tenant", story.TENANT))
     teller.run(("plan", "--tenant", story.TENANT))
-    forge.close()
+
+
+def _clone(teller: Teller, repo: str) -> Path:
+    """Where a repository is cloned to, as a user would do it."""
+    path = teller.root / "clones" / repo
+    teller.type_line(
+        f"git clone -q {teller.setting.address(repo)} {teller.shown_root}/clones/{repo}"
+    )
+    teller.setting.clone(repo, path)
+    return path

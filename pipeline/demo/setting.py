@@ -1,4 +1,4 @@
-"""A fresh local forge with a control repo in it, and a checkout of that: where a story starts.
+"""A fresh forge with a control repo in it, and a checkout of that: where a story starts.
 
 The control repo's files are this repository's own `environments/` and `tenants/`. Its first
 commit has a fixed date and identity, so every story starts from the same ids.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from pipeline.errors import UsageFault
 from pipeline.forges.local import LocalForge
-from pipeline.forges.port import BranchRule, RepoSpec
+from pipeline.forges.port import BranchRule, Forge, RepoSpec
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import MODE_FILE, Signature, commit_object, objects_of_files
 from pipeline.layout import PLATFORM_PATH, REQUEST_ROOTS
@@ -55,10 +56,9 @@ def control_rules(platform: Platform) -> tuple[BranchRule, ...]:
     )
 
 
-def create_control(root: Path, files: Mapping[str, bytes]) -> LocalForge:
-    """A local forge below `root` whose control repo holds `files` in its first commit."""
+def control_spec(files: Mapping[str, bytes]) -> RepoSpec:
+    """A control repo that holds `files` in its first commit."""
     platform = platform_of(files)
-    forge = LocalForge(root / "forge", platform.organisation)
     objects = objects_of_files({path: (MODE_FILE, content) for path, content in files.items()})
     owner = next(a for a in platform.accounts if a.kind == "person")
     signature = Signature(
@@ -66,14 +66,20 @@ def create_control(root: Path, files: Mapping[str, bytes]) -> LocalForge:
     )
     message = "Set up the control repository\n"
     commit = commit_object(objects[-1].id, [], message, signature, signature)
-    spec = RepoSpec(
+    return RepoSpec(
         description=f"Requests and policy of {platform.platform}",
         default_branch="main",
         initial_objects=(*objects, commit),
         initial_commit=commit.id,
         rules=control_rules(platform),
     )
-    forge.ensure_repo(platform.repos.control, spec)
+
+
+def create_control(root: Path, files: Mapping[str, bytes]) -> LocalForge:
+    """A local forge below `root` with that control repo."""
+    platform = platform_of(files)
+    forge = LocalForge(root / "forge", platform.organisation)
+    forge.ensure_repo(platform.repos.control, control_spec(files))
     return forge
 
 
@@ -83,3 +89,54 @@ def create_setting(root: Path, files: Mapping[str, bytes]) -> LocalForge:
     name = platform_of(files).repos.control
     GitRepository.clone(str(forge.path(name)), root / "control")
     return forge
+
+
+class Setting(Protocol):
+    """Where the demo plays: a forge that is ready, and a checkout of its control repo."""
+
+    def describe(self) -> str:
+        """Where the control repo lies, as the middle of a sentence."""
+
+    def open_forge(self) -> Forge:
+        """The forge as a fresh process sees it."""
+
+    def address(self, repo: str) -> str:
+        """What a user would clone, as it is shown."""
+
+    def clone(self, repo: str, path: Path) -> None:
+        """A clone of a repository at `path`."""
+
+    def credential(self, login: str | None) -> tuple[str, Mapping[str, str]]:
+        """What a command of that account (None: the pipeline's) is typed behind, and its
+        environment."""
+
+
+class LocalSetting:
+    """A local forge below `root`, where nobody needs a credential."""
+
+    def __init__(self, root: Path, shown_root: str, files: Mapping[str, bytes]) -> None:
+        forge = create_setting(root, files)
+        forge.close()
+        self._root = forge.root
+        self._organisation = forge.organisation
+        self._shown = f"{shown_root}/forge/{forge.organisation}"
+
+    def describe(self) -> str:
+        """The bare repository of the control repo."""
+        return f"in a local forge, {self._shown}/control.git"
+
+    def open_forge(self) -> LocalForge:
+        """The forge."""
+        return LocalForge(self._root, self._organisation)
+
+    def address(self, repo: str) -> str:
+        """The path of a bare repository."""
+        return f"{self._shown}/{repo}.git"
+
+    def clone(self, repo: str, path: Path) -> None:
+        """A clone of a bare repository."""
+        GitRepository.clone(str(self.open_forge().path(repo)), path).close()
+
+    def credential(self, login: str | None) -> tuple[str, Mapping[str, str]]:
+        """None: whoever may write to the folder may act."""
+        return "", {}
