@@ -99,23 +99,14 @@ class GithubForge:
     # -- repositories ------------------------------------------------------------------
 
     def read_repo(self, repo: str) -> RepoView | None:
-        """The repository, or None; one query for a hundred branches."""
+        """The repository, or None: one question to git, however many branches there are."""
         self._views.pop(repo, None)
-        branches: dict[str, str] = {}
-        default = ""
-        after: str | None = None
-        while True:
-            try:
-                node = self._ask(queries.REPOSITORY, repo, after=after)
-            except NotFound:
-                return None
-            default = (node["defaultBranchRef"] or {}).get("name", default)
-            refs = node["refs"] or {"nodes": [], "pageInfo": {"hasNextPage": False}}
-            branches |= {ref["name"]: ref["target"]["oid"] for ref in refs["nodes"]}
-            if not refs["pageInfo"]["hasNextPage"]:
-                break
-            after = refs["pageInfo"]["endCursor"]
-        view = RepoView(repo, default or "main", branches)
+        try:
+            head, refs = self._mirror(repo, self.client).read_refs()
+        except NotFound:
+            return None
+        branches = {ref.removeprefix(_HEADS): id for ref, id in refs.items()}
+        view = RepoView(repo, head.removeprefix(_HEADS) or "main", branches)
         self._views[repo] = view
         return view
 

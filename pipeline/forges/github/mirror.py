@@ -28,7 +28,7 @@ from pipeline.gitcli import GitRepository
 from pipeline.gitprocess import in_repository, run_git
 
 TRIES = 5
-_HEADS = "+refs/heads/*:refs/heads/*"
+_HEADS = "refs/heads/"
 _RESULT = re.compile(r"([ +\-*=!])\t([^:]*):([^\t]*)\t(.*)")
 _MISSING = re.compile(r"not found|returned error: 404|Repository not found", re.IGNORECASE)
 _TOKEN = re.compile(r"returned error: 401|Authentication failed|could not read Username")
@@ -66,14 +66,32 @@ class Mirror:
                 shutil.rmtree(building, ignore_errors=True)
         return GitRepository(self.path)
 
+    def read_refs(self) -> tuple[str, dict[str, str]]:
+        """The ref that HEAD names (empty if none) and all branches: full name → commit.
+
+        Raises NotFound, ForgeRefused, Unavailable.
+        """
+        self.open().close()
+        head, found = "", {}
+        for line in self._read("ls-remote", "--symref", specs=("HEAD", f"{_HEADS}*")):
+            told, _, name = line.partition("\t")
+            if told.startswith("ref: ") and name == "HEAD":
+                head = told.removeprefix("ref: ")
+            elif name.startswith(_HEADS):
+                found[name] = told
+        return head, found
+
     def fetch(self) -> None:
-        """Bring the copy's branches to where the forge has them. Raises NotFound, Unavailable."""
+        """Bring the copy's branches to where the forge has them. Raises as `read_refs`."""
+        options = ("-q", "--no-tags", "--prune", "--no-write-fetch-head")
+        self._read("fetch", *options, specs=(f"+{_HEADS}*:{_HEADS}*",))
+
+    def _read(self, command: str, *options: str, specs: Iterable[str]) -> list[str]:
         for number in range(TRIES):
             if number:
                 self.sleep(0.2 * 2**number)
             try:
-                self._git("fetch", "-q", "--no-tags", "--prune", "--no-write-fetch-head")
-                return
+                return self._git(command, *options, specs=specs)
             except GitFailed as failed:
                 said = failed.message
                 if _MISSING.search(said):
@@ -83,7 +101,7 @@ class Mirror:
                         f"GitHub gives `{self.name}` to no such token",
                         help="the App needs the permission `contents` on it",
                     ) from failed
-        raise Unavailable(f"`{self.name}` cannot be fetched from GitHub: {said}")
+        raise Unavailable(f"`{self.name}` cannot be read from GitHub: {said}")
 
     def push(self, updates: Iterable[RefUpdate]) -> None:
         """Move all refs at once, whose objects the copy has; each from its old value.
@@ -130,7 +148,7 @@ class Mirror:
         ref, reason = reasons[0] if reasons else (refused[0][3], refused[0][4])
         raise PushRefused(f"`{self.name}` refuses {ref}: {' '.join(remote).strip() or reason}")
 
-    def _git(self, command: str, *options: str, specs: Iterable[str] = (_HEADS,)) -> list[str]:
+    def _git(self, command: str, *options: str, specs: Iterable[str]) -> list[str]:
         self.cost.git += 1
         done = run_git(
             [*in_repository(self.path), command, *options, "--end-of-options", self.url, *specs],

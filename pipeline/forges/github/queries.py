@@ -1,7 +1,7 @@
 """The GraphQL texts, and what their answers say in the port's words. Pure.
 
-One query gives a repository's branches, another its pull requests with all their reviews: by REST
-that is a call for each pull request more. Names are those of GitHub's public schema.
+One query gives a hundred pull requests with all their reviews: by REST that is a call for each pull
+request more. Names are those of GitHub's public schema.
 """
 
 from __future__ import annotations
@@ -28,15 +28,6 @@ _PULL = f"""
   author {_ACTOR} mergedBy {_ACTOR} mergeCommit {{ oid }} {_REVIEWS}"""
 
 VIEWER = "query { viewer { login databaseId } }"
-
-REPOSITORY = f"""query($owner: String!, $name: String!, $after: String) {{
-  repository(owner: $owner, name: $name) {{
-    defaultBranchRef {{ name }}
-    refs(refPrefix: "refs/heads/", first: {PAGE}, after: $after) {{
-      nodes {{ name target {{ oid }} }} pageInfo {{ hasNextPage endCursor }}
-    }}
-  }}
-}}"""
 
 PULLS = f"""query($owner: String!, $name: String!, $after: String, $reviewsAfter: String) {{
   repository(owner: $owner, name: $name) {{
