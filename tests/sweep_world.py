@@ -201,14 +201,18 @@ STEPS: tuple[Act, ...] = (
 )
 
 
-def start(root: Path) -> None:
-    """A world before the first step: policy, tenants, and contoso's drafts."""
-    files = {
+def story_files() -> dict[str, bytes]:
+    """Policy, tenants, and contoso's drafts."""
+    return {
         path: content
         for path, content in sample_files().items()
         if "/drafts/" not in path or path.startswith("tenants/contoso/")
     }
-    create_setting(root, files).close()
+
+
+def start(root: Path) -> None:
+    """A world before the first step."""
+    create_setting(root, story_files()).close()
 
 
 # -- comparing -----------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def main() -> int:
         server = GitHubServer(root / "github")
         server.__enter__()
         servers.append(server)
-        return GithubSetting(server, root, platform_of(files), files)
+        return GithubSetting(server, root, platform_of(files)).begin(files)
 
     try:
         run_demo(root, console, make)

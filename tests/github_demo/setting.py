@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Self
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -61,26 +62,23 @@ def add_pipeline_app(server: GitHubServer, organisation: str, bot_id: int) -> No
 class GithubSetting:
     """A GitHub with the sample platform's accounts, and a checkout of its control repo."""
 
-    def __init__(
-        self,
-        server: GitHubServer,
-        root: Path,
-        platform: Platform,
-        files: Mapping[str, bytes],
-    ) -> None:
+    def __init__(self, server: GitHubServer, root: Path, platform: Platform) -> None:
         self.server = server
         self.organisation = platform.organisation
-        self._pipeline = platform.pipeline_account
+        self._platform = platform
         self._tokens: dict[str, str] = {}
-        self._cache = root / "cache"
+        self._root = root
+
+    def begin(self, files: Mapping[str, bytes]) -> Self:
+        """Itself, once all accounts are there, and the control repo that holds `files`."""
+        server, platform = self.server, self._platform
         server.add_organisation(platform.organisation)
-        add_pipeline_app(server, platform.organisation, self._pipeline.id)
+        add_pipeline_app(server, platform.organisation, platform.pipeline_account.id)
         teams: dict[str, list[int]] = {}
         for account in platform.accounts:
             if account.kind == "pipeline":
                 continue
             server.add_user(account.id, account.login, organisation=platform.organisation)
-            self._tokens[account.login] = server.add_token(account.id)
             for team in account.teams:
                 teams.setdefault(team, []).append(account.id)
         for team, members in teams.items():
@@ -88,7 +86,14 @@ class GithubSetting:
         forge = self.open_forge()
         forge.ensure_repo(platform.repos.control, control_spec(files))
         forge.close()
-        self.clone(platform.repos.control, root / "control")
+        self.clone(platform.repos.control, self._root / "control")
+        return self
+
+    def _token(self, login: str) -> str:
+        if login not in self._tokens:
+            account = next(a for a in self._platform.accounts if a.login == login)
+            self._tokens[login] = self.server.add_token(account.id)
+        return self._tokens[login]
 
     def describe(self) -> str:
         """Its address."""
@@ -102,21 +107,21 @@ class GithubSetting:
         """The App's for the pipeline, a token of their own for everybody else."""
         common = {
             "GITHUB_SERVER_URL": self.server.url,
-            "PIPELINE_CACHE": str(self._cache),
+            "PIPELINE_CACHE": str(self._root / "cache"),
             "GITHUB_TOKEN": "",
             "PIPELINE_APP_ID": "",
         }
-        if login is None or login == self._pipeline.login:
+        if login is None or login == self._platform.pipeline_account.login:
             app = {"PIPELINE_APP_ID": str(APP_ID), "PIPELINE_APP_PRIVATE_KEY": app_key()[0]}
             return "", common | app
         variable = login.upper().removesuffix("[BOT]").replace("-", "_")
-        return f"GITHUB_TOKEN=${variable} ", common | {"GITHUB_TOKEN": self._tokens[login]}
+        return f"GITHUB_TOKEN=${variable} ", common | {"GITHUB_TOKEN": self._token(login)}
 
     def open_forge(self, login: str | None = None) -> GithubForge:
         """The forge as a process of that account sees it."""
         origin = GithubOrigin(self.server.url, self.organisation, "control")
         before = os.environ.get("PIPELINE_CACHE")
-        os.environ["PIPELINE_CACHE"] = str(self._cache)
+        os.environ["PIPELINE_CACHE"] = str(self._root / "cache")
         try:
             return open_github(origin, self.credential(login)[1])
         finally:
@@ -127,7 +132,7 @@ class GithubSetting:
 
     def clone(self, repo: str, path: Path) -> None:
         """A clone as a person makes it, whose configuration holds no credential."""
-        token = next(iter(self._tokens.values()))
+        token = self._token(next(a.login for a in self._platform.accounts if a.kind == "person"))
         pair = base64.b64encode(f"x-access-token:{token}".encode()).decode()
         path.parent.mkdir(parents=True, exist_ok=True)
         run_git(

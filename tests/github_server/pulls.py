@@ -161,6 +161,10 @@ def merge(
         return None
     # As GitHub has it: the person who merges is the author, GitHub itself the committer.
     author = f"user.name={account.login}", f"user.email={account.id}@users.noreply.github.invalid"
+    dated = {}
+    if state.first_merge_s is not None:
+        at = f"{state.first_merge_s + pull.number} +0000"
+        dated = {"GIT_AUTHOR_DATE": at, "GIT_COMMITTER_DATE": at}
     commit = repository.git(
         *(word for setting in author for word in ("-c", setting)),
         "commit-tree",
@@ -170,6 +174,7 @@ def merge(
         "-p",
         pull.head,
         stdin=message.encode(),
+        environment=dated,
     )
     repository.git("update-ref", f"refs/heads/{pull.base_branch}", commit, base)
     pull.state, pull.merge_commit, pull.merged_by = "closed", commit, account

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import pickle
+import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -203,13 +206,19 @@ class Repository:
         """`owner/name`."""
         return f"{self.owner.login}/{self.name}"
 
-    def git(self, *arguments: str, stdin: bytes = b"", accept: Sequence[int] = (0,)) -> str:
+    def git(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        accept: Sequence[int] = (0,),
+        environment: Mapping[str, str] | None = None,
+    ) -> str:
         """What a git call in the repository says. Raises GitError."""
         done = subprocess.run(
             ["git", "-C", str(self.path), *arguments],
             input=stdin,
             capture_output=True,
-            env=_GIT_ENVIRONMENT,
+            env={**_GIT_ENVIRONMENT, **(environment or {})},
             check=False,
         )
         if done.returncode not in accept:
@@ -247,9 +256,28 @@ class State:
         self.apps: dict[int, App] = {}
         self.tokens: dict[str, Token] = {}
         self.repositories: dict[tuple[str, str], Repository] = {}
-        self.clock: Callable[[], float] = lambda: datetime.now(tz=UTC).timestamp()
+        self.clock: Callable[[], float] = time.time
+        # Merges are dated by the clock, or, where commits must be the same again, from here on.
+        self.first_merge_s: int | None = None
         self._numbers = itertools.count(5_000_001)
         self._tokens = itertools.count(1)
+
+    def save(self, folder: Path) -> None:
+        """Keep all of it in `folder`, which must not be there yet."""
+        shutil.copytree(self.folder, folder / "repositories", symlinks=True)
+        kept = {name: value for name, value in vars(self).items() if name != "lock"}
+        (folder / "state.pickle").write_bytes(pickle.dumps(kept))
+
+    @classmethod
+    def load(cls, saved: Path, folder: Path) -> State:
+        """What was kept in `saved`, with the repositories copied to `folder`."""
+        shutil.copytree(saved / "repositories", folder, symlinks=True)
+        made = cls(folder)
+        vars(made).update(pickle.loads((saved / "state.pickle").read_bytes()))
+        made.folder = folder
+        for repository in made.repositories.values():
+            repository.path = folder / repository.owner.login / f"{repository.name}.git"
+        return made
 
     def number(self) -> int:
         """A new id."""
