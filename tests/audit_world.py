@@ -145,9 +145,11 @@ class StoryWorld:
         assert main is not None
         files = {**git.read_files(main), path: (MODE_FILE, content)}
         branch = f"ask/{len(self.numbers) + 1}"
-        commit = write_commit(git, files, main, f"Ask for {path}\n")
-        update = RefUpdate(f"refs/heads/{branch}", None, commit)
-        self.forge.push(CONTROL, [], (update,), actor=asker)
+        objects = objects_of_files(files)
+        message = f"Ask for {path}\n"
+        commit = commit_object(objects[-1].id, [main], message, _PERSON, _PERSON)
+        update = RefUpdate(f"refs/heads/{branch}", None, commit.id)
+        self.forge.push(CONTROL, [*objects, commit], (update,), actor=asker)
         pull = self.forge.open_pull(
             CONTROL,
             head_branch=branch,

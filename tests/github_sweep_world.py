@@ -21,7 +21,7 @@ from pipeline.engine import Engine
 from pipeline.forges.github.client import GithubClient
 from pipeline.forges.github.credentials import PlainToken
 from pipeline.forges.github.forge import GithubForge
-from pipeline.forges.github.mirror import Mirror
+from pipeline.forges.github.repository import Connection, RemoteRepository
 from pipeline.gitcli import GitRepository
 from pipeline.models.evidence import Observation
 from pipeline.wiring import builder_of, secret_lines
@@ -202,7 +202,8 @@ def stopped_by(point: Point, struck: list[bool]) -> Iterator[None]:
 
     with (
         mock.patch.object(GithubClient, "_request", stopping(GithubClient._request)),
-        mock.patch.object(Mirror, "_git", stopping(Mirror._git)),
+        mock.patch.object(Connection, "send", stopping(Connection.send)),
+        mock.patch.object(RemoteRepository, "run_fetch", stopping(RemoteRepository.run_fetch)),
     ):
         yield
 

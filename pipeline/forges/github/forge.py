@@ -28,7 +28,7 @@ from pipeline.forges.github.client import (
     Unanswered,
     Unavailable,
 )
-from pipeline.forges.github.mirror import Mirror, PushRefused
+from pipeline.forges.github.repository import Connection, PushRefused, RemoteRepository
 from pipeline.forges.github.rulesets import PREFIX, Ruleset, rules_of_rulesets, rulesets_of
 from pipeline.forges.port import (
     BranchRule,
@@ -71,6 +71,7 @@ class GithubForge:
     _account: int | None = None
     _views: dict[str, RepoView] = field(default_factory=dict)
     _open: dict[str, GitRepository] = field(default_factory=dict)
+    _connections: dict[int, Connection] = field(default_factory=dict)  # by client
 
     @property
     def account(self) -> int:
@@ -102,7 +103,7 @@ class GithubForge:
         """The repository, or None: one question to git, however many branches there are."""
         self._views.pop(repo, None)
         try:
-            head, refs = self._mirror(repo, self.client).read_refs()
+            head, refs = self._remote(repo, self.client).read_refs()
         except NotFound:
             return None
         branches = {ref.removeprefix(_HEADS): id for ref, id in refs.items()}
@@ -143,12 +144,12 @@ class GithubForge:
         there = git.read_refs((_HEADS,))
         wanted = {f"{_HEADS}{name}": id for name, id in view.branches.items()}
         if there != wanted:
-            self._mirror(repo, self.client).fetch()
+            self._remote(repo, self.client).fetch()
         return git
 
     def _copy(self, repo: str) -> GitRepository:
         if repo not in self._open:
-            self._open[repo] = self._mirror(repo, self.client).open()
+            self._open[repo] = self._remote(repo, self.client).open()
         return self._open[repo]
 
     def ensure_repo(self, repo: str, spec: RepoSpec) -> RepoView:
@@ -245,17 +246,15 @@ class GithubForge:
         updates: tuple[RefUpdate, ...],
         client: GithubClient,
     ) -> None:
-        mirror = self._mirror(repo, client)
         git = self._copy(repo)
         made = {item.id: item for item in objects}
-        git.write_objects(made.values())
         for update in updates:
             if update.old is not None and not _is_forward(git, made, update.old, update.new):
                 if git.read_object(update.old) is None:
                     raise StalePlan(f"{update.ref} of `{repo}` is not at {update.old[:12]}")
                 raise ForgeRefused(f"{repo}: {update.ref} would lose commits")
         self._views.pop(repo, None)
-        mirror.push(updates)
+        self._remote(repo, client).push(updates, made.values())
 
     # -- pull requests -----------------------------------------------------------------
 
@@ -423,16 +422,18 @@ class GithubForge:
             )
         return self.client
 
-    def _mirror(self, repo: str, client: GithubClient) -> Mirror:
+    def _remote(self, repo: str, client: GithubClient) -> RemoteRepository:
         if not _REPO_NAME.match(repo) or client.source is None:
             raise NotFound(f"`{repo}` is no repository name")
-        return Mirror(
+        key = id(client)
+        if key not in self._connections:
+            self._connections[key] = Connection(client.source, client.cost)
+        self._connections[key].sleep = self.sleep
+        return RemoteRepository(
             path=self.folder / self.organisation / f"{repo}.git",
             url=f"{self.server_url}/{self.organisation}/{repo}.git",
             name=f"{self.organisation}/{repo}",
-            source=client.source,
-            cost=client.cost,
-            sleep=self.sleep,
+            connection=self._connections[key],
         )
 
     def _ask(self, text: str, repo: str, **variables: object) -> Mapping[str, Any]:
@@ -515,4 +516,7 @@ def _is_forward(git: GitRepository, made: Mapping[str, GitObject], old: str, new
         at = parents[0]
     if at == old:
         return True
-    return git.read_object(old) is not None and git.is_ancestor(old, at)
+    if git.read_object(old) is None:
+        return False
+    git.write_objects(made.values())
+    return git.is_ancestor(old, new)

@@ -1,0 +1,242 @@
+"""One repository on GitHub as git sees it: its refs, pushes to it, and a copy to read from.
+
+Refs are asked for, and pushes sent, in one HTTP request each (`wire`): over a kept connection
+8 ms where `git ls-remote` takes 85, and 30 ms where `git push` takes 115 (a GitHub on 127.0.0.1).
+GitHub's Git data API would take a request for each blob, tree and commit, and counts each as a
+write: over 80 for a scaffold of 79 files. Only what the copy lacks is fetched, by a git process.
+
+The token goes into a header of these requests and into the environment of the one git process that
+needs it: into no file and onto no command line. A copy is only a cache, safe to delete.
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ForgeRefused, GitFailed, NotFound, StalePlan
+from pipeline.forges.github import wire
+from pipeline.forges.github.client import TIMEOUT_S, TRIES, ApiCost, Unavailable
+from pipeline.forges.github.credentials import TokenSource
+from pipeline.forges.port import RefUpdate
+from pipeline.gitcli import GitRepository
+from pipeline.gitobjects import GitObject, pack_of
+from pipeline.gitprocess import in_repository, run_git
+
+if TYPE_CHECKING:
+    import requests
+
+_HEADS = "refs/heads/"
+_MISSING = re.compile(r"not found|returned error: 404", re.IGNORECASE)
+_TOKEN = re.compile(r"returned error: 401|Authentication failed|could not read Username")
+
+
+class PushRefused(ForgeRefused):
+    """A push that the forge's rules do not allow."""
+
+
+@dataclass
+class Connection:
+    """HTTP to one server's git, kept open between requests; one account's."""
+
+    source: TokenSource
+    cost: ApiCost
+    sleep: Callable[[float], None] = time.sleep
+    _session: requests.Session | None = field(default=None, repr=False)
+
+    def post(self, url: str, service: str, body: bytes, *, name: str, repeat: bool) -> bytes:
+        """The answer to one request of git's protocol.
+
+        Raises ConnectionError when there is none and `repeat` is not asked for, NotFound,
+        ForgeRefused, Unavailable.
+        """
+        said = ""
+        for number in range(TRIES):
+            if number:
+                self.sleep(0.2 * 2**number)
+            try:
+                status, answer = self.send(f"{url}/{service}", service, body)
+            except ConnectionError as lost:
+                if not repeat:
+                    raise
+                said = str(lost)
+                continue
+            if status == 200:
+                return answer
+            said = f"status {status}"
+            if status == 401 and self.source.renew():
+                continue
+            if status >= 500:
+                if not repeat:
+                    raise ConnectionError(said)
+                continue
+            if status == 404:
+                raise NotFound(f"GitHub has no repository `{name}`, or the token may not see it")
+            raise ForgeRefused(
+                f"GitHub lets the token do no {service} with `{name}` ({status})",
+                help="the App needs the permission `contents` on it",
+            )
+        raise Unavailable(
+            f"`{name}` cannot be reached on GitHub: {said}",
+            help="run it again: what happened is found",
+        )
+
+    def send(self, url: str, service: str, body: bytes) -> tuple[int, bytes]:
+        """Status and body of one request. Raises ConnectionError."""
+        import requests
+
+        self.cost.git += 1
+        if self._session is None:
+            self._session = requests.Session()
+            self._session.trust_env = False
+        try:
+            answer = self._session.post(
+                url,
+                data=body,
+                headers={
+                    "Authorization": f"Basic {self.pair()}",
+                    "Content-Type": f"application/x-{service}-request",
+                    "Accept": f"application/x-{service}-result",
+                    "Git-Protocol": "version=2",
+                },
+                timeout=TIMEOUT_S,
+                allow_redirects=False,
+            )
+        except (requests.RequestException, OSError) as error:
+            self._session = None
+            raise ConnectionError(type(error).__name__) from error
+        return answer.status_code, answer.content
+
+    def pair(self) -> str:
+        """The token as git sends it."""
+        return base64.b64encode(f"x-access-token:{self.source.token()}".encode()).decode()
+
+
+@dataclass
+class RemoteRepository:
+    """One repository, and the copy of it at `path`."""
+
+    path: Path
+    url: str
+    name: str
+    connection: Connection
+
+    def read_refs(self) -> tuple[str, dict[str, str]]:
+        """The ref that HEAD names (empty if none) and all branches: full name → commit.
+
+        Raises NotFound, ForgeRefused, Unavailable.
+        """
+        body = wire.refs_request((_HEADS,))
+        answer = self.connection.post(
+            self.url, "git-upload-pack", body, name=self.name, repeat=True
+        )
+        try:
+            return wire.refs_of(answer)
+        except wire.Malformed as error:
+            raise Unavailable(f"`{self.name}` answers with no refs: {error}") from error
+
+    def push(self, updates: Sequence[RefUpdate], objects: Iterable[GitObject]) -> None:
+        """Move all refs at once, with the objects that the other side lacks.
+
+        One that is at its new value already is fine: after a lost answer that is looked at, and
+        then it is pushed again. Raises StalePlan for a ref that is elsewhere, PushRefused,
+        NotFound, Unavailable.
+        """
+        body = wire.push_request(updates, pack_of(list(objects)))
+        for _ in range(TRIES):
+            try:
+                answer = self.connection.post(
+                    self.url, "git-receive-pack", body, name=self.name, repeat=False
+                )
+                report = wire.report_of(answer)
+            except (ConnectionError, wire.Malformed):
+                report = None
+            if report is not None and report.is_done:
+                return
+            now = self.read_refs()[1]
+            if all(now.get(update.ref) == update.new for update in updates):
+                return
+            for update in updates:
+                if now.get(update.ref) not in (update.old, update.new):
+                    raise StalePlan(f"{update.ref} of `{self.name}` moved")
+            if report is not None and not report.is_busy:
+                self._refuse(report)
+            self.connection.sleep(random.uniform(0, 0.2))
+        raise Unavailable(
+            f"`{self.name}` cannot be pushed to on GitHub",
+            help="run it again: a push that happened is found",
+        )
+
+    def _refuse(self, report: wire.Report) -> None:
+        if report.unpack:
+            raise GitFailed(f"`{self.name}` does not take the objects: {report.unpack}")
+        ref, reason = next(iter(report.refused.items()))
+        raise PushRefused(f"`{self.name}` refuses {ref}: {report.remarks or reason}")
+
+    # -- the copy ----------------------------------------------------------------------
+
+    def open(self) -> GitRepository:
+        """The copy, made empty if there is none yet."""
+        if not (self.path / "HEAD").exists():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            building = Path(tempfile.mkdtemp(prefix=f".{self.path.stem}-", dir=self.path.parent))
+            GitRepository.init_bare(building).close()
+            try:
+                building.rename(self.path)
+            except OSError:
+                shutil.rmtree(building, ignore_errors=True)
+        return GitRepository(self.path)
+
+    def fetch(self) -> None:
+        """Bring the copy's branches to where GitHub has them. Raises as `read_refs`."""
+        said = ""
+        for number in range(TRIES):
+            if number:
+                self.connection.sleep(0.2 * 2**number)
+            try:
+                self.run_fetch()
+                return
+            except GitFailed as failed:
+                said = failed.message
+                if _MISSING.search(said):
+                    raise NotFound(f"GitHub has no repository `{self.name}`") from failed
+                if _TOKEN.search(said) and not self.connection.source.renew():
+                    raise ForgeRefused(
+                        f"GitHub gives `{self.name}` to no such token",
+                        help="the App needs the permission `contents` on it",
+                    ) from failed
+        raise Unavailable(f"`{self.name}` cannot be fetched from GitHub: {said}")
+
+    def run_fetch(self) -> None:
+        """One `git fetch` of all branches. Raises GitFailed."""
+        self.connection.cost.git += 1
+        options = ("-q", "--no-tags", "--prune", "--no-write-fetch-head", "--no-auto-gc")
+        what = ("--end-of-options", self.url, f"+{_HEADS}*:{_HEADS}*")
+        run_git(
+            [*in_repository(self.path), "fetch", *options, *what],
+            name=self.name,
+            protocols="http:https",
+            environment=self._authorised(),
+        )
+
+    def _authorised(self) -> Mapping[str, str]:
+        """git's configuration of one process, by its environment: the token for this address."""
+        settings = {
+            f"http.{self.url}.extraHeader": f"Authorization: Basic {self.connection.pair()}",
+            "http.followRedirects": "false",
+            "http.lowSpeedLimit": "1000",
+            "http.lowSpeedTime": "30",
+            "credential.helper": "",
+        }
+        made = {"GIT_CONFIG_COUNT": str(len(settings))}
+        for number, (key, value) in enumerate(settings.items()):
+            made |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+        return made
