@@ -26,7 +26,7 @@ from pipeline.facts import (
     status_bytes,
     status_path,
 )
-from pipeline.forges.journal import JOURNAL_REF, pull_files
+from pipeline.forges.journal import JOURNAL_REF, head_files, pull_files
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import PullRequest, PullState, RefUpdate
 from pipeline.gitcli import GitRepository
@@ -255,6 +255,7 @@ def _write_pulls(world: World, count: int) -> None:
             merge_commit=id_of(f"merge {number}"),
         )
         files |= pull_files(pull)
+        files |= head_files(pull)
     world.write(JOURNAL_REF, {path: content for path, (_, content) in files.items()}, "Record\n")
 
 

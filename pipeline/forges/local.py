@@ -23,11 +23,16 @@ from pipeline.forges.fingerprint import read_ref_fingerprint
 from pipeline.forges.hook import write_hook
 from pipeline.forges.journal import (
     JOURNAL_REF,
+    Files,
     Journal,
+    head_files,
     objects_over,
-    parse_repo,
     pull_files,
     pull_folder,
+    read_folders,
+    read_journal,
+    read_journal_commit,
+    read_number,
     read_pull_folders,
 )
 from pipeline.forges.port import (
@@ -41,12 +46,14 @@ from pipeline.forges.port import (
 )
 from pipeline.forges.rules import check_merge, check_push, newest_review
 from pipeline.gitcli import GitRepository
+from pipeline.gitloose import write_loose_objects
 from pipeline.gitobjects import GitObject, Signature, commit_object, objects_of_files
 
 _FORGE = Signature("local-forge", "local-forge@users.noreply.pipeline.invalid", 0)
 # Each may keep two processes and their pipes; one that was closed begins them anew when used.
 _OPEN_REPOSITORIES = 32
 _JOURNAL_TRIES = 200
+_FEW_BRANCHES = 20
 _HEADS = "refs/heads/"
 _REFS = (_HEADS, "refs/forge/")
 _REPO_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")
@@ -106,7 +113,7 @@ class LocalForge:
             return None
         git = self.open_repository(repo)
         refs = git.read_refs(_REFS)
-        return _view_of(repo, refs, _read_journal(git, refs.get(JOURNAL_REF)))
+        return _view_of(repo, refs, read_journal(git, refs.get(JOURNAL_REF)))
 
     def read_fingerprint(self, repo: str) -> str | None:
         """Text that changes with any ref; the journal, and so every pull request, is one."""
@@ -121,7 +128,7 @@ class LocalForge:
         git = self.open_repository(repo)
         for attempt in range(_JOURNAL_TRIES):
             refs = git.read_refs(_REFS)
-            journal = _read_journal(git, refs.get(JOURNAL_REF))
+            journal = read_journal(git, refs.get(JOURNAL_REF))
             if journal.initial_commit != spec.initial_commit:
                 raise ForgeRefused(
                     f"`{repo}` exists with another first commit",
@@ -131,7 +138,7 @@ class LocalForge:
             if journal.rules == spec.rules and journal.description == spec.description:
                 return _view_of(repo, refs, journal)
             wanted = replace(journal, rules=spec.rules, description=spec.description)
-            if self._move_journal(git, refs.get(JOURNAL_REF), wanted.repo_files(), ()):
+            if self._move_journal(git, refs.get(JOURNAL_REF), wanted.files(), ()):
                 return _view_of(repo, refs, wanted)
             _wait(attempt)
         raise _too_busy(repo, "change its rules")
@@ -142,7 +149,7 @@ class LocalForge:
         try:
             git = GitRepository.init_bare(building, spec.default_branch)
             journal = Journal(
-                spec.description, spec.default_branch, spec.initial_commit, spec.rules, {}
+                spec.description, spec.default_branch, spec.initial_commit, spec.rules
             )
             objects = objects_of_files(journal.files())
             commit = commit_object(objects[-1].id, [], "Create the repository\n", _FORGE, _FORGE)
@@ -172,7 +179,7 @@ class LocalForge:
     ) -> None:
         """Store objects, then move all refs at once; see the port."""
         git = self.open_repository(repo)
-        rules = _read_journal(git, JOURNAL_REF).rules
+        rules = read_journal(git, JOURNAL_REF).rules
         for update in updates:
             reason = check_push(rules, update.ref, actor)
             if reason:
@@ -190,50 +197,61 @@ class LocalForge:
         self, repo: str, *, head_branch: str, base_branch: str, title: str, body: str, actor: int
     ) -> PullRequest:
         """The pull request of a branch, found or created."""
-
         if head_branch == base_branch:
             raise ForgeRefused(f"{repo}: `{head_branch}` cannot be merged into itself")
-
-        def change(pulls: Mapping[int, PullRequest], heads: Mapping[str, str]) -> PullRequest:
-            if base_branch not in heads:
+        git = self.open_repository(repo)
+        for attempt in range(_JOURNAL_TRIES):
+            branches = {name: f"{_HEADS}{name}" for name in (head_branch, base_branch)}
+            refs = git.resolve_all([JOURNAL_REF, *branches.values()])
+            journal = read_journal_commit(git, refs)
+            if branches[base_branch] not in refs:
                 raise NotFound(f"{repo} has no branch `{base_branch}`")
-            for pull in pulls.values():
-                if pull.head_branch == head_branch and pull.base_branch == base_branch:
-                    if pull.state is PullState.OPEN and pull.author_id == actor:
-                        return replace(pull, title=title, body=body)
-                    return pull
-            head = heads.get(head_branch)
-            if head is None:
-                raise NotFound(f"{repo} has no branch `{head_branch}`")
-            number = max(pulls, default=0) + 1
-            return PullRequest(
-                repo=repo,
-                number=number,
-                title=title,
-                body=body,
-                head_branch=head_branch,
-                head=head,
-                base_branch=base_branch,
-                author_id=actor,
-                state=PullState.OPEN,
-                url=self.url(repo, number),
-            )
-
-        return self._change_pull(repo, None, change, branches=(head_branch, base_branch))
+            number, free = read_number(git, journal, head_branch, base_branch)
+            if number is not None:
+                found = _at_head(self._read_at(git, journal, repo, number), refs)
+                if found.state is not PullState.OPEN or found.author_id != actor:
+                    return found
+                pull = replace(found, title=title, body=body)
+                if pull == found:
+                    return found
+                files = pull_files(pull)
+            else:
+                if branches[head_branch] not in refs:
+                    raise NotFound(f"{repo} has no branch `{head_branch}`")
+                pull = PullRequest(
+                    repo=repo,
+                    number=free,
+                    title=title,
+                    body=body,
+                    head_branch=head_branch,
+                    head=refs[branches[head_branch]],
+                    base_branch=base_branch,
+                    author_id=actor,
+                    state=PullState.OPEN,
+                    url=self.url(repo, free),
+                )
+                files = {**pull_files(pull), **head_files(pull)}
+            if self._move_journal(git, journal, files, ()):
+                return pull
+            _wait(attempt)
+        raise _too_busy(repo, "open a pull request")
 
     def read_pulls(self, repo: str) -> tuple[PullRequest, ...]:
         """All pull requests by number; a few reads of objects however many there are."""
         git = self.open_repository(repo)
-        pulls = self._read_pulls(git, git.resolve_all([JOURNAL_REF])).values()
-        heads = git.resolve_all(
-            f"{_HEADS}{p.head_branch}" for p in pulls if p.state is PullState.OPEN
-        )
+        folders = read_folders(git, read_journal_commit(git, git.resolve_all([JOURNAL_REF])))
+        new = [tree for tree in folders.values() if tree not in self._parsed]
+        self._parsed |= read_pull_folders(git, new)
+        pulls = [self._parsed[tree] for _, tree in sorted(folders.items())]
+        follow = [f"{_HEADS}{p.head_branch}" for p in pulls if p.state is PullState.OPEN]
+        # One process for all branches costs what asking for some twenty does.
+        few = len(follow) < _FEW_BRANCHES
+        heads = git.resolve_all(follow) if few else git.read_refs((_HEADS,))
         return tuple(_at_head(pull, heads) for pull in pulls)
 
     def read_pull(self, repo: str, number: int) -> PullRequest:
         """One pull request. Raises NotFound."""
-        git = self.open_repository(repo)
-        return self._read_one(git, git.read_refs(_REFS), repo, number)
+        return self._read_one(self.open_repository(repo), repo, number)[1]
 
     def read_pull_of_commit(self, repo: str, commit: str) -> PullRequest | None:
         """The merged pull request whose merge commit this is."""
@@ -245,18 +263,18 @@ class LocalForge:
         """The merge commit; base branch and journal move in one transaction."""
         git = self.open_repository(repo)
         for attempt in range(_JOURNAL_TRIES):
-            refs = git.read_refs(_REFS)
-            pull = self._read_one(git, refs, repo, number)
+            journal, pull = self._read_one(git, repo, number)
             if pull.state is PullState.MERGED and pull.head == expected_head and pull.merge_commit:
                 return pull.merge_commit
             if pull.head != expected_head:
                 raise StalePlan(f"{pull.url} is at {pull.head[:12]}, expected {expected_head[:12]}")
             if pull.state is not PullState.OPEN:
                 raise ForgeRefused(f"{pull.url} is {pull.state}")
-            reason = check_merge(_read_journal(git, refs.get(JOURNAL_REF)).rules, pull, actor)
+            reason = check_merge(read_journal(git, journal).rules, pull, actor)
             if reason:
                 raise ForgeRefused(f"{pull.url}: {reason}")
-            base_ref, head_ref = f"refs/heads/{pull.base_branch}", f"refs/heads/{pull.head_branch}"
+            base_ref, head_ref = f"{_HEADS}{pull.base_branch}", f"{_HEADS}{pull.head_branch}"
+            refs = git.resolve_all([base_ref, head_ref])
             if base_ref not in refs or head_ref not in refs:
                 gone = pull.head_branch if base_ref in refs else pull.base_branch
                 raise NotFound(f"{pull.url}: branch `{gone}` is gone")
@@ -272,9 +290,7 @@ class LocalForge:
                 # Not moved, but held: what is merged is the head at this very moment.
                 RefUpdate(head_ref, pull.head, pull.head),
             )
-            if self._move_journal(
-                git, refs.get(JOURNAL_REF), pull_files(merged), moves, extra=(commit,)
-            ):
+            if self._move_journal(git, journal, pull_files(merged), moves, extra=(commit,)):
                 return commit.id
             _wait(attempt)
         raise _too_busy(repo, f"merge #{number}")
@@ -282,8 +298,7 @@ class LocalForge:
     def close_pull(self, repo: str, number: int, *, actor: int) -> None:
         """Close an open pull request."""
 
-        def change(pulls: Mapping[int, PullRequest], heads: Mapping[str, str]) -> PullRequest:
-            pull = pulls[number]
+        def change(pull: PullRequest) -> PullRequest:
             if pull.state is PullState.MERGED:
                 raise ForgeRefused(f"{pull.url} is merged")
             return replace(pull, state=PullState.CLOSED)
@@ -295,8 +310,7 @@ class LocalForge:
     ) -> Review:
         """Record a review of the head commit."""
 
-        def change(pulls: Mapping[int, PullRequest], heads: Mapping[str, str]) -> PullRequest:
-            pull = pulls[number]
+        def change(pull: PullRequest) -> PullRequest:
             review = Review(len(pull.reviews) + 1, actor, commit, verdict, body)
             before = newest_review(pull, actor)
             if before and replace(before, sequence=review.sequence) == review:
@@ -318,58 +332,38 @@ class LocalForge:
     # -- the journal -------------------------------------------------------------------
 
     def _change_pull(
-        self,
-        repo: str,
-        number: int | None,
-        change: Callable[[Mapping[int, PullRequest], Mapping[str, str]], PullRequest],
-        *,
-        branches: tuple[str, ...] = (),
+        self, repo: str, number: int, change: Callable[[PullRequest], PullRequest]
     ) -> PullRequest:
-        """The pull request after a change, written unless it is as it was.
-
-        `change` sees the pull request `number` and all branch heads, or all pull requests and
-        the heads of `branches` alone when that is None.
-        """
+        """The pull request after a change, written unless it is as it was."""
         git = self.open_repository(repo)
         for attempt in range(_JOURNAL_TRIES):
-            if number is None:
-                refs = git.resolve_all([JOURNAL_REF, *(f"{_HEADS}{b}" for b in branches)])
-                pulls = self._read_pulls(git, refs)
-            else:
-                refs = git.read_refs(_REFS)
-                pulls = {number: self._read_one(git, refs, repo, number)}
-            changed = change(pulls, {n.removeprefix(_HEADS): i for n, i in refs.items()})
-            if pulls.get(changed.number) == changed:
-                return changed
-            if self._move_journal(git, refs.get(JOURNAL_REF), pull_files(changed), ()):
+            journal, pull = self._read_one(git, repo, number)
+            changed = change(pull)
+            if changed == pull or self._move_journal(git, journal, pull_files(changed), ()):
                 return changed
             _wait(attempt)
         raise _too_busy(repo, "record a pull request")
 
-    def _read_pulls(self, git: GitRepository, refs: Mapping[str, str]) -> dict[int, PullRequest]:
-        journal = refs.get(JOURNAL_REF)
-        if journal is None:
-            raise NotFound(f"{git.path.name} is no repository of a local forge (no journal)")
-        folders = {int(e.name): e.id for e in git.read_tree(f"{journal}:pulls") or ()}
-        new = [tree for tree in folders.values() if tree not in self._parsed]
-        self._parsed |= read_pull_folders(git, new)
-        return {n: _at_head(self._parsed[tree], refs) for n, tree in sorted(folders.items())}
+    def _read_one(self, git: GitRepository, repo: str, number: int) -> tuple[str, PullRequest]:
+        """The journal's commit, and a pull request as it has it, at its branch's head."""
+        journal = read_journal_commit(git, git.resolve_all([JOURNAL_REF]))
+        pull = self._read_at(git, journal, repo, number)
+        return journal, _at_head(pull, git.resolve_all([f"{_HEADS}{pull.head_branch}"]))
 
-    def _read_one(
-        self, git: GitRepository, refs: Mapping[str, str], repo: str, number: int
-    ) -> PullRequest:
-        folder = git.read_object(f"{refs.get(JOURNAL_REF)}:{pull_folder(number)}")
+    def _read_at(self, git: GitRepository, journal: str, repo: str, number: int) -> PullRequest:
+        """A pull request as it lies in the journal at a commit. Raises NotFound."""
+        folder = git.read_object(f"{journal}:{pull_folder(number)}")
         if folder is None:
             raise NotFound(f"{repo} has no pull request #{number}")
         if folder.id not in self._parsed:
             self._parsed |= read_pull_folders(git, [folder.id])
-        return _at_head(self._parsed[folder.id], refs)
+        return self._parsed[folder.id]
 
     def _move_journal(
         self,
         git: GitRepository,
         head: str | None,
-        files: Mapping[str, tuple[int, bytes]],
+        files: Files,
         moves: tuple[RefUpdate, ...],
         *,
         extra: tuple[GitObject, ...] = (),
@@ -379,7 +373,8 @@ class LocalForge:
         commit = commit_object(
             objects[-1].id, [head] if head else [], "Record in the journal\n", _FORGE, _FORGE
         )
-        git.write_objects([*objects, commit])
+        # Made here, of what was read here: git has nothing to find in them.
+        write_loose_objects(git.path, [*objects, commit])
         try:
             git.update_refs([RefUpdate(JOURNAL_REF, head, commit.id), *moves])
         except StalePlan:
@@ -402,13 +397,6 @@ def _too_busy(repo: str, doing: str) -> StalePlan:
 def _view_of(repo: str, refs: Mapping[str, str], journal: Journal) -> RepoView:
     heads = {n.removeprefix(_HEADS): id for n, id in refs.items() if n.startswith(_HEADS)}
     return RepoView(repo, journal.default_branch, heads, journal.rules)
-
-
-def _read_journal(git: GitRepository, revision: str | None) -> Journal:
-    found = git.read_object(f"{revision}:repo.json") if revision else None
-    if found is None:
-        raise NotFound(f"{git.path.name} is no repository of a local forge (no journal)")
-    return parse_repo(found.content)
 
 
 def _at_head(pull: PullRequest, refs: Mapping[str, str]) -> PullRequest:
