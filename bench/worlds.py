@@ -282,6 +282,11 @@ def make_scaffold(root: Path, pending: int) -> None:
     world.run_one_plan()
 
 
+def make_asked(root: Path, tenants: int, drafts: int) -> None:
+    """So many tenants with so many drafts each, asked for on main and nothing done yet."""
+    World(root, control_files(tenants, drafts)).check_out()
+
+
 def make_status(root: Path, drafts: int = 1000, facts: int = 50) -> None:
     """One state branch with so many drafts of so many facts each."""
     world = World(root, control_files(1, 1))
@@ -314,6 +319,7 @@ def main(arguments: list[str]) -> int:
     makers = {
         "validate": make_validate,
         "scaffold": make_scaffold,
+        "asked": make_asked,
         "status": make_status,
         "idle": make_idle,
     }

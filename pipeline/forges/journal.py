@@ -165,18 +165,19 @@ def read_folders(git: GitRepository, journal: str) -> dict[int, str]:
     }
 
 
-def read_number(
-    git: GitRepository, journal: str, head_branch: str, base_branch: str
-) -> tuple[int | None, int]:
-    """The number of the pull request from one branch into another, if any, and the next free one."""
-    path = _head_path(head_branch, base_branch)
-    pulls, number = git.read_objects([f"{journal}:pulls", f"{journal}:{path}"])
+def read_numbers(
+    git: GitRepository, journal: str, branches: Sequence[tuple[str, str]]
+) -> tuple[list[int | None], int]:
+    """Of each pair of a head and a base branch the number of its pull request, if it has one;
+    and the next free number. Two round trips."""
+    paths = [_head_path(head, base) for head, base in branches]
+    pulls, *found = git.read_objects([f"{journal}:{path}" for path in ("pulls", *paths)])
+    numbers = [int(item.content) if item else None for item in found]
     above = list(_entries(pulls)) if pulls else []
     if not above:
-        return None, 1
+        return numbers, 1
     newest = git.read_tree(f"{journal}:pulls/{above[-1]}") or ()
-    last = int(above[-1]) * _PULLS_A_FOLDER + int(newest[-1].name)
-    return int(number.content) if number else None, last + 1
+    return numbers, int(above[-1]) * _PULLS_A_FOLDER + int(newest[-1].name) + 1
 
 
 def read_pull_folders(git: GitRepository, trees: Sequence[str]) -> dict[str, PullRequest]:

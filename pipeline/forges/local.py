@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,10 +32,11 @@ from pipeline.forges.journal import (
     read_folders,
     read_journal,
     read_journal_commit,
-    read_number,
+    read_numbers,
     read_pull_folders,
 )
 from pipeline.forges.port import (
+    PullAsk,
     PullRequest,
     PullState,
     RefUpdate,
@@ -197,44 +198,66 @@ class LocalForge:
         self, repo: str, *, head_branch: str, base_branch: str, title: str, body: str, actor: int
     ) -> PullRequest:
         """The pull request of a branch, found or created."""
-        if head_branch == base_branch:
-            raise ForgeRefused(f"{repo}: `{head_branch}` cannot be merged into itself")
+        [pull] = self.open_pulls(
+            repo, [PullAsk(head_branch, base_branch, title, body)], actor=actor
+        )
+        return pull
+
+    def open_pulls(
+        self, repo: str, asked: Sequence[PullAsk], *, actor: int
+    ) -> tuple[PullRequest, ...]:
+        """The pull request of each branch, found or created; all are written at once."""
+        for ask in asked:
+            if ask.head_branch == ask.base_branch:
+                raise ForgeRefused(f"{repo}: `{ask.head_branch}` cannot be merged into itself")
         git = self.open_repository(repo)
         for attempt in range(_JOURNAL_TRIES):
-            branches = {name: f"{_HEADS}{name}" for name in (head_branch, base_branch)}
-            refs = git.resolve_all([JOURNAL_REF, *branches.values()])
+            branches = {f"{_HEADS}{b}" for a in asked for b in (a.head_branch, a.base_branch)}
+            refs = git.resolve_all([JOURNAL_REF, *sorted(branches)])
             journal = read_journal_commit(git, refs)
-            if branches[base_branch] not in refs:
-                raise NotFound(f"{repo} has no branch `{base_branch}`")
-            number, free = read_number(git, journal, head_branch, base_branch)
-            if number is not None:
-                found = _at_head(self._read_at(git, journal, repo, number), refs)
-                if found.state is not PullState.OPEN or found.author_id != actor:
-                    return found
-                pull = replace(found, title=title, body=body)
-                if pull == found:
-                    return found
-                files = pull_files(pull)
-            else:
-                if branches[head_branch] not in refs:
-                    raise NotFound(f"{repo} has no branch `{head_branch}`")
-                pull = PullRequest(
-                    repo=repo,
-                    number=free,
-                    title=title,
-                    body=body,
-                    head_branch=head_branch,
-                    head=refs[branches[head_branch]],
-                    base_branch=base_branch,
-                    author_id=actor,
-                    state=PullState.OPEN,
-                    url=self.url(repo, free),
-                )
-                files = {**pull_files(pull), **head_files(pull)}
-            if self._move_journal(git, journal, files, ()):
-                return pull
+            numbers, free = read_numbers(
+                git, journal, [(a.head_branch, a.base_branch) for a in asked]
+            )
+            pulls: dict[tuple[str, str], PullRequest] = {}
+            files: Files = {}
+            for ask, number in zip(asked, numbers, strict=True):
+                between = (ask.head_branch, ask.base_branch)
+                if f"{_HEADS}{ask.base_branch}" not in refs:
+                    raise NotFound(f"{repo} has no branch `{ask.base_branch}`")
+                if number is None and between not in pulls:
+                    pulls[between] = self._new_pull(repo, free, ask, refs, actor)
+                    files = {**files, **pull_files(pulls[between]), **head_files(pulls[between])}
+                    free += 1
+                elif number is not None:
+                    found = _at_head(self._read_at(git, journal, repo, number), refs)
+                    pulls[between] = _reworded(found, ask, actor)
+                    files = {
+                        **files,
+                        **(pull_files(pulls[between]) if pulls[between] != found else {}),
+                    }
+            if not files or self._move_journal(git, journal, files, ()):
+                return tuple(pulls[ask.head_branch, ask.base_branch] for ask in asked)
             _wait(attempt)
         raise _too_busy(repo, "open a pull request")
+
+    def _new_pull(
+        self, repo: str, number: int, ask: PullAsk, refs: Mapping[str, str], actor: int
+    ) -> PullRequest:
+        head = refs.get(f"{_HEADS}{ask.head_branch}")
+        if head is None:
+            raise NotFound(f"{repo} has no branch `{ask.head_branch}`")
+        return PullRequest(
+            repo=repo,
+            number=number,
+            title=ask.title,
+            body=ask.body,
+            head_branch=ask.head_branch,
+            head=head,
+            base_branch=ask.base_branch,
+            author_id=actor,
+            state=PullState.OPEN,
+            url=self.url(repo, number),
+        )
 
     def read_pulls(self, repo: str) -> tuple[PullRequest, ...]:
         """All pull requests by number; a few reads of objects however many there are."""
@@ -374,7 +397,7 @@ class LocalForge:
             objects[-1].id, [head] if head else [], "Record in the journal\n", _FORGE, _FORGE
         )
         # Made here, of what was read here: git has nothing to find in them.
-        write_loose_objects(git.path, [*objects, commit])
+        git.write_objects([*objects, commit])
         try:
             git.update_refs([RefUpdate(JOURNAL_REF, head, commit.id), *moves])
         except StalePlan:
@@ -397,6 +420,13 @@ def _too_busy(repo: str, doing: str) -> StalePlan:
 def _view_of(repo: str, refs: Mapping[str, str], journal: Journal) -> RepoView:
     heads = {n.removeprefix(_HEADS): id for n, id in refs.items() if n.startswith(_HEADS)}
     return RepoView(repo, journal.default_branch, heads, journal.rules)
+
+
+def _reworded(pull: PullRequest, ask: PullAsk, actor: int) -> PullRequest:
+    """What is asked for in an open pull request of the same author; any other is as it is."""
+    if pull.state is not PullState.OPEN or pull.author_id != actor:
+        return pull
+    return replace(pull, title=ask.title, body=ask.body)
 
 
 def _at_head(pull: PullRequest, refs: Mapping[str, str]) -> PullRequest:

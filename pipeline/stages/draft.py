@@ -17,6 +17,16 @@ from pipeline.stages.provision import plan_provision
 from pipeline.stages.scaffold import plan_scaffold
 from pipeline.stages.view import DraftView, Step
 
+# The order that each stage has its effects in.
+EFFECT_ORDER = (
+    "ensure-repo",
+    "commit-folder",
+    "open-pull",
+    "merge-pull",
+    "run-checks",
+    "build-image",
+)
+
 
 def plan_rejection(view: DraftView) -> Step | None:
     """The end of a draft whose pull request was closed without a merge."""
@@ -88,7 +98,10 @@ def plan_draft(view: DraftView) -> Step:
 
 
 def plan_tenant(tenant: str, state_head: str | None, views: Sequence[DraftView]) -> TenantPlan:
-    """The plan for one tenant: every draft's effects by draft id, then all facts at once."""
+    """The plan for one tenant: effects by kind and then by draft id, and all facts at once, last.
+
+    Drafts do not rest on each other's effects, and those of one kind cost less together.
+    """
     effects: list[Effect] = []
     entries: list[FactEntry] = []
     waiting: list[Waiting] = []
@@ -106,6 +119,7 @@ def plan_tenant(tenant: str, state_head: str | None, views: Sequence[DraftView])
         waiting += step.waiting
         if step.facts:
             times += [view.caused.time_s, *(_times(view))]
+    effects.sort(key=lambda effect: EFFECT_ORDER.index(effect.kind))
     if entries:
         body = [e.model_dump(mode="json") for e in entries]
         effects.append(
