@@ -47,6 +47,7 @@ from pipeline.plan import (
     AppendFacts,
     BuildImage,
     CommitFolder,
+    Content,
     Effect,
     EnsureRepo,
     FactEntry,
@@ -264,6 +265,7 @@ def _push_commits(repo: str, effects: Sequence[CommitFolder], ports: Ports) -> N
     heads = git.resolve_all(f"refs/heads/{effect.branch}" for effect in effects)
     objects: list[GitObject] = []
     updates: list[RefUpdate] = []
+    blobs: dict[str, tuple[Content, GitObject]] = {}
     for effect in effects:
         ref = f"refs/heads/{effect.branch}"
         head = heads.get(ref)
@@ -271,27 +273,32 @@ def _push_commits(repo: str, effects: Sequence[CommitFolder], ports: Ports) -> N
             continue
         if head != effect.expected:
             raise StalePlan(f"{repo}:{effect.branch} is at {head}, planned on {effect.expected}")
-        objects += _objects_of(effect, git)
+        for id, content in effect.blobs.items():
+            if id not in blobs or blobs[id][0] is not content:
+                blobs[id] = (content, _blob_of(id, content))
+        objects += _trees_of(effect, git)
         updates.append(RefUpdate(ref, head, effect.commit))
     if updates:
-        ports.forge.push(repo, objects, tuple(updates), actor=ports.actor)
+        written = [blob for _, blob in blobs.values()]
+        ports.forge.push(repo, [*written, *objects], tuple(updates), actor=ports.actor)
 
 
-def _objects_of(effect: CommitFolder, git: GitRepository) -> list[GitObject]:
-    """What a commit adds, itself last. Raises StalePlan if it is not the planned one."""
+def _blob_of(id: str, content: Content) -> GitObject:
+    blob = git_object("blob", content.content)
+    if blob.id != id:
+        raise StalePlan(f"the plan's content of blob {id} has another id")
+    return blob
+
+
+def _trees_of(effect: CommitFolder, git: GitRepository) -> list[GitObject]:
+    """The trees of a commit, itself last. Raises StalePlan if it is not the planned one."""
     trees = trees_of_entries(effect.entries)
     above = graft(read_parents(git, effect.base, effect.folder), effect.folder, trees[-1].id)
     signature = pipeline_signature(effect.time_s)
     commit = commit_object(above[-1].id, [effect.base], effect.message, signature, signature)
     if commit.id != effect.commit or trees[-1].id != effect.folder_tree:
         raise StalePlan(f"{effect.repo}:{effect.branch} would not become what was planned")
-    blobs = []
-    for id, content in effect.blobs.items():
-        blob = git_object("blob", content.content)
-        if blob.id != id:
-            raise StalePlan(f"the plan's content of blob {id} has another id")
-        blobs.append(blob)
-    return [*blobs, *trees, *above, commit]
+    return [*trees, *above, commit]
 
 
 def _merge_pull(effect: MergePull, ports: Ports, done: _Applied) -> str:

@@ -45,9 +45,10 @@ from pipeline.forges.port import (
     Review,
     ReviewVerdict,
 )
+from pipeline.forges.pulls import HEADS, at_head, new_pull, reworded
 from pipeline.forges.rules import check_merge, check_push, newest_review
+from pipeline.forges.upkeep import keep_up
 from pipeline.gitcli import GitRepository
-from pipeline.gitloose import write_loose_objects
 from pipeline.gitobjects import GitObject, Signature, commit_object, objects_of_files
 
 _FORGE = Signature("local-forge", "local-forge@users.noreply.pipeline.invalid", 0)
@@ -55,8 +56,7 @@ _FORGE = Signature("local-forge", "local-forge@users.noreply.pipeline.invalid", 
 _OPEN_REPOSITORIES = 32
 _JOURNAL_TRIES = 200
 _FEW_BRANCHES = 20
-_HEADS = "refs/heads/"
-_REFS = (_HEADS, "refs/forge/")
+_REFS = (HEADS, "refs/forge/")
 _REPO_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")
 
 
@@ -191,6 +191,7 @@ class LocalForge:
             if update.old is not None and not _is_forward(git, made, update.old, update.new):
                 raise ForgeRefused(f"{repo}: {update.ref} would lose commits")
         git.update_refs(updates)
+        keep_up(git)
 
     # -- pull requests -----------------------------------------------------------------
 
@@ -211,53 +212,31 @@ class LocalForge:
             if ask.head_branch == ask.base_branch:
                 raise ForgeRefused(f"{repo}: `{ask.head_branch}` cannot be merged into itself")
         git = self.open_repository(repo)
+        between = [(ask.head_branch, ask.base_branch) for ask in asked]
+        branches = sorted({f"{HEADS}{branch}" for pair in between for branch in pair})
         for attempt in range(_JOURNAL_TRIES):
-            branches = {f"{_HEADS}{b}" for a in asked for b in (a.head_branch, a.base_branch)}
-            refs = git.resolve_all([JOURNAL_REF, *sorted(branches)])
+            refs = git.resolve_all([JOURNAL_REF, *branches])
             journal = read_journal_commit(git, refs)
-            numbers, free = read_numbers(
-                git, journal, [(a.head_branch, a.base_branch) for a in asked]
-            )
-            pulls: dict[tuple[str, str], PullRequest] = {}
-            files: Files = {}
-            for ask, number in zip(asked, numbers, strict=True):
-                between = (ask.head_branch, ask.base_branch)
-                if f"{_HEADS}{ask.base_branch}" not in refs:
-                    raise NotFound(f"{repo} has no branch `{ask.base_branch}`")
-                if number is None and between not in pulls:
-                    pulls[between] = self._new_pull(repo, free, ask, refs, actor)
-                    files = {**files, **pull_files(pulls[between]), **head_files(pulls[between])}
-                    free += 1
-                elif number is not None:
-                    found = _at_head(self._read_at(git, journal, repo, number), refs)
-                    pulls[between] = _reworded(found, ask, actor)
-                    files = {
-                        **files,
-                        **(pull_files(pulls[between]) if pulls[between] != found else {}),
-                    }
+            numbers, free = read_numbers(git, journal, between)
+            found = {
+                pair: at_head(self._read_at(git, journal, repo, number), refs)
+                for pair, number in zip(between, numbers, strict=True)
+                if number is not None
+            }
+            pulls = dict(found)
+            for ask, pair in zip(asked, between, strict=True):
+                if pair in pulls:
+                    pulls[pair] = reworded(pulls[pair], ask, actor)
+                    continue
+                number = free + len(pulls) - len(found)
+                url = self.url(repo, number)
+                pulls[pair] = new_pull(repo, number, ask, refs, actor=actor, url=url)
+            changed = [pull for pair, pull in pulls.items() if pull != found.get(pair)]
+            files = {p: f for c in changed for p, f in {**pull_files(c), **head_files(c)}.items()}
             if not files or self._move_journal(git, journal, files, ()):
-                return tuple(pulls[ask.head_branch, ask.base_branch] for ask in asked)
+                return tuple(pulls[pair] for pair in between)
             _wait(attempt)
         raise _too_busy(repo, "open a pull request")
-
-    def _new_pull(
-        self, repo: str, number: int, ask: PullAsk, refs: Mapping[str, str], actor: int
-    ) -> PullRequest:
-        head = refs.get(f"{_HEADS}{ask.head_branch}")
-        if head is None:
-            raise NotFound(f"{repo} has no branch `{ask.head_branch}`")
-        return PullRequest(
-            repo=repo,
-            number=number,
-            title=ask.title,
-            body=ask.body,
-            head_branch=ask.head_branch,
-            head=head,
-            base_branch=ask.base_branch,
-            author_id=actor,
-            state=PullState.OPEN,
-            url=self.url(repo, number),
-        )
 
     def read_pulls(self, repo: str) -> tuple[PullRequest, ...]:
         """All pull requests by number; a few reads of objects however many there are."""
@@ -266,11 +245,11 @@ class LocalForge:
         new = [tree for tree in folders.values() if tree not in self._parsed]
         self._parsed |= read_pull_folders(git, new)
         pulls = [self._parsed[tree] for _, tree in sorted(folders.items())]
-        follow = [f"{_HEADS}{p.head_branch}" for p in pulls if p.state is PullState.OPEN]
+        follow = [f"{HEADS}{p.head_branch}" for p in pulls if p.state is PullState.OPEN]
         # One process for all branches costs what asking for some twenty does.
         few = len(follow) < _FEW_BRANCHES
-        heads = git.resolve_all(follow) if few else git.read_refs((_HEADS,))
-        return tuple(_at_head(pull, heads) for pull in pulls)
+        heads = git.resolve_all(follow) if few else git.read_refs((HEADS,))
+        return tuple(at_head(pull, heads) for pull in pulls)
 
     def read_pull(self, repo: str, number: int) -> PullRequest:
         """One pull request. Raises NotFound."""
@@ -296,7 +275,7 @@ class LocalForge:
             reason = check_merge(read_journal(git, journal).rules, pull, actor)
             if reason:
                 raise ForgeRefused(f"{pull.url}: {reason}")
-            base_ref, head_ref = f"{_HEADS}{pull.base_branch}", f"{_HEADS}{pull.head_branch}"
+            base_ref, head_ref = f"{HEADS}{pull.base_branch}", f"{HEADS}{pull.head_branch}"
             refs = git.resolve_all([base_ref, head_ref])
             if base_ref not in refs or head_ref not in refs:
                 gone = pull.head_branch if base_ref in refs else pull.base_branch
@@ -371,7 +350,7 @@ class LocalForge:
         """The journal's commit, and a pull request as it has it, at its branch's head."""
         journal = read_journal_commit(git, git.resolve_all([JOURNAL_REF]))
         pull = self._read_at(git, journal, repo, number)
-        return journal, _at_head(pull, git.resolve_all([f"{_HEADS}{pull.head_branch}"]))
+        return journal, at_head(pull, git.resolve_all([f"{HEADS}{pull.head_branch}"]))
 
     def _read_at(self, git: GitRepository, journal: str, repo: str, number: int) -> PullRequest:
         """A pull request as it lies in the journal at a commit. Raises NotFound."""
@@ -396,12 +375,12 @@ class LocalForge:
         commit = commit_object(
             objects[-1].id, [head] if head else [], "Record in the journal\n", _FORGE, _FORGE
         )
-        # Made here, of what was read here: git has nothing to find in them.
         git.write_objects([*objects, commit])
         try:
             git.update_refs([RefUpdate(JOURNAL_REF, head, commit.id), *moves])
         except StalePlan:
             return False
+        keep_up(git)
         return True
 
 
@@ -412,27 +391,14 @@ def _wait(attempt: int) -> None:
 def _too_busy(repo: str, doing: str) -> StalePlan:
     return StalePlan(
         f"{repo} is too busy to {doing}",
-        help=f"run it again; if nothing else runs, a crash left a `.lock` file below its {_HEADS} "
+        help=f"run it again; if nothing else runs, a crash left a `.lock` file below its {HEADS} "
         f"or beside its {JOURNAL_REF}: remove that",
     )
 
 
 def _view_of(repo: str, refs: Mapping[str, str], journal: Journal) -> RepoView:
-    heads = {n.removeprefix(_HEADS): id for n, id in refs.items() if n.startswith(_HEADS)}
+    heads = {n.removeprefix(HEADS): id for n, id in refs.items() if n.startswith(HEADS)}
     return RepoView(repo, journal.default_branch, heads, journal.rules)
-
-
-def _reworded(pull: PullRequest, ask: PullAsk, actor: int) -> PullRequest:
-    """What is asked for in an open pull request of the same author; any other is as it is."""
-    if pull.state is not PullState.OPEN or pull.author_id != actor:
-        return pull
-    return replace(pull, title=ask.title, body=ask.body)
-
-
-def _at_head(pull: PullRequest, refs: Mapping[str, str]) -> PullRequest:
-    """An open pull request follows its branch; a merged or closed one stays where it was."""
-    head = refs.get(f"{_HEADS}{pull.head_branch}")
-    return replace(pull, head=head) if pull.state is PullState.OPEN and head else pull
 
 
 def _is_forward(git: GitRepository, made: Mapping[str, GitObject], old: str, new: str) -> bool:

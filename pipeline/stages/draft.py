@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pipeline.forges.port import PullState
 from pipeline.models.facts import Rejected
 from pipeline.models.status import DraftState
-from pipeline.plan import AppendFacts, Effect, FactEntry, TenantPlan, Waiting, key_of
+from pipeline.plan import AppendFacts, Content, Effect, FactEntry, TenantPlan, Waiting, key_of
 from pipeline.rules.decisions import ACTOR_OUT_OF_SCOPE, DRAFT_CHANGED, actor_problem
 from pipeline.stages.checks import plan_head_checks
 from pipeline.stages.observe import plan_observe
@@ -106,6 +106,7 @@ def plan_tenant(tenant: str, state_head: str | None, views: Sequence[DraftView])
     entries: list[FactEntry] = []
     waiting: list[Waiting] = []
     ensured: set[str] = set()
+    contents: dict[str, Content] = {}
     times = [0]
     for view in sorted(views, key=lambda v: v.id):
         step = plan_draft(view)
@@ -114,7 +115,7 @@ def plan_tenant(tenant: str, state_head: str | None, views: Sequence[DraftView])
                 if effect.key in ensured:
                     continue
                 ensured.add(effect.key)
-            effects.append(effect)
+            effects.append(_sharing(effect, contents))
         entries += step.facts
         waiting += step.waiting
         if step.facts:
@@ -137,6 +138,14 @@ def plan_tenant(tenant: str, state_head: str | None, views: Sequence[DraftView])
         effects=tuple(effects),
         waiting=tuple(waiting),
     )
+
+
+def _sharing(effect: Effect, contents: dict[str, Content]) -> Effect:
+    """The effect, with a blob that another one has too held once: most files of a template."""
+    if effect.kind != "commit-folder":
+        return effect
+    shared = {id: contents.setdefault(id, content) for id, content in effect.blobs.items()}
+    return effect.model_copy(update={"blobs": shared})
 
 
 def _times(view: DraftView) -> list[int]:
