@@ -33,11 +33,9 @@ from pipeline.gitobjects import (
     TreeEntry,
     commit_object,
     git_object,
-    graft,
     objects_of_files,
     parse_tree,
     tree_object,
-    trees_of_entries,
 )
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.models.facts import Fact, PullRequestLink
@@ -47,7 +45,6 @@ from pipeline.plan import (
     AppendFacts,
     BuildImage,
     CommitFolder,
-    Content,
     Effect,
     EnsureRepo,
     FactEntry,
@@ -60,6 +57,7 @@ from pipeline.plan import (
     key_of,
     resolved_body,
 )
+from pipeline.pushes import push_commits
 from pipeline.stages.scaffold import pipeline_signature
 
 if TYPE_CHECKING:
@@ -186,26 +184,13 @@ def _ensure_repo(effect: EnsureRepo, ports: Ports) -> str:
     return commit.id
 
 
-def read_parents(git: GitRepository, commit: str, folder: str) -> tuple[tuple[TreeEntry, ...], ...]:
-    """The entries of each tree above `folder` at a commit, root first, as far as they exist."""
-    parts = folder.split("/")
-    specs = [f"{commit}^{{tree}}"]
-    specs += [f"{commit}:{'/'.join(parts[:depth])}" for depth in range(1, len(parts))]
-    parents = []
-    for found in git.read_objects(specs):
-        if found is None or found.type != "tree":
-            break
-        parents.append(parse_tree(found.content))
-    return tuple(parents)
-
-
 def _commit_folder(
     effect: CommitFolder, later: Sequence[Effect], ports: Ports, done: _Applied
 ) -> str:
     """The branch's new head; commits that come next in the same repository are pushed with it."""
 
     def push(effects: Sequence[CommitFolder]) -> None:
-        _push_commits(effect.repo, effects, ports)
+        push_commits(ports.forge, effect.repo, effects, actor=ports.actor)
         done.ahead |= {e.key: e.commit for e in effects}
 
     _do_with_next(effect, later, done, push)
@@ -254,51 +239,6 @@ def _do_with_next(
             raise
         done.one_by_one = True
         do([effect])
-
-
-def _push_commits(repo: str, effects: Sequence[CommitFolder], ports: Ports) -> None:
-    """Bring branches of one repository to their commits, those that are not there, or none."""
-    try:
-        git = ports.forge.open_repository(repo)
-    except NotFound as gone:
-        raise StalePlan(f"repository {repo} is gone") from gone
-    heads = git.resolve_all(f"refs/heads/{effect.branch}" for effect in effects)
-    objects: list[GitObject] = []
-    updates: list[RefUpdate] = []
-    blobs: dict[str, tuple[Content, GitObject]] = {}
-    for effect in effects:
-        ref = f"refs/heads/{effect.branch}"
-        head = heads.get(ref)
-        if head == effect.commit:
-            continue
-        if head != effect.expected:
-            raise StalePlan(f"{repo}:{effect.branch} is at {head}, planned on {effect.expected}")
-        for id, content in effect.blobs.items():
-            if id not in blobs or blobs[id][0] is not content:
-                blobs[id] = (content, _blob_of(id, content))
-        objects += _trees_of(effect, git)
-        updates.append(RefUpdate(ref, head, effect.commit))
-    if updates:
-        written = [blob for _, blob in blobs.values()]
-        ports.forge.push(repo, [*written, *objects], tuple(updates), actor=ports.actor)
-
-
-def _blob_of(id: str, content: Content) -> GitObject:
-    blob = git_object("blob", content.content)
-    if blob.id != id:
-        raise StalePlan(f"the plan's content of blob {id} has another id")
-    return blob
-
-
-def _trees_of(effect: CommitFolder, git: GitRepository) -> list[GitObject]:
-    """The trees of a commit, itself last. Raises StalePlan if it is not the planned one."""
-    trees = trees_of_entries(effect.entries)
-    above = graft(read_parents(git, effect.base, effect.folder), effect.folder, trees[-1].id)
-    signature = pipeline_signature(effect.time_s)
-    commit = commit_object(above[-1].id, [effect.base], effect.message, signature, signature)
-    if commit.id != effect.commit or trees[-1].id != effect.folder_tree:
-        raise StalePlan(f"{effect.repo}:{effect.branch} would not become what was planned")
-    return [*trees, *above, commit]
 
 
 def _merge_pull(effect: MergePull, ports: Ports, done: _Applied) -> str:

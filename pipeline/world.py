@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline import names
-from pipeline.apply import read_fact_files, read_parents
+from pipeline.apply import read_fact_files
 from pipeline.diagnostics import Finding, Location
 from pipeline.errors import CouldNotCheck, Unrenderable
 from pipeline.facts import BrokenChain, fold, parse_chain, parse_status, status_path
@@ -33,6 +33,7 @@ from pipeline.overlays import (
     parse_overlay,
     render_overlay,
 )
+from pipeline.pushes import read_parents
 from pipeline.rules.manifests import MANIFEST_NOT_RENDERED
 from pipeline.snapshot import LoadedRequest, Snapshot
 from pipeline.stages.patch import followup_branch, is_followup, patch_key, patched_folder
