@@ -12,6 +12,9 @@ from pathlib import Path
 from bench.measure import PIPELINE, ROOT, BenchFailure, Timing, measure
 
 FURTHER = 20
+# Tenants and drafts of each, all asked for and nothing done yet; the first is what memory of the
+# others is held against.
+SHAPES = ((1, 100), (1, 300), (1, 1000), (50, 20))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,55 +89,98 @@ def scaffold(place: Place) -> Iterable[Row]:
 
     The runs take turns, so that what else the machine does falls on all alike.
     """
+    count, copy = make_copier(place)
+    worlds = {n: keep(place.make("scaffold", f"scaffold-{n}", n)) for n in (1, 1 + FURTHER)}
+    runs: dict[str, list[Timing]] = {"copier": [], "one": [], "many": []}
+    one = Place(place.root, 1)
+    for number in range(place.times + 1):
+        taken = {
+            "copier": copy(),
+            "one": measure_run(one, worlds[1]),
+            "many": measure_run(one, worlds[1 + FURTHER]),
+        }
+        if number:
+            for name, timing in taken.items():
+                runs[name].append(timing)
+    copier, first, many = (together(runs[name]) for name in ("copier", "one", "many"))
+    yield Row("scaffold", f"copier copy, {count} files", copier)
+    yield Row("scaffold", f"run, 1 draft of {count} files", first)
+    yield Row("scaffold", f"run, {1 + FURTHER} drafts of {count} files", many)
+    yield _ratio("scaffold", "copier to the first", copier.best_s / first.best_s, 2)
+    further = (many.best_s - first.best_s) / FURTHER
+    what = f"copier to each further ({further * 1000:.0f} ms)"
+    yield _ratio("scaffold", what, copier.best_s / further, 20)
+
+
+def scaffolds(place: Place) -> Iterable[Row]:
+    """Up to 1,000 scaffolds in one run, of one tenant and of many, from requests that were merely
+    merged: acceptance, repositories and start-up count. Copier takes turns with the runs."""
+    count, copy = make_copier(place)
+    worlds = {
+        shape: keep(place.make("asked", f"asked-{shape[0]}-{shape[1]}", *shape)) for shape in SHAPES
+    }
+    copies: list[Timing] = []
+    runs: dict[tuple[int, int], list[Timing]] = {shape: [] for shape in SHAPES}
+    once = Place(place.root, 1)
+    copy()
+    for _ in range(min(place.times, 2)):
+        for shape, world in worlds.items():
+            copies += [copy(), copy()]
+            runs[shape].append(measure_run(once, world))
+    copier = together(copies)
+    yield Row("scaffolds", f"copier copy, {count} files", copier)
+    timings = {shape: together(found) for shape, found in runs.items()}
+    for (tenants, drafts), timing in timings.items():
+        whose = "one tenant" if tenants == 1 else f"{tenants} tenants"
+        yield Row("scaffolds", f"run, {tenants * drafts:,} drafts of {whose}", timing)
+    for (tenants, drafts), timing in timings.items():
+        each = timing.best_s / (tenants * drafts)
+        what = f"copier to each of {tenants * drafts:,} ({each * 1000:.0f} ms)"
+        yield _ratio("scaffolds", what, copier.best_s / each, 30)
+    grown = max(t.peak_mb for t in timings.values()) / timings[SHAPES[0]].peak_mb
+    what = f"memory, 1,000 drafts to {SHAPES[0][1]}"
+    yield Row("scaffolds", what, None, grown, "×", "< 1.3 ×", grown < 1.3)
+
+
+def make_copier(place: Place) -> tuple[str, Callable[[], Timing]]:
+    """How many files copier writes, and a call that measures it writing them once."""
     from bench.peers import COPIER
 
     if not COPIER.exists():
         raise BenchFailure("copier is missing: `python3 tools/setup.py bench` installs it")
     count = place.tell("bench.peers", str(place.root / "peer"))
-    peer = [str(COPIER), "copy", "--defaults", "--quiet", "--overwrite"]
     target = place.root / "written"
-    peer += [str(place.root / "peer" / "template"), str(target)]
-    worlds = {n: place.make("scaffold", f"scaffold-{n}", n) for n in (1, 1 + FURTHER)}
-    for world in worlds.values():
-        shutil.copytree(world, world.with_suffix(".saved"), symlinks=True)
+    options = ["--defaults", "--quiet", "--overwrite"]
+    command = [str(COPIER), "copy", *options, str(place.root / "peer" / "template"), str(target)]
 
-    def restore(world: Path) -> None:
-        shutil.rmtree(world)
-        shutil.copytree(world.with_suffix(".saved"), world, symlinks=True)
-
-    runs: dict[str, list[Timing]] = {"copier": [], "one": [], "many": []}
-    one = Place(place.root, 1)
-    for number in range(place.times + 1):
+    def copy() -> Timing:
         shutil.rmtree(target, ignore_errors=True)
-        taken = {
-            "copier": measure(peer, times=1, warm_up=False),
-            "one": measure_run(one, worlds[1], restore),
-            "many": measure_run(one, worlds[1 + FURTHER], restore),
-        }
-        if number:
-            for name, timing in taken.items():
-                runs[name].append(timing)
-    copier, first, many = (
-        Timing(tuple(s for t in runs[name] for s in t.samples))
-        for name in ("copier", "one", "many")
-    )
-    yield Row("scaffold", f"copier copy, {count} files", copier)
-    yield Row("scaffold", f"run, 1 draft of {count} files", first)
-    yield Row("scaffold", f"run, {1 + FURTHER} drafts of {count} files", many)
-    yield _ratio("copier to the first", copier.best_s / first.best_s, 2)
-    further = (many.best_s - first.best_s) / FURTHER
-    yield _ratio(f"copier to each further ({further * 1000:.0f} ms)", copier.best_s / further, 20)
+        return measure(command, times=1, warm_up=False)
+
+    return count, copy
 
 
-def measure_run(place: Place, world: Path, restore: Callable[[Path], None]) -> Timing:
+def together(timings: Iterable[Timing]) -> Timing:
+    """All samples as those of one."""
+    return Timing(tuple(sample for timing in timings for sample in timing.samples))
+
+
+def keep(world: Path) -> Path:
+    """The world, of which `measure_run` finds a copy to put back."""
+    shutil.copytree(world, world.with_suffix(".saved"), symlinks=True)
+    return world
+
+
+def measure_run(place: Place, world: Path) -> Timing:
     """One run on a world that is put back first."""
-    restore(world)
+    shutil.rmtree(world)
+    shutil.copytree(world.with_suffix(".saved"), world, symlinks=True)
     command = [PIPELINE, "-C", str(world / "control"), "run"]
     return measure(command, times=1, environment=place.environment, warm_up=False)
 
 
-def _ratio(what: str, value: float, least: float) -> Row:
-    return Row("scaffold", what, None, value, "×", f"≥ {least:g} ×", value >= least)
+def _ratio(case: str, what: str, value: float, least: float) -> Row:
+    return Row(case, what, None, value, "×", f"≥ {least:g} ×", value >= least)
 
 
 def status(place: Place) -> Iterable[Row]:
@@ -167,6 +213,7 @@ CASES: dict[str, Callable[[Place], Iterable[Row]]] = {
     "startup": startup,
     "validate": validate,
     "scaffold": scaffold,
+    "scaffolds": scaffolds,
     "status": status,
     "idle": idle,
     "demo": demo,

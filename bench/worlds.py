@@ -26,7 +26,7 @@ from pipeline.facts import (
     status_bytes,
     status_path,
 )
-from pipeline.forges.journal import JOURNAL_REF, pull_files
+from pipeline.forges.journal import JOURNAL_REF, head_files, pull_files
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import PullRequest, PullState, RefUpdate
 from pipeline.gitcli import GitRepository
@@ -255,6 +255,7 @@ def _write_pulls(world: World, count: int) -> None:
             merge_commit=id_of(f"merge {number}"),
         )
         files |= pull_files(pull)
+        files |= head_files(pull)
     world.write(JOURNAL_REF, {path: content for path, (_, content) in files.items()}, "Record\n")
 
 
@@ -279,6 +280,11 @@ def make_scaffold(root: Path, pending: int) -> None:
     tenant = requests.tenant_name(0)
     world.ask(requests.draft_file(tenant, requests.draft_name(n)) for n in range(1, pending + 1))
     world.run_one_plan()
+
+
+def make_asked(root: Path, tenants: int, drafts: int) -> None:
+    """So many tenants with so many drafts each, asked for on main and nothing done yet."""
+    World(root, control_files(tenants, drafts)).check_out()
 
 
 def make_status(root: Path, drafts: int = 1000, facts: int = 50) -> None:
@@ -313,6 +319,7 @@ def main(arguments: list[str]) -> int:
     makers = {
         "validate": make_validate,
         "scaffold": make_scaffold,
+        "asked": make_asked,
         "status": make_status,
         "idle": make_idle,
     }

@@ -8,9 +8,9 @@ called before and after each effect, so that tests can stop, repeat or lose the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, assert_never
+from typing import TYPE_CHECKING, Literal, TypeVar, assert_never
 
 from pydantic import BaseModel
 
@@ -24,7 +24,7 @@ from pipeline.facts import (
     status_bytes,
     status_path,
 )
-from pipeline.forges.port import BranchRule, Forge, RefUpdate, RepoSpec
+from pipeline.forges.port import BranchRule, Forge, PullAsk, RefUpdate, RepoSpec
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import (
     MODE_FILE,
@@ -33,11 +33,9 @@ from pipeline.gitobjects import (
     TreeEntry,
     commit_object,
     git_object,
-    graft,
     objects_of_files,
     parse_tree,
     tree_object,
-    trees_of_entries,
 )
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.models.facts import Fact, PullRequestLink
@@ -59,10 +57,16 @@ from pipeline.plan import (
     key_of,
     resolved_body,
 )
+from pipeline.pushes import push_commits
 from pipeline.stages.scaffold import pipeline_signature
 
 if TYPE_CHECKING:
     from pipeline.builders.port import Builder
+
+# Commits of one repository that come after each other in a plan are pushed together, and so are
+# pull requests opened; so many at most, since a push holds all that it sends.
+_AT_ONCE = 25
+_Together = TypeVar("_Together", CommitFolder, OpenPull)
 
 FaultHook = Callable[[Literal["before", "after"], Effect], None]
 RunChecksPort = Callable[[RunChecks, dict[str, tuple[int, bytes]]], CheckReport]
@@ -91,6 +95,8 @@ class _Applied:
     applied: list[tuple[str, str]] = field(default_factory=list)
     failures: list[tuple[str, str, str]] = field(default_factory=list)
     failed_drafts: set[str] = field(default_factory=set)
+    ahead: dict[str, object] = field(default_factory=dict)  # outcomes of what went with another
+    one_by_one: bool = False  # several at once were refused
 
 
 def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Receipt:
@@ -99,13 +105,13 @@ def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Rec
     Raises StalePlan when the world moved; what was done until then is found again next time.
     """
     done = _Applied()
-    for effect in plan.effects:
+    for number, effect in enumerate(plan.effects):
         if not isinstance(effect, AppendFacts) and effect.draft in done.failed_drafts:
             continue
         progress(describe(effect))
         try:
             ports.faults("before", effect)
-            outcome = _apply_effect(effect, ports, done)
+            outcome = _apply_effect(effect, plan.effects[number + 1 :], ports, done)
             ports.faults("after", effect)
         except (CouldNotCheck, ForgeRefused, NotFound) as error:
             if isinstance(effect, AppendFacts):
@@ -140,22 +146,14 @@ def _repos_of(entry: FactEntry) -> tuple[object, ...]:
     return tuple(repos) if isinstance(repos, list | tuple) else ()
 
 
-def _apply_effect(effect: Effect, ports: Ports, done: _Applied) -> object:
+def _apply_effect(effect: Effect, later: Sequence[Effect], ports: Ports, done: _Applied) -> object:
     match effect:
         case EnsureRepo():
             return _ensure_repo(effect, ports)
         case CommitFolder():
-            return _commit_folder(effect, ports)
+            return _commit_folder(effect, later, ports, done)
         case OpenPull():
-            pull = ports.forge.open_pull(
-                effect.repo,
-                head_branch=effect.branch,
-                base_branch=effect.base_branch,
-                title=effect.title,
-                body=effect.body,
-                actor=ports.actor,
-            )
-            return PullRequestLink(repo=effect.repo, number=pull.number, url=pull.url)
+            return _open_pull(effect, later, ports, done)
         case MergePull():
             return _merge_pull(effect, ports, done)
         case RunChecks():
@@ -186,48 +184,61 @@ def _ensure_repo(effect: EnsureRepo, ports: Ports) -> str:
     return commit.id
 
 
-def read_parents(git: GitRepository, commit: str, folder: str) -> tuple[tuple[TreeEntry, ...], ...]:
-    """The entries of each tree above `folder` at a commit, root first, as far as they exist."""
-    parts = folder.split("/")
-    specs = [f"{commit}^{{tree}}"]
-    specs += [f"{commit}:{'/'.join(parts[:depth])}" for depth in range(1, len(parts))]
-    parents = []
-    for found in git.read_objects(specs):
-        if found is None or found.type != "tree":
+def _commit_folder(
+    effect: CommitFolder, later: Sequence[Effect], ports: Ports, done: _Applied
+) -> str:
+    """The branch's new head; commits that come next in the same repository are pushed with it."""
+
+    def push(effects: Sequence[CommitFolder]) -> None:
+        push_commits(ports.forge, effect.repo, effects, actor=ports.actor)
+        done.ahead |= {e.key: e.commit for e in effects}
+
+    _do_with_next(effect, later, done, push)
+    return effect.commit
+
+
+def _open_pull(
+    effect: OpenPull, later: Sequence[Effect], ports: Ports, done: _Applied
+) -> PullRequestLink:
+    """The pull request; those that come next in the same repository are opened with it."""
+
+    def open_pulls(effects: Sequence[OpenPull]) -> None:
+        asked = [PullAsk(e.branch, e.base_branch, e.title, e.body) for e in effects]
+        pulls = ports.forge.open_pulls(effect.repo, asked, actor=ports.actor)
+        for e, pull in zip(effects, pulls, strict=True):
+            done.ahead[e.key] = PullRequestLink(repo=e.repo, number=pull.number, url=pull.url)
+
+    _do_with_next(effect, later, done, open_pulls)
+    link = done.ahead[effect.key]
+    assert isinstance(link, PullRequestLink)  # as it was put there
+    return link
+
+
+def _do_with_next(
+    effect: _Together,
+    later: Sequence[Effect],
+    done: _Applied,
+    do: Callable[[Sequence[_Together]], None],
+) -> None:
+    """See an effect done, and in the same call those of its kind and repository that come next.
+
+    When that is refused each is done by itself, so that only the one to blame fails.
+    """
+    if effect.key in done.ahead:
+        return
+    together = [effect]
+    for other in () if done.one_by_one else later[: _AT_ONCE - 1]:
+        if not isinstance(other, type(effect)) or other.repo != effect.repo:
             break
-        parents.append(parse_tree(found.content))
-    return tuple(parents)
-
-
-def _commit_folder(effect: CommitFolder, ports: Ports) -> str:
+        if other.draft not in done.failed_drafts:
+            together.append(other)
     try:
-        git = ports.forge.open_repository(effect.repo)
-    except NotFound as gone:
-        raise StalePlan(f"repository {effect.repo} is gone") from gone
-    head = git.resolve(f"refs/heads/{effect.branch}")
-    if head == effect.commit:
-        return effect.commit
-    if head != effect.expected:
-        raise StalePlan(f"{effect.repo}:{effect.branch} is at {head}, planned on {effect.expected}")
-    trees = trees_of_entries(effect.entries)
-    above = graft(read_parents(git, effect.base, effect.folder), effect.folder, trees[-1].id)
-    signature = pipeline_signature(effect.time_s)
-    commit = commit_object(above[-1].id, [effect.base], effect.message, signature, signature)
-    if commit.id != effect.commit or trees[-1].id != effect.folder_tree:
-        raise StalePlan(f"{effect.repo}:{effect.branch} would not become what was planned")
-    blobs = []
-    for id, content in effect.blobs.items():
-        blob = git_object("blob", content.content)
-        if blob.id != id:
-            raise StalePlan(f"the plan's content of blob {id} has another id")
-        blobs.append(blob)
-    ports.forge.push(
-        effect.repo,
-        [*blobs, *trees, *above, commit],
-        (RefUpdate(f"refs/heads/{effect.branch}", effect.expected, commit.id),),
-        actor=ports.actor,
-    )
-    return commit.id
+        do(together)
+    except (StalePlan, CouldNotCheck, ForgeRefused, NotFound):
+        if len(together) == 1:
+            raise
+        done.one_by_one = True
+        do([effect])
 
 
 def _merge_pull(effect: MergePull, ports: Ports, done: _Applied) -> str:

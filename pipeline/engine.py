@@ -105,6 +105,7 @@ class Engine:
     hydrator: Hydrator = field(default_factory=Hydrator)
     memory: Memory | None = None
     _brought: dict[str, dict[str, str]] = field(default_factory=dict)
+    _statuses: dict[str, DraftStatus] = field(default_factory=dict)
     _checked: dict[object, tuple[SnapshotReading, tuple[Finding, ...]]] = field(
         default_factory=dict
     )
@@ -147,6 +148,7 @@ class Engine:
             _repos={self.control.control_repo: view},
             # History up to a commit is the same in every look.
             _brought=self._brought.setdefault(read.snapshot.commit, {}),
+            _statuses=self._statuses,
         )
 
     # -- planning ----------------------------------------------------------------------
@@ -277,15 +279,17 @@ class Engine:
         only: frozenset[str] | None,
     ) -> None:
         left_out: set[str] = set()  # what failed, and what only waits when there is more to look at
+        resting: set[str] = set()  # what had nothing due; looked at again when nothing else has
         waiting: list[Waiting] = []  # of those
         before: TenantPlan | None = None
         tries = 0  # of the same plan: one that changes shows that somebody gets on
         for _ in range(MAX_ROUNDS):
             try:
                 world = self.world(only)
-                key = self._settled_key(world, tenant)
+                whole = not (left_out or resting)
+                key = self._settled_key(world, tenant) if whole else None
                 plan, drafts = self._plan_tenant(
-                    world, tenant, observations, left_out, MAX_DRAFTS_AT_ONCE
+                    world, tenant, observations, left_out | resting, MAX_DRAFTS_AT_ONCE
                 )
                 report.waiting[tenant] = (*waiting, *plan.waiting)
                 if plan.failures:
@@ -295,6 +299,10 @@ class Engine:
                     left_out |= set(drafts)
                     waiting += plan.waiting
                     continue
+                if plan.is_empty and resting:
+                    resting = set()
+                    continue
+                resting |= world.resting
                 if plan.is_empty:
                     # Asked again: what is remembered must be what was looked at.
                     if key and tenant in world.settled and key == self._settled_key(world, tenant):

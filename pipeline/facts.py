@@ -303,7 +303,8 @@ def status_bytes(status: DraftStatus) -> bytes:
     )
 
 
-@lru_cache(maxsize=2048)
+# Planning and applying ask for the same few, one after the other.
+@lru_cache(maxsize=128)
 def parse_status(content: bytes) -> DraftStatus:
     """The status that bytes written by `status_bytes` hold. Raises ValueError."""
     from pipeline.documents import parse_document

@@ -330,6 +330,14 @@ class GitRepository:
         lines += ["prepare\0", "commit\0"]
         self._refs.commit("".join(lines).encode("utf-8", "surrogateescape"))
 
+    def pack_all(self) -> None:
+        """Roll small packs and loose objects up into larger packs, and refs into one file.
+
+        Objects that nothing refers to are kept, and a reader or writer that runs goes on.
+        """
+        self._run("repack", "-q", "-d", "-n", "--geometric=2", "--no-write-bitmap-index")
+        self._run("pack-refs", "--all")
+
     def merge_tree(self, base: str, head: str) -> str:
         """The tree of merging `head` into `base`. Raises StalePlan on a conflict."""
         done = self._run(

@@ -10,6 +10,7 @@ process however many files it has.
 from __future__ import annotations
 
 import hashlib
+import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ MODE_TREE = 0o040000
 MODE_SUBMODULE = 0o160000
 
 ObjectType = Literal["commit", "tree", "blob"]
+# git-fsck refuses these names; a checkout would write outside of itself.
+_NO_PATH = re.compile(r"(?:\A|/)(?:\.{0,2}|\.git)(?:/|\Z)|\0", re.IGNORECASE | re.ASCII)
 _PACK_TYPE: dict[ObjectType, int] = {"commit": 1, "tree": 2, "blob": 3}
 
 
@@ -128,8 +131,7 @@ def trees_of_entries(entries: Mapping[str, tuple[int, str]]) -> tuple[GitObject,
     nested: dict[str, object] = {}
     for path, (mode, id) in entries.items():
         parts = path.split("/")
-        # git-fsck refuses these names; a checkout would write outside of itself.
-        if any(part.lower() in {"", ".", "..", ".git"} or "\0" in part for part in parts):
+        if _NO_PATH.search(path):
             raise ValueError(f"{path!r} is no plain relative path")
         level = nested
         for part in parts[:-1]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.api import ProposedRequest
-from pipeline.apply import read_parents
 from pipeline.commits import render_trailers
 from pipeline.control import MAIN, Control
 from pipeline.errors import Refused, UsageFault
@@ -31,6 +30,7 @@ from pipeline.gitobjects import (
 )
 from pipeline.models.requests import Account, Platform
 from pipeline.plan import key_of
+from pipeline.pushes import read_parents
 
 EMAIL_DOMAIN = "users.noreply.pipeline.invalid"
 _STEP_S = 60

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline import names
-from pipeline.apply import read_fact_files, read_parents
+from pipeline.apply import read_fact_files
 from pipeline.diagnostics import Finding, Location
 from pipeline.errors import CouldNotCheck, Unrenderable
 from pipeline.facts import BrokenChain, fold, parse_chain, parse_status, status_path
@@ -33,6 +33,7 @@ from pipeline.overlays import (
     parse_overlay,
     render_overlay,
 )
+from pipeline.pushes import read_parents
 from pipeline.rules.manifests import MANIFEST_NOT_RENDERED
 from pipeline.snapshot import LoadedRequest, Snapshot
 from pipeline.stages.patch import followup_branch, is_followup, patch_key, patched_folder
@@ -64,7 +65,10 @@ class World:
     _pulls: dict[str, dict[str, PullRequest]] = field(default_factory=dict)
     _merged: dict[str, PullRequest] | None = None
     settled: set[str] = field(default_factory=set)  # tenants looked at that had nothing due
+    resting: set[str] = field(default_factory=set)  # drafts looked at that had nothing due
     _brought: dict[str, str] = field(default_factory=dict)  # request path → commit of main
+    # Tree id of a draft's folder → its status: most are the same in the next look.
+    _statuses: dict[str, DraftStatus] = field(default_factory=dict)
 
     # -- the forge, each thing read once -------------------------------------------------
 
@@ -126,14 +130,18 @@ class World:
     def statuses(self, tenant: str, primitives: Sequence[str]) -> dict[str, DraftStatus]:
         """The recorded status of each of a tenant's primitives that has one."""
         head = self.state_head(tenant)
-        if head is None:
-            return {}
-        found = self.control.read_objects([f"{head}:{status_path(p)}" for p in primitives])
-        return {
-            primitive: parse_status(item.content)
-            for primitive, item in zip(primitives, found, strict=True)
-            if item is not None
-        }
+        folders = self.control.read_tree(f"{head}:drafts") or () if head else ()
+        trees = {entry.name: entry.id for entry in folders}
+        # What no draft's folder is any more is forgotten.
+        for gone in self._statuses.keys() - set(trees.values()):
+            del self._statuses[gone]
+        there = [p for p in primitives if p in trees]
+        new = [p for p in there if trees[p] not in self._statuses]
+        found = self.control.read_objects([f"{head}:{status_path(p)}" for p in new])
+        for primitive, item in zip(new, found, strict=True):
+            if item is not None:
+                self._statuses[trees[primitive]] = parse_status(item.content)
+        return {p: self._statuses[trees[p]] for p in there if trees[p] in self._statuses}
 
     def chain_problem(self, tenant: str, status: DraftStatus) -> str:
         """Why the facts of a draft do not add up to its status; empty when they do."""
@@ -163,7 +171,8 @@ class World:
         """
         drafts = [d for d in self.snapshot.drafts_of(tenant) if d not in leave_out]
         statuses = self.statuses(tenant, [d.split("/")[1] for d in drafts])
-        due = {p for d in drafts for p in self._due_paths(d, statuses.get(d.split("/")[1]))}
+        paths = {d: self._due_paths(d, statuses.get(d.split("/")[1])) for d in drafts}
+        due = {path for found in paths.values() for path in found}
         if not due <= self._brought.keys():
             self._read_brought(f"tenants/{tenant}", due)
         views: list[DraftView] = []
@@ -171,13 +180,18 @@ class World:
             if len(views) == at_most:
                 break
             seen = tuple(o for o in observations if o.draft == draft)
+            if not (paths[draft] or seen):
+                self.resting.add(draft)
+                continue
             try:
                 view = self.view(draft, statuses.get(draft.split("/")[1]), seen)
             except CouldNotCheck as error:
                 # One draft that cannot be looked at keeps no other from going on.
                 self.failures.append((draft, error.code, error.message))
                 continue
-            if view is not None:
+            if view is None:
+                self.resting.add(draft)
+            else:
                 views.append(view)
         looked_at_all = not leave_out and not self.failures
         if not views and looked_at_all and not self._has_findings(tenant):

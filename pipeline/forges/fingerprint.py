@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -10,17 +12,32 @@ def read_ref_fingerprint(path: Path) -> str | None:
     """Hex that differs whenever a ref does; None where refs are not kept in files.
 
     Source: gitrepository-layout. A ref on its way from a loose file to `packed-refs` changes the
-    hash and nothing else, which costs a look and hides nothing.
+    hash and nothing else, which costs a look. It hides nothing, since `packed-refs` is read last:
+    what has left its own file by then is seen there.
     """
     if not (path / "refs").is_dir() or (path / "reftable").exists():
         return None
     digest = hashlib.sha256()
-    files = [path / "packed-refs", *sorted((path / "refs").rglob("*"))]
-    for file in files:
+    files = sorted(_files(str(path / "refs"), len(str(path)) + 1))
+    for name in (*files, "packed-refs"):
         try:
-            content = file.read_bytes()
+            with open(f"{path}/{name}", "rb") as file:  # noqa: PTH123 # a Path costs what reading does
+                content = file.read()
         except (FileNotFoundError, IsADirectoryError):
             continue
-        name = file.relative_to(path).as_posix().encode()
-        digest.update(b"%d %s %d " % (len(name), name, len(content)) + content)
+        said = name.encode("utf-8", "surrogateescape")
+        digest.update(b"%d %s %d " % (len(said), said, len(content)) + content)
     return digest.hexdigest()
+
+
+def _files(folder: str, cut: int) -> Iterator[str]:
+    """The path of every file below a folder, from the `cut`-th character on."""
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:
+        return  # it was empty, and is gone
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(entry.path, cut)
+        else:
+            yield entry.path[cut:]

@@ -1,25 +1,31 @@
 """How a local forge keeps rules, pull requests and reviews: small files in one git tree.
 
 The tree stands at `refs/forge/journal`. Nothing in it depends on a clock, so that the same
-operations give the same ids. Files: `repo.json`, `pulls/<nnnnnn>/pull.json`,
-`pulls/<nnnnnn>/reviews/<nnnn>.json`.
+operations give the same ids. No folder grows with the number of pull requests beyond what a
+hundredth or a 256th of them takes, so that a write costs the same however many there are. Files:
+
+- `repo.json`: description, rules, first commit, and the format of all this
+- `pulls/<nnnnnn>/<nn>/pull.json`: one pull request; the last two digits of its number come last
+- `pulls/<nnnnnn>/<nn>/reviews/<nnnn>.json`: its reviews
+- `heads/<xx>/<x…>`: the number of the pull request from one branch into another, by their hash
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.errors import GitFailed
+from pipeline.errors import GitFailed, NotFound
 from pipeline.forges.port import BranchRule, PullRequest, PullState, Review, ReviewVerdict
 from pipeline.gitobjects import (
     MODE_FILE,
+    MODE_TREE,
     GitObject,
     TreeEntry,
-    graft,
-    objects_of_files,
+    git_object,
     parse_tree,
     tree_object,
 )
@@ -28,6 +34,9 @@ if TYPE_CHECKING:
     from pipeline.gitcli import GitRepository
 
 JOURNAL_REF = "refs/forge/journal"
+_FORMAT = 2
+_PULLS_A_FOLDER = 100
+Files = Mapping[str, tuple[int, bytes]]  # path → mode, content
 
 
 def _bytes(value: object) -> bytes:
@@ -36,23 +45,17 @@ def _bytes(value: object) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """A repository's records: description, default branch, rules and pull requests by number."""
+    """What a repository's journal says of the repository itself: `repo.json`."""
 
     description: str
     default_branch: str
     initial_commit: str
     rules: tuple[BranchRule, ...]
-    pulls: Mapping[int, PullRequest]
 
-    def files(self) -> dict[str, tuple[int, bytes]]:
-        """The journal's files: path → mode, content."""
-        return self.repo_files() | {
-            path: file for pull in self.pulls.values() for path, file in pull_files(pull).items()
-        }
-
-    def repo_files(self) -> dict[str, tuple[int, bytes]]:
-        """The file that describes the repository itself."""
+    def files(self) -> Files:
+        """The file that holds it: path in the journal → mode, content."""
         value = {
+            "format": _FORMAT,
             "description": self.description,
             "default_branch": self.default_branch,
             "initial_commit": self.initial_commit,
@@ -63,10 +66,25 @@ class Journal:
 
 def pull_folder(number: int) -> str:
     """Where one pull request lies in the journal."""
-    return f"pulls/{number:06d}"
+    above, last = divmod(number, _PULLS_A_FOLDER)
+    return f"pulls/{above:06d}/{last:02d}"
 
 
-def pull_files(pull: PullRequest) -> dict[str, tuple[int, bytes]]:
+def _head_path(head_branch: str, base_branch: str) -> str:
+    """Where the number of the pull request from one branch into another lies in the journal."""
+    # No branch name holds a NUL.
+    words = f"{head_branch}\0{base_branch}".encode("utf-8", "surrogateescape")
+    digest = hashlib.sha256(words).hexdigest()
+    return f"heads/{digest[:2]}/{digest[2:]}"
+
+
+def head_files(pull: PullRequest) -> Files:
+    """The file by which a pull request is found by its branches; it never changes."""
+    path = _head_path(pull.head_branch, pull.base_branch)
+    return {path: (MODE_FILE, _bytes(pull.number))}
+
+
+def pull_files(pull: PullRequest) -> Files:
     """One pull request's files: path in the journal → mode, content."""
     folder = pull_folder(pull.number)
     value = asdict(pull)
@@ -92,7 +110,7 @@ def parse_pull(pull: bytes, reviews: Sequence[bytes]) -> PullRequest:
 
 
 def parse_repo(content: bytes) -> Journal:
-    """The journal without its pull requests. Raises GitFailed when it is damaged."""
+    """What `repo.json` says. Raises GitFailed when it is damaged or of another format."""
     try:
         value = json.loads(content)
         rules = tuple(
@@ -104,11 +122,62 @@ def parse_repo(content: bytes) -> Journal:
             )
             for r in value["rules"]
         )
-        return Journal(
-            value["description"], value["default_branch"], value["initial_commit"], rules, {}
+        found = Journal(
+            value["description"], value["default_branch"], value["initial_commit"], rules
         )
     except (ValueError, KeyError, TypeError) as error:
         raise GitFailed(f"the journal's repo.json is damaged: {error}") from error
+    if value.get("format") != _FORMAT:
+        raise GitFailed(
+            f"the journal has format {value.get('format', 1)}, this version keeps {_FORMAT}",
+            help="another version of the pipeline made this forge: use that one, or a new forge",
+        )
+    return found
+
+
+# -- reading -------------------------------------------------------------------------------
+
+
+def read_journal(git: GitRepository, revision: str | None) -> Journal:
+    """What the journal at a commit says of the repository. Raises NotFound, GitFailed."""
+    found = git.read_object(f"{revision}:repo.json") if revision else None
+    if found is None:
+        raise NotFound(f"{git.path.name} is no repository of a local forge (no journal)")
+    return parse_repo(found.content)
+
+
+def read_journal_commit(git: GitRepository, refs: Mapping[str, str]) -> str:
+    """The commit of the journal among the refs. Raises NotFound, GitFailed for another format."""
+    journal = refs.get(JOURNAL_REF)
+    read_journal(git, journal)
+    assert journal is not None  # seen by `read_journal`
+    return journal
+
+
+def read_folders(git: GitRepository, journal: str) -> dict[int, str]:
+    """Number → tree id of the folder of every pull request, in order; two round trips."""
+    above = git.read_tree(f"{journal}:pulls") or ()
+    below = git.read_objects([entry.id for entry in above])
+    return {
+        int(entry.name) * _PULLS_A_FOLDER + int(name): folder.id
+        for entry, found in zip(above, below, strict=True)
+        for name, folder in _entries(found).items()
+    }
+
+
+def read_numbers(
+    git: GitRepository, journal: str, branches: Sequence[tuple[str, str]]
+) -> tuple[list[int | None], int]:
+    """Of each pair of a head and a base branch the number of its pull request, if it has one;
+    and the next free number. Two round trips."""
+    paths = [_head_path(head, base) for head, base in branches]
+    pulls, *found = git.read_objects([f"{journal}:{path}" for path in ("pulls", *paths)])
+    numbers = [int(item.content) if item else None for item in found]
+    above = list(_entries(pulls)) if pulls else []
+    if not above:
+        return numbers, 1
+    newest = git.read_tree(f"{journal}:pulls/{above[-1]}") or ()
+    return numbers, int(above[-1]) * _PULLS_A_FOLDER + int(newest[-1].name) + 1
 
 
 def read_pull_folders(git: GitRepository, trees: Sequence[str]) -> dict[str, PullRequest]:
@@ -140,20 +209,30 @@ def _entries(found: GitObject | None) -> dict[str, TreeEntry]:
     return {entry.name: entry for entry in parse_tree(found.content)}
 
 
-def objects_over(
-    git: GitRepository, head: str | None, files: Mapping[str, tuple[int, bytes]]
-) -> tuple[GitObject, ...]:
-    """The objects of the journal at `head` with `files` over it, the root tree last.
+# -- writing -------------------------------------------------------------------------------
 
-    `files` are `repo.json`, or all files of one pull request.
+
+def objects_over(git: GitRepository, journal: str | None, files: Files) -> tuple[GitObject, ...]:
+    """The objects of the journal at a commit with `files` over it, the root tree last.
+
+    Only the folders above the files are read and written anew.
     """
-    root = git.read_tree(head) or () if head else ()
-    if "repo.json" in files:
-        made = objects_of_files(files)
-        kept = [entry for entry in root if entry.name != "repo.json"]
-        own = parse_tree(made[-1].content)
-        return (*made[:-1], tree_object([*kept, *own]))
-    folder = "/".join(next(iter(files)).split("/")[:2])
-    inner = objects_of_files({path.removeprefix(f"{folder}/"): f for path, f in files.items()})
-    pulls = git.read_tree(f"{head}:pulls") or () if head else ()
-    return (*inner, *graft((root, pulls), folder, inner[-1].id))
+    above = {path: path.split("/")[:-1] for path in files}
+    folders = sorted(
+        {"/".join(parts[:depth]) for parts in above.values() for depth in range(len(parts) + 1)}
+    )
+    found = git.read_objects([f"{journal}:{folder}" for folder in folders]) if journal else ()
+    entries = {folder: _entries(tree) for folder, tree in zip(folders, found, strict=False) if tree}
+    made = []
+    for path, (mode, content) in files.items():
+        blob = git_object("blob", content)
+        folder, _, name = path.rpartition("/")
+        entries.setdefault(folder, {})[name] = TreeEntry(mode, name, blob.id)
+        made.append(blob)
+    for path in reversed(folders):  # what lies in a folder sorts after it
+        tree = tree_object(entries[path].values())
+        made.append(tree)
+        if path:
+            folder, _, name = path.rpartition("/")
+            entries.setdefault(folder, {})[name] = TreeEntry(MODE_TREE, name, tree.id)
+    return tuple(made)

@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,15 +23,21 @@ from pipeline.forges.fingerprint import read_ref_fingerprint
 from pipeline.forges.hook import write_hook
 from pipeline.forges.journal import (
     JOURNAL_REF,
+    Files,
     Journal,
+    head_files,
     objects_over,
-    parse_repo,
     pull_files,
     pull_folder,
+    read_folders,
+    read_journal,
+    read_journal_commit,
+    read_numbers,
     read_pull_folders,
 )
 from pipeline.forges.port import (
     BranchRule,
+    PullAsk,
     PullRequest,
     PullState,
     RefUpdate,
@@ -40,7 +46,9 @@ from pipeline.forges.port import (
     Review,
     ReviewVerdict,
 )
+from pipeline.forges.pulls import HEADS, at_head, new_pull, reworded
 from pipeline.forges.rules import check_merge, check_push, newest_review
+from pipeline.forges.upkeep import keep_up
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import GitObject, Signature, commit_object, objects_of_files
 
@@ -48,8 +56,8 @@ _FORGE = Signature("local-forge", "local-forge@users.noreply.pipeline.invalid", 
 # Each may keep two processes and their pipes; one that was closed begins them anew when used.
 _OPEN_REPOSITORIES = 32
 _JOURNAL_TRIES = 200
-_HEADS = "refs/heads/"
-_REFS = (_HEADS, "refs/forge/")
+_FEW_BRANCHES = 20
+_REFS = (HEADS, "refs/forge/")
 _REPO_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")
 
 
@@ -111,11 +119,11 @@ class LocalForge:
             return None
         git = self.open_repository(repo)
         refs = git.read_refs(_REFS)
-        return _view_of(repo, refs, _read_journal(git, refs.get(JOURNAL_REF)))
+        return _view_of(repo, refs, read_journal(git, refs.get(JOURNAL_REF)))
 
     def read_rules(self, repo: str) -> tuple[BranchRule, ...]:
         """The rules in the journal. Raises NotFound."""
-        return _read_journal(self.open_repository(repo), JOURNAL_REF).rules
+        return read_journal(self.open_repository(repo), JOURNAL_REF).rules
 
     def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
         """Text that changes with any ref; the journal, and so every pull request, is one."""
@@ -135,7 +143,7 @@ class LocalForge:
         git = self.open_repository(repo)
         for attempt in range(_JOURNAL_TRIES):
             refs = git.read_refs(_REFS)
-            journal = _read_journal(git, refs.get(JOURNAL_REF))
+            journal = read_journal(git, refs.get(JOURNAL_REF))
             if journal.initial_commit != spec.initial_commit:
                 raise ForgeRefused(
                     f"`{repo}` exists with another first commit",
@@ -145,7 +153,7 @@ class LocalForge:
             if journal.rules == spec.rules and journal.description == spec.description:
                 return _view_of(repo, refs, journal)
             wanted = replace(journal, rules=spec.rules, description=spec.description)
-            if self._move_journal(git, refs.get(JOURNAL_REF), wanted.repo_files(), ()):
+            if self._move_journal(git, refs.get(JOURNAL_REF), wanted.files(), ()):
                 return _view_of(repo, refs, wanted)
             _wait(attempt)
         raise _too_busy(repo, "change its rules")
@@ -156,7 +164,7 @@ class LocalForge:
         try:
             git = GitRepository.init_bare(building, spec.default_branch)
             journal = Journal(
-                spec.description, spec.default_branch, spec.initial_commit, spec.rules, {}
+                spec.description, spec.default_branch, spec.initial_commit, spec.rules
             )
             objects = objects_of_files(journal.files())
             commit = commit_object(objects[-1].id, [], "Create the repository\n", _FORGE, _FORGE)
@@ -186,7 +194,7 @@ class LocalForge:
     ) -> None:
         """Store objects, then move all refs at once; see the port."""
         git = self.open_repository(repo)
-        rules = _read_journal(git, JOURNAL_REF).rules
+        rules = read_journal(git, JOURNAL_REF).rules
         for update in updates:
             reason = check_push(rules, update.ref, actor)
             if reason:
@@ -197,6 +205,7 @@ class LocalForge:
             if update.old is not None and not _is_forward(git, made, update.old, update.new):
                 raise ForgeRefused(f"{repo}: {update.ref} would lose commits")
         git.update_refs(updates)
+        keep_up(git)
 
     # -- pull requests -----------------------------------------------------------------
 
@@ -204,50 +213,61 @@ class LocalForge:
         self, repo: str, *, head_branch: str, base_branch: str, title: str, body: str, actor: int
     ) -> PullRequest:
         """The pull request of a branch, found or created."""
+        [pull] = self.open_pulls(
+            repo, [PullAsk(head_branch, base_branch, title, body)], actor=actor
+        )
+        return pull
 
-        if head_branch == base_branch:
-            raise ForgeRefused(f"{repo}: `{head_branch}` cannot be merged into itself")
-
-        def change(pulls: Mapping[int, PullRequest], heads: Mapping[str, str]) -> PullRequest:
-            if base_branch not in heads:
-                raise NotFound(f"{repo} has no branch `{base_branch}`")
-            for pull in pulls.values():
-                if pull.head_branch == head_branch and pull.base_branch == base_branch:
-                    if pull.state is PullState.OPEN and pull.author_id == actor:
-                        return replace(pull, title=title, body=body)
-                    return pull
-            head = heads.get(head_branch)
-            if head is None:
-                raise NotFound(f"{repo} has no branch `{head_branch}`")
-            number = max(pulls, default=0) + 1
-            return PullRequest(
-                repo=repo,
-                number=number,
-                title=title,
-                body=body,
-                head_branch=head_branch,
-                head=head,
-                base_branch=base_branch,
-                author_id=actor,
-                state=PullState.OPEN,
-                url=self.url(repo, number),
-            )
-
-        return self._change_pull(repo, None, change, branches=(head_branch, base_branch))
+    def open_pulls(
+        self, repo: str, asked: Sequence[PullAsk], *, actor: int
+    ) -> tuple[PullRequest, ...]:
+        """The pull request of each branch, found or created; all are written at once."""
+        for ask in asked:
+            if ask.head_branch == ask.base_branch:
+                raise ForgeRefused(f"{repo}: `{ask.head_branch}` cannot be merged into itself")
+        git = self.open_repository(repo)
+        between = [(ask.head_branch, ask.base_branch) for ask in asked]
+        branches = sorted({f"{HEADS}{branch}" for pair in between for branch in pair})
+        for attempt in range(_JOURNAL_TRIES):
+            refs = git.resolve_all([JOURNAL_REF, *branches])
+            journal = read_journal_commit(git, refs)
+            numbers, free = read_numbers(git, journal, between)
+            found = {
+                pair: at_head(self._read_at(git, journal, repo, number), refs)
+                for pair, number in zip(between, numbers, strict=True)
+                if number is not None
+            }
+            pulls = dict(found)
+            for ask, pair in zip(asked, between, strict=True):
+                if pair in pulls:
+                    pulls[pair] = reworded(pulls[pair], ask, actor)
+                    continue
+                number = free + len(pulls) - len(found)
+                url = self.url(repo, number)
+                pulls[pair] = new_pull(repo, number, ask, refs, actor=actor, url=url)
+            changed = [pull for pair, pull in pulls.items() if pull != found.get(pair)]
+            files = {p: f for c in changed for p, f in {**pull_files(c), **head_files(c)}.items()}
+            if not files or self._move_journal(git, journal, files, ()):
+                return tuple(pulls[pair] for pair in between)
+            _wait(attempt)
+        raise _too_busy(repo, "open a pull request")
 
     def read_pulls(self, repo: str) -> tuple[PullRequest, ...]:
         """All pull requests by number; a few reads of objects however many there are."""
         git = self.open_repository(repo)
-        pulls = self._read_pulls(git, git.resolve_all([JOURNAL_REF])).values()
-        heads = git.resolve_all(
-            f"{_HEADS}{p.head_branch}" for p in pulls if p.state is PullState.OPEN
-        )
-        return tuple(_at_head(pull, heads) for pull in pulls)
+        folders = read_folders(git, read_journal_commit(git, git.resolve_all([JOURNAL_REF])))
+        new = [tree for tree in folders.values() if tree not in self._parsed]
+        self._parsed |= read_pull_folders(git, new)
+        pulls = [self._parsed[tree] for _, tree in sorted(folders.items())]
+        follow = [f"{HEADS}{p.head_branch}" for p in pulls if p.state is PullState.OPEN]
+        # One process for all branches costs what asking for some twenty does.
+        few = len(follow) < _FEW_BRANCHES
+        heads = git.resolve_all(follow) if few else git.read_refs((HEADS,))
+        return tuple(at_head(pull, heads) for pull in pulls)
 
     def read_pull(self, repo: str, number: int) -> PullRequest:
         """One pull request. Raises NotFound."""
-        git = self.open_repository(repo)
-        return self._read_one(git, git.read_refs(_REFS), repo, number)
+        return self._read_one(self.open_repository(repo), repo, number)[1]
 
     def read_pull_of_commit(self, repo: str, commit: str) -> PullRequest | None:
         """The merged pull request whose merge commit this is."""
@@ -259,18 +279,18 @@ class LocalForge:
         """The merge commit; base branch and journal move in one transaction."""
         git = self.open_repository(repo)
         for attempt in range(_JOURNAL_TRIES):
-            refs = git.read_refs(_REFS)
-            pull = self._read_one(git, refs, repo, number)
+            journal, pull = self._read_one(git, repo, number)
             if pull.state is PullState.MERGED and pull.head == expected_head and pull.merge_commit:
                 return pull.merge_commit
             if pull.head != expected_head:
                 raise StalePlan(f"{pull.url} is at {pull.head[:12]}, expected {expected_head[:12]}")
             if pull.state is not PullState.OPEN:
                 raise ForgeRefused(f"{pull.url} is {pull.state}")
-            reason = check_merge(_read_journal(git, refs.get(JOURNAL_REF)).rules, pull, actor)
+            reason = check_merge(read_journal(git, journal).rules, pull, actor)
             if reason:
                 raise ForgeRefused(f"{pull.url}: {reason}")
-            base_ref, head_ref = f"refs/heads/{pull.base_branch}", f"refs/heads/{pull.head_branch}"
+            base_ref, head_ref = f"{HEADS}{pull.base_branch}", f"{HEADS}{pull.head_branch}"
+            refs = git.resolve_all([base_ref, head_ref])
             if base_ref not in refs or head_ref not in refs:
                 gone = pull.head_branch if base_ref in refs else pull.base_branch
                 raise NotFound(f"{pull.url}: branch `{gone}` is gone")
@@ -286,9 +306,7 @@ class LocalForge:
                 # Not moved, but held: what is merged is the head at this very moment.
                 RefUpdate(head_ref, pull.head, pull.head),
             )
-            if self._move_journal(
-                git, refs.get(JOURNAL_REF), pull_files(merged), moves, extra=(commit,)
-            ):
+            if self._move_journal(git, journal, pull_files(merged), moves, extra=(commit,)):
                 return commit.id
             _wait(attempt)
         raise _too_busy(repo, f"merge #{number}")
@@ -296,8 +314,7 @@ class LocalForge:
     def close_pull(self, repo: str, number: int, *, actor: int) -> None:
         """Close an open pull request."""
 
-        def change(pulls: Mapping[int, PullRequest], heads: Mapping[str, str]) -> PullRequest:
-            pull = pulls[number]
+        def change(pull: PullRequest) -> PullRequest:
             if pull.state is PullState.MERGED:
                 raise ForgeRefused(f"{pull.url} is merged")
             return replace(pull, state=PullState.CLOSED)
@@ -309,8 +326,7 @@ class LocalForge:
     ) -> Review:
         """Record a review of the head commit."""
 
-        def change(pulls: Mapping[int, PullRequest], heads: Mapping[str, str]) -> PullRequest:
-            pull = pulls[number]
+        def change(pull: PullRequest) -> PullRequest:
             review = Review(len(pull.reviews) + 1, actor, commit, verdict, body)
             before = newest_review(pull, actor)
             if before and replace(before, sequence=review.sequence) == review:
@@ -332,58 +348,38 @@ class LocalForge:
     # -- the journal -------------------------------------------------------------------
 
     def _change_pull(
-        self,
-        repo: str,
-        number: int | None,
-        change: Callable[[Mapping[int, PullRequest], Mapping[str, str]], PullRequest],
-        *,
-        branches: tuple[str, ...] = (),
+        self, repo: str, number: int, change: Callable[[PullRequest], PullRequest]
     ) -> PullRequest:
-        """The pull request after a change, written unless it is as it was.
-
-        `change` sees the pull request `number` and all branch heads, or all pull requests and
-        the heads of `branches` alone when that is None.
-        """
+        """The pull request after a change, written unless it is as it was."""
         git = self.open_repository(repo)
         for attempt in range(_JOURNAL_TRIES):
-            if number is None:
-                refs = git.resolve_all([JOURNAL_REF, *(f"{_HEADS}{b}" for b in branches)])
-                pulls = self._read_pulls(git, refs)
-            else:
-                refs = git.read_refs(_REFS)
-                pulls = {number: self._read_one(git, refs, repo, number)}
-            changed = change(pulls, {n.removeprefix(_HEADS): i for n, i in refs.items()})
-            if pulls.get(changed.number) == changed:
-                return changed
-            if self._move_journal(git, refs.get(JOURNAL_REF), pull_files(changed), ()):
+            journal, pull = self._read_one(git, repo, number)
+            changed = change(pull)
+            if changed == pull or self._move_journal(git, journal, pull_files(changed), ()):
                 return changed
             _wait(attempt)
         raise _too_busy(repo, "record a pull request")
 
-    def _read_pulls(self, git: GitRepository, refs: Mapping[str, str]) -> dict[int, PullRequest]:
-        journal = refs.get(JOURNAL_REF)
-        if journal is None:
-            raise NotFound(f"{git.path.name} is no repository of a local forge (no journal)")
-        folders = {int(e.name): e.id for e in git.read_tree(f"{journal}:pulls") or ()}
-        new = [tree for tree in folders.values() if tree not in self._parsed]
-        self._parsed |= read_pull_folders(git, new)
-        return {n: _at_head(self._parsed[tree], refs) for n, tree in sorted(folders.items())}
+    def _read_one(self, git: GitRepository, repo: str, number: int) -> tuple[str, PullRequest]:
+        """The journal's commit, and a pull request as it has it, at its branch's head."""
+        journal = read_journal_commit(git, git.resolve_all([JOURNAL_REF]))
+        pull = self._read_at(git, journal, repo, number)
+        return journal, at_head(pull, git.resolve_all([f"{HEADS}{pull.head_branch}"]))
 
-    def _read_one(
-        self, git: GitRepository, refs: Mapping[str, str], repo: str, number: int
-    ) -> PullRequest:
-        folder = git.read_object(f"{refs.get(JOURNAL_REF)}:{pull_folder(number)}")
+    def _read_at(self, git: GitRepository, journal: str, repo: str, number: int) -> PullRequest:
+        """A pull request as it lies in the journal at a commit. Raises NotFound."""
+        folder = git.read_object(f"{journal}:{pull_folder(number)}")
         if folder is None:
             raise NotFound(f"{repo} has no pull request #{number}")
         if folder.id not in self._parsed:
             self._parsed |= read_pull_folders(git, [folder.id])
-        return _at_head(self._parsed[folder.id], refs)
+        return self._parsed[folder.id]
 
     def _move_journal(
         self,
         git: GitRepository,
         head: str | None,
-        files: Mapping[str, tuple[int, bytes]],
+        files: Files,
         moves: tuple[RefUpdate, ...],
         *,
         extra: tuple[GitObject, ...] = (),
@@ -398,6 +394,7 @@ class LocalForge:
             git.update_refs([RefUpdate(JOURNAL_REF, head, commit.id), *moves])
         except StalePlan:
             return False
+        keep_up(git)
         return True
 
 
@@ -408,27 +405,14 @@ def _wait(attempt: int) -> None:
 def _too_busy(repo: str, doing: str) -> StalePlan:
     return StalePlan(
         f"{repo} is too busy to {doing}",
-        help=f"run it again; if nothing else runs, a crash left a `.lock` file below its {_HEADS} "
+        help=f"run it again; if nothing else runs, a crash left a `.lock` file below its {HEADS} "
         f"or beside its {JOURNAL_REF}: remove that",
     )
 
 
 def _view_of(repo: str, refs: Mapping[str, str], journal: Journal) -> RepoView:
-    heads = {n.removeprefix(_HEADS): id for n, id in refs.items() if n.startswith(_HEADS)}
+    heads = {n.removeprefix(HEADS): id for n, id in refs.items() if n.startswith(HEADS)}
     return RepoView(repo, journal.default_branch, heads)
-
-
-def _read_journal(git: GitRepository, revision: str | None) -> Journal:
-    found = git.read_object(f"{revision}:repo.json") if revision else None
-    if found is None:
-        raise NotFound(f"{git.path.name} is no repository of a local forge (no journal)")
-    return parse_repo(found.content)
-
-
-def _at_head(pull: PullRequest, refs: Mapping[str, str]) -> PullRequest:
-    """An open pull request follows its branch; a merged or closed one stays where it was."""
-    head = refs.get(f"{_HEADS}{pull.head_branch}")
-    return replace(pull, head=head) if pull.state is PullState.OPEN and head else pull
 
 
 def _is_forward(git: GitRepository, made: Mapping[str, GitObject], old: str, new: str) -> bool:

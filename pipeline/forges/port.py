@@ -9,7 +9,7 @@ Repositories are named without the organisation; one forge object serves one org
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -69,6 +69,16 @@ class PullRequest:
     merge_commit: str | None = None
     merged_by: int | None = None
     reviews: tuple[Review, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PullAsk:
+    """What a pull request that is to be opened says, and between which branches it is."""
+
+    head_branch: str
+    base_branch: str
+    title: str
+    body: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +178,14 @@ class Forge(Protocol):
     ) -> PullRequest:
         """The pull request of `head_branch` into `base_branch`, found (open, merged or closed)
         or created; title and body of an open one of the same author are updated in place."""
+
+    def open_pulls(
+        self, repo: str, asked: Sequence[PullAsk], *, actor: int
+    ) -> tuple[PullRequest, ...]:
+        """For each, in order, what `open_pull` gives; at the cost of one where the forge can.
+
+        Raises what `open_pull` raises; some may be open then.
+        """
 
     def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
         """Repository → text that changes with any branch or pull request of it, cheap to get.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pipeline.forges.port import PullState
 from pipeline.models.facts import Rejected
 from pipeline.models.status import DraftState
-from pipeline.plan import AppendFacts, Effect, FactEntry, TenantPlan, Waiting, key_of
+from pipeline.plan import AppendFacts, Content, Effect, FactEntry, TenantPlan, Waiting, key_of
 from pipeline.rules.decisions import ACTOR_OUT_OF_SCOPE, DRAFT_CHANGED, actor_problem
 from pipeline.stages.checks import plan_head_checks
 from pipeline.stages.observe import plan_observe
@@ -16,6 +16,16 @@ from pipeline.stages.promote import plan_promotion
 from pipeline.stages.provision import plan_provision
 from pipeline.stages.scaffold import plan_scaffold
 from pipeline.stages.view import DraftView, Step
+
+# The order that each stage has its effects in.
+EFFECT_ORDER = (
+    "ensure-repo",
+    "commit-folder",
+    "open-pull",
+    "merge-pull",
+    "run-checks",
+    "build-image",
+)
 
 
 def plan_rejection(view: DraftView) -> Step | None:
@@ -88,11 +98,15 @@ def plan_draft(view: DraftView) -> Step:
 
 
 def plan_tenant(tenant: str, state_head: str | None, views: Sequence[DraftView]) -> TenantPlan:
-    """The plan for one tenant: every draft's effects by draft id, then all facts at once."""
+    """The plan for one tenant: effects by kind and then by draft id, and all facts at once, last.
+
+    Drafts do not rest on each other's effects, and those of one kind cost less together.
+    """
     effects: list[Effect] = []
     entries: list[FactEntry] = []
     waiting: list[Waiting] = []
     ensured: set[str] = set()
+    contents: dict[str, Content] = {}
     times = [0]
     for view in sorted(views, key=lambda v: v.id):
         step = plan_draft(view)
@@ -101,11 +115,12 @@ def plan_tenant(tenant: str, state_head: str | None, views: Sequence[DraftView])
                 if effect.key in ensured:
                     continue
                 ensured.add(effect.key)
-            effects.append(effect)
+            effects.append(_sharing(effect, contents))
         entries += step.facts
         waiting += step.waiting
         if step.facts:
             times += [view.caused.time_s, *(_times(view))]
+    effects.sort(key=lambda effect: EFFECT_ORDER.index(effect.kind))
     if entries:
         body = [e.model_dump(mode="json") for e in entries]
         effects.append(
@@ -123,6 +138,14 @@ def plan_tenant(tenant: str, state_head: str | None, views: Sequence[DraftView])
         effects=tuple(effects),
         waiting=tuple(waiting),
     )
+
+
+def _sharing(effect: Effect, contents: dict[str, Content]) -> Effect:
+    """The effect, with a blob that another one has too held once: most files of a template."""
+    if effect.kind != "commit-folder":
+        return effect
+    shared = {id: contents.setdefault(id, content) for id, content in effect.blobs.items()}
+    return effect.model_copy(update={"blobs": shared})
 
 
 def _times(view: DraftView) -> list[int]:

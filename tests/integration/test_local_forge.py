@@ -447,13 +447,13 @@ def test_each_operation_costs_few_processes(
     forge.open_pull(
         "app", head_branch="draft/one", base_branch="main", title="T", body="", actor=PERSON
     )
-    count(3)  # for-each-ref, unpack-objects, update-ref
+    count(2)  # unpack-objects, update-ref
     forge.submit_review(
         "app", 1, commit=head, verdict=local.ReviewVerdict.APPROVED, body="", actor=2
     )
-    count(3)
+    count(2)
     forge.merge_pull("app", 1, expected_head=head, message="M\n", time_s=0, actor=PERSON)
-    count(4)  # and merge-tree
+    count(3)  # and merge-tree
     forge.read_pulls("app")
     count(1)
 

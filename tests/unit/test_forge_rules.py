@@ -126,9 +126,9 @@ def test_a_pull_request_comes_back_from_its_files() -> None:
     )
     files = pull_files(pull)
     assert sorted(files) == [
-        "pulls/000007/pull.json",
-        "pulls/000007/reviews/0001.json",
-        "pulls/000007/reviews/0002.json",
+        "pulls/000000/07/pull.json",
+        "pulls/000000/07/reviews/0001.json",
+        "pulls/000000/07/reviews/0002.json",
     ]
     own, *reviews = (files[path][1] for path in sorted(files))
     assert parse_pull(own, list(reversed(reviews))) == pull
@@ -136,8 +136,8 @@ def test_a_pull_request_comes_back_from_its_files() -> None:
 
 def test_a_journal_comes_back_from_its_file() -> None:
     rules = (BranchRule("main", push=(), merge=(1, 2), approvals=2), BranchRule("*"))
-    journal = Journal("Whät", "main", HEAD, rules, {})
-    assert parse_repo(journal.repo_files()["repo.json"][1]) == journal
+    journal = Journal("Whät", "main", HEAD, rules)
+    assert parse_repo(journal.files()["repo.json"][1]) == journal
 
 
 @pytest.mark.parametrize(

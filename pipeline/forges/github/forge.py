@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from pipeline.forges.github.repository import Connection, PushRefused, RemoteRep
 from pipeline.forges.github.rulesets import PREFIX, Ruleset, rules_of_rulesets, rulesets_of
 from pipeline.forges.port import (
     BranchRule,
+    PullAsk,
     PullRequest,
     PullState,
     RefUpdate,
@@ -289,6 +290,22 @@ class GithubForge:
             self._repeatedly(lambda: client.write("PATCH", path, words))
             pull = self.read_pull(repo, pull.number)
         return pull
+
+    def open_pulls(
+        self, repo: str, asked: Sequence[PullAsk], *, actor: int
+    ) -> tuple[PullRequest, ...]:
+        """Each in turn: GitHub opens one a call."""
+        return tuple(
+            self.open_pull(
+                repo,
+                head_branch=ask.head_branch,
+                base_branch=ask.base_branch,
+                title=ask.title,
+                body=ask.body,
+                actor=actor,
+            )
+            for ask in asked
+        )
 
     def read_pulls(self, repo: str) -> tuple[PullRequest, ...]:
         """All pull requests with their reviews, by number; one query for each hundred."""

@@ -1,0 +1,86 @@
+"""The commits of a plan as git objects, and their push. Part of apply: it writes.
+
+Everything is made anew from the plan and from what the repository holds, and held against the ids
+that were planned, so that what is pushed is what was reviewed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.errors import NotFound, StalePlan
+from pipeline.forges.port import Forge, RefUpdate
+from pipeline.gitcli import GitRepository
+from pipeline.gitobjects import (
+    GitObject,
+    TreeEntry,
+    commit_object,
+    git_object,
+    graft,
+    parse_tree,
+    trees_of_entries,
+)
+from pipeline.plan import CommitFolder, Content
+from pipeline.stages.scaffold import pipeline_signature
+
+
+def read_parents(git: GitRepository, commit: str, folder: str) -> tuple[tuple[TreeEntry, ...], ...]:
+    """The entries of each tree above `folder` at a commit, root first, as far as they exist."""
+    parts = folder.split("/")
+    specs = [f"{commit}^{{tree}}"]
+    specs += [f"{commit}:{'/'.join(parts[:depth])}" for depth in range(1, len(parts))]
+    parents = []
+    for found in git.read_objects(specs):
+        if found is None or found.type != "tree":
+            break
+        parents.append(parse_tree(found.content))
+    return tuple(parents)
+
+
+def push_commits(forge: Forge, repo: str, effects: Sequence[CommitFolder], *, actor: int) -> None:
+    """Bring branches of one repository to their commits in one push: all, or none of them.
+
+    What is there already is left alone. Raises StalePlan when a branch is elsewhere, or would not
+    become what was planned; ForgeRefused.
+    """
+    try:
+        git = forge.open_repository(repo)
+    except NotFound as gone:
+        raise StalePlan(f"repository {repo} is gone") from gone
+    heads = git.resolve_all(f"refs/heads/{effect.branch}" for effect in effects)
+    objects: list[GitObject] = []
+    updates: list[RefUpdate] = []
+    blobs: dict[str, tuple[Content, GitObject]] = {}
+    for effect in effects:
+        ref = f"refs/heads/{effect.branch}"
+        head = heads.get(ref)
+        if head == effect.commit:
+            continue
+        if head != effect.expected:
+            raise StalePlan(f"{repo}:{effect.branch} is at {head}, planned on {effect.expected}")
+        for id, content in effect.blobs.items():
+            if id not in blobs or blobs[id][0] is not content:
+                blobs[id] = (content, _blob_of(id, content))
+        objects += _trees_of(effect, git)
+        updates.append(RefUpdate(ref, head, effect.commit))
+    if updates:
+        written = [blob for _, blob in blobs.values()]
+        forge.push(repo, [*written, *objects], tuple(updates), actor=actor)
+
+
+def _blob_of(id: str, content: Content) -> GitObject:
+    blob = git_object("blob", content.content)
+    if blob.id != id:
+        raise StalePlan(f"the plan's content of blob {id} has another id")
+    return blob
+
+
+def _trees_of(effect: CommitFolder, git: GitRepository) -> list[GitObject]:
+    """The trees of a commit, itself last. Raises StalePlan if it is not the planned one."""
+    trees = trees_of_entries(effect.entries)
+    above = graft(read_parents(git, effect.base, effect.folder), effect.folder, trees[-1].id)
+    signature = pipeline_signature(effect.time_s)
+    commit = commit_object(above[-1].id, [effect.base], effect.message, signature, signature)
+    if commit.id != effect.commit or trees[-1].id != effect.folder_tree:
+        raise StalePlan(f"{effect.repo}:{effect.branch} would not become what was planned")
+    return [*trees, *above, commit]
