@@ -361,7 +361,7 @@ class GithubClient:
 def _forbidden(said: str) -> ForgeRefused:
     return ForgeRefused(
         f"GitHub does not allow it: {said}",
-        help="`pipeline doctor --github` says which permission the App lacks",
+        help="the App, or the token, lacks the permission that this call needs",
     )
 
 
