@@ -83,15 +83,16 @@ def read_requested(directory: Path, tenant: str | None = None) -> tuple[str, ...
 def open_state(directory: Path) -> tuple[GitRepository, str]:
     """The repository that state is read from, and what its branches' refs start with.
 
-    The forge's own if the checkout came from one, else what the clone last saw of its origin.
+    The forge's own if the checkout came from one that can be asked (on a server, with a
+    credential), else what the clone last saw of its origin.
     """
     top = find_checkout(directory.resolve())
     git = GitRepository(top)
-    if is_remote(git.remote_url("origin") or ""):
-        from pipeline.control import open_control
-
-        return open_control(directory).open_repository(), "refs/heads/"
     try:
+        if is_remote(git.remote_url("origin") or ""):
+            from pipeline.control import open_control
+
+            return open_control(directory).open_repository(), "refs/heads/"
         return GitRepository(read_origin(top, git).path), "refs/heads/"
     except UsageFault:
         return git, "refs/remotes/origin/"

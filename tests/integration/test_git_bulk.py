@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import gitprocess
+from pipeline import gitservers
 from pipeline.errors import GitFailed
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import (
@@ -84,7 +84,7 @@ def test_a_reader_that_hangs_is_given_up(
     hanging.write_text("#!/bin/sh\nexec sleep 600\n")
     hanging.chmod(0o755)
     with monkeypatch.context() as patch:
-        patch.setattr(gitprocess, "TIMEOUT_S", 0.2)
+        patch.setattr(gitservers, "TIMEOUT_S", 0.2)
         patch.setenv("PATH", f"{hanging.parent}{os.pathsep}{os.environ['PATH']}")
         with pytest.raises(GitFailed):
             git.read_object(objects[0].id)
