@@ -38,7 +38,7 @@ from pipeline.models.requests import Platform, Promotion, RequestedRelease
 from pipeline.models.status import DraftStatus
 from pipeline.overlays import Overlay
 from pipeline.plan import Plan, Receipt, RunChecks, TenantPlan, Waiting, describe
-from pipeline.settled import Memory, read_unsettled, remember_settled
+from pipeline.settled import Memory
 from pipeline.shards import choose_tenants
 from pipeline.stages.draft import plan_tenant
 from pipeline.stages.promote import evidence_of
@@ -254,7 +254,7 @@ class Engine:
         report = RunReport()
         view = self.control.read_view()
         ground = self.memory.ground(str(view.head)) if self.memory and not observations else None
-        only = read_unsettled(self.forge, ground, view) if ground else None
+        only = self.memory.read_unsettled(ground, view) if self.memory and ground else None
         if ground and not only:
             known = frozenset(ground.tenants)
         else:
@@ -263,12 +263,9 @@ class Engine:
         for tenant in choose_tenants(known, tenants, shard):
             if only is None or tenant in only:
                 self._run_tenant(tenant, observations, report, progress, only)
+        if self.memory:
+            self.memory.remember()
         return report
-
-    def _settled_key(self, world: World, tenant: str) -> str | None:
-        if self.memory is None:
-            return None
-        return self.memory.key(world.snapshot.commit, tenant, world.state_head(tenant))
 
     def _run_tenant(
         self,
@@ -286,8 +283,10 @@ class Engine:
         for _ in range(MAX_ROUNDS):
             try:
                 world = self.world(only)
-                whole = not (left_out or resting)
-                key = self._settled_key(world, tenant) if whole else None
+                before_look = None
+                if self.memory and not (left_out or resting):
+                    commit, head = world.snapshot.commit, world.state_head(tenant)
+                    before_look = self.memory.read_before(commit, tenant, head)
                 plan, drafts = self._plan_tenant(
                     world, tenant, observations, left_out | resting, MAX_DRAFTS_AT_ONCE
                 )
@@ -304,9 +303,8 @@ class Engine:
                     continue
                 resting |= world.resting
                 if plan.is_empty:
-                    # Asked again: what is remembered must be what was looked at.
-                    if key and tenant in world.settled and key == self._settled_key(world, tenant):
-                        remember_settled(key)
+                    if self.memory and before_look and tenant in world.settled:
+                        self.memory.note_nothing_due(before_look, world.asked_for)
                     return
                 if plan != before:
                     before, tries = plan, 0

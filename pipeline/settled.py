@@ -1,18 +1,22 @@
 """Tenants that had nothing to do, remembered so that an idle run does not read them again.
 
 Which drafts of a tenant have something due follows from its requests and policy on main, its
-state branch, its code repositories and this tool, and from nothing else. So when a look at all
-of them finds no draft with anything due and no finding, the hash of their ids is kept in the
-cache; a tenant whose hash is there is settled. Nothing else is ever remembered: not a plan that
-waits, not a finding. Without the cache everything is looked at anew and ends the same.
+state branch, this tool, and those code repositories that the look at them asked for; from nothing
+else. So when a look at all of them finds no draft with anything due and no finding, the hash of
+the former is kept in the cache with fingerprints of the latter. A tenant is settled whose hash is
+there and whose fingerprints still hold: one whose drafts are all promoted asks for no repository.
+Nothing else is ever remembered: not a plan that waits, not a finding. Without the cache everything
+is looked at anew and ends the same.
 
+All tenants' repositories are asked about together, once when a run begins and once when it ends.
 Whoever makes planning depend on more, a clock for one, adds it to the key.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +31,6 @@ from pipeline.snapshot import read_request
 from pipeline.tools.cache import cache_key, read_cached, write_cached
 
 _KIND = "settled"
-_NOTHING_DUE = b"nothing due\n"
 
 
 @lru_cache(maxsize=1)
@@ -91,12 +94,9 @@ def code_repos(ground: Ground, tenant: str) -> tuple[str, ...]:
     return tuple(names.controllers_repo(ground.platform, tenant, origin) for origin in origins)
 
 
-def key_of(
-    ground: Ground, tenant: str, state_head: str | None, fingerprints: Mapping[str, str]
-) -> str | None:
-    """What stands for all that a tenant's plan follows from; None if the forge cannot tell."""
-    repos = code_repos(ground, tenant)
-    if tenant not in ground.folders or not fingerprints.keys() >= set(repos):
+def key_of(ground: Ground, tenant: str, state_head: str | None) -> str | None:
+    """What stands for what a tenant's plan follows from in the control repo; None without one."""
+    if tenant not in ground.folders:
         return None
     return cache_key(
         tool_identity(),
@@ -107,17 +107,26 @@ def key_of(
         *ground.tenants,
         "state",
         state_head or "",
-        *(fingerprints[repo] for repo in repos),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """How the world of a tenant was just before a look: its key, and repositories' fingerprints."""
+
+    key: str
+    fingerprints: Mapping[str, str]
 
 
 @dataclass
 class Memory:
-    """What one run asks for again and again: the ground of a commit, and a tenant's key on it."""
+    """What one run remembers of the runs before it, and leaves to the next."""
 
     forge: Forge
     control_repo: str
     _grounds: dict[str, Ground | None] = field(default_factory=dict)
+    _first: dict[str, Before] = field(default_factory=dict)  # by tenant, good for one look
+    _empty: dict[str, dict[str, str]] = field(default_factory=dict)  # key → what it rests on
 
     def ground(self, commit: str) -> Ground | None:
         """The ground at a commit of main, read once."""
@@ -126,26 +135,71 @@ class Memory:
             self._grounds[commit] = read_ground(control, commit)
         return self._grounds[commit]
 
-    def key(self, commit: str, tenant: str, state_head: str | None) -> str | None:
-        """The key of a tenant now, on what main held at `commit`."""
+    def read_unsettled(self, ground: Ground, control: RepoView) -> frozenset[str]:
+        """The folders below `tenants/` of which it is not known that nothing is due.
+
+        One question about all repositories that matter: those that settled tenants rest on, and
+        those that the others may ask for.
+        """
+        keys = {t: key_of(ground, t, _state_head(control, t)) for t in ground.folders}
+        records = {t: _read_record(key) if key else None for t, key in keys.items()}
+        asked: dict[str, None] = {}
+        for tenant, record in records.items():
+            asked |= dict.fromkeys(code_repos(ground, tenant) if record is None else record)
+        # Beside a repository of its own a tenant may rest on the one of the platform.
+        if asked:
+            shared = names.controllers_repo(ground.platform, "", CodeOrigin.PLATFORM)
+            asked |= {shared: None}
+        found = self.forge.read_fingerprints(asked)
+        self._first = {
+            t: Before(key, {r: found[r] for r in code_repos(ground, t) if r in found})
+            for t, key in keys.items()
+            if key
+        }
+        return frozenset(
+            tenant
+            for tenant, record in records.items()
+            if record is None or any(found.get(repo) != told for repo, told in record.items())
+        )
+
+    def read_before(self, commit: str, tenant: str, state_head: str | None) -> Before | None:
+        """What a look at a tenant that now begins would rest on; None if that cannot be told.
+
+        The first look rests on what the run began with, and asks nothing.
+        """
         ground = self.ground(commit)
-        if ground is None:
+        key = key_of(ground, tenant, state_head) if ground else None
+        if ground is None or key is None:
             return None
-        found = self.forge.read_fingerprints(code_repos(ground, tenant))
-        return key_of(ground, tenant, state_head, found)
+        first, repos = self._first.pop(tenant, None), code_repos(ground, tenant)
+        if first and first.key == key and first.fingerprints.keys() >= set(repos):
+            return first
+        return Before(key, self.forge.read_fingerprints(repos))
+
+    def note_nothing_due(self, before: Before, asked_for: Collection[str]) -> None:
+        """Keep, until the run ends, that a look that asked for these repositories found nothing."""
+        if before.fingerprints.keys() >= set(asked_for):
+            self._empty[before.key] = {repo: before.fingerprints[repo] for repo in asked_for}
+
+    def remember(self) -> None:
+        """Write what was noted and still holds: what is remembered must be what was looked at."""
+        repos = {repo: None for rests_on in self._empty.values() for repo in rests_on}
+        now = self.forge.read_fingerprints(repos) if repos else {}
+        for key, rests_on in self._empty.items():
+            if all(now.get(repo) == told for repo, told in rests_on.items()):
+                content = json.dumps(rests_on, sort_keys=True, separators=(",", ":"))
+                write_cached(_KIND, key, content.encode())
+        self._empty.clear()
 
 
-def read_unsettled(forge: Forge, ground: Ground, control: RepoView) -> frozenset[str]:
-    """The folders below `tenants/` of which it is not known that nothing is due."""
-    repos = dict.fromkeys(repo for t in ground.folders for repo in code_repos(ground, t))
-    found = forge.read_fingerprints(repos)
-    keys = {
-        tenant: key_of(ground, tenant, control.branches.get(names.state_branch(tenant)), found)
-        for tenant in ground.folders
-    }
-    return frozenset(t for t, key in keys.items() if not (key and read_cached(_KIND, key)))
+def _state_head(control: RepoView, tenant: str) -> str | None:
+    return control.branches.get(names.state_branch(tenant))
 
 
-def remember_settled(key: str) -> None:
-    """Keep that nothing was due for this key."""
-    write_cached(_KIND, key, _NOTHING_DUE)
+def _read_record(key: str) -> Mapping[str, str] | None:
+    """What a settled tenant rests on; None if it is not known to be settled."""
+    try:
+        record = json.loads(read_cached(_KIND, key) or b"null")
+    except ValueError:
+        return None  # damaged
+    return record if isinstance(record, dict) else None

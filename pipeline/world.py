@@ -62,8 +62,9 @@ class World:
     # Drafts that could not be looked at: draft, error code, message.
     failures: list[tuple[str, str, str]] = field(default_factory=list)
     _repos: dict[str, RepoView | None] = field(default_factory=dict)
-    _pulls: dict[str, dict[str, PullRequest]] = field(default_factory=dict)
-    _merged: dict[str, PullRequest] | None = None
+    # Repository → branch → its pull request; commit of main → the one that brought it.
+    _pulls: dict[str, dict[str, PullRequest | None]] = field(default_factory=dict)
+    _merged: dict[str, PullRequest | None] = field(default_factory=dict)
     settled: set[str] = field(default_factory=set)  # tenants looked at that had nothing due
     resting: set[str] = field(default_factory=set)  # drafts looked at that had nothing due
     _brought: dict[str, str] = field(default_factory=dict)  # request path → commit of main
@@ -78,19 +79,38 @@ class World:
             self._repos[name] = self.forge.read_repo(name)
         return self._repos[name]
 
+    @property
+    def asked_for(self) -> frozenset[str]:
+        """The repositories, beside the control repo, that this look rests on."""
+        return frozenset({*self._repos, *self._pulls} - {self.control_repo})
+
+    def read_pulls(self, repo: str, branches: Collection[str]) -> None:
+        """Have the pull requests of these branches at hand, at the cost of one question."""
+        known = self._pulls.setdefault(repo, {})
+        new = [branch for branch in branches if branch not in known]
+        view = self.repo(repo) if new else None
+        found = (
+            self.forge.read_pulls_of_branches(repo, new, base_branch=view.default_branch)
+            if view
+            else {}
+        )
+        known.update({branch: found.get(branch) for branch in new})
+
     def pull_of_branch(self, repo: str, branch: str) -> PullRequest | None:
-        """The pull request of a branch as of this look."""
-        if repo not in self._pulls:
-            found = self.forge.read_pulls(repo) if self.repo(repo) else ()
-            self._pulls[repo] = {p.head_branch: p for p in found}
-        return self._pulls[repo].get(branch)
+        """The pull request of a branch into the default branch, as of this look."""
+        self.read_pulls(repo, [branch])
+        return self._pulls[repo][branch]
+
+    def read_merged(self, commits: Collection[str]) -> None:
+        """Have the pull requests that brought these commits to main at hand, by one question."""
+        new = [commit for commit in dict.fromkeys(commits) if commit not in self._merged]
+        found = self.forge.read_pulls_of_commits(self.control_repo, new) if new else {}
+        self._merged.update({commit: found.get(commit) for commit in new})
 
     def pull_of_request(self, commit: str) -> PullRequest | None:
         """The merged pull request of the control repo that brought `commit` to main."""
-        if self._merged is None:
-            found = self.forge.read_pulls(self.control_repo)
-            self._merged = {p.merge_commit: p for p in found if p.merge_commit}
-        return self._merged.get(commit)
+        self.read_merged([commit])
+        return self._merged[commit]
 
     def git(self, repo: str) -> GitRepository:
         """A repository's objects."""
@@ -171,10 +191,12 @@ class World:
         """
         drafts = [d for d in self.snapshot.drafts_of(tenant) if d not in leave_out]
         statuses = self.statuses(tenant, [d.split("/")[1] for d in drafts])
+        self._read_pulls_that_matter(statuses.values())
         paths = {d: self._due_paths(d, statuses.get(d.split("/")[1])) for d in drafts}
         due = {path for found in paths.values() for path in found}
         if not due <= self._brought.keys():
             self._read_brought(f"tenants/{tenant}", due)
+        self.read_merged([self._brought.get(path, self.snapshot.commit) for path in due])
         views: list[DraftView] = []
         for draft in drafts:
             if len(views) == at_most:
@@ -257,15 +279,21 @@ class World:
 
     def _is_settled(self, status: DraftStatus | None) -> bool:
         """Whether only a new request could give this draft something to do."""
-        if status is None or not (status.repos and status.branch_name):
+        if status is None or not _is_complete(status):
             return False
-        patched = any(p.outcome == "applied" for p in status.patches)
-        if patched and status.checks_of_tree(status.head_tree) is None:
-            return False
-        if status.promotions or status.state is DraftState.REJECTED:
+        if not _rests_on_pull(status):
             return True
         pull = self.pull_of_branch(status.target_repo, status.branch_name)
         return pull is None or pull.state is not PullState.CLOSED
+
+    def _read_pulls_that_matter(self, statuses: Collection[DraftStatus]) -> None:
+        """Have at hand what `_is_settled` asks for of each, at one question a repository."""
+        branches: dict[str, list[str]] = {}
+        for status in statuses:
+            if _is_complete(status) and _rests_on_pull(status):
+                branches.setdefault(status.target_repo, []).append(status.branch_name)
+        for repo, wanted in branches.items():
+            self.read_pulls(repo, wanted)
 
     def _is_blocked(self, path: str) -> bool:
         """Whether the request, or policy that it is judged by, is invalid."""
@@ -481,3 +509,16 @@ class World:
             return False
         found = git.read_object(f"{view.target.head}:{view.folder}")
         return found is not None and found.id == tree
+
+
+def _is_complete(status: DraftStatus) -> bool:
+    """Whether a draft has its repositories and its branch, and its newest patch was checked."""
+    if not (status.repos and status.branch_name):
+        return False
+    patched = any(p.outcome == "applied" for p in status.patches)
+    return not patched or status.checks_of_tree(status.head_tree) is not None
+
+
+def _rests_on_pull(status: DraftStatus) -> bool:
+    """Whether closing its pull request would still end a draft."""
+    return not status.promotions and status.state is not DraftState.REJECTED

@@ -99,3 +99,18 @@ def sample_draft(name: str = DRAFT) -> PrimitiveImplementationDraft:
     draft = sample_snapshot().draft(name)
     assert draft is not None
     return draft
+
+
+def tenant_example(tenant: str) -> str:
+    """The file of a further tenant, owned by the platform's engineers."""
+    return f"""apiVersion: pipeline.ameide.io/v1
+kind: Tenant
+tenant_id: {tenant}
+sku: Shared
+custom_code: true
+risk_tier: LOW
+owners: [platform-engineers]
+cost_centre: CC-7
+draft_lifetime_days: 30
+quota: {{cpu: "1", memory: 1Gi, pods: 5}}
+"""

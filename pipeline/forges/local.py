@@ -269,9 +269,27 @@ class LocalForge:
         """One pull request. Raises NotFound."""
         return self._read_one(self.open_repository(repo), repo, number)[1]
 
-    def read_pull_of_commit(self, repo: str, commit: str) -> PullRequest | None:
-        """The merged pull request whose merge commit this is."""
-        return next((p for p in self.read_pulls(repo) if p.merge_commit == commit), None)
+    def read_pulls_of_branches(
+        self, repo: str, heads: Collection[str], *, base_branch: str
+    ) -> Mapping[str, PullRequest]:
+        """Branch → the pull request from it into `base_branch`."""
+        wanted = set(heads)
+        return {
+            pull.head_branch: pull
+            for pull in (self.read_pulls(repo) if wanted else ())
+            if pull.base_branch == base_branch and pull.head_branch in wanted
+        }
+
+    def read_pulls_of_commits(
+        self, repo: str, commits: Collection[str]
+    ) -> Mapping[str, PullRequest]:
+        """Commit → the merged pull request whose merge commit it is."""
+        wanted = set(commits)
+        return {
+            pull.merge_commit: pull
+            for pull in (self.read_pulls(repo) if wanted else ())
+            if pull.merge_commit in wanted
+        }
 
     def merge_pull(
         self, repo: str, number: int, *, expected_head: str, message: str, time_s: int, actor: int

@@ -199,8 +199,15 @@ class Forge(Protocol):
     def read_pull(self, repo: str, number: int) -> PullRequest:
         """One pull request. Raises NotFound."""
 
-    def read_pull_of_commit(self, repo: str, commit: str) -> PullRequest | None:
-        """The merged pull request whose merge put `commit` on its base branch, if any."""
+    def read_pulls_of_branches(
+        self, repo: str, heads: Collection[str], *, base_branch: str
+    ) -> Mapping[str, PullRequest]:
+        """Branch → the pull request from it into `base_branch` that `open_pull` would find."""
+
+    def read_pulls_of_commits(
+        self, repo: str, commits: Collection[str]
+    ) -> Mapping[str, PullRequest]:
+        """Commit → the merged pull request whose merge put it on its base branch."""
 
     def merge_pull(
         self, repo: str, number: int, *, expected_head: str, message: str, time_s: int, actor: int

@@ -302,6 +302,23 @@ def test_pull_requests_have_numbers_of_their_own_in_order(forge: Forge) -> None:
     assert forge.read_pulls(REPO) == tuple(sorted(pulls, key=lambda p: p.number))
 
 
+def test_pull_requests_are_found_by_their_branches(forge: Forge) -> None:
+    pulls = {f"draft/{n}": open_pull(forge, f"draft/{n}") for n in range(3)}
+    push(forge, "release", {"b": b"1"}, None)
+    elsewhere = forge.open_pull(
+        REPO, head_branch="draft/0", base_branch="release", title="Elsewhere", body="", actor=AUTHOR
+    )
+    heads = ["draft/2", "draft/0", "draft/none", "draft/0"]
+    found = forge.read_pulls_of_branches(REPO, heads, base_branch="main")
+    assert found == {head: pulls[head] for head in heads[:2]}
+    found = forge.read_pulls_of_branches(REPO, heads, base_branch="release")
+    assert found == {"draft/0": elsewhere}
+    forge.close_pull(REPO, elsewhere.number, actor=AUTHOR)
+    [closed] = forge.read_pulls_of_branches(REPO, heads, base_branch="release").values()
+    assert closed.state is PullState.CLOSED
+    assert forge.read_pulls_of_branches(REPO, [], base_branch="main") == {}
+
+
 def test_a_pull_request_needs_two_branches_that_are_there(forge: Forge) -> None:
     push(forge, "draft/one", {"a": b"1"}, None)
     for head, base in (("draft/none", "main"), ("draft/one", "none")):
@@ -427,9 +444,10 @@ def test_a_merge_lands_on_the_base_branch(forge: Forge) -> None:
         commit,
         PIPELINE,
     )
-    assert forge.read_pull_of_commit(REPO, commit) == merged
-    assert forge.read_pull_of_commit(REPO, pull.head) is None
-    assert forge.read_pull_of_commit(REPO, START) is None
+    commits = [commit, pull.head, START, commit]
+    assert forge.read_pulls_of_commits(REPO, commits) == {commit: merged}
+    assert forge.read_pulls_of_commits(REPO, ["0" * 40]) == {}
+    assert forge.read_pulls_of_commits(REPO, []) == {}
 
 
 def test_a_repeated_merge_is_success(forge: Forge) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from graphql import GraphQLError, GraphQLResolveInfo, build_schema, graphql_sync
 
 from tests.github_server.calls import Answer, can_see
-from tests.github_server.pulls import merge_when_allowed
+from tests.github_server.pulls import merge_when_allowed, pulls_of_commit
 from tests.github_server.rules import has_queue
 from tests.github_server.shapes import Shapes, node_id
 from tests.github_server.state import (
@@ -55,8 +56,12 @@ type Organization implements Actor {
 type Team { slug: String! members(first: Int, after: String): TeamMemberConnection! }
 type TeamMemberConnection { nodes: [User] pageInfo: PageInfo! totalCount: Int! }
 type PageInfo { hasNextPage: Boolean! endCursor: String }
-type Commit { oid: GitObjectID! }
-type GitObject { oid: GitObjectID! }
+interface GitObject { oid: GitObjectID! }
+type Blob implements GitObject { oid: GitObjectID! }
+type Commit implements GitObject {
+  oid: GitObjectID!
+  associatedPullRequests(first: Int, after: String): PullRequestConnection
+}
 type Ref { name: String! target: GitObject }
 type RefConnection { nodes: [Ref] pageInfo: PageInfo! totalCount: Int! }
 type PullRequestReview {
@@ -73,7 +78,8 @@ type AutoMergeRequest { enabledAt: DateTime }
 type PullRequest {
   id: ID! number: Int! title: String! body: String! url: URI!
   headRefName: String! headRefOid: GitObjectID! baseRefName: String! baseRefOid: GitObjectID!
-  state: PullRequestState! author: Actor mergedBy: Actor mergeCommit: Commit updatedAt: DateTime!
+  isCrossRepository: Boolean! state: PullRequestState! updatedAt: DateTime!
+  author: Actor mergedBy: Actor mergeCommit: Commit
   reviews(first: Int, after: String): PullRequestReviewConnection
   comments(first: Int, after: String): IssueCommentConnection!
   mergeQueueEntry: MergeQueueEntry autoMergeRequest: AutoMergeRequest
@@ -105,6 +111,7 @@ type MergeQueue { id: ID! }
 type Repository {
   id: ID! databaseId: Int name: String! description: String pushedAt: DateTime
   defaultBranchRef: Ref
+  object(oid: GitObjectID): GitObject
   refs(refPrefix: String!, first: Int, after: String): RefConnection
   pullRequest(number: Int!): PullRequest
   pullRequests(
@@ -293,6 +300,26 @@ class Root:
                 )
             return _connection([self._pull(repository, p) for p in found], first, after)
 
+        def object_of(info: GraphQLResolveInfo, oid: str) -> Node | None:
+            self._need("contents")
+            kind = repository.kind_of(oid)
+            return (
+                {
+                    "__typename": kind.capitalize(),
+                    "oid": oid,
+                    "associatedPullRequests": partial(associated, oid=oid),
+                }
+                if kind in ("blob", "commit")
+                else None
+            )
+
+        def associated(
+            info: GraphQLResolveInfo, first: int = 0, after: str | None = None, oid: str = ""
+        ) -> Node:
+            self._need("pull_requests")
+            nodes = [self._pull(repository, p) for p in pulls_of_commit(repository, oid)]
+            return _connection(nodes, first, after)
+
         def rulesets(
             info: GraphQLResolveInfo,
             first: int = 0,
@@ -313,6 +340,7 @@ class Root:
             "description": repository.description,
             "pushedAt": repository.pushed,
             "defaultBranchRef": default,
+            "object": object_of,
             "refs": refs,
             "pullRequest": pull,
             "pullRequests": pulls,
@@ -339,6 +367,8 @@ class Root:
             "headRefOid": pull.head,
             "baseRefName": pull.base_branch,
             "baseRefOid": pull.base,
+            # Forks are not held here, so every branch is the repository's own.
+            "isCrossRepository": False,
             "state": _state_of(pull),
             "author": _actor(pull.account),
             "mergedBy": _actor(pull.merged_by) if pull.merged_by else None,
@@ -415,7 +445,7 @@ def _connection(nodes: list[Node], first: int, after: str | None) -> Node:
 
 
 def _ref(name: str, id: str) -> Node:
-    return {"name": name, "target": {"oid": id}}
+    return {"name": name, "target": {"__typename": "Commit", "oid": id}}
 
 
 def _actor(account: Account) -> Node:

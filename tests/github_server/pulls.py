@@ -112,14 +112,9 @@ def update_pull(call: Call) -> Answer:
     return Answer(200, call.shapes.pull(call.repository, pull, full=True))
 
 
-@route("GET", "/repos/{owner}/{repo}/commits/{commit_sha}/pulls", ("pull_requests", "read"))
-def list_pulls_of_commit(call: Call) -> Answer:
-    """The merged pull requests that brought a commit, else the open ones that hold it."""
-    repository, sha = call.repository, call.parameters["commit_sha"]
-    found = [
-        pull for pull in repository.pulls.values() if pull.merge_commit == sha or pull.head == sha
-    ]
-    return Answer(200, [call.shapes.pull(repository, pull, full=False) for pull in found])
+def pulls_of_commit(repository: Repository, sha: str) -> list[Pull]:
+    """The merged pull requests that brought a commit, and those that it is the head of."""
+    return [p for p in repository.pulls.values() if sha in (p.merge_commit, p.head)]
 
 
 # -- merging ----------------------------------------------------------------------------

@@ -235,6 +235,13 @@ class Repository:
         found = self.git("rev-parse", "-q", "--verify", f"refs/heads/{name}", accept=(0, 1))
         return found or None
 
+    def kind_of(self, id: str) -> str:
+        """The type of an object; empty if it is not there."""
+        try:
+            return self.git("cat-file", "-t", id)
+        except GitError:
+            return ""
+
     def is_ancestor(self, old: str, new: str) -> bool:
         """Whether `new` holds `old`."""
         try:

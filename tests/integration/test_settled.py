@@ -17,20 +17,8 @@ from pipeline.tools.cache import cache_dir
 from pipeline.world import World
 from tests.audit_world import CODE, CONTROL
 from tests.history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
-from tests.samples import DRAFT
+from tests.samples import DRAFT, tenant_example
 from tests.story import SOURCE, Story, everything, story_at
-
-NEWCO = """apiVersion: pipeline.ameide.io/v1
-kind: Tenant
-tenant_id: newco
-sku: Shared
-custom_code: true
-risk_tier: LOW
-owners: [platform-engineers]
-cost_centre: CC-7
-draft_lifetime_days: 30
-quota: {cpu: "1", memory: 1Gi, pods: 5}
-"""
 
 
 @pytest.fixture
@@ -133,7 +121,7 @@ def test_policy_and_another_tenant_s_name_concern_all(idle: Story, look: list[st
     idle.request(environment_path("dev"), dev.content + b"# Looked over.\n", ENGINEER_ID)
     assert looked_at(idle, look) == everybody
     assert looked_at(idle, look) == set()
-    idle.request("tenants/newco/tenant.yaml", NEWCO.encode(), ENGINEER_ID)
+    idle.request("tenants/newco/tenant.yaml", tenant_example("newco").encode(), ENGINEER_ID)
     assert looked_at(idle, look) == {*everybody, "newco"}
 
 

@@ -268,9 +268,8 @@ class GithubForge:
         client = self._client(actor)
 
         def find() -> PullRequest | None:
-            node = self._ask(queries.PULLS_OF_BRANCH, repo, head=head_branch, base=base_branch)
-            nodes = node["pullRequests"]["nodes"]
-            return self._whole(repo, nodes[0]) if nodes else None
+            read = self.read_pulls_of_branches(repo, [head_branch], base_branch=base_branch)
+            return read.get(head_branch)
 
         def make() -> object:
             fields = {"title": title, "body": body, "head": head_branch, "base": base_branch}
@@ -322,12 +321,32 @@ class GithubForge:
         """One pull request. Raises NotFound."""
         return self._whole(repo, self._ask(queries.PULL, repo, number=number)["pullRequest"])
 
-    def read_pull_of_commit(self, repo: str, commit: str) -> PullRequest | None:
-        """The merged pull request whose merge commit this is."""
-        for found in self.client.read(f"{self._path(repo)}/commits/{commit}/pulls"):
-            if found["merged_at"] and found["merge_commit_sha"] == commit:
-                return self.read_pull(repo, found["number"])
-        return None
+    def read_pulls_of_branches(
+        self, repo: str, heads: Collection[str], *, base_branch: str
+    ) -> Mapping[str, PullRequest]:
+        """Branch → the pull request from it into `base_branch`; one query for each fifty."""
+        found: dict[str, PullRequest] = {}
+        for part in _parts(heads):
+            text = queries.pulls_of_branches_query(base_branch, part)
+            node = self._ask(text, repo, reviewsAfter=None)
+            for index, head in enumerate(part):
+                own = queries.own_pulls(node[f"b{index}"])
+                if own:
+                    found[head] = self._whole(repo, own[0])
+        return found
+
+    def read_pulls_of_commits(
+        self, repo: str, commits: Collection[str]
+    ) -> Mapping[str, PullRequest]:
+        """Commit → the merged pull request whose merge commit it is; one query for each fifty."""
+        found: dict[str, PullRequest] = {}
+        for part in _parts(commits):
+            node = self._ask(queries.pulls_of_commits_query(part), repo, reviewsAfter=None)
+            for index, commit in enumerate(part):
+                for pull in queries.pulls_of_commit(node[f"c{index}"]):
+                    if pull["mergeCommit"] and pull["mergeCommit"]["oid"] == commit:
+                        found[commit] = self._whole(repo, pull)
+        return found
 
     def merge_pull(
         self, repo: str, number: int, *, expected_head: str, message: str, time_s: int, actor: int
@@ -521,6 +540,13 @@ class GithubForge:
             except Unanswered:
                 if number + 1 == TRIES:
                     raise
+
+
+def _parts(items: Collection[str]) -> Iterator[list[str]]:
+    """The items in parts of as many as one query asks for."""
+    all_items = list(dict.fromkeys(items))
+    for begin in range(0, len(all_items), queries.PULLS_AT_ONCE):
+        yield all_items[begin : begin + queries.PULLS_AT_ONCE]
 
 
 def _is_forward(git: GitRepository, made: Mapping[str, GitObject], old: str, new: str) -> bool:

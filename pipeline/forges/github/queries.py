@@ -17,6 +17,11 @@ PAGE = 100
 # So many repositories in one query: some 250 connections, far below GitHub's limit of nodes.
 REPOSITORIES_AT_ONCE = 100
 
+# So many branches or commits in one query, of each a few pull requests with a page of reviews.
+PULLS_AT_ONCE = 50
+# A branch of a fork may have the same name: of so many pull requests the oldest own one counts.
+_OF_ONE_NAME = 5
+
 _ACTOR = "{ login ... on User { databaseId } ... on Bot { databaseId } }"
 _REVIEWS = f"""
   reviews(first: {PAGE}, after: $reviewsAfter) {{
@@ -25,7 +30,7 @@ _REVIEWS = f"""
   }}"""
 _PULL = f"""
   id number title body url state headRefName headRefOid baseRefName
-  author {_ACTOR} mergedBy {_ACTOR} mergeCommit {{ oid }} {_REVIEWS}"""
+  isCrossRepository author {_ACTOR} mergedBy {_ACTOR} mergeCommit {{ oid }} {_REVIEWS}"""
 
 VIEWER = "query { viewer { login databaseId } }"
 
@@ -39,17 +44,6 @@ PULLS = f"""query($owner: String!, $name: String!, $after: String, $reviewsAfter
 
 PULL = f"""query($owner: String!, $name: String!, $number: Int!, $reviewsAfter: String) {{
   repository(owner: $owner, name: $name) {{ pullRequest(number: $number) {{ {_PULL} }} }}
-}}"""
-
-PULLS_OF_BRANCH = f"""query(
-  $owner: String!, $name: String!, $head: String!, $base: String!, $reviewsAfter: String
-) {{
-  repository(owner: $owner, name: $name) {{
-    pullRequests(
-      first: 1, headRefName: $head, baseRefName: $base,
-      orderBy: {{field: CREATED_AT, direction: ASC}}
-    ) {{ nodes {{ {_PULL} }} }}
-  }}
 }}"""
 
 MERGE_QUEUE = """query($owner: String!, $name: String!, $branch: String!) {
@@ -97,6 +91,42 @@ def fingerprint_of(node: Mapping[str, Any] | None) -> str:
         return "absent"
     text = json.dumps(node, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def pulls_of_branches_query(base_branch: str, heads: Sequence[str]) -> str:
+    """One query for the pull requests from each branch into the same one; alias `b` and index."""
+    fields = "\n".join(
+        f"b{index}: pullRequests(first: {_OF_ONE_NAME}, headRefName: {json.dumps(head)},"
+        f" baseRefName: {json.dumps(base_branch)},"
+        f" orderBy: {{field: CREATED_AT, direction: ASC}}) {{ nodes {{ {_PULL} }} }}"
+        for index, head in enumerate(heads)
+    )
+    return _of_repository(fields)
+
+
+def own_pulls(connection: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Those of a connection whose branch is the repository's own, not a fork's."""
+    return [node for node in connection["nodes"] if not node["isCrossRepository"]]
+
+
+def pulls_of_commits_query(commits: Sequence[str]) -> str:
+    """One query for the pull requests that brought each commit; alias `c` and index."""
+    fields = "\n".join(
+        f"c{index}: object(oid: {json.dumps(commit)}) {{ ... on Commit {{"
+        f" associatedPullRequests(first: {_OF_ONE_NAME}) {{ nodes {{ {_PULL} }} }} }} }}"
+        for index, commit in enumerate(commits)
+    )
+    return _of_repository(fields)
+
+
+def pulls_of_commit(node: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """The pull requests of a commit's node; none of a commit that is not there."""
+    return list(node["associatedPullRequests"]["nodes"]) if node else []
+
+
+def _of_repository(fields: str) -> str:
+    variables = "$owner: String!, $name: String!, $reviewsAfter: String"
+    return f"query({variables}) {{ repository(owner: $owner, name: $name) {{ {fields} }} }}"
 
 
 def pull_of(

@@ -1,0 +1,84 @@
+"""What a run costs on GitHub when there is nothing to do: calls that do not grow with tenants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.engine import Engine
+from pipeline.settled import Memory
+from tests.audit_world import CODE, CONTROL
+from tests.github_demo.setting import GithubSetting
+from tests.github_server import GitHubServer
+from tests.github_sweep_world import FIRST_MERGE_S, GithubSweepWorld
+from tests.history import ENGINEER_ID
+from tests.samples import sample_platform, tenant_example
+from tests.sweep_world import ask_for_drafts, story_files
+
+MANY = 60
+
+
+class IdleGithub:
+    """A GitHub with many tenants, three of which have drafts under way."""
+
+    def __init__(self, server: GitHubServer, root: Path) -> None:
+        self.server = server
+        self.root = root
+        server.state.first_merge_s = FIRST_MERGE_S
+        tenants = [f"unit-{number:02}" for number in range(MANY)]
+        more = {f"tenants/{t}/tenant.yaml": tenant_example(t).encode() for t in tenants}
+        GithubSetting(server, root, sample_platform()).begin({**story_files(), **more})
+        world = self.open()
+        ask_for_drafts(world)
+        world.close()
+
+    def open(self) -> GithubSweepWorld:
+        """The world as a fresh process sees it."""
+        return GithubSweepWorld.over(self.server, self.root)
+
+    def run(self) -> tuple[int, int, Engine]:
+        """One run by a fresh process with the cache: its calls, its effects, its engine."""
+        world = self.open()
+        world.engine.memory = Memory(world.forge, CONTROL)
+        report = world.engine.run()
+        assert report.findings == () and report.failures == ()
+        world.close()
+        return world.forge.client.cost.calls, report.effects, world.engine  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[IdleGithub]:
+    monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path / "cache"))
+    with GitHubServer(tmp_path / "server") as server:
+        world = IdleGithub(server, tmp_path / "world")
+        _, effects, _ = world.run()
+        assert effects
+        yield world
+
+
+def test_a_run_with_nothing_to_do_asks_three_times(idle: IdleGithub) -> None:
+    calls, effects, _ = idle.run()
+    # The App's token takes two, and one query is for all repositories that matter.
+    assert (calls, effects) == (3, 0)
+
+
+def test_a_tenant_that_changed_for_nothing_costs_little_more(idle: IdleGithub) -> None:
+    world = idle.open()
+    world.approve(CODE, 1, ENGINEER_ID)
+    world.close()
+    calls, effects, _ = idle.run()
+    # Its pull requests are asked for, and once more whether what was looked at still holds.
+    assert effects == 0 and calls <= 5 + 1
+    assert idle.run()[:2] == (3, 0)
+
+
+def test_without_a_cache_a_run_asks_once_for_each_tenant_with_drafts_under_way(
+    idle: IdleGithub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path / "another"))
+    calls, effects, _ = idle.run()
+    repositories = MANY + 4  # the platform's too
+    queries = -(-repositories // 100)
+    assert effects == 0 and calls <= 5 + queries + 3
