@@ -43,7 +43,7 @@ from pipeline.shards import choose_tenants
 from pipeline.stages.draft import plan_tenant
 from pipeline.stages.promote import evidence_of
 from pipeline.stages.validate import check_requests
-from pipeline.stages.view import Caused, DraftView, PromotionInput
+from pipeline.stages.view import EVERYTHING, Caused, DraftView, PromotionInput, Scope
 from pipeline.templating import Template
 from pipeline.world import World
 
@@ -104,6 +104,7 @@ class Engine:
     run_id: str = field(default_factory=lambda: os.environ.get("PIPELINE_RUN_ID", ""))
     hydrator: Hydrator = field(default_factory=Hydrator)
     memory: Memory | None = None
+    scope: Scope = EVERYTHING
     _brought: dict[str, dict[str, str]] = field(default_factory=dict)
     _statuses: dict[str, DraftStatus] = field(default_factory=dict)
     _checked: dict[object, tuple[SnapshotReading, tuple[Finding, ...]]] = field(
@@ -181,6 +182,31 @@ class Engine:
             tenants=plans,
         )
 
+    def plan_due(
+        self,
+        *,
+        tenants: Collection[str] | None = None,
+        shard: tuple[int, int] | None = None,
+    ) -> Plan:
+        """What is due of the tenants of which it is not known that nothing is."""
+        view = self.control.read_view()
+        ground = self.memory.ground(str(view.head)) if self.memory else None
+        only = self.memory.read_unsettled(ground, view) if self.memory and ground else None
+        if ground and not only:
+            return Plan(tool_version=__version__, control_commit=str(view.head), tenants=())
+        world = self.world(only)
+        chosen = self.tenants(world, tenants, shard)
+        plans = [
+            self._plan_tenant(world, tenant, ())[0]
+            for tenant in chosen
+            if only is None or tenant in only
+        ]
+        return Plan(
+            tool_version=__version__,
+            control_commit=world.snapshot.commit,
+            tenants=tuple(plan for plan in plans if plan.effects or plan.failures),
+        )
+
     def _plan_tenant(
         self,
         world: World,
@@ -192,7 +218,7 @@ class Engine:
         """The plan for one tenant, without the drafts to leave out, and the drafts it is for."""
         failed_before = len(world.failures)
         views = world.views(tenant, observations, leave_out=leave_out, at_most=at_most)
-        plan = plan_tenant(tenant, world.state_head(tenant), views)
+        plan = plan_tenant(tenant, world.state_head(tenant), views, self.scope)
         plan = plan.model_copy(update={"failures": tuple(world.failures[failed_before:])})
         return plan, tuple(view.id for view in views)
 

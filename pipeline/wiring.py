@@ -11,7 +11,8 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +23,7 @@ from pipeline.engine import Engine
 from pipeline.errors import UsageFault
 from pipeline.forges.local import LocalForge
 from pipeline.settled import Memory
+from pipeline.stages.view import Scope, Stage
 from pipeline.templates import LazyTemplates
 
 if TYPE_CHECKING:
@@ -45,10 +47,14 @@ def image_store(platform: Platform, forge_root: Path) -> ImageStore:
 
 def builder_of(platform: Platform, *, forge_root: Path) -> Builder:
     """The builder of this machine; PIPELINE_BUILDER chooses `buildah` over the embedded one."""
+    return builder_into(image_store(platform, forge_root))
+
+
+def builder_into(store: ImageStore) -> Builder:
+    """The same, for images that go into this store."""
     from pipeline.builders.buildah import BuildahBuilder
     from pipeline.builders.layout import LayoutBuilder
 
-    store = image_store(platform, forge_root)
     wanted = os.environ.get("PIPELINE_BUILDER", "source-layout")
     if wanted == "buildah":
         if shutil.which("buildah") is None:
@@ -98,16 +104,38 @@ def fault_from_environment() -> FaultHook:
 
 def open_engine(directory: Path) -> Engine:
     """The engine over the control checkout that holds `directory`. Raises UsageFault."""
-    control = open_control(directory)
-    return engine_of(control)
+    return engine_of(open_control(directory))
+
+
+def forge_root(control: Control) -> Path:
+    """The folder beside which a forge without a registry keeps its images."""
+    return control.forge.root if isinstance(control.forge, LocalForge) else control.directory
+
+
+def restrict(engine: Engine, stages: Sequence[str], evidence: Path | None) -> None:
+    """Hold an engine to some stages, and to checks and builds that were performed elsewhere.
+
+    Raises UsageFault for a folder that holds no evidence.
+    """
+    scope = Scope(frozenset(map(Stage, stages)) or frozenset(Stage))
+    if evidence is not None:
+        from pipeline.workfiles import Recorded, read_evidence
+
+        found, root = read_evidence(evidence), forge_root(engine.control)
+
+        def recorded_builder(platform: Platform) -> Builder:
+            return Recorded(found, image_store(platform, root)).builder()
+
+        engine.run_checks, engine.make_builder = Recorded(found).run_checks, recorded_builder
+        scope = replace(scope, evidence=frozenset(found))
+    engine.scope = scope
 
 
 def engine_of(control: Control) -> Engine:
     """The engine over an opened control checkout."""
-    root = control.forge.root if isinstance(control.forge, LocalForge) else control.directory
     return Engine(
         control=control,
-        make_builder=partial(builder_of, forge_root=root),
+        make_builder=partial(builder_of, forge_root=forge_root(control)),
         run_checks=check_runner,
         scan_secrets=secret_lines,
         templates=LazyTemplates(),

@@ -56,6 +56,17 @@ def scope_options(function: F) -> F:
     return function
 
 
+def stage_option(function: F) -> F:
+    """The option that holds a run to some stages."""
+    return click.option(
+        "--stage",
+        "stages",
+        type=click.Choice(("scaffold", "build", "promote", "observe")),
+        multiple=True,
+        help="Only this part of the work.  [default: all]",
+    )(function)
+
+
 def _observations(file: Path | None) -> tuple[Observation, ...]:
     if file is None:
         return ()
@@ -155,12 +166,21 @@ def _read_plan(file: Path) -> Plan:
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
+@stage_option
+@click.option(
+    "--evidence",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Run no check and no build; record those that `pipeline perform` left here.",
+)
 @scope_options
 @format_option("text", "json")
 @pass_session
 def run(
     session: Session,
     dry_run: bool,
+    stages: tuple[str, ...],
+    evidence: Path | None,
     tenants: tuple[str, ...],
     shard: Shard | None,
     observations: Path | None,
@@ -170,8 +190,11 @@ def run(
     What waits is judged again by the next run; what failed goes on from where it was. The exit
     code is 4 if a tool or service failed.
     """
+    from pipeline.wiring import restrict
+
     seen = _observations(observations)
     engine = session.engine()
+    restrict(engine, stages, evidence)
     if dry_run:
         _write_plan(session, engine.plan(tenants=tenants or None, shard=shard, observations=seen))
         return 0

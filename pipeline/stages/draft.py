@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from pipeline.forges.port import PullState
 from pipeline.models.facts import Rejected
 from pipeline.models.status import DraftState
-from pipeline.plan import AppendFacts, Content, Effect, FactEntry, TenantPlan, Waiting, key_of
+from pipeline.plan import (
+    AppendFacts,
+    Content,
+    Effect,
+    FactEntry,
+    TenantPlan,
+    Waiting,
+    describe,
+    key_of,
+)
 from pipeline.rules.decisions import ACTOR_OUT_OF_SCOPE, DRAFT_CHANGED, actor_problem
 from pipeline.stages.checks import plan_head_checks
 from pipeline.stages.observe import plan_observe
@@ -15,7 +24,7 @@ from pipeline.stages.patch import plan_patch
 from pipeline.stages.promote import plan_promotion
 from pipeline.stages.provision import plan_provision
 from pipeline.stages.scaffold import plan_scaffold
-from pipeline.stages.view import DraftView, Step
+from pipeline.stages.view import EVERYTHING, DraftView, Scope, Stage, Step
 
 # The order that each stage has its effects in.
 EFFECT_ORDER = (
@@ -69,35 +78,69 @@ def plan_blocked(view: DraftView) -> Step | None:
     return Step(waiting=(Waiting(draft=view.id, request=request, reasons=tuple(reasons)),))
 
 
-def plan_draft(view: DraftView) -> Step:
+_PLANNERS = (
+    (Stage.SCAFFOLD, plan_scaffold),
+    (Stage.SCAFFOLD, plan_rejection),
+    (Stage.SCAFFOLD, plan_patch),
+    (Stage.BUILD, plan_head_checks),
+    (Stage.OBSERVE, plan_observe),
+)
+# What only a tool can say is of its own stage, whichever stage asks for it.
+_BY_TOOLS = ("run-checks", "build-image")
+# What a run waits for that records only what was performed elsewhere.
+EVIDENCE_DUE = "evidence-due"
+
+
+def plan_draft(view: DraftView, scope: Scope = EVERYTHING) -> Step:
     """What is to be done for a draft now: the first stage that has something to do.
 
     One stage at a time, since each changes what the next rests on, and each commit names the
-    fact before it: so the same facts come of it whether or not an earlier run broke off.
+    fact before it: so the same facts come of it whether or not an earlier run broke off. If the
+    first is out of scope nothing is done: it is left to a run of that stage.
     """
+    stage, step = _plan_next(view)
+    by_tools = [effect for effect in step.effects if effect.kind in _BY_TOOLS]
+    if by_tools:
+        stage = Stage.BUILD
+    if stage not in scope.stages:
+        return Step(waiting=step.waiting)
+    if scope.evidence is None or all(effect.key in scope.evidence for effect in by_tools):
+        return step
+    reasons = tuple((EVIDENCE_DUE, f"nobody was seen to {describe(e)}") for e in by_tools)
+    causes = [fact.cause.request for fact in step.facts]
+    waits = Waiting(draft=view.id, request=(*causes, view.id)[0], reasons=reasons)
+    return Step(waiting=(*step.waiting, waits))
+
+
+def _plan_next(view: DraftView) -> tuple[Stage, Step]:
     blocked = plan_blocked(view)
     if blocked:
-        return blocked
+        return Stage.SCAFFOLD, blocked
     step = plan_provision(view)
     if step or view.status is None:
-        return step or Step()
+        return Stage.SCAFFOLD, step or Step()
     if view.status.state is DraftState.REJECTED:
-        return Step()
-    for stage in (plan_scaffold, plan_rejection, plan_patch, plan_head_checks, plan_observe):
-        step = stage(view)
+        return Stage.SCAFFOLD, Step()
+    for stage, planner in _PLANNERS:
+        step = planner(view)
         if step:
-            return step
+            return stage, step
     waiting: list[Waiting] = []
     for due in view.promotions:
         step = plan_promotion(view, due)
         if step and (step.effects or step.facts):
-            return step
+            return Stage.PROMOTE, step
         if step:
             waiting += step.waiting
-    return Step(waiting=tuple(waiting))
+    return Stage.PROMOTE, Step(waiting=tuple(waiting))
 
 
-def plan_tenant(tenant: str, state_head: str | None, views: Sequence[DraftView]) -> TenantPlan:
+def plan_tenant(
+    tenant: str,
+    state_head: str | None,
+    views: Sequence[DraftView],
+    scope: Scope = EVERYTHING,
+) -> TenantPlan:
     """The plan for one tenant: effects by kind and then by draft id, and all facts at once, last.
 
     Drafts do not rest on each other's effects, and those of one kind cost less together.
@@ -109,7 +152,7 @@ def plan_tenant(tenant: str, state_head: str | None, views: Sequence[DraftView])
     contents: dict[str, Content] = {}
     times = [0]
     for view in sorted(views, key=lambda v: v.id):
-        step = plan_draft(view)
+        step = plan_draft(view, scope)
         for effect in step.effects:
             if effect.kind == "ensure-repo":
                 if effect.key in ensured:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from pipeline import __version__, names
 from pipeline.commits import render_trailers
@@ -168,6 +169,29 @@ class DraftView:
         if self.status is None:
             raise ValueError(f"{self.id} has no fact yet that a commit could rest on")
         return self.status.newest_fact
+
+
+class Stage(StrEnum):
+    """The parts of the work that can run apart, each with the rights that it alone needs."""
+
+    SCAFFOLD = "scaffold"  # repositories, branches and pull requests of code, patches
+    BUILD = "build"  # what checks and builds showed
+    PROMOTE = "promote"  # overlays, their pull requests and merges
+    OBSERVE = "observe"  # what delivery tools reported
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a run may do: the stages that are its own, and which checks and builds it can record.
+
+    `evidence` holds the keys of those that were performed elsewhere; None: they run here.
+    """
+
+    stages: frozenset[Stage] = frozenset(Stage)
+    evidence: frozenset[str] | None = None
+
+
+EVERYTHING = Scope()
 
 
 @dataclass(frozen=True, slots=True)

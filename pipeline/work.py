@@ -1,0 +1,92 @@
+"""Work that only tools can do, apart from the run that records it (design §7). Pure.
+
+Checks and builds are run by jobs without credentials, on sources that a job with the right to
+read took out of Git. Each piece of work is an effect of a plan; its evidence repeats that effect,
+so that what was performed is compared with what is due and never believed by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.models.base import API_VERSION, Model
+from pipeline.models.evidence import BuildRecord, CheckReport
+from pipeline.plan import BuildImage, Plan, RunChecks
+
+WorkItem = Annotated[RunChecks | BuildImage, Field(discriminator="kind")]
+# So many entries has a matrix of GitHub Actions at most (GitHub, "Usage limits").
+MAX_MATRIX = 256
+
+
+class DueWork(Model):
+    """The checks and builds that are due, as of one commit of main."""
+
+    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    kind: Literal["DueWork"] = "DueWork"
+    control_commit: str
+    items: tuple[WorkItem, ...]
+
+
+class Evidence(Model):
+    """What performing one piece of work gave: a report of checks, or the record of an image."""
+
+    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    kind: Literal["Evidence"] = "Evidence"
+    item: WorkItem
+    report: CheckReport | None = None
+    build: BuildRecord | None = None
+
+
+def due_work(plan: Plan) -> DueWork:
+    """The checks and builds of a plan."""
+    items = tuple(e for e in plan.effects if isinstance(e, RunChecks | BuildImage))
+    return DueWork(control_commit=plan.control_commit, items=items)
+
+
+def evidence_problem(evidence: Evidence) -> str:
+    """Why this cannot be what performing its item gives; empty when it can."""
+    item = evidence.item
+    if isinstance(item, RunChecks):
+        report = evidence.report
+        if report is None or evidence.build is not None:
+            return "it holds no report of the checks"
+        if (report.commit, report.tree) != (item.commit, item.tree):
+            return "its report is of another source"
+        if tuple(result.name for result in report.results) != item.names:
+            return "its report is of other checks"
+        return ""
+    build = evidence.build
+    if build is None or evidence.report is not None:
+        return "it holds no record of the image"
+    if (build.source_commit, build.source_tree) != (item.commit, item.tree):
+        return "its image is of another source"
+    if build.image != item.image:
+        return "its image lies elsewhere"
+    return ""
+
+
+def is_of(evidence: Evidence, item: RunChecks | BuildImage) -> bool:
+    """Whether evidence is of this work; of the same tree at another commit it is."""
+    return evidence.item.model_copy(update={"commit": item.commit}) == item
+
+
+def tenant_matrix(plan: Plan) -> list[dict[str, str]]:
+    """The jobs of a matrix over the tenants with something due: name, and options of `run`.
+
+    Beyond what a matrix holds they are shards. A tenant never meets another one in a job's name.
+    """
+    tenants = [tenant.tenant for tenant in plan.tenants]
+    if len(tenants) > MAX_MATRIX:
+        return [
+            {"name": f"shard-{n}-of-{MAX_MATRIX}", "scope": f"--shard {n}/{MAX_MATRIX}"}
+            for n in range(1, MAX_MATRIX + 1)
+        ]
+    return [{"name": tenant, "scope": f"--tenant {tenant}"} for tenant in tenants]
+
+
+def work_matrix(items: Iterable[RunChecks | BuildImage]) -> list[dict[str, str]]:
+    """The jobs of a matrix over pieces of work; beyond what it holds the rest comes next time."""
+    return [{"key": item.key, "name": f"{item.kind} {item.draft}"} for item in items][:MAX_MATRIX]
