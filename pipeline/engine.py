@@ -38,7 +38,7 @@ from pipeline.models.requests import Platform, Promotion, RequestedRelease
 from pipeline.models.status import DraftStatus
 from pipeline.overlays import Overlay
 from pipeline.plan import Plan, Receipt, RunChecks, TenantPlan, Waiting, describe
-from pipeline.settled import Memory
+from pipeline.settled import Before, Memory
 from pipeline.shards import choose_tenants
 from pipeline.stages.draft import plan_tenant
 from pipeline.stages.promote import evidence_of
@@ -196,16 +196,30 @@ class Engine:
             return Plan(tool_version=__version__, control_commit=str(view.head), tenants=())
         world = self.world(only)
         chosen = self.tenants(world, tenants, shard)
-        plans = [
-            self._plan_tenant(world, tenant, ())[0]
-            for tenant in chosen
-            if only is None or tenant in only
-        ]
+        plans = []
+        for tenant in chosen:
+            if only is None or tenant in only:
+                before = self._read_before(world, tenant)
+                plans.append(self._plan_tenant(world, tenant, ())[0])
+                self._note(world, tenant, before)
+        if self.memory:
+            self.memory.remember()
         return Plan(
             tool_version=__version__,
             control_commit=world.snapshot.commit,
             tenants=tuple(plan for plan in plans if plan.effects or plan.failures),
         )
+
+    def _read_before(self, world: World, tenant: str) -> Before | None:
+        if self.memory is None:
+            return None
+        commit, head = world.snapshot.commit, world.state_head(tenant)
+        return self.memory.read_before(commit, tenant, head)
+
+    def _note(self, world: World, tenant: str, before: Before | None) -> None:
+        """Keep that a look at a tenant, which began as of `before`, found nothing due."""
+        if self.memory and before and tenant in world.settled:
+            self.memory.note_nothing_due(before, world.asked_for)
 
     def _plan_tenant(
         self,
@@ -309,10 +323,8 @@ class Engine:
         for _ in range(MAX_ROUNDS):
             try:
                 world = self.world(only)
-                before_look = None
-                if self.memory and not (left_out or resting):
-                    commit, head = world.snapshot.commit, world.state_head(tenant)
-                    before_look = self.memory.read_before(commit, tenant, head)
+                whole = not (left_out or resting)
+                begun = self._read_before(world, tenant) if whole else None
                 plan, drafts = self._plan_tenant(
                     world, tenant, observations, left_out | resting, MAX_DRAFTS_AT_ONCE
                 )
@@ -329,8 +341,7 @@ class Engine:
                     continue
                 resting |= world.resting
                 if plan.is_empty:
-                    if self.memory and before_look and tenant in world.settled:
-                        self.memory.note_nothing_due(before_look, world.asked_for)
+                    self._note(world, tenant, begun)
                     return
                 if plan != before:
                     before, tries = plan, 0
@@ -348,6 +359,14 @@ class Engine:
             report.receipts.append(receipt)
             left_out |= {draft for draft, _, _ in receipt.failures}
         raise PipelineError(f"{tenant} has more to do after each of {MAX_ROUNDS} rounds")
+
+    def dispatch(self, events: Sequence[str]) -> None:
+        """Start what waits for these events of the control repo."""
+        platform = self.world().snapshot.platform if events else None
+        for event in events if platform else ():
+            assert platform is not None
+            account = platform.pipeline_account.id
+            self.forge.dispatch(self.control.control_repo, event, actor=account)
 
     # -- reading -----------------------------------------------------------------------
 

@@ -74,17 +74,15 @@ def is_of(evidence: Evidence, item: RunChecks | BuildImage) -> bool:
 
 
 def tenant_matrix(plan: Plan) -> list[dict[str, str]]:
-    """The jobs of a matrix over the tenants with something due: name, and options of `run`.
-
-    Beyond what a matrix holds they are shards. A tenant never meets another one in a job's name.
+    """The jobs of a matrix over the tenants with something due: a name, an option of `run` and its
+    value. Beyond what a matrix holds they are shards.
     """
     tenants = [tenant.tenant for tenant in plan.tenants]
-    if len(tenants) > MAX_MATRIX:
-        return [
-            {"name": f"shard-{n}-of-{MAX_MATRIX}", "scope": f"--shard {n}/{MAX_MATRIX}"}
-            for n in range(1, MAX_MATRIX + 1)
-        ]
-    return [{"name": tenant, "scope": f"--tenant {tenant}"} for tenant in tenants]
+    if len(tenants) <= MAX_MATRIX:
+        return [{"name": t, "option": "--tenant", "value": t} for t in tenants]
+    shards = [f"{number}/{MAX_MATRIX}" for number in range(1, MAX_MATRIX + 1)]
+    # No tenant's id holds a dot, so that no shard is taken for a tenant.
+    return [{"name": f"shard.{s}", "option": "--shard", "value": s} for s in shards]
 
 
 def work_matrix(items: Iterable[RunChecks | BuildImage]) -> list[dict[str, str]]:

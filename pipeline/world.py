@@ -65,6 +65,7 @@ class World:
     # Repository → branch → its pull request; commit of main → the one that brought it.
     _pulls: dict[str, dict[str, PullRequest | None]] = field(default_factory=dict)
     _merged: dict[str, PullRequest | None] = field(default_factory=dict)
+    _asked_for: set[str] = field(default_factory=set)
     settled: set[str] = field(default_factory=set)  # tenants looked at that had nothing due
     resting: set[str] = field(default_factory=set)  # drafts looked at that had nothing due
     _brought: dict[str, str] = field(default_factory=dict)  # request path → commit of main
@@ -75,17 +76,19 @@ class World:
 
     def repo(self, name: str) -> RepoView | None:
         """A repository as of this look."""
+        self._asked_for.add(name)
         if name not in self._repos:
             self._repos[name] = self.forge.read_repo(name)
         return self._repos[name]
 
     @property
     def asked_for(self) -> frozenset[str]:
-        """The repositories, beside the control repo, that this look rests on."""
-        return frozenset({*self._repos, *self._pulls} - {self.control_repo})
+        """The repositories, beside the control repo, that the look at the last tenant rests on."""
+        return frozenset(self._asked_for - {self.control_repo})
 
     def read_pulls(self, repo: str, branches: Collection[str]) -> None:
         """Have the pull requests of these branches at hand, at the cost of one question."""
+        self._asked_for.add(repo)
         known = self._pulls.setdefault(repo, {})
         new = [branch for branch in branches if branch not in known]
         view = self.repo(repo) if new else None
@@ -189,6 +192,7 @@ class World:
 
         Some are left out, and with `at_most` the others are looked at until so many are due.
         """
+        self._asked_for.clear()
         drafts = [d for d in self.snapshot.drafts_of(tenant) if d not in leave_out]
         statuses = self.statuses(tenant, [d.split("/")[1] for d in drafts])
         self._read_pulls_that_matter(statuses.values())

@@ -153,6 +153,7 @@ def put_back(server: GitHubServer, kept: Path, root: Path) -> None:
     """Make both again, below `root`."""
     shutil.copytree(kept / "world", root, symlinks=True)
     server.state = State.load(kept / "server", root / "github")
+    server.refresh_limit()  # hundreds of points are hours of calls, all within minutes
 
 
 def points_of(checkpoints: tuple[Checkpoint, ...]) -> list[Point]:

@@ -168,6 +168,13 @@ def _read_plan(file: Path) -> Plan:
 @click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
 @stage_option
 @click.option(
+    "--then",
+    "events",
+    type=click.Choice(("scaffold", "build", "promote")),
+    multiple=True,
+    help="When something was done, start the forge's workflow of that name.",
+)
+@click.option(
     "--evidence",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
@@ -180,6 +187,7 @@ def run(
     session: Session,
     dry_run: bool,
     stages: tuple[str, ...],
+    events: tuple[str, ...],
     evidence: Path | None,
     tenants: tuple[str, ...],
     shard: Shard | None,
@@ -204,6 +212,8 @@ def run(
         observations=seen,
         progress=lambda line: session.note(f"  {line}"),
     )
+    if report.effects:
+        engine.dispatch([f"pipeline-{event}" for event in events])
     waiting = [w for tenant in sorted(report.waiting) for w in report.waiting[tenant]]
     if cost := engine.forge.cost():
         session.note(f"  {cost}")

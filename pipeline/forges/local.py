@@ -329,6 +329,10 @@ class LocalForge:
             _wait(attempt)
         raise _too_busy(repo, f"merge #{number}")
 
+    def dispatch(self, repo: str, event: str, *, actor: int) -> None:
+        """Nothing: no workflow waits here."""
+        self.open_repository(repo)
+
     def close_pull(self, repo: str, number: int, *, actor: int) -> None:
         """Close an open pull request."""
 

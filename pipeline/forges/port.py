@@ -220,6 +220,10 @@ class Forge(Protocol):
         ForgeRefused if a rule or a closed pull request forbids it.
         """
 
+    def dispatch(self, repo: str, event: str, *, actor: int) -> None:
+        """Start what waits for this event, if the forge starts anything: a hint, that may be lost
+        or come twice."""
+
     def close_pull(self, repo: str, number: int, *, actor: int) -> None:
         """Close an open pull request; one already closed is left as it is."""
 

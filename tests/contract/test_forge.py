@@ -636,3 +636,10 @@ def test_content_may_be_anything(forge: Forge) -> None:
     read = forge.open_repository(REPO).read_files(commit)
     assert {path: content for path, (_, content) in read.items()} == files
     assert forge.open_repository(REPO).read_object(git_object("blob", b"").id) is not None
+
+
+def test_an_event_is_a_hint_to_the_pipeline_s_own_repository(forge: Forge) -> None:
+    forge.dispatch(REPO, "pipeline-build", actor=PIPELINE)
+    forge.dispatch(REPO, "pipeline-build", actor=PIPELINE)
+    with pytest.raises(NotFound):
+        forge.dispatch("none", "pipeline-build", actor=PIPELINE)

@@ -11,7 +11,7 @@ import pytest
 from tests.github_server import GitHubServer
 from tests.github_sweep_world import Checkpoint, Point, differences, points_of, tell
 
-SHORT_STRIDE = 53
+SHORT_STRIDE = 97
 
 
 def _sweep(

@@ -291,7 +291,7 @@ def create_ruleset(call: Call) -> Answer:
     repository = call.repository
     name = call.text("name", resource="Ruleset")
     if any(r.name == name for r in repository.rulesets.values()):
-        raise Problem(422, "Validation Failed", ["Name must be unique"])
+        raise invalid("Ruleset", "name", "custom", "Name must be unique")
     now = call.state.now()
     made = Ruleset(call.state.number(), name, "disabled", [], [], [], [], now, now)
     _fill(made, call.body)

@@ -240,7 +240,7 @@ def test_an_image_that_is_not_in_the_store_is_not_recorded(tmp_path: Path) -> No
 
 def test_a_matrix_names_tenants_and_work(world: Path) -> None:
     [tenant] = json.loads(call(world, "due", "--matrix", "tenants").out)
-    assert tenant == {"name": "acme", "scope": "--tenant acme"}
+    assert tenant == {"name": "acme", "option": "--tenant", "value": "acme"}
     [job] = json.loads(call(world, "due", "--matrix", "work").out)
     assert job == {"key": evidence_file(world).stem, "name": f"run-checks {DRAFT}"}
     assert json.loads(call(world, "due", "--stage", "promote", "--matrix", "tenants").out) == []

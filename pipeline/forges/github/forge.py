@@ -390,6 +390,11 @@ class GithubForge:
             raise ForgeRefused(f"{pull.url}: {refused.message}") from refused
         raise StalePlan(f"merging {pull.url} conflicts: {refused.message}") from refused
 
+    def dispatch(self, repo: str, event: str, *, actor: int) -> None:
+        """Start the workflows that wait for this `repository_dispatch`."""
+        client, path = self._client(actor), f"{self._path(repo)}/dispatches"
+        self._repeatedly(lambda: client.write("POST", path, {"event_type": event}))
+
     def close_pull(self, repo: str, number: int, *, actor: int) -> None:
         """Close an open pull request."""
         pull = self.read_pull(repo, number)

@@ -91,7 +91,14 @@ def _source(
         if not app.isdigit():
             raise UsageFault("PIPELINE_APP_ID is no number", help="the App's page shows it")
         asking = GithubClient(api_url, None, cost)
-        return AppInstallation(int(app), _private_key(environment), organisation, asking.ask_as_app)
+        return AppInstallation(
+            int(app),
+            _private_key(environment),
+            organisation,
+            asking.ask_as_app,
+            repositories=_listed(environment.get("PIPELINE_APP_REPOSITORIES", "")),
+            permissions=_permissions(environment.get("PIPELINE_APP_PERMISSIONS", "")),
+        )
     token = environment.get("GITHUB_TOKEN") or environment.get("GH_TOKEN")
     if not token:
         raise UsageFault(
@@ -99,6 +106,24 @@ def _source(
             help="set GITHUB_TOKEN, or PIPELINE_APP_ID with PIPELINE_APP_PRIVATE_KEY",
         )
     return PlainToken(token)
+
+
+def _listed(text: str) -> list[str] | None:
+    """The words of a list with commas; None if it is empty, which narrows nothing."""
+    return [word.strip() for word in text.split(",") if word.strip()] or None
+
+
+def _permissions(text: str) -> Mapping[str, str] | None:
+    """`contents=read,checks=write` as names and levels. Raises UsageFault."""
+    found: dict[str, str] = {}
+    for word in _listed(text) or ():
+        name, _, level = word.partition("=")
+        if not name or level not in ("read", "write"):
+            raise UsageFault(
+                f"PIPELINE_APP_PERMISSIONS has `{word}`", help="write contents=read,checks=write"
+            )
+        found[name] = level
+    return found or None
 
 
 def _private_key(environment: Mapping[str, str]) -> str:
