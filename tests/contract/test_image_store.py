@@ -9,7 +9,6 @@ import socket
 import subprocess
 import tarfile
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +20,7 @@ from pipeline.builders.images import ImageStore, LayoutStore, RegistryStore, ima
 from pipeline.errors import CouldNotCheck
 from pipeline.oci import INDEX_TYPE, Image, digest_of, image_of
 from pipeline.tools.versions import find_tool
+from tests.registry import serve_registry
 
 TAG = "src-" + "ab" * 20
 
@@ -40,25 +40,8 @@ class Kept:
 @pytest.fixture(scope="session")
 def registry() -> Iterator[str]:
     """A registry on 127.0.0.1, by its address."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    server = subprocess.Popen(
-        [find_tool("crane"), "registry", "serve", "--address", address],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(500):
-            try:
-                with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))):
-                    break
-            except ConnectionRefusedError:
-                time.sleep(0.02)
+    with serve_registry() as address:
         yield address
-    finally:
-        server.terminate()
-        server.wait()
 
 
 @pytest.fixture(params=["layout", "registry"])
