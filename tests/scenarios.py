@@ -10,10 +10,11 @@ from dataclasses import replace
 
 from pipeline.layout import PLATFORM_PATH, draft_path, environment_path, promotion_path
 from pipeline.models.requests import CodeOrigin
+from pipeline.rules.authors import check_author
 from pipeline.rules.patches import MAX_FILE_BYTES
 from pipeline.stages.draft import plan_draft
 from tests import history, patching, planning
-from tests.samples import DRAFT, findings_of, snapshot_and_findings, world_files
+from tests.samples import DRAFT, findings_of, sample_platform, snapshot_and_findings, world_files
 from tests.views import sample_view
 
 Scenario = Callable[[bool], set[str]]
@@ -107,7 +108,16 @@ def draft_changed(fail: bool) -> set[str]:
     return {code for waiting in plan_draft(view).waiting for code, _ in waiting.reasons}
 
 
+def author_out_of_scope(fail: bool) -> set[str]:
+    """acme's agent changes a draft of acme, and with it a workflow and a draft of contoso."""
+    paths = [draft_path(DRAFT)]
+    if fail:
+        paths += [".github/workflows/ci.yaml", draft_path("contoso/inventory")]
+    return {f.code for f in check_author(sample_platform(), history.AGENT_ID, paths)}
+
+
 SCENARIOS: Mapping[str, Scenario] = {
+    "author-out-of-scope": author_out_of_scope,
     "stale-plan": planning.stale_plan,
     "namespace-shared-custom-code": shared_namespace,
     "environment-unknown": environment_unknown,

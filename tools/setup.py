@@ -37,8 +37,8 @@ REQUIREMENTS = ROOT / "requirements"
 MINIMUM_PYTHON = (3, 11)
 HEARTBEAT_S = 10
 
-RUNTIME_TOOLS = ("kubeconform", "kustomize", "gitleaks", "helm")
-DEV_TOOLS = (*RUNTIME_TOOLS, "crane", "actionlint", "crdcheck")
+RUNTIME_TOOLS = ("kubeconform", "kustomize", "gitleaks", "helm", "crane")
+DEV_TOOLS = (*RUNTIME_TOOLS, "actionlint", "crdcheck")
 
 # Requirement files that are installed together; a group stands for each that it contains.
 GROUPS = {"runtime": ("runtime",), "dev": ("runtime", "dev")}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.cli.session import FORMATS, Session, format_option, pass_session
-from pipeline.errors import UsageFault
+from pipeline.errors import CouldNotCheck, UsageFault
 
 if TYPE_CHECKING:
     from pipeline.control import SnapshotReading
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 @click.option("--since", metavar="REV", help="Only what changed after this revision.")
 @click.option("--commit", metavar="REV", help="The revision to judge.  [default: HEAD]")
 @click.option(
+    "--author",
+    type=int,
+    metavar="ID",
+    help="The account whose pull request it is: a bot changes only drafts of its tenants.",
+)
+@click.option(
     "--worktree", is_flag=True, help="Judge the files as they lie here, committed or not."
 )
 @format_option(*FORMATS)
@@ -31,6 +37,7 @@ def validate(
     paths: tuple[str, ...],
     since: str | None,
     commit: str | None,
+    author: int | None,
     worktree: bool,
 ) -> int:
     """Judge requests: every finding, with position and fix.
@@ -42,6 +49,8 @@ def validate(
         raise click.UsageError("--worktree goes with neither --since nor --commit")
     if paths and since:
         raise click.UsageError("name either paths or --since")
+    if author is not None and not since:
+        raise click.UsageError("--author goes with --since")
 
     from pipeline.checkout import find_checkout
     from pipeline.diagnostics import Verdict, verdict_of
@@ -55,6 +64,8 @@ def validate(
     revision = "" if worktree else git.resolve_commit(commit or "HEAD")
     reading = _read(top, git, revision, since, wanted)
     found = check_requests(reading.reads, reading.findings, reading.snapshot, LazyTemplates())
+    if author is not None and since:
+        found = (*found, *_check_author(git, author, since, revision))
     if wanted:
         found = tuple(f for f in found if _is_below(f.location.file, wanted))
     sources = _sources(git, revision, reading, found)
@@ -87,6 +98,21 @@ def _read(
                 "--worktree sees files that are not committed yet",
             )
     return reading
+
+
+def _check_author(git: GitRepository, author: int, since: str, revision: str) -> Iterator[Finding]:
+    """Findings of paths that are not the author's to change, by the platform of the base."""
+    from pipeline.layout import PLATFORM_PATH
+    from pipeline.models.requests import Platform
+    from pipeline.rules.authors import check_author
+    from pipeline.snapshot import read_request
+
+    base = git.resolve_commit(since)
+    there = git.read_object(f"{base}:{PLATFORM_PATH}")
+    read = read_request(PLATFORM_PATH, there.content)[0] if there else None
+    if read is None or not isinstance(read.model, Platform):
+        raise CouldNotCheck(f"`{PLATFORM_PATH}` of the base cannot be read, so nobody is known")
+    yield from check_author(read.model, author, git.diff_names(base, revision))
 
 
 def _request_path(top: Path, given: str) -> str:

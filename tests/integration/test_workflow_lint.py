@@ -1,0 +1,114 @@
+"""The workflows as their linters see them, and what no linter looks for."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+FOLDER = ROOT / ".github" / "workflows"
+WORKFLOWS = sorted(FOLDER.glob("*.yaml"))
+_SHA = re.compile(r"[^@]+@[0-9a-f]{40}\Z")
+
+
+def workflow(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.load(path.read_text(), Loader=yaml.BaseLoader)
+    return found
+
+
+def steps() -> list[tuple[str, dict[str, Any]]]:
+    found = [
+        (f"{path.stem}/{job}", step)
+        for path in WORKFLOWS
+        for job, text in workflow(path)["jobs"].items()
+        for step in text["steps"]
+    ]
+    action = yaml.load((ROOT / "action.yml").read_text(), Loader=yaml.BaseLoader)
+    return found + [("action.yml", step) for step in action["runs"]["steps"]]
+
+
+def test_actionlint_finds_nothing() -> None:
+    done = subprocess.run(
+        [ROOT / ".tools" / "bin" / "actionlint", "-no-color"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def zizmor(*paths: Path) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).with_name("zizmor")
+    return subprocess.run(
+        [program, "--offline", "--no-progress", "--persona", "auditor", *paths],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_zizmor_finds_nothing_as_an_auditor() -> None:
+    done = zizmor(FOLDER, ROOT / "action.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_zizmor_would_find_an_expression_in_a_script(tmp_path: Path) -> None:
+    text = (FOLDER / "validate.yaml").read_text()
+    changed = text.replace('test "$RESULT" = success', "test ${{ github.head_ref }} = success")
+    assert changed != text
+    (tmp_path / "validate.yaml").write_text(changed)
+    assert "template-injection" in zizmor(tmp_path / "validate.yaml").stdout
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_rights_belong_to_jobs_and_every_job_ends(path: Path) -> None:
+    text = workflow(path)
+    assert text["permissions"] == {}
+    assert "pull_request_target" not in text["on"] and "workflow_run" not in text["on"]
+    for job in text["jobs"].values():
+        assert set(job["permissions"]) <= {"contents"}, "what writes is the App's token"
+        assert job["permissions"].get("contents", "read") == "read"
+        assert 0 < int(job["timeout-minutes"]) <= 60
+
+
+def test_every_action_is_pinned_by_its_commit() -> None:
+    used = {step["uses"] for _, step in steps() if "uses" in step}
+    assert {use for use in used if not _SHA.match(use)} == {"./"}
+
+
+def test_no_secret_is_where_a_tenant_s_code_runs() -> None:
+    build = workflow(FOLDER / "build.yaml")["jobs"]
+    performing = [job for job, text in build.items() if "perform" in str(text["steps"])]
+    assert performing == ["perform"]
+    assert "environment" not in build["perform"] and "secrets." not in str(build["perform"])
+    assert "github.token" not in str(build["perform"])
+
+
+def test_one_writer_a_tenant_and_none_is_dropped() -> None:
+    groups = {}
+    for path in WORKFLOWS:
+        for job, text in workflow(path)["jobs"].items():
+            if "pipeline run" in str(text["steps"]) and "strategy" in text:
+                groups[f"{path.stem}/{job}"] = text["concurrency"]
+    wanted = {
+        "group": "tenant-${{ matrix.job.name }}",
+        "cancel-in-progress": "false",
+        "queue": "max",
+    }
+    assert set(groups) == {"scaffold/run", "promote/run", "build/record"}
+    assert all(group == wanted for group in groups.values())
+
+
+def test_the_gate_is_red_when_the_judge_was_skipped() -> None:
+    gate = workflow(FOLDER / "validate.yaml")["jobs"]["gate"]
+    assert gate["if"] == "always()" and gate["needs"] == ["validate"]
+    assert gate["steps"][0]["run"] == 'test "$RESULT" = success'
