@@ -10,7 +10,7 @@ export PATH := $(ROOT)/.tools/bin:$(PATH)
 export PIPELINE_TOOLS := $(ROOT)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo demo-github test sweep sweep-github race ui bench keycloak docs format lint lock clean
+.PHONY: help setup setup-dev demo demo-github test sweep sweep-github workflows race ui bench keycloak docs format lint lock clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' "$(ROOT)/Makefile" | expand -t 18
@@ -35,6 +35,9 @@ sweep: setup-dev ## stops the whole story before and after every effect, and rer
 
 sweep-github: setup-dev ## the same over GitHub, with a fault at every call of its API and of git
 	@cd "$(ROOT)" && $(VENV)/python -m pytest -q -s tests/faults/test_github_sweep.py -m sweep
+
+workflows: setup-dev ## runs each job of each workflow without each of its rights in turn
+	@cd "$(ROOT)" && $(VENV)/python -m pytest -q -s tests/faults/test_workflow_rights.py -m workflows
 
 race: setup-dev ## runs sixteen processes against one forge at once
 	@cd "$(ROOT)" && $(VENV)/python -m pytest -q -s tests/faults/test_race.py -m race

@@ -136,28 +136,34 @@ class StoryWorld:
         )
         return cls(root, forge, engine, [pull.number for pull in forge.read_pulls(CONTROL)])
 
-    def request(
-        self, path: str, content: bytes, *approvers: int, asker: int = history.AGENT_ID
-    ) -> int:
-        """The number of the merged pull request by which a bot brought a request."""
+    def propose(self, changes: Mapping[str, bytes], asker: int) -> int:
+        """The number of an open pull request that brings these files to main."""
         git = self.forge.open_repository(CONTROL)
         main = git.resolve("refs/heads/main")
         assert main is not None
-        files = {**git.read_files(main), path: (MODE_FILE, content)}
+        files = {**git.read_files(main), **{p: (MODE_FILE, c) for p, c in changes.items()}}
         branch = f"ask/{len(self.numbers) + 1}"
         objects = objects_of_files(files)
-        message = f"Ask for {path}\n"
-        commit = commit_object(objects[-1].id, [main], message, _PERSON, _PERSON)
+        title = f"Ask for {', '.join(changes)}"
+        commit = commit_object(objects[-1].id, [main], f"{title}\n", _PERSON, _PERSON)
         update = RefUpdate(f"refs/heads/{branch}", None, commit.id)
         self.forge.push(CONTROL, [*objects, commit], (update,), actor=asker)
         pull = self.forge.open_pull(
             CONTROL,
             head_branch=branch,
             base_branch="main",
-            title=f"Ask for {path}",
+            title=title,
             body="",
             actor=asker,
         )
+        return pull.number
+
+    def request(
+        self, path: str, content: bytes, *approvers: int, asker: int = history.AGENT_ID
+    ) -> int:
+        """The number of the merged pull request by which a bot brought a request."""
+        pull = self.forge.read_pull(CONTROL, self.propose({path: content}, asker))
+        branch = pull.head_branch
         for user in approvers:
             self.forge.submit_review(
                 CONTROL,

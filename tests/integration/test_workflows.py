@@ -1,100 +1,26 @@
-"""The workflows tell the story by themselves, each job with its rights and no more."""
+"""The workflows tell the story by themselves, and judge pull requests."""
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.audit_world import CODE
-from tests.conftest import ROOT
-from tests.github_demo.setting import APP_ID, GithubSetting, app_key
-from tests.github_server import GitHubServer
-from tests.github_sweep_world import FIRST_MERGE_S, GithubSweepWorld
-from tests.history import ENGINEER_ID
-from tests.registry import serve_registry
-from tests.samples import DRAFT, sample_files, sample_platform
-from tests.sweep_world import SweepWorld, ask_for_drafts
-from tests.workflows import Runner, WorkflowRun
-
-# What of this repository a control repo needs to run the workflows.
-WORKFLOWS = ("action.yml", ".github")
-# In place of `tools/setup.py`, which would take minutes; see tests/workflows/README.md.
-SET_UP_BEFORE = """import os
-for name in (".venv", ".tools"):
-    os.symlink(os.path.join({root!r}, name), os.path.join(os.environ["GITHUB_ACTION_PATH"], name))
-"""
-SOURCE = "src/domain_order_router"
-
-
-def control_files(registry: str) -> dict[str, bytes]:
-    """The samples without drafts, with a registry that is there, and what workflows run."""
-    listed = ["git", "-C", str(ROOT), "ls-files", "-z", "-co", "--exclude-standard", "--"]
-    tracked = subprocess.run([*listed, *WORKFLOWS], check=True, capture_output=True, text=True)
-    files = {path: (ROOT / path).read_bytes() for path in tracked.stdout.split("\0") if path}
-    files["tools/setup.py"] = SET_UP_BEFORE.format(root=str(ROOT)).encode()
-    files |= {path: text for path, text in sample_files().items() if "/drafts/" not in path}
-    platform = "environments/platform.yaml"
-    written = files[platform].replace(b"registry.example.com", registry.encode())
-    files[platform] = written.replace(b"store: layout", b"store: registry")
-    assert files[platform].count(b"store: registry") == 1
-    return files
-
-
-@dataclass
-class Actions:
-    """A control repo on the local GitHub, and the workflows that run in it."""
-
-    server: GitHubServer
-    root: Path
-    runner: Runner
-
-    def open(self) -> SweepWorld:
-        """The world as people see it."""
-        return GithubSweepWorld.over(self.server, self.root)
-
-    def run(self, workflow: str, event: str = "push", **payload: Any) -> WorkflowRun:
-        """A run of a workflow in which no job fails."""
-        run = self.runner.run(workflow, event, payload)
-        assert run.result == "success", run.log
-        return run
-
-    def settle(self) -> list[str]:
-        """Run what events ask for until none is left; the workflows in their order."""
-        ran = []
-        dispatches = self.server.repository("ameide", "control").dispatches
-        while dispatches:
-            event = dispatches.pop(0)["event_type"]
-            # What waits for the same event sees all that there is.
-            dispatches[:] = [d for d in dispatches if d["event_type"] != event]
-            ran.append(event.removeprefix("pipeline-"))
-            self.run(ran[-1], "repository_dispatch", action=event)
-            assert len(ran) < 30, ran
-        return ran
+from pipeline.layout import draft_path
+from pipeline.rules.identity import draft_example
+from tests.audit_world import CODE, CONTROL
+from tests.history import AGENT_ID, ENGINEER_ID
+from tests.samples import DRAFT
+from tests.sweep_world import ask_for_drafts
+from tests.workflow_world import SOURCE, Actions, open_actions
 
 
 @pytest.fixture
 def actions(tmp_path: Path) -> Iterator[Actions]:
-    with serve_registry() as registry, GitHubServer(tmp_path / "server") as server:
-        server.state.first_merge_s = FIRST_MERGE_S
-        root = tmp_path / "world"
-        GithubSetting(server, root, sample_platform()).begin(control_files(registry))
-        runner = Runner(
-            server,
-            "ameide",
-            "control",
-            tmp_path / "runs",
-            variables={"PIPELINE_APP_ID": str(APP_ID)},
-            environments={
-                "pipeline": {"PIPELINE_APP_PRIVATE_KEY": app_key()[0]},
-                "registry": {"REGISTRY_CONFIG": '{"auths": {}}'},
-            },
-        )
-        yield Actions(server, root, runner)
+    with open_actions(tmp_path) as world:
+        yield world
 
 
 def test_the_workflows_bring_a_draft_into_dev(actions: Actions) -> None:
@@ -129,3 +55,46 @@ def test_the_workflows_bring_a_draft_into_dev(actions: Actions) -> None:
     for workflow in ("scaffold", "promote", "build"):
         run = actions.run(workflow, "schedule")
         assert {job.result for job in run.jobs[1:]} == {"skipped"}
+
+
+# -- pull requests -------------------------------------------------------------------------
+
+
+def judged(actions: Actions, files: dict[str, bytes], author: int = AGENT_ID) -> Any:
+    """The run of `validate` for a pull request of an account that brings these files."""
+    world = actions.open()
+    number = world.propose(files, author)
+    world.close()
+    user = {"id": author}
+    repository = actions.server.repository("ameide", CONTROL)
+    base = repository.branch("main")
+    pull = {"number": number, "user": user, "base": {"sha": base}}
+    return actions.runner.run("validate", "pull_request", {"pull_request": pull})
+
+
+GOOD = {draft_path(DRAFT): draft_example().encode()}
+
+
+def test_a_pull_request_that_asks_rightly_passes_the_gate(actions: Actions) -> None:
+    run = judged(actions, GOOD)
+    assert run.result == "success", run.log
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "code"),
+    [
+        (draft_path(DRAFT), draft_example().replace("order, route", ""), "draft-parameters"),
+        (draft_path("contoso/inventory"), draft_example(), "author-out-of-scope"),
+        ("tenants/acme/tenant.yaml", None, "author-out-of-scope"),
+        (".github/workflows/validate.yaml", None, "author-out-of-scope"),
+        ("tools/setup.py", "raise SystemExit(0)\n", "author-out-of-scope"),
+    ],
+)
+def test_a_pull_request_that_oversteps_does_not(
+    actions: Actions, path: str, content: str | None, code: str
+) -> None:
+    there = actions.server.repository("ameide", CONTROL)
+    text = content if content is not None else there.git("show", f"main:{path}") + "\n# Seen.\n"
+    run = judged(actions, {path: text.encode()})
+    assert run.result == "failure" and code in run.log, run.log
+    assert [job.result for job in run.of("gate")] == ["failure"]

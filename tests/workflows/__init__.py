@@ -1,5 +1,5 @@
 """A runner of the workflows in `.github/workflows/`, for tests; see README.md."""
 
-from tests.workflows.runner import JobRun, Runner, WorkflowRun
+from tests.workflows.runner import APP_PERMISSIONS, JobRun, Runner, Withheld, WorkflowRun
 
-__all__ = ["JobRun", "Runner", "WorkflowRun"]
+__all__ = ["APP_PERMISSIONS", "JobRun", "Runner", "Withheld", "WorkflowRun"]

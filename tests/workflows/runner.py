@@ -20,6 +20,7 @@ from tests.workflows.expressions import as_text, evaluated, expanded
 
 ACTIONS_APP_ID, ACTIONS_BOT_ID = 15368, 41898282
 TIMEOUT_S = 600
+APP_PERMISSIONS = "PIPELINE_APP_PERMISSIONS"
 Json = dict[str, Any]
 
 
@@ -57,6 +58,25 @@ class WorkflowRun:
         return [run for run in self.jobs if run.job == job]
 
 
+@dataclass(frozen=True)
+class Withheld:
+    """A right of a job's `github.token`, or of its App's token, that is lowered to `level`."""
+
+    job: str
+    of: str  # token, app
+    permission: str
+    level: str | None
+
+    def applied(self, job: str, of: str, permissions: Mapping[str, str]) -> dict[str, str]:
+        """The permissions without what is withheld."""
+        kept = dict(permissions)
+        if (job, of) == (self.job, self.of):
+            kept.pop(self.permission)
+            if self.level is not None:
+                kept[self.permission] = self.level
+        return kept
+
+
 class StepFailed(Exception):
     """A step ended with an exit code other than 0."""
 
@@ -71,8 +91,8 @@ class Runner:
     folder: Path
     variables: Mapping[str, str] = field(default_factory=dict)
     environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    # Job → permission that it is not given, though it asks for it.
-    withheld: Mapping[str, str] = field(default_factory=dict)
+    # What one job is not given though it asks for it.
+    withheld: Withheld | None = None
     runs: int = 0
 
     def run(self, workflow: str, event: str, payload: Json | None = None) -> WorkflowRun:
@@ -82,7 +102,7 @@ class Runner:
         payload = {"repository": {"default_branch": repository.default_branch}, **(payload or {})}
         ref = f"refs/heads/{repository.default_branch}"
         if event == "pull_request":
-            ref = f"refs/pull/{payload['pull_request']['number']}/merge"
+            ref = self._merge_ref(payload["pull_request"]["number"])
         commit = repository.git("rev-parse", ref)
         text = repository.git("show", f"{commit}:.github/workflows/{workflow}.yaml")
         document = yaml.load(text, Loader=yaml.BaseLoader)
@@ -99,6 +119,27 @@ class Runner:
         run = WorkflowRun(workflow)
         _Execution(self, run, document, github).execute()
         return run
+
+    def _merge_ref(self, number: int) -> str:
+        """The ref of what merging a pull request would give, as GitHub keeps it."""
+        repository = self.server.repository(self.organisation, self.repository)
+        pull = repository.pulls[number]
+        ref = f"refs/pull/{number}/merge"
+        base = repository.branch(pull.base_branch)
+        assert base is not None
+        tree = repository.git("merge-tree", "--write-tree", base, pull.head)
+        identity = {
+            "GIT_AUTHOR_NAME": "GitHub",
+            "GIT_AUTHOR_EMAIL": "noreply@github.com",
+            "GIT_COMMITTER_NAME": "GitHub",
+            "GIT_COMMITTER_EMAIL": "noreply@github.com",
+        }
+        commit = repository.git(
+            *("commit-tree", tree, "-p", base, "-p", pull.head, "-m", "Merge"),
+            environment=identity,
+        )
+        repository.git("update-ref", ref, commit)
+        return ref
 
     def token(self, permissions: Mapping[str, str]) -> Token:
         """A `github.token` with exactly these permissions, for this repository alone."""
@@ -161,7 +202,8 @@ class _Execution:
 
     def _one(self, job: str, text: Json, contexts: Json) -> JobRun:
         permissions = dict(text["permissions"])
-        permissions.pop(self.runner.withheld.get(job, ""), None)
+        if self.runner.withheld:
+            permissions = self.runner.withheld.applied(job, "token", permissions)
         token = self.runner.token(permissions)
         secrets = self.runner.environments.get(text.get("environment", ""), {})
         number = len(list(self.runner.folder.glob("job-*")))
@@ -254,6 +296,10 @@ class _Job:
             **{name: str(path) for name, path in files.items()},
             **{k: as_text(v) for k, v in expanded(step.get("env", {}), contexts, {}).items()},
         }
+        if self.runner.withheld and APP_PERMISSIONS in environment:
+            granted = dict(_pairs(environment[APP_PERMISSIONS].replace(",", "\n")))
+            granted = self.runner.withheld.applied(self.ended.job, "app", granted)
+            environment[APP_PERMISSIONS] = ",".join(f"{k}={v}" for k, v in granted.items())
         done = subprocess.run(
             ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step["run"]],
             cwd=self.workspace,

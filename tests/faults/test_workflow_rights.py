@@ -1,0 +1,75 @@
+"""Every right that a job of a workflow is given is needed: without it the story fails there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+from tests.history import ENGINEER_ID
+from tests.samples import DRAFT
+from tests.sweep_world import ask_for_drafts, observe_and_follow_up
+from tests.workflow_world import SOURCE, Actions, open_actions
+from tests.workflows import APP_PERMISSIONS, Withheld
+
+
+def rights(workflow: str) -> Iterator[Withheld]:
+    """Each right of each job, taken away or lowered by one level."""
+    path = ROOT / ".github" / "workflows" / f"{workflow}.yaml"
+    for job, text in yaml.load(path.read_text(), Loader=yaml.BaseLoader)["jobs"].items():
+        granted = [("token", name, level) for name, level in text["permissions"].items()]
+        for step in text["steps"]:
+            listed = step.get("env", {}).get(APP_PERMISSIONS, "")
+            granted += [("app", *word.split("=")) for word in listed.split(",") if word]  # type: ignore[misc]
+        for of, name, level in granted:
+            # GitHub gives every App `metadata`, and asking for nothing would mean all.
+            yield Withheld(job, of, name, None)
+            if level == "write":
+                yield Withheld(job, of, name, "read")
+
+
+def check(actions: Actions, workflow: str, event: str, **payload: Any) -> int:
+    """Fail if the workflow succeeds without one of its rights; how many were tried."""
+    tried = 0
+    for withheld in rights(workflow):
+        run = actions.attempt(workflow, event, withheld, payload)
+        assert run.result == "failure", f"{workflow} does not need {withheld}\n{run.log}"
+        assert run.of(withheld.job)[0].result == "failure", f"{withheld} fails elsewhere\n{run.log}"
+        tried += 1
+    print(f"{workflow}: {tried} rights, each needed")
+    return tried
+
+
+@pytest.mark.workflows
+def test_each_right_of_each_job_is_needed(tmp_path: Path) -> None:
+    with open_actions(tmp_path) as actions:
+        world = actions.open()
+        ask_for_drafts(world)
+        world.close()
+        tried = check(actions, "scaffold", "push")
+        actions.run("scaffold")
+        actions.settle()
+
+        world = actions.open()
+        head = world.engine.status(DRAFT).head
+        world.patch("0001", "Say it", {f"{SOURCE}/said.py": "SAID = 1\n"}, head)
+        world.ask(DRAFT, "dev", ENGINEER_ID)
+        world.close()
+        actions.run("scaffold")
+        tried += check(actions, "build", "repository_dispatch", action="pipeline-build")
+        # Checks of the patched head, checks of what dev was asked for, and the build of that.
+        for _ in range(3):
+            actions.run("build", "repository_dispatch", action="pipeline-build")
+        tried += check(actions, "promote", "schedule")
+        actions.run("promote", "schedule")
+
+        world = actions.open()
+        observations = observe_and_follow_up(world)
+        world.close()
+        payload = {"observations": [o.model_dump(mode="json") for o in observations]}
+        tried += check(actions, "observe", "repository_dispatch", client_payload=payload)
+        assert tried >= 25
