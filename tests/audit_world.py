@@ -156,6 +156,7 @@ class StoryWorld:
             body="",
             actor=asker,
         )
+        self.numbers.append(pull.number)
         return pull.number
 
     def request(
@@ -178,10 +179,9 @@ class StoryWorld:
             pull.number,
             expected_head=pull.head,
             message=f"Merge {branch}\n",
-            time_s=_TIME_S + len(self.numbers),
+            time_s=_TIME_S + len(self.numbers) - 1,
             actor=approvers[0],
         )
-        self.numbers.append(pull.number)
         return pull.number
 
     def run(self) -> None:

@@ -1,0 +1,293 @@
+"""What somebody may try on GitHub to get past the gate, and the code that refuses each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.commits import Signature
+from pipeline.documents import render_document
+from pipeline.errors import ForgeRefused, StalePlan
+from pipeline.forges.port import PullRequest, RefUpdate, ReviewVerdict
+from pipeline.gitobjects import MODE_FILE, commit_object, objects_of_files
+from pipeline.layout import PLATFORM_PATH, draft_path, promotion_path
+from pipeline.models.evidence import Observation
+from pipeline.rules.identity import draft_example
+from tests.audit_world import (
+    CODE,
+    CONTROL,
+    PlainHydrator,
+    all_checks_pass,
+    no_secrets,
+    one_builder,
+)
+from tests.github_server import GitHubServer
+from tests.github_sweep_world import GithubSweepWorld, keep, put_back, start
+from tests.history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
+from tests.samples import DRAFT
+from tests.sweep_world import (
+    CONTOSO_AGENT_ID,
+    PLATFORM_ENGINEER_ID,
+    ask_for_drafts,
+)
+
+MANAGER, OTHER_MANAGER = RELEASE_MANAGERS
+APPROVED = ReviewVerdict.APPROVED
+
+
+class Threatened(GithubSweepWorld):
+    """A world on GitHub with quick doubles of tools."""
+
+    def quick(self) -> Threatened:
+        """Itself, with the doubles."""
+        self.engine.make_builder = one_builder
+        self.engine.run_checks = all_checks_pass
+        self.engine.scan_secrets = no_secrets
+        self.engine.hydrator = PlainHydrator()
+        return self
+
+    def go(self) -> dict[str, set[str]]:
+        """One run; the codes that each request waits for."""
+        report = self.engine.run(tenants=["acme"])
+        assert report.failures == (), report.failures
+        return {w.request: {code for code, _ in w.reasons} for w in report.waiting["acme"]}
+
+    def propose_staging(self) -> PullRequest:
+        """The open pull request that asks for staging."""
+        proposal = self.engine.propose_promotion(DRAFT, "staging", reason="Peak season")
+        value = proposal.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
+        path = promotion_path(DRAFT, "staging")
+        number = self.propose({path: render_document(value)}, AGENT_ID)
+        return self.forge.read_pull(CONTROL, number)
+
+    def land(self, pull: PullRequest) -> dict[str, set[str]]:
+        """An engineer, who is no release manager, approves and merges it; then one run."""
+        self.approve(CONTROL, pull.number, ENGINEER_ID)
+        self.merge(CONTROL, pull.number, ENGINEER_ID)
+        return self.go()
+
+    def pushed(self, pull: PullRequest, actor: int = AGENT_ID) -> PullRequest:
+        """The pull request after one more commit that changes nothing of what it asks for."""
+        git = self.forge.open_repository(CONTROL)
+        files = {**git.read_files(pull.head), "notes.md": (MODE_FILE, b"Later\n")}
+        objects = objects_of_files(files)
+        me = Signature("somebody", "somebody@example.com", 1_767_226_000)
+        commit = commit_object(objects[-1].id, [pull.head], "Later\n", me, me)
+        update = RefUpdate(f"refs/heads/{pull.head_branch}", pull.head, commit.id)
+        self.forge.push(CONTROL, [*objects, commit], (update,), actor=actor)
+        return self.forge.read_pull(CONTROL, pull.number)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GitHubServer, Path]]:
+    """A server, and the world in which acme's draft runs in dev and is taken over."""
+    root = tmp_path_factory.mktemp("threats")
+    with GitHubServer(root / "server") as server:
+        live = root / "live"
+        live.mkdir()
+        start(server, live)
+        world = Threatened.over(server, live).quick()
+        ask_for_drafts(world)
+        world.go()
+        world.ask(DRAFT, "dev", ENGINEER_ID)
+        world.go()
+        world.approve(CODE, 1, ENGINEER_ID)
+        world.merge(CODE, 1, ENGINEER_ID)
+        world.close()
+        keep(server, live, root / "kept")
+        yield server, root / "kept"
+
+
+@pytest.fixture
+def world(kept: tuple[GitHubServer, Path], tmp_path: Path) -> Iterator[Threatened]:
+    server, folder = kept
+    put_back(server, folder, tmp_path / "world")
+    found = Threatened.over(server, tmp_path / "world").quick()
+    yield found
+    found.close()
+
+
+STAGING = promotion_path(DRAFT, "staging")
+
+
+def test_a_manager_s_approval_of_the_final_revision_is_enough(world: Threatened) -> None:
+    pull = world.propose_staging()
+    world.approve(CONTROL, pull.number, MANAGER)
+    assert world.land(pull) == {}
+    assert world.engine.status(DRAFT).promotion("staging") is not None
+
+
+def nobody(world: Threatened, pull: PullRequest) -> PullRequest:
+    return pull
+
+
+def by_a_bot(world: Threatened, pull: PullRequest) -> PullRequest:
+    world.approve(CONTROL, pull.number, CONTOSO_AGENT_ID)
+    return pull
+
+
+def by_somebody_of_another_team(world: Threatened, pull: PullRequest) -> PullRequest:
+    world.approve(CONTROL, pull.number, SECURITY_ID)
+    return pull
+
+
+def before_the_last_push(world: Threatened, pull: PullRequest) -> PullRequest:
+    world.approve(CONTROL, pull.number, MANAGER)
+    return world.pushed(pull)
+
+
+def dismissed(world: Threatened, pull: PullRequest) -> PullRequest:
+    world.approve(CONTROL, pull.number, MANAGER)
+    world.forge.submit_review(
+        CONTROL,
+        pull.number,
+        commit=pull.head,
+        verdict=ReviewVerdict.DISMISSED,
+        body="Too early",
+        actor=MANAGER,
+    )
+    return pull
+
+
+def taken_back_by_a_request_for_changes(world: Threatened, pull: PullRequest) -> PullRequest:
+    for verdict, body in ((APPROVED, ""), (ReviewVerdict.CHANGES_REQUESTED, "Wait")):
+        world.forge.submit_review(
+            CONTROL, pull.number, commit=pull.head, verdict=verdict, body=body, actor=MANAGER
+        )
+    return pull
+
+
+def by_a_removed_member(world: Threatened, pull: PullRequest) -> PullRequest:
+    world.approve(CONTROL, pull.number, MANAGER)
+    git = world.forge.open_repository(CONTROL)
+    policy = git.read_object(f"refs/heads/main:{PLATFORM_PATH}")
+    assert policy is not None
+    member = f"id: {MANAGER}, login: release-manager-1, kind: person"
+    listed = f"{member}, teams: [release-managers]"
+    changed = policy.content.replace(listed.encode(), member.encode())
+    assert changed != policy.content
+    world.request(PLATFORM_PATH, changed, ENGINEER_ID, asker=PLATFORM_ENGINEER_ID)
+    return world.forge.read_pull(CONTROL, pull.number)
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        nobody,
+        by_a_bot,
+        by_somebody_of_another_team,
+        before_the_last_push,
+        dismissed,
+        taken_back_by_a_request_for_changes,
+        by_a_removed_member,
+    ],
+)
+def test_an_approval_that_does_not_count(
+    world: Threatened, attempt: Callable[[Threatened, PullRequest], PullRequest]
+) -> None:
+    pull = attempt(world, world.propose_staging())
+    if attempt is taken_back_by_a_request_for_changes:
+        with pytest.raises(ForgeRefused):  # GitHub itself does not let it be merged
+            world.land(pull)
+        return
+    assert world.land(pull) == {STAGING: {"approval-missing"}}
+    assert world.engine.status(DRAFT).promotion("staging") is None
+
+
+def test_an_author_does_not_approve_their_own_work(world: Threatened) -> None:
+    proposal = world.engine.propose_promotion(DRAFT, "staging", reason="Peak season")
+    value = proposal.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
+    number = world.propose({STAGING: render_document(value)}, MANAGER)
+    with pytest.raises(ForgeRefused):
+        world.approve(CONTROL, number, MANAGER)
+    assert world.land(world.forge.read_pull(CONTROL, number)) == {STAGING: {"approval-missing"}}
+
+
+def test_what_was_merged_is_what_was_reviewed(world: Threatened) -> None:
+    """An approved request, and another one over it by a pull request of no manager's approval."""
+    pull = world.propose_staging()
+    world.approve(CONTROL, pull.number, MANAGER)
+    world.approve(CONTROL, pull.number, ENGINEER_ID)
+    world.merge(CONTROL, pull.number, ENGINEER_ID)
+    git = world.forge.open_repository(CONTROL)
+    asked = git.read_object(f"refs/heads/main:{STAGING}")
+    assert asked is not None
+    changed = asked.content.replace(b"Peak season", b"Another reason")
+    assert changed != asked.content
+    world.request(STAGING, changed, ENGINEER_ID)
+    assert world.go() == {STAGING: {"approval-missing"}}
+
+
+def test_a_commit_that_says_it_is_of_somebody_else_is_of_its_pull_request_s_author(
+    world: Threatened,
+) -> None:
+    """contoso's agent asks for acme, under the name of a platform engineer."""
+    path = draft_path("acme/taken-over")
+    content = draft_example(id="acme/taken-over", primitive="taken-over").encode()
+    git = world.forge.open_repository(CONTROL)
+    main = git.resolve("refs/heads/main")
+    assert main is not None
+    objects = objects_of_files({**git.read_files(main), path: (MODE_FILE, content)})
+    spoofed = Signature(
+        "platform-engineer-1",
+        f"{PLATFORM_ENGINEER_ID}+platform-engineer-1@users.noreply.github.com",
+        1_767_226_000,
+    )
+    commit = commit_object(objects[-1].id, [main], "Ask\n", spoofed, spoofed)
+    update = RefUpdate("refs/heads/ask/spoofed", None, commit.id)
+    world.forge.push(CONTROL, [*objects, commit], (update,), actor=CONTOSO_AGENT_ID)
+    pull = world.forge.open_pull(
+        CONTROL,
+        head_branch="ask/spoofed",
+        base_branch="main",
+        title="Ask",
+        body="",
+        actor=CONTOSO_AGENT_ID,
+    )
+    assert world.land(pull) == {path: {"actor-out-of-scope"}}
+
+
+def test_an_old_event_does_nothing_again(
+    world: Threatened, kept: tuple[GitHubServer, Path]
+) -> None:
+    """A run is told nothing by an event: whatever it was, it looks and finds nothing due."""
+    world.go()
+    server = kept[0]
+    before = len(server.log)
+    for _ in range(2):
+        world.go()
+    assert [seen.path for seen in server.log[before:] if seen.writes] == []
+
+
+def test_an_old_plan_is_refused(world: Threatened) -> None:
+    path = draft_path("acme/another")
+    content = draft_example(id="acme/another", primitive="another").encode()
+    world.request(path, content, ENGINEER_ID)
+    plan = world.engine.plan(tenants=["acme"])
+    world.engine.apply(plan)
+    with pytest.raises(StalePlan) as refused:
+        world.engine.apply(plan)
+    assert refused.value.code == "stale-plan"
+    state = world.forge.read_repo(CODE)
+    assert state is not None and len([b for b in state.branches if "another" in b]) <= 1
+
+
+def test_an_observation_is_recorded_once(world: Threatened) -> None:
+    promotion = world.engine.status(DRAFT).promotion("dev")
+    assert promotion is not None
+    seen = Observation.model_validate(
+        {
+            "environment": "dev",
+            "draft": DRAFT,
+            "digest": promotion.release.digest,
+            "health": "Healthy",
+            "sync": "Synced",
+            "revision": promotion.gitops_commit,
+        }
+    )
+    for _ in range(3):
+        world.engine.run(tenants=["acme"], observations=(seen,))
+    kinds = [fact.body.type for fact in world.engine.facts(DRAFT)]
+    assert kinds.count("observed") == 1
