@@ -17,6 +17,7 @@ from pipeline.models.requests import REQUEST_KINDS, SCHEMA_STEMS
 from pipeline.models.status import DraftStatus
 from pipeline.observations import Observations
 from pipeline.plan import Plan
+from pipeline.work import DueWork, Evidence
 
 DRAFT_07 = "http://json-schema.org/draft-07/schema#"
 # Kind → the stem of its file `schemas/<stem>.schema.json`: what people write, then what we write.
@@ -24,6 +25,8 @@ SCHEMAS: dict[str, str] = {
     **SCHEMA_STEMS,
     "Observations": "observations",
     "Plan": "plan",
+    "DueWork": "due-work",
+    "Evidence": "evidence",
     "DraftStatus": "draft-status",
     "Fact": "fact",
     **OUTPUT_STEMS,
@@ -32,6 +35,8 @@ _MODELS: dict[str, type[Model]] = {
     **REQUEST_KINDS,
     "Observations": Observations,
     "Plan": Plan,
+    "DueWork": DueWork,
+    "Evidence": Evidence,
     "DraftStatus": DraftStatus,
     "Fact": Fact,
     **OUTPUT_KINDS,

@@ -20,6 +20,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("promote:why", "Say whether a promotion is allowed, and every reason against it."),
     "audit": ("audit:audit", "Show what happened to a draft; prove it from clones."),
     "review": ("review:review", "Open, review and merge pull requests of a local forge."),
+    "comment": (
+        "comment:comment",
+        "Tell a reviewer what a pull request asks for, in one comment.",
+    ),
     "template": ("templates:template", "List, judge, render and try out golden templates."),
     "catalog": (
         "catalog:catalog",

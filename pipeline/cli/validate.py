@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.session import FORMATS, Session, format_option, pass_session
+from pipeline.cli.session import FORMATS, Session, dump, format_option, pass_session
 from pipeline.errors import CouldNotCheck, UsageFault
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def validate(
     if wanted:
         found = tuple(f for f in found if _is_below(f.location.file, wanted))
     sources = _sources(git, revision, reading, found)
-    _write(session, found, sources, len(reading.reads))
+    changed = git.diff_names(git.resolve_commit(since), revision) if since and revision else ()
+    _write(session, found, sources, reading, changed)
     verdict = verdict_of(found)
     return {Verdict.VALID: 0, Verdict.INVALID: 1, Verdict.COULD_NOT_CHECK: 4}[verdict]
 
@@ -150,7 +151,11 @@ def _sources(
 
 
 def _write(
-    session: Session, found: Sequence[Finding], sources: Mapping[str, str], requests: int
+    session: Session,
+    found: Sequence[Finding],
+    sources: Mapping[str, str],
+    reading: SnapshotReading,
+    changed: Sequence[str],
 ) -> None:
     from pipeline.render.github import render_github
     from pipeline.render.report import validation_report
@@ -158,7 +163,10 @@ def _write(
     from pipeline.render.text import render_summary, render_terminal
 
     if session.format == "json":
-        session.write_document(validation_report(found))
+        from pipeline.stages.asked import asked_of
+
+        asked = [dump(item) for item in asked_of(changed, reading.snapshot)]
+        session.write_document({**validation_report(found), "asked": asked})
     elif session.format == "sarif":
         session.write(render_sarif(found, sources))
     elif session.format == "github":
@@ -167,4 +175,4 @@ def _write(
         session.write(render_terminal(found, sources, colour=session.colour))
         mark = "✗" if any(f.severity == "error" for f in found) else "✓"
         gap = "\n" if found else ""
-        session.write(f"{gap}{mark} {requests} requests, {render_summary(found)}\n")
+        session.write(f"{gap}{mark} {len(reading.reads)} requests, {render_summary(found)}\n")

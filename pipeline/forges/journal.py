@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.errors import GitFailed, NotFound
-from pipeline.forges.port import BranchRule, PullRequest, PullState, Review, ReviewVerdict
+from pipeline.forges.port import BranchRule, Comment, PullRequest, PullState, Review, ReviewVerdict
 from pipeline.gitobjects import (
     MODE_FILE,
     MODE_TREE,
@@ -93,6 +93,16 @@ def pull_files(pull: PullRequest) -> Files:
     for review in reviews:
         files[f"{folder}/reviews/{review['sequence']:04d}.json"] = (MODE_FILE, _bytes(review))
     return files
+
+
+def _comments_folder(number: int) -> str:
+    return pull_folder(number).replace("pulls/", "comments/", 1)
+
+
+def comment_files(number: int, place: int, comment: Comment) -> Files:
+    """The file of the comment at a place, counted from 0, on a pull request."""
+    path = f"{_comments_folder(number)}/{place:04d}.json"
+    return {path: (MODE_FILE, _bytes(asdict(comment)))}
 
 
 def parse_pull(pull: bytes, reviews: Sequence[bytes]) -> PullRequest:
@@ -201,6 +211,16 @@ def read_pull_folders(git: GitRepository, trees: Sequence[str]) -> dict[str, Pul
             raise GitFailed(f"the journal of {git.path.name} lacks files of a pull request")
         pulls[tree] = parse_pull(contents[0], contents[1:])
     return pulls
+
+
+def read_comments(git: GitRepository, journal: str, number: int) -> list[Comment]:
+    """The comments on a pull request, in order. Raises GitFailed when they are damaged."""
+    entries = git.read_tree(f"{journal}:{_comments_folder(number)}") or ()
+    found = git.read_objects([entry.id for entry in entries])
+    try:
+        return [Comment(**json.loads(item.content)) for item in found if item is not None]
+    except (ValueError, TypeError) as error:
+        raise GitFailed(f"a comment in the journal is damaged: {error}") from error
 
 
 def _entries(found: GitObject | None) -> dict[str, TreeEntry]:

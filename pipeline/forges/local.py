@@ -25,10 +25,12 @@ from pipeline.forges.journal import (
     JOURNAL_REF,
     Files,
     Journal,
+    comment_files,
     head_files,
     objects_over,
     pull_files,
     pull_folder,
+    read_comments,
     read_folders,
     read_journal,
     read_journal_commit,
@@ -37,6 +39,7 @@ from pipeline.forges.journal import (
 )
 from pipeline.forges.port import (
     BranchRule,
+    Comment,
     PullAsk,
     PullRequest,
     PullState,
@@ -102,6 +105,11 @@ class LocalForge:
         for git in self._open.values():
             git.close()
         self._open.clear()
+
+    @property
+    def account(self) -> int | None:
+        """None: anybody may be said to act."""
+        return None
 
     def cost(self) -> str:
         """Nothing: it lies on this machine."""
@@ -328,6 +336,27 @@ class LocalForge:
                 return commit.id
             _wait(attempt)
         raise _too_busy(repo, f"merge #{number}")
+
+    def read_comments(self, repo: str, number: int) -> tuple[Comment, ...]:
+        """The comments in the journal."""
+        git = self.open_repository(repo)
+        journal = self._read_one(git, repo, number)[0]
+        return tuple(read_comments(git, journal, number))
+
+    def write_comment(self, repo: str, number: int, *, key: str, body: str, actor: int) -> None:
+        """The comment, in the journal."""
+        git = self.open_repository(repo)
+        comment = Comment(actor, body, key)
+        for attempt in range(_JOURNAL_TRIES):
+            journal = self._read_one(git, repo, number)[0]
+            there = read_comments(git, journal, number)
+            same = [n for n, c in enumerate(there) if (c.author_id, c.key) == (actor, key)]
+            place = same[0] if same else len(there)
+            files = comment_files(number, place, comment)
+            if (same and there[place] == comment) or self._move_journal(git, journal, files, ()):
+                return
+            _wait(attempt)
+        raise _too_busy(repo, f"comment on #{number}")
 
     def dispatch(self, repo: str, event: str, *, actor: int) -> None:
         """Nothing: no workflow waits here."""

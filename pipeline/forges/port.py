@@ -72,6 +72,15 @@ class PullRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Comment:
+    """One comment on a pull request. `key` names those that a process keeps up to date."""
+
+    author_id: int
+    body: str
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PullAsk:
     """What a pull request that is to be opened says, and between which branches it is."""
 
@@ -144,6 +153,10 @@ class Forge(Protocol):
 
     def close(self) -> None:
         """End the processes that answer, those that run."""
+
+    @property
+    def account(self) -> int | None:
+        """The account whose credential this process holds; None where none is asked for."""
 
     def cost(self) -> str:
         """What this process asked of the forge, in one line; empty where asking costs nothing."""
@@ -218,6 +231,15 @@ class Forge(Protocol):
 
         Raises StalePlan if the head is not `expected_head` or the merge conflicts,
         ForgeRefused if a rule or a closed pull request forbids it.
+        """
+
+    def read_comments(self, repo: str, number: int) -> tuple[Comment, ...]:
+        """The comments on a pull request, the oldest first. Raises NotFound."""
+
+    def write_comment(self, repo: str, number: int, *, key: str, body: str, actor: int) -> None:
+        """The actor's one comment of that key says `body`: found and updated in place, or made.
+
+        `key` is of small letters and `-`. Another account's comment of the same key is another.
         """
 
     def dispatch(self, repo: str, event: str, *, actor: int) -> None:

@@ -38,21 +38,32 @@ class SeverityCounts(Model):
     note: int = Field(ge=0)
 
 
-class ValidationReport(Document):
-    """What `validate` found."""
-
-    kind: Literal["ValidationReport"] = "ValidationReport"
-    verdict: Literal["valid", "invalid", "could-not-check"]
-    counts: SeverityCounts
-    findings: tuple[FindingItem, ...]
-
-
 class ApprovalsWanted(Model):
     """Whose approval an environment asks for at a draft's risk tier."""
 
     risk_tier: RiskTier
     count: int
     teams: tuple[str, ...]
+
+
+class AskedItem(Model):
+    """What one changed file of the control repo asks for."""
+
+    path: str
+    kind: str = Field(description="of the request; empty for any other file, and one taken away")
+    asks: str
+    details: tuple[tuple[str, str], ...] = ()
+    approvals: ApprovalsWanted | None = None
+
+
+class ValidationReport(Document):
+    """What `validate` found; with `--since`, what the changes ask for too."""
+
+    kind: Literal["ValidationReport"] = "ValidationReport"
+    verdict: Literal["valid", "invalid", "could-not-check"]
+    counts: SeverityCounts
+    findings: tuple[FindingItem, ...]
+    asked: tuple[AskedItem, ...] = ()
 
 
 class DecisionDocument(Document):

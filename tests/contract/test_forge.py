@@ -14,6 +14,7 @@ import pytest
 from pipeline.errors import ForgeRefused, NotFound, StalePlan
 from pipeline.forges.port import (
     BranchRule,
+    Comment,
     Forge,
     PullRequest,
     PullState,
@@ -643,3 +644,27 @@ def test_an_event_is_a_hint_to_the_pipeline_s_own_repository(forge: Forge) -> No
     forge.dispatch(REPO, "pipeline-build", actor=PIPELINE)
     with pytest.raises(NotFound):
         forge.dispatch("none", "pipeline-build", actor=PIPELINE)
+
+
+def test_a_comment_of_a_key_is_updated_in_place(forge: Forge) -> None:
+    pull = open_pull(forge)
+    assert forge.read_comments(REPO, pull.number) == ()
+
+    def write(key: str, body: str, actor: int = PIPELINE) -> None:
+        forge.write_comment(REPO, pull.number, key=key, body=body, actor=actor)
+
+    write("summary", "First\n\n| a |\n|---|")
+    write("notice", "Beside it")
+    write("summary", "Somebody else's", AUTHOR)
+    for _ in range(2):
+        write("summary", "Second")
+    assert forge.read_comments(REPO, pull.number) == (
+        Comment(PIPELINE, "Second", "summary"),
+        Comment(PIPELINE, "Beside it", "notice"),
+        Comment(AUTHOR, "Somebody else's", "summary"),
+    )
+    assert forge.read_pull(REPO, pull.number) == pull
+    with pytest.raises(NotFound):
+        forge.write_comment(REPO, 99, key="summary", body="x", actor=PIPELINE)
+    with pytest.raises(NotFound):
+        forge.read_comments(REPO, 99)

@@ -110,7 +110,8 @@ def can_see(state: State, token: Token | None, repository: Repository) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A handler, the description's name of its path, and the permission that it asks of an app."""
+    """A handler, the description's name of its path, and the permission that it asks of an app;
+    of several with `|` between them one is enough."""
 
     method: str
     template: str
@@ -154,7 +155,7 @@ def check_permission(route: Route, token: Token | None) -> None:
     """Raises Problem when an app's token was not granted what the route asks."""
     if route.permission is None or token is None or token.permissions is None:
         return
-    name, level = route.permission
-    granted = token.permissions.get(name)
-    if granted is None or (level == "write" and granted != "write" and granted != "admin"):
+    names, level = route.permission
+    granted = {token.permissions.get(name) for name in names.split("|")} - {None}
+    if not granted or (level == "write" and not granted & {"write", "admin"}):
         raise Problem(403, "Resource not accessible by integration")

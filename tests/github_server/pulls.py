@@ -239,7 +239,9 @@ def dismiss_review(call: Call) -> Answer:
 # -- comments ---------------------------------------------------------------------------
 
 
-@route("GET", "/repos/{owner}/{repo}/issues/{issue_number}/comments", ("issues", "read"))
+@route(
+    "GET", "/repos/{owner}/{repo}/issues/{issue_number}/comments", ("issues|pull_requests", "read")
+)
 def list_comments(call: Call) -> Answer:
     """The comments of a pull request, the oldest first."""
     repository, number = call.repository, call.number("issue_number")
@@ -249,7 +251,11 @@ def list_comments(call: Call) -> Answer:
     return Answer(200, [call.shapes.comment(repository, comment) for comment in found])
 
 
-@route("POST", "/repos/{owner}/{repo}/issues/{issue_number}/comments", ("issues", "write"))
+@route(
+    "POST",
+    "/repos/{owner}/{repo}/issues/{issue_number}/comments",
+    ("issues|pull_requests", "write"),
+)
 def create_comment(call: Call) -> Answer:
     """A new comment."""
     repository, number = call.repository, call.number("issue_number")
@@ -267,7 +273,9 @@ def create_comment(call: Call) -> Answer:
     return Answer(201, call.shapes.comment(repository, comment))
 
 
-@route("PATCH", "/repos/{owner}/{repo}/issues/comments/{comment_id}", ("issues", "write"))
+@route(
+    "PATCH", "/repos/{owner}/{repo}/issues/comments/{comment_id}", ("issues|pull_requests", "write")
+)
 def update_comment(call: Call) -> Answer:
     """A comment with another text; an app changes only its own."""
     repository = call.repository

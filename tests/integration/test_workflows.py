@@ -65,10 +65,16 @@ def judged(actions: Actions, files: dict[str, bytes], author: int = AGENT_ID) ->
     world = actions.open()
     number = world.propose(files, author)
     world.close()
+    return judge(actions, number, author)
+
+
+def judge(actions: Actions, number: int, author: int) -> Any:
+    """A run of `validate` for a pull request."""
     user = {"id": author}
     repository = actions.server.repository("ameide", CONTROL)
     base = repository.branch("main")
-    pull = {"number": number, "user": user, "base": {"sha": base}}
+    head = {"repo": {"full_name": f"ameide/{CONTROL}"}}
+    pull = {"number": number, "user": user, "base": {"sha": base}, "head": head}
     return actions.runner.run("validate", "pull_request", {"pull_request": pull})
 
 
@@ -78,6 +84,27 @@ GOOD = {draft_path(DRAFT): draft_example().encode()}
 def test_a_pull_request_that_asks_rightly_passes_the_gate(actions: Actions) -> None:
     run = judged(actions, GOOD)
     assert run.result == "success", run.log
+    [comment] = comments(actions)
+    assert "✓ 1 request, nothing against them" in comment
+    assert "code goes to: `tenant-acme-controllers`" in comment
+
+
+def test_the_comment_is_one_and_follows_the_pull_request(actions: Actions) -> None:
+    world = actions.open()
+    number = world.propose(GOOD, AGENT_ID)
+    pull = world.forge.read_pull(CONTROL, number)
+    world.close()
+    for _ in range(2):
+        run = judge(actions, pull.number, AGENT_ID)
+        assert run.result == "success", run.log
+    [comment] = comments(actions)
+    assert comment in run.log.replace("== ", "")  # the job's summary says the same
+
+
+def comments(actions: Actions) -> list[str]:
+    """What stands below the newest pull request."""
+    found = actions.server.repository("ameide", CONTROL).comments.values()
+    return [comment.body.partition("\n")[2] for comment in found]
 
 
 @pytest.mark.parametrize(
@@ -97,4 +124,5 @@ def test_a_pull_request_that_oversteps_does_not(
     text = content if content is not None else there.git("show", f"main:{path}") + "\n# Seen.\n"
     run = judged(actions, {path: text.encode()})
     assert run.result == "failure" and code in run.log, run.log
+    assert [code in comment for comment in comments(actions)] == [True]
     assert [job.result for job in run.of("gate")] == ["failure"]

@@ -153,7 +153,10 @@ class Runner:
         return state.new_token(
             app.bot,
             app=app,
-            permissions={"metadata": "read", **permissions},
+            permissions={
+                "metadata": "read",
+                **{name.replace("-", "_"): level for name, level in permissions.items()},
+            },
             repositories=frozenset({self.repository}),
         )
 

@@ -32,6 +32,7 @@ from pipeline.forges.github.repository import Connection, PushRefused, RemoteRep
 from pipeline.forges.github.rulesets import PREFIX, Ruleset, rules_of_rulesets, rulesets_of
 from pipeline.forges.port import (
     BranchRule,
+    Comment,
     PullAsk,
     PullRequest,
     PullState,
@@ -389,6 +390,29 @@ class GithubForge:
         if "rule" in refused.message or "required" in refused.message:
             raise ForgeRefused(f"{pull.url}: {refused.message}") from refused
         raise StalePlan(f"merging {pull.url} conflicts: {refused.message}") from refused
+
+    def read_comments(self, repo: str, number: int) -> tuple[Comment, ...]:
+        """The comments, by as many calls as they have pages."""
+        path = f"{self._path(repo)}/issues/{number}/comments"
+        return tuple(queries.comment_of(item) for item in self.client.read_all(path))
+
+    def write_comment(self, repo: str, number: int, *, key: str, body: str, actor: int) -> None:
+        """The actor's one comment of that key, which a line that nobody sees marks."""
+        client = self._client(actor)
+        path = f"{self._path(repo)}/issues/{number}/comments"
+        text = {"body": f"{queries.mark_of(key)}\n{body}"}
+
+        def find() -> Any:
+            for item in client.read_all(path):
+                found = queries.comment_of(item)
+                if (found.author_id, found.key) == (actor, key):
+                    return item
+            return None
+
+        comment = self._found_or_made(find, lambda: client.write("POST", path, text))
+        if queries.comment_of(comment).body != body:
+            own = f"{self._path(repo)}/issues/comments/{comment['id']}"
+            self._repeatedly(lambda: client.write("PATCH", own, text))
 
     def dispatch(self, repo: str, event: str, *, actor: int) -> None:
         """Start the workflows that wait for this `repository_dispatch`."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipeline.forges.port import PullRequest, PullState, Review, ReviewVerdict
+from pipeline.forges.port import Comment, PullRequest, PullState, Review, ReviewVerdict
 
 PAGE = 100
 # So many repositories in one query: some 250 connections, far below GitHub's limit of nodes.
@@ -31,6 +32,8 @@ _REVIEWS = f"""
 _PULL = f"""
   id number title body url state headRefName headRefOid baseRefName
   isCrossRepository author {_ACTOR} mergedBy {_ACTOR} mergeCommit {{ oid }} {_REVIEWS}"""
+
+_MARK = re.compile(r"<!-- primitive-pipeline: ([a-z-]+) -->\r?\n")
 
 VIEWER = "query { viewer { login databaseId } }"
 
@@ -168,6 +171,20 @@ def review_of(sequence: int, node: Mapping[str, Any]) -> Review:
         verdict,
         node["body"],
     )
+
+
+def mark_of(key: str) -> str:
+    """The line that marks a comment of a key; GitHub shows none of it."""
+    return f"<!-- primitive-pipeline: {key} -->"
+
+
+def comment_of(item: Mapping[str, Any]) -> Comment:
+    """A comment as REST gives it, its mark taken off."""
+    author, body = item["user"]["id"] if item["user"] else 0, str(item["body"])
+    found = _MARK.match(body)
+    if found is None:
+        return Comment(author, body)
+    return Comment(author, body[found.end() :], found[1])
 
 
 def account_of(actor: Mapping[str, Any] | None) -> int:

@@ -1,0 +1,108 @@
+"""The comment on a pull request: what merging does, and nothing of a request but as text."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.diagnostics import Finding
+from pipeline.layout import draft_path, promotion_path
+from pipeline.models.outputs import AskedItem, ValidationReport
+from pipeline.render.comment import code_span, render_comment
+from pipeline.render.report import validation_report
+from pipeline.stages.asked import asked_of
+from tests.samples import DRAFT, findings_of, snapshot_and_findings, world_files
+
+
+def report_of(*asked: AskedItem, findings: tuple[Finding, ...] = ()) -> ValidationReport:
+    values = {**validation_report(findings), "asked": [a.model_dump() for a in asked]}
+    return ValidationReport.model_validate_json(json.dumps(values))
+
+
+PROMOTION = f"""apiVersion: pipeline.ameide.io/v1
+kind: Promotion
+draft: {DRAFT}
+environment: prod
+release:
+  source_commit: {"1a" * 20}
+  digest: sha256:{"2" * 64}
+overlay_tree: {"3c" * 20}
+reason: "@ameide/security fixes #1 <img src=x> https://example.com `x` | y"
+"""
+
+
+def test_a_reviewer_reads_what_merging_does() -> None:
+    path = promotion_path(DRAFT, "prod")
+    files = {**world_files(), path: PROMOTION.encode()}
+    snapshot = snapshot_and_findings(files)[0]
+    text = render_comment(report_of(*asked_of([draft_path(DRAFT), path], snapshot)))
+    assert text.startswith("### ✓ 2 requests, nothing against them\n")
+    assert "- scaffold a primitive, or keep it as it is if it is there" in text
+    assert "  - may run in: `tenant-acme-dev-cust, tenant-acme-staging-cust" in text
+    assert f"  - digest: `sha256:{'2' * 64}`" in text
+    assert f"  - writes exactly the tree: `{'3c' * 20}`" in text
+    assert "2 approvals of release-managers or security, at least 1 of each" in text
+
+
+def test_what_is_taken_away_and_what_is_no_request() -> None:
+    snapshot = snapshot_and_findings(world_files())[0]
+    gone, other = asked_of(["tenants/acme/drafts/gone/draft.yaml", "README.md"], snapshot)
+    assert gone.asks == "is taken away" and other.kind == ""
+
+
+def test_findings_stand_in_a_table() -> None:
+    found = findings_of("tenants/acme/tenant.yaml", b"kind: Tenant\nsku: None\n")
+    text = render_comment(report_of(findings=tuple(found)))
+    assert text.startswith("### ✗ ")
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert len(rows) == len(found) and all(row.count("|") == 5 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("plain", "`plain`"),
+        ("a `b` c", "``a `b` c``"),
+        ("`", "`` ` ``"),
+        ("two\nlines", "`two<U+000A>lines`"),
+        ("a|b", "`a¦b`"),
+        ("", "` `"),
+    ],
+)
+def test_a_code_span_holds_any_text(text: str, span: str) -> None:
+    assert code_span(text) == span
+
+
+@given(st.text(max_size=80))
+def test_nothing_gets_out_of_a_code_span(text: str) -> None:
+    span = code_span(text)
+    ticks = re.match("`+", span)
+    assert ticks is not None and span.endswith(ticks[0])
+    inner = span[len(ticks[0]) : -len(ticks[0])]
+    assert ticks[0] not in re.findall("`+", inner)
+    assert not set(inner) & set("\r\n|")
+
+
+def test_a_request_s_words_are_only_in_code_spans() -> None:
+    path = promotion_path(DRAFT, "prod")
+    snapshot = snapshot_and_findings({**world_files(), path: PROMOTION.encode()})[0]
+    text = render_comment(report_of(*asked_of([path], snapshot)))
+    [line] = [line for line in text.splitlines() if "reason:" in line]
+    assert line.startswith("  - reason: ``@ameide/security fixes #1 <img") and line.endswith("``")
+    outside = re.sub(r"(`+).*?\1", "", text)
+    for told in ("@", "#1", "<img", "https:"):
+        assert told not in outside
+
+
+def test_a_long_comment_is_cut() -> None:
+    items = [
+        AskedItem(path=f"tenants/t{n}/tenant.yaml", kind="Tenant", asks="x") for n in range(80)
+    ]
+    text = render_comment(report_of(*items))
+    assert "… and 30 more requests." in text
+    huge = AskedItem(path="x", kind="", asks="is changed", details=(("reason", "y" * 70_000),))
+    assert len(render_comment(report_of(huge))) < 300
