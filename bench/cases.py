@@ -142,6 +142,31 @@ def scaffolds(place: Place) -> Iterable[Row]:
     yield Row("scaffolds", what, None, grown, "×", "< 1.3 ×", grown < 1.3)
 
 
+def reconcile(place: Place) -> Iterable[Row]:
+    """Runs over a GitHub of 50 ms a request; 1,000 tenants have a draft under way."""
+    import time
+
+    from bench.github import serve
+
+    world = place.make("many", "many", 1000)
+    with serve(world) as github:
+        for what, changed in (
+            ("no cache", None),
+            ("nothing changed", 0),
+            ("10 tenants ask for a draft", 10),
+            ("once more", 0),
+            ("nothing changed then", 0),
+        ):
+            if changed:
+                github.ask(changed, 1)
+            begun = time.perf_counter()
+            cost = github.run()
+            seconds = time.perf_counter() - begun
+            yield Row("reconcile", f"1,000 tenants, {what}", None, seconds, "s")
+            yield Row("reconcile", "  calls of the API", None, cost.calls, "")
+            yield Row("reconcile", "  calls of git", None, cost.git, "")
+
+
 def make_copier(place: Place) -> tuple[str, Callable[[], Timing]]:
     """How many files copier writes, and a call that measures it writing them once."""
     from bench.peers import COPIER
@@ -214,6 +239,7 @@ CASES: dict[str, Callable[[Place], Iterable[Row]]] = {
     "validate": validate,
     "scaffold": scaffold,
     "scaffolds": scaffolds,
+    "reconcile": reconcile,
     "status": status,
     "idle": idle,
     "demo": demo,

@@ -287,6 +287,13 @@ def make_asked(root: Path, tenants: int, drafts: int) -> None:
     World(root, control_files(tenants, drafts)).check_out()
 
 
+def make_many(root: Path, tenants: int) -> None:
+    """So many tenants, each with one scaffolded draft."""
+    world = World(root, control_files(tenants, 1))
+    world.check_out()
+    world.run()
+
+
 def make_status(root: Path, drafts: int = 1000, facts: int = 50) -> None:
     """One state branch with so many drafts of so many facts each."""
     world = World(root, control_files(1, 1))
@@ -320,6 +327,7 @@ def main(arguments: list[str]) -> int:
         "validate": make_validate,
         "scaffold": make_scaffold,
         "asked": make_asked,
+        "many": make_many,
         "status": make_status,
         "idle": make_idle,
     }

@@ -71,6 +71,16 @@ class GithubSetting:
 
     def begin(self, files: Mapping[str, bytes]) -> Self:
         """Itself, once all accounts are there, and the control repo that holds `files`."""
+        self.add_accounts()
+        platform = self._platform
+        forge = self.open_forge()
+        forge.ensure_repo(platform.repos.control, control_spec(files))
+        forge.close()
+        self.clone(platform.repos.control, self._root / "control")
+        return self
+
+    def add_accounts(self) -> None:
+        """The organisation with its people, teams and bots, and the App in it."""
         server, platform = self.server, self._platform
         server.add_organisation(platform.organisation)
         add_pipeline_app(server, platform.organisation, platform.pipeline_account.id)
@@ -83,11 +93,6 @@ class GithubSetting:
                 teams.setdefault(team, []).append(account.id)
         for team, members in teams.items():
             server.add_team(platform.organisation, team, members)
-        forge = self.open_forge()
-        forge.ensure_repo(platform.repos.control, control_spec(files))
-        forge.close()
-        self.clone(platform.repos.control, self._root / "control")
-        return self
 
     def _token(self, login: str) -> str:
         if login not in self._tokens:

@@ -1,0 +1,126 @@
+"""A GitHub on 127.0.0.1 that holds what a local forge holds, and what runs over it cost."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import requests
+from bench.measure import PIPELINE, BenchFailure
+from pipeline.demo.setting import START_TIME_S, platform_of
+from pipeline.forges.local import LocalForge
+from pipeline.forges.port import PullState, RefUpdate
+from pipeline.gitobjects import MODE_FILE, Signature, commit_object, objects_of_files
+from pipeline.models.requests import Platform
+from tests.github_demo.setting import GithubSetting
+from tests.github_server import GitHubServer
+from tests.github_server.state import Account, Pull, Repository
+
+# One request of a GitHub that is not next door.
+DELAY_S = 0.05
+_CALLS = re.compile(r"(\d+) calls of GitHub \(.*\), (\d+) of git")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one run asked: calls of the API, and of git."""
+
+    calls: int
+    git: int
+
+
+@dataclass
+class BenchGithub:
+    """A server over a world, and the pipeline's credential for it."""
+
+    server: GitHubServer
+    world: Path
+    platform: Platform
+    environment: Mapping[str, str]
+
+    def run(self) -> Cost:
+        """What one run, with the cache that the last one left, says that it asked."""
+        done = subprocess.run(
+            [PIPELINE, "-C", str(self.world / "control"), "run"],
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        found = _CALLS.search(done.stderr)
+        if done.returncode != 0 or found is None:
+            raise BenchFailure(f"pipeline run\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
+        return Cost(int(found[1]), int(found[2]))
+
+    def ask(self, tenants: int, number: int) -> None:
+        """Bring one more draft of each of so many tenants to main, by the server's own hand."""
+        forge = LocalForge(self.server.state.folder, self.platform.organisation)
+        git = forge.open_repository(self.platform.repos.control)
+        main = git.resolve("refs/heads/main")
+        assert main is not None
+        files = git.read_files(main)
+        for tenant in map(requests.tenant_name, range(tenants)):
+            path, content = requests.draft_file(tenant, requests.draft_name(number))
+            files[path] = (MODE_FILE, content)
+        objects = objects_of_files(files)
+        me = Signature("bench", "bench@pipeline.invalid", START_TIME_S)
+        commit = commit_object(objects[-1].id, [main], "Ask\n", me, me)
+        git.write_objects([*objects, commit])
+        git.update_refs([RefUpdate("refs/heads/main", main, commit.id)])
+        forge.close()
+
+
+@contextmanager
+def serve(world: Path) -> Iterator[BenchGithub]:
+    """A GitHub that holds what the world's local forge holds."""
+    platform = platform_of(requests.policy_files())
+    with GitHubServer(world / "github", validate=False) as server:
+        setting = GithubSetting(server, world, platform)
+        setting.add_accounts()
+        bot = server.state.accounts[platform.pipeline_account.id]
+        forge = LocalForge(world / "forge", platform.organisation)
+        for path in sorted((world / "forge" / platform.organisation).glob("*.git")):
+            _take_over(server, forge, path, bot)
+        forge.close()
+        origin = setting.address(platform.repos.control)
+        subprocess.run(
+            ["git", "-C", str(world / "control"), "remote", "set-url", "origin", origin], check=True
+        )
+        server.delay_s = DELAY_S
+        yield BenchGithub(server, world, platform, setting.credential(None)[1])
+
+
+def _take_over(server: GitHubServer, forge: LocalForge, source: Path, bot: Account) -> None:
+    state, name = server.state, source.stem
+    owner = state.account_named(forge.organisation)
+    assert owner is not None
+    path = state.folder / owner.login / f"{name}.git"
+    shutil.copytree(source, path, symlinks=True, ignore=shutil.ignore_patterns("hooks"))
+    with (path / "config").open("a", encoding="utf-8") as config:
+        config.write("[uploadpack]\n\tallowReachableSHA1InWant = true\n\tallowFilter = true\n")
+        config.write("[http]\n\treceivepack = true\n[receive]\n\tadvertiseAtomic = true\n")
+    now = state.now()
+    made = Repository(state.number(), owner, name, path, None, True, "main", now, now, now)
+    for pull in forge.read_pulls(name):
+        made.pulls[pull.number] = Pull(
+            id=state.number(),
+            number=pull.number,
+            account=bot,
+            title=pull.title,
+            body=pull.body,
+            head_branch=pull.head_branch,
+            head=pull.head,
+            base_branch=pull.base_branch,
+            base="",
+            created=now,
+            updated=now,
+            last_pusher=bot.id,
+            state="open" if pull.state is PullState.OPEN else "closed",
+        )
+    state.repositories[owner.login.lower(), name.lower()] = made
