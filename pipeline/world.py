@@ -65,6 +65,7 @@ class World:
     # Repository → branch → its pull request; commit of main → the one that brought it.
     _pulls: dict[str, dict[str, PullRequest | None]] = field(default_factory=dict)
     _merged: dict[str, PullRequest | None] = field(default_factory=dict)
+    _teams: dict[str, frozenset[int] | None] = field(default_factory=dict)
     _asked_for: set[str] = field(default_factory=set)
     settled: set[str] = field(default_factory=set)  # tenants looked at that had nothing due
     resting: set[str] = field(default_factory=set)  # drafts looked at that had nothing due
@@ -114,6 +115,18 @@ class World:
         """The merged pull request of the control repo that brought `commit` to main."""
         self.read_merged([commit])
         return self._merged[commit]
+
+    def members(self, view: DraftView, environment: str) -> Mapping[str, frozenset[int]]:
+        """By the forge, the members of each team whose approval an environment asks for."""
+        policy = view.environments[environment].approval_for(view.risk_tier)
+        found = {}
+        for team in policy.teams if policy else ():
+            if team not in self._teams:
+                self._teams[team] = self.forge.read_team(team)
+            members = self._teams[team]
+            if members is not None:
+                found[team] = members
+        return found
 
     def git(self, repo: str) -> GitRepository:
         """A repository's objects."""
@@ -443,6 +456,7 @@ class World:
             pull=pull,
             approved_blob=approved_blob,
             chain_problem=self.chain_problem(view.request.tenant_id, status),
+            teams=self.members(view, promotion.environment) if pull else {},
         )
         if view.gitops is None or view.gitops.head is None:
             return due

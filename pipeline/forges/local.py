@@ -337,6 +337,9 @@ class LocalForge:
             _wait(attempt)
         raise _too_busy(repo, f"merge #{number}")
 
+    def read_team(self, team: str) -> None:
+        """None: there are no teams here."""
+
     def read_comments(self, repo: str, number: int) -> tuple[Comment, ...]:
         """The comments in the journal."""
         git = self.open_repository(repo)

@@ -233,6 +233,10 @@ class Forge(Protocol):
         ForgeRefused if a rule or a closed pull request forbids it.
         """
 
+    def read_team(self, team: str) -> frozenset[int] | None:
+        """The numbers of a team's members, none of a team that is not there; None where the forge
+        keeps no teams, so that what the platform's own file says is all there is."""
+
     def read_comments(self, repo: str, number: int) -> tuple[Comment, ...]:
         """The comments on a pull request, the oldest first. Raises NotFound."""
 

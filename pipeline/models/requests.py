@@ -7,6 +7,7 @@ here, what files must say together is said by `pipeline.rules.requests`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -154,6 +155,21 @@ class Platform(Request):
         return frozenset(
             a.id for a in self.accounts if a.kind == "person" and set(a.teams) & set(teams)
         )
+
+    def held_to(self, teams: Mapping[str, frozenset[int]]) -> Platform:
+        """The same, where a person is of these teams only if the forge says so as well.
+
+        Who left a team there approves for it no more, whether or not this file was changed yet;
+        being put into one there is not enough either.
+        """
+        if not teams:
+            return self
+
+        def kept(account: Account) -> Account:
+            left = tuple(t for t in account.teams if t not in teams or account.id in teams[t])
+            return account if left == account.teams else account.model_copy(update={"teams": left})
+
+        return self.model_copy(update={"accounts": tuple(kept(a) for a in self.accounts)})
 
 
 class ApprovalPolicy(Model):

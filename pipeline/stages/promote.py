@@ -27,7 +27,7 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
     return Evidence(
         promotion=due.promotion,
         environment=view.environments[due.promotion.environment],
-        platform=view.platform,
+        platform=view.platform.held_to(due.teams),
         blocked_digests=view.blocked_digests,
         status=view.status,
         source_tree=due.source_tree,

@@ -7,7 +7,7 @@ puts the steps of a draft together; facts of a tenant are published in one commi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pipeline import __version__, names
@@ -83,6 +83,8 @@ class PromotionInput:
     pull: PullRequest | None
     approved_blob: str | None
     chain_problem: str
+    # Members by the forge of the teams whose approval counts; none where it keeps no teams.
+    teams: Mapping[str, frozenset[int]] = field(default_factory=dict)
     gitops_base: str = ""  # the commit that the overlay goes on: main's, or the begun branch's
     gitops_parents: Parents = ()  # trees above the overlay's folder at that commit
     existing: Existing | None = None

@@ -668,3 +668,7 @@ def test_a_comment_of_a_key_is_updated_in_place(forge: Forge) -> None:
         forge.write_comment(REPO, 99, key="summary", body="x", actor=PIPELINE)
     with pytest.raises(NotFound):
         forge.read_comments(REPO, 99)
+
+
+def test_a_team_that_is_not_there_has_no_members(forge: Forge) -> None:
+    assert forge.read_team("nobody-s-team") in (None, frozenset())

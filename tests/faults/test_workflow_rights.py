@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.audit_world import CODE
 from tests.conftest import ROOT
-from tests.history import ENGINEER_ID
+from tests.history import ENGINEER_ID, RELEASE_MANAGERS
 from tests.samples import DRAFT
 from tests.sweep_world import ask_for_drafts, observe_and_follow_up
 from tests.workflow_world import SOURCE, Actions, open_actions
@@ -64,6 +65,18 @@ def test_each_right_of_each_job_is_needed(tmp_path: Path) -> None:
         # Checks of the patched head, checks of what dev was asked for, and the build of that.
         for _ in range(3):
             actions.run("build", "repository_dispatch", action="pipeline-build")
+        actions.run("promote", "schedule")
+
+        # Staging asks for the approval of a team, whose members GitHub knows.
+        world = actions.open()
+        world.approve(CODE, 1, ENGINEER_ID)
+        world.merge(CODE, 1, ENGINEER_ID)
+        world.close()
+        for workflow in ("scaffold", "build", "build"):
+            actions.run(workflow, "schedule")
+        world = actions.open()
+        world.ask(DRAFT, "staging", RELEASE_MANAGERS[0])
+        world.close()
         tried += check(actions, "promote", "schedule")
         actions.run("promote", "schedule")
 

@@ -10,6 +10,7 @@ import pytest
 from pipeline.errors import ForgeRefused, NotFound, UsageFault
 from pipeline.forges.github.client import TRIES, GithubClient, Invalid, Unanswered, Unavailable
 from pipeline.forges.github.credentials import RENEW_BEFORE_S, AppInstallation, PlainToken
+from pipeline.forges.github.forge import GithubForge
 from tests.github_demo.setting import APP_ID, add_pipeline_app, app_key
 from tests.github_server import Fault, GitHubServer, Seen
 
@@ -194,3 +195,17 @@ def test_a_key_that_is_none_is_said_to_be(server: GitHubServer) -> None:
     source.private_key = "-----BEGIN NOTHING-----"
     with pytest.raises(UsageFault, match="private key cannot be read"):
         source.token()
+
+
+def test_a_team_s_members_come_page_by_page(server: GitHubServer, tmp_path: Path) -> None:
+    people = list(range(2000, 2000 + 130))
+    for person in people:
+        server.add_user(person, f"person-{person}", organisation=ORGANISATION)
+    server.add_team(ORGANISATION, "engineers", people)
+    source = app(server, permissions={"members": "read"})
+    forge = GithubForge(ORGANISATION, server.url, GithubClient(server.api_url, source), tmp_path)
+    assert forge.read_team("engineers") == frozenset(people)
+    blind = app(server, permissions={"contents": "read"})
+    forge = GithubForge(ORGANISATION, server.url, GithubClient(server.api_url, blind), tmp_path)
+    with pytest.raises(ForgeRefused):
+        forge.read_team("engineers")

@@ -40,6 +40,8 @@ APPROVED = ReviewVerdict.APPROVED
 class Threatened(GithubSweepWorld):
     """A world on GitHub with quick doubles of tools."""
 
+    server: GitHubServer
+
     def quick(self) -> Threatened:
         """Itself, with the doubles."""
         self.engine.make_builder = one_builder
@@ -105,6 +107,7 @@ def world(kept: tuple[GitHubServer, Path], tmp_path: Path) -> Iterator[Threatene
     server, folder = kept
     put_back(server, folder, tmp_path / "world")
     found = Threatened.over(server, tmp_path / "world").quick()
+    found.server = server
     yield found
     found.close()
 
@@ -172,6 +175,12 @@ def by_a_removed_member(world: Threatened, pull: PullRequest) -> PullRequest:
     return world.forge.read_pull(CONTROL, pull.number)
 
 
+def by_somebody_who_left_the_team_on_github(world: Threatened, pull: PullRequest) -> PullRequest:
+    world.approve(CONTROL, pull.number, MANAGER)
+    world.server.state.teams["ameide", "release-managers"].members.discard(MANAGER)
+    return pull
+
+
 @pytest.mark.parametrize(
     "attempt",
     [
@@ -182,6 +191,7 @@ def by_a_removed_member(world: Threatened, pull: PullRequest) -> PullRequest:
         dismissed,
         taken_back_by_a_request_for_changes,
         by_a_removed_member,
+        by_somebody_who_left_the_team_on_github,
     ],
 )
 def test_an_approval_that_does_not_count(

@@ -391,6 +391,23 @@ class GithubForge:
             raise ForgeRefused(f"{pull.url}: {refused.message}") from refused
         raise StalePlan(f"merging {pull.url} conflicts: {refused.message}") from refused
 
+    def read_team(self, team: str) -> frozenset[int]:
+        """The members of a team of the organisation, by as many queries as they have pages."""
+        members: set[int] = set()
+        after: str | None = None
+        while True:
+            data = self.client.query(
+                queries.TEAM, organisation=self.organisation, team=team, after=after
+            )
+            found = data["organization"]["team"]
+            if found is None:
+                return frozenset()
+            page = found["members"]
+            members |= {queries.account_of(node) for node in page["nodes"]} - {0}
+            if not page["pageInfo"]["hasNextPage"]:
+                return frozenset(members)
+            after = page["pageInfo"]["endCursor"]
+
     def read_comments(self, repo: str, number: int) -> tuple[Comment, ...]:
         """The comments, by as many calls as they have pages."""
         path = f"{self._path(repo)}/issues/{number}/comments"
