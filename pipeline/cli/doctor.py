@@ -18,18 +18,26 @@ OPTIONAL_TOOLS = {"buildah", "crane"}
 
 
 @click.command()
+@click.option(
+    "--github",
+    is_flag=True,
+    help="Check the settings of the organisation that the control repo is in, too.",
+)
 @format_option("text", "json")
 @pass_session
-def doctor(session: Session) -> int:
+def doctor(session: Session, github: bool) -> int:
     """Check that this machine has what the pipeline needs.
 
-    The exit code is 4 if something is missing that a run could not do without.
+    The exit code is 4 if something is missing that a run could not do without; with --github, or
+    that the guarantees rest on.
     """
     from pipeline.models.outputs import DoctorReport
     from pipeline.render.doctor import render_doctor
     from pipeline.render.style import Style
 
     items = tuple(_look(session))
+    if github:
+        items += tuple(_look_at_settings(session))
     missing = any(item.state == "missing" for item in items)
     report = DoctorReport(verdict="could-not-check" if missing else "valid", items=items)
     if session.is_json:
@@ -129,3 +137,35 @@ def _look_at_forge(session: Session) -> DoctorItem:
         return DoctorItem(name="forge", state="optional", detail=error.message, help=error.help)
     detail = f"`{control.control_repo}` is at {head[:12]}"
     return DoctorItem(name="forge", state="ok", detail=detail)
+
+
+def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
+    """The live settings that guarantees rest on. Raises UsageFault for a forge without accounts."""
+    from pipeline.errors import Refused, UsageFault
+    from pipeline.forges import settings
+    from pipeline.models.outputs import DoctorItem
+
+    engine = session.engine()
+    forge, control = engine.forge, engine.control
+    if forge.account is None:
+        raise UsageFault("the control repo is on no GitHub", help="its `origin` is a folder")
+    snapshot = engine.reading(control.head())[0].snapshot
+    platform = snapshot.platform
+    if platform is None:
+        raise Refused("environments/platform.yaml is missing or invalid")
+    teams = settings.approving_teams(snapshot.environments.values())
+    found = (
+        settings.check_account(platform, forge.account),
+        *settings.check_rules(
+            settings.control_rules(platform), forge.read_rules(control.control_repo)
+        ),
+        *settings.check_teams(platform, {team: forge.read_team(team) for team in teams}),
+        settings.promotion_pace(),
+    )
+    for setting in found:
+        yield DoctorItem(
+            name=setting.name,
+            state="missing" if setting.problem else "ok",
+            detail=setting.problem or setting.detail,
+            help=setting.help,
+        )

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from pipeline.errors import UsageFault
 from pipeline.forges.local import LocalForge
-from pipeline.forges.port import BranchRule, Forge, RepoSpec
+from pipeline.forges.port import Forge, RepoSpec
+from pipeline.forges.settings import control_rules
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import MODE_FILE, Signature, commit_object, objects_of_files
 from pipeline.layout import PLATFORM_PATH, REQUEST_ROOTS
@@ -45,15 +46,6 @@ def platform_of(files: Mapping[str, bytes]) -> Platform:
     if findings or read is None or not isinstance(read.model, Platform):
         raise UsageFault(f"{PLATFORM_PATH} is invalid", help="see `pipeline validate`")
     return read.model
-
-
-def control_rules(platform: Platform) -> tuple[BranchRule, ...]:
-    """Who may do what in a control repo: people merge reviewed requests, the pipeline records."""
-    people = tuple(sorted(a.id for a in platform.accounts if a.kind == "person"))
-    return (
-        BranchRule("main", push=(), merge=people, approvals=1),
-        BranchRule("state/*", push=(platform.pipeline_account.id,)),
-    )
 
 
 def control_spec(files: Mapping[str, bytes]) -> RepoSpec:

@@ -11,6 +11,7 @@ from pipeline.commits import Signature
 from pipeline.documents import render_document
 from pipeline.errors import ForgeRefused, StalePlan
 from pipeline.forges.port import PullRequest, RefUpdate, ReviewVerdict
+from pipeline.forges.settings import CONTENT_A_PROMOTION
 from pipeline.gitobjects import MODE_FILE, commit_object, objects_of_files
 from pipeline.layout import PLATFORM_PATH, draft_path, promotion_path
 from pipeline.models.evidence import Observation
@@ -23,10 +24,12 @@ from tests.audit_world import (
     no_secrets,
     one_builder,
 )
+from tests.cli_world import call
+from tests.github_demo.setting import GithubSetting
 from tests.github_server import GitHubServer
 from tests.github_sweep_world import GithubSweepWorld, keep, put_back, start
 from tests.history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
-from tests.samples import DRAFT
+from tests.samples import DRAFT, sample_platform
 from tests.sweep_world import (
     CONTOSO_AGENT_ID,
     PLATFORM_ENGINEER_ID,
@@ -301,3 +304,42 @@ def test_an_observation_is_recorded_once(world: Threatened) -> None:
         world.engine.run(tenants=["acme"], observations=(seen,))
     kinds = [fact.body.type for fact in world.engine.facts(DRAFT)]
     assert kinds.count("observed") == 1
+
+
+def test_a_promotion_makes_as_much_content_as_the_pace_is_reckoned_with(
+    world: Threatened, kept: tuple[GitHubServer, Path]
+) -> None:
+    pull = world.propose_staging()
+    world.approve(CONTROL, pull.number, MANAGER)
+    world.approve(CONTROL, pull.number, ENGINEER_ID)
+    world.merge(CONTROL, pull.number, ENGINEER_ID)
+    before = len(kept[0].log)
+    world.go()
+    assert world.engine.status(DRAFT).promotion("staging") is not None
+    written = [s for s in kept[0].log[before:] if s.writes and not s.template.startswith("git-")]
+    assert len(written) == CONTENT_A_PROMOTION, written
+
+
+def test_doctor_sees_what_is_set_otherwise(
+    world: Threatened, kept: tuple[GitHubServer, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = kept[0]
+    setting = GithubSetting(server, world.root, sample_platform())
+    for name, value in setting.credential(None)[1].items():
+        monkeypatch.setenv(name, value)
+
+    def missing() -> list[str]:
+        ran = call(world.root / "control", "doctor", "--github", "--format", "json")
+        items = ran.document["items"]
+        assert isinstance(items, list)
+        told = [item["name"] for item in items if item["state"] == "missing"]
+        assert ran.exit_code == (4 if told else 0)
+        return [name for name in told if name.split()[0] in ("account", "branch", "team")]
+
+    assert missing() == []
+    rulesets = server.repository("ameide", CONTROL).rulesets
+    held = {number: ruleset for number, ruleset in rulesets.items() if "state" in ruleset.name}
+    for number in held:
+        del rulesets[number]
+    server.state.teams["ameide", "security"].members.clear()
+    assert missing() == ["branch state/*", "team security"]

@@ -1,0 +1,135 @@
+"""What a live forge must be set to for the guarantees to hold, and how it is. Pure.
+
+docs/guarantees.md says which promise rests on which setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pipeline.forges.port import BranchRule
+from pipeline.models.requests import Environment, Platform
+
+# GitHub, "Rate limits for the REST API": requests that make content, a minute and an hour.
+CONTENT_A_MINUTE, CONTENT_AN_HOUR = 80, 500
+# A promotion opens a pull request and merges it; pushes are not of the API.
+CONTENT_A_PROMOTION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: what it is, what is wrong with it (empty: nothing), and how to right it."""
+
+    name: str
+    detail: str
+    problem: str = ""
+    help: str = ""
+
+
+def control_rules(platform: Platform) -> tuple[BranchRule, ...]:
+    """Who may do what in a control repo: people merge reviewed requests, the pipeline records."""
+    people = tuple(sorted(a.id for a in platform.accounts if a.kind == "person"))
+    return (
+        BranchRule("main", push=(), merge=people, approvals=1),
+        BranchRule("state/*", push=(platform.pipeline_account.id,)),
+    )
+
+
+def check_account(platform: Platform, account: int | None) -> Setting:
+    """Whether the credential is of the account that the platform says the pipeline has."""
+    wanted = platform.pipeline_account
+    told = f"`{wanted.login}` ({wanted.id})"
+    if account == wanted.id:
+        return Setting("account", f"acts as {told}")
+    return Setting(
+        "account",
+        f"acts as {account}",
+        f"the credential is of account {account}, and platform.yaml says {told}",
+        "use the App's key, or correct the account of kind `pipeline`",
+    )
+
+
+def check_rules(wanted: Iterable[BranchRule], there: Iterable[BranchRule]) -> Iterator[Setting]:
+    """Whether each rule is there and as strict at least."""
+    found = {rule.pattern: rule for rule in there}
+    for rule in wanted:
+        problem = _weakness(rule, found.get(rule.pattern))
+        yield Setting(
+            f"branch {rule.pattern}",
+            _words(rule),
+            problem,
+            "the repository's rulesets must hold at least this; `pipeline run` does not loosen them"
+            if problem
+            else "",
+        )
+
+
+def _weakness(wanted: BranchRule, there: BranchRule | None) -> str:
+    if there is None:
+        return f"no ruleset of the pipeline is for `{wanted.pattern}`"
+    for name in ("push", "merge"):
+        allowed, may = getattr(wanted, name), getattr(there, name)
+        if allowed is None:
+            continue
+        if may is None:
+            return f"anybody may {name} to `{wanted.pattern}`"
+        more = sorted(set(may) - set(allowed))
+        if more:
+            return f"accounts {', '.join(map(str, more))} may {name} to `{wanted.pattern}` too"
+    if there.approvals < wanted.approvals:
+        return f"`{wanted.pattern}` asks for {there.approvals} approvals, not {wanted.approvals}"
+    return ""
+
+
+def _words(rule: BranchRule) -> str:
+    said = []
+    if rule.push is not None:
+        said.append(f"pushed to by {len(rule.push) or 'nobody'}")
+    if rule.merge is not None:
+        said.append(f"merged into by {len(rule.merge)}")
+    if rule.approvals:
+        said.append(f"{rule.approvals} approval at least")
+    return ", ".join(said)
+
+
+def approving_teams(environments: Iterable[Environment]) -> tuple[str, ...]:
+    """The teams whose approval some environment asks for."""
+    return tuple(
+        sorted({team for e in environments for p in e.approvals.values() for team in p.teams})
+    )
+
+
+def check_teams(
+    platform: Platform, members: Mapping[str, frozenset[int] | None]
+) -> Iterator[Setting]:
+    """Whether each team that approves has on the forge the members that the platform gives it."""
+    for team, there in members.items():
+        if there is None:
+            continue
+        named = platform.members((team,))
+        both = named & there
+        problem = ""
+        if not both:
+            problem = (
+                f"nobody is of `{team}` on the forge and in platform.yaml: nothing is approved"
+            )
+        elif named - there:
+            gone = ", ".join(map(str, sorted(named - there)))
+            problem = f"accounts {gone} of `{team}` are not of it on the forge: they do not count"
+        yield Setting(
+            f"team {team}",
+            f"{len(both)} approve",
+            problem,
+            "bring the team and platform.yaml in line" if problem else "",
+        )
+
+
+def promotion_pace() -> Setting:
+    """How many promotions the limits of GitHub let through."""
+    minute, hour = CONTENT_A_MINUTE // CONTENT_A_PROMOTION, CONTENT_AN_HOUR // CONTENT_A_PROMOTION
+    return Setting(
+        "pace",
+        f"{minute} promotions a minute and {hour} an hour, by GitHub's limits of"
+        f" {CONTENT_A_MINUTE} and {CONTENT_AN_HOUR} content-creating requests",
+    )

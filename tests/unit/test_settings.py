@@ -1,0 +1,72 @@
+"""Live settings against what the guarantees need: one that is right and one that is not of each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.forges.port import BranchRule
+from pipeline.forges.settings import (
+    approving_teams,
+    check_account,
+    check_rules,
+    check_teams,
+    control_rules,
+    promotion_pace,
+)
+from tests.history import AGENT_ID, RELEASE_MANAGERS
+from tests.samples import sample_environment, sample_platform
+
+PLATFORM = sample_platform()
+MAIN, STATE = control_rules(PLATFORM)
+PIPELINE = PLATFORM.pipeline_account.id
+
+
+def test_the_account_is_the_pipeline_s() -> None:
+    assert check_account(PLATFORM, PIPELINE).problem == ""
+    assert f"{AGENT_ID}" in check_account(PLATFORM, AGENT_ID).problem
+
+
+def problems(*there: BranchRule) -> list[str]:
+    return [s.problem for s in check_rules((MAIN, STATE), there) if s.problem]
+
+
+def test_rules_as_they_were_made_and_stricter_ones_are_right() -> None:
+    assert problems(MAIN, STATE) == []
+    assert problems(replace(MAIN, approvals=2, merge=()), STATE) == []
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ((MAIN,), "no ruleset of the pipeline is for `state/*`"),
+        ((replace(MAIN, push=None), STATE), "anybody may push to `main`"),
+        ((replace(MAIN, merge=None), STATE), "anybody may merge to `main`"),
+        ((replace(MAIN, push=(AGENT_ID,)), STATE), f"accounts {AGENT_ID} may push to `main` too"),
+        ((MAIN, replace(STATE, push=(PIPELINE, AGENT_ID))), "may push to `state/*` too"),
+        ((replace(MAIN, approvals=0), STATE), "asks for 0 approvals, not 1"),
+    ],
+)
+def test_a_weaker_rule_is_said(there: tuple[BranchRule, ...], said: str) -> None:
+    [problem] = problems(*there)
+    assert said in problem
+
+
+def test_teams_have_the_members_that_approve() -> None:
+    environments = [sample_environment(name) for name in ("dev", "staging", "prod")]
+    assert approving_teams(environments) == ("release-managers", "security")
+    managers = frozenset(RELEASE_MANAGERS)
+
+    def problem(there: frozenset[int] | None) -> list[str]:
+        return [s.problem for s in check_teams(PLATFORM, {"release-managers": there})]
+
+    assert problem(managers) == [""]
+    assert problem(managers | {9}) == [""]
+    assert problem(None) == []
+    assert f"{RELEASE_MANAGERS[1]} of `release-managers`" in problem(managers - {1502})[0]
+    assert "nobody is of" in problem(frozenset())[0]
+
+
+def test_the_pace_follows_from_the_limits() -> None:
+    assert promotion_pace().detail.startswith("40 promotions a minute and 250 an hour")
