@@ -22,6 +22,7 @@ from pipeline.json_schemas import SCHEMAS, render_schema, schema_of
 from pipeline.render.request_form import FORM_FILES
 from pipeline.render.rules import render_rules_page
 from pipeline.rules import load_rules
+from pipeline.starter import PARTS, starter_part
 
 
 def rules_page() -> bytes:
@@ -49,6 +50,12 @@ def request_form(path: str) -> bytes:
     return render_request_form(LazyTemplates())[path]
 
 
+def starter_file(path: str) -> bytes:
+    """One file of what `pipeline init` writes, from this checkout's own."""
+    top = Path(__file__).resolve().parent.parent
+    return starter_part(path, (top / PARTS[path]).read_bytes())
+
+
 PRODUCERS: tuple[tuple[str, Callable[[], bytes]], ...] = (
     ("docs/rules.md", rules_page),
     ("docs/cli.md", commands_page),
@@ -57,6 +64,7 @@ PRODUCERS: tuple[tuple[str, Callable[[], bytes]], ...] = (
         for kind, stem in sorted(SCHEMAS.items())
     ),
     *((path, partial(request_form, path)) for path in FORM_FILES),
+    *((f"pipeline/starter/{path}", partial(starter_file, path)) for path in PARTS),
     *((definition_path(kind), partial(definition_file, kind)) for kind in KINDS),
     *((json_schema_path(kind), partial(json_schema_file, kind)) for kind in KINDS),
 )

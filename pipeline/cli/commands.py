@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("schema:schema", "Print the JSON Schema of a kind or of a template's parameters."),
     "rules": ("rules:rules", "List the rules that requests and releases are judged by."),
     "explain": ("rules:explain", "Explain one rule: why it exists, how to comply, examples."),
+    "init": ("init:init", "Write a new control repo."),
     "doctor": ("doctor:doctor", "Check that this machine has what the pipeline needs."),
     "demo": ("demo:demo", "Tell the main job as a story, on real repositories in .demo/."),
     "completion": ("completion:completion", "Print the script that completes words in a shell."),

@@ -1,0 +1,89 @@
+"""`pipeline init`: write a new control repo."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import click
+
+from pipeline.cli.session import Session, pass_session
+from pipeline.errors import UsageFault
+
+
+def _account(text: str, more: int) -> list[str]:
+    parts = text.split(":", 1 + more)
+    if len(parts) != 2 + more or not parts[0].isdigit():
+        form = "NUMBER:LOGIN:TEAM,TEAM" if more else "NUMBER:LOGIN"
+        raise UsageFault(f"`{text}` is no account", help=f"write {form}")
+    return parts
+
+
+@click.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--platform", required=True, metavar="ID", help="The platform's name.")
+@click.option("--organisation", required=True, metavar="LOGIN", help="The organisation on GitHub.")
+@click.option("--registry", required=True, metavar="PREFIX", help="Where images go.")
+@click.option("--app", type=int, required=True, metavar="ID", help="The pipeline's GitHub App.")
+@click.option("--bot", required=True, metavar="NUMBER:LOGIN", help="The account of the App's bot.")
+@click.option(
+    "--person",
+    "people",
+    multiple=True,
+    required=True,
+    metavar="NUMBER:LOGIN:TEAM,TEAM",
+    help="Somebody who asks, reviews or merges; several times.",
+)
+@click.option("--tenant", required=True, metavar="ID", help="The first tenant.")
+@click.option(
+    "--action",
+    required=True,
+    metavar="OWNER/REPO@COMMIT",
+    help="The repository of the pipeline's action, at the commit to use.",
+)
+@pass_session
+def init(
+    session: Session,
+    folder: Path,
+    platform: str,
+    organisation: str,
+    registry: str,
+    app: int,
+    bot: str,
+    people: tuple[str, ...],
+    tenant: str,
+    action: str,
+) -> int:
+    """Write a new control repo.
+
+    FOLDER must be empty, or hold nothing but `.git`. Policy, workflows, code owners, rulesets to
+    import and a first tenant are written; README.md there says what is left to do.
+    """
+    from pipeline.starter import PARTS, Answers, Person, starter_files
+
+    if folder.exists() and any(entry.name != ".git" for entry in folder.iterdir()):
+        raise UsageFault(f"`{folder}` is not empty", help="name a new folder")
+    named = [_account(text, 1) for text in people]
+    number, login = _account(bot, 0)
+    answers = Answers(
+        platform=platform,
+        organisation=organisation,
+        registry=registry,
+        bot=(int(number), login),
+        app_id=app,
+        people=[Person(int(n), who, tuple(teams.split(","))) for n, who, teams in named],
+        tenant=tenant,
+        action=action,
+    )
+    there = resources.files("pipeline") / "starter"
+    parts = {path: there.joinpath(path).read_bytes() for path in PARTS}
+    files = starter_files(answers, parts)
+    for path, content in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+    session.write(
+        f"✓ {len(files)} files in {folder}\n"
+        f"  next     read {folder / 'README.md'}; then `git init` there, commit and push\n"
+    )
+    return 0

@@ -1,0 +1,223 @@
+"""A new control repo: policy, a first tenant, workflows, owners and rulesets. Pure.
+
+What is the same for all lies in `pipeline/starter/`, written by `python -m pipeline.docs` from this
+repository's own files; what differs are the answers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.diagnostics import Finding
+from pipeline.documents import render_document
+from pipeline.errors import Refused, UsageFault
+from pipeline.forges.github.rulesets import PREFIX, rulesets_of
+from pipeline.forges.settings import control_rules
+from pipeline.gitobjects import blob_id
+from pipeline.json_schemas import render_schema, schema_of
+from pipeline.layout import (
+    BLOCKED_PATH,
+    PLATFORM_PATH,
+    REQUEST_ROOTS,
+    environment_path,
+    tenant_path,
+)
+from pipeline.models.base import API_VERSION
+from pipeline.models.requests import ENVIRONMENTS, SCHEMA_STEMS, Platform
+from pipeline.snapshot import read_request, snapshot_of
+from pipeline.stages.validate import check_requests
+
+WORKFLOWS = ("validate", "scaffold", "build", "promote", "observe")
+# Where the action stands in the workflows until somebody answers which one it is.
+ACTION_MARK = "OWNER/primitive-pipeline@COMMIT"
+# Paths in `pipeline/starter/` → paths of this repository that they are made from.
+PARTS: Mapping[str, str] = {
+    **{f"workflows/{name}.yaml": f".github/workflows/{name}.yaml" for name in WORKFLOWS},
+    **{f"environments/{name}.yaml": environment_path(name) for name in ENVIRONMENTS},
+    "environments/blocked-digests.yaml": BLOCKED_PATH,
+}
+_ACTION = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+@[0-9a-f]{40}\Z")
+
+
+def starter_part(path: str, content: bytes) -> bytes:
+    """A file of `pipeline/starter/`, made from one of this repository's."""
+    if not path.startswith("workflows/"):
+        return content
+    text = content.decode().replace("uses: ./\n", f"uses: {ACTION_MARK}\n")
+    return text.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An account of a person, and the teams that it is in."""
+
+    id: int
+    login: str
+    teams: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a new control repo has to be told."""
+
+    platform: str
+    organisation: str
+    registry: str
+    bot: tuple[int, str]  # the App's bot: number, login
+    app_id: int
+    people: Sequence[Person]
+    tenant: str
+    action: str  # OWNER/REPO@COMMIT
+
+
+def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Path → bytes of the new control repo, whose requests are valid.
+
+    `parts` are the files of `pipeline/starter/`. Raises UsageFault for answers that cannot be
+    read, Refused with what is found in the repo that they would make.
+    """
+    if not _ACTION.match(answers.action):
+        raise UsageFault(
+            f"`{answers.action}` is no action at a commit",
+            help="write OWNER/REPO@ and the 40 digits of the commit",
+        )
+    platform = _platform(answers)
+    files = {
+        PLATFORM_PATH: _headed(_platform_values(answers), "platform", 1),
+        tenant_path(answers.tenant): _headed(_tenant_values(answers), "tenant", 2),
+        BLOCKED_PATH: parts["environments/blocked-digests.yaml"],
+        ".github/CODEOWNERS": _code_owners(answers),
+        "README.md": _readme(answers),
+    }
+    for name in ENVIRONMENTS:
+        files[environment_path(name)] = parts[f"environments/{name}.yaml"]
+    for workflow in WORKFLOWS:
+        text = parts[f"workflows/{workflow}.yaml"].decode().replace(ACTION_MARK, answers.action)
+        files[f".github/workflows/{workflow}.yaml"] = text.encode()
+    for kind, stem in SCHEMA_STEMS.items():
+        files[f"schemas/{stem}.schema.json"] = render_schema(schema_of(kind)).encode()
+    for stem, ruleset in _rulesets(platform, answers.app_id).items():
+        text = json.dumps(ruleset, indent=2, sort_keys=True) + "\n"
+        files[f".github/rulesets/{stem}.json"] = text.encode()
+    found = _findings(files)
+    if found:
+        raise Refused("the control repo of these answers would not be valid", found)
+    return dict(sorted(files.items()))
+
+
+def _findings(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
+    """Every finding in the requests among the files."""
+    paths = [p for p in sorted(files) if p.split("/")[0] in REQUEST_ROOTS]
+    results = [read_request(path, files[path]) for path in paths]
+    reads = [read for read, _ in results if read is not None]
+    snapshot = snapshot_of("", {path: blob_id(files[path]) for path in paths}, reads)
+    form = [finding for _, findings in results for finding in findings]
+    return check_requests(reads, form, snapshot, {})
+
+
+def _platform_values(answers: Answers) -> dict[str, object]:
+    bot = {"id": answers.bot[0], "login": answers.bot[1], "kind": "pipeline"}
+    people = [
+        {"id": p.id, "login": p.login, "kind": "person", "teams": list(p.teams)}
+        for p in answers.people
+    ]
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Platform",
+        "platform": answers.platform,
+        "organisation": answers.organisation,
+        "registry": {"prefix": answers.registry, "store": "registry"},
+        "gateway": {"namespace": "gateway"},
+        "owners": ["platform-engineers"],
+        "accounts": [bot, *people],
+    }
+
+
+def _platform(answers: Answers) -> Platform:
+    read, findings = read_request(PLATFORM_PATH, render_document(_platform_values(answers)))
+    if read is None or not isinstance(read.model, Platform):
+        said = "; ".join(finding.message for finding in findings)
+        raise UsageFault(f"these answers make no platform: {said}")
+    return read.model
+
+
+def _tenant_values(answers: Answers) -> dict[str, object]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Tenant",
+        "tenant_id": answers.tenant,
+        "sku": "Shared",
+        "custom_code": True,
+        "risk_tier": "MEDIUM",
+        "owners": [f"{answers.tenant}-engineers"],
+        "cost_centre": "unassigned",
+        "draft_lifetime_days": 30,
+        "quota": {"cpu": "4", "memory": "8Gi", "pods": 40},
+    }
+
+
+def _headed(values: Mapping[str, object], stem: str, depth: int) -> bytes:
+    above = "../" * depth
+    header = f"yaml-language-server: $schema={above}schemas/{stem}.schema.json"
+    return render_document(values, header=header)
+
+
+def _code_owners(answers: Answers) -> bytes:
+    organisation, tenant = answers.organisation, answers.tenant
+    return (
+        "# Policy, workflows and owners are the platform's; drafts are their tenants'.\n"
+        f"* @{organisation}/platform-engineers\n"
+        f"/tenants/{tenant}/drafts/ @{organisation}/{tenant}-engineers"
+        f" @{organisation}/platform-engineers\n"
+    ).encode()
+
+
+def _rulesets(platform: Platform, app_id: int) -> dict[str, dict[str, object]]:
+    """File stem → ruleset of the control repo, as GitHub imports it."""
+    apps = {platform.pipeline_account.id: app_id}
+    made = {r["name"]: r for r in rulesets_of(control_rules(platform), apps)}
+    for name, ruleset in made.items():
+        if name == f"{PREFIX}: reviews main":
+            for rule in ruleset["rules"]:
+                rule["parameters"]["require_code_owner_review"] = True
+    gate = {
+        "name": f"{PREFIX}: gate main",
+        "target": "branch",
+        "enforcement": "active",
+        "conditions": {"ref_name": {"include": ["refs/heads/main"], "exclude": []}},
+        "bypass_actors": [],
+        "rules": [
+            {
+                "type": "required_status_checks",
+                "parameters": {
+                    "required_status_checks": [{"context": "gate"}],
+                    "strict_required_status_checks_policy": False,
+                },
+            }
+        ],
+    }
+    stem = re.compile(r"[^a-z]+")
+    return {stem.sub("-", n.partition(": ")[2]).strip("-"): r for n, r in made.items()} | {
+        "gate-main": gate
+    }
+
+
+def _readme(answers: Answers) -> bytes:
+    return f"""# Control repo of {answers.platform}
+
+Requests and policy; what is merged here is what happens. `main` is written by people through pull
+requests, `state/<tenant>` by the pipeline alone.
+
+Before the first run:
+
+1. Create the organisation's teams that `environments/` and `tenants/` name.
+2. Install the App with `administration`, `contents` and `pull_requests` to write and `members` to
+   read. Set the variable `PIPELINE_APP_ID` to {answers.app_id}.
+3. Make the environments `pipeline` (secret `PIPELINE_APP_PRIVATE_KEY`) and `registry` (secret
+   `REGISTRY_CONFIG`), both for the branch `main` alone.
+4. Import `.github/rulesets/*.json` (Settings, Rules, Rulesets, Import a ruleset).
+5. `pipeline doctor --github` says what is missing.
+""".encode()

@@ -1,0 +1,117 @@
+"""A new control repo: valid as it is, lint-clean, and held by GitHub to what its rulesets say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pipeline.forges.github.client import GithubClient
+from pipeline.forges.github.credentials import AppInstallation
+from pipeline.forges.github.forge import GithubForge
+from pipeline.forges.settings import check_rules, control_rules
+from pipeline.snapshot import read_request
+from tests.cli_world import Ran, call
+from tests.conftest import ROOT
+from tests.github_demo.setting import APP_ID, add_pipeline_app, app_key
+from tests.github_server import GitHubServer
+
+COMMIT = "0123456789" * 4
+ACTION = f"nova-org/primitive-pipeline@{COMMIT}"
+ARGUMENTS = {
+    "--platform": "nova",
+    "--organisation": "nova-org",
+    "--registry": "registry.example.com/nova",
+    "--app": str(APP_ID),
+    "--bot": "41:primitive-pipeline[bot]",
+    "--person": "7:somebody:platform-engineers,release-managers,security,one-engineers",
+    "--tenant": "one",
+    "--action": ACTION,
+}
+
+
+def init(folder: Path, **changed: str) -> Ran:
+    arguments = {**ARGUMENTS, **{f"--{name}": value for name, value in changed.items()}}
+    return call(None, "init", str(folder), *(part for pair in arguments.items() for part in pair))
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    assert init(tmp_path / "control").exit_code == 0
+    subprocess.run(["git", "init", "-q", str(tmp_path / "control")], check=True)
+    return tmp_path / "control"
+
+
+def test_its_requests_are_valid(made: Path) -> None:
+    ran = call(made, "validate", "--worktree")
+    assert (ran.exit_code, ran.out) == (0, "✓ 6 requests, no findings\n")
+
+
+def test_its_workflows_are_this_repository_s_with_the_action_at_a_commit(made: Path) -> None:
+    names = sorted(path.name for path in (made / ".github/workflows").iterdir())
+    assert names == ["build.yaml", "observe.yaml", "promote.yaml", "scaffold.yaml", "validate.yaml"]
+    for path in (made / ".github/workflows").iterdir():
+        own = (ROOT / ".github/workflows" / path.name).read_text()
+        assert path.read_text() == own.replace("uses: ./\n", f"uses: {ACTION}\n") != own
+    config = ROOT / ".github" / "actionlint.yaml"
+    linted = subprocess.run(
+        [ROOT / ".tools/bin/actionlint", "-no-color", "-config-file", config],
+        cwd=made,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert linted.returncode == 0, linted.stdout
+
+
+def test_github_takes_its_rulesets_and_they_hold(made: Path, tmp_path: Path) -> None:
+    platform = made / "environments/platform.yaml"
+    read, _ = read_request("environments/platform.yaml", platform.read_bytes())
+    assert read is not None
+    with GitHubServer(tmp_path / "server") as server:
+        owner = server.add_organisation("nova-org")
+        add_pipeline_app(server, "nova-org", 41)
+        server.add_user(7, "somebody", organisation="nova-org")
+        server.state.create_repository(owner, "control")
+        asking = GithubClient(server.api_url, None)
+        source = AppInstallation(APP_ID, app_key()[0], "nova-org", asking.ask_as_app)
+        client = GithubClient(server.api_url, source)
+        for path in sorted((made / ".github/rulesets").iterdir()):
+            client.write("POST", "/repos/nova-org/control/rulesets", json.loads(path.read_text()))
+        forge = GithubForge("nova-org", server.url, client, tmp_path / "copies")
+        wanted = control_rules(read.model)  # type: ignore[arg-type] # it is the platform's file
+        found = list(check_rules(wanted, forge.read_rules("control")))
+        assert [s.problem for s in found] == ["", ""]
+        rulesets = server.repository("nova-org", "control").rulesets.values()
+        kinds = {rule["type"] for ruleset in rulesets for rule in ruleset.rules}
+        assert {"required_status_checks", "pull_request", "non_fast_forward"} <= kinds
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"action": "nova-org/primitive-pipeline@v1"}, "no action at a commit"),
+        ({"bot": "primitive-pipeline[bot]"}, "is no account"),
+        ({"person": "7:somebody"}, "is no account"),
+        ({"platform": "Not A Name"}, "make no platform"),
+    ],
+)
+def test_wrong_answers_write_nothing(tmp_path: Path, changed: dict[str, str], said: str) -> None:
+    ran = init(tmp_path / "control", **changed)
+    assert ran.exit_code == 2 and said in ran.err
+    assert not (tmp_path / "control").exists()
+
+
+def test_a_team_of_nobody_is_said(tmp_path: Path) -> None:
+    ran = init(tmp_path / "control", person="7:somebody:platform-engineers")
+    assert ran.exit_code == 1 and "release-managers" in ran.err + ran.out
+    assert not (tmp_path / "control").exists()
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    ran = init(tmp_path)
+    assert ran.exit_code == 2 and "is not empty" in ran.err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
