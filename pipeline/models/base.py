@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NewType
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+from pipeline.characters import visible
 
 API_VERSION: Literal["pipeline.ameide.io/v1"] = "pipeline.ameide.io/v1"
 
@@ -27,6 +29,10 @@ TreeId = NewType("TreeId", str)
 BlobId = NewType("BlobId", str)
 ImageDigest = NewType("ImageDigest", str)
 FactHash = NewType("FactHash", str)
+
+# What a tool, a file's name or a delivery tool says: on one line, and none of it invisible, since
+# it goes into the readable status, which holds what a request may hold and nothing else.
+ToldText = Annotated[str, AfterValidator(visible)]
 
 # Pattern-constrained forms of the same strings, for fields that are parsed.
 CommitIdField = Annotated[CommitId, StringConstraints(pattern=r"^[0-9a-f]{40}$")]

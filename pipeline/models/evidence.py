@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.models.base import CommitIdField, ImageDigestField, Model, TreeIdField
+from pipeline.models.base import CommitIdField, ImageDigestField, Model, ToldText, TreeIdField
 
 CheckName = Literal["lint", "tests", "secrets", "code-scan"]
 
@@ -28,9 +28,9 @@ class CheckResult(Model):
 
     name: CheckName
     outcome: CheckOutcome
-    tool: str  # name and version, such as `ruff 0.9.1`
-    summary: str
-    details: tuple[str, ...] = ()
+    tool: ToldText  # name and version, such as `ruff 0.9.1`
+    summary: ToldText
+    details: tuple[ToldText, ...] = ()
 
 
 class CheckReport(Model):
@@ -65,4 +65,4 @@ class Observation(Model):
     health: Literal["Healthy", "Progressing", "Degraded", "Missing", "Suspended", "Unknown"]
     sync: Literal["Synced", "OutOfSync", "Unknown"]
     revision: CommitIdField
-    message: str = ""
+    message: ToldText = ""

@@ -19,6 +19,7 @@ from pipeline.models.base import (
     Identifier,
     ImageDigestField,
     Model,
+    ToldText,
     TreeIdField,
 )
 from pipeline.models.evidence import BuildRecord, CheckReport, Observation
@@ -54,7 +55,7 @@ class Reason(Model):
     """One reason for a refusal: the rule's stable code and the message."""
 
     code: str
-    message: str
+    message: ToldText
 
 
 class Release(Model):
@@ -171,7 +172,7 @@ class Rejected(Model):
     """The draft ended: its pull request was closed without a merge."""
 
     type: Literal["rejected"] = "rejected"
-    reason: str
+    reason: ToldText
 
 
 FactBody = Annotated[

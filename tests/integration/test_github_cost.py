@@ -48,14 +48,22 @@ class IdleGithub:
         return world.forge.client.cost.calls, report.effects, world.engine  # type: ignore[attr-defined]
 
 
-@pytest.fixture
-def idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[IdleGithub]:
-    monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path / "cache"))
-    with GitHubServer(tmp_path / "server") as server:
-        world = IdleGithub(server, tmp_path / "world")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[IdleGithub, Path]]:
+    root = tmp_path_factory.mktemp("idle")
+    with pytest.MonkeyPatch.context() as patch, GitHubServer(root / "server") as server:
+        patch.setenv("PIPELINE_CACHE", str(root / "cache"))
+        world = IdleGithub(server, root / "world")
         _, effects, _ = world.run()
         assert effects
-        yield world
+        yield world, root / "cache"
+
+
+@pytest.fixture
+def idle(made: tuple[IdleGithub, Path], monkeypatch: pytest.MonkeyPatch) -> IdleGithub:
+    """A world with nothing due, and a cache that knows it; a test leaves it so."""
+    monkeypatch.setenv("PIPELINE_CACHE", str(made[1]))
+    return made[0]
 
 
 def test_a_run_with_nothing_to_do_asks_three_times(idle: IdleGithub) -> None:

@@ -14,7 +14,7 @@ from tests.audit_world import CODE, CONTROL
 from tests.history import AGENT_ID, ENGINEER_ID
 from tests.samples import DRAFT
 from tests.sweep_world import ask_for_drafts
-from tests.workflow_world import SOURCE, Actions, open_actions
+from tests.workflow_world import Actions, open_actions
 
 
 @pytest.fixture
@@ -33,7 +33,6 @@ def test_the_workflows_bring_a_draft_into_dev(actions: Actions) -> None:
     world = actions.open()
     status = world.engine.status(DRAFT)
     assert status.pull_request is not None
-    world.patch("0001", "Say it", {f"{SOURCE}/said.py": "SAID = 1\n"}, status.head)
     world.ask(DRAFT, "dev", ENGINEER_ID)
     world.close()
     actions.run("scaffold")
