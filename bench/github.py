@@ -14,13 +14,15 @@ from pathlib import Path
 from bench import requests
 from bench.measure import PIPELINE, BenchFailure
 from pipeline.demo.setting import START_TIME_S, platform_of
+from pipeline.forges.github.rulesets import rulesets_of
+from pipeline.forges.journal import JOURNAL_REF, read_journal
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import PullState, RefUpdate
 from pipeline.gitobjects import MODE_FILE, Signature, commit_object, objects_of_files
 from pipeline.models.requests import Platform
-from tests.github_demo.setting import GithubSetting
+from tests.github_demo.setting import APP_ID, GithubSetting
 from tests.github_server import GitHubServer
-from tests.github_server.state import Account, Pull, Repository
+from tests.github_server.state import Account, Pull, Repository, Ruleset
 
 # One request of a GitHub that is not next door.
 DELAY_S = 0.05
@@ -123,4 +125,19 @@ def _take_over(server: GitHubServer, forge: LocalForge, source: Path, bot: Accou
             last_pusher=bot.id,
             state="open" if pull.state is PullState.OPEN else "closed",
         )
+    for ruleset in rulesets_of(forge.read_rules(name), {bot.id: APP_ID}):
+        number, names = state.number(), ruleset["conditions"]["ref_name"]
+        made.rulesets[number] = Ruleset(
+            id=number,
+            name=ruleset["name"],
+            enforcement=ruleset["enforcement"],
+            bypass_actors=ruleset["bypass_actors"],
+            include=names["include"],
+            exclude=names["exclude"],
+            rules=ruleset["rules"],
+            created=now,
+            updated=now,
+        )
+    git = forge.open_repository(name)
+    made.description = read_journal(git, JOURNAL_REF).description
     state.repositories[owner.login.lower(), name.lower()] = made

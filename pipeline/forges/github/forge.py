@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from pipeline.commits import parse_commit
-from pipeline.errors import ForgeRefused, NotFound, PipelineError, StalePlan
+from pipeline.errors import ForgeRefused, GitFailed, NotFound, PipelineError, StalePlan
 from pipeline.forges.github import queries
 from pipeline.forges.github.client import (
     TRIES,
@@ -257,6 +258,11 @@ class GithubForge:
                 raise ForgeRefused(f"{repo}: {update.ref} would lose commits")
         self._views.pop(repo, None)
         self._remote(repo, client).push(updates, made.values())
+        # What was just sent need not be fetched, which takes three requests. Where somebody else
+        # moved the copy in the meantime, the next look fetches as ever.
+        with suppress(GitFailed, StalePlan):
+            git.write_objects(made.values())
+            git.update_refs(updates)
 
     # -- pull requests -----------------------------------------------------------------
 
