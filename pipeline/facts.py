@@ -17,7 +17,7 @@ from typing import assert_never
 from pydantic import ValidationError
 
 from pipeline.documents import render_document
-from pipeline.models.base import FactHash
+from pipeline.models.base import FactHash, first_problem
 from pipeline.models.facts import (
     Accepted,
     Built,
@@ -125,9 +125,7 @@ def parse_chain(draft: str, files: Sequence[FactFile]) -> tuple[Fact, ...]:
         try:
             fact = Fact.model_validate_json(file.content)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise BrokenChain(file.path, f"is not a fact: {where}: {first['msg']}") from error
+            raise BrokenChain(file.path, f"is not a fact: {first_problem(error)}") from error
         if fact_bytes(fact) != file.content:
             raise BrokenChain(file.path, "is not canonical JSON")
         if fact.draft != draft:

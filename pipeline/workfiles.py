@@ -23,7 +23,7 @@ from pipeline.builders.port import Builder, source_tag
 from pipeline.errors import CouldNotCheck, UsageFault
 from pipeline.forges.port import Forge
 from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK, objects_of_files
-from pipeline.models.base import CommitId, TreeId
+from pipeline.models.base import CommitId, TreeId, first_problem
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.plan import BuildImage, RunChecks
 from pipeline.work import DueWork, Evidence, evidence_problem, is_of
@@ -232,6 +232,4 @@ def _read(path: Path, model: type[_Document]) -> _Document:
     except OSError as error:
         raise UsageFault(f"`{path}` cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise UsageFault(f"`{path}`: {place}: {first['msg']}") from error
+        raise UsageFault(f"`{path}`: {first_problem(error)}") from error

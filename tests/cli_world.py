@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -89,6 +90,22 @@ def passing_checks(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> Ch
         for name in effect.names
     )
     return CheckReport(commit=effect.commit, tree=effect.tree, results=tuple(results))
+
+
+def refs(control: Path, what: str = "objectname") -> dict[str, str]:
+    """`repo ref` → commit id, or `tree`, of every ref of every repository of the forge."""
+    found = {}
+    for repo in sorted((control.parent / "forge").rglob("*.git")):
+        done = subprocess.run(
+            ["git", "-C", str(repo), "for-each-ref", f"--format=%(refname) %({what})"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        for line in done.stdout.splitlines():
+            name, _, id = line.partition(" ")
+            found[f"{repo.name} {name}"] = id
+    return found
 
 
 def create_control(root: Path) -> Path:

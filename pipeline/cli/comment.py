@@ -31,6 +31,7 @@ def comment(session: Session, number: int, report: Path, dry_run: bool) -> int:
     """
     from pydantic import ValidationError
 
+    from pipeline.models.base import first_problem
     from pipeline.models.outputs import ValidationReport
     from pipeline.render.comment import KEY, render_comment
 
@@ -41,9 +42,8 @@ def comment(session: Session, number: int, report: Path, dry_run: bool) -> int:
     except OSError as error:
         raise UsageFault(f"`{report}` cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise UsageFault(f"`{report}` is no validation report: {place}: {first['msg']}") from error
+        told = f"`{report}` is no validation report: {first_problem(error)}"
+        raise UsageFault(told) from error
     if dry_run:
         session.write(body)
         return 0

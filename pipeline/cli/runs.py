@@ -149,6 +149,7 @@ def apply(session: Session, file: Path) -> int:
 def _read_plan(file: Path) -> Plan:
     from pydantic import ValidationError
 
+    from pipeline.models.base import first_problem
     from pipeline.plan import Plan
 
     try:
@@ -156,10 +157,8 @@ def _read_plan(file: Path) -> Plan:
     except OSError as error:
         raise UsageFault(f"`{file}` cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
         raise UsageFault(
-            f"`{file}` is no saved plan: {place}: {first['msg']}",
+            f"`{file}` is no saved plan: {first_problem(error)}",
             help=f"`pipeline plan --out {file}` makes one",
         ) from error
 

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NewType
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from pipeline.characters import visible
 
 API_VERSION: Literal["pipeline.ameide.io/v1"] = "pipeline.ameide.io/v1"
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong with a document that a model refuses: where, and what."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"])) or "the file"
+    return f"{place}: {first['msg']}"
 
 
 class Model(BaseModel):

@@ -21,6 +21,7 @@ from tests.cli_world import (
     copy_world,
     create_control,
     passing_checks,
+    refs,
     tell,
 )
 from tests.integration.test_cli_basics import modules_after
@@ -41,22 +42,6 @@ def fresh_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The world after the whole story; tests that write take a copy."""
     return tell(tmp_path_factory.mktemp("told"))
-
-
-def refs(control: Path) -> dict[str, str]:
-    """Every ref of every repository of the forge."""
-    found = {}
-    for repo in sorted((control.parent / "forge").rglob("*.git")):
-        done = subprocess.run(
-            ["git", "-C", str(repo), "for-each-ref", "--format=%(refname) %(objectname)"],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        for line in done.stdout.splitlines():
-            name, _, id = line.partition(" ")
-            found[f"{repo.name} {name}"] = id
-    return found
 
 
 # -- plan, apply, run --------------------------------------------------------------------

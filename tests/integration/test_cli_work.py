@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import subprocess
 import tarfile
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from tests.cli_world import (
     copy_world,
     create_control,
     passing_checks,
+    refs,
     tell,
 )
 
@@ -33,22 +33,6 @@ ACME = ("--tenant", "acme")  # the story's runs are for acme alone
 def fixed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", CLOCK)
     monkeypatch.setattr(wiring, "check_runner", passing_checks)
-
-
-def trees(control: Path) -> dict[str, str]:
-    """`repo ref` → tree id, for every ref of the forge."""
-    found = {}
-    for repo in sorted((control.parent / "forge").rglob("*.git")):
-        listed = subprocess.run(
-            ["git", "-C", str(repo), "for-each-ref", "--format=%(refname) %(tree)"],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        for line in listed.stdout.splitlines():
-            ref, _, tree = line.partition(" ")
-            found[f"{repo.name} {ref}"] = tree
-    return found
 
 
 def perform_due(control: Path, folder: Path) -> Path | None:
@@ -93,7 +77,7 @@ def test_jobs_of_one_part_each_come_to_the_same_trees(tmp_path: Path) -> None:
             else:
                 ran = call(control, *command.arguments)
             assert ran.exit_code == command.exit_code, (command.arguments, ran)
-    assert trees(control) == trees(at_once)
+    assert refs(control, "tree") == refs(at_once, "tree")
     assert call(control, "audit", "verify").exit_code == 0
     assert call(control, "due", *ACME).out == "nothing is due\n"
 
