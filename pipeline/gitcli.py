@@ -36,6 +36,10 @@ _BARE_CONFIG = """[core]
 # From so many objects on, a write is kept as the pack it came in; smaller ones become loose
 # objects, since thousands of small packs would slow down reading.
 _KEEP_PACKED = 50
+# Packing by somebody else removes the folder of loose objects that a write was about to use; git
+# makes it again once, and writing the same objects again does no harm.
+_WRITE_TRIES = 5
+_FOLDER_GONE = re.compile(r"failed to write object|unable to create temporary file")
 # The ref that a name begins with, up to a path or a step from it.
 _REF = re.compile(r"\Arefs/(?:(?!@\{)[^:^~])*")
 # Where git looks for a name that no ref has exactly.
@@ -278,12 +282,18 @@ class GitRepository:
         neither among them nor there.
         """
         items = list(objects)
-        if len(items) < _KEEP_PACKED:
-            command: tuple[str, ...] = ("unpack-objects", "-q", "--strict")
-        else:
-            command = ("index-pack", "--stdin", "--strict")
-        if items:
-            self._run(*command, stdin=pack_of(items))
+        if not items:
+            return
+        if len(items) >= _KEEP_PACKED:
+            self._run("index-pack", "--stdin", "--strict", stdin=pack_of(items))
+            return
+        for tries_left in range(_WRITE_TRIES - 1, -1, -1):
+            try:
+                self._run("unpack-objects", "-q", "--strict", stdin=pack_of(items))
+                return
+            except GitFailed as failed:
+                if not tries_left or not _FOLDER_GONE.search(failed.message):
+                    raise
 
     def update_refs(self, updates: Sequence[RefUpdate]) -> None:
         """Move all refs at once, each from its old value, or none of them.

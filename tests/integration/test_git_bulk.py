@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,37 @@ def test_nothing_bad_is_stored(git: GitRepository, count: int, bad: GitObject) -
     with pytest.raises(GitFailed):
         git.write_objects([*many(count), bad])
     assert git.read_object(bad.id) is None
+
+
+@pytest.mark.parametrize(("failures", "written"), [(1, True), (4, True), (5, False)])
+def test_a_write_goes_on_when_packing_removed_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, written: bool
+) -> None:
+    git = GitRepository.init_bare(tmp_path / "some.git")
+    real = shutil.which("git")
+    program = tmp_path / "bin" / "git"
+    program.parent.mkdir()
+    program.write_text(
+        f"""#!/bin/sh
+case "$*" in *unpack-objects*)
+    echo >> {tmp_path}/called
+    if [ $(wc -l < {tmp_path}/called) -le {failures} ]; then
+        echo "fatal: failed to write object" >&2; exit 128
+    fi
+esac
+exec {real} "$@"
+"""
+    )
+    program.chmod(0o755)
+    blob = git_object("blob", b"some")
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+        if written:
+            git.write_objects([blob])
+        else:
+            with pytest.raises(GitFailed, match="failed to write object"):
+                git.write_objects([blob])
+    assert (git.read_object(blob.id) is not None) is written
 
 
 def test_a_reader_that_hangs_is_given_up(
