@@ -25,7 +25,8 @@ def rights(workflow: str) -> Iterator[Withheld]:
         granted = [("token", name, level) for name, level in text["permissions"].items()]
         for step in text["steps"]:
             listed = step.get("env", {}).get(APP_PERMISSIONS, "")
-            granted += [("app", *word.split("=")) for word in listed.split(",") if word]  # type: ignore[misc]
+            pairs = [word.partition("=") for word in listed.split(",") if word]
+            granted += [("app", name, level) for name, _, level in pairs]
         for of, name, level in granted:
             # GitHub gives every App `metadata`, and asking for nothing would mean all.
             yield Withheld(job, of, name, None)

@@ -12,6 +12,7 @@ from pipeline.forges.github.client import GithubClient
 from pipeline.forges.github.credentials import AppInstallation
 from pipeline.forges.github.forge import GithubForge
 from pipeline.forges.settings import check_rules, control_rules
+from pipeline.models.requests import Platform
 from pipeline.snapshot import read_request
 from tests.cli_world import Ran, call
 from tests.conftest import ROOT
@@ -69,7 +70,7 @@ def test_its_workflows_are_this_repository_s_with_the_action_at_a_commit(made: P
 def test_github_takes_its_rulesets_and_they_hold(made: Path, tmp_path: Path) -> None:
     platform = made / "environments/platform.yaml"
     read, _ = read_request("environments/platform.yaml", platform.read_bytes())
-    assert read is not None
+    assert read is not None and isinstance(read.model, Platform)
     with GitHubServer(tmp_path / "server") as server:
         owner = server.add_organisation("nova-org")
         add_pipeline_app(server, "nova-org", 41)
@@ -81,7 +82,7 @@ def test_github_takes_its_rulesets_and_they_hold(made: Path, tmp_path: Path) -> 
         for path in sorted((made / ".github/rulesets").iterdir()):
             client.write("POST", "/repos/nova-org/control/rulesets", json.loads(path.read_text()))
         forge = GithubForge("nova-org", server.url, client, tmp_path / "copies")
-        wanted = control_rules(read.model)  # type: ignore[arg-type] # it is the platform's file
+        wanted = control_rules(read.model)
         found = list(check_rules(wanted, forge.read_rules("control")))
         assert [s.problem for s in found] == ["", ""]
         rulesets = server.repository("nova-org", "control").rulesets.values()

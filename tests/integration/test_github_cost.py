@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine import Engine
+from pipeline.forges.github.forge import GithubForge
 from pipeline.settled import Memory
 from tests.audit_world import CODE, CONTROL
 from tests.github_demo.setting import GithubSetting
@@ -45,7 +46,8 @@ class IdleGithub:
         report = world.engine.run()
         assert report.findings == () and report.failures == ()
         world.close()
-        return world.forge.client.cost.calls, report.effects, world.engine  # type: ignore[attr-defined]
+        assert isinstance(world.forge, GithubForge)
+        return world.forge.client.cost.calls, report.effects, world.engine
 
 
 @pytest.fixture(scope="module")
