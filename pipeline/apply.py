@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, assert_never
 
 from pydantic import BaseModel
 
+from pipeline.builders.port import source_of
 from pipeline.errors import CouldNotCheck, ForgeRefused, NotFound, StalePlan
 from pipeline.facts import (
     FactFile,
@@ -268,14 +269,7 @@ def _run_checks(effect: RunChecks, ports: Ports) -> CheckReport:
 
 
 def _build_image(effect: BuildImage, ports: Ports) -> BuildRecord:
-    record: BuildRecord = ports.make_builder().build(
-        _source_files(effect, ports),
-        image=effect.image,
-        source_commit=effect.commit,
-        source_tree=effect.tree,
-        labels=effect.labels,
-    )
-    return record
+    return ports.make_builder().build(source_of(effect, _source_files(effect, ports)))
 
 
 def _append_facts(effect: AppendFacts, ports: Ports, done: _Applied) -> str:

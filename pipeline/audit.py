@@ -3,9 +3,10 @@
 `verify` reads a clone of the control repo and clones of the repositories that facts name; it
 asks no forge and trusts no status. It checks the chain and fold of every draft, that every
 overlay on a GitOps default branch is a recorded promotion and the other way round, that one
-source tree has one digest, that causes and sources are there, and that nobody else wrote to
-what the pipeline owns (design §2). Facts vouch for each other across repositories: a commit's
-`Fact:` trailer names a hash that must be in the chain, so a rewritten state branch shows.
+source tree has one digest, that a trusted signer stated what each image was built from, that
+causes and sources are there, and that nobody else wrote to what the pipeline owns (design §2).
+Facts vouch for each other across repositories: a commit's `Fact:` trailer names a hash that must
+be in the chain, so a rewritten state branch shows.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pipeline.facts import (
     status_path,
 )
 from pipeline.gitcli import GitRepository
+from pipeline.models.evidence import BuildRecord
 from pipeline.models.facts import (
     Built,
     Fact,
@@ -35,12 +37,14 @@ from pipeline.models.facts import (
     Promoted,
     Scaffolded,
 )
-from pipeline.models.requests import CodeOrigin, Platform
+from pipeline.models.requests import CodeOrigin, Platform, Signers
 from pipeline.models.status import DraftStatus
 from pipeline.names import gitops_repo, primitive_folder
+from pipeline.provenance import Claim, provenance_problem
 from pipeline.rules import audit as rule
 from pipeline.snapshot import Snapshot
 from pipeline.stages.scaffold import PIPELINE_EMAIL
+from pipeline.tools.bundlecheck import verify_bundles
 
 _ORIGIN = "refs/remotes/origin/"
 OpenRepository = Callable[[str], GitRepository | None]
@@ -150,6 +154,7 @@ def verify(control: GitRepository, open_repository: OpenRepository) -> AuditRepo
     repositories = _verify_repositories(audit)
     for chain in audit.chains:
         audit.findings += _check_chain(audit, chain)
+    audit.findings += _check_provenance(audit)
     return AuditReport(
         sort_findings(audit.findings), len(audit.chains), audit.facts, audit.overlays, repositories
     )
@@ -440,13 +445,57 @@ def _check_cause(audit: _Audit, chain: Chain, fact: Fact) -> Iterator[Finding]:
         )
 
 
-def _check_approvals(audit: _Audit, chain: Chain, fact: Fact, body: Promoted) -> Iterator[Finding]:
-    commit = fact.cause.commit
+def _policy_at(audit: _Audit, commit: str) -> Snapshot | None:
+    """The policy at a commit of the control repo; None where there is no such commit."""
     if commit not in audit.policies:
         if audit.control.read_object(commit) is None:
-            return
+            return None
         audit.policies[commit] = read_snapshot(audit.control, commit, paths=()).snapshot
-    policy_then = audit.policies[commit]
+    return audit.policies[commit]
+
+
+def _check_provenance(audit: _Audit) -> Iterator[Finding]:
+    """What ran was built from its source by somebody who was trusted when it was promoted."""
+    asked: list[tuple[Chain, Fact, BuildRecord, Signers]] = []
+    for chain, fact, body in _promotions(audit.chains):
+        policy = _policy_at(audit, fact.cause.commit)
+        environment = policy.environments.get(body.environment) if policy else None
+        # Without signers no environment could ask for a statement.
+        if policy is None or policy.signers is None or environment is None:
+            continue
+        build = _build_of(chain, body.release.source_tree)
+        if build is not None and environment.provenance == "required":
+            asked.append((chain, fact, build, policy.signers))
+    bundles = [(build.bundle, signers) for _, _, build, signers in asked if build.bundle]
+    found = iter(verify_bundles(bundles))
+    for chain, fact, build, signers in asked:
+        verified = next(found) if build.bundle else None
+        status = chain.status
+        claim = Claim(
+            build.model_copy(update={"image": status.image}),
+            status.target_repo,
+            primitive_folder(status.instance),
+        )
+        problem = provenance_problem(verified, claim, signers)
+        if problem is not None:
+            yield rule.PROVENANCE_INVALID.finding(
+                f"{problem[0].id}: {problem[1]}", chain.location(fact)
+            )
+
+
+def _build_of(chain: Chain, tree: str) -> BuildRecord | None:
+    """The record of a source tree's image, with its statement."""
+    for fact in chain.facts:
+        if isinstance(fact.body, Built) and fact.body.build.source_tree == tree:
+            return fact.body.build
+    return None
+
+
+def _check_approvals(audit: _Audit, chain: Chain, fact: Fact, body: Promoted) -> Iterator[Finding]:
+    commit = fact.cause.commit
+    policy_then = _policy_at(audit, commit)
+    if policy_then is None:
+        return
     environment = policy_then.environments.get(body.environment)
     platform = policy_then.platform
     if environment is None or platform is None:

@@ -15,9 +15,17 @@ from pipeline import names
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import PullRequest, ReviewVerdict
 from pipeline.models.evidence import CheckOutcome
-from pipeline.models.requests import ApprovalPolicy, CodeOrigin, Environment, Platform, Promotion
+from pipeline.models.requests import (
+    ApprovalPolicy,
+    CodeOrigin,
+    Environment,
+    Platform,
+    Promotion,
+    Signers,
+)
 from pipeline.models.status import DraftState, DraftStatus
 from pipeline.overlays import Overlay, has_runtime
+from pipeline.provenance import Claim, Verified, provenance_problem
 from pipeline.rules import decisions as rule
 
 
@@ -39,6 +47,8 @@ class Evidence:
     request_blob: str
     actor: int = 0  # the account that asked for this revision
     chain_problem: str = ""  # why the draft's facts do not add up, if they do not
+    signers: Signers | None = None
+    provenance: Verified | None = None  # what came of the statement of the source tree's image
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +171,18 @@ def clause_builder(e: Evidence) -> Iterator[DecisionReason]:
         )
 
 
+def clause_provenance(e: Evidence) -> Iterator[DecisionReason]:
+    """A trusted signer states that the image was built from exactly this source tree."""
+    build = e.status.build_of_tree(e.source_tree) if e.source_tree else None
+    if build is None or e.environment.provenance == "unchecked":
+        return
+    record = build.model_copy(update={"image": e.status.image})
+    claim = Claim(record, e.status.target_repo, names.primitive_folder(e.status.instance))
+    problem = provenance_problem(e.provenance, claim, e.signers)
+    if problem is not None:
+        yield _final(problem[0].id, problem[1])
+
+
 def clause_blocked(e: Evidence) -> Iterator[DecisionReason]:
     """No environment runs a blocked digest."""
     build = e.status.build_of_tree(e.source_tree) if e.source_tree else None
@@ -280,6 +302,7 @@ CLAUSES: tuple[Clause, ...] = (
     clause_environment_order,
     clause_same_digest,
     clause_builder,
+    clause_provenance,
     clause_blocked,
     clause_checks,
     clause_namespace,

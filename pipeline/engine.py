@@ -34,7 +34,7 @@ from pipeline.layout import draft_path
 from pipeline.models.base import BlobId, CommitId
 from pipeline.models.evidence import CheckReport, Observation
 from pipeline.models.facts import Cause, Fact
-from pipeline.models.requests import Platform, Promotion, RequestedRelease
+from pipeline.models.requests import Promotion, RequestedRelease
 from pipeline.models.status import DraftStatus
 from pipeline.overlays import Overlay
 from pipeline.plan import Plan, Receipt, RunChecks, TenantPlan, Waiting, describe
@@ -45,10 +45,12 @@ from pipeline.stages.promote import evidence_of
 from pipeline.stages.validate import check_requests
 from pipeline.stages.view import EVERYTHING, Caused, DraftView, PromotionInput, Scope
 from pipeline.templating import Template
-from pipeline.world import World
+from pipeline.tools.bundlecheck import verify_bundle
+from pipeline.world import Verify, World
 
 if TYPE_CHECKING:
     from pipeline.builders.port import Builder
+    from pipeline.snapshot import Snapshot
 
 MAX_STALE = 60
 # A plan holds what it writes, so many drafts take several: memory does not grow with their number.
@@ -96,13 +98,14 @@ class Engine:
     """Plans and applies for one control repo."""
 
     control: Control
-    make_builder: Callable[[Platform], Builder]
+    make_builder: Callable[[Snapshot], Builder]
     run_checks: Callable[[RunChecks, dict[str, tuple[int, bytes]]], CheckReport]
     scan_secrets: Callable[[Mapping[str, bytes]], Sequence[str]]
     templates: Mapping[str, Template]
     faults: FaultHook = no_faults
     run_id: str = field(default_factory=lambda: os.environ.get("PIPELINE_RUN_ID", ""))
     hydrator: Hydrator = field(default_factory=Hydrator)
+    verify: Verify = verify_bundle
     memory: Memory | None = None
     scope: Scope = EVERYTHING
     _brought: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -145,6 +148,7 @@ class Engine:
             templates=self.templates,
             hydrator=self.hydrator,
             scan_secrets=self.scan_secrets,
+            verify=self.verify,
             run_id=self.run_id,
             _repos={self.control.control_repo: view},
             # History up to a commit is the same in every look.
@@ -248,7 +252,7 @@ class Engine:
             control_repo=self.control.control_repo,
             actor=platform.pipeline_account.id,
             run_checks=self.run_checks,
-            make_builder=partial(self.make_builder, platform),
+            make_builder=partial(self.make_builder, world.snapshot),
             faults=self.faults,
         )
 

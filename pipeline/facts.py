@@ -240,7 +240,7 @@ def _changes(status: DraftStatus, fact: Fact) -> dict[str, object]:
             kept = tuple(c for c in status.checks if c.tree != body.report.tree)
             return {"checks": (*kept, body.report)}
         case Built():
-            return {"builds": (*status.builds, body.build)}
+            return {"builds": (*status.builds, body.build.model_copy(update={"bundle": ""}))}
         case PromotionRefused():
             others = tuple(
                 r for r in status.refused_promotions if r.environment != body.environment

@@ -13,6 +13,7 @@ _ID = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("Platform", re.compile(r"environments/platform\.yaml\Z")),
     ("BlockedDigests", re.compile(r"environments/blocked-digests\.yaml\Z")),
+    ("Signers", re.compile(r"environments/signers\.yaml\Z")),
     ("Environment", re.compile(r"environments/(?P<name>[a-z]+)/environment\.yaml\Z")),
     ("Tenant", re.compile(rf"tenants/(?P<tenant>{_ID})/tenant\.yaml\Z")),
     (
@@ -40,6 +41,7 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 PLATFORM_PATH = "environments/platform.yaml"
 BLOCKED_PATH = "environments/blocked-digests.yaml"
+SIGNERS_PATH = "environments/signers.yaml"
 REQUEST_ROOTS = ("environments", "tenants")
 
 

@@ -20,21 +20,36 @@ INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
+BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+SBOM_TYPE = "application/vnd.cyclonedx+json"
 _USER = 65532
 _WORKDIR = "primitive"
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image: its blobs by digest, and the index that names the rest."""
+    """An image: its blobs by digest, and the index that names the rest.
+
+    What is attached to an image has the same form, around a manifest.
+    """
 
     blobs: Mapping[str, bytes]
     digest: ImageDigest
+    media_type: str = INDEX_TYPE
 
     @property
-    def index(self) -> bytes:
-        """The index's bytes."""
+    def root(self) -> bytes:
+        """The bytes of the index, or of the manifest."""
         return self.blobs[self.digest]
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """What lies beside an image: the signed statement of it, and the list of its contents."""
+
+    bundle: bytes
+    sbom: bytes
 
 
 def digest_of(content: bytes) -> str:
@@ -101,6 +116,50 @@ def image_of(files: Mapping[str, tuple[int, bytes]], labels: Mapping[str, str]) 
     )
     blobs = {digest_of(blob): blob for blob in (layer, config, manifest, index)}
     return Image(blobs, ImageDigest(digest_of(index)))
+
+
+def attached_tag(digest: str) -> str:
+    """The tag under which what is attached to an image is found, also where a registry lists no
+    referrers (as cosign names it).
+    """
+    return f"{digest.replace(':', '-')}.att"
+
+
+def attachment_of(image: Image, attached: Attached) -> Image:
+    """A manifest that refers to an image and holds what is attached to it.
+
+    Source: OCI image specification 1.1, "Guidelines for Artifact Usage".
+    """
+    empty = b"{}"
+    manifest = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST_TYPE,
+            "artifactType": BUNDLE_TYPE,
+            "config": _descriptor(EMPTY_TYPE, empty),
+            "layers": [
+                _descriptor(BUNDLE_TYPE, attached.bundle),
+                _descriptor(SBOM_TYPE, attached.sbom),
+            ],
+            "subject": _descriptor(image.media_type, image.root),
+        }
+    )
+    blobs = {digest_of(b): b for b in (empty, attached.bundle, attached.sbom, manifest)}
+    return Image(blobs, ImageDigest(digest_of(manifest)), MANIFEST_TYPE)
+
+
+def attached_digests(manifest: bytes, image: str) -> tuple[str, str] | None:
+    """The digests of bundle and list of contents that a manifest attaches to the image of that
+    digest; None if it does not.
+    """
+    try:
+        value = json.loads(manifest)
+        layers = {layer["mediaType"]: str(layer["digest"]) for layer in value["layers"]}
+        if value["subject"]["digest"] == image:
+            return layers[BUNDLE_TYPE], layers[SBOM_TYPE]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return None
 
 
 def referenced_digests(document: bytes) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from pipeline.documents import ParsedDocument, findings_of_validation_error, par
 from pipeline.layout import (
     BLOCKED_PATH,
     PLATFORM_PATH,
+    SIGNERS_PATH,
     RequestPath,
     draft_folder,
     draft_path,
@@ -37,6 +38,7 @@ from pipeline.models.requests import (
     PrimitiveImplementationDraft,
     Promotion,
     Request,
+    Signers,
     Tenant,
 )
 from pipeline.rules.identity import KIND_MISMATCH, PATH_UNKNOWN
@@ -83,6 +85,11 @@ class Snapshot:
         """Digests that may run nowhere."""
         blocked = self.model_at(BLOCKED_PATH, BlockedDigests)
         return frozenset(b.digest for b in blocked.digests) if blocked else frozenset()
+
+    @cached_property
+    def signers(self) -> Signers | None:
+        """Whose word on a build counts, if the file is there and valid."""
+        return self.model_at(SIGNERS_PATH, Signers)
 
     @cached_property
     def tenant_ids(self) -> frozenset[str]:

@@ -20,40 +20,55 @@ from typing import TYPE_CHECKING, Literal
 from pipeline.apply import FaultHook, no_faults
 from pipeline.control import Control, open_control
 from pipeline.engine import Engine
-from pipeline.errors import UsageFault
+from pipeline.errors import CouldNotCheck, Refused, UsageFault
 from pipeline.forges.local import LocalForge
 from pipeline.settled import Memory
 from pipeline.stages.view import Scope, Stage
 from pipeline.templates import LazyTemplates
 
 if TYPE_CHECKING:
+    from pipeline.builders.attesting import Attest
     from pipeline.builders.images import ImageStore
-    from pipeline.builders.port import Builder
+    from pipeline.builders.port import Builder, Maker
     from pipeline.models.evidence import CheckReport
-    from pipeline.models.requests import Platform
     from pipeline.plan import Effect, RunChecks
+    from pipeline.snapshot import Snapshot
 
 CRASH_EXIT_CODE = 137
 
 
-def image_store(platform: Platform, forge_root: Path) -> ImageStore:
-    """Where images go: the registry of the platform, or OCI layouts beside a local forge."""
+def image_store(snapshot: Snapshot, forge_root: Path) -> ImageStore:
+    """Where images go: the registry of the platform, or OCI layouts beside a local forge.
+
+    Raises Refused when the platform is missing or invalid.
+    """
     from pipeline.builders.images import LayoutStore, RegistryStore
 
-    if platform.registry.store == "registry":
+    if snapshot.platform is None:
+        raise Refused("environments/platform.yaml is missing or invalid")
+    if snapshot.platform.registry.store == "registry":
         return RegistryStore()
     return LayoutStore(forge_root.parent / "images")
 
 
-def builder_of(platform: Platform, *, forge_root: Path) -> Builder:
-    """The builder of this machine; PIPELINE_BUILDER chooses `buildah` over the embedded one."""
-    return builder_into(image_store(platform, forge_root))
+def builder_of(snapshot: Snapshot, *, forge_root: Path) -> Builder:
+    """What builds on this machine, attested by its key."""
+    from pipeline.builders.attesting import AttestingBuilder
+    from pipeline.tools.bundlecheck import verify_bundle
+
+    return AttestingBuilder(
+        maker_of_machine(),
+        image_store(snapshot, forge_root),
+        partial(attest_here, snapshot, forge_root),
+        snapshot.signers,
+        verify_bundle,
+    )
 
 
-def builder_into(store: ImageStore) -> Builder:
-    """The same, for images that go into this store."""
-    from pipeline.builders.buildah import BuildahBuilder
-    from pipeline.builders.layout import LayoutBuilder
+def maker_of_machine() -> Maker:
+    """What makes images; PIPELINE_BUILDER chooses another than the embedded one."""
+    from pipeline.builders.buildah import BuildahMaker
+    from pipeline.builders.layout import LayoutMaker
 
     wanted = os.environ.get("PIPELINE_BUILDER", "source-layout")
     if wanted == "buildah":
@@ -61,14 +76,35 @@ def builder_into(store: ImageStore) -> Builder:
             raise UsageFault("PIPELINE_BUILDER asks for buildah, which is not on PATH")
         image = os.environ.get("PIPELINE_BASE_IMAGE")
         storage = os.environ.get("PIPELINE_BASE_STORAGE")
-        return BuildahBuilder(
-            store,
+        return BuildahMaker(
             {"BASE_IMAGE": image} if image else {},
             base_storage=Path(storage) if storage else None,
         )
     if wanted != "source-layout":
         raise UsageFault(f"there is no builder `{wanted}`", help="`source-layout` or `buildah`")
-    return LayoutBuilder(store)
+    return LayoutMaker()
+
+
+def workspace_key(forge_root: Path) -> Path:
+    """Where the key lies that signs what is built here: PIPELINE_SIGNING_KEY_FILE names it, else
+    it lies beside the local forge.
+    """
+    named = os.environ.get("PIPELINE_SIGNING_KEY_FILE")
+    return Path(named) if named else forge_root.parent / "signing-key.pem"
+
+
+def attest_here(snapshot: Snapshot, forge_root: Path) -> Attest:
+    """What signs statements on this machine. Raises CouldNotCheck when nothing does."""
+    from pipeline.builders.attesting import attest_with
+    from pipeline.signing import SigningKey
+
+    path = workspace_key(forge_root)
+    if not path.is_file():
+        raise CouldNotCheck(
+            "there is no key to sign the image's provenance with",
+            help="`pipeline signing-key FILE` makes one; PIPELINE_SIGNING_KEY_FILE names it",
+        )
+    return attest_with(SigningKey.read(path), snapshot.signers)
 
 
 def check_runner(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> CheckReport:
@@ -119,14 +155,17 @@ def restrict(engine: Engine, stages: Sequence[str], evidence: Path | None) -> No
     """
     scope = Scope(frozenset(map(Stage, stages)) or frozenset(Stage))
     if evidence is not None:
-        from pipeline.workfiles import Recorded, read_evidence
+        from pipeline.tools.bundlecheck import verify_bundle
+        from pipeline.workfiles import RecordedBuilder, read_evidence, recorded_checks
 
         found, root = read_evidence(evidence), forge_root(engine.control)
 
-        def recorded_builder(platform: Platform) -> Builder:
-            return Recorded(found, image_store(platform, root)).builder()
+        def recorded_builder(snapshot: Snapshot) -> Builder:
+            return RecordedBuilder(
+                found, image_store(snapshot, root), snapshot.signers, verify_bundle
+            )
 
-        engine.run_checks, engine.make_builder = Recorded(found).run_checks, recorded_builder
+        engine.run_checks, engine.make_builder = partial(recorded_checks, found), recorded_builder
         scope = replace(scope, evidence=frozenset(found))
     engine.scope = scope
 

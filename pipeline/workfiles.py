@@ -11,21 +11,31 @@ from __future__ import annotations
 import io
 import re
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline.builders.attesting import (
+    Attest,
+    Verify,
+    claim_of,
+    read_record,
+    store_attested,
+)
 from pipeline.builders.images import ImageStore, LayoutStore, image_from_layout
-from pipeline.builders.port import Builder, source_tag
+from pipeline.builders.port import Source, source_of
 from pipeline.errors import CouldNotCheck, UsageFault
 from pipeline.forges.port import Forge
 from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK, objects_of_files
-from pipeline.models.base import CommitId, TreeId, first_problem
+from pipeline.models.base import CommitId, first_problem
 from pipeline.models.evidence import BuildRecord, CheckReport
+from pipeline.models.requests import Signers
+from pipeline.oci import Image
 from pipeline.plan import BuildImage, RunChecks
+from pipeline.provenance import Claim
 from pipeline.work import DueWork, Evidence, evidence_problem, is_of
 
 Files = dict[str, tuple[int, bytes]]
@@ -136,85 +146,104 @@ def read_evidence(folder: Path) -> dict[str, Evidence]:
     return found
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """Checks and builds that were performed elsewhere, as the ports of a run."""
-
-    evidence: Mapping[str, Evidence]
-    store: ImageStore | None = None  # where images are, for builds
-
-    def run_checks(self, item: RunChecks, files: Files) -> CheckReport:
-        """The report of the checks that were performed. Raises CouldNotCheck if none were."""
-        found = self.evidence.get(item.key)
-        if found is None or found.report is None or not is_of(found, item):
-            raise CouldNotCheck(f"there is no evidence of the checks of {item.tree[:12]}")
-        return found.report.model_copy(update={"commit": CommitId(item.commit)})
-
-    def builder(self) -> Builder:
-        """What gives the record of an image that was built elsewhere."""
-        return RecordedBuilder(self)
+def recorded_checks(evidence: Mapping[str, Evidence], item: RunChecks, files: Files) -> CheckReport:
+    """The report of checks that were performed elsewhere. Raises CouldNotCheck if none were."""
+    found = evidence.get(item.key)
+    if found is None or found.report is None or not is_of(found, item):
+        raise CouldNotCheck(f"there is no evidence of the checks of {item.tree[:12]}")
+    return found.report.model_copy(update={"commit": CommitId(item.commit)})
 
 
 @dataclass(frozen=True)
 class RecordedBuilder:
-    """Gives the image that a job built and another one pushed, once it is seen in the store."""
+    """Gives the record of an image that a job built and another one attested and pushed.
 
-    recorded: Recorded
-    name: str = "recorded"
+    The evidence says no more than which image to look for: what is recorded is what its
+    statement in the store says.
+    """
 
-    def build(
-        self,
-        files: Mapping[str, tuple[int, bytes]],
-        *,
-        image: str,
-        source_commit: str,
-        source_tree: str,
-        labels: Mapping[str, str],
-    ) -> BuildRecord:
+    evidence: Mapping[str, Evidence]
+    store: ImageStore
+    signers: Signers | None
+    verify: Verify
+
+    def build(self, source: Source) -> BuildRecord:
         """The record, if the store has exactly that image. Raises CouldNotCheck."""
         found = next(
             (
                 e.build
-                for e in self.recorded.evidence.values()
+                for e in self.evidence.values()
                 if isinstance(e.item, BuildImage)
                 and e.build is not None
-                and (e.item.image, e.item.tree) == (image, source_tree)
-                and e.item.labels == dict(labels)
+                and (e.item.image, e.item.tree) == (source.image, source.tree)
+                and e.item.labels == dict(source.labels)
             ),
             None,
         )
         if found is None:
-            raise CouldNotCheck(f"there is no evidence of a build of {source_tree[:12]}")
-        store = self.recorded.store
-        there = store.read_digest(image, source_tag(source_tree)) if store else None
-        if there != found.digest:
+            raise CouldNotCheck(f"there is no evidence of a build of {source.tree[:12]}")
+        there = self.store.read_digest(source.image, source.tag)
+        if there is None or there != found.digest:
             raise CouldNotCheck(
-                f"{image} holds {there or 'no image'} for {source_tree[:12]}, not {found.digest}",
+                f"{source.image} holds {there or 'no image'} for {source.tree[:12]}, "
+                f"not {found.digest}",
                 help="`pipeline push` brings the image there before it is recorded",
             )
-        return found.model_copy(
-            update={"source_commit": CommitId(source_commit), "source_tree": TreeId(source_tree)}
-        )
+        return read_record(self.store, source, there, self.signers, self.verify)
 
 
-def push_images(folder: Path, store: ImageStore) -> Iterable[BuildRecord]:
-    """Bring every image of the evidence into the store, and the evidence in line with what the
+@dataclass(frozen=True)
+class Made:
+    """An image that a job made, with all that is stated of it."""
+
+    evidence: Evidence
+    source: Source
+    image: Image
+    claim: Claim
+    sbom: bytes
+
+
+def read_made(work: Path, evidence: Path, keys: Collection[str] = ()) -> Iterable[Made]:
+    """The images of the evidence (of these keys, if any are named), for work that is due.
+
+    What is stated of an image comes from the work, which a job with rights wrote, and from the
+    image's own bytes; of the job that made it only the builder's name is taken. Raises
+    CouldNotCheck, UsageFault.
+    """
+    due = {item.key: item for item in read_work(work).items}
+    found = read_evidence(evidence)
+    for key in keys:
+        if key not in found:
+            raise UsageFault(f"`{evidence}` holds no evidence of the key `{key}`")
+    for key in keys or tuple(found):
+        item, build = due.get(key), found[key].build
+        if not isinstance(item, BuildImage) or build is None or not is_of(found[key], item):
+            continue
+        made = image_from_layout(LayoutStore(images_folder(evidence, key)).folder(IMAGE))
+        if made.digest != build.digest:
+            raise CouldNotCheck(f"the image of {item.tree[:12]} is {made.digest}")
+        source = source_of(item, read_source(work, item.tree))
+        claim, sbom = claim_of(source, build.builder, made.digest)
+        yield Made(found[key], source, made, claim, sbom)
+
+
+def push_made(
+    made: Made,
+    folder: Path,
+    store: ImageStore,
+    attest: Attest,
+    signers: Signers | None,
+    verify: Verify,
+) -> BuildRecord:
+    """Bring an image and its statement into the store, and its evidence in line with what the
     store has: a tag that was there first wins, so that a tree has one image. Raises CouldNotCheck.
     """
-    for key, evidence in read_evidence(folder).items():
-        item, build = evidence.item, evidence.build
-        if not isinstance(item, BuildImage) or build is None:
-            continue
-        tag = source_tag(item.tree)
-        digest = store.read_digest(item.image, tag)
-        if digest is None:
-            made = image_from_layout(LayoutStore(images_folder(folder, key)).folder(IMAGE))
-            if made.digest != build.digest:
-                raise CouldNotCheck(f"the image of {item.tree[:12]} is {made.digest}")
-            digest = store.write_image(item.image, tag, made)
-        record = build.model_copy(update={"digest": digest})
-        write_evidence(folder, evidence.model_copy(update={"build": record}))
-        yield record
+    digest = store.read_digest(made.source.image, made.source.tag)
+    if digest is None:
+        digest = store_attested(store, made.source, made.image, attest(made.claim), made.sbom)
+    record = read_record(store, made.source, digest, signers, verify)
+    write_evidence(folder, made.evidence.model_copy(update={"build": record}))
+    return record
 
 
 # -- documents -----------------------------------------------------------------------------

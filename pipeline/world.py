@@ -8,7 +8,7 @@ small and found by path; facts are read only when a promotion rests on them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipeline import names
@@ -23,7 +23,7 @@ from pipeline.hydrate import Hydrator
 from pipeline.layout import draft_path, tenant_path
 from pipeline.models.base import CommitId, TreeId
 from pipeline.models.evidence import BuildRecord, Observation
-from pipeline.models.facts import Cause, Release
+from pipeline.models.facts import Built, Cause, Fact, Release
 from pipeline.models.requests import DraftPatch, Environment, Promotion, ReplaceText
 from pipeline.models.status import DraftState, DraftStatus
 from pipeline.overlays import (
@@ -33,6 +33,7 @@ from pipeline.overlays import (
     parse_overlay,
     render_overlay,
 )
+from pipeline.provenance import Verified
 from pipeline.pushes import read_parents
 from pipeline.rules.manifests import MANIFEST_NOT_RENDERED
 from pipeline.snapshot import LoadedRequest, Snapshot
@@ -43,6 +44,7 @@ from pipeline.stages.view import Caused, DraftView, Existing, PatchInput, Promot
 from pipeline.templating import Template
 
 ScanSecrets = Callable[[Mapping[str, bytes]], Sequence[str]]
+Verify = Callable[[str, str], Verified]  # bundle, signers as JSON
 _NOREPLY = re.compile(r"([0-9]+)(?:\+[^@]*)?@users\.noreply\.")
 
 
@@ -58,6 +60,7 @@ class World:
     templates: Mapping[str, Template]
     hydrator: Hydrator
     scan_secrets: ScanSecrets
+    verify: Verify
     run_id: str
     # Drafts that could not be looked at: draft, error code, message.
     failures: list[tuple[str, str, str]] = field(default_factory=list)
@@ -179,17 +182,34 @@ class World:
                 self._statuses[trees[primitive]] = parse_status(item.content)
         return {p: self._statuses[trees[p]] for p in there if trees[p] in self._statuses}
 
-    def chain_problem(self, tenant: str, status: DraftStatus) -> str:
-        """Why the facts of a draft do not add up to its status; empty when they do."""
+    def chain(self, tenant: str, status: DraftStatus) -> tuple[tuple[Fact, ...], str]:
+        """A draft's facts, and why they do not add up to its status; empty when they do."""
         head = self.state_head(tenant)
         if head is None:
-            return "there is no state branch"
+            return (), "there is no state branch"
         try:
             facts = parse_chain(status.id, read_fact_files(self.control, head, status.primitive_id))
             folded = fold(facts)
         except BrokenChain as broken:
-            return str(broken)
-        return "" if folded == status else f"{status_path(status.primitive_id)} is not the fold"
+            return (), str(broken)
+        if folded != status:
+            return facts, f"{status_path(status.primitive_id)} is not the fold"
+        return facts, ""
+
+    def provenance(self, facts: Iterable[Fact], tree: str | None) -> Verified | None:
+        """What comes of the statement of a source tree's image; None where a fact holds none.
+
+        Raises CouldNotCheck.
+        """
+        bundles = [
+            fact.body.build.bundle
+            for fact in facts
+            if isinstance(fact.body, Built) and fact.body.build.source_tree == tree
+        ]
+        signers = self.snapshot.signers
+        if signers is None or not (bundles and bundles[-1]):
+            return None
+        return self.verify(bundles[-1], signers.model_dump_json(by_alias=True))
 
     # -- views -------------------------------------------------------------------------
 
@@ -279,6 +299,7 @@ class World:
             platform=platform,
             environments=self.snapshot.environments,
             blocked_digests=self.snapshot.blocked_digests,
+            signers=self.snapshot.signers,
             template=self.templates[request.template_id.split("@")[0]],
             status=status,
             is_new_revision=is_new,
@@ -446,6 +467,7 @@ class World:
         source = git.read_object(f"{source_commit}:{view.folder}") if view.target else None
         tree = source.id if source and source.type == "tree" else None
         overlay, findings = self._overlay(view, promotion, tree, git)
+        facts, chain_problem = self.chain(view.request.tenant_id, status)
         due = PromotionInput(
             promotion=promotion,
             caused=caused,
@@ -455,7 +477,8 @@ class World:
             manifest_findings=findings,
             pull=pull,
             approved_blob=approved_blob,
-            chain_problem=self.chain_problem(view.request.tenant_id, status),
+            chain_problem=chain_problem,
+            provenance=self.provenance(facts, tree),
             teams=self.members(view, promotion.environment) if pull else {},
         )
         if view.gitops is None or view.gitops.head is None:

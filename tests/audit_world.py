@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.audit import AuditReport, verify
+from pipeline.builders.attesting import Attest, claim_of
+from pipeline.builders.port import Source
 from pipeline.control import Control
 from pipeline.demo.setting import create_setting
 from pipeline.documents import render_document
@@ -23,12 +25,16 @@ from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import MODE_FILE, Signature, commit_object, objects_of_files
 from pipeline.hydrate import Hydrator
 from pipeline.layout import draft_path, patch_path, promotion_path
+from pipeline.models.base import ImageDigest
 from pipeline.models.evidence import BuildRecord, CheckOutcome, CheckReport, CheckResult
-from pipeline.models.requests import EnvironmentName, Platform
+from pipeline.models.requests import EnvironmentName
 from pipeline.overlays import Overlay, render_base
 from pipeline.plan import RunChecks
+from pipeline.provenance import with_bundle
 from pipeline.rules.identity import draft_example
+from pipeline.snapshot import Snapshot
 from pipeline.stages.scaffold import pipeline_signature
+from pipeline.wiring import attest_here
 from tests import history
 from tests.samples import DRAFT, sample_files, templates
 
@@ -64,30 +70,17 @@ class PlainHydrator(Hydrator):
         return ()
 
 
+@dataclass(frozen=True)
 class WordBuilder:
-    """Gives each source tree its own digest without building anything."""
+    """Gives each source tree its own digest without building anything, and signs for it."""
 
-    name = "source-layout"
+    attest: Attest
 
-    def build(
-        self,
-        files: Mapping[str, tuple[int, bytes]],
-        *,
-        image: str,
-        source_commit: str,
-        source_tree: str,
-        labels: Mapping[str, str],
-    ) -> BuildRecord:
+    def build(self, source: Source) -> BuildRecord:
         """The record of an image of the tree."""
-        return BuildRecord.model_validate(
-            {
-                "source_commit": source_commit,
-                "source_tree": source_tree,
-                "digest": history.digest_of(source_tree),
-                "builder": self.name,
-                "image": image,
-            }
-        )
+        digest = ImageDigest(history.digest_of(source.tree))
+        claim, _ = claim_of(source, "source-layout", digest)
+        return with_bundle(claim.record, self.attest(claim))
 
 
 def all_checks_pass(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> CheckReport:
@@ -106,9 +99,9 @@ def no_secrets(files: Mapping[str, bytes]) -> list[str]:
     return []
 
 
-def one_builder(platform: Platform) -> WordBuilder:
+def one_builder(snapshot: Snapshot) -> WordBuilder:
     """The builder of this world."""
-    return WordBuilder()
+    return WordBuilder(attest_here(snapshot, Path()))
 
 
 @dataclass

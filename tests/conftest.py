@@ -5,6 +5,7 @@ too. Writes to the real home fail the test that made them: those of this process
 happen, those of child processes by looking at the files that git and the tools keep there.
 """
 
+import hashlib
 import os
 import pwd
 import shutil
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -113,6 +116,12 @@ def isolate_environment(home: Path) -> None:
     os.umask(0o022)
 
 
+def write_signing_key(path: Path) -> None:
+    """The key that all worlds of tests sign with: always the same, so that ids are."""
+    key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"the tests' key").digest())
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
 def tripwires(homes: set[Path]) -> dict[Path, int]:
     """When each file that tools keep in a home was last changed, in nanoseconds."""
     seen = {}
@@ -131,9 +140,12 @@ _GUARD = HomeGuard(
     _HOMES,
     allowed={ROOT, _TEMPORARY, *(Path(path).resolve() for path in (sys.prefix, sys.base_prefix))},
 )
+_SIGNING_KEY = _HOME / "signing-key.pem"
 _CI = bool(os.environ.get("CI"))
 
 isolate_environment(_HOME)
+write_signing_key(_SIGNING_KEY)
+os.environ["PIPELINE_SIGNING_KEY_FILE"] = str(_SIGNING_KEY)
 sys.addaudithook(_GUARD.hook)
 
 

@@ -18,9 +18,11 @@ from pipeline.models.base import TreeId
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.requests import EnvironmentName, Promotion, RequestedRelease
 from pipeline.models.status import DraftState
+from pipeline.provenance import Verified
 from pipeline.rules.manifests import Target, check_objects
 from tests import history
 from tests.samples import DRAFT, sample_environment, sample_platform
+from tests.signing import trusted_signers, verified
 
 HEAD, OLD_HEAD = history.id_of("final revision"), history.id_of("earlier revision")
 _OTHER_TREE = TreeId(history.id_of("other overlay"))
@@ -85,12 +87,37 @@ def allowed_evidence(environment: EnvironmentName = "prod") -> Evidence:
         approved_blob=history.id_of("request"),
         request_blob=history.id_of("request"),
         actor=history.AGENT_ID,
+        signers=trusted_signers(),
+        provenance=verified(history.claim_of_build(status)),
     )
 
 
 def _release(evidence: Evidence, **changes: object) -> Promotion:
     release = evidence.promotion.release.model_copy(update=changes)
     return evidence.promotion.model_copy(update={"release": release})
+
+
+def _provenance(evidence: Evidence, which: str) -> Verified | None:
+    """What came of the statement of the image, in one of the ways in which it can be wrong."""
+    claim, good = history.claim_of_build(evidence.status), evidence.provenance
+    assert good is not None
+    other = claim.record.model_copy(update={"digest": _OTHER_DIGEST})
+    moved = claim.record.model_copy(update={"source_tree": _OTHER_TREE})
+    return {
+        "none": None,
+        "signed": good,
+        "damaged": Verified(problem="it is no JSON object", unreadable=True),
+        "no provenance": replace(good, statement=b'{"_type": "https://in-toto.io/Statement/v1"}'),
+        "of another key": Verified(problem="could not verify envelope"),
+        "of an unknown signer": replace(good, signer="somebody"),
+        "of another image": verified(replace(claim, record=other)),
+        "of another source": verified(replace(claim, record=moved)),
+        "of another repository": verified(replace(claim, repo="tenant-contoso-controllers")),
+        "of another folder": verified(replace(claim, folder="primitives/other")),
+        "of another builder": replace(
+            good, statement=good.statement.replace(b"builders/workspace", b"builders/other")
+        ),
+    }[which]
 
 
 def _reviews(listed: object) -> tuple[Review, ...]:
@@ -146,6 +173,11 @@ def changed(evidence: Evidence, key: str, value: object) -> Evidence:
             assert isinstance(value, list)
             policy = evidence.environment.model_copy(update={"builders": tuple(value)})
             return replace(evidence, environment=policy)
+        case "provenance":
+            return replace(evidence, provenance=_provenance(evidence, str(value)))
+        case "signers":
+            assert value is None
+            return replace(evidence, signers=None)
         case "runtime":
             policy = evidence.environment.model_copy(update={"runtime": str(value)})
             return replace(evidence, environment=policy)

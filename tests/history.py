@@ -29,8 +29,16 @@ from pipeline.models.facts import (
 )
 from pipeline.models.requests import ENVIRONMENTS, EnvironmentName
 from pipeline.models.status import DraftStatus
-from pipeline.names import controllers_repo, gitops_repo, image_repository, instance, namespace
+from pipeline.names import (
+    controllers_repo,
+    gitops_repo,
+    image_repository,
+    instance,
+    namespace,
+    primitive_folder,
+)
 from pipeline.overlays import Overlay, base_tree_of, render_base, render_overlay
+from pipeline.provenance import Claim
 from tests.samples import DRAFT, sample_draft, sample_environment, sample_platform, sample_tenant
 
 AGENT_ID, ENGINEER_ID = 1901, 1201
@@ -135,6 +143,12 @@ def promoted(
     )
 
 
+def claim_of_build(status: DraftStatus) -> Claim:
+    """What the statement of the build in a status says."""
+    record = status.builds[0].model_copy(update={"image": status.image})
+    return Claim(record, status.target_repo, primitive_folder(status.instance))
+
+
 def link(repo: str, number: int) -> PullRequestLink:
     """Where a pull request is."""
     return PullRequestLink(
@@ -212,6 +226,9 @@ def sample_facts() -> tuple[Fact, ...]:
                     digest=DIGEST,
                     builder="source-layout",
                     image=first.image,
+                    sbom=ImageDigest(digest_of("contents")),
+                    provenance=ImageDigest(digest_of("statement")),
+                    bundle="{}",
                 )
             ),
         ),

@@ -18,6 +18,7 @@ from tests.samples import (
     sample_tenant,
     templates,
 )
+from tests.signing import trusted_signers
 
 MAIN_HEAD = history.id_of("first commit")
 
@@ -44,6 +45,7 @@ def sample_view(
         platform=sample_platform(),
         environments={name: sample_environment(name) for name in ("dev", "staging", "prod")},
         blocked_digests=frozenset(),
+        signers=trusted_signers(),
         template=templates()[request.template_id.split("@")[0]],
         status=status,
         is_new_revision=status is None,

@@ -90,6 +90,16 @@ TOOLS: dict[str, Tool] = {
             "github.com/rhysd/actionlint",
             "github.com/rhysd/actionlint.version",
         ),
+        # Of this module itself; its version is that of the Sigstore code that it judges with.
+        Tool(
+            "bundlecheck",
+            ("-version",),
+            (1, 2, 0),
+            (2, 0, 0),
+            "primitive-pipeline/tools/bundlecheck",
+            "github.com/sigstore/sigstore-go",
+            "main.version",
+        ),
         # Of this module itself; its version is that of the API server's code that it judges with.
         Tool(
             "crdcheck",

@@ -37,7 +37,7 @@ REQUIREMENTS = ROOT / "requirements"
 MINIMUM_PYTHON = (3, 11)
 HEARTBEAT_S = 10
 
-RUNTIME_TOOLS = ("kubeconform", "kustomize", "gitleaks", "helm", "crane")
+RUNTIME_TOOLS = ("kubeconform", "kustomize", "gitleaks", "helm", "crane", "bundlecheck")
 DEV_TOOLS = (*RUNTIME_TOOLS, "actionlint", "crdcheck")
 
 # Requirement files that are installed together; a group stands for each that it contains.

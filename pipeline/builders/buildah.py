@@ -4,8 +4,7 @@ All of buildah runs in a network namespace of its own, with nothing in it: its c
 could not take the network from `RUN` steps alone. Times are fixed and layers not compressed, so
 that one tree gives one digest. Base images come from `base_storage`, an image storage of the
 driver `vfs` that the build job filled beforehand (`buildah --root DIR --storage-driver vfs pull`);
-it is only read. The image is read out of an OCI layout and stored like any other, so its digest
-is that of an index.
+it is only read. The image is read out of an OCI layout, so its digest is that of an index.
 
 What a `requirements.lock` pins is fetched beforehand, as wheels checked by hash, and shown to the
 build in a folder of its own; the Dockerfile has to take pip's `PIP_FIND_LINKS` and `PIP_NO_INDEX`
@@ -20,12 +19,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pipeline.builders.images import ImageStore, image_from_layout
-from pipeline.builders.port import source_tag
+from pipeline.builders.images import image_from_layout
+from pipeline.builders.port import Files
 from pipeline.errors import CouldNotCheck
 from pipeline.locked_packages import LockRefused, parse_lock, read_wheels
-from pipeline.models.base import CommitId, TreeId
-from pipeline.models.evidence import BuildRecord
+from pipeline.oci import Image
 from pipeline.tools.folders import write_files
 from pipeline.tools.process import run_tool
 from pipeline.tools.versions import find_tool
@@ -37,7 +35,7 @@ LOCK_FILE = "requirements.lock"
 _WHEELS_FOLDER = "/wheels"
 
 
-def _wheels(files: Mapping[str, tuple[int, bytes]]) -> list[str]:
+def wheel_options(files: Files) -> list[str]:
     """Options that show a build the wheels of its lock file, and let pip look nowhere else."""
     if LOCK_FILE not in files:
         return []
@@ -51,51 +49,28 @@ def _wheels(files: Mapping[str, tuple[int, bytes]]) -> list[str]:
     ]
 
 
-class BuildahBuilder:
-    """Builds a folder's Dockerfile with buildah into a store."""
+class BuildahMaker:
+    """Makes a folder's image by its Dockerfile, with buildah."""
 
     name: Literal["buildah"] = "buildah"
 
     def __init__(
         self,
-        store: ImageStore,
         build_arguments: Mapping[str, str] | None = None,
         *,
         base_storage: Path | None = None,
     ) -> None:
-        self.store = store
         self.base_storage = base_storage
         self.build_arguments = dict(build_arguments or {})
 
-    def build(
-        self,
-        files: Mapping[str, tuple[int, bytes]],
-        *,
-        image: str,
-        source_commit: str,
-        source_tree: str,
-        labels: Mapping[str, str],
-    ) -> BuildRecord:
-        """The record of the image, found under its source tree's tag or built."""
-        tag = source_tag(source_tree)
-        digest = self.store.read_digest(image, tag)
-        if digest is None:
-            if "Dockerfile" not in files:
-                raise CouldNotCheck("the primitive has no Dockerfile for buildah to build")
-            with tempfile.TemporaryDirectory(prefix="pipeline-buildah-") as name:
-                layout = self._build(Path(name), files, labels)
-                digest = self.store.write_image(image, tag, image_from_layout(layout))
-        return BuildRecord(
-            source_commit=CommitId(source_commit),
-            source_tree=TreeId(source_tree),
-            digest=digest,
-            builder=self.name,
-            image=image,
-        )
+    def make(self, files: Files, labels: Mapping[str, str]) -> Image:
+        """The image."""
+        if "Dockerfile" not in files:
+            raise CouldNotCheck("the primitive has no Dockerfile for buildah to build")
+        with tempfile.TemporaryDirectory(prefix="pipeline-buildah-") as name:
+            return image_from_layout(self._build(Path(name), files, labels))
 
-    def _build(
-        self, root: Path, files: Mapping[str, tuple[int, bytes]], labels: Mapping[str, str]
-    ) -> Path:
+    def _build(self, root: Path, files: Files, labels: Mapping[str, str]) -> Path:
         executables = frozenset(path for path, (mode, _) in files.items() if mode & 0o111)
         write_files(root / "context", {p: c for p, (_, c) in files.items()}, executables)
         storage = ["--root", str(root / "storage"), "--runroot", str(root / "run")]
@@ -105,7 +80,7 @@ class BuildahBuilder:
         options = ["--isolation", "chroot", "--timestamp", "0", "--pull=never"]
         # Named, since a `Containerfile` beside it would be taken first.
         options += ["--format", "oci", "--no-cache", "--file", str(root / "context/Dockerfile")]
-        options += _wheels(files)
+        options += wheel_options(files)
         for key, value in sorted(labels.items()):
             options += ["--label", f"{key}={value}"]
         for key, value in sorted(self.build_arguments.items()):

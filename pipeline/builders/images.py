@@ -18,7 +18,16 @@ from typing import Protocol
 
 from pipeline.errors import CouldNotCheck
 from pipeline.models.base import ImageDigest
-from pipeline.oci import INDEX_TYPE, Image, digest_of, referenced_digests
+from pipeline.oci import (
+    INDEX_TYPE,
+    Attached,
+    Image,
+    attached_digests,
+    attached_tag,
+    attachment_of,
+    digest_of,
+    referenced_digests,
+)
 from pipeline.tools.process import Completed, run_tool
 from pipeline.tools.versions import find_tool
 
@@ -29,12 +38,21 @@ class ImageStore(Protocol):
     """Where images are kept. Repositories are full names without tag or digest."""
 
     def read_digest(self, repository: str, tag: str) -> ImageDigest | None:
-        """The digest of the index under a tag, or None."""
+        """The digest of the index under a tag, or None. Raises CouldNotCheck."""
 
     def write_image(self, repository: str, tag: str, image: Image) -> ImageDigest:
         """Store an image under a tag; one that is there already under it wins.
 
         Returns the digest that the tag has afterwards. Raises CouldNotCheck.
+        """
+
+    def read_attached(self, repository: str, digest: str) -> Attached | None:
+        """What is attached to the image of a digest, or None. Raises CouldNotCheck."""
+
+    def write_attached(self, repository: str, image: Image, attached: Attached) -> None:
+        """Attach to an image, which may come later; what is there already stays.
+
+        Raises CouldNotCheck.
         """
 
 
@@ -73,9 +91,9 @@ class LayoutStore:
                 _write_atomically(blobs / digest.removeprefix("sha256:"), content)
             _write_atomically(folder / "oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
             entry = {
-                "mediaType": INDEX_TYPE,
+                "mediaType": image.media_type,
                 "digest": image.digest,
-                "size": len(image.index),
+                "size": len(image.root),
                 "annotations": {_REF_NAME: tag},
             }
             entries = [*self._entries(folder), entry]
@@ -86,6 +104,20 @@ class LayoutStore:
         if found is None:
             raise CouldNotCheck(f"{repository}:{tag} was stored and is not there")
         return found
+
+    def read_attached(self, repository: str, digest: str) -> Attached | None:
+        """What is attached, with every blob checked."""
+        found = self.read_digest(repository, attached_tag(digest))
+        if found is None:
+            return None
+        blobs: dict[str, bytes] = {}
+        _collect(self.folder(repository), found, blobs)
+        held = attached_digests(blobs[found], digest)
+        return Attached(blobs[held[0]], blobs[held[1]]) if held else None
+
+    def write_attached(self, repository: str, image: Image, attached: Attached) -> None:
+        """The same as writing an image."""
+        self.write_image(repository, attached_tag(image.digest), attachment_of(image, attached))
 
     def _entries(self, folder: Path) -> list[dict[str, object]]:
         try:
@@ -133,6 +165,30 @@ class RegistryStore:
         if found != image.digest:
             raise CouldNotCheck(f"{repository}:{tag} is {found} after the push of {image.digest}")
         return found
+
+    def read_attached(self, repository: str, digest: str) -> Attached | None:
+        """What is attached, each part checked against its digest."""
+        found = self.read_digest(repository, attached_tag(digest))
+        if found is None:
+            return None
+        held = attached_digests(self._read(repository, "manifest", found), digest)
+        if held is None:
+            return None
+        return Attached(*(self._read(repository, "blob", part) for part in held))
+
+    def write_attached(self, repository: str, image: Image, attached: Attached) -> None:
+        """The same as writing an image."""
+        self.write_image(repository, attached_tag(image.digest), attachment_of(image, attached))
+
+    def _read(self, repository: str, what: str, digest: str) -> bytes:
+        where = f"{repository}@{digest}"
+        done = self._crane(what, where)
+        if done.exit_code != 0:
+            said = _last(done.stderr.decode("utf-8", "replace"))
+            raise CouldNotCheck(f"the registry gave no {what} {where}: {said}")
+        if digest_of(done.stdout) != digest:
+            raise CouldNotCheck(f"the registry gave another {what} than {where}")
+        return done.stdout
 
     def _crane(self, *arguments: str) -> Completed:
         options = ["--insecure"] if self.insecure else []

@@ -1,35 +1,71 @@
-"""The builder port: one image per source tree, found again or built (design §4)."""
+"""The ports of building: what makes an image, and what sees to it that a source tree has one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from pipeline.models.evidence import BuildRecord
+from pipeline.oci import Image
+from pipeline.plan import BuildImage
+
+Files = Mapping[str, tuple[int, bytes]]  # path → git mode, content
+BuilderName = Literal["source-layout", "buildah", "buildx"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One source tree that is to have an image, and where both lie."""
+
+    repo: str
+    folder: str
+    commit: str
+    tree: str
+    files: Files
+    image: str  # repository without tag or digest
+    labels: Mapping[str, str]
+
+    @property
+    def tag(self) -> str:
+        """The tag under which the image is found again."""
+        return source_tag(self.tree)
+
+
+class Maker(Protocol):
+    """Makes an image of a primitive's folder; nothing is stored, and no credential is needed."""
+
+    @property
+    def name(self) -> BuilderName:
+        """The name that is recorded, and that an environment's policy may refuse."""
+
+    def make(self, files: Files, labels: Mapping[str, str]) -> Image:
+        """The image. Raises CouldNotCheck."""
 
 
 class Builder(Protocol):
-    """Makes the image of a primitive's folder."""
+    """Gives the one image of a source tree, with the signed statement of what it was built from."""
 
-    @property
-    def name(self) -> str:
-        """The name that is recorded, and that an environment's policy may refuse."""
-
-    def build(
-        self,
-        files: Mapping[str, tuple[int, bytes]],
-        *,
-        image: str,
-        source_commit: str,
-        source_tree: str,
-        labels: Mapping[str, str],
-    ) -> BuildRecord:
-        """The record of the image of `files` (path → git mode, content), found or built.
+    def build(self, source: Source) -> BuildRecord:
+        """The record of the image, found or built.
 
         A crash after the push leaves the image under the tag of its source tree, where the
         next call finds it, so a tree has one digest even if a build is not reproducible.
         Raises CouldNotCheck.
         """
+
+
+def source_of(item: BuildImage, files: Files) -> Source:
+    """The source that a piece of work is to build."""
+    return Source(
+        repo=item.repo,
+        folder=item.folder,
+        commit=item.commit,
+        tree=item.tree,
+        files=files,
+        image=item.image,
+        labels=item.labels,
+    )
 
 
 def source_tag(source_tree: str) -> str:

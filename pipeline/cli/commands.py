@@ -15,7 +15,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("runs:run", "Plan and apply until nothing is left to do."),
     "due": ("work:due", "Say what is due, for which tenants, and take out what tools need."),
     "perform": ("work:perform", "Perform checks and builds that are due, without any credential."),
-    "push": ("work:push", "Bring images that were built into the registry."),
+    "predicate": (
+        "work:predicate",
+        "Write what is to be stated of an image that was built: its SLSA provenance.",
+    ),
+    "push": (
+        "work:push",
+        "Bring images that were built into the registry, each with its statement and its contents.",
+    ),
+    "signing-key": (
+        "work:signing_key",
+        "Make a key that signs provenance, or read the one in FILE, and print who it is.",
+    ),
     "status": ("status:status", "Show where one draft, or every draft, stands."),
     "why": ("promote:why", "Say whether a promotion is allowed, and every reason against it."),
     "audit": ("audit:audit", "Show what happened to a draft; prove it from clones."),

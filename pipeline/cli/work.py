@@ -1,12 +1,13 @@
 """`pipeline due`, `perform` and `push`: checks and builds in jobs of their own, between two runs.
 
-`due` needs the right to read, `perform` none at all, `push` the registry's; `pipeline run
---evidence` records what came of it, with the right to write.
+`due` needs the right to read, `perform` none at all, `predicate` and `push` the registry's and
+the right to attest; `pipeline run --evidence` records what came of it, with the right to write.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,17 +133,22 @@ def _perform(item: RunChecks | BuildImage, work: Path, out: Path) -> Evidence:
 
 def _build(item: BuildImage, files: dict[str, tuple[int, bytes]], out: Path) -> BuildRecord:
     from pipeline.builders.images import LayoutStore
-    from pipeline.wiring import builder_into
+    from pipeline.builders.port import source_tag
+    from pipeline.models.base import CommitId, TreeId
+    from pipeline.models.evidence import BuildRecord
+    from pipeline.wiring import maker_of_machine
     from pipeline.workfiles import IMAGE, images_folder
 
-    record = builder_into(LayoutStore(images_folder(out, item.key))).build(
-        files,
-        image=IMAGE,
-        source_commit=item.commit,
-        source_tree=item.tree,
-        labels=item.labels,
+    maker = maker_of_machine()
+    made = maker.make(files, item.labels)
+    store = LayoutStore(images_folder(out, item.key))
+    return BuildRecord(
+        source_commit=CommitId(item.commit),
+        source_tree=TreeId(item.tree),
+        digest=store.write_image(IMAGE, source_tag(item.tree), made),
+        builder=maker.name,
+        image=item.image,
     )
-    return record.model_copy(update={"image": item.image})
 
 
 def _evidence_text(evidence: Evidence) -> str:
@@ -153,22 +159,109 @@ def _evidence_text(evidence: Evidence) -> str:
     return f"{evidence.item.draft}  {said}\n"
 
 
+_WORK = click.option("--work", type=_FOLDER, required=True, metavar="DIR", help="What `due` wrote.")
+_EVIDENCE = click.option(
+    "--evidence", type=_FOLDER, required=True, metavar="DIR", help="What was performed."
+)
+
+
 @click.command()
-@click.option("--evidence", type=_FOLDER, required=True, metavar="DIR", help="What was performed.")
+@_WORK
+@_EVIDENCE
+@click.option("--key", required=True, help="The build that the statement is of.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Where the predicate goes.",
+)
 @pass_session
-def push(session: Session, evidence: Path) -> int:
-    """Bring images that were built into the registry.
+def predicate(session: Session, work: Path, evidence: Path, key: str, out: Path) -> int:
+    """Write what is to be stated of an image that was built: its SLSA provenance.
 
-    An image that is there already for the same source wins: a source has one image, ever.
+    Prints `name=`, `digest=` and `type=` for what attests: the image, its digest, the predicate's
+    type. The builder is the workflow that runs (GITHUB_WORKFLOW_REF).
     """
-    from pipeline.errors import Refused
-    from pipeline.wiring import forge_root, image_store
-    from pipeline.workfiles import push_images
+    from pipeline.models.provenance import PREDICATE_TYPE
+    from pipeline.provenance import predicate_of
+    from pipeline.workfiles import read_made
 
+    builder, invocation = _workflow()
+    for made in read_made(work, evidence, (key,)):
+        stated = predicate_of(made.claim, builder, invocation)
+        out.write_text(json.dumps(stated, indent=1) + "\n", encoding="utf-8")
+        session.write(f"name={made.source.image}\ndigest={made.image.digest}\n")
+        session.write(f"type={PREDICATE_TYPE}\n")
+        return 0
+    raise UsageFault(f"`{evidence}` holds no image of the key `{key}` that is due in `{work}`")
+
+
+def _workflow() -> tuple[str, str]:
+    """The id of the workflow that runs here, and the address of its run. Raises UsageFault."""
+    server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
+    reference = os.environ.get("GITHUB_WORKFLOW_REF", "")
+    if not reference:
+        raise UsageFault(
+            "this is no workflow: GITHUB_WORKFLOW_REF is not set",
+            help="elsewhere `pipeline push` signs by itself, with PIPELINE_SIGNING_KEY_FILE",
+        )
+    repository, run = os.environ.get("GITHUB_REPOSITORY", ""), os.environ.get("GITHUB_RUN_ID", "")
+    invocation = f"{server}/{repository}/actions/runs/{run}" if repository and run else ""
+    return f"{server}/{reference}", invocation
+
+
+@click.command()
+@_WORK
+@_EVIDENCE
+@click.option("--key", "keys", multiple=True, help="Only this build.  [default: all]")
+@click.option(
+    "--bundle",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    metavar="FILE",
+    help="The attestation of the one build, instead of signing here.",
+)
+@pass_session
+def push(
+    session: Session, work: Path, evidence: Path, keys: tuple[str, ...], bundle: Path | None
+) -> int:
+    """Bring images that were built into the registry, each with its statement and its contents.
+
+    An image that is there already for the same source wins: a source has one image, ever. Nothing
+    is pushed without a statement that one of environments/signers.yaml signed.
+    """
+    from pipeline.builders.attesting import Attest
+    from pipeline.tools.bundlecheck import verify_bundle
+    from pipeline.wiring import attest_here, forge_root, image_store
+    from pipeline.workfiles import push_made, read_made
+
+    if bundle is not None and len(keys) != 1:
+        raise UsageFault("`--bundle` is of one build", help="name it with `--key`")
     engine = session.engine()
-    platform = engine.reading(engine.control.head())[0].snapshot.platform
-    if platform is None:
-        raise Refused("environments/platform.yaml is missing or invalid")
-    for record in push_images(evidence, image_store(platform, forge_root(engine.control))):
+    snapshot = engine.reading(engine.control.head())[0].snapshot
+    root = forge_root(engine.control)
+    text = bundle.read_text(encoding="utf-8", errors="replace").strip() if bundle else ""
+    attest: Attest | None = (lambda claim: text) if bundle else None
+    store = image_store(snapshot, root)
+    for made in read_made(work, evidence, keys):
+        attest = attest or attest_here(snapshot, root)
+        record = push_made(made, evidence, store, attest, snapshot.signers, verify_bundle)
         session.write(f"{record.image}@{record.digest}\n")
+    return 0
+
+
+@click.command("signing-key")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@pass_session
+def signing_key(session: Session, file: Path) -> int:
+    """Make a key that signs provenance, or read the one in FILE, and print who it is.
+
+    What is printed is an entry of `environments/signers.yaml`. GitHub's workflows need no key.
+    """
+    from pipeline.documents import render_document
+    from pipeline.signing import SigningKey
+
+    key = SigningKey.read(file) if file.exists() else SigningKey.create(file)
+    entry = {"signers": [{"name": "workspace", "public_key": key.public_key}]}
+    session.write(render_document(entry).decode())
     return 0

@@ -10,15 +10,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.documents import render_document
 from pipeline.errors import UsageFault
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import Forge, RepoSpec
 from pipeline.forges.settings import control_rules
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import MODE_FILE, Signature, commit_object, objects_of_files
-from pipeline.layout import PLATFORM_PATH, REQUEST_ROOTS
-from pipeline.models.requests import Platform
+from pipeline.layout import PLATFORM_PATH, REQUEST_ROOTS, SIGNERS_PATH
+from pipeline.models.requests import Platform, Signers
+from pipeline.models.signers import Signer
+from pipeline.signing import SigningKey
 from pipeline.snapshot import read_request
+from pipeline.wiring import workspace_key
 
 START_TIME_S = 1_767_225_600  # 2026-01-01T00:00:00Z
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -38,6 +42,22 @@ def read_sample_files(top: Path = CHECKOUT) -> dict[str, bytes]:
             help="run the demo from a checkout of this project: `make demo`",
         )
     return files
+
+
+def with_workspace_key(root: Path, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files, in which whose word counts is also the workspace's key; made if there is none."""
+    path = workspace_key(root / "forge")
+    key = SigningKey.read(path) if path.exists() else SigningKey.create(path)
+    read, findings = read_request(SIGNERS_PATH, files.get(SIGNERS_PATH, b""))
+    known = read.model if read and not findings and isinstance(read.model, Signers) else None
+    entry = Signer(name="workspace", public_key=key.public_key)
+    signers = Signers(
+        kind="Signers",
+        signers=(*(known.signers if known else ()), entry),
+        trusted_roots=known.trusted_roots if known else (),
+    )
+    told = signers.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {**files, SIGNERS_PATH: render_document(told)}
 
 
 def platform_of(files: Mapping[str, bytes]) -> Platform:
@@ -71,7 +91,7 @@ def create_control(root: Path, files: Mapping[str, bytes]) -> LocalForge:
     """A local forge below `root` with that control repo."""
     platform = platform_of(files)
     forge = LocalForge(root / "forge", platform.organisation)
-    forge.ensure_repo(platform.repos.control, control_spec(files))
+    forge.ensure_repo(platform.repos.control, control_spec(with_workspace_key(root, files)))
     return forge
 
 

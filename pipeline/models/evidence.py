@@ -47,13 +47,20 @@ class CheckReport(Model):
 
 
 class BuildRecord(Model):
-    """One image per source tree, ever: what was built from it, and where it is kept."""
+    """One image per source tree, ever: what was built from it, and where it is kept.
+
+    `bundle` is the signed statement of that, a Sigstore bundle as JSON; the status names only its
+    digest, since the fact holds it.
+    """
 
     source_commit: CommitIdField
     source_tree: TreeIdField
     digest: ImageDigestField  # of the image index, not of one platform's manifest
     builder: Literal["source-layout", "buildah", "buildx"]
     image: str = Field(description="repository without tag or digest")
+    sbom: ImageDigestField | None = None  # of the list of what is inside, as CycloneDX JSON
+    provenance: ImageDigestField | None = None  # of `bundle`
+    bundle: str = ""
 
 
 class Observation(Model):

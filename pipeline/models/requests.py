@@ -1,4 +1,4 @@
-"""The eight kinds of request that `main` of a control repo holds (design §4).
+"""The nine kinds of request that `main` of a control repo holds (design §4).
 
 Field names of the draft are those of the message `PrimitiveImplementationDraft` (seed §8.2).
 Every model is frozen, refuses unknown fields and converts nothing; what a field may be is said
@@ -22,6 +22,7 @@ from pipeline.models.base import (
     TreeIdField,
 )
 from pipeline.models.evidence import CheckName
+from pipeline.models.signers import Signer
 
 EnvironmentName = Literal["dev", "staging", "prod"]
 ENVIRONMENTS: tuple[EnvironmentName, ...] = ("dev", "staging", "prod")
@@ -191,6 +192,8 @@ class Environment(Request):
     approvals: dict[RiskTier, ApprovalPolicy] = Field({})
     # Builders whose images may run here; empty means any.
     builders: tuple[Literal["source-layout", "buildah", "buildx"], ...] = ()
+    # Whether an image must come with a signed statement of what it was built from.
+    provenance: Literal["required", "unchecked"] = "required"
     requires_default_branch: bool = False
     soak_hours: int = Field(0, ge=0, le=24 * 90)
     # What runs primitives there: plain objects, or the platform's operators on custom resources.
@@ -218,6 +221,18 @@ class BlockedDigests(Request):
 
     kind: Literal["BlockedDigests"]
     digests: tuple[BlockedDigest, ...] = ()
+
+
+class Signers(Request):
+    """`environments/signers.yaml`: whose word on what an image was built from counts.
+
+    `trusted_roots` are Sigstore trusted roots as JSON has them; without one no workflow's
+    certificate is believed. `gh attestation trusted-root` prints those of GitHub.
+    """
+
+    kind: Literal["Signers"]
+    signers: tuple[Signer, ...] = Field(min_length=1)
+    trusted_roots: tuple[dict[str, object], ...] = ()
 
 
 class Quota(Model):
@@ -348,6 +363,7 @@ AnyRequest = (
     Platform
     | Environment
     | BlockedDigests
+    | Signers
     | Tenant
     | PrimitiveImplementationDraft
     | DraftPatch
@@ -359,6 +375,7 @@ REQUEST_KINDS: dict[str, type[Request]] = {
     "Platform": Platform,
     "Environment": Environment,
     "BlockedDigests": BlockedDigests,
+    "Signers": Signers,
     "Tenant": Tenant,
     "PrimitiveImplementationDraft": PrimitiveImplementationDraft,
     "DraftPatch": DraftPatch,
@@ -371,6 +388,7 @@ SCHEMA_STEMS: dict[str, str] = {
     "Platform": "platform",
     "Environment": "environment",
     "BlockedDigests": "blocked-digests",
+    "Signers": "signers",
     "Tenant": "tenant",
     "PrimitiveImplementationDraft": "draft",
     "DraftPatch": "patch",

@@ -82,6 +82,14 @@ DIGEST_DIFFERS = _audit(
     "a `promoted` fact names another digest than the `built` fact of its source tree",
     "built and promoted digests are equal",
 )
+PROVENANCE_INVALID = _audit(
+    "audit-provenance",
+    "Every promoted image has a statement of its source, by a signer of the policy at the time.",
+    "a digest alone does not say what it was built from",
+    "promote an image that the pipeline built; `pipeline explain` tells of the code in the message",
+    "the `built` fact holds a statement that another key signed",
+    "the statement is signed and names image, source tree and builder",
+)
 SOURCE_MISSING = _audit(
     "audit-source-missing",
     "Every commit that a fact names is in the target repository, with the recorded tree.",

@@ -78,6 +78,38 @@ BUILDER_REFUSED = _decision(
     "builders: [buildah]\n",
     "builders: [source-layout]\n",
 )
+PROVENANCE_MISSING = _decision(
+    "provenance-missing",
+    "A signed statement says what the image was built from.",
+    "an image that nobody vouches for may be anything",
+    "a new commit of the source is built anew, with its statement",
+    "provenance: none\n",
+    "provenance: signed\n",
+)
+PROVENANCE_UNREADABLE = _decision(
+    "provenance-unreadable",
+    "The statement is a Sigstore bundle around SLSA provenance v1.",
+    "what cannot be read says nothing",
+    "a new commit of the source is built anew, with its statement",
+    "provenance: damaged\n",
+    "provenance: signed\n",
+)
+PROVENANCE_FOREIGN = _decision(
+    "provenance-foreign",
+    "The statement is signed by one of `environments/signers.yaml`.",
+    "anybody can state anything",
+    "build it by the build workflow, or have its signer trusted in `environments/signers.yaml`",
+    "provenance: of another key\n",
+    "provenance: signed\n",
+)
+PROVENANCE_MISMATCH = _decision(
+    "provenance-mismatch",
+    "The statement is of this image, this source and this builder.",
+    "a true statement of another image says nothing of this one",
+    "a new commit of the source is built anew, with its statement",
+    "provenance: of another image\n",
+    "provenance: signed\n",
+)
 CHECK_MISSING = _decision(
     "check-missing",
     "Every required check has run on exactly this source tree.",

@@ -39,6 +39,8 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
         request_blob=due.caused.cause.blob,
         actor=due.caused.cause.actor,
         chain_problem=due.chain_problem,
+        signers=view.signers,
+        provenance=due.provenance,
     )
 
 

@@ -25,11 +25,13 @@ from pipeline.models.requests import (
     PrimitiveImplementationDraft,
     Promotion,
     RiskTier,
+    Signers,
     Tenant,
 )
 from pipeline.models.status import DraftStatus
 from pipeline.overlays import Overlay
 from pipeline.plan import Effect, FactEntry, Waiting
+from pipeline.provenance import Verified
 from pipeline.templating import Template
 
 Parents = tuple[tuple[TreeEntry, ...], ...]
@@ -85,6 +87,7 @@ class PromotionInput:
     chain_problem: str
     # Members by the forge of the teams whose approval counts; none where it keeps no teams.
     teams: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    provenance: Verified | None = None  # of the source tree's image, if it has a statement
     gitops_base: str = ""  # the commit that the overlay goes on: main's, or the begun branch's
     gitops_parents: Parents = ()  # trees above the overlay's folder at that commit
     existing: Existing | None = None
@@ -102,6 +105,7 @@ class DraftView:
     platform: Platform
     environments: Mapping[str, Environment]
     blocked_digests: frozenset[str]
+    signers: Signers | None
     template: Template
     status: DraftStatus | None
     is_new_revision: bool  # the draft's own request is not yet among the facts

@@ -51,6 +51,8 @@ ACCEPTED: dict[str, Accepted] = {
     "crane": Accepted(
         "github.com/google/go-containerregistry", ("version",), (0, 20, 0), (1, 0, 0)
     ),
+    # Of this project itself; its version is that of the Sigstore code that it judges with.
+    "bundlecheck": Accepted("github.com/sigstore/sigstore-go", ("-version",), (1, 2, 0), (2, 0, 0)),
     "buildah": Accepted(
         "github.com/containers/buildah",
         ("--version",),

@@ -6,18 +6,21 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from pipeline.builders.buildah import BuildahBuilder
+from pipeline.builders.buildah import BuildahMaker
 from pipeline.builders.images import ImageStore, LayoutStore
-from pipeline.builders.layout import LayoutBuilder
-from pipeline.builders.port import Builder, source_tag
+from pipeline.builders.layout import LayoutMaker
+from pipeline.builders.port import Maker, Source, source_tag
 from pipeline.errors import CouldNotCheck
 from pipeline.gitobjects import tree_id_of_files
 from pipeline.models.evidence import BuildRecord
+from pipeline.oci import attached_tag
 from pipeline.tools.versions import find_tool
+from tests.signing import attested
 
 COMMIT = "c0" * 20
 IMAGE = "registry.example.com/ameide/tenant-acme/router"
@@ -28,29 +31,55 @@ FILES = {
 }
 LABELS = {"ameide.io/tenant-id": "acme"}
 
-Make = Callable[[ImageStore], Builder]
+
+@dataclass(frozen=True)
+class Built:
+    """A builder of the kind that a test is about, with its store."""
+
+    maker: Maker
+    store: ImageStore
+
+    @property
+    def name(self) -> str:
+        return self.maker.name
+
+    def build(self, source: Source) -> BuildRecord:
+        return attested(self.maker, self.store).build(source)
 
 
-def make_buildah(store: ImageStore) -> Builder:
+Make = Callable[[ImageStore], Built]
+
+
+def make_layout(store: ImageStore) -> Built:
+    return Built(LayoutMaker(), store)
+
+
+def make_buildah(store: ImageStore, base_storage: Path | None = None) -> Built:
     if shutil.which("buildah") is None:
         pytest.skip("buildah is not installed; it is optional, and nothing here can build it")
-    return BuildahBuilder(store)
+    return Built(BuildahMaker(base_storage=base_storage), store)
 
 
-@pytest.fixture(params=[LayoutBuilder, make_buildah], ids=["source-layout", "buildah"])
+@pytest.fixture(params=[make_layout, make_buildah], ids=["source-layout", "buildah"])
 def make(request: pytest.FixtureRequest) -> Make:
     made: Make = request.param
     return made
 
 
 def build(
-    builder: Builder, files: dict[str, tuple[int, bytes]] = FILES, commit: str = COMMIT
+    builder: Built, files: dict[str, tuple[int, bytes]] = FILES, commit: str = COMMIT
 ) -> BuildRecord:
-    return builder.build(
-        files,
+    return builder.build(source_of(files, commit))
+
+
+def source_of(files: dict[str, tuple[int, bytes]] = FILES, commit: str = COMMIT) -> Source:
+    return Source(
+        repo="tenant-acme-controllers",
+        folder="primitives/router",
+        commit=commit,
+        tree=tree_id_of_files(files),
+        files=files,
         image=IMAGE,
-        source_commit=commit,
-        source_tree=tree_id_of_files(files),
         labels=LABELS,
     )
 
@@ -92,20 +121,24 @@ def test_a_tree_is_built_once_even_from_another_commit(make: Make, tmp_path: Pat
     second = build(make(CountingStore(tmp_path)), commit="d1" * 20)
     assert second.digest == first.digest
     assert second.source_commit == "d1" * 20
-    assert writes == [source_tag(first.source_tree)]
+    assert writes == [attached_tag(first.digest), source_tag(first.source_tree)]
 
 
-def test_a_crash_after_the_push_is_taken_up_again(make: Make, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", ["src-", "sha256-"], ids=["image", "statement"])
+def test_a_crash_after_the_push_is_taken_up_again(lost: str, make: Make, tmp_path: Path) -> None:
     class LosingStore(LayoutStore):
         def write_image(self, repository, tag, image):  # type: ignore[no-untyped-def] # as its base
-            super().write_image(repository, tag, image)
-            raise ConnectionError("the reply is lost")
+            digest = super().write_image(repository, tag, image)
+            if tag.startswith(lost):
+                raise ConnectionError("the reply is lost")
+            return digest
 
     with pytest.raises(ConnectionError):
         build(make(LosingStore(tmp_path)))
     store = LayoutStore(tmp_path)
     pushed = store.read_digest(IMAGE, source_tag(tree_id_of_files(FILES)))
-    assert build(make(store)).digest == pushed
+    assert (pushed is None) == (lost != "src-")
+    assert build(make(store)) == build(make(LayoutStore(tmp_path / "uninterrupted")))
 
 
 def test_the_order_of_files_does_not_count(make: Make, tmp_path: Path) -> None:
@@ -166,9 +199,9 @@ def test_buildah_builds_upon_images_that_were_fetched_before(tmp_path: Path) -> 
     )
     files = {"Dockerfile": (0o100644, b"FROM localhost/base:1\nCOPY Dockerfile /upon\n")}
     with pytest.raises(CouldNotCheck, match="buildah bud failed"):
-        build(BuildahBuilder(LayoutStore(tmp_path / "without")), files)
+        build(make_buildah(LayoutStore(tmp_path / "without")), files)
     digests = {
-        build(BuildahBuilder(LayoutStore(tmp_path / name), base_storage=storage), files).digest
+        build(make_buildah(LayoutStore(tmp_path / name), storage), files).digest
         for name in ("one", "two")
     }
     assert len(digests) == 1

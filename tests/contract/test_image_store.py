@@ -96,7 +96,7 @@ def test_a_registry_serves_the_very_bytes(registry: str, tmp_path: Path) -> None
         check=True,
         capture_output=True,
     ).stdout
-    assert manifest.rstrip(b"\n") == image.index
+    assert manifest.rstrip(b"\n") == image.root
 
 
 def test_a_registry_that_does_not_answer_is_could_not_check() -> None:
@@ -274,7 +274,7 @@ def test_a_repository_stays_below_the_root(tmp_path: Path, name: str) -> None:
 
 def test_a_lone_manifest_of_a_layout_gets_an_index(tmp_path: Path) -> None:
     image = image_with(b"1")
-    manifest = json.loads(image.index)["manifests"][0]
+    manifest = json.loads(image.root)["manifests"][0]
     blobs = tmp_path / "blobs" / "sha256"
     blobs.mkdir(parents=True)
     for digest, content in image.blobs.items():
@@ -282,8 +282,8 @@ def test_a_lone_manifest_of_a_layout_gets_an_index(tmp_path: Path) -> None:
     entry = {key: manifest[key] for key in ("mediaType", "digest", "size")}
     (tmp_path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [entry]}))
     wrapped = image_from_layout(tmp_path)
-    assert wrapped.digest == digest_of(wrapped.index)
-    assert json.loads(wrapped.index)["manifests"][0]["digest"] == manifest["digest"]
+    assert wrapped.digest == digest_of(wrapped.root)
+    assert json.loads(wrapped.root)["manifests"][0]["digest"] == manifest["digest"]
     (tmp_path / "index.json").write_text(
         json.dumps({"schemaVersion": 2, "manifests": [entry, entry]})
     )

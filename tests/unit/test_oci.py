@@ -66,7 +66,7 @@ def test_the_layer_is_sorted_with_fixed_times_owners_and_modes() -> None:
 
 def test_everything_is_found_from_the_index_by_digest_and_size() -> None:
     image = image_of(FILES, {})
-    index = json.loads(image.index)
+    index = json.loads(image.root)
     assert index["mediaType"] == INDEX_TYPE
     reached = {image.digest}
     waiting = [image.digest]

@@ -1,0 +1,139 @@
+"""One image per source tree, each with a signed statement of what it was built from.
+
+The statement and the list of contents go into the store before the image gets its tag, so that
+an image under the tag of a source tree without a valid statement was put there by somebody else:
+it is refused, and never signed for. What is found is verified on the same path as what is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pipeline.builders.images import ImageStore
+from pipeline.builders.port import BuilderName, Maker, Source
+from pipeline.builders.sbom import sbom_of
+from pipeline.errors import CouldNotCheck
+from pipeline.models.base import CommitId, ImageDigest, TreeId
+from pipeline.models.evidence import BuildRecord
+from pipeline.models.requests import Signers
+from pipeline.oci import Attached, Image, digest_of
+from pipeline.provenance import (
+    Claim,
+    Verified,
+    parse_statement,
+    provenance_problem,
+    signer_of_key,
+    statement_of,
+    with_bundle,
+)
+from pipeline.signing import SigningKey
+
+Attest = Callable[[Claim], str]  # claim → the bundle of its signed statement
+Verify = Callable[[str, str], Verified]  # bundle, signers as JSON
+
+
+def attest_with(key: SigningKey, signers: Signers | None) -> Attest:
+    """What signs claims with a key. Raises CouldNotCheck when nobody would believe the key."""
+    signer = signer_of_key(signers, key.public_key)
+    if signer is None:
+        raise CouldNotCheck(
+            "the signing key is none of `environments/signers.yaml`",
+            help="add its public half there: `pipeline signing-key FILE` prints it",
+        )
+    return lambda claim: key.sign(statement_of(claim, signer.builder_id))
+
+
+class AttestingBuilder:
+    """Makes, attests and stores what is not there yet."""
+
+    def __init__(
+        self,
+        maker: Maker,
+        store: ImageStore,
+        attest: Callable[[], Attest],
+        signers: Signers | None,
+        verify: Verify,
+    ) -> None:
+        self._maker, self._store, self._attest = maker, store, attest
+        self._signers, self._verify = signers, verify
+
+    def build(self, source: Source) -> BuildRecord:
+        """The record of the image, found under its source tree's tag or built."""
+        digest = self._store.read_digest(source.image, source.tag)
+        if digest is None:
+            attest = self._attest()
+            made = self._maker.make(source.files, source.labels)
+            claim, sbom = claim_of(source, self._maker.name, made.digest)
+            digest = store_attested(self._store, source, made, attest(claim), sbom)
+        return read_record(self._store, source, digest, self._signers, self._verify)
+
+
+def claim_of(source: Source, builder: BuilderName, digest: ImageDigest) -> tuple[Claim, bytes]:
+    """What is to be stated of an image that was made, and the list of its contents."""
+    sbom = sbom_of(source.files, image=source.image, tree=source.tree)
+    record = BuildRecord(
+        source_commit=CommitId(source.commit),
+        source_tree=TreeId(source.tree),
+        digest=digest,
+        builder=builder,
+        image=source.image,
+        sbom=ImageDigest(digest_of(sbom)),
+    )
+    return Claim(record, source.repo, source.folder), sbom
+
+
+def store_attested(
+    store: ImageStore, source: Source, made: Image, bundle: str, sbom: bytes
+) -> ImageDigest:
+    """The digest under the source's tag afterwards: what was there first wins."""
+    store.write_attached(source.image, made, Attached(bundle.encode(), sbom))
+    return store.write_image(source.image, source.tag, made)
+
+
+def read_record(
+    store: ImageStore,
+    source: Source,
+    digest: ImageDigest,
+    signers: Signers | None,
+    verify: Verify,
+) -> BuildRecord:
+    """The record of an image in the store, by its statement there. Raises CouldNotCheck.
+
+    Nothing about the image is believed but what one of the signers stated of it.
+    """
+    where = f"{source.image}@{digest}"
+    attached = store.read_attached(source.image, digest)
+    if attached is None:
+        raise CouldNotCheck(
+            f"{where} lies under `{source.tag}` without a statement of what it was built from",
+            help="somebody else put it there: remove the tag from the registry, then run again",
+        )
+    bundle = attached.bundle.decode("utf-8", "replace")
+    verified = verify(bundle, signers.model_dump_json(by_alias=True)) if signers else None
+    record = BuildRecord(
+        source_commit=CommitId(source.commit),
+        source_tree=TreeId(source.tree),
+        digest=digest,
+        builder=_builder_of(verified),
+        image=source.image,
+        sbom=ImageDigest(digest_of(attached.sbom)),
+    )
+    claim = Claim(record, source.repo, source.folder)
+    problem = provenance_problem(verified, claim, signers)
+    if problem is not None:
+        raise CouldNotCheck(
+            f"{where}: {problem[0].id}: {problem[1]}",
+            help="see `environments/signers.yaml`, or remove the tag and its statement",
+        )
+    return with_bundle(record, bundle)
+
+
+def _builder_of(verified: Verified | None) -> BuilderName:
+    """The builder that a statement names; any, where it names none: the statement is refused."""
+    try:
+        statement = parse_statement(verified.statement) if verified else None
+    except ValueError:
+        statement = None
+    if statement is None:
+        return "source-layout"
+    return statement.predicate.build_definition.internal_parameters.builder

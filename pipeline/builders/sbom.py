@@ -1,0 +1,126 @@
+"""The list of what a source tree brings into its image (SBOM), as CycloneDX 1.6 JSON.
+
+It lists what the lock files of the tree pin: packages of `requirements.lock` (PyPI) and of
+`package-lock.json` (npm), each with its hashes. It depends on the tree alone, so that building
+again gives the same bytes. What a base image brings is not in it: that has a list of its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import NAMESPACE_URL, uuid5
+
+from pipeline.errors import CouldNotCheck
+from pipeline.locked_packages import LockRefused, parse_lock
+
+if TYPE_CHECKING:
+    from cyclonedx.model import HashType
+    from cyclonedx.model.component import Component
+
+PYTHON_LOCK, NODE_LOCK = "requirements.lock", "package-lock.json"
+Files = Mapping[str, tuple[int, bytes]]
+_PINNED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;]+)")
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+
+
+def sbom_of(files: Files, *, image: str, tree: str) -> bytes:
+    """The document, for an image of a source tree (path → git mode, content).
+
+    Raises CouldNotCheck for a lock file that cannot be read.
+    """
+    # Imported here: only a build needs the library, and it takes its time to import.
+    from cyclonedx.model.bom import Bom, BomMetaData
+    from cyclonedx.model.component import Component, ComponentType
+    from cyclonedx.output.json import JsonV1Dot6
+
+    subject = Component(
+        type=ComponentType.CONTAINER, name=image, version=f"src-{tree}", bom_ref=f"{image}@{tree}"
+    )
+    metadata = BomMetaData(component=subject, timestamp=datetime.fromtimestamp(0, UTC), tools=())
+    components = [*_python(files), *_node(files)]
+    bom = Bom(
+        serial_number=uuid5(NAMESPACE_URL, f"{image}@{tree}"),
+        metadata=metadata,
+        components=components,
+    )
+    bom.register_dependency(subject, components)
+    text: str = JsonV1Dot6(bom).output_as_string(indent=1)
+    return text.encode() + b"\n"
+
+
+def _python(files: Files) -> Iterator[Component]:
+    from cyclonedx.model import HashAlgorithm, HashType
+
+    if PYTHON_LOCK not in files:
+        return
+    try:
+        requirements = parse_lock(files[PYTHON_LOCK][1])
+    except LockRefused as refused:
+        raise CouldNotCheck(f"`{PYTHON_LOCK}` is refused: {refused.message}") from refused
+    for requirement in requirements:
+        pinned = _PINNED.match(requirement.line)
+        assert pinned is not None  # as it was parsed
+        hashes = [
+            HashType(alg=HashAlgorithm.SHA_256, content=content)
+            for content in _HASH.findall(requirement.line)
+        ]
+        yield _library("pypi", None, requirement.name, pinned["version"], hashes)
+
+
+def _node(files: Files) -> Iterator[Component]:
+    """Packages of npm's lock (version 2 or 3) that an image holds: none for development alone."""
+    if NODE_LOCK not in files:
+        return
+    seen: set[tuple[str, str]] = set()
+    try:
+        for path, entry in sorted(json.loads(files[NODE_LOCK][1])["packages"].items()):
+            _, found, name = path.rpartition("node_modules/")
+            if not found or entry.get("dev") or entry.get("link"):
+                continue
+            version = str(entry["version"])
+            if (name, version) in seen:
+                continue
+            seen.add((name, version))
+            scope, _, short = name.rpartition("/")
+            yield _library("npm", scope or None, short, version, _node_hashes(entry))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CouldNotCheck(f"`{NODE_LOCK}` cannot be read: {error!r}") from error
+
+
+def _node_hashes(entry: Mapping[str, object]) -> list[HashType]:
+    """The digests of `integrity` (W3C Subresource Integrity)."""
+    from cyclonedx.model import HashType
+
+    found = []
+    for part in str(entry.get("integrity", "")).split():
+        algorithm, _, encoded = part.partition("-")
+        try:
+            content = base64.b64decode(encoded, validate=True).hex()
+            found.append(HashType.from_hashlib_alg(algorithm, content))
+        except (binascii.Error, ValueError) as error:
+            raise ValueError(f"`{part[:80]}` is no digest") from error
+    return found
+
+
+def _library(
+    kind: str, namespace: str | None, name: str, version: str, hashes: list[HashType]
+) -> Component:
+    from cyclonedx.model.component import Component, ComponentType
+    from packageurl import PackageURL
+
+    purl = PackageURL(kind, namespace, name, version)
+    return Component(
+        type=ComponentType.LIBRARY,
+        group=namespace,
+        name=name,
+        version=version,
+        purl=purl,
+        bom_ref=purl.to_string(),
+        hashes=hashes,
+    )

@@ -1,0 +1,43 @@
+"""The key that tests sign with, whom they trust, and builders that are attested by it."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from pipeline.builders.attesting import AttestingBuilder, attest_with
+from pipeline.builders.images import ImageStore
+from pipeline.builders.port import Maker
+from pipeline.models.requests import Signers
+from pipeline.models.signers import Signer
+from pipeline.provenance import Claim, Verified, statement_of
+from pipeline.signing import SigningKey
+from pipeline.tools.bundlecheck import verify_bundle
+
+
+@cache
+def signing_key() -> SigningKey:
+    """The key of every world of tests (`tests/conftest.py`)."""
+    return SigningKey.read(Path(os.environ["PIPELINE_SIGNING_KEY_FILE"]))
+
+
+@cache
+def trusted_signers() -> Signers:
+    """Signers of whom the tests' key is the only one."""
+    signer = Signer(name="workspace", public_key=signing_key().public_key)
+    return Signers(kind="Signers", signers=(signer,))
+
+
+def verified(claim: Claim) -> Verified:
+    """What comes of a statement of this claim by the tests' key."""
+    signer = trusted_signers().signers[0]
+    return Verified(signer=signer.name, statement=statement_of(claim, signer.builder_id))
+
+
+def attested(maker: Maker, store: ImageStore) -> AttestingBuilder:
+    """A builder whose images are signed for by the tests' key."""
+    signers = trusted_signers()
+    return AttestingBuilder(
+        maker, store, lambda: attest_with(signing_key(), signers), signers, verify_bundle
+    )
