@@ -87,4 +87,11 @@ def tenant_matrix(plan: Plan) -> list[dict[str, str]]:
 
 def work_matrix(items: Iterable[RunChecks | BuildImage]) -> list[dict[str, str]]:
     """The jobs of a matrix over pieces of work; beyond what it holds the rest comes next time."""
-    return [{"key": item.key, "name": f"{item.kind} {item.draft}"} for item in items][:MAX_MATRIX]
+    return [
+        {"key": item.key, "kind": item.kind, "name": f"{item.kind} {item.draft}"} for item in items
+    ][:MAX_MATRIX]
+
+
+def build_matrix(items: Iterable[RunChecks | BuildImage]) -> list[dict[str, str]]:
+    """The jobs of the same matrix that make an image."""
+    return [job for job in work_matrix(items) if job["kind"] == "build-image"]

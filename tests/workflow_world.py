@@ -9,6 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.documents import render_document
+from pipeline.layout import SIGNERS_PATH
+from pipeline.models.requests import Signers
+from pipeline.models.signers import Signer, WorkflowIdentity
 from tests.conftest import ROOT
 from tests.github_demo.setting import APP_ID, GithubSetting, app_key
 from tests.github_server import GitHubServer
@@ -16,6 +20,7 @@ from tests.github_server.state import State
 from tests.github_sweep_world import FIRST_MERGE_S, GithubSweepWorld
 from tests.registry import serve_registry
 from tests.samples import sample_files, sample_platform
+from tests.sigstore import sigstore
 from tests.sweep_world import SweepWorld
 from tests.workflows import Runner, Withheld, WorkflowRun
 
@@ -29,7 +34,7 @@ for name in (".venv", ".tools"):
 SOURCE = "src/domain_order_router"
 
 
-def control_files(registry: str) -> dict[str, bytes]:
+def control_files(registry: str, server: str) -> dict[str, bytes]:
     """The samples without drafts, with a registry that is there, and what workflows run."""
     listed = ["git", "-C", str(ROOT), "ls-files", "-z", "-co", "--exclude-standard", "--"]
     tracked = subprocess.run([*listed, *WORKFLOWS], check=True, capture_output=True, text=True)
@@ -40,6 +45,15 @@ def control_files(registry: str) -> dict[str, bytes]:
     written = files[platform].replace(b"registry.example.com", registry.encode())
     files[platform] = written.replace(b"store: layout", b"store: registry")
     assert files[platform].count(b"store: registry") == 1
+    # Images are vouched for by the build workflow alone: no key is trusted.
+    workflow = WorkflowIdentity(repository="ameide/control", server=server)
+    signers = Signers(
+        kind="Signers",
+        signers=(Signer(name="build-workflow", workflow=workflow),),
+        trusted_roots=(sigstore().trusted_root(),),
+    )
+    told = signers.model_dump(mode="json", by_alias=True, exclude_none=True)
+    files[SIGNERS_PATH] = render_document(told)
     return files
 
 
@@ -92,7 +106,9 @@ def open_actions(tmp_path: Path) -> Iterator[Actions]:
     with serve_registry() as registry, GitHubServer(tmp_path / "server") as server:
         server.state.first_merge_s = FIRST_MERGE_S
         root = tmp_path / "world"
-        GithubSetting(server, root, sample_platform()).begin(control_files(registry))
+        GithubSetting(server, root, sample_platform()).begin(
+            control_files(registry, server.url), trusts_key=False
+        )
         runner = Runner(
             server,
             "ameide",

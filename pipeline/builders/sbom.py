@@ -95,14 +95,14 @@ def _node(files: Files) -> Iterator[Component]:
 
 def _node_hashes(entry: Mapping[str, object]) -> list[HashType]:
     """The digests of `integrity` (W3C Subresource Integrity)."""
-    from cyclonedx.model import HashType
+    from cyclonedx.contrib.hash.factories import HashTypeFactory
 
-    found = []
+    made, found = HashTypeFactory(), []
     for part in str(entry.get("integrity", "")).split():
         algorithm, _, encoded = part.partition("-")
         try:
             content = base64.b64decode(encoded, validate=True).hex()
-            found.append(HashType.from_hashlib_alg(algorithm, content))
+            found.append(made.from_hashlib_alg(algorithm, content))
         except (binascii.Error, ValueError) as error:
             raise ValueError(f"`{part[:80]}` is no digest") from error
     return found

@@ -32,8 +32,10 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--out", type=_FOLDER, metavar="DIR", help="Write checks and builds, with sources.")
 @click.option(
     "--matrix",
-    type=click.Choice(("tenants", "work")),
-    help="Print the jobs of a matrix over these, on one line.",
+    "matrices",
+    multiple=True,
+    type=click.Choice(("tenants", "work", "builds")),
+    help="Print `NAME=` and the jobs of a matrix over these, on one line.",
 )
 @format_option("text", "json")
 @pass_session
@@ -43,14 +45,14 @@ def due(
     tenants: tuple[str, ...],
     shard: Shard | None,
     out: Path | None,
-    matrix: str | None,
+    matrices: tuple[str, ...],
 ) -> int:
     """Say what is due, for which tenants, and take out what tools need.
 
     Nothing is written to the forge. Tenants that were seen to have nothing due are not looked at.
     """
     from pipeline.wiring import restrict
-    from pipeline.work import due_work, tenant_matrix, work_matrix
+    from pipeline.work import build_matrix, due_work, tenant_matrix, work_matrix
 
     engine = session.engine()
     restrict(engine, stages, None)
@@ -60,10 +62,16 @@ def due(
         from pipeline.workfiles import write_work
 
         write_work(out, work, engine.forge)
-    if matrix is not None:
-        jobs = tenant_matrix(plan) if matrix == "tenants" else work_matrix(work.items)
-        session.write(json.dumps(jobs, separators=(",", ":")) + "\n")
-    elif session.is_json:
+    jobs = {
+        "tenants": tenant_matrix(plan),
+        "work": work_matrix(work.items),
+        "builds": build_matrix(work.items),
+    }
+    for name in matrices:
+        session.write(f"{name}={json.dumps(jobs[name], separators=(',', ':'))}\n")
+    if matrices:
+        return 0
+    if session.is_json:
         session.write_document(work)
     else:
         session.write(_due_text(plan, out))

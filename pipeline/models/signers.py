@@ -46,9 +46,10 @@ class WorkflowIdentity(Model):
     ref: Annotated[str, StringConstraints(pattern=r"^refs/heads/[A-Za-z0-9._/-]+$")] = (
         "refs/heads/main"
     )
-    server: Annotated[str, StringConstraints(pattern=r"^https://[a-z0-9.-]+(:[0-9]+)?$")] = (
-        "https://github.com"
-    )
+    server: Annotated[
+        str,
+        StringConstraints(pattern=r"^(https://[a-z0-9.-]+(:[0-9]+)?|http://127\.0\.0\.1:[0-9]+)$"),
+    ] = "https://github.com"
     issuer: Annotated[
         str, StringConstraints(pattern=r"^https://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._/-]+)?$")
     ] = GITHUB_ISSUER

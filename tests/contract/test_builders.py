@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.builders.attesting import claim_of, store_attested
 from pipeline.builders.buildah import BuildahMaker
 from pipeline.builders.images import ImageStore, LayoutStore
 from pipeline.builders.layout import LayoutMaker
@@ -18,9 +20,12 @@ from pipeline.builders.port import Maker, Source, source_tag
 from pipeline.errors import CouldNotCheck
 from pipeline.gitobjects import tree_id_of_files
 from pipeline.models.evidence import BuildRecord
-from pipeline.oci import attached_tag
+from pipeline.oci import attached_tag, digest_of, image_of
+from pipeline.provenance import statement_of
+from pipeline.signing import SigningKey
+from pipeline.tools.bundlecheck import verify_bundles
 from pipeline.tools.versions import find_tool
-from tests.signing import attested
+from tests.signing import attested, signing_key, trusted_signers
 
 COMMIT = "c0" * 20
 IMAGE = "registry.example.com/ameide/tenant-acme/router"
@@ -139,6 +144,79 @@ def test_a_crash_after_the_push_is_taken_up_again(lost: str, make: Make, tmp_pat
     pushed = store.read_digest(IMAGE, source_tag(tree_id_of_files(FILES)))
     assert (pushed is None) == (lost != "src-")
     assert build(make(store)) == build(make(LayoutStore(tmp_path / "uninterrupted")))
+
+
+def test_a_build_comes_with_its_statement_and_its_contents(make: Make, tmp_path: Path) -> None:
+    builder = make(LayoutStore(tmp_path))
+    record = build(builder)
+    attached = builder.store.read_attached(IMAGE, record.digest)
+    assert attached is not None
+    assert record.bundle.encode() == attached.bundle
+    assert record.provenance == digest_of(attached.bundle)
+    assert record.sbom == digest_of(attached.sbom)
+    [verified] = verify_bundles([(record.bundle, trusted_signers())])
+    statement = json.loads(verified.statement)
+    assert statement["subject"] == [{"name": IMAGE, "digest": {"sha256": record.digest[7:]}}]
+    definition = statement["predicate"]["buildDefinition"]
+    assert definition["internalParameters"] == {"builder": builder.name}
+    assert definition["externalParameters"]["source"] == {
+        "repository": "tenant-acme-controllers",
+        "folder": "primitives/router",
+        "tree": record.source_tree,
+    }
+
+
+def test_an_image_that_somebody_else_put_there_is_refused(make: Make, tmp_path: Path) -> None:
+    store = LayoutStore(tmp_path)
+    source = source_of()
+    store.write_image(IMAGE, source.tag, image_of({"evil": (0o100644, b"")}, {}))
+    with pytest.raises(CouldNotCheck, match="without a statement"):
+        build(make(store))
+
+
+def test_an_image_with_somebody_else_s_statement_is_refused(make: Make, tmp_path: Path) -> None:
+    store, source = LayoutStore(tmp_path / "images"), source_of()
+    image = image_of({"evil": (0o100644, b"")}, {})
+    claim, sbom = claim_of(source, "source-layout", image.digest)
+    key = SigningKey.create(tmp_path / "key.pem")
+    signer = trusted_signers().signers[0]
+    bundle = key.sign(statement_of(claim, signer.builder_id))
+    store_attested(store, source, image, bundle, sbom)
+    with pytest.raises(CouldNotCheck, match="provenance-foreign"):
+        build(make(store))
+
+
+def test_a_statement_moved_to_another_image_is_refused(make: Make, tmp_path: Path) -> None:
+    store = LayoutStore(tmp_path)
+    builder = make(store)
+    good = store.read_attached(IMAGE, build(builder).digest)
+    assert good is not None
+    other = {**FILES, "src/app.py": (0o100644, b"print('other')\n")}
+    image = image_of({"evil": (0o100644, b"")}, {})
+    store_attested(store, source_of(other), image, good.bundle.decode(), good.sbom)
+    with pytest.raises(CouldNotCheck, match="provenance-mismatch: its statement is of another"):
+        build(builder, other)
+
+
+def test_contents_that_are_not_those_that_were_stated_are_refused(
+    make: Make, tmp_path: Path
+) -> None:
+    store, source = LayoutStore(tmp_path / "images"), source_of()
+    image = image_of(FILES, {})
+    claim, _ = claim_of(source, "source-layout", image.digest)
+    signer = trusted_signers().signers[0]
+    bundle = signing_key().sign(statement_of(claim, signer.builder_id))
+    store_attested(store, source, image, bundle, b'{"components": []}')
+    with pytest.raises(CouldNotCheck, match="another contents"):
+        build(make(store))
+
+
+def test_a_lock_that_cannot_be_read_is_no_empty_list(make: Make, tmp_path: Path) -> None:
+    store = LayoutStore(tmp_path)
+    for path in ("requirements.lock", "package-lock.json"):
+        with pytest.raises(CouldNotCheck, match=path):
+            build(make(store), {**FILES, path: (0o100644, b"--index-url evil")})
+    assert not any(tmp_path.rglob("index.json"))
 
 
 def test_the_order_of_files_does_not_count(make: Make, tmp_path: Path) -> None:

@@ -13,12 +13,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from pipeline.builders.images import ImageStore, LayoutStore, RegistryStore, image_from_layout
 from pipeline.errors import CouldNotCheck
-from pipeline.oci import INDEX_TYPE, Image, digest_of, image_of
+from pipeline.oci import (
+    BUNDLE_TYPE,
+    INDEX_TYPE,
+    Attached,
+    Image,
+    attached_tag,
+    attachment_of,
+    digest_of,
+    image_of,
+)
 from pipeline.tools.versions import find_tool
 from tests.registry import serve_registry
 
@@ -85,6 +95,53 @@ def test_tags_of_one_repository_stand_beside_each_other(kept: Kept) -> None:
 def test_repositories_do_not_share_tags(kept: Kept) -> None:
     kept.store.write_image(kept.repository, TAG, image_with(b"1"))
     assert kept.store.read_digest(kept.repository + "-other", TAG) is None
+
+
+BESIDE = Attached(b'{"statement": 1}', b'{"components": []}\n')
+
+
+def test_what_is_attached_is_read_back_before_and_after_its_image(kept: Kept) -> None:
+    image, other = image_with(b"1"), image_with(b"2")
+    assert kept.store.read_attached(kept.repository, image.digest) is None
+    kept.store.write_attached(kept.repository, image, BESIDE)
+    assert kept.store.read_attached(kept.repository, image.digest) == BESIDE
+    assert kept.store.read_digest(kept.repository, TAG) is None
+    kept.store.write_image(kept.repository, TAG, image)
+    assert kept.store.read_attached(kept.repository, image.digest) == BESIDE
+    assert kept.store.read_attached(kept.repository, other.digest) is None
+
+
+def test_what_was_attached_first_stays(kept: Kept) -> None:
+    image = image_with(b"1")
+    for bundle in (BESIDE.bundle, b"{}"):
+        kept.store.write_attached(kept.repository, image, Attached(bundle, BESIDE.sbom))
+    assert kept.store.read_attached(kept.repository, image.digest) == BESIDE
+
+
+def test_what_is_attached_to_another_image_is_not_taken(kept: Kept) -> None:
+    image, other = image_with(b"1"), image_with(b"2")
+    tag = attached_tag(image.digest)
+    kept.store.write_image(kept.repository, tag, attachment_of(other, BESIDE))
+    assert kept.store.read_attached(kept.repository, image.digest) is None
+
+
+def test_an_image_where_something_attached_is_due_is_nothing_attached(kept: Kept) -> None:
+    image = image_with(b"1")
+    kept.store.write_image(kept.repository, attached_tag(image.digest), image)
+    assert kept.store.read_attached(kept.repository, image.digest) is None
+
+
+def test_a_registry_lists_what_is_attached_as_referring_to_its_image(registry: str) -> None:
+    image = image_with(b"referred")
+    repository = f"{registry}/referred/router"
+    RegistryStore().write_attached(repository, image, BESIDE)
+    RegistryStore().write_image(repository, TAG, image)
+    # This registry has no list of referrers; clients keep one under a tag in its place
+    # (OCI distribution specification 1.1, "Referrers Tag Schema").
+    tag = image.digest.replace(":", "-")
+    with urlopen(f"http://{registry}/v2/referred/router/manifests/{tag}") as answer:
+        listed = json.load(answer)["manifests"]
+    assert [entry["artifactType"] for entry in listed] == [BUNDLE_TYPE]
 
 
 def test_a_registry_serves_the_very_bytes(registry: str, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Self
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from pipeline.demo.setting import control_spec
+from pipeline.demo.setting import control_spec, with_workspace_key
 from pipeline.forges.github.forge import GithubForge
 from pipeline.forges.github.opening import GithubOrigin, open_github
 from pipeline.gitprocess import run_git
@@ -69,8 +69,13 @@ class GithubSetting:
         self._tokens: dict[str, str] = {}
         self._root = root
 
-    def begin(self, files: Mapping[str, bytes]) -> Self:
-        """Itself, once all accounts are there, and the control repo that holds `files`."""
+    def begin(self, files: Mapping[str, bytes], *, trusts_key: bool = True) -> Self:
+        """Itself, once all accounts are there, and the control repo that holds `files`.
+
+        `trusts_key`: the workspace's key is one of those whose word on a build counts.
+        """
+        if trusts_key:
+            files = with_workspace_key(self._root, files)
         self.add_accounts()
         platform = self._platform
         forge = self.open_forge()

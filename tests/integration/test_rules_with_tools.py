@@ -6,8 +6,10 @@ straight into a repository; kubeconform and gitleaks are the real ones.
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +21,10 @@ from pipeline.forges.port import RefUpdate
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import MODE_FILE
 from pipeline.hydrate import Hydrator
-from pipeline.models.facts import Fact, Promoted
+from pipeline.models.facts import Built, Fact, Promoted
+from pipeline.provenance import with_bundle
 from pipeline.rules import load_rules
+from pipeline.signing import SigningKey
 from pipeline.stages.patch import plan_patch
 from pipeline.tools.gitleaks import run_secret_scan
 from pipeline.tools.kubeconform import run_kubeconform
@@ -133,6 +137,19 @@ def lose_sources(world: StoryWorld) -> None:
 
 
 KUSTOMIZATION = "environments/prod/order-router/kustomization.yaml"
+
+
+def forged_statement(fact: Fact) -> Fact:
+    """The fact, in which a built image's statement is signed by a key that nobody trusts."""
+    if not isinstance(fact.body, Built):
+        return fact
+    payload = json.loads(fact.body.build.bundle)["dsseEnvelope"]["payload"]
+    with tempfile.TemporaryDirectory() as name:
+        key = SigningKey.create(Path(name) / "key.pem")
+    build = with_bundle(fact.body.build, key.sign(base64.b64decode(payload)))
+    return fact.model_copy(update={"body": fact.body.model_copy(update={"build": build})})
+
+
 FALSIFIED: Mapping[str, Callable[[StoryWorld], None]] = {
     "audit-approvals": change_state(with_facts(promotion_to("prod", approved_by=(1501,)))),
     "audit-cause-missing": lambda world: reset_to_first(world, CONTROL, "main"),
@@ -151,6 +168,7 @@ FALSIFIED: Mapping[str, Callable[[StoryWorld], None]] = {
     "audit-overlay-without-fact": change_overlays(
         add("environments/prod/other/kustomization.yaml", b"kind: Kustomization\n")
     ),
+    "audit-provenance": change_state(with_facts(forged_statement)),
     "audit-repository-missing": lambda world: shutil.rmtree(world.forge.path(GITOPS)),
     "audit-source-missing": lose_sources,
     "audit-state-file": change_state(add("notes.txt", b"Remember the milk\n")),

@@ -87,7 +87,11 @@ def test_what_writes_is_the_app_s_token_but_for_the_one_comment() -> None:
         for name, level in text["permissions"].items()
         if level == "write"
     }
-    assert written == {"validate/comment: pull-requests"}
+    assert written == {
+        "validate/comment: pull-requests",
+        "build/push: attestations",
+        "build/push: id-token",
+    }
     assert "secrets." not in (FOLDER / "validate.yaml").read_text()
 
 
@@ -102,6 +106,19 @@ def test_no_secret_is_where_a_tenant_s_code_runs() -> None:
     assert performing == ["perform"]
     assert "environment" not in build["perform"] and "secrets." not in str(build["perform"])
     assert "github.token" not in str(build["perform"])
+
+
+def test_nothing_of_a_tenant_runs_where_provenance_is_signed() -> None:
+    push = workflow(FOLDER / "build.yaml")["jobs"]["push"]
+    ran = " ".join(step["run"] for step in push["steps"] if "run" in step)
+    assert {word for word in ("perform", "buildah", "run ") if f"pipeline {word}" in ran} == set()
+    signing = [
+        text
+        for path in WORKFLOWS
+        for text in workflow(path)["jobs"].values()
+        if "id-token" in text["permissions"]
+    ]
+    assert signing == [push]
 
 
 def test_one_writer_a_tenant_and_none_is_dropped() -> None:

@@ -44,6 +44,17 @@ FINAL = {
     "promotions: [dev]": "environment-order",
     "running: other": "environment-order",
     "builders: [buildah]": "builder-refused",
+    "provenance: none": "provenance-missing",
+    "signers: null": "provenance-foreign",
+    "provenance: damaged": "provenance-unreadable",
+    "provenance: no provenance": "provenance-unreadable",
+    "provenance: of another key": "provenance-foreign",
+    "provenance: of an unknown signer": "provenance-foreign",
+    "provenance: of another image": "provenance-mismatch",
+    "provenance: of another source": "provenance-mismatch",
+    "provenance: of another repository": "provenance-mismatch",
+    "provenance: of another folder": "provenance-mismatch",
+    "provenance: of another builder": "provenance-mismatch",
     "blocked: true": "digest-blocked",
     "checks: [failed]": "check-failed",
     "namespace: tenant-acme-prod-base": "namespace-changed",
@@ -80,6 +91,7 @@ source_on_default: false
 promotions: []
 digest: other
 builders: [buildah]
+provenance: none
 checks: [failed]
 overlay_tree: other
 reviews: []
@@ -92,11 +104,18 @@ blocked: true
         "environment-order",
         "digest-not-built",
         "builder-refused",
+        "provenance-missing",
         "digest-blocked",
         "check-failed",
         "overlay-tree-mismatch",
         "approval-missing",
     ]
+
+
+def test_an_environment_may_leave_provenance_unchecked() -> None:
+    evidence = evidence_of_case({"provenance": "none"})
+    policy = evidence.environment.model_copy(update={"provenance": "unchecked"})
+    assert authorise(replace(evidence, environment=policy)).allowed
 
 
 def test_every_reason_is_a_rule() -> None:

@@ -16,6 +16,7 @@ import yaml
 
 from tests.github_server import GitHubServer
 from tests.github_server.state import Account, App, Token
+from tests.sigstore import sigstore
 from tests.workflows.expressions import as_text, evaluated, expanded
 
 ACTIONS_APP_ID, ACTIONS_BOT_ID = 15368, 41898282
@@ -112,6 +113,9 @@ class Runner:
             "ref": ref,
             "sha": commit,
             "repository": f"{self.organisation}/{self.repository}",
+            "workflow_ref": (
+                f"{self.organisation}/{self.repository}/.github/workflows/{workflow}.yaml@{ref}"
+            ),
             "run_id": str(self.runs),
             "server_url": self.server.url,
             "api_url": self.server.api_url,
@@ -281,6 +285,8 @@ class _Job:
                 self._download(given)
             case "actions/cache":
                 pass
+            case "actions/attest":
+                self._attest(step, given, contexts)
             case _:
                 raise AssertionError(f"no step of this runner: {uses}")
 
@@ -340,6 +346,7 @@ class _Job:
             "GITHUB_RUN_ID": github["run_id"],
             "GITHUB_SERVER_URL": github["server_url"],
             "GITHUB_SHA": github["sha"],
+            "GITHUB_WORKFLOW_REF": github["workflow_ref"],
             "GITHUB_WORKSPACE": str(self.workspace),
             "RUNNER_TEMP": str(self.folder / "temp"),
             **self.added,
@@ -387,6 +394,25 @@ class _Job:
                 self.ended.log += done.stderr
                 raise StepFailed("checkout")
 
+    def _attest(self, step: Json, given: Json, contexts: Json) -> None:
+        """The attestation of a predicate, by the Sigstore of the tests, as this workflow."""
+        for right in ("id-token", "attestations"):
+            if self.ended.permissions.get(right) != "write":
+                self.ended.log += f"actions/attest needs `{right}: write`\n"
+                raise StepFailed("attest")
+        algorithm, _, digest = given["subject-digest"].partition(":")
+        statement = {
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": [{"name": given["subject-name"], "digest": {algorithm: digest}}],
+            "predicateType": given["predicate-type"],
+            "predicate": json.loads((self.workspace / given["predicate-path"]).read_text()),
+        }
+        github = contexts["github"]
+        identity = f"{github['server_url']}/{github['workflow_ref']}"
+        path = self.folder / "temp" / "attestation.json"
+        path.write_text(sigstore().attest(json.dumps(statement).encode(), identity) + "\n")
+        contexts["steps"][step["id"]] = {"outputs": {"bundle-path": str(path)}}
+
     def _artifact(self, name: str) -> Path:
         return self.runner.folder / f"artifacts-{self.contexts['github']['run_id']}" / name
 
@@ -396,7 +422,7 @@ class _Job:
         assert not target.exists(), f"artifact {given['name']} is there already"
         target.mkdir(parents=True)
         for path in found:
-            if path.is_dir() and given["path"] == path.name:
+            if path.is_dir() and self.workspace / given["path"] == path:
                 shutil.copytree(path, target, dirs_exist_ok=True)
             elif path.is_file():
                 shutil.copy(path, target / path.name)
