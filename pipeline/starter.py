@@ -22,6 +22,7 @@ from pipeline.layout import (
     BLOCKED_PATH,
     PLATFORM_PATH,
     REQUEST_ROOTS,
+    SIGNERS_PATH,
     environment_path,
     tenant_path,
 )
@@ -38,12 +39,18 @@ PARTS: Mapping[str, str] = {
     **{f"workflows/{name}.yaml": f".github/workflows/{name}.yaml" for name in WORKFLOWS},
     **{f"environments/{name}.yaml": environment_path(name) for name in ENVIRONMENTS},
     "environments/blocked-digests.yaml": BLOCKED_PATH,
+    "environments/signers.yaml": SIGNERS_PATH,
 }
+# Whose build workflow signs, in the signers until somebody answers which organisation's it is.
+SIGNER_MARK = "OWNER/CONTROL"
+_SIGNING_REPOSITORY = re.compile(r"(?m)^( +repository: ).+$")
 _ACTION = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+@[0-9a-f]{40}\Z")
 
 
 def starter_part(path: str, content: bytes) -> bytes:
     """A file of `pipeline/starter/`, made from one of this repository's."""
+    if PARTS[path] == SIGNERS_PATH:
+        return _SIGNING_REPOSITORY.sub(rf"\1{SIGNER_MARK}", content.decode()).encode()
     if not path.startswith("workflows/"):
         return content
     text = content.decode().replace("uses: ./\n", f"uses: {ACTION_MARK}\n")
@@ -89,6 +96,9 @@ def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, byt
         PLATFORM_PATH: _headed(_platform_values(answers), "platform", 1),
         tenant_path(answers.tenant): _headed(_tenant_values(answers), "tenant", 2),
         BLOCKED_PATH: parts["environments/blocked-digests.yaml"],
+        SIGNERS_PATH: parts["environments/signers.yaml"].replace(
+            SIGNER_MARK.encode(), f"{answers.organisation}/{platform.repos.control}".encode()
+        ),
         ".github/CODEOWNERS": _code_owners(answers),
         "README.md": _readme(answers),
     }
@@ -219,5 +229,7 @@ Before the first run:
 3. Make the environments `pipeline` (secret `PIPELINE_APP_PRIVATE_KEY`) and `registry` (secret
    `REGISTRY_CONFIG`), both for the branch `main` alone.
 4. Import `.github/rulesets/*.json` (Settings, Rules, Rulesets, Import a ruleset).
-5. `pipeline doctor --github` says what is missing.
+5. If this repository is not public, have GitHub's own roots trusted for provenance:
+   `gh attestation trusted-root | sed 's/^/  - /' >> environments/signers.yaml`.
+6. `pipeline doctor --github` says what is missing.
 """.encode()

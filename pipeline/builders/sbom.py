@@ -102,6 +102,8 @@ def _node_hashes(entry: Mapping[str, object]) -> list[HashType]:
         algorithm, _, encoded = part.partition("-")
         try:
             content = base64.b64decode(encoded, validate=True).hex()
+            if not content:
+                raise ValueError("nothing")
             found.append(made.from_hashlib_alg(algorithm, content))
         except (binascii.Error, ValueError) as error:
             raise ValueError(f"`{part[:80]}` is no digest") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from pipeline.forges.github.client import GithubClient
 from pipeline.forges.github.credentials import AppInstallation
 from pipeline.forges.github.forge import GithubForge
 from pipeline.forges.settings import check_rules, control_rules
-from pipeline.models.requests import Platform
+from pipeline.models.requests import Platform, Signers
 from pipeline.snapshot import read_request
 from tests.cli_world import Ran, call
 from tests.conftest import ROOT
 from tests.github_demo.setting import APP_ID, add_pipeline_app, app_key
 from tests.github_server import GitHubServer
+from tests.sigstore import make_sigstore
 
 COMMIT = "0123456789" * 4
 ACTION = f"nova-org/primitive-pipeline@{COMMIT}"
@@ -47,7 +49,29 @@ def made(tmp_path: Path) -> Path:
 
 def test_its_requests_are_valid(made: Path) -> None:
     ran = call(made, "validate", "--worktree")
-    assert (ran.exit_code, ran.out) == (0, "✓ 6 requests, no findings\n")
+    assert (ran.exit_code, ran.out) == (0, "✓ 7 requests, no findings\n")
+
+
+def test_its_own_build_workflow_signs(made: Path) -> None:
+    path = made / "environments/signers.yaml"
+    read, _ = read_request("environments/signers.yaml", path.read_bytes())
+    assert read is not None and isinstance(read.model, Signers)
+    [signer] = read.model.signers
+    assert signer.builder_id == (
+        "https://github.com/nova-org/control/.github/workflows/build.yaml@refs/heads/main"
+    )
+
+
+def test_roots_are_added_as_the_readme_says(made: Path) -> None:
+    [command] = re.findall(
+        r"`gh attestation trusted-root \| (.+)`", (made / "README.md").read_text()
+    )
+    path = made / "environments/signers.yaml"
+    told = "".join(json.dumps(make_sigstore().trusted_root()) + "\n" for _ in range(2))
+    subprocess.run(["sh", "-c", command], cwd=made, input=told, text=True, check=True)
+    read, findings = read_request("environments/signers.yaml", path.read_bytes())
+    assert findings == () and read is not None and isinstance(read.model, Signers)
+    assert len(read.model.trusted_roots) == 3
 
 
 def test_its_workflows_are_this_repository_s_with_the_action_at_a_commit(made: Path) -> None:
