@@ -8,17 +8,19 @@ in form are not parsed again within a process (`_PARSED`, by blob id).
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.checkout import find_checkout, is_remote, read_address, read_origin
 from pipeline.diagnostics import Finding
-from pipeline.errors import UsageFault
+from pipeline.errors import CouldNotCheck, UsageFault
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import Forge, RepoView
 from pipeline.gitcli import GitRepository
-from pipeline.layout import REQUEST_ROOTS
+from pipeline.layout import PLATFORM_PATH, REQUEST_ROOTS
+from pipeline.models.requests import Platform
+from pipeline.rules.authors import check_author
 from pipeline.snapshot import ReadRequest, Snapshot, paths_needed_by, read_request, snapshot_of
 
 MAIN = "main"
@@ -128,6 +130,20 @@ def read_snapshot(
         if _PARSED[(path, blobs[path])][1]:
             sources[path] = content
     return _reading(commit, blobs, [_PARSED[(p, blobs[p])] for p in order], sources)
+
+
+def check_author_at(
+    git: GitRepository, author: int, base: str, changed: Sequence[str]
+) -> Iterator[Finding]:
+    """Findings of paths that are not the author's to change, by the platform of the base.
+
+    Raises CouldNotCheck when nobody is known there.
+    """
+    there = git.read_object(f"{base}:{PLATFORM_PATH}")
+    read = read_request(PLATFORM_PATH, there.content)[0] if there else None
+    if read is None or not isinstance(read.model, Platform):
+        raise CouldNotCheck(f"`{PLATFORM_PATH}` of the base cannot be read, so nobody is known")
+    yield from check_author(read.model, author, changed)
 
 
 def read_worktree_snapshot(directory: Path) -> SnapshotReading:

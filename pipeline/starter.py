@@ -31,7 +31,7 @@ from pipeline.models.requests import ENVIRONMENTS, SCHEMA_STEMS, Platform
 from pipeline.snapshot import read_request, snapshot_of
 from pipeline.stages.validate import check_requests
 
-WORKFLOWS = ("validate", "scaffold", "build", "promote", "observe")
+WORKFLOWS = ("validate", "comment", "scaffold", "build", "promote", "observe")
 # Where the action stands in the workflows until somebody answers which one it is.
 ACTION_MARK = "OWNER/primitive-pipeline@COMMIT"
 # Paths in `pipeline/starter/` → paths of this repository that they are made from.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.cli.session import FORMATS, Session, dump, format_option, pass_session
-from pipeline.errors import CouldNotCheck, UsageFault
+from pipeline.errors import UsageFault
 
 if TYPE_CHECKING:
     from pipeline.control import SnapshotReading
@@ -65,7 +65,10 @@ def validate(
     reading = _read(top, git, revision, since, wanted)
     found = check_requests(reading.reads, reading.findings, reading.snapshot, LazyTemplates())
     if author is not None and since:
-        found = (*found, *_check_author(git, author, since, revision))
+        from pipeline.control import check_author_at
+
+        base = git.resolve_commit(since)
+        found = (*found, *check_author_at(git, author, base, git.diff_names(base, revision)))
     if wanted:
         found = tuple(f for f in found if _is_below(f.location.file, wanted))
     sources = _sources(git, revision, reading, found)
@@ -99,21 +102,6 @@ def _read(
                 "--worktree sees files that are not committed yet",
             )
     return reading
-
-
-def _check_author(git: GitRepository, author: int, since: str, revision: str) -> Iterator[Finding]:
-    """Findings of paths that are not the author's to change, by the platform of the base."""
-    from pipeline.layout import PLATFORM_PATH
-    from pipeline.models.requests import Platform
-    from pipeline.rules.authors import check_author
-    from pipeline.snapshot import read_request
-
-    base = git.resolve_commit(since)
-    there = git.read_object(f"{base}:{PLATFORM_PATH}")
-    read = read_request(PLATFORM_PATH, there.content)[0] if there else None
-    if read is None or not isinstance(read.model, Platform):
-        raise CouldNotCheck(f"`{PLATFORM_PATH}` of the base cannot be read, so nobody is known")
-    yield from check_author(read.model, author, git.diff_names(base, revision))
 
 
 def _request_path(top: Path, given: str) -> str:

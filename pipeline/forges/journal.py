@@ -19,7 +19,15 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.errors import GitFailed, NotFound
-from pipeline.forges.port import BranchRule, Comment, PullRequest, PullState, Review, ReviewVerdict
+from pipeline.forges.port import (
+    BranchRule,
+    Check,
+    Comment,
+    PullRequest,
+    PullState,
+    Review,
+    ReviewVerdict,
+)
 from pipeline.gitobjects import (
     MODE_FILE,
     MODE_TREE,
@@ -103,6 +111,16 @@ def comment_files(number: int, place: int, comment: Comment) -> Files:
     """The file of the comment at a place, counted from 0, on a pull request."""
     path = f"{_comments_folder(number)}/{place:04d}.json"
     return {path: (MODE_FILE, _bytes(asdict(comment)))}
+
+
+def _checks_folder(commit: str) -> str:
+    return f"checks/{commit}"
+
+
+def check_files(commit: str, check: Check) -> Files:
+    """The file of a check of a commit: one for each name and author."""
+    path = f"{_checks_folder(commit)}/{check.name}.{check.by}.json"
+    return {path: (MODE_FILE, _bytes(asdict(check)))}
 
 
 def parse_pull(pull: bytes, reviews: Sequence[bytes]) -> PullRequest:
@@ -221,6 +239,16 @@ def read_comments(git: GitRepository, journal: str, number: int) -> list[Comment
         return [Comment(**json.loads(item.content)) for item in found if item is not None]
     except (ValueError, TypeError) as error:
         raise GitFailed(f"a comment in the journal is damaged: {error}") from error
+
+
+def read_checks(git: GitRepository, journal: str, commit: str) -> tuple[Check, ...]:
+    """The checks of a commit, by name. Raises GitFailed when they are damaged."""
+    entries = git.read_tree(f"{journal}:{_checks_folder(commit)}") or ()
+    found = git.read_objects([entry.id for entry in entries])
+    try:
+        return tuple(Check(**json.loads(item.content)) for item in found if item is not None)
+    except (ValueError, TypeError) as error:
+        raise GitFailed(f"a check in the journal is damaged: {error}") from error
 
 
 def _entries(found: GitObject | None) -> dict[str, TreeEntry]:

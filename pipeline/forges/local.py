@@ -25,11 +25,13 @@ from pipeline.forges.journal import (
     JOURNAL_REF,
     Files,
     Journal,
+    check_files,
     comment_files,
     head_files,
     objects_over,
     pull_files,
     pull_folder,
+    read_checks,
     read_comments,
     read_folders,
     read_journal,
@@ -39,6 +41,7 @@ from pipeline.forges.journal import (
 )
 from pipeline.forges.port import (
     BranchRule,
+    Check,
     Comment,
     PullAsk,
     PullRequest,
@@ -360,6 +363,27 @@ class LocalForge:
                 return
             _wait(attempt)
         raise _too_busy(repo, f"comment on #{number}")
+
+    def read_checks(self, repo: str, commit: str) -> tuple[Check, ...]:
+        """The checks in the journal."""
+        git = self.open_repository(repo)
+        return read_checks(git, read_journal_commit(git, git.resolve_all([JOURNAL_REF])), commit)
+
+    def write_check(
+        self, repo: str, commit: str, *, name: str, passed: bool, title: str, actor: int
+    ) -> None:
+        """The check, in the journal."""
+        git = self.open_repository(repo)
+        if git.read_object(commit) is None:
+            raise NotFound(f"{repo} has no commit {commit[:12]}")
+        check = Check(name, passed, title, actor)
+        for attempt in range(_JOURNAL_TRIES):
+            journal = read_journal_commit(git, git.resolve_all([JOURNAL_REF]))
+            there = read_checks(git, journal, commit)
+            if check in there or self._move_journal(git, journal, check_files(commit, check), ()):
+                return
+            _wait(attempt)
+        raise _too_busy(repo, f"record a check of {commit[:12]}")
 
     def dispatch(self, repo: str, event: str, *, actor: int) -> None:
         """Nothing: no workflow waits here."""

@@ -81,6 +81,19 @@ class Comment:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """What somebody's check said of a commit; a forge may let nothing be merged without it.
+
+    `by` is the account that said it, on GitHub the App.
+    """
+
+    name: str
+    passed: bool
+    title: str  # one line
+    by: int
+
+
+@dataclass(frozen=True, slots=True)
 class PullAsk:
     """What a pull request that is to be opened says, and between which branches it is."""
 
@@ -244,6 +257,18 @@ class Forge(Protocol):
         """The actor's one comment of that key says `body`: found and updated in place, or made.
 
         `key` is of small letters and `-`. Another account's comment of the same key is another.
+        """
+
+    def read_checks(self, repo: str, commit: str) -> tuple[Check, ...]:
+        """The newest check of each name and author of a commit, by name."""
+
+    def write_check(
+        self, repo: str, commit: str, *, name: str, passed: bool, title: str, actor: int
+    ) -> None:
+        """The actor's check of that name and commit says this; saying it again changes nothing.
+
+        `name` is of small letters and `-`. Another account's check of the same name is another.
+        Raises ForgeRefused where only Apps may, and the actor is none.
         """
 
     def dispatch(self, repo: str, event: str, *, actor: int) -> None:

@@ -46,6 +46,31 @@ class ApprovalsWanted(Model):
     teams: tuple[str, ...]
 
 
+class Link(Model):
+    """A place to look at."""
+
+    name: str
+    url: str
+
+
+class PromotionPreview(Model):
+    """What a promotion that is asked for would do, and what is known of it now."""
+
+    draft: str
+    environment: str
+    problem: str = ""  # why nothing more can be said
+    namespace: str = ""
+    source_commit: str = ""
+    digest: str = ""
+    running: str = ""  # the digest that runs there now
+    builder: str = ""
+    signer: str = ""  # who states what the image was built from
+    reasons: tuple[DecisionReasonItem, ...] = ()  # against it, but for approvals
+    links: tuple[Link, ...] = ()
+    diff: tuple[str, ...] = ()  # of the manifests, against what runs now
+    left_out: int = 0  # lines of it
+
+
 class AskedItem(Model):
     """What one changed file of the control repo asks for."""
 

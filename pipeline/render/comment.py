@@ -7,10 +7,10 @@ closing word, no link and no HTML; what is not in one is this module's own words
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pipeline.characters import visible
-from pipeline.models.outputs import AskedItem, FindingItem, ValidationReport
+from pipeline.models.outputs import AskedItem, FindingItem, PromotionPreview, ValidationReport
 from pipeline.render.decision import approvals_wanted
 from pipeline.render.style import counted
 
@@ -19,6 +19,7 @@ KEY = "summary"
 _MAX_CHARACTERS = 60_000
 _SHOWN = 50
 _TICKS = re.compile(r"`+")
+_URL = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~@%/-]*)?\Z")
 
 
 def code_span(text: str) -> str:
@@ -31,25 +32,39 @@ def code_span(text: str) -> str:
     return f"{ticks}{gap}{told}{gap}{ticks}"
 
 
-def render_comment(report: ValidationReport) -> str:
-    """What a reviewer reads: the verdict, what merging would do, who must approve, findings."""
-    lines = [f"### {_headline(report)}", ""]
+def render_comment(report: ValidationReport, previews: Sequence[PromotionPreview] = ()) -> str:
+    """What a reviewer reads: the verdict, what merging would do, who must approve, findings.
+
+    Of promotions also what would change where they run; where all of it is too long for a
+    comment, the differences are left out first.
+    """
+    for shown in (True, False):
+        text = _comment(report, previews, shown)
+        if len(text) <= _MAX_CHARACTERS:
+            return text
+    return f"### {headline(report)}\n\nToo long for a comment: the job's log has all of it.\n"
+
+
+def _comment(
+    report: ValidationReport, previews: Sequence[PromotionPreview], with_diffs: bool
+) -> str:
+    lines = [f"### {headline(report)}", ""]
     if report.asked:
         lines += ["**Merging asks the pipeline to**", ""]
         for item in report.asked[:_SHOWN]:
             lines += _asked_lines(item)
         lines += _left_out(len(report.asked), "request")
+    for preview in previews[:_SHOWN]:
+        lines += ["", *_preview_lines(preview, with_diffs)]
     if report.findings:
         lines += ["", "| finding | where | what | how to fix it |", "|---|---|---|---|"]
         lines += [_row(finding) for finding in report.findings[:_SHOWN]]
         lines += ["", *_left_out(len(report.findings), "finding")]
-    text = "\n".join(lines).rstrip() + "\n"
-    if len(text) > _MAX_CHARACTERS:
-        return f"### {_headline(report)}\n\nToo long for a comment: the job's log has all of it.\n"
-    return text
+    return "\n".join(lines).rstrip() + "\n"
 
 
-def _headline(report: ValidationReport) -> str:
+def headline(report: ValidationReport) -> str:
+    """The verdict in one line."""
     match report.verdict:
         case "valid":
             return f"✓ {counted(len(report.asked), 'request')}, nothing against them"
@@ -65,6 +80,63 @@ def _asked_lines(item: AskedItem) -> Iterator[str]:
         yield f"  - {name}: {code_span(value)}"
     if item.approvals is not None:
         yield f"  - approvals: {code_span(approvals_wanted(item.approvals))}, of the last revision"
+
+
+def _preview_lines(preview: PromotionPreview, with_diffs: bool) -> Iterator[str]:
+    yield f"**{code_span(preview.draft)} in {code_span(preview.environment)}**"
+    yield ""
+    if preview.problem:
+        yield f"- could not be looked at: {code_span(preview.problem)}"
+        return
+    if preview.digest:
+        same = " – that runs there already" if preview.digest == preview.running else ""
+        yield f"- image: {code_span(preview.digest)}{same}"
+        stated = f"stated by {code_span(preview.signer)}" if preview.signer else "by nobody's word"
+        yield (
+            f"- built from {code_span(preview.source_commit[:12])} by {code_span(preview.builder)},"
+            f" {stated}"
+        )
+    if preview.running and preview.running != preview.digest:
+        yield f"- runs there now: {code_span(preview.running)}"
+    if preview.namespace:
+        yield f"- namespace: {code_span(preview.namespace)}"
+    for reason in preview.reasons:
+        word = "against it" if reason.final else "waits for"
+        yield f"- {word}: {code_span(reason.code)} {code_span(reason.message)}"
+    if not preview.reasons:
+        yield "- nothing against it; approvals are counted once it is merged"
+    links = " · ".join(f"[{link.name}]({link.url})" for link in preview.links if _is_url(link.url))
+    if links:
+        yield f"- {links}"
+    yield from _diff_lines(preview, with_diffs)
+
+
+def _is_url(text: str) -> bool:
+    return _URL.match(text) is not None
+
+
+def _diff_lines(preview: PromotionPreview, with_diffs: bool) -> Iterator[str]:
+    if not (preview.diff and with_diffs):
+        lines = len(preview.diff) + preview.left_out
+        yield (
+            f"- manifests: {counted(lines, 'line')} of difference"
+            if lines
+            else ("- manifests: as they are now")
+        )
+        return
+    # No run of backticks in the text is as long as the fence, so nothing in it ends it.
+    runs = (len(run) for line in preview.diff for run in _TICKS.findall(line))
+    fence = "`" * max(3, 1 + max(runs, default=0))
+    yield ""
+    yield "<details><summary>What changes where it runs</summary>"
+    yield ""
+    yield f"{fence}diff"
+    yield from (visible(line) for line in preview.diff)
+    yield fence
+    if preview.left_out:
+        yield f"… and {counted(preview.left_out, 'more line')}."
+    yield ""
+    yield "</details>"
 
 
 def _row(finding: FindingItem) -> str:

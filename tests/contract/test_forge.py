@@ -670,5 +670,26 @@ def test_a_comment_of_a_key_is_updated_in_place(forge: Forge) -> None:
         forge.read_comments(REPO, 99)
 
 
+def test_a_check_of_a_commit_says_what_was_said_last(forge: Forge) -> None:
+    pull = open_pull(forge)
+    assert forge.read_checks(REPO, pull.head) == ()
+
+    def write(name: str, passed: bool, title: str) -> None:
+        forge.write_check(REPO, pull.head, name=name, passed=passed, title=title, actor=PIPELINE)
+
+    write("judged", False, "2 findings")
+    write("other", True, "Beside it")
+    for _ in range(2):
+        write("judged", True, "Nothing against it")
+    read = forge.read_checks(REPO, pull.head)
+    assert [(check.name, check.passed, check.title) for check in read] == [
+        ("judged", True, "Nothing against it"),
+        ("other", True, "Beside it"),
+    ]
+    assert len({check.by for check in read}) == 1
+    with pytest.raises(NotFound):
+        forge.write_check("none", pull.head, name="judged", passed=True, title="x", actor=PIPELINE)
+
+
 def test_a_team_that_is_not_there_has_no_members(forge: Forge) -> None:
     assert forge.read_team("nobody-s-team") in (None, frozenset())

@@ -76,7 +76,10 @@ def test_roots_are_added_as_the_readme_says(made: Path) -> None:
 
 def test_its_workflows_are_this_repository_s_with_the_action_at_a_commit(made: Path) -> None:
     names = sorted(path.name for path in (made / ".github/workflows").iterdir())
-    assert names == ["build.yaml", "observe.yaml", "promote.yaml", "scaffold.yaml", "validate.yaml"]
+    assert names == [
+        *("build.yaml", "comment.yaml", "observe.yaml", "promote.yaml", "scaffold.yaml"),
+        "validate.yaml",
+    ]
     for path in (made / ".github/workflows").iterdir():
         own = (ROOT / ".github/workflows" / path.name).read_text()
         assert path.read_text() == own.replace("uses: ./\n", f"uses: {ACTION}\n") != own

@@ -73,7 +73,8 @@ def test_zizmor_would_find_an_expression_in_a_script(tmp_path: Path) -> None:
 def test_rights_belong_to_jobs_and_every_job_ends(path: Path) -> None:
     text = workflow(path)
     assert text["permissions"] == {}
-    assert "pull_request_target" not in text["on"] and "workflow_run" not in text["on"]
+    assert "pull_request_target" not in text["on"]
+    assert ("workflow_run" in text["on"]) == (path.stem == "comment")
     for job in text["jobs"].values():
         assert job["permissions"].get("contents", "read") == "read"
         assert 0 < int(job["timeout-minutes"]) <= 60
@@ -88,11 +89,17 @@ def test_what_writes_is_the_app_s_token_but_for_the_one_comment() -> None:
         if level == "write"
     }
     assert written == {
-        "validate/comment: pull-requests",
         "build/push: attestations",
         "build/push: id-token",
     }
     assert "secrets." not in (FOLDER / "validate.yaml").read_text()
+
+
+def test_what_judges_with_rights_takes_nothing_of_a_pull_request() -> None:
+    [job] = workflow(FOLDER / "comment.yaml")["jobs"].values()
+    taken = [step for step in job["steps"] if "uses" in step]
+    assert [step["uses"].split("@")[0] for step in taken] == ["actions/checkout", "./"]
+    assert taken[0]["with"]["ref"] == "${{ github.event.repository.default_branch }}"
 
 
 def test_every_action_is_pinned_by_its_commit() -> None:

@@ -151,8 +151,15 @@ class _Parser:
         if name not in self.contexts:
             raise ExpressionError(f"there is no context `{name}`")
         value = self.contexts[name]
-        while self.next_is("."):
-            self.take()
+        while self.next_is(".", "["):
+            if self.take()[1] == "[":
+                kind, place = self.take()
+                self.expect("]")
+                if kind != "number":
+                    raise ExpressionError(f"`{self.text}`: {place} was not expected")
+                listed = value if isinstance(value, list) else []
+                value = listed[int(place)] if int(place) < len(listed) else None
+                continue
             kind, key = self.take()
             if kind != "name":
                 raise ExpressionError(f"`{self.text}`: {key} was not expected")

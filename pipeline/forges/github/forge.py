@@ -33,6 +33,7 @@ from pipeline.forges.github.repository import Connection, PushRefused, RemoteRep
 from pipeline.forges.github.rulesets import PREFIX, Ruleset, rules_of_rulesets, rulesets_of
 from pipeline.forges.port import (
     BranchRule,
+    Check,
     Comment,
     PullAsk,
     PullRequest,
@@ -436,6 +437,50 @@ class GithubForge:
         if queries.comment_of(comment).body != body:
             own = f"{self._path(repo)}/issues/comments/{comment['id']}"
             self._repeatedly(lambda: client.write("PATCH", own, text))
+
+    def read_checks(self, repo: str, commit: str) -> tuple[Check, ...]:
+        """The newest check runs of each App."""
+        path = f"{self._path(repo)}/commits/{commit}/check-runs"
+        runs = self.client.read_all(path, "check_runs")
+        found = [
+            Check(
+                run["name"],
+                run["conclusion"] == "success",
+                (run["output"] or {}).get("title") or "",
+                run["app"]["id"],
+            )
+            for run in runs
+            if run["status"] == "completed"
+        ]
+        return tuple(sorted(found, key=lambda check: (check.name, check.by)))
+
+    def write_check(
+        self, repo: str, commit: str, *, name: str, passed: bool, title: str, actor: int
+    ) -> None:
+        """A check run of the App; the newest of a name counts, so a changed one is a new one."""
+        client = self._client(actor)
+        path = f"{self._path(repo)}/commits/{commit}/check-runs?check_name={name}"
+        conclusion = "success" if passed else "failure"
+        marked = f"{name} {commit}"  # who made it, without having to know the App's number
+        fields = {
+            "name": name,
+            "head_sha": commit,
+            "external_id": marked,
+            "status": "completed",
+            "conclusion": conclusion,
+            "output": {"title": title, "summary": title},
+        }
+
+        def find() -> Any:
+            for run in client.read_all(path, "check_runs"):
+                said = (run["conclusion"], (run["output"] or {}).get("title"))
+                if run["external_id"] == marked and said == (conclusion, title):
+                    return run
+            return None
+
+        self._found_or_made(
+            find, lambda: client.write("POST", f"{self._path(repo)}/check-runs", fields)
+        )
 
     def dispatch(self, repo: str, event: str, *, actor: int) -> None:
         """Start the workflows that wait for this `repository_dispatch`."""

@@ -1,0 +1,165 @@
+"""An open pull request of the control repo, judged as merging it would leave main.
+
+What the pull request holds is read as data by the validator that runs, never by one that it brings.
+Of promotions the release is rendered as it would be written and compared with what runs now; the
+gate says what speaks against it, all but the approvals that nobody can have given yet.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.authorise import Decision
+from pipeline.characters import visible
+from pipeline.control import check_author_at, read_snapshot
+from pipeline.diagnostics import Finding, Verdict, verdict_of
+from pipeline.engine import Engine
+from pipeline.errors import CouldNotCheck, PipelineError, Refused
+from pipeline.forges.port import PullRequest
+from pipeline.models.outputs import AskedItem, Link, PromotionPreview
+from pipeline.models.requests import Platform, Promotion
+from pipeline.models.status import DraftStatus
+from pipeline.render.decision import reason_item
+from pipeline.snapshot import Snapshot
+from pipeline.stages.asked import asked_of
+from pipeline.stages.validate import check_requests
+from pipeline.stages.view import PromotionInput
+
+MAX_LINES = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a pull request asks for, what is wrong with it, and what its promotions would do."""
+
+    pull: PullRequest
+    findings: tuple[Finding, ...]
+    asked: tuple[AskedItem, ...]
+    previews: tuple[PromotionPreview, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether it was judged, and found good."""
+        return verdict_of(self.findings) is Verdict.VALID
+
+
+def judge_pull(engine: Engine, number: int) -> Judged:
+    """The judgement of a pull request at its head.
+
+    Raises StalePlan if it conflicts with main, CouldNotCheck when its commits cannot be read.
+    """
+    pull = engine.forge.read_pull(engine.control.control_repo, number)
+    git, main = engine.control.open_repository(), str(engine.control.head())
+    if git.read_object(pull.head) is None:
+        raise CouldNotCheck(f"commit {pull.head[:12]} of #{number} is not in this repository")
+    tree = git.merge_tree(main, pull.head)
+    changed = git.diff_names(main, tree)
+    read = read_snapshot(git, tree, paths=changed)
+    found = (
+        *check_requests(read.reads, read.findings, read.snapshot, engine.templates),
+        *check_author_at(git, pull.author_id, main, changed),
+    )
+    promotions = _promotions_of(changed, read.snapshot)
+    return Judged(
+        pull,
+        tuple(found),
+        asked_of(changed, read.snapshot),
+        tuple(_preview(engine, promotion) for promotion in promotions),
+    )
+
+
+def _promotions_of(changed: Sequence[str], snapshot: Snapshot) -> Iterator[Promotion]:
+    """The promotions that are asked for; the path decides of what, as everywhere."""
+    for path in changed:
+        loaded = snapshot.requests.get(path)
+        if loaded is not None and isinstance(loaded.model, Promotion):
+            said = (loaded.model.draft, loaded.model.environment)
+            if said == (loaded.meaning.draft, loaded.meaning.name):
+                yield loaded.model
+
+
+def _preview(engine: Engine, promotion: Promotion) -> PromotionPreview:
+    try:
+        decision, due = engine.decide(promotion.draft, promotion.environment, promotion)
+        return _told(engine, promotion, decision, due)
+    except PipelineError as error:
+        return PromotionPreview(
+            draft=promotion.draft,
+            environment=promotion.environment,
+            problem=visible(f"{error.code}: {error.message}"),
+        )
+
+
+def _told(
+    engine: Engine, promotion: Promotion, decision: Decision, due: PromotionInput
+) -> PromotionPreview:
+    status = engine.status(promotion.draft)
+    platform = engine.reading(engine.control.head())[0].snapshot.platform
+    if platform is None:
+        raise Refused("environments/platform.yaml is missing or invalid")
+    running = status.promotion(promotion.environment)
+    reasons = tuple(reason_item(r) for r in decision.reasons if r.code != "approval-missing")
+    build = status.build_of_tree(due.source_tree) if due.source_tree else None
+    lines: tuple[str, ...] = ()
+    if due.overlay is not None:
+        now = _files_now(engine, status, due.overlay.folder)
+        lines = tuple(diff_lines(now, due.overlay.files))
+    return PromotionPreview(
+        draft=promotion.draft,
+        environment=promotion.environment,
+        namespace=due.overlay.namespace if due.overlay else "",
+        source_commit=promotion.release.source_commit,
+        digest=build.digest if build else "",
+        running=running.release.digest if running else "",
+        builder=build.builder if build else "",
+        signer=due.provenance.signer if due.provenance else "",
+        reasons=reasons,
+        links=tuple(_links(platform, status, promotion, due)),
+        diff=lines[:MAX_LINES],
+        left_out=max(0, len(lines) - MAX_LINES),
+    )
+
+
+def _files_now(engine: Engine, status: DraftStatus, folder: str) -> dict[str, bytes]:
+    """What an overlay's folder holds on the GitOps repository's default branch."""
+    view = engine.forge.read_repo(status.gitops_repo)
+    if view is None or view.head is None:
+        return {}
+    files = engine.forge.open_repository(status.gitops_repo).read_files(view.head, folder)
+    return {path: content for path, (_, content) in files.items()}
+
+
+def diff_lines(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> Iterator[str]:
+    """The unified differences of two sets of files, with nothing invisible in them."""
+    for path in sorted({*old, *new}):
+        before, after = (
+            [visible(line) for line in files.get(path, b"").decode("utf-8", "replace").splitlines()]
+            for files in (old, new)
+        )
+        yield from difflib.unified_diff(
+            before,
+            after,
+            visible(path) if path in old else "/dev/null",
+            visible(path) if path in new else "/dev/null",
+            lineterm="",
+            n=2,
+        )
+
+
+def _links(
+    platform: Platform, status: DraftStatus, promotion: Promotion, due: PromotionInput
+) -> Iterator[Link]:
+    where = f"{platform.forge_url}/{platform.organisation}"
+    if status.pr_url.startswith("https://"):
+        yield Link(name="pull request of the code", url=status.pr_url)
+    yield Link(
+        name="source",
+        url=f"{where}/{status.target_repo}/tree/{promotion.release.source_commit}",
+    )
+    if due.overlay is not None:
+        yield Link(
+            name="what runs there now",
+            url=f"{where}/{status.gitops_repo}/tree/main/{due.overlay.folder}",
+        )
