@@ -203,7 +203,11 @@ def _rulesets(platform: Platform, app_id: int) -> dict[str, dict[str, object]]:
             {
                 "type": "required_status_checks",
                 "parameters": {
-                    "required_status_checks": [{"context": "gate"}],
+                    "required_status_checks": [
+                        {"context": "gate"},
+                        # Of the App itself: no workflow that a pull request brings can say it.
+                        {"context": "judged", "integration_id": app_id},
+                    ],
                     "strict_required_status_checks_policy": False,
                 },
             }

@@ -20,10 +20,10 @@ from pipeline.errors import Refused
 def comment(session: Session, number: int, check: str | None, dry_run: bool) -> int:
     """Tell a reviewer what a pull request asks for, in one comment.
 
-    The comment on pull request NUMBER of the control repo is made, or updated in place: what merging
-    does, what a promotion changes where it runs, what speaks against it, who must approve. It is
-    judged by this validator, whatever validator and workflows it brings; nothing of it reaches the
-    page but as text.
+    The comment on pull request NUMBER of the control repo is made, or updated in place: what
+    merging does, what a promotion changes where it runs, what speaks against it, who must approve.
+    It is judged by this validator, whatever validator and workflows it brings; nothing of it
+    reaches the page but as text.
     """
     from pipeline.judging import judge_pull
     from pipeline.models.outputs import ValidationReport

@@ -117,6 +117,15 @@ def test_github_takes_its_rulesets_and_they_hold(made: Path, tmp_path: Path) -> 
         assert {"required_status_checks", "pull_request", "non_fast_forward"} <= kinds
 
 
+def test_only_the_app_s_own_judgement_opens_the_gate(made: Path) -> None:
+    ruleset = json.loads((made / ".github/rulesets/gate-main.json").read_text())
+    [rule] = ruleset["rules"]
+    assert rule["parameters"]["required_status_checks"] == [
+        {"context": "gate"},
+        {"context": "judged", "integration_id": APP_ID},
+    ]
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

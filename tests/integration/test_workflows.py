@@ -148,3 +148,41 @@ def test_a_pull_request_that_oversteps_does_not(
     assert [code in comment for comment in comments(actions)] == [True]
     assert checks(actions) == {"judged": "failure"}
     assert [job.result for job in run.of("gate")] == ["failure"]
+
+
+FORGED = """name: validate
+on:
+  pull_request:
+permissions: {}
+jobs:
+  gate:
+    name: gate
+    runs-on: ubuntu-24.04
+    timeout-minutes: 5
+    permissions: {}
+    steps:
+      - name: Pass everything
+        run: "true"
+"""
+
+
+def test_a_workflow_that_passes_everything_does_not_pass_the_app_s_judgement(
+    actions: Actions,
+) -> None:
+    world = actions.open()
+    path = ".github/workflows/validate.yaml"
+    number = world.propose({path: FORGED.encode(), **GOOD}, AGENT_ID)
+    world.close()
+    run = judge(actions, number, AGENT_ID)
+    assert run.result == "success" and [job.name for job in run.jobs] == ["gate"]
+    tell(actions, number)
+    assert checks(actions) == {"judged": "failure"}
+    [comment] = comments(actions)
+    assert "author-out-of-scope" in comment
+
+
+def test_a_run_that_no_pull_request_of_this_repository_started_is_nothing(actions: Actions) -> None:
+    for ended in ({"event": "push", "pull_requests": [{"number": 1}]}, {"event": "pull_request"}):
+        head = {"head_sha": "0" * 40, "pull_requests": [], **ended}
+        run = actions.run("comment", "workflow_run", workflow_run=head)
+        assert [job.result for job in run.jobs] == ["skipped"]

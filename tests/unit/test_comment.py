@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.diagnostics import Finding
 from pipeline.layout import draft_path, promotion_path
-from pipeline.models.outputs import AskedItem, ValidationReport
+from pipeline.models.outputs import AskedItem, PromotionPreview, ValidationReport
 from pipeline.render.comment import code_span, render_comment
 from pipeline.render.report import validation_report
 from pipeline.stages.asked import asked_of
@@ -96,6 +96,51 @@ def test_a_request_s_words_are_only_in_code_spans() -> None:
     outside = re.sub(r"(`+).*?\1", "", text)
     for told in ("@", "#1", "<img", "https:"):
         assert told not in outside
+
+
+def preview_of(**values: object) -> PromotionPreview:
+    said = {"draft": DRAFT, "environment": "prod", "digest": "sha256:" + "2" * 64, **values}
+    return PromotionPreview.model_validate_json(json.dumps(said))
+
+
+def test_a_promotion_s_differences_stand_in_a_fence_that_nothing_ends() -> None:
+    diff = ["+ a: `````", "-@ameide/security fixes #1 <img src=x>", "+```", "+hidden\u202e"]
+    text = render_comment(report_of(), [preview_of(diff=diff, left_out=3)])
+    inside = re.search(r"\n(`{6})diff\n(.*?)\n\1\n", text, re.DOTALL)
+    assert inside is not None and len(inside[2].splitlines()) == 4
+    assert "\u202e" not in text
+    assert "… and 3 more lines." in text
+
+
+def test_a_reviewer_reads_whose_word_there_is_and_what_is_against_it() -> None:
+    reason = {"code": "provenance-foreign", "message": "nobody `trusted` | @a", "final": True}
+    text = render_comment(
+        report_of(),
+        [preview_of(signer="build-workflow", running="sha256:" + "3" * 64, reasons=[reason])],
+    )
+    assert "stated by `build-workflow`" in text
+    assert f"- runs there now: `sha256:{'3' * 64}`" in text
+    assert "- against it: `provenance-foreign` ``nobody `trusted` ¦ @a``" in text
+    assert "by nobody's word" in render_comment(report_of(), [preview_of()])
+    running = preview_of(running="sha256:" + "2" * 64)
+    assert "that runs there already" in render_comment(report_of(), [running])
+
+
+def test_only_addresses_become_links() -> None:
+    links = [
+        {"name": "source", "url": "https://github.com/ameide/code/tree/1a"},
+        {"name": "bad", "url": "https://a.example/x) [y](javascript:alert(1)"},
+        {"name": "worse", "url": "javascript:alert(1)"},
+    ]
+    text = render_comment(report_of(), [preview_of(links=links)])
+    assert "- [source](https://github.com/ameide/code/tree/1a)\n" in text
+    assert "javascript" not in text and "[bad]" not in text
+
+
+def test_differences_are_left_out_before_anything_else_is() -> None:
+    previews = [preview_of(diff=["+" + "x" * 200] * 400)]
+    text = render_comment(report_of(), previews)
+    assert "- manifests: 400 lines of difference" in text and len(text) < 1_000
 
 
 def test_a_long_comment_is_cut() -> None:

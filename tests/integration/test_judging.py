@@ -1,0 +1,133 @@
+"""Pull requests of the control repo, judged before they are merged, on real repositories."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.documents import render_document
+from pipeline.errors import CouldNotCheck, StalePlan
+from pipeline.judging import Judged, diff_lines, judge_pull
+from pipeline.layout import SIGNERS_PATH, promotion_path, tenant_path
+from pipeline.models.requests import EnvironmentName
+from tests.audit_world import CONTROL
+from tests.history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS
+from tests.samples import DRAFT, sample_files
+from tests.story import Story, story_at
+
+
+def proposed(world: Story, environment: EnvironmentName, **changes: object) -> int:
+    """The number of an open pull request that asks to run the draft somewhere."""
+    promotion = world.engine.propose_promotion(DRAFT, environment, reason="Peak season").promotion
+    value = promotion.model_dump(mode="json", by_alias=True, exclude_none=True) | changes
+    path = promotion_path(DRAFT, environment)
+    return world.propose({path: render_document(value)}, RELEASE_MANAGERS[0])
+
+
+def judged(world: Story, number: int) -> Judged:
+    return judge_pull(world.engine, number)
+
+
+def test_a_promotion_shows_what_would_run_and_whose_word_it_is(tmp_path: Path) -> None:
+    world = story_at("in dev", tmp_path / "world")
+    world.take_over()
+    found = judged(world, proposed(world, "staging"))
+    assert found.passed and [item.kind for item in found.asked] == ["Promotion"]
+    [preview] = found.previews
+    status = world.engine.status(DRAFT)
+    assert preview.digest == status.builds[0].digest and preview.running == ""
+    assert preview.signer == "workspace" and preview.reasons == ()
+    assert preview.namespace == "tenant-acme-staging-cust"
+    files = {line for line in preview.diff if line.startswith("+++ ")}
+    assert "+++ kustomization.yaml" in files and all(line != "--- /dev/null" for line in files)
+    assert all(line.startswith(("+", "@@", "--- /dev/null")) for line in preview.diff)
+
+
+def test_what_runs_already_is_no_difference(tmp_path: Path) -> None:
+    world = story_at("in staging", tmp_path / "world")
+    [preview] = judged(world, proposed(world, "staging", reason="Once more")).previews
+    assert preview.digest == preview.running and preview.diff == ()
+
+
+def test_what_speaks_against_a_promotion_is_said_before_it_is_merged(tmp_path: Path) -> None:
+    world = story_at("in dev", tmp_path / "world")
+    [preview] = judged(world, proposed(world, "prod")).previews
+    codes = {reason.code for reason in preview.reasons}
+    assert {"environment-order", "source-not-on-default-branch"} <= codes
+    assert "approval-missing" not in codes
+
+
+def test_a_promotion_of_what_is_not_there_says_so(tmp_path: Path) -> None:
+    world = story_at("scaffolded", tmp_path / "world")
+    value = {
+        "apiVersion": "pipeline.ameide.io/v1",
+        "kind": "Promotion",
+        "draft": "acme/nothing",
+        "environment": "dev",
+        "release": {"source_commit": "1a" * 20},
+        "reason": "Try",
+    }
+    path = promotion_path("acme/nothing", "dev")
+    [preview] = judged(world, world.propose({path: render_document(value)}, ENGINEER_ID)).previews
+    assert preview.problem.startswith("usage: there is no draft")
+
+
+def test_a_bot_s_pull_request_is_held_to_its_own(tmp_path: Path) -> None:
+    world = story_at("scaffolded", tmp_path / "world")
+    path = tenant_path("acme")
+    number = world.propose({path: sample_files()[path] + b"# Seen.\n"}, AGENT_ID)
+    found = judged(world, number)
+    assert not found.passed and {f.code for f in found.findings} == {"author-out-of-scope"}
+
+
+@pytest.mark.parametrize("path", [SIGNERS_PATH, "environments/prod/environment.yaml"])
+def test_policy_is_judged_as_it_would_be(path: str, tmp_path: Path) -> None:
+    world = story_at("scaffolded", tmp_path / "world")
+    broken = world.propose({path: b"apiVersion: pipeline.ameide.io/v1\nkind: Other\n"}, 1101)
+    found = judged(world, broken)
+    assert not found.passed and "request-kind" in {f.code for f in found.findings}
+
+
+def test_a_pull_request_that_conflicts_is_not_judged(tmp_path: Path) -> None:
+    world = story_at("scaffolded", tmp_path / "world")
+    path = tenant_path("acme")
+    content = sample_files()[path]
+    number = world.propose({path: content.replace(b"CC-1042", b"CC-1")}, 1101)
+    world.request(path, content.replace(b"CC-1042", b"CC-2"), 1101)
+    with pytest.raises(StalePlan, match="conflicts"):
+        judged(world, number)
+
+
+def test_a_head_that_is_not_there_is_could_not_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = story_at("in dev", tmp_path / "world")
+    number = proposed(world, "staging")
+    pull = replace(world.forge.read_pull(CONTROL, number), head="1a" * 20)
+    monkeypatch.setattr(type(world.forge), "read_pull", lambda self, repo, number: pull)
+    with pytest.raises(CouldNotCheck, match="is not in this repository"):
+        judged(world, number)
+
+
+def test_differences_name_files_and_show_what_is_hidden() -> None:
+    old = {"a.yaml": b"one\ntwo\n", "gone.yaml": b"x\n"}
+    new = {"a.yaml": "one\nthr\u200bee\n".encode(), "new.yaml": b"y\n"}
+    lines = list(diff_lines(old, new))
+    assert lines[:2] == ["--- a.yaml", "+++ a.yaml"]
+    assert "-two" in lines and "+thr<U+200B>ee" in lines
+    assert lines[lines.index("--- gone.yaml") :][:2] == ["--- gone.yaml", "+++ /dev/null"]
+    assert lines[lines.index("--- /dev/null") :][:2] == ["--- /dev/null", "+++ new.yaml"]
+    assert list(diff_lines(new, new)) == []
+
+
+def test_nothing_is_written_by_judging(tmp_path: Path) -> None:
+    from tests.story import everything
+
+    world = story_at("in dev", tmp_path / "world")
+    number = proposed(world, "staging")
+    before = everything(tmp_path / "world")
+    judged(world, number)
+    assert everything(tmp_path / "world") == before
+    assert world.forge.read_comments(CONTROL, number) == ()
