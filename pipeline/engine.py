@@ -91,6 +91,7 @@ class Proposal:
     overlay: Overlay | None
     lines_added: int
     lines_removed: int
+    signer: str = ""  # who states what its image was built from
 
 
 @dataclass
@@ -484,6 +485,7 @@ class Engine:
             due.overlay,
             added,
             removed,
+            due.provenance.signer if due.provenance else "",
         )
 
     def _prospective(

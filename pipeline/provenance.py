@@ -44,6 +44,15 @@ class Claim:
     folder: str
 
 
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A recorded image, and whose word there is on it; or why nobody's counts."""
+
+    record: BuildRecord
+    signer: str
+    problem: str
+
+
 def predicate_of(claim: Claim, builder_id: str, invocation: str = "") -> dict[str, object]:
     """The SLSA provenance of a build, as JSON has it. Raises ValueError without an SBOM."""
     record = claim.record

@@ -16,9 +16,12 @@ from pipeline.errors import CouldNotCheck
 from pipeline.models.base import CommitId, ImageDigest, TreeId
 from pipeline.models.evidence import BuildRecord
 from pipeline.models.requests import Signers
+from pipeline.models.status import DraftStatus
+from pipeline.names import primitive_folder
 from pipeline.oci import Attached, Image, digest_of
 from pipeline.provenance import (
     Claim,
+    Stated,
     Verified,
     parse_statement,
     provenance_problem,
@@ -27,6 +30,7 @@ from pipeline.provenance import (
     with_bundle,
 )
 from pipeline.signing import SigningKey
+from pipeline.tools.bundlecheck import verify_bundle
 
 Attest = Callable[[Claim], str]  # claim → the bundle of its signed statement
 Verify = Callable[[str, str], Verified]  # bundle, signers as JSON
@@ -126,6 +130,21 @@ def read_record(
             help="see `environments/signers.yaml`, or remove the tag and its statement",
         )
     return with_bundle(record, bundle)
+
+
+def read_stated(record: BuildRecord, status: DraftStatus, signers: Signers | None) -> Stated:
+    """Whose word there is on a recorded image, or why there is none. Raises CouldNotCheck."""
+    found: Verified | None = None
+    if record.bundle and signers is not None:
+        found = verify_bundle(record.bundle, signers.model_dump_json(by_alias=True))
+    claim = Claim(
+        record.model_copy(update={"image": status.image}),
+        status.target_repo,
+        primitive_folder(status.instance),
+    )
+    problem = provenance_problem(found, claim, signers)
+    told = f"{problem[0].id}: {problem[1]}" if problem else ""
+    return Stated(record, found.signer if found else "", told)
 
 
 def _builder_of(verified: Verified | None) -> BuilderName:

@@ -9,6 +9,7 @@ import click
 
 from pipeline.cli.session import Session, format_option, pass_session
 from pipeline.errors import UsageFault
+from pipeline.oci import digest_of
 
 if TYPE_CHECKING:
     from pipeline.audit import OpenRepository
@@ -79,6 +80,49 @@ def verify(session: Session, clones: Path | None) -> int:
         gap = "\n" if report.findings else ""
         session.write(gap + render_audit_summary(report, Style(session.colour)))
     return {Verdict.VALID: 0, Verdict.INVALID: 1, Verdict.COULD_NOT_CHECK: 4}[report.verdict]
+
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@audit.command()
+@click.argument("draft", metavar="DRAFT")
+@click.option("--sbom", type=_FILE, metavar="FILE", help="Write the newest image's contents.")
+@click.option("--bundle", type=_FILE, metavar="FILE", help="Write the newest image's statement.")
+@pass_session
+def provenance(session: Session, draft: str, sbom: Path | None, bundle: Path | None) -> int:
+    """Show who states what each image of a draft was built from, with every signature verified.
+
+    FILE of --bundle is a Sigstore bundle that other tools verify too; FILE of --sbom is CycloneDX
+    JSON out of the image store, held to the digest that was stated. The exit code is 1 if a
+    statement is missing or not believed.
+    """
+    from pipeline.api import draft_id
+    from pipeline.builders.attesting import read_stated
+    from pipeline.errors import NotFound
+    from pipeline.models.facts import Built
+    from pipeline.render.audit import render_provenance
+    from pipeline.render.style import Style
+    from pipeline.wiring import forge_root, image_store
+
+    engine = session.engine()
+    facts = engine.facts(draft_id(draft))
+    records = [fact.body.build for fact in facts if isinstance(fact.body, Built)]
+    snapshot = engine.reading(engine.control.head())[0].snapshot
+    status = engine.status(draft)
+    stated = [read_stated(record, status, snapshot.signers) for record in records]
+    session.write(render_provenance(draft, stated, Style(session.colour)))
+    if (sbom or bundle) and not records:
+        raise NotFound(f"no image of `{draft}` was built yet")
+    if bundle is not None:
+        bundle.write_text(records[-1].bundle + "\n", encoding="utf-8")
+    if sbom is not None:
+        store = image_store(snapshot, forge_root(engine.control))
+        attached = store.read_attached(records[-1].image, records[-1].digest)
+        if attached is None or digest_of(attached.sbom) != records[-1].sbom:
+            raise NotFound(f"the store lacks the contents of {records[-1].digest}")
+        sbom.write_bytes(attached.sbom)
+    return 1 if any(one.problem for one in stated) else 0
 
 
 def _sources(session: Session, clones: Path | None) -> tuple[GitRepository, OpenRepository]:

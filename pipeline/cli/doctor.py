@@ -160,6 +160,7 @@ def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
             settings.control_rules(platform), forge.read_rules(control.control_repo)
         ),
         *settings.check_teams(platform, {team: forge.read_team(team) for team in teams}),
+        settings.check_signers(platform, snapshot.signers),
         settings.promotion_pace(),
     )
     for setting in found:

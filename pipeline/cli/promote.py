@@ -74,7 +74,7 @@ def request(
             folder=proposal.overlay.folder if proposal.overlay else "",
             added=proposal.lines_added,
             removed=proposal.lines_removed,
-            known=_known(session, draft, decision),
+            known=_known(session, draft, decision, proposal.signer),
             style=style,
         )
     )
@@ -130,13 +130,15 @@ def _document(
     )
 
 
-def _known(session: Session, draft: str, decision: DecisionDocument) -> str:
-    """What is known of the release already: who built it, where it runs and how it does."""
+def _known(session: Session, draft: str, decision: DecisionDocument, signer: str) -> str:
+    """What is known of the release already: who built it and says so, where it runs and how."""
     status = session.engine().status(draft)
     facts = []
     build = next((b for b in status.builds if b.digest == decision.digest), None)
     if build is not None:
         facts.append(f"built by {build.builder}")
+        if signer:
+            facts.append(f"stated by {signer}")
     for promotion in status.promotions:
         if promotion.release.digest == decision.digest:
             seen = promotion.observation

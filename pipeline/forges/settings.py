@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pipeline.forges.port import BranchRule
-from pipeline.models.requests import Environment, Platform
+from pipeline.models.requests import Environment, Platform, Signers
 
 # GitHub, "Rate limits for the REST API": requests that make content, a minute and an hour.
 CONTENT_A_MINUTE, CONTENT_AN_HOUR = 80, 500
@@ -123,6 +123,22 @@ def check_teams(
             problem,
             "bring the team and platform.yaml in line" if problem else "",
         )
+
+
+def check_signers(platform: Platform, signers: Signers | None) -> Setting:
+    """Whether the control repo's own build workflow is believed, and by which root."""
+    help = "see `environments/signers.yaml` in docs/github.md; `pipeline init` writes one"
+    own = f"{platform.organisation}/{platform.repos.control}"
+    found = signers.signers if signers else ()
+    named = [s for s in found if s.workflow and s.workflow.repository == own]
+    problem = ""
+    if not named:
+        problem = f"no workflow of {own} is a signer: no image that it builds may run"
+    elif signers and not signers.trusted_roots:
+        problem = "there is no trusted root, so no workflow's certificate is believed"
+    keys = sum(1 for signer in found if signer.public_key)
+    detail = f"{len(named)} workflow of {own}, {keys} keys"
+    return Setting("signers", detail, problem, help if problem else "")
 
 
 def promotion_pace() -> Setting:

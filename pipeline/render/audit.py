@@ -23,6 +23,7 @@ from pipeline.models.facts import (
     Scaffolded,
 )
 from pipeline.models.outputs import AuditReportDocument
+from pipeline.provenance import Stated
 from pipeline.render.requests import finding_items
 from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id
 
@@ -98,6 +99,24 @@ def summary_of(fact: Fact) -> str:
         case Rejected():
             return body.reason
     assert_never(body)
+
+
+def render_provenance(draft: str, stated: Sequence[Stated], style: Style = PLAIN) -> str:
+    """One line for each image of a draft: what it was built from, and whose word that is."""
+    lines = [draft]
+    for one in stated:
+        record = one.record
+        built = (
+            f"{short_digest(record.digest)} from {short_id(record.source_commit)} "
+            f"(tree {short_id(record.source_tree)}) by {record.builder}"
+        )
+        if one.problem:
+            lines.append(f"  {style.bad} {built}: {visible(one.problem)}")
+        else:
+            lines.append(f"  {style.good} {built}, stated by {one.signer}")
+    if not stated:
+        lines.append("  no image was built yet")
+    return "".join(f"{line}\n" for line in lines)
 
 
 def audit_report_document(report: AuditReport) -> AuditReportDocument:
