@@ -28,7 +28,7 @@ Words complete in a shell after `eval "$(pipeline completion bash)"` in `~/.bash
 | `PIPELINE_BUILDER` | `source-layout` (the default) or `buildah` |
 | `PIPELINE_BASE_IMAGE` | for buildah: the base image by digest, as `BASE_IMAGE` |
 | `PIPELINE_BASE_STORAGE` | for buildah: the image storage (driver `vfs`) that holds base images |
-| `PIPELINE_SIGNING_KEY_FILE` | the key that signs what is built here; otherwise `signing-key.pem` beside the local forge |
+| `PIPELINE_SIGNING_KEY_FILE` | the key that signs provenance; else one beside the local forge |
 | `PIPELINE_TOOLS` | the folder of prepared tools and schemas |
 | `PIPELINE_RUN_ID` | the name of this run, as facts record it |
 | `SOURCE_DATE_EPOCH` | stops the clock that merges in a local forge are dated by |
