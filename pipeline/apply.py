@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, assert_never
 from pydantic import BaseModel
 
 from pipeline.builders.port import source_of
-from pipeline.errors import CouldNotCheck, ForgeRefused, NotFound, StalePlan
+from pipeline.errors import CouldNotCheck, ForgeRefused, MergePending, NotFound, StalePlan
 from pipeline.facts import (
     FactFile,
     fact_bytes,
@@ -54,6 +54,7 @@ from pipeline.plan import (
     Receipt,
     RunChecks,
     TenantPlan,
+    Waiting,
     describe,
     key_of,
     resolved_body,
@@ -96,6 +97,7 @@ class _Applied:
     applied: list[tuple[str, str]] = field(default_factory=list)
     failures: list[tuple[str, str, str]] = field(default_factory=list)
     failed_drafts: set[str] = field(default_factory=set)
+    waiting: list[Waiting] = field(default_factory=list)
     ahead: dict[str, object] = field(default_factory=dict)  # outcomes of what went with another
     one_by_one: bool = False  # several at once were refused
 
@@ -114,6 +116,10 @@ def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Rec
             ports.faults("before", effect)
             outcome = _apply_effect(effect, plan.effects[number + 1 :], ports, done)
             ports.faults("after", effect)
+        except MergePending as pending:
+            done.failed_drafts.update(_drafts_of(effect, plan))
+            done.waiting.append(_waiting_for(effect, plan, pending))
+            continue
         except (CouldNotCheck, ForgeRefused, NotFound) as error:
             if isinstance(effect, AppendFacts):
                 raise
@@ -123,7 +129,17 @@ def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Rec
             continue
         done.outcomes[effect.key] = outcome
         done.applied.append((effect.key, effect.kind))
-    return Receipt(applied=tuple(done.applied), failures=tuple(done.failures))
+    return Receipt(
+        applied=tuple(done.applied), failures=tuple(done.failures), waiting=tuple(done.waiting)
+    )
+
+
+def _waiting_for(effect: Effect, plan: TenantPlan, pending: MergePending) -> Waiting:
+    """The request whose fact waits for an effect that the forge carries out later."""
+    entries = [e for other in plan.effects if isinstance(other, AppendFacts) for e in other.entries]
+    entry = next(e for e in entries if effect.key in e.outcomes.values())
+    reason = (pending.code, pending.message)
+    return Waiting(draft=entry.draft, request=entry.cause.request, reasons=(reason,))
 
 
 def _drafts_of(effect: Effect, plan: TenantPlan) -> list[str]:

@@ -363,6 +363,8 @@ class Engine:
             # A draft whose tool failed is left for the next run; the others go on in this one.
             report.receipts.append(receipt)
             left_out |= {draft for draft, _, _ in receipt.failures}
+            left_out |= {wait.draft for wait in receipt.waiting}
+            waiting += receipt.waiting
         raise PipelineError(f"{tenant} has more to do after each of {MAX_ROUNDS} rounds")
 
     def dispatch(self, events: Sequence[str]) -> None:

@@ -82,6 +82,16 @@ class ForgeRefused(PipelineError):
     code = "forge-refused"
 
 
+class MergePending(PipelineError):
+    """The forge took a merge, and carries it out later by itself (exit 4).
+
+    Whoever planned on the merge waits, and finds it done.
+    """
+
+    exit_code = 4
+    code = "merge-pending"
+
+
 class NotFound(PipelineError):
     """A repository, ref, object or pull request does not exist (exit 4)."""
 

@@ -225,6 +225,7 @@ class Receipt(Model):
 
     applied: tuple[tuple[str, str], ...] = ()  # key, kind
     failures: tuple[tuple[str, str, str], ...] = ()  # draft, error code, message
+    waiting: tuple[Waiting, ...] = ()  # what the forge took and does later by itself
 
     @property
     def count(self) -> int:

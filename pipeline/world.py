@@ -489,7 +489,8 @@ class World:
         folder = names.overlay_folder(promotion.environment, view.instance)
         existing = self._existing(view.gitops_repo, view.gitops, branch, folder, key)
         opened = self.pull_of_branch(view.gitops_repo, branch) if existing else None
-        due = replace(due, existing=existing, opened=opened is not None)
+        queued = opened is not None and opened.is_queued
+        due = replace(due, existing=existing, opened=opened is not None, is_queued=queued)
         if existing and opened and opened.state is PullState.MERGED:
             files = gitops.read_files(existing.commit, folder)
             there = parse_overlay(folder, {path: content for path, (_, content) in files.items()})

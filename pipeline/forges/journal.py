@@ -97,6 +97,7 @@ def pull_files(pull: PullRequest) -> Files:
     folder = pull_folder(pull.number)
     value = asdict(pull)
     reviews = value.pop("reviews")
+    del value["is_queued"]  # nothing waits in a local forge
     files = {f"{folder}/pull.json": (MODE_FILE, _bytes(value))}
     for review in reviews:
         files[f"{folder}/reviews/{review['sequence']:04d}.json"] = (MODE_FILE, _bytes(review))

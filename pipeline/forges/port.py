@@ -69,6 +69,7 @@ class PullRequest:
     merge_commit: str | None = None
     merged_by: int | None = None
     reviews: tuple[Review, ...] = ()
+    is_queued: bool = False  # the forge merges it by itself, once nothing stands in the way
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +244,8 @@ class Forge(Protocol):
         `time_s` dates it, except on a forge that dates merges itself.
 
         Raises StalePlan if the head is not `expected_head` or the merge conflicts,
-        ForgeRefused if a rule or a closed pull request forbids it.
+        ForgeRefused if a rule or a closed pull request forbids it, MergePending where the forge
+        merges it by itself later: it is in a merge queue, or waits for a required check.
         """
 
     def read_team(self, team: str) -> frozenset[int] | None:

@@ -146,19 +146,12 @@ def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> S
     )
     environment = view.environments[env]
     opening = (pull,) if done else (commit, pull)
+    if done and due.is_queued:
+        return _waits(view, due, "merge-pending", f"{view.gitops_repo}:{branch} is to be merged")
     if environment.merge == "manual" and not due.merged:
         if done and due.opened:
-            waits = Waiting(
-                draft=view.id,
-                request=due.caused.cause.request,
-                reasons=(
-                    (
-                        "merge-by-hand",
-                        f"{view.gitops_repo}:{branch} waits for a person to merge it",
-                    ),
-                ),
-            )
-            return Step(waiting=(waits,))
+            said = f"{view.gitops_repo}:{branch} waits for a person to merge it"
+            return _waits(view, due, "merge-by-hand", said)
         return Step(effects=opening)
     report = status.checks_of_tree(overlay.release.source_tree)
     passed = [r.name for r in report.results if r.outcome is CheckOutcome.PASSED] if report else []
@@ -179,6 +172,11 @@ def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> S
         outcomes={"pull_request": pull.key, "gitops_commit": merge.key},
     )
     return Step(effects=(*opening, merge), facts=(fact,))
+
+
+def _waits(view: DraftView, due: PromotionInput, code: str, message: str) -> Step:
+    request = due.caused.cause.request
+    return Step(waiting=(Waiting(draft=view.id, request=request, reasons=((code, message),)),))
 
 
 def _promotion_body(view: DraftView, due: PromotionInput, decision: Decision) -> str:

@@ -93,6 +93,7 @@ class PromotionInput:
     existing: Existing | None = None
     opened: bool = False  # its GitOps pull request exists
     merged: bool = False  # and was merged: `overlay` is what was
+    is_queued: bool = False  # and the forge merges it by itself, later
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,7 @@ type Query {
 }
 input EnablePullRequestAutoMergeInput {
   pullRequestId: ID! mergeMethod: PullRequestMergeMethod expectedHeadOid: GitObjectID
+  commitHeadline: String commitBody: String
 }
 input EnqueuePullRequestInput { pullRequestId: ID! expectedHeadOid: GitObjectID }
 type EnablePullRequestAutoMergePayload { pullRequest: PullRequest }

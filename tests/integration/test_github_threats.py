@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,14 +20,17 @@ from pipeline.rules.identity import draft_example
 from tests.audit_world import (
     CODE,
     CONTROL,
+    GITOPS,
     PlainHydrator,
     all_checks_pass,
     no_secrets,
     one_builder,
 )
 from tests.cli_world import call
-from tests.github_demo.setting import GithubSetting
+from tests.github_demo.setting import APP_ID, GithubSetting
 from tests.github_server import GitHubServer
+from tests.github_server.pulls import merge_when_allowed
+from tests.github_server.state import Repository, Ruleset
 from tests.github_sweep_world import GithubSweepWorld, keep, put_back, start
 from tests.history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.samples import DRAFT, sample_platform
@@ -343,3 +347,74 @@ def test_doctor_sees_what_is_set_otherwise(
         del rulesets[number]
     server.state.teams["ameide", "security"].members.clear()
     assert missing() == ["branch state/*", "team security"]
+
+
+# -- merges that GitHub carries out later --------------------------------------------------
+
+
+def with_ruleset(world: Threatened, rule: dict[str, Any]) -> Repository:
+    """The GitOps repository, whose main is under one more rule."""
+    repository = world.server.repository("ameide", GITOPS)
+    id, now = world.server.state.number(), world.server.state.now()
+    repository.rulesets[id] = Ruleset(
+        id, "of the organisation", "active", [], ["refs/heads/main"], [], [rule], now, now
+    )
+    return repository
+
+
+LATER = {
+    "by a queue": {"type": "merge_queue", "parameters": {}},
+    "after a check": {
+        "type": "required_status_checks",
+        "parameters": {"required_status_checks": [{"context": "policy"}]},
+    },
+}
+
+
+@pytest.mark.parametrize("how", LATER)
+def test_a_merge_that_github_does_later_is_waited_for(how: str, world: Threatened) -> None:
+    repository = with_ruleset(world, LATER[how])
+    asked = world.propose_staging()
+    world.approve(CONTROL, asked.number, MANAGER)
+    assert world.land(asked) == {STAGING: {"merge-pending"}}
+    for _ in range(2):
+        assert world.go() == {STAGING: {"merge-pending"}}
+        assert world.engine.status(DRAFT).promotion("staging") is None
+    [pull] = [p for p in repository.pulls.values() if p.state == "open"]
+    assert (pull.number in repository.queue) == (how == "by a queue")
+    assert (pull.auto_merge_by is not None) == (how == "after a check")
+    before = len(repository.pulls)
+
+    # What was waited for comes, and GitHub merges.
+    app = world.server.state.apps[APP_ID]
+    token = world.server.state.new_token(app.bot, app=app)
+    repository.rulesets = {
+        id: r for id, r in repository.rulesets.items() if r.name != "of the organisation"
+    }
+    merge_when_allowed(world.server.state, repository, pull, token)
+    assert pull.merge_commit is not None
+    assert world.go() == {}
+    promoted = world.engine.status(DRAFT).promotion("staging")
+    assert promoted is not None and promoted.gitops_commit == pull.merge_commit
+    assert len(repository.pulls) == before
+
+
+def test_a_check_that_failed_is_not_waited_for(world: Threatened) -> None:
+    with_ruleset(world, LATER["after a check"])
+    asked = world.propose_staging()
+    world.approve(CONTROL, asked.number, MANAGER)
+    assert world.land(asked) == {STAGING: {"merge-pending"}}
+    repository = world.server.repository("ameide", GITOPS)
+    [pull] = [p for p in repository.pulls.values() if p.state == "open"]
+    pull.auto_merge_by = None  # somebody turned it off
+    world.forge.write_check(
+        GITOPS,
+        pull.head,
+        name="policy",
+        passed=False,
+        title="No",
+        actor=sample_platform().pipeline_account.id,
+    )
+    report = world.engine.run(tenants=["acme"])
+    [(draft, code, said)] = report.failures
+    assert (draft, code) == (DRAFT, "forge-refused") and "policy" in said

@@ -18,7 +18,14 @@ from typing import Any
 from urllib.parse import quote
 
 from pipeline.commits import parse_commit
-from pipeline.errors import ForgeRefused, GitFailed, NotFound, PipelineError, StalePlan
+from pipeline.errors import (
+    ForgeRefused,
+    GitFailed,
+    MergePending,
+    NotFound,
+    PipelineError,
+    StalePlan,
+)
 from pipeline.forges.github import queries
 from pipeline.forges.github.client import (
     TRIES,
@@ -375,6 +382,8 @@ class GithubForge:
                 raise StalePlan(f"{pull.url} is at {pull.head[:12]}, expected {expected_head[:12]}")
             if pull.state is not PullState.OPEN:
                 raise ForgeRefused(f"{pull.url} is {pull.state}")
+            if pull.is_queued:
+                raise MergePending(f"{pull.url} waits for GitHub to merge it")
             client = self._client(actor)
             try:
                 self._views.pop(repo, None)
@@ -385,8 +394,31 @@ class GithubForge:
             except Conflict as moved:
                 raise StalePlan(f"{pull.url}: {moved.message}") from moved
             except NotAllowed as refused:
-                self._refuse_merge(repo, pull, actor, refused)
+                if not self._left_to_github(repo, pull, client, fields, refused.message):
+                    self._refuse_merge(repo, pull, actor, refused)
         raise Unavailable(f"{pull.url} could not be merged: GitHub gave no answer")
+
+    def _left_to_github(
+        self,
+        repo: str,
+        pull: PullRequest,
+        client: GithubClient,
+        fields: Mapping[str, str],
+        said: str,
+    ) -> bool:
+        """Whether the merge was given to a queue, or to the end of a check that is required."""
+        head = {"head": pull.head}
+        if "merge queue" in said:
+            text, words = queries.ENQUEUE, head
+        elif "status check" in said and "expected" in said:
+            told = {"title": fields["commit_title"], "body": fields["commit_message"]}
+            text, words = queries.AUTO_MERGE, head | told
+        else:
+            return False
+        id = self._ask(queries.PULL_ID, repo, number=pull.number)["pullRequest"]["id"]
+        with suppress(Unanswered):  # the next look says whether it acted
+            client.mutate(text, pull=id, **words)
+        return True
 
     def _refuse_merge(self, repo: str, pull: PullRequest, actor: int, refused: NotAllowed) -> None:
         reason = check_merge(self._rules_or_none(repo), pull, actor)

@@ -31,6 +31,7 @@ _REVIEWS = f"""
   }}"""
 _PULL = f"""
   id number title body url state headRefName headRefOid baseRefName
+  mergeQueueEntry {{ position }} autoMergeRequest {{ enabledAt }}
   isCrossRepository author {_ACTOR} mergedBy {_ACTOR} mergeCommit {{ oid }} {_REVIEWS}"""
 
 _MARK = re.compile(r"<!-- primitive-pipeline: ([a-z-]+) -->\r?\n")
@@ -49,14 +50,21 @@ PULL = f"""query($owner: String!, $name: String!, $number: Int!, $reviewsAfter: 
   repository(owner: $owner, name: $name) {{ pullRequest(number: $number) {{ {_PULL} }} }}
 }}"""
 
-MERGE_QUEUE = """query($owner: String!, $name: String!, $branch: String!) {
-  repository(owner: $owner, name: $name) { mergeQueue(branch: $branch) { id } }
+PULL_ID = """query($owner: String!, $name: String!, $number: Int!) {
+  repository(owner: $owner, name: $name) { pullRequest(number: $number) { id } }
 }"""
 
 ENQUEUE = """mutation($pull: ID!, $head: GitObjectID!) {
   enqueuePullRequest(input: {pullRequestId: $pull, expectedHeadOid: $head}) {
     mergeQueueEntry { position }
   }
+}"""
+
+AUTO_MERGE = """mutation($pull: ID!, $head: GitObjectID!, $title: String!, $body: String!) {
+  enablePullRequestAutoMerge(input: {
+    pullRequestId: $pull, expectedHeadOid: $head, mergeMethod: MERGE,
+    commitHeadline: $title, commitBody: $body
+  }) { pullRequest { number } }
 }"""
 
 TEAM = f"""query($organisation: String!, $team: String!, $after: String) {{
@@ -157,6 +165,8 @@ def pull_of(
             for index, review in enumerate(reviews, start=1)
             if review["state"] != "PENDING"
         ),
+        is_queued=state is PullState.OPEN
+        and bool(node["mergeQueueEntry"] or node["autoMergeRequest"]),
     )
 
 
