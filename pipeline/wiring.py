@@ -68,21 +68,26 @@ def builder_of(snapshot: Snapshot, *, forge_root: Path) -> Builder:
 def maker_of_machine() -> Maker:
     """What makes images; PIPELINE_BUILDER chooses another than the embedded one."""
     from pipeline.builders.buildah import BuildahMaker
+    from pipeline.builders.buildx import BuildxMaker
     from pipeline.builders.layout import LayoutMaker
 
-    wanted = os.environ.get("PIPELINE_BUILDER", "source-layout")
-    if wanted == "buildah":
-        if shutil.which("buildah") is None:
-            raise UsageFault("PIPELINE_BUILDER asks for buildah, which is not on PATH")
-        image = os.environ.get("PIPELINE_BASE_IMAGE")
-        storage = os.environ.get("PIPELINE_BASE_STORAGE")
-        return BuildahMaker(
-            {"BASE_IMAGE": image} if image else {},
-            base_storage=Path(storage) if storage else None,
-        )
-    if wanted != "source-layout":
-        raise UsageFault(f"there is no builder `{wanted}`", help="`source-layout` or `buildah`")
-    return LayoutMaker()
+    wanted = os.environ.get("PIPELINE_BUILDER") or "source-layout"
+    image = os.environ.get("PIPELINE_BASE_IMAGE")
+    arguments = {"BASE_IMAGE": image} if image else {}
+    program = {"buildah": "buildah", "buildx": "docker"}.get(wanted)
+    if program and shutil.which(program) is None:
+        raise UsageFault(f"PIPELINE_BUILDER asks for {wanted}; {program} is not on PATH")
+    match wanted:
+        case "source-layout":
+            return LayoutMaker()
+        case "buildx":
+            return BuildxMaker(arguments)
+        case "buildah":
+            storage = os.environ.get("PIPELINE_BASE_STORAGE")
+            return BuildahMaker(arguments, base_storage=Path(storage) if storage else None)
+    raise UsageFault(
+        f"there is no builder `{wanted}`", help="`source-layout`, `buildah` or `buildx`"
+    )
 
 
 def workspace_key(forge_root: Path) -> Path:

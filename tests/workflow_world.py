@@ -114,7 +114,8 @@ def open_actions(tmp_path: Path) -> Iterator[Actions]:
             "ameide",
             "control",
             tmp_path / "runs",
-            variables={"PIPELINE_APP_ID": str(APP_ID)},
+            # There is no Docker daemon here.
+            variables={"PIPELINE_APP_ID": str(APP_ID), "PIPELINE_BUILDER": "source-layout"},
             environments={
                 "pipeline": {"PIPELINE_APP_PRIVATE_KEY": app_key()[0]},
                 "registry": {"REGISTRY_CONFIG": '{"auths": {}}'},

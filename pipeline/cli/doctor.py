@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipeline.models.outputs import DoctorItem
 
 GIT_MINIMUM = (2, 38, 0)  # `git merge-tree --write-tree`
-OPTIONAL_TOOLS = {"buildah", "crane"}
+OPTIONAL_TOOLS = {"buildah", "crane", "docker"}
 
 
 @click.command()

@@ -25,8 +25,8 @@ Words complete in a shell after `eval "$(pipeline completion bash)"` in `~/.bash
 |---|---|
 | `NO_COLOR`, `FORCE_COLOR` | colours never, or always; otherwise on a terminal |
 | `PIPELINE_FORGE` | the root of the local forge, when the remote `origin` is elsewhere |
-| `PIPELINE_BUILDER` | `source-layout` (the default) or `buildah` |
-| `PIPELINE_BASE_IMAGE` | for buildah: the base image by digest, as `BASE_IMAGE` |
+| `PIPELINE_BUILDER` | `source-layout` (the default), `buildah` or `buildx` |
+| `PIPELINE_BASE_IMAGE` | for buildah and buildx: the base image by digest, as `BASE_IMAGE` |
 | `PIPELINE_BASE_STORAGE` | for buildah: the image storage (driver `vfs`) that holds base images |
 | `PIPELINE_SIGNING_KEY_FILE` | the key that signs provenance; else one beside the local forge |
 | `PIPELINE_TOOLS` | the folder of prepared tools and schemas |

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 
 from pipeline.builders.attesting import claim_of, store_attested
 from pipeline.builders.buildah import BuildahMaker
+from pipeline.builders.buildx import BuildxMaker
 from pipeline.builders.images import ImageStore, LayoutStore
 from pipeline.builders.layout import LayoutMaker
 from pipeline.builders.port import Maker, Source, source_tag
@@ -25,6 +28,7 @@ from pipeline.provenance import statement_of
 from pipeline.signing import SigningKey
 from pipeline.tools.bundlecheck import verify_bundles
 from pipeline.tools.versions import find_tool
+from tests.conftest import ROOT
 from tests.signing import attested, signing_key, trusted_signers
 
 COMMIT = "c0" * 20
@@ -65,9 +69,33 @@ def make_buildah(store: ImageStore, base_storage: Path | None = None) -> Built:
     return Built(BuildahMaker(base_storage=base_storage), store)
 
 
-@pytest.fixture(params=[make_layout, make_buildah], ids=["source-layout", "buildah"])
+def make_buildx(store: ImageStore) -> Built:
+    """buildx, which needs a Docker daemon: `tests/docker_double.py` does the same by buildah."""
+    make_buildah(store)
+    return Built(BuildxMaker(), store)
+
+
+@pytest.fixture
+def docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The file in which the double of `docker`, first on PATH, notes what it was asked."""
+    folder = tmp_path / "doubles"
+    folder.mkdir()
+    notes = folder / "asked.jsonl"
+    program = folder / "docker"
+    command = f"{sys.executable} {ROOT / 'tests' / 'docker_double.py'} {notes}"
+    program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return notes
+
+
+@pytest.fixture(
+    params=[make_layout, make_buildah, make_buildx], ids=["source-layout", "buildah", "buildx"]
+)
 def make(request: pytest.FixtureRequest) -> Make:
     made: Make = request.param
+    if made is make_buildx:
+        request.getfixturevalue("docker")
     return made
 
 
@@ -226,6 +254,28 @@ def test_the_order_of_files_does_not_count(make: Make, tmp_path: Path) -> None:
         for name, files in (("one", FILES), ("two", turned))
     }
     assert len(digests) == 1
+
+
+def test_every_build_of_buildx_has_a_builder_of_its_own(docker: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        build(make_buildx(LayoutStore(tmp_path / name)))
+    broken = {"Dockerfile": (0o100644, b"FROM scratch\nCOPY absent /\n")}
+    with pytest.raises(CouldNotCheck, match="buildx build failed"):
+        build(make_buildx(LayoutStore(tmp_path / "three")), broken)
+    asked = [json.loads(line) for line in docker.read_text().splitlines()]
+    assert [one["arguments"][1] for one in asked] == ["create", "build", "rm"] * 3
+    names = [one["arguments"][3] for one in asked]
+    assert len(set(names)) == 3 and names[::3] == names[1::3] == names[2::3]
+    for one in asked[1::3]:
+        assert {"--no-cache", "--provenance=false", "--sbom=false"} <= set(one["arguments"])
+    allowed = {"PATH", "BUILDX_CONFIG", "SOURCE_DATE_EPOCH", "HOME", "TMPDIR", "LC_ALL", "TZ"}
+    assert {name for one in asked for name in one["environment"]} <= {*allowed, "PWD", "LANG"}
+
+
+def test_buildx_says_what_is_wrong_with_a_dockerfile(docker: Path, tmp_path: Path) -> None:
+    with pytest.raises(CouldNotCheck, match="no Dockerfile"):
+        build(make_buildx(LayoutStore(tmp_path)), {"a": (0o100644, b"")})
+    assert not docker.exists()
 
 
 def test_buildah_says_what_is_wrong_with_a_dockerfile(tmp_path: Path) -> None:

@@ -1,0 +1,81 @@
+"""buildx: the primitive's own Dockerfile as an image, by BuildKit beside a Docker daemon.
+
+A builder of its own is made for each image and taken away afterwards, so that no cache of another
+tenant's build is ever used; it holds no credential. Times are fixed and layers not compressed, so
+that the result depends on the tree and on the images that it names by digest. `RUN` steps have a
+network, since npm has no other way to its packages: what they fetch is held to the locks' hashes.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pipeline.builders.images import image_from_layout
+from pipeline.builders.port import Files
+from pipeline.errors import CouldNotCheck
+from pipeline.oci import Image
+from pipeline.tools.folders import write_files
+from pipeline.tools.process import Completed, run_tool
+from pipeline.tools.versions import find_tool
+
+TIMEOUT_S = 3_000
+_OUTPUT = "tar=false,rewrite-timestamp=true,compression=uncompressed,force-compression=true"
+
+
+class BuildxMaker:
+    """Makes a folder's image by its Dockerfile, with docker buildx."""
+
+    name: Literal["buildx"] = "buildx"
+
+    def __init__(self, build_arguments: Mapping[str, str] | None = None) -> None:
+        self.build_arguments = dict(build_arguments or {})
+
+    def make(self, files: Files, labels: Mapping[str, str]) -> Image:
+        """The image."""
+        if "Dockerfile" not in files:
+            raise CouldNotCheck("the primitive has no Dockerfile for buildx to build")
+        with tempfile.TemporaryDirectory(prefix="pipeline-buildx-") as name:
+            root, builder = Path(name), f"pipeline-{uuid.uuid4().hex[:12]}"
+            executables = frozenset(path for path, (mode, _) in files.items() if mode & 0o111)
+            write_files(root / "context", {p: c for p, (_, c) in files.items()}, executables)
+            _run(root, "create", "--name", builder, "--driver", "docker-container")
+            try:
+                _run(root, "build", "--builder", builder, *self._options(root, labels))
+            finally:
+                _ask(root, "rm", "--force", builder)
+            return image_from_layout(root / "layout")
+
+    def _options(self, root: Path, labels: Mapping[str, str]) -> list[str]:
+        options = ["--file", str(root / "context" / "Dockerfile"), "--platform", "linux/amd64"]
+        options += ["--output", f"type=oci,dest={root / 'layout'},{_OUTPUT}"]
+        # What is stated of the image is stated by whoever signs, not from within the build.
+        options += ["--provenance=false", "--sbom=false", "--no-cache", "--progress", "plain"]
+        for key, value in sorted(labels.items()):
+            options += ["--label", f"{key}={value}"]
+        for key, value in sorted(self.build_arguments.items()):
+            options += ["--build-arg", f"{key}={value}"]
+        return [*options, str(root / "context")]
+
+
+def _ask(root: Path, *arguments: str) -> Completed:
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "BUILDX_CONFIG": str(root / "buildx"),
+        "SOURCE_DATE_EPOCH": "0",
+    }
+    if host := os.environ.get("DOCKER_HOST"):
+        environment["DOCKER_HOST"] = host
+    program = find_tool("docker")
+    return run_tool([program, "buildx", *arguments], timeout_s=TIMEOUT_S, env=environment)
+
+
+def _run(root: Path, *arguments: str) -> None:
+    done = _ask(root, *arguments)
+    if done.exit_code != 0:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise CouldNotCheck(f"buildx {arguments[0]} failed: {said[-1][:300] if said else ''}")
