@@ -163,7 +163,7 @@ def points_of(checkpoints: tuple[Checkpoint, ...]) -> list[Point]:
         for number, seen in enumerate(checkpoint.calls, start=1):
             faults: tuple[Fault | None, ...] = (Fault.DROP_REPLY, Fault.ERROR_BEFORE)
             if seen.writes:
-                faults = (*faults, Fault.ERROR_AFTER, Fault.SECONDARY_LIMIT, None)
+                faults = (*faults, Fault.ERROR_AFTER, Fault.SECONDARY_LIMIT, Fault.STALE, None)
             points += [Point(step, number, fault, seen.writes) for fault in faults]
     return points
 

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.layout import draft_path
+from pipeline.rules.identity import draft_example
 from tests.audit_world import CODE
 from tests.conftest import ROOT
-from tests.history import ENGINEER_ID, RELEASE_MANAGERS
+from tests.history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS
 from tests.samples import DRAFT
 from tests.sweep_world import ask_for_drafts, observe_and_follow_up
 from tests.workflow_world import Actions, open_actions
@@ -54,9 +56,15 @@ def check(
 def test_each_right_of_each_job_is_needed(tmp_path: Path) -> None:
     with open_actions(tmp_path) as actions:
         world = actions.open()
+        number = world.propose({draft_path(DRAFT): draft_example().encode()}, AGENT_ID)
+        world.close()
+        ended = {"event": "pull_request", "pull_requests": [{"number": number}]}
+        tried = check(actions, "comment", "workflow_run", workflow_run={**ended, "head_sha": ""})
+
+        world = actions.open()
         ask_for_drafts(world)
         world.close()
-        tried = check(actions, "scaffold", "push")
+        tried += check(actions, "scaffold", "push")
         actions.run("scaffold")
         actions.settle()
 
@@ -87,4 +95,4 @@ def test_each_right_of_each_job_is_needed(tmp_path: Path) -> None:
         world.close()
         payload = {"observations": [o.model_dump(mode="json") for o in observations]}
         tried += check(actions, "observe", "repository_dispatch", client_payload=payload)
-        assert tried >= 25
+        assert tried >= 40

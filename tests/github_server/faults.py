@@ -14,6 +14,7 @@ class Fault(StrEnum):
     ERROR_BEFORE = "error-before"  # 502, and it does not act
     ERROR_AFTER = "error-after"  # it acts, and answers 500
     SECONDARY_LIMIT = "secondary-limit"  # 403 with `retry-after: 0`, and it does not act
+    STALE = "stale"  # a write, after which some reads of the API still see the time before it
     EXPIRED = "expired"  # 401, as for a token that has run out
 
 

@@ -18,7 +18,8 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -40,6 +41,7 @@ from tests.github_server.state import Account, App, Repository, State, Team, Tok
 API = "/api/v3"
 MAX_BODY_BYTES = 64 * 1024 * 1024
 HOURLY_LIMIT = 15_000
+STALE_READS = 4
 
 
 class GitHubServer:
@@ -53,6 +55,8 @@ class GitHubServer:
         self.delay_s = delay_s
         self.hourly_limit = HOURLY_LIMIT
         self._used: dict[str, int] = {}
+        self._behind: State | None = None  # what reads see that lag behind a write
+        self._stale_reads = 0  # so many more of them do
         self._http = _Http(("127.0.0.1", 0), _Handler)
         self._http.github = self
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
@@ -156,6 +160,26 @@ class GitHubServer:
         """Note in the log how a call ended."""
         with self.state.lock:
             self.log[place] = replace(self.log[place], **changes)
+
+    def fall_behind(self) -> None:
+        """Let the next reads see all as it is now, whatever is written from here on."""
+        folder = self.state.folder.parent / f"behind-{len(self.log)}"
+        self.state.save(folder)
+        self._behind, self._stale_reads = State.load(folder, folder / "again"), STALE_READS
+
+    @contextmanager
+    def seen_late(self) -> Iterator[None]:
+        """Within the block, all is as before the write that reads lag behind, if any does."""
+        behind, live = self._behind, self.state
+        if behind is None or self._stale_reads == 0:
+            yield
+            return
+        self._stale_reads -= 1
+        self.state = behind
+        try:
+            yield
+        finally:
+            self.state = live
 
     def find_token(self, authorization: str) -> tuple[Token | None, App | None]:
         """The credential of a header. Raises Problem for one that is not valid."""
@@ -303,6 +327,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is Fault.EXPIRED:
             token = None
         with github.state.lock:
+            if fault is Fault.STALE:
+                github.fall_behind()
             answer = answer_git(github.state, git, token, headers, body)
         github.end(place, status=answer.status)
         if fault is Fault.DROP_REPLY:
@@ -361,7 +387,10 @@ class _Handler(BaseHTTPRequestHandler):
                         headers={"retry-after": "0"},
                     )
                 headers = github.count(token)
-                answer = handle(method, path, query, body, token, app)
+                if fault is Fault.STALE:
+                    github.fall_behind()
+                with nullcontext() if writes or app else github.seen_late():
+                    answer = handle(method, path, query, body, token, app)
         except Problem as problem:
             answer = Answer(problem.status, problem.body, problem.headers)
         if fault is Fault.DROP_REPLY:
