@@ -37,6 +37,7 @@ from tests.github_server.graphql import answer_graphql
 from tests.github_server.openapi import problem_of
 from tests.github_server.shapes import Shapes
 from tests.github_server.state import Account, App, Repository, State, Team, Token
+from tests.github_server.webhooks import Webhook
 
 API = "/api/v3"
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -55,6 +56,7 @@ class GitHubServer:
         self.delay_s = delay_s
         self.hourly_limit = HOURLY_LIMIT
         self._used: dict[str, int] = {}
+        self.webhooks: list[Webhook] = []
         self._behind: State | None = None  # what reads see that lag behind a write
         self._stale_reads = 0  # so many more of them do
         self._http = _Http(("127.0.0.1", 0), _Handler)
@@ -160,6 +162,19 @@ class GitHubServer:
         """Note in the log how a call ended."""
         with self.state.lock:
             self.log[place] = replace(self.log[place], **changes)
+
+    def add_webhook(self, url: str, secret: bytes) -> Webhook:
+        """A webhook that is told of all that changes from now on."""
+        made = Webhook(url, secret)
+        made.observe(self.state, self.shapes)
+        made.waiting.clear()
+        self.webhooks.append(made)
+        return made
+
+    def observe(self) -> None:
+        """Let the webhooks see what was written."""
+        for hook in self.webhooks:
+            hook.observe(self.state, self.shapes)
 
     def fall_behind(self) -> None:
         """Let the next reads see all as it is now, whatever is written from here on."""
@@ -330,6 +345,8 @@ class _Handler(BaseHTTPRequestHandler):
             if fault is Fault.STALE:
                 github.fall_behind()
             answer = answer_git(github.state, git, token, headers, body)
+            if git.writes:
+                github.observe()
         github.end(place, status=answer.status)
         if fault is Fault.DROP_REPLY:
             self._drop()
@@ -391,6 +408,8 @@ class _Handler(BaseHTTPRequestHandler):
                     github.fall_behind()
                 with nullcontext() if writes or app else github.seen_late():
                     answer = handle(method, path, query, body, token, app)
+                if writes:
+                    github.observe()
         except Problem as problem:
             answer = Answer(problem.status, problem.body, problem.headers)
         if fault is Fault.DROP_REPLY:
