@@ -1,0 +1,228 @@
+"""Repositories on GitHub: their branches, rules and objects, made and pushed to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+
+from pipeline.commits import parse_commit
+from pipeline.errors import (
+    ForgeRefused,
+    GitFailed,
+    NotFound,
+    PipelineError,
+    StalePlan,
+)
+from pipeline.forges.github import queries
+from pipeline.forges.github.asking import Asking
+from pipeline.forges.github.client import (
+    TRIES,
+    GithubClient,
+    Invalid,
+    Unanswered,
+)
+from pipeline.forges.github.repository import PushRefused
+from pipeline.forges.github.rulesets import PREFIX, Ruleset, rules_of_rulesets, rulesets_of
+from pipeline.forges.port import (
+    BranchRule,
+    RefUpdate,
+    RepoSpec,
+    RepoView,
+)
+from pipeline.forges.rules import check_push
+from pipeline.gitcli import GitRepository
+from pipeline.gitobjects import GitObject
+
+_HEADS = "refs/heads/"
+
+
+class Repositories(Asking):
+    """The repositories of the organisation."""
+
+    @property
+    def apps(self) -> Mapping[int, int]:
+        """Of which App an account is the bot: rulesets name Apps by a number of their own."""
+        source = self.client.source
+        app = source.app_id if source else None
+        return {} if app is None else {self.account: app}
+
+    def read_repo(self, repo: str) -> RepoView | None:
+        """The repository, or None: one question to git, however many branches there are."""
+        self._views.pop(repo, None)
+        try:
+            head, refs = self._remote(repo, self.client).read_refs()
+        except NotFound:
+            return None
+        branches = {ref.removeprefix(_HEADS): id for ref, id in refs.items()}
+        view = RepoView(repo, head.removeprefix(_HEADS) or "main", branches)
+        self._views[repo] = view
+        return view
+
+    def read_rules(self, repo: str) -> tuple[BranchRule, ...]:
+        """The branch rules that the pipeline's own rulesets stand for. Raises NotFound."""
+        return rules_of_rulesets(self._read_rulesets(repo), self.apps)
+
+    def _read_rulesets(self, repo: str) -> list[Ruleset]:
+        path = f"{self._path(repo)}/rulesets"
+        listed = self.client.read_all(f"{path}?includes_parents=false")
+        ids = [item["id"] for item in listed if item["name"].startswith(f"{PREFIX}: ")]
+        return [self.client.read(f"{path}/{id}") for id in ids]
+
+    def _rules_or_none(self, repo: str) -> tuple[BranchRule, ...]:
+        """The rules, for words only; without the right to read them there are none to quote."""
+        try:
+            return self.read_rules(repo)
+        except PipelineError:
+            return ()
+
+    def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
+        """Repository → text that changes with any branch or pull request of it; one query for
+        each hundred of them."""
+        found: dict[str, str] = {}
+        names = list(repos)
+        for begin in range(0, len(names), queries.REPOSITORIES_AT_ONCE):
+            part = names[begin : begin + queries.REPOSITORIES_AT_ONCE]
+            text = queries.fingerprint_query(self.organisation, part)
+            data = self.client.query_partly(text)
+            found |= {
+                name: queries.fingerprint_of(data[f"r{index}"]) for index, name in enumerate(part)
+            }
+        return found
+
+    def open_repository(self, repo: str) -> GitRepository:
+        """The copy of a repository, with the branches that were read last. Raises NotFound."""
+        view = self._views.get(repo) or self.read_repo(repo)
+        if view is None:
+            raise NotFound(f"GitHub has no repository `{self.organisation}/{repo}`")
+        git = self._copy(repo)
+        there = git.read_refs((_HEADS,))
+        wanted = {f"{_HEADS}{name}": id for name, id in view.branches.items()}
+        if there != wanted:
+            self._remote(repo, self.client).fetch()
+        return git
+
+    def _copy(self, repo: str) -> GitRepository:
+        if repo not in self._open:
+            self._open[repo] = self._remote(repo, self.client).open()
+        return self._open[repo]
+
+    def ensure_repo(self, repo: str, spec: RepoSpec) -> RepoView:
+        """The repository, found or created, with its first commit and its rulesets.
+
+        They come one after the other, and each is looked for first: what a crash left undone the
+        next call does. The first commit is the same whoever pushes it.
+        """
+        client = self.client
+        found = self._found_or_made(
+            lambda: self._read_or_none(self._path(repo)),
+            lambda: client.write(
+                "POST",
+                f"/orgs/{self.organisation}/repos",
+                {"name": repo, "description": spec.description, "private": True},
+            ),
+        )
+        view = self.read_repo(repo)
+        if view is None or spec.default_branch not in view.branches:
+            update = RefUpdate(f"{_HEADS}{spec.default_branch}", None, spec.initial_commit)
+            self._push(repo, spec.initial_objects, (update,), self.client)
+        if not self._begins_with(repo, spec):
+            raise ForgeRefused(
+                f"`{repo}` exists with another first commit",
+                help="it was made by hand or by another version; move it away first",
+            )
+        changes = {
+            name: value
+            for name, value in (
+                ("description", spec.description),
+                ("default_branch", spec.default_branch),
+            )
+            if found.get(name) != value
+        }
+        if changes:
+            self._repeatedly(lambda: client.write("PATCH", self._path(repo), changes))
+        self._ensure_rulesets(repo, rulesets_of(spec.rules, self.apps))
+        read = self.read_repo(repo)
+        if read is None:
+            raise NotFound(f"`{repo}` is gone again")
+        return read
+
+    def _begins_with(self, repo: str, spec: RepoSpec) -> bool:
+        git = self.open_repository(repo)
+        head = self._views[repo].branches.get(spec.default_branch)
+        known = git.read_object(spec.initial_commit) is not None
+        return head is not None and known and git.is_ancestor(spec.initial_commit, head)
+
+    def _ensure_rulesets(self, repo: str, wanted: tuple[Ruleset, ...]) -> None:
+        path = f"{self._path(repo)}/rulesets"
+        for _ in range(TRIES):
+            there = {ruleset["name"]: ruleset for ruleset in self._read_rulesets(repo)}
+            try:
+                for ruleset in wanted:
+                    found = there.pop(ruleset["name"], None)
+                    if found is None:
+                        self.client.write("POST", path, ruleset)
+                    elif any(found.get(key) != value for key, value in ruleset.items()):
+                        self.client.write("PUT", f"{path}/{found['id']}", ruleset)
+                for left in there.values():
+                    self.client.write("DELETE", f"{path}/{left['id']}")
+                return
+            except (Unanswered, Invalid, NotFound) as lost:
+                # It acted, or another run was quicker: look again.
+                said = lost
+        raise said
+
+    def push(
+        self, repo: str, objects: Iterable[GitObject], updates: tuple[RefUpdate, ...], *, actor: int
+    ) -> None:
+        """Store objects, then move all refs at once; see the port."""
+        for update in updates:
+            if not update.ref.startswith(_HEADS):
+                raise ForgeRefused(f"{repo}: `{update.ref}` is no branch")
+        self.open_repository(repo)
+        try:
+            self._push(repo, objects, updates, self._client(actor))
+        except PushRefused as refused:
+            rules = self._rules_or_none(repo)
+            for update in updates:
+                reason = check_push(rules, update.ref, actor)
+                if reason:
+                    raise ForgeRefused(f"{repo}: {reason}", help=refused.message) from refused
+            raise
+
+    def _push(
+        self,
+        repo: str,
+        objects: Iterable[GitObject],
+        updates: tuple[RefUpdate, ...],
+        client: GithubClient,
+    ) -> None:
+        git = self._copy(repo)
+        made = {item.id: item for item in objects}
+        for update in updates:
+            if update.old is not None and not _is_forward(git, made, update.old, update.new):
+                if git.read_object(update.old) is None:
+                    raise StalePlan(f"{update.ref} of `{repo}` is not at {update.old[:12]}")
+                raise ForgeRefused(f"{repo}: {update.ref} would lose commits")
+        self._views.pop(repo, None)
+        self._remote(repo, client).push(updates, made.values())
+        # What was just sent need not be fetched, which takes three requests. Where somebody else
+        # moved the copy in the meantime, the next look fetches as ever.
+        with suppress(GitFailed, StalePlan):
+            git.write_objects(made.values())
+            git.update_refs(updates)
+
+
+def _is_forward(git: GitRepository, made: Mapping[str, GitObject], old: str, new: str) -> bool:
+    """Whether `new` holds `old`; mostly seen from the commits just made, without asking git."""
+    at = new
+    while at != old and at in made and made[at].type == "commit":
+        parents = parse_commit(at, made[at].content).parents
+        if len(parents) != 1:
+            break
+        at = parents[0]
+    if at == old:
+        return True
+    if git.read_object(old) is None:
+        return False
+    git.write_objects(made.values())
+    return git.is_ancestor(old, new)
