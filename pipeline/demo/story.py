@@ -234,6 +234,7 @@ def chapters(package: str, work: str) -> tuple[Chapter, ...]:
             (
                 Command(("run", "--tenant", TENANT, "--observations", f"{work}/observations.yaml")),
                 _command(f"audit log {DRAFT}"),
+                _command(f"audit provenance {DRAFT}"),
             ),
         ),
     )
