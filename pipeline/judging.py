@@ -18,6 +18,7 @@ from pipeline.diagnostics import Finding, Verdict, verdict_of
 from pipeline.engine import Engine
 from pipeline.errors import CouldNotCheck, PipelineError, Refused
 from pipeline.forges.port import PullRequest
+from pipeline.gitcli import GitRepository
 from pipeline.models.outputs import AskedItem, Link, PromotionPreview
 from pipeline.models.requests import Platform, Promotion
 from pipeline.models.status import DraftStatus
@@ -38,6 +39,7 @@ class Judged:
     findings: tuple[Finding, ...]
     asked: tuple[AskedItem, ...]
     previews: tuple[PromotionPreview, ...]
+    sources: Mapping[str, str]  # the text of each file that a finding is about
 
     @property
     def passed(self) -> bool:
@@ -67,7 +69,18 @@ def judge_pull(engine: Engine, number: int) -> Judged:
         tuple(found),
         asked_of(changed, read.snapshot),
         tuple(_preview(engine, promotion) for promotion in promotions),
+        _sources(git, tree, found),
     )
+
+
+def _sources(git: GitRepository, tree: str, found: Sequence[Finding]) -> dict[str, str]:
+    paths = sorted({finding.location.file for finding in found})
+    read = git.read_objects([f"{tree}:{path}" for path in paths])
+    return {
+        path: item.content.decode("utf-8", "replace")
+        for path, item in zip(paths, read, strict=True)
+        if item is not None and item.type == "blob"
+    }
 
 
 def _promotions_of(changed: Sequence[str], snapshot: Snapshot) -> Iterator[Promotion]:

@@ -115,7 +115,11 @@ def open_actions(tmp_path: Path) -> Iterator[Actions]:
             "control",
             tmp_path / "runs",
             # There is no Docker daemon here.
-            variables={"PIPELINE_APP_ID": str(APP_ID), "PIPELINE_BUILDER": "source-layout"},
+            variables={
+                "PIPELINE_APP_ID": str(APP_ID),
+                "PIPELINE_BUILDER": "source-layout",
+                "PIPELINE_CODE_SCANNING": "true",
+            },
             environments={
                 "pipeline": {"PIPELINE_APP_PRIVATE_KEY": app_key()[0]},
                 "registry": {"REGISTRY_CONFIG": '{"auths": {}}'},

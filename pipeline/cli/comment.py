@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from pipeline.cli.session import Session, pass_session
@@ -15,9 +17,17 @@ from pipeline.errors import Refused
     metavar="NAME",
     help="Say whether it is good as a check of this name too, which merging may be made to need.",
 )
+@click.option(
+    "--sarif",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the findings as SARIF, for code scanning.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the comment and write nothing.")
 @pass_session
-def comment(session: Session, number: int, check: str | None, dry_run: bool) -> int:
+def comment(
+    session: Session, number: int, check: str | None, sarif: Path | None, dry_run: bool
+) -> int:
     """Tell a reviewer what a pull request asks for, in one comment.
 
     The comment on pull request NUMBER of the control repo is made, or updated in place: what
@@ -29,6 +39,7 @@ def comment(session: Session, number: int, check: str | None, dry_run: bool) -> 
     from pipeline.models.outputs import ValidationReport
     from pipeline.render.comment import KEY, headline, render_comment
     from pipeline.render.report import validation_report
+    from pipeline.render.sarif import render_sarif
 
     engine = session.engine()
     judged = judge_pull(engine, number)
@@ -36,6 +47,8 @@ def comment(session: Session, number: int, check: str | None, dry_run: bool) -> 
         {**validation_report(judged.findings), "asked": judged.asked}, strict=False
     )
     body = render_comment(report, judged.previews)
+    if sarif is not None:
+        sarif.write_text(render_sarif(judged.findings, judged.sources), encoding="utf-8")
     if dry_run:
         session.write(body)
         return 0

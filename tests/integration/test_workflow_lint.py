@@ -91,6 +91,7 @@ def test_what_writes_is_the_app_s_token_but_for_the_one_comment() -> None:
     assert written == {
         "build/push: attestations",
         "build/push: id-token",
+        "comment/comment: security-events",
     }
     assert "secrets." not in (FOLDER / "validate.yaml").read_text()
 
@@ -98,7 +99,11 @@ def test_what_writes_is_the_app_s_token_but_for_the_one_comment() -> None:
 def test_what_judges_with_rights_takes_nothing_of_a_pull_request() -> None:
     [job] = workflow(FOLDER / "comment.yaml")["jobs"].values()
     taken = [step for step in job["steps"] if "uses" in step]
-    assert [step["uses"].split("@")[0] for step in taken] == ["actions/checkout", "./"]
+    assert [step["uses"].split("@")[0] for step in taken] == [
+        "actions/checkout",
+        "./",
+        "github/codeql-action/upload-sarif",
+    ]
     assert taken[0]["with"]["ref"] == "${{ github.event.repository.default_branch }}"
 
 

@@ -78,10 +78,14 @@ def judge(actions: Actions, number: int, author: int) -> Any:
     return actions.runner.run("validate", "pull_request", {"pull_request": pull})
 
 
-def tell(actions: Actions, number: int) -> None:
-    """The run of `comment` once a pull request was judged."""
-    ended = {"event": "pull_request", "head_sha": "0" * 40, "pull_requests": [{"number": number}]}
-    actions.run("comment", "workflow_run", workflow_run=ended)
+def tell(actions: Actions, number: int) -> set[str]:
+    """The run of `comment` once a pull request was judged; the codes that code scanning shows."""
+    head = actions.server.repository("ameide", CONTROL).pulls[number].head
+    ended = {"event": "pull_request", "head_sha": head, "pull_requests": [{"number": number}]}
+    run = actions.run("comment", "workflow_run", workflow_run=ended)
+    [log] = run.scanned.values()
+    assert run.scanned.keys() == {(f"refs/pull/{number}/head", head)}
+    return {result["ruleId"] for result in log["runs"][0]["results"]}
 
 
 def newest(actions: Actions) -> int:
@@ -103,7 +107,7 @@ GOOD = {draft_path(DRAFT): draft_example().encode()}
 def test_a_pull_request_that_asks_rightly_passes_the_gate(actions: Actions) -> None:
     run = judged(actions, GOOD)
     assert run.result == "success", run.log
-    tell(actions, newest(actions))
+    assert tell(actions, newest(actions)) == set()
     assert checks(actions) == {"judged": "success"}
     [comment] = comments(actions)
     assert "✓ 1 request, nothing against them" in comment
@@ -144,7 +148,7 @@ def test_a_pull_request_that_oversteps_does_not(
     text = content if content is not None else there.git("show", f"main:{path}") + "\n# Seen.\n"
     run = judged(actions, {path: text.encode()})
     assert run.result == "failure" and code in run.log, run.log
-    tell(actions, newest(actions))
+    assert code in tell(actions, newest(actions))
     assert [code in comment for comment in comments(actions)] == [True]
     assert checks(actions) == {"judged": "failure"}
     assert [job.result for job in run.of("gate")] == ["failure"]

@@ -43,6 +43,7 @@ class WorkflowRun:
 
     workflow: str
     jobs: list[JobRun] = field(default_factory=list)
+    scanned: dict[tuple[str, str], Json] = field(default_factory=dict)  # ref, commit → SARIF
 
     @property
     def result(self) -> str:
@@ -285,6 +286,8 @@ class _Job:
                 self._download(given)
             case "actions/cache":
                 pass
+            case "github/codeql-action/upload-sarif":
+                self._upload_findings(given)
             case "actions/attest":
                 self._attest(step, given, contexts)
             case _:
@@ -393,6 +396,15 @@ class _Job:
             if done.returncode != 0:
                 self.ended.log += done.stderr
                 raise StepFailed("checkout")
+
+    def _upload_findings(self, given: Json) -> None:
+        """The findings of a run, kept with the repository by ref and commit."""
+        if self.ended.permissions.get("security-events") != "write":
+            self.ended.log += "upload-sarif needs `security-events: write`\n"
+            raise StepFailed("upload-sarif")
+        log = json.loads((self.workspace / given["sarif_file"]).read_text())
+        assert log["version"] == "2.1.0"
+        self.run.scanned[given["ref"], given["sha"]] = log
 
     def _attest(self, step: Json, given: Json, contexts: Json) -> None:
         """The attestation of a predicate, by the Sigstore of the tests, as this workflow."""
