@@ -196,6 +196,7 @@ def _ensure_repo(effect: EnsureRepo, ports: Ports) -> str:
             BranchRule(r.pattern, push=r.push, merge=r.merge, approvals=r.approvals)
             for r in effect.rules
         ),
+        teams=effect.owners,
     )
     ports.forge.ensure_repo(effect.repo, spec)
     return commit.id

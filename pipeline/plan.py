@@ -74,6 +74,7 @@ class EnsureRepo(Model):
     message: str
     time_s: int
     rules: tuple[Rule, ...]
+    owners: tuple[str, ...]  # teams that may write to it
 
 
 class CommitFolder(Model):

@@ -189,10 +189,6 @@ def _rulesets(platform: Platform, app_id: int) -> dict[str, dict[str, object]]:
     """File stem → ruleset of the control repo, as GitHub imports it."""
     apps = {platform.pipeline_account.id: app_id}
     made = {r["name"]: r for r in rulesets_of(control_rules(platform), apps)}
-    for name, ruleset in made.items():
-        if name == f"{PREFIX}: reviews main":
-            for rule in ruleset["rules"]:
-                rule["parameters"]["require_code_owner_review"] = True
     gate = {
         "name": f"{PREFIX}: gate main",
         "target": "branch",
@@ -227,7 +223,8 @@ requests, `state/<tenant>` by the pipeline alone.
 
 Before the first run:
 
-1. Create the organisation's teams that `environments/` and `tenants/` name.
+1. Create the organisation's teams that `environments/` and `tenants/` name, and let those of
+   `.github/CODEOWNERS` write to this repository: GitHub holds only such to be code owners.
 2. Install the App with `administration`, `checks`, `contents` and `pull_requests` to write and
    `members` to read. Set the variable `PIPELINE_APP_ID` to {answers.app_id}.
 3. Make the environments `pipeline` (secret `PIPELINE_APP_PRIVATE_KEY`) and `registry` (secret

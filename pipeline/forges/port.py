@@ -128,7 +128,7 @@ class BranchRule:
 
 @dataclass(frozen=True, slots=True)
 class RepoSpec:
-    """What a repository must be: its first commit and its branch rules."""
+    """What a repository must be: its first commit, its branch rules, which teams write to it."""
 
     description: str
     default_branch: str
@@ -137,6 +137,8 @@ class RepoSpec:
     initial_objects: tuple[GitObject, ...]
     initial_commit: str
     rules: tuple[BranchRule, ...]
+    # A forge that keeps no teams has nothing to do: there the rules name people.
+    teams: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

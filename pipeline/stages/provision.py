@@ -67,6 +67,7 @@ def plan_repository(view: DraftView, repo: str, *, gitops: bool) -> EnsureRepo:
         message=f"Create {repo}\n",
         time_s=FIRST_COMMIT_TIME_S,
         rules=repository_rules(view, gitops=gitops),
+        owners=owners,
     )
 
 

@@ -36,6 +36,27 @@ def list_teams(call: Call) -> Answer:
     return Answer(200, [call.shapes.team(organisation, team) for team in found])
 
 
+@route("GET", "/repos/{owner}/{repo}/teams", ("administration", "read"))
+def list_repository_teams(call: Call) -> Answer:
+    """The teams of a repository, and what they may do."""
+    repository = call.repository
+    owner = repository.owner
+    found = [(call.state.teams[owner.login, slug], may) for slug, may in repository.teams.items()]
+    return Answer(
+        200, [{**call.shapes.team(owner, team), "permission": may} for team, may in found]
+    )
+
+
+@route("PUT", "/orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}", ("administration", "write"))
+def add_team_repository(call: Call) -> Answer:
+    """What a team may do with a repository; who cannot see teams gives them nothing."""
+    app = call.actor.app
+    if app is not None and "members" not in call.actor.permissions:
+        raise not_found()
+    call.repository.teams[_team(call).slug] = call.body.get("permission", "pull")
+    return Answer(204)
+
+
 @route("GET", "/orgs/{org}/members", ("members", "read"))
 def list_members(call: Call) -> Answer:
     """Who is in an organisation."""

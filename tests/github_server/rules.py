@@ -165,6 +165,10 @@ def _check_reviews(
     if len(writers) < parameters["required_approving_review_count"]:
         needed = parameters["required_approving_review_count"]
         return f"At least {needed} approving review is required by reviewers with write access."
+    if parameters.get("require_code_owner_review"):
+        reason = _check_code_owners(state, repository, pull, writers)
+        if reason:
+            return reason
     wants_last = parameters["require_last_push_approval"]
     if (
         wants_last
@@ -173,6 +177,48 @@ def _check_reviews(
     ):
         return "New changes require approval from someone other than the last pusher."
     return None
+
+
+def _check_code_owners(
+    state: State, repository: Repository, pull: Pull, approving: set[int]
+) -> str | None:
+    """Why the code owners of what a pull request changes have not approved it.
+
+    Source: GitHub, "About code owners": the last line that matches a path counts, and owners who
+    may not write to the repository are none.
+    """
+    base = repository.branch(pull.base_branch) or ""
+    found = (
+        repository.git("show", f"{base}:{path}", accept=(0, 128))
+        for path in (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")
+    )
+    text = next((text for text in found if text), "")
+    lines = [line.split() for line in text.splitlines() if line.strip() and line[0] != "#"]
+    changed = repository.git("diff", "--name-only", f"{base}...{pull.head}").splitlines()
+    for path in changed:
+        named = next((owners for p, *owners in reversed(lines) if _owns(p, path)), [])
+        owners = {
+            user
+            for owner in named
+            for user in _members_who_write(state, repository, owner.rpartition("/")[2])
+        }
+        if owners and not (owners - {pull.account.id}) & approving:
+            return f"Waiting on code owner review from {', '.join(named)}."
+    return None
+
+
+def _owns(pattern: str, path: str) -> bool:
+    if pattern == "*":
+        return True
+    if not pattern.startswith("/") or "*" in pattern:
+        raise NotImplementedError(f"a pattern of code owners that is not known here: {pattern}")
+    return path.startswith(pattern[1:]) if pattern.endswith("/") else path == pattern[1:]
+
+
+def _members_who_write(state: State, repository: Repository, team: str) -> set[int]:
+    if repository.teams.get(team) not in ("push", "maintain", "admin"):
+        return set()
+    return state.teams[repository.owner.login, team].members
 
 
 def may_write(state: State, repository: Repository, user: int) -> bool:

@@ -200,6 +200,7 @@ class Repository:
     rulesets: dict[int, Ruleset] = field(default_factory=dict)
     queue: list[int] = field(default_factory=list)
     dispatches: list[Json] = field(default_factory=list)
+    teams: dict[str, str] = field(default_factory=dict)  # slug → what its members may do
 
     @property
     def full_name(self) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from urllib.parse import quote
 
 from pipeline.commits import parse_commit
 from pipeline.errors import (
@@ -34,6 +36,7 @@ from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import GitObject
 
 _HEADS = "refs/heads/"
+_WRITING = ("push", "maintain", "admin")
 
 
 class Repositories(Asking):
@@ -140,11 +143,33 @@ class Repositories(Asking):
         }
         if changes:
             self._repeatedly(lambda: client.write("PATCH", self._path(repo), changes))
+        self._ensure_teams(repo, spec.teams)
         self._ensure_rulesets(repo, rulesets_of(spec.rules, self.apps))
         read = self.read_repo(repo)
         if read is None:
             raise NotFound(f"`{repo}` is gone again")
         return read
+
+    def _ensure_teams(self, repo: str, teams: Sequence[str]) -> None:
+        """Each team may write: otherwise nobody of it sees the repository, and GitHub takes no
+        review of it for one of a code owner.
+        """
+        if not teams:
+            return
+        there = self.client.read_all(f"{self._path(repo)}/teams")
+        writing = {team["slug"] for team in there if team["permission"] in _WRITING}
+        for team in teams:
+            if team in writing:
+                continue
+            path = f"/orgs/{quote(self.organisation)}/teams/{quote(team)}{self._path(repo)}"
+            fields = {"permission": "push"}
+            try:
+                self._repeatedly(partial(self.client.write, "PUT", path, fields))
+            except NotFound as missing:
+                raise ForgeRefused(
+                    f"team `{team}` cannot be given `{repo}`: {missing.message}",
+                    help="the organisation needs the team, and the App `members` to read",
+                ) from missing
 
     def _begins_with(self, repo: str, spec: RepoSpec) -> bool:
         git = self.open_repository(repo)

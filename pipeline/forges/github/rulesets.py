@@ -95,7 +95,7 @@ def _reviews(count: int) -> dict[str, Any]:
             "required_approving_review_count": count,
             "dismiss_stale_reviews_on_push": True,
             "require_last_push_approval": count > 0,
-            "require_code_owner_review": False,
+            "require_code_owner_review": count > 0,
             "required_review_thread_resolution": False,
         },
     }
