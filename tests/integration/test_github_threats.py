@@ -11,7 +11,14 @@ import pytest
 from pipeline.commits import Signature
 from pipeline.documents import render_document
 from pipeline.errors import ForgeRefused, StalePlan
-from pipeline.forges.port import PullRequest, RefUpdate, ReviewVerdict
+from pipeline.forges.port import (
+    BranchRule,
+    PullRequest,
+    PullState,
+    RefUpdate,
+    RepoSpec,
+    ReviewVerdict,
+)
 from pipeline.forges.settings import CONTENT_A_PROMOTION
 from pipeline.gitobjects import MODE_FILE, commit_object, objects_of_files
 from pipeline.layout import PLATFORM_PATH, draft_path, promotion_path
@@ -418,3 +425,56 @@ def test_a_check_that_failed_is_not_waited_for(world: Threatened) -> None:
     report = world.engine.run(tenants=["acme"])
     [(draft, code, said)] = report.failures
     assert (draft, code) == (DRAFT, "forge-refused") and "policy" in said
+
+
+# -- owners of repositories ----------------------------------------------------------------
+
+EXTRA, OTHER_ENGINEER_ID, CONTOSO_ENGINEER_ID = "tenant-acme-extra", 1202, 1301
+
+
+def spec_of(*teams: str) -> RepoSpec:
+    """A repository of acme's whose code owners are its engineers."""
+    files = {"CODEOWNERS": (MODE_FILE, b"* @ameide/acme-engineers\n")}
+    objects = objects_of_files(files)
+    me = Signature("pipeline", "pipeline@example.com", 0)
+    first = commit_object(objects[-1].id, [], "Create\n", me, me)
+    rules = (BranchRule("main", push=(), merge=(ENGINEER_ID,), approvals=1),)
+    return RepoSpec("Extra", "main", (*objects, first), first.id, rules, teams)
+
+
+def test_the_owners_team_may_write_to_its_repository(world: Threatened) -> None:
+    for _ in range(2):
+        world.forge.ensure_repo(EXTRA, spec_of("acme-engineers"))
+    assert world.server.repository("ameide", EXTRA).teams == {"acme-engineers": "push"}
+    granted = [seen for seen in world.server.log if seen.template.startswith("/orgs/{org}/teams/")]
+    assert [seen.method for seen in granted[-1:]] == ["PUT"]
+    assert sum(EXTRA in seen.path for seen in granted) == 1
+    for repo in (CODE, GITOPS):
+        assert world.server.repository("ameide", repo).teams == {"acme-engineers": "push"}
+
+
+def test_a_team_that_github_does_not_have_is_said(world: Threatened) -> None:
+    with pytest.raises(ForgeRefused, match="team `nobody-s-team` cannot be given"):
+        world.forge.ensure_repo(EXTRA, spec_of("nobody-s-team"))
+
+
+def test_code_is_merged_with_the_approval_of_its_owners_only(world: Threatened) -> None:
+    world.forge.ensure_repo(EXTRA, spec_of("acme-engineers"))
+    pipeline = sample_platform().pipeline_account.id
+    git = world.forge.open_repository(EXTRA)
+    main = git.resolve("refs/heads/main")
+    assert main is not None
+    objects = objects_of_files({**git.read_files(main), "new.py": (MODE_FILE, b"1\n")})
+    me = Signature("pipeline", "pipeline@example.com", 1)
+    commit = commit_object(objects[-1].id, [main], "Add\n", me, me)
+    update = RefUpdate("refs/heads/draft/new", None, commit.id)
+    world.forge.push(EXTRA, [*objects, commit], (update,), actor=pipeline)
+    pull = world.forge.open_pull(
+        EXTRA, head_branch="draft/new", base_branch="main", title="Add", body="", actor=pipeline
+    )
+    world.approve(EXTRA, pull.number, CONTOSO_ENGINEER_ID)
+    with pytest.raises((ForgeRefused, StalePlan), match="code owner review"):
+        world.merge(EXTRA, pull.number, ENGINEER_ID)
+    world.approve(EXTRA, pull.number, OTHER_ENGINEER_ID)
+    world.merge(EXTRA, pull.number, ENGINEER_ID)
+    assert world.forge.read_pull(EXTRA, pull.number).state is PullState.MERGED
