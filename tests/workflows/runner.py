@@ -267,7 +267,10 @@ class _Job:
         if "if" not in step:
             return good
         functions = {"always": lambda: True, "success": lambda: good, "failure": lambda: not good}
-        return bool(evaluated(_stripped(step["if"]), self.contexts, functions))
+        condition = _stripped(step["if"])
+        # One that names no such function is asked only while all went well.
+        asked = any(f"{name}()" in condition for name in functions)
+        return (asked or good) and bool(evaluated(condition, self.contexts, functions))
 
     def _step(self, step: Json, contexts: Json) -> None:
         self.ended.log += f"-- {step.get('name', '')}\n"
