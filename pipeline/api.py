@@ -11,9 +11,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline import names
+from pipeline.deciding import Proposal
 from pipeline.diagnostics import Finding, Severity
 from pipeline.documents import render_document
-from pipeline.engine import Engine, Proposal
+from pipeline.engine import Engine
 from pipeline.errors import NotFound, Refused, UsageFault
 from pipeline.gitobjects import blob_id
 from pipeline.layout import draft_folder, draft_path, patch_path, promotion_path, tenant_path

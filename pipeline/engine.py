@@ -6,51 +6,24 @@ two runs at once need no lock. A plan that turns out stale is made again from wh
 
 from __future__ import annotations
 
-import os
 import random
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
 
-from pipeline import __version__, names
-from pipeline.apply import (
-    FaultHook,
-    Ports,
-    Progress,
-    apply_tenant_plan,
-    no_faults,
-    read_fact_files,
-)
-from pipeline.authorise import Decision, authorise
-from pipeline.control import Control, SnapshotReading, read_snapshot
+from pipeline import __version__
+from pipeline.apply import Ports, Progress, apply_tenant_plan
+from pipeline.deciding import Deciding
 from pipeline.diagnostics import Finding
-from pipeline.errors import PipelineError, Refused, StalePlan, UsageFault
-from pipeline.facts import parse_chain
-from pipeline.forges.port import Forge
-from pipeline.hydrate import Hydrator
-from pipeline.layout import draft_path
-from pipeline.models.base import BlobId, CommitId
-from pipeline.models.evidence import CheckReport, Observation
-from pipeline.models.facts import Cause, Fact
-from pipeline.models.requests import Promotion, RequestedRelease
-from pipeline.models.status import DraftStatus
-from pipeline.overlays import Overlay
-from pipeline.plan import Plan, Receipt, RunChecks, TenantPlan, Waiting, describe
-from pipeline.settled import Before, Memory
+from pipeline.errors import PipelineError, Refused, StalePlan
+from pipeline.models.evidence import Observation
+from pipeline.plan import Plan, Receipt, TenantPlan, Waiting, describe
+from pipeline.settled import Before
 from pipeline.shards import choose_tenants
 from pipeline.stages.draft import plan_tenant
-from pipeline.stages.promote import evidence_of
-from pipeline.stages.validate import check_requests
-from pipeline.stages.view import EVERYTHING, Caused, DraftView, PromotionInput, Scope
-from pipeline.templating import Template
-from pipeline.tools.bundlecheck import verify_bundle
-from pipeline.world import Verify, World
+from pipeline.world import World
 
-if TYPE_CHECKING:
-    from pipeline.builders.port import Builder
-    from pipeline.snapshot import Snapshot
 
 MAX_STALE = 60
 # A plan holds what it writes, so many drafts take several: memory does not grow with their number.
@@ -82,82 +55,8 @@ class RunReport:
         return tuple(dict.fromkeys(f for r in self.receipts for f in r.failures))
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """A promotion request as it would be written, and what is known of it now."""
-
-    promotion: Promotion
-    decision: Decision
-    overlay: Overlay | None
-    lines_added: int
-    lines_removed: int
-    signer: str = ""  # who states what its image was built from
-
-
-@dataclass
-class Engine:
+class Engine(Deciding):
     """Plans and applies for one control repo."""
-
-    control: Control
-    make_builder: Callable[[Snapshot], Builder]
-    run_checks: Callable[[RunChecks, dict[str, tuple[int, bytes]]], CheckReport]
-    scan_secrets: Callable[[Mapping[str, bytes]], Sequence[str]]
-    templates: Mapping[str, Template]
-    faults: FaultHook = no_faults
-    run_id: str = field(default_factory=lambda: os.environ.get("PIPELINE_RUN_ID", ""))
-    hydrator: Hydrator = field(default_factory=Hydrator)
-    verify: Verify = verify_bundle
-    memory: Memory | None = None
-    scope: Scope = EVERYTHING
-    _brought: dict[str, dict[str, str]] = field(default_factory=dict)
-    _statuses: dict[str, DraftStatus] = field(default_factory=dict)
-    _checked: dict[object, tuple[SnapshotReading, tuple[Finding, ...]]] = field(
-        default_factory=dict
-    )
-
-    @property
-    def forge(self) -> Forge:
-        """The forge of the control repo."""
-        return self.control.forge
-
-    def reading(
-        self, commit: str, only: frozenset[str] | None = None
-    ) -> tuple[SnapshotReading, tuple[Finding, ...]]:
-        """The requests at a commit and every finding in them; once per commit and process.
-
-        `only` leaves out the requests of all tenants but these.
-        """
-        if (commit, only) not in self._checked:
-            read = read_snapshot(self.control.open_repository(), commit, tenants=only)
-            found = check_requests(read.reads, read.findings, read.snapshot, self.templates)
-            self._checked = {(commit, only): (read, found)}
-        return self._checked[commit, only]
-
-    def world(self, only: frozenset[str] | None = None) -> World:
-        """A fresh look at the world, at the requests of these tenants alone if they are named."""
-        view = self.control.read_view()
-        read, found = self.reading(str(view.head), only)
-        by_path: dict[str, list[Finding]] = {}
-        for finding in found:
-            by_path.setdefault(finding.location.file, []).append(finding)
-        return World(
-            forge=self.forge,
-            control_repo=self.control.control_repo,
-            control=self.control.open_repository(),
-            snapshot=read.snapshot,
-            findings={path: tuple(items) for path, items in by_path.items()},
-            templates=self.templates,
-            hydrator=self.hydrator,
-            scan_secrets=self.scan_secrets,
-            verify=self.verify,
-            run_id=self.run_id,
-            _repos={self.control.control_repo: view},
-            # History up to a commit is the same in every look.
-            _brought=self._brought.setdefault(read.snapshot.commit, {}),
-            _statuses=self._statuses,
-        )
-
-    # -- planning ----------------------------------------------------------------------
 
     def tenants(
         self,
@@ -240,8 +139,6 @@ class Engine:
         plan = plan_tenant(tenant, world.state_head(tenant), views, self.scope)
         plan = plan.model_copy(update={"failures": tuple(world.failures[failed_before:])})
         return plan, tuple(view.id for view in views)
-
-    # -- applying ----------------------------------------------------------------------
 
     def ports(self, world: World) -> Ports:
         """What applying writes through."""
@@ -375,163 +272,6 @@ class Engine:
             account = platform.pipeline_account.id
             self.forge.dispatch(self.control.control_repo, event, actor=account)
 
-    # -- reading -----------------------------------------------------------------------
-
-    def status(self, draft: str) -> DraftStatus:
-        """One draft's recorded status. Raises UsageFault when it has none."""
-        world = self.world()
-        tenant, primitive = _split(draft)
-        found = world.statuses(tenant, [primitive]).get(primitive)
-        if found is None:
-            raise UsageFault(
-                f"nothing has happened to `{draft}` yet",
-                help="merge its request, then `pipeline run`; `pipeline status` lists drafts",
-            )
-        return found
-
-    def statuses(self) -> tuple[DraftStatus, ...]:
-        """Every draft's recorded status, by id."""
-        world = self.world()
-        found: list[DraftStatus] = []
-        view = world.repo(self.control.control_repo)
-        prefix = names.state_branch("")
-        for branch, head in sorted((view.branches if view else {}).items()):
-            if branch.startswith(prefix):
-                tree = world.control.read_tree(f"{head}:drafts") or ()
-                tenant = branch.removeprefix(prefix)
-                found += world.statuses(tenant, [e.name for e in tree]).values()
-        return tuple(sorted(found, key=lambda s: s.id))
-
-    def facts(self, draft: str) -> tuple[Fact, ...]:
-        """A draft's facts in order, with every link checked. Raises UsageFault, BrokenChain."""
-        world = self.world()
-        tenant, primitive = _split(draft)
-        head = world.state_head(tenant)
-        files = read_fact_files(world.control, head, primitive) if head else ()
-        if not files:
-            raise UsageFault(f"nothing has happened to `{draft}` yet")
-        return parse_chain(draft, files)
-
-    def draft_files(
-        self, draft: str, paths: Collection[str] = ()
-    ) -> tuple[str, dict[str, tuple[int, bytes]]]:
-        """The newest commit of a draft and its files there (all, or those named)."""
-        status = self.status(draft)
-        if not status.head:
-            raise UsageFault(f"`{draft}` is not scaffolded yet")
-        git = self.forge.open_repository(status.target_repo)
-        view = self.forge.read_repo(status.target_repo)
-        commit = view.branches.get(status.branch_name, status.head) if view else status.head
-        files = git.read_files(commit, names.primitive_folder(status.instance))
-        for path in paths:
-            if path not in files:
-                raise UsageFault(f"`{draft}` has no file `{path}`")
-        return commit, {p: f for p, f in files.items() if not paths or p in paths}
-
-    # -- deciding ----------------------------------------------------------------------
-
-    def _view(self, world: World, draft: str) -> DraftView:
-        tenant, primitive = _split(draft)
-        if draft_path(draft) not in world.snapshot.requests:
-            raise UsageFault(f"there is no draft `{draft}` on main")
-        status = world.statuses(tenant, [primitive]).get(primitive)
-        if status is None or not status.branch_name:
-            raise UsageFault(f"`{draft}` is not scaffolded yet", help="`pipeline run` does it")
-        view = world.view(draft, status, force=True)
-        if view is None:
-            raise Refused(f"the request of `{draft}` is invalid", help="see `pipeline validate`")
-        return view
-
-    def decide(
-        self, draft: str, environment: str, promotion: Promotion | None = None
-    ) -> tuple[Decision, PromotionInput]:
-        """The decision on a promotion: of the request on main, else of one that could be made."""
-        world = self.world()
-        view = self._view(world, draft)
-        if environment not in view.environments:
-            raise UsageFault(f"there is no environment `{environment}`")
-        loaded = next(
-            (r for r in world.snapshot.promotions_of(draft) if r.meaning.name == environment), None
-        )
-        if promotion is None and loaded is not None:
-            due = world.promotion(view, loaded)
-        else:
-            wanted = promotion or self._prospective(
-                world, view, environment, None, "Asked by `why`"
-            )
-            due = world.promotion_input(view, wanted, _nobody(view), None, None)
-        return authorise(evidence_of(view, due)), due
-
-    def propose_promotion(
-        self, draft: str, environment: str, *, source_commit: str | None = None, reason: str
-    ) -> Proposal:
-        """A promotion request with digest and overlay tree pinned, and what speaks against it.
-
-        Approvals are left out of the decision, since nobody can have approved it yet.
-        """
-        world = self.world()
-        view = self._view(world, draft)
-        if environment not in view.environments:
-            raise UsageFault(f"there is no environment `{environment}`")
-        promotion = self._prospective(world, view, environment, source_commit, reason)
-        due = world.promotion_input(view, promotion, _nobody(view), None, None)
-        if view.environments[environment].approvals and due.overlay is not None:
-            promotion = promotion.model_copy(update={"overlay_tree": due.overlay.tree})
-            due = world.promotion_input(view, promotion, _nobody(view), None, None)
-        decision = authorise(evidence_of(view, due))
-        without = tuple(r for r in decision.reasons if r.code != "approval-missing")
-        added, removed = self._overlay_lines(world, view, due)
-        return Proposal(
-            promotion,
-            Decision(decision.draft, decision.environment, without, ()),
-            due.overlay,
-            added,
-            removed,
-            due.provenance.signer if due.provenance else "",
-        )
-
-    def _prospective(
-        self,
-        world: World,
-        view: DraftView,
-        environment: str,
-        source_commit: str | None,
-        reason: str,
-    ) -> Promotion:
-        status = view.status
-        assert status is not None
-        sources = view.environments[environment].promotes_from
-        # The release that runs before this environment; else the furthest one there is.
-        running = [p for s in sources if (p := status.promotion(s))] or status.promotions[::-1]
-        before = running[0].release.source_commit if running and sources else None
-        commit = source_commit or before or status.head
-        digest = None
-        if view.environments[environment].approvals:
-            source = world.git(view.target_repo).read_object(f"{commit}:{view.folder}")
-            build = status.build_of_tree(source.id) if source else None
-            digest = build.digest if build else None
-        return Promotion(
-            kind="Promotion",
-            draft=view.id,
-            environment=environment,  # type: ignore[arg-type]  # checked against the defined ones
-            release=RequestedRelease(source_commit=CommitId(commit), digest=digest),
-            reason=reason,
-        )
-
-    def _overlay_lines(self, world: World, view: DraftView, due: PromotionInput) -> tuple[int, int]:
-        """Lines added and removed against what the environment's overlay holds now."""
-        overlay = due.overlay
-        if overlay is None or view.gitops is None or view.gitops.head is None:
-            return 0, 0
-        now = world.git(view.gitops_repo).read_files(view.gitops.head, overlay.folder)
-        added = removed = 0
-        for path in sorted({*now, *overlay.files}):
-            old = set(now.get(path, (0, b""))[1].decode().splitlines())
-            new = set(overlay.files.get(path, b"").decode().splitlines())
-            added += len(new - old)
-            removed += len(old - new)
-        return added, removed
-
 
 def _promised(plan: TenantPlan) -> TenantPlan:
     """What a reviewer was shown and apply is held to; what a tool could not do is no promise."""
@@ -548,22 +288,3 @@ def _first_difference(plan: Plan, current: Sequence[TenantPlan]) -> str:
         if effect not in plan.effects:
             return f"it would not {describe(effect)}"
     return "its tenants, its order or what waits"
-
-
-def _split(draft: str) -> tuple[str, str]:
-    tenant, slash, primitive = draft.partition("/")
-    if not slash or not names.is_tenant_id(tenant) or not names.is_tenant_id(primitive):
-        raise UsageFault(f"`{draft}` is no draft id", help="write tenant/primitive")
-    return tenant, primitive
-
-
-def _nobody(view: DraftView) -> Caused:
-    """The cause of a request that nobody has made yet."""
-    cause = Cause(
-        request=draft_path(view.id),
-        commit=view.caused.cause.commit,
-        blob=BlobId("0" * 40),
-        run="prospective",
-        actor=0,
-    )
-    return Caused(cause, view.caused.time_s)

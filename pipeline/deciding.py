@@ -1,0 +1,147 @@
+"""Deciding: what the one gate says of a promotion that is asked for, or could be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.authorise import Decision, authorise
+from pipeline.errors import Refused, UsageFault
+from pipeline.layout import draft_path
+from pipeline.looking import Looking, split_id
+from pipeline.models.base import BlobId, CommitId
+from pipeline.models.facts import Cause
+from pipeline.models.requests import Promotion, RequestedRelease
+from pipeline.overlays import Overlay
+from pipeline.stages.promote import evidence_of
+from pipeline.stages.view import Caused, DraftView, PromotionInput
+from pipeline.world import World
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A promotion request as it would be written, and what is known of it now."""
+
+    promotion: Promotion
+    decision: Decision
+    overlay: Overlay | None
+    lines_added: int
+    lines_removed: int
+    signer: str = ""  # who states what its image was built from
+
+
+class Deciding(Looking):
+    """Decisions on promotions, by the world as it is now; nothing is written."""
+
+    def _view(self, world: World, draft: str) -> DraftView:
+        tenant, primitive = split_id(draft)
+        if draft_path(draft) not in world.snapshot.requests:
+            raise UsageFault(f"there is no draft `{draft}` on main")
+        status = world.statuses(tenant, [primitive]).get(primitive)
+        if status is None or not status.branch_name:
+            raise UsageFault(f"`{draft}` is not scaffolded yet", help="`pipeline run` does it")
+        view = world.view(draft, status, force=True)
+        if view is None:
+            raise Refused(f"the request of `{draft}` is invalid", help="see `pipeline validate`")
+        return view
+
+    def decide(
+        self, draft: str, environment: str, promotion: Promotion | None = None
+    ) -> tuple[Decision, PromotionInput]:
+        """The decision on a promotion: of the request on main, else of one that could be made."""
+        world = self.world()
+        view = self._view(world, draft)
+        if environment not in view.environments:
+            raise UsageFault(f"there is no environment `{environment}`")
+        loaded = next(
+            (r for r in world.snapshot.promotions_of(draft) if r.meaning.name == environment), None
+        )
+        if promotion is None and loaded is not None:
+            due = world.promotion(view, loaded)
+        else:
+            wanted = promotion or self._prospective(
+                world, view, environment, None, "Asked by `why`"
+            )
+            due = world.promotion_input(view, wanted, _nobody(view), None, None)
+        return authorise(evidence_of(view, due)), due
+
+    def propose_promotion(
+        self, draft: str, environment: str, *, source_commit: str | None = None, reason: str
+    ) -> Proposal:
+        """A promotion request with digest and overlay tree pinned, and what speaks against it.
+
+        Approvals are left out of the decision, since nobody can have approved it yet.
+        """
+        world = self.world()
+        view = self._view(world, draft)
+        if environment not in view.environments:
+            raise UsageFault(f"there is no environment `{environment}`")
+        promotion = self._prospective(world, view, environment, source_commit, reason)
+        due = world.promotion_input(view, promotion, _nobody(view), None, None)
+        if view.environments[environment].approvals and due.overlay is not None:
+            promotion = promotion.model_copy(update={"overlay_tree": due.overlay.tree})
+            due = world.promotion_input(view, promotion, _nobody(view), None, None)
+        decision = authorise(evidence_of(view, due))
+        without = tuple(r for r in decision.reasons if r.code != "approval-missing")
+        added, removed = self._overlay_lines(world, view, due)
+        return Proposal(
+            promotion,
+            Decision(decision.draft, decision.environment, without, ()),
+            due.overlay,
+            added,
+            removed,
+            due.provenance.signer if due.provenance else "",
+        )
+
+    def _prospective(
+        self,
+        world: World,
+        view: DraftView,
+        environment: str,
+        source_commit: str | None,
+        reason: str,
+    ) -> Promotion:
+        status = view.status
+        assert status is not None
+        sources = view.environments[environment].promotes_from
+        # The release that runs before this environment; else the furthest one there is.
+        running = [p for s in sources if (p := status.promotion(s))] or status.promotions[::-1]
+        before = running[0].release.source_commit if running and sources else None
+        commit = source_commit or before or status.head
+        digest = None
+        if view.environments[environment].approvals:
+            source = world.git(view.target_repo).read_object(f"{commit}:{view.folder}")
+            build = status.build_of_tree(source.id) if source else None
+            digest = build.digest if build else None
+        return Promotion(
+            kind="Promotion",
+            draft=view.id,
+            environment=environment,  # type: ignore[arg-type]  # checked against the defined ones
+            release=RequestedRelease(source_commit=CommitId(commit), digest=digest),
+            reason=reason,
+        )
+
+    def _overlay_lines(self, world: World, view: DraftView, due: PromotionInput) -> tuple[int, int]:
+        """Lines added and removed against what the environment's overlay holds now."""
+        overlay = due.overlay
+        if overlay is None or view.gitops is None or view.gitops.head is None:
+            return 0, 0
+        now = world.git(view.gitops_repo).read_files(view.gitops.head, overlay.folder)
+        added = removed = 0
+        for path in sorted({*now, *overlay.files}):
+            old = set(now.get(path, (0, b""))[1].decode().splitlines())
+            new = set(overlay.files.get(path, b"").decode().splitlines())
+            added += len(new - old)
+            removed += len(old - new)
+        return added, removed
+
+
+def _nobody(view: DraftView) -> Caused:
+    """The cause of a request that nobody has made yet."""
+    cause = Cause(
+        request=draft_path(view.id),
+        commit=view.caused.cause.commit,
+        blob=BlobId("0" * 40),
+        run="prospective",
+        actor=0,
+    )
+    return Caused(cause, view.caused.time_s)

@@ -1,0 +1,154 @@
+"""Looking: a control repo with all that it takes to read its world, and what was recorded in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipeline import names
+from pipeline.apply import FaultHook, no_faults, read_fact_files
+from pipeline.control import Control, SnapshotReading, read_snapshot
+from pipeline.diagnostics import Finding
+from pipeline.errors import UsageFault
+from pipeline.facts import parse_chain
+from pipeline.forges.port import Forge
+from pipeline.hydrate import Hydrator
+from pipeline.models.evidence import CheckReport
+from pipeline.models.facts import Fact
+from pipeline.models.status import DraftStatus
+from pipeline.plan import RunChecks
+from pipeline.settled import Memory
+from pipeline.stages.validate import check_requests
+from pipeline.stages.view import EVERYTHING, Scope
+from pipeline.templating import Template
+from pipeline.tools.bundlecheck import verify_bundle
+from pipeline.world import Verify, World
+
+if TYPE_CHECKING:
+    from pipeline.builders.port import Builder
+    from pipeline.snapshot import Snapshot
+
+
+@dataclass
+class Looking:
+    """One control repo, its forge, and the tools and stores that its work is done with."""
+
+    control: Control
+    make_builder: Callable[[Snapshot], Builder]
+    run_checks: Callable[[RunChecks, dict[str, tuple[int, bytes]]], CheckReport]
+    scan_secrets: Callable[[Mapping[str, bytes]], Sequence[str]]
+    templates: Mapping[str, Template]
+    faults: FaultHook = no_faults
+    run_id: str = field(default_factory=lambda: os.environ.get("PIPELINE_RUN_ID", ""))
+    hydrator: Hydrator = field(default_factory=Hydrator)
+    verify: Verify = verify_bundle
+    memory: Memory | None = None
+    scope: Scope = EVERYTHING
+    _brought: dict[str, dict[str, str]] = field(default_factory=dict)
+    _statuses: dict[str, DraftStatus] = field(default_factory=dict)
+    _checked: dict[object, tuple[SnapshotReading, tuple[Finding, ...]]] = field(
+        default_factory=dict
+    )
+
+    @property
+    def forge(self) -> Forge:
+        """The forge of the control repo."""
+        return self.control.forge
+
+    def reading(
+        self, commit: str, only: frozenset[str] | None = None
+    ) -> tuple[SnapshotReading, tuple[Finding, ...]]:
+        """The requests at a commit and every finding in them; once per commit and process.
+
+        `only` leaves out the requests of all tenants but these.
+        """
+        if (commit, only) not in self._checked:
+            read = read_snapshot(self.control.open_repository(), commit, tenants=only)
+            found = check_requests(read.reads, read.findings, read.snapshot, self.templates)
+            self._checked = {(commit, only): (read, found)}
+        return self._checked[commit, only]
+
+    def world(self, only: frozenset[str] | None = None) -> World:
+        """A fresh look at the world, at the requests of these tenants alone if they are named."""
+        view = self.control.read_view()
+        read, found = self.reading(str(view.head), only)
+        by_path: dict[str, list[Finding]] = {}
+        for finding in found:
+            by_path.setdefault(finding.location.file, []).append(finding)
+        return World(
+            forge=self.forge,
+            control_repo=self.control.control_repo,
+            control=self.control.open_repository(),
+            snapshot=read.snapshot,
+            findings={path: tuple(items) for path, items in by_path.items()},
+            templates=self.templates,
+            hydrator=self.hydrator,
+            scan_secrets=self.scan_secrets,
+            verify=self.verify,
+            run_id=self.run_id,
+            _repos={self.control.control_repo: view},
+            # History up to a commit is the same in every look.
+            _brought=self._brought.setdefault(read.snapshot.commit, {}),
+            _statuses=self._statuses,
+        )
+
+    def status(self, draft: str) -> DraftStatus:
+        """One draft's recorded status. Raises UsageFault when it has none."""
+        world = self.world()
+        tenant, primitive = split_id(draft)
+        found = world.statuses(tenant, [primitive]).get(primitive)
+        if found is None:
+            raise UsageFault(
+                f"nothing has happened to `{draft}` yet",
+                help="merge its request, then `pipeline run`; `pipeline status` lists drafts",
+            )
+        return found
+
+    def statuses(self) -> tuple[DraftStatus, ...]:
+        """Every draft's recorded status, by id."""
+        world = self.world()
+        found: list[DraftStatus] = []
+        view = world.repo(self.control.control_repo)
+        prefix = names.state_branch("")
+        for branch, head in sorted((view.branches if view else {}).items()):
+            if branch.startswith(prefix):
+                tree = world.control.read_tree(f"{head}:drafts") or ()
+                tenant = branch.removeprefix(prefix)
+                found += world.statuses(tenant, [e.name for e in tree]).values()
+        return tuple(sorted(found, key=lambda s: s.id))
+
+    def facts(self, draft: str) -> tuple[Fact, ...]:
+        """A draft's facts in order, with every link checked. Raises UsageFault, BrokenChain."""
+        world = self.world()
+        tenant, primitive = split_id(draft)
+        head = world.state_head(tenant)
+        files = read_fact_files(world.control, head, primitive) if head else ()
+        if not files:
+            raise UsageFault(f"nothing has happened to `{draft}` yet")
+        return parse_chain(draft, files)
+
+    def draft_files(
+        self, draft: str, paths: Collection[str] = ()
+    ) -> tuple[str, dict[str, tuple[int, bytes]]]:
+        """The newest commit of a draft and its files there (all, or those named)."""
+        status = self.status(draft)
+        if not status.head:
+            raise UsageFault(f"`{draft}` is not scaffolded yet")
+        git = self.forge.open_repository(status.target_repo)
+        view = self.forge.read_repo(status.target_repo)
+        commit = view.branches.get(status.branch_name, status.head) if view else status.head
+        files = git.read_files(commit, names.primitive_folder(status.instance))
+        for path in paths:
+            if path not in files:
+                raise UsageFault(f"`{draft}` has no file `{path}`")
+        return commit, {p: f for p, f in files.items() if not paths or p in paths}
+
+
+def split_id(draft: str) -> tuple[str, str]:
+    """The tenant and the primitive of a draft's id. Raises UsageFault."""
+    tenant, slash, primitive = draft.partition("/")
+    if not slash or not names.is_tenant_id(tenant) or not names.is_tenant_id(primitive):
+        raise UsageFault(f"`{draft}` is no draft id", help="write tenant/primitive")
+    return tenant, primitive
