@@ -24,7 +24,6 @@ from pipeline.shards import choose_tenants
 from pipeline.stages.draft import plan_tenant
 from pipeline.world import World
 
-
 MAX_STALE = 60
 # A plan holds what it writes, so many drafts take several: memory does not grow with their number.
 MAX_DRAFTS_AT_ONCE = 50
