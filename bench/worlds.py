@@ -28,10 +28,11 @@ from pipeline.facts import (
 )
 from pipeline.forges.journal import JOURNAL_REF, head_files, pull_files
 from pipeline.forges.local import LocalForge
-from pipeline.forges.port import PullRequest, PullState, RefUpdate
+from pipeline.forges.port import PullRequest, PullState
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import (
     MODE_FILE,
+    RefUpdate,
     Signature,
     blob_id,
     commit_object,

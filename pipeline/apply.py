@@ -25,12 +25,13 @@ from pipeline.facts import (
     status_bytes,
     status_path,
 )
-from pipeline.forges.port import BranchRule, Forge, PullAsk, RefUpdate, RepoSpec
+from pipeline.forges.port import BranchRule, Forge, PullAsk, RepoSpec
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import (
     MODE_FILE,
     MODE_TREE,
     GitObject,
+    RefUpdate,
     TreeEntry,
     commit_object,
     git_object,

@@ -7,10 +7,10 @@ Values may hold no line break, so that nobody's text becomes a trailer of ours.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pipeline.gitobjects import Signature
+from pipeline.gitobjects import GitObject, Signature
 
 _TRAILER = re.compile(r"([A-Za-z][A-Za-z0-9-]*): (.*)\Z")
 _LINE_BREAKS = re.compile("[\r\n\0\v\f\x1c-\x1e\x85\u2028\u2029\ud800-\udfff]")
@@ -94,3 +94,16 @@ def _parse_signature(value: bytes) -> Signature:
         raise ValueError("a commit's author or committer line is malformed")
     name, email, time_s, _ = match.groups()
     return Signature(name.decode("utf-8", "replace"), email.decode("utf-8", "replace"), int(time_s))
+
+
+def walk_back(made: Mapping[str, GitObject], new: str, old: str) -> str:
+    """Where going back from `new` through commits that were just made ends: at `old` if it is met,
+    else at the first commit that is not among them, or has not exactly one parent.
+    """
+    at = new
+    while at != old and at in made and made[at].type == "commit":
+        parents = parse_commit(at, made[at].content).parents
+        if len(parents) != 1:
+            break
+        at = parents[0]
+    return at

@@ -16,8 +16,7 @@ from pathlib import Path
 
 from pipeline.commits import Commit, parse_commit
 from pipeline.errors import GitFailed, NotFound, StalePlan
-from pipeline.forges.port import RefUpdate
-from pipeline.gitobjects import GitObject, TreeEntry, pack_of, parse_tree
+from pipeline.gitobjects import GitObject, RefUpdate, TreeEntry, pack_of, parse_tree
 from pipeline.gitprocess import FULL_ID, NO_ID, in_repository, run_git
 from pipeline.gitservers import ObjectReader, RefWriter
 

@@ -29,6 +29,15 @@ _PACK_TYPE: dict[ObjectType, int] = {"commit": 1, "tree": 2, "blob": 3}
 
 
 @dataclass(frozen=True, slots=True)
+class RefUpdate:
+    """Move `ref` (full name, `refs/heads/…`) from `old` to `new`; `old` None means create."""
+
+    ref: str
+    old: str | None
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
 class GitObject:
     """One object: its type, its content without header, and its 40-hex id."""
 

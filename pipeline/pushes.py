@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.errors import NotFound, StalePlan
-from pipeline.forges.port import Forge, RefUpdate
+from pipeline.forges.port import Forge
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import (
     GitObject,
+    RefUpdate,
     TreeEntry,
     commit_object,
     git_object,

@@ -17,9 +17,10 @@ from pipeline.api import ProposedRequest
 from pipeline.commits import render_trailers
 from pipeline.control import MAIN, Control
 from pipeline.errors import Refused, UsageFault
-from pipeline.forges.port import PullRequest, RefUpdate
+from pipeline.forges.port import PullRequest
 from pipeline.gitobjects import (
     MODE_FILE,
+    RefUpdate,
     Signature,
     TreeEntry,
     blob_id,

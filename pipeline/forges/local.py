@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.commits import parse_commit
+from pipeline.commits import walk_back
 from pipeline.errors import ForgeRefused, NotFound, StalePlan
 from pipeline.forges.fingerprint import read_ref_fingerprint
 from pipeline.forges.hook import write_hook
@@ -46,7 +46,6 @@ from pipeline.forges.port import (
     PullAsk,
     PullRequest,
     PullState,
-    RefUpdate,
     RepoSpec,
     RepoView,
     Review,
@@ -56,7 +55,7 @@ from pipeline.forges.pulls import HEADS, at_head, new_pull, reworded
 from pipeline.forges.rules import check_merge, check_push, newest_review
 from pipeline.forges.upkeep import keep_up
 from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import GitObject, Signature, commit_object, objects_of_files
+from pipeline.gitobjects import GitObject, RefUpdate, Signature, commit_object, objects_of_files
 
 _FORGE = Signature("local-forge", "local-forge@users.noreply.pipeline.invalid", 0)
 # Each may keep two processes and their pipes; one that was closed begins them anew when used.
@@ -495,10 +494,5 @@ def _view_of(repo: str, refs: Mapping[str, str], journal: Journal) -> RepoView:
 
 def _is_forward(git: GitRepository, made: Mapping[str, GitObject], old: str, new: str) -> bool:
     """Whether `new` holds `old`; mostly seen from the commits just made, without asking git."""
-    at = new
-    while at != old and at in made and made[at].type == "commit":
-        parents = parse_commit(at, made[at].content).parents
-        if len(parents) != 1:
-            break
-        at = parents[0]
+    at = walk_back(made, new, old)
     return at == old or git.is_ancestor(old, at)

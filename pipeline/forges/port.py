@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline.gitobjects import GitObject
+from pipeline.gitobjects import GitObject, RefUpdate
 
 if TYPE_CHECKING:
     from pipeline.gitcli import GitRepository
@@ -139,15 +139,6 @@ class RepoSpec:
     rules: tuple[BranchRule, ...]
     # A forge that keeps no teams has nothing to do: there the rules name people.
     teams: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RefUpdate:
-    """Move `ref` (full name, `refs/heads/…`) from `old` to `new`; `old` None means create."""
-
-    ref: str
-    old: str | None
-    new: str
 
 
 @dataclass(frozen=True, slots=True)

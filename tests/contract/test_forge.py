@@ -18,13 +18,13 @@ from pipeline.forges.port import (
     Forge,
     PullRequest,
     PullState,
-    RefUpdate,
     RepoSpec,
     ReviewVerdict,
 )
 from pipeline.gitobjects import (
     MODE_FILE,
     GitObject,
+    RefUpdate,
     Signature,
     commit_object,
     git_object,

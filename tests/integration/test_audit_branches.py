@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.audit import read_branches, verify
-from pipeline.forges.port import RefUpdate
 from pipeline.gitcli import GitRepository
+from pipeline.gitobjects import RefUpdate
 from tests.audit_world import CODE, CONTROL, GITOPS, StoryWorld, copy_of, tell_story, write_commit
 
 

@@ -10,8 +10,8 @@ import pytest
 from pipeline import apply, engine
 from pipeline.errors import ForgeRefused
 from pipeline.forges.local import LocalForge
-from pipeline.forges.port import BranchRule, PullAsk, PullRequest, RefUpdate, RepoSpec
-from pipeline.gitobjects import GitObject
+from pipeline.forges.port import BranchRule, PullAsk, PullRequest, RepoSpec
+from pipeline.gitobjects import GitObject, RefUpdate
 from pipeline.plan import CommitFolder, TenantPlan
 from tests.audit_world import CODE
 from tests.history import ENGINEER_ID

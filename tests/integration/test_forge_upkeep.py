@@ -18,9 +18,16 @@ from pipeline.forges import fingerprint, upkeep
 from pipeline.forges.fingerprint import read_ref_fingerprint
 from pipeline.forges.journal import JOURNAL_REF, objects_over, pull_files
 from pipeline.forges.local import LocalForge
-from pipeline.forges.port import PullAsk, RefUpdate
+from pipeline.forges.port import PullAsk
 from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import MODE_FILE, GitObject, commit_object, git_object, objects_of_files
+from pipeline.gitobjects import (
+    MODE_FILE,
+    GitObject,
+    RefUpdate,
+    commit_object,
+    git_object,
+    objects_of_files,
+)
 from tests.integration.test_local_forge import ROOT, RULES, SOMEBODY, START, spec_of
 
 ACTOR = 1

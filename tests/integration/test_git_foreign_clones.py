@@ -14,10 +14,16 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import GitFailed
-from pipeline.forges.port import RefUpdate
 from pipeline.gitcli import GitRepository
 from pipeline.githistory import read_newest_touching
-from pipeline.gitobjects import MODE_FILE, Signature, commit_object, git_object, objects_of_files
+from pipeline.gitobjects import (
+    MODE_FILE,
+    RefUpdate,
+    Signature,
+    commit_object,
+    git_object,
+    objects_of_files,
+)
 
 MAIN = "refs/heads/main"
 NOBODY_HAS = "1" * 40

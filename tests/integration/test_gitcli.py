@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import GitFailed, NotFound, StalePlan
-from pipeline.forges.port import RefUpdate
 from pipeline.gitcli import GitRepository, ref_problem
 from pipeline.gitobjects import (
     MODE_EXECUTABLE,
     MODE_FILE,
     GitObject,
+    RefUpdate,
     Signature,
     commit_object,
     git_object,

@@ -12,10 +12,10 @@ from pipeline.errors import ForgeRefused, GitFailed, NotFound
 from pipeline.forges import local
 from pipeline.forges.journal import JOURNAL_REF
 from pipeline.forges.local import LocalForge
-from pipeline.forges.port import BranchRule, RefUpdate, RepoSpec
+from pipeline.forges.port import BranchRule, RepoSpec
 from pipeline.forges.rules import check_push
 from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import MODE_FILE, Signature, commit_object, objects_of_files
+from pipeline.gitobjects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINE, PERSON = 100, 1

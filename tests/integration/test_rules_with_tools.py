@@ -17,9 +17,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.facts import parse_chain, status_bytes, status_path
-from pipeline.forges.port import RefUpdate
 from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import MODE_FILE
+from pipeline.gitobjects import MODE_FILE, RefUpdate
 from pipeline.hydrate import Hydrator
 from pipeline.models.facts import Built, Fact, Promoted
 from pipeline.provenance import with_bundle

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import settled
 from pipeline.engine import Engine
-from pipeline.forges.port import RefUpdate
+from pipeline.gitobjects import RefUpdate
 from pipeline.layout import environment_path
 from pipeline.models.evidence import Observation
 from pipeline.rules.identity import draft_example

@@ -15,9 +15,15 @@ from pipeline.forges.github.wire import (
     refs_request,
     report_of,
 )
-from pipeline.forges.port import RefUpdate
 from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import MODE_FILE, Signature, commit_object, objects_of_files, pack_of
+from pipeline.gitobjects import (
+    MODE_FILE,
+    RefUpdate,
+    Signature,
+    commit_object,
+    objects_of_files,
+    pack_of,
+)
 
 SOMEBODY = Signature("Somebody", "somebody@example.com", 1_700_000_000)
 TREE = objects_of_files({"README": (MODE_FILE, b"first\n")})

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from urllib.parse import quote
 
-from pipeline.commits import parse_commit
+from pipeline.commits import walk_back
 from pipeline.errors import (
     ForgeRefused,
     GitFailed,
@@ -25,15 +25,10 @@ from pipeline.forges.github.client import (
 )
 from pipeline.forges.github.repository import PushRefused
 from pipeline.forges.github.rulesets import PREFIX, Ruleset, rules_of_rulesets, rulesets_of
-from pipeline.forges.port import (
-    BranchRule,
-    RefUpdate,
-    RepoSpec,
-    RepoView,
-)
+from pipeline.forges.port import BranchRule, RepoSpec, RepoView
 from pipeline.forges.rules import check_push
 from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import GitObject
+from pipeline.gitobjects import GitObject, RefUpdate
 
 _HEADS = "refs/heads/"
 _WRITING = ("push", "maintain", "admin")
@@ -239,13 +234,7 @@ class Repositories(Asking):
 
 def _is_forward(git: GitRepository, made: Mapping[str, GitObject], old: str, new: str) -> bool:
     """Whether `new` holds `old`; mostly seen from the commits just made, without asking git."""
-    at = new
-    while at != old and at in made and made[at].type == "commit":
-        parents = parse_commit(at, made[at].content).parents
-        if len(parents) != 1:
-            break
-        at = parents[0]
-    if at == old:
+    if walk_back(made, new, old) == old:
         return True
     if git.read_object(old) is None:
         return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeline.forges.port import RefUpdate
+from pipeline.gitobjects import RefUpdate
 from pipeline.gitprocess import NO_ID
 
 _FLUSH = b"0000"
