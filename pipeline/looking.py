@@ -20,11 +20,12 @@ from pipeline.models.facts import Fact
 from pipeline.models.status import DraftStatus
 from pipeline.plan import RunChecks
 from pipeline.settled import Memory
+from pipeline.sight import Verify
 from pipeline.stages.validate import check_requests
 from pipeline.stages.view import EVERYTHING, Scope
 from pipeline.templating import Template
 from pipeline.tools.bundlecheck import verify_bundle
-from pipeline.world import Verify, World
+from pipeline.world import World
 
 if TYPE_CHECKING:
     from pipeline.builders.port import Builder

@@ -1,0 +1,147 @@
+"""What the decision on a promotion rests on: its release rendered, whose word it is, what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pipeline import names
+from pipeline.diagnostics import Finding, Location
+from pipeline.errors import Unrenderable
+from pipeline.forges.port import PullRequest, PullState
+from pipeline.gitcli import GitRepository
+from pipeline.models.base import TreeId
+from pipeline.models.evidence import BuildRecord
+from pipeline.models.facts import Release
+from pipeline.models.requests import Environment, Promotion
+from pipeline.models.status import DraftStatus
+from pipeline.overlays import (
+    Overlay,
+    base_tree_of,
+    has_runtime,
+    parse_overlay,
+    render_overlay,
+)
+from pipeline.pushes import read_parents
+from pipeline.rules.manifests import MANIFEST_NOT_RENDERED
+from pipeline.sight import Sight
+from pipeline.snapshot import LoadedRequest
+from pipeline.stages.promote import promotion_key
+from pipeline.stages.view import Caused, DraftView, PromotionInput
+
+
+class PromotionSight(Sight):
+    """A look that also sees promotions."""
+
+    def promotion(self, view: DraftView, loaded: LoadedRequest) -> PromotionInput:
+        """Everything the decision on one promotion request rests on."""
+        promotion = loaded.model
+        assert isinstance(promotion, Promotion) and view.status
+        caused = self.caused(loaded.path, loaded.blob)
+        pull = self.pull_of_request(caused.cause.commit)
+        approved_blob = None
+        if pull:
+            found = self.control.read_object(f"{pull.head}:{loaded.path}")
+            approved_blob = found.id if found else None
+        return self.promotion_input(view, promotion, caused, pull, approved_blob)
+
+    def promotion_input(
+        self,
+        view: DraftView,
+        promotion: Promotion,
+        caused: Caused,
+        pull: PullRequest | None,
+        approved_blob: str | None,
+    ) -> PromotionInput:
+        """The same for a request that may not be merged yet (`promote request`, `why`)."""
+        status = view.status
+        assert status is not None
+        source_commit = promotion.release.source_commit
+        git = self.git(view.target_repo)
+        source = git.read_object(f"{source_commit}:{view.folder}") if view.target else None
+        tree = source.id if source and source.type == "tree" else None
+        overlay, findings = self._overlay(view, promotion, tree, git)
+        facts, chain_problem = self.chain(view.request.tenant_id, status)
+        due = PromotionInput(
+            promotion=promotion,
+            caused=caused,
+            source_tree=tree,
+            source_on_default=self._is_on_default(view, git, tree),
+            overlay=overlay,
+            manifest_findings=findings,
+            pull=pull,
+            approved_blob=approved_blob,
+            chain_problem=chain_problem,
+            provenance=self.provenance(facts, tree),
+            teams=self.members(view, promotion.environment) if pull else {},
+        )
+        if view.gitops is None or view.gitops.head is None:
+            return due
+        gitops = self.git(view.gitops_repo)
+        key = promotion_key(caused)
+        branch = names.promotion_branch(promotion.environment, view.instance, key)
+        folder = names.overlay_folder(promotion.environment, view.instance)
+        existing = self._existing(view.gitops_repo, view.gitops, branch, folder, key)
+        opened = self.pull_of_branch(view.gitops_repo, branch) if existing else None
+        queued = opened is not None and opened.is_queued
+        due = replace(due, existing=existing, opened=opened is not None, is_queued=queued)
+        if existing and opened and opened.state is PullState.MERGED:
+            files = gitops.read_files(existing.commit, folder)
+            there = parse_overlay(folder, {path: content for path, (_, content) in files.items()})
+            return replace(due, overlay=there, manifest_findings=(), merged=True)
+        if overlay is None:
+            return due
+        # Begun with another tree, before policy changed: the same branch goes on from there.
+        begun = existing and existing.folder_tree != overlay.tree
+        base = existing.commit if existing and begun else view.gitops.head
+        return replace(due, gitops_base=base, gitops_parents=read_parents(gitops, base, folder))
+
+    def _overlay(
+        self, view: DraftView, promotion: Promotion, tree: str | None, git: GitRepository
+    ) -> tuple[Overlay | None, tuple[Finding, ...]]:
+        status = view.status
+        build = status.build_of_tree(tree) if status and tree else None
+        environment = view.environments.get(promotion.environment)
+        if status is None or tree is None or build is None or environment is None:
+            return None, ()
+        files = git.read_files(promotion.release.source_commit, view.folder)
+        try:
+            return self._rendered(view, status, environment, build, tree, files)
+        except Unrenderable as error:
+            at = Location(f"{view.target_repo}:{view.folder}/chart")
+            return None, (MANIFEST_NOT_RENDERED.finding(error.message, at),)
+
+    def _rendered(
+        self,
+        view: DraftView,
+        status: DraftStatus,
+        environment: Environment,
+        build: BuildRecord,
+        tree: str,
+        files: Mapping[str, tuple[int, bytes]],
+    ) -> tuple[Overlay, tuple[Finding, ...]]:
+        base = self.hydrator.read_base(
+            tree,
+            {path: content for path, (_, content) in files.items()},
+            release=view.instance,
+            image=f"{view.image}@{build.digest}",
+            kubernetes_version=view.platform.kubernetes_version,
+        )
+        # The record's own commit: another commit of the same tree is the same release.
+        release = Release(
+            source_commit=build.source_commit,
+            source_tree=TreeId(tree),
+            digest=build.digest,
+            base_tree=base_tree_of(base),
+        )
+        overlay = render_overlay(status, view.tenant, view.platform, environment, release, base)
+        if not has_runtime(overlay.files, environment.runtime):
+            return overlay, ()  # there is nothing to build; `clause_runtime` refuses it
+        return overlay, self.hydrator.read_findings(overlay, view.image)
+
+    def _is_on_default(self, view: DraftView, git: GitRepository, tree: str | None) -> bool:
+        """Whether the source tree is the one on the target's default branch (design §6)."""
+        if tree is None or view.target is None or view.target.head is None:
+            return False
+        found = git.read_object(f"{view.target.head}:{view.folder}")
+        return found is not None and found.id == tree

@@ -1,0 +1,198 @@
+"""One look at the world: the forge, causes and state, each thing read once and only when asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipeline import names
+from pipeline.apply import read_fact_files
+from pipeline.diagnostics import Finding
+from pipeline.facts import BrokenChain, fold, parse_chain, parse_status, status_path
+from pipeline.forges.port import Forge, PullRequest, RepoView
+from pipeline.gitcli import GitRepository
+from pipeline.githistory import read_newest_touching
+from pipeline.hydrate import Hydrator
+from pipeline.models.base import CommitId
+from pipeline.models.facts import Built, Cause, Fact
+from pipeline.models.status import DraftStatus
+from pipeline.provenance import Verified
+from pipeline.snapshot import Snapshot
+from pipeline.stages.view import Caused, DraftView, Existing
+from pipeline.templating import Template
+
+ScanSecrets = Callable[[Mapping[str, bytes]], Sequence[str]]
+Verify = Callable[[str, str], Verified]  # bundle, signers as JSON
+_NOREPLY = re.compile(r"([0-9]+)(?:\+[^@]*)?@users\.noreply\.")
+
+
+@dataclass
+class Sight:
+    """The control commit, the forge, and what was read so far."""
+
+    forge: Forge
+    control_repo: str
+    control: GitRepository
+    snapshot: Snapshot
+    findings: Mapping[str, tuple[Finding, ...]]  # by request path
+    templates: Mapping[str, Template]
+    hydrator: Hydrator
+    scan_secrets: ScanSecrets
+    verify: Verify
+    run_id: str
+    # Drafts that could not be looked at: draft, error code, message.
+    failures: list[tuple[str, str, str]] = field(default_factory=list)
+    _repos: dict[str, RepoView | None] = field(default_factory=dict)
+    # Repository → branch → its pull request; commit of main → the one that brought it.
+    _pulls: dict[str, dict[str, PullRequest | None]] = field(default_factory=dict)
+    _merged: dict[str, PullRequest | None] = field(default_factory=dict)
+    _teams: dict[str, frozenset[int] | None] = field(default_factory=dict)
+    _asked_for: set[str] = field(default_factory=set)
+    settled: set[str] = field(default_factory=set)  # tenants looked at that had nothing due
+    resting: set[str] = field(default_factory=set)  # drafts looked at that had nothing due
+    _brought: dict[str, str] = field(default_factory=dict)  # request path → commit of main
+    # Tree id of a draft's folder → its status: most are the same in the next look.
+    _statuses: dict[str, DraftStatus] = field(default_factory=dict)
+
+    def repo(self, name: str) -> RepoView | None:
+        """A repository as of this look."""
+        self._asked_for.add(name)
+        if name not in self._repos:
+            self._repos[name] = self.forge.read_repo(name)
+        return self._repos[name]
+
+    @property
+    def asked_for(self) -> frozenset[str]:
+        """The repositories, beside the control repo, that the look at the last tenant rests on."""
+        return frozenset(self._asked_for - {self.control_repo})
+
+    def read_pulls(self, repo: str, branches: Collection[str]) -> None:
+        """Have the pull requests of these branches at hand, at the cost of one question."""
+        self._asked_for.add(repo)
+        known = self._pulls.setdefault(repo, {})
+        new = [branch for branch in branches if branch not in known]
+        view = self.repo(repo) if new else None
+        found = (
+            self.forge.read_pulls_of_branches(repo, new, base_branch=view.default_branch)
+            if view
+            else {}
+        )
+        known.update({branch: found.get(branch) for branch in new})
+
+    def pull_of_branch(self, repo: str, branch: str) -> PullRequest | None:
+        """The pull request of a branch into the default branch, as of this look."""
+        self.read_pulls(repo, [branch])
+        return self._pulls[repo][branch]
+
+    def read_merged(self, commits: Collection[str]) -> None:
+        """Have the pull requests that brought these commits to main at hand, by one question."""
+        new = [commit for commit in dict.fromkeys(commits) if commit not in self._merged]
+        found = self.forge.read_pulls_of_commits(self.control_repo, new) if new else {}
+        self._merged.update({commit: found.get(commit) for commit in new})
+
+    def pull_of_request(self, commit: str) -> PullRequest | None:
+        """The merged pull request of the control repo that brought `commit` to main."""
+        self.read_merged([commit])
+        return self._merged[commit]
+
+    def members(self, view: DraftView, environment: str) -> Mapping[str, frozenset[int]]:
+        """By the forge, the members of each team whose approval an environment asks for."""
+        policy = view.environments[environment].approval_for(view.risk_tier)
+        found = {}
+        for team in policy.teams if policy else ():
+            if team not in self._teams:
+                self._teams[team] = self.forge.read_team(team)
+            members = self._teams[team]
+            if members is not None:
+                found[team] = members
+        return found
+
+    def git(self, repo: str) -> GitRepository:
+        """A repository's objects."""
+        return self.forge.open_repository(repo)
+
+    def _read_brought(self, folder: str, paths: Collection[str]) -> None:
+        head = self.snapshot.commit
+        self._brought.update(read_newest_touching(self.control.path, head, folder, paths))
+
+    def caused(self, path: str, blob: str) -> Caused:
+        """Why a request is as it is: the commit of main that brought it, and who asked."""
+        if path not in self._brought:
+            self._read_brought(path, [path])
+        commit = self.control.read_commit(self._brought.get(path, self.snapshot.commit))
+        pull = self.pull_of_request(commit.id)
+        match = _NOREPLY.match(commit.author.email)
+        actor = pull.author_id if pull else int(match.group(1)) if match else 0
+        run = self.run_id or f"local-{self.snapshot.commit[:12]}"
+        cause = Cause(
+            request=path,
+            commit=CommitId(commit.id),
+            blob=blob,  # type: ignore[arg-type]  # a blob id by construction
+            run=run,
+            actor=actor,
+        )
+        return Caused(cause, commit.committer.time_s)
+
+    def state_head(self, tenant: str) -> str | None:
+        """The head of the tenant's state branch."""
+        view = self.repo(self.control_repo)
+        return view.branches.get(names.state_branch(tenant)) if view else None
+
+    def statuses(self, tenant: str, primitives: Sequence[str]) -> dict[str, DraftStatus]:
+        """The recorded status of each of a tenant's primitives that has one."""
+        head = self.state_head(tenant)
+        folders = self.control.read_tree(f"{head}:drafts") or () if head else ()
+        trees = {entry.name: entry.id for entry in folders}
+        # What no draft's folder is any more is forgotten.
+        for gone in self._statuses.keys() - set(trees.values()):
+            del self._statuses[gone]
+        there = [p for p in primitives if p in trees]
+        new = [p for p in there if trees[p] not in self._statuses]
+        found = self.control.read_objects([f"{head}:{status_path(p)}" for p in new])
+        for primitive, item in zip(new, found, strict=True):
+            if item is not None:
+                self._statuses[trees[primitive]] = parse_status(item.content)
+        return {p: self._statuses[trees[p]] for p in there if trees[p] in self._statuses}
+
+    def chain(self, tenant: str, status: DraftStatus) -> tuple[tuple[Fact, ...], str]:
+        """A draft's facts, and why they do not add up to its status; empty when they do."""
+        head = self.state_head(tenant)
+        if head is None:
+            return (), "there is no state branch"
+        try:
+            facts = parse_chain(status.id, read_fact_files(self.control, head, status.primitive_id))
+            folded = fold(facts)
+        except BrokenChain as broken:
+            return (), str(broken)
+        if folded != status:
+            return facts, f"{status_path(status.primitive_id)} is not the fold"
+        return facts, ""
+
+    def provenance(self, facts: Iterable[Fact], tree: str | None) -> Verified | None:
+        """What comes of the statement of a source tree's image; None where a fact holds none.
+
+        Raises CouldNotCheck.
+        """
+        bundles = [
+            fact.body.build.bundle
+            for fact in facts
+            if isinstance(fact.body, Built) and fact.body.build.source_tree == tree
+        ]
+        signers = self.snapshot.signers
+        if signers is None or not (bundles and bundles[-1]):
+            return None
+        return self.verify(bundles[-1], signers.model_dump_json(by_alias=True))
+
+    def _existing(
+        self, repo: str, view: RepoView, branch: str, folder: str, key: str
+    ) -> Existing | None:
+        """The branch that a broken-off run made for this key, if its head carries the key."""
+        head = view.branches.get(branch)
+        if head is None:
+            return None
+        git = self.git(repo)
+        if ("Key", key) not in git.read_commit(head).trailers:
+            return None
+        tree = git.read_object(f"{head}:{folder}")
+        return Existing(head, tree.id if tree else None)
