@@ -56,6 +56,7 @@ class GitHubServer:
         self.delay_s = delay_s
         self.hourly_limit = HOURLY_LIMIT
         self._used: dict[str, int] = {}
+        self.most_aliases: int | None = None  # of repositories in one query
         self.webhooks: list[Webhook] = []
         self._behind: State | None = None  # what reads see that lag behind a write
         self._stale_reads = 0  # so many more of them do
@@ -455,6 +456,11 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> Answer:
         if token is None:
             raise Problem(401, "This endpoint requires you to be authenticated.")
+        most = self.server.github.most_aliases
+        if most is not None and body.count(b": repository(") > most:
+            said = "Resource limits for this query exceeded."
+            refused = [{"type": "RESOURCE_LIMITS_EXCEEDED", "message": said}]
+            return Answer(200, {"data": None, "errors": refused})
         return answer_graphql(self.server.github.state, self.server.github.shapes, token, body)
 
     def _send_json(

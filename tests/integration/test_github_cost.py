@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine import Engine
+from pipeline.errors import ForgeRefused
 from pipeline.forges.github.forge import GithubForge
 from pipeline.settled import Memory
 from tests.audit_world import CODE, CONTROL
@@ -72,6 +73,17 @@ def test_a_run_with_nothing_to_do_asks_three_times(idle: IdleGithub) -> None:
     calls, effects, _ = idle.run()
     # The App's token takes two, and one query is for all repositories that matter.
     assert (calls, effects) == (3, 0)
+
+
+def test_a_query_that_is_too_much_for_github_is_asked_in_halves(
+    idle: IdleGithub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idle.server, "most_aliases", 2)
+    calls, effects, _ = idle.run()
+    assert effects == 0 and calls > 3
+    monkeypatch.setattr(idle.server, "most_aliases", 0)
+    with pytest.raises(ForgeRefused, match="Resource limits"):
+        idle.run()
 
 
 def test_a_tenant_that_changed_for_nothing_costs_little_more(idle: IdleGithub) -> None:

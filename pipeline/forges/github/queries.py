@@ -15,8 +15,9 @@ from typing import Any
 from pipeline.forges.port import Comment, PullRequest, PullState, Review, ReviewVerdict
 
 PAGE = 100
-# So many repositories in one query: some 250 connections, far below GitHub's limit of nodes.
-REPOSITORIES_AT_ONCE = 100
+# So many repositories in one query: 49,000 nodes at most, where GitHub allows 500,000. A query
+# that takes GitHub too long is asked again in halves.
+REPOSITORIES_AT_ONCE = 350
 
 # So many branches or commits in one query, of each a few pull requests with a page of reviews.
 PULLS_AT_ONCE = 50

@@ -22,6 +22,7 @@ from pipeline.forges.github.client import (
     GithubClient,
     Invalid,
     Unanswered,
+    Unavailable,
 )
 from pipeline.forges.github.repository import PushRefused
 from pipeline.forges.github.rulesets import PREFIX, Ruleset, rules_of_rulesets, rulesets_of
@@ -75,17 +76,24 @@ class Repositories(Asking):
 
     def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
         """Repository → text that changes with any branch or pull request of it; one query for
-        each hundred of them."""
+        each 350 of them."""
         found: dict[str, str] = {}
         names = list(repos)
         for begin in range(0, len(names), queries.REPOSITORIES_AT_ONCE):
-            part = names[begin : begin + queries.REPOSITORIES_AT_ONCE]
-            text = queries.fingerprint_query(self.organisation, part)
-            data = self.client.query_partly(text)
-            found |= {
-                name: queries.fingerprint_of(data[f"r{index}"]) for index, name in enumerate(part)
-            }
+            found |= self._fingerprints(names[begin : begin + queries.REPOSITORIES_AT_ONCE])
         return found
+
+    def _fingerprints(self, names: list[str]) -> dict[str, str]:
+        """Those of one query, or of two where GitHub finds it too much to answer."""
+        text = queries.fingerprint_query(self.organisation, names)
+        try:
+            data = self.client.query_partly(text)
+        except (ForgeRefused, Unavailable):
+            half = len(names) // 2
+            if half == 0:
+                raise
+            return self._fingerprints(names[:half]) | self._fingerprints(names[half:])
+        return {name: queries.fingerprint_of(data[f"r{index}"]) for index, name in enumerate(names)}
 
     def open_repository(self, repo: str) -> GitRepository:
         """The copy of a repository, with the branches that were read last. Raises NotFound."""
