@@ -141,6 +141,7 @@ def _look_at_forge(session: Session) -> DoctorItem:
 
 def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
     """The live settings that guarantees rest on. Raises UsageFault for a forge without accounts."""
+    from pipeline.control import MAIN
     from pipeline.errors import Refused, UsageFault
     from pipeline.forges import settings
     from pipeline.models.outputs import DoctorItem
@@ -160,6 +161,7 @@ def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
             settings.control_rules(platform), forge.read_rules(control.control_repo)
         ),
         *settings.check_teams(platform, {team: forge.read_team(team) for team in teams}),
+        *settings.check_gate(forge.read_required_checks(control.control_repo, MAIN), forge.account),
         settings.check_signers(platform, snapshot.signers),
         settings.promotion_pace(),
     )

@@ -174,6 +174,10 @@ class Forge(Protocol):
     def read_rules(self, repo: str) -> tuple[BranchRule, ...]:
         """The rules of its branches, as `ensure_repo` brought them in line. Raises NotFound."""
 
+    def read_required_checks(self, repo: str, branch: str) -> Mapping[str, int | None]:
+        """The checks without which nothing is merged into a branch, and who must say each: this
+        process's account, 0 for another one, or None for anybody. Raises NotFound."""
+
     def open_repository(self, repo: str) -> GitRepository:
         """A git repository to read objects of `repo` from; its branches are at least as new as
         the last view of it that this forge gave. Raises NotFound."""

@@ -141,6 +141,21 @@ def check_signers(platform: Platform, signers: Signers | None) -> Setting:
     return Setting("signers", detail, problem, help if problem else "")
 
 
+def check_gate(required: Mapping[str, int | None], account: int) -> Iterator[Setting]:
+    """Whether nothing is merged into main without the gate, and without the App's own judgement."""
+    help = "import `.github/rulesets/gate-main.json`, as `pipeline init` writes it"
+    problem = "" if "gate" in required else "pull requests are merged without the check `gate`"
+    yield Setting("check gate", "is required", problem, help if problem else "")
+    problem = ""
+    if "judged" not in required:
+        problem = (
+            "a pull request that changes the workflows judges itself: `judged` is not required"
+        )
+    elif required["judged"] != account:
+        problem = "`judged` is taken from anybody, not from the pipeline's App alone"
+    yield Setting("check judged", "is required of the App", problem, help if problem else "")
+
+
 def promotion_pace() -> Setting:
     """How many promotions the limits of GitHub let through."""
     minute, hour = CONTENT_A_MINUTE // CONTENT_A_PROMOTION, CONTENT_AN_HOUR // CONTENT_A_PROMOTION

@@ -6,7 +6,7 @@ import base64
 import re
 
 from tests.github_server.calls import Answer, Call, Problem, invalid, not_found, route
-from tests.github_server.rules import check_update, forward_only
+from tests.github_server.rules import check_update, forward_only, rulesets_of
 from tests.github_server.state import GitError, Json, Repository, Ruleset
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}\Z")
@@ -272,6 +272,24 @@ def list_rulesets(call: Call) -> Answer:
     repository = call.repository
     found = repository.rulesets.values()
     return Answer(200, [call.shapes.ruleset(repository, r, full=False) for r in found])
+
+
+@route("GET", "/repos/{owner}/{repo}/rules/branches/{branch}", ("metadata", "read"))
+def list_branch_rules(call: Call) -> Answer:
+    """All active rules that hold a branch."""
+    repository = call.repository
+    held = rulesets_of(repository, f"refs/heads/{call.parameters['branch']}")
+    found = [
+        {
+            **rule,
+            "ruleset_source_type": "Repository",
+            "ruleset_source": repository.full_name,
+            "ruleset_id": ruleset.id,
+        }
+        for ruleset in held
+        for rule in ruleset.rules
+    ]
+    return Answer(200, found)
 
 
 @route("GET", "/repos/{owner}/{repo}/rulesets/{ruleset_id}", ("metadata", "read"))

@@ -30,7 +30,7 @@ from tests.cli_world import call
 from tests.github_demo.setting import APP_ID, GithubSetting
 from tests.github_server import GitHubServer
 from tests.github_server.pulls import merge_when_allowed
-from tests.github_server.state import Repository, Ruleset
+from tests.github_server.state import Ruleset
 from tests.github_sweep_world import GithubSweepWorld, keep, put_back, start
 from tests.history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.samples import DRAFT, sample_platform
@@ -338,10 +338,14 @@ def test_doctor_sees_what_is_set_otherwise(
         assert isinstance(items, list)
         told = [item["name"] for item in items if item["state"] == "missing"]
         assert ran.exit_code == (4 if told else 0)
-        return [name for name in told if name.split()[0] in ("account", "branch", "team")]
+        return [n for n in told if n.split()[0] in ("account", "branch", "check", "team")]
 
-    assert missing() == []
+    assert missing() == ["check gate", "check judged"]
     rulesets = server.repository("ameide", CONTROL).rulesets
+    gate = with_ruleset(world, required("gate", "judged"), CONTROL)
+    assert missing() == ["check judged"]  # anybody could say it
+    gate.rules[0]["parameters"]["required_status_checks"][1]["integration_id"] = APP_ID
+    assert missing() == []
     held = {number: ruleset for number, ruleset in rulesets.items() if "state" in ruleset.name}
     for number in held:
         del rulesets[number]
@@ -352,28 +356,36 @@ def test_doctor_sees_what_is_set_otherwise(
 # -- merges that GitHub carries out later --------------------------------------------------
 
 
-def with_ruleset(world: Threatened, rule: dict[str, Any]) -> Repository:
-    """The GitOps repository, whose main is under one more rule."""
-    repository = world.server.repository("ameide", GITOPS)
+def required(*checks: str) -> dict[str, Any]:
+    """The rule that nothing is merged without these checks."""
+    listed = [{"context": check} for check in checks]
+    parameters = {
+        "required_status_checks": listed,
+        "strict_required_status_checks_policy": False,
+    }
+    return {"type": "required_status_checks", "parameters": parameters}
+
+
+def with_ruleset(world: Threatened, rule: dict[str, Any], repo: str = GITOPS) -> Ruleset:
+    """One more ruleset for the main branch of a repository."""
     id, now = world.server.state.number(), world.server.state.now()
-    repository.rulesets[id] = Ruleset(
+    made = Ruleset(
         id, "of the organisation", "active", [], ["refs/heads/main"], [], [rule], now, now
     )
-    return repository
+    world.server.repository("ameide", repo).rulesets[id] = made
+    return made
 
 
 LATER = {
     "by a queue": {"type": "merge_queue", "parameters": {}},
-    "after a check": {
-        "type": "required_status_checks",
-        "parameters": {"required_status_checks": [{"context": "policy"}]},
-    },
+    "after a check": required("policy"),
 }
 
 
 @pytest.mark.parametrize("how", LATER)
 def test_a_merge_that_github_does_later_is_waited_for(how: str, world: Threatened) -> None:
-    repository = with_ruleset(world, LATER[how])
+    with_ruleset(world, LATER[how])
+    repository = world.server.repository("ameide", GITOPS)
     asked = world.propose_staging()
     world.approve(CONTROL, asked.number, MANAGER)
     assert world.land(asked) == {STAGING: {"merge-pending"}}

@@ -61,6 +61,17 @@ class Repositories(Asking):
         """The branch rules that the pipeline's own rulesets stand for. Raises NotFound."""
         return rules_of_rulesets(self._read_rulesets(repo), self.apps)
 
+    def read_required_checks(self, repo: str, branch: str) -> Mapping[str, int | None]:
+        """Those of all rulesets that hold the branch, the organisation's too."""
+        path = f"{self._path(repo)}/rules/branches/{quote(branch)}"
+        accounts = {None: None, **{app: account for account, app in self.apps.items()}}
+        return {
+            check["context"]: accounts.get(check.get("integration_id"), 0)
+            for rule in self.client.read_all(path)
+            if rule["type"] == "required_status_checks"
+            for check in rule["parameters"]["required_status_checks"]
+        }
+
     def _read_rulesets(self, repo: str) -> list[Ruleset]:
         path = f"{self._path(repo)}/rulesets"
         listed = self.client.read_all(f"{path}?includes_parents=false")
