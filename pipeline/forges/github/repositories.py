@@ -64,7 +64,8 @@ class Repositories(Asking):
     def read_required_checks(self, repo: str, branch: str) -> Mapping[str, int | None]:
         """Those of all rulesets that hold the branch, the organisation's too."""
         path = f"{self._path(repo)}/rules/branches/{quote(branch)}"
-        accounts = {None: None, **{app: account for account, app in self.apps.items()}}
+        accounts: dict[int | None, int | None] = {None: None}
+        accounts |= {app: account for account, app in self.apps.items()}
         return {
             check["context"]: accounts.get(check.get("integration_id"), 0)
             for rule in self.client.read_all(path)
