@@ -11,6 +11,8 @@ from pipeline.cli.session import Session, format_option, pass_session
 from pipeline.errors import CouldNotCheck, PipelineError
 
 if TYPE_CHECKING:
+    from pipeline.control import Control
+    from pipeline.forges.port import Forge
     from pipeline.models.outputs import DoctorItem
 
 GIT_MINIMUM = (2, 38, 0)  # `git merge-tree --write-tree`
@@ -139,6 +141,15 @@ def _look_at_forge(session: Session) -> DoctorItem:
     return DoctorItem(name="forge", state="ok", detail=detail)
 
 
+def _read_environment(forge: Forge, control: Control, name: str) -> tuple[str, ...] | None:
+    from pipeline.errors import NotFound
+
+    try:
+        return forge.read_environment(control.control_repo, name)
+    except NotFound:
+        return None
+
+
 def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
     """The live settings that guarantees rest on. Raises UsageFault for a forge without accounts."""
     from pipeline.control import MAIN
@@ -162,6 +173,10 @@ def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
         ),
         *settings.check_teams(platform, {team: forge.read_team(team) for team in teams}),
         *settings.check_gate(forge.read_required_checks(control.control_repo, MAIN), forge.account),
+        *(
+            settings.check_environment(name, _read_environment(forge, control, name), MAIN)
+            for name in settings.ENVIRONMENTS_WITH_SECRETS
+        ),
         settings.check_signers(platform, snapshot.signers),
         settings.promotion_pace(),
     )

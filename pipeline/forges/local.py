@@ -140,6 +140,10 @@ class LocalForge:
         self.open_repository(repo)
         return {}
 
+    def read_environment(self, repo: str, name: str) -> tuple[str, ...]:
+        """Raises NotFound: no workflow is run here."""
+        raise NotFound(f"a local forge has no environment `{name}`")
+
     def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
         """Text that changes with any ref; the journal, and so every pull request, is one."""
         found: dict[str, str] = {}

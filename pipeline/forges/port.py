@@ -178,6 +178,12 @@ class Forge(Protocol):
         """The checks without which nothing is merged into a branch, and who must say each: this
         process's account, 0 for another one, or None for anybody. Raises NotFound."""
 
+    def read_environment(self, repo: str, name: str) -> tuple[str, ...]:
+        """The branches whose workflows are given an environment's secrets, as patterns; `*` is any.
+
+        Raises NotFound where there is no such environment, ForgeRefused for lack of a right.
+        """
+
     def open_repository(self, repo: str) -> GitRepository:
         """A git repository to read objects of `repo` from; its branches are at least as new as
         the last view of it that this forge gave. Raises NotFound."""

@@ -15,6 +15,8 @@ from pipeline.models.requests import Environment, Platform, Signers
 CONTENT_A_MINUTE, CONTENT_AN_HOUR = 80, 500
 # A promotion opens a pull request and merges it; pushes are not of the API.
 CONTENT_A_PROMOTION = 2
+# Of the control repo, with the secrets of its workflows.
+ENVIRONMENTS_WITH_SECRETS = ("pipeline", "registry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,21 @@ def check_gate(required: Mapping[str, int | None], account: int) -> Iterator[Set
     elif required["judged"] != account:
         problem = "`judged` is taken from anybody, not from the pipeline's App alone"
     yield Setting("check judged", "is required of the App", problem, help if problem else "")
+
+
+def check_environment(name: str, branches: tuple[str, ...] | None, main: str) -> Setting:
+    """Whether an environment's secrets are for the workflows of the default branch alone.
+
+    `branches` is None where there is no such environment.
+    """
+    problem = ""
+    if branches is None:
+        problem = f"there is no environment `{name}`: nothing keeps its secrets to `{main}`"
+    elif branches != (main,):
+        told = ", ".join(branches) or "no branch"
+        problem = f"its secrets are for {told}: a pull request could take them"
+    help = f"Settings, Environments, {name}: deployments from the branch `{main}` alone"
+    return Setting(f"environment {name}", f"for `{main}` alone", problem, help if problem else "")
 
 
 def promotion_pace() -> Setting:

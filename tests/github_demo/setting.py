@@ -22,6 +22,7 @@ from tests.github_server import GitHubServer
 APP_ID = 77
 # What the pipeline's App is granted, and no more.
 PERMISSIONS = {
+    "actions": "read",
     "administration": "write",
     "checks": "write",
     "contents": "write",

@@ -292,6 +292,46 @@ def list_branch_rules(call: Call) -> Answer:
     return Answer(200, found)
 
 
+@route("GET", "/repos/{owner}/{repo}/environments/{environment_name}", ("actions", "read"))
+def get_environment(call: Call) -> Answer:
+    """An environment of the repository's workflows."""
+    repository, name = call.repository, call.parameters["environment_name"]
+    if name not in repository.environments:
+        raise not_found()
+    branches = repository.environments[name]
+    url = f"{call.shapes.api}/repos/{repository.full_name}/environments/{name}"
+    policy = {"protected_branches": False, "custom_branch_policies": True}
+    return Answer(
+        200,
+        {
+            "id": repository.id,
+            "node_id": f"EN_{name}",
+            "name": name,
+            "url": url,
+            "html_url": f"{call.shapes.web}/{repository.full_name}/deployments/{name}",
+            "created_at": repository.created,
+            "updated_at": repository.created,
+            "protection_rules": [],
+            "deployment_branch_policy": None if branches is None else policy,
+        },
+    )
+
+
+@route(
+    "GET",
+    "/repos/{owner}/{repo}/environments/{environment_name}/deployment-branch-policies",
+    ("actions", "read"),
+)
+def list_branch_policies(call: Call) -> Answer:
+    """The branches that an environment is for."""
+    branches = call.repository.environments.get(call.parameters["environment_name"]) or []
+    listed = [
+        {"id": id, "node_id": f"DBP_{id}", "name": name, "type": "branch"}
+        for id, name in enumerate(branches, start=1)
+    ]
+    return Answer(200, {"total_count": len(listed), "branch_policies": listed})
+
+
 @route("GET", "/repos/{owner}/{repo}/rulesets/{ruleset_id}", ("metadata", "read"))
 def get_ruleset(call: Call) -> Answer:
     """One ruleset; who may bypass it is shown only to those who may change it."""

@@ -201,6 +201,8 @@ class Repository:
     queue: list[int] = field(default_factory=list)
     dispatches: list[Json] = field(default_factory=list)
     teams: dict[str, str] = field(default_factory=dict)  # slug → what its members may do
+    # Environment → the branches that it is for; None: any.
+    environments: dict[str, list[str] | None] = field(default_factory=dict)
 
     @property
     def full_name(self) -> str:

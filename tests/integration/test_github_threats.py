@@ -338,8 +338,15 @@ def test_doctor_sees_what_is_set_otherwise(
         assert isinstance(items, list)
         told = [item["name"] for item in items if item["state"] == "missing"]
         assert ran.exit_code == (4 if told else 0)
-        return [n for n in told if n.split()[0] in ("account", "branch", "check", "team")]
+        looked_at = ("account", "branch", "check", "environment", "team")
+        return [n for n in told if n.split()[0] in looked_at]
 
+    both = ["environment pipeline", "environment registry"]
+    assert missing() == ["check gate", "check judged", *both]
+    environments = server.repository("ameide", CONTROL).environments
+    environments |= {"pipeline": None, "registry": ["main", "release/*"]}
+    assert missing() == ["check gate", "check judged", *both]
+    environments |= {"pipeline": ["main"], "registry": ["main"]}
     assert missing() == ["check gate", "check judged"]
     rulesets = server.repository("ameide", CONTROL).rulesets
     gate = with_ruleset(world, required("gate", "judged"), CONTROL)

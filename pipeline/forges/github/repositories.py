@@ -73,6 +73,17 @@ class Repositories(Asking):
             for check in rule["parameters"]["required_status_checks"]
         }
 
+    def read_environment(self, repo: str, name: str) -> tuple[str, ...]:
+        """The branches of its deployment policy."""
+        path = f"{self._path(repo)}/environments/{quote(name)}"
+        policy = self.client.read(path)["deployment_branch_policy"]
+        if policy is None:
+            return ("*",)
+        if policy["protected_branches"]:
+            return ("every protected branch",)
+        listed = self.client.read_all(f"{path}/deployment-branch-policies", "branch_policies")
+        return tuple(sorted(item["name"] for item in listed))
+
     def _read_rulesets(self, repo: str) -> list[Ruleset]:
         path = f"{self._path(repo)}/rulesets"
         listed = self.client.read_all(f"{path}?includes_parents=false")
