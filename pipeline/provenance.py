@@ -142,14 +142,18 @@ def provenance_problem(
 
     `verified` is what came of its bundle, None when there is none.
     """
+    if signers is None:
+        return (
+            rule.PROVENANCE_FOREIGN,
+            "there is no environments/signers.yaml, so nobody is trusted",
+        )
     if verified is None:
         return rule.PROVENANCE_MISSING, "no signed statement says what the image was built from"
     if verified.unreadable:
         return rule.PROVENANCE_UNREADABLE, f"its statement cannot be read: {verified.problem}"
     if verified.problem:
         return rule.PROVENANCE_FOREIGN, f"nobody trusted signed its statement: {verified.problem}"
-    known = signers.signers if signers else ()
-    signer = next((s for s in known if s.name == verified.signer), None)
+    signer = next((s for s in signers.signers if s.name == verified.signer), None)
     if signer is None:
         return rule.PROVENANCE_FOREIGN, f"`{verified.signer}` is none of environments/signers.yaml"
     try:

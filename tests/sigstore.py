@@ -159,14 +159,18 @@ def _root(name: str) -> _Authority:
 
 
 def _leaf_of(
-    issuing: _Authority, subject: x509.Name, lasts: timedelta, *extensions: tuple[object, bool]
+    issuing: _Authority,
+    subject: x509.Name,
+    lasts: timedelta,
+    *extensions: tuple[x509.ExtensionType, bool],
 ) -> _Authority:
     key = ec.generate_private_key(ec.SECP256R1())
     builder = _begun(subject, issuing.certificate.subject, key, lasts)
     usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuing.key.public_key())
-    for extension, critical in ((usage, True), (identifier, False), *extensions):
-        builder = builder.add_extension(extension, critical=critical)  # type: ignore[arg-type]
+    own: tuple[tuple[x509.ExtensionType, bool], ...] = ((usage, True), (identifier, False))
+    for extension, critical in (*own, *extensions):
+        builder = builder.add_extension(extension, critical=critical)
     return _Authority(builder.sign(issuing.key, hashes.SHA256()), key)
 
 

@@ -46,6 +46,7 @@ FINAL = {
     "builders: [buildah]": "builder-refused",
     "provenance: none": "provenance-missing",
     "signers: null": "provenance-foreign",
+    "{signers: null, provenance: none}": "provenance-foreign",
     "provenance: damaged": "provenance-unreadable",
     "provenance: no provenance": "provenance-unreadable",
     "provenance: of another key": "provenance-foreign",
