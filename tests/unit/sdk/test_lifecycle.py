@@ -46,16 +46,30 @@ def test_what_does_not_stop_in_time_is_cancelled() -> None:
     assert time.monotonic() - begun < 5
 
 
-def test_a_second_signal_does_not_wait() -> None:
+def test_a_second_interrupt_does_not_wait() -> None:
     async def serve(_stop: asyncio.Event) -> None:
-        signal_soon(signal.SIGTERM)
-        signal_soon(signal.SIGTERM, 0.1)
+        signal_soon(signal.SIGINT)
+        signal_soon(signal.SIGINT, 0.1)
         await asyncio.sleep(30)
 
     begun = time.monotonic()
-    with pytest.raises(StopTimedOut):
+    with pytest.raises(StopTimedOut, match="told twice"):
         asyncio.run(run_until_stopped(serve, stop_timeout_s=20))
     assert time.monotonic() - begun < 5
+
+
+def test_a_termination_that_is_told_twice_still_lets_the_work_finish() -> None:
+    done = []
+
+    async def serve(stop: asyncio.Event) -> None:
+        signal_soon(signal.SIGTERM)
+        signal_soon(signal.SIGTERM, 0.1)
+        await stop.wait()
+        await asyncio.sleep(0.3)
+        done.append("finished")
+
+    asyncio.run(run_until_stopped(serve, stop_timeout_s=5))
+    assert done == ["finished"]
 
 
 def test_the_end_and_the_failure_of_the_work_are_passed_on() -> None:

@@ -21,18 +21,22 @@ async def run_until_stopped(
 ) -> None:
     """Runs `serve`, which gets the event that tells it to stop, until it ends.
 
-    SIGTERM and SIGINT set the event; a second one does not wait any longer. Raises what `serve`
-    raises, and StopTimedOut if it takes longer than `stop_timeout_s` to stop.
+    SIGTERM and SIGINT set the event. Whoever presses Ctrl-C twice does not wait any longer; a
+    second SIGTERM says nothing new, for programs that start others (coreutils' `timeout`, to name
+    one) pass it on both to the process and to its group. Raises what `serve` raises, and
+    StopTimedOut if it is cancelled before it has stopped.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     at_once = asyncio.Event()
 
-    def asked() -> None:
-        (at_once if stop.is_set() else stop).set()
+    def asked(number: signal.Signals) -> None:
+        if stop.is_set() and number == signal.SIGINT:
+            at_once.set()
+        stop.set()
 
     for number in _SIGNALS:
-        loop.add_signal_handler(number, asked)
+        loop.add_signal_handler(number, asked, number)
     serving = asyncio.ensure_future(serve(stop))
     stopping = asyncio.ensure_future(stop.wait())
     hurrying = asyncio.ensure_future(at_once.wait())
@@ -47,7 +51,11 @@ async def run_until_stopped(
         if not serving.done():
             serving.cancel()
             await asyncio.wait({serving}, timeout=_CANCEL_TIMEOUT_S)
-            raise StopTimedOut(f"still running {stop_timeout_s} s after it was asked to stop")
+            raise StopTimedOut(
+                "told twice to stop"
+                if at_once.is_set()
+                else f"still running {stop_timeout_s} s after it was asked to stop"
+            )
         await serving
     finally:
         for task in (serving, stopping, hurrying):
