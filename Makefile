@@ -45,8 +45,9 @@ race: setup-dev ## runs sixteen processes against one forge at once
 ui: setup-dev ## builds the UI workspace and opens it in Chromium, with sign-in at a Keycloak
 	@cd "$(ROOT)" && $(VENV)/python -m pytest -q -s tests/runtime/test_ui.py -m ui
 
-image: setup-dev ## builds the domain's image on Debian packages with buildah, and starts it
-	@cd "$(ROOT)" && $(VENV)/python -m pytest -q -s tests/runtime/test_image.py -m image
+image: ## builds the domain's image with buildah and with buildx on a Docker, and starts it
+	@cd "$(ROOT)" && $(PYTHON) tools/setup.py image && $(VENV)/python -m pytest -q -n 2 \
+	  --dist loadfile tests/contract/test_builders.py tests/runtime/test_image.py -m image
 
 bench: ## measures speed and memory, against peers in the same run
 	@cd "$(ROOT)" && $(PYTHON) tools/setup.py bench && $(VENV)/python -m bench

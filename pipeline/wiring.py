@@ -81,7 +81,8 @@ def maker_of_machine() -> Maker:
         case "source-layout":
             return LayoutMaker()
         case "buildx":
-            return BuildxMaker(arguments)
+            options = os.environ.get("PIPELINE_BUILDX_OPTIONS", "")
+            return BuildxMaker(arguments, driver_options=options)
         case "buildah":
             storage = os.environ.get("PIPELINE_BASE_STORAGE")
             return BuildahMaker(arguments, base_storage=Path(storage) if storage else None)

@@ -5,6 +5,8 @@ too. Writes to the real home fail the test that made them: those of this process
 happen, those of child processes by looking at the files that git and the tools keep there.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import pwd
@@ -13,11 +15,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.docker_daemon import Docker
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
@@ -175,6 +181,19 @@ def untouched_home() -> Iterator[None]:
 def home() -> Path:
     """The isolated home that every test of this process has."""
     return _HOME
+
+
+@pytest.fixture(scope="session")
+def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
+    """A Docker of this process, which `docker` on PATH asks. Needs what `make image` sets up."""
+    # Not before the environment is replaced.
+    from tests.docker_daemon import serve_docker
+
+    folder = tmp_path_factory.mktemp("docker")
+    with serve_docker(folder) as served, pytest.MonkeyPatch.context() as changed:
+        changed.setenv("DOCKER_HOST", served.host)
+        changed.setenv("PATH", f"{served.programs}{os.pathsep}{os.environ['PATH']}")
+        yield served
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,16 +21,22 @@ Version = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Tool:
-    """One tool: how it tells its version, which versions do, and what is built otherwise."""
+class Program:
+    """What is built: its package, the module whose version it has, where it keeps that version."""
 
     name: str
-    version_args: tuple[str, ...]
-    at_least: Version
-    below: Version
     package: str
     module: str
     version_symbol: str
+
+
+@dataclass(frozen=True)
+class Tool(Program):
+    """A program that may be on PATH already: how it tells its version, and which versions do."""
+
+    version_args: tuple[str, ...]
+    at_least: Version
+    below: Version
 
 
 TOOLS: dict[str, Tool] = {
@@ -38,80 +44,103 @@ TOOLS: dict[str, Tool] = {
     for tool in (
         Tool(
             "kubeconform",
-            ("-v",),
-            (0, 6, 7),
-            (1, 0, 0),
             "github.com/yannh/kubeconform/cmd/kubeconform",
             "github.com/yannh/kubeconform",
             "main.version",
+            ("-v",),
+            (0, 6, 7),
+            (1, 0, 0),
         ),
         Tool(
             "kustomize",
-            ("version",),
-            (5, 4, 0),
-            (6, 0, 0),
             "sigs.k8s.io/kustomize/kustomize/v5",
             "sigs.k8s.io/kustomize/kustomize/v5",
             "sigs.k8s.io/kustomize/api/provenance.version",
+            ("version",),
+            (5, 4, 0),
+            (6, 0, 0),
         ),
         Tool(
             "gitleaks",
-            ("version",),
-            (8, 20, 0),
-            (9, 0, 0),
             "github.com/zricethezav/gitleaks/v8",
             "github.com/zricethezav/gitleaks/v8",
             "github.com/zricethezav/gitleaks/v8/version.Version",
+            ("version",),
+            (8, 20, 0),
+            (9, 0, 0),
         ),
         Tool(
             "helm",
-            ("version", "--short"),
-            (3, 16, 0),
-            (4, 0, 0),
             "helm.sh/helm/v3/cmd/helm",
             "helm.sh/helm/v3",
             "helm.sh/helm/v3/internal/version.version",
+            ("version", "--short"),
+            (3, 16, 0),
+            (4, 0, 0),
         ),
         Tool(
             "crane",
-            ("version",),
-            (0, 20, 0),
-            (1, 0, 0),
             "github.com/google/go-containerregistry/cmd/crane",
             "github.com/google/go-containerregistry",
             "github.com/google/go-containerregistry/cmd/crane/cmd.Version",
+            ("version",),
+            (0, 20, 0),
+            (1, 0, 0),
         ),
         Tool(
             "actionlint",
-            ("-version",),
-            (1, 7, 0),
-            (2, 0, 0),
             "github.com/rhysd/actionlint/cmd/actionlint",
             "github.com/rhysd/actionlint",
             "github.com/rhysd/actionlint.version",
+            ("-version",),
+            (1, 7, 0),
+            (2, 0, 0),
         ),
         # Of this module itself; its version is that of the Sigstore code that it judges with.
         Tool(
             "bundlecheck",
-            ("-version",),
-            (1, 2, 0),
-            (2, 0, 0),
             "primitive-pipeline/tools/bundlecheck",
             "github.com/sigstore/sigstore-go",
             "main.version",
+            ("-version",),
+            (1, 2, 0),
+            (2, 0, 0),
         ),
         # Of this module itself; its version is that of the API server's code that it judges with.
         Tool(
             "crdcheck",
-            ("-version",),
-            (0, 37, 0),
-            (1, 0, 0),
             "primitive-pipeline/tools/crdcheck",
             "k8s.io/apiextensions-apiserver",
             "main.version",
+            ("-version",),
+            (0, 37, 0),
+            (1, 0, 0),
         ),
     )
 }
+
+# What `make image` builds BuildKit's own container of, and the plugin that talks to it. Not on
+# PATH: a pipeline that is set up here asks for Docker's own.
+BUILDKIT: tuple[Program, ...] = (
+    Program(
+        "buildkitd",
+        "github.com/moby/buildkit/cmd/buildkitd",
+        "github.com/moby/buildkit",
+        "github.com/moby/buildkit/version.Version",
+    ),
+    Program(
+        "buildctl",
+        "github.com/moby/buildkit/cmd/buildctl",
+        "github.com/moby/buildkit",
+        "github.com/moby/buildkit/version.Version",
+    ),
+    Program(
+        "buildx",
+        "github.com/docker/buildx/cmd/buildx",
+        "github.com/docker/buildx",
+        "github.com/docker/buildx/version.Version",
+    ),
+)
 
 
 class ToolError(Exception):
@@ -177,7 +206,7 @@ def find_go(go_mod: Path) -> Path | None:
     return None
 
 
-def pinned_version(tool: Tool, go_mod: Path) -> str:
+def pinned_version(tool: Program, go_mod: Path) -> str:
     """The version of the tool's module in `go.mod`, with its `v`."""
     text = go_mod.read_text(encoding="utf-8")
     found = re.search(rf"^\s*(?:require )?{re.escape(tool.module)} (v\S+)", text, re.MULTILINE)
@@ -187,7 +216,11 @@ def pinned_version(tool: Tool, go_mod: Path) -> str:
 
 
 def build(
-    tools: list[Tool], go: Path, go_mod: Path, target: Path, say: Callable[[str], None]
+    tools: Sequence[Program],
+    go: Path,
+    go_mod: Path,
+    target: Path,
+    say: Callable[[str], None],
 ) -> None:
     """Builds the tools into the folder `target`, each moved there only when it is whole.
 

@@ -2,6 +2,7 @@
 
     python3 tools/setup.py runtime     what `make demo` needs
     python3 tools/setup.py dev         what `make test` needs besides
+    python3 tools/setup.py image       what `make image` needs besides
     python3 tools/setup.py bench       what `make bench` needs besides
 
 Each step leaves a stamp that names its inputs, written last: a second run finds the stamps and
@@ -32,6 +33,7 @@ BIN = TOOLS / "bin"
 SCHEMAS = TOOLS / "schemas"
 STAMPS = TOOLS / "stamps"
 GO_MOD = ROOT / "tools" / "go.mod"
+BUILDKIT_GO_MOD = ROOT / "tools" / "buildkit" / "go.mod"
 REQUIREMENTS = ROOT / "requirements"
 
 MINIMUM_PYTHON = (3, 11)
@@ -39,6 +41,7 @@ HEARTBEAT_S = 10
 
 RUNTIME_TOOLS = ("kubeconform", "kustomize", "gitleaks", "helm", "crane", "bundlecheck")
 DEV_TOOLS = (*RUNTIME_TOOLS, "actionlint", "crdcheck")
+DEV_PROFILES = ("dev", "image")
 
 # Requirement files that are installed together; a group stands for each that it contains.
 GROUPS = {"runtime": ("runtime",), "dev": ("runtime", "dev")}
@@ -357,19 +360,43 @@ def ensure_tools(names: tuple[str, ...], venv_ready: threading.Event) -> None:
         go = gotools.find_go(GO_MOD) or ensure_go(venv_ready)
         listed = ", ".join(tool.name for tool in to_build)
         with PROGRESS.step("tools", f"building {listed}"):
-            count = 0
-
-            def said(line: str) -> None:
-                nonlocal count
-                if line.startswith("go: downloading"):
-                    PROGRESS.note("tools", f"fetching modules: {line.split()[-2]}")
-                else:
-                    count += 1
-                    PROGRESS.note("tools", f"{count} packages compiled, now {line}")
-
-            gotools.build(to_build, go, GO_MOD, BIN, said)
+            gotools.build(to_build, go, GO_MOD, BIN, compiler_notes("tools"))
             for tool in to_build:
                 write_stamp(f"tool-{tool.name}", key)
+    except gotools.ToolError as error:
+        raise SetupError(str(error)) from error
+
+
+def compiler_notes(step: str) -> Callable[[str], None]:
+    """Takes each line that Go's compiler says, and notes what the step is at."""
+    count = 0
+
+    def said(line: str) -> None:
+        nonlocal count
+        if line.startswith("go: downloading"):
+            PROGRESS.note(step, f"fetching modules: {line.split()[-2]}")
+        else:
+            count += 1
+            PROGRESS.note(step, f"{count} packages compiled, now {line}")
+
+    return said
+
+
+def ensure_buildkit(venv_ready: threading.Event) -> None:
+    """BuildKit and buildx in `.tools/buildkit`, for a Docker of the tests' own."""
+    import gotools
+
+    target = TOOLS / "buildkit"
+    key = stamp_key(BUILDKIT_GO_MOD, BUILDKIT_GO_MOD.with_name("go.sum"), Path(gotools.__file__))
+    programs = [target / tool.name for tool in gotools.BUILDKIT]
+    if is_done("buildkit", key, *programs):
+        return
+    try:
+        go = gotools.find_go(BUILDKIT_GO_MOD) or ensure_go(venv_ready)
+        with PROGRESS.step("buildkit", "building BuildKit and buildx"):
+            said = compiler_notes("buildkit")
+            gotools.build(gotools.BUILDKIT, go, BUILDKIT_GO_MOD, target, said)
+            write_stamp("buildkit", key)
     except gotools.ToolError as error:
         raise SetupError(str(error)) from error
 
@@ -414,7 +441,9 @@ def set_up(profile: str) -> None:
         return thread
 
     def tools() -> None:
-        ensure_tools(DEV_TOOLS if profile == "dev" else RUNTIME_TOOLS, venv_ready)
+        ensure_tools(DEV_TOOLS if profile in DEV_PROFILES else RUNTIME_TOOLS, venv_ready)
+        if profile == "image":
+            ensure_buildkit(venv_ready)
 
     def python() -> None:
         try:
@@ -425,7 +454,7 @@ def set_up(profile: str) -> None:
         # One pip at a time writes to the environment; the others only fetch.
         ensure_packages("runtime" if profile == "runtime" else "dev")
         ensure_bytecode()
-        if profile == "dev":
+        if profile in DEV_PROFILES:
             ensure_node_tools()
             ensure_github_description()
         if profile == "bench":
@@ -433,7 +462,7 @@ def set_up(profile: str) -> None:
         schemas.join()
 
     works = [tools, python]
-    if profile == "dev":
+    if profile in DEV_PROFILES:
         works.append(ensure_keycloak)
     for thread in [guarded(work) for work in works]:
         thread.join()
@@ -499,7 +528,7 @@ def restart_with_newer_python() -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="set up this checkout")
-    parser.add_argument("profile", choices=("runtime", "dev", "bench"))
+    parser.add_argument("profile", choices=("runtime", "dev", "image", "bench"))
     profile = parser.parse_args().profile
     if sys.version_info < MINIMUM_PYTHON:
         restart_with_newer_python()

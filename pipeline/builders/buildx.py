@@ -1,9 +1,11 @@
 """buildx: the primitive's own Dockerfile as an image, by BuildKit beside a Docker daemon.
 
-A builder of its own is made for each image and taken away afterwards, so that no cache of another
-tenant's build is ever used; it holds no credential. Times are fixed and layers not compressed, so
-that the result depends on the tree and on the images that it names by digest. `RUN` steps have a
-network, since npm has no other way to its packages: what they fetch is held to the locks' hashes.
+A builder of its own is made for each image and taken away afterwards, with its caches, so that no
+build ever sees what another tenant's left; it holds no credential. `driver_options` say how it is
+made, as buildx's `--driver-opt` takes them: `image=NAME@sha256:…` pins BuildKit itself. Times are
+fixed and layers not compressed, so that the result depends on the tree and on the images that it
+names by digest. `RUN` steps have a network, since npm has no other way to its packages: what they
+fetch is held to the locks' hashes.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from pipeline.tools.process import Completed, run_tool
 from pipeline.tools.versions import find_tool
 
 TIMEOUT_S = 3_000
+_WORDS_LINES = 12
 _OUTPUT = "tar=false,rewrite-timestamp=true,compression=uncompressed,force-compression=true"
 
 
@@ -32,8 +35,11 @@ class BuildxMaker:
 
     name: Literal["buildx"] = "buildx"
 
-    def __init__(self, build_arguments: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, build_arguments: Mapping[str, str] | None = None, *, driver_options: str = ""
+    ) -> None:
         self.build_arguments = dict(build_arguments or {})
+        self.driver_options = driver_options
 
     def make(self, files: Files, labels: Mapping[str, str]) -> Image:
         """The image."""
@@ -43,7 +49,8 @@ class BuildxMaker:
             root, builder = Path(name), f"pipeline-{uuid.uuid4().hex[:12]}"
             executables = frozenset(path for path, (mode, _) in files.items() if mode & 0o111)
             write_files(root / "context", {p: c for p, (_, c) in files.items()}, executables)
-            _run(root, "create", "--name", builder, "--driver", "docker-container")
+            options = ["--driver-opt", self.driver_options] if self.driver_options else []
+            _run(root, "create", "--name", builder, "--driver", "docker-container", *options)
             try:
                 _run(root, "build", "--builder", builder, *self._options(root, labels))
             finally:
@@ -77,5 +84,15 @@ def _ask(root: Path, *arguments: str) -> Completed:
 def _run(root: Path, *arguments: str) -> None:
     done = _ask(root, *arguments)
     if done.exit_code != 0:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise CouldNotCheck(f"buildx {arguments[0]} failed: {said[-1][:300] if said else ''}")
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or [""]
+        raise CouldNotCheck(
+            f"buildx {arguments[0]} failed: {said[-1][:300]}", help=_words_of_the_step(said)
+        )
+
+
+def _words_of_the_step(said: list[str]) -> str:
+    """The last lines of the step that failed, which BuildKit repeats between two rules."""
+    rules = [number for number, line in enumerate(said) if line == "------"]
+    if len(rules) < 2:
+        return ""
+    return "\n".join(line[:300] for line in said[rules[0] + 1 : rules[1]][-_WORDS_LINES:])

@@ -27,6 +27,7 @@ Words complete in a shell after `eval "$(pipeline completion bash)"` in `~/.bash
 | `PIPELINE_FORGE` | the root of the local forge, when the remote `origin` is elsewhere |
 | `PIPELINE_BUILDER` | `source-layout` (the default), `buildah` or `buildx` |
 | `PIPELINE_BASE_IMAGE` | for buildah and buildx: the base image by digest, as `BASE_IMAGE` |
+| `PIPELINE_BUILDX_OPTIONS` | for buildx: its builder's `--driver-opt`, as `image=NAME@sha256:…` |
 | `PIPELINE_BASE_STORAGE` | for buildah: the image storage (driver `vfs`) that holds base images |
 | `PIPELINE_SIGNING_KEY_FILE` | the key that signs provenance; else one beside the local forge |
 | `PIPELINE_TOOLS` | the folder of prepared tools and schemas |

@@ -61,7 +61,7 @@ ACCEPTED: dict[str, Accepted] = {
         "install buildah with the system's package manager",
     ),
     "docker": Accepted(
-        "", ("--version",), (24, 0, 0), (40, 0, 0), "install Docker with the buildx plugin"
+        "", ("--version",), (20, 10, 0), (40, 0, 0), "install Docker with the buildx plugin"
     ),
     "node": Accepted("", ("--version",), (22, 18, 0), (27, 0, 0), "install Node 22.18 or newer"),
     "biome": Accepted("", ("--version",), (2, 0, 0), (3, 0, 0), "run `make setup-dev`"),

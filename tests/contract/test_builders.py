@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +26,7 @@ from pipeline.provenance import statement_of
 from pipeline.signing import SigningKey
 from pipeline.tools.bundlecheck import verify_bundles
 from pipeline.tools.versions import find_tool
-from tests.conftest import ROOT
+from tests.docker_daemon import DRIVER_OPTIONS, Docker
 from tests.signing import attested, signing_key, trusted_signers
 
 COMMIT = "c0" * 20
@@ -70,27 +68,16 @@ def make_buildah(store: ImageStore, base_storage: Path | None = None) -> Built:
 
 
 def make_buildx(store: ImageStore) -> Built:
-    """buildx, which needs a Docker daemon: `tests/docker_double.py` does the same by buildah."""
-    make_buildah(store)
-    return Built(BuildxMaker(), store)
-
-
-@pytest.fixture
-def docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The file in which the double of `docker`, first on PATH, notes what it was asked."""
-    folder = tmp_path / "doubles"
-    folder.mkdir()
-    notes = folder / "asked.jsonl"
-    program = folder / "docker"
-    command = f"{sys.executable} {ROOT / 'tests' / 'docker_double.py'} {notes}"
-    program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    return notes
+    """buildx on the Docker of the fixture `docker`; `make image` sets it up."""
+    return Built(BuildxMaker(driver_options=DRIVER_OPTIONS), store)
 
 
 @pytest.fixture(
-    params=[make_layout, make_buildah, make_buildx], ids=["source-layout", "buildah", "buildx"]
+    params=[
+        pytest.param(make_layout, id="source-layout"),
+        pytest.param(make_buildah, id="buildah"),
+        pytest.param(make_buildx, id="buildx", marks=pytest.mark.image),
+    ]
 )
 def make(request: pytest.FixtureRequest) -> Make:
     made: Make = request.param
@@ -256,26 +243,46 @@ def test_the_order_of_files_does_not_count(make: Make, tmp_path: Path) -> None:
     assert len(digests) == 1
 
 
-def test_every_build_of_buildx_has_a_builder_of_its_own(docker: Path, tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        build(make_buildx(LayoutStore(tmp_path / name)))
+@pytest.mark.image
+def test_a_build_of_buildx_leaves_nothing_behind(docker: Docker, tmp_path: Path) -> None:
+    assert build(make_buildx(LayoutStore(tmp_path / "one"))).digest
     broken = {"Dockerfile": (0o100644, b"FROM scratch\nCOPY absent /\n")}
     with pytest.raises(CouldNotCheck, match="buildx build failed"):
-        build(make_buildx(LayoutStore(tmp_path / "three")), broken)
-    asked = [json.loads(line) for line in docker.read_text().splitlines()]
-    assert [one["arguments"][1] for one in asked] == ["create", "build", "rm"] * 3
-    names = [one["arguments"][3] for one in asked]
-    assert len(set(names)) == 3 and names[::3] == names[1::3] == names[2::3]
-    for one in asked[1::3]:
-        assert {"--no-cache", "--provenance=false", "--sbom=false"} <= set(one["arguments"])
-    allowed = {"PATH", "BUILDX_CONFIG", "SOURCE_DATE_EPOCH", "HOME", "TMPDIR", "LC_ALL", "TZ"}
-    assert {name for one in asked for name in one["environment"]} <= {*allowed, "PWD", "LANG"}
+        build(make_buildx(LayoutStore(tmp_path / "two")), broken)
+    assert docker.ask("ps", "--all", "--quiet") == ""
+    assert docker.ask("volume", "ls", "--quiet") == ""
 
 
-def test_buildx_says_what_is_wrong_with_a_dockerfile(docker: Path, tmp_path: Path) -> None:
+@pytest.mark.image
+def test_a_build_of_buildx_never_sees_what_another_one_left(docker: Docker, tmp_path: Path) -> None:
+    helm = {"helm": (0o100755, find_tool("helm").resolve().read_bytes())}
+    start = "FROM scratch\nCOPY helm /helm\nENV HOME=/\n"
+    kept = "RUN --mount=type=cache,id=kept,target=/kept "
+
+    def build_of(name: str, *commands: str) -> BuildRecord:
+        text = start + "".join(f"{kept}{command}\n" for command in commands)
+        files = {**helm, "Dockerfile": (0o100644, text.encode())}
+        return build(make_buildx(LayoutStore(tmp_path / name)), files)
+
+    leaves, finds = '["/helm", "create", "/kept/chart"]', '["/helm", "lint", "/kept/chart"]'
+    # A cache outlives the step that filled it, so that it would outlive the build as well.
+    assert build_of("one", leaves, finds).digest
+    with pytest.raises(CouldNotCheck, match="/helm lint /kept/chart") as refused:
+        build_of("two", finds)
+    assert "no such file or directory" in refused.value.help
+
+
+@pytest.mark.image
+def test_buildx_says_what_is_wrong(docker: Docker, tmp_path: Path) -> None:
     with pytest.raises(CouldNotCheck, match="no Dockerfile"):
         build(make_buildx(LayoutStore(tmp_path)), {"a": (0o100644, b"")})
-    assert not docker.exists()
+    unknown = Built(BuildxMaker(driver_options="speed=great"), LayoutStore(tmp_path))
+    with pytest.raises(CouldNotCheck, match=r"buildx \w+ failed: .*speed"):
+        build(unknown)
+    absent = "image=127.0.0.1:9/absent:1,network=host"
+    with pytest.raises(CouldNotCheck, match=r"buildx build failed: .*127\.0\.0\.1:9"):
+        build(Built(BuildxMaker(driver_options=absent), LayoutStore(tmp_path)))
+    assert docker.ask("ps", "--all", "--quiet") == ""
 
 
 def test_buildah_says_what_is_wrong_with_a_dockerfile(tmp_path: Path) -> None:

@@ -1,28 +1,37 @@
-"""The domain's image, built by buildah without a network on a base made from Debian packages, and
-started as a container runs it: as its own user, on a root that cannot be written.
+"""The domain's image, built on a base made from Debian packages by buildah without a network and by
+buildx on a real Docker, and started as a container runs it: as its own user, on a root that cannot
+be written.
 """
 
 from __future__ import annotations
 
 import fcntl
+import http.server
 import json
 import os
 import shlex
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from pipeline.builders.buildah import BuildahMaker
+from pipeline.builders.buildah import LOCK_FILE, BuildahMaker
+from pipeline.builders.buildx import BuildxMaker
 from pipeline.builders.images import LayoutStore
+from pipeline.locked_packages import parse_lock, read_wheels
+from tests.docker_daemon import DRIVER_OPTIONS
 from tests.projects import TOOLS, render_project
+from tests.registry import serve_registry
 from tests.runtime.postgres import PostgresServer
 from tests.runtime.test_domain import VALUES
 from tools.base_image import make_base_image
@@ -78,19 +87,67 @@ class Container:
         return ["unshare", "--mount", "--", "sh", "-euc", "\n".join(steps)]
 
 
-@pytest.fixture(scope="module")
+def build_by_buildah(base: tuple[Path, str]) -> BuildahMaker:
+    storage, reference = base
+    return BuildahMaker({"BASE_IMAGE": reference}, base_storage=storage)
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a page that lists a folder's files."""
+    handler = partial(QuietFiles, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+        thread.join()
+
+
+class QuietFiles(http.server.SimpleHTTPRequestHandler):
+    """Files, without a word about who asked."""
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@contextmanager
+def build_by_buildx(base: tuple[Path, str], lock: bytes, folder: Path) -> Iterator[BuildxMaker]:
+    """buildx, with the base image in a registry and the packages on a page, both on 127.0.0.1."""
+    storage, reference = base
+    with serve_registry() as address, served(read_wheels(parse_lock(lock))) as wheels:
+        image, digest = f"{address}/primitive-base", folder / "digest"
+        places = ("--root", storage, "--runroot", f"{storage}.run", "--storage-driver", "vfs")
+        options = ("--tls-verify=false", "--digestfile", digest)
+        push = ("buildah", *places, "push", *options, reference, f"docker://{image}:1")
+        subprocess.run(push, check=True, capture_output=True, timeout=300)
+        arguments = {
+            "BASE_IMAGE": f"{image}@{digest.read_text()}",
+            "PIP_FIND_LINKS": wheels,
+            "PIP_NO_INDEX": "1",
+        }
+        yield BuildxMaker(arguments, driver_options=DRIVER_OPTIONS)
+
+
+@pytest.fixture(scope="module", params=["buildah", "buildx"])
 def container(
-    base: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    base: tuple[Path, str],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Container]:
     folder = tmp_path_factory.mktemp("image")
-    storage, reference = base
     files = {
         path: (0o100755 if file.executable else 0o100644, file.content)
         for path, file in render_project("domain", VALUES).items()
     }
+    labels = {"ameide.io/tenant-id": "platform"}
+    if request.param == "buildah":
+        image_made = build_by_buildah(base).make(files, labels)
+    else:
+        request.getfixturevalue("docker")
+        with build_by_buildx(base, files[LOCK_FILE][1], folder) as maker:
+            image_made = maker.make(files, labels)
     store = LayoutStore(folder / "images")
-    maker = BuildahMaker({"BASE_IMAGE": reference}, base_storage=storage)
-    image_made = maker.make(files, {"ameide.io/tenant-id": "platform"})
     store.write_image(IMAGE, "made", image_made)
     places = ("--root", str(folder / "storage"), "--runroot", str(folder / "run"))
     buildah = ("buildah", *places, "--storage-driver", "vfs")
