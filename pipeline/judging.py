@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.authorise import Decision
 from pipeline.characters import visible
@@ -29,6 +29,8 @@ from pipeline.stages.validate import check_requests
 from pipeline.stages.view import PromotionInput
 
 MAX_LINES = 400
+# Where GitHub keeps what a merge queue is about to merge, one branch a pull request.
+QUEUE_REFS = "refs/heads/gh-readonly-queue/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Judged:
     asked: tuple[AskedItem, ...]
     previews: tuple[PromotionPreview, ...]
     sources: Mapping[str, str]  # the text of each file that a finding is about
+    changed: tuple[str, ...]  # paths
 
     @property
     def passed(self) -> bool:
@@ -56,21 +59,46 @@ def judge_pull(engine: Engine, number: int) -> Judged:
     git, main = engine.control.open_repository(), str(engine.control.head())
     if git.read_object(pull.head) is None:
         raise CouldNotCheck(f"commit {pull.head[:12]} of #{number} is not in this repository")
-    tree = git.merge_tree(main, pull.head)
-    changed = git.diff_names(main, tree)
+    judged, snapshot = _judge(engine, git, pull, main, git.merge_tree(main, pull.head))
+    promotions = _promotions_of(judged.changed, snapshot)
+    return replace(judged, previews=tuple(_preview(engine, each) for each in promotions))
+
+
+def judge_queued(engine: Engine, number: int, commit: str) -> Judged:
+    """The judgement of the commit that a merge queue made of a pull request, without previews.
+
+    What it adds to its first parent is judged: main, or what the queue merges before it, whose own
+    commit is judged by itself. Raises CouldNotCheck when the commit cannot be read, or its parent
+    is neither, as where a queue rebases several commits.
+    """
+    pull = engine.forge.read_pull(engine.control.control_repo, number)
+    git, main = engine.control.open_repository(), str(engine.control.head())
+    found = git.read_object(commit)
+    if found is None or (found.type, found.id) != ("commit", commit):
+        raise CouldNotCheck(f"commit {commit[:12]} of the queue is not in this repository")
+    parent = next(iter(git.read_commit(commit).parents), "")
+    ahead = set(git.read_refs((QUEUE_REFS,)).values()) - {commit}
+    if parent not in ahead and not (parent and git.is_ancestor(parent, main)):
+        raise CouldNotCheck(
+            f"commit {commit[:12]} of the queue follows neither main nor another one of the queue",
+            help="let the merge queue merge or squash, not rebase",
+        )
+    return _judge(engine, git, pull, parent, commit)[0]
+
+
+def _judge(
+    engine: Engine, git: GitRepository, pull: PullRequest, base: str, tree: str
+) -> tuple[Judged, Snapshot]:
+    changed = git.diff_names(base, tree)
     read = read_snapshot(git, tree, paths=changed)
     found = (
         *check_requests(read.reads, read.findings, read.snapshot, engine.templates),
-        *check_author_at(git, pull.author_id, main, changed),
+        # By main alone: what only waits to be merged gives nobody a right.
+        *check_author_at(git, pull.author_id, str(engine.control.head()), changed),
     )
-    promotions = _promotions_of(changed, read.snapshot)
-    return Judged(
-        pull,
-        tuple(found),
-        asked_of(changed, read.snapshot),
-        tuple(_preview(engine, promotion) for promotion in promotions),
-        _sources(git, tree, found),
-    )
+    asked = asked_of(changed, read.snapshot)
+    sources = _sources(git, tree, found)
+    return Judged(pull, found, asked, (), sources, tuple(changed)), read.snapshot
 
 
 def _sources(git: GitRepository, tree: str, found: Sequence[Finding]) -> dict[str, str]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.cli.session import Session, pass_session
 from pipeline.errors import Refused
+
+if TYPE_CHECKING:
+    from pipeline.engine import Engine
 
 
 @click.command()
@@ -23,10 +27,20 @@ from pipeline.errors import Refused
     metavar="FILE",
     help="Write the findings as SARIF, for code scanning.",
 )
+@click.option(
+    "--queued",
+    metavar="COMMIT",
+    help="Judge this commit that a merge queue made of it: for the check alone, no comment.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the comment and write nothing.")
 @pass_session
 def comment(
-    session: Session, number: int, check: str | None, sarif: Path | None, dry_run: bool
+    session: Session,
+    number: int,
+    check: str | None,
+    sarif: Path | None,
+    queued: str | None,
+    dry_run: bool,
 ) -> int:
     """Tell a reviewer what a pull request asks for, in one comment.
 
@@ -35,14 +49,14 @@ def comment(
     It is judged by this validator, whatever validator and workflows it brings; nothing of it
     reaches the page but as text.
     """
-    from pipeline.judging import judge_pull
+    from pipeline.judging import judge_pull, judge_queued
     from pipeline.models.outputs import ValidationReport
     from pipeline.render.comment import KEY, headline, render_comment
     from pipeline.render.report import validation_report
     from pipeline.render.sarif import render_sarif
 
     engine = session.engine()
-    judged = judge_pull(engine, number)
+    judged = judge_queued(engine, number, queued) if queued else judge_pull(engine, number)
     report = ValidationReport.model_validate(
         {**validation_report(judged.findings), "asked": judged.asked}, strict=False
     )
@@ -52,24 +66,26 @@ def comment(
     if dry_run:
         session.write(body)
         return 0
-    actor = engine.forge.account
-    if actor is None:
-        platform = engine.reading(engine.control.head())[0].snapshot.platform
-        if platform is None:
-            raise Refused("environments/platform.yaml is missing or invalid")
-        actor = platform.pipeline_account.id
+    actor = _account(engine)
     repo = engine.control.control_repo
-    engine.forge.write_comment(repo, number, key=KEY, body=body, actor=actor)
-    session.write(f"✓ {repo}#{number} has the comment\n")
+    if queued is None:
+        engine.forge.write_comment(repo, number, key=KEY, body=body, actor=actor)
+        session.write(f"✓ {repo}#{number} has the comment\n")
     if check is not None:
+        commit, title = queued or judged.pull.head, headline(report)
         engine.forge.write_check(
-            repo,
-            judged.pull.head,
-            name=check,
-            passed=judged.passed,
-            title=headline(report),
-            actor=actor,
+            repo, commit, name=check, passed=judged.passed, title=title, actor=actor
         )
         told = "passed" if judged.passed else "failed"
-        session.write(f"✓ `{check}` {told} at {judged.pull.head[:12]}\n")
+        session.write(f"✓ `{check}` {told} at {commit[:12]}\n")
     return 0
+
+
+def _account(engine: Engine) -> int:
+    """The account that comments. Raises Refused when nobody says which that is."""
+    if engine.forge.account is not None:
+        return engine.forge.account
+    platform = engine.reading(engine.control.head())[0].snapshot.platform
+    if platform is None:
+        raise Refused("environments/platform.yaml is missing or invalid")
+    return platform.pipeline_account.id

@@ -11,8 +11,9 @@ import yaml
 
 from pipeline.layout import draft_path
 from pipeline.rules.identity import draft_example
-from tests.audit_world import CODE
+from tests.audit_world import CODE, CONTROL
 from tests.conftest import ROOT
+from tests.github_server.merge_queue import form_groups, group_of
 from tests.history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS
 from tests.samples import DRAFT
 from tests.sweep_world import ask_for_drafts, observe_and_follow_up
@@ -52,14 +53,35 @@ def check(
     return tried
 
 
+def check_queued(actions: Actions, number: int) -> int:
+    """How many rights were tried of the jobs that judge what a merge queue would merge."""
+    repository = actions.server.repository("ameide", CONTROL)
+    repository.queue.append(number)
+    [ref] = form_groups(actions.server.state, repository).values()
+    group = group_of(repository, ref)
+    tried = check(actions, "validate", "merge_group", merge_group=group)
+    branch, commit = ref.removeprefix("refs/heads/"), group["head_sha"]
+    ended = {"event": "merge_group", "head_branch": branch, "head_sha": commit}
+    tried += check(actions, "comment", "workflow_run", ("queued",), workflow_run=ended)
+    # Nothing is merged here: the story goes on without a queue.
+    repository = actions.server.repository("ameide", CONTROL)
+    repository.queue.clear()
+    repository.git("update-ref", "-d", ref)
+    return tried
+
+
 @pytest.mark.workflows
 def test_each_right_of_each_job_is_needed(tmp_path: Path) -> None:
     with open_actions(tmp_path) as actions:
         world = actions.open()
         number = world.propose({draft_path(DRAFT): draft_example().encode()}, AGENT_ID)
         world.close()
-        ended = {"event": "pull_request", "pull_requests": [{"number": number}]}
-        tried = check(actions, "comment", "workflow_run", workflow_run={**ended, "head_sha": ""})
+        base = {"sha": actions.server.repository("ameide", CONTROL).branch("main")}
+        pull = {"number": number, "user": {"id": AGENT_ID}, "base": base}
+        tried = check(actions, "validate", "pull_request", pull_request=pull)
+        ended = {"event": "pull_request", "pull_requests": [{"number": number}], "head_sha": ""}
+        tried += check(actions, "comment", "workflow_run", ("comment",), workflow_run=ended)
+        tried += check_queued(actions, number)
 
         world = actions.open()
         ask_for_drafts(world)
@@ -95,4 +117,4 @@ def test_each_right_of_each_job_is_needed(tmp_path: Path) -> None:
         world.close()
         payload = {"observations": [o.model_dump(mode="json") for o in observations]}
         tried += check(actions, "observe", "repository_dispatch", client_payload=payload)
-        assert tried >= 40
+        assert tried >= 50

@@ -148,8 +148,16 @@ def merge(
 ) -> str | None:
     """The merge commit on the base branch; None when the two sides conflict."""
     base = repository.branch(pull.base_branch)
-    if base is None:
-        return None
+    commit = merge_commit(state, repository, pull, base, account, message) if base else None
+    if base is not None and commit is not None:
+        land(state, repository, pull, base, commit, account)
+    return commit
+
+
+def merge_commit(
+    state: State, repository: Repository, pull: Pull, base: str, account: Account, message: str
+) -> str | None:
+    """A commit that merges a pull request into `base`, on no branch; None when they conflict."""
     try:
         tree = repository.git("merge-tree", "--write-tree", base, pull.head).split("\n")[0]
     except GitError:
@@ -160,7 +168,7 @@ def merge(
     if state.first_merge_s is not None:
         at = f"{state.first_merge_s + pull.number} +0000"
         dated = {"GIT_AUTHOR_DATE": at, "GIT_COMMITTER_DATE": at}
-    commit = repository.git(
+    return repository.git(
         *(word for setting in author for word in ("-c", setting)),
         "commit-tree",
         tree,
@@ -171,11 +179,16 @@ def merge(
         stdin=message.encode(),
         environment=dated,
     )
+
+
+def land(
+    state: State, repository: Repository, pull: Pull, base: str, commit: str, account: Account
+) -> None:
+    """Move the base branch to a commit that merges a pull request."""
     repository.git("update-ref", f"refs/heads/{pull.base_branch}", commit, base)
     pull.state, pull.merge_commit, pull.merged_by = "closed", commit, account
     pull.closed = pull.merged = pull.updated = state.now()
     state.after_refs_moved(repository, account)
-    return commit
 
 
 def merge_when_allowed(state: State, repository: Repository, pull: Pull, token: Token) -> None:

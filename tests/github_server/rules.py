@@ -139,7 +139,7 @@ def check_merge(
                     if reason:
                         return f"{_VIOLATED}{reason}"
                 case "required_status_checks":
-                    reason = _check_statuses(repository, pull, rule["parameters"])
+                    reason = _check_statuses(repository, pull.head, rule["parameters"])
                     if reason:
                         return f"{_VIOLATED}{reason}"
     return None
@@ -227,12 +227,23 @@ def may_write(state: State, repository: Repository, user: int) -> bool:
     return user in state.members.get(repository.owner.login, set())
 
 
-def _check_statuses(repository: Repository, pull: Pull, parameters: Json) -> str | None:
+def check_statuses(repository: Repository, branch: str, commit: str) -> str | None:
+    """Why a commit's checks keep it from a branch."""
+    for ruleset in rulesets_of(repository, f"refs/heads/{branch}"):
+        for rule in ruleset.rules:
+            if rule["type"] == "required_status_checks":
+                reason = _check_statuses(repository, commit, rule["parameters"])
+                if reason:
+                    return reason
+    return None
+
+
+def _check_statuses(repository: Repository, commit: str, parameters: Json) -> str | None:
     for wanted in parameters["required_status_checks"]:
         runs = [
             run
             for run in repository.checks.values()
-            if run.head == pull.head
+            if run.head == commit
             and run.name == wanted["context"]
             and wanted.get("integration_id") in (None, run.app.id)
         ]

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.github_server.merge_queue import GROUPS, group_of
 from tests.github_server.shapes import Shapes
 from tests.github_server.state import Repository, State
 
@@ -109,6 +110,9 @@ def _events(repository: Repository, before: _Known, now: _Known, shapes: Shapes)
         old, new = before.refs.get(ref, NOTHING), now.refs.get(ref, NOTHING)
         if old != new:
             yield event("push", ref=ref, before=old, after=new)
+        if old == NOTHING and ref.startswith(GROUPS):
+            group = group_of(repository, ref)
+            yield event("merge_group", action="checks_requested", merge_group=group)
     for number, (state, head) in now.pulls.items():
         pull = repository.pulls[number]
         was = before.pulls.get(number)

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.documents import render_document
 from pipeline.errors import CouldNotCheck, StalePlan
-from pipeline.judging import Judged, diff_lines, judge_pull
+from pipeline.judging import Judged, diff_lines, judge_pull, judge_queued
 from pipeline.layout import SIGNERS_PATH, promotion_path, tenant_path
 from pipeline.models.requests import EnvironmentName
 from tests.audit_world import CONTROL
@@ -109,6 +109,23 @@ def test_a_head_that_is_not_there_is_could_not_check(
     monkeypatch.setattr(type(world.forge), "read_pull", lambda self, repo, number: pull)
     with pytest.raises(CouldNotCheck, match="is not in this repository"):
         judged(world, number)
+
+
+@pytest.mark.parametrize("commit", ["1a" * 20, "main", "main:environments/platform.yaml"])
+def test_what_is_no_commit_of_a_queue_is_could_not_check(commit: str, tmp_path: Path) -> None:
+    world = story_at("scaffolded", tmp_path / "world")
+    number = world.propose({tenant_path("acme"): sample_files()[tenant_path("acme")]}, AGENT_ID)
+    with pytest.raises(CouldNotCheck, match="of the queue is not in this repository"):
+        judge_queued(world.engine, number, commit)
+
+
+def test_a_first_commit_is_not_judged_as_if_nothing_were_below_it(tmp_path: Path) -> None:
+    world = story_at("scaffolded", tmp_path / "world")
+    number = world.propose({tenant_path("acme"): sample_files()[tenant_path("acme")]}, AGENT_ID)
+    git = world.engine.control.open_repository()
+    first = next(c.id for c in git.log_commits(world.engine.control.head()) if not c.parents)
+    with pytest.raises(CouldNotCheck, match="neither main nor another"):
+        judge_queued(world.engine, number, first)
 
 
 def test_differences_name_files_and_show_what_is_hidden() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,15 +97,21 @@ def test_what_writes_is_the_app_s_token_but_for_the_one_comment() -> None:
     assert "secrets." not in (FOLDER / "validate.yaml").read_text()
 
 
+def use_of(step: Mapping[str, Any]) -> str:
+    """The action that a step uses, without its commit."""
+    return str(step["uses"]).split("@")[0]
+
+
 def test_what_judges_with_rights_takes_nothing_of_a_pull_request() -> None:
-    [job] = workflow(FOLDER / "comment.yaml")["jobs"].values()
-    taken = [step for step in job["steps"] if "uses" in step]
-    assert [step["uses"].split("@")[0] for step in taken] == [
-        "actions/checkout",
-        "./",
-        "github/codeql-action/upload-sarif",
-    ]
-    assert taken[0]["with"]["ref"] == "${{ github.event.repository.default_branch }}"
+    jobs = workflow(FOLDER / "comment.yaml")["jobs"]
+    taken = {name: [step for step in job["steps"] if "uses" in step] for name, job in jobs.items()}
+    own = ["actions/checkout", "./"]
+    assert {name: [use_of(step) for step in steps] for name, steps in taken.items()} == {
+        "comment": [*own, "github/codeql-action/upload-sarif"],
+        "queued": own,
+    }
+    refs = {steps[0]["with"]["ref"] for steps in taken.values()}
+    assert refs == {"${{ github.event.repository.default_branch }}"}
 
 
 def test_every_action_is_pinned_by_its_commit() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ from pipeline.layout import draft_path
 from pipeline.rules.identity import draft_example
 from tests.audit_world import CODE, CONTROL
 from tests.github_demo.setting import APP_ID
+from tests.github_server.merge_queue import form_groups, group_of, merge_groups
+from tests.github_server.state import Repository, Ruleset
 from tests.history import AGENT_ID, ENGINEER_ID
 from tests.samples import DRAFT
 from tests.sweep_world import ask_for_drafts
 from tests.workflow_world import Actions, open_actions
+from tests.workflows import WorkflowRun
 
 
 @pytest.fixture
@@ -189,4 +193,112 @@ def test_a_run_that_no_pull_request_of_this_repository_started_is_nothing(action
     for ended in ({"event": "push", "pull_requests": [{"number": 1}]}, {"event": "pull_request"}):
         head = {"head_sha": "0" * 40, "pull_requests": [], **ended}
         run = actions.run("comment", "workflow_run", workflow_run=head)
-        assert [job.result for job in run.jobs] == ["skipped"]
+        assert {job.result for job in run.jobs} == {"skipped"}
+
+
+# -- a merge queue of the control repo -----------------------------------------------------
+
+
+@dataclass
+class Queue:
+    """The control repo behind a merge queue that asks for the App's judgement."""
+
+    actions: Actions
+
+    def __post_init__(self) -> None:
+        state, now = self.actions.server.state, self.actions.server.state.now()
+        app = {"context": "judged", "integration_id": APP_ID}
+        rules: list[dict[str, Any]] = [
+            {"type": "merge_queue", "parameters": {}},
+            {"type": "required_status_checks", "parameters": {"required_status_checks": [app]}},
+        ]
+        id = state.number()
+        made = Ruleset(id, "queue", "active", [], ["refs/heads/main"], [], rules, now, now)
+        self.repository.rulesets[id] = made
+
+    @property
+    def repository(self) -> Repository:
+        return self.actions.server.repository("ameide", CONTROL)
+
+    def add(self, files: dict[str, bytes], author: int) -> int:
+        """The number of a pull request that waits in the queue."""
+        world = self.actions.open()
+        number = world.propose(files, author)
+        world.close()
+        self.repository.queue.append(number)
+        return number
+
+    def groups(self) -> dict[int, str]:
+        """Pull request → the branch of its group."""
+        return form_groups(self.actions.server.state, self.repository)
+
+    def judge(self, ref: str) -> tuple[WorkflowRun, WorkflowRun]:
+        """What `validate` says of a group, and then `comment`."""
+        group = group_of(self.repository, ref)
+        event = {"action": "checks_requested", "merge_group": group}
+        validated = self.actions.runner.run("validate", "merge_group", event)
+        ended = {
+            "event": "merge_group",
+            "head_branch": ref.removeprefix("refs/heads/"),
+            "head_sha": group["head_sha"],
+            "pull_requests": [],
+        }
+        return validated, self.actions.runner.run(
+            "comment", "workflow_run", {"workflow_run": ended}
+        )
+
+    def merge(self, groups: dict[int, str]) -> list[int]:
+        """The pull requests that the queue merges."""
+        return merge_groups(self.actions.server.state, self.repository, groups)
+
+
+def test_what_a_queue_merges_is_judged_upon_what_comes_before_it(actions: Actions) -> None:
+    queue = Queue(actions)
+    path = "tenants/acme/tenant.yaml"
+    text = queue.repository.git("show", f"main:{path}") + "\n# Seen.\n"
+    numbers = [queue.add({path: text.encode()}, ENGINEER_ID), queue.add(GOOD, AGENT_ID)]
+    groups = queue.groups()
+    # The bot is not held to what a person changes before it.
+    for ref in groups.values():
+        for run in queue.judge(ref):
+            assert run.result == "success", run.log
+    assert comments(actions) == []
+    assert queue.merge(groups) == numbers
+    assert draft_path(DRAFT) in queue.repository.git("ls-tree", "-r", "--name-only", "main")
+
+
+def test_what_oversteps_leaves_the_queue(actions: Actions) -> None:
+    queue = Queue(actions)
+    path = draft_path("contoso/inventory")
+    forged = {".github/workflows/validate.yaml": FORGED.replace("pull_request", "merge_group")}
+    files = {path: draft_example().encode(), **{k: v.encode() for k, v in forged.items()}}
+    numbers = [queue.add(files, AGENT_ID), queue.add(GOOD, AGENT_ID)]
+    groups = queue.groups()
+    validated, judged = queue.judge(groups[numbers[0]])
+    assert (validated.result, judged.result) == ("success", "success"), validated.log + judged.log
+    [run] = queue.repository.checks.values()
+    assert (run.name, run.conclusion, run.app.id) == ("judged", "failure", APP_ID)
+    assert queue.merge(groups) == []
+    # What was behind it is judged anew, without it.
+    groups = queue.groups()
+    assert list(groups) == numbers[1:]
+    for ended in queue.judge(groups[numbers[1]]):
+        assert ended.result == "success", ended.log
+    assert queue.merge(groups) == numbers[1:]
+
+
+def test_a_commit_of_several_in_a_queue_is_not_judged_in_part(actions: Actions) -> None:
+    queue = Queue(actions)
+    number = queue.add(GOOD, AGENT_ID)
+    [ref] = queue.groups().values()
+    repository = queue.repository
+    # As a queue has it that rebases: what the second commit adds is not all that is merged.
+    first = repository.git("rev-parse", ref)
+    identity = ("-c", "user.name=GitHub", "-c", "user.email=noreply@github.com")
+    tree = f"{ref}^{{tree}}"
+    second = repository.git(*identity, "commit-tree", tree, "-p", first, "-m", "Second")
+    repository.git("update-ref", ref, second)
+    _, judged = queue.judge(ref)
+    assert judged.result == "failure" and "merge or squash, not rebase" in judged.log
+    assert not repository.checks
+    assert queue.merge({number: ref}) == []

@@ -105,6 +105,8 @@ class Runner:
         ref = f"refs/heads/{repository.default_branch}"
         if event == "pull_request":
             ref = self._merge_ref(payload["pull_request"]["number"])
+        if event == "merge_group":
+            ref = payload["merge_group"]["head_ref"]
         commit = repository.git("rev-parse", ref)
         text = repository.git("show", f"{commit}:.github/workflows/{workflow}.yaml")
         document = yaml.load(text, Loader=yaml.BaseLoader)
