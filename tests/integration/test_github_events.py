@@ -11,6 +11,7 @@ import pytest
 from pipeline.layout import draft_path
 from pipeline.rules.identity import draft_example
 from tests.audit_world import CODE, CONTROL
+from tests.github_server.merge_queue import form_groups
 from tests.github_server.webhooks import Event, Webhook
 from tests.history import AGENT_ID, ENGINEER_ID
 from tests.samples import DRAFT
@@ -114,4 +115,30 @@ def test_a_pull_request_is_judged_when_it_is_opened_and_when_it_is_pushed_to(tol
     [run] = receiver.start()
     assert (run.workflow, run.result) == ("validate", "success"), run.log
     repository = actions.server.repository("ameide", CONTROL)
-    assert repository.pulls[number].state == "open"
+    pull = repository.pulls[number]
+    identity = ("-c", "user.name=Agent", "-c", "user.email=agent@example.com")
+    tree = f"{pull.head}^{{tree}}"
+    more = repository.git(*identity, "commit-tree", tree, "-p", pull.head, "-m", "Once more")
+    repository.git("update-ref", f"refs/heads/{pull.head_branch}", more)
+    actions.server.state.after_refs_moved(repository, pull.account)
+    actions.server.observe()
+    assert ("pull_request", "synchronize") in [(e.name, e.action) for e in hook.waiting]
+    assert set(hook.deliver()) == {204}
+    [run] = receiver.start()
+    assert (run.workflow, run.result) == ("validate", "success"), run.log
+
+
+def test_what_a_queue_would_merge_is_judged_when_the_queue_asks(told: Told) -> None:
+    actions, hook, receiver = told
+    world = actions.open()
+    number = world.propose({draft_path(DRAFT): draft_example().encode()}, AGENT_ID)
+    world.close()
+    hook.waiting.clear()
+    repository = actions.server.repository("ameide", CONTROL)
+    repository.queue.append(number)
+    form_groups(actions.server.state, repository)
+    actions.server.observe()
+    assert ("merge_group", "checks_requested") in [(e.name, e.action) for e in hook.waiting]
+    assert set(hook.deliver()) == {204}
+    [run] = receiver.start()
+    assert (run.workflow, run.result) == ("validate", "success"), run.log
