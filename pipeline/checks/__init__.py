@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from pipeline.checks import node, python
+from pipeline.checks import dockerfile, node, python
 from pipeline.checks.results import (
     MAX_DETAIL_CHARACTERS,
     MAX_DETAILS,
@@ -42,15 +42,21 @@ def run_lint(files: Files) -> CheckResult:
 
 
 def run_code_scan(files: Files) -> CheckResult:
-    """What the linters' security rules find; no comment in the code silences them."""
+    """What the linters' security rules find, and what the Dockerfile builds upon that may change.
+
+    No comment in the code silences them.
+    """
     tools, found = [], []
+    if dockerfile.DOCKERFILE in files:
+        tools.append(f"dockerfile {dockerfile.VERSION}")
+        found += dockerfile.scan_dockerfile(files[dockerfile.DOCKERFILE][1])
     if node.is_node_project(files):
         tools.append(f"biome-security {node.biome_version()}")
         found += node.run_biome(files, scan=True)
-    if python.holds_python(files) or not tools:
+    if python.holds_python(files) or not node.is_node_project(files):
         tools.append(f"ruff-s {python.ruff_version()}")
         found += python.run_ruff(files, scan=True)
-    return result_of_findings("code-scan", ", ".join(tools), found, "unsafe call")
+    return result_of_findings("code-scan", ", ".join(tools), found, "unsafe line")
 
 
 def run_secrets(files: Files) -> CheckResult:

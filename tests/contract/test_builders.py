@@ -18,6 +18,7 @@ from pipeline.builders.buildx import BuildxMaker
 from pipeline.builders.images import ImageStore, LayoutStore
 from pipeline.builders.layout import LayoutMaker
 from pipeline.builders.port import Maker, Source, source_tag
+from pipeline.checks.dockerfile import scan_dockerfile
 from pipeline.errors import CouldNotCheck
 from pipeline.gitobjects import tree_id_of_files
 from pipeline.models.evidence import BuildRecord
@@ -270,6 +271,19 @@ def test_a_build_of_buildx_never_sees_what_another_one_left(docker: Docker, tmp_
     with pytest.raises(CouldNotCheck, match="/helm lint /kept/chart") as refused:
         build_of("two", finds)
     assert "no such file or directory" in refused.value.help
+
+
+@pytest.mark.image
+def test_buildkit_joins_lines_as_the_scan_of_dockerfiles_does(
+    docker: Docker, tmp_path: Path
+) -> None:
+    text = (
+        "FROM scratch AS stage\nCOPY run.sh /run.sh\n"
+        "FROM scratch\nCOPY --from=st\\  \n  # FROM nowhere\n\nage /run.sh /x\n"
+    )
+    assert scan_dockerfile(text.encode()) == []
+    files = {**FILES, "Dockerfile": (0o100644, text.encode())}
+    assert build(make_buildx(LayoutStore(tmp_path)), files).digest
 
 
 @pytest.mark.image

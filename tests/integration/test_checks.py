@@ -270,9 +270,20 @@ def test_unsafe_calls_are_told_and_no_comment_silences_them() -> None:
     code = "# ruff: noqa\nimport subprocess\n\nsubprocess.run('x', shell=True)  # noqa: S602\n"
     files = small_project(src__part=code)
     result = one(files, "code-scan")
-    assert (result.outcome, result.summary) == (FAILED, "1 unsafe call")
+    assert (result.outcome, result.summary) == (FAILED, "1 unsafe line")
     assert result.details[0].startswith("src/part.py:4:1: S602 ")
     assert one(files, "lint").outcome is PASSED
+
+
+def test_what_a_dockerfile_builds_upon_is_scanned() -> None:
+    files = {**small_project(), "Dockerfile": (0o100644, b"FROM python:3.12\n")}
+    result = one(files, "code-scan")
+    assert (result.outcome, result.summary) == (FAILED, "1 unsafe line")
+    [told] = result.details
+    assert told == "Dockerfile:1:1: dockerfile-image `python:3.12` is not named by its digest"
+    assert "dockerfile 1" in result.tool
+    pinned = b"ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n"
+    assert one({**files, "Dockerfile": (0o100644, pinned)}, "code-scan").outcome is PASSED
 
 
 # could not check

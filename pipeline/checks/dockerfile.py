@@ -1,0 +1,150 @@
+"""What a Dockerfile builds upon is named by digest: nothing that changes later can change the image.
+
+An image is the base that the platform gives (`BASE_IMAGE`), an earlier stage, `scratch`, or named by
+digest; what `ADD` fetches has a checksum. What would have to be read as BuildKit reads it is refused
+instead, so that nothing stands here as an argument and is an instruction there: another language or
+escape character, here-documents, quoted options. What `RUN` fetches by itself is not seen.
+
+Source: Docker, "Dockerfile reference".
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+DOCKERFILE = "Dockerfile"
+VERSION = "1"  # of these rules, in reports
+_KNOWN = frozenset(
+    "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL MAINTAINER RUN SHELL STOPSIGNAL"
+    " USER VOLUME WORKDIR".split()
+)
+_DIRECTIVE = re.compile(r"\s*(?:#|//)\s*(syntax|escape)\s*=", re.IGNORECASE)
+_CONTINUES = re.compile(r"(?:[^\\]|\A)\\[ \t]*\Z")
+_DIGEST = re.compile(r"[^\s$@]+@sha256:[0-9a-f]{64}")
+_BASE = frozenset({"$BASE_IMAGE", "${BASE_IMAGE}"})
+_REMOTE = re.compile(r"://|@[^\s/]+:|\$")
+_CHECKSUM = re.compile(r"--checksum=sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One instruction: its line, its word in capitals, its options, and all that follows."""
+
+    line: int
+    word: str
+    options: tuple[str, ...]
+    rest: str
+
+
+def scan_dockerfile(content: bytes) -> list[str]:
+    """One line for each finding, in the order of the file."""
+    return [f"{DOCKERFILE}:{line}:1: {code} {why}" for line, code, why in sorted(_scan(content))]
+
+
+def _scan(content: bytes) -> Iterator[tuple[int, str, str]]:
+    try:
+        lines = content.decode().split("\n")
+    except UnicodeDecodeError:
+        yield 1, "dockerfile-text", "the file is not UTF-8"
+        return
+    for number, line in enumerate(lines, 1):
+        found = _DIRECTIVE.match(line)
+        if found:
+            yield number, "dockerfile-directive", f"`{found[1]}` changes how the file is read"
+        if any(_reads_as_space_or_nothing(c) for c in line.removesuffix("\r")):
+            yield number, "dockerfile-text", "a character reads as space, or as nothing"
+    stages = _Stages()
+    for instruction in _instructions(lines):
+        yield from _problems(instruction, stages)
+
+
+def _reads_as_space_or_nothing(character: str) -> bool:
+    kind = unicodedata.category(character)
+    return kind in {"Cc", "Cf", "Zl", "Zp", "Zs"} and character not in " \t"
+
+
+def _instructions(lines: list[str]) -> Iterator[Instruction]:
+    begun, text = 0, ""
+    for number, raw in enumerate([*lines, ""], 1):
+        line = raw.removesuffix("\r")
+        last = number > len(lines)
+        if not last and (line.lstrip().startswith("#") or not line.strip()):
+            continue  # within an instruction, too
+        if not text:
+            begun, line = number, line.lstrip()
+        continues = _CONTINUES.search(line)
+        if continues and not last:
+            text += line.rstrip(" \t")[:-1]
+            continue
+        text += line
+        if text.strip():
+            yield _instruction(begun, text.strip())
+        text = ""
+
+
+def _instruction(line: int, text: str) -> Instruction:
+    word, _, rest = text.replace("\t", " ").partition(" ")
+    options = []
+    rest = rest.strip()
+    while rest.startswith("--"):
+        option, _, rest = rest.partition(" ")
+        options.append(option)
+        rest = rest.strip()
+    return Instruction(line, word.upper(), tuple(options), rest)
+
+
+@dataclass
+class _Stages:
+    """The stages so far, by name, and how many there are."""
+
+    names: set[str] = field(default_factory=set)
+    count: int = 0
+
+    def add(self, name: str) -> None:
+        self.names |= {name.lower()} - {""}
+        self.count += 1
+
+    def know(self, image: str, word: str) -> bool:
+        """Whether an image is a stage; `COPY` alone may say a number instead of a name."""
+        numbers = {str(number) for number in range(self.count)} if word == "COPY" else set()
+        return image.lower() in self.names | numbers
+
+
+def _problems(at: Instruction, stages: _Stages) -> Iterator[tuple[int, str, str]]:
+    if at.word not in _KNOWN:
+        yield at.line, "dockerfile-instruction", f"`{at.word}` is not an instruction to be used here"
+    if any(mark in option for option in at.options for mark in "\"'\\"):
+        yield at.line, "dockerfile-option", "an option is written with quotes or escapes"
+    if at.word in {"RUN", "COPY", "ADD"} and "<<" in at.rest:
+        yield at.line, "dockerfile-heredoc", "a here-document; put what it holds into a file"
+    for image in _images(at):
+        fixed = image in _BASE or image == "scratch" or _DIGEST.fullmatch(image)
+        if not fixed and not stages.know(image, at.word):
+            yield at.line, "dockerfile-image", f"`{image}` is not named by its digest"
+    if at.word == "ADD" and _REMOTE.search(at.rest):
+        if not any(_CHECKSUM.fullmatch(option) for option in at.options):
+            yield at.line, "dockerfile-fetch", "what `ADD` fetches has no `--checksum=sha256:…`"
+    if at.word == "FROM":
+        words = at.rest.split()
+        stages.add(words[2] if len(words) == 3 and words[1].upper() == "AS" else "")
+
+
+def _images(at: Instruction) -> Iterator[str]:
+    """The images and stages that an instruction names."""
+    match at.word:
+        case "FROM":
+            yield next(iter(at.rest.split()), "")
+        case "ARG":
+            for word in at.rest.split():
+                # Quoted or not, its default is what is built upon where the platform gives none.
+                if "BASE_IMAGE" in word and word != "BASE_IMAGE":
+                    yield word.removeprefix("BASE_IMAGE=")
+        case "COPY" | "RUN":
+            for option in at.options:
+                for part in option.removeprefix("--mount=").split(","):
+                    key, given, value = part.removeprefix("--").partition("=")
+                    if key.lower() == "from" and given:
+                        yield value
