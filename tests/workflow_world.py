@@ -114,7 +114,7 @@ def open_actions(tmp_path: Path) -> Iterator[Actions]:
             "ameide",
             "control",
             tmp_path / "runs",
-            # There is no Docker daemon here.
+            # Needs no Docker; `make image` has one.
             variables={
                 "PIPELINE_APP_ID": str(APP_ID),
                 "PIPELINE_BUILDER": "source-layout",

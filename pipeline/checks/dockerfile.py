@@ -121,7 +121,9 @@ def _problems(at: Instruction, stages: _Stages) -> Iterator[tuple[int, str, str]
     if at.word in {"RUN", "COPY", "ADD"} and "<<" in at.rest:
         yield at.line, "dockerfile-heredoc", "a here-document; put what it holds into a file"
     for image in _images(at):
-        fixed = image in _BASE or image == "scratch" or _DIGEST.fullmatch(image)
+        # Within a stage the same name may be a variable of the stage's own.
+        given = at.word == "FROM" and image in _BASE
+        fixed = given or image == "scratch" or _DIGEST.fullmatch(image)
         if not fixed and not stages.know(image, at.word):
             yield at.line, "dockerfile-image", f"`{image}` is not named by its digest"
     if at.word == "ADD" and _REMOTE.search(at.rest):

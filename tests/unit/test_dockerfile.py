@@ -58,6 +58,11 @@ def test_what_stays_the_same_passes(text: str) -> None:
         ("FROM scratch AS st\nCOPY --from=st\\\nage /a /b\n", "2:1: dockerfile-image `stage`"),
         ("FROM \\\n# scratch\npython\n", "1:1: dockerfile-image `python`"),
         ("FROM\n", "1:1: dockerfile-image"),
+        (
+            "ARG BASE_IMAGE\nFROM $BASE_IMAGE\nENV BASE_IMAGE=x\nCOPY --from=$BASE_IMAGE /a /b\n",
+            "4:1: dockerfile-image `$BASE_IMAGE`",
+        ),
+        ("FROM scratch\nRUN --mount=from=${BASE_IMAGE} x\n", "2:1: dockerfile-image"),
         ('FROM scratch\nCOPY --fr"om"=alpine /a /b\n', "2:1: dockerfile-option"),
         ("FROM scratch\nRUN --mo\\unt=from=alpine x\n", "2:1: dockerfile-option"),
         ("# syntax=docker/dockerfile:1\nFROM scratch\n", "1:1: dockerfile-directive `syntax`"),
