@@ -164,11 +164,18 @@ def sign_in(page: Page, keycloak: Keycloak, username: str, url: str, end: str = 
     page.wait_for_url(end or url)
 
 
+def settle(page: Page) -> None:
+    """Waits until the page stands where `Loading…` stood: the load event may come before that."""
+    page.locator("h1").wait_for()
+
+
 def names_shown(page: Page) -> list[str]:
+    settle(page)
     return page.locator("tbody th a").all_inner_texts()
 
 
 def check_accessible(page: Page) -> None:
+    settle(page)
     # Run through the debugger, which a page's policy does not bind.
     page.evaluate(AXE.read_text())
     found = page.evaluate(
@@ -464,6 +471,7 @@ def test_a_keyboard_skips_to_the_content(
 def test_it_fits_a_narrow_screen(page: Page, workspace: Workspace, keycloak: Keycloak) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     sign_in(page, keycloak, "acme-engineer", workspace.url)
+    settle(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     check_accessible(page)
 
