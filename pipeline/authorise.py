@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 from pipeline import names
 from pipeline.diagnostics import Finding
-from pipeline.forges.port import PullRequest, ReviewVerdict
+from pipeline.gate.authority import Authority
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.requests import (
-    ApprovalPolicy,
     CodeOrigin,
     Environment,
     Platform,
     Promotion,
+    RiskTier,
     Signers,
 )
 from pipeline.models.status import DraftState, DraftStatus
@@ -42,10 +42,8 @@ class Evidence:
     source_on_default: bool
     overlay: Overlay | None  # rendered now, from the release; None before it is built
     manifest_findings: tuple[Finding, ...]
-    pull: PullRequest | None  # the merged pull request that brought this revision
-    approved_blob: str | None  # the request's blob at that pull request's final head
-    request_blob: str
-    actor: int = 0  # the account that asked for this revision
+    authority: Authority  # over this revision of the request
+    tier: RiskTier  # the higher one of when the draft was accepted and of now
     chain_problem: str = ""  # why the draft's facts do not add up, if they do not
     signers: Signers | None = None
     provenance: Verified | None = None  # what came of the statement of the source tree's image
@@ -95,13 +93,6 @@ def clause_draft_alive(e: Evidence) -> Iterator[DecisionReason]:
     """A draft that ended is promoted nowhere; one that was not scaffolded has no source."""
     if e.status.state is DraftState.REJECTED:
         yield _final(rule.DRAFT_ENDED.id, f"{e.status.id} was rejected")
-
-
-def clause_actor(e: Evidence) -> Iterator[DecisionReason]:
-    """A bot asks only for its own tenants."""
-    problem = rule.actor_problem(e.platform, e.actor, e.status.tenant_id)
-    if problem:
-        yield _final(rule.ACTOR_OUT_OF_SCOPE.id, problem)
 
 
 def clause_chain(e: Evidence) -> Iterator[DecisionReason]:
@@ -241,62 +232,21 @@ def clause_overlay(e: Evidence) -> Iterator[DecisionReason]:
         )
 
 
-def clause_approvals(e: Evidence) -> Iterator[DecisionReason]:
-    """Enough distinct eligible people approved the final revision of the request."""
-    policy = e.environment.approval_for(e.status.risk_tier)
-    if policy is None:
-        return
-    if not (e.promotion.release.digest and e.promotion.overlay_tree):
+def clause_pinned(e: Evidence) -> Iterator[DecisionReason]:
+    """Who approves a promotion approves a digest and a tree, so the request names both."""
+    policy = e.environment.approval_for(e.tier)
+    if policy and not (e.promotion.release.digest and e.promotion.overlay_tree):
         yield _final("promotion-not-pinned", "approved requests pin digest and overlay tree")
-        return
-    if e.pull is None:
-        yield _final(
-            rule.APPROVAL_MISSING.id, "the request reached main without a pull request to approve"
-        )
-        return
-    if e.approved_blob != e.request_blob:
-        yield _final(rule.APPROVAL_OTHER_REVISION.id, "what was merged is not what was reviewed")
-        return
-    people = approving_people(e.pull, e.platform, policy)
-    missing = policy.count - len(people)
-    if missing > 0:
-        teams = " or ".join(policy.teams)
-        yield _waits(
-            rule.APPROVAL_MISSING.id,
-            f"{len(people)} of {policy.count} approvals by {teams}; {missing} missing",
-        )
-    elif policy.count >= len(policy.teams):
-        for team in policy.teams:
-            if not people & e.platform.members((team,)):
-                yield _waits(rule.APPROVAL_MISSING.id, f"nobody of {team} approved")
-    blocking = _newest(e.pull, ReviewVerdict.CHANGES_REQUESTED) & e.platform.members(policy.teams)
-    if blocking:
-        yield _waits(rule.APPROVAL_MISSING.id, f"{len(blocking)} people ask for changes")
 
 
-def approving_people(
-    pull: PullRequest, platform: Platform, policy: ApprovalPolicy
-) -> frozenset[int]:
-    """Ids of the people whose approval counts: eligible, of the final head, not the author."""
-    return (_newest(pull, ReviewVerdict.APPROVED) & platform.members(policy.teams)) - {
-        pull.author_id
-    }
-
-
-def _newest(pull: PullRequest, verdict: ReviewVerdict) -> frozenset[int]:
-    """Who holds this verdict of the final head by the newest review that is not a comment."""
-    newest: dict[int, ReviewVerdict] = {}
-    for review in sorted(pull.reviews, key=lambda r: r.sequence):
-        if review.verdict is ReviewVerdict.COMMENTED:
-            continue
-        at_head = review.commit == pull.head
-        newest[review.user_id] = review.verdict if at_head else ReviewVerdict.DISMISSED
-    return frozenset(user for user, found in newest.items() if found is verdict)
+def clause_authority(e: Evidence) -> Iterator[DecisionReason]:
+    """Who asked may ask, and enough people who may approved (`pipeline.gate.authority`)."""
+    for reason in e.authority.reasons:
+        yield DecisionReason(reason.code, reason.message, reason.final)
 
 
 CLAUSES: tuple[Clause, ...] = (
     clause_draft_alive,
-    clause_actor,
     clause_chain,
     clause_source,
     clause_environment_order,
@@ -308,17 +258,13 @@ CLAUSES: tuple[Clause, ...] = (
     clause_namespace,
     clause_runtime,
     clause_overlay,
-    clause_approvals,
+    clause_pinned,
+    clause_authority,
 )
 
 
 def authorise(evidence: Evidence) -> Decision:
     """The decision on one promotion; all reasons against it, in the order of the clauses."""
     reasons = tuple(reason for clause in CLAUSES for reason in clause(evidence))
-    policy = evidence.environment.approval_for(evidence.status.risk_tier)
-    people: frozenset[int] = frozenset()
-    if policy and evidence.pull:
-        people = approving_people(evidence.pull, evidence.platform, policy)
-    return Decision(
-        evidence.status.id, evidence.environment.environment, reasons, tuple(sorted(people))
-    )
+    people = evidence.authority.approved_by
+    return Decision(evidence.status.id, evidence.environment.environment, reasons, people)

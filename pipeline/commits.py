@@ -17,6 +17,15 @@ _LINE_BREAKS = re.compile("[\r\n\0\v\f\x1c-\x1e\x85\u2028\u2029\ud800-\udfff]")
 # Old and foreign tools left names empty and time zones too long; git reads both.
 _PERSON = re.compile(rb"(.*?) ?<([^<>\n]*)> (-?[0-9]{1,18}) ([+-][0-9]{4,7})\Z", re.DOTALL)
 
+# GitHub, "Setting your commit email address": ID+LOGIN@users.noreply.github.com.
+_NOREPLY = re.compile(r"([0-9]{1,18})(?:\+[^@]*)?@users\.noreply\.")
+
+
+def account_of_email(email: str) -> int | None:
+    """The account that a commit's address names, which anybody can write; None for any other."""
+    match = _NOREPLY.match(email)
+    return int(match[1]) if match else None
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:

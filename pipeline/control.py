@@ -8,19 +8,17 @@ in form are not parsed again within a process (`_PARSED`, by blob id).
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.checkout import find_checkout, is_remote, read_address, read_origin
 from pipeline.diagnostics import Finding
-from pipeline.errors import CouldNotCheck, UsageFault
+from pipeline.errors import UsageFault
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import Forge, RepoView
 from pipeline.gitcli import GitRepository
-from pipeline.layout import PLATFORM_PATH, REQUEST_ROOTS
-from pipeline.models.requests import Platform
-from pipeline.rules.authors import check_author
+from pipeline.layout import REQUEST_ROOTS
 from pipeline.snapshot import ReadRequest, Snapshot, paths_needed_by, read_request, snapshot_of
 
 MAIN = "main"
@@ -132,18 +130,21 @@ def read_snapshot(
     return _reading(commit, blobs, [_PARSED[(p, blobs[p])] for p in order], sources)
 
 
-def check_author_at(
-    git: GitRepository, author: int, base: str, changed: Sequence[str]
-) -> Iterator[Finding]:
-    """Findings of paths that are not the author's to change, by the platform of the base.
-
-    Raises CouldNotCheck when nobody is known there.
-    """
-    there = git.read_object(f"{base}:{PLATFORM_PATH}")
-    read = read_request(PLATFORM_PATH, there.content)[0] if there else None
-    if read is None or not isinstance(read.model, Platform):
-        raise CouldNotCheck(f"`{PLATFORM_PATH}` of the base cannot be read, so nobody is known")
-    yield from check_author(read.model, author, changed)
+def read_snapshot_of(git: GitRepository, commit: str, paths: Sequence[str]) -> Snapshot:
+    """The requests at these paths of a commit and nothing else: cost grows with them alone."""
+    found = git.read_objects([f"{commit}:{path}" for path in paths])
+    blobs: dict[str, str] = {}
+    reads: list[ReadRequest] = []
+    for path, item in zip(paths, found, strict=True):
+        if item is None or item.type != "blob":
+            continue
+        blobs[path] = item.id
+        if (path, item.id) not in _PARSED:
+            _PARSED[(path, item.id)] = read_request(path, item.content)
+        read = _PARSED[(path, item.id)][0]
+        if read is not None:
+            reads.append(read)
+    return snapshot_of(commit, blobs, reads)
 
 
 def read_worktree_snapshot(directory: Path) -> SnapshotReading:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from pipeline.authorise import Decision, authorise
 from pipeline.errors import Refused, UsageFault
-from pipeline.layout import draft_path
+from pipeline.gate.authority import unasked
+from pipeline.gate.matters import matters_of
+from pipeline.layout import draft_path, promotion_path
 from pipeline.looking import Looking, split_id
 from pipeline.models.base import BlobId, CommitId
 from pipeline.models.facts import Cause
@@ -61,7 +63,7 @@ class Deciding(Looking):
             wanted = promotion or self._prospective(
                 world, view, environment, None, "Asked by `why`"
             )
-            due = world.promotion_input(view, wanted, _nobody(view), None, None)
+            due = world.promotion_input(view, wanted, _nobody(world, view, environment))
         return authorise(evidence_of(view, due)), due
 
     def propose_promotion(
@@ -76,10 +78,11 @@ class Deciding(Looking):
         if environment not in view.environments:
             raise UsageFault(f"there is no environment `{environment}`")
         promotion = self._prospective(world, view, environment, source_commit, reason)
-        due = world.promotion_input(view, promotion, _nobody(view), None, None)
+        nobody = _nobody(world, view, environment)
+        due = world.promotion_input(view, promotion, nobody)
         if view.environments[environment].approvals and due.overlay is not None:
             promotion = promotion.model_copy(update={"overlay_tree": due.overlay.tree})
-            due = world.promotion_input(view, promotion, _nobody(view), None, None)
+            due = world.promotion_input(view, promotion, nobody)
         decision = authorise(evidence_of(view, due))
         without = tuple(r for r in decision.reasons if r.code != "approval-missing")
         added, removed = self._overlay_lines(world, view, due)
@@ -135,8 +138,8 @@ class Deciding(Looking):
         return added, removed
 
 
-def _nobody(view: DraftView) -> Caused:
-    """The cause of a request that nobody has made yet."""
+def _nobody(world: World, view: DraftView, environment: str) -> Caused:
+    """The cause of a request that nobody has made yet, for which all approvals are missing."""
     cause = Cause(
         request=draft_path(view.id),
         commit=view.caused.cause.commit,
@@ -144,4 +147,7 @@ def _nobody(view: DraftView) -> Caused:
         run="prospective",
         actor=0,
     )
-    return Caused(cause, view.caused.time_s)
+    tier = view.status.risk_tier if view.status else view.risk_tier
+    path, policy = promotion_path(view.id, environment), world.snapshot
+    matters = matters_of([path], policy, policy, tier=tier)
+    return Caused(cause, view.caused.time_s, unasked(matters))

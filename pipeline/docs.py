@@ -37,6 +37,13 @@ def commands_page() -> bytes:
     return render_commands_page()
 
 
+def authority_page() -> bytes:
+    """The page of who may ask for and approve what."""
+    from pipeline.render.authority import render_authority_page
+
+    return render_authority_page()
+
+
 def schema_file(kind: str) -> bytes:
     """The JSON Schema of one kind."""
     return render_schema(schema_of(kind)).encode()
@@ -59,6 +66,7 @@ def starter_file(path: str) -> bytes:
 PRODUCERS: tuple[tuple[str, Callable[[], bytes]], ...] = (
     ("docs/rules.md", rules_page),
     ("docs/cli.md", commands_page),
+    ("docs/authority.md", authority_page),
     *(
         (f"schemas/{stem}.schema.json", partial(schema_file, kind))
         for kind, stem in sorted(SCHEMAS.items())

@@ -253,6 +253,11 @@ class GitRepository:
                     raise NotFound(f"{self.path.name} lacks commit {id}")
                 yield _commit_of(found, self.path.name)
 
+    def log_new_commits(self, base: str, head: str) -> tuple[Commit, ...]:
+        """The commits reachable from `head` and not from `base`, newest first."""
+        ids = self._text("rev-list", "--end-of-options", head, f"^{base}", "--").split()
+        return tuple(self.read_commit(id) for id in ids)
+
     def list_commits(self, head: str) -> frozenset[str]:
         """The ids of all commits reachable from `head`."""
         return frozenset(self._text("rev-list", "--end-of-options", head, "--").split())

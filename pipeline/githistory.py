@@ -6,7 +6,9 @@ import subprocess
 from collections.abc import Collection
 from pathlib import Path
 
+from pipeline.commits import Commit
 from pipeline.errors import GitFailed
+from pipeline.gitcli import GitRepository
 from pipeline.gitprocess import FULL_ID, git_command, git_environment, in_repository
 
 _MARK = "commit "
@@ -64,3 +66,54 @@ def read_newest_touching(
     if process.returncode != 0:
         raise GitFailed(f"git log failed in {repository.name}")
     return found
+
+
+def read_changed_paths(repository: Path, commits: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Commit → the paths that differ from its first parent, for all of them by one process.
+
+    A first commit has all its paths. Raises GitFailed.
+    """
+    command = git_command(
+        *in_repository(repository),
+        "log",
+        "--no-walk=unsorted",
+        "--stdin",
+        "--diff-merges=first-parent",
+        "--root",
+        "--no-renames",
+        "--raw",
+        "-z",
+        f"--format={_MARK}%H",
+    )
+    try:
+        done = subprocess.run(
+            command,
+            input="".join(f"{commit}\n" for commit in commits).encode(),
+            capture_output=True,
+            env=git_environment(),
+            check=False,
+        )
+    except OSError as missing:
+        raise GitFailed(
+            f"git cannot be started: {missing.strerror}", help="install git 2.38 or newer"
+        ) from missing
+    if done.returncode != 0:
+        raise GitFailed(f"git log failed in {repository.name}")
+    found: dict[str, list[str]] = {commit: [] for commit in commits}
+    current: list[str] = []
+    tokens = iter(done.stdout.decode("utf-8", "surrogateescape").split("\0"))
+    for token in tokens:
+        # A change is two tokens, `:modes ids status` and the path, so no path passes for a mark.
+        if token.lstrip("\n").startswith(":"):
+            current.append(next(tokens))
+        elif token:
+            current = found[token.lstrip("\n").removeprefix(_MARK)]
+    return {commit: tuple(paths) for commit, paths in found.items()}
+
+
+def read_new_commits(git: GitRepository, base: str, head: str) -> tuple[Commit, ...]:
+    """The commits of `head` that `base` does not have; the usual single one costs no process."""
+    newest = git.read_commit(head)
+    if newest.parents == (base,):
+        return (newest,)
+    return git.log_new_commits(base, head)

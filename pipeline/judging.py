@@ -13,20 +13,24 @@ from dataclasses import dataclass, replace
 
 from pipeline.authorise import Decision
 from pipeline.characters import visible
-from pipeline.control import check_author_at, read_snapshot
+from pipeline.control import read_snapshot
 from pipeline.diagnostics import Finding, Verdict, verdict_of
 from pipeline.engine import Engine
 from pipeline.errors import CouldNotCheck, PipelineError, Refused
 from pipeline.forges.port import PullRequest
+from pipeline.gate.authority import Authority
+from pipeline.gate.matters import higher_tier, matters_of
 from pipeline.gitcli import GitRepository
+from pipeline.layout import PLATFORM_PATH, request_path
 from pipeline.models.outputs import AskedItem, Link, PromotionPreview
-from pipeline.models.requests import Platform, Promotion
+from pipeline.models.requests import Platform, Promotion, RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.render.decision import reason_item
 from pipeline.snapshot import Snapshot
 from pipeline.stages.asked import asked_of
 from pipeline.stages.validate import check_requests
 from pipeline.stages.view import PromotionInput
+from pipeline.world import World
 
 MAX_LINES = 400
 # Where GitHub keeps what a merge queue is about to merge, one branch a pull request.
@@ -43,15 +47,16 @@ class Judged:
     previews: tuple[PromotionPreview, ...]
     sources: Mapping[str, str]  # the text of each file that a finding is about
     changed: tuple[str, ...]  # paths
+    authority: Authority  # who asked, who approved, and what is missing
 
     @property
     def passed(self) -> bool:
-        """Whether it was judged, and found good."""
-        return verdict_of(self.findings) is Verdict.VALID
+        """Whether it was judged, found good, and approved by all who must."""
+        return verdict_of(self.findings) is Verdict.VALID and self.authority.is_complete
 
 
-def judge_pull(engine: Engine, number: int) -> Judged:
-    """The judgement of a pull request at its head.
+def judge_pull(engine: Engine, number: int, *, with_previews: bool = True) -> Judged:
+    """The judgement of a pull request at its head, and what its promotions would do.
 
     Raises StalePlan if it conflicts with main, CouldNotCheck when its commits cannot be read.
     """
@@ -60,7 +65,7 @@ def judge_pull(engine: Engine, number: int) -> Judged:
     if git.read_object(pull.head) is None:
         raise CouldNotCheck(f"commit {pull.head[:12]} of #{number} is not in this repository")
     judged, snapshot = _judge(engine, git, pull, main, git.merge_tree(main, pull.head))
-    promotions = _promotions_of(judged.changed, snapshot)
+    promotions = _promotions_of(judged.changed, snapshot) if with_previews else ()
     return replace(judged, previews=tuple(_preview(engine, each) for each in promotions))
 
 
@@ -91,14 +96,42 @@ def _judge(
 ) -> tuple[Judged, Snapshot]:
     changed = git.diff_names(base, tree)
     read = read_snapshot(git, tree, paths=changed)
+    authority = _authority(engine, pull, tree, changed)
     found = (
         *check_requests(read.reads, read.findings, read.snapshot, engine.templates),
-        # By main alone: what only waits to be merged gives nobody a right.
-        *check_author_at(git, pull.author_id, str(engine.control.head()), changed),
+        *(reason.finding() for reason in authority.reasons if reason.final),
     )
     asked = asked_of(changed, read.snapshot)
     sources = _sources(git, tree, found)
-    return Judged(pull, found, asked, (), sources, tuple(changed)), read.snapshot
+    judged = Judged(pull, found, asked, (), sources, tuple(changed), authority)
+    return judged, read.snapshot
+
+
+def _authority(engine: Engine, pull: PullRequest, tree: str, changed: Sequence[str]) -> Authority:
+    """What authority there is over merging it now. Raises CouldNotCheck when nobody is known.
+
+    By main alone: what only waits to be merged gives nobody a right.
+    """
+    world = engine.world()
+    revisions, main = world.revisions, str(engine.control.head())
+    base = revisions.policy_at(main, changed)
+    if base.platform is None:
+        raise CouldNotCheck(f"`{PLATFORM_PATH}` of main cannot be read, so nobody is known")
+    matters = matters_of(
+        changed, base, revisions.policy_at(tree, changed), tier=_tier_then(world, changed)
+    )
+    return revisions.judge(matters, revisions.brought_of(pull, main), base.platform)
+
+
+def _tier_then(world: World, changed: Sequence[str]) -> RiskTier:
+    """The highest tier that any draft of these paths had when it was accepted."""
+    tiers: list[RiskTier] = ["LOW"]
+    for path in changed:
+        meaning = request_path(path)
+        if meaning is not None and meaning.primitive:
+            found = world.statuses(meaning.tenant, [meaning.primitive])
+            tiers += [status.risk_tier for status in found.values()]
+    return higher_tier(*tiers)
 
 
 def _sources(git: GitRepository, tree: str, found: Sequence[Finding]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from pipeline.models.evidence import CheckReport
 from pipeline.models.facts import Fact
 from pipeline.models.status import DraftStatus
 from pipeline.plan import RunChecks
+from pipeline.revisions import RevisionCache
 from pipeline.settled import Memory
 from pipeline.sight import Verify
 from pipeline.stages.validate import check_requests
@@ -49,6 +50,7 @@ class Looking:
     scope: Scope = EVERYTHING
     _brought: dict[str, dict[str, str]] = field(default_factory=dict)
     _statuses: dict[str, DraftStatus] = field(default_factory=dict)
+    _revision_cache: RevisionCache = field(default_factory=RevisionCache)
     _checked: dict[object, tuple[SnapshotReading, tuple[Finding, ...]]] = field(
         default_factory=dict
     )
@@ -93,6 +95,7 @@ class Looking:
             # History up to a commit is the same in every look.
             _brought=self._brought.setdefault(read.snapshot.commit, {}),
             _statuses=self._statuses,
+            _revision_cache=self._revision_cache,
         )
 
     def status(self, draft: str) -> DraftStatus:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pipeline import names
 from pipeline.diagnostics import Finding, Location
 from pipeline.errors import Unrenderable
-from pipeline.forges.port import PullRequest, PullState
+from pipeline.forges.port import PullState
 from pipeline.gitcli import GitRepository
 from pipeline.models.base import TreeId
 from pipeline.models.evidence import BuildRecord
@@ -37,21 +37,14 @@ class PromotionSight(Sight):
         """Everything the decision on one promotion request rests on."""
         promotion = loaded.model
         assert isinstance(promotion, Promotion) and view.status
-        caused = self.caused(loaded.path, loaded.blob)
-        pull = self.pull_of_request(caused.cause.commit)
-        approved_blob = None
-        if pull:
-            found = self.control.read_object(f"{pull.head}:{loaded.path}")
-            approved_blob = found.id if found else None
-        return self.promotion_input(view, promotion, caused, pull, approved_blob)
+        caused = self.caused(loaded.path, loaded.blob, tier=view.status.risk_tier)
+        return self.promotion_input(view, promotion, caused)
 
     def promotion_input(
         self,
         view: DraftView,
         promotion: Promotion,
         caused: Caused,
-        pull: PullRequest | None,
-        approved_blob: str | None,
     ) -> PromotionInput:
         """The same for a request that may not be merged yet (`promote request`, `why`)."""
         status = view.status
@@ -69,11 +62,8 @@ class PromotionSight(Sight):
             source_on_default=self._is_on_default(view, git, tree),
             overlay=overlay,
             manifest_findings=findings,
-            pull=pull,
-            approved_blob=approved_blob,
             chain_problem=chain_problem,
             provenance=self.provenance(facts, tree),
-            teams=self.members(view, promotion.environment) if pull else {},
         )
         if view.gitops is None or view.gitops.head is None:
             return due

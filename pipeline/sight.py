@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline import names
 from pipeline.apply import read_fact_files
+from pipeline.commits import account_of_email
 from pipeline.diagnostics import Finding
 from pipeline.facts import BrokenChain, fold, parse_chain, parse_status, status_path
 from pipeline.forges.port import Forge, PullRequest, RepoView
 from pipeline.gitcli import GitRepository
 from pipeline.githistory import read_newest_touching
 from pipeline.hydrate import Hydrator
-from pipeline.models.base import CommitId
+from pipeline.models.base import BlobId, CommitId
 from pipeline.models.facts import Built, Cause, Fact
+from pipeline.models.requests import RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.provenance import Verified
+from pipeline.revisions import RevisionCache, Revisions
 from pipeline.snapshot import Snapshot
-from pipeline.stages.view import Caused, DraftView, Existing
+from pipeline.stages.view import Caused, Existing
 from pipeline.templating import Template
 
 ScanSecrets = Callable[[Mapping[str, bytes]], Sequence[str]]
 Verify = Callable[[str, str], Verified]  # bundle, signers as JSON
-_NOREPLY = re.compile(r"([0-9]+)(?:\+[^@]*)?@users\.noreply\.")
 
 
 @dataclass
@@ -52,6 +53,8 @@ class Sight:
     settled: set[str] = field(default_factory=set)  # tenants looked at that had nothing due
     resting: set[str] = field(default_factory=set)  # drafts looked at that had nothing due
     _brought: dict[str, str] = field(default_factory=dict)  # request path → commit of main
+    _revision_cache: RevisionCache = field(default_factory=RevisionCache)
+    _revisions: Revisions | None = None
     # Tree id of a draft's folder → its status: most are the same in the next look.
     _statuses: dict[str, DraftStatus] = field(default_factory=dict)
 
@@ -96,17 +99,29 @@ class Sight:
         self.read_merged([commit])
         return self._merged[commit]
 
-    def members(self, view: DraftView, environment: str) -> Mapping[str, frozenset[int]]:
-        """By the forge, the members of each team whose approval an environment asks for."""
-        policy = view.environments[environment].approval_for(view.risk_tier)
+    def members(self, teams: Collection[str]) -> Mapping[str, frozenset[int]]:
+        """By the forge, the members of each of these teams that it keeps."""
         found = {}
-        for team in policy.teams if policy else ():
+        for team in teams:
             if team not in self._teams:
                 self._teams[team] = self.forge.read_team(team)
             members = self._teams[team]
             if members is not None:
                 found[team] = members
         return found
+
+    @property
+    def revisions(self) -> Revisions:
+        """How revisions of the control repo came, as of this look."""
+        if self._revisions is None:
+            self._revisions = Revisions(
+                forge=self.forge,
+                control_repo=self.control_repo,
+                control=self.control,
+                members=self.members,
+                cache=self._revision_cache,
+            )
+        return self._revisions
 
     def git(self, repo: str) -> GitRepository:
         """A repository's objects."""
@@ -116,23 +131,28 @@ class Sight:
         head = self.snapshot.commit
         self._brought.update(read_newest_touching(self.control.path, head, folder, paths))
 
-    def caused(self, path: str, blob: str) -> Caused:
-        """Why a request is as it is: the commit of main that brought it, and who asked."""
+    def caused(self, path: str, blob: str, *, tier: RiskTier = "LOW") -> Caused:
+        """Why a request is as it is: the commit of main that brought it, who asked, and whether
+        they and the reviewers had the authority. `tier` is that of an accepted draft.
+        """
         if path not in self._brought:
             self._read_brought(path, [path])
         commit = self.control.read_commit(self._brought.get(path, self.snapshot.commit))
         pull = self.pull_of_request(commit.id)
-        match = _NOREPLY.match(commit.author.email)
-        actor = pull.author_id if pull else int(match.group(1)) if match else 0
-        run = self.run_id or f"local-{self.snapshot.commit[:12]}"
+        brought = self.revisions.read_brought(commit.id, pull) if pull else None
+        actor = pull.author_id if pull else account_of_email(commit.author.email) or 0
         cause = Cause(
             request=path,
             commit=CommitId(commit.id),
-            blob=blob,  # type: ignore[arg-type]  # a blob id by construction
-            run=run,
+            blob=BlobId(blob),
+            run=self.run_id or f"local-{self.snapshot.commit[:12]}",
             actor=actor,
+            brought=brought,
         )
-        return Caused(cause, commit.committer.time_s)
+        authority = self.revisions.read_authority(
+            path, commit.id, pull, brought, now=self.snapshot, tier=tier
+        )
+        return Caused(cause, commit.committer.time_s, authority)
 
     def state_head(self, tenant: str) -> str | None:
         """The head of the tenant's state branch."""

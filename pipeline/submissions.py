@@ -15,9 +15,12 @@ from typing import Literal
 
 from pipeline.api import ProposedRequest
 from pipeline.commits import render_trailers
-from pipeline.control import MAIN, Control
-from pipeline.errors import Refused, UsageFault
+from pipeline.control import MAIN, Control, read_snapshot_of
+from pipeline.errors import CouldNotCheck, Refused, UsageFault
 from pipeline.forges.port import PullRequest
+from pipeline.gate.authority import may_ask
+from pipeline.gate.matters import matters_of, paths_behind
+from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import (
     MODE_FILE,
     RefUpdate,
@@ -29,12 +32,15 @@ from pipeline.gitobjects import (
     graft,
     tree_object,
 )
-from pipeline.models.requests import Account, Platform
+from pipeline.layout import PLATFORM_PATH
+from pipeline.models.requests import ENVIRONMENTS, Account, Platform
 from pipeline.plan import key_of
 from pipeline.pushes import read_parents
+from pipeline.snapshot import read_request, snapshot_of
 
 EMAIL_DOMAIN = "users.noreply.pipeline.invalid"
 _STEP_S = 60
+_MAX_BRANCHES = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +101,16 @@ def submit_request(control: Control, request: ProposedRequest, account: Account)
 
     Raises Refused when the account may not ask for the request's tenant.
     """
-    check_may_ask(account, request.draft)
     git = control.open_repository()
     head = control.head()
+    check_may_ask(git, head, request, account)
     there = git.read_object(f"{head}:{request.path}")
     if there is not None and there.content == request.content:
         return Submission(request, None)
     # A patch's number is no part of the key: the same patch is the same request.
     before = there.id if there and request.kind != "DraftPatch" else ""
     key = key_of("request", request.draft, request.kind, blob_id(request.content), before)
-    branch = f"request/{request.draft.replace('/', '-')}-{key[:12]}"
-    view = control.forge.read_repo(control.control_repo)
-    if view is None or branch not in view.branches:
-        _push(control, request, account, head, branch, key)
+    branch = _own_branch(control, request, account, head, key)
     pull = control.forge.open_pull(
         control.control_repo,
         head_branch=branch,
@@ -119,19 +122,60 @@ def submit_request(control: Control, request: ProposedRequest, account: Account)
     return Submission(request, pull)
 
 
-def check_may_ask(account: Account, draft: str) -> None:
-    """Nothing; raises Refused for an account that may not ask for the draft's tenant."""
-    tenant = draft.split("/")[0]
+def check_may_ask(
+    git: GitRepository, head: str, request: ProposedRequest, account: Account
+) -> None:
+    """Nothing; raises Refused for an account that may not ask for this, by the policy of main."""
     if account.kind == "pipeline":
         raise Refused(
             f"`{account.login}` carries requests out and makes none",
             help="submit as a person or a bot of the tenant",
         )
-    if account.kind == "bot" and tenant not in account.tenants:
-        raise Refused(
-            f"`{account.login}` may not ask for tenant `{tenant}`",
-            help="its account in environments/platform.yaml lists the tenants it may ask for",
-        )
+    needed = paths_behind([request.path], ENVIRONMENTS)
+    base = read_snapshot_of(git, head, needed)
+    if base.platform is None:
+        raise CouldNotCheck(f"`{PLATFORM_PATH}` of main cannot be read, so nobody is known")
+    read = read_request(request.path, request.content)[0]
+    proposed = snapshot_of(head, {}, [read] if read else [])
+    problem = may_ask(base.platform, account.id, matters_of([request.path], base, proposed))
+    if problem:
+        raise Refused(problem, help="docs/authority.md lists who may ask for what")
+
+
+def _own_branch(
+    control: Control, request: ProposedRequest, account: Account, head: str, key: str
+) -> str:
+    """The branch that holds this request and nothing else, pushed by nobody but the account.
+
+    Whoever can push can take a branch's name beforehand, so one with anything else in it is left
+    alone and the next name is taken.
+    """
+    git, forge, repo = control.open_repository(), control.forge, control.control_repo
+    view = forge.read_repo(repo)
+    branches = view.branches if view else {}
+    for number in range(1, _MAX_BRANCHES + 1):
+        mark = "" if number == 1 else f"-{number}"
+        branch = f"request/{request.draft.replace('/', '-')}-{key[:12]}{mark}"
+        if branch not in branches:
+            _push(control, request, account, head, branch, key)
+            return branch
+        pushers = {push.account for push in forge.read_pushes(repo, branch)}
+        if pushers == {account.id} and _holds_only(git, branches[branch], head, request):
+            return branch
+    raise Refused(
+        f"{_MAX_BRANCHES} branches for this request hold something else",
+        help=f"look at who pushed `request/{request.draft.replace('/', '-')}-{key[:12]}…`",
+    )
+
+
+def _holds_only(git: GitRepository, commit: str, main: str, request: ProposedRequest) -> bool:
+    """Whether the commit adds to some commit of main this request and nothing else."""
+    parents = git.read_commit(commit).parents
+    if len(parents) != 1 or not git.is_ancestor(parents[0], main):
+        return False
+    there = git.read_object(f"{commit}:{request.path}")
+    changed = git.diff_names(parents[0], commit)
+    return there is not None and there.content == request.content and changed == (request.path,)
 
 
 def _push(

@@ -48,7 +48,9 @@ class World(PromotionSight):
         due = {path for found in paths.values() for path in found}
         if not due <= self._brought.keys():
             self._read_brought(f"tenants/{tenant}", due)
-        self.read_merged([self._brought.get(path, self.snapshot.commit) for path in due])
+        commits = [self._brought.get(path, self.snapshot.commit) for path in due]
+        self.read_merged(commits)
+        self.revisions.read_changed(commits)
         views: list[DraftView] = []
         for draft in drafts:
             if len(views) == at_most:

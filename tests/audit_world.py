@@ -138,7 +138,9 @@ class StoryWorld:
         branch = f"ask/{len(self.numbers) + 1}"
         objects = objects_of_files(files)
         title = f"Ask for {', '.join(changes)}"
-        commit = commit_object(objects[-1].id, [main], f"{title}\n", _PERSON, _PERSON)
+        email = f"{asker}@users.noreply.pipeline.invalid"
+        signature = Signature("somebody", email, _TIME_S)
+        commit = commit_object(objects[-1].id, [main], f"{title}\n", signature, signature)
         update = RefUpdate(f"refs/heads/{branch}", None, commit.id)
         self.forge.push(CONTROL, [*objects, commit], (update,), actor=asker)
         pull = self.forge.open_pull(

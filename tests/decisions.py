@@ -13,42 +13,51 @@ import yaml
 
 from pipeline.authorise import Evidence, authorise
 from pipeline.diagnostics import Finding, Location
-from pipeline.forges.port import PullRequest, PullState, Review, ReviewVerdict
+from pipeline.forges.port import Review, ReviewVerdict
+from pipeline.gate.authority import Authority, Revision, judge, unbrought
+from pipeline.gate.matters import matters_of
+from pipeline.layout import promotion_path
 from pipeline.models.base import TreeId
 from pipeline.models.evidence import CheckOutcome
-from pipeline.models.requests import EnvironmentName, Promotion, RequestedRelease
+from pipeline.models.requests import (
+    RISK_TIERS,
+    EnvironmentName,
+    Promotion,
+    RequestedRelease,
+    RiskTier,
+)
 from pipeline.models.status import DraftState
 from pipeline.provenance import Verified
 from pipeline.rules.manifests import Target, check_objects
 from tests import history
-from tests.samples import DRAFT, sample_environment, sample_platform
+from tests.samples import DRAFT, sample_environment, sample_platform, sample_snapshot
 from tests.signing import trusted_signers, verified
 
 HEAD, OLD_HEAD = history.id_of("final revision"), history.id_of("earlier revision")
 _OTHER_TREE = TreeId(history.id_of("other overlay"))
 _OTHER_DIGEST = history.digest_of("other image")
-_APPROVED = (history.RELEASE_MANAGERS[0], history.SECURITY_ID)
 
 
-def pull_request(
-    reviews: tuple[Review, ...] = (), *, author: int = history.AGENT_ID
-) -> PullRequest:
-    """The merged pull request that brought the promotion's request to main."""
-    return PullRequest(
-        repo="control",
-        number=6,
-        title="Promote acme/order-router",
-        body="",
-        head_branch="ask/6",
-        head=HEAD,
-        base_branch="main",
-        author_id=author,
-        state=PullState.MERGED,
-        url="https://forge.example.com/control/6",
-        merge_commit=history.id_of("merge of the request"),
-        merged_by=_APPROVED[0],
-        reviews=reviews,
-    )
+def authority_of(
+    environment: EnvironmentName,
+    reviews: tuple[Review, ...] = (),
+    *,
+    author: int = history.AGENT_ID,
+    is_reviewed: bool = True,
+    tier: RiskTier = "LOW",
+) -> Authority:
+    """The authority over the promotion's request, with these reviews of it."""
+    policy = sample_snapshot()
+    matters = matters_of([promotion_path(DRAFT, environment)], policy, policy, tier=tier)
+    revision = Revision(HEAD, author, frozenset({author}), True, reviews, is_reviewed=is_reviewed)
+    return judge(matters, revision, sample_platform())
+
+
+def _approvers(environment: str) -> tuple[int, ...]:
+    """Who approved: the draft's owners for dev, whoever the environment names for the others."""
+    if environment == "dev":
+        return (history.ENGINEER_ID,)
+    return (history.RELEASE_MANAGERS[0], history.SECURITY_ID)
 
 
 def review(
@@ -83,10 +92,8 @@ def allowed_evidence(environment: EnvironmentName = "prod") -> Evidence:
         source_on_default=True,
         overlay=overlay,
         manifest_findings=(),
-        pull=pull_request(tuple(review(n, user) for n, user in enumerate(_APPROVED, start=1))),
-        approved_blob=history.id_of("request"),
-        request_blob=history.id_of("request"),
-        actor=history.AGENT_ID,
+        authority=authority_of(environment, _reviews(list(_approvers(environment)))),
+        tier=status.risk_tier,
         signers=trusted_signers(),
         provenance=verified(history.claim_of_build(status)),
     )
@@ -136,6 +143,8 @@ def _reviews(listed: object) -> tuple[Review, ...]:
 def changed(evidence: Evidence, key: str, value: object) -> Evidence:
     """The evidence with one thing changed."""
     status, promotion = evidence.status, evidence.promotion
+    if key in _OF_AUTHORITY:
+        return _with_authority(evidence, {key: value})
     match key:
         case "state":
             return replace(
@@ -201,22 +210,6 @@ def changed(evidence: Evidence, key: str, value: object) -> Evidence:
         case "blocked":
             digests = frozenset([history.DIGEST] if value else [])
             return replace(evidence, blocked_digests=digests)
-        case "pull":
-            assert value is None
-            return replace(evidence, pull=None, approved_blob=None)
-        case "actor":
-            return replace(evidence, actor=int(str(value)))
-        case "author":
-            assert evidence.pull is not None and isinstance(value, int)
-            return replace(evidence, pull=replace(evidence.pull, author_id=value))
-        case "reviews":
-            assert evidence.pull is not None
-            return replace(evidence, pull=replace(evidence.pull, reviews=_reviews(value)))
-        case "approved_blob":
-            word = {"other": "request as shown", "same": "request"}[str(value)]
-            return replace(evidence, approved_blob=history.id_of(word))
-        case "risk_tier":
-            return replace(evidence, status=status.model_copy(update={"risk_tier": value}))
         case "manifests":
             assert evidence.overlay is not None and isinstance(value, list)
             image, digest = status.image, evidence.overlay.release.digest
@@ -225,13 +218,45 @@ def changed(evidence: Evidence, key: str, value: object) -> Evidence:
     raise ValueError(f"no case changes `{key}`")
 
 
+# What authority over the request is made of; changed together, since it is judged as one.
+_OF_AUTHORITY = ("pull", "author", "reviews", "approved_blob", "risk_tier")
+
+
 def evidence_of_case(case: Mapping[str, object]) -> Evidence:
     """The evidence of an allowed promotion (to prod, unless `environment` says) with changes."""
     changes = dict(case)
-    evidence = allowed_evidence(str(changes.pop("environment", "prod")))  # type: ignore[arg-type]
+    environment = str(changes.pop("environment", "prod"))
+    evidence = allowed_evidence(environment)  # type: ignore[arg-type]  # a name of the samples
+    given = {key: changes.pop(key) for key in _OF_AUTHORITY if key in changes}
+    if given:
+        evidence = _with_authority(evidence, given)
     for key, value in changes.items():
         evidence = changed(evidence, key, value)
     return evidence
+
+
+def _with_authority(evidence: Evidence, given: Mapping[str, object]) -> Evidence:
+    """The evidence of a request that came another way, or of a draft of another tier."""
+    tier = given.get("risk_tier", evidence.tier)
+    assert tier in RISK_TIERS
+    status = evidence.status.model_copy(update={"risk_tier": tier})
+    evidence = replace(evidence, status=status, tier=tier)
+    environment = evidence.environment.environment
+    if "pull" in given:
+        assert given["pull"] is None
+        path = promotion_path(DRAFT, environment)
+        return replace(evidence, authority=unbrought(path, "no pull request brought it"))
+    author = given.get("author", history.AGENT_ID)
+    assert isinstance(author, int)
+    reviews = _reviews(given.get("reviews", list(_approvers(environment))))
+    authority = authority_of(
+        environment,
+        reviews,
+        author=author,
+        is_reviewed=given.get("approved_blob") != "other",
+        tier=tier,
+    )
+    return replace(evidence, authority=authority)
 
 
 def decision_findings(text: str) -> tuple[Finding, ...]:

@@ -5,16 +5,25 @@ A scenario takes whether it must fail, and uses the real functions either way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from pipeline.forges.port import Review, ReviewVerdict
+from pipeline.gate.authority import Revision, judge, unbrought
+from pipeline.gate.matters import matters_of
 from pipeline.layout import PLATFORM_PATH, draft_path, environment_path, promotion_path
 from pipeline.models.requests import CodeOrigin
-from pipeline.rules.authors import check_author
 from pipeline.rules.patches import MAX_FILE_BYTES
 from pipeline.stages.draft import plan_draft
 from tests import history, patching, planning
-from tests.samples import DRAFT, findings_of, sample_platform, snapshot_and_findings, world_files
+from tests.samples import (
+    DRAFT,
+    findings_of,
+    sample_platform,
+    sample_snapshot,
+    snapshot_and_findings,
+    world_files,
+)
 from tests.views import sample_view
 
 Scenario = Callable[[bool], set[str]]
@@ -108,16 +117,60 @@ def draft_changed(fail: bool) -> set[str]:
     return {code for waiting in plan_draft(view).waiting for code, _ in waiting.reasons}
 
 
+def _authority_codes(
+    paths: Sequence[str], revision: Revision, approvals: Sequence[int] = ()
+) -> set[str]:
+    """The codes of the reasons against a change of these paths in the sample world."""
+    reviews = tuple(
+        Review(number, user, revision.head, ReviewVerdict.APPROVED)
+        for number, user in enumerate(approvals, start=1)
+    )
+    policy = sample_snapshot()
+    matters = matters_of(paths, policy, policy)
+    found = judge(matters, replace(revision, reviews=reviews), sample_platform())
+    return {reason.code for reason in found.reasons}
+
+
+def _asked_by(account: int) -> Revision:
+    return Revision(history.id_of("final revision"), account, frozenset({account}), True, ())
+
+
 def author_out_of_scope(fail: bool) -> set[str]:
     """acme's agent changes a draft of acme, and with it a workflow and a draft of contoso."""
     paths = [draft_path(DRAFT)]
     if fail:
         paths += [".github/workflows/ci.yaml", draft_path("contoso/inventory")]
-    return {f.code for f in check_author(sample_platform(), history.AGENT_ID, paths)}
+    codes = _authority_codes(paths, _asked_by(history.AGENT_ID), [history.ENGINEER_ID])
+    return codes - {"policy-with-requests", "approval-missing"}
+
+
+def policy_with_requests(fail: bool) -> set[str]:
+    """A platform engineer asks for dev, and in the same pull request changes prod's policy."""
+    paths = [promotion_path(DRAFT, "dev")]
+    if fail:
+        paths.append(environment_path("prod"))
+    return _authority_codes(paths, _asked_by(1101), [history.ENGINEER_ID, 1102])
+
+
+def pusher_unknown(fail: bool) -> set[str]:
+    """Somebody moved the branch past the forge, or the account that asks pushed it."""
+    revision = replace(_asked_by(history.AGENT_ID), is_pusher_known=not fail)
+    return _authority_codes([draft_path(DRAFT)], revision, [history.ENGINEER_ID])
+
+
+def authority_missing(fail: bool) -> set[str]:
+    """A draft that no pull request brought to main, or one that an approved one brought."""
+    if fail:
+        found = unbrought(draft_path(DRAFT), "no pull request brought it")
+        return {reason.code for reason in found.reasons}
+    return _authority_codes([draft_path(DRAFT)], _asked_by(history.AGENT_ID), [history.ENGINEER_ID])
 
 
 SCENARIOS: Mapping[str, Scenario] = {
     "author-out-of-scope": author_out_of_scope,
+    "policy-with-requests": policy_with_requests,
+    "pusher-unknown": pusher_unknown,
+    "authority-missing": authority_missing,
     "stale-plan": planning.stale_plan,
     "namespace-shared-custom-code": shared_namespace,
     "environment-unknown": environment_unknown,

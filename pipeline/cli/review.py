@@ -191,6 +191,8 @@ def _merge(session: Session, pull: str, account: str, revision: str | None = Non
     control = session.control()
     repo, number = parse_pull(pull)
     found = _read_at(session, pull, revision)
+    if repo == control.control_repo:
+        _check_judged(session, number)
     return control.forge.merge_pull(
         repo,
         number,
@@ -198,6 +200,26 @@ def _merge(session: Session, pull: str, account: str, revision: str | None = Non
         message=f"Merge pull request #{number}: {found.title}\n",
         time_s=read_clock(),
         actor=account_id(session, account),
+    )
+
+
+def _check_judged(session: Session, number: int) -> None:
+    """Nothing; raises Refused for a pull request of the control repo that may not be merged."""
+    from pipeline.errors import Refused
+    from pipeline.judging import judge_pull
+    from pipeline.render.text import render_terminal
+
+    judged = judge_pull(session.engine(), number, with_previews=False)
+    if judged.passed:
+        return
+    if judged.findings:
+        session.note(render_terminal(judged.findings, judged.sources, colour=False))
+    waits = [reason.message for reason in judged.authority.reasons if not reason.final]
+    errors = [f for f in judged.findings if f.severity == "error"]
+    told = [f"{f.code} at {f.location}" for f in errors]
+    raise Refused(
+        f"#{number} may not be merged: {'; '.join([*told, *waits])}",
+        help="docs/authority.md lists who must approve what",
     )
 
 

@@ -65,10 +65,11 @@ def validate(
     reading = _read(top, git, revision, since, wanted)
     found = check_requests(reading.reads, reading.findings, reading.snapshot, LazyTemplates())
     if author is not None and since:
-        from pipeline.control import check_author_at
+        from pipeline.revisions import check_asker
 
         base = git.resolve_commit(since)
-        found = (*found, *check_author_at(git, author, base, git.diff_names(base, revision)))
+        changed = git.diff_names(base, revision)
+        found = (*found, *check_asker(git, author, base, revision, changed))
     if wanted:
         found = tuple(f for f in found if _is_below(f.location.file, wanted))
     sources = _sources(git, revision, reading, found)

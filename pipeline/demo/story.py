@@ -210,7 +210,7 @@ def chapters(package: str, work: str) -> tuple[Chapter, ...]:
         ),
         Chapter(
             "Production, with two approvals",
-            "One approval is not enough: the request waits and is judged again by the next run.",
+            "One approval is not enough: nothing is merged before both teams have approved.",
             (
                 Command(
                     (
@@ -221,11 +221,11 @@ def chapters(package: str, work: str) -> tuple[Chapter, ...]:
                         AGENT,
                     )
                 ),
-                _review("control#6", RELEASE_MANAGER),
+                _review("control#6", RELEASE_MANAGER, merge=False),
+                _command(f"review merge control#6 --as {RELEASE_MANAGER}", exit_code=1),
+                _review("control#6", SECURITY),
                 _run(),
-                _command(f"why {DRAFT} --env prod", exit_code=1),
-                _review("control#6", SECURITY, merge=False),
-                _run(),
+                _command(f"why {DRAFT} --env prod"),
             ),
         ),
         Chapter(

@@ -8,6 +8,7 @@ hundredth or a 256th of them takes, so that a write costs the same however many 
 - `pulls/<nnnnnn>/<nn>/pull.json`: one pull request; the last two digits of its number come last
 - `pulls/<nnnnnn>/<nn>/reviews/<nnnn>.json`: its reviews
 - `heads/<xx>/<x…>`: the number of the pull request from one branch into another, by their hash
+- `pushes/<xx>/<x…>`: who pushed a branch that no rule closes, by the hash of its name
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pipeline.forges.port import (
     Comment,
     PullRequest,
     PullState,
+    Push,
     Review,
     ReviewVerdict,
 )
@@ -84,6 +86,17 @@ def _head_path(head_branch: str, base_branch: str) -> str:
     words = f"{head_branch}\0{base_branch}".encode("utf-8", "surrogateescape")
     digest = hashlib.sha256(words).hexdigest()
     return f"heads/{digest[:2]}/{digest[2:]}"
+
+
+def _pushes_path(branch: str) -> str:
+    digest = hashlib.sha256(branch.encode("utf-8", "surrogateescape")).hexdigest()
+    return f"pushes/{digest[:2]}/{digest[2:]}"
+
+
+def push_files(branch: str, pushes: Sequence[Push]) -> Files:
+    """The file of all pushes of a branch, the oldest first."""
+    value = [[push.commit, push.account] for push in pushes]
+    return {_pushes_path(branch): (MODE_FILE, _bytes(value))}
 
 
 def head_files(pull: PullRequest) -> Files:
@@ -240,6 +253,18 @@ def read_comments(git: GitRepository, journal: str, number: int) -> list[Comment
         return [Comment(**json.loads(item.content)) for item in found if item is not None]
     except (ValueError, TypeError) as error:
         raise GitFailed(f"a comment in the journal is damaged: {error}") from error
+
+
+def read_pushes(git: GitRepository, journal: str, branch: str) -> tuple[Push, ...]:
+    """The pushes of a branch, the oldest first. Raises GitFailed when they are damaged."""
+    found = git.read_object(f"{journal}:{_pushes_path(branch)}")
+    try:
+        return tuple(
+            Push(str(commit), int(account))
+            for commit, account in (json.loads(found.content) if found else ())
+        )
+    except (ValueError, TypeError) as error:
+        raise GitFailed(f"the pushes of a branch in the journal are damaged: {error}") from error
 
 
 def read_checks(git: GitRepository, journal: str, commit: str) -> tuple[Check, ...]:

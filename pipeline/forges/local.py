@@ -31,6 +31,7 @@ from pipeline.forges.journal import (
     objects_over,
     pull_files,
     pull_folder,
+    push_files,
     read_checks,
     read_comments,
     read_folders,
@@ -38,6 +39,7 @@ from pipeline.forges.journal import (
     read_journal_commit,
     read_numbers,
     read_pull_folders,
+    read_pushes,
 )
 from pipeline.forges.port import (
     BranchRule,
@@ -46,13 +48,14 @@ from pipeline.forges.port import (
     PullAsk,
     PullRequest,
     PullState,
+    Push,
     RepoSpec,
     RepoView,
     Review,
     ReviewVerdict,
 )
 from pipeline.forges.pulls import HEADS, at_head, new_pull, reworded
-from pipeline.forges.rules import check_merge, check_push, newest_review
+from pipeline.forges.rules import check_merge, check_push, is_open_to_all, newest_review
 from pipeline.forges.upkeep import keep_up
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import GitObject, RefUpdate, Signature, commit_object, objects_of_files
@@ -223,8 +226,49 @@ class LocalForge:
         for update in updates:
             if update.old is not None and not _is_forward(git, made, update.old, update.new):
                 raise ForgeRefused(f"{repo}: {update.ref} would lose commits")
-        git.update_refs(updates)
-        keep_up(git)
+        seen = [u for u in updates if is_open_to_all(rules, u.ref)]
+        if not seen:
+            git.update_refs(updates)
+            keep_up(git)
+        else:
+            self._push_seen(git, repo, updates, seen, actor)
+
+    def _push_seen(
+        self,
+        git: GitRepository,
+        repo: str,
+        updates: tuple[RefUpdate, ...],
+        seen: Sequence[RefUpdate],
+        actor: int,
+    ) -> None:
+        """Move refs, and keep in the journal who moved those that anybody may."""
+        for attempt in range(_JOURNAL_TRIES):
+            journal = read_journal_commit(git, git.resolve_all([JOURNAL_REF]))
+            files: dict[str, tuple[int, bytes]] = {}
+            for update in seen:
+                branch = update.ref.removeprefix(HEADS)
+                pushes = read_pushes(git, journal, branch)
+                push = Push(update.new, actor)
+                if push not in pushes:
+                    files |= push_files(branch, (*pushes, push))
+            if not files:
+                git.update_refs(updates)
+                keep_up(git)
+                return
+            if self._move_journal(git, journal, files, updates):
+                return
+            now = git.resolve_all([update.ref for update in updates])
+            for update in updates:
+                if now.get(update.ref) not in (update.old, update.new):
+                    raise StalePlan(f"{update.ref} moved")
+            _wait(attempt)
+        raise _too_busy(repo, "push")
+
+    def read_pushes(self, repo: str, branch: str) -> tuple[Push, ...]:
+        """The pushes in the journal."""
+        git = self.open_repository(repo)
+        journal = read_journal_commit(git, git.resolve_all([JOURNAL_REF]))
+        return read_pushes(git, journal, branch)
 
     # -- pull requests -----------------------------------------------------------------
 
@@ -266,6 +310,7 @@ class LocalForge:
                 pulls[pair] = new_pull(repo, number, ask, refs, actor=actor, url=url)
             changed = [pull for pair, pull in pulls.items() if pull != found.get(pair)]
             files = {p: f for c in changed for p, f in {**pull_files(c), **head_files(c)}.items()}
+            files |= _vouched(git, journal, asked, refs, actor)
             if not files or self._move_journal(git, journal, files, ()):
                 return tuple(pulls[pair] for pair in between)
             _wait(attempt)
@@ -482,6 +527,28 @@ class LocalForge:
             return False
         keep_up(git)
         return True
+
+
+def _vouched(
+    git: GitRepository,
+    journal: str,
+    asked: Sequence[PullAsk],
+    refs: Mapping[str, str],
+    actor: int,
+) -> Files:
+    """What says that `actor` stands for revisions that plain git pushed: the pushes of branches.
+
+    A hook cannot tell who pushes; whoever then opens the pull request takes it on.
+    """
+    rules = read_journal(git, journal).rules
+    files: dict[str, tuple[int, bytes]] = {}
+    for ask in asked:
+        ref = f"{HEADS}{ask.head_branch}"
+        if ref in refs and is_open_to_all(rules, ref):
+            pushes = read_pushes(git, journal, ask.head_branch)
+            if refs[ref] not in {push.commit for push in pushes}:
+                files |= push_files(ask.head_branch, (*pushes, Push(refs[ref], actor)))
+    return files
 
 
 def _wait(attempt: int) -> None:

@@ -73,6 +73,14 @@ class PullRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Push:
+    """One push of a branch: the commit that it moved to, and the account that the forge saw."""
+
+    commit: str
+    account: int
+
+
+@dataclass(frozen=True, slots=True)
 class Comment:
     """One comment on a pull request. `key` names those that a process keeps up to date."""
 
@@ -238,6 +246,13 @@ class Forge(Protocol):
         self, repo: str, commits: Collection[str]
     ) -> Mapping[str, PullRequest]:
         """Commit → the merged pull request whose merge put it on its base branch."""
+
+    def read_pushes(self, repo: str, branch: str) -> tuple[Push, ...]:
+        """Who moved a branch where, the oldest first, whether or not it is still there.
+
+        A local forge keeps this for branches that no rule closes; what was pushed past it, with
+        plain git, is not in it. Raises NotFound.
+        """
 
     def merge_pull(
         self, repo: str, number: int, *, expected_head: str, message: str, time_s: int, actor: int

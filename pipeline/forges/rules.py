@@ -53,6 +53,12 @@ def check_push(rules: Iterable[BranchRule], ref: str, actor: int) -> str | None:
     return None
 
 
+def is_open_to_all(rules: Iterable[BranchRule], ref: str) -> bool:
+    """Whether anybody with access may move `ref`: then it is worth keeping who did."""
+    branch = ref.removeprefix("refs/heads/")
+    return all(rule.push is None for rule in rules_of(rules, branch))
+
+
 def newest_review(pull: PullRequest, actor: int) -> Review | None:
     """The last review that one account gave."""
     return next((r for r in reversed(pull.reviews) if r.user_id == actor), None)

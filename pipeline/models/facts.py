@@ -33,6 +33,29 @@ from pipeline.models.requests import (
 )
 
 
+class GivenReview(Model):
+    """One review as the forge told it."""
+
+    account: int
+    commit: str  # the revision that was reviewed; empty where the forge lost it
+    verdict: Literal["approved", "changes-requested", "commented", "dismissed"]
+
+
+class Brought(Model):
+    """How a revision of a request reached main, in the forge's words.
+
+    With the policy at `base`, which clones hold, authority over it can be judged again.
+    """
+
+    pull: int  # number of the pull request
+    base: CommitIdField  # main just before the merge
+    head: CommitIdField  # the revision that was merged
+    author: int
+    pushers: tuple[int, ...]  # every account that pushed the branch, sorted
+    is_pusher_known: bool  # whether the forge saw who pushed `head`
+    reviews: tuple[GivenReview, ...]  # in the order they were given
+
+
 class Cause(Model):
     """Why the fact came to be: the request, as of a commit, and who asked in which run."""
 
@@ -41,6 +64,8 @@ class Cause(Model):
     blob: BlobIdField  # of the request's content
     run: str
     actor: int  # numeric id of the account that asked
+    # None for a request of the repository's first commit, which no policy came before.
+    brought: Brought | None = None
 
 
 class PullRequestLink(Model):

@@ -27,6 +27,7 @@ from pipeline.models.signers import Signer
 EnvironmentName = Literal["dev", "staging", "prod"]
 ENVIRONMENTS: tuple[EnvironmentName, ...] = ("dev", "staging", "prod")
 RiskTier = Literal["LOW", "MEDIUM", "HIGH"]
+RISK_TIERS: tuple[RiskTier, ...] = ("LOW", "MEDIUM", "HIGH")
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\r\n]*$")]
 DraftId = Annotated[
     str,
@@ -88,6 +89,8 @@ class Account(Model):
     teams: tuple[TeamName, ...] = ()
     # For a bot: the tenants that it may ask for. Empty means none.
     tenants: tuple[Identifier, ...] = ()
+    # For a bot: the people (by id) on whose behalf it asks. None of them approves its requests.
+    delegators: tuple[int, ...] = ()
 
 
 class RepoNames(Model):
@@ -202,8 +205,7 @@ class Environment(Request):
 
     def approval_for(self, tier: RiskTier) -> ApprovalPolicy | None:
         """What this tier needs: its own entry, else that of the nearest lower tier."""
-        order: tuple[RiskTier, ...] = ("LOW", "MEDIUM", "HIGH")
-        for level in reversed(order[: order.index(tier) + 1]):
+        for level in reversed(RISK_TIERS[: RISK_TIERS.index(tier) + 1]):
             if level in self.approvals:
                 return self.approvals[level]
         return None

@@ -20,7 +20,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.rules.decisions",
     "pipeline.rules.plans",
     "pipeline.rules.audit",
-    "pipeline.rules.authors",
+    "pipeline.gate.authority",
 )
 
 

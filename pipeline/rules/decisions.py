@@ -7,7 +7,6 @@ evidence of a promotion to prod that is allowed: see `tests/unit/test_authorise.
 from __future__ import annotations
 
 from pipeline.diagnostics import Rule, Subject, register
-from pipeline.models.requests import Platform
 
 
 def _decision(id: str, summary: str, why: str, fix: str, fails: str, passes: str) -> Rule:
@@ -166,14 +165,6 @@ RUNTIME_MISSING = _decision(
     "runtime: operator\n",
     "runtime: workload\n",
 )
-ACTOR_OUT_OF_SCOPE = _decision(
-    "actor-out-of-scope",
-    "A bot asks only for the tenants that its account lists.",
-    "an agent of one tenant that can ask for another one touches it",
-    "have an account of that tenant ask, or list the tenant at the account in platform.yaml",
-    "actor: 1902\n",
-    "actor: 1901\n",
-)
 DRAFT_CHANGED = register(
     Rule(
         "draft-identity-changed",
@@ -185,15 +176,3 @@ DRAFT_CHANGED = register(
         "an accepted draft's description changes",
     )
 )
-
-
-def actor_problem(platform: Platform, actor: int, tenant: str) -> str:
-    """Why this account may not ask for the tenant; empty when it may.
-
-    People are held by reviews and branch rules; accounts that the platform does not know are
-    nobody's bot and are held by them too.
-    """
-    account = platform.account(actor)
-    if account is None or account.kind != "bot" or tenant in account.tenants:
-        return ""
-    return f"`{account.login}` may not ask for tenant `{tenant}`"

@@ -17,7 +17,7 @@ from pipeline.plan import (
     describe,
     key_of,
 )
-from pipeline.rules.decisions import ACTOR_OUT_OF_SCOPE, DRAFT_CHANGED, actor_problem
+from pipeline.rules.decisions import DRAFT_CHANGED
 from pipeline.stages.checks import plan_head_checks
 from pipeline.stages.observe import plan_observe
 from pipeline.stages.patch import plan_patch
@@ -52,13 +52,13 @@ def plan_rejection(view: DraftView) -> Step | None:
 
 
 def plan_blocked(view: DraftView) -> Step | None:
-    """The wait of a draft whose request may not be followed: it changed what it is, or its
-    asker may not ask for this tenant. Nothing of the draft goes on until the request does.
+    """The wait of a draft whose request may not be followed: it changed what it is, or nobody
+    with the authority asked for and approved it. Nothing of the draft goes on until the request
+    does.
     """
     reasons: list[tuple[str, str]] = []
-    actor = actor_problem(view.platform, view.caused.cause.actor, view.request.tenant_id)
-    if actor and view.is_new_revision:
-        reasons.append((ACTOR_OUT_OF_SCOPE.id, actor))
+    if view.is_new_revision:
+        reasons += [(reason.code, reason.message) for reason in view.caused.authority.reasons]
     status = view.status
     if status is not None:
         told = {
@@ -121,11 +121,13 @@ def _plan_next(view: DraftView) -> tuple[Stage, Step]:
         return Stage.SCAFFOLD, step or Step()
     if view.status.state is DraftState.REJECTED:
         return Stage.SCAFFOLD, Step()
+    waiting: list[Waiting] = []
     for stage, planner in _PLANNERS:
         step = planner(view)
-        if step:
+        if step and (step.effects or step.facts):
             return stage, step
-    waiting: list[Waiting] = []
+        if step:
+            waiting += step.waiting
     for due in view.promotions:
         step = plan_promotion(view, due)
         if step and (step.effects or step.facts):

@@ -15,8 +15,7 @@ from pipeline.forges.port import PullState
 from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, blob_id
 from pipeline.models.facts import Reason
 from pipeline.models.requests import DeleteFile, ReplaceText, WriteFile
-from pipeline.plan import FactEntry, OpenPull, key_of
-from pipeline.rules.decisions import ACTOR_OUT_OF_SCOPE, actor_problem
+from pipeline.plan import FactEntry, OpenPull, Waiting, key_of
 from pipeline.rules.patches import (
     MAX_FILE_BYTES,
     PATCH_EMPTY,
@@ -158,14 +157,17 @@ def followup_branch(view: DraftView, caused: Caused) -> str:
 
 
 def plan_patch(view: DraftView) -> Step | None:
-    """The commit of the patch that is due, or the fact of its refusal; None if none is due."""
+    """The commit of the patch that is due, the fact of its refusal, or what it waits for.
+
+    None if none is due.
+    """
     patch = view.patch
     if patch is None or view.target is None or view.status is None:
         return None
     result = patched_folder(patch, patch.listing)
-    actor = actor_problem(view.platform, patch.caused.cause.actor, view.request.tenant_id)
     secrets = [Reason(code=PATCH_SECRET.id, message=line) for line in patch.secrets]
-    asked = [Reason(code=ACTOR_OUT_OF_SCOPE.id, message=actor)] if actor else []
+    against = patch.caused.authority.reasons
+    asked = [Reason(code=r.code, message=r.message) for r in against if r.final]
     reasons = (*asked, *result.reasons, *secrets)
     cause = patch.caused.cause
     if reasons:
@@ -173,6 +175,9 @@ def plan_patch(view: DraftView) -> Step | None:
         known: dict[str, object] = {"patch": patch.number, "reasons": listed}
         fact = FactEntry(draft=view.id, cause=cause, type="patch-refused", known=known)
         return Step(facts=(fact,))
+    if against:
+        told = tuple((reason.code, reason.message) for reason in against)
+        return Step(waiting=(Waiting(draft=view.id, request=cause.request, reasons=told),))
     key = patch_key(patch.caused)
     branch = followup_branch(view, patch.caused) if patch.is_followup else view.status.branch_name
     used = {id for _, id in result.entries.values()}

@@ -10,6 +10,7 @@ from pipeline import names
 from pipeline.authorise import Decision, Evidence, authorise
 from pipeline.diagnostics import RULES
 from pipeline.forges.port import PullState
+from pipeline.gate.matters import higher_tier
 from pipeline.gitobjects import MODE_FILE, blob_id
 from pipeline.models.evidence import CheckOutcome
 from pipeline.plan import FactEntry, MergePull, OpenPull, Waiting, key_of
@@ -27,17 +28,15 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
     return Evidence(
         promotion=due.promotion,
         environment=view.environments[due.promotion.environment],
-        platform=view.platform.held_to(due.teams),
+        platform=view.platform,
         blocked_digests=view.blocked_digests,
         status=view.status,
         source_tree=due.source_tree,
         source_on_default=due.source_on_default,
         overlay=due.overlay,
         manifest_findings=due.manifest_findings,
-        pull=due.pull,
-        approved_blob=due.approved_blob,
-        request_blob=due.caused.cause.blob,
-        actor=due.caused.cause.actor,
+        authority=due.caused.authority,
+        tier=higher_tier(view.status.risk_tier, view.risk_tier),
         chain_problem=due.chain_problem,
         signers=view.signers,
         provenance=due.provenance,

@@ -7,13 +7,14 @@ puts the steps of a draft together; facts of a tenant are published in one commi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline import __version__, names
 from pipeline.commits import render_trailers
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import PullRequest, RepoView
+from pipeline.gate.authority import FOUNDING, Authority
 from pipeline.gitobjects import TreeEntry
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Cause
@@ -40,10 +41,12 @@ Listing = Mapping[str, tuple[int, str]]  # path below a folder → mode, blob id
 
 @dataclass(frozen=True, slots=True)
 class Caused:
-    """A request's cause, and when the causing commit was made (seconds since the epoch)."""
+    """A request's cause, when the causing commit was made (seconds since the epoch), and whether
+    whoever asked and approved had the authority."""
 
     cause: Cause
     time_s: int
+    authority: Authority = FOUNDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +85,7 @@ class PromotionInput:
     source_on_default: bool
     overlay: Overlay | None
     manifest_findings: tuple[Finding, ...]
-    pull: PullRequest | None
-    approved_blob: str | None
     chain_problem: str
-    # Members by the forge of the teams whose approval counts; none where it keeps no teams.
-    teams: Mapping[str, frozenset[int]] = field(default_factory=dict)
     provenance: Verified | None = None  # of the source tree's image, if it has a statement
     gitops_base: str = ""  # the commit that the overlay goes on: main's, or the begun branch's
     gitops_parents: Parents = ()  # trees above the overlay's folder at that commit

@@ -18,6 +18,7 @@ from pipeline.forges.port import (
     Forge,
     PullRequest,
     PullState,
+    Push,
     RepoSpec,
     ReviewVerdict,
 )
@@ -338,6 +339,21 @@ def test_an_open_pull_request_follows_its_branch(forge: Forge) -> None:
     pull = open_pull(forge)
     newer = push(forge, "draft/one", {"a": b"2"}, pull.head)
     assert forge.read_pull(REPO, pull.number).head == newer
+
+
+def test_who_pushed_a_branch_is_kept_in_order(forge: Forge) -> None:
+    assert forge.read_pushes(REPO, "ask/one") == ()
+    first = push(forge, "ask/one", {"one": b"1\n"}, None, actor=AUTHOR)
+    second = push(forge, "ask/one", {"one": b"2\n"}, first, actor=STRANGER)
+    push(forge, "ask/two", {"two": b"1\n"}, None, actor=REVIEWER)
+    pushes = (Push(first, AUTHOR), Push(second, STRANGER))
+    assert forge.read_pushes(REPO, "ask/one") == pushes
+    forge.open_pull(
+        REPO, head_branch="ask/one", base_branch="main", title="One", body="", actor=AUTHOR
+    )
+    assert forge.read_pushes(REPO, "ask/one") == pushes, (
+        "what was seen needs nobody to stand for it"
+    )
 
 
 def test_a_number_that_is_not_there_is_not_found(forge: Forge) -> None:

@@ -188,7 +188,7 @@ def land(
     repository.git("update-ref", f"refs/heads/{pull.base_branch}", commit, base)
     pull.state, pull.merge_commit, pull.merged_by = "closed", commit, account
     pull.closed = pull.merged = pull.updated = state.now()
-    state.after_refs_moved(repository, account)
+    state.after_refs_moved(repository, account, "pr_merge")
 
 
 def merge_when_allowed(state: State, repository: Repository, pull: Pull, token: Token) -> None:

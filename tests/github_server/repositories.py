@@ -66,6 +66,17 @@ def create_repository(call: Call) -> Answer:
     return Answer(201, call.shapes.repository(made))
 
 
+@route("GET", "/repos/{owner}/{repo}/activity", ("contents", "read"))
+def list_activity(call: Call) -> Answer:
+    """Who moved branches, the newest first unless it is asked for otherwise."""
+    found = call.repository.activities
+    if "ref" in call.query:
+        found = [activity for activity in found if activity.ref == call.query["ref"]]
+    if call.query.get("direction", "desc") == "desc":
+        found = found[::-1]
+    return Answer(200, [call.shapes.activity(activity) for activity in found])
+
+
 # -- refs -------------------------------------------------------------------------------
 
 

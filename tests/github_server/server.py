@@ -497,13 +497,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _page(self, items: list[Any], query: Mapping[str, str]) -> tuple[list[Any], str]:
         size = min(100, max(1, int(query.get("per_page", "30"))))
-        number = max(1, int(query.get("page", "1")))
+        by_cursor = urlsplit(self.path).path.endswith("/activity")
+        # Activities are paged by a cursor that says nothing of a number; `page` is not known there.
+        if by_cursor:
+            query = {name: value for name, value in query.items() if name != "page"}
+        place = _place_of(query.get("after", "")) if by_cursor else query.get("page", "1")
+        number = max(1, int(place))
         pages = max(1, math.ceil(len(items) / size))
         base = f"{self.server.github.url}{urlsplit(self.path).path}"
         at = {"next": number + 1, "last": pages} if number < pages else {}
         at |= {"prev": number - 1, "first": 1} if number > 1 else {}
         links = [
-            f'<{base}?{urlencode({**query, "page": page})}>; rel="{name}"'
+            f'<{base}?{urlencode({**query, **_place(page, by_cursor)})}>; rel="{name}"'
             for name, page in at.items()
         ]
         return items[(number - 1) * size : number * size], ", ".join(links)
@@ -523,3 +528,17 @@ class _Handler(BaseHTTPRequestHandler):
         """Close the connection without a word."""
         self.close_connection = True
         self.connection.close()
+
+
+def _place(page: int, by_cursor: bool) -> dict[str, object]:
+    """What asks for a page: its number, or a cursor that a client can only hand back."""
+    if not by_cursor:
+        return {"page": page}
+    return {"after": base64.urlsafe_b64encode(f"cursor {page}".encode()).decode()}
+
+
+def _place_of(cursor: str) -> str:
+    """The number of the page of a cursor; the first without one."""
+    if not cursor:
+        return "1"
+    return base64.urlsafe_b64decode(cursor).decode().removeprefix("cursor ")

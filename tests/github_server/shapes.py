@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tests.github_server.rules import has_queue
 from tests.github_server.state import (
     Account,
+    Activity,
     App,
     CheckRun,
     Comment,
@@ -94,6 +95,19 @@ class Shapes:
             "received_events_url": f"{url}/received_events",
             "type": account.type,
             "site_admin": False,
+        }
+
+    def activity(self, activity: Activity) -> Json:
+        """An `activity`."""
+        return {
+            "id": activity.id,
+            "node_id": node_id("PSH", activity.id),
+            "before": activity.before or "0" * 40,
+            "after": activity.after or "0" * 40,
+            "ref": activity.ref,
+            "timestamp": activity.time,
+            "activity_type": activity.type,
+            "actor": self.account(activity.account),
         }
 
     def repository(self, repository: Repository) -> Json:

@@ -110,6 +110,19 @@ class Review:
 
 
 @dataclass(slots=True)
+class Activity:
+    """One move of a branch, and who made it."""
+
+    id: int
+    account: Account
+    ref: str
+    before: str | None
+    after: str | None
+    type: str  # push, branch_creation, branch_deletion, force_push, pr_merge
+    time: str
+
+
+@dataclass(slots=True)
 class Comment:
     """One comment of an issue or pull request."""
 
@@ -203,6 +216,8 @@ class Repository:
     teams: dict[str, str] = field(default_factory=dict)  # slug → what its members may do
     # Environment → the branches that it is for; None: any.
     environments: dict[str, list[str] | None] = field(default_factory=dict)
+    activities: list[Activity] = field(default_factory=list)
+    seen_heads: dict[str, str] = field(default_factory=dict)  # as of the newest activity
 
     @property
     def full_name(self) -> str:
@@ -342,10 +357,14 @@ class State:
         self.repositories[owner.login.lower(), name.lower()] = made
         return made
 
-    def after_refs_moved(self, repository: Repository, account: Account) -> None:
-        """Pull requests follow their branches; those whose branch is gone are closed."""
+    def after_refs_moved(self, repository: Repository, account: Account, how: str = "push") -> None:
+        """Pull requests follow their branches; those whose branch is gone are closed.
+
+        Each branch that moved is an activity of the account.
+        """
         heads = repository.refs()
         repository.pushed = now = self.now()
+        self._note_activities(repository, account, heads, how)
         for pull in repository.pulls.values():
             if pull.state != "open":
                 continue
@@ -356,6 +375,22 @@ class State:
                 pull.head, pull.updated, pull.last_pusher = head, now, account.id
                 repository.git("update-ref", f"refs/pull/{pull.number}/head", head)
                 self._dismiss_stale(repository, pull)
+
+    def _note_activities(
+        self, repository: Repository, account: Account, heads: Mapping[str, str], how: str
+    ) -> None:
+        known = repository.seen_heads
+        for ref in sorted({*known, *heads}):
+            before, after = known.get(ref), heads.get(ref)
+            if before == after:
+                continue
+            kind = how if before and after else "branch_creation" if after else "branch_deletion"
+            if kind == "push" and before and not repository.is_ancestor(before, after or ""):
+                kind = "force_push"
+            repository.activities.append(
+                Activity(next(self._numbers), account, ref, before, after, kind, self.now())
+            )
+        repository.seen_heads = dict(heads)
 
     def _dismiss_stale(self, repository: Repository, pull: Pull) -> None:
         from tests.github_server.rules import review_parameters

@@ -248,7 +248,7 @@ def test_retelling_without_a_change_is_the_same_story(clones: Clones) -> None:
         (1, {"risk_tier": "LOW"}),
         (5, {"report": None}),
         (6, {"build": None}),
-        (7, {"approved_by": (ENGINEER_ID,)}),
+        (7, {"approved_by": (1501,)}),
         (8, {"checks": ("lint",)}),
     ],
 )

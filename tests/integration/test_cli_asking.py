@@ -129,7 +129,7 @@ def test_a_number_stands_for_an_account(fresh: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("--submit", "--as", "contoso-agent[bot]"), 1, "may not ask for tenant `acme`"),
+        (("--submit", "--as", "contoso-agent[bot]"), 1, "`contoso-agent[bot]` may not ask for"),
         (("--submit", "--as", "primitive-pipeline"), 1, "carries requests out and makes none"),
         (("--submit", "--as", "nobody"), 2, "knows no account `nobody`"),
         (("--submit",), 2, "--submit needs --as"),
@@ -381,9 +381,8 @@ def test_who_may_not_merge(scaffolded: Path) -> None:
     items = listed["items"]
     assert isinstance(items, list) and len(items) == 1
     pull = items[0]["name"]
-    for account in (AGENT, "primitive-pipeline"):
-        ran = call(scaffolded, "review", "merge", pull, "--as", account)
-        assert ran.exit_code == 1 and ran.err.startswith("error[forge-refused]"), ran
+    ran = call(scaffolded, "review", "merge", pull, "--as", "acme-engineer-1")
+    assert ran.exit_code == 1 and "0 of 1 approvals by acme-engineers; 1 missing" in ran.err, ran
     for revision in ("0" * 40, items[0]["head"][:3], ""):
         stale = ("approve", pull, "--as", MANAGER, f"--revision={revision}", "--merge")
         assert call(scaffolded, "review", *stale).exit_code == 3
@@ -393,6 +392,10 @@ def test_who_may_not_merge(scaffolded: Path) -> None:
     assert call(scaffolded, "review", "approve", pull, "--as", MANAGER, *read).exit_code == 0
     assert call(scaffolded, "review", "dismiss", pull, "--as", MANAGER).exit_code == 0
     assert call(scaffolded, "review", "merge", pull, "--as", MANAGER).exit_code == 1
+    assert call(scaffolded, "review", "approve", pull, "--as", "acme-engineer-1").exit_code == 0
+    for account in (AGENT, "primitive-pipeline"):
+        ran = call(scaffolded, "review", "merge", pull, "--as", account)
+        assert ran.exit_code == 1 and ran.err.startswith("error[forge-refused]"), ran
     assert call(scaffolded, "review", "close", pull, "--as", MANAGER).exit_code == 0
     assert "no open pull requests" in call(scaffolded, "review", "list").out
 

@@ -13,7 +13,7 @@ from pipeline.demo.story import leaked_settings
 from pipeline.errors import CouldNotCheck, PipelineError, StalePlan, UsageFault
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import PullState, RepoSpec, RepoView
-from pipeline.gitobjects import MODE_FILE, Signature, commit_object, objects_of_files
+from pipeline.gitobjects import Signature, commit_object, objects_of_files
 from pipeline.layout import (
     draft_path,
     environment_path,
@@ -32,8 +32,6 @@ from tests.audit_world import (
     GITOPS,
     all_checks_pass,
     audit,
-    move,
-    write_commit,
 )
 from tests.history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.samples import DRAFT, sample_files
@@ -258,15 +256,14 @@ def test_patches_land_in_order_and_what_comes_of_them_is_checked(scaffolded: Sto
 
 
 def test_many_patches_at_once_are_one_run(scaffolded: Story) -> None:
-    git = scaffolded.forge.open_repository(CONTROL)
-    main = git.resolve("refs/heads/main")
-    assert main is not None
-    files = git.read_files(main)
     base = scaffolded.newest()
-    for number in range(1, 33):
-        content = patch_of(DRAFT, base, {f"docs/{number}.md": f"{number}\n"})
-        files[patch_path(DRAFT, f"{number:04d}")] = (MODE_FILE, content)
-    move(git, "main", write_commit(git, files, main, "Bring many patches\n"))
+    patches = {
+        patch_path(DRAFT, f"{n:04d}"): patch_of(DRAFT, base, {f"docs/{n}.md": f"{n}\n"})
+        for n in range(1, 33)
+    }
+    pull = scaffolded.propose(patches, AGENT_ID)
+    scaffolded.approve(CONTROL, pull, ENGINEER_ID)
+    scaffolded.merge(CONTROL, pull, ENGINEER_ID)
     scaffolded.go()
     assert scaffolded.engine.plan(tenants=["acme"]).is_empty
     assert scaffolded.kinds().count("patch-applied") == 32

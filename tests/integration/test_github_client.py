@@ -13,6 +13,7 @@ from pipeline.forges.github.credentials import RENEW_BEFORE_S, AppInstallation, 
 from pipeline.forges.github.forge import GithubForge
 from tests.github_demo.setting import APP_ID, add_pipeline_app, app_key
 from tests.github_server import Fault, GitHubServer, Seen
+from tests.github_server.state import Activity
 
 ORGANISATION = "ameide"
 PERSON, BOT = 1101, 1000
@@ -209,3 +210,21 @@ def test_a_team_s_members_come_page_by_page(server: GitHubServer, tmp_path: Path
     forge = GithubForge(ORGANISATION, server.url, GithubClient(server.api_url, blind), tmp_path)
     with pytest.raises(ForgeRefused):
         forge.read_team("engineers")
+
+
+def test_pushes_come_from_all_pages(server: GitHubServer, tmp_path: Path) -> None:
+    """A branch with more pushes than a page holds is read to its end, and no further."""
+    repository = server.state.repository(ORGANISATION, "some")
+    assert repository is not None
+    account, branch = server.state.accounts[PERSON], "refs/heads/ask/one"
+    repository.activities = [
+        Activity(n, account, branch, None, f"{n:040x}", "push", "2026-01-01T00:00:00Z")
+        for n in range(1, 251)
+    ]
+    token = server.add_token(PERSON)
+    client = GithubClient(server.api_url, PlainToken(token))
+    forge = GithubForge(ORGANISATION, server.url, client, tmp_path)
+    pushes = forge.read_pushes("some", "ask/one")
+    assert [int(push.commit, 16) for push in pushes] == list(range(1, 251))
+    assert {push.account for push in pushes} == {PERSON}
+    assert forge.read_pushes("some", "ask/other") == ()

@@ -33,7 +33,11 @@ def judged(world: Story, number: int) -> Judged:
 def test_a_promotion_shows_what_would_run_and_whose_word_it_is(tmp_path: Path) -> None:
     world = story_at("in dev", tmp_path / "world")
     world.take_over()
-    found = judged(world, proposed(world, "staging"))
+    number = proposed(world, "staging")
+    alone = judged(world, number)
+    assert not alone.passed and [r.code for r in alone.authority.reasons] == ["approval-missing"]
+    world.approve(CONTROL, number, RELEASE_MANAGERS[1])
+    found = judged(world, number)
     assert found.passed and [item.kind for item in found.asked] == ["Promotion"]
     [preview] = found.previews
     status = world.engine.status(DRAFT)

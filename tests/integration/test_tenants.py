@@ -323,4 +323,4 @@ def test_another_tenants_bot_gets_nothing_done(both: Story) -> None:
     both.engine.run(tenants=["acme"])
     assert both.kinds() == [*facts, "patch-refused"]
     (record,) = both.engine.status(DRAFT).patches
-    assert [r.code for r in record.reasons] == ["actor-out-of-scope"]
+    assert [r.code for r in record.reasons] == ["author-out-of-scope"]

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from pipeline.authorise import CLAUSES, approving_people, authorise
+from pipeline.authorise import CLAUSES, authorise
 from pipeline.diagnostics import RULES, Location
 from pipeline.rules import load_rules
 from pipeline.rules.manifests import MANIFEST_KIND
 from tests import history
-from tests.decisions import allowed_evidence, evidence_of_case, pull_request, review
-from tests.samples import sample_environment, sample_platform
+from tests.decisions import allowed_evidence, authority_of, evidence_of_case, review
+from tests.samples import sample_environment
 
 MANAGER, OTHER_MANAGER = history.RELEASE_MANAGERS
 SECURITY = history.SECURITY_ID
@@ -33,13 +33,14 @@ def test_the_baseline_is_allowed_and_each_clause_lets_it_pass(environment: str) 
         assert list(clause(evidence)) == [], clause.__name__
     decision = authorise(evidence)
     assert decision.allowed and not decision.refused
-    expected = {"dev": (), "staging": (MANAGER,), "prod": (MANAGER, SECURITY)}
+    expected = {"dev": (history.ENGINEER_ID,), "staging": (MANAGER,), "prod": (MANAGER, SECURITY)}
     assert decision.approved_by == expected[environment]
 
 
 FINAL = {
     "state: REJECTED": "draft-ended",
-    "actor: 1902": "actor-out-of-scope",
+    "author: 1902": "author-out-of-scope",
+    "author: 4711": "author-out-of-scope",
     "source_tree: null": "source-unknown",
     "promotions: [dev]": "environment-order",
     "running: other": "environment-order",
@@ -161,8 +162,8 @@ def test_dev_takes_a_pinned_request_too() -> None:
     assert reasons_of("{environment: dev, digest: other}") == [("digest-not-built", True)]
 
 
-def test_dev_asks_nobody_even_if_somebody_asks_for_changes() -> None:
-    case = "{environment: dev, reviews: [{by: 1501, verdict: changes-requested}]}"
+def test_an_objection_counts_of_those_who_may_approve() -> None:
+    case = "{environment: dev, reviews: [1201, {by: 1501, verdict: changes-requested}]}"
     assert reasons_of(case) == []
 
 
@@ -193,13 +194,10 @@ def test_a_tier_without_an_entry_takes_the_nearest_lower_one() -> None:
 
 
 def test_people_count_once_by_their_newest_verdict_on_the_final_revision() -> None:
-    platform, policy = sample_platform(), sample_environment("prod").approval_for("LOW")
-    assert policy is not None
-
     def people(*reviews: tuple[int, str, str], author: int = history.AGENT_ID) -> set[int]:
         head = {"final": history.id_of("final revision"), "old": history.id_of("earlier revision")}
         listed = tuple(review(n, u, v, head[of]) for n, (u, v, of) in enumerate(reviews, start=1))
-        return set(approving_people(pull_request(listed, author=author), platform, policy))
+        return set(authority_of("prod", listed, author=author).approved_by)
 
     yes, no, old = "approved", "changes-requested", "old"
     assert people((MANAGER, yes, "final"), (MANAGER, yes, "final")) == {MANAGER}
@@ -217,13 +215,14 @@ def test_people_count_once_by_their_newest_verdict_on_the_final_revision() -> No
 
 
 def test_reviews_count_in_the_order_they_were_given_not_listed() -> None:
-    evidence = allowed_evidence()
-    assert evidence.pull is not None
-    reviews = (*evidence.pull.reviews, review(3, SECURITY, "changes-requested"))
-    turned = replace(evidence, pull=replace(evidence.pull, reviews=reviews[::-1]))
-    decision = authorise(turned)
-    assert {r.code for r in decision.reasons} == {"approval-missing"}
-    assert authorise(replace(evidence, pull=replace(evidence.pull, reviews=reviews))) == decision
+    reviews = (
+        review(1, MANAGER),
+        review(2, SECURITY),
+        review(3, SECURITY, "changes-requested"),
+    )
+    found = authority_of("prod", reviews[::-1])
+    assert {reason.code for reason in found.reasons} == {"approval-missing"}
+    assert found == authority_of("prod", reviews)
 
 
 def test_asking_for_changes_before_the_final_revision_blocks_nobody() -> None:

@@ -18,15 +18,15 @@ PIPELINE = 1000
 @pytest.mark.parametrize(
     ("draft", "repos", "people"),
     [
-        ("platform/product-catalogue", ("ameide-platform", "ameide-gitops"), (1101,)),
+        ("platform/product-catalogue", ("ameide-platform", "ameide-gitops"), (1101, 1102)),
         ("acme/shipment-tracker", ("tenant-acme-controllers", "tenant-acme-gitops"), (1201, 1202)),
-        ("contoso/inventory", ("ameide-platform", "ameide-gitops"), (1101,)),
+        ("contoso/inventory", ("ameide-platform", "ameide-gitops"), (1101, 1102)),
         (
             "contoso/supplier-rating",
             ("tenant-contoso-controllers", "tenant-contoso-gitops"),
             (1301,),
         ),
-        ("fabrikam/inventory", ("ameide-platform", "ameide-gitops"), (1101,)),
+        ("fabrikam/inventory", ("ameide-platform", "ameide-gitops"), (1101, 1102)),
         (
             "fabrikam/batch-release",
             ("tenant-fabrikam-controllers", "tenant-fabrikam-gitops"),

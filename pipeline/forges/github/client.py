@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ TRIES = 5
 MAX_WAIT_S = 120
 PER_PAGE = 100
 _ETAGS_KEPT = 2_000
+_NEXT = re.compile(r'[?&]after=([A-Za-z0-9%=_-]+)[^>]*>; rel="next"')
 
 
 class Unanswered(CouldNotCheck):
@@ -130,6 +132,17 @@ class GithubClient:
             if 'rel="next"' not in headers.get("link", ""):
                 return
             number += 1
+
+    def read_linked(self, path: str) -> Iterator[Any]:
+        """The items of all pages of a list whose pages only name the next one, by a cursor."""
+        at = f"{path}&per_page={PER_PAGE}"
+        while True:
+            value, headers = self._read(at)
+            yield from value
+            following = _NEXT.search(headers.get("link", ""))
+            if following is None:
+                return
+            at = f"{path}&per_page={PER_PAGE}&after={following[1]}"
 
     def _read(self, path: str) -> tuple[Any, Mapping[str, str]]:
         kept = self._kept.get(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 from pipeline.errors import (
     ForgeRefused,
@@ -27,6 +28,7 @@ from pipeline.forges.port import (
     PullAsk,
     PullRequest,
     PullState,
+    Push,
     Review,
     ReviewVerdict,
 )
@@ -37,6 +39,9 @@ _EVENTS = {
     ReviewVerdict.CHANGES_REQUESTED: "REQUEST_CHANGES",
     ReviewVerdict.COMMENTED: "COMMENT",
 }
+# What moves a branch to a commit, but for merges, which move the base of a pull request.
+# Source: GitHub, "List repository activities".
+_PUSHES = ("branch_creation", "push", "force_push")
 # GitHub takes no review without a text, except an approval.
 _NO_TEXT = "No reason was given."
 
@@ -132,6 +137,16 @@ class Pulls(Repositories):
                     if pull["mergeCommit"] and pull["mergeCommit"]["oid"] == commit:
                         found[commit] = self._whole(repo, pull)
         return found
+
+    def read_pushes(self, repo: str, branch: str) -> tuple[Push, ...]:
+        """The branch's activity, which GitHub keeps when the branch is gone. Raises NotFound."""
+        path = f"{self._path(repo)}/activity?ref={quote(f'refs/heads/{branch}', safe='')}"
+        listed = self.client.read_linked(f"{path}&direction=asc")
+        return tuple(
+            Push(str(item["after"]), int(item["actor"]["id"]) if item["actor"] else 0)
+            for item in listed
+            if item["activity_type"] in _PUSHES
+        )
 
     def _whole(self, repo: str, node: Mapping[str, Any]) -> PullRequest:
         """The pull request of a node, with the reviews that its page left out."""

@@ -1,0 +1,340 @@
+"""Authority: who may ask for a change, who must approve it, and what is missing (design §7). Pure.
+
+`judge` is the only place that decides it. The comment on a pull request, its required check, the
+merge, every run and the audit call it with the same three things:
+
+1. the *matters* of a change: one per changed path, made by `pipeline.gate.matters` from the policy
+   at the change's base, never from the policy that the change brings;
+2. the *revision*: who opened, pushed and committed it, and who reviewed it;
+3. the *people*: the platform's accounts at the base.
+
+What is not known may do nothing: an account that policy does not list asks for nothing and approves
+nothing, and a path that belongs to nobody is asked for by nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pipeline.diagnostics import Finding, Location, Rule, Subject, register
+from pipeline.forges.port import Review, ReviewVerdict
+from pipeline.forges.rules import newest_verdicts
+from pipeline.models.requests import Account, ApprovalPolicy, Platform
+from pipeline.rules.decisions import APPROVAL_MISSING, APPROVAL_OTHER_REVISION
+
+
+def _authority(id: str, summary: str, why: str, fix: str, fails: str, passes: str) -> Rule:
+    return register(Rule(id, summary, why, fix, Subject.SCENARIO, fails, passes))
+
+
+AUTHOR_OUT_OF_SCOPE = _authority(
+    "author-out-of-scope",
+    "Whoever opens or pushes a change may ask for every path in it.",
+    "what somebody may not ask for is not theirs to change, whoever approves it",
+    "have an account ask that may; docs/authority.md lists who asks for what",
+    "acme's agent changes a draft of contoso, or a workflow",
+    "acme's agent changes a draft of acme",
+)
+POLICY_WITH_REQUESTS = _authority(
+    "policy-with-requests",
+    "Policy and requests never come in one pull request.",
+    "a request is judged by the policy before it, so reviewers must see each by itself",
+    "open one pull request for the policy, and after its merge one for the request",
+    "one pull request lowers prod's approvals and asks for prod",
+    "one pull request asks for prod",
+)
+PUSHER_UNKNOWN = _authority(
+    "pusher-unknown",
+    "The forge knows which account pushed the final revision.",
+    "whoever pushed it may be the one who approves it",
+    "push it again through an account, and have it approved again",
+    "somebody moves the branch in the bare repository by hand",
+    "the account that asks pushes the branch",
+)
+AUTHORITY_MISSING = _authority(
+    "authority-missing",
+    "A request reaches main through a pull request that one merge or squash commit brings.",
+    "without one nobody is known to have asked for it or approved it",
+    "take it out of main, and ask again with a pull request",
+    "a draft is committed straight to main",
+    "a draft's pull request is merged",
+)
+
+
+class MatterKind(StrEnum):
+    """What a changed path is about; the rows of docs/authority.md."""
+
+    POLICY = "policy"
+    TENANT = "tenant"
+    TENANT_CODE = "code of a tenant"
+    PLATFORM_CODE = "code of the platform"
+    PROMOTION = "promotion"
+    REPOSITORY = "other file"
+    GITOPS = "GitOps file"
+
+
+# Requests are judged by policy, so they may not come together with it.
+REQUESTS = frozenset({MatterKind.TENANT_CODE, MatterKind.PLATFORM_CODE, MatterKind.PROMOTION})
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """One changed path: who may ask for it and who must approve it, by the policy at the base.
+
+    `ask_teams` are teams whose people may ask, `ask_bots_of` the tenant whose bots may ("": no
+    bot may). All of `approvals` must be met.
+    """
+
+    kind: MatterKind
+    path: str
+    ask_teams: tuple[str, ...]
+    ask_bots_of: str
+    approvals: tuple[ApprovalPolicy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """The final revision of a change: who made it, and what reviewers said of it.
+
+    `pushers` are all accounts that the forge saw push the branch, `committers` those that the
+    commits name; a commit can name anybody, so that only ever takes an approval away.
+    `is_pusher_known` says whether the forge knows who pushed `head`. `is_reviewed` is False where
+    what was merged is not what `head` shows.
+    """
+
+    head: str
+    author: int
+    pushers: frozenset[int]
+    is_pusher_known: bool
+    reviews: tuple[Review, ...]
+    committers: frozenset[int] = frozenset()
+    is_reviewed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityReason:
+    """One reason against a change. A final one needs another pull request; others can be met."""
+
+    code: str
+    message: str
+    path: str
+    final: bool
+
+    def finding(self) -> Finding:
+        """The same as a finding at the path."""
+        return Finding(self.code, self.message, Location(self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """What came of a change: reasons against it, and the people whose approval counts."""
+
+    reasons: tuple[AuthorityReason, ...]
+    approved_by: tuple[int, ...] = ()
+    wanted: tuple[ApprovalPolicy, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the change may be merged and followed."""
+        return not self.reasons
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether no further approval can help."""
+        return any(reason.final for reason in self.reasons)
+
+
+# What stands in the first commit of a repository was there before any policy.
+FOUNDING = Authority(())
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What the clauses look at."""
+
+    matters: Sequence[Matter]
+    revision: Revision
+    people: Platform
+    approving: frozenset[int]  # whose approval of the final revision stands
+    objecting: frozenset[int]
+    apart: frozenset[int]  # who took part in the change, so cannot approve it
+
+
+Clause = Callable[[_Case], Iterator[AuthorityReason]]
+
+
+def clause_askers(case: _Case) -> Iterator[AuthorityReason]:
+    """The author and everybody who pushed may ask for every path."""
+    for account_id in sorted({case.revision.author} | case.revision.pushers):
+        account = case.people.account(account_id)
+        for matter in case.matters:
+            if not _may_ask(account, matter):
+                who = f"`{account.login}`" if account else f"account {account_id}"
+                message = f"{who} may not ask for `{matter.path}`: {_askers(matter)}"
+                yield AuthorityReason(AUTHOR_OUT_OF_SCOPE.id, message, matter.path, final=True)
+
+
+def clause_apart(case: _Case) -> Iterator[AuthorityReason]:
+    """Policy does not come together with what it judges."""
+    policy = [m.path for m in case.matters if m.kind not in REQUESTS]
+    requests = [m.path for m in case.matters if m.kind in REQUESTS]
+    if policy and requests:
+        message = f"`{policy[0]}` comes with the request `{requests[0]}`"
+        yield AuthorityReason(POLICY_WITH_REQUESTS.id, message, policy[0], final=True)
+
+
+def clause_pusher(case: _Case) -> Iterator[AuthorityReason]:
+    """The forge knows who pushed what is approved."""
+    if not case.revision.is_pusher_known:
+        message = f"no account is known to have pushed revision {case.revision.head[:12]}"
+        yield AuthorityReason(PUSHER_UNKNOWN.id, message, _first_path(case), final=False)
+
+
+def clause_revision(case: _Case) -> Iterator[AuthorityReason]:
+    """What was merged is what reviewers saw."""
+    if not case.revision.is_reviewed:
+        message = f"what was merged is not revision {case.revision.head[:12]}, which was reviewed"
+        yield AuthorityReason(APPROVAL_OTHER_REVISION.id, message, _first_path(case), final=True)
+
+
+def clause_count(case: _Case) -> Iterator[AuthorityReason]:
+    """Enough distinct people of the asked teams approved the final revision."""
+    for path, policy in _asked(case.matters):
+        counted = case.approving & case.people.members(policy.teams) - case.apart
+        if len(counted) < policy.count:
+            message = _missing(len(counted), policy)
+            yield AuthorityReason(APPROVAL_MISSING.id, message, path, final=False)
+
+
+def clause_each_team(case: _Case) -> Iterator[AuthorityReason]:
+    """Where as many approvals as teams are asked for, each team gives one at least."""
+    for path, policy in _asked(case.matters):
+        counted = case.approving & case.people.members(policy.teams) - case.apart
+        if policy.count < len(policy.teams) or len(counted) < policy.count:
+            continue
+        for team in policy.teams:
+            if not case.approving & case.people.members((team,)) - case.apart:
+                message = f"nobody of {team} approved"
+                yield AuthorityReason(APPROVAL_MISSING.id, message, path, final=False)
+
+
+def clause_objections(case: _Case) -> Iterator[AuthorityReason]:
+    """Nobody whose approval would count asks for changes."""
+    for path, policy in _asked(case.matters):
+        blocking = case.objecting & case.people.members(policy.teams)
+        if blocking:
+            message = f"{len(blocking)} people ask for changes"
+            yield AuthorityReason(APPROVAL_MISSING.id, message, path, final=False)
+
+
+CLAUSES: tuple[Clause, ...] = (
+    clause_askers,
+    clause_apart,
+    clause_pusher,
+    clause_revision,
+    clause_count,
+    clause_each_team,
+    clause_objections,
+)
+
+
+def judge(matters: Sequence[Matter], revision: Revision, people: Platform) -> Authority:
+    """Whether the change may be merged and followed; all reasons against it.
+
+    `people` are the accounts at the change's base, held to the forge's teams
+    (`Platform.held_to`) where there are such.
+    """
+    verdicts = newest_verdicts(revision.reviews, revision.head)
+    case = _Case(
+        matters=matters,
+        revision=revision,
+        people=people,
+        approving=_holding(verdicts.items(), ReviewVerdict.APPROVED),
+        objecting=_holding(verdicts.items(), ReviewVerdict.CHANGES_REQUESTED),
+        apart=_taking_part(revision, people),
+    )
+    reasons = tuple(dict.fromkeys(reason for clause in CLAUSES for reason in clause(case)))
+    wanted = tuple(dict.fromkeys(policy for _, policy in _asked(matters)))
+    teams = tuple(team for policy in wanted for team in policy.teams)
+    approved_by = (case.approving & people.members(teams)) - case.apart
+    return Authority(reasons, tuple(sorted(approved_by)), wanted)
+
+
+def may_ask(people: Platform, account_id: int, matters: Iterable[Matter]) -> str:
+    """Why the account may not ask for these; empty when it may."""
+    account = people.account(account_id)
+    for matter in matters:
+        if not _may_ask(account, matter):
+            who = f"`{account.login}`" if account else f"account {account_id}"
+            return f"{who} may not ask for `{matter.path}`: {_askers(matter)}"
+    return ""
+
+
+def unbrought(path: str, why: str) -> Authority:
+    """The authority of a request that no pull request brought to main."""
+    return Authority((AuthorityReason(AUTHORITY_MISSING.id, why, path, final=False),))
+
+
+def unasked(matters: Sequence[Matter]) -> Authority:
+    """The authority of what nobody has asked for yet: all approvals are missing."""
+    reasons = tuple(
+        AuthorityReason(APPROVAL_MISSING.id, _missing(0, policy), path, final=False)
+        for path, policy in _asked(matters)
+    )
+    return Authority(reasons, wanted=tuple(policy for _, policy in _asked(matters)))
+
+
+def _missing(count: int, policy: ApprovalPolicy) -> str:
+    if not policy.teams:
+        return "the policy at its base names nobody who may approve it"
+    teams, missing = " or ".join(policy.teams), policy.count - count
+    return f"{count} of {policy.count} approvals by {teams}; {missing} missing"
+
+
+def _may_ask(account: Account | None, matter: Matter) -> bool:
+    if account is None:
+        return False
+    match account.kind:
+        case "person":
+            return not set(account.teams).isdisjoint(matter.ask_teams)
+        case "bot":
+            return bool(matter.ask_bots_of) and matter.ask_bots_of in account.tenants
+        case "pipeline":
+            return False
+
+
+def _askers(matter: Matter) -> str:
+    """In words, who may ask."""
+    named = list(dict.fromkeys(matter.ask_teams))
+    if matter.ask_bots_of:
+        named.append(f"bots of tenant {matter.ask_bots_of}")
+    return f"{' or '.join(named)} may" if named else "the policy at its base gives it to nobody"
+
+
+def _asked(matters: Iterable[Matter]) -> Iterator[tuple[str, ApprovalPolicy]]:
+    """Each approval policy once, with the first path that asks for it."""
+    seen: set[ApprovalPolicy] = set()
+    for matter in matters:
+        for policy in matter.approvals:
+            if policy not in seen:
+                seen.add(policy)
+                yield matter.path, policy
+
+
+def _first_path(case: _Case) -> str:
+    return case.matters[0].path if case.matters else ""
+
+
+def _holding(
+    verdicts: Iterable[tuple[int, ReviewVerdict]], verdict: ReviewVerdict
+) -> frozenset[int]:
+    return frozenset(user for user, found in verdicts if found is verdict)
+
+
+def _taking_part(revision: Revision, people: Platform) -> frozenset[int]:
+    """Author, pushers, committers, and on whose behalf a bot among them asks."""
+    made = {revision.author, *revision.pushers, *revision.committers}
+    delegators = {d for id in made if (account := people.account(id)) for d in account.delegators}
+    return frozenset(made | delegators)

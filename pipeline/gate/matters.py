@@ -1,0 +1,191 @@
+"""What a changed path is about: who may ask for it and who must approve it. Pure.
+
+`TABLE` is the whole of it, in words, and docs/authority.md is written from it. `matters_of` reads
+it off the policy *at the base* of a change. A path that no row knows is a file of the repository
+and belongs to the platform's owners, so nothing is anybody's by being forgotten.
+Sources: design §7 "Authority"; seed §3.3 "Repository Ownership Matrix".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pipeline.gate.authority import Matter, MatterKind
+from pipeline.layout import draft_path, request_path
+from pipeline.models.requests import (
+    RISK_TIERS,
+    ApprovalPolicy,
+    CodeOrigin,
+    RiskTier,
+    Tenant,
+)
+from pipeline.names import PLATFORM_TENANT
+from pipeline.snapshot import Snapshot
+
+_OF_TENANT = re.compile(r"tenants/([a-z][a-z0-9-]*)/(?:drafts/([a-z][a-z0-9-]*)/)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of docs/authority.md."""
+
+    kind: MatterKind
+    paths: str
+    asks: str
+    approves: str
+
+
+TABLE: tuple[Row, ...] = (
+    Row(
+        MatterKind.POLICY,
+        "`environments/**`",
+        "the platform's owners",
+        "another of the platform's owners",
+    ),
+    Row(
+        MatterKind.TENANT,
+        "`tenants/<id>/*`",
+        "the tenant's owners, or the platform's",
+        "one of the platform's owners",
+    ),
+    Row(
+        MatterKind.TENANT_CODE,
+        "`tenants/<id>/drafts/**`, code of origin `tenant` or `agent`",
+        "the tenant's owners, a bot of the tenant, or the platform's owners",
+        "one of the tenant's owners",
+    ),
+    Row(
+        MatterKind.PLATFORM_CODE,
+        "`tenants/<id>/drafts/**`, code of origin `platform` or tenant `platform`",
+        "the platform's owners",
+        "another of the platform's owners",
+    ),
+    Row(
+        MatterKind.PROMOTION,
+        "`tenants/<id>/drafts/<id>/promotions/<env>.yaml`",
+        "who may ask for the draft, or the environment's approving teams",
+        "as `approvals` of the environment says for the risk tier, the higher of then and now; "
+        "where it says nothing, who approves the draft",
+    ),
+    Row(
+        MatterKind.REPOSITORY,
+        "any other path of the control repo",
+        "the platform's owners",
+        "another of the platform's owners",
+    ),
+    Row(
+        MatterKind.GITOPS,
+        "a path outside `environments/` of a GitOps repo",
+        "the owners of the repository: the tenant's, or the platform's for its own",
+        "another of them",
+    ),
+)
+
+
+def matters_of(
+    paths: Iterable[str],
+    base: Snapshot,
+    proposed: Snapshot,
+    *,
+    now: Snapshot | None = None,
+    tier: RiskTier = "LOW",
+) -> tuple[Matter, ...]:
+    """The matters of the changed paths, by the policy of `base`.
+
+    `proposed` holds the requests as the change leaves them: a draft is the platform's if either
+    side says so. A promotion also needs what `now`, the policy of today, asks for, and at least
+    what is asked for at `tier`, that of the draft when it was accepted.
+    """
+    policies = (base,) if now is None else (base, now)
+    return tuple(_matter(path, base, proposed, policies, tier) for path in paths)
+
+
+def gitops_matters(paths: Iterable[str], owners: tuple[str, ...]) -> tuple[Matter, ...]:
+    """The matters of paths outside `environments/` of a GitOps repo with these owners."""
+    return tuple(Matter(MatterKind.GITOPS, path, owners, "", _one_of(owners)) for path in paths)
+
+
+def _matter(
+    path: str,
+    base: Snapshot,
+    proposed: Snapshot,
+    policies: Sequence[Snapshot],
+    tier: RiskTier,
+) -> Matter:
+    owners = base.platform.owners if base.platform else ()
+    if path.startswith("environments/"):
+        return Matter(MatterKind.POLICY, path, owners, "", _one_of(owners))
+    match = _OF_TENANT.match(path)
+    if match is None:
+        return Matter(MatterKind.REPOSITORY, path, owners, "", _one_of(owners))
+    tenant = base.tenant(match[1])
+    tenant_owners = tenant.owners if tenant else ()
+    if match[2] is None:
+        return Matter(MatterKind.TENANT, path, (*tenant_owners, *owners), "", _one_of(owners))
+    draft = f"{match[1]}/{match[2]}"
+    if is_of_platform(draft, base, proposed):
+        kind, askers, bots_of, approvers = MatterKind.PLATFORM_CODE, owners, "", owners
+    else:
+        # Whoever has no valid tenant file at the base asks for nothing: the tenant comes first.
+        kind = MatterKind.TENANT_CODE
+        askers = (*tenant_owners, *owners) if tenant else ()
+        bots_of, approvers = match[1] if tenant else "", tenant_owners
+    meaning = request_path(path)
+    if meaning is None or meaning.kind != "Promotion":
+        return Matter(kind, path, askers, bots_of, _one_of(approvers))
+    asked = [_approvals(draft, meaning.name, policy, tier) for policy in policies]
+    approvals = tuple(dict.fromkeys(policy for policy in asked if policy))
+    teams = tuple(team for policy in approvals for team in policy.teams)
+    return Matter(
+        MatterKind.PROMOTION, path, (*askers, *teams), bots_of, approvals or _one_of(approvers)
+    )
+
+
+def is_of_platform(draft: str, *sides: Snapshot) -> bool:
+    """Whether the code is the platform's: by its tenant, or by what either side's request says."""
+    if draft.split("/")[0] == PLATFORM_TENANT:
+        return True
+    found = [side.draft(draft) for side in sides]
+    return any(request and request.code_origin is CodeOrigin.PLATFORM for request in found)
+
+
+def higher_tier(*tiers: RiskTier) -> RiskTier:
+    """The highest of some risk tiers."""
+    return max(tiers, key=RISK_TIERS.index)
+
+
+def _approvals(
+    draft: str, environment: str, policy: Snapshot, tier: RiskTier
+) -> ApprovalPolicy | None:
+    """What an environment asks for, at the higher of the tier then and the one of this policy."""
+    found = policy.environments.get(environment)
+    if found is None:
+        return ApprovalPolicy.model_construct(count=1, teams=())
+    tenant, request = policy.tenant(draft.split("/")[0]), policy.draft(draft)
+    return found.approval_for(higher_tier(tier, *_tiers(tenant, request)))
+
+
+def _tiers(tenant: Tenant | None, request: object) -> tuple[RiskTier, ...]:
+    own = getattr(request, "risk_tier", None)
+    return tuple(t for t in (tenant.risk_tier if tenant else None, own) if t)
+
+
+def _one_of(teams: tuple[str, ...]) -> tuple[ApprovalPolicy, ...]:
+    """One approval by anybody of the teams; nobody's, where there is no team."""
+    return (ApprovalPolicy.model_construct(count=1, teams=teams),)
+
+
+def paths_behind(paths: Iterable[str], environments: Iterable[str]) -> tuple[str, ...]:
+    """The files that `matters_of` reads of a snapshot, so that no more of it need be read."""
+    needed = dict.fromkeys(["environments/platform.yaml"])
+    for path in paths:
+        match = _OF_TENANT.match(path)
+        if match is None:
+            continue
+        needed[f"tenants/{match[1]}/tenant.yaml"] = None
+        if match[2] is not None:
+            needed[draft_path(f"{match[1]}/{match[2]}")] = None
+            needed |= {f"environments/{name}/environment.yaml": None for name in environments}
+    return tuple(needed)

@@ -1,0 +1,206 @@
+"""How revisions of the control repo came to be, and what authority there is over them.
+
+Reads what `pipeline.gate.authority` judges: the pull request, who pushed and committed it, the
+changed paths, and the policy at its base. What is read by commit never changes, so it is kept for
+as long as the process lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.commits import account_of_email
+from pipeline.control import read_snapshot_of
+from pipeline.diagnostics import Finding
+from pipeline.errors import CouldNotCheck
+from pipeline.forges.port import Forge, PullRequest, Push, Review, ReviewVerdict
+from pipeline.gate.authority import (
+    FOUNDING,
+    Authority,
+    Matter,
+    Revision,
+    judge,
+    unbrought,
+)
+from pipeline.gate.matters import matters_of, paths_behind
+from pipeline.gitcli import GitRepository
+from pipeline.githistory import read_changed_paths, read_new_commits
+from pipeline.layout import PLATFORM_PATH
+from pipeline.models.base import CommitId
+from pipeline.models.facts import Brought, GivenReview
+from pipeline.models.requests import ENVIRONMENTS, Platform, RiskTier
+from pipeline.snapshot import Snapshot
+
+Members = Callable[[Collection[str]], Mapping[str, frozenset[int]]]
+
+
+@dataclass
+class RevisionCache:
+    """What was read of commits: it is the same in every look."""
+
+    changed: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    policies: dict[tuple[str, tuple[str, ...]], Snapshot] = field(default_factory=dict)
+    committers: dict[tuple[str, str], frozenset[int]] = field(default_factory=dict)
+
+
+@dataclass
+class Revisions:
+    """Authority over revisions of requests, as of one look at the world.
+
+    `members` gives the forge's members of teams, for those teams that the forge keeps.
+    """
+
+    forge: Forge
+    control_repo: str
+    control: GitRepository
+    members: Members
+    cache: RevisionCache
+    _pushes: dict[str, tuple[Push, ...]] = field(default_factory=dict)
+
+    def read_changed(self, commits: Collection[str]) -> None:
+        """Have at hand which paths these commits changed, by one process."""
+        new = [commit for commit in dict.fromkeys(commits) if commit not in self.cache.changed]
+        if new:
+            self.cache.changed.update(read_changed_paths(self.control.path, new))
+
+    def read_brought(self, commit: str, pull: PullRequest) -> Brought | None:
+        """How a pull request was merged as this commit of main; None for a first commit."""
+        parents = self.control.read_commit(commit).parents
+        return self.brought_of(pull, parents[0]) if parents else None
+
+    def brought_of(self, pull: PullRequest, base: str) -> Brought:
+        """How a pull request comes, or came, upon this commit of main."""
+        branch = pull.head_branch
+        if branch not in self._pushes:
+            self._pushes[branch] = self.forge.read_pushes(self.control_repo, branch)
+        pushes = self._pushes[branch]
+        return Brought(
+            pull=pull.number,
+            base=CommitId(base),
+            head=CommitId(pull.head),
+            author=pull.author_id,
+            pushers=tuple(sorted({push.account for push in pushes})),
+            is_pusher_known=pull.head in {push.commit for push in pushes if push.account},
+            reviews=tuple(
+                GivenReview(account=r.user_id, commit=r.commit, verdict=r.verdict.value)
+                for r in sorted(pull.reviews, key=lambda r: r.sequence)
+            ),
+        )
+
+    def read_authority(
+        self,
+        path: str,
+        commit: str,
+        pull: PullRequest | None,
+        brought: Brought | None,
+        *,
+        now: Snapshot | None = None,
+        tier: RiskTier = "LOW",
+    ) -> Authority:
+        """The authority over the request at `path` that `commit` brought to main.
+
+        All that the pull request changed counts, not only this request.
+        """
+        if not self.control.read_commit(commit).parents:
+            return FOUNDING
+        if pull is None or brought is None:
+            return unbrought(path, f"no pull request brought `{path}` to main at {commit[:12]}")
+        self.read_changed([commit])
+        changed = self.cache.changed.get(commit, ())
+        base = self.policy_at(brought.base, changed)
+        proposed = self.policy_at(commit, changed)
+        matters = matters_of(changed, base, proposed, now=now, tier=tier)
+        is_reviewed = self._is_same(path, brought.head, commit)
+        return self.judge(matters, brought, base.platform, is_reviewed=is_reviewed)
+
+    def judge(
+        self,
+        matters: Sequence[Matter],
+        brought: Brought,
+        people: Platform | None,
+        *,
+        is_reviewed: bool = True,
+    ) -> Authority:
+        """The authority over matters, with the forge's own teams taken into account."""
+        first = matters[0].path if matters else PLATFORM_PATH
+        if people is None:
+            why = f"`{PLATFORM_PATH}` is missing or invalid at the base {brought.base[:12]}"
+            return unbrought(first, why)
+        teams = {t for m in matters for policy in m.approvals for t in policy.teams}
+        held = people.held_to(self.members(teams))
+        return judge(matters, self.revision_of(brought, is_reviewed=is_reviewed), held)
+
+    def revision_of(self, brought: Brought, *, is_reviewed: bool) -> Revision:
+        """What authority judges of how a change came."""
+        return revision_of(
+            brought,
+            committers=self._committers(brought.base, brought.head),
+            is_reviewed=is_reviewed,
+        )
+
+    def policy_at(self, commit: str, changed: Sequence[str]) -> Snapshot:
+        """The policy at a commit, as far as authority over these paths rests on it."""
+        needed = paths_behind(changed, ENVIRONMENTS)
+        key = (commit, needed)
+        if key not in self.cache.policies:
+            self.cache.policies[key] = read_snapshot_of(self.control, commit, needed)
+        return self.cache.policies[key]
+
+    def _committers(self, base: str, head: str) -> frozenset[int]:
+        """The accounts that the commits between base and head name."""
+        key = (base, head)
+        if key not in self.cache.committers:
+            self.cache.committers[key] = read_committers(self.control, base, head)
+        return self.cache.committers[key]
+
+    def _is_same(self, path: str, one: str, other: str) -> bool:
+        first, second = self.control.read_objects([f"{one}:{path}", f"{other}:{path}"])
+        return (first.id if first else None) == (second.id if second else None)
+
+
+def check_asker(
+    git: GitRepository, author: int, base: str, proposed: str, changed: Sequence[str]
+) -> tuple[Finding, ...]:
+    """Findings of what `author` may not ask for, by the policy of `base`; no forge is asked.
+
+    `proposed` is a commit or tree as the change leaves it. Raises CouldNotCheck when nobody is
+    known at the base.
+    """
+    needed = paths_behind(changed, ENVIRONMENTS)
+    before = read_snapshot_of(git, base, needed)
+    if before.platform is None:
+        raise CouldNotCheck(f"`{PLATFORM_PATH}` of the base cannot be read, so nobody is known")
+    matters = matters_of(changed, before, read_snapshot_of(git, proposed, needed))
+    revision = Revision(proposed, author, frozenset(), True, ())
+    found = judge(matters, revision, before.platform)
+    return tuple(reason.finding() for reason in found.reasons if reason.final)
+
+
+def read_committers(git: GitRepository, base: str, head: str) -> frozenset[int]:
+    """The accounts named by the commits of a revision: those of `head` that `base` lacks."""
+    found: set[int] = set()
+    for commit in read_new_commits(git, base, head):
+        for person in (commit.author, commit.committer):
+            account = account_of_email(person.email)
+            if account:
+                found.add(account)
+    return frozenset(found)
+
+
+def revision_of(
+    brought: Brought, *, committers: frozenset[int], is_reviewed: bool = True
+) -> Revision:
+    """What authority judges, from what a fact records and what clones hold. Pure."""
+    return Revision(
+        head=brought.head,
+        author=brought.author,
+        pushers=frozenset(brought.pushers),
+        is_pusher_known=brought.is_pusher_known,
+        reviews=tuple(
+            Review(number, given.account, given.commit, ReviewVerdict(given.verdict))
+            for number, given in enumerate(brought.reviews, start=1)
+        ),
+        committers=committers,
+        is_reviewed=is_reviewed,
+    )
