@@ -199,7 +199,8 @@ class Engine(Deciding):
         if ground and not only:
             known = frozenset(ground.tenants)
         else:
-            read, report.findings = self.reading(str(view.head), only)
+            read, found = self.reading(str(view.head), only)
+            report.findings = (*found, *self.policy(str(view.head)).findings())
             known = read.snapshot.tenant_ids
         for tenant in choose_tenants(known, tenants, shard):
             if only is None or tenant in only:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.commits import Commit
@@ -12,6 +13,7 @@ from pipeline.gitcli import GitRepository
 from pipeline.gitprocess import FULL_ID, git_command, git_environment, in_repository
 
 _MARK = "commit "
+NO_BLOB = "0" * 40
 
 
 def read_newest_touching(
@@ -68,30 +70,54 @@ def read_newest_touching(
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One path that a commit changed: its blob before and after, `NO_BLOB` for none."""
+
+    path: str
+    old: str
+    new: str
+
+
 def read_changed_paths(repository: Path, commits: Collection[str]) -> dict[str, tuple[str, ...]]:
     """Commit → the paths that differ from its first parent, for all of them by one process.
 
     A first commit has all its paths. Raises GitFailed.
     """
+    wanted = "".join(f"{commit}\n" for commit in commits).encode()
+    found = dict(_read_log(repository, ["--no-walk=unsorted", "--stdin"], wanted))
+    return {commit: tuple(c.path for c in found.get(commit, ())) for commit in commits}
+
+
+def read_path_changes(
+    repository: Path, revisions: str, pathspecs: Sequence[str]
+) -> list[tuple[str, tuple[Change, ...]]]:
+    """The commits of a first-parent line that changed these paths, the oldest first.
+
+    `revisions` is a commit, or `OLD..NEW`. Raises GitFailed.
+    """
+    options = ["--first-parent", "--reverse", "--end-of-options", revisions, "--", *pathspecs]
+    return _read_log(repository, options, b"")
+
+
+def _read_log(
+    repository: Path, options: Sequence[str], stdin: bytes
+) -> list[tuple[str, tuple[Change, ...]]]:
     command = git_command(
         *in_repository(repository),
         "log",
-        "--no-walk=unsorted",
-        "--stdin",
         "--diff-merges=first-parent",
         "--root",
         "--no-renames",
         "--raw",
+        "--no-abbrev",
         "-z",
         f"--format={_MARK}%H",
+        *options,
     )
     try:
         done = subprocess.run(
-            command,
-            input="".join(f"{commit}\n" for commit in commits).encode(),
-            capture_output=True,
-            env=git_environment(),
-            check=False,
+            command, input=stdin, capture_output=True, env=git_environment(), check=False
         )
     except OSError as missing:
         raise GitFailed(
@@ -99,16 +125,17 @@ def read_changed_paths(repository: Path, commits: Collection[str]) -> dict[str, 
         ) from missing
     if done.returncode != 0:
         raise GitFailed(f"git log failed in {repository.name}")
-    found: dict[str, list[str]] = {commit: [] for commit in commits}
-    current: list[str] = []
+    found: list[tuple[str, list[Change]]] = []
     tokens = iter(done.stdout.decode("utf-8", "surrogateescape").split("\0"))
     for token in tokens:
         # A change is two tokens, `:modes ids status` and the path, so no path passes for a mark.
-        if token.lstrip("\n").startswith(":"):
-            current.append(next(tokens))
-        elif token:
-            current = found[token.lstrip("\n").removeprefix(_MARK)]
-    return {commit: tuple(paths) for commit, paths in found.items()}
+        told = token.lstrip("\n")
+        if told.startswith(":"):
+            _, _, old, new, _ = told.split(" ")
+            found[-1][1].append(Change(next(tokens), old, new))
+        elif told:
+            found.append((told.removeprefix(_MARK), []))
+    return [(commit, tuple(changes)) for commit, changes in found]
 
 
 def read_new_commits(git: GitRepository, base: str, head: str) -> tuple[Commit, ...]:

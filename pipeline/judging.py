@@ -100,6 +100,7 @@ def _judge(
     found = (
         *check_requests(read.reads, read.findings, read.snapshot, engine.templates),
         *(reason.finding() for reason in authority.reasons if reason.final),
+        *_policy_findings(engine, git, tree),
     )
     asked = asked_of(changed, read.snapshot)
     sources = _sources(git, tree, found)
@@ -121,6 +122,12 @@ def _authority(engine: Engine, pull: PullRequest, tree: str, changed: Sequence[s
         changed, base, revisions.policy_at(tree, changed), tier=_tier_then(world, changed)
     )
     return revisions.judge(matters, revisions.brought_of(pull, main), base.platform)
+
+
+def _policy_findings(engine: Engine, git: GitRepository, tree: str) -> tuple[Finding, ...]:
+    """What main's policy lacks, unless merging puts it back: nothing else is merged upon it."""
+    history = engine.policy(str(engine.control.head()))
+    return replace(history, pending=history.left_by(git, tree)).findings()
 
 
 def _tier_then(world: World, changed: Sequence[str]) -> RiskTier:

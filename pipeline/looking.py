@@ -19,7 +19,8 @@ from pipeline.models.evidence import CheckReport
 from pipeline.models.facts import Fact
 from pipeline.models.status import DraftStatus
 from pipeline.plan import RunChecks
-from pipeline.revisions import RevisionCache
+from pipeline.policy_history import PolicyHistory, read_policy_history
+from pipeline.revisions import RevisionCache, Revisions
 from pipeline.settled import Memory
 from pipeline.sight import Verify
 from pipeline.stages.validate import check_requests
@@ -51,6 +52,7 @@ class Looking:
     _brought: dict[str, dict[str, str]] = field(default_factory=dict)
     _statuses: dict[str, DraftStatus] = field(default_factory=dict)
     _revision_cache: RevisionCache = field(default_factory=RevisionCache)
+    _policies: dict[str, PolicyHistory] = field(default_factory=dict)
     _checked: dict[object, tuple[SnapshotReading, tuple[Finding, ...]]] = field(
         default_factory=dict
     )
@@ -73,12 +75,41 @@ class Looking:
             self._checked = {(commit, only): (read, found)}
         return self._checked[commit, only]
 
+    def policy(self, head: str) -> PolicyHistory:
+        """Whether the policy at a commit of main came with authority.
+
+        A good answer is kept for as long as this lives; another one may get better any time.
+        """
+        if head not in self._policies:
+            revisions = self._revisions(None)
+            repo = self.control.control_repo
+            found = read_policy_history(
+                revisions.control,
+                revisions,
+                lambda commits: self.forge.read_pulls_of_commits(repo, commits),
+                head,
+            )
+            if found.pending:
+                return found
+            self._policies = {head: found}
+        return self._policies[head]
+
+    def _revisions(self, policy: PolicyHistory | None) -> Revisions:
+        return Revisions(
+            forge=self.forge,
+            control_repo=self.control.control_repo,
+            control=self.control.open_repository(),
+            cache=self._revision_cache,
+            policy=policy,
+        )
+
     def world(self, only: frozenset[str] | None = None) -> World:
         """A fresh look at the world, at the requests of these tenants alone if they are named."""
         view = self.control.read_view()
         read, found = self.reading(str(view.head), only)
+        policy = self.policy(str(view.head))
         by_path: dict[str, list[Finding]] = {}
-        for finding in found:
+        for finding in (*found, *policy.findings()):
             by_path.setdefault(finding.location.file, []).append(finding)
         return World(
             forge=self.forge,
@@ -91,11 +122,11 @@ class Looking:
             scan_secrets=self.scan_secrets,
             verify=self.verify,
             run_id=self.run_id,
+            revisions=self._revisions(policy),
             _repos={self.control.control_repo: view},
             # History up to a commit is the same in every look.
             _brought=self._brought.setdefault(read.snapshot.commit, {}),
             _statuses=self._statuses,
-            _revision_cache=self._revision_cache,
         )
 
     def status(self, draft: str) -> DraftStatus:

@@ -7,8 +7,9 @@ as long as the process lives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from pipeline.commits import account_of_email
 from pipeline.control import read_snapshot_of
@@ -32,7 +33,12 @@ from pipeline.models.facts import Brought, GivenReview
 from pipeline.models.requests import ENVIRONMENTS, Platform, RiskTier
 from pipeline.snapshot import Snapshot
 
-Members = Callable[[Collection[str]], Mapping[str, frozenset[int]]]
+
+class PolicyAt(Protocol):
+    """Says whether the policy at a commit of main came with authority."""
+
+    def is_good_at(self, git: GitRepository, commit: str) -> bool:
+        """Whether nothing of it lacked authority."""
 
 
 @dataclass
@@ -46,16 +52,14 @@ class RevisionCache:
 
 @dataclass
 class Revisions:
-    """Authority over revisions of requests, as of one look at the world.
-
-    `members` gives the forge's members of teams, for those teams that the forge keeps.
-    """
+    """Authority over revisions of requests, as of one look at the world."""
 
     forge: Forge
     control_repo: str
     control: GitRepository
-    members: Members
     cache: RevisionCache
+    policy: PolicyAt | None = None  # None while that itself is being found out
+    _teams: dict[str, frozenset[int] | None] = field(default_factory=dict)
     _pushes: dict[str, tuple[Push, ...]] = field(default_factory=dict)
 
     def read_changed(self, commits: Collection[str]) -> None:
@@ -88,30 +92,44 @@ class Revisions:
             ),
         )
 
+    def read_members(self, teams: Collection[str]) -> Mapping[str, frozenset[int]]:
+        """By the forge, the members of each of these teams that it keeps."""
+        found = {}
+        for team in teams:
+            if team not in self._teams:
+                self._teams[team] = self.forge.read_team(team)
+            members = self._teams[team]
+            if members is not None:
+                found[team] = members
+        return found
+
     def read_authority(
         self,
-        path: str,
+        paths: Sequence[str],
         commit: str,
-        pull: PullRequest | None,
         brought: Brought | None,
         *,
         now: Snapshot | None = None,
         tier: RiskTier = "LOW",
     ) -> Authority:
-        """The authority over the request at `path` that `commit` brought to main.
+        """The authority over what `commit` brought to main at these paths.
 
-        All that the pull request changed counts, not only this request.
+        All that its pull request changed counts, not only these.
         """
         if not self.control.read_commit(commit).parents:
             return FOUNDING
-        if pull is None or brought is None:
-            return unbrought(path, f"no pull request brought `{path}` to main at {commit[:12]}")
+        if brought is None:
+            return unbrought(paths[0], f"no pull request brought it to main at {commit[:12]}")
+        if self.policy and not self.policy.is_good_at(self.control, brought.base):
+            return unbrought(
+                paths[0], f"the policy at its base {brought.base[:12]} lacks authority"
+            )
         self.read_changed([commit])
         changed = self.cache.changed.get(commit, ())
         base = self.policy_at(brought.base, changed)
         proposed = self.policy_at(commit, changed)
         matters = matters_of(changed, base, proposed, now=now, tier=tier)
-        is_reviewed = self._is_same(path, brought.head, commit)
+        is_reviewed = all(self._is_same(path, brought.head, commit) for path in paths)
         return self.judge(matters, brought, base.platform, is_reviewed=is_reviewed)
 
     def judge(
@@ -128,7 +146,7 @@ class Revisions:
             why = f"`{PLATFORM_PATH}` is missing or invalid at the base {brought.base[:12]}"
             return unbrought(first, why)
         teams = {t for m in matters for policy in m.approvals for t in policy.teams}
-        held = people.held_to(self.members(teams))
+        held = people.held_to(self.read_members(teams))
         return judge(matters, self.revision_of(brought, is_reviewed=is_reviewed), held)
 
     def revision_of(self, brought: Brought, *, is_reviewed: bool) -> Revision:

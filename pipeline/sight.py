@@ -19,7 +19,7 @@ from pipeline.models.facts import Built, Cause, Fact
 from pipeline.models.requests import RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.provenance import Verified
-from pipeline.revisions import RevisionCache, Revisions
+from pipeline.revisions import Revisions
 from pipeline.snapshot import Snapshot
 from pipeline.stages.view import Caused, Existing
 from pipeline.templating import Template
@@ -42,19 +42,17 @@ class Sight:
     scan_secrets: ScanSecrets
     verify: Verify
     run_id: str
+    revisions: Revisions
     # Drafts that could not be looked at: draft, error code, message.
     failures: list[tuple[str, str, str]] = field(default_factory=list)
     _repos: dict[str, RepoView | None] = field(default_factory=dict)
     # Repository → branch → its pull request; commit of main → the one that brought it.
     _pulls: dict[str, dict[str, PullRequest | None]] = field(default_factory=dict)
     _merged: dict[str, PullRequest | None] = field(default_factory=dict)
-    _teams: dict[str, frozenset[int] | None] = field(default_factory=dict)
     _asked_for: set[str] = field(default_factory=set)
     settled: set[str] = field(default_factory=set)  # tenants looked at that had nothing due
     resting: set[str] = field(default_factory=set)  # drafts looked at that had nothing due
     _brought: dict[str, str] = field(default_factory=dict)  # request path → commit of main
-    _revision_cache: RevisionCache = field(default_factory=RevisionCache)
-    _revisions: Revisions | None = None
     # Tree id of a draft's folder → its status: most are the same in the next look.
     _statuses: dict[str, DraftStatus] = field(default_factory=dict)
 
@@ -99,30 +97,6 @@ class Sight:
         self.read_merged([commit])
         return self._merged[commit]
 
-    def members(self, teams: Collection[str]) -> Mapping[str, frozenset[int]]:
-        """By the forge, the members of each of these teams that it keeps."""
-        found = {}
-        for team in teams:
-            if team not in self._teams:
-                self._teams[team] = self.forge.read_team(team)
-            members = self._teams[team]
-            if members is not None:
-                found[team] = members
-        return found
-
-    @property
-    def revisions(self) -> Revisions:
-        """How revisions of the control repo came, as of this look."""
-        if self._revisions is None:
-            self._revisions = Revisions(
-                forge=self.forge,
-                control_repo=self.control_repo,
-                control=self.control,
-                members=self.members,
-                cache=self._revision_cache,
-            )
-        return self._revisions
-
     def git(self, repo: str) -> GitRepository:
         """A repository's objects."""
         return self.forge.open_repository(repo)
@@ -150,7 +124,7 @@ class Sight:
             brought=brought,
         )
         authority = self.revisions.read_authority(
-            path, commit.id, pull, brought, now=self.snapshot, tier=tier
+            [path], commit.id, brought, now=self.snapshot, tier=tier
         )
         return Caused(cause, commit.committer.time_s, authority)
 

@@ -28,7 +28,8 @@ from pipeline.layout import (
 )
 from pipeline.models.base import API_VERSION
 from pipeline.models.requests import ENVIRONMENTS, SCHEMA_STEMS, Platform
-from pipeline.snapshot import read_request, snapshot_of
+from pipeline.render import code_owners
+from pipeline.snapshot import Snapshot, read_request, snapshot_of
 from pipeline.stages.validate import check_requests
 
 WORKFLOWS = ("validate", "comment", "scaffold", "build", "promote", "observe")
@@ -99,7 +100,6 @@ def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, byt
         SIGNERS_PATH: parts["environments/signers.yaml"].replace(
             SIGNER_MARK.encode(), f"{answers.organisation}/{platform.repos.control}".encode()
         ),
-        ".github/CODEOWNERS": _code_owners(answers),
         "README.md": _readme(answers),
     }
     for name in ENVIRONMENTS:
@@ -112,20 +112,21 @@ def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, byt
     for stem, ruleset in _rulesets(platform, answers.app_id).items():
         text = json.dumps(ruleset, indent=2, sort_keys=True) + "\n"
         files[f".github/rulesets/{stem}.json"] = text.encode()
-    found = _findings(files)
+    snapshot, found = _judged(files)
     if found:
         raise Refused("the control repo of these answers would not be valid", found)
+    files[code_owners.CODE_OWNERS_PATH] = code_owners.render_code_owners(snapshot)
     return dict(sorted(files.items()))
 
 
-def _findings(files: Mapping[str, bytes]) -> tuple[Finding, ...]:
-    """Every finding in the requests among the files."""
+def _judged(files: Mapping[str, bytes]) -> tuple[Snapshot, tuple[Finding, ...]]:
+    """The requests among the files, and every finding in them."""
     paths = [p for p in sorted(files) if p.split("/")[0] in REQUEST_ROOTS]
     results = [read_request(path, files[path]) for path in paths]
     reads = [read for read, _ in results if read is not None]
     snapshot = snapshot_of("", {path: blob_id(files[path]) for path in paths}, reads)
     form = [finding for _, findings in results for finding in findings]
-    return check_requests(reads, form, snapshot, {})
+    return snapshot, check_requests(reads, form, snapshot, {})
 
 
 def _platform_values(answers: Answers) -> dict[str, object]:
@@ -173,16 +174,6 @@ def _headed(values: Mapping[str, object], stem: str, depth: int) -> bytes:
     above = "../" * depth
     header = f"yaml-language-server: $schema={above}schemas/{stem}.schema.json"
     return render_document(values, header=header)
-
-
-def _code_owners(answers: Answers) -> bytes:
-    organisation, tenant = answers.organisation, answers.tenant
-    return (
-        "# Policy, workflows and owners are the platform's; drafts are their tenants'.\n"
-        f"* @{organisation}/platform-engineers\n"
-        f"/tenants/{tenant}/drafts/ @{organisation}/{tenant}-engineers"
-        f" @{organisation}/platform-engineers\n"
-    ).encode()
 
 
 def _rulesets(platform: Platform, app_id: int) -> dict[str, dict[str, object]]:

@@ -11,8 +11,10 @@ from dataclasses import replace
 from pipeline.forges.port import Review, ReviewVerdict
 from pipeline.gate.authority import Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
+from pipeline.githistory import Change
 from pipeline.layout import PLATFORM_PATH, draft_path, environment_path, promotion_path
 from pipeline.models.requests import CodeOrigin
+from pipeline.policy_history import Walk
 from pipeline.rules.patches import MAX_FILE_BYTES
 from pipeline.stages.draft import plan_draft
 from tests import history, patching, planning
@@ -24,7 +26,7 @@ from tests.samples import (
     snapshot_and_findings,
     world_files,
 )
-from tests.views import sample_view
+from tests.views import MAIN_HEAD, sample_view
 
 Scenario = Callable[[bool], set[str]]
 
@@ -166,11 +168,23 @@ def authority_missing(fail: bool) -> set[str]:
     return _authority_codes([draft_path(DRAFT)], _asked_by(history.AGENT_ID), [history.ENGINEER_ID])
 
 
+def policy_without_authority(fail: bool) -> set[str]:
+    """A change of prod's policy that nobody approved, and was put back again or was not."""
+    path = environment_path("prod")
+    before, after = history.id_of("two approvals"), history.id_of("no approval")
+    walk = Walk()
+    walk.take(history.id_of("merged past the rules"), [Change(path, before, after)], "0 of 1")
+    if not fail:
+        walk.take(history.id_of("put back"), [Change(path, after, before)], "0 of 1")
+    return {finding.code for finding in walk.history(MAIN_HEAD).findings()}
+
+
 SCENARIOS: Mapping[str, Scenario] = {
     "author-out-of-scope": author_out_of_scope,
     "policy-with-requests": policy_with_requests,
     "pusher-unknown": pusher_unknown,
     "authority-missing": authority_missing,
+    "policy-without-authority": policy_without_authority,
     "stale-plan": planning.stale_plan,
     "namespace-shared-custom-code": shared_namespace,
     "environment-unknown": environment_unknown,

@@ -29,6 +29,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "status": ("status:status", "Show where one draft, or every draft, stands."),
     "why": ("promote:why", "Say whether a promotion is allowed, and every reason against it."),
+    "authority": (
+        "authority:authority",
+        "Say who may ask for a change of PATHS, and who must approve it.",
+    ),
     "audit": ("audit:audit", "Show what happened to a draft; prove it from clones."),
     "review": ("review:review", "Open, review and merge pull requests of a local forge."),
     "comment": (

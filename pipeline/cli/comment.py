@@ -60,7 +60,7 @@ def comment(
     report = ValidationReport.model_validate(
         {**validation_report(judged.findings), "asked": judged.asked}, strict=False
     )
-    body = render_comment(report, judged.previews)
+    body = render_comment(report, judged.previews, judged.authority)
     if sarif is not None:
         sarif.write_text(render_sarif(judged.findings, judged.sources), encoding="utf-8")
     if dry_run:
@@ -72,7 +72,7 @@ def comment(
         engine.forge.write_comment(repo, number, key=KEY, body=body, actor=actor)
         session.write(f"✓ {repo}#{number} has the comment\n")
     if check is not None:
-        commit, title = queued or judged.pull.head, headline(report)
+        commit, title = queued or judged.pull.head, headline(report, judged.authority)
         engine.forge.write_check(
             repo, commit, name=check, passed=judged.passed, title=title, actor=actor
         )

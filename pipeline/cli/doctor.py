@@ -150,12 +150,19 @@ def _read_environment(forge: Forge, control: Control, name: str) -> tuple[str, .
         return None
 
 
+def _read_file(control: Control, path: str) -> bytes:
+    """A file of main, empty if there is none."""
+    found = control.open_repository().read_object(f"{control.head()}:{path}")
+    return found.content if found else b""
+
+
 def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
     """The live settings that guarantees rest on. Raises UsageFault for a forge without accounts."""
     from pipeline.control import MAIN
     from pipeline.errors import Refused, UsageFault
     from pipeline.forges import settings
     from pipeline.models.outputs import DoctorItem
+    from pipeline.render.code_owners import CODE_OWNERS_PATH, render_code_owners
 
     engine = session.engine()
     forge, control = engine.forge, engine.control
@@ -176,6 +183,9 @@ def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
         *(
             settings.check_environment(name, _read_environment(forge, control, name), MAIN)
             for name in settings.ENVIRONMENTS_WITH_SECRETS
+        ),
+        settings.check_code_owners(
+            render_code_owners(snapshot), _read_file(control, CODE_OWNERS_PATH)
         ),
         settings.check_signers(platform, snapshot.signers),
         settings.promotion_pace(),

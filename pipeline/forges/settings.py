@@ -127,6 +127,20 @@ def check_teams(
         )
 
 
+def check_code_owners(wanted: bytes, there: bytes) -> Setting:
+    """Whether CODEOWNERS on main is what authority asks for: the last line that matches decides,
+    so a line more changes it as much as one less."""
+    patterns = _patterns(wanted)
+    problem = "" if _patterns(there) == patterns else "CODEOWNERS on main is not as policy has it"
+    help = "`pipeline authority --code-owners > .github/CODEOWNERS`, as a pull request"
+    return Setting("code owners", f"{len(patterns)} patterns", problem, help if problem else "")
+
+
+def _patterns(code_owners: bytes) -> list[list[str]]:
+    lines = code_owners.decode("utf-8", "replace").splitlines()
+    return [line.split() for line in lines if line.strip() and not line.startswith("#")]
+
+
 def check_signers(platform: Platform, signers: Signers | None) -> Setting:
     """Whether the control repo's own build workflow is believed, and by which root."""
     help = "see `environments/signers.yaml` in docs/github.md; `pipeline init` writes one"

@@ -172,7 +172,9 @@ def clause_askers(case: _Case) -> Iterator[AuthorityReason]:
         for matter in case.matters:
             if not _may_ask(account, matter):
                 who = f"`{account.login}`" if account else f"account {account_id}"
-                message = f"{who} may not ask for `{matter.path}`: {_askers(matter)}"
+                message = (
+                    f"{who} may not ask for `{matter.path}`; that is for {describe_askers(matter)}"
+                )
                 yield AuthorityReason(AUTHOR_OUT_OF_SCOPE.id, message, matter.path, final=True)
 
 
@@ -267,8 +269,7 @@ def may_ask(people: Platform, account_id: int, matters: Iterable[Matter]) -> str
     account = people.account(account_id)
     for matter in matters:
         if not _may_ask(account, matter):
-            who = f"`{account.login}`" if account else f"account {account_id}"
-            return f"{who} may not ask for `{matter.path}`: {_askers(matter)}"
+            return _not_theirs(account, account_id, matter)
     return ""
 
 
@@ -305,12 +306,17 @@ def _may_ask(account: Account | None, matter: Matter) -> bool:
             return False
 
 
-def _askers(matter: Matter) -> str:
-    """In words, who may ask."""
+def _not_theirs(account: Account | None, account_id: int, matter: Matter) -> str:
+    who = f"`{account.login}`" if account else f"account {account_id}"
+    return f"{who} may not ask for `{matter.path}`; that is for {describe_askers(matter)}"
+
+
+def describe_askers(matter: Matter) -> str:
+    """Who may ask, in words."""
     named = list(dict.fromkeys(matter.ask_teams))
     if matter.ask_bots_of:
-        named.append(f"bots of tenant {matter.ask_bots_of}")
-    return f"{' or '.join(named)} may" if named else "the policy at its base gives it to nobody"
+        named.append(f"a bot of tenant {matter.ask_bots_of}")
+    return " or ".join(named) or "nobody: the policy at its base knows no owner"
 
 
 def _asked(matters: Iterable[Matter]) -> Iterator[tuple[str, ApprovalPolicy]]:

@@ -53,6 +53,22 @@ class Link(Model):
     url: str
 
 
+class AuthorityRow(Model):
+    """Who may ask for a change, and who must approve it."""
+
+    kind: str
+    path: str
+    asks: str
+    approves: tuple[str, ...]
+
+
+class AuthorityDocument(Document):
+    """What `pipeline authority` says."""
+
+    kind: Literal["Authority"] = "Authority"
+    rows: tuple[AuthorityRow, ...]
+
+
 class PromotionPreview(Model):
     """What a promotion that is asked for would do, and what is known of it now."""
 
@@ -239,6 +255,7 @@ class DoctorReport(Document):
 OUTPUT_STEMS: dict[str, str] = {
     "ValidationReport": "validation-report",
     "Decision": "decision",
+    "Authority": "authority",
     "AuditReport": "audit-report",
     "AuditLog": "audit-log",
     "DraftStatusList": "draft-status-list",
@@ -253,6 +270,7 @@ OUTPUT_STEMS: dict[str, str] = {
 OUTPUT_KINDS: dict[str, type[Document]] = {
     "ValidationReport": ValidationReport,
     "Decision": DecisionDocument,
+    "Authority": AuthorityDocument,
     "AuditReport": AuditReportDocument,
     "AuditLog": AuditLog,
     "DraftStatusList": DraftStatusList,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pipeline.characters import visible
+from pipeline.gate.authority import Authority
 from pipeline.models.outputs import AskedItem, FindingItem, PromotionPreview, ValidationReport
 from pipeline.render.decision import approvals_wanted
 from pipeline.render.style import counted
@@ -32,28 +33,38 @@ def code_span(text: str) -> str:
     return f"{ticks}{gap}{told}{gap}{ticks}"
 
 
-def render_comment(report: ValidationReport, previews: Sequence[PromotionPreview] = ()) -> str:
+def render_comment(
+    report: ValidationReport,
+    previews: Sequence[PromotionPreview] = (),
+    authority: Authority | None = None,
+) -> str:
     """What a reviewer reads: the verdict, what merging would do, who must approve, findings.
 
     Of promotions also what would change where they run; where all of it is too long for a
     comment, the differences are left out first.
     """
     for shown in (True, False):
-        text = _comment(report, previews, shown)
+        text = _comment(report, previews, authority, shown)
         if len(text) <= _MAX_CHARACTERS:
             return text
-    return f"### {headline(report)}\n\nToo long for a comment: the job's log has all of it.\n"
+    title = headline(report, authority)
+    return f"### {title}\n\nToo long for a comment: the job's log has all of it.\n"
 
 
 def _comment(
-    report: ValidationReport, previews: Sequence[PromotionPreview], with_diffs: bool
+    report: ValidationReport,
+    previews: Sequence[PromotionPreview],
+    authority: Authority | None,
+    with_diffs: bool,
 ) -> str:
-    lines = [f"### {headline(report)}", ""]
+    lines = [f"### {headline(report, authority)}", ""]
     if report.asked:
         lines += ["**Merging asks the pipeline to**", ""]
         for item in report.asked[:_SHOWN]:
             lines += _asked_lines(item)
         lines += _left_out(len(report.asked), "request")
+    if authority is not None:
+        lines += ["", *_authority_lines(authority)]
     for preview in previews[:_SHOWN]:
         lines += ["", *_preview_lines(preview, with_diffs)]
     if report.findings:
@@ -63,15 +74,30 @@ def _comment(
     return "\n".join(lines).rstrip() + "\n"
 
 
-def headline(report: ValidationReport) -> str:
+def headline(report: ValidationReport, authority: Authority | None = None) -> str:
     """The verdict in one line."""
     match report.verdict:
+        case "valid" if authority is not None and not authority.is_complete:
+            return f"… {counted(len(report.asked), 'request')}: approvals are missing"
         case "valid":
             return f"✓ {counted(len(report.asked), 'request')}, nothing against them"
         case "invalid":
             return f"✗ {counted(report.counts.error, 'finding')} to correct before this is merged"
         case _:
             return "… could not be checked, so it is not good"
+
+
+def _authority_lines(authority: Authority) -> Iterator[str]:
+    """Who must approve before this is merged, and what is missing."""
+    yield "**Before it is merged**"
+    yield ""
+    for policy in authority.wanted:
+        teams = " or ".join(code_span(team) for team in policy.teams) or "nobody that policy names"
+        yield f"- {counted(policy.count, 'approval')} of the final revision by {teams}"
+    missing = list(dict.fromkeys(r.message for r in authority.reasons if not r.final))
+    yield from (f"- missing: {code_span(message)}" for message in missing)
+    if not missing:
+        yield "- nothing is missing"
 
 
 def _asked_lines(item: AskedItem) -> Iterator[str]:

@@ -21,6 +21,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.rules.plans",
     "pipeline.rules.audit",
     "pipeline.gate.authority",
+    "pipeline.policy_history",
 )
 
 

@@ -80,8 +80,7 @@ class Threatened(GithubSweepWorld):
     def pushed(self, pull: PullRequest, actor: int = AGENT_ID) -> PullRequest:
         """The pull request after one more commit that changes nothing of what it asks for."""
         git = self.forge.open_repository(CONTROL)
-        files = {**git.read_files(pull.head), "notes.md": (MODE_FILE, b"Later\n")}
-        objects = objects_of_files(files)
+        objects = objects_of_files(git.read_files(pull.head))
         me = Signature("somebody", "somebody@example.com", 1_767_226_000)
         commit = commit_object(objects[-1].id, [pull.head], "Later\n", me, me)
         update = RefUpdate(f"refs/heads/{pull.head_branch}", pull.head, commit.id)
@@ -178,7 +177,8 @@ def by_a_removed_member(world: Threatened, pull: PullRequest) -> PullRequest:
     listed = f"{member}, teams: [release-managers]"
     changed = policy.content.replace(listed.encode(), member.encode())
     assert changed != policy.content
-    world.request(PLATFORM_PATH, changed, ENGINEER_ID, asker=PLATFORM_ENGINEER_ID)
+    owners = (PLATFORM_ENGINEER_ID, PLATFORM_ENGINEER_ID + 1)
+    world.request(PLATFORM_PATH, changed, owners[1], asker=owners[0])
     return world.forge.read_pull(CONTROL, pull.number)
 
 
@@ -263,7 +263,7 @@ def test_a_commit_that_says_it_is_of_somebody_else_is_of_its_pull_request_s_auth
         body="",
         actor=CONTOSO_AGENT_ID,
     )
-    assert world.land(pull) == {path: {"actor-out-of-scope"}}
+    assert world.land(pull) == {path: {"author-out-of-scope"}}
 
 
 def test_an_old_event_does_nothing_again(

@@ -17,7 +17,7 @@ from tests.github_server.merge_queue import form_groups, group_of, merge_groups
 from tests.github_server.state import Repository, Ruleset
 from tests.history import AGENT_ID, ENGINEER_ID
 from tests.samples import DRAFT
-from tests.sweep_world import ask_for_drafts
+from tests.sweep_world import PLATFORM_ENGINEER_ID, ask_for_drafts
 from tests.workflow_world import Actions, open_actions
 from tests.workflows import WorkflowRun
 
@@ -82,10 +82,17 @@ def judge(actions: Actions, number: int, author: int) -> Any:
     return actions.runner.run("validate", "pull_request", {"pull_request": pull})
 
 
-def tell(actions: Actions, number: int) -> set[str]:
+def approve(actions: Actions, number: int, user: int) -> None:
+    """Have somebody approve the newest revision of a pull request."""
+    world = actions.open()
+    world.approve(CONTROL, number, user)
+    world.close()
+
+
+def tell(actions: Actions, number: int, event: str = "pull_request") -> set[str]:
     """The run of `comment` once a pull request was judged; the codes that code scanning shows."""
     head = actions.server.repository("ameide", CONTROL).pulls[number].head
-    ended = {"event": "pull_request", "head_sha": head, "pull_requests": [{"number": number}]}
+    ended = {"event": event, "head_sha": head, "pull_requests": [{"number": number}]}
     run = actions.run("comment", "workflow_run", workflow_run=ended)
     [log] = run.scanned.values()
     assert run.scanned.keys() == {(f"refs/pull/{number}/head", head)}
@@ -112,6 +119,9 @@ def test_a_pull_request_that_asks_rightly_passes_the_gate(actions: Actions) -> N
     run = judged(actions, GOOD)
     assert run.result == "success", run.log
     assert tell(actions, newest(actions)) == set()
+    assert checks(actions) == {"judged": "failure"}, "nobody has approved it"
+    approve(actions, newest(actions), ENGINEER_ID)
+    assert tell(actions, newest(actions), "pull_request_review") == set()
     assert checks(actions) == {"judged": "success"}
     [comment] = comments(actions)
     assert "✓ 1 request, nothing against them" in comment
@@ -220,10 +230,11 @@ class Queue:
     def repository(self) -> Repository:
         return self.actions.server.repository("ameide", CONTROL)
 
-    def add(self, files: dict[str, bytes], author: int) -> int:
-        """The number of a pull request that waits in the queue."""
+    def add(self, files: dict[str, bytes], author: int, approver: int) -> int:
+        """The number of a pull request that somebody approved and that waits in the queue."""
         world = self.actions.open()
         number = world.propose(files, author)
+        world.approve(CONTROL, number, approver)
         world.close()
         self.repository.queue.append(number)
         return number
@@ -256,7 +267,10 @@ def test_what_a_queue_merges_is_judged_upon_what_comes_before_it(actions: Action
     queue = Queue(actions)
     path = "tenants/acme/tenant.yaml"
     text = queue.repository.git("show", f"main:{path}") + "\n# Seen.\n"
-    numbers = [queue.add({path: text.encode()}, ENGINEER_ID), queue.add(GOOD, AGENT_ID)]
+    numbers = [
+        queue.add({path: text.encode()}, ENGINEER_ID, PLATFORM_ENGINEER_ID),
+        queue.add(GOOD, AGENT_ID, ENGINEER_ID),
+    ]
     groups = queue.groups()
     # The bot is not held to what a person changes before it.
     for ref in groups.values():
@@ -272,7 +286,10 @@ def test_what_oversteps_leaves_the_queue(actions: Actions) -> None:
     path = draft_path("contoso/inventory")
     forged = {".github/workflows/validate.yaml": FORGED.replace("pull_request", "merge_group")}
     files = {path: draft_example().encode(), **{k: v.encode() for k, v in forged.items()}}
-    numbers = [queue.add(files, AGENT_ID), queue.add(GOOD, AGENT_ID)]
+    numbers = [
+        queue.add(files, AGENT_ID, ENGINEER_ID),
+        queue.add(GOOD, AGENT_ID, ENGINEER_ID),
+    ]
     groups = queue.groups()
     validated, judged = queue.judge(groups[numbers[0]])
     assert (validated.result, judged.result) == ("success", "success"), validated.log + judged.log
@@ -289,7 +306,7 @@ def test_what_oversteps_leaves_the_queue(actions: Actions) -> None:
 
 def test_a_commit_of_several_in_a_queue_is_not_judged_in_part(actions: Actions) -> None:
     queue = Queue(actions)
-    number = queue.add(GOOD, AGENT_ID)
+    number = queue.add(GOOD, AGENT_ID, ENGINEER_ID)
     [ref] = queue.groups().values()
     repository = queue.repository
     # As a queue has it that rebases: what the second commit adds is not all that is merged.

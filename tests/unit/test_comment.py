@@ -15,6 +15,8 @@ from pipeline.models.outputs import AskedItem, PromotionPreview, ValidationRepor
 from pipeline.render.comment import code_span, render_comment
 from pipeline.render.report import validation_report
 from pipeline.stages.asked import asked_of
+from tests.decisions import authority_of, review
+from tests.history import RELEASE_MANAGERS, SECURITY_ID
 from tests.samples import DRAFT, findings_of, snapshot_and_findings, world_files
 
 
@@ -46,6 +48,20 @@ def test_a_reviewer_reads_what_merging_does() -> None:
     assert f"  - digest: `sha256:{'2' * 64}`" in text
     assert f"  - writes exactly the tree: `{'3c' * 20}`" in text
     assert "2 approvals of release-managers or security, at least 1 of each" in text
+
+
+def test_a_reviewer_reads_whose_approval_is_missing() -> None:
+    path = promotion_path(DRAFT, "prod")
+    snapshot = snapshot_and_findings({**world_files(), path: PROMOTION.encode()})[0]
+    report = report_of(*asked_of([path], snapshot))
+    one = render_comment(report, (), authority_of("prod", (review(1, RELEASE_MANAGERS[0]),)))
+    assert one.startswith("### … 1 request: approvals are missing\n")
+    assert "- 2 approvals of the final revision by `release-managers` or `security`" in one
+    assert "- missing: `1 of 2 approvals by release-managers or security; 1 missing`" in one
+    both = (review(1, RELEASE_MANAGERS[0]), review(2, SECURITY_ID))
+    text = render_comment(report, (), authority_of("prod", both))
+    assert text.startswith("### ✓ 1 request, nothing against them\n")
+    assert "- nothing is missing" in text
 
 
 def test_what_is_taken_away_and_what_is_no_request() -> None:

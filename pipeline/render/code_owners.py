@@ -1,0 +1,58 @@
+"""CODEOWNERS of a control repo: authority as far as GitHub's file can say it. Pure.
+
+The last pattern that matches a path decides, and any one of its owners is enough, so the file says
+less than `pipeline.gate.authority` does: not who may ask, how many approve, or that each team must.
+Source: GitHub, "About code owners".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipeline.gate.matters import is_of_platform
+from pipeline.layout import draft_folder, promotion_path
+from pipeline.models.requests import Environment
+from pipeline.names import PLATFORM_TENANT
+from pipeline.snapshot import Snapshot
+
+CODE_OWNERS_PATH = ".github/CODEOWNERS"
+_HEADER = """\
+# Written by `pipeline authority --code-owners`; docs/authority.md of the pipeline has all of it.
+"""
+
+
+def render_code_owners(snapshot: Snapshot) -> bytes:
+    """The file for the tenants, drafts and environments of a control repo.
+
+    Raises ValueError without a valid platform file.
+    """
+    if snapshot.platform is None:
+        raise ValueError("there is no valid environments/platform.yaml")
+    organisation = snapshot.platform.organisation
+    rows = list(_rows(snapshot, snapshot.platform.owners))
+    width = max(len(pattern) for pattern, _ in rows)
+    lines = [
+        f"{pattern:<{width}} {' '.join(f'@{organisation}/{team}' for team in teams)}"
+        for pattern, teams in rows
+    ]
+    return (_HEADER + "\n".join(lines) + "\n").encode()
+
+
+def _rows(snapshot: Snapshot, owners: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    yield "*", owners
+    for tenant_id in sorted(snapshot.tenant_ids - {PLATFORM_TENANT}):
+        tenant = snapshot.tenant(tenant_id)
+        if tenant is not None:
+            yield f"/tenants/{tenant_id}/drafts/", tenant.owners
+            for draft in snapshot.drafts_of(tenant_id):
+                if is_of_platform(draft, snapshot):
+                    yield f"/{draft_folder(draft)}/", owners
+    for name, environment in snapshot.environments.items():
+        teams = _approving(environment)
+        if teams:
+            yield f"/{promotion_path('*/*', name)}", teams
+
+
+def _approving(environment: Environment) -> tuple[str, ...]:
+    found = [team for policy in environment.approvals.values() for team in policy.teams]
+    return tuple(dict.fromkeys(found))
