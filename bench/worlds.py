@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench import requests
 from bench.measure import PIPELINE
+from bench.requests import PEOPLE
 from pipeline import names
 from pipeline.demo.setting import START_TIME_S, create_control, platform_of
 from pipeline.facts import (
@@ -28,7 +29,7 @@ from pipeline.facts import (
 )
 from pipeline.forges.journal import JOURNAL_REF, head_files, pull_files
 from pipeline.forges.local import LocalForge
-from pipeline.forges.port import PullRequest, PullState
+from pipeline.forges.port import PullRequest, PullState, ReviewVerdict
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import (
     MODE_FILE,
@@ -82,8 +83,8 @@ class World:
         self.forge: LocalForge = create_control(root, files)
         self.name = platform.repos.control
         self.control = self.forge.open_repository(self.name)
-        owner = next(a for a in platform.accounts if a.kind == "person")
-        self.owner = owner.id
+        owner, other, *_ = (a for a in platform.accounts if PEOPLE in a.teams)
+        self.owner, self.other_owner, self.asked = owner.id, other.id, 0
         self.signature = Signature(
             owner.login, f"{owner.id}+{owner.login}@users.noreply.pipeline.invalid", START_TIME_S
         )
@@ -99,9 +100,39 @@ class World:
         return commit.id
 
     def ask(self, files: Iterable[tuple[str, bytes]]) -> None:
-        """Bring requests to main."""
+        """Bring requests to main by a pull request that one owner opens and another approves."""
         self.files |= files
-        self.write("refs/heads/main", self.files, "Ask\n")
+        self.asked += 1
+        branch, main = f"ask/{self.asked}", self.control.resolve("refs/heads/main")
+        assert main is not None  # a control repo has one
+        objects = objects_of_files({p: (MODE_FILE, content) for p, content in self.files.items()})
+        commit = commit_object(objects[-1].id, [main], "Ask\n", self.signature, self.signature)
+        update = RefUpdate(f"refs/heads/{branch}", None, commit.id)
+        self.forge.push(self.name, [*objects, commit], (update,), actor=self.owner)
+        pull = self.forge.open_pull(
+            self.name,
+            head_branch=branch,
+            base_branch="main",
+            title="Ask",
+            body="",
+            actor=self.owner,
+        )
+        self.forge.submit_review(
+            self.name,
+            pull.number,
+            commit=commit.id,
+            verdict=ReviewVerdict.APPROVED,
+            body="",
+            actor=self.other_owner,
+        )
+        self.forge.merge_pull(
+            self.name,
+            pull.number,
+            expected_head=commit.id,
+            message="Ask\n",
+            time_s=START_TIME_S,
+            actor=self.other_owner,
+        )
 
     def check_out(self) -> None:
         """Clone the control repo beside the forge."""

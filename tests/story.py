@@ -30,7 +30,7 @@ from tests.audit_world import (
     no_secrets,
     one_builder,
 )
-from tests.history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
+from tests.history import ENGINEER_ID, PLATFORM_ENGINEERS, RELEASE_MANAGERS, SECURITY_ID
 from tests.samples import DRAFT, sample_files
 from tests.sweep_world import SweepWorld, fingerprint
 
@@ -75,6 +75,10 @@ class Story(SweepWorld):
         proposal = self.engine.propose_promotion(draft, environment, reason="Peak season")
         value = proposal.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
         return self.request(promotion_path(draft, environment), render_document(value), *approvers)
+
+    def change_policy(self, path: str, content: bytes) -> int:
+        """Bring a policy file, asked for by one of the platform's owners, approved by another."""
+        return self.request(path, content, PLATFORM_ENGINEERS[0], asker=PLATFORM_ENGINEERS[1])
 
     def write(self, number: str, path: str, content: str, draft: str = DRAFT) -> None:
         """Bring a patch of one file, made against the newest commit of the draft."""

@@ -34,11 +34,17 @@ from pipeline.plan import Effect, RunChecks
 from pipeline.rules.identity import draft_example
 from pipeline.wiring import builder_of, check_runner, secret_lines
 from tests.audit_world import CODE, CONTROL, ORGANISATION, StoryWorld
-from tests.history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
+from tests.history import (
+    AGENT_ID,
+    ENGINEER_ID,
+    PLATFORM_ENGINEERS,
+    RELEASE_MANAGERS,
+    SECURITY_ID,
+)
 from tests.samples import DRAFT, sample_files, templates
 
 RATING, INVENTORY = "contoso/supplier-rating", "contoso/inventory"
-CONTOSO_AGENT_ID, CONTOSO_ENGINEER_ID, PLATFORM_ENGINEER_ID = 1902, 1301, 1101
+CONTOSO_AGENT_ID, CONTOSO_ENGINEER_ID, PLATFORM_ENGINEER_ID = 1902, 1301, PLATFORM_ENGINEERS[0]
 TENANTS = ("acme", "contoso")
 HYDRATOR = Hydrator()
 _REPORTS: dict[tuple[str, tuple[str, ...]], CheckReport] = {}
@@ -104,7 +110,7 @@ class SweepWorld(StoryWorld):
         """Bring the request to run a draft's release in an environment."""
         proposal = self.engine.propose_promotion(draft, environment, reason="Peak season")
         value = proposal.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
-        asker = AGENT_ID if draft == DRAFT else CONTOSO_AGENT_ID
+        asker = {DRAFT: AGENT_ID, INVENTORY: PLATFORM_ENGINEERS[1]}.get(draft, CONTOSO_AGENT_ID)
         path = promotion_path(draft, environment)
         return self.request(path, render_document(value), *approvers, asker=asker)
 

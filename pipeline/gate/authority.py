@@ -151,15 +151,24 @@ FOUNDING = Authority(())
 
 
 @dataclass(frozen=True, slots=True)
+class _Asked:
+    """One approval policy: the first path that asks for it, its teams' people, who approved."""
+
+    path: str
+    policy: ApprovalPolicy
+    people: frozenset[int]
+    counted: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class _Case:
     """What the clauses look at."""
 
     matters: Sequence[Matter]
     revision: Revision
     people: Platform
-    approving: frozenset[int]  # whose approval of the final revision stands
-    objecting: frozenset[int]
-    apart: frozenset[int]  # who took part in the change, so cannot approve it
+    asked: tuple[_Asked, ...]
+    objecting: frozenset[int]  # who asks for changes to the final revision
 
 
 Clause = Callable[[_Case], Iterator[AuthorityReason]]
@@ -203,32 +212,30 @@ def clause_revision(case: _Case) -> Iterator[AuthorityReason]:
 
 def clause_count(case: _Case) -> Iterator[AuthorityReason]:
     """Enough distinct people of the asked teams approved the final revision."""
-    for path, policy in _asked(case.matters):
-        counted = case.approving & case.people.members(policy.teams) - case.apart
-        if len(counted) < policy.count:
-            message = _missing(len(counted), policy)
-            yield AuthorityReason(APPROVAL_MISSING.id, message, path, final=False)
+    for asked in case.asked:
+        if len(asked.counted) < asked.policy.count:
+            message = _missing(len(asked.counted), asked.policy)
+            yield AuthorityReason(APPROVAL_MISSING.id, message, asked.path, final=False)
 
 
 def clause_each_team(case: _Case) -> Iterator[AuthorityReason]:
     """Where as many approvals as teams are asked for, each team gives one at least."""
-    for path, policy in _asked(case.matters):
-        counted = case.approving & case.people.members(policy.teams) - case.apart
-        if policy.count < len(policy.teams) or len(counted) < policy.count:
+    for asked in case.asked:
+        if not len(asked.policy.teams) <= asked.policy.count <= len(asked.counted):
             continue
-        for team in policy.teams:
-            if not case.approving & case.people.members((team,)) - case.apart:
+        for team in asked.policy.teams:
+            if asked.counted.isdisjoint(case.people.members((team,))):
                 message = f"nobody of {team} approved"
-                yield AuthorityReason(APPROVAL_MISSING.id, message, path, final=False)
+                yield AuthorityReason(APPROVAL_MISSING.id, message, asked.path, final=False)
 
 
 def clause_objections(case: _Case) -> Iterator[AuthorityReason]:
     """Nobody whose approval would count asks for changes."""
-    for path, policy in _asked(case.matters):
-        blocking = case.objecting & case.people.members(policy.teams)
+    for asked in case.asked:
+        blocking = case.objecting & asked.people
         if blocking:
             message = f"{len(blocking)} people ask for changes"
-            yield AuthorityReason(APPROVAL_MISSING.id, message, path, final=False)
+            yield AuthorityReason(APPROVAL_MISSING.id, message, asked.path, final=False)
 
 
 CLAUSES: tuple[Clause, ...] = (
@@ -248,20 +255,18 @@ def judge(matters: Sequence[Matter], revision: Revision, people: Platform) -> Au
     `people` are the accounts at the change's base, held to the forge's teams
     (`Platform.held_to`) where there are such.
     """
-    verdicts = newest_verdicts(revision.reviews, revision.head)
-    case = _Case(
-        matters=matters,
-        revision=revision,
-        people=people,
-        approving=_holding(verdicts.items(), ReviewVerdict.APPROVED),
-        objecting=_holding(verdicts.items(), ReviewVerdict.CHANGES_REQUESTED),
-        apart=_taking_part(revision, people),
+    verdicts = newest_verdicts(revision.reviews, revision.head).items()
+    approving = _holding(verdicts, ReviewVerdict.APPROVED) - _taking_part(revision, people)
+    asked = tuple(
+        _Asked(path, policy, eligible, approving & eligible)
+        for path, policy in _policies(matters)
+        for eligible in (people.members(policy.teams),)
     )
+    objecting = _holding(verdicts, ReviewVerdict.CHANGES_REQUESTED)
+    case = _Case(matters, revision, people, asked, objecting)
     reasons = tuple(dict.fromkeys(reason for clause in CLAUSES for reason in clause(case)))
-    wanted = tuple(dict.fromkeys(policy for _, policy in _asked(matters)))
-    teams = tuple(team for policy in wanted for team in policy.teams)
-    approved_by = (case.approving & people.members(teams)) - case.apart
-    return Authority(reasons, tuple(sorted(approved_by)), wanted)
+    approved_by = frozenset[int]().union(*(each.counted for each in asked))
+    return Authority(reasons, tuple(sorted(approved_by)), tuple(each.policy for each in asked))
 
 
 def may_ask(people: Platform, account_id: int, matters: Iterable[Matter]) -> str:
@@ -282,9 +287,9 @@ def unasked(matters: Sequence[Matter]) -> Authority:
     """The authority of what nobody has asked for yet: all approvals are missing."""
     reasons = tuple(
         AuthorityReason(APPROVAL_MISSING.id, _missing(0, policy), path, final=False)
-        for path, policy in _asked(matters)
+        for path, policy in _policies(matters)
     )
-    return Authority(reasons, wanted=tuple(policy for _, policy in _asked(matters)))
+    return Authority(reasons, wanted=tuple(policy for _, policy in _policies(matters)))
 
 
 def _missing(count: int, policy: ApprovalPolicy) -> str:
@@ -319,7 +324,7 @@ def describe_askers(matter: Matter) -> str:
     return " or ".join(named) or "nobody: the policy at its base knows no owner"
 
 
-def _asked(matters: Iterable[Matter]) -> Iterator[tuple[str, ApprovalPolicy]]:
+def _policies(matters: Iterable[Matter]) -> Iterator[tuple[str, ApprovalPolicy]]:
     """Each approval policy once, with the first path that asks for it."""
     seen: set[ApprovalPolicy] = set()
     for matter in matters:

@@ -24,7 +24,6 @@ from tests.story import SOURCE, Story, story_at
 from tests.sweep_world import Crash, counted_ref_moves, fault_at
 
 OTHER = "acme/invoice-matcher"
-PLATFORM_ENGINEER_ID = 1101
 
 ASKS: dict[str, tuple[str, Callable[[Story], object]]] = {
     "draft": ("begun", lambda world: world.ask_for_draft()),
@@ -49,7 +48,7 @@ def people_change_policy(world: Story) -> None:
     ):
         content = sample_files()[path]
         assert old in content
-        world.request(path, content.replace(old, new), PLATFORM_ENGINEER_ID)
+        world.change_policy(path, content.replace(old, new))
 
 
 def people_ask_for_more(world: Story) -> None:
@@ -171,7 +170,7 @@ def test_a_merged_promotion_gets_its_fact_whatever_policy_says_by_then(tmp_path:
     path = environment_path("staging")
     changed = sample_files()[path].replace(b"LOG_LEVEL: info", b"LOG_LEVEL: debug")
     assert changed != sample_files()[path]
-    world.request(path, changed, PLATFORM_ENGINEER_ID)
+    world.change_policy(path, changed)
     world.go()
     promotion = world.engine.status(DRAFT).promotion("staging")
     assert promotion is not None

@@ -340,7 +340,9 @@ def test_the_same_plan_untouched_is_carried_out(name: str, tmp_path: Path) -> No
 
 
 def _new_request(world: Story) -> None:
-    world.request(tenant_path("acme"), sample_files()[tenant_path("acme")] + b"# x\n", 1101)
+    world.request(
+        tenant_path("acme"), sample_files()[tenant_path("acme")] + b"# x\n", 1101, asker=1102
+    )
 
 
 def _new_facts(world: Story) -> None:

@@ -118,10 +118,10 @@ def test_policy_and_another_tenant_s_name_concern_all(idle: Story, look: list[st
     git = idle.forge.open_repository(CONTROL)
     dev = git.read_object(f"refs/heads/main:{environment_path('dev')}")
     assert dev is not None
-    idle.request(environment_path("dev"), dev.content + b"# Looked over.\n", ENGINEER_ID)
+    idle.change_policy(environment_path("dev"), dev.content + b"# Looked over.\n")
     assert looked_at(idle, look) == everybody
     assert looked_at(idle, look) == set()
-    idle.request("tenants/newco/tenant.yaml", tenant_example("newco").encode(), ENGINEER_ID)
+    idle.change_policy("tenants/newco/tenant.yaml", tenant_example("newco").encode())
     assert looked_at(idle, look) == {*everybody, "newco"}
 
 
