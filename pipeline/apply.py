@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Literal, TypeVar, assert_never
 from pydantic import BaseModel
 
 from pipeline.builders.port import source_of
-from pipeline.errors import CouldNotCheck, ForgeRefused, MergePending, NotFound, StalePlan
+from pipeline.errors import (
+    CouldNotCheck,
+    ForgeRefused,
+    MergePending,
+    NotFound,
+    StalePlan,
+    failure_of,
+)
 from pipeline.facts import (
     FactFile,
     fact_bytes,
@@ -102,6 +109,11 @@ class _Applied:
     ahead: dict[str, object] = field(default_factory=dict)  # outcomes of what went with another
     one_by_one: bool = False  # several at once were refused
 
+    def fail(self, draft: str, error: Exception) -> None:
+        """Leave a draft to the next run; the others go on."""
+        self.failed_drafts.add(draft)
+        self.failures.append((draft, *failure_of(error)))
+
 
 def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Receipt:
     """What was done of a tenant's plan.
@@ -117,16 +129,18 @@ def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Rec
             ports.faults("before", effect)
             outcome = _apply_effect(effect, plan.effects[number + 1 :], ports, done)
             ports.faults("after", effect)
+        except StalePlan as moved:
+            moved.drafts = tuple(_drafts_of(effect, plan))
+            raise
         except MergePending as pending:
             done.failed_drafts.update(_drafts_of(effect, plan))
             done.waiting.append(_waiting_for(effect, plan, pending))
             continue
-        except (CouldNotCheck, ForgeRefused, NotFound) as error:
+        except Exception as error:
             if isinstance(effect, AppendFacts):
                 raise
             for draft in _drafts_of(effect, plan):
-                done.failed_drafts.add(draft)
-                done.failures.append((draft, error.code, error.message))
+                done.fail(draft, error)
             continue
         done.outcomes[effect.key] = outcome
         done.applied.append((effect.key, effect.kind))
@@ -300,7 +314,9 @@ def _append_facts(effect: AppendFacts, ports: Ports, done: _Applied) -> str:
     head = git.resolve(f"refs/heads/{branch}")
     if head != effect.expected:
         raise StalePlan(f"{branch} is at {head}, planned on {effect.expected}")
-    written, newest = _facts_to_write(entries, git, head, done.outcomes)
+    written, newest = _facts_to_write(entries, git, head, done)
+    if not written:
+        return head or ""
     objects, root = _state_trees(git, head, written)
     subject = f"Record {len(written)} fact{'s' if len(written) != 1 else ''} of {effect.tenant}"
     trailers = "\n".join(f"Fact: {draft} {hash}" for draft, hash in sorted(newest.items()))
@@ -320,31 +336,45 @@ def _facts_to_write(
     entries: list[FactEntry],
     git: GitRepository,
     head: str | None,
-    outcomes: dict[str, object],
+    done: _Applied,
 ) -> tuple[list[tuple[Fact, DraftStatus]], dict[str, str]]:
+    """The facts with the status after each, and each draft's newest hash.
+
+    A draft whose status is damaged, or whose facts cannot be said, fails alone.
+    """
     drafts = sorted({e.draft for e in entries})
     found = (
         git.read_objects([f"{head}:{status_path(d.split('/')[1])}" for d in drafts]) if head else []
     )
-    statuses: dict[str, DraftStatus | None] = dict.fromkeys(drafts)
-    for draft, item in zip(drafts, found, strict=False):
-        statuses[draft] = parse_status(item.content) if item else None
+    recorded = {draft: item.content for draft, item in zip(drafts, found, strict=False) if item}
     written: list[tuple[Fact, DraftStatus]] = []
-    for entry in entries:
-        body = _jsonable(resolved_body(entry, outcomes))
-        status = statuses[entry.draft]
-        draft_fact = {
-            "draft": entry.draft,
-            "sequence": status.facts + 1 if status else 1,
-            "previous": status.newest_fact if status else "",
-            "cause": entry.cause.model_dump(mode="json"),
-            "body": body,
-        }
-        fact = Fact.model_validate_json(json.dumps(draft_fact))
-        status = fold_one(status, fact)
-        statuses[entry.draft] = status
-        written.append((fact, status))
-    return written, {d: s.newest_fact for d, s in statuses.items() if s}
+    newest: dict[str, str] = {}
+    for draft in drafts:
+        try:
+            status = parse_status(recorded[draft]) if draft in recorded else None
+            facts: list[tuple[Fact, DraftStatus]] = []
+            for entry in entries:
+                if entry.draft == draft:
+                    fact = _fact_of(entry, status, done.outcomes)
+                    status = fold_one(status, fact)
+                    facts.append((fact, status))
+        except ValueError as error:
+            done.fail(draft, error)
+            continue
+        written += facts
+        newest[draft] = facts[-1][1].newest_fact
+    return written, newest
+
+
+def _fact_of(entry: FactEntry, status: DraftStatus | None, outcomes: dict[str, object]) -> Fact:
+    fact = {
+        "draft": entry.draft,
+        "sequence": status.facts + 1 if status else 1,
+        "previous": status.newest_fact if status else "",
+        "cause": entry.cause.model_dump(mode="json"),
+        "body": _jsonable(resolved_body(entry, outcomes)),
+    }
+    return Fact.model_validate_json(json.dumps(fact))
 
 
 def _jsonable(value: object) -> object:

@@ -14,6 +14,7 @@ from pipeline.models.base import BlobId, CommitId
 from pipeline.models.facts import Cause
 from pipeline.models.requests import Promotion, RequestedRelease
 from pipeline.overlays import Overlay
+from pipeline.sight import damaged_status
 from pipeline.stages.promote import evidence_of
 from pipeline.stages.view import Caused, DraftView, PromotionInput
 from pipeline.world import World
@@ -39,6 +40,8 @@ class Deciding(Looking):
         if draft_path(draft) not in world.snapshot.requests:
             raise UsageFault(f"there is no draft `{draft}` on main")
         status = world.statuses(tenant, [primitive]).get(primitive)
+        if draft in world.unreadable:
+            raise damaged_status(draft)
         if status is None or not status.branch_name:
             raise UsageFault(f"`{draft}` is not scaffolded yet", help="`pipeline run` does it")
         view = world.view(draft, status, force=True)
@@ -131,8 +134,8 @@ class Deciding(Looking):
         now = world.git(view.gitops_repo).read_files(view.gitops.head, overlay.folder)
         added = removed = 0
         for path in sorted({*now, *overlay.files}):
-            old = set(now.get(path, (0, b""))[1].decode().splitlines())
-            new = set(overlay.files.get(path, b"").decode().splitlines())
+            old = set(now.get(path, (0, b""))[1].decode("utf-8", "replace").splitlines())
+            new = set(overlay.files.get(path, b"").decode("utf-8", "replace").splitlines())
             added += len(new - old)
             removed += len(old - new)
         return added, removed

@@ -16,7 +16,7 @@ from pipeline import __version__
 from pipeline.apply import Ports, Progress, apply_tenant_plan
 from pipeline.deciding import Deciding
 from pipeline.diagnostics import Finding
-from pipeline.errors import PipelineError, Refused, StalePlan
+from pipeline.errors import PipelineError, Refused, StalePlan, failure_of
 from pipeline.models.evidence import Observation
 from pipeline.plan import Plan, Receipt, TenantPlan, Waiting, describe
 from pipeline.settled import Before
@@ -76,7 +76,7 @@ class Engine(Deciding):
         """What a run would do first, for each tenant; equal worlds give equal plans."""
         world = self.world()
         plans = tuple(
-            self._plan_tenant(world, tenant, observations)[0]
+            self._plan_or_failure(world, tenant, observations)
             for tenant in self.tenants(world, tenants, shard)
         )
         return Plan(
@@ -102,9 +102,7 @@ class Engine(Deciding):
         plans = []
         for tenant in chosen:
             if only is None or tenant in only:
-                before = self._read_before(world, tenant)
-                plans.append(self._plan_tenant(world, tenant, ())[0])
-                self._note(world, tenant, before)
+                plans.append(self._plan_or_failure(world, tenant, remember=True))
         if self.memory:
             self.memory.remember()
         return Plan(
@@ -124,6 +122,25 @@ class Engine(Deciding):
         if self.memory and before and tenant in world.settled:
             self.memory.note_nothing_due(before, world.asked_for)
 
+    def _plan_or_failure(
+        self,
+        world: World,
+        tenant: str,
+        observations: Collection[Observation] = (),
+        *,
+        remember: bool = False,
+    ) -> TenantPlan:
+        """The plan for one tenant, or why there is none; `remember` notes that nothing is due."""
+        try:
+            before = self._read_before(world, tenant) if remember else None
+            plan, _ = self._plan_tenant(world, tenant, observations)
+            self._note(world, tenant, before)
+        except Exception as error:
+            failure = (tenant, *failure_of(error))
+            head = world.state_head(tenant)
+            return TenantPlan(tenant=tenant, state_head=head, failures=(failure,))
+        return plan
+
     def _plan_tenant(
         self,
         world: World,
@@ -136,7 +153,8 @@ class Engine(Deciding):
         failed_before = len(world.failures)
         views = world.views(tenant, observations, leave_out=leave_out, at_most=at_most)
         plan = plan_tenant(tenant, world.state_head(tenant), views, self.scope)
-        plan = plan.model_copy(update={"failures": tuple(world.failures[failed_before:])})
+        failures = (*world.failures[failed_before:], *plan.failures)
+        plan = plan.model_copy(update={"failures": failures})
         return plan, tuple(view.id for view in views)
 
     def ports(self, world: World) -> Ports:
@@ -171,7 +189,7 @@ class Engine(Deciding):
             if tenant_plan.state_head != world.state_head(tenant_plan.tenant):
                 raise StalePlan(f"state/{tenant_plan.tenant} moved since the plan was made")
         chosen = self.tenants(world, [t.tenant for t in plan.tenants])
-        current = [self._plan_tenant(world, tenant, ())[0] for tenant in chosen]
+        current = [self._plan_or_failure(world, tenant) for tenant in chosen]
         if [_promised(t) for t in plan.tenants] != [_promised(t) for t in current]:
             raise StalePlan(
                 f"the plan is not what would be planned now: {_first_difference(plan, current)}",
@@ -204,7 +222,11 @@ class Engine(Deciding):
             known = read.snapshot.tenant_ids
         for tenant in choose_tenants(known, tenants, shard):
             if only is None or tenant in only:
-                self._run_tenant(tenant, observations, report, progress, only)
+                try:
+                    self._run_tenant(tenant, observations, report, progress, only)
+                except Exception as error:
+                    # One tenant that cannot go on keeps no other from it.
+                    report.receipts.append(Receipt(failures=((tenant, *failure_of(error)),)))
         if self.memory:
             self.memory.remember()
         return report
@@ -253,7 +275,14 @@ class Engine(Deciding):
                 # Somebody else was quicker: look again. Never rebase, never retry blindly.
                 tries += 1
                 if tries > MAX_STALE:
-                    raise
+                    if not set(moved.drafts) - left_out:
+                        raise
+                    # Whatever it is that never holds still, the tenant's other drafts go on.
+                    failed = tuple((draft, *failure_of(moved)) for draft in moved.drafts)
+                    report.receipts.append(Receipt(failures=failed))
+                    left_out |= set(moved.drafts)
+                    tries = 0
+                    continue
                 progress(f"{tenant}: {moved.message}; looking again")
                 time.sleep(random.uniform(0, 0.05 * min(tries, 10)))
                 continue

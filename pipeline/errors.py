@@ -47,10 +47,14 @@ class Refused(PipelineError):
 
 
 class StalePlan(PipelineError):
-    """The world moved since the plan was made: a head, a branch, a commit (exit 3)."""
+    """The world moved since the plan was made: a head, a branch, a commit (exit 3).
+
+    `drafts` are those whose effect found it moved, where applying knows them.
+    """
 
     exit_code = 3
     code = "stale-plan"
+    drafts: tuple[str, ...] = ()
 
 
 class CouldNotCheck(PipelineError):
@@ -97,3 +101,19 @@ class NotFound(PipelineError):
 
     exit_code = 4
     code = "not-found"
+
+
+def failure_of(error: Exception) -> tuple[str, str]:
+    """Code and message of what keeps one draft, repository or tenant from going on.
+
+    An exception that nobody raised on purpose is named with the place that it comes from, since
+    the run that reports it goes on with the others.
+    """
+    if isinstance(error, PipelineError):
+        return error.code, error.message
+    import traceback  # most commands never need it
+
+    frames = traceback.extract_tb(error.__traceback__)
+    file = frames[-1].filename.rsplit("/", 1)[-1] if frames else ""
+    place = f" ({file}:{frames[-1].lineno})" if frames else ""
+    return PipelineError.code, f"{type(error).__name__}: {error}{place}"

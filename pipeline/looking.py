@@ -22,7 +22,7 @@ from pipeline.plan import RunChecks
 from pipeline.policy_history import PolicyHistory, read_policy_history
 from pipeline.revisions import RevisionCache, Revisions
 from pipeline.settled import Memory
-from pipeline.sight import Verify
+from pipeline.sight import Verify, damaged_status
 from pipeline.stages.validate import check_requests
 from pipeline.stages.view import EVERYTHING, Scope
 from pipeline.templating import Template
@@ -134,6 +134,8 @@ class Looking:
         world = self.world()
         tenant, primitive = split_id(draft)
         found = world.statuses(tenant, [primitive]).get(primitive)
+        if draft in world.unreadable:
+            raise damaged_status(draft)
         if found is None:
             raise UsageFault(
                 f"nothing has happened to `{draft}` yet",

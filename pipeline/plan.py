@@ -192,7 +192,8 @@ class TenantPlan(Model):
     state_head: ObjectId | None
     effects: tuple[Effect, ...] = ()
     waiting: tuple[Waiting, ...] = ()
-    # Drafts that could not be looked at (draft, error code, message); nothing is planned for them.
+    # What could not be looked at (draft, repository or tenant, error code, message); nothing is
+    # planned for it.
     failures: tuple[tuple[str, str, str], ...] = ()
 
     @property

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pipeline import names
 from pipeline.apply import read_fact_files
 from pipeline.commits import account_of_email
 from pipeline.diagnostics import Finding
+from pipeline.errors import CouldNotCheck, ForgeRefused, NotFound, PipelineError, failure_of
 from pipeline.facts import BrokenChain, fold, parse_chain, parse_status, status_path
 from pipeline.forges.port import Forge, PullRequest, RepoView
 from pipeline.gitcli import GitRepository
@@ -23,6 +25,14 @@ from pipeline.revisions import Revisions
 from pipeline.snapshot import Snapshot
 from pipeline.stages.view import Caused, Existing
 from pipeline.templating import Template
+
+
+def damaged_status(draft: str) -> CouldNotCheck:
+    """What stops whoever needs the status of a draft that cannot be read."""
+    return CouldNotCheck(
+        f"the status of `{draft}` is damaged", help="`pipeline audit verify` says where"
+    )
+
 
 ScanSecrets = Callable[[Mapping[str, bytes]], Sequence[str]]
 Verify = Callable[[str, str], Verified]  # bundle, signers as JSON
@@ -43,9 +53,12 @@ class Sight:
     verify: Verify
     run_id: str
     revisions: Revisions
-    # Drafts that could not be looked at: draft, error code, message.
+    # What could not be looked at: draft, repository or tenant, error code, message.
     failures: list[tuple[str, str, str]] = field(default_factory=list)
+    unreadable: set[str] = field(default_factory=set)  # drafts whose recorded status is damaged
     _repos: dict[str, RepoView | None] = field(default_factory=dict)
+    # Repositories that could not be asked; each is asked once a look, whoever rests on it.
+    _broken: dict[str, PipelineError] = field(default_factory=dict)
     # Repository → branch → its pull request; commit of main → the one that brought it.
     _pulls: dict[str, dict[str, PullRequest | None]] = field(default_factory=dict)
     _merged: dict[str, PullRequest | None] = field(default_factory=dict)
@@ -57,11 +70,27 @@ class Sight:
     _statuses: dict[str, DraftStatus] = field(default_factory=dict)
 
     def repo(self, name: str) -> RepoView | None:
-        """A repository as of this look."""
+        """A repository as of this look. Raises what the forge raised when it was asked."""
         self._asked_for.add(name)
         if name not in self._repos:
-            self._repos[name] = self.forge.read_repo(name)
+            with self._once(name):
+                self._repos[name] = self.forge.read_repo(name)
         return self._repos[name]
+
+    @contextmanager
+    def _once(self, repo: str) -> Iterator[None]:
+        """Ask the forge about a repository, unless asking failed before in this look."""
+        if repo in self._broken:
+            raise self._broken[repo]
+        try:
+            yield
+        except (CouldNotCheck, ForgeRefused, NotFound) as error:
+            self._broken[repo] = error
+            raise
+
+    def fail(self, subject: str, error: Exception) -> None:
+        """Keep that a draft, repository or tenant cannot be looked at; the others go on."""
+        self.failures.append((subject, *failure_of(error)))
 
     @property
     def asked_for(self) -> frozenset[str]:
@@ -74,11 +103,12 @@ class Sight:
         known = self._pulls.setdefault(repo, {})
         new = [branch for branch in branches if branch not in known]
         view = self.repo(repo) if new else None
-        found = (
-            self.forge.read_pulls_of_branches(repo, new, base_branch=view.default_branch)
-            if view
-            else {}
-        )
+        found: Mapping[str, PullRequest] = {}
+        if view:
+            with self._once(repo):
+                found = self.forge.read_pulls_of_branches(
+                    repo, new, base_branch=view.default_branch
+                )
         known.update({branch: found.get(branch) for branch in new})
 
     def pull_of_branch(self, repo: str, branch: str) -> PullRequest | None:
@@ -134,7 +164,10 @@ class Sight:
         return view.branches.get(names.state_branch(tenant)) if view else None
 
     def statuses(self, tenant: str, primitives: Sequence[str]) -> dict[str, DraftStatus]:
-        """The recorded status of each of a tenant's primitives that has one."""
+        """The recorded status of each of a tenant's primitives that has one.
+
+        A damaged one is a failure of its draft, which is then among `unreadable`.
+        """
         head = self.state_head(tenant)
         folders = self.control.read_tree(f"{head}:drafts") or () if head else ()
         trees = {entry.name: entry.id for entry in folders}
@@ -145,8 +178,13 @@ class Sight:
         new = [p for p in there if trees[p] not in self._statuses]
         found = self.control.read_objects([f"{head}:{status_path(p)}" for p in new])
         for primitive, item in zip(new, found, strict=True):
-            if item is not None:
-                self._statuses[trees[primitive]] = parse_status(item.content)
+            try:
+                if item is not None:
+                    self._statuses[trees[primitive]] = parse_status(item.content)
+            except ValueError:
+                draft = f"{tenant}/{primitive}"
+                self.unreadable.add(draft)
+                self.fail(draft, damaged_status(draft))
         return {p: self._statuses[trees[p]] for p in there if trees[p] in self._statuses}
 
     def chain(self, tenant: str, status: DraftStatus) -> tuple[tuple[Fact, ...], str]:

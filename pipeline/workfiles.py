@@ -27,7 +27,7 @@ from pipeline.builders.attesting import (
 )
 from pipeline.builders.images import ImageStore, LayoutStore, image_from_layout
 from pipeline.builders.port import Source, source_of
-from pipeline.errors import CouldNotCheck, UsageFault
+from pipeline.errors import CouldNotCheck, UsageFault, failure_of
 from pipeline.forges.port import Forge
 from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK, objects_of_files
 from pipeline.models.base import CommitId, first_problem
@@ -47,19 +47,33 @@ _MAX_FILES = 2_000
 _Document = TypeVar("_Document", bound=BaseModel)
 
 
-def write_work(folder: Path, work: DueWork, forge: Forge) -> None:
-    """Write the work and the source of each piece of it. Raises CouldNotCheck."""
+def write_work(
+    folder: Path, work: DueWork, forge: Forge
+) -> tuple[DueWork, tuple[tuple[str, str, str], ...]]:
+    """The work that was written with its sources, and what could not be: draft, code, message."""
     sources = folder / "sources"
     sources.mkdir(parents=True, exist_ok=True)
+    items: list[RunChecks | BuildImage] = []
+    failures: list[tuple[str, str, str]] = []
     for item in work.items:
-        git = forge.open_repository(item.repo)
-        tree = git.read_object(f"{item.commit}:{item.folder}")
-        if tree is None or tree.id != item.tree:
-            raise CouldNotCheck(f"{item.repo}@{item.commit[:12]} does not hold {item.tree[:12]}")
-        path = sources / f"{item.tree}.tar"
-        if not path.exists():
-            path.write_bytes(_tar_of(git.read_files(item.commit, item.folder)))
-    _write(folder / "work.json", work)
+        try:
+            _write_source(sources / f"{item.tree}.tar", item, forge)
+        except Exception as error:
+            failures.append((item.draft, *failure_of(error)))
+        else:
+            items.append(item)
+    written = work.model_copy(update={"items": tuple(items)})
+    _write(folder / "work.json", written)
+    return written, tuple(failures)
+
+
+def _write_source(path: Path, item: RunChecks | BuildImage, forge: Forge) -> None:
+    git = forge.open_repository(item.repo)
+    tree = git.read_object(f"{item.commit}:{item.folder}")
+    if tree is None or tree.id != item.tree:
+        raise CouldNotCheck(f"{item.repo}@{item.commit[:12]} does not hold {item.tree[:12]}")
+    if not path.exists():
+        path.write_bytes(_tar_of(git.read_files(item.commit, item.folder)))
 
 
 def read_work(folder: Path) -> DueWork:

@@ -8,10 +8,11 @@ small and found by path; facts are read only when a promotion rests on them.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from pipeline import names
-from pipeline.errors import CouldNotCheck
+from pipeline.errors import PipelineError, StalePlan
 from pipeline.forges.port import PullState, RepoView
 from pipeline.layout import draft_path, tenant_path
 from pipeline.models.evidence import Observation
@@ -41,10 +42,17 @@ class World(PromotionSight):
         Some are left out, and with `at_most` the others are looked at until so many are due.
         """
         self._asked_for.clear()
+        failed_before = len(self.failures)
         drafts = [d for d in self.snapshot.drafts_of(tenant) if d not in leave_out]
         statuses = self.statuses(tenant, [d.split("/")[1] for d in drafts])
         self._read_pulls_that_matter(statuses.values())
-        paths = {d: self._due_paths(d, statuses.get(d.split("/")[1])) for d in drafts}
+        paths: dict[str, set[str]] = {}
+        for draft in drafts:
+            try:
+                if draft not in self.unreadable:
+                    paths[draft] = self._due_paths(draft, statuses.get(draft.split("/")[1]))
+            except PipelineError as error:
+                self.fail(draft, error)
         due = {path for found in paths.values() for path in found}
         if not due <= self._brought.keys():
             self._read_brought(f"tenants/{tenant}", due)
@@ -52,7 +60,7 @@ class World(PromotionSight):
         self.read_merged(commits)
         self.revisions.read_changed(commits)
         views: list[DraftView] = []
-        for draft in drafts:
+        for draft in paths:
             if len(views) == at_most:
                 break
             seen = tuple(o for o in observations if o.draft == draft)
@@ -61,15 +69,17 @@ class World(PromotionSight):
                 continue
             try:
                 view = self.view(draft, statuses.get(draft.split("/")[1]), seen)
-            except CouldNotCheck as error:
+            except StalePlan:
+                raise
+            except Exception as error:
                 # One draft that cannot be looked at keeps no other from going on.
-                self.failures.append((draft, error.code, error.message))
+                self.fail(draft, error)
                 continue
             if view is None:
                 self.resting.add(draft)
             else:
                 views.append(view)
-        looked_at_all = not leave_out and not self.failures
+        looked_at_all = not leave_out and len(self.failures) == failed_before
         if not views and looked_at_all and not self._has_findings(tenant):
             self.settled.add(tenant)
         return tuple(views)
@@ -148,7 +158,9 @@ class World(PromotionSight):
             if _is_complete(status) and _rests_on_pull(status):
                 branches.setdefault(status.target_repo, []).append(status.branch_name)
         for repo, wanted in branches.items():
-            self.read_pulls(repo, wanted)
+            # What cannot be had is asked for again, and then is a failure of the draft.
+            with suppress(PipelineError):
+                self.read_pulls(repo, wanted)
 
     def _is_blocked(self, path: str) -> bool:
         """Whether the request, or policy that it is judged by, is invalid."""

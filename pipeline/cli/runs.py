@@ -99,7 +99,10 @@ def plan(
     shard: Shard | None,
     observations: Path | None,
 ) -> int:
-    """Show what a run would do now; nothing is written."""
+    """Show what a run would do now; nothing is written.
+
+    The exit code is 4 if a draft or tenant could not be looked at; the others are planned.
+    """
     found = session.engine().plan(
         tenants=tenants or None, shard=shard, observations=_observations(observations)
     )
@@ -108,7 +111,12 @@ def plan(
     _write_plan(session, found)
     if out is not None and not session.is_json:
         session.write(f"  saved    {out}\n  next     `pipeline apply {out}`\n")
-    return 0
+    return _plan_code(found)
+
+
+def _plan_code(found: Plan) -> int:
+    """4 when something could not be looked at, so that the plan lacks it."""
+    return 4 if any(tenant.failures for tenant in found.tenants) else 0
 
 
 def _save(out: Path, found: Plan) -> None:
@@ -203,8 +211,9 @@ def run(
     engine = session.engine()
     restrict(engine, stages, evidence)
     if dry_run:
-        _write_plan(session, engine.plan(tenants=tenants or None, shard=shard, observations=seen))
-        return 0
+        found = engine.plan(tenants=tenants or None, shard=shard, observations=seen)
+        _write_plan(session, found)
+        return _plan_code(found)
     report = engine.run(
         tenants=tenants or None,
         shard=shard,

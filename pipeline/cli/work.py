@@ -50,7 +50,10 @@ def due(
     """Say what is due, for which tenants, and take out what tools need.
 
     Nothing is written to the forge. Tenants that were seen to have nothing due are not looked at.
+    The exit code is 4 if a draft or tenant could not be looked at; with --matrix it is 0, since the
+    others have their jobs, and the job of that tenant fails.
     """
+    from pipeline.characters import visible
     from pipeline.wiring import restrict
     from pipeline.work import build_matrix, due_work, tenant_matrix, work_matrix
 
@@ -58,10 +61,14 @@ def due(
     restrict(engine, stages, None)
     plan = engine.plan_due(tenants=tenants or None, shard=shard)
     work = due_work(plan)
+    failures = [failure for tenant in plan.tenants for failure in tenant.failures]
     if out is not None:
         from pipeline.workfiles import write_work
 
-        write_work(out, work, engine.forge)
+        work, unread = write_work(out, work, engine.forge)
+        failures += unread
+    for draft, code, message in failures:
+        session.note(f"  {draft}: {code}: {visible(message)}")
     jobs = {
         "tenants": tenant_matrix(plan),
         "work": work_matrix(work.items),
@@ -75,7 +82,7 @@ def due(
         session.write_document(work)
     else:
         session.write(_due_text(plan, out))
-    return 0
+    return 4 if failures else 0
 
 
 def _due_text(plan: Plan, out: Path | None) -> str:
@@ -88,7 +95,6 @@ def _due_text(plan: Plan, out: Path | None) -> str:
     for tenant in plan.tenants:
         lines.append(f"{tenant.tenant}")
         lines += [f"  {visible(describe(effect))}" for effect in tenant.effects]
-        lines += [f"  {draft}: {code}: {visible(said)}" for draft, code, said in tenant.failures]
     if out is not None:
         lines.append(f"written  {out}")
         lines.append(f"next     `pipeline perform --work {out} --out evidence`")

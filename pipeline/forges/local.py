@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,10 +152,12 @@ class LocalForge:
         """Text that changes with any ref; the journal, and so every pull request, is one."""
         found: dict[str, str] = {}
         for repo in repos:
-            path = self.path(repo)
-            told = read_ref_fingerprint(path) if (path / "HEAD").exists() else "absent"
-            if told is not None:
-                found[repo] = told
+            # One that is a link or may not be read has none to give, and the others have theirs.
+            with suppress(NotFound, OSError):
+                path = self.path(repo)
+                told = read_ref_fingerprint(path) if (path / "HEAD").exists() else "absent"
+                if told is not None:
+                    found[repo] = told
         return found
 
     def ensure_repo(self, repo: str, spec: RepoSpec) -> RepoView:

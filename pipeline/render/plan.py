@@ -34,7 +34,7 @@ def _headline(plan: Plan, style: Style) -> str:
 
 
 def _tenant_lines(tenant: TenantPlan, style: Style) -> list[str]:
-    if tenant.is_empty and not tenant.waiting:
+    if tenant.is_empty and not tenant.waiting and not tenant.failures:
         return []
     lines = [style.paint("bold", tenant.tenant)]
     lines += [
@@ -43,6 +43,8 @@ def _tenant_lines(tenant: TenantPlan, style: Style) -> list[str]:
     ]
     for waiting in tenant.waiting:
         lines += _waiting_lines(waiting, style)
+    for subject, code, message in tenant.failures:
+        lines.append(f"  {style.bad} failed {subject}  {code}: {visible(message)}")
     return lines
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.errors import failure_of
 from pipeline.forges.port import PullState
 from pipeline.models.facts import Rejected
 from pipeline.models.status import DraftState
@@ -150,11 +151,17 @@ def plan_tenant(
     effects: list[Effect] = []
     entries: list[FactEntry] = []
     waiting: list[Waiting] = []
+    failures: list[tuple[str, str, str]] = []
     ensured: set[str] = set()
     contents: dict[str, Content] = {}
     times = [0]
     for view in sorted(views, key=lambda v: v.id):
-        step = plan_draft(view, scope)
+        try:
+            step = plan_draft(view, scope)
+        except Exception as error:
+            # One draft that cannot be planned keeps no other from going on.
+            failures.append((view.id, *failure_of(error)))
+            continue
         for effect in step.effects:
             if effect.kind == "ensure-repo":
                 if effect.key in ensured:
@@ -182,6 +189,7 @@ def plan_tenant(
         state_head=state_head,
         effects=tuple(effects),
         waiting=tuple(waiting),
+        failures=tuple(failures),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import engine
 from pipeline.demo.story import leaked_settings
-from pipeline.errors import CouldNotCheck, PipelineError, StalePlan, UsageFault
+from pipeline.errors import CouldNotCheck, StalePlan, UsageFault
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import PullState, RepoSpec, RepoView
 from pipeline.gitobjects import Signature, commit_object, objects_of_files
@@ -24,7 +24,7 @@ from pipeline.layout import (
 from pipeline.models.evidence import CheckOutcome, CheckReport, Observation
 from pipeline.models.facts import ChecksRecorded, PatchApplied
 from pipeline.models.status import DraftState
-from pipeline.plan import RunChecks
+from pipeline.plan import Effect, RunChecks
 from pipeline.rules.identity import draft_example
 from tests.audit_world import (
     CODE,
@@ -465,19 +465,40 @@ def test_an_old_look_at_main_does_not_undo_what_a_newer_one_recorded(
     assert scaffolded.kinds() == ["accepted", "provisioned", "scaffolded", "accepted"]
 
 
-def test_a_world_that_never_stands_still_ends_in_stale_plan(
+def test_a_draft_that_never_stands_still_fails_alone(
     scaffolded: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The plan is the same every time and is stale every time: that is told, not passed over."""
+    """Its plan is the same every time and is stale every time: that is told, not passed over."""
     scaffolded.write("0001", "docs/one.md", "1\n")
+    scaffolded.ask_for_draft(OTHER)
 
-    def moved(when: str, effect: object) -> None:
-        raise StalePlan("a ref moved")
+    def moved(when: str, effect: Effect) -> None:
+        if getattr(effect, "draft", "") == DRAFT:
+            raise StalePlan("a ref moved")
 
     monkeypatch.setattr("pipeline.engine.MAX_STALE", 3)
     scaffolded.engine.faults = moved
-    with pytest.raises(StalePlan, match="a ref moved"):
-        scaffolded.engine.run(tenants=["acme"])
+    report = scaffolded.engine.run(tenants=["acme"])
+    assert report.failures == ((DRAFT, "stale-plan", "a ref moved"),)
+    assert scaffolded.engine.status(OTHER).branch_name
+    assert scaffolded.kinds()[3:] == []
+
+
+def test_a_state_branch_that_never_stands_still_fails_its_tenant(
+    scaffolded: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scaffolded.write("0001", "docs/one.md", "1\n")
+
+    def moved(when: str, effect: Effect) -> None:
+        if effect.kind == "append-facts":
+            raise StalePlan("a ref moved")
+
+    monkeypatch.setattr("pipeline.engine.MAX_STALE", 3)
+    scaffolded.engine.faults = moved
+    report = scaffolded.engine.run(tenants=["acme", "contoso"])
+    assert set(report.failures) == {
+        ("acme", "stale-plan", "a ref moved"),
+    }
 
 
 def test_a_plan_that_never_empties_is_told_as_a_bug(
@@ -486,8 +507,8 @@ def test_a_plan_that_never_empties_is_told_as_a_bug(
     scaffolded.write("0001", "docs/one.md", "1\n")
     scaffolded.write("0002", "docs/two.md", "2\n")
     monkeypatch.setattr("pipeline.engine.MAX_ROUNDS", 2)
-    with pytest.raises(PipelineError, match="more to do"):
-        scaffolded.engine.run(tenants=["acme"])
+    [(tenant, code, message)] = scaffolded.engine.run(tenants=["acme"]).failures
+    assert (tenant, code) == ("acme", "internal-error") and "more to do" in message
     assert scaffolded.kinds()[3:] == ["patch-applied", "patch-applied"]  # and no checks yet
 
 
