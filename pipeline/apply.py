@@ -56,10 +56,13 @@ from pipeline.plan import (
     CommitFolder,
     Effect,
     EnsureRepo,
+    EnsureRules,
     FactEntry,
     MergePull,
     OpenPull,
     Receipt,
+    RestoreOverlays,
+    Rule,
     RunChecks,
     TenantPlan,
     Waiting,
@@ -67,7 +70,7 @@ from pipeline.plan import (
     key_of,
     resolved_body,
 )
-from pipeline.pushes import push_commits
+from pipeline.pushes import push_commits, push_restoration
 from pipeline.stages.scaffold import pipeline_signature
 
 if TYPE_CHECKING:
@@ -152,9 +155,14 @@ def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Rec
 def _waiting_for(effect: Effect, plan: TenantPlan, pending: MergePending) -> Waiting:
     """The request whose fact waits for an effect that the forge carries out later."""
     entries = [e for other in plan.effects if isinstance(other, AppendFacts) for e in other.entries]
-    entry = next(e for e in entries if effect.key in e.outcomes.values())
     reason = (pending.code, pending.message)
-    return Waiting(draft=entry.draft, request=entry.cause.request, reasons=(reason,))
+    for entry in entries:
+        if effect.key in entry.outcomes.values():
+            return Waiting(draft=entry.draft, request=entry.cause.request, reasons=(reason,))
+    # No fact waits for what keeps a repository as it must be.
+    assert isinstance(effect, MergePull)
+    where = f"{effect.repo}:{effect.branch}"
+    return Waiting(draft=effect.draft, request=where, reasons=(reason,))
 
 
 def _drafts_of(effect: Effect, plan: TenantPlan) -> list[str]:
@@ -162,7 +170,7 @@ def _drafts_of(effect: Effect, plan: TenantPlan) -> list[str]:
     if isinstance(effect, AppendFacts):
         return []
     found = {effect.draft}
-    if isinstance(effect, EnsureRepo):
+    if isinstance(effect, EnsureRepo | EnsureRules):
         for other in plan.effects:
             if isinstance(other, AppendFacts):
                 found |= {
@@ -182,8 +190,12 @@ def _apply_effect(effect: Effect, later: Sequence[Effect], ports: Ports, done: _
     match effect:
         case EnsureRepo():
             return _ensure_repo(effect, ports)
+        case EnsureRules():
+            return _ensure_rules(effect, ports)
         case CommitFolder():
             return _commit_folder(effect, later, ports, done)
+        case RestoreOverlays():
+            return push_restoration(ports.forge, effect, actor=ports.actor)
         case OpenPull():
             return _open_pull(effect, later, ports, done)
         case MergePull():
@@ -207,14 +219,22 @@ def _ensure_repo(effect: EnsureRepo, ports: Ports) -> str:
         default_branch=effect.default_branch,
         initial_objects=(*objects, commit),
         initial_commit=commit.id,
-        rules=tuple(
-            BranchRule(r.pattern, push=r.push, merge=r.merge, approvals=r.approvals)
-            for r in effect.rules
-        ),
+        rules=_branch_rules(effect.rules),
         teams=effect.owners,
     )
     ports.forge.ensure_repo(effect.repo, spec)
     return commit.id
+
+
+def _ensure_rules(effect: EnsureRules, ports: Ports) -> str:
+    ports.forge.ensure_rules(effect.repo, _branch_rules(effect.rules), teams=effect.owners)
+    return effect.key
+
+
+def _branch_rules(rules: Sequence[Rule]) -> tuple[BranchRule, ...]:
+    return tuple(
+        BranchRule(r.pattern, push=r.push, merge=r.merge, approvals=r.approvals) for r in rules
+    )
 
 
 def _commit_folder(
@@ -275,12 +295,15 @@ def _do_with_next(
 
 
 def _merge_pull(effect: MergePull, ports: Ports, done: _Applied) -> str:
-    pull = done.outcomes[key_of("pull", effect.repo, effect.branch)]
-    if not isinstance(pull, PullRequestLink):
-        raise StalePlan(f"{effect.repo}:{effect.branch} has no pull request in this plan")
+    number = effect.number
+    if number is None:
+        pull = done.outcomes.get(key_of("pull", effect.repo, effect.branch))
+        if not isinstance(pull, PullRequestLink):
+            raise StalePlan(f"{effect.repo}:{effect.branch} has no pull request in this plan")
+        number = pull.number
     return ports.forge.merge_pull(
         effect.repo,
-        pull.number,
+        number,
         expected_head=effect.expected_head,
         message=effect.message,
         time_s=effect.time_s,

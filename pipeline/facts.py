@@ -217,7 +217,7 @@ def _changes(status: DraftStatus, fact: Fact) -> dict[str, object]:
                 for name in ("risk_tier", "design_refs", "template_id", "template_digest")
             }
         case Provisioned():
-            return {"repos": body.repos}
+            return {"repos": body.repos, "rules": body.rules}
         case Scaffolded() | PatchApplied():
             changes: dict[str, object] = {
                 "branch_name": body.branch,

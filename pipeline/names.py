@@ -146,6 +146,11 @@ def promotion_branch(environment: EnvironmentName, instance_name: str, key: str)
     return f"promote/{environment}/{instance_name}/{key[:12]}"
 
 
+def restore_branch(key: str) -> str:
+    """The branch of a GitOps repository that puts back what was promoted."""
+    return f"restore/{key[:12]}"
+
+
 def primitive_folder(instance_name: str) -> str:
     """Where a primitive's code lives in its repository (design §6)."""
     return f"primitives/{instance_name}"

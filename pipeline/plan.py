@@ -77,6 +77,17 @@ class EnsureRepo(Model):
     owners: tuple[str, ...]  # teams that may write to it
 
 
+class EnsureRules(Model):
+    """The repository, which exists, has exactly these rules, and these teams write to it."""
+
+    kind: Literal["ensure-rules"] = "ensure-rules"
+    key: str
+    draft: str
+    repo: str
+    rules: tuple[Rule, ...]
+    owners: tuple[str, ...]
+
+
 class CommitFolder(Model):
     """`branch` holds `commit`, in which `folder` is exactly `entries` over `base`."""
 
@@ -109,6 +120,25 @@ class OpenPull(Model):
     body: str
 
 
+class RestoreOverlays(Model):
+    """`branch` holds `commit`, in which `environments/` is exactly these overlays over `base`.
+
+    Their trees are in the repository's history; nothing else of `base` changes.
+    """
+
+    kind: Literal["restore-overlays"] = "restore-overlays"
+    key: str
+    draft: str  # the repository: it is of all its drafts
+    repo: str
+    branch: str
+    base: ObjectId  # the parent of the commit: the head that is not as promoted
+    expected: ObjectId | None  # the branch's head now; None: there is no such branch
+    overlays: dict[str, ObjectId]  # folder → tree
+    commit: ObjectId
+    message: str
+    time_s: int
+
+
 class MergePull(Model):
     """The pull request of the branch is merged at exactly this head."""
 
@@ -121,6 +151,7 @@ class MergePull(Model):
     expected_head: ObjectId
     message: str
     time_s: int
+    number: int | None = None  # of somebody else's pull request; None: the one this plan opens
 
 
 class RunChecks(Model):
@@ -172,7 +203,15 @@ class AppendFacts(Model):
 
 
 Effect = Annotated[
-    EnsureRepo | CommitFolder | OpenPull | MergePull | RunChecks | BuildImage | AppendFacts,
+    EnsureRepo
+    | EnsureRules
+    | CommitFolder
+    | RestoreOverlays
+    | OpenPull
+    | MergePull
+    | RunChecks
+    | BuildImage
+    | AppendFacts,
     Field(discriminator="kind"),
 ]
 
@@ -185,6 +224,15 @@ class Waiting(Model):
     reasons: tuple[tuple[str, str], ...]
 
 
+class Incident(Model):
+    """Something in a GitOps repository that is not as it was promoted."""
+
+    repo: str
+    path: str
+    code: str
+    message: str
+
+
 class TenantPlan(Model):
     """What is to be done for one tenant; facts last."""
 
@@ -192,6 +240,7 @@ class TenantPlan(Model):
     state_head: ObjectId | None
     effects: tuple[Effect, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    incidents: tuple[Incident, ...] = ()
     # What could not be looked at (draft, repository or tenant, error code, message); nothing is
     # planned for it.
     failures: tuple[tuple[str, str, str], ...] = ()
@@ -240,9 +289,14 @@ def describe(effect: Effect) -> str:
     match effect:
         case EnsureRepo():
             return f"ensure repository {effect.repo}"
+        case EnsureRules():
+            return f"bring the branch rules of {effect.repo} in line"
         case CommitFolder():
             files = len(effect.entries)
             return f"write {effect.folder} ({files} files) to {effect.repo}:{effect.branch}"
+        case RestoreOverlays():
+            overlays = len(effect.overlays)
+            return f"put back {overlays} overlays of {effect.repo} as {effect.branch}"
         case OpenPull():
             return f"open pull request {effect.repo}:{effect.branch} into {effect.base_branch}"
         case MergePull():

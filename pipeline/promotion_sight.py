@@ -74,7 +74,9 @@ class PromotionSight(Sight):
         existing = self._existing(view.gitops_repo, view.gitops, branch, folder, key)
         opened = self.pull_of_branch(view.gitops_repo, branch) if existing else None
         queued = opened is not None and opened.is_queued
-        due = replace(due, existing=existing, opened=opened is not None, is_queued=queued)
+        due = replace(due, existing=existing, gitops_pull=opened, is_queued=queued)
+        if opened and view.environments[promotion.environment].merge == "manual":
+            due = replace(due, owners=self.owners(view.platform, view.owners))
         if existing and opened and opened.state is PullState.MERGED:
             files = gitops.read_files(existing.commit, folder)
             there = parse_overlay(folder, {path: content for path, (_, content) in files.items()})

@@ -6,9 +6,9 @@ that were planned, so that what is pushed is what was reviewed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from pipeline.errors import NotFound, StalePlan
+from pipeline.errors import CouldNotCheck, NotFound, StalePlan
 from pipeline.forges.port import Forge
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import (
@@ -21,7 +21,8 @@ from pipeline.gitobjects import (
     parse_tree,
     trees_of_entries,
 )
-from pipeline.plan import CommitFolder, Content
+from pipeline.gitops.sealed import restored_objects
+from pipeline.plan import CommitFolder, Content, RestoreOverlays
 from pipeline.stages.scaffold import pipeline_signature
 
 
@@ -67,6 +68,44 @@ def push_commits(forge: Forge, repo: str, effects: Sequence[CommitFolder], *, ac
     if updates:
         written = [blob for _, blob in blobs.values()]
         forge.push(repo, [*written, *objects], tuple(updates), actor=actor)
+
+
+def push_restoration(forge: Forge, effect: RestoreOverlays, *, actor: int) -> str:
+    """The head of the branch whose `environments/` is exactly the overlays, pushed or found.
+
+    Raises StalePlan when the branch is elsewhere or would not become what was planned, CouldNotCheck
+    when history lacks a tree that facts name; ForgeRefused.
+    """
+    git = forge.open_repository(effect.repo)
+    ref = f"refs/heads/{effect.branch}"
+    head = git.resolve(ref)
+    if head == effect.commit:
+        return head
+    if head != effect.expected:
+        raise StalePlan(f"{effect.repo}:{effect.branch} is at {head}, planned on {effect.expected}")
+    check_trees(git, effect.repo, effect.overlays)
+    root = git.read_tree(effect.base)
+    if root is None:
+        raise StalePlan(f"{effect.repo} has no commit {effect.base[:12]}")
+    objects = restored_objects(root, effect.overlays)
+    signature = pipeline_signature(effect.time_s)
+    made = commit_object(objects[-1].id, [effect.base], effect.message, signature, signature)
+    if made.id != effect.commit:
+        raise StalePlan(f"{effect.repo}:{effect.branch} would not become what was planned")
+    update = RefUpdate(ref, head, made.id)
+    forge.push(effect.repo, [*objects, made], (update,), actor=actor)
+    return made.id
+
+
+def check_trees(git: GitRepository, repo: str, overlays: Mapping[str, str]) -> None:
+    """Nothing, when the repository has every overlay's tree. Raises CouldNotCheck."""
+    found = git.read_objects(list(overlays.values()))
+    for (folder, tree), item in zip(overlays.items(), found, strict=True):
+        if item is None or item.type != "tree":
+            raise CouldNotCheck(
+                f"{repo} lacks tree {tree[:12]} of `{folder}`, so it cannot be put back",
+                help="its history was rewritten: push it back from a clone made before",
+            )
 
 
 def _blob_of(id: str, content: Content) -> GitObject:

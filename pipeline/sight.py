@@ -18,7 +18,7 @@ from pipeline.githistory import read_newest_touching
 from pipeline.hydrate import Hydrator
 from pipeline.models.base import BlobId, CommitId
 from pipeline.models.facts import Built, Cause, Fact
-from pipeline.models.requests import RiskTier
+from pipeline.models.requests import Platform, RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.provenance import Verified
 from pipeline.revisions import Revisions
@@ -126,6 +126,10 @@ class Sight:
         """The merged pull request of the control repo that brought `commit` to main."""
         self.read_merged([commit])
         return self._merged[commit]
+
+    def owners(self, platform: Platform, teams: Collection[str]) -> frozenset[int]:
+        """The people of any of these teams, by policy and by the forge."""
+        return platform.held_to(self.revisions.read_members(teams)).members(tuple(teams))
 
     def git(self, repo: str) -> GitRepository:
         """A repository's objects."""

@@ -22,12 +22,15 @@ from pipeline.promotion_sight import PromotionSight
 from pipeline.pushes import read_parents
 from pipeline.snapshot import LoadedRequest
 from pipeline.stages.patch import followup_branch, is_followup, patch_key, patched_folder
+from pipeline.stages.provision import keepers, rules_key
 from pipeline.stages.scaffold import scaffold_key
-from pipeline.stages.view import Caused, DraftView, Existing, PatchInput
+from pipeline.stages.view import Caused, DraftView, Existing, PatchInput, owners_of
 
 
 class World(PromotionSight):
     """A look in which every draft with something due is seen, with all that its stages need."""
+
+    _keepers: frozenset[str] = frozenset()
 
     def views(
         self,
@@ -45,6 +48,7 @@ class World(PromotionSight):
         failed_before = len(self.failures)
         drafts = [d for d in self.snapshot.drafts_of(tenant) if d not in leave_out]
         statuses = self.statuses(tenant, [d.split("/")[1] for d in drafts])
+        self._keepers = keepers(statuses.values())
         self._read_pulls_that_matter(statuses.values())
         paths: dict[str, set[str]] = {}
         for draft in drafts:
@@ -131,6 +135,7 @@ class World(PromotionSight):
             status=status,
             is_new_revision=is_new,
             observations=observations,
+            keeps_rules=draft in self._keepers,
         )
         view = self._with_repos(view)
         if due_promotions or force:
@@ -146,10 +151,19 @@ class World(PromotionSight):
         """Whether only a new request could give this draft something to do."""
         if status is None or not _is_complete(status):
             return False
+        if status.id in self._keepers and status.rules != self._rules_of(status):
+            return False
         if not _rests_on_pull(status):
             return True
         pull = self.pull_of_branch(status.target_repo, status.branch_name)
         return pull is None or pull.state is not PullState.CLOSED
+
+    def _rules_of(self, status: DraftStatus) -> str:
+        """The key of the branch rules that a draft's repositories must have by policy."""
+        platform, tenant = self.snapshot.platform, self.snapshot.tenant(status.tenant_id)
+        if platform is None or tenant is None:
+            return status.rules
+        return rules_key(platform, owners_of(platform, tenant, status.code_origin))
 
     def _read_pulls_that_matter(self, statuses: Collection[DraftStatus]) -> None:
         """Have at hand what `_is_settled` asks for of each, at one question a repository."""

@@ -13,6 +13,7 @@ from pipeline.errors import CouldNotCheck, PipelineError
 if TYPE_CHECKING:
     from pipeline.control import Control
     from pipeline.forges.port import Forge
+    from pipeline.forges.settings import Setting
     from pipeline.models.outputs import DoctorItem
 
 GIT_MINIMUM = (2, 38, 0)  # `git merge-tree --write-tree`
@@ -90,6 +91,63 @@ def _look(session: Session) -> Iterator[DoctorItem]:
         help="user namespaces must be allowed on this machine" if problem else "",
     )
     yield _look_at_forge(session)
+    yield from _look_at_local_rules(session)
+
+
+def _look_at_local_rules(session: Session) -> Iterator[DoctorItem]:
+    """The branch rules of a local forge, where looking costs nothing; of GitHub's `--github` does.
+
+    None where there is no forge, or no policy to hold it against.
+    """
+    try:
+        forge = session.control().forge
+        if forge.account is None:
+            yield from map(_item_of, _rules(session))
+    except PipelineError:
+        return
+
+
+def _rules(session: Session) -> Iterator[Setting]:
+    """How the branch rules of the control repo and of all tenants' repositories are.
+
+    Raises Refused without a platform.
+    """
+    from pipeline.errors import NotFound, Refused
+    from pipeline.forges import settings
+    from pipeline.forges.port import BranchRule
+    from pipeline.stages.provision import rules_wanted
+
+    engine = session.engine()
+    forge, control = engine.forge, engine.control
+    snapshot = engine.reading(control.head())[0].snapshot
+    if snapshot.platform is None:
+        raise Refused("environments/platform.yaml is missing or invalid")
+    tenants = {t: found for t in snapshot.tenant_ids if (found := snapshot.tenant(t))}
+    there: dict[str, tuple[BranchRule, ...] | None] = {}
+    wanted = {
+        repo: tuple(BranchRule(r.pattern, r.push, r.merge, r.approvals) for r in rules)
+        for repo, rules in rules_wanted(snapshot.platform, tenants, engine.statuses()).items()
+    }
+    for repo in wanted:
+        try:
+            there[repo] = forge.read_rules(repo)
+        except NotFound:
+            there[repo] = None
+    yield from settings.check_rules(
+        settings.control_rules(snapshot.platform), forge.read_rules(control.control_repo)
+    )
+    yield from settings.check_repositories(wanted, there)
+
+
+def _item_of(setting: Setting) -> DoctorItem:
+    from pipeline.models.outputs import DoctorItem
+
+    return DoctorItem(
+        name=setting.name,
+        state="missing" if setting.problem else "ok",
+        detail=setting.problem or setting.detail,
+        help=setting.help,
+    )
 
 
 def _look_at_ruff() -> DoctorItem:
@@ -161,7 +219,6 @@ def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
     from pipeline.control import MAIN
     from pipeline.errors import Refused, UsageFault
     from pipeline.forges import settings
-    from pipeline.models.outputs import DoctorItem
     from pipeline.render.code_owners import CODE_OWNERS_PATH, render_code_owners
 
     engine = session.engine()
@@ -175,9 +232,7 @@ def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
     teams = settings.approving_teams(snapshot.environments.values())
     found = (
         settings.check_account(platform, forge.account),
-        *settings.check_rules(
-            settings.control_rules(platform), forge.read_rules(control.control_repo)
-        ),
+        *_rules(session),
         *settings.check_teams(platform, {team: forge.read_team(team) for team in teams}),
         *settings.check_gate(forge.read_required_checks(control.control_repo, MAIN), forge.account),
         *(
@@ -190,10 +245,4 @@ def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
         settings.check_signers(platform, snapshot.signers),
         settings.promotion_pace(),
     )
-    for setting in found:
-        yield DoctorItem(
-            name=setting.name,
-            state="missing" if setting.problem else "ok",
-            detail=setting.problem or setting.detail,
-            help=setting.help,
-        )
+    yield from map(_item_of, found)

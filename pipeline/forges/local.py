@@ -183,6 +183,21 @@ class LocalForge:
             _wait(attempt)
         raise _too_busy(repo, "change its rules")
 
+    def ensure_rules(
+        self, repo: str, rules: tuple[BranchRule, ...], *, teams: tuple[str, ...] = ()
+    ) -> None:
+        """The rules, in the journal and in the hook that holds people's pushes."""
+        git = self.open_repository(repo)
+        write_hook(self.path(repo), rules)
+        for attempt in range(_JOURNAL_TRIES):
+            head = read_journal_commit(git, git.resolve_all([JOURNAL_REF]))
+            journal = read_journal(git, head)
+            wanted = replace(journal, rules=rules)
+            if wanted == journal or self._move_journal(git, head, wanted.files(), ()):
+                return
+            _wait(attempt)
+        raise _too_busy(repo, "change its rules")
+
     def _create(self, path: Path, spec: RepoSpec) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=f".{path.stem}-", dir=path.parent))
@@ -331,6 +346,14 @@ class LocalForge:
         few = len(follow) < _FEW_BRANCHES
         heads = git.resolve_all(follow) if few else git.read_refs((HEADS,))
         return tuple(at_head(pull, heads) for pull in pulls)
+
+    def read_open_pulls(self, repo: str, *, base_branch: str) -> tuple[PullRequest, ...]:
+        """Those in the journal that are open."""
+        return tuple(
+            pull
+            for pull in self.read_pulls(repo)
+            if pull.state is PullState.OPEN and pull.base_branch == base_branch
+        )
 
     def read_pull(self, repo: str, number: int) -> PullRequest:
         """One pull request. Raises NotFound."""

@@ -202,6 +202,14 @@ class Forge(Protocol):
         Raises ForgeRefused if one of that name exists with another first commit.
         """
 
+    def ensure_rules(
+        self, repo: str, rules: tuple[BranchRule, ...], *, teams: tuple[str, ...] = ()
+    ) -> None:
+        """The repository has exactly these rules, and these teams may write to it at least.
+
+        Raises NotFound, ForgeRefused for a team that is not there.
+        """
+
     def push(
         self, repo: str, objects: Iterable[GitObject], updates: tuple[RefUpdate, ...], *, actor: int
     ) -> None:
@@ -233,6 +241,9 @@ class Forge(Protocol):
 
     def read_pulls(self, repo: str) -> tuple[PullRequest, ...]:
         """All pull requests with their reviews, by number."""
+
+    def read_open_pulls(self, repo: str, *, base_branch: str) -> tuple[PullRequest, ...]:
+        """The open pull requests into a branch, of the repository's own branches, by number."""
 
     def read_pull(self, repo: str, number: int) -> PullRequest:
         """One pull request. Raises NotFound."""

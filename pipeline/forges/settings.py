@@ -67,6 +67,34 @@ def check_rules(wanted: Iterable[BranchRule], there: Iterable[BranchRule]) -> It
         )
 
 
+def check_repositories(
+    wanted: Mapping[str, Iterable[BranchRule]], there: Mapping[str, Iterable[BranchRule] | None]
+) -> Iterator[Setting]:
+    """Whether the rules of tenants' repositories are as strict at least; what is so is counted.
+
+    `there` holds None for a repository that is not there.
+    """
+    good = 0
+    for repo, rules in sorted(wanted.items()):
+        found = there.get(repo)
+        if found is None:
+            yield Setting(f"rules {repo}", "", "there is no such repository", _REPOSITORY_GONE)
+            continue
+        weak = [s.problem for s in check_rules(rules, found) if s.problem]
+        if weak:
+            yield Setting(f"rules {repo}", "", "; ".join(weak), _RULES_LOOSE)
+        else:
+            good += 1
+    yield Setting("rules", f"of {good} repositories of tenants hold what policy asks for")
+
+
+_REPOSITORY_GONE = "facts say that it was made: bring it back from a clone"
+_RULES_LOOSE = (
+    "somebody loosened them, or policy changed since: `pipeline run` brings in line what policy "
+    "changed; what was loosened by hand is set right by hand"
+)
+
+
 def _weakness(wanted: BranchRule, there: BranchRule | None) -> str:
     if there is None:
         return f"no ruleset of the pipeline is for `{wanted.pattern}`"

@@ -31,6 +31,14 @@ class Model(BaseModel):
     )
 
 
+def without_empty(name: str, dumped: dict[str, object]) -> dict[str, object]:
+    """What a model gives, without a field that came later and is empty in what was written before.
+
+    Facts are held to their bytes, so those that lack the field must stay as they are.
+    """
+    return {key: value for key, value in dumped.items() if key != name or value}
+
+
 CommitId = NewType("CommitId", str)
 TreeId = NewType("TreeId", str)
 BlobId = NewType("BlobId", str)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from pipeline.models.base import (
     API_VERSION,
@@ -21,6 +21,7 @@ from pipeline.models.base import (
     Model,
     ToldText,
     TreeIdField,
+    without_empty,
 )
 from pipeline.models.evidence import BuildRecord, CheckReport, Observation
 from pipeline.models.requests import (
@@ -113,10 +114,15 @@ class Accepted(Model):
 
 
 class Provisioned(Model):
-    """Both target repositories exist, with their rules."""
+    """Both target repositories exist, with their rules; `rules` is the key of those."""
 
     type: Literal["provisioned"] = "provisioned"
     repos: tuple[str, ...]
+    rules: str = ""
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_empty("rules", dump(self))
 
 
 class Scaffolded(Model):

@@ -143,6 +143,9 @@ class Platform(Request):
     accounts: tuple[Account, ...] = Field(min_length=1)
     # Teams that own `environments/` and all that is platform-owned.
     owners: tuple[TeamName, ...] = Field(min_length=1)
+    # What a run does about a GitOps repository that is not as promoted: put back the sealed trees,
+    # or say so and wait.
+    gitops_drift: Literal["restore", "report"] = "report"
     kubernetes_version: Annotated[str, StringConstraints(pattern=r"^1\.[0-9]+\.[0-9]+$")] = "1.33.0"
 
     def account(self, user_id: int) -> Account | None:
@@ -190,6 +193,8 @@ class Environment(Request):
     environment: EnvironmentName
     promotes_from: tuple[EnvironmentName, ...] = ()
     cluster: Identifier
+    # How the pipeline merges the GitOps pull request of an allowed promotion: at once, or when an
+    # owner of the repository approved it, too.
     merge: Literal["auto", "manual"] = "auto"
     required_checks: tuple[CheckName, ...] = ()
     approvals: dict[RiskTier, ApprovalPolicy] = Field({})

@@ -9,9 +9,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from pipeline.models.base import API_VERSION, FactHashField, Model
+from pipeline.models.base import API_VERSION, FactHashField, Model, without_empty
 from pipeline.models.evidence import BuildRecord, CheckReport, Observation
 from pipeline.models.facts import PullRequestLink, Reason, Release
 from pipeline.models.requests import CodeOrigin, EnvironmentName, PrimitiveType, RiskTier, Sku
@@ -82,6 +82,7 @@ class DraftStatus(Model):
     design_refs: tuple[str, ...] = ()
     target_namespaces: dict[EnvironmentName, str]
     repos: tuple[str, ...] = ()
+    rules: str = ""  # key of the branch rules that the repositories were last given
     branch_name: str = ""
     pr_url: str = ""
     pull_request: PullRequestLink | None = None
@@ -96,6 +97,10 @@ class DraftStatus(Model):
     requests: dict[str, str] = Field({})
     facts: int
     newest_fact: FactHashField
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_empty("rules", dump(self))
 
     def promotion(self, environment: str) -> PromotionRecord | None:
         """What runs in an environment, if anything was promoted there."""

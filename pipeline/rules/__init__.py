@@ -18,6 +18,8 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.rules.manifests",
     "pipeline.rules.tools",
     "pipeline.rules.decisions",
+    "pipeline.gitops.sealed",
+    "pipeline.gitops.proposals",
     "pipeline.rules.plans",
     "pipeline.rules.audit",
     "pipeline.gate.authority",

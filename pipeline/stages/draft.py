@@ -30,7 +30,9 @@ from pipeline.stages.view import EVERYTHING, DraftView, Scope, Stage, Step
 # The order that each stage has its effects in.
 EFFECT_ORDER = (
     "ensure-repo",
+    "ensure-rules",
     "commit-folder",
+    "restore-overlays",
     "open-pull",
     "merge-pull",
     "run-checks",
@@ -163,7 +165,7 @@ def plan_tenant(
             failures.append((view.id, *failure_of(error)))
             continue
         for effect in step.effects:
-            if effect.kind == "ensure-repo":
+            if effect.kind in ("ensure-repo", "ensure-rules"):
                 if effect.key in ensured:
                     continue
                 ensured.add(effect.key)

@@ -9,9 +9,11 @@ from __future__ import annotations
 from pipeline import names
 from pipeline.authorise import Decision, Evidence, authorise
 from pipeline.diagnostics import RULES
-from pipeline.forges.port import PullState
+from pipeline.forges.port import PullRequest, PullState, ReviewVerdict
+from pipeline.forges.rules import newest_verdicts
 from pipeline.gate.matters import higher_tier
 from pipeline.gitobjects import MODE_FILE, blob_id
+from pipeline.gitops.sealed import GITOPS_NOT_APPROVED
 from pipeline.models.evidence import CheckOutcome
 from pipeline.plan import FactEntry, MergePull, OpenPull, Waiting, key_of
 from pipeline.rules.decisions import BUILD_MISSING, CHECK_MISSING
@@ -148,10 +150,12 @@ def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> S
     if done and due.is_queued:
         return _waits(view, due, "merge-pending", f"{view.gitops_repo}:{branch} is to be merged")
     if environment.merge == "manual" and not due.merged:
-        if done and due.opened:
-            said = f"{view.gitops_repo}:{branch} waits for a person to merge it"
-            return _waits(view, due, "merge-by-hand", said)
-        return Step(effects=opening)
+        if not (done and due.gitops_pull):
+            return Step(effects=opening)
+        problem = approval_problem(due.gitops_pull, due.owners)
+        if problem:
+            said = f"{view.gitops_repo}#{due.gitops_pull.number} {problem}"
+            return _waits(view, due, GITOPS_NOT_APPROVED.id, said)
     report = status.checks_of_tree(overlay.release.source_tree)
     passed = [r.name for r in report.results if r.outcome is CheckOutcome.PASSED] if report else []
     fact = FactEntry(
@@ -190,6 +194,19 @@ def _promotion_body(view: DraftView, due: PromotionInput, decision: Decision) ->
         f"- approved by (account ids): {people}\n"
         f"- asked for by `{due.caused.cause.request}`\n"
     )
+
+
+def approval_problem(pull: PullRequest, owners: frozenset[int]) -> str:
+    """Why the pipeline does not merge a pull request of its own yet; empty once an owner approved
+    its final revision and none asks for changes.
+    """
+    verdicts = newest_verdicts(pull.reviews, pull.head)
+    said = {user: verdict for user, verdict in verdicts.items() if user in owners}
+    if ReviewVerdict.CHANGES_REQUESTED in said.values():
+        return "has a reviewer who asks for changes"
+    if not any(v is ReviewVerdict.APPROVED and u != pull.author_id for u, v in said.items()):
+        return f"waits for an owner to approve revision {pull.head[:12]}"
+    return ""
 
 
 def is_merged(state: PullState | None) -> bool:

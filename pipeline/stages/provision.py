@@ -6,28 +6,81 @@ whoever makes it, so two runs that race create one repository.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from pipeline.models.facts import Accepted, Provisioned
-from pipeline.plan import Content, EnsureRepo, FactEntry, Rule, key_of
+from pipeline.models.requests import Platform, TeamName, Tenant
+from pipeline.models.status import DraftStatus
+from pipeline.plan import Content, EnsureRepo, EnsureRules, FactEntry, Rule, key_of
 from pipeline.render.catalogue import render_repository_entry
-from pipeline.stages.view import DraftView, Step
+from pipeline.stages.view import DraftView, Step, owners_of
 
 FIRST_COMMIT_TIME_S = 0
 
 
-def repository_rules(view: DraftView, *, gitops: bool) -> tuple[Rule, ...]:
-    """Who may do what: the pipeline writes its branches, owners merge code, nobody else."""
-    pipeline = view.platform.pipeline_account.id
-    platform_owned = not view.target_repo.startswith("tenant-")
-    owners = view.platform.owners if platform_owned else view.tenant.owners
-    people = tuple(sorted(view.platform.members(owners)))
+def repository_rules(
+    platform: Platform, owners: tuple[TeamName, ...], *, gitops: bool
+) -> tuple[Rule, ...]:
+    """Who may do what: the pipeline writes its branches, owners merge code, nobody else.
+
+    The default branch of a GitOps repository is what runs, so the pipeline alone moves it; what
+    people propose there goes by `pipeline.stages.proposals`.
+    """
+    pipeline = platform.pipeline_account.id
     if gitops:
         return (
-            Rule(pattern="main", push=(), merge=tuple(sorted({pipeline, *people}))),
+            Rule(pattern="main", push=(), merge=(pipeline,)),
             Rule(pattern="promote/*", push=(pipeline,)),
+            Rule(pattern="restore/*", push=(pipeline,)),
         )
+    people = tuple(sorted(platform.members(owners)))
     return (
         Rule(pattern="main", push=(), merge=people, approvals=1),
         Rule(pattern="draft/*", push=(pipeline,)),
+    )
+
+
+def rules_key(platform: Platform, owners: tuple[TeamName, ...]) -> str:
+    """What stands for the rules of a code and a GitOps repository with these owners."""
+    both = [repository_rules(platform, owners, gitops=gitops) for gitops in (False, True)]
+    return key_of(
+        "rules", owners, [rule.model_dump(mode="json") for rules in both for rule in rules]
+    )
+
+
+def rules_wanted(
+    platform: Platform, tenants: Mapping[str, Tenant], statuses: Iterable[DraftStatus]
+) -> dict[str, tuple[Rule, ...]]:
+    """Repository → the rules that it must have, of all that facts say were made."""
+    wanted: dict[str, tuple[Rule, ...]] = {}
+    for status in statuses:
+        tenant = tenants.get(status.tenant_id)
+        if tenant is None:
+            continue
+        owners = owners_of(platform, tenant, status.code_origin)
+        for repo in status.repos:
+            gitops = repo == status.gitops_repo
+            wanted[repo] = repository_rules(platform, owners, gitops=gitops)
+    return wanted
+
+
+def keepers(statuses: Iterable[DraftStatus]) -> frozenset[str]:
+    """The drafts that keep the branch rules: one for each two repositories, the first by id."""
+    first: dict[tuple[str, ...], str] = {}
+    for status in sorted(statuses, key=lambda s: s.id):
+        if status.repos:
+            first.setdefault(status.repos, status.id)
+    return frozenset(first.values())
+
+
+def plan_rules(view: DraftView, repo: str, *, gitops: bool) -> EnsureRules:
+    """The effect that brings the rules of one of the two repositories in line."""
+    return EnsureRules(
+        key=key_of("rules", repo, rules_key(view.platform, view.owners)),
+        draft=view.id,
+        repo=repo,
+        rules=repository_rules(view.platform, view.owners, gitops=gitops),
+        owners=view.owners,
     )
 
 
@@ -39,7 +92,7 @@ def plan_repository(view: DraftView, repo: str, *, gitops: bool) -> EnsureRepo:
         if platform_owned
         else f"tenant {view.tenant.tenant_id}"
     )
-    owners = view.platform.owners if platform_owned else view.tenant.owners
+    owners = view.owners
     listed = " ".join(f"@{view.platform.organisation}/{team}" for team in owners)
     if gitops:
         text = (
@@ -66,7 +119,7 @@ def plan_repository(view: DraftView, repo: str, *, gitops: bool) -> EnsureRepo:
         files={path: Content(text=content) for path, content in sorted(files.items())},
         message=f"Create {repo}\n",
         time_s=FIRST_COMMIT_TIME_S,
-        rules=repository_rules(view, gitops=gitops),
+        rules=repository_rules(view.platform, owners, gitops=gitops),
         owners=owners,
     )
 
@@ -104,9 +157,17 @@ def plan_provision(view: DraftView) -> Step | None:
     if view.is_new_revision:
         facts.append(accepted_fact(view))
     repos = (view.target_repo, view.gitops_repo)
+    key = rules_key(view.platform, view.owners)
+    provisioned = entry_of(view, Provisioned(repos=repos, rules=key))
     if view.status is not None and view.status.repos == repos:
-        return Step(facts=tuple(facts)) if facts else None
-    facts.append(entry_of(view, Provisioned(repos=repos)))
+        if not view.keeps_rules or view.status.rules == key:
+            return Step(facts=tuple(facts)) if facts else None
+        rules = (
+            plan_rules(view, view.target_repo, gitops=False),
+            plan_rules(view, view.gitops_repo, gitops=True),
+        )
+        return Step(effects=rules, facts=(*facts, provisioned))
+    facts.append(provisioned)
     effects = (
         plan_repository(view, view.target_repo, gitops=False),
         plan_repository(view, view.gitops_repo, gitops=True),

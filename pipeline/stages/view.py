@@ -20,6 +20,7 @@ from pipeline.models.evidence import Observation
 from pipeline.models.facts import Cause
 from pipeline.models.requests import (
     ENVIRONMENTS,
+    CodeOrigin,
     DraftPatch,
     Environment,
     Platform,
@@ -90,7 +91,8 @@ class PromotionInput:
     gitops_base: str = ""  # the commit that the overlay goes on: main's, or the begun branch's
     gitops_parents: Parents = ()  # trees above the overlay's folder at that commit
     existing: Existing | None = None
-    opened: bool = False  # its GitOps pull request exists
+    gitops_pull: PullRequest | None = None  # the one that brings its overlay, once it is open
+    owners: frozenset[int] = frozenset()  # who may approve that one, by policy and the forge
     merged: bool = False  # and was merged: `overlay` is what was
     is_queued: bool = False  # and the forge merges it by itself, later
 
@@ -117,6 +119,7 @@ class DraftView:
     patch: PatchInput | None = None
     promotions: tuple[PromotionInput, ...] = ()
     observations: tuple[Observation, ...] = ()
+    keeps_rules: bool = False  # of all drafts of its repositories, it records their branch rules
     existing: Existing | None = None  # of the scaffold's branch
 
     @property
@@ -148,6 +151,11 @@ class DraftView:
         return names.gitops_repo(self.platform.platform, r.tenant_id, r.code_origin)
 
     @property
+    def owners(self) -> tuple[str, ...]:
+        """The teams that its repositories belong to."""
+        return owners_of(self.platform, self.tenant, self.request.code_origin)
+
+    @property
     def image(self) -> str:
         """The image's repository."""
         r = self.request
@@ -175,6 +183,11 @@ class DraftView:
         if self.status is None:
             raise ValueError(f"{self.id} has no fact yet that a commit could rest on")
         return self.status.newest_fact
+
+
+def owners_of(platform: Platform, tenant: Tenant, origin: CodeOrigin) -> tuple[str, ...]:
+    """The teams that own the repositories of a tenant's code of this origin."""
+    return platform.owners if origin is CodeOrigin.PLATFORM else tenant.owners
 
 
 class Stage(StrEnum):

@@ -159,6 +159,23 @@ def test_rules_are_brought_in_line_and_pull_requests_stay(forge: Forge) -> None:
         push(forge, "draft/two", {"a": b"a"}, None)
 
 
+def test_rules_are_changed_without_the_first_commit(forge: Forge) -> None:
+    pull = open_pull(forge)
+    rules = (BranchRule("main", push=(), merge=(PIPELINE,)), BranchRule("draft/*", push=(SECOND,)))
+    for _ in range(2):
+        forge.ensure_rules(REPO, rules)
+        assert forge.read_rules(REPO) == rules
+    assert forge.read_pulls(REPO) == (pull,)
+    with pytest.raises(ForgeRefused):
+        push(forge, "draft/two", {"a": b"a"}, None)
+    for person in (AUTHOR, REVIEWER):
+        with pytest.raises(ForgeRefused):
+            merge(forge, pull, actor=person)
+    merge(forge, pull, actor=PIPELINE)
+    with pytest.raises(NotFound):
+        forge.ensure_rules("not-there", rules)
+
+
 def test_a_repository_with_another_first_commit_is_not_taken_over(forge: Forge) -> None:
     other = commit_of({"README": b"another\n"})
     spec = RepoSpec("Primitives", "main", other, other[-1].id, RULES)

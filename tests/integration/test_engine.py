@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import engine
 from pipeline.demo.story import leaked_settings
-from pipeline.errors import CouldNotCheck, StalePlan, UsageFault
+from pipeline.errors import CouldNotCheck, ForgeRefused, StalePlan, UsageFault
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import PullState, RepoSpec, RepoView
 from pipeline.gitobjects import Signature, commit_object, objects_of_files
@@ -36,7 +36,7 @@ from tests.audit_world import (
 from tests.history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.samples import DRAFT, sample_files
 from tests.story import SOURCE, Story, everything, patch_of, story_at
-from tests.sweep_world import Crash, fault_at
+from tests.sweep_world import CONTOSO_ENGINEER_ID, Crash, fault_at
 
 OTHER = "acme/invoice-matcher"
 
@@ -87,7 +87,7 @@ def open_pulls(world: Story, repo: str) -> list[str]:
 # -- what a promotion waits for ------------------------------------------------------------
 
 
-def test_manual_environment_waits_for_a_person(root: Path) -> None:
+def test_manual_environment_waits_for_an_owner_s_approval(root: Path) -> None:
     path = environment_path("dev")
     manual = sample_files()[path].replace(b"merge: auto", b"merge: manual")
     assert b"manual" in manual
@@ -100,12 +100,18 @@ def test_manual_environment_waits_for_a_person(root: Path) -> None:
         plan = world.engine.plan(tenants=["acme"])
         assert plan.is_empty
         (waiting,) = plan.tenants[0].waiting
-        assert [code for code, _ in waiting.reasons] == ["merge-by-hand"]
+        assert [code for code, _ in waiting.reasons] == ["gitops-not-approved"]
         assert len(open_pulls(world, GITOPS)) == 1
         assert "promoted" not in world.kinds()
 
-    world.merge(GITOPS, 1, ENGINEER_ID)
+    with pytest.raises(ForgeRefused, match="may not merge"):
+        world.merge(GITOPS, 1, ENGINEER_ID)
+    world.approve(GITOPS, 1, CONTOSO_ENGINEER_ID)
     world.go()
+    assert "promoted" not in world.kinds(), "an engineer of another tenant is no owner"
+    world.approve(GITOPS, 1, ENGINEER_ID)
+    world.go()
+    assert world.forge.read_pull(GITOPS, 1).merged_by == 1000
     assert world.kinds()[-1] == "promoted"
     (promotion,) = world.engine.status(DRAFT).promotions
     assert promotion.gitops_commit == world.forge.read_pull(GITOPS, 1).merge_commit

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from pipeline.stages.draft import plan_tenant
-from pipeline.stages.provision import plan_provision
+from pipeline.stages.provision import keepers, plan_provision, rules_key
 from tests import history
-from tests.samples import DRAFT
+from tests.samples import DRAFT, sample_platform
 from tests.views import repos_of, sample_view
 
 PIPELINE = 1000
@@ -46,8 +46,9 @@ def test_origin_decides_repositories_and_owners(
     assert main.push == () and main.merge == people and main.approvals == 1
     assert rules[(code.repo, "draft/*")].push == (PIPELINE,)
     overlays = rules[(gitops.repo, "main")]
-    assert overlays.push == () and set(overlays.merge or ()) == {PIPELINE, *people}
+    assert overlays.push == () and overlays.merge == (PIPELINE,)
     assert rules[(gitops.repo, "promote/*")].push == (PIPELINE,)
+    assert rules[(gitops.repo, "restore/*")].push == (PIPELINE,)
 
 
 def test_the_pipeline_does_not_merge_code() -> None:
@@ -89,7 +90,10 @@ def test_acceptance_settles_names_and_namespaces() -> None:
         "prod": "tenant-contoso-prod-base",
     }
     assert accepted.known["risk_tier"] == "MEDIUM"
-    assert provisioned.known == {"repos": ["ameide-platform", "ameide-gitops"]}
+    assert provisioned.known == {
+        "repos": ["ameide-platform", "ameide-gitops"],
+        "rules": rules_key(sample_platform(), ("platform-engineers",)),
+    }
 
 
 def test_owners_stand_in_the_repositories() -> None:
@@ -98,6 +102,34 @@ def test_owners_stand_in_the_repositories() -> None:
     for effect in repos_of(step.effects):
         assert effect.files["CODEOWNERS"].text == "* @ameide/acme-engineers\n"
         assert effect.default_branch == "main"
+
+
+def test_rules_are_brought_in_line_once_when_policy_changed() -> None:
+    status = history.sample_status()
+    view = replace(sample_view(DRAFT, status), keeps_rules=True)
+    step = plan_provision(view)
+    assert step is not None
+    assert [effect.kind for effect in step.effects] == ["ensure-rules", "ensure-rules"]
+    [fact] = step.facts
+    assert fact.type == "provisioned" and fact.known["repos"] == list(status.repos)
+    done = status.model_copy(update={"rules": fact.known["rules"]})
+    assert plan_provision(replace(view, status=done)) is None
+    # Somebody joins the owners: what is recorded is of the rules before.
+    owners = view.platform.accounts
+    [engineer] = [a for a in owners if a.id == 1201]
+    joined = engineer.model_copy(update={"id": 1299, "login": "joined"})
+    policy = view.platform.model_copy(update={"accounts": (*owners, joined)})
+    again = plan_provision(replace(view, status=done, platform=policy))
+    assert again is not None and len(again.effects) == 2
+    main = again.effects[0].rules[0]  # type: ignore[union-attr]  # an `ensure-rules`
+    assert main.pattern == "main" and 1299 in (main.merge or ())
+
+
+def test_of_a_tenant_s_drafts_one_keeps_the_rules() -> None:
+    one, other = history.provisioned_status(), history.provisioned_status("acme/shipment-tracker")
+    assert keepers([other, one]) == {DRAFT}
+    elsewhere = history.provisioned_status("contoso/inventory")
+    assert keepers([other, one, elsewhere]) == {DRAFT, "contoso/inventory"}
 
 
 def test_what_has_happened_is_not_planned_again() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
@@ -98,13 +98,21 @@ class Pulls(Repositories):
 
     def read_pulls(self, repo: str) -> tuple[PullRequest, ...]:
         """All pull requests with their reviews, by number; one query for each hundred."""
-        found: list[PullRequest] = []
+        nodes = self._pages(queries.PULLS, repo)
+        return _by_number(self._whole(repo, node) for node in nodes)
+
+    def read_open_pulls(self, repo: str, *, base_branch: str) -> tuple[PullRequest, ...]:
+        """Those that are open, none of a fork; one query for each hundred."""
+        nodes = self._pages(queries.OPEN_PULLS, repo, base=base_branch)
+        return _by_number(self._whole(repo, n) for n in nodes if not n["isCrossRepository"])
+
+    def _pages(self, text: str, repo: str, **variables: Any) -> Iterator[Mapping[str, Any]]:
         after: str | None = None
         while True:
-            page = self._ask(queries.PULLS, repo, after=after)["pullRequests"]
-            found += [self._whole(repo, node) for node in page["nodes"]]
+            page = self._ask(text, repo, after=after, **variables)["pullRequests"]
+            yield from page["nodes"]
             if not page["pageInfo"]["hasNextPage"]:
-                return tuple(sorted(found, key=lambda pull: pull.number))
+                return
             after = page["pageInfo"]["endCursor"]
 
     def read_pull(self, repo: str, number: int) -> PullRequest:
@@ -278,6 +286,10 @@ class Pulls(Repositories):
                 fields = {"message": body, "event": "DISMISS"}
                 return client.write("PUT", f"{path}/{review['id']}/dismissals", fields)
         raise ForgeRefused(f"account {actor} has given no review that could be dismissed")
+
+
+def _by_number(pulls: Iterable[PullRequest]) -> tuple[PullRequest, ...]:
+    return tuple(sorted(pulls, key=lambda pull: pull.number))
 
 
 def _parts(items: Collection[str]) -> Iterator[list[str]]:

@@ -47,6 +47,16 @@ PULLS = f"""query($owner: String!, $name: String!, $after: String, $reviewsAfter
   }}
 }}"""
 
+OPEN_PULLS = f"""query(
+  $owner: String!, $name: String!, $base: String!, $after: String, $reviewsAfter: String
+) {{
+  repository(owner: $owner, name: $name) {{
+    pullRequests(first: {PAGE}, after: $after, states: [OPEN], baseRefName: $base) {{
+      nodes {{ {_PULL} }} pageInfo {{ hasNextPage endCursor }}
+    }}
+  }}
+}}"""
+
 PULL = f"""query($owner: String!, $name: String!, $number: Int!, $reviewsAfter: String) {{
   repository(owner: $owner, name: $name) {{ pullRequest(number: $number) {{ {_PULL} }} }}
 }}"""

@@ -176,6 +176,13 @@ class Repositories(Asking):
             raise NotFound(f"`{repo}` is gone again")
         return read
 
+    def ensure_rules(
+        self, repo: str, rules: tuple[BranchRule, ...], *, teams: tuple[str, ...] = ()
+    ) -> None:
+        """The rules as rulesets; those of the pipeline alone are looked at."""
+        self._ensure_teams(repo, teams)
+        self._ensure_rulesets(repo, rulesets_of(rules, self.apps))
+
     def _ensure_teams(self, repo: str, teams: Sequence[str]) -> None:
         """Each team may write: otherwise nobody of it sees the repository, and GitHub takes no
         review of it for one of a code owner.

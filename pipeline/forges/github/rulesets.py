@@ -97,6 +97,8 @@ def _reviews(count: int) -> dict[str, Any]:
             "require_last_push_approval": count > 0,
             "require_code_owner_review": count > 0,
             "required_review_thread_resolution": False,
+            # A rebase makes commits that nobody reviewed and that no trailer names.
+            "allowed_merge_methods": ["merge", "squash"],
         },
     }
 

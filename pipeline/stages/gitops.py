@@ -1,0 +1,148 @@
+"""GitOps: each such repository stays as it was promoted, and takes what people may propose. Pure.
+
+No request asks for this: what causes it is a head of the repository that is not as facts record, or
+a person's pull request. So its effects name the repository where others name a draft, their commits
+carry `Restores:` or `Proposal:`, and no fact is recorded: looked at again, it is as it must be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pipeline import names
+from pipeline.commits import render_trailers
+from pipeline.diagnostics import Finding
+from pipeline.gitobjects import TreeEntry, commit_object
+from pipeline.gitops.proposals import Proposal, check_proposal
+from pipeline.gitops.sealed import restored_objects
+from pipeline.plan import Effect, Incident, MergePull, OpenPull, RestoreOverlays, Waiting, key_of
+from pipeline.stages.scaffold import pipeline_signature
+from pipeline.stages.view import Step
+
+_LATEST_S = 4_102_444_800  # 2100: a commit's own date may be anything
+
+
+@dataclass(frozen=True, slots=True)
+class GitopsView:
+    """One GitOps repository as a run found it."""
+
+    repo: str
+    default_branch: str
+    head: str
+    time_s: int  # of the head's commit
+    root: tuple[TreeEntry, ...]  # of the head's tree
+    branches: Mapping[str, str]
+    findings: tuple[Finding, ...]  # what is not as promoted
+    overlays: Mapping[str, str]  # folder → tree: what should lie there, all of it
+    restores: bool  # by policy, and since all facts about it could be read
+    proposals: tuple[Proposal, ...] = ()
+    owners: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class GitopsStep(Step):
+    """What is to be done in a GitOps repository, and what is wrong there."""
+
+    incidents: tuple[Incident, ...] = ()
+
+
+def plan_gitops(view: GitopsView) -> GitopsStep:
+    """The sealed trees put back, or else people's proposals merged; what waits says why."""
+    incidents = incidents_of(view.repo, view.findings)
+    if view.findings:
+        effects = _restoration(view) if view.restores else ()
+        return GitopsStep(effects=effects, incidents=incidents)
+    effects, waiting = [], []
+    for proposal in view.proposals:
+        against = check_proposal(proposal, view.owners)
+        if against:
+            reasons = tuple((f.code, f.message) for f in against)
+            request = f"{view.repo}#{proposal.pull.number}"
+            waiting.append(Waiting(draft=view.repo, request=request, reasons=reasons))
+        else:
+            effects.append(_merge_of(view, proposal))
+    return GitopsStep(effects=tuple(effects), waiting=tuple(waiting))
+
+
+def incidents_of(repo: str, findings: Iterable[Finding]) -> tuple[Incident, ...]:
+    """The findings about a repository as a plan and a report hold them."""
+    return tuple(
+        Incident(
+            repo=repo,
+            path=finding.location.file.partition(":")[2],
+            code=finding.code,
+            message=finding.message,
+        )
+        for finding in findings
+    )
+
+
+def _restoration(view: GitopsView) -> tuple[Effect, ...]:
+    key = key_of("restore", view.repo, view.head, dict(view.overlays))
+    branch = names.restore_branch(key)
+    trailers = render_trailers((("Restores", view.head), ("Key", key)))
+    subject = "Put back what was promoted"
+    time_s = min(max(view.time_s, 0), _LATEST_S)
+    message = f"{subject}\n\n{trailers}"
+    tree = restored_objects(view.root, view.overlays)[-1].id
+    signature = pipeline_signature(time_s)
+    commit = commit_object(tree, [view.head], message, signature, signature)
+    restore = RestoreOverlays(
+        key=key,
+        draft=view.repo,
+        repo=view.repo,
+        branch=branch,
+        base=view.head,
+        expected=view.branches.get(branch),
+        overlays=dict(sorted(view.overlays.items())),
+        commit=commit.id,
+        message=message,
+        time_s=time_s,
+    )
+    pull = OpenPull(
+        key=key_of("pull", view.repo, branch),
+        draft=view.repo,
+        repo=view.repo,
+        branch=branch,
+        base_branch=view.default_branch,
+        title=subject,
+        body=_restoration_body(view),
+    )
+    merge = MergePull(
+        key=key_of("merge", view.repo, branch, commit.id),
+        draft=view.repo,
+        repo=view.repo,
+        branch=branch,
+        base_branch=view.default_branch,
+        expected_head=commit.id,
+        message=f"Merge: {subject}\n\n{trailers}",
+        time_s=time_s,
+    )
+    return restore, pull, merge
+
+
+def _restoration_body(view: GitopsView) -> str:
+    found = "".join(f"- `{i.path}`: {i.message}\n" for i in incidents_of(view.repo, view.findings))
+    return (
+        f"Commit `{view.head}` is not what was promoted:\n\n{found}\n"
+        "`environments/` is set back to the overlays that `promoted` facts name. The foreign commit\n"
+        "stays in history: find who wrote it, and how it came past the branch rules.\n"
+    )
+
+
+def _merge_of(view: GitopsView, proposal: Proposal) -> MergePull:
+    pull = proposal.pull
+    key = key_of("merge", view.repo, pull.head_branch, pull.head)
+    name = f"{view.repo}#{pull.number}"
+    return MergePull(
+        key=key,
+        draft=view.repo,
+        repo=view.repo,
+        branch=pull.head_branch,
+        base_branch=view.default_branch,
+        expected_head=pull.head,
+        message=f"Merge {name}\n\n{render_trailers((('Proposal', name), ('Key', key)))}",
+        time_s=min(max(proposal.time_s, 0), _LATEST_S),
+        number=pull.number,
+    )
