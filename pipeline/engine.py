@@ -18,10 +18,12 @@ from pipeline.deciding import Deciding
 from pipeline.diagnostics import Finding
 from pipeline.errors import PipelineError, Refused, StalePlan, failure_of
 from pipeline.models.evidence import Observation
-from pipeline.plan import Plan, Receipt, TenantPlan, Waiting, describe
+from pipeline.plan import Incident, Plan, Receipt, TenantPlan, Waiting, describe
 from pipeline.settled import Before
 from pipeline.shards import choose_tenants
 from pipeline.stages.draft import plan_tenant
+from pipeline.stages.gitops import with_gitops
+from pipeline.stages.view import Stage
 from pipeline.world import World
 
 MAX_STALE = 60
@@ -42,6 +44,9 @@ class RunReport:
     waiting: dict[str, tuple[Waiting, ...]] = field(default_factory=dict)
     rounds: int = 0
     findings: tuple[Finding, ...] = ()
+    # Of each tenant's GitOps repositories: what is not as promoted, and what was put back.
+    incidents: dict[str, tuple[Incident, ...]] = field(default_factory=dict)
+    restored: list[Incident] = field(default_factory=list)
 
     @property
     def effects(self) -> int:
@@ -153,7 +158,11 @@ class Engine(Deciding):
         failed_before = len(world.failures)
         views = world.views(tenant, observations, leave_out=leave_out, at_most=at_most)
         plan = plan_tenant(tenant, world.state_head(tenant), views, self.scope)
-        failures = (*world.failures[failed_before:], *plan.failures)
+        foreign = any(view.gitops_findings for view in views)
+        if Stage.PROMOTE in self.scope.stages and (foreign or not plan.effects):
+            # Once nothing else is due, so that a run looks at what lies there once.
+            plan = with_gitops(plan, world.gitops_views(tenant, leave_out))
+        failures = (*dict.fromkeys(world.failures[failed_before:]), *plan.failures)
         plan = plan.model_copy(update={"failures": failures})
         return plan, tuple(view.id for view in views)
 
@@ -253,6 +262,7 @@ class Engine(Deciding):
                     world, tenant, observations, left_out | resting, MAX_DRAFTS_AT_ONCE
                 )
                 report.waiting[tenant] = (*waiting, *plan.waiting)
+                report.incidents[tenant] = plan.incidents
                 if plan.failures:
                     report.receipts.append(Receipt(failures=plan.failures))
                     left_out |= {draft for draft, _, _ in plan.failures}
@@ -288,6 +298,7 @@ class Engine(Deciding):
                 continue
             # A draft whose tool failed is left for the next run; the others go on in this one.
             report.receipts.append(receipt)
+            report.restored += _restored(plan, receipt)
             left_out |= {draft for draft, _, _ in receipt.failures}
             left_out |= {wait.draft for wait in receipt.waiting}
             waiting += receipt.waiting
@@ -300,6 +311,14 @@ class Engine(Deciding):
             assert platform is not None
             account = platform.pipeline_account.id
             self.forge.dispatch(self.control.control_repo, event, actor=account)
+
+
+def _restored(plan: TenantPlan, receipt: Receipt) -> list[Incident]:
+    """The incidents of a plan whose repositories were put back."""
+    done = {key for key, _ in receipt.applied}
+    merged = {e.repo for e in plan.effects if e.kind == "merge-pull" and e.key in done}
+    restored = {e.repo for e in plan.effects if e.kind == "restore-overlays"} & merged
+    return [incident for incident in plan.incidents if incident.repo in restored]
 
 
 def _promised(plan: TenantPlan) -> TenantPlan:

@@ -14,6 +14,7 @@ from pipeline.diagnostics import Finding
 from pipeline.errors import UsageFault
 from pipeline.facts import parse_chain
 from pipeline.forges.port import Forge
+from pipeline.gitops_sight import RecordedState
 from pipeline.hydrate import Hydrator
 from pipeline.models.evidence import CheckReport
 from pipeline.models.facts import Fact
@@ -53,6 +54,7 @@ class Looking:
     _statuses: dict[str, DraftStatus] = field(default_factory=dict)
     _revision_cache: RevisionCache = field(default_factory=RevisionCache)
     _policies: dict[str, PolicyHistory] = field(default_factory=dict)
+    _recorded: dict[str, RecordedState] = field(default_factory=dict)
     _checked: dict[object, tuple[SnapshotReading, tuple[Finding, ...]]] = field(
         default_factory=dict
     )
@@ -127,6 +129,7 @@ class Looking:
             # History up to a commit is the same in every look.
             _brought=self._brought.setdefault(read.snapshot.commit, {}),
             _statuses=self._statuses,
+            _recorded=self._recorded,
         )
 
     def status(self, draft: str) -> DraftStatus:

@@ -73,8 +73,8 @@ def push_commits(forge: Forge, repo: str, effects: Sequence[CommitFolder], *, ac
 def push_restoration(forge: Forge, effect: RestoreOverlays, *, actor: int) -> str:
     """The head of the branch whose `environments/` is exactly the overlays, pushed or found.
 
-    Raises StalePlan when the branch is elsewhere or would not become what was planned, CouldNotCheck
-    when history lacks a tree that facts name; ForgeRefused.
+    Raises StalePlan when the branch is elsewhere or would not become what was planned,
+    CouldNotCheck when history lacks a tree that facts name, ForgeRefused.
     """
     git = forge.open_repository(effect.repo)
     ref = f"refs/heads/{effect.branch}"

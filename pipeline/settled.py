@@ -1,10 +1,12 @@
 """Tenants that had nothing to do, remembered so that an idle run does not read them again.
 
 Which drafts of a tenant have something due follows from its requests and policy on main, its
-state branch, this tool, and those code repositories that the look at them asked for; from nothing
-else. So when a look at all of them finds no draft with anything due and no finding, the hash of
-the former is kept in the cache with fingerprints of the latter. A tenant is settled whose hash is
-there and whose fingerprints still hold: one whose drafts are all promoted asks for no repository.
+state branch, this tool, and those repositories that the look at them asked for; from nothing else.
+So when a look at all of them finds no draft with anything due, GitOps repositories that are as
+promoted with nothing proposed there, and no finding, the hash of the former is kept in the cache
+with fingerprints of the latter. A tenant is settled whose hash is there and whose fingerprints
+still hold: one whose drafts are all promoted asks for its GitOps repository alone. What facts of
+other tenants say of the platform's GitOps repository is no part of the hash: it changes with them.
 Nothing else is ever remembered: not a plan that waits, not a finding. Without the cache everything
 is looked at anew and ends the same.
 
@@ -88,13 +90,14 @@ def _is_folder(entry: TreeEntry) -> bool:
     return entry.is_tree
 
 
-def code_repos(ground: Ground, tenant: str) -> tuple[str, ...]:
-    """The repositories that a tenant's drafts may lie in."""
+def repos_of(ground: Ground, tenant: str) -> tuple[str, ...]:
+    """The repositories that a look at a tenant may ask for: of code, and of overlays."""
     origins = (CodeOrigin.TENANT, CodeOrigin.PLATFORM)
-    return tuple(names.controllers_repo(ground.platform, tenant, origin) for origin in origins)
+    kinds = (names.controllers_repo, names.gitops_repo)
+    return tuple(kind(ground.platform, tenant, origin) for kind in kinds for origin in origins)
 
 
-def key_of(ground: Ground, tenant: str, state_head: str | None) -> str | None:
+def key_of(ground: Ground, tenant: str, state_head: str | None, *, sees_gitops: bool) -> str | None:
     """What stands for what a tenant's plan follows from in the control repo; None without one."""
     if tenant not in ground.folders:
         return None
@@ -107,6 +110,8 @@ def key_of(ground: Ground, tenant: str, state_head: str | None) -> str | None:
         *ground.tenants,
         "state",
         state_head or "",
+        # A run that may not promote looks at no GitOps repository, so it knows less.
+        *(() if sees_gitops else ("without GitOps",)),
     )
 
 
@@ -124,6 +129,7 @@ class Memory:
 
     forge: Forge
     control_repo: str
+    sees_gitops: bool = True  # whether looks see GitOps repositories, too
     _grounds: dict[str, Ground | None] = field(default_factory=dict)
     _first: dict[str, Before] = field(default_factory=dict)  # by tenant, good for one look
     _empty: dict[str, dict[str, str]] = field(default_factory=dict)  # key → what it rests on
@@ -141,18 +147,18 @@ class Memory:
         One question about all repositories that matter: those that settled tenants rest on, and
         those that the others may ask for.
         """
-        keys = {t: key_of(ground, t, _state_head(control, t)) for t in ground.folders}
+        keys = {t: self._key(ground, t, _state_head(control, t)) for t in ground.folders}
         records = {t: _read_record(key) if key else None for t, key in keys.items()}
         asked: dict[str, None] = {}
         for tenant, record in records.items():
-            asked |= dict.fromkeys(code_repos(ground, tenant) if record is None else record)
-        # Beside a repository of its own a tenant may rest on the one of the platform.
+            asked |= dict.fromkeys(repos_of(ground, tenant) if record is None else record)
+        # Beside repositories of its own a tenant may rest on those of the platform.
         if asked:
-            shared = names.controllers_repo(ground.platform, "", CodeOrigin.PLATFORM)
-            asked |= {shared: None}
+            for kind in (names.controllers_repo, names.gitops_repo):
+                asked |= {kind(ground.platform, "", CodeOrigin.PLATFORM): None}
         found = self.forge.read_fingerprints(asked)
         self._first = {
-            t: Before(key, {r: found[r] for r in code_repos(ground, t) if r in found})
+            t: Before(key, {r: found[r] for r in repos_of(ground, t) if r in found})
             for t, key in keys.items()
             if key
         }
@@ -162,16 +168,19 @@ class Memory:
             if record is None or any(found.get(repo) != told for repo, told in record.items())
         )
 
+    def _key(self, ground: Ground, tenant: str, state_head: str | None) -> str | None:
+        return key_of(ground, tenant, state_head, sees_gitops=self.sees_gitops)
+
     def read_before(self, commit: str, tenant: str, state_head: str | None) -> Before | None:
         """What a look at a tenant that now begins would rest on; None if that cannot be told.
 
         The first look rests on what the run began with, and asks nothing.
         """
         ground = self.ground(commit)
-        key = key_of(ground, tenant, state_head) if ground else None
+        key = self._key(ground, tenant, state_head) if ground else None
         if ground is None or key is None:
             return None
-        first, repos = self._first.pop(tenant, None), code_repos(ground, tenant)
+        first, repos = self._first.pop(tenant, None), repos_of(ground, tenant)
         if first and first.key == key and first.fingerprints.keys() >= set(repos):
             return first
         return Before(key, self.forge.read_fingerprints(repos))

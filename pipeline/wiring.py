@@ -174,6 +174,8 @@ def restrict(engine: Engine, stages: Sequence[str], evidence: Path | None) -> No
         engine.run_checks, engine.make_builder = partial(recorded_checks, found), recorded_builder
         scope = replace(scope, evidence=frozenset(found))
     engine.scope = scope
+    if engine.memory:
+        engine.memory.sees_gitops = Stage.PROMOTE in scope.stages
 
 
 def engine_of(control: Control) -> Engine:

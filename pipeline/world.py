@@ -12,22 +12,24 @@ from contextlib import suppress
 from dataclasses import replace
 
 from pipeline import names
+from pipeline.diagnostics import Finding
 from pipeline.errors import PipelineError, StalePlan
 from pipeline.forges.port import PullState, RepoView
+from pipeline.gitops_sight import GitopsSight
 from pipeline.layout import draft_path, tenant_path
 from pipeline.models.evidence import Observation
 from pipeline.models.requests import DraftPatch, ReplaceText
 from pipeline.models.status import DraftState, DraftStatus
-from pipeline.promotion_sight import PromotionSight
 from pipeline.pushes import read_parents
 from pipeline.snapshot import LoadedRequest
+from pipeline.stages.gitops import GitopsView
 from pipeline.stages.patch import followup_branch, is_followup, patch_key, patched_folder
 from pipeline.stages.provision import keepers, rules_key
 from pipeline.stages.scaffold import scaffold_key
 from pipeline.stages.view import Caused, DraftView, Existing, PatchInput, owners_of
 
 
-class World(PromotionSight):
+class World(GitopsSight):
     """A look in which every draft with something due is seen, with all that its stages need."""
 
     _keepers: frozenset[str] = frozenset()
@@ -144,8 +146,45 @@ class World(PromotionSight):
             view = replace(view, patch=self._patch(view, due_patches[0]))
         if due_promotions and status and status.branch_name and view.patch is None:
             found = tuple(self.promotion(view, r) for r in due_promotions)
-            view = replace(view, promotions=found)
+            view = replace(view, promotions=found, gitops_findings=self._foreign(view.gitops_repo))
         return view
+
+    def _foreign(self, repo: str) -> tuple[Finding, ...]:
+        """What is not as promoted where a promotion goes; what cannot be told stops none."""
+        try:
+            gitops = self.gitops(repo)
+        except StalePlan:
+            raise
+        except PipelineError as error:
+            self.fail(repo, error)
+            return ()
+        return gitops.findings if gitops else ()
+
+    def gitops_views(self, tenant: str, leave_out: Collection[str] = ()) -> tuple[GitopsView, ...]:
+        """The GitOps repositories that a look at a tenant keeps, with what people propose there.
+
+        One that cannot be looked at is a failure of its own. None but a clean one is settled.
+        """
+        views = []
+        for repo in self.gitops_repos(tenant):
+            if repo in leave_out:
+                self.settled.discard(tenant)
+                continue
+            try:
+                view = self.gitops(repo)
+                if view:
+                    view = self.with_proposals(view, tenant)
+            except StalePlan:
+                raise
+            except Exception as error:
+                self.fail(repo, error)
+                self.settled.discard(tenant)
+                continue
+            if view:
+                views.append(view)
+                if view.findings or view.proposals or view.unrecorded:
+                    self.settled.discard(tenant)
+        return tuple(views)
 
     def _is_settled(self, status: DraftStatus | None) -> bool:
         """Whether only a new request could give this draft something to do."""

@@ -16,7 +16,7 @@ from pipeline.errors import UsageFault
 if TYPE_CHECKING:
     from pipeline.diagnostics import Finding
     from pipeline.models.evidence import Observation
-    from pipeline.plan import Plan
+    from pipeline.plan import Incident, Plan
 
 F = TypeVar("F", bound=Callable[..., Any])
 Shard = tuple[int, int]
@@ -148,10 +148,13 @@ def apply(session: Session, file: Path) -> int:
     found = _read_plan(file)
     receipts = session.engine().apply(found, progress=session.note)
     waiting = [w for tenant in found.tenants for w in tenant.waiting]
+    incidents = [i for tenant in found.tenants for i in tenant.incidents]
     failures = [f for receipt in receipts for f in receipt.failures]
     engine = session.engine()
     findings = engine.reading(engine.control.head())[1]
-    return _write_report(session, receipts, waiting, failures, rounds=1, findings=findings)
+    return _write_report(
+        session, receipts, waiting, failures, rounds=1, findings=findings, incidents=incidents
+    )
 
 
 def _read_plan(file: Path) -> Plan:
@@ -203,7 +206,7 @@ def run(
     """Plan and apply until nothing is left to do.
 
     What waits is judged again by the next run; what failed goes on from where it was. The exit
-    code is 4 if a tool or service failed.
+    code is 4 if a tool or service failed, and 1 if a GitOps repository is not as promoted.
     """
     from pipeline.wiring import restrict
 
@@ -232,6 +235,8 @@ def run(
         report.failures,
         rounds=report.rounds,
         findings=report.findings,
+        incidents=[i for tenant in sorted(report.incidents) for i in report.incidents[tenant]],
+        restored=report.restored,
     )
 
 
@@ -243,16 +248,26 @@ def _write_report(
     *,
     rounds: int,
     findings: Sequence[Finding],
+    incidents: Sequence[Incident],
+    restored: Sequence[Incident] = (),
 ) -> int:
     from pipeline.render.plan import render_run_report, run_report_document
     from pipeline.render.style import Style
 
     refused = {f.location.file for f in findings if f.severity == "error"}
     document = run_report_document(
-        receipts, waiting, failures, rounds=rounds, invalid_requests=len(refused)
+        receipts,
+        waiting,
+        failures,
+        rounds=rounds,
+        invalid_requests=len(refused),
+        incidents=incidents,
+        restored=restored,
     )
     if session.is_json:
         session.write_document(document)
     else:
         session.write(render_run_report(document, Style(session.colour)))
-    return 4 if document.failures else 0
+    if document.failures:
+        return 4
+    return 1 if incidents else 0

@@ -14,7 +14,7 @@ IsOwn = Callable[[str, str], bool]
 
 
 def is_sealed(git: GitRepository, head: str, recorded: Mapping[str, Recorded]) -> bool:
-    """Whether `environments/` at a commit is exactly what is recorded; reads the root tree alone."""
+    """Whether `environments/` at a commit is exactly what is recorded; reads its root alone."""
     root = {entry.name: entry for entry in git.read_tree(head) or ()}.get(ROOT)
     wanted = tree_of_overlays({folder: item.tree for folder, item in recorded.items()})
     return wanted is None if root is None else root.is_tree and root.id == wanted

@@ -27,7 +27,7 @@ class DecisionReasonItem(Model):
 
 
 class FailureItem(Model):
-    """A tool or forge that failed for one draft."""
+    """What kept one draft, or the repository or tenant that `draft` then names, from going on."""
 
     draft: str
     code: str
@@ -42,6 +42,16 @@ class WaitingItem(Model):
     reasons: tuple[DecisionReasonItem, ...]
 
 
+class IncidentItem(Model):
+    """Something in a GitOps repository that is not as it was promoted."""
+
+    repo: str
+    path: str
+    code: str
+    message: str
+    put_back: bool = Field(description="whether this run put the sealed trees back")
+
+
 class RunReportDocument(Document):
     """What a run or an applied plan did."""
 
@@ -50,4 +60,5 @@ class RunReportDocument(Document):
     effects: dict[str, int] = Field(description="kind of effect → how many were done or found")
     waiting: tuple[WaitingItem, ...]
     failures: tuple[FailureItem, ...]
+    incidents: tuple[IncidentItem, ...] = ()
     invalid_requests: int = Field(description="files on main that `validate` refuses")

@@ -9,10 +9,11 @@ from pipeline.characters import visible
 from pipeline.models.run_report import (
     DecisionReasonItem,
     FailureItem,
+    IncidentItem,
     RunReportDocument,
     WaitingItem,
 )
-from pipeline.plan import Plan, Receipt, TenantPlan, Waiting, describe
+from pipeline.plan import Incident, Plan, Receipt, TenantPlan, Waiting, describe
 from pipeline.render.style import PLAIN, Style, counted
 
 
@@ -34,7 +35,7 @@ def _headline(plan: Plan, style: Style) -> str:
 
 
 def _tenant_lines(tenant: TenantPlan, style: Style) -> list[str]:
-    if tenant.is_empty and not tenant.waiting and not tenant.failures:
+    if tenant.is_empty and not (tenant.waiting or tenant.failures or tenant.incidents):
         return []
     lines = [style.paint("bold", tenant.tenant)]
     lines += [
@@ -43,6 +44,9 @@ def _tenant_lines(tenant: TenantPlan, style: Style) -> list[str]:
     ]
     for waiting in tenant.waiting:
         lines += _waiting_lines(waiting, style)
+    for incident in tenant.incidents:
+        where = f"{incident.repo}:{visible(incident.path)}"
+        lines.append(f"  {style.bad} foreign {where}  {incident.code}: {incident.message}")
     for subject, code, message in tenant.failures:
         lines.append(f"  {style.bad} failed {subject}  {code}: {visible(message)}")
     return lines
@@ -61,6 +65,8 @@ def run_report_document(
     *,
     rounds: int,
     invalid_requests: int,
+    incidents: Iterable[Incident] = (),
+    restored: Iterable[Incident] = (),
 ) -> RunReportDocument:
     """What was done, as a document."""
     counts = Counter(kind for receipt in receipts for _, kind in receipt.applied)
@@ -82,6 +88,11 @@ def run_report_document(
             FailureItem(draft=draft, code=code, message=visible(message))
             for draft, code, message in failures
         ),
+        incidents=tuple(
+            IncidentItem(**incident.model_dump(), put_back=put_back)
+            for put_back, found in ((True, restored), (False, incidents))
+            for incident in found
+        ),
         invalid_requests=invalid_requests,
     )
 
@@ -89,12 +100,21 @@ def run_report_document(
 def render_run_report(report: RunReportDocument, style: Style = PLAIN) -> str:
     """What a run did: how much, what waits and why, what failed, what comes next."""
     done = sum(report.effects.values())
-    sign = style.bad if report.failures else style.good
+    left = [incident for incident in report.incidents if not incident.put_back]
+    sign = style.bad if report.failures or left else style.good
     head = f"{counted(done, 'effect')} done" if done else "nothing to do"
     lines = [f"{sign} {head}{_listed(report.effects)}"]
     for waiting in report.waiting:
         lines.append(f"  {style.wait} waits  {waiting.request}")
         lines += [f"         {r.code}: {r.message}" for r in waiting.reasons]
+    for incident in report.incidents:
+        mark, word = (style.good, "put back") if incident.put_back else (style.bad, "foreign ")
+        where = f"{incident.repo}:{visible(incident.path)}"
+        lines.append(f"  {mark} {word} {where}  {incident.code}: {visible(incident.message)}")
+    if left:
+        lines.append(
+            f"  next     `pipeline explain {left[0].code}`; nothing is promoted there before"
+        )
     for failure in report.failures:
         lines.append(f"  {style.bad} failed {failure.draft}  {failure.code}: {failure.message}")
     if report.failures:

@@ -16,7 +16,16 @@ from pipeline.diagnostics import Finding
 from pipeline.gitobjects import TreeEntry, commit_object
 from pipeline.gitops.proposals import Proposal, check_proposal
 from pipeline.gitops.sealed import restored_objects
-from pipeline.plan import Effect, Incident, MergePull, OpenPull, RestoreOverlays, Waiting, key_of
+from pipeline.plan import (
+    Effect,
+    Incident,
+    MergePull,
+    OpenPull,
+    RestoreOverlays,
+    TenantPlan,
+    Waiting,
+    key_of,
+)
 from pipeline.stages.scaffold import pipeline_signature
 from pipeline.stages.view import Step
 
@@ -36,6 +45,7 @@ class GitopsView:
     findings: tuple[Finding, ...]  # what is not as promoted
     overlays: Mapping[str, str]  # folder → tree: what should lie there, all of it
     restores: bool  # by policy, and since all facts about it could be read
+    unrecorded: bool = False  # some of `overlays` was merged by the pipeline and lacks its fact
     proposals: tuple[Proposal, ...] = ()
     owners: frozenset[int] = frozenset()
 
@@ -51,9 +61,10 @@ def plan_gitops(view: GitopsView) -> GitopsStep:
     """The sealed trees put back, or else people's proposals merged; what waits says why."""
     incidents = incidents_of(view.repo, view.findings)
     if view.findings:
-        effects = _restoration(view) if view.restores else ()
-        return GitopsStep(effects=effects, incidents=incidents)
-    effects, waiting = [], []
+        back = _restoration(view) if view.restores else ()
+        return GitopsStep(effects=back, incidents=incidents)
+    effects: list[Effect] = []
+    waiting: list[Waiting] = []
     for proposal in view.proposals:
         against = check_proposal(proposal, view.owners)
         if against:
@@ -63,6 +74,23 @@ def plan_gitops(view: GitopsView) -> GitopsStep:
         else:
             effects.append(_merge_of(view, proposal))
     return GitopsStep(effects=tuple(effects), waiting=tuple(waiting))
+
+
+def with_gitops(plan: TenantPlan, views: Iterable[GitopsView]) -> TenantPlan:
+    """A tenant's plan with what is to be done in the GitOps repositories that it keeps.
+
+    What a plan has to do for drafts comes first; effects of repositories rest on none of it.
+    """
+    steps = [plan_gitops(view) for view in views]
+    facts = [e for e in plan.effects if e.kind == "append-facts"]
+    others = [e for e in plan.effects if e.kind != "append-facts"]
+    return plan.model_copy(
+        update={
+            "effects": (*others, *(e for step in steps for e in step.effects), *facts),
+            "waiting": (*plan.waiting, *(w for step in steps for w in step.waiting)),
+            "incidents": tuple(i for step in steps for i in step.incidents),
+        }
+    )
 
 
 def incidents_of(repo: str, findings: Iterable[Finding]) -> tuple[Incident, ...]:
@@ -126,8 +154,8 @@ def _restoration_body(view: GitopsView) -> str:
     found = "".join(f"- `{i.path}`: {i.message}\n" for i in incidents_of(view.repo, view.findings))
     return (
         f"Commit `{view.head}` is not what was promoted:\n\n{found}\n"
-        "`environments/` is set back to the overlays that `promoted` facts name. The foreign commit\n"
-        "stays in history: find who wrote it, and how it came past the branch rules.\n"
+        "`environments/` is set back to the overlays that `promoted` facts name. The foreign\n"
+        "commit stays in history: find who wrote it, and how it came past the branch rules.\n"
     )
 
 

@@ -68,6 +68,12 @@ def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
         return _overlay_step(view, due, decision)
     if decision.refused:
         return _refusal(view, due, decision)
+    if view.gitops_findings:
+        # What was approved goes beside nothing that nobody approved.
+        found = view.gitops_findings[0]
+        more = len(view.gitops_findings) - 1
+        said = f"{found.location.file}: {found.message}" + (f" (+{more})" if more else "")
+        return _waits(view, due, found.code, said)
     if not decision.allowed:
         open_codes = {r.code for r in decision.reasons}
         if due.source_tree and CHECK_MISSING.id in open_codes:

@@ -119,6 +119,7 @@ class DraftView:
     patch: PatchInput | None = None
     promotions: tuple[PromotionInput, ...] = ()
     observations: tuple[Observation, ...] = ()
+    gitops_findings: tuple[Finding, ...] = ()  # what is not as promoted where its overlays go
     keeps_rules: bool = False  # of all drafts of its repositories, it records their branch rules
     existing: Existing | None = None  # of the scaffold's branch
 

@@ -1,0 +1,287 @@
+"""GitOps repositories as of one look: what facts record of them, what lies there, what is proposed.
+
+A tenant's own repository is of that tenant's facts alone. The platform's is of the facts of all
+tenants; so that not each of them looks at it, one does: `platform`, else the first by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pipeline import names
+from pipeline.documents import parse_document
+from pipeline.errors import CouldNotCheck, NotFound, StalePlan
+from pipeline.facts import status_path
+from pipeline.forges.port import PullRequest, PullState, RepoView
+from pipeline.gitcli import GitRepository
+from pipeline.gitops.proposals import MAX_FILES, Proposal, is_plain
+from pipeline.gitops.reading import is_sealed, read_differences
+from pipeline.gitops.sealed import ROOT, Recorded, check_gitops
+from pipeline.models.requests import CodeOrigin
+from pipeline.promotion_sight import PromotionSight
+from pipeline.pushes import check_trees
+from pipeline.stages.gitops import GitopsView
+
+MAX_COMMITS = 50  # of a proposal whose authors are looked at
+_NOREPLY = re.compile(r"([0-9]+)(?:\+[^@]*)?@users\.noreply\.")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedState:
+    """What one state branch says of GitOps repositories.
+
+    `unknown` are the drafts whose status cannot be read: their overlays are not known.
+    """
+
+    repos: frozenset[str]  # those that were made
+    overlays: Mapping[str, Mapping[str, Recorded]]  # repository → folder → what was promoted
+    unknown: frozenset[str]
+
+
+@dataclass
+class GitopsSight(PromotionSight):
+    """A look that also sees whether GitOps repositories are as promoted."""
+
+    # State commit → what it records; the same in every look.
+    _recorded: dict[str, RecordedState] = field(default_factory=dict)
+    _gitops: dict[str, GitopsView | None] = field(default_factory=dict)
+
+    def gitops_repos(self, tenant: str) -> tuple[str, ...]:
+        """The GitOps repositories that a look at this tenant keeps."""
+        platform = self.snapshot.platform
+        if platform is None:
+            return ()
+        own = names.gitops_repo(platform.platform, tenant, CodeOrigin.TENANT)
+        shared = names.gitops_repo(platform.platform, tenant, CodeOrigin.PLATFORM)
+        made = self._state_of(tenant).repos
+        found = [own] if own in made else []
+        if tenant == self._keeper and any(
+            shared in self._state_of(other).repos for other in self._state_tenants()
+        ):
+            found.append(shared)
+        return tuple(found)
+
+    @property
+    def _keeper(self) -> str:
+        """The tenant whose look keeps the platform's repository."""
+        folders = self.control.read_tree(f"{self.snapshot.commit}:tenants") or ()
+        tenants = sorted(entry.name for entry in folders)
+        platform = names.PLATFORM_TENANT
+        return platform if platform in tenants else next(iter(tenants), platform)
+
+    def gitops(self, repo: str) -> GitopsView | None:
+        """A GitOps repository, judged once a look; None where none is and none should be.
+
+        Raises what the forge raised, NotFound for one that facts say was made, CouldNotCheck.
+        """
+        if repo not in self._gitops:
+            self._gitops[repo] = self._read_gitops(repo)
+        return self._gitops[repo]
+
+    def with_proposals(self, view: GitopsView, tenant: str) -> GitopsView:
+        """The same with what people propose there, and who its owners are.
+
+        `tenant` is the one that keeps it; the platform's repository is of the platform's owners.
+        """
+        platform, owner = self.snapshot.platform, self.snapshot.tenant(tenant)
+        if platform is None or owner is None:
+            return view
+        pulls = self.forge.read_open_pulls(view.repo, base_branch=view.default_branch)
+        proposed = [p for p in pulls if p.author_id != platform.pipeline_account.id]
+        if not proposed:
+            return view
+        own = names.gitops_repo(platform.platform, tenant, CodeOrigin.TENANT)
+        teams = owner.owners if view.repo == own else platform.owners
+        git = self.git(view.repo)
+        return replace(
+            view,
+            proposals=tuple(_proposal_of(git, view.head, pull) for pull in proposed),
+            owners=self.owners(platform, teams),
+        )
+
+    def _read_gitops(self, repo: str) -> GitopsView | None:
+        platform, view = self.snapshot.platform, self.repo(repo)
+        states = [self._state_of(tenant) for tenant in self._tenants_of(repo)]
+        if view is None or view.head is None:
+            if any(repo in state.repos for state in states):
+                raise NotFound(
+                    f"`{repo}` is gone, or has no branch `main`",
+                    help="facts say that it was made: push it back from a clone",
+                )
+            return None
+        recorded = {
+            folder: item
+            for state in states
+            for folder, item in state.overlays.get(repo, {}).items()
+        }
+        unknown = {draft for state in states for draft in state.unknown}
+        git = self.git(repo)
+        head = git.read_commit(view.head)
+        clean = GitopsView(
+            repo=repo,
+            default_branch=view.default_branch,
+            head=view.head,
+            time_s=head.committer.time_s,
+            root=git.read_tree(view.head) or (),
+            branches=view.branches,
+            findings=(),
+            overlays={folder: item.tree for folder, item in recorded.items()},
+            restores=platform is not None and platform.gitops_drift == "restore" and not unknown,
+        )
+        if is_sealed(git, view.head, recorded):
+            return clean
+        differences, unrecorded = read_differences(
+            git,
+            view.head,
+            recorded,
+            unknown=_folder_names(unknown),
+            is_own=lambda folder, tree: self._is_own(git, view, folder, tree, recorded),
+        )
+        found = replace(
+            clean,
+            findings=check_gitops(repo, differences),
+            overlays={**clean.overlays, **unrecorded},
+            unrecorded=bool(unrecorded),
+        )
+        if found.findings and found.restores:
+            check_trees(git, repo, found.overlays)
+        return found
+
+    def _tenants_of(self, repo: str) -> list[str]:
+        """The tenants whose facts may name a GitOps repository."""
+        owner = repo.removeprefix("tenant-").removesuffix("-gitops")
+        if repo == f"tenant-{owner}-gitops":
+            return [owner]
+        return self._state_tenants()
+
+    def _state_tenants(self) -> list[str]:
+        view, prefix = self.repo(self.control_repo), names.state_branch("")
+        branches = view.branches if view else {}
+        return sorted(b.removeprefix(prefix) for b in branches if b.startswith(prefix))
+
+    def _state_of(self, tenant: str) -> RecordedState:
+        head = self.state_head(tenant)
+        if head is None:
+            return RecordedState(frozenset(), {}, frozenset())
+        if head not in self._recorded:
+            self._recorded[head] = _read_state(self.control, tenant, head)
+        return self._recorded[head]
+
+    def _is_own(
+        self,
+        git: GitRepository,
+        view: RepoView,
+        folder: str,
+        tree: str,
+        recorded: Mapping[str, Recorded],
+    ) -> bool:
+        """Whether the pipeline merged an overlay that lies there, and only its fact is to come.
+
+        By the forge's word: the newest commit that touched the folder merged a pull request that
+        the pipeline opened and merged, from a branch that it alone may push to.
+        """
+        platform, head = self.snapshot.platform, str(view.head)
+        commit = next(iter(git.commits_touching(head, folder)), None)
+        if platform is None or commit is None:
+            return False
+        before = recorded.get(folder)
+        if before and (before.commit == commit or not _follows(git, before.commit, commit)):
+            return False
+        pull = self.forge.read_pulls_of_commits(view.repo, [commit]).get(commit)
+        if pull is None or pull.state is not PullState.MERGED:
+            return False
+        account = platform.pipeline_account.id
+        branch = f"promote/{folder.removeprefix(f'{ROOT}/')}/"
+        merged = git.read_object(f"{pull.head}:{folder}")
+        return (
+            pull.author_id == pull.merged_by == account
+            and pull.head_branch.startswith(branch)
+            and merged is not None
+            and merged.id == tree
+        )
+
+
+def _follows(git: GitRepository, before: str, commit: str) -> bool:
+    return git.read_object(before) is not None and git.is_ancestor(before, commit)
+
+
+def _folder_names(drafts: Collection[str]) -> set[str]:
+    """What the overlays of these drafts may be called."""
+    found = set()
+    for draft in drafts:
+        tenant, _, primitive = draft.partition("/")
+        for origin in (CodeOrigin.TENANT, CodeOrigin.PLATFORM):
+            with suppress(names.NameRefused):
+                found.add(names.instance(tenant, primitive, origin))
+    return found
+
+
+def _read_state(control: GitRepository, tenant: str, head: str) -> RecordedState:
+    """What the statuses on a state branch say; a draft without a readable one is unknown."""
+    primitives = [entry.name for entry in control.read_tree(f"{head}:drafts") or ()]
+    found = control.read_objects([f"{head}:{status_path(p)}" for p in primitives])
+    repos: set[str] = set()
+    overlays: dict[str, dict[str, Recorded]] = {}
+    unknown: set[str] = set()
+    for primitive, item in zip(primitives, found, strict=True):
+        try:
+            # Not the whole status: one look at the platform's repository reads all tenants'.
+            status: Any = parse_document("status.yaml", item.content if item else b"").value
+            repo, made = str(status["gitops_repo"]), list(status["repos"])
+            there = {
+                str(p["overlay_folder"]): Recorded(str(p["overlay_tree"]), str(p["gitops_commit"]))
+                for p in status["promotions"]
+            }
+        except (ValueError, KeyError, TypeError):
+            unknown.add(f"{tenant}/{primitive}")
+            continue
+        repos |= {repo} & set(made)
+        overlays.setdefault(repo, {}).update(there)
+    return RecordedState(frozenset(repos), overlays, frozenset(unknown))
+
+
+def _proposal_of(git: GitRepository, head: str, pull: PullRequest) -> Proposal:
+    """What merging a person's pull request into `head` would change."""
+    try:
+        newest = git.read_commit(pull.head)
+        merged = git.merge_tree(head, pull.head)
+        changed = git.diff_names(head, merged)
+        if len(changed) > MAX_FILES:
+            paths = dict.fromkeys(changed)
+            return Proposal(
+                pull, newest.committer.time_s, paths, f"it changes {len(changed)} files"
+            )
+        plain = [path for path in changed if is_plain(path)]
+        listed = git.list_folders(merged, plain) if plain else {}
+        return Proposal(
+            pull,
+            newest.committer.time_s,
+            {path: listed.get(path) for path in changed},
+            wrote=frozenset(_writers(git, head, pull.head)),
+        )
+    except (StalePlan, CouldNotCheck, NotFound) as error:
+        return Proposal(pull, 0, {}, error.message)
+
+
+def _writers(git: GitRepository, base: str, head: str) -> Iterator[int]:
+    """The accounts that commits between two name as author or committer.
+
+    Raises CouldNotCheck for more of them than anybody would read.
+    """
+    seen, left = {base}, [head]
+    while left:
+        commit = git.read_commit(left.pop())
+        if commit.id in seen or git.is_ancestor(commit.id, base):
+            continue
+        seen.add(commit.id)
+        if len(seen) > MAX_COMMITS:
+            raise CouldNotCheck(f"it has more than {MAX_COMMITS} commits")
+        for person in (commit.author, commit.committer):
+            match = _NOREPLY.match(person.email)
+            if match:
+                yield int(match.group(1))
+        left += commit.parents
