@@ -6,8 +6,7 @@ tenants; so that not each of them looks at it, one does: `platform`, else the fi
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,10 +23,8 @@ from pipeline.gitops.sealed import ROOT, Recorded, check_gitops
 from pipeline.models.requests import CodeOrigin
 from pipeline.promotion_sight import PromotionSight
 from pipeline.pushes import check_trees
+from pipeline.revisions import read_committers
 from pipeline.stages.gitops import GitopsView
-
-MAX_COMMITS = 50  # of a proposal whose authors are looked at
-_NOREPLY = re.compile(r"([0-9]+)(?:\+[^@]*)?@users\.noreply\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +96,32 @@ class GitopsSight(PromotionSight):
         git = self.git(view.repo)
         return replace(
             view,
-            proposals=tuple(_proposal_of(git, view.head, pull) for pull in proposed),
-            owners=self.owners(platform, teams),
+            proposals=tuple(self._proposal(git, view.head, pull) for pull in proposed),
+            owners=teams,
+            people=platform.held_to(self.members(teams)),
         )
+
+    def _proposal(self, git: GitRepository, head: str, pull: PullRequest) -> Proposal:
+        """What merging a person's pull request into `head` would change, and who made it."""
+        try:
+            newest = git.read_commit(pull.head)
+            merged = git.merge_tree(head, pull.head)
+            changed = git.diff_names(head, merged)
+            plain = [path for path in changed if is_plain(path)]
+            if len(changed) > MAX_FILES:
+                problem, listed = f"it changes {len(changed)} files", {}
+            else:
+                problem, listed = "", git.list_folders(merged, plain) if plain else {}
+            return Proposal(
+                pull,
+                newest.committer.time_s,
+                {path: listed.get(path) for path in changed},
+                problem,
+                self.forge.read_pushes(pull.repo, pull.head_branch),
+                read_committers(git, head, pull.head),
+            )
+        except (StalePlan, CouldNotCheck, NotFound) as error:
+            return Proposal(pull, 0, {}, error.message)
 
     def _read_gitops(self, repo: str) -> GitopsView | None:
         platform, view = self.snapshot.platform, self.repo(repo)
@@ -242,46 +262,3 @@ def _read_state(control: GitRepository, tenant: str, head: str) -> RecordedState
         repos |= {repo} & set(made)
         overlays.setdefault(repo, {}).update(there)
     return RecordedState(frozenset(repos), overlays, frozenset(unknown))
-
-
-def _proposal_of(git: GitRepository, head: str, pull: PullRequest) -> Proposal:
-    """What merging a person's pull request into `head` would change."""
-    try:
-        newest = git.read_commit(pull.head)
-        merged = git.merge_tree(head, pull.head)
-        changed = git.diff_names(head, merged)
-        if len(changed) > MAX_FILES:
-            paths = dict.fromkeys(changed)
-            return Proposal(
-                pull, newest.committer.time_s, paths, f"it changes {len(changed)} files"
-            )
-        plain = [path for path in changed if is_plain(path)]
-        listed = git.list_folders(merged, plain) if plain else {}
-        return Proposal(
-            pull,
-            newest.committer.time_s,
-            {path: listed.get(path) for path in changed},
-            wrote=frozenset(_writers(git, head, pull.head)),
-        )
-    except (StalePlan, CouldNotCheck, NotFound) as error:
-        return Proposal(pull, 0, {}, error.message)
-
-
-def _writers(git: GitRepository, base: str, head: str) -> Iterator[int]:
-    """The accounts that commits between two name as author or committer.
-
-    Raises CouldNotCheck for more of them than anybody would read.
-    """
-    seen, left = {base}, [head]
-    while left:
-        commit = git.read_commit(left.pop())
-        if commit.id in seen or git.is_ancestor(commit.id, base):
-            continue
-        seen.add(commit.id)
-        if len(seen) > MAX_COMMITS:
-            raise CouldNotCheck(f"it has more than {MAX_COMMITS} commits")
-        for person in (commit.author, commit.committer):
-            match = _NOREPLY.match(person.email)
-            if match:
-                yield int(match.group(1))
-        left += commit.parents

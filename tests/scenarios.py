@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from pipeline.forges.port import Review, ReviewVerdict
+from pipeline.forges.port import PullRequest, PullState, Push, Review, ReviewVerdict
 from pipeline.gate.authority import Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
 from pipeline.githistory import Change
+from pipeline.gitops.proposals import Proposal, check_proposal
+from pipeline.gitops.sealed import GITOPS_NOT_APPROVED, Difference, check_gitops
 from pipeline.layout import PLATFORM_PATH, draft_path, environment_path, promotion_path
 from pipeline.models.requests import CodeOrigin
 from pipeline.policy_history import Walk
 from pipeline.rules.patches import MAX_FILE_BYTES
 from pipeline.stages.draft import plan_draft
+from pipeline.stages.promote import approval_problem
 from tests import history, patching, planning
 from tests.samples import (
     DRAFT,
@@ -179,7 +182,69 @@ def policy_without_authority(fail: bool) -> set[str]:
     return {finding.code for finding in walk.history(MAIN_HEAD).findings()}
 
 
+def gitops_foreign(fail: bool) -> set[str]:
+    """A file lies beside an overlay, or nothing but the overlay is there."""
+    sealed = {"kustomization.yaml": (0o100644, history.id_of("sealed"))}
+    there = {**sealed, ".argocd-source.yaml": (0o100644, history.id_of("foreign"))}
+    seen = Difference("environments/prod/order-router", sealed, there if fail else sealed)
+    return {f.code for f in check_gitops("tenant-acme-gitops", [seen])}
+
+
+def gitops_missing(fail: bool) -> set[str]:
+    """An overlay that was promoted is gone, or is there."""
+    sealed = {"kustomization.yaml": (0o100644, history.id_of("sealed"))}
+    seen = Difference("environments/prod/order-router", sealed, None if fail else sealed)
+    return {f.code for f in check_gitops("tenant-acme-gitops", [seen])}
+
+
+def gitops_not_approved(fail: bool) -> set[str]:
+    """Nobody, or an owner, approved the pipeline's own pull request."""
+    approval = Review(1, history.ENGINEER_ID, history.id_of("head"), ReviewVerdict.APPROVED)
+    pull = replace(_proposed({}).pull, author_id=1000, reviews=() if fail else (approval,))
+    problem = approval_problem(pull, frozenset({history.ENGINEER_ID}))
+    return {GITOPS_NOT_APPROVED.id} if problem else set()
+
+
+def _proposed(changes: Mapping[str, tuple[int, str] | None], *reviews: Review) -> Proposal:
+    pull = PullRequest(
+        repo="tenant-acme-gitops",
+        number=7,
+        title="Tidy",
+        body="",
+        head_branch="readme",
+        head=history.id_of("head"),
+        base_branch="main",
+        author_id=history.ENGINEER_ID,
+        state=PullState.OPEN,
+        url="local:ameide/tenant-acme-gitops#7",
+        reviews=reviews,
+    )
+    return Proposal(pull, 0, changes, pushes=(Push(pull.head, pull.author_id),))
+
+
+def _judged(path: str, mode: int = 0o100644) -> set[str]:
+    """The codes against an owner's proposal of one file that another owner approved."""
+    approval = Review(1, 1202, history.id_of("head"), ReviewVerdict.APPROVED)
+    proposal = _proposed({path: (mode, history.id_of(path))}, approval)
+    return {f.code for f in check_proposal(proposal, ("acme-engineers",), sample_platform())}
+
+
+def environments_proposed(fail: bool) -> set[str]:
+    """A person proposes an overlay, or a read-me file."""
+    return _judged("environments/prod/x/kustomization.yaml" if fail else "README.md")
+
+
+def proposal_unfit(fail: bool) -> set[str]:
+    """A person proposes a link, or a file."""
+    return _judged("docs", 0o120000 if fail else 0o100644)
+
+
 SCENARIOS: Mapping[str, Scenario] = {
+    "gitops-content-foreign": gitops_foreign,
+    "gitops-overlay-missing": gitops_missing,
+    "gitops-not-approved": gitops_not_approved,
+    "gitops-environments-proposed": environments_proposed,
+    "gitops-proposal-unfit": proposal_unfit,
     "author-out-of-scope": author_out_of_scope,
     "policy-with-requests": policy_with_requests,
     "pusher-unknown": pusher_unknown,

@@ -1,8 +1,8 @@
 """What people propose in a GitOps repository: read-me files, code owners, never what runs. Pure.
 
 The pipeline alone moves the default branch there. A pull request of a person is merged by it when
-it changes nothing below `environments/`, brings plain files only, and its people may: an owner of
-the repository asked, and another one, who wrote none of it, approved the final revision.
+it changes nothing below `environments/`, brings plain files only, and has the authority that
+`pipeline.gate.authority` asks for: an owner of the repository asks, another one approves.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 from pipeline.characters import visible
 from pipeline.diagnostics import Finding, Location, Rule, Subject, register
-from pipeline.forges.port import PullRequest, ReviewVerdict
-from pipeline.forges.rules import newest_verdicts
+from pipeline.forges.port import PullRequest, Push
+from pipeline.gate.authority import Revision, judge
+from pipeline.gate.matters import gitops_matters
 from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE
 from pipeline.gitops.sealed import ROOT
+from pipeline.models.requests import Platform
 
 MAX_FILES = 100
 # One plain part of a path, and not one of git's own files: those change what a checkout holds.
@@ -44,53 +46,50 @@ PROPOSAL_UNFIT = _proposal(
     "a person's pull request brings a link, or `.gitattributes`",
     "it changes `README.md`",
 )
-PROPOSAL_NOT_APPROVED = _proposal(
-    "gitops-proposal-not-approved",
-    "An owner asks for a change of a GitOps repository, and another owner approves it.",
-    "the pipeline merges there by itself, so two people answer for what it merges",
-    "have an owner who wrote none of it approve the final revision",
-    "a person's pull request has no approval of another owner",
-    "another owner approved its final revision",
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A person's open pull request, and what merging it would change.
+    """A person's open pull request: what merging it would change, and who made it.
 
     `changes` are paths with mode and id as they would be, None for what goes away. `problem` says
-    why that cannot be told. `wrote` are the accounts that its commits name.
+    why that cannot be told. `committers` are the accounts that its commits name.
     """
 
     pull: PullRequest
     time_s: int  # of its newest commit
     changes: Mapping[str, tuple[int, str] | None]
     problem: str = ""
-    wrote: frozenset[int] = frozenset()
+    pushes: tuple[Push, ...] = ()
+    committers: frozenset[int] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """The pull request as the `review` commands take it."""
+        return f"{self.pull.repo}#{self.pull.number}"
 
 
-def check_proposal(proposal: Proposal, owners: frozenset[int]) -> tuple[Finding, ...]:
-    """Why the pipeline does not merge a proposal; empty when it does."""
+def check_proposal(
+    proposal: Proposal, owners: tuple[str, ...], people: Platform
+) -> tuple[Finding, ...]:
+    """Why the pipeline does not merge a proposal; empty when it does.
+
+    `owners` are the teams of the repository, `people` the platform held to the forge's teams.
+    """
     found = tuple(_check_content(proposal))
     if found:
         return found
-    problem = authority_problem(proposal, owners)
-    return (PROPOSAL_NOT_APPROVED.finding(problem, _at(proposal)),) if problem else ()
-
-
-def authority_problem(proposal: Proposal, owners: frozenset[int]) -> str:
-    """Why its people may not have it merged; empty when they may."""
-    pull = proposal.pull
-    if pull.author_id not in owners:
-        return f"account {pull.author_id} is no owner of `{pull.repo}`, so it may not ask"
-    verdicts = newest_verdicts(pull.reviews, pull.head)
-    said = {user: verdict for user, verdict in verdicts.items() if user in owners}
-    if ReviewVerdict.CHANGES_REQUESTED in said.values():
-        return "an owner asks for changes"
-    wrote = {pull.author_id, *proposal.wrote}
-    if not any(v is ReviewVerdict.APPROVED and user not in wrote for user, v in said.items()):
-        return f"no other owner approved revision {pull.head[:12]}"
-    return ""
+    pull, at = proposal.pull, Location(proposal.name)
+    revision = Revision(
+        head=pull.head,
+        author=pull.author_id,
+        pushers=frozenset(push.account for push in proposal.pushes),
+        is_pusher_known=any(p.commit == pull.head and p.account for p in proposal.pushes),
+        reviews=pull.reviews,
+        committers=proposal.committers,
+    )
+    authority = judge(gitops_matters(sorted(proposal.changes), owners), revision, people)
+    return tuple(Finding(reason.code, reason.message, at) for reason in authority.reasons)
 
 
 def is_plain(path: str) -> bool:
@@ -104,7 +103,7 @@ def is_below_root(path: str) -> bool:
 
 
 def _check_content(proposal: Proposal) -> Iterator[Finding]:
-    at = _at(proposal)
+    at = Location(proposal.name)
     for path in sorted(proposal.changes):
         if is_below_root(path):
             yield ENVIRONMENTS_PROPOSED.finding(f"it changes `{visible(path)}`", at)
@@ -116,7 +115,3 @@ def _check_content(proposal: Proposal) -> Iterator[Finding]:
             yield PROPOSAL_UNFIT.finding(f"`{visible(path)}` is no plain path", at)
         elif entry is not None and entry[0] not in (MODE_FILE, MODE_EXECUTABLE):
             yield PROPOSAL_UNFIT.finding(f"`{path}` is no file: its mode is {entry[0]:06o}", at)
-
-
-def _at(proposal: Proposal) -> Location:
-    return Location(f"{proposal.pull.repo}#{proposal.pull.number}")

@@ -112,9 +112,7 @@ def render_run_report(report: RunReportDocument, style: Style = PLAIN) -> str:
         where = f"{incident.repo}:{visible(incident.path)}"
         lines.append(f"  {mark} {word} {where}  {incident.code}: {visible(incident.message)}")
     if left:
-        lines.append(
-            f"  next     `pipeline explain {left[0].code}`; nothing is promoted there before"
-        )
+        lines.append(f"  next     `pipeline explain {left[0].code}`; promotions there wait")
     for failure in report.failures:
         lines.append(f"  {style.bad} failed {failure.draft}  {failure.code}: {failure.message}")
     if report.failures:

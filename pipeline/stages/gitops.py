@@ -16,6 +16,7 @@ from pipeline.diagnostics import Finding
 from pipeline.gitobjects import TreeEntry, commit_object
 from pipeline.gitops.proposals import Proposal, check_proposal
 from pipeline.gitops.sealed import restored_objects
+from pipeline.models.requests import Platform
 from pipeline.plan import (
     Effect,
     Incident,
@@ -47,7 +48,8 @@ class GitopsView:
     restores: bool  # by policy, and since all facts about it could be read
     unrecorded: bool = False  # some of `overlays` was merged by the pipeline and lacks its fact
     proposals: tuple[Proposal, ...] = ()
-    owners: frozenset[int] = frozenset()
+    owners: tuple[str, ...] = ()  # teams
+    people: Platform | None = None  # held to the forge's teams
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,12 @@ def plan_gitops(view: GitopsView) -> GitopsStep:
         return GitopsStep(effects=back, incidents=incidents)
     effects: list[Effect] = []
     waiting: list[Waiting] = []
-    for proposal in view.proposals:
-        against = check_proposal(proposal, view.owners)
+    for proposal in view.proposals if view.people else ():
+        assert view.people is not None
+        against = check_proposal(proposal, view.owners, view.people)
         if against:
             reasons = tuple((f.code, f.message) for f in against)
-            request = f"{view.repo}#{proposal.pull.number}"
-            waiting.append(Waiting(draft=view.repo, request=request, reasons=reasons))
+            waiting.append(Waiting(draft=view.repo, request=proposal.name, reasons=reasons))
         else:
             effects.append(_merge_of(view, proposal))
     return GitopsStep(effects=tuple(effects), waiting=tuple(waiting))
@@ -162,7 +164,7 @@ def _restoration_body(view: GitopsView) -> str:
 def _merge_of(view: GitopsView, proposal: Proposal) -> MergePull:
     pull = proposal.pull
     key = key_of("merge", view.repo, pull.head_branch, pull.head)
-    name = f"{view.repo}#{pull.number}"
+    name = proposal.name
     return MergePull(
         key=key,
         draft=view.repo,

@@ -30,7 +30,7 @@ from tests.samples import DRAFT
 from tests.story import Story, everything, story_at
 from tests.sweep_world import CONTOSO_ENGINEER_ID, PLATFORM_ENGINEER_ID, Crash, fault_at
 
-SECOND_ENGINEER_ID, PIPELINE_ID = 1202, 1000
+SECOND_ENGINEER_ID, SECOND_PLATFORM_ENGINEER_ID, PIPELINE_ID = 1202, 1102, 1000
 PROD = "environments/prod/order-router"
 DEV = "environments/dev/order-router"
 Files = dict[str, tuple[int, bytes]]
@@ -46,8 +46,8 @@ def policy(world: Story, drift: str) -> None:
     world.request(
         PLATFORM_PATH,
         content + f"gitops_drift: {drift}\n".encode(),
-        PLATFORM_ENGINEER_ID,
-        asker=ENGINEER_ID,
+        SECOND_PLATFORM_ENGINEER_ID,
+        asker=PLATFORM_ENGINEER_ID,
     )
 
 
@@ -377,10 +377,10 @@ def test_nobody_but_the_pipeline_moves_what_runs(world: Story, branch: str) -> N
 def test_the_pipeline_merges_what_owners_propose_outside_of_environments(world: Story) -> None:
     pull = opened(world, a_better_readme)
     name = f"{GITOPS}#{pull.number}"
-    assert waits_for(world) == {name: ["gitops-proposal-not-approved"]}
+    assert waits_for(world) == {name: ["approval-missing"]}
     for other in (CONTOSO_ENGINEER_ID, PLATFORM_ENGINEER_ID, AGENT_ID):
         world.approve(GITOPS, pull.number, other)
-    assert waits_for(world) == {name: ["gitops-proposal-not-approved"]}
+    assert waits_for(world) == {name: ["approval-missing"]}
     world.approve(GITOPS, pull.number, SECOND_ENGINEER_ID)
     assert waits_for(world) == {}
     merged = world.forge.read_pull(GITOPS, pull.number)
@@ -398,7 +398,7 @@ def test_an_approval_of_an_older_revision_counts_no_more(world: Story) -> None:
     assert waits_for(world) == {f"{GITOPS}#{pull.number}": ["gitops-environments-proposed"]}
     newer = world.forge.read_pull(GITOPS, pull.number)
     opened(world, everything_but_the_override, old=newer.head)
-    assert waits_for(world) == {f"{GITOPS}#{pull.number}": ["gitops-proposal-not-approved"]}
+    assert waits_for(world) == {f"{GITOPS}#{pull.number}": ["approval-missing"]}
 
 
 def everything_but_the_override(files: Files) -> None:
@@ -414,13 +414,13 @@ def test_who_wrote_a_commit_of_it_approves_nothing(world: Story) -> None:
         old=pull.head,
     )
     world.approve(GITOPS, pull.number, SECOND_ENGINEER_ID)
-    assert waits_for(world) == {f"{GITOPS}#{pull.number}": ["gitops-proposal-not-approved"]}
+    assert waits_for(world) == {f"{GITOPS}#{pull.number}": ["approval-missing"]}
 
 
 def test_who_owns_nothing_there_asks_in_vain(world: Story) -> None:
     pull = opened(world, a_better_readme, user=CONTOSO_ENGINEER_ID)
     world.approve(GITOPS, pull.number, SECOND_ENGINEER_ID)
-    assert waits_for(world) == {f"{GITOPS}#{pull.number}": ["gitops-proposal-not-approved"]}
+    assert waits_for(world) == {f"{GITOPS}#{pull.number}": ["author-out-of-scope"]}
 
 
 def git_attributes(files: Files) -> None:
@@ -484,7 +484,7 @@ def test_what_somebody_merged_past_the_rules_reaches_nothing(world: Story) -> No
     looked = call(control, "doctor")
     assert f"rules {GITOPS}" in looked.out and "no ruleset of the pipeline" in looked.out
     report = world.engine.run(tenants=["acme"])
-    assert [i for i in report.restored] == [
+    assert report.restored == [
         Incident(
             repo=GITOPS,
             path=f"{PROD}/.argocd-source.yaml",
