@@ -20,12 +20,13 @@ from pipeline.stages import draft as stage
 from pipeline.stages.view import DraftView, Scope, Step
 from tests.audit_world import CODE, CONTROL, GITOPS, all_checks_pass, move, write_commit
 from tests.cli_world import call
-from tests.history import ENGINEER_ID
 from tests.samples import DRAFT, tenant_example
 from tests.story import Story, story_at
+from tests.sweep_world import PLATFORM_ENGINEER_ID
 
 OTHER = "acme/invoice-matcher"
 NEWCO = "newco/price-list"
+APPROVER_ID = 1102  # another of the platform's engineers
 
 
 def code_gone(world: Story) -> None:
@@ -77,7 +78,8 @@ def world(tmp_path: Path) -> Iterator[Story]:
     """acme's draft is to be patched and runs in dev; a tenant that is planned later has begun."""
     found = story_at("in dev", tmp_path / "world")
     found.write("0002", "docs/two.md", "2\n")
-    found.request("tenants/newco/tenant.yaml", tenant_example("newco").encode(), ENGINEER_ID)
+    path, content = "tenants/newco/tenant.yaml", tenant_example("newco").encode()
+    found.request(path, content, APPROVER_ID, asker=PLATFORM_ENGINEER_ID)
     ask_for(found, NEWCO)
     yield found
     found.close()
@@ -88,7 +90,7 @@ def ask_for(world: Story, draft: str) -> None:
     tenant, primitive = draft.split("/")
     content = draft_example(id=draft, primitive=primitive)
     content = content.replace("acme-engineers", "platform-engineers").replace("acme", tenant)
-    world.request(draft_path(draft), content.encode(), ENGINEER_ID, asker=1202)
+    world.request(draft_path(draft), content.encode(), APPROVER_ID, asker=PLATFORM_ENGINEER_ID)
 
 
 @pytest.mark.parametrize(
