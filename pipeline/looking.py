@@ -11,7 +11,7 @@ from pipeline import names
 from pipeline.apply import FaultHook, no_faults, read_fact_files
 from pipeline.control import Control, SnapshotReading, read_snapshot
 from pipeline.diagnostics import Finding
-from pipeline.errors import UsageFault
+from pipeline.errors import PipelineError, UsageFault
 from pipeline.facts import parse_chain
 from pipeline.forges.port import Forge
 from pipeline.gitops_sight import RecordedState
@@ -19,11 +19,12 @@ from pipeline.hydrate import Hydrator
 from pipeline.models.evidence import CheckReport
 from pipeline.models.facts import Fact
 from pipeline.models.status import DraftStatus
-from pipeline.plan import RunChecks
+from pipeline.plan import Incident, RunChecks
 from pipeline.policy_history import PolicyHistory, read_policy_history
 from pipeline.revisions import RevisionCache, Revisions
 from pipeline.settled import Memory
 from pipeline.sight import Verify, damaged_status
+from pipeline.stages.gitops import incidents_of
 from pipeline.stages.validate import check_requests
 from pipeline.stages.view import EVERYTHING, Scope
 from pipeline.templating import Template
@@ -158,6 +159,21 @@ class Looking:
                 tenant = branch.removeprefix(prefix)
                 found += world.statuses(tenant, [e.name for e in tree]).values()
         return tuple(sorted(found, key=lambda s: s.id))
+
+    def gitops_incidents(
+        self, repos: Collection[str]
+    ) -> tuple[tuple[Incident, ...], tuple[tuple[str, str, str], ...]]:
+        """What is not as promoted in GitOps repositories, and what could not be looked at."""
+        world = self.world()
+        incidents: list[Incident] = []
+        for repo in repos:
+            try:
+                view = world.gitops(repo)
+            except PipelineError as error:
+                world.fail(repo, error)
+                continue
+            incidents += incidents_of(repo, view.findings if view else ())
+        return tuple(incidents), tuple(dict.fromkeys(world.failures))
 
     def facts(self, draft: str) -> tuple[Fact, ...]:
         """A draft's facts in order, with every link checked. Raises UsageFault, BrokenChain."""

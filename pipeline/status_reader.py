@@ -51,11 +51,14 @@ def read_status_document(directory: Path, draft: str) -> StatusDocument:
     return _parsed(draft, found.content)
 
 
-def read_status_documents(directory: Path, tenant: str | None = None) -> tuple[StatusDocument, ...]:
-    """Every draft's recorded status by id, or those of one tenant."""
+def read_status_documents(
+    directory: Path, tenant: str | None = None
+) -> tuple[tuple[StatusDocument, ...], tuple[str, ...]]:
+    """Every draft's recorded status by id, or those of one tenant; and drafts whose is damaged."""
     git, prefix = open_state(directory)
     below = f"{prefix}{STATE_PREFIX}"
     found: dict[str, StatusDocument] = {}
+    damaged: list[str] = []
     for ref, head in sorted(git.read_refs((below,)).items()):
         owner = ref.removeprefix(below)
         if tenant not in (None, owner):
@@ -63,10 +66,13 @@ def read_status_documents(directory: Path, tenant: str | None = None) -> tuple[S
         primitives = [e.name for e in git.read_tree(f"{head}:drafts") or ()]
         specs = [f"{head}:{status_spec(owner, p)[1]}" for p in primitives]
         for primitive, item in zip(primitives, git.read_objects(specs), strict=True):
-            if item is not None:
-                found[f"{owner}/{primitive}"] = _parsed(f"{owner}/{primitive}", item.content)
+            draft = f"{owner}/{primitive}"
+            try:
+                found[draft] = _parsed(draft, item.content if item else b"")
+            except CouldNotCheck:
+                damaged.append(draft)
     git.close()
-    return tuple(found[draft] for draft in sorted(found))
+    return tuple(found[draft] for draft in sorted(found)), tuple(damaged)
 
 
 def read_requested(directory: Path, tenant: str | None = None) -> tuple[str, ...]:

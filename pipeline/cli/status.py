@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from pipeline.cli.session import Session, format_option, pass_session
+
+if TYPE_CHECKING:
+    from pipeline.render.status import Beside
 
 
 @click.command()
@@ -15,7 +22,8 @@ def status(session: Session, draft: str | None) -> int:
     """Show where one draft, or every draft, stands.
 
     States are a fold of facts: PENDING, SCAFFOLDED, IN_REVIEW, PROMOTED_DEV, PROMOTED_STAGING,
-    PROMOTED_PROD, REJECTED.
+    PROMOTED_PROD, REJECTED. What runs is shown only beside a look at the GitOps repository: the
+    exit code is 1 if it is not as promoted, and 4 if it could not be read.
     """
     return write_list(session, None) if draft is None else write_one(session, draft)
 
@@ -28,17 +36,20 @@ def write_one(session: Session, draft: str) -> int:
     from pipeline.status_reader import read_status_document
 
     document = read_status_document(session.directory, draft)
-    if session.is_json:
-        session.write_document(dict(document))
-        return 0
     try:
-        text = render_status(document, Style(session.colour))
+        found = _look(session, [document], whole=False)
+        text = render_status(document, found.beside, Style(session.colour))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CouldNotCheck(
             f"the status of `{draft}` is damaged", help="`pipeline audit verify` says where"
         ) from error
-    session.write(text)
-    return 0
+    if session.is_json:
+        session.write_document(dict(document))
+        for line in found.lines:
+            session.note(line)
+    else:
+        session.write(text)
+    return found.exit_code
 
 
 def write_list(session: Session, tenant: str | None) -> int:
@@ -48,24 +59,94 @@ def write_list(session: Session, tenant: str | None) -> int:
     from pipeline.render.style import Style
     from pipeline.status_reader import read_requested, read_status_documents
 
-    found = read_status_documents(session.directory, tenant)
+    documents, damaged = read_status_documents(session.directory, tenant)
     requested = read_requested(session.directory, tenant)
-    if session.is_json:
-        known = {document["id"] for document in found}
-        session.write_document(
-            {
-                "apiVersion": "pipeline.ameide.io/v1",
-                "kind": "DraftStatusList",
-                "items": [dict(document) for document in found],
-                "requested": [draft for draft in requested if draft not in known],
-            }
-        )
-        return 0
+    said = "its status is damaged; `pipeline audit verify` says where"
+    failures = [(draft, CouldNotCheck.code, said) for draft in damaged]
     try:
-        text = render_statuses(found, requested, Style(session.colour))
+        # What cannot be read may be of any overlay, so nothing is foreign for not being known.
+        found = _look(session, documents, whole=tenant is None and not damaged, failures=failures)
+        known = {document["id"] for document in documents} | set(damaged)
+        waiting = [draft for draft in requested if draft not in known]
+        text = render_statuses(documents, waiting, found.beside, Style(session.colour))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CouldNotCheck(
             "a status is damaged", help="`pipeline audit verify` says which"
         ) from error
-    session.write(text)
-    return 0
+    if session.is_json:
+        session.write_document(
+            {
+                "apiVersion": "pipeline.ameide.io/v1",
+                "kind": "DraftStatusList",
+                "items": [dict(document) for document in documents],
+                "requested": waiting,
+                **found.document,
+            }
+        )
+    else:
+        session.write(text)
+    return found.exit_code
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a look at GitOps repositories gave."""
+
+    beside: Beside
+
+    @property
+    def exit_code(self) -> int:
+        """4 for what could not be read, 1 for what is not as promoted."""
+        if self.beside.failures:
+            return 4
+        return 1 if self.beside.incidents else 0
+
+    @property
+    def lines(self) -> Sequence[str]:
+        """One line for each thing that is wrong."""
+        from pipeline.render.status import beside_lines
+
+        return beside_lines(self.beside)
+
+    @property
+    def document(self) -> Mapping[str, object]:
+        """The fields of a list's document."""
+        names = ("repo", "path", "code", "message")
+        return {
+            "incidents": [
+                {**dict(zip(names, incident, strict=True)), "put_back": False}
+                for incident in self.beside.incidents
+            ],
+            "failures": [
+                {"draft": subject, "code": code, "message": message}
+                for subject, code, message in self.beside.failures
+            ],
+        }
+
+
+def _look(
+    session: Session,
+    documents: Sequence[Mapping[str, Any]],
+    *,
+    whole: bool,
+    failures: Sequence[tuple[str, str, str]] = (),
+) -> Looked:
+    """What lies in the GitOps repositories of these drafts, against what was recorded."""
+    from pipeline.errors import CouldNotCheck
+    from pipeline.gitops.statuses import open_gitops, read_unsealed
+    from pipeline.render.status import Beside
+
+    open_one = open_gitops(session.directory)
+    if open_one is None:
+        return Looked(Beside(is_checked=False, failures=tuple(failures)))
+    unsealed = read_unsealed(open_one, documents, whole=whole)
+    unread = [(r, CouldNotCheck.code, why) for r, why in unsealed.items() if why]
+    foreign = [repo for repo, why in unsealed.items() if not why]
+    incidents: list[tuple[str, str, str, str]] = []
+    if foreign:
+        # Only now what takes long: which paths, and whether they merely lack their fact.
+        found, unjudged = session.engine().gitops_incidents(foreign)
+        incidents = [(i.repo, i.path, i.code, i.message) for i in found]
+        known = {subject for subject, _, _ in failures}
+        unread += [failure for failure in unjudged if failure[0] not in known]
+    return Looked(Beside(True, tuple(incidents), (*failures, *unread)))

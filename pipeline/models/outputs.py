@@ -12,7 +12,13 @@ from pydantic import Field
 from pipeline.models.base import Model
 from pipeline.models.facts import Fact
 from pipeline.models.requests import RiskTier
-from pipeline.models.run_report import DecisionReasonItem, Document, RunReportDocument
+from pipeline.models.run_report import (
+    DecisionReasonItem,
+    Document,
+    FailureItem,
+    IncidentItem,
+    RunReportDocument,
+)
 from pipeline.models.status import DraftStatus
 
 
@@ -151,6 +157,12 @@ class DraftStatusList(Document):
     items: tuple[DraftStatus, ...]
     requested: tuple[str, ...] = Field(
         (), description="ids of drafts on main to which nothing has happened yet"
+    )
+    incidents: tuple[IncidentItem, ...] = Field(
+        (), description="what GitOps repositories hold that was not promoted"
+    )
+    failures: tuple[FailureItem, ...] = Field(
+        (), description="drafts and repositories that could not be read"
     )
 
 

@@ -6,6 +6,7 @@ Works on the plain values of `status.yaml`, so that showing one draft imports no
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.characters import visible
@@ -14,40 +15,96 @@ from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id,
 ENVIRONMENTS = ("dev", "staging", "prod")
 
 
-def render_status(status: Mapping[str, Any], style: Style = PLAIN) -> str:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What was seen in GitOps repositories beside the statuses.
+
+    `incidents` are repository, path, code and message of what is not as promoted; `failures` are
+    draft or repository, code and message of what could not be read. Not `is_checked`: nothing was
+    looked at, as in a clone without its forge.
+    """
+
+    is_checked: bool = True
+    incidents: tuple[tuple[str, str, str, str], ...] = ()
+    failures: tuple[tuple[str, str, str], ...] = ()
+
+    def is_foreign(self, repo: str, folder: str) -> bool:
+        """Whether something in an overlay's folder, or above it, is not as promoted."""
+        return any(
+            f"{folder}/".startswith(f"{path}/") or path.startswith(f"{folder}/")
+            for of, path, _, _ in self.incidents
+            if of == repo
+        )
+
+    def is_known(self, repo: str) -> bool:
+        """Whether a repository could be looked at."""
+        return self.is_checked and all(subject != repo for subject, _, _ in self.failures)
+
+
+def beside_lines(beside: Beside, style: Style = PLAIN) -> list[str]:
+    """One line for each thing that is wrong in GitOps repositories, and what to do."""
+    lines = [
+        f"{style.bad} foreign  {repo}:{visible(path)}  {code}: {visible(message)}"
+        for repo, path, code, message in beside.incidents
+    ]
+    lines += [
+        f"{style.bad} failed   {visible(subject)}  {code}: {visible(message)}"
+        for subject, code, message in beside.failures
+    ]
+    if beside.incidents:
+        lines.append(f"  next     `pipeline explain {beside.incidents[0][2]}`")
+    return lines
+
+
+def render_status(
+    status: Mapping[str, Any], beside: Beside = Beside(), style: Style = PLAIN
+) -> str:
     """Where one draft stands, and what may be done next."""
     state = status["state"]
     colour = "bad" if state == "REJECTED" else "good"
     lines = [f"{style.paint('bold', status['id'])}  {style.paint(colour, state)}"]
-    for label, text in _entries(status, style):
+    for label, text in _entries(status, beside, style):
         lines.append(f"  {label:<8} {text}".rstrip())
+    lines += beside_lines(beside, style)
     return "".join(f"{line}\n" for line in lines)
 
 
 def render_statuses(
-    statuses: Sequence[Mapping[str, Any]], requested: Sequence[str] = (), style: Style = PLAIN
+    statuses: Sequence[Mapping[str, Any]],
+    requested: Sequence[str] = (),
+    beside: Beside = Beside(),
+    style: Style = PLAIN,
 ) -> str:
     """Every draft on one line: state, and what each environment runs."""
     rows = [("DRAFT", "STATE", "DEV", "STAGING", "PROD", "PULL REQUEST")]
     for status in statuses:
-        runs = {p["environment"]: p["release"]["digest"] for p in status["promotions"]}
-        cells = (_digest_cell(runs.get(e)) for e in ENVIRONMENTS)
+        runs = {p["environment"]: p for p in status["promotions"]}
+        cells = (_digest_cell(runs.get(e), status["gitops_repo"], beside) for e in ENVIRONMENTS)
         rows.append((status["id"], status["state"], *cells, status.get("pr_url") or "-"))
     seen = {status["id"] for status in statuses}
     for draft in requested:
         if draft not in seen:
             rows.append((draft, "(requested)", "-", "-", "-", "-"))
-    if len(rows) == 1:
+    if len(rows) == 1 and not beside.failures:
         return "no drafts yet\n  next     `pipeline draft create TENANT/PRIMITIVE …`\n"
     head, *others = table([rows[0], *sorted(rows[1:])])
-    return "".join(f"{line}\n" for line in (style.paint("dim", head), *others))
+    wrong = beside_lines(beside, style)
+    if not beside.is_checked and any(status["promotions"] for status in statuses):
+        wrong.append("  ?        what runs was not looked at: this clone reaches no forge")
+    return "".join(f"{line}\n" for line in (style.paint("dim", head), *others, *wrong))
 
 
-def _digest_cell(digest: str | None) -> str:
-    return digest.removeprefix("sha256:")[:12] if digest else "-"
+def _digest_cell(promotion: Mapping[str, Any] | None, repo: str, beside: Beside) -> str:
+    """The digest that was promoted; with `!` where something else lies there, `?` unseen."""
+    if promotion is None:
+        return "-"
+    digest = promotion["release"]["digest"].removeprefix("sha256:")[:12]
+    if beside.is_foreign(repo, promotion["overlay_folder"]):
+        return f"{digest}!"
+    return digest if beside.is_known(repo) else f"{digest}?"
 
 
-def _entries(status: Mapping[str, Any], style: Style) -> Iterator[tuple[str, str]]:
+def _entries(status: Mapping[str, Any], beside: Beside, style: Style) -> Iterator[tuple[str, str]]:
     yield "template", f"{status['template_id']}, code of origin {status['code_origin']}"
     if status["branch_name"]:
         yield "code", f"{status['target_repo']}  {status['branch_name']}"
@@ -66,7 +123,7 @@ def _entries(status: Mapping[str, Any], style: Style) -> Iterator[tuple[str, str
     refused = {r["environment"]: r for r in status["refused_promotions"]}
     for environment in ENVIRONMENTS:
         if environment in runs:
-            yield environment, _promotion_line(runs[environment], style)
+            yield environment, _promotion_line(runs[environment], status, beside, style)
         label = "" if environment in runs else environment
         for reason in refused.get(environment, {}).get("reasons", ()):
             text = f"{style.bad} refused  {reason['code']}: {visible(reason['message'])}"
@@ -95,13 +152,21 @@ def _checks_line(report: Mapping[str, Any], style: Style) -> str:
     return f"{', '.join(results)}  at {short_id(report['commit'])}"
 
 
-def _promotion_line(promotion: Mapping[str, Any], style: Style) -> str:
+def _promotion_line(
+    promotion: Mapping[str, Any], status: Mapping[str, Any], beside: Beside, style: Style
+) -> str:
+    """What was promoted, and what a delivery tool said of it: only if that is what lies there."""
+    repo, where = status["gitops_repo"], promotion["namespace"]
+    digest = short_digest(promotion["release"]["digest"])
+    if beside.is_foreign(repo, promotion["overlay_folder"]):
+        return f"{style.bad} something else lies there; {digest} was promoted to {where}"
+    if not beside.is_known(repo):
+        return f"{style.wait} {digest} was promoted to {where}; what lies there was not looked at"
     seen = promotion["observation"]
     health = f"  {visible(seen['health'])}, {visible(seen['sync'])}" if seen else ""
     people = promotion["approved_by"]
     approved = f"  approved by {', '.join(map(str, people))}" if people else ""
-    digest = short_digest(promotion["release"]["digest"])
-    return f"{style.good} {digest} in {promotion['namespace']}{health}{approved}"
+    return f"{style.good} {digest} in {where}{health}{approved}"
 
 
 def _next(status: Mapping[str, Any], runs: Mapping[str, Any]) -> str:

@@ -86,7 +86,7 @@ def test_a_status_shows_refusals_and_nothing_that_commands_a_terminal() -> None:
 
 def test_a_rejected_draft_has_nothing_next() -> None:
     _, status = history.refolded((*history.sample_facts(), _fact(Rejected(reason="closed"))))
-    text = render_status(values(status), Style(colour=True))
+    text = render_status(values(status), style=Style(colour=True))
     assert "\x1b[31mREJECTED\x1b[0m" in text and "next" not in text
 
 
