@@ -98,7 +98,7 @@ class GitopsSight(PromotionSight):
             view,
             proposals=tuple(self._proposal(git, view.head, pull) for pull in proposed),
             owners=teams,
-            people=platform.held_to(self.members(teams)),
+            people=platform.held_to(self.revisions.read_members(teams)),
         )
 
     def _proposal(self, git: GitRepository, head: str, pull: PullRequest) -> Proposal:

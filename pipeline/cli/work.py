@@ -50,8 +50,8 @@ def due(
     """Say what is due, for which tenants, and take out what tools need.
 
     Nothing is written to the forge. Tenants that were seen to have nothing due are not looked at.
-    The exit code is 4 if a draft or tenant could not be looked at; with --matrix it is 0, since the
-    others have their jobs, and the job of that tenant fails.
+    The exit code is 4 if a draft or tenant could not be looked at. With --matrix it is so only if
+    nothing else is due: else the others have their jobs, and the job of that tenant fails.
     """
     from pipeline.characters import visible
     from pipeline.wiring import restrict
@@ -77,7 +77,7 @@ def due(
     for name in matrices:
         session.write(f"{name}={json.dumps(jobs[name], separators=(',', ':'))}\n")
     if matrices:
-        return 0
+        return 4 if failures and plan.is_empty else 0
     if session.is_json:
         session.write_document(work)
     else:

@@ -174,5 +174,7 @@ def test_commands_say_what_could_not_be_looked_at(
     jobs = call(control, "due", "--matrix", "tenants")
     assert jobs.exit_code == 0, "the jobs of the others start; the one of acme fails"
     assert '"acme"' in jobs.out and '"newco"' in jobs.out
+    alone = call(control, "due", "--matrix", "tenants", "--tenant", "acme")
+    assert alone.exit_code == 4, "there is no other job that would be kept from starting"
     shown = call(control, "run", "--dry-run")
     assert shown.exit_code == 4
