@@ -141,6 +141,7 @@ def _platform_values(answers: Answers) -> dict[str, object]:
         "platform": answers.platform,
         "organisation": answers.organisation,
         "registry": {"prefix": answers.registry, "store": "registry"},
+        "gitops_drift": "restore",
         "gateway": {"namespace": "gateway"},
         "owners": ["platform-engineers"],
         "accounts": [bot, *people],

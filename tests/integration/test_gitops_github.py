@@ -40,14 +40,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GitHubServe
         ask_for_drafts(world)
         world.go()
         world.ask(DRAFT, "dev", ENGINEER_ID)
-        git = world.forge.open_repository(CONTROL)
-        there = git.read_object(f"refs/heads/main:{PLATFORM_PATH}")
-        assert there is not None
-        content = there.content.replace(b"gitops_drift: restore\n", b"")
-        content += b"gitops_drift: restore\n"
-        world.request(
-            PLATFORM_PATH, content, SECOND_PLATFORM_ENGINEER_ID, asker=PLATFORM_ENGINEER_ID
-        )
+        assert sample_platform().gitops_drift == "restore"
         world.go()
         world.close()
         keep(server, live, root / "kept")

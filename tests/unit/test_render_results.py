@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import pytest
+
 from pipeline.authorise import authorise
 from pipeline.diagnostics import Finding, Location, Verdict
-from pipeline.models.facts import PatchRefused, PromotionRefused, Reason, Rejected
+from pipeline.models.evidence import Observation
+from pipeline.models.facts import Observed, PatchRefused, PromotionRefused, Reason, Rejected
 from pipeline.models.outputs import (
     ApprovalsWanted,
     DecisionDocument,
@@ -27,7 +30,7 @@ from pipeline.render.decision import approvals_wanted, decision_document, next_s
 from pipeline.render.doctor import render_doctor
 from pipeline.render.plan import render_plan, render_run_report, run_report_document
 from pipeline.render.requests import outcome_lines, render_promotion, render_refusal
-from pipeline.render.status import render_status, render_statuses
+from pipeline.render.status import Beside, render_status, render_statuses
 from pipeline.render.style import Style, counted, short_digest, short_id, table
 from pipeline.rules.audit import FACT_CHAIN
 from pipeline.stages.provision import plan_provision
@@ -100,7 +103,7 @@ def test_all_statuses_as_a_table() -> None:
     assert render_statuses([]).startswith("no drafts yet\n")
 
 
-def _fact(body: PatchRefused | PromotionRefused | Rejected) -> history.Fact:
+def _fact(body: PatchRefused | PromotionRefused | Rejected | Observed) -> history.Fact:
     return history.sample_facts()[-1].model_copy(update={"body": body})
 
 
@@ -288,3 +291,58 @@ def test_doctor_says_how_to_get_what_is_missing() -> None:
     assert "✗ helm  not found\n        run `make setup`\n" in text
     assert text.endswith("something is missing\n")
     assert render_doctor(DoctorReport(verdict="valid", items=items[:1])).endswith("ready\n")
+
+
+FOREIGN = ("tenant-acme-gitops", "environments/dev/order-router/x.yaml", "gitops-content-foreign")
+
+
+def test_what_a_delivery_tool_said_is_shown_of_what_was_promoted_alone() -> None:
+    seen = Observation(
+        environment="dev",
+        draft=DRAFT,
+        digest=history.DIGEST,
+        health="Healthy",
+        sync="Synced",
+        revision=history.SOURCE_COMMIT,
+    )
+    _, status = history.refolded((*history.sample_facts(), _fact(Observed(observation=seen))))
+    shown = values(status)
+    assert "Healthy, Synced" in render_status(shown)
+    foreign = Beside(incidents=((*FOREIGN, "a file beside what was promoted"),))
+    unread = Beside(failures=((FOREIGN[0], "not-found", "it is gone"),))
+    for beside in (foreign, unread, Beside(is_checked=False)):
+        text = render_status(shown, beside)
+        assert "Healthy" not in text and history.DIGEST[7:19] in text
+    assert "something else lies there" in render_status(shown, foreign)
+    assert "foreign  tenant-acme-gitops:environments/dev/order-router/x.yaml" in render_status(
+        shown, foreign
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "is_foreign"),
+    [
+        ("environments/dev/order-router/x.yaml", True),
+        ("environments/dev/order-router", True),
+        ("environments/dev", True),
+        ("environments", True),
+        ("environments/dev/order-router-2", False),
+        ("environments/prod/order-router/x.yaml", False),
+    ],
+)
+def test_an_overlay_is_foreign_by_what_lies_in_or_above_it(path: str, is_foreign: bool) -> None:
+    beside = Beside(incidents=(("gitops", path, "gitops-content-foreign", "said"),))
+    assert beside.is_foreign("gitops", "environments/dev/order-router") is is_foreign
+    assert not beside.is_foreign("another", "environments/dev/order-router")
+
+
+def test_a_list_marks_what_is_foreign_and_what_was_not_looked_at() -> None:
+    shown = values(history.sample_status())
+    digest = history.DIGEST[7:19]
+    marked = render_statuses([shown], beside=Beside(incidents=((*FOREIGN, "said"),)))
+    assert f"{digest}!" in marked and f"{digest} " in marked
+    assert f"{digest}?" in render_statuses([shown], beside=Beside(is_checked=False))
+    failed = render_statuses(
+        [shown], beside=Beside(failures=(("acme/x", "could-not-check", "no"),))
+    )
+    assert "failed   acme/x  could-not-check: no" in failed

@@ -10,6 +10,7 @@ from pipeline.forges.port import BranchRule
 from pipeline.forges.settings import (
     approving_teams,
     check_account,
+    check_repositories,
     check_rules,
     check_teams,
     control_rules,
@@ -70,3 +71,17 @@ def test_teams_have_the_members_that_approve() -> None:
 
 def test_the_pace_follows_from_the_limits() -> None:
     assert promotion_pace().detail.startswith("40 promotions a minute and 250 an hour")
+
+
+def test_rules_of_repositories_are_told_one_by_one_and_counted_where_right() -> None:
+    strict = (BranchRule("main", push=(), merge=(1000,)), BranchRule("promote/*", push=(1000,)))
+    loose = (BranchRule("main", push=(), merge=(1000, 1201)),)
+    wanted = {"right": strict, "loose": strict, "gone": strict, "without": strict}
+    there = {"right": strict, "loose": loose, "gone": None, "without": ()}
+    found = {s.name: s for s in check_repositories(wanted, there)}
+    assert set(found) == {"rules loose", "rules gone", "rules without", "rules"}
+    assert "accounts 1201 may merge" in found["rules loose"].problem
+    assert "no ruleset of the pipeline is for `promote/*`" in found["rules loose"].problem
+    assert found["rules gone"].problem == "there is no such repository"
+    assert found["rules"].detail == "of 1 repositories of tenants hold what policy asks for"
+    assert all(s.help for s in found.values() if s.problem)
