@@ -108,8 +108,9 @@ def _check_content(proposal: Proposal) -> Iterator[Finding]:
         if is_below_root(path):
             yield ENVIRONMENTS_PROPOSED.finding(f"it changes `{visible(path)}`", at)
             return
-    if proposal.problem:
-        yield PROPOSAL_UNFIT.finding(proposal.problem, at)
+    if proposal.problem or not proposal.changes:
+        # Nobody has to approve nothing, and its commits would be in history all the same.
+        yield PROPOSAL_UNFIT.finding(proposal.problem or "it changes nothing", at)
     for path, entry in sorted(proposal.changes.items()):
         if not is_plain(path):
             yield PROPOSAL_UNFIT.finding(f"`{visible(path)}` is no plain path", at)

@@ -473,7 +473,12 @@ def too_many(files: Files) -> None:
     files.update({f"docs/{n}.md": (MODE_FILE, b"\n") for n in range(101)})
 
 
+def nothing(files: Files) -> None:
+    """One that anybody could have merged, since nothing in it has an owner."""
+
+
 UNFIT: Mapping[Attack, str] = {
+    nothing: "gitops-proposal-unfit",
     **dict.fromkeys(ATTACKS, "gitops-environments-proposed"),
     environments_in_capitals: "gitops-environments-proposed",
     git_attributes: "gitops-proposal-unfit",

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from pipeline import settled
+from pipeline.documents import render_document
 from pipeline.engine import Engine
 from pipeline.gitobjects import RefUpdate
-from pipeline.layout import environment_path
+from pipeline.layout import PLATFORM_PATH, environment_path
 from pipeline.models.evidence import Observation
 from pipeline.rules.identity import draft_example
 from pipeline.tools.cache import cache_dir
+from pipeline.wiring import restrict
 from pipeline.world import World
-from tests.audit_world import CODE, CONTROL
+from tests.audit_world import CODE, CONTROL, GITOPS, move, write_commit
 from tests.history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.samples import DRAFT, tenant_example
 from tests.story import SOURCE, Story, everything, story_at
@@ -86,6 +88,21 @@ def a_closed_pull_request(world: Story) -> None:
     world.forge.close_pull(CODE, 1, actor=ENGINEER_ID)
 
 
+def a_moved_gitops_branch(world: Story) -> None:
+    git = world.forge.open_repository(GITOPS)
+    main = git.resolve("refs/heads/main")
+    assert main is not None
+    git.update_refs([RefUpdate("refs/heads/of-somebody", None, main)])
+
+
+def a_foreign_overlay(world: Story) -> None:
+    git = world.forge.open_repository(GITOPS)
+    main = git.resolve("refs/heads/main")
+    assert main is not None
+    files = {**git.read_files(main), "environments/dev/x/a.yaml": (0o100644, b"{}\n")}
+    move(git, "main", write_commit(git, files, main, "Tidy up\n"))
+
+
 def a_state_branch_set_back(world: Story) -> None:
     git = world.forge.open_repository(CONTROL)
     head = git.resolve("refs/heads/state/acme")
@@ -100,6 +117,8 @@ def a_state_branch_set_back(world: Story) -> None:
         a_new_draft,
         a_new_patch,
         a_moved_branch,
+        a_moved_gitops_branch,
+        a_foreign_overlay,
         a_review,
         a_closed_pull_request,
         a_state_branch_set_back,
@@ -143,6 +162,50 @@ def test_a_promotion_that_waits_for_approval_is_never_remembered(
     remembering(world).run()
     assert world.engine.status(DRAFT).promotion("prod") is not None
     world.close()
+
+
+def test_an_open_proposal_and_foreign_content_are_never_remembered(
+    idle: Story, look: list[str]
+) -> None:
+    a_moved_gitops_branch(idle)
+    pull = idle.forge.open_pull(
+        GITOPS,
+        head_branch="of-somebody",
+        base_branch="main",
+        title="Tidy",
+        body="",
+        actor=ENGINEER_ID,
+    )
+    for _ in range(3):
+        assert looked_at(idle, look) == {"acme"}
+    idle.forge.close_pull(GITOPS, pull.number, actor=ENGINEER_ID)
+    assert looked_at(idle, look) == {"acme"}
+    assert looked_at(idle, look) == set()
+    platform = idle.engine.world().snapshot.platform
+    assert platform is not None
+    report = platform.model_copy(update={"gitops_drift": "report"})
+    content = render_document(report.model_dump(mode="json", by_alias=True, exclude_none=True))
+    idle.request(PLATFORM_PATH, content, 1102, asker=1101)
+    looked_at(idle, look)
+    assert looked_at(idle, look) == set()
+    a_foreign_overlay(idle)
+    for _ in range(3):
+        assert looked_at(idle, look) == {"acme"}
+
+
+def test_a_run_that_may_not_promote_settles_nothing_for_one_that_may(
+    idle: Story, look: list[str]
+) -> None:
+    a_foreign_overlay(idle)
+    look.clear()
+    engine = remembering(idle)
+    restrict(engine, ["scaffold"], None)
+    engine.run()
+    assert look == ["acme", "contoso", "fabrikam", "platform"], "it knows nothing yet"
+    assert "environments" in {
+        e.name for e in idle.forge.open_repository(GITOPS).read_tree("refs/heads/main") or ()
+    }
+    assert looked_at(idle, look) == {"acme"}
 
 
 def test_a_finding_is_never_remembered(idle: Story, look: list[str]) -> None:
