@@ -62,7 +62,7 @@ class Location:
 class Finding:
     """One thing found. `code` names a rule of `RULES`; `help` may replace the rule's fix.
 
-    `commit` is the one that did it, where the finding is about a commit and not about what is there.
+    `commit` (`repository@id`) is the one that did it, where the finding is about a commit.
     """
 
     code: str

@@ -12,9 +12,10 @@ be in the chain, so a rewritten state branch shows.
 from __future__ import annotations
 
 from pipeline.audit.acknowledged import Acknowledged
-from pipeline.audit.reading import OpenRepository, Trust, read_branches
+from pipeline.audit.reading import OpenRepository, read_branches
 from pipeline.audit.steps import STEP_NAMES
 from pipeline.audit.verify import AuditReport, verify
+from pipeline.models.trust import Trust
 
 __all__ = [
     "STEP_NAMES",

@@ -8,7 +8,7 @@ that still runs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.audit.policy import MainLine
 from pipeline.diagnostics import Finding
@@ -52,7 +52,7 @@ def settle(
     for finding in findings:
         path = next((p for p, a in told.items() if _covers(a, finding, running)), None)
         if path is None:
-            open_.append(finding)
+            open_.append(_with_commit(finding))
         else:
             used.setdefault(path, []).append(finding)
     brought = read_newest_touching(main.objects.git.path, main.head, FOLDER, used) if used else {}
@@ -61,6 +61,15 @@ def settle(
         by = f"{commit.author.name} <{commit.author.email}>"
         acknowledged += [Acknowledged(f, path, by, told[path].reason) for f in covered]
     return Settlement(tuple(open_), tuple(acknowledged))
+
+
+def _with_commit(finding: Finding) -> Finding:
+    """The finding, telling the commit that an acknowledgement of it names."""
+    if not finding.commit:
+        return finding
+    repo, _, commit = finding.commit.rpartition("@")
+    told = f"{finding.fix} (repository `{repo}`, commit {commit})"
+    return replace(finding, help=told)
 
 
 def _acknowledgements(policy: Snapshot) -> Iterator[tuple[str, Acknowledgement]]:
@@ -74,7 +83,5 @@ def _covers(told: Acknowledgement, finding: Finding, running: frozenset[str]) ->
         repo, _, commit = finding.commit.rpartition("@")
         return repo == told.repository and commit in told.commits
     if finding.code in rule.ABOUT_FACTS and finding.location.file not in running:
-        return any(
-            f.code == finding.code and f.at == finding.location.file for f in told.findings
-        )
+        return any(f.code == finding.code and f.at == finding.location.file for f in told.findings)
     return False

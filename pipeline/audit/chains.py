@@ -89,7 +89,7 @@ def run_steps(audit: Audit, chain: Chain, steps: Iterable[FactStep]) -> None:
 
 
 def statements(audit: Audit, chains: Iterable[Chain]) -> Iterator[tuple[str, Signers]]:
-    """The statements of new builds, and of those that new promotions rest on, with their signers."""
+    """The statement of every build that was recorded, with the signers of that time."""
     for chain in chains:
         for fact in chain.facts:
             if isinstance(fact.body, Built) and fact.cause.commit in audit.main.position:

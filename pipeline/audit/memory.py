@@ -13,20 +13,20 @@ a head is judged anew each time: digests that are blocked, overlays that lie the
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from pipeline.audit.reading import Sealed, Trust
+from pipeline.audit.reading import Sealed
 from pipeline.diagnostics import RULES, Finding, Location
 from pipeline.errors import CouldNotCheck, StalePlan
 from pipeline.facts import canonical_json
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import RefUpdate, git_object
 from pipeline.models.base import Model
+from pipeline.models.trust import Trust
 from pipeline.settled import tool_identity
 
 VERIFIED = "refs/verified/"
@@ -38,7 +38,7 @@ class _FindingRecord(Model):
     code: str
     message: str
     file: str
-    help: str
+    commit: str
 
 
 class _SealedRecord(Model):
@@ -119,7 +119,7 @@ def read_memory(control: GitRepository, main: str) -> Memory:
         },
         set(record.instances),
         [
-            Finding(f.code, f.message, Location(f.file), RULES[f.code].severity, f.help)
+            Finding(f.code, f.message, Location(f.file), RULES[f.code].severity, "", f.commit)
             for f in record.findings
         ],
     )
@@ -173,7 +173,7 @@ def _record_of(policy: str, memory: Memory) -> bytes:
         ],
         "instances": sorted(map(list, memory.instances)),
         "findings": [
-            {"code": f.code, "message": f.message, "file": f.location.file, "help": f.help}
+            {"code": f.code, "message": f.message, "file": f.location.file, "commit": f.commit}
             for f in memory.findings
         ],
     }

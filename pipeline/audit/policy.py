@@ -86,4 +86,3 @@ class MainLine:
             if id(policy) not in seen:
                 seen.add(id(policy))
                 yield policy
-

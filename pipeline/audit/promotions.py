@@ -193,9 +193,10 @@ def _planned(view: DraftView, due: PromotionInput) -> tuple[dict[str, object], C
     """What the stage records of a promotion that is allowed, and the commit that it makes."""
     environment = view.environments[due.promotion.environment]
     # Whoever merged it, it was merged: by hand is as good here.
-    merged = {**view.environments, environment.environment: environment.model_copy(
-        update={"merge": "auto"}
-    )}
+    merged = {
+        **view.environments,
+        environment.environment: environment.model_copy(update={"merge": "auto"}),
+    }
     step = plan_promotion(replace(view, environments=merged), due)
     facts = step.facts if step else ()
     known = next((dict(f.known) for f in facts if f.type == "promoted"), {})

@@ -15,20 +15,13 @@ from pipeline.gitcli import GitRepository
 from pipeline.models.facts import Built, Fact, Promoted
 from pipeline.models.requests import Platform, Signers
 from pipeline.models.status import DraftStatus
+from pipeline.models.trust import Trust
 from pipeline.provenance import Verified
 from pipeline.rules import audit as rule
 from pipeline.snapshot import Snapshot
 
 _ORIGIN = "refs/remotes/origin/"
 OpenRepository = Callable[[str], GitRepository | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """One kind of thing that clones cannot show, and whose word it rests on."""
-
-    what: str
-    whose: str
 
 
 @dataclass(frozen=True)

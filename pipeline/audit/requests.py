@@ -67,10 +67,8 @@ def check_request(case: FactCase) -> Iterator[Finding]:
         or meaning.kind not in _CAUSED_BY[body.type]
         or (name and meaning.name != name)
     ):
-        yield case.finding(
-            rule.CAUSE_OTHER,
-            f"`{body.type}`{f' of {name}' if name else ''} cannot come of {case.fact.cause.request}",
-        )
+        what = f"`{body.type}` of {name}" if name else f"`{body.type}`"
+        yield case.finding(rule.CAUSE_OTHER, f"{what} cannot come of {case.fact.cause.request}")
 
 
 def check_accepted(case: FactCase) -> Iterator[Finding]:

@@ -117,9 +117,7 @@ def _commit_of(effects: tuple[object, ...]) -> CommitFolder | None:
     return next((e for e in effects if isinstance(e, CommitFolder)), None)
 
 
-def _check_branch(
-    case: FactCase, body: Scaffolded | PatchApplied, key: str
-) -> Iterator[Finding]:
+def _check_branch(case: FactCase, body: Scaffolded | PatchApplied, key: str) -> Iterator[Finding]:
     """The branch is that of the commit's key, or the one that the draft has already."""
     expected = {names.draft_branch(case.chain.status.instance, key)}
     if isinstance(body, PatchApplied) and case.before is not None:
@@ -163,8 +161,9 @@ def _patch_problem(
         parents = parents_at(code, base, view.folder)
         due = _patch_input(case, code, view, patch, base, number)
         step = plan_patch(
-            replace(at_base(view, view.target_repo, base, parents),
-                    patch=replace(due, parents=parents))
+            replace(
+                at_base(view, view.target_repo, base, parents), patch=replace(due, parents=parents)
+            )
         )
         planned = _commit_of(step.effects) if step else None
         problem = "its parent or its asker does not let the patch be applied"
@@ -246,7 +245,9 @@ def check_built(case: FactCase) -> Iterator[Finding]:
             rule.DIGEST_DIFFERS, f"tree {build.source_tree[:12]} was built before, as another image"
         )
     if build.image != status.image:
-        yield case.finding(rule.NAME_DIFFERS, f"`{build.image}` is not the draft's `{status.image}`")
+        yield case.finding(
+            rule.NAME_DIFFERS, f"`{build.image}` is not the draft's `{status.image}`"
+        )
     policy = case.audit.main.policy_at(case.fact.cause.commit, case.tenant)
     if policy.signers is None or not build.bundle:
         case.audit.trusts("what an image was built from", "the builder's, which signed nothing")

@@ -83,8 +83,8 @@ def read_state_branch(
         now = _drafts_of(objects, commit.tree, strange)
         written, lost = _read_change(objects, before, now, strange)
         state.commits.append(StateCommit(commit, written, lost))
-        for one in strange:
-            odd.setdefault(one, commit.id)
+        for path_and_why in strange:
+            odd.setdefault(path_and_why, commit.id)
         for one in written:
             state.recorded.setdefault(one.primitive, {})[one.facts] = one.status
         before = now
@@ -120,7 +120,8 @@ def _read_change(
         facts, status = _draft_at(objects, primitive, entry.id, strange)
         had = _draft_at(objects, primitive, old.id, [])[0] if old is not None else _NO_TREE
         lost += [
-            f"{facts_folder(primitive)}/{name}" for name, fact in had.items()
+            f"{facts_folder(primitive)}/{name}"
+            for name, fact in had.items()
             if facts.get(name) != fact
         ]
         written.append(Written(primitive, len(facts), status))
@@ -244,4 +245,3 @@ def check_state_trailers(
                 Location(f"{state.branch}:{status_path(primitive)}"),
                 commit=f"{state.objects.name}@{change.commit.id}",
             )
-

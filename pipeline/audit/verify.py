@@ -23,7 +23,6 @@ from pipeline.audit.reading import (
     Audit,
     Chain,
     OpenRepository,
-    Trust,
     check_strayed,
     read_branches,
     read_strayed,
@@ -37,6 +36,7 @@ from pipeline.errors import CouldNotCheck
 from pipeline.facts import BrokenChain
 from pipeline.gitcli import GitRepository
 from pipeline.models.requests import CodeOrigin
+from pipeline.models.trust import Trust
 from pipeline.names import controllers_repo, gitops_repo
 from pipeline.rules import audit as rule
 
