@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from pipeline.audit import AuditReport, verify
 from pipeline.commits import Commit
-from pipeline.facts import fold_one, hash_of, fact_bytes, next_fact, parse_chain, status_bytes
-from pipeline.facts import status_path
+from pipeline.facts import (
+    fact_bytes,
+    fold_one,
+    hash_of,
+    next_fact,
+    parse_chain,
+    status_bytes,
+    status_path,
+)
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.layout import patch_path
@@ -108,9 +114,14 @@ class Forger:
         source, _ = _told()
         self.folder = folder
         self.gits = {
-            name: GitRepository.clone(str(source / "forge" / "ameide" / f"{name}.git"), folder / name)
+            name: GitRepository.clone(
+                str(source / "forge" / "ameide" / f"{name}.git"), folder / name
+            )
             for name in REPOS
         }
+        # Only what origin has, as in a fresh clone: a local branch would remember the true story.
+        for git in self.gits.values():
+            git._run("update-ref", "-d", "refs/heads/main")
 
     def close(self) -> None:
         """End the processes that answer."""

@@ -81,6 +81,7 @@ class Audit:
     repositories: dict[str, Objects | None] = field(default_factory=dict)
     bundles: dict[tuple[str, str], Verified] = field(default_factory=dict)
     _others: dict[str, Chain | None] = field(default_factory=dict)
+    _followed: dict[str, frozenset[str]] = field(default_factory=dict)
     _lines: dict[str, frozenset[str]] = field(default_factory=dict)
     _on_main: dict[tuple[str, str], dict[str, set[str]]] = field(default_factory=dict)
     drafts: int = 0
@@ -115,6 +116,15 @@ class Audit:
             line = objects.git.list_line(head) if head else []
             self._lines[objects.name] = frozenset(line)
         return self._lines[objects.name]
+
+    def requests_followed(self, objects: Objects) -> frozenset[str]:
+        """`path@commit` of each request that a commit on a branch of a repository names."""
+        if objects.name not in self._followed:
+            commits = objects.history(dict.fromkeys(read_branches(objects.git).values()))
+            self._followed[objects.name] = frozenset(
+                value for c in commits for name, value in c.trailers if name == "Request"
+            )
+        return self._followed[objects.name]
 
     def trees_on_main(self, objects: Objects, folder: str) -> frozenset[str]:
         """The trees that a folder just below another one ever was on the default branch."""

@@ -199,7 +199,11 @@ def _patch_input(
 
 def _listing(code: Objects, commit: str, folder: str) -> Mapping[str, tuple[int, str]]:
     tree = folder_at(code, commit, folder)
-    listed = code.listing(tree) if tree is not None else {}
+    return _files_of(code, tree) if tree is not None else {}
+
+
+def _files_of(code: Objects, tree: str) -> Mapping[str, tuple[int, str]]:
+    listed = code.listing(tree)
     return {path: (entry.mode, entry.id) for path, entry in listed.items()}
 
 
@@ -210,28 +214,27 @@ def check_patch_refused(case: FactCase) -> Iterator[Finding]:
         return
     told = {reason.code for reason in body.reasons}
     view = next(case.views(), None)
+    cause = case.fact.cause
+    request = f"{cause.request}@{cause.commit}"
+    if case.code is not None and request in case.audit.requests_followed(case.code):
+        yield case.finding(rule.REFUSAL_MISFIT, f"{case.code.name} has a commit of {request}")
+        return
     if not told & _RECOMPUTED or before is None or view is None or case.code is None:
         case.audit.trusts("why a patch was refused", "the pipeline's")
         return
-    if case.code.find_commit(before.head) is None:
+    code = case.code
+    if code.find_commit(before.head) is None:
         return  # the finding of the fact that named it
-    due = _patch_input(case, case.code, view, patch, before.head, body.patch)
-    again = {reason.code for reason in patched_folder(due, due.listing).reasons}
-    if told & _RECOMPUTED <= again:
-        case.audit.proves("refusals of patches computed again")
-        return
-    if _moved_on(case, case.code):
-        # It met what people had merged by then; a clone does not say when that was.
-        case.audit.trusts("why a patch was refused", "the pipeline's")
-        return
-    listed = ", ".join(f"`{code}`" for code in sorted(told & _RECOMPUTED - again))
+    due = _patch_input(case, code, view, patch, before.head, body.patch)
+    # Once people merged the draft, a patch met what lay on main, at whatever time that was.
+    merged = [_files_of(code, tree) for tree in sorted(case.audit.trees_on_main(code, view.folder))]
+    for listing in (due.listing, *merged):
+        again = {reason.code for reason in patched_folder(due, listing).reasons}
+        if told & _RECOMPUTED <= again:
+            case.audit.proves("refusals of patches computed again")
+            return
+    listed = ", ".join(f"`{code}`" for code in sorted(told & _RECOMPUTED))
     yield case.finding(rule.REFUSAL_MISFIT, f"the patch and its draft do not give {listed}")
-
-
-def _moved_on(case: FactCase, code: Objects) -> bool:
-    """Whether people merged the draft, so that patches may go on what lies on main."""
-    folder = names.primitive_folder(case.chain.status.instance)
-    return bool(case.audit.trees_on_main(code, folder))
 
 
 def check_built(case: FactCase) -> Iterator[Finding]:
