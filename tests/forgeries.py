@@ -15,6 +15,7 @@ from pipeline.models.facts import (
     Built,
     ChecksRecorded,
     Fact,
+    GivenReview,
     Observed,
     PatchApplied,
     PatchRefused,
@@ -101,6 +102,43 @@ def without_fact(number: int) -> Callable[[Forger], object]:
 def inserted(after: int, made: Callable[[list[Fact]], Fact]) -> Callable[[Forger], object]:
     """One fact more, of the cause of the one before it."""
     return lambda f: f.retell(lambda facts: [*facts[:after], made(facts), *facts[after:]])
+
+
+def reviewed(number: int, *accounts: int, **changes: object) -> Callable[[Forger], object]:
+    """A request was approved by these, and the fact says so throughout."""
+
+    def forge(f: Forger) -> None:
+        def change(facts: list[Fact]) -> list[Fact]:
+            fact = facts[number - 1]
+            brought = fact.cause.brought
+            assert brought is not None
+            reviews = tuple(
+                GivenReview(account=account, commit=brought.head, verdict="approved")
+                for account in accounts
+            )
+            brought = brought.model_copy(update={"reviews": reviews, **changes})
+            told = fact.cause.model_copy(
+                update={"brought": brought, "actor": changes.get("author", fact.cause.actor)}
+            )
+            body = fact.body
+            if isinstance(body, Promoted):
+                body = body.model_copy(update={"approved_by": tuple(sorted(set(accounts)))})
+            return with_fact(facts, number, cause=told, body=body)
+
+        f.retell(change)
+
+    return forge
+
+
+def brought(number: int, **changes: object) -> Callable[[Forger], object]:
+    """A request came to main otherwise."""
+
+    def forge(f: Forger) -> None:
+        told = f.facts()[number - 1].cause.brought
+        assert told is not None
+        f.retell_cause(number, brought=told.model_copy(update=changes))
+
+    return forge
 
 
 def again(number: int, **changes: object) -> Callable[[list[Fact]], Fact]:
@@ -429,25 +467,57 @@ PROMOTIONS = (
     ),
     Forgery(
         "approvals without one of each team",
-        body(PROD, approved_by=(1501, 1502)),
+        reviewed(PROD, 1501, 1502),
         "decision",
         "audit-approvals",
     ),
     Forgery(
-        "one approver counted twice",
-        body(PROD, approved_by=(1501, 1501)),
-        "decision",
-        "audit-approvals",
+        "one approver counted twice", reviewed(PROD, 1501, 1501), "decision", "audit-approvals"
     ),
-    Forgery("approved by nobody", body(PROD, approved_by=()), "decision", "audit-approvals"),
+    Forgery("approved by nobody", reviewed(PROD), "decision", "audit-approvals"),
+    Forgery("dev approved by nobody", reviewed(DEV), "decision", "audit-approvals"),
     Forgery(
         "approved by another tenant's engineer",
-        body(PROD, approved_by=(1301, 1601)),
+        reviewed(PROD, 1301, 1601),
+        "decision",
+        "audit-approvals",
+    ),
+    Forgery("approved by a bot", reviewed(PROD, 1501, 1901), "decision", "audit-approvals"),
+    Forgery(
+        "approved by the asker",
+        reviewed(PROD, 1501, 1601, author=1501),
         "decision",
         "audit-approvals",
     ),
     Forgery(
-        "approved by a bot", body(PROD, approved_by=(1501, 1901)), "decision", "audit-approvals"
+        "approved by who pushed it",
+        reviewed(PROD, 1501, 1601, pushers=(1501, 1901)),
+        "decision",
+        "audit-approvals",
+    ),
+    Forgery(
+        "approved at an older revision",
+        brought(
+            PROD,
+            reviews=(
+                GivenReview(account=1501, commit=NOWHERE, verdict="approved"),
+                GivenReview(account=1601, commit=NOWHERE, verdict="approved"),
+            ),
+        ),
+        "decision",
+        "audit-approvals",
+    ),
+    Forgery(
+        "pushed by nobody who is known",
+        brought(PROD, is_pusher_known=False),
+        "decision",
+        "audit-gate",
+    ),
+    Forgery(
+        "approved by others than its pull request says",
+        body(PROD, approved_by=(1502, 1601)),
+        "decision",
+        "audit-approvals",
     ),
     Forgery(
         "approved by one who does not count, too",
@@ -455,7 +525,47 @@ PROMOTIONS = (
         "decision",
         "audit-promotion-differs",
     ),
-    Forgery("approved by the asker", cause(PROD, actor=1501), "decision", "audit-approvals"),
+    Forgery(
+        "a promotion that no pull request brought",
+        cause(PROD, brought=None),
+        "decision",
+        "audit-gate",
+    ),
+    Forgery(
+        "prod by the policy of an older base",
+        brought(PROD, base=NOWHERE),
+        "brought",
+        "audit-brought-differs",
+    ),
+    Forgery(
+        "another revision than was merged",
+        brought(PROD, head=NOWHERE),
+        "brought",
+        "audit-brought-differs",
+    ),
+    Forgery(
+        "another asker than opened it", cause(PROD, actor=1501), "brought", "audit-brought-differs"
+    ),
+    Forgery("a draft that nobody approved", reviewed(ACCEPTED), "authority", "audit-authority"),
+    Forgery(
+        "a draft that another tenant's bot asked for",
+        reviewed(ACCEPTED, 1201, author=1902),
+        "authority",
+        "audit-authority",
+    ),
+    Forgery("a patch that nobody approved", reviewed(PATCHED), "authority", "audit-authority"),
+    Forgery(
+        "a patch that an unlisted account pushed",
+        reviewed(PATCHED, 1201, pushers=(4711,)),
+        "authority",
+        "audit-authority",
+    ),
+    Forgery(
+        "a patch that no pull request brought",
+        cause(PATCHED, brought=None),
+        "authority",
+        "audit-authority",
+    ),
     Forgery(
         "a GitOps repository that nobody reads",
         body(PROD, gitops_repo="tenant-acme-other"),
@@ -854,16 +964,11 @@ TRUSTED = (
         lambda f: f.retell_cause(len(f.facts()), run="run-2"),
         trust="which account asked, and in which run",
     ),
-    Forgery(
-        "another asker of the newest fact",
-        lambda f: f.retell_cause(len(f.facts()), actor=1),
-        trust="which account asked, and in which run",
-    ),
     Forgery("another end", other_pull, trust="a pull request that was closed without a merge"),
     Forgery(
-        "prod approved by the other release manager",
-        body(PROD, approved_by=(1502, 1601)),
-        trust="who approved a promotion",
+        "prod approved by the other release manager, on the forge as well",
+        reviewed(PROD, 1502, 1601),
+        trust="who opened, pushed and reviewed a request",
     ),
 )
 

@@ -7,9 +7,10 @@ hands it to the stage that made the fact, and compares what comes out.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from pipeline.audit.authority import authority_of
 from pipeline.audit.objects import Objects
 from pipeline.audit.reading import Audit, Chain
 from pipeline.commits import Commit
@@ -42,6 +43,7 @@ class FactCase:
     chain: Chain
     fact: Fact
     before: DraftStatus | None
+    _caused: dict[int, Caused] = field(default_factory=dict, compare=False)
 
     def finding(self, found: Rule, message: str) -> Finding:
         """A finding at the fact."""
@@ -87,11 +89,14 @@ class FactCase:
         found = self.audit.main.request(path, blob) if blob else None
         return found if isinstance(found, PrimitiveImplementationDraft) else None
 
-    @cached_property
-    def caused(self) -> Caused:
-        """The cause, with the time of its commit, which the pipeline's own commits carry."""
-        commit = self.audit.control.commit(self.fact.cause.commit)
-        return Caused(self.fact.cause, commit.committer.time_s)
+    def caused(self, now: Snapshot) -> Caused:
+        """The cause, with the time of its commit, which the pipeline's own commits carry, and
+        with the authority over it by the policy `now`."""
+        if id(now) not in self._caused:
+            commit = self.audit.control.commit(self.fact.cause.commit)
+            authority = authority_of(self.audit.main, self.fact, self.before, now)
+            self._caused[id(now)] = Caused(self.fact.cause, commit.committer.time_s, authority)
+        return self._caused[id(now)]
 
     def views(self) -> Iterator[DraftView]:
         """What the stages may have planned from: one view for each policy since the cause."""
@@ -110,7 +115,7 @@ class FactCase:
             return None
         return DraftView(
             request=request,
-            caused=self.caused,
+            caused=self.caused(policy),
             tenant=tenant,
             platform=policy.platform,
             environments=policy.environments,

@@ -47,6 +47,25 @@ def tree_of(content: bytes) -> dict[str, TreeEntry]:
     return entries
 
 
+def changed_paths(objects: Objects, old: str, new: str, prefix: str = "") -> tuple[str, ...]:
+    """The paths of files that differ between two trees, sorted within each folder."""
+    if old == new:
+        return ()
+    before = objects.tree(old) if old else {}
+    after = objects.tree(new) if new else {}
+    found: list[str] = []
+    for name in sorted({*before, *after}):
+        one, other = before.get(name), after.get(name)
+        if one == other:
+            continue
+        path = prefix + name
+        if any(entry is not None and not entry.is_tree for entry in (one, other)):
+            found.append(path)
+        sides = [entry.id if entry is not None and entry.is_tree else "" for entry in (one, other)]
+        found += changed_paths(objects, sides[0], sides[1], f"{path}/")
+    return tuple(found)
+
+
 @dataclass
 class Objects:
     """One clone's objects. Every method raises Missing for one that is not there or damaged."""

@@ -7,7 +7,7 @@ from a policy that came onto main after it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,6 +17,7 @@ from pipeline.models.requests import Request
 from pipeline.snapshot import Snapshot, read_request, snapshot_of
 
 _POLICY = "environments"
+_PARTS_KEPT = 500
 
 
 @dataclass
@@ -26,6 +27,7 @@ class MainLine:
     objects: Objects
     head: str
     verified: str | None = None  # commits up to this one were read and hashed by an earlier audit
+    _parts: dict[tuple[tuple[str, str], ...], Snapshot] = field(default_factory=dict)
     _snapshots: dict[tuple[str, str], Snapshot] = field(default_factory=dict)
 
     @cached_property
@@ -76,6 +78,16 @@ class MainLine:
             if read is not None:
                 reads.append(read)
         return snapshot_of(commit, blobs, reads)
+
+    def requests_at(self, commit: str, paths: Sequence[str]) -> Snapshot:
+        """The requests at these paths of a commit, and nothing else."""
+        blobs = {p: blob for p in paths if (blob := self.blob_at(commit, p)) is not None}
+        key = tuple(blobs.items())
+        if key not in self._parts:
+            self._parts[key] = self._read(commit, blobs)
+            if len(self._parts) > _PARTS_KEPT:
+                del self._parts[next(iter(self._parts))]
+        return self._parts[key]
 
     def policies_since(self, commit: str, tenant: str) -> Iterator[Snapshot]:
         """Each policy that was on main at a commit or came after it, once, the oldest first."""

@@ -12,7 +12,7 @@ from pipeline.audit.reading import build_of
 from pipeline.authorise import DecisionReason, authorise
 from pipeline.commits import Commit
 from pipeline.diagnostics import Finding
-from pipeline.forges.port import PullRequest, PullState, RepoView, Review, ReviewVerdict
+from pipeline.forges.port import RepoView
 from pipeline.gitobjects import MODE_FILE
 from pipeline.models.facts import Promoted, Release
 from pipeline.models.requests import Promotion
@@ -77,7 +77,7 @@ def check_decision(case: FactCase) -> Iterator[Finding]:
     wrong: list[str] = []
     decided = False
     for view in case.views():
-        due = _due(case, view, body, promotion, found)
+        due = _due(case, view, promotion, found)
         if due is None:
             continue
         decided = True
@@ -90,7 +90,7 @@ def check_decision(case: FactCase) -> Iterator[Finding]:
             yield from _check_digest(case, body, due.overlay.release)
         if not differing:
             yield from _check_base(case, body, due)
-            _count(case, body, due)
+            _count(case)
             return
         wrong = wrong or differing
     for reason in reasons if not wrong else ():
@@ -121,7 +121,6 @@ def _overlay_there(case: FactCase, body: Promoted) -> dict[str, tuple[int, bytes
 def _due(
     case: FactCase,
     view: DraftView,
-    body: Promoted,
     promotion: Promotion,
     there: dict[str, tuple[int, bytes]],
 ) -> PromotionInput | None:
@@ -148,13 +147,11 @@ def _due(
         overlay = render_overlay(before, view.tenant, view.platform, environment, release, base)
     return PromotionInput(
         promotion=promotion,
-        caused=case.caused,
+        caused=view.caused,
         source_tree=tree,
         source_on_default=bool(tree) and tree in case.audit.trees_on_main(code, view.folder),
         overlay=overlay,
         manifest_findings=(),
-        pull=_pull_as_recorded(case, body),
-        approved_blob=case.fact.cause.blob,
         chain_problem="",
         provenance=_verified(case, view, tree),
     )
@@ -165,28 +162,6 @@ def _verified(case: FactCase, view: DraftView, tree: str | None) -> Verified | N
     if built is None or view.signers is None:
         return None
     return case.audit.verified(built.build.bundle, view.signers)
-
-
-def _pull_as_recorded(case: FactCase, body: Promoted) -> PullRequest:
-    """The pull request of the promotion's request, by what the fact says of its reviews."""
-    cause = case.fact.cause
-    return PullRequest(
-        repo=case.audit.control.name,
-        number=0,
-        title="",
-        body="",
-        head_branch="",
-        head=cause.commit,
-        base_branch="main",
-        author_id=cause.actor,
-        state=PullState.MERGED,
-        url="",
-        merge_commit=cause.commit,
-        reviews=tuple(
-            Review(number, user, cause.commit, ReviewVerdict.APPROVED)
-            for number, user in enumerate(body.approved_by, 1)
-        ),
-    )
 
 
 def _planned(view: DraftView, due: PromotionInput) -> tuple[dict[str, object], CommitFolder | None]:
@@ -238,14 +213,13 @@ def _check_base(case: FactCase, body: Promoted, due: PromotionInput) -> Iterator
         )
 
 
-def _count(case: FactCase, body: Promoted, due: PromotionInput) -> None:
+def _count(case: FactCase) -> None:
     audit = case.audit
     audit.proves("promotions decided again by the gate")
     audit.proves("overlays rendered again bit for bit")
     audit.trusts("that a chart renders to the base of its release", "the pipeline's")
     audit.trusts("that manifests passed the rules of their time", "the pipeline's")
-    if body.approved_by:
-        audit.trusts("who approved a promotion", "the forge's, as the pipeline recorded it")
+    audit.trusts("which members of a team its forge had then", "the forge's")
 
 
 def check_merge(case: FactCase) -> Iterator[Finding]:
@@ -260,7 +234,7 @@ def check_merge(case: FactCase) -> Iterator[Finding]:
     made = gitops.commit(merge.parents[-1]) if len(merge.parents) > 1 else merge
     problem: str | None = "it has no parent"
     for view in case.views() if made.parents else ():
-        due = _due(case, view, body, promotion, there)
+        due = _due(case, view, promotion, there)
         if due is None or due.overlay is None or due.overlay.tree != body.overlay_tree:
             problem = "it is not the overlay of its release"
             continue

@@ -71,6 +71,47 @@ def check_request(case: FactCase) -> Iterator[Finding]:
         yield case.finding(rule.CAUSE_OTHER, f"{what} cannot come of {case.fact.cause.request}")
 
 
+def check_brought(case: FactCase) -> Iterator[Finding]:
+    """The pull request that a fact records is the one that its commit of main merged."""
+    cause = case.fact.cause
+    if not case.is_caused:
+        return
+    commit = case.audit.control.commit(cause.commit)
+    brought = cause.brought
+    if brought is None or not commit.parents:
+        return
+    wrong = []
+    if brought.base != commit.parents[0]:
+        wrong.append(f"its base is {commit.parents[0][:12]}")
+    if len(commit.parents) > 1 and brought.head != commit.parents[1]:
+        wrong.append(f"it merged {commit.parents[1][:12]}")
+    if brought.author != cause.actor:
+        wrong.append(f"account {brought.author} opened it")
+    if wrong:
+        yield case.finding(
+            rule.BROUGHT_DIFFERS,
+            f"commit {cause.commit[:12]} of main came otherwise than recorded: {', '.join(wrong)}",
+        )
+        return
+    if len(commit.parents) == 1:
+        case.audit.trusts("that a squashed commit holds what was reviewed", "the forge's")
+    case.audit.trusts("who opened, pushed and reviewed a request", "the forge's")
+
+
+def check_authority(case: FactCase) -> Iterator[Finding]:
+    """Whoever asked for what was followed could, and whoever had to approve it did."""
+    if not isinstance(case.fact.body, Accepted | PatchApplied) or case.request is None:
+        return
+    reasons = None
+    for view in case.views():
+        if view.caused.authority.is_complete:
+            case.audit.proves("authority over requests judged again")
+            return
+        reasons = reasons or view.caused.authority.reasons
+    for reason in reasons or ():
+        yield case.finding(rule.AUTHORITY_LACKS, f"{reason.code}: {reason.message}")
+
+
 def check_accepted(case: FactCase) -> Iterator[Finding]:
     """Names, namespaces, image, tier and template follow from the request and policy."""
     body = case.fact.body

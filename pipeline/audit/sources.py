@@ -185,7 +185,7 @@ def _patch_input(
     return PatchInput(
         number=number,
         patch=patch,
-        caused=case.caused,
+        caused=view.caused,
         head=head,
         listing=listing,
         base_listing=base_listing,

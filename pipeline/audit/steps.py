@@ -69,6 +69,8 @@ BRANCH_STEPS: tuple[Step[BranchCase], ...] = (
 FACT_STEPS: tuple[Step[FactCase], ...] = (
     Step("cause", requests.check_cause),
     Step("request", requests.check_request),
+    Step("brought", requests.check_brought),
+    Step("authority", requests.check_authority),
     Step("accepted", requests.check_accepted),
     Step("provisioned", requests.check_provisioned),
     Step("told", requests.check_told),

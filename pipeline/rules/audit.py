@@ -76,6 +76,22 @@ CAUSE_OTHER = _audit(
     "the `promoted` fact of prod names the request for staging",
     "it names `promotions/prod.yaml` of its draft",
 )
+BROUGHT_DIFFERS = _audit(
+    "audit-brought-differs",
+    "How a request came to main, by its fact, is how its commit came.",
+    "authority is judged by the policy at the base, for the revision that was merged",
+    _RESTORE,
+    "a fact names an older base, whose policy asked for fewer approvals",
+    "base, merged revision and asker are those of the commit",
+)
+AUTHORITY_LACKS = _audit(
+    "audit-authority",
+    "Whoever asked for what was followed could, and enough people who may have approved it.",
+    "a request without authority is not followed, so no fact may come of it",
+    "end what came of it through a request, and find who wrote the fact",
+    "the `accepted` fact of a draft that nobody approved",
+    "one of the tenant's owners approved it",
+)
 ACCEPTED_DIFFERS = _audit(
     "audit-accepted-differs",
     "What an `accepted` fact says follows from the draft's request and from policy.",
@@ -261,6 +277,8 @@ ABOUT_FACTS = frozenset(
     for rule in (
         ACCEPTED_DIFFERS,
         APPROVALS_SHORT,
+        AUTHORITY_LACKS,
+        BROUGHT_DIFFERS,
         BASE_DIFFERS,
         CAUSE_MISSING,
         CAUSE_OTHER,
