@@ -217,9 +217,9 @@ def _count(case: FactCase) -> None:
     audit = case.audit
     audit.proves("promotions decided again by the gate")
     audit.proves("overlays rendered again bit for bit")
-    audit.trusts("that a chart renders to the base of its release", "the pipeline's")
-    audit.trusts("that manifests passed the rules of their time", "the pipeline's")
-    audit.trusts("which members of a team its forge had then", "the forge's")
+    audit.trusts("that a chart renders to the base of its release", "the pipeline")
+    audit.trusts("that manifests passed the rules of their time", "the pipeline")
+    audit.trusts("which members of a team its forge had then", "the forge")
 
 
 def check_merge(case: FactCase) -> Iterator[Finding]:

@@ -173,7 +173,7 @@ def check_other_commits(case: RepositoryCase) -> Iterator[Finding]:
                 commit=f"{case.name}@{commit.id}",
             )
         elif changed:
-            case.audit.trusts("who proposed and approved what lies beside overlays", "the forge's")
+            case.audit.trusts("who proposed and approved what lies beside overlays", "the forge")
 
 
 def _is_proposal(case: RepositoryCase, commit: Commit) -> bool:
@@ -294,4 +294,4 @@ def check_folders(case: RepositoryCase) -> Iterator[Finding]:
             yield rule.FOLDER_UNKNOWN.finding(
                 f"no draft put `{name}` there", case.at(primitive_folder(name))
             )
-    case.audit.trusts("what lies on the default branch of code beside drafts", "its owners'")
+    case.audit.trusts("what lies on the default branch of code beside drafts", "its owners")

@@ -50,7 +50,7 @@ def check_cause(case: FactCase) -> Iterator[Finding]:
         )
         return
     case.audit.proves("facts whose request a commit of main brought")
-    case.audit.trusts("which account asked, and in which run", "the pipeline's")
+    case.audit.trusts("which account asked, and in which run", "the pipeline")
 
 
 def check_request(case: FactCase) -> Iterator[Finding]:
@@ -94,8 +94,8 @@ def check_brought(case: FactCase) -> Iterator[Finding]:
         )
         return
     if len(commit.parents) == 1:
-        case.audit.trusts("that a squashed commit holds what was reviewed", "the forge's")
-    case.audit.trusts("who opened, pushed and reviewed a request", "the forge's")
+        case.audit.trusts("that a squashed commit holds what was reviewed", "the forge")
+    case.audit.trusts("who opened, pushed and reviewed a request", "the forge")
 
 
 def check_authority(case: FactCase) -> Iterator[Finding]:
@@ -125,7 +125,7 @@ def check_accepted(case: FactCase) -> Iterator[Finding]:
         if not differing:
             case.audit.proves("acceptances computed again")
             if not _is_at_hand(body.template_id):
-                case.audit.trusts("the digest of a template that is not at hand", "the pipeline's")
+                case.audit.trusts("the digest of a template that is not at hand", "the pipeline")
             return
         wrong = wrong or differing
     listed = ", ".join(f"`{name}`" for name in wrong) or "no valid request, tenant or platform"
@@ -161,12 +161,12 @@ def check_told(case: FactCase) -> Iterator[Finding]:
     """What the forge or a delivery tool told fits the draft as it was then."""
     body, before = case.fact.body, case.before
     if isinstance(body, Rejected):
-        case.audit.trusts("a pull request that was closed without a merge", "the forge's")
+        case.audit.trusts("a pull request that was closed without a merge", "the forge")
         if before is None or before.promotions or not before.pull_request:
             yield case.finding(rule.TOLD_MISFIT, "only a draft that was never promoted can end so")
     elif isinstance(body, Observed):
         seen = body.observation
-        case.audit.trusts("how a release does in its cluster", "the delivery tool's")
+        case.audit.trusts("how a release does in its cluster", "the delivery tool")
         if seen.draft != case.fact.draft or not (before and before.promotion(seen.environment)):
             yield case.finding(
                 rule.TOLD_MISFIT, f"{seen.draft} was not promoted to `{seen.environment}` before"
@@ -183,4 +183,4 @@ def check_refusals(case: FactCase) -> Iterator[Finding]:
         told = ", ".join(f"`{code}`" for code in unknown) or "none"
         yield case.finding(rule.REFUSAL_MISFIT, f"reasons that no rule gives: {told}")
     elif isinstance(body, PromotionRefused):
-        case.audit.trusts("why a promotion was refused", "the pipeline's")
+        case.audit.trusts("why a promotion was refused", "the pipeline")

@@ -92,7 +92,7 @@ def check_scaffold(case: FactCase) -> Iterator[Finding]:
     if problem is None:
         case.audit.proves("commits of code made again bit for bit")
     else:
-        case.audit.trusts("what a template that is not at hand rendered", "the pipeline's")
+        case.audit.trusts("what a template that is not at hand rendered", "the pipeline")
     yield from _check_branch(case, body, dict(found.trailers).get("Key", ""))
 
 
@@ -128,7 +128,7 @@ def _check_branch(case: FactCase, body: Scaffolded | PatchApplied, key: str) -> 
             rule.NAME_DIFFERS, f"`{body.branch}` of {link.repo} is no branch of this draft"
         )
         return
-    case.audit.trusts("which pull request shows a branch", "the forge's")
+    case.audit.trusts("which pull request shows a branch", "the forge")
 
 
 def check_patch(case: FactCase) -> Iterator[Finding]:
@@ -147,7 +147,7 @@ def check_patch(case: FactCase) -> Iterator[Finding]:
         )
         return
     case.audit.proves("commits of code made again bit for bit")
-    case.audit.trusts("that a patch held no credential and broke no rule", "the pipeline's")
+    case.audit.trusts("that a patch held no credential and broke no rule", "the pipeline")
     yield from _check_branch(case, body, dict(found.trailers).get("Key", ""))
 
 
@@ -220,7 +220,7 @@ def check_patch_refused(case: FactCase) -> Iterator[Finding]:
         yield case.finding(rule.REFUSAL_MISFIT, f"{case.code.name} has a commit of {request}")
         return
     if not told & _RECOMPUTED or before is None or view is None or case.code is None:
-        case.audit.trusts("why a patch was refused", "the pipeline's")
+        case.audit.trusts("why a patch was refused", "the pipeline")
         return
     code = case.code
     if code.find_commit(before.head) is None:
@@ -253,7 +253,7 @@ def check_built(case: FactCase) -> Iterator[Finding]:
         )
     policy = case.audit.main.policy_at(case.fact.cause.commit, case.tenant)
     if policy.signers is None or not build.bundle:
-        case.audit.trusts("what an image was built from", "the builder's, which signed nothing")
+        case.audit.trusts("what an image was built from", "the builder, which signed nothing")
         return
     claim = Claim(build, status.target_repo, names.primitive_folder(status.instance))
     problem = None
@@ -264,7 +264,7 @@ def check_built(case: FactCase) -> Iterator[Finding]:
         problem = provenance_problem(verified, claim, policy.signers)
         if problem is None and verified is not None:
             case.audit.proves("signed statements of builds verified")
-            case.audit.trusts("what an image was built from", f"the signer's `{verified.signer}`")
+            case.audit.trusts("what an image was built from", f"signer `{verified.signer}`")
             return
     if problem is not None:
         yield case.finding(rule.PROVENANCE_INVALID, f"{problem[0].id}: {problem[1]}")
@@ -278,4 +278,4 @@ def check_checked(case: FactCase) -> Iterator[Finding]:
     ran = [result.name for result in body.report.results]
     if len(ran) != len(set(ran)):
         yield case.finding(rule.TOLD_MISFIT, "a check is reported twice")
-    case.audit.trusts("what checks said of a source tree", "the jobs' that ran them")
+    case.audit.trusts("what checks said of a source tree", "the jobs that ran them")

@@ -183,7 +183,7 @@ def render_audit_summary(report: AuditReport, style: Style = PLAIN) -> str:
     if report.trusted:
         lines.append(style.paint("bold", "taken on trust, since no clone shows it"))
         lines += [
-            f"  {count:>6}  {visible(trust.what)}: {visible(trust.whose)} word"
+            f"  {count:>6}  {visible(trust.what)}, on the word of {visible(trust.whose)}"
             for trust, count in report.trusted.items()
         ]
     if report.acknowledged:
