@@ -20,6 +20,7 @@ from pydantic_core import to_jsonable_python
 from pipeline.documents.writer import (
     Entry,
     list_entry,
+    mapping_entry,
     render_entries,
     render_entry,
     render_item,
@@ -314,7 +315,21 @@ def _status_entry(name: str, value: object) -> Entry:
     if isinstance(value, tuple) and value and all(isinstance(v, Model) for v in value):
         items = [_record_item(record) for record in value]
         return list_entry(name, items)
+    if isinstance(value, dict) and value:
+        return mapping_entry(name, [_pair_entry(k, str(v)) for k, v in value.items()])
+    if isinstance(value, str | int):
+        return _plain_entry(name, value)
     return render_entry(name, to_jsonable_python(value, by_alias=True))
+
+
+@lru_cache(maxsize=16_384)
+def _pair_entry(key: str, value: str) -> Entry:
+    return render_entry(key, value)
+
+
+@lru_cache(maxsize=16_384)
+def _plain_entry(name: str, value: str | int) -> Entry:
+    return render_entry(name, to_jsonable_python(value))
 
 
 @lru_cache(maxsize=16_384)

@@ -291,9 +291,13 @@ class GitRepository:
         done = self._run("rev-list", "--topo-order", "--reverse", "--stdin", stdin=stdin)
         return done.stdout.decode().split()
 
-    def list_line(self, head: str) -> list[str]:
-        """The ids of the first-parent line that ends at `head`, oldest first."""
-        text = self._text("rev-list", "--first-parent", "--end-of-options", head, "--")
+    def list_line(self, head: str, until: str | None = None) -> list[str]:
+        """The ids of the first-parent line that ends at `head`, oldest first; those after `until`.
+
+        Raises GitFailed for a history cut short.
+        """
+        wanted = [head, f"^{until}"] if until else [head]
+        text = self._text("rev-list", "--first-parent", "--end-of-options", *wanted, "--")
         return text.split()[::-1]
 
     def is_ancestor(self, old: str, new: str) -> bool:

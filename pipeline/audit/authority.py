@@ -66,6 +66,9 @@ def _counted(fact: Fact, brought: Brought) -> Brought:
 def _committers(objects: Objects, brought: Brought) -> frozenset[int]:
     if objects.find_commit(brought.base) is None:
         return frozenset()
-    commits = objects.history([brought.head], {brought.base})
+    newest = objects.commit(brought.head)
+    # One commit on top of main is what most pull requests are.
+    alone = newest.parents == (brought.base,)
+    commits = [newest] if alone else objects.history([brought.head], {brought.base})
     people = [person for c in commits for person in (c.author, c.committer)]
     return frozenset(id for p in people if (id := account_of_email(p.email)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from pipeline.audit.cases import FactCase
+from pipeline.audit.objects import Missing, Objects
 from pipeline.audit.reading import Audit, Chain, Sealed, promotions
 from pipeline.audit.state import StateBranch, read_fact_files
 from pipeline.diagnostics import Finding, Location
@@ -20,10 +21,10 @@ from pipeline.facts import (
     status_path,
 )
 from pipeline.gitobjects import blob_id
-from pipeline.models.facts import Built, Fact
+from pipeline.models.facts import Built, Fact, PatchApplied, Scaffolded
 from pipeline.models.requests import Signers
 from pipeline.models.status import DraftStatus
-from pipeline.names import overlay_folder
+from pipeline.names import overlay_folder, primitive_folder
 from pipeline.rules import audit as rule
 
 FactStep = Callable[[FactCase], Iterator[Finding]]
@@ -41,6 +42,38 @@ def read_chain(state: StateBranch, primitive: str, since: int = 0) -> Chain:
         raise BrokenChain(newest, f"is the newest of {len(facts)}; {since} were verified before")
     hashes = (*(fact.previous for fact in facts[1:]), hash_of(fact_bytes(facts[-1])))
     return Chain(draft, state.branch, facts, hashes, status, since)
+
+
+def read_ahead(audit: Audit, chain: Chain) -> None:
+    """Have what the new facts of a chain name at hand, by few questions: most time goes there."""
+    control, line = audit.control, audit.main
+    causes = {f.cause.commit: f.cause for f in chain.new_facts if f.cause.commit in line.position}
+    control.read_ahead_commits([c.brought.head for c in causes.values() if c.brought])
+    places = []
+    for commit, cause in causes.items():
+        at = line.position[commit]
+        trees = [control.commit(id).tree for id in line.line[max(0, at - 1) : at + 1]]
+        places += [(tree, cause.request) for tree in trees]
+    control.read_ahead_at(places)
+    control.keep_blobs([cause.blob for cause in causes.values()])
+    repo, instance = chain.status.target_repo, chain.status.instance
+    code = audit.repository(repo) if repo in audit.possible_repos else None
+    if code is not None:
+        _read_ahead_code(code, chain, primitive_folder(instance))
+
+
+def _read_ahead_code(code: Objects, chain: Chain, folder: str) -> None:
+    bodies = [fact.body for fact in chain.new_facts]
+    ids = [b.commit for b in bodies if isinstance(b, Scaffolded | PatchApplied)]
+    code.read_ahead_commits(ids)
+    commits = [found for id in ids if (found := code.find_commit(id)) is not None]
+    code.read_ahead_commits([parent for commit in commits for parent in commit.parents])
+    code.read_ahead_at([(commit.tree, folder) for commit in commits])
+    folders = [code.entry(commit.tree, folder) for commit in commits]
+    try:
+        code.read_whole(*(entry.id for entry in folders if entry is not None and entry.is_tree))
+    except Missing:
+        return  # told by the fact that names it
 
 
 def check_fold(state: StateBranch, chain: Chain) -> Iterator[Finding]:
@@ -74,6 +107,7 @@ def _commit_of(state: StateBranch, chain: Chain, fact: Fact) -> str:
 def run_steps(audit: Audit, chain: Chain, steps: Iterable[FactStep]) -> None:
     """Every step over every new fact of a chain, with what it seals from now on."""
     status: DraftStatus | None = None
+    read_ahead(audit, chain)
     for fact in chain.facts:
         if fact.sequence > chain.since:
             case = FactCase(audit, chain, fact, status)

@@ -75,6 +75,7 @@ class Objects:
     hashed: int = 0  # objects read so far
     _trees: OrderedDict[str, Tree] = field(default_factory=OrderedDict)
     _commits: dict[str, Commit] = field(default_factory=dict)
+    _blobs: dict[str, GitObject] = field(default_factory=dict)
     _whole: set[str] = field(default_factory=set)  # trees of which all below was read
 
     def read(self, ids: Sequence[str]) -> Iterator[GitObject]:
@@ -92,7 +93,7 @@ class Objects:
 
     def read_one(self, id: str) -> GitObject:
         """The object of an id."""
-        return next(self.read([id]))
+        return self._blobs.get(id) or next(self.read([id]))
 
     def has(self, id: str) -> bool:
         """Whether the clone holds an object of this id, undamaged."""
@@ -114,6 +115,8 @@ class Objects:
 
     def _keep_commits(self, ids: Sequence[str]) -> None:
         for found in self.read(ids):
+            if found.type != "commit":
+                raise Missing(f"{self.name} has no commit {found.id}")
             try:
                 self._commits[found.id] = parse_commit(found.id, found.content)
             except ValueError as malformed:
@@ -143,6 +146,11 @@ class Objects:
 
         An empty list if `head` is `until`. Ends at the first commit if `until` is not met.
         """
+        if head == until:
+            return []
+        # What git lists is only read ahead: where the line goes is what the commits say.
+        listed = self.git.list_line(head, until)
+        self._keep_commits([id for id in listed if id not in self._commits])
         found: list[Commit] = []
         at: str | None = head
         while at is not None and at != until:
@@ -150,6 +158,39 @@ class Objects:
             found.append(commit)
             at = commit.parents[0] if commit.parents else None
         return found[::-1]
+
+    def read_ahead(self, trees: Iterable[str]) -> None:
+        """Have these trees at hand, by one question for all."""
+        new = [id for id in dict.fromkeys(trees) if id not in self._trees]
+        for found in self.read(new):
+            self._keep_tree(found)
+
+    def read_ahead_at(self, places: Collection[tuple[str, str]]) -> None:
+        """Have the trees on the way to paths below trees at hand, by one question a level."""
+        level = [(tree, path.split("/")) for tree, path in places]
+        while level:
+            self.read_ahead(tree for tree, _ in level)
+            below = []
+            for tree, parts in level:
+                entry = self.tree(tree).get(parts[0])
+                if entry is not None and entry.is_tree and len(parts) > 1:
+                    below.append((entry.id, parts[1:]))
+            level = below
+
+    def read_ahead_commits(self, ids: Iterable[str]) -> None:
+        """Have those of these commits at hand that are there, by one question for all."""
+        new = [id for id in dict.fromkeys(ids) if id not in self._commits]
+        found = self.git.read_objects(new)
+        self.hashed += len(found)
+        there = [item.id for item in found if item is not None and item.type == "commit"]
+        self._keep_commits(there)
+
+    def keep_blobs(self, ids: Iterable[str]) -> None:
+        """Have the content of these blobs at hand until others are asked for, where they are."""
+        asked = list(dict.fromkeys(ids))
+        found = self.git.read_objects(asked)
+        self.hashed += len(found)
+        self._blobs = {item.id: item for item in found if item is not None}
 
     def tree(self, id: str) -> Tree:
         """The entries of a tree, by name."""
@@ -214,22 +255,23 @@ class Objects:
         contents = {found.id: found.content for found in self.read(ids)}
         return {path: (e.mode, contents.get(e.id, b"")) for path, e in listed.items()}
 
-    def read_whole(self, tree: str) -> None:
-        """Read everything below a tree once, so that none of it is missing or damaged."""
-        if tree in self._whole:
-            return
+    def read_whole(self, *trees: str) -> None:
+        """Read everything below trees once, so that none of it is missing or damaged."""
         blobs: dict[str, None] = {}
-        stack = [tree]
-        while stack:
-            id = stack.pop()
-            if id in self._whole:
-                continue
-            self._whole.add(id)
-            for entry in self.tree(id).values():
-                if entry.is_tree:
-                    stack.append(entry.id)
-                elif entry.mode != MODE_SUBMODULE and entry.id not in self._whole:
-                    blobs[entry.id] = None
-        self._whole |= blobs.keys()
-        for _ in self.read(list(blobs)):
+        level = [tree for tree in dict.fromkeys(trees) if tree not in self._whole]
+        while level:
+            self._whole.update(level)
+            below: dict[str, None] = {}
+            for start in range(0, len(level), _TREES_KEPT // 2):
+                part = level[start : start + _TREES_KEPT // 2]
+                self.read_ahead(part)
+                for entry in [e for id in part for e in self.tree(id).values()]:
+                    if entry.is_tree:
+                        below[entry.id] = None
+                    elif entry.mode != MODE_SUBMODULE:
+                        blobs[entry.id] = None
+            level = [id for id in below if id not in self._whole]
+        new = [id for id in blobs if id not in self._whole]
+        self._whole.update(new)
+        for _ in self.read(new):
             pass

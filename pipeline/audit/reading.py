@@ -84,6 +84,7 @@ class Audit:
     _followed: dict[str, frozenset[str]] = field(default_factory=dict)
     _lines: dict[str, frozenset[str]] = field(default_factory=dict)
     _on_main: dict[tuple[str, str], dict[str, set[str]]] = field(default_factory=dict)
+    possible_repos: set[str] = field(default_factory=set)  # by the names that policy gives
     drafts: int = 0
     facts: int = 0
     overlays: int = 0

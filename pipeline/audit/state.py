@@ -112,11 +112,13 @@ def _read_change(
     objects: Objects, before: Tree, now: Tree, strange: list[tuple[str, str]]
 ) -> tuple[tuple[Written, ...], tuple[str, ...]]:
     written: list[Written] = []
+    changed = [e for p, e in now.items() if (old := before.get(p)) is None or old.id != e.id]
+    objects.read_ahead(entry.id for entry in changed)
+    inner = [objects.tree(entry.id).get("facts") for entry in changed]
+    objects.read_ahead(entry.id for entry in inner if entry is not None and entry.is_tree)
     lost = [f"drafts/{primitive}" for primitive in before if primitive not in now]
-    for primitive, entry in now.items():
-        old = before.get(primitive)
-        if old is not None and old.id == entry.id:
-            continue
+    for entry in changed:
+        primitive, old = entry.name, before.get(entry.name)
         facts, status = _draft_at(objects, primitive, entry.id, strange)
         had = _draft_at(objects, primitive, old.id, [])[0] if old is not None else _NO_TREE
         lost += [

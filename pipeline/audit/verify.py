@@ -114,6 +114,7 @@ class _Verification:
             main,
             read_other_chain=self._other_chain,
         )
+        self.audit.possible_repos = self._possible_repos() | self._possible_repos(gitops=True)
         self.audit.sealed_before = dict(self.memory.sealed)
         self.audit.sealed = dict(self.memory.sealed)
         self.audit.instances = set(self.memory.instances)
@@ -251,7 +252,7 @@ class _Verification:
         named |= {repo for c in audit.chains.values() for repo in c.status.repos}
         named |= set(self.memory.heads) - {self.control.name}
         found = 0
-        for repo in sorted(named | self._possible_repos(gitops=True) | self._possible_repos()):
+        for repo in sorted(named | audit.possible_repos):
             objects = audit.repository(repo)
             if objects is not None:
                 found += 1

@@ -66,6 +66,12 @@ def list_entry(key: str, items: Sequence[Entry]) -> Entry:
     return Entry((f"{render_string(key)}:", *lines), 1 + sum(item.nodes for item in items))
 
 
+def mapping_entry(key: str, entries: Sequence[Entry]) -> Entry:
+    """The entry of a mapping, which is not empty, out of its rendered entries."""
+    lines = tuple(_indented([line for entry in entries for line in entry.lines]))
+    return Entry((f"{render_string(key)}:", *lines), 1 + sum(entry.nodes for entry in entries))
+
+
 def render_entries(entries: Iterable[Entry], *, header: str = "") -> bytes:
     """What `render_document` gives for the mapping of these entries.
 
