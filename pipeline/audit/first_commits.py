@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pipeline.audit.cases import FactCase
 from pipeline.audit.reading import Audit
+from pipeline.audit.repositories import RepositoryCase
+from pipeline.diagnostics import Finding
 from pipeline.gitobjects import MODE_FILE, commit_object, objects_of_files
 from pipeline.models.facts import Provisioned
 from pipeline.plan import EnsureRepo
+from pipeline.rules import audit as rule
 from pipeline.stages.provision import plan_repository
 from pipeline.stages.scaffold import pipeline_signature
+from pipeline.stages.view import DraftView
 
 
-def first_commits_of(audit: Audit) -> dict[str, frozenset[str]]:
-    """Repository → the ids that its first commit may have, by policy since a draft asked for it.
+def check_first_commit(case: RepositoryCase) -> Iterator[Finding]:
+    """The repository began with the commit that provisioning makes, and with no other one."""
+    if case.verified.get("main") or not case.line:
+        return
+    first, made = case.line[0], ""
+    for view in _views(case.audit, case.name):
+        planned = plan_repository(view, case.name, gitops=case.name == view.gitops_repo)
+        made = first_commit_id(planned)
+        if made == first.id:
+            case.audit.proves("first commits made again bit for bit")
+            return
+    if made:
+        yield rule.FOREIGN_COMMIT.finding(
+            f"it began with commit {first.id[:12]} by {first.author.email}; "
+            f"provisioning makes {made[:12]}",
+            case.at("main"),
+        )
 
-    Drafts share repositories, so the one that provisioned it is any of those that say so.
-    """
-    found: dict[str, set[str]] = {}
+
+def _views(audit: Audit, repo: str) -> Iterator[DraftView]:
+    """What a repository may have been provisioned from, by the drafts that share it, the first
+    one that was asked for first."""
+    found = []
     for chain in audit.chains.values():
         for fact in chain.new_facts:
-            if not isinstance(fact.body, Provisioned):
-                continue
-            for view in FactCase(audit, chain, fact, None).views():
-                for repo, gitops in ((view.target_repo, False), (view.gitops_repo, True)):
-                    planned = plan_repository(view, repo, gitops=gitops)
-                    found.setdefault(repo, set()).add(first_commit_id(planned))
-    return {repo: frozenset(ids) for repo, ids in found.items()}
+            if isinstance(fact.body, Provisioned) and repo in fact.body.repos:
+                at = audit.main.position.get(fact.cause.commit, -1)
+                found.append((at, chain.draft, FactCase(audit, chain, fact, None)))
+    for _, _, case in sorted(found, key=lambda item: item[:2]):
+        yield from (v for v in case.views() if repo in (v.target_repo, v.gitops_repo))
 
 
 def first_commit_id(planned: EnsureRepo) -> str:

@@ -11,13 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from pipeline.audit.objects import Objects
+from pipeline.audit.objects import Missing, Objects, Tree
 from pipeline.layout import tenant_path
 from pipeline.models.requests import Request
 from pipeline.snapshot import Snapshot, read_request, snapshot_of
 
 _POLICY = "environments"
+_TENANTS = "tenants"
 _PARTS_KEPT = 500
+_AT_ONCE = 1_000
 
 
 @dataclass
@@ -28,6 +30,7 @@ class MainLine:
     head: str
     verified: str | None = None  # commits up to this one were read and hashed by an earlier audit
     _parts: dict[tuple[tuple[str, str], ...], Snapshot] = field(default_factory=dict)
+    _at_commits: dict[tuple[str, str], Snapshot] = field(default_factory=dict)
     _snapshots: dict[tuple[str, str], Snapshot] = field(default_factory=dict)
 
     @cached_property
@@ -36,8 +39,6 @@ class MainLine:
         ids = self.objects.git.list_line(self.head)
         new = [c.id for c in self.objects.line(self.head, self.verified)]
         if ids[len(ids) - len(new) :] != new:
-            from pipeline.audit.objects import Missing
-
             raise Missing(f"git lists another history of {self.objects.name} than its commits name")
         return ids
 
@@ -58,6 +59,12 @@ class MainLine:
 
     def policy_at(self, commit: str, tenant: str) -> Snapshot:
         """The policy at a commit of the line: `environments/`, and one tenant's file."""
+        at = (commit, tenant)
+        if at not in self._at_commits:
+            self._at_commits[at] = self._read_policy(commit, tenant)
+        return self._at_commits[at]
+
+    def _read_policy(self, commit: str, tenant: str) -> Snapshot:
         folder = self.objects.at(commit, _POLICY)
         path = tenant_path(tenant)
         own = self.blob_at(commit, path)
@@ -92,9 +99,50 @@ class MainLine:
     def policies_since(self, commit: str, tenant: str) -> Iterator[Snapshot]:
         """Each policy that was on main at a commit or came after it, once, the oldest first."""
         at = self.position.get(commit)
-        seen: set[int] = set()
-        for later in self.line[at:] if at is not None else ():
-            policy = self.policy_at(later, tenant)
+        if at is None:
+            return
+        first = self.policy_at(commit, tenant)
+        yield first
+        seen = {id(first)}
+        environments, tenants = self._changes
+        for later in sorted({*environments, *tenants.get(tenant, ())}):
+            policy = self.policy_at(self.line[later], tenant) if later > at else first
             if id(policy) not in seen:
                 seen.add(id(policy))
                 yield policy
+
+    @cached_property
+    def _changes(self) -> tuple[list[int], dict[str, list[int]]]:
+        """Where in the line `environments/` changed, and where each tenant's own file did."""
+        environments: list[int] = []
+        tenants: dict[str, list[int]] = {}
+        before: Tree = {}
+        folders: Tree = {}
+        for start in range(0, len(self.line), _AT_ONCE):
+            part = self.line[start : start + _AT_ONCE]
+            self.objects.read_ahead_commits(part)
+            self.objects.read_ahead(self.objects.commit(id).tree for id in part)
+            for at, id in enumerate(part, start):
+                root = self.objects.tree(self.objects.commit(id).tree)
+                if root.get(_POLICY) != before.get(_POLICY):
+                    environments.append(at)
+                if root.get(_TENANTS) != before.get(_TENANTS):
+                    entry = root.get(_TENANTS)
+                    now = self.objects.tree(entry.id) if entry and entry.is_tree else {}
+                    for tenant in _changed(self.objects, folders, now):
+                        tenants.setdefault(tenant, []).append(at)
+                    folders = now
+                before = root
+        return environments, tenants
+
+
+def _changed(objects: Objects, before: Tree, now: Tree) -> Iterator[str]:
+    """The tenants whose own file differs between two trees of `tenants/`."""
+    for name in {*before, *now}:
+        if before.get(name) != now.get(name):
+            found = [
+                objects.tree(entry.id).get("tenant.yaml") if entry and entry.is_tree else None
+                for entry in (before.get(name), now.get(name))
+            ]
+            if found[0] != found[1]:
+                yield name

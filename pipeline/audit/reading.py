@@ -75,8 +75,6 @@ class Audit:
     sealed: dict[tuple[str, str], Sealed] = field(default_factory=dict)  # by repository, folder
     sealed_before: dict[tuple[str, str], Sealed] = field(default_factory=dict)  # of earlier audits
     instances: set[tuple[str, str]] = field(default_factory=set)  # repository of code, instance
-    # Repository → ids that its first commit may have, by the policies since it was provisioned.
-    first_commits: dict[str, frozenset[str]] = field(default_factory=dict)
     read_other_chain: Callable[[str], Chain | None] = lambda draft: None
     repositories: dict[str, Objects | None] = field(default_factory=dict)
     bundles: dict[tuple[str, str], Verified] = field(default_factory=dict)

@@ -182,22 +182,6 @@ def _is_proposal(case: RepositoryCase, commit: Commit) -> bool:
     return is_ours and any(name == PROPOSAL for name, _ in commit.trailers)
 
 
-def check_first_commit(case: RepositoryCase) -> Iterator[Finding]:
-    """The repository began with the commit that provisioning makes, and with no other one."""
-    if case.verified.get("main") or not case.line:
-        return
-    first = case.line[0]
-    planned = case.audit.first_commits.get(case.name)
-    if planned and first.id not in planned:
-        yield rule.FOREIGN_COMMIT.finding(
-            f"it began with commit {first.id[:12]} by {first.author.email}; "
-            f"provisioning makes {sorted(planned)[0][:12]}",
-            case.at("main"),
-        )
-    elif planned:
-        case.audit.proves("first commits made again bit for bit")
-
-
 def check_modes(case: RepositoryCase) -> Iterator[Finding]:
     """A GitOps repository holds plain files and folders: no links, no submodules."""
     if not case.is_gitops or case.main is None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from pipeline.audit import promotions, repositories, requests, sources, state
+from pipeline.audit import first_commits, promotions, repositories, requests, sources, state
 from pipeline.audit.cases import FactCase
 from pipeline.audit.chains import check_fold
 from pipeline.audit.reading import Chain
@@ -86,7 +86,7 @@ FACT_STEPS: tuple[Step[FactCase], ...] = (
     Step("merge", promotions.check_merge),
 )
 REPOSITORY_STEPS: tuple[Step[RepositoryCase], ...] = (
-    Step("first-commit", repositories.check_first_commit),
+    Step("first-commit", first_commits.check_first_commit),
     Step("overlay-commits", repositories.check_overlay_commits),
     Step("other-commits", repositories.check_other_commits),
     Step("modes", repositories.check_modes),

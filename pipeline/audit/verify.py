@@ -9,7 +9,6 @@ from functools import partial
 
 from pipeline.audit.acknowledged import Acknowledged, settle
 from pipeline.audit.chains import read_chain, run_steps, statements
-from pipeline.audit.first_commits import first_commits_of
 from pipeline.audit.memory import (
     Memory,
     policy_key,
@@ -190,7 +189,6 @@ class _Verification:
             for chain in chains.values():
                 audit.instances.add((chain.status.target_repo, chain.status.instance))
                 self._guarded(chain.draft, partial(run_steps, audit, chain, steps))
-        audit.first_commits = first_commits_of(audit)
 
     def _read_branch(
         self,
