@@ -7,6 +7,7 @@ audited, and is taken back by putting every ref where it stood.
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -123,6 +124,23 @@ class Forger:
         for git in self.gits.values():
             git._run("update-ref", "-d", "refs/heads/main")
 
+    @classmethod
+    def over(cls, gits: Mapping[str, GitRepository]) -> Forger:
+        """A writer of clones that are there already."""
+        made = cls.__new__(cls)
+        made.gits = dict(gits)
+        return made
+
+    pipeline = pipeline_signature(1_767_226_600)
+
+    def fetch_main(self, world: Story) -> None:
+        """Bring the control repo's main, and nothing else, into its clone."""
+        git = self.gits[CONTROL]
+        source = str(world.forge.path(CONTROL))
+        refs = f"+refs/heads/main:{_ORIGIN}main"
+        subprocess.run(["git", "-C", str(git.path), "fetch", "-q", source, refs], check=True)
+        git.close()
+
     def close(self) -> None:
         """End the processes that answer."""
         for git in self.gits.values():
@@ -236,7 +254,7 @@ class Forger:
         Every hash, status and trailer fits again. Drafts in `without` never were. `edit` changes
         the files of a commit by its number, `message` what the commits say.
         """
-        chains = {d: self.facts(d) for d in (DRAFT, OTHER) if d not in without}
+        chains = {d: f for d in (DRAFT, OTHER) if d not in without and (f := self.facts(d))}
         old = len(chains[draft])
         chains[draft] = change(chains[draft])
         told = {d: list(_chained(facts)) for d, facts in chains.items()}

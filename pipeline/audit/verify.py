@@ -168,6 +168,8 @@ class _Verification:
         audit.main.position  # noqa: B018  # read: its commits are hashed
         self.control.read_whole(self.control.commit(audit.main.head).tree)
         self.heads[name][MAIN] = audit.main.head
+        if audit.main.verified is None:
+            audit.trusts("that the policy on main came with authority", "the forge")
         read: list[tuple[StateBranch, dict[str, Chain]]] = []
         for branch, head in sorted(self.branches.items()):
             if not branch.startswith(_STATE):

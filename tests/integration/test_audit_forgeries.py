@@ -1,4 +1,4 @@
-"""Every forgery is named by its own code, or rests on a word that the audit lists; each step counts."""
+"""Every forgery is named by its own code, or rests on a word that the audit lists."""
 
 from __future__ import annotations
 
