@@ -89,7 +89,6 @@ def check_decision(case: FactCase) -> Iterator[Finding]:
         if "release" in differing and due.overlay is not None:
             yield from _check_digest(case, body, due.overlay.release)
         if not differing:
-            yield from _check_base(case, body, due)
             _count(case)
             return
         wrong = wrong or differing
@@ -196,20 +195,6 @@ def _check_digest(case: FactCase, body: Promoted, release: Release) -> Iterator[
             rule.DIGEST_DIFFERS,
             f"{body.environment} got {body.release.digest}, "
             f"the source was built as {release.digest}",
-        )
-
-
-def _check_base(case: FactCase, body: Promoted, due: PromotionInput) -> Iterator[Finding]:
-    """`base/` is the tree that ran in an environment before this one."""
-    environment = next(iter(case.views())).environments.get(body.environment)
-    sources = environment.promotes_from if environment else ()
-    before = case.before
-    ran = [p.release for s in sources if before and (p := before.promotion(s))]
-    same = [r.base_tree for r in ran if r.digest == body.release.digest]
-    if same and body.release.base_tree not in same:
-        yield case.finding(
-            rule.BASE_DIFFERS,
-            f"its base is tree {body.release.base_tree[:12]}, {same[0][:12]} ran before",
         )
 
 

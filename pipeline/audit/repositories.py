@@ -14,7 +14,7 @@ from functools import cached_property
 
 from pipeline.audit.objects import Objects, Tree
 from pipeline.audit.reading import Audit, Sealed, promotions
-from pipeline.commits import Commit
+from pipeline.commits import Commit, account_of_email
 from pipeline.diagnostics import Finding, Location, Rule
 from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE
 from pipeline.names import overlay_folder, primitive_folder
@@ -177,8 +177,9 @@ def check_other_commits(case: RepositoryCase) -> Iterator[Finding]:
 
 
 def _is_proposal(case: RepositoryCase, commit: Commit) -> bool:
-    """Whether the pipeline merged a person's proposal by this commit."""
-    is_ours = commit.committer.email == PIPELINE_EMAIL and commit.author.email == PIPELINE_EMAIL
+    """Whether the pipeline's account merged a person's proposal by this commit."""
+    merged_by = account_of_email(commit.author.email)
+    is_ours = merged_by == case.audit.platform.pipeline_account.id and len(commit.parents) == 2
     return is_ours and any(name == PROPOSAL for name, _ in commit.trailers)
 
 

@@ -132,14 +132,6 @@ PROMOTION_DIFFERS = _audit(
     "a `promoted` fact says that a check passed that the draft's facts lack",
     "it is what the promotion records",
 )
-BASE_DIFFERS = _audit(
-    "audit-base-differs",
-    "A release has the same `base/` in every environment.",
-    "what was tried in one environment must be what runs in the next",
-    "promote again from the environment before",
-    "prod's base holds another manifest than staging's",
-    "their base trees are equal",
-)
 REFUSAL_MISFIT = _audit(
     "audit-refusal-misfit",
     "Reasons of a refusal are those of a registered rule, and come out again where they can.",
@@ -279,7 +271,6 @@ ABOUT_FACTS = frozenset(
         APPROVALS_SHORT,
         AUTHORITY_LACKS,
         BROUGHT_DIFFERS,
-        BASE_DIFFERS,
         CAUSE_MISSING,
         CAUSE_OTHER,
         DIGEST_DIFFERS,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.audit import verify
 from pipeline.facts import parse_chain, status_bytes, status_path
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import MODE_FILE, RefUpdate
@@ -312,12 +313,28 @@ FALSIFIED: Mapping[str, Callable[[StoryWorld], None]] = {
 }
 
 
-def codes_of_audit(world: StoryWorld) -> tuple[str, ...]:
-    """What an audit of fresh clones finds."""
-    return tuple(sorted({finding.code for finding in audit_world.audit(world).findings}))
+# What shows in a repository itself, and in no fresh clone of it.
+IN_PLACE: Mapping[str, Callable[[StoryWorld], None]] = {
+    "audit-history-rewritten": rewrite_since,
+    "audit-object-missing": lose_object,
+}
 
 
-@pytest.mark.parametrize("id", sorted(FALSIFIED))
+def _opened(world: StoryWorld, repo: str) -> GitRepository | None:
+    return world.forge.open_repository(repo) if world.forge.path(repo).is_dir() else None
+
+
+def codes_of_audit(world: StoryWorld, *, in_place: bool = False) -> tuple[str, ...]:
+    """What an audit of fresh clones finds, or one of the forge's own repositories."""
+    if in_place:
+        report = verify(world.forge.open_repository(CONTROL), lambda repo: _opened(world, repo))
+        world.forge.close()
+    else:
+        report = audit_world.audit(world)
+    return tuple(sorted({finding.code for finding in report.findings}))
+
+
+@pytest.mark.parametrize("id", sorted({*FALSIFIED, *IN_PLACE}))
 def test_an_audit_rule_fails_on_a_falsified_story_and_passes_on_the_true_one(
     id: str,
     story: StoryWorld,
@@ -325,8 +342,9 @@ def test_an_audit_rule_fails_on_a_falsified_story_and_passes_on_the_true_one(
     record_property: Callable[[str, object], None],
 ) -> None:
     false = audit_world.copy_of(story, tmp_path / "false")
-    FALSIFIED[id](false)
-    run = RuleRun(RULES[id], codes_of_audit(false), codes_of_audit(story))
+    {**FALSIFIED, **IN_PLACE}[id](false)
+    found = codes_of_audit(false, in_place=id in IN_PLACE)
+    run = RuleRun(RULES[id], found, codes_of_audit(story))
     record_property("rule", run.row)
     assert run.problems == ()
 
@@ -402,7 +420,7 @@ def test_every_rule_that_needs_tools_is_run_here() -> None:
         "manifest-not-rendered",
         "patch-secret",
     }
-    assert {*FALSIFIED, *others} == set(RULES)
+    assert {*FALSIFIED, *IN_PLACE, *others} == set(RULES)
 
 
 def test_a_request_that_only_another_branch_still_holds_is_not_on_main(
