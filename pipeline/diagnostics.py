@@ -60,13 +60,17 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found. `code` names a rule of `RULES`; `help` may replace the rule's fix."""
+    """One thing found. `code` names a rule of `RULES`; `help` may replace the rule's fix.
+
+    `commit` (`repository@id`) is the one that did it, where the finding is about a commit.
+    """
 
     code: str
     message: str
     location: Location
     severity: Severity = Severity.ERROR
     help: str = ""
+    commit: str = ""
 
     @property
     def rule(self) -> Rule:
@@ -107,9 +111,11 @@ class Rule:
     severity: Severity = Severity.ERROR
     could_not_check: bool = False
 
-    def finding(self, message: str, location: Location, *, help: str = "") -> Finding:
+    def finding(
+        self, message: str, location: Location, *, help: str = "", commit: str = ""
+    ) -> Finding:
         """A finding of this rule at `location`."""
-        return Finding(self.id, message, location, self.severity, help)
+        return Finding(self.id, message, location, self.severity, help, commit)
 
 
 RULES: dict[str, Rule] = {}

@@ -15,9 +15,17 @@ from functools import lru_cache
 from typing import assert_never
 
 from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
 
-from pipeline.documents import render_document
-from pipeline.models.base import FactHash, first_problem
+from pipeline.documents.writer import (
+    Entry,
+    list_entry,
+    mapping_entry,
+    render_entries,
+    render_entry,
+    render_item,
+)
+from pipeline.models.base import FactHash, Model, first_problem
 from pipeline.models.facts import (
     Accepted,
     Built,
@@ -296,9 +304,37 @@ def _with_promotion(
 
 def status_bytes(status: DraftStatus) -> bytes:
     """The bytes of `status.yaml`; equal statuses give equal bytes."""
-    return render_document(
-        status.model_dump(mode="json", by_alias=True, exclude_defaults=False), header=STATUS_HEADER
+    return render_entries(
+        (_status_entry(name, value) for name, value in status), header=STATUS_HEADER
     )
+
+
+def _status_entry(name: str, value: object) -> Entry:
+    """One field of a status, as text. Records that a fact adds are rendered once each."""
+    name = DraftStatus.model_fields[name].alias or name
+    if isinstance(value, tuple) and value and all(isinstance(v, Model) for v in value):
+        items = [_record_item(record) for record in value]
+        return list_entry(name, items)
+    if isinstance(value, dict) and value:
+        return mapping_entry(name, [_pair_entry(k, str(v)) for k, v in value.items()])
+    if isinstance(value, str | int):
+        return _plain_entry(name, value)
+    return render_entry(name, to_jsonable_python(value, by_alias=True))
+
+
+@lru_cache(maxsize=16_384)
+def _pair_entry(key: str, value: str) -> Entry:
+    return render_entry(key, value)
+
+
+@lru_cache(maxsize=16_384)
+def _plain_entry(name: str, value: str | int) -> Entry:
+    return render_entry(name, to_jsonable_python(value))
+
+
+@lru_cache(maxsize=16_384)
+def _record_item(record: Model) -> Entry:
+    return render_item(record.model_dump(mode="json", by_alias=True))
 
 
 # Planning and applying ask for the same few, one after the other.

@@ -176,12 +176,34 @@ class GitRepository:
         return parse_tree(found.content) if found and found.type == "tree" else None
 
     def list_files(self, treeish: str, folder: str = "") -> dict[str, tuple[int, str]]:
-        """Path below `folder` → (mode, object id) of every file there; empty if there is none."""
+        """Path below `folder` → (mode, object id) of every file there; empty if there is none.
+
+        Raises GitFailed where a tree on the way is named but missing.
+        """
         spec = f"{treeish}:{folder}" if folder else f"{treeish}^{{tree}}"
         root = self.read_object(spec)
+        if root is None:
+            self._refuse_gap(treeish, folder)
         if root is None or root.type != "tree":
             return {}
         return self._list(root.id)
+
+    def _refuse_gap(self, treeish: str, folder: str) -> None:
+        """Nothing where a folder is really not there; git says the same of a missing object."""
+        at = self.read_object(treeish)
+        wanted = _commit_of(at, self.path.name).tree if at and at.type == "commit" else None
+        for part in folder.split("/") if folder else ():
+            tree = self.read_object(wanted) if wanted else at
+            if tree is None or tree.type != "tree":
+                break
+            entries = {entry.name: entry.id for entry in parse_tree(tree.content)}
+            if part not in entries:
+                return
+            wanted = entries[part]
+        if wanted is not None and self.read_object(wanted) is None:
+            raise GitFailed(
+                f"{self.path.name} lacks object {wanted}", help="`git fsck` in it says what else"
+            )
 
     def list_folders(self, commit: str, folders: Sequence[str]) -> dict[str, tuple[int, str]]:
         """Path → (mode, object id) of every file below any of the folders of a commit."""
@@ -261,6 +283,22 @@ class GitRepository:
     def list_commits(self, head: str) -> frozenset[str]:
         """The ids of all commits reachable from `head`."""
         return frozenset(self._text("rev-list", "--end-of-options", head, "--").split())
+
+    def list_new_commits(self, heads: Iterable[str], seen: Iterable[str] = ()) -> list[str]:
+        """The ids of commits reachable from `heads` and from none of `seen`, parents first."""
+        asked = [*heads, *(f"^{id}" for id in seen)]
+        stdin = "".join(f"{line}\n" for line in asked).encode()
+        done = self._run("rev-list", "--topo-order", "--reverse", "--stdin", stdin=stdin)
+        return done.stdout.decode().split()
+
+    def list_line(self, head: str, until: str | None = None) -> list[str]:
+        """The ids of the first-parent line that ends at `head`, oldest first; those after `until`.
+
+        Raises GitFailed for a history cut short.
+        """
+        wanted = [head, f"^{until}"] if until else [head]
+        text = self._text("rev-list", "--first-parent", "--end-of-options", *wanted, "--")
+        return text.split()[::-1]
 
     def is_ancestor(self, old: str, new: str) -> bool:
         """Whether `old` is reachable from `new`."""

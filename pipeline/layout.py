@@ -15,6 +15,10 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("BlockedDigests", re.compile(r"environments/blocked-digests\.yaml\Z")),
     ("Signers", re.compile(r"environments/signers\.yaml\Z")),
     ("Environment", re.compile(r"environments/(?P<name>[a-z]+)/environment\.yaml\Z")),
+    (
+        "Acknowledgement",
+        re.compile(rf"environments/acknowledgements/(?P<name>{_ID})\.yaml\Z"),
+    ),
     ("Tenant", re.compile(rf"tenants/(?P<tenant>{_ID})/tenant\.yaml\Z")),
     (
         "PrimitiveImplementationDraft",

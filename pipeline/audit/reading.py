@@ -1,17 +1,22 @@
-"""What an audit reads, and what it has found so far."""
+"""What an audit reads, and what it has found, proved and taken on trust so far."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pipeline.control import read_snapshot
+from pipeline.audit.objects import Objects, Tree
+from pipeline.audit.policy import MainLine
+from pipeline.control import MAIN
 from pipeline.diagnostics import Finding, Location
 from pipeline.facts import fact_path
 from pipeline.gitcli import GitRepository
-from pipeline.models.facts import Fact, Promoted
-from pipeline.models.requests import Platform
+from pipeline.models.facts import Built, Fact, Promoted
+from pipeline.models.requests import Platform, Signers
 from pipeline.models.status import DraftStatus
+from pipeline.models.trust import Trust
+from pipeline.provenance import Verified
 from pipeline.rules import audit as rule
 from pipeline.snapshot import Snapshot
 
@@ -21,44 +26,147 @@ OpenRepository = Callable[[str], GitRepository | None]
 
 @dataclass(frozen=True)
 class Chain:
-    """One draft as its state branch records it."""
+    """One draft as its state branch records it, and how much of it was verified before."""
 
     draft: str
     branch: str
     facts: tuple[Fact, ...]
+    hashes: tuple[str, ...]  # of the facts, in order
     status: DraftStatus
-    hashes: frozenset[str]
+    since: int = 0  # facts up to this one were verified by an earlier audit
 
     def location(self, fact: Fact) -> Location:
         """Where a fact lies, for a finding that names it."""
         path = fact_path(self.status.primitive_id, fact.sequence, fact.body.type)
         return Location(f"{self.branch}:{path}")
 
+    @property
+    def new_facts(self) -> tuple[Fact, ...]:
+        """The facts that no earlier audit verified."""
+        return self.facts[self.since :]
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """What an overlay's folder must hold: the newest promotion to it, as its fact says."""
+
+    tree: str
+    digest: str
+    image: str
+    location: Location
+    draft: str
+
 
 @dataclass
 class Audit:
     """One audit under way: the clones, the policy of main, and what was read and found."""
 
-    control: GitRepository
+    control: Objects
     open_repository: OpenRepository
     platform: Platform
-    snapshot: Snapshot
-    main: frozenset[str]  # every commit of main: an object that only another branch holds is none
+    snapshot: Snapshot  # policy on main now
+    main: MainLine
     findings: list[Finding] = field(default_factory=list)
-    chains: list[Chain] = field(default_factory=list)
-    # Overlay folders of drafts whose chain is broken: that is the finding, not what follows.
+    proved: Counter[str] = field(default_factory=Counter)
+    trusted: Counter[Trust] = field(default_factory=Counter)
+    chains: dict[str, Chain] = field(default_factory=dict)
+    # Drafts whose chain is broken: that is the finding, not what follows from it.
     unreadable: set[str] = field(default_factory=set)
+    sealed: dict[tuple[str, str], Sealed] = field(default_factory=dict)  # by repository, folder
+    sealed_before: dict[tuple[str, str], Sealed] = field(default_factory=dict)  # of earlier audits
+    instances: set[tuple[str, str]] = field(default_factory=set)  # repository of code, instance
+    read_other_chain: Callable[[str], Chain | None] = lambda draft: None
+    repositories: dict[str, Objects | None] = field(default_factory=dict)
+    bundles: dict[tuple[str, str], Verified] = field(default_factory=dict)
+    _others: dict[str, Chain | None] = field(default_factory=dict)
+    _followed: dict[str, frozenset[str]] = field(default_factory=dict)
+    _lines: dict[str, frozenset[str]] = field(default_factory=dict)
+    _on_main: dict[tuple[str, str], dict[str, set[str]]] = field(default_factory=dict)
+    possible_repos: set[str] = field(default_factory=set)  # by the names that policy gives
+    drafts: int = 0
     facts: int = 0
     overlays: int = 0
-    policies: dict[str, Snapshot] = field(default_factory=dict)
 
-    def policy_at(self, commit: str) -> Snapshot | None:
-        """The policy at a commit of the control repo; None where there is no such commit."""
-        if commit not in self.policies:
-            if self.control.read_object(commit) is None:
-                return None
-            self.policies[commit] = read_snapshot(self.control, commit, paths=()).snapshot
-        return self.policies[commit]
+    def proves(self, what: str, count: int = 1) -> None:
+        """Count something that was computed again and came out the same."""
+        self.proved[what] += count
+
+    def trusts(self, what: str, whose: str, count: int = 1) -> None:
+        """Count something that no clone can show."""
+        self.trusted[Trust(what, whose)] += count
+
+    def chain_of(self, draft: str) -> Chain | None:
+        """A draft's chain, read now where no step had to; None where there is none."""
+        if draft not in self.chains and draft not in self._others:
+            self._others[draft] = self.read_other_chain(draft)
+        return self.chains.get(draft) or self._others.get(draft)
+
+    def repository(self, name: str) -> Objects | None:
+        """The clone of a repository, opened once; None where there is none."""
+        if name not in self.repositories:
+            git = self.open_repository(name)
+            self.repositories[name] = Objects(git, name) if git is not None else None
+        return self.repositories[name]
+
+    def line_of(self, objects: Objects) -> frozenset[str]:
+        """The first-parent line of a repository's main, as last seen."""
+        if objects.name not in self._lines:
+            head = read_branches(objects.git).get(MAIN)
+            line = objects.git.list_line(head) if head else []
+            self._lines[objects.name] = frozenset(line)
+        return self._lines[objects.name]
+
+    def requests_followed(self, objects: Objects) -> frozenset[str]:
+        """`path@commit` of each request that a commit on a branch of a repository names."""
+        if objects.name not in self._followed:
+            commits = objects.history(dict.fromkeys(read_branches(objects.git).values()))
+            self._followed[objects.name] = frozenset(
+                value for c in commits for name, value in c.trailers if name == "Request"
+            )
+        return self._followed[objects.name]
+
+    def trees_on_main(self, objects: Objects, folder: str) -> frozenset[str]:
+        """The trees that a folder just below another one ever was on the default branch."""
+        top, _, name = folder.partition("/")
+        key = (objects.name, top)
+        if key not in self._on_main:
+            self._on_main[key] = _trees_below(objects, top)
+        return frozenset(self._on_main[key].get(name, ()))
+
+    def verified(self, bundle: str, signers: Signers) -> Verified | None:
+        """What comes of a signed statement; None for none. Raises CouldNotCheck."""
+        if not bundle:
+            return None
+        key = (bundle, signers.model_dump_json(by_alias=True))
+        if key not in self.bundles:
+            self.verify_together([(bundle, signers)])
+        return self.bundles[key]
+
+    def verify_together(self, asked: Iterable[tuple[str, Signers]]) -> None:
+        """Have what comes of many statements at hand, by one call of the tool."""
+        from pipeline.tools.bundlecheck import verify_bundles
+
+        new = {(b, s.model_dump_json(by_alias=True)): (b, s) for b, s in asked if b}
+        left = [key for key in new if key not in self.bundles]
+        if left:
+            found = verify_bundles([new[key] for key in left])
+            self.bundles |= dict(zip(left, found, strict=True))
+
+
+def _trees_below(objects: Objects, top: str) -> dict[str, set[str]]:
+    """Name → every tree that it stood for below a folder, along the line of main."""
+    found: dict[str, set[str]] = {}
+    head = read_branches(objects.git).get(MAIN)
+    before: Tree = {}
+    for commit in objects.line(head) if head else ():
+        entry = objects.tree(commit.tree).get(top)
+        now: Tree = objects.tree(entry.id) if entry is not None and entry.is_tree else {}
+        if now is not before:
+            for name, inner in now.items():
+                if inner.is_tree and before.get(name) != inner:
+                    found.setdefault(name, set()).add(inner.id)
+        before = now
+    return found
 
 
 def read_branches(git: GitRepository) -> dict[str, str]:
@@ -93,9 +201,16 @@ def check_strayed(repo: str, strayed: Mapping[str, str]) -> Iterator[Finding]:
         )
 
 
-def promotions(chains: Iterable[Chain]) -> Iterator[tuple[Chain, Fact, Promoted]]:
-    """Every promotion of every draft, in the order of its chain."""
-    for chain in chains:
-        for fact in chain.facts:
-            if isinstance(fact.body, Promoted):
-                yield chain, fact, fact.body
+def promotions(chain: Chain) -> Iterator[tuple[Fact, Promoted]]:
+    """Every promotion of a draft, in the order of its chain."""
+    for fact in chain.facts:
+        if isinstance(fact.body, Promoted):
+            yield fact, fact.body
+
+
+def build_of(chain: Chain, tree: str, before: int) -> Built | None:
+    """The fact of a source tree's image, with its statement, among those before a sequence."""
+    for fact in chain.facts:
+        if isinstance(fact.body, Built) and fact.body.build.source_tree == tree:
+            return fact.body if fact.sequence < before else None
+    return None

@@ -1,182 +1,283 @@
-"""Repositories of code and of overlays: what facts say is there, and nothing else."""
+"""Repositories of code and of overlays: all that lies in them, and every commit that put it there.
+
+In a GitOps repository nothing is without an origin: its first commit is the one that provisioning
+makes; what changes `environments/` is a recorded promotion, or puts back what one sealed; what
+lies outside came in by a merge that the pipeline made. What people merge into a repository of code
+is theirs, until a fact names it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field
+from functools import cached_property
 
-from pipeline.audit.reading import (
-    Audit,
-    Chain,
-    check_strayed,
-    promotions,
-    read_branches,
-    read_strayed,
-)
-from pipeline.control import MAIN
-from pipeline.diagnostics import Finding, Location
-from pipeline.gitcli import GitRepository
-from pipeline.models.facts import Fact, PatchApplied, Promoted, Scaffolded
-from pipeline.models.requests import CodeOrigin
-from pipeline.names import gitops_repo, primitive_folder
+from pipeline.audit.objects import Objects, Tree
+from pipeline.audit.reading import Audit, Sealed, promotions
+from pipeline.commits import Commit, account_of_email
+from pipeline.diagnostics import Finding, Location, Rule
+from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE
+from pipeline.names import overlay_folder, primitive_folder
 from pipeline.rules import audit as rule
+from pipeline.stages.scaffold import PIPELINE_EMAIL
+
+ENVIRONMENTS_FOLDER = "environments"
+# Trailers of commits that the pipeline makes on a GitOps main beside its promotions.
+RESTORES = "Restores"
+PROPOSAL = "Proposal"
+_NO_TREE: Tree = {}
 
 
-def verify_repositories(audit: Audit) -> int:
-    """How many clones there were; what is wrong with them is added to the audit."""
-    named = {repo for c in audit.chains for repo in c.status.repos}
-    overlays = {c.status.gitops_repo for c in audit.chains} | _possible_gitops_repos(audit)
-    found = 0
-    for repo in sorted(named | overlays):
-        git = audit.open_repository(repo)
-        if git is None:
-            # One that no fact names need not exist.
-            if repo in named:
-                audit.findings.append(
-                    rule.REPOSITORY_MISSING.finding(
-                        f"there is no clone of `{repo}`", Location(repo)
-                    )
-                )
+@dataclass
+class RepositoryCase:
+    """One clone: its branches now, and what earlier audits verified of it."""
+
+    audit: Audit
+    objects: Objects
+    branches: Mapping[str, str]
+    verified: Mapping[str, str] = field(default_factory=dict)
+    is_gitops: bool = False
+
+    @property
+    def name(self) -> str:
+        """The repository's name."""
+        return self.objects.name
+
+    @property
+    def main(self) -> str | None:
+        """The head of its default branch."""
+        return self.branches.get("main")
+
+    def at(self, path: str) -> Location:
+        """A place in the repository."""
+        return Location(f"{self.name}:{path}")
+
+    @cached_property
+    def line(self) -> list[Commit]:
+        """The commits of main that no earlier audit verified, oldest first."""
+        return self.objects.line(self.main, self.verified.get("main")) if self.main else []
+
+    @cached_property
+    def known(self) -> dict[str, tuple[str, str]]:
+        """Commit → overlay folder and tree that a fact says it merged, of chains read now."""
+        return {
+            body.gitops_commit: (
+                overlay_folder(body.environment, chain.status.instance),
+                body.overlay_tree,
+            )
+            for chain in self.audit.chains.values()
+            for _, body in promotions(chain)
+            if chain.status.gitops_repo == self.name
+        }
+
+
+# -- one commit of a GitOps main after the other ---------------------------------------------
+
+
+def overlays_at(objects: Objects, commit: Commit) -> dict[str, tuple[int, str]]:
+    """Path → mode and id of what lies two folders below `environments/`, or stands in its way."""
+    found: dict[str, tuple[int, str]] = {}
+    top = objects.tree(commit.tree).get(ENVIRONMENTS_FOLDER)
+    if top is None:
+        return found
+    if not top.is_tree:
+        return {ENVIRONMENTS_FOLDER: (top.mode, top.id)}
+    for environment in objects.tree(top.id).values():
+        path = f"{ENVIRONMENTS_FOLDER}/{environment.name}"
+        if not environment.is_tree:
+            found[path] = (environment.mode, environment.id)
             continue
-        found += 1
-        _verify_sources(audit, repo, git)
-        if repo in overlays:
-            _verify_overlays(audit, repo, git)
+        for entry in objects.tree(environment.id).values():
+            found[f"{path}/{entry.name}"] = (entry.mode, entry.id)
     return found
 
 
-def _possible_gitops_repos(audit: Audit) -> set[str]:
-    """Where overlays may lie though no fact says so any more: a state branch may be gone."""
-    platform = audit.platform.platform
-    return {
-        gitops_repo(platform, tenant, origin)
-        for tenant in audit.snapshot.tenant_ids
-        for origin in (CodeOrigin.TENANT, CodeOrigin.PLATFORM)
-    }
+def _environments_id(objects: Objects, commit: Commit) -> str:
+    entry = objects.tree(commit.tree).get(ENVIRONMENTS_FOLDER)
+    return entry.id if entry is not None else ""
 
 
-def _verify_sources(audit: Audit, repo: str, git: GitRepository) -> None:
-    for chain in audit.chains:
-        if chain.status.target_repo != repo:
-            continue
-        folder = primitive_folder(chain.status.instance)
-        for fact in chain.facts:
-            body = fact.body
-            if not isinstance(body, Scaffolded | PatchApplied):
-                continue
-            tree = git.read_object(f"{body.commit}:{folder}")
-            if tree is None or tree.id != body.tree:
-                audit.findings.append(
-                    rule.SOURCE_MISSING.finding(
-                        f"{repo} lacks commit {body.commit[:12]} with tree {body.tree[:12]}",
-                        chain.location(fact),
-                    )
-                )
-                continue
-            audit.findings += _check_anchor(chain, git, body.commit, repo, chain.location(fact))
+def _changes(case: RepositoryCase, commit: Commit) -> dict[str, str]:
+    """Overlay folder → its tree after a commit that changed it, empty where it is gone."""
+    objects = case.objects
+    parent = objects.commit(commit.parents[0]) if commit.parents else None
+    if parent and _environments_id(objects, parent) == _environments_id(objects, commit):
+        return {}
+    before = overlays_at(objects, parent) if parent else {}
+    now = overlays_at(objects, commit)
+    return {p: now.get(p, (0, ""))[1] for p in {*before, *now} if before.get(p) != now.get(p)}
 
 
-def _check_anchor(
-    chain: Chain, git: GitRepository, commit: str, repo: str, at: Location
-) -> Iterator[Finding]:
-    read = git.read_commit(commit)
-    named = [value for name, value in read.trailers if name == "Fact"]
-    if not named and len(read.parents) > 1:
-        # A person's merge says nothing itself; what it merged was the pipeline's.
-        named = [v for name, v in git.read_commit(read.parents[-1]).trailers if name == "Fact"]
-    if not named:
-        yield rule.FACT_ANCHOR.finding(f"{repo}@{commit[:12]} carries no `Fact:` trailer", at)
-    for value in named:
-        if value not in chain.hashes:
-            yield rule.FACT_ANCHOR.finding(
-                f"{repo}@{commit[:12]} rests on {value}, which the chain of {chain.draft} lacks", at
-            )
-
-
-def _verify_overlays(audit: Audit, repo: str, git: GitRepository) -> None:
-    head = read_branches(git).get(MAIN)
-    if head is None:
-        audit.findings.append(
-            rule.REPOSITORY_MISSING.finding(f"`{repo}` has no branch `main`", Location(repo))
-        )
+def check_overlay_commits(case: RepositoryCase) -> Iterator[Finding]:
+    """Each commit that changes overlays is a promotion, or puts back what one sealed."""
+    if not case.is_gitops:
         return
-    history = {c.id: c for c in git.log_commits(head, first_parent=True)}
-    unreadable = [[name] for name in audit.unreadable]
-    newest: dict[str, tuple[Chain, Fact, Promoted]] = {}
-    known: set[str] = set()
-    for chain, fact, body in promotions(audit.chains):
-        if body.gitops_repo != repo:
-            continue
-        known.add(body.gitops_commit)
-        newest[body.overlay_folder] = (chain, fact, body)
-        at = chain.location(fact)
-        tree = git.read_object(f"{body.gitops_commit}:{body.overlay_folder}")
-        if body.gitops_commit not in history or tree is None or tree.id != body.overlay_tree:
-            audit.findings.append(
-                rule.OVERLAY_MISSING.finding(
-                    f"{repo} has no commit {body.gitops_commit[:12]} on main with tree "
-                    f"{body.overlay_tree[:12]} at {body.overlay_folder}",
-                    at,
-                )
+    sealed = {
+        folder: found.tree
+        for (repo, folder), found in case.audit.sealed_before.items()
+        if repo == case.name
+    }
+    for commit in case.line:
+        promoted = case.known.get(commit.id)
+        if promoted is not None:
+            sealed[promoted[0]] = promoted[1]
+        changed = _changes(case, commit)
+        wrong = [
+            path
+            for path, tree in sorted(changed.items())
+            if path.split("/")[2:3] not in [[name] for name in case.audit.unreadable]
+            and (
+                tree != sealed.get(path, "")
+                or (promoted is None and not is_restoring(case.objects, commit))
+                or (promoted is not None and path != promoted[0])
             )
-            continue
-        audit.findings += _check_anchor(chain, git, body.gitops_commit, repo, at)
-    _verify_present_overlays(audit, repo, git, head, newest)
-    strayed = read_strayed(git)
-    audit.findings += check_strayed(repo, strayed)
-    if MAIN in strayed:
-        aside = replace(audit, overlays=0)
-        _verify_present_overlays(aside, repo, git, strayed[MAIN], newest)
-    for commit in history.values():
-        if commit.id in known or not commit.parents:
-            continue
-        changed = git.diff_names(commit.parents[0], commit.id, "environments")
-        touched = [path for path in changed if path.split("/")[2:3] not in unreadable]
-        if touched:
-            audit.findings.append(
-                rule.FOREIGN_COMMIT.finding(
-                    f"commit {commit.id[:12]} by {commit.author.email} changed "
-                    f"{touched[0]} and belongs to no promotion",
-                    Location(f"{repo}:{touched[0]}"),
-                )
+        ]
+        case.audit.proves("commits of GitOps repositories accounted for", not wrong)
+        if wrong:
+            yield rule.FOREIGN_COMMIT.finding(
+                f"commit {commit.id[:12]} by {commit.author.email} changed "
+                f"{wrong[0]} and belongs to no promotion",
+                case.at(wrong[0]),
+                commit=f"{case.name}@{commit.id}",
             )
 
 
-def _verify_present_overlays(
-    audit: Audit,
-    repo: str,
-    git: GitRepository,
-    head: str,
-    newest: Mapping[str, tuple[Chain, Fact, Promoted]],
-) -> None:
-    present: dict[str, str] = {}
-    for entry in git.read_tree(f"{head}:environments") or ():
-        for inner in git.read_tree(f"{head}:environments/{entry.name}") or ():
-            present[f"environments/{entry.name}/{inner.name}"] = inner.id
-        if not entry.is_tree:
-            present[f"environments/{entry.name}"] = entry.id
-    audit.overlays += len(present)
-    for folder, tree in sorted(present.items()):
-        recorded = newest.get(folder)
-        if recorded is None and folder.rsplit("/", 1)[1] in audit.unreadable:
+def is_restoring(objects: Objects, commit: Commit) -> bool:
+    """Whether a commit, or the one that it merged, is the pipeline's and puts something back."""
+    merged = [objects.commit(commit.parents[-1])] if len(commit.parents) > 1 else []
+    return any(
+        c.author.email == PIPELINE_EMAIL and any(name == RESTORES for name, _ in c.trailers)
+        for c in (commit, *merged)
+    )
+
+
+def check_other_commits(case: RepositoryCase) -> Iterator[Finding]:
+    """Each commit that changes what lies outside `environments/` is one that the pipeline made."""
+    if not case.is_gitops:
+        return
+    for commit in case.line:
+        if not commit.parents:
             continue
-        if recorded is None:
-            audit.findings.append(
-                rule.OVERLAY_UNKNOWN.finding(
-                    "no fact knows this overlay", Location(f"{repo}:{folder}")
-                )
+        parent = case.objects.commit(commit.parents[0])
+        before, now = case.objects.tree(parent.tree), case.objects.tree(commit.tree)
+        changed = sorted(
+            name
+            for name in {*before, *now} - {ENVIRONMENTS_FOLDER}
+            if before.get(name) != now.get(name)
+        )
+        if changed and not _is_proposal(case, commit):
+            yield rule.FOREIGN_COMMIT.finding(
+                f"commit {commit.id[:12]} by {commit.author.email} changed {changed[0]} "
+                "and was not merged by the pipeline",
+                case.at(changed[0]),
+                commit=f"{case.name}@{commit.id}",
             )
-        elif tree != recorded[2].overlay_tree:
-            chain, fact, body = recorded
-            audit.findings.append(
-                rule.OVERLAY_TREE.finding(
-                    f"{repo}:{folder} is tree {tree[:12]}, this fact recorded "
-                    f"{body.overlay_tree[:12]}",
-                    chain.location(fact),
-                )
+        elif changed:
+            case.audit.trusts("who proposed and approved what lies beside overlays", "the forge")
+
+
+def _is_proposal(case: RepositoryCase, commit: Commit) -> bool:
+    """Whether the pipeline's account merged a person's proposal by this commit."""
+    merged_by = account_of_email(commit.author.email)
+    is_ours = merged_by == case.audit.platform.pipeline_account.id and len(commit.parents) == 2
+    return is_ours and any(name == PROPOSAL for name, _ in commit.trailers)
+
+
+def check_modes(case: RepositoryCase) -> Iterator[Finding]:
+    """A GitOps repository holds plain files and folders: no links, no submodules."""
+    if not case.is_gitops or case.main is None:
+        return
+    root = case.objects.commit(case.main).tree
+    for path, entry in sorted(case.objects.listing(root).items()):
+        below = path.startswith(f"{ENVIRONMENTS_FOLDER}/")
+        if entry.mode != MODE_FILE and (below or entry.mode != MODE_EXECUTABLE):
+            yield rule.FILE_MODE.finding(
+                f"`{path}` has mode {entry.mode:o}, which is no plain file", case.at(path)
             )
-    for folder, (chain, fact, _) in sorted(newest.items()):
+
+
+# -- what lies there now ----------------------------------------------------------------------
+
+
+def check_overlays(case: RepositoryCase) -> Iterator[Finding]:
+    """Every overlay on main is the newest that was promoted there, and none is missing."""
+    if not case.is_gitops or case.main is None:
+        return
+    sealed = {f: s for (repo, f), s in case.audit.sealed.items() if repo == case.name}
+    present = overlays_at(case.objects, case.objects.commit(case.main))
+    case.audit.overlays += len(present)
+    yield from compare_overlays(case, present, sealed)
+
+
+def compare_overlays(
+    case: RepositoryCase, present: Mapping[str, tuple[int, str]], sealed: Mapping[str, Sealed]
+) -> Iterator[Finding]:
+    """What differs between overlays that are there and those that facts sealed."""
+    for folder, (_, tree) in sorted(present.items()):
+        found = sealed.get(folder)
+        if found is None and folder.rsplit("/", 1)[1] in case.audit.unreadable:
+            continue
+        if found is None:
+            yield rule.OVERLAY_UNKNOWN.finding("no fact knows this overlay", case.at(folder))
+        elif tree != found.tree:
+            yield rule.OVERLAY_TREE.finding(
+                f"{case.name}:{folder} is tree {tree[:12]}, this fact recorded {found.tree[:12]}",
+                found.location,
+            )
+    for folder, found in sorted(sealed.items()):
         if folder not in present:
-            audit.findings.append(
-                rule.OVERLAY_MISSING.finding(f"{repo}:{folder} is gone", chain.location(fact))
+            yield rule.OVERLAY_MISSING.finding(f"{case.name}:{folder} is gone", found.location)
+
+
+def check_blocked(case: RepositoryCase) -> Iterator[Finding]:
+    """Nothing that runs is blocked by the policy of today."""
+    for (repo, folder), found in sorted(case.audit.sealed.items()):
+        if repo == case.name and found.digest in case.audit.snapshot.blocked_digests:
+            yield rule.DIGEST_RUNS_BLOCKED.finding(
+                f"{repo}:{folder} runs {found.digest}, which is blocked", found.location
             )
+
+
+def check_trailers(case: RepositoryCase) -> Iterator[Finding]:
+    """Every commit that the pipeline made here rests on a fact that is in its draft's chain."""
+    heads = [head for branch, head in sorted(case.branches.items())]
+    seen = [head for head in case.verified.values() if case.objects.has(head)]
+    for commit in case.objects.history(dict.fromkeys(heads), set(seen)):
+        if commit.author.email != PIPELINE_EMAIL:
+            continue
+        trailers = dict(commit.trailers)
+        draft, hash = trailers.get("Draft", ""), trailers.get("Fact", "")
+        if not draft or draft.partition("/")[2] in case.audit.unreadable:
+            continue
+        chain = case.audit.chain_of(draft)
+        if chain is None:
+            yield _lost(case, commit, rule.DRAFT_LOST, f"draft `{draft}`, which has no facts")
+        elif hash not in chain.hashes:
+            yield _lost(case, commit, rule.FACT_ANCHOR, f"{hash}, which the chain of {draft} lacks")
+        else:
+            case.audit.proves("commits that rest on a fact of their draft")
+
+
+def _lost(case: RepositoryCase, commit: Commit, found: Rule, what: str) -> Finding:
+    trailers = dict(commit.trailers)
+    tenant, _, primitive = trailers.get("Draft", "").partition("/")
+    chain = case.audit.chain_of(f"{tenant}/{primitive}")
+    at = chain.location(chain.facts[-1]) if chain else Location(f"state/{tenant}")
+    by = f"{case.name}@{commit.id}"
+    return found.finding(f"{case.name}@{commit.id[:12]} rests on {what}", at, commit=by)
+
+
+def check_folders(case: RepositoryCase) -> Iterator[Finding]:
+    """A folder of a primitive on the default branch of code belongs to a draft."""
+    if case.is_gitops or case.main is None:
+        return
+    entry = case.objects.at(case.main, primitive_folder("x").partition("/")[0])
+    names = case.objects.tree(entry.id) if entry is not None and entry.is_tree else _NO_TREE
+    known = case.audit.instances
+    for name in sorted(names):
+        if (case.name, name) not in known:
+            yield rule.FOLDER_UNKNOWN.finding(
+                f"no draft put `{name}` there", case.at(primitive_folder(name))
+            )
+    if "main" not in case.verified:
+        case.audit.trusts("what lies on the default branch of code beside drafts", "its owners")

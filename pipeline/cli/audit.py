@@ -54,13 +54,18 @@ def log(session: Session, draft: str) -> int:
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder with clones of the repositories that facts name.  [default: the local forge]",
 )
+@click.option("--full", is_flag=True, help="Verify all of it, whatever clones remember.")
+@click.option("--no-remember", is_flag=True, help="Leave no refs in the clones.")
 @format_option("text", "json", "sarif")
 @pass_session
-def verify(session: Session, clones: Path | None) -> int:
-    """Prove the whole history: chains, folds, overlays, digests, approvals, who wrote what.
+def verify(session: Session, clones: Path | None, full: bool, no_remember: bool) -> int:
+    """Prove the whole history, by computing every fact again from what it names.
 
-    With --clones, no forge is asked: the control clone is the one here (or at -C). The exit code
-    is 0 if all of it adds up, 1 with findings, 4 if something could not be read.
+    It ends with what was proved, and what rests on trust and whose word. With --clones, no forge
+    is asked: the control clone is the one here (or at -C). Clones remember the heads that were
+    verified (refs/verified/): later heads must descend from them, and what lies below is not read
+    again by the same tool under the same policy. The exit code is 0 if all of it adds up, 1 with
+    findings that nobody acknowledged, 4 if something could not be read.
     """
     from pipeline.audit import verify as verify_history
     from pipeline.diagnostics import Verdict
@@ -70,7 +75,7 @@ def verify(session: Session, clones: Path | None) -> int:
     from pipeline.render.text import render_terminal
 
     control, open_repository = _sources(session, clones)
-    report = verify_history(control, open_repository)
+    report = verify_history(control, open_repository, full=full, remember=not no_remember)
     if session.is_json:
         session.write_document(audit_report_document(report))
     elif session.format == "sarif":

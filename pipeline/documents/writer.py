@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from pipeline.characters import FORBIDDEN_IN_VALUE, name_of_character
 from pipeline.documents.yaml12 import INTEGER_MAXIMUM, INTEGER_MINIMUM, is_plain_safe
@@ -24,18 +25,61 @@ def render_document(value: Mapping[str, object], *, header: str = "") -> bytes:
     what no request file may hold: other types, forbidden characters, numbers out of range, too
     many levels or nodes, more than 1 MiB.
     """
+    return _document(block_lines(value), count_nodes(value), header)
+
+
+def _document(body: Sequence[str], nodes: int, header: str) -> bytes:
     refuse_forbidden(header.replace("\n", ""))
     lines = [f"# {line}".rstrip() for line in header.splitlines()]
-    lines += block_lines(value) or ["{}"]
+    lines += body or ["{}"]
     content = ("\n".join(lines) + "\n").encode("utf-8")
     if len(content) > rules.DOCUMENT_BYTES_MAXIMUM:
         raise UsageFault(
             f"the document would have {len(content):,} bytes", help=rules.TOO_LARGE.fix
         )
-    nodes = count_nodes(value)
     if nodes > rules.NODES_MAXIMUM:
         raise UsageFault(f"the document would have {nodes:,} nodes", help=rules.TOO_MANY_NODES.fix)
     return content
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Rendered lines of a part of a document, and how many nodes they hold."""
+
+    lines: tuple[str, ...]
+    nodes: int
+
+
+def render_entry(key: str, value: object) -> Entry:
+    """One `key: value` at the top of a document."""
+    return Entry(tuple(entry_lines(key, value)), count_nodes(value))
+
+
+def render_item(value: object) -> Entry:
+    """One item of a list that is an entry at the top of a document."""
+    return Entry(tuple(_indented(item_lines(value, level=2))), count_nodes(value))
+
+
+def list_entry(key: str, items: Sequence[Entry]) -> Entry:
+    """The entry of a list, which is not empty, out of its rendered items."""
+    lines = tuple(line for item in items for line in item.lines)
+    return Entry((f"{render_string(key)}:", *lines), 1 + sum(item.nodes for item in items))
+
+
+def mapping_entry(key: str, entries: Sequence[Entry]) -> Entry:
+    """The entry of a mapping, which is not empty, out of its rendered entries."""
+    lines = tuple(_indented([line for entry in entries for line in entry.lines]))
+    return Entry((f"{render_string(key)}:", *lines), 1 + sum(entry.nodes for entry in entries))
+
+
+def render_entries(entries: Iterable[Entry], *, header: str = "") -> bytes:
+    """What `render_document` gives for the mapping of these entries.
+
+    So that what did not change between two documents need not be rendered again.
+    """
+    found = list(entries)
+    lines = [line for entry in found for line in entry.lines]
+    return _document(lines, 1 + sum(entry.nodes for entry in found), header)
 
 
 def refuse_forbidden(text: str) -> None:

@@ -130,8 +130,32 @@ class DecisionDocument(Document):
     namespace: str | None
 
 
+class ProvedItem(Model):
+    """How many of one kind of thing came out the same when they were computed again."""
+
+    what: str
+    count: int
+
+
+class TrustItem(Model):
+    """How many of one kind of thing no clone can show, and whose word they rest on."""
+
+    what: str
+    whose: str
+    count: int
+
+
+class AcknowledgedItem(Model):
+    """A finding that people looked into: where they say so, who brought that to main, and why."""
+
+    finding: FindingItem
+    path: str
+    by: str
+    reason: str
+
+
 class AuditReportDocument(Document):
-    """What `audit verify` read and found."""
+    """What `audit verify` read, proved, took on trust and found."""
 
     kind: Literal["AuditReport"] = "AuditReport"
     verdict: Literal["valid", "invalid", "could-not-check"]
@@ -139,7 +163,13 @@ class AuditReportDocument(Document):
     facts: int
     overlays: int
     repositories: int
+    remembered: int = Field(
+        0, description="facts that an earlier audit verified, and this one did not read again"
+    )
+    proved: tuple[ProvedItem, ...]
+    trusted: tuple[TrustItem, ...]
     findings: tuple[FindingItem, ...]
+    acknowledged: tuple[AcknowledgedItem, ...] = ()
 
 
 class AuditLog(Document):

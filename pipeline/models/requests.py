@@ -1,4 +1,4 @@
-"""The nine kinds of request that `main` of a control repo holds (design §4).
+"""The kinds of request that `main` of a control repo holds (design §4).
 
 Field names of the draft are those of the message `PrimitiveImplementationDraft` (seed §8.2).
 Every model is frozen, refuses unknown fields and converts nothing; what a field may be is said
@@ -366,6 +366,30 @@ class Waiver(Request):
     expires: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 
 
+class SettledFinding(Model):
+    """One finding of the audit: its code, and the place exactly as the audit prints it."""
+
+    code: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+    at: Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f]+$", max_length=400)]
+
+
+class Acknowledgement(Request):
+    """`environments/acknowledgements/<id>.yaml`: an incident in history that was looked into.
+
+    History cannot be made undone, so the audit goes on showing it, as acknowledged and by whom.
+    What lies there now is never acknowledged: that is put right.
+    """
+
+    kind: Literal["Acknowledgement"]
+    acknowledgement: Identifier
+    repository: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)]
+    # The commits that nobody had asked for.
+    commits: tuple[CommitIdField, ...] = Field((), max_length=100)
+    # Findings about facts, which no commit can be blamed for alone.
+    findings: tuple[SettledFinding, ...] = Field((), max_length=100)
+    reason: Sentence
+
+
 AnyRequest = (
     Platform
     | Environment
@@ -376,6 +400,7 @@ AnyRequest = (
     | DraftPatch
     | Promotion
     | Waiver
+    | Acknowledgement
 )
 
 REQUEST_KINDS: dict[str, type[Request]] = {
@@ -388,6 +413,7 @@ REQUEST_KINDS: dict[str, type[Request]] = {
     "DraftPatch": DraftPatch,
     "Promotion": Promotion,
     "Waiver": Waiver,
+    "Acknowledgement": Acknowledgement,
 }
 
 # The name of each kind's published schema: `schemas/<stem>.schema.json`.
@@ -401,4 +427,5 @@ SCHEMA_STEMS: dict[str, str] = {
     "DraftPatch": "patch",
     "Promotion": "promotion",
     "Waiver": "waiver",
+    "Acknowledgement": "acknowledgement",
 }

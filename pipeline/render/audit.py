@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, assert_never
 
 from pipeline.characters import visible
@@ -22,10 +22,29 @@ from pipeline.models.facts import (
     Rejected,
     Scaffolded,
 )
-from pipeline.models.outputs import AuditReportDocument
+from pipeline.models.outputs import (
+    AcknowledgedItem,
+    AuditReportDocument,
+    ProvedItem,
+    TrustItem,
+)
+from pipeline.models.trust import Trust
 from pipeline.provenance import Stated
 from pipeline.render.requests import finding_items
 from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id
+
+
+class Acknowledged(Protocol):
+    """A finding that was acknowledged."""
+
+    @property
+    def finding(self) -> Finding: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def by(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
 
 
 class AuditReport(Protocol):
@@ -41,6 +60,14 @@ class AuditReport(Protocol):
     def overlays(self) -> int: ...
     @property
     def repositories(self) -> int: ...
+    @property
+    def remembered(self) -> int: ...
+    @property
+    def proved(self) -> Mapping[str, int]: ...
+    @property
+    def trusted(self) -> Mapping[Trust, int]: ...
+    @property
+    def acknowledged(self) -> Sequence[Acknowledged]: ...
     @property
     def verdict(self) -> Verdict: ...
 
@@ -121,24 +148,61 @@ def render_provenance(draft: str, stated: Sequence[Stated], style: Style = PLAIN
 
 def audit_report_document(report: AuditReport) -> AuditReportDocument:
     """The report of `audit verify` as a document."""
+    acknowledged = tuple(
+        AcknowledgedItem(
+            finding=finding_items([item.finding])[0],
+            path=item.path,
+            by=visible(item.by),
+            reason=item.reason,
+        )
+        for item in report.acknowledged
+    )
     return AuditReportDocument(
         verdict=report.verdict.value,
         drafts=report.drafts,
         facts=report.facts,
         overlays=report.overlays,
         repositories=report.repositories,
+        remembered=report.remembered,
+        proved=tuple(ProvedItem(what=what, count=n) for what, n in report.proved.items()),
+        trusted=tuple(
+            TrustItem(what=visible(trust.what), whose=visible(trust.whose), count=count)
+            for trust, count in report.trusted.items()
+        ),
         findings=finding_items(report.findings),
+        acknowledged=acknowledged,
     )
 
 
 def render_audit_summary(report: AuditReport, style: Style = PLAIN) -> str:
-    """The closing lines of `audit verify`."""
+    """The closing lines of `audit verify`: what was proved, what rests on trust, the verdict."""
+    lines: list[str] = []
+    if report.proved:
+        lines.append(style.paint("bold", "proved, by computing it again"))
+        lines += [f"  {count:>6}  {visible(what)}" for what, count in report.proved.items()]
+    if report.trusted:
+        lines.append(style.paint("bold", "taken on trust, since no clone shows it"))
+        lines += [
+            f"  {count:>6}  {visible(trust.what)}, on the word of {visible(trust.whose)}"
+            for trust, count in report.trusted.items()
+        ]
+    if report.acknowledged:
+        lines.append(style.paint("bold", "acknowledged"))
+    for item in report.acknowledged:
+        found = item.finding
+        lines.append(f"  {found.code} at {visible(str(found.location))}: {visible(found.message)}")
+        lines.append(f"    by {visible(item.by)} in {item.path}: {visible(item.reason)}")
+    return "".join(f"{line}\n" for line in [*lines, _verdict_line(report, style)])
+
+
+def _verdict_line(report: AuditReport, style: Style) -> str:
     read = (
         f"{counted(report.facts, 'fact')} of {counted(report.drafts, 'draft')}, "
         f"{counted(report.overlays, 'overlay')}, "
         f"{report.repositories} {'repository' if report.repositories == 1 else 'repositories'}"
     )
-    if not report.findings:
-        return f"{style.good} verified: {read}\n"
-    found = counted(len(report.findings), "finding")
-    return f"{style.bad} {found} in {read}\n"
+    if report.remembered:
+        read += f"; {counted(report.remembered, 'fact')} verified before"
+    if report.verdict is Verdict.VALID:
+        return f"{style.good} verified: {read}"
+    return f"{style.bad} {counted(len(report.findings), 'finding')} in {read}"

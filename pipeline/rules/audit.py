@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.diagnostics import Rule, Subject, register
+from pipeline.diagnostics import Rule, Severity, Subject, register
 
 
 def _audit(id: str, summary: str, why: str, fix: str, fails: str, passes: str) -> Rule:
@@ -42,19 +42,153 @@ FACT_ANCHOR = _audit(
     "a GitOps commit's trailer names a fact that the chain does not have",
     "every trailer's hash is found",
 )
+STATE_HISTORY = _audit(
+    "audit-state-history",
+    "Each commit of a state branch only adds facts, and brings their drafts' statuses to the fold.",
+    "a fact that was taken out, put in between or changed later is no record of what happened",
+    _RESTORE,
+    "a commit takes the folder of a draft off the state branch",
+    "every commit adds facts and nothing else",
+)
 FOREIGN_COMMIT = _audit(
     "audit-foreign-commit",
-    "Only the pipeline's commits change state branches and overlays.",
+    "Only the pipeline's commits change state branches and GitOps repositories.",
     "what another hand wrote was neither requested nor approved",
-    "revert the commit; check the branch rules with `pipeline doctor`",
+    "`pipeline run` puts sealed overlays back; check the branch rules with `pipeline doctor`, then "
+    "have the commit acknowledged: `environments/acknowledgements/<id>.yaml`",
     "a commit of a person changes an overlay on the default branch",
     "every such commit belongs to a `promoted` fact",
+)
+REWRITTEN = _audit(
+    "audit-history-rewritten",
+    "A branch goes on from where this clone last verified it.",
+    "a tail that was rewritten since holds another story than the one that was verified",
+    "`refs/verified/<branch>` of the clone still holds the verified commits: compare the two, and "
+    "restore the branch from there",
+    "a state branch was amended and fetched after an audit",
+    "every later head descends from the verified one",
+)
+CAUSE_OTHER = _audit(
+    "audit-cause-other",
+    "Every fact was caused by a request of its own draft, of the kind that it comes from.",
+    "a promotion to prod that rests on the request for staging was never asked for",
+    _RESTORE,
+    "the `promoted` fact of prod names the request for staging",
+    "it names `promotions/prod.yaml` of its draft",
+)
+BROUGHT_DIFFERS = _audit(
+    "audit-brought-differs",
+    "How a request came to main, by its fact, is how its commit came.",
+    "authority is judged by the policy at the base, for the revision that was merged",
+    _RESTORE,
+    "a fact names an older base, whose policy asked for fewer approvals",
+    "base, merged revision and asker are those of the commit",
+)
+AUTHORITY_LACKS = _audit(
+    "audit-authority",
+    "Whoever asked for what was followed could, and enough people who may have approved it.",
+    "a request without authority is not followed, so no fact may come of it",
+    "end what came of it through a request, and find who wrote the fact",
+    "the `accepted` fact of a draft that nobody approved",
+    "one of the tenant's owners approved it",
+)
+ACCEPTED_DIFFERS = _audit(
+    "audit-accepted-differs",
+    "What an `accepted` fact says follows from the draft's request and from policy.",
+    "names, namespaces, tier and origin of all that comes later rest on it",
+    _RESTORE,
+    "an `accepted` fact says origin `platform` where the request says `tenant`",
+    "it is what acceptance computes",
+)
+NAME_DIFFERS = _audit(
+    "audit-name-differs",
+    "Repositories, branches, folders and images that facts name are the ones that names give.",
+    "what is recorded in a repository that nobody reads is judged by nobody",
+    _RESTORE,
+    "a `promoted` fact names another GitOps repository",
+    "every name is the derived one",
+)
+SOURCE_DIFFERS = _audit(
+    "audit-source-differs",
+    "Every commit that facts name is the one that the pipeline makes of its request, bit for bit.",
+    "a commit in the pipeline's name that its request does not give is somebody else's",
+    _RESTORE,
+    "a `patch-applied` fact names a commit that changes a file more than its patch",
+    "scaffold, patch and overlay come out the same when they are made again",
+)
+GATE_REFUSES = _audit(
+    "audit-gate",
+    "Every promotion passes the gate again, by the policy of its time.",
+    "the gate decides the same whoever asks it, so what it refuses was never allowed",
+    "end what runs there through a request, and find who wrote the fact",
+    "a `promoted` fact of prod though staging never ran the primitive",
+    "the gate allows every recorded promotion",
+)
+PROMOTION_DIFFERS = _audit(
+    "audit-promotion-differs",
+    "What a `promoted` fact says follows from its request, its release and policy.",
+    "namespace, tree, checks and approvers are computed, and so never taken from the fact",
+    _RESTORE,
+    "a `promoted` fact says that a check passed that the draft's facts lack",
+    "it is what the promotion records",
+)
+REFUSAL_MISFIT = _audit(
+    "audit-refusal-misfit",
+    "Reasons of a refusal are those of a registered rule, and come out again where they can.",
+    "a refusal with a made-up reason keeps a draft from going on",
+    _RESTORE,
+    "a `patch-refused` fact says that a patch is stale which applies",
+    "every reason has a rule, and those that can be computed come out again",
+)
+TOLD_MISFIT = _audit(
+    "audit-told-misfit",
+    "What forge, jobs and delivery tool told fits the draft as it was.",
+    "an observation of what was never promoted is of something else",
+    _RESTORE,
+    "an `observed` fact of prod before anything was promoted there",
+    "every observation follows its promotion",
+)
+DIGEST_RUNS_BLOCKED = _audit(
+    "audit-digest-blocked",
+    "Nothing that runs is blocked.",
+    "a digest is blocked because it must run nowhere, from that day on",
+    "promote another release, or take the overlay away by a request",
+    "`environments/blocked-digests.yaml` names the digest that prod runs",
+    "no running digest is blocked",
+)
+DRAFT_LOST = _audit(
+    "audit-draft-lost",
+    "Every draft that the pipeline wrote for has facts.",
+    "a whole folder of facts that is gone takes with it what was asked and approved",
+    _RESTORE,
+    "the state branch was made anew without one draft, whose commits are still there",
+    "every commit's draft has a chain",
+)
+FILE_MODE = _audit(
+    "audit-file-mode",
+    "GitOps repositories hold plain files.",
+    "a link or a submodule stands for content that nobody approved",
+    "take it out; propose a plain file",
+    "a symbolic link lies in a GitOps repository",
+    "all files have mode 100644",
+)
+FOLDER_UNKNOWN = register(
+    Rule(
+        "audit-folder-without-draft",
+        "Folders of primitives on a default branch belong to drafts.",
+        "nothing of it can be promoted, so it is only worth knowing",
+        "ask for a draft, or take the folder out",
+        Subject.SCENARIO,
+        "a folder `primitives/other` that people put there",
+        "every folder is a draft's",
+        severity=Severity.NOTE,
+    )
 )
 OVERLAY_TREE = _audit(
     "audit-overlay-tree",
     "Every overlay on a GitOps default branch is the tree that its fact recorded.",
     "the delivery tool runs what lies there, so it must be what was approved",
-    "revert the change; promote again through a request",
+    "`pipeline run` puts the sealed tree back; or promote again through a request",
     "one byte of an overlay is changed",
     "the overlay as it was promoted",
 )
@@ -62,7 +196,7 @@ OVERLAY_UNKNOWN = _audit(
     "audit-overlay-without-fact",
     "Every overlay on a GitOps default branch has a `promoted` fact.",
     "an overlay without a fact runs without a request",
-    "revert the commit that added it",
+    "`pipeline run` takes it away; or revert the commit that added it",
     "a folder `environments/prod/other` that no fact knows",
     "every folder belongs to a fact",
 )
@@ -113,6 +247,42 @@ APPROVALS_SHORT = _audit(
     "revert the promotion and have it approved",
     "a `promoted` fact to prod names one approver where two are asked for",
     "two distinct eligible people are named",
+)
+OBJECT_MISSING = register(
+    Rule(
+        "audit-object-missing",
+        "Every object that history names is in its clone, and is what its id says.",
+        "what is missing or damaged was not verified, and must not count as less to verify",
+        "fetch into a fresh clone; `git fsck` names what else is damaged",
+        Subject.SCENARIO,
+        "the root tree of a state branch is gone from the clone",
+        "every object is read, and its bytes give its id",
+        could_not_check=True,
+    )
+)
+# Findings about history, which can be looked into but not made undone. What is there now can.
+ABOUT_COMMITS = frozenset(
+    rule.id for rule in (FOREIGN_COMMIT, STATE_HISTORY, STATE_FILE, STATUS_FOLD, FACT_ANCHOR)
+)
+ABOUT_FACTS = frozenset(
+    rule.id
+    for rule in (
+        ACCEPTED_DIFFERS,
+        APPROVALS_SHORT,
+        AUTHORITY_LACKS,
+        BROUGHT_DIFFERS,
+        CAUSE_MISSING,
+        CAUSE_OTHER,
+        DIGEST_DIFFERS,
+        GATE_REFUSES,
+        NAME_DIFFERS,
+        PROMOTION_DIFFERS,
+        PROVENANCE_INVALID,
+        REFUSAL_MISFIT,
+        SOURCE_DIFFERS,
+        SOURCE_MISSING,
+        TOLD_MISFIT,
+    )
 )
 REPOSITORY_MISSING = register(
     Rule(

@@ -130,6 +130,7 @@ def check_identity(meaning: RequestPath, document: ParsedDocument) -> Iterator[F
         "draft": meaning.draft,
         "environment": meaning.name,
         "waiver": meaning.name,
+        "acknowledgement": meaning.name,
     }
     for field, expected in told.items():
         if field in value and value[field] != expected:

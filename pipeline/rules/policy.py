@@ -9,11 +9,13 @@ from pipeline.diagnostics import Finding, Rule, Subject, register
 from pipeline.documents import ParsedDocument
 from pipeline.models.requests import (
     ENVIRONMENTS,
+    Acknowledgement,
     Environment,
     Platform,
     Sku,
     Tenant,
 )
+from pipeline.rules.audit import ABOUT_COMMITS, ABOUT_FACTS
 from pipeline.rules.identity import draft_example
 from pipeline.snapshot import Snapshot
 
@@ -124,6 +126,45 @@ cluster: eu-1
 """,
     )
 )
+
+
+_ACKNOWLEDGEMENT = """# file: environments/acknowledgements/late-hotfix.yaml
+apiVersion: pipeline.ameide.io/v1
+kind: Acknowledgement
+acknowledgement: late-hotfix
+repository: tenant-acme-gitops
+{named}
+reason: An engineer tried a log level by hand; access was taken back
+"""
+ACKNOWLEDGES_NOTHING = register(
+    Rule(
+        id="acknowledgement-names-nothing",
+        summary="An acknowledgement names commits, or findings about facts, and only those.",
+        why="what lies in a repository now is put right, and never explained away",
+        fix="name the commits by their full ids, or a finding's code and place as the audit prints "
+        "them; the audit's help tells which",
+        subject=Subject.REQUEST,
+        fails=_ACKNOWLEDGEMENT.format(
+            named="findings: [{code: audit-overlay-tree, at: 'state/acme:drafts/a/status.yaml'}]"
+        ),
+        passes=_ACKNOWLEDGEMENT.format(named="commits: [0123456789abcdef0123456789abcdef01234567]"),
+    )
+)
+
+
+def check_acknowledgement(
+    acknowledgement: Acknowledgement, document: ParsedDocument
+) -> Iterator[Finding]:
+    """Findings for one acknowledgement: it settles nothing, or what cannot be settled."""
+    if not acknowledgement.commits and not acknowledgement.findings:
+        at = document.position_of(("repository",))
+        yield ACKNOWLEDGES_NOTHING.finding("it names neither a commit nor a finding", at)
+    for index, settled in enumerate(acknowledgement.findings):
+        if settled.code in ABOUT_FACTS:
+            continue
+        at = document.position_of(("findings", index, "code"))
+        by = "by its commit" if settled.code in ABOUT_COMMITS else "by nothing but a remedy"
+        yield ACKNOWLEDGES_NOTHING.finding(f"`{settled.code}` is settled {by}", at)
 
 
 def check_platform(path: str, platform: Platform, document: ParsedDocument) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from pipeline import names
 from pipeline.models.outputs import ApprovalsWanted, AskedItem
 from pipeline.models.requests import (
     ENVIRONMENTS,
+    Acknowledgement,
     DraftPatch,
     PrimitiveImplementationDraft,
     Promotion,
@@ -45,6 +46,8 @@ def _asks(loaded: LoadedRequest) -> str:
             return "run a release, if the gate allows it"
         case Waiver():
             return "except a draft from a rule"
+        case Acknowledgement():
+            return "settle what an audit found in history; it stays in the record"
         case _:
             return "change policy"
 
@@ -79,6 +82,11 @@ def _details(loaded: LoadedRequest, snapshot: Snapshot) -> Iterator[tuple[str, o
             yield "rule", waiver.rule
             yield "until", waiver.expires
             yield "reason", waiver.reason
+        case Acknowledgement() as settled:
+            yield "repository", settled.repository
+            yield "commits", ", ".join(settled.commits)
+            yield "findings", ", ".join(f"{f.code} at {f.at}" for f in settled.findings)
+            yield "reason", settled.reason
         case _:
             return
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pipeline.diagnostics import Finding, Location, sort_findings
 from pipeline.layout import PLATFORM_PATH, draft_path, tenant_path
 from pipeline.models.requests import (
+    Acknowledgement,
     DraftPatch,
     Environment,
     Platform,
@@ -22,7 +23,12 @@ from pipeline.rules.identity import (
     check_other_tenants,
 )
 from pipeline.rules.patches import check_patch
-from pipeline.rules.policy import check_environment, check_platform, check_tenant
+from pipeline.rules.policy import (
+    check_acknowledgement,
+    check_environment,
+    check_platform,
+    check_tenant,
+)
 from pipeline.snapshot import ReadRequest, Snapshot
 from pipeline.templating import Template
 
@@ -58,6 +64,8 @@ def check_request(
             yield from check_patch(model, document)
         case Promotion():
             yield from check_promotion(model, snapshot, document)
+        case Acknowledgement():
+            yield from check_acknowledgement(model, document)
         case _:
             return
 

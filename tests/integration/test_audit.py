@@ -343,12 +343,15 @@ def test_a_commit_that_changes_and_changes_back_is_found(clones: Clones) -> None
     assert [f.code for f in report.findings] == ["audit-foreign-commit"] * 2
 
 
-def test_what_people_write_beside_the_overlays_is_theirs(clones: Clones) -> None:
+@pytest.mark.parametrize("by", ["pipeline", "person"])
+def test_what_lies_beside_the_overlays_has_an_origin(clones: Clones, by: str) -> None:
     files = clones.files(GITOPS, "main")
     readme = files["README.md"][1] + b"\nAsk acme-engineers.\n"
     changed = {**files, "README.md": (MODE_FILE, readme), "docs/a.md": (MODE_FILE, b"# Notes\n")}
-    report = clones.falsified(GITOPS, "main", changed, by="person")
-    assert report.findings == ()
+    report = clones.falsified(GITOPS, "main", changed, by=by)
+    assert [(f.code, f.location.file) for f in report.findings] == [
+        ("audit-foreign-commit", f"{GITOPS}:README.md")
+    ]
 
 
 def test_a_person_on_the_state_branch_is_found_though_nothing_changed(clones: Clones) -> None:

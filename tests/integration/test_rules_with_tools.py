@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.audit import verify
 from pipeline.facts import parse_chain, status_bytes, status_path
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import MODE_FILE, RefUpdate
 from pipeline.hydrate import Hydrator
-from pipeline.models.facts import Built, Fact, Promoted
+from pipeline.models.facts import Built, ChecksRecorded, Fact, PatchRefused, Promoted, Reason
 from pipeline.provenance import with_bundle
 from pipeline.rules import load_rules
 from pipeline.signing import SigningKey
@@ -149,8 +150,143 @@ def forged_statement(fact: Fact) -> Fact:
     return fact.model_copy(update={"body": fact.body.model_copy(update={"build": build})})
 
 
+def fact_at(number: int, **changes: object) -> Callable[[Fact], Fact]:
+    """Changes of what one fact's body says."""
+
+    def change(fact: Fact) -> Fact:
+        if fact.sequence != number:
+            return fact
+        return fact.model_copy(update={"body": fact.body.model_copy(update=changes)})
+
+    return change
+
+
+def caused_by(number: int, **changes: object) -> Callable[[Fact], Fact]:
+    """Changes of what one fact's cause says."""
+
+    def change(fact: Fact) -> Fact:
+        if fact.sequence != number:
+            return fact
+        return fact.model_copy(update={"cause": fact.cause.model_copy(update=changes)})
+
+    return change
+
+
+def unapproved(fact: Fact) -> Fact:
+    """The draft's acceptance, as if nobody had approved it."""
+    if fact.sequence != 1 or fact.cause.brought is None:
+        return fact
+    return caused_by(1, brought=fact.cause.brought.model_copy(update={"reviews": ()}))(fact)
+
+
+def other_base(fact: Fact) -> Fact:
+    """The promotion to prod, as if its request had come upon another main."""
+    if fact.sequence != 9 or fact.cause.brought is None:
+        return fact
+    base = fact.cause.brought.model_copy(update={"base": history.id_of("other")})
+    return caused_by(9, brought=base)(fact)
+
+
+def by_stagings_request(files: Files) -> None:
+    """The promotion to prod, as if staging's request had caused it."""
+    staging = read_facts(files)[7].cause
+    with_facts(lambda f: f.model_copy(update={"cause": staging}) if f.sequence == 9 else f)(files)
+
+
+def without_checks(files: Files) -> None:
+    """The chain, as if no check had run."""
+    facts = [fact for fact in read_facts(files) if fact.body.type != "checks-recorded"]
+    drop(FACTS)(files)
+    chained, status = refolded(facts)
+    for file in history.fact_files(chained):
+        files[file.path] = (MODE_FILE, file.content)
+    files[status_path("order-router")] = (MODE_FILE, status_bytes(status))
+
+
+def patch_refused(files: Files) -> None:
+    """The chain, as if the patch had been refused for no rule's reason."""
+    told = PatchRefused(patch="0001", reasons=(Reason(code="because", message="no"),))
+    facts = [*read_facts(files)[:3], read_facts(files)[3].model_copy(update={"body": told})]
+    drop(FACTS)(files)
+    chained, status = refolded(facts)
+    for file in history.fact_files(chained):
+        files[file.path] = (MODE_FILE, file.content)
+    files[status_path("order-router")] = (MODE_FILE, status_bytes(status))
+
+
+def twice_checked(fact: Fact) -> Fact:
+    """The report of the checks, with one of them twice."""
+    if not isinstance(fact.body, ChecksRecorded):
+        return fact
+    report = fact.body.report
+    told = report.model_copy(update={"results": (*report.results, report.results[0])})
+    return fact_at(fact.sequence, report=told)(fact)
+
+
+def lose_object(world: StoryWorld) -> None:
+    """The blob of the newest status is gone from the forge's own repository."""
+    git = GitRepository(world.forge.path(CONTROL))
+    found = git.read_object(f"refs/heads/{STATE}:{status_path('order-router')}")
+    assert found is not None
+    git.close()
+    (world.forge.path(CONTROL) / "objects" / found.id[:2] / found.id[2:]).unlink()
+
+
+def lose_draft(world: StoryWorld) -> None:
+    """The state branch begins anew, without the draft."""
+    audit_world.rewrite(world, CONTROL, STATE, drop("drafts/"), keep_parents=False)
+
+
+def rewrite_since(world: StoryWorld) -> None:
+    """Main's tail is another one than a clone of it verified."""
+    git = GitRepository(world.forge.path(GITOPS))
+    head = git.resolve("refs/heads/main")
+    assert head is not None
+    git.update_refs([RefUpdate("refs/verified/main", None, head)])
+    git.close()
+    audit_world.rewrite(world, GITOPS, "main", lambda files: None, keep_parents=False)
+
+
+def block_running(world: StoryWorld) -> None:
+    """The digest that runs is blocked by the policy of today."""
+    digest = world.engine.status(DRAFT).builds[0].digest
+    text = (
+        "apiVersion: pipeline.ameide.io/v1\nkind: BlockedDigests\ndigests:\n"
+        f"  - {{digest: '{digest}', reason: Leaks}}\n"
+    )
+    change = add("environments/blocked-digests.yaml", text.encode())
+    audit_world.rewrite(world, CONTROL, "main", change, by_pipeline=False)
+
+
 FALSIFIED: Mapping[str, Callable[[StoryWorld], None]] = {
+    "audit-accepted-differs": change_state(with_facts(fact_at(1, risk_tier="LOW"))),
     "audit-approvals": change_state(with_facts(promotion_to("prod", approved_by=(1501,)))),
+    "audit-authority": change_state(with_facts(unapproved)),
+    "audit-brought-differs": change_state(with_facts(other_base)),
+    "audit-cause-other": change_state(by_stagings_request),
+    "audit-digest-blocked": block_running,
+    "audit-draft-lost": lose_draft,
+    "audit-file-mode": change_overlays(
+        lambda files: files.update({"docs": (0o120000, b"README.md")})
+    ),
+    "audit-folder-without-draft": lambda world: audit_world.rewrite(
+        world, CODE, "main", add("primitives/other/x.py", b""), by_pipeline=False
+    ),
+    "audit-gate": change_state(without_checks),
+    "audit-name-differs": change_state(
+        with_facts(promotion_to("prod", gitops_repo="tenant-acme-other"))
+    ),
+    "audit-promotion-differs": change_state(
+        with_facts(promotion_to("prod", namespace="ameide-prod"))
+    ),
+    "audit-refusal-misfit": change_state(patch_refused),
+    "audit-source-differs": change_state(
+        with_facts(caused_by(4, request="tenants/acme/drafts/order-router/draft.yaml"))
+    ),
+    "audit-state-history": lambda world: audit_world.rewrite(
+        world, CONTROL, STATE, drop("drafts/"), by_pipeline=False
+    ),
+    "audit-told-misfit": change_state(with_facts(twice_checked)),
     "audit-cause-missing": lambda world: reset_to_first(world, CONTROL, "main"),
     "audit-digest-differs": change_state(with_facts(other_digest)),
     "audit-fact-anchor": change_state(with_facts(other_run)),
@@ -177,12 +313,28 @@ FALSIFIED: Mapping[str, Callable[[StoryWorld], None]] = {
 }
 
 
-def codes_of_audit(world: StoryWorld) -> tuple[str, ...]:
-    """What an audit of fresh clones finds."""
-    return tuple(sorted({finding.code for finding in audit_world.audit(world).findings}))
+# What shows in a repository itself, and in no fresh clone of it.
+IN_PLACE: Mapping[str, Callable[[StoryWorld], None]] = {
+    "audit-history-rewritten": rewrite_since,
+    "audit-object-missing": lose_object,
+}
 
 
-@pytest.mark.parametrize("id", sorted(FALSIFIED))
+def _opened(world: StoryWorld, repo: str) -> GitRepository | None:
+    return world.forge.open_repository(repo) if world.forge.path(repo).is_dir() else None
+
+
+def codes_of_audit(world: StoryWorld, *, in_place: bool = False) -> tuple[str, ...]:
+    """What an audit of fresh clones finds, or one of the forge's own repositories."""
+    if in_place:
+        report = verify(world.forge.open_repository(CONTROL), lambda repo: _opened(world, repo))
+        world.forge.close()
+    else:
+        report = audit_world.audit(world)
+    return tuple(sorted({finding.code for finding in report.findings}))
+
+
+@pytest.mark.parametrize("id", sorted({*FALSIFIED, *IN_PLACE}))
 def test_an_audit_rule_fails_on_a_falsified_story_and_passes_on_the_true_one(
     id: str,
     story: StoryWorld,
@@ -190,8 +342,9 @@ def test_an_audit_rule_fails_on_a_falsified_story_and_passes_on_the_true_one(
     record_property: Callable[[str, object], None],
 ) -> None:
     false = audit_world.copy_of(story, tmp_path / "false")
-    FALSIFIED[id](false)
-    run = RuleRun(RULES[id], codes_of_audit(false), codes_of_audit(story))
+    {**FALSIFIED, **IN_PLACE}[id](false)
+    found = codes_of_audit(false, in_place=id in IN_PLACE)
+    run = RuleRun(RULES[id], found, codes_of_audit(story))
     record_property("rule", run.row)
     assert run.problems == ()
 
@@ -267,7 +420,7 @@ def test_every_rule_that_needs_tools_is_run_here() -> None:
         "manifest-not-rendered",
         "patch-secret",
     }
-    assert {*FALSIFIED, *others} == set(RULES)
+    assert {*FALSIFIED, *IN_PLACE, *others} == set(RULES)
 
 
 def test_a_request_that_only_another_branch_still_holds_is_not_on_main(
@@ -290,4 +443,6 @@ def test_overlays_are_looked_at_even_when_the_state_branch_is_gone(
 ) -> None:
     false = audit_world.copy_of(story, tmp_path / "false")
     (false.forge.path(CONTROL) / "refs" / "heads" / STATE).unlink()
-    assert codes_of_audit(false) == ("audit-foreign-commit", "audit-overlay-without-fact")
+    assert {"audit-draft-lost", "audit-foreign-commit", "audit-overlay-without-fact"} <= set(
+        codes_of_audit(false)
+    )

@@ -1,0 +1,74 @@
+"""Authority judged again, by the policy at the base: who asked for a request, who approved it.
+
+The function is the gate's own (`pipeline.gate.authority.judge`). What a request's pull request
+changed, the policy before it and who its commits name are read from the clone; who opened, pushed
+and reviewed it is what the fact recorded of the forge.
+"""
+
+from __future__ import annotations
+
+from pipeline.audit.objects import Objects, changed_paths
+from pipeline.audit.policy import MainLine
+from pipeline.commits import account_of_email
+from pipeline.gate.authority import FOUNDING, Authority, judge, unbrought
+from pipeline.gate.matters import matters_of, paths_behind
+from pipeline.layout import PLATFORM_PATH
+from pipeline.models.facts import Brought, Fact, Promoted
+from pipeline.models.requests import ENVIRONMENTS
+from pipeline.models.status import DraftStatus
+from pipeline.revisions import revision_of
+from pipeline.snapshot import Snapshot
+
+
+def authority_of(
+    main: MainLine, fact: Fact, before: DraftStatus | None, now: Snapshot
+) -> Authority:
+    """The authority over the revision that caused a fact; `now` is the policy it was decided by.
+
+    Of approvals only those count here that the fact says counted: the forge's teams, which no
+    clone has, may have taken others away.
+    """
+    cause = fact.cause
+    commit = main.objects.commit(cause.commit)
+    brought = cause.brought
+    if not commit.parents:
+        return FOUNDING
+    if brought is None:
+        return unbrought(cause.request, f"no pull request is recorded for {cause.commit[:12]}")
+    parent = main.objects.commit(commit.parents[0])
+    changed = changed_paths(main.objects, parent.tree, commit.tree)
+    needed = paths_behind(changed, ENVIRONMENTS)
+    base = main.requests_at(parent.id, needed)
+    proposed = main.requests_at(commit.id, needed)
+    tier = before.risk_tier if before is not None else "LOW"
+    matters = matters_of(changed, base, proposed, now=now, tier=tier)
+    if base.platform is None:
+        return unbrought(PLATFORM_PATH, f"nobody is known at the base {parent.id[:12]}")
+    head = main.objects.find_commit(brought.head)
+    revision = revision_of(
+        _counted(fact, brought),
+        committers=_committers(main.objects, brought) if head is not None else frozenset(),
+        is_reviewed=head is None or main.blob_at(brought.head, cause.request) == cause.blob,
+    )
+    return judge(matters, revision, base.platform)
+
+
+def _counted(fact: Fact, brought: Brought) -> Brought:
+    body = fact.body
+    if not isinstance(body, Promoted):
+        return brought
+    kept = tuple(
+        r for r in brought.reviews if r.verdict != "approved" or r.account in body.approved_by
+    )
+    return brought.model_copy(update={"reviews": kept})
+
+
+def _committers(objects: Objects, brought: Brought) -> frozenset[int]:
+    if objects.find_commit(brought.base) is None:
+        return frozenset()
+    newest = objects.commit(brought.head)
+    # One commit on top of main is what most pull requests are.
+    alone = newest.parents == (brought.base,)
+    commits = [newest] if alone else objects.history([brought.head], {brought.base})
+    people = [person for c in commits for person in (c.author, c.committer)]
+    return frozenset(id for p in people if (id := account_of_email(p.email)))

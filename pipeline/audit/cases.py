@@ -1,0 +1,218 @@
+"""One fact to be recomputed: what it names, read once, and the view that a stage plans from.
+
+Stages are pure functions of a `DraftView`. An audit builds that view from clones, as of the fact,
+hands it to the stage that made the fact, and compares what comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from pipeline.audit.authority import authority_of
+from pipeline.audit.objects import Objects
+from pipeline.audit.reading import Audit, Chain
+from pipeline.commits import Commit
+from pipeline.diagnostics import Finding, Location, Rule
+from pipeline.errors import NotFound
+from pipeline.forges.port import RepoView
+from pipeline.gitobjects import TreeEntry, commit_object, graft
+from pipeline.layout import RequestPath, draft_path, request_path
+from pipeline.models.facts import Accepted, Fact
+from pipeline.models.requests import PrimitiveImplementationDraft, Request
+from pipeline.models.status import DraftStatus
+from pipeline.names import controllers_repo, gitops_repo
+from pipeline.plan import CommitFolder
+from pipeline.snapshot import Snapshot
+from pipeline.stages.scaffold import pipeline_signature
+from pipeline.stages.view import Caused, DraftView, Parents
+from pipeline.templates import read_builtin_template
+from pipeline.templating import Template
+
+# The trailers whose values are judged by themselves: the version of the pipeline that made a
+# commit is in its key, and a run that broke off rested on an older fact than the one that ended.
+_OWN_TRAILERS = ("Key", "Fact")
+
+
+@dataclass(frozen=True)
+class FactCase:
+    """One fact, the draft's status before it, and the audit it belongs to."""
+
+    audit: Audit
+    chain: Chain
+    fact: Fact
+    before: DraftStatus | None
+    _caused: dict[int, Caused] = field(default_factory=dict, compare=False)
+
+    def finding(self, found: Rule, message: str) -> Finding:
+        """A finding at the fact."""
+        return found.finding(message, self.at)
+
+    @cached_property
+    def at(self) -> Location:
+        """Where the fact lies."""
+        return self.chain.location(self.fact)
+
+    @property
+    def tenant(self) -> str:
+        """The tenant of the draft."""
+        return self.fact.draft.partition("/")[0]
+
+    @cached_property
+    def meaning(self) -> RequestPath | None:
+        """What the path of the fact's request says."""
+        return request_path(self.fact.cause.request)
+
+    @cached_property
+    def is_caused(self) -> bool:
+        """Whether main has the request there with that content, brought by that commit."""
+        cause, main = self.fact.cause, self.audit.main
+        at = main.position.get(cause.commit)
+        if at is None or main.blob_at(cause.commit, cause.request) != cause.blob:
+            return False
+        return at == 0 or main.blob_at(main.line[at - 1], cause.request) != cause.blob
+
+    @cached_property
+    def request(self) -> Request | None:
+        """The request that caused the fact; None where it is not on main or is none."""
+        cause = self.fact.cause
+        return self.audit.main.request(cause.request, cause.blob) if self.is_caused else None
+
+    @cached_property
+    def draft_request(self) -> PrimitiveImplementationDraft | None:
+        """The draft's own request as of the fact's cause."""
+        if isinstance(self.request, PrimitiveImplementationDraft):
+            return self.request
+        path = draft_path(self.fact.draft)
+        blob = self.audit.main.blob_at(self.fact.cause.commit, path) if self.is_caused else None
+        found = self.audit.main.request(path, blob) if blob else None
+        return found if isinstance(found, PrimitiveImplementationDraft) else None
+
+    def caused(self, now: Snapshot) -> Caused:
+        """The cause, with the time of its commit, which the pipeline's own commits carry, and
+        with the authority over it by the policy `now`."""
+        if id(now) not in self._caused:
+            commit = self.audit.control.commit(self.fact.cause.commit)
+            authority = authority_of(self.audit.main, self.fact, self.before, now)
+            self._caused[id(now)] = Caused(self.fact.cause, commit.committer.time_s, authority)
+        return self._caused[id(now)]
+
+    def views(self) -> Iterator[DraftView]:
+        """What the stages may have planned from: one view for each policy since the cause."""
+        request = self.draft_request
+        if request is None:
+            return
+        for policy in self.audit.main.policies_since(self.fact.cause.commit, self.tenant):
+            view = self.view(policy, request)
+            if view is not None:
+                yield view
+
+    def view(self, policy: Snapshot, request: PrimitiveImplementationDraft) -> DraftView | None:
+        """The view by one policy; None where that says nothing of the tenant."""
+        tenant = policy.tenant(self.tenant)
+        if tenant is None or policy.platform is None:
+            return None
+        return DraftView(
+            request=request,
+            caused=self.caused(policy),
+            tenant=tenant,
+            platform=policy.platform,
+            environments=policy.environments,
+            blocked_digests=policy.blocked_digests,
+            signers=policy.signers,
+            template=self.template(request.template_id),
+            status=self.before,
+            is_new_revision=isinstance(self.fact.body, Accepted),
+        )
+
+    def template(self, release: str) -> Template:
+        """The template of this release; if it is not at hand, an empty one with the digest told."""
+        name, _, version = release.partition("@")
+        try:
+            return read_builtin_template(name, version)
+        except NotFound:
+            return Template(name, version, (), {}, (), self.template_digest)
+
+    @property
+    def template_digest(self) -> str:
+        """The digest of the template as the facts have it."""
+        if isinstance(self.fact.body, Accepted):
+            return self.fact.body.template_digest
+        return self.before.template_digest if self.before else ""
+
+    @cached_property
+    def code(self) -> Objects | None:
+        """The clone with the draft's code, by the names that policy gives it."""
+        return self._clone(gitops=False)
+
+    @cached_property
+    def gitops(self) -> Objects | None:
+        """The clone with its overlays."""
+        return self._clone(gitops=True)
+
+    def _clone(self, *, gitops: bool) -> Objects | None:
+        request = self.draft_request
+        if request is None:
+            return None
+        name_of = gitops_repo if gitops else controllers_repo
+        platform = self.audit.platform.platform
+        return self.audit.repository(name_of(platform, request.tenant_id, request.code_origin))
+
+
+def folder_at(objects: Objects, commit: str, folder: str) -> str | None:
+    """The tree of a folder at a commit; None where there is no such commit or folder."""
+    if objects.find_commit(commit) is None:
+        return None
+    found = objects.at(commit, folder)
+    return found.id if found is not None and found.is_tree else None
+
+
+def parents_at(objects: Objects, commit: str, folder: str) -> Parents:
+    """The entries of each tree above a folder at a commit, root first, as far as they exist."""
+    above: list[tuple[TreeEntry, ...]] = []
+    tree: str | None = objects.commit(commit).tree
+    for part in folder.split("/"):
+        if tree is None:
+            break
+        entries = objects.tree(tree)
+        above.append(tuple(entries.values()))
+        entry = entries.get(part)
+        tree = entry.id if entry is not None and entry.is_tree else None
+    return tuple(above)
+
+
+def at_base(view: DraftView, repo: str, base: str, parents: Parents) -> DraftView:
+    """The view in which the repository of the code stands at a commit."""
+    return replace(view, target=RepoView(repo, "main", {"main": base}), base_parents=parents)
+
+
+def commit_problem(
+    case: FactCase, found: Commit, planned: CommitFolder, parents: Parents
+) -> str | None:
+    """Why a commit is not the one that the pipeline planned; None if it is, bit for bit.
+
+    Its key and the fact that it rests on may be those of another version or an earlier run.
+    """
+    trailers = dict(found.trailers)
+    if trailers.get("Fact") not in case.chain.hashes[: case.fact.sequence - 1]:
+        return f"it rests on {trailers.get('Fact', 'no fact')}, which the chain before it lacks"
+    message = planned.message
+    for name in _OWN_TRAILERS:
+        message = _with_trailer(message, name, trailers.get(name, ""))
+    folder = planned.folder
+    root = graft(parents, folder, planned.folder_tree)[-1].id
+    if found.tree != root:
+        return f"it holds other files than {folder} as tree {planned.folder_tree[:12]}"
+    signature = pipeline_signature(planned.time_s)
+    if (found.author, found.committer) != (signature, signature):
+        return f"it is signed by {found.author.email}, or at another time than its request"
+    made = commit_object(root, [planned.base], message, signature, signature)
+    if made.id != found.id:
+        return "its message or its parents are not those that its request gives"
+    return None
+
+
+def _with_trailer(message: str, name: str, value: str) -> str:
+    lines = message.split("\n")
+    return "\n".join(f"{name}: {value}" if line.startswith(f"{name}: ") else line for line in lines)

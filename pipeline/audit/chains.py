@@ -1,0 +1,133 @@
+"""Chains: read whole, folded, and each new fact handed to the steps with the status before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from pipeline.audit.cases import FactCase
+from pipeline.audit.objects import Missing, Objects
+from pipeline.audit.reading import Audit, Chain, Sealed, promotions
+from pipeline.audit.state import StateBranch, read_fact_files
+from pipeline.diagnostics import Finding, Location
+from pipeline.facts import (
+    BrokenChain,
+    fact_bytes,
+    fact_path,
+    fold,
+    fold_one,
+    hash_of,
+    parse_chain,
+    status_bytes,
+    status_path,
+)
+from pipeline.gitobjects import blob_id
+from pipeline.models.facts import Built, Fact, PatchApplied, Scaffolded
+from pipeline.models.requests import Signers
+from pipeline.models.status import DraftStatus
+from pipeline.names import overlay_folder, primitive_folder
+from pipeline.rules import audit as rule
+
+FactStep = Callable[[FactCase], Iterator[Finding]]
+
+
+def read_chain(state: StateBranch, primitive: str, since: int = 0) -> Chain:
+    """The chain of a draft at a branch's head. Raises BrokenChain."""
+    draft = f"{state.tenant}/{primitive}"
+    facts = parse_chain(draft, read_fact_files(state, primitive))
+    status = fold(facts)
+    if status is None:
+        raise BrokenChain(status_path(primitive), "there is a status without facts")
+    if since > len(facts):
+        newest = fact_path(primitive, len(facts), facts[-1].body.type)
+        raise BrokenChain(newest, f"is the newest of {len(facts)}; {since} were verified before")
+    hashes = (*(fact.previous for fact in facts[1:]), hash_of(fact_bytes(facts[-1])))
+    return Chain(draft, state.branch, facts, hashes, status, since)
+
+
+def read_ahead(audit: Audit, chain: Chain) -> None:
+    """Have what the new facts of a chain name at hand, by few questions: most time goes there."""
+    control, line = audit.control, audit.main
+    causes = {f.cause.commit: f.cause for f in chain.new_facts if f.cause.commit in line.position}
+    control.read_ahead_commits([c.brought.head for c in causes.values() if c.brought])
+    places = []
+    for commit, cause in causes.items():
+        at = line.position[commit]
+        trees = [control.commit(id).tree for id in line.line[max(0, at - 1) : at + 1]]
+        places += [(tree, cause.request) for tree in trees]
+    control.read_ahead_at(places)
+    control.keep_blobs([cause.blob for cause in causes.values()])
+    repo, instance = chain.status.target_repo, chain.status.instance
+    code = audit.repository(repo) if repo in audit.possible_repos else None
+    if code is not None:
+        _read_ahead_code(code, chain, primitive_folder(instance))
+
+
+def _read_ahead_code(code: Objects, chain: Chain, folder: str) -> None:
+    bodies = [fact.body for fact in chain.new_facts]
+    ids = [b.commit for b in bodies if isinstance(b, Scaffolded | PatchApplied)]
+    code.read_ahead_commits(ids)
+    commits = [found for id in ids if (found := code.find_commit(id)) is not None]
+    code.read_ahead_commits([parent for commit in commits for parent in commit.parents])
+    code.read_ahead_at([(commit.tree, folder) for commit in commits])
+    folders = [code.entry(commit.tree, folder) for commit in commits]
+    try:
+        code.read_whole(*(entry.id for entry in folders if entry is not None and entry.is_tree))
+    except Missing:
+        return  # told by the fact that names it
+
+
+def check_fold(state: StateBranch, chain: Chain) -> Iterator[Finding]:
+    """Each status that a commit recorded is the fold of the facts that there were then."""
+    recorded = state.recorded.get(chain.status.primitive_id, {})
+    status: DraftStatus | None = None
+    for fact in chain.facts:
+        status = fold_one(status, fact)
+        found = recorded.get(fact.sequence)
+        if found is None or found == blob_id(status_bytes(status)):
+            continue
+        newest = fact_path(status.primitive_id, fact.sequence, fact.body.type)
+        yield rule.STATUS_FOLD.finding(
+            f"is not the fold of the facts up to {newest}",
+            Location(f"{state.branch}:{status_path(status.primitive_id)}"),
+            commit=_commit_of(state, chain, fact),
+        )
+
+
+def _commit_of(state: StateBranch, chain: Chain, fact: Fact) -> str:
+    """The commit with a wrong status, where the newest one is right again; else nothing."""
+    if fact.sequence == len(chain.facts):
+        return ""
+    primitive = chain.status.primitive_id
+    for change in state.commits:
+        if any(w.primitive == primitive and w.facts == fact.sequence for w in change.written):
+            return f"{state.objects.name}@{change.commit.id}"
+    return ""
+
+
+def run_steps(audit: Audit, chain: Chain, steps: Iterable[FactStep]) -> None:
+    """Every step over every new fact of a chain, with what it seals from now on."""
+    status: DraftStatus | None = None
+    read_ahead(audit, chain)
+    for fact in chain.facts:
+        if fact.sequence > chain.since:
+            case = FactCase(audit, chain, fact, status)
+            for step in steps:
+                audit.findings += step(case)
+        status = fold_one(status, fact)
+    for fact, body in promotions(chain):
+        # By the names that things have, whatever the fact claims.
+        folder = overlay_folder(body.environment, chain.status.instance)
+        at, image = chain.location(fact), chain.status.image
+        sealed = Sealed(body.overlay_tree, body.release.digest, image, at, chain.draft)
+        audit.sealed[chain.status.gitops_repo, folder] = sealed
+
+
+def statements(audit: Audit, chains: Iterable[Chain]) -> Iterator[tuple[str, Signers]]:
+    """The statement of every build that was recorded, with the signers of that time."""
+    for chain in chains:
+        for fact in chain.facts:
+            if isinstance(fact.body, Built) and fact.cause.commit in audit.main.position:
+                tenant = chain.draft.partition("/")[0]
+                policy = audit.main.policy_at(fact.cause.commit, tenant)
+                if policy.signers is not None:
+                    yield fact.body.build.bundle, policy.signers

@@ -1,0 +1,57 @@
+"""The first commit that provisioning gives a repository, made again from policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipeline.audit.cases import FactCase
+from pipeline.audit.reading import Audit
+from pipeline.audit.repositories import RepositoryCase
+from pipeline.diagnostics import Finding
+from pipeline.gitobjects import MODE_FILE, commit_object, objects_of_files
+from pipeline.models.facts import Provisioned
+from pipeline.plan import EnsureRepo
+from pipeline.rules import audit as rule
+from pipeline.stages.provision import plan_repository
+from pipeline.stages.scaffold import pipeline_signature
+from pipeline.stages.view import DraftView
+
+
+def check_first_commit(case: RepositoryCase) -> Iterator[Finding]:
+    """The repository began with the commit that provisioning makes, and with no other one."""
+    if case.verified.get("main") or not case.line:
+        return
+    first, made = case.line[0], ""
+    for view in _views(case.audit, case.name):
+        planned = plan_repository(view, case.name, gitops=case.name == view.gitops_repo)
+        made = first_commit_id(planned)
+        if made == first.id:
+            case.audit.proves("first commits made again bit for bit")
+            return
+    if made:
+        yield rule.FOREIGN_COMMIT.finding(
+            f"it began with commit {first.id[:12]} by {first.author.email}; "
+            f"provisioning makes {made[:12]}",
+            case.at("main"),
+        )
+
+
+def _views(audit: Audit, repo: str) -> Iterator[DraftView]:
+    """What a repository may have been provisioned from, by the drafts that share it, the first
+    one that was asked for first."""
+    found = []
+    for chain in audit.chains.values():
+        for fact in chain.new_facts:
+            if isinstance(fact.body, Provisioned) and repo in fact.body.repos:
+                at = audit.main.position.get(fact.cause.commit, -1)
+                found.append((at, chain.draft, FactCase(audit, chain, fact, None)))
+    for _, _, case in sorted(found, key=lambda item: item[:2]):
+        yield from (v for v in case.views() if repo in (v.target_repo, v.gitops_repo))
+
+
+def first_commit_id(planned: EnsureRepo) -> str:
+    """The commit that carrying out the effect begins a repository with."""
+    files = {path: (MODE_FILE, content.content) for path, content in planned.files.items()}
+    signature = pipeline_signature(planned.time_s)
+    root = objects_of_files(files)[-1].id
+    return commit_object(root, [], planned.message, signature, signature).id

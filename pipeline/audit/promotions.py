@@ -1,0 +1,267 @@
+"""Promotions decided again: by the same gate, over the overlay as it lies in the GitOps clone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from pipeline import names
+from pipeline.audit.cases import FactCase, commit_problem, folder_at, parents_at
+from pipeline.audit.objects import Objects
+from pipeline.audit.reading import build_of
+from pipeline.authorise import DecisionReason, authorise
+from pipeline.commits import Commit
+from pipeline.diagnostics import Finding
+from pipeline.forges.port import RepoView
+from pipeline.gitobjects import MODE_FILE
+from pipeline.models.facts import Promoted, Release
+from pipeline.models.requests import Promotion
+from pipeline.overlays import base_tree_of, render_overlay
+from pipeline.plan import CommitFolder
+from pipeline.provenance import Verified
+from pipeline.rules import audit as rule
+from pipeline.rules import decisions as decision_rule
+from pipeline.stages.promote import evidence_of, plan_promotion
+from pipeline.stages.view import DraftView, PromotionInput
+
+# Code of the gate → the rule of the audit that says so, where it has one of its own.
+_OWN_RULE = {
+    decision_rule.APPROVAL_MISSING.id: rule.APPROVALS_SHORT,
+    decision_rule.APPROVAL_OTHER_REVISION.id: rule.APPROVALS_SHORT,
+    decision_rule.DIGEST_NOT_BUILT.id: rule.DIGEST_DIFFERS,
+    decision_rule.BUILD_MISSING.id: rule.DIGEST_DIFFERS,
+}
+_BASE = "base/"
+
+
+def check_place(case: FactCase) -> Iterator[Finding]:
+    """The overlay's commit is on main of the repository that names give, with that tree."""
+    body = case.fact.body
+    if not isinstance(body, Promoted) or not case.is_caused:
+        return
+    gitops = case.gitops
+    if gitops is None:
+        return  # the finding of its repository
+    if body.gitops_repo != gitops.name:
+        yield case.finding(
+            rule.NAME_DIFFERS, f"nobody reads `{body.gitops_repo}` for it, but `{gitops.name}`"
+        )
+    if body.pull_request.repo != gitops.name:
+        yield case.finding(
+            rule.NAME_DIFFERS, f"its pull request is one of `{body.pull_request.repo}`"
+        )
+    folder = names.overlay_folder(body.environment, case.chain.status.instance)
+    if body.overlay_folder != folder:
+        yield case.finding(rule.NAME_DIFFERS, f"`{body.overlay_folder}` is not `{folder}`")
+    on_main = body.gitops_commit in case.audit.line_of(gitops)
+    if not on_main or folder_at(gitops, body.gitops_commit, folder) != body.overlay_tree:
+        yield case.finding(
+            rule.OVERLAY_MISSING,
+            f"{gitops.name} has no commit {body.gitops_commit[:12]} on main with tree "
+            f"{body.overlay_tree[:12]} at {folder}",
+        )
+        return
+    gitops.read_whole(body.overlay_tree)
+    case.audit.proves("overlays found whole on main")
+
+
+def check_decision(case: FactCase) -> Iterator[Finding]:
+    """The gate allows it again, and the fact is what the gate and the plan make of it."""
+    body, promotion = case.fact.body, case.request
+    if not isinstance(body, Promoted) or not isinstance(promotion, Promotion):
+        return
+    found = _overlay_there(case, body)
+    if found is None or case.before is None:
+        return  # the finding of `check_place`
+    reasons: tuple[DecisionReason, ...] = ()
+    wrong: list[str] = []
+    decided = False
+    for view in case.views():
+        due = _due(case, view, promotion, found)
+        if due is None:
+            continue
+        decided = True
+        decision = authorise(evidence_of(view, due))
+        if decision.reasons:
+            reasons = reasons or decision.reasons
+            continue
+        differing = _differing(view, due, body)
+        if "release" in differing and due.overlay is not None:
+            yield from _check_digest(case, body, due.overlay.release)
+        if not differing:
+            _count(case)
+            return
+        wrong = wrong or differing
+    for reason in reasons if not wrong else ():
+        told = _OWN_RULE.get(reason.code, rule.GATE_REFUSES)
+        if reason.code.startswith("provenance-"):
+            told = rule.PROVENANCE_INVALID
+        yield case.finding(told, f"{reason.code}: {reason.message}")
+    if wrong:
+        listed = ", ".join(f"`{name}`" for name in wrong)
+        yield case.finding(
+            rule.PROMOTION_DIFFERS, f"request, release and policy give another {listed}"
+        )
+    if not decided:
+        yield case.finding(
+            rule.APPROVALS_SHORT,
+            f"`{body.environment}` had no valid policy at {case.fact.cause.commit[:12]}",
+        )
+
+
+def _overlay_there(case: FactCase, body: Promoted) -> dict[str, tuple[int, bytes]] | None:
+    """The files of the overlay as its commit has them."""
+    gitops = case.gitops
+    folder = names.overlay_folder(body.environment, case.chain.status.instance)
+    tree = folder_at(gitops, body.gitops_commit, folder) if gitops is not None else None
+    return gitops.files(tree) if gitops is not None and tree is not None else None
+
+
+def _due(
+    case: FactCase,
+    view: DraftView,
+    promotion: Promotion,
+    there: dict[str, tuple[int, bytes]],
+) -> PromotionInput | None:
+    """What the gate decides on: release and overlay out of the clones, approvals as recorded."""
+    environment = view.environments.get(promotion.environment)
+    code, before = case.code, case.before
+    if environment is None or code is None or before is None:
+        return None
+    tree = folder_at(code, promotion.release.source_commit, view.folder)
+    build = before.build_of_tree(tree) if tree else None
+    overlay = None
+    if build is not None:
+        base = {
+            path.removeprefix(_BASE): content
+            for path, (mode, content) in there.items()
+            if path.startswith(_BASE) and mode == MODE_FILE
+        }
+        release = Release(
+            source_commit=build.source_commit,
+            source_tree=build.source_tree,
+            digest=build.digest,
+            base_tree=base_tree_of(base),
+        )
+        overlay = render_overlay(before, view.tenant, view.platform, environment, release, base)
+    return PromotionInput(
+        promotion=promotion,
+        caused=view.caused,
+        source_tree=tree,
+        source_on_default=bool(tree) and tree in case.audit.trees_on_main(code, view.folder),
+        overlay=overlay,
+        manifest_findings=(),
+        chain_problem="",
+        provenance=_verified(case, view, tree),
+    )
+
+
+def _verified(case: FactCase, view: DraftView, tree: str | None) -> Verified | None:
+    built = build_of(case.chain, tree, case.fact.sequence) if tree else None
+    if built is None or view.signers is None:
+        return None
+    return case.audit.verified(built.build.bundle, view.signers)
+
+
+def _planned(view: DraftView, due: PromotionInput) -> tuple[dict[str, object], CommitFolder | None]:
+    """What the stage records of a promotion that is allowed, and the commit that it makes."""
+    environment = view.environments[due.promotion.environment]
+    # Whoever merged it, it was merged: by hand is as good here.
+    merged = {
+        **view.environments,
+        environment.environment: environment.model_copy(update={"merge": "auto"}),
+    }
+    step = plan_promotion(replace(view, environments=merged), due)
+    facts = step.facts if step else ()
+    known = next((dict(f.known) for f in facts if f.type == "promoted"), {})
+    effects = step.effects if step else ()
+    return known, next((e for e in effects if isinstance(e, CommitFolder)), None)
+
+
+def _with_gitops(view: DraftView, base: str) -> DraftView:
+    return replace(view, gitops=RepoView(view.gitops_repo, "main", {"main": base}))
+
+
+def _differing(view: DraftView, due: PromotionInput, body: Promoted) -> list[str]:
+    """The fields of the fact that the stage would have recorded differently."""
+    known, _ = _planned(_with_gitops(view, body.gitops_commit), due)
+    told = body.model_dump(mode="json")
+    return [name for name in known if told.get(name) != known[name]]
+
+
+def _check_digest(case: FactCase, body: Promoted, release: Release) -> Iterator[Finding]:
+    if body.release.digest != release.digest:
+        yield case.finding(
+            rule.DIGEST_DIFFERS,
+            f"{body.environment} got {body.release.digest}, "
+            f"the source was built as {release.digest}",
+        )
+
+
+def _count(case: FactCase) -> None:
+    audit = case.audit
+    audit.proves("promotions decided again by the gate")
+    audit.proves("overlays rendered again bit for bit")
+    audit.trusts("that a chart renders to the base of its release", "the pipeline")
+    audit.trusts("that manifests passed the rules of their time", "the pipeline")
+    audit.trusts("which members of a team its forge had then", "the forge")
+
+
+def check_merge(case: FactCase) -> Iterator[Finding]:
+    """main came to the overlay by a commit that the pipeline made for that very request."""
+    body, promotion = case.fact.body, case.request
+    if not isinstance(body, Promoted) or not isinstance(promotion, Promotion):
+        return
+    gitops, there = case.gitops, _overlay_there(case, body)
+    if gitops is None or there is None or case.before is None:
+        return
+    merge = gitops.commit(body.gitops_commit)
+    made = gitops.commit(merge.parents[-1]) if len(merge.parents) > 1 else merge
+    problem: str | None = "it has no parent"
+    for view in case.views() if made.parents else ():
+        due = _due(case, view, promotion, there)
+        if due is None or due.overlay is None or due.overlay.tree != body.overlay_tree:
+            problem = "it is not the overlay of its release"
+            continue
+        problem = _merge_problem(case, gitops, view, due, (merge, made))
+        if problem == "":
+            return  # the finding of `check_decision`
+        if problem is None:
+            case.audit.proves("commits of overlays made again bit for bit")
+            return
+    yield case.finding(
+        rule.SOURCE_DIFFERS,
+        f"commit {made.id[:12]} of {gitops.name} is not its overlay: {problem}",
+    )
+
+
+def _merge_problem(
+    case: FactCase,
+    gitops: Objects,
+    view: DraftView,
+    due: PromotionInput,
+    commits: tuple[Commit, Commit],
+) -> str | None:
+    """Why the commits are others than planned; None if they aren't, empty if the gate refuses."""
+    merge, made = commits
+    base = made.parents[0]
+    overlay = due.overlay
+    assert overlay is not None  # looked at by the caller
+    parents = parents_at(gitops, base, overlay.folder)
+    due = replace(due, gitops_base=base, gitops_parents=parents)
+    planned = overlay_commit(_with_gitops(view, base), due)
+    if planned is None:
+        return ""
+    problem = commit_problem(case, made, planned, parents)
+    if problem is None and merge is not made:
+        trailers = dict(merge.trailers)
+        wanted = {name: dict(made.trailers)[name] for name in ("Draft", "Request", "Key")}
+        # A person who merged it by hand says nothing.
+        if trailers and {name: trailers.get(name) for name in wanted} != wanted:
+            return f"its merge {merge.id[:12]} names another draft, request or key"
+    return problem
+
+
+def overlay_commit(view: DraftView, due: PromotionInput) -> CommitFolder | None:
+    """The commit that the stage plans for an overlay."""
+    return _planned(view, due)[1]

@@ -1,0 +1,186 @@
+"""Facts against the requests that they name: the cause, and what acceptance follows from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from pipeline.audit.cases import FactCase
+from pipeline.diagnostics import Finding
+from pipeline.errors import NotFound
+from pipeline.models.facts import (
+    Accepted,
+    Observed,
+    PatchApplied,
+    PatchRefused,
+    Promoted,
+    PromotionRefused,
+    Provisioned,
+    Rejected,
+)
+from pipeline.rules import audit as rule
+from pipeline.rules import load_rules
+from pipeline.stages.provision import accepted_fact, plan_provision
+from pipeline.templates import read_builtin_template
+
+_DRAFT, _PATCH, _PROMOTION = "PrimitiveImplementationDraft", "DraftPatch", "Promotion"
+# Type of a fact → the kinds of request that can have caused it.
+_CAUSED_BY = {
+    "accepted": (_DRAFT,),
+    "provisioned": (_DRAFT,),
+    "scaffolded": (_DRAFT,),
+    "patch-applied": (_PATCH,),
+    "patch-refused": (_PATCH,),
+    "checks-recorded": (_DRAFT, _PROMOTION),
+    "built": (_PROMOTION,),
+    "promotion-refused": (_PROMOTION,),
+    "promoted": (_PROMOTION,),
+    "observed": (_DRAFT,),
+    "rejected": (_DRAFT,),
+}
+
+
+def check_cause(case: FactCase) -> Iterator[Finding]:
+    """main has the fact's request, with that content, and that commit brought it."""
+    cause = case.fact.cause
+    if not case.is_caused:
+        yield case.finding(
+            rule.CAUSE_MISSING,
+            f"no commit {cause.commit[:12]} of main brought {cause.request} with that content",
+        )
+        return
+    case.audit.proves("facts whose request a commit of main brought")
+    case.audit.trusts("which account asked, and in which run", "the pipeline")
+
+
+def check_request(case: FactCase) -> Iterator[Finding]:
+    """The request is that draft's own, and of the kind and name that such a fact comes from."""
+    body, meaning = case.fact.body, case.meaning
+    name = ""
+    if isinstance(body, PatchApplied | PatchRefused):
+        name = body.patch
+    elif isinstance(body, Promoted | PromotionRefused):
+        name = body.environment
+    if (
+        meaning is None
+        or meaning.draft != case.fact.draft
+        or meaning.kind not in _CAUSED_BY[body.type]
+        or (name and meaning.name != name)
+    ):
+        what = f"`{body.type}` of {name}" if name else f"`{body.type}`"
+        yield case.finding(rule.CAUSE_OTHER, f"{what} cannot come of {case.fact.cause.request}")
+
+
+def check_brought(case: FactCase) -> Iterator[Finding]:
+    """The pull request that a fact records is the one that its commit of main merged."""
+    cause = case.fact.cause
+    if not case.is_caused:
+        return
+    commit = case.audit.control.commit(cause.commit)
+    brought = cause.brought
+    if brought is None or not commit.parents:
+        return
+    wrong = []
+    if brought.base != commit.parents[0]:
+        wrong.append(f"its base is {commit.parents[0][:12]}")
+    if len(commit.parents) > 1 and brought.head != commit.parents[1]:
+        wrong.append(f"it merged {commit.parents[1][:12]}")
+    if brought.author != cause.actor:
+        wrong.append(f"account {brought.author} opened it")
+    if wrong:
+        yield case.finding(
+            rule.BROUGHT_DIFFERS,
+            f"commit {cause.commit[:12]} of main came otherwise than recorded: {', '.join(wrong)}",
+        )
+        return
+    if len(commit.parents) == 1:
+        case.audit.trusts("that a squashed commit holds what was reviewed", "the forge")
+    case.audit.trusts("who opened, pushed and reviewed a request", "the forge")
+
+
+def check_authority(case: FactCase) -> Iterator[Finding]:
+    """Whoever asked for what was followed could, and whoever had to approve it did."""
+    if not isinstance(case.fact.body, Accepted | PatchApplied) or case.request is None:
+        return
+    reasons = None
+    for view in case.views():
+        if view.caused.authority.is_complete:
+            case.audit.proves("authority over requests judged again")
+            return
+        reasons = reasons or view.caused.authority.reasons
+    for reason in reasons or ():
+        yield case.finding(rule.AUTHORITY_LACKS, f"{reason.code}: {reason.message}")
+
+
+def check_accepted(case: FactCase) -> Iterator[Finding]:
+    """Names, namespaces, image, tier and template follow from the request and policy."""
+    body = case.fact.body
+    if not isinstance(body, Accepted) or not case.is_caused:
+        return
+    told = body.model_dump(mode="json")
+    wrong: list[str] = []
+    for view in case.views():
+        known = {"type": body.type, **accepted_fact(view).known}
+        differing = [name for name in told if known.get(name) != told[name]]
+        if not differing:
+            case.audit.proves("acceptances computed again")
+            if not _is_at_hand(body.template_id):
+                case.audit.trusts("the digest of a template that is not at hand", "the pipeline")
+            return
+        wrong = wrong or differing
+    listed = ", ".join(f"`{name}`" for name in wrong) or "no valid request, tenant or platform"
+    yield case.finding(rule.ACCEPTED_DIFFERS, f"request and policy give another {listed}")
+
+
+def _is_at_hand(release: str) -> bool:
+    name, _, version = release.partition("@")
+    try:
+        read_builtin_template(name, version)
+    except NotFound:
+        return False
+    return True
+
+
+def check_provisioned(case: FactCase) -> Iterator[Finding]:
+    """The repositories are the two that the names give."""
+    body = case.fact.body
+    if not isinstance(body, Provisioned) or not case.is_caused:
+        return
+    for view in case.views():
+        step = plan_provision(replace(view, is_new_revision=False))
+        planned = [fact.known.get("repos") for fact in step.facts] if step else []
+        if list(body.repos) in planned:
+            case.audit.proves("provisionings computed again")
+            return
+    yield case.finding(
+        rule.NAME_DIFFERS, f"the draft's repositories are not {', '.join(body.repos)}"
+    )
+
+
+def check_told(case: FactCase) -> Iterator[Finding]:
+    """What the forge or a delivery tool told fits the draft as it was then."""
+    body, before = case.fact.body, case.before
+    if isinstance(body, Rejected):
+        case.audit.trusts("a pull request that was closed without a merge", "the forge")
+        if before is None or before.promotions or not before.pull_request:
+            yield case.finding(rule.TOLD_MISFIT, "only a draft that was never promoted can end so")
+    elif isinstance(body, Observed):
+        seen = body.observation
+        case.audit.trusts("how a release does in its cluster", "the delivery tool")
+        if seen.draft != case.fact.draft or not (before and before.promotion(seen.environment)):
+            yield case.finding(
+                rule.TOLD_MISFIT, f"{seen.draft} was not promoted to `{seen.environment}` before"
+            )
+
+
+def check_refusals(case: FactCase) -> Iterator[Finding]:
+    """Reasons of a refusal have codes of registered rules."""
+    body = case.fact.body
+    if not isinstance(body, PatchRefused | PromotionRefused):
+        return
+    unknown = sorted({r.code for r in body.reasons} - load_rules().keys())
+    if unknown or not body.reasons:
+        told = ", ".join(f"`{code}`" for code in unknown) or "none"
+        yield case.finding(rule.REFUSAL_MISFIT, f"reasons that no rule gives: {told}")
+    elif isinstance(body, PromotionRefused):
+        case.audit.trusts("why a promotion was refused", "the pipeline")

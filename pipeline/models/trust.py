@@ -1,0 +1,13 @@
+"""What no clone can show, and whose word it rests on. A value only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """One kind of thing that is taken on trust."""
+
+    what: str
+    whose: str
