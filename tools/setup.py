@@ -39,7 +39,7 @@ REQUIREMENTS = ROOT / "requirements"
 MINIMUM_PYTHON = (3, 11)
 HEARTBEAT_S = 10
 
-RUNTIME_TOOLS = ("kubeconform", "kustomize", "gitleaks", "helm", "crane", "bundlecheck")
+RUNTIME_TOOLS = ("kubeconform", "kustomize", "gitleaks", "helm", "crane", "bundlecheck", "podcheck")
 DEV_TOOLS = (*RUNTIME_TOOLS, "actionlint", "crdcheck")
 DEV_PROFILES = ("dev", "image")
 
