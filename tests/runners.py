@@ -14,6 +14,7 @@ import yaml
 
 from pipeline.diagnostics import Finding, Location, Rule, Subject
 from pipeline.documents import parse_document
+from pipeline.releases.judge import Bound
 from pipeline.rules.manifests import Target, check_objects
 from tests.decisions import decision_findings
 from tests.patching import patch_findings
@@ -29,13 +30,28 @@ FolderRunner = Callable[[Path], tuple[Finding, ...]]
 
 _FILE_LINE = b"# file: "
 MANIFEST_TARGET = Target(
-    file="overlay",
-    namespace="tenant-acme-dev-cust",
-    image="registry.example.com/ameide/tenant-acme/order-router",
-    digest="sha256:" + "ab" * 32,
+    "overlay",
+    Bound.of(
+        {
+            "instance": "order-router",
+            "primitive": "order-router",
+            "tenant": "acme",
+            "schema": "order_router",
+            "namespace": "tenant-acme-dev-cust",
+            "image": "registry.example.com/ameide/tenant-acme/order-router@sha256:" + "ab" * 32,
+            "namespaces": "gateway,kube-system,postgres",
+            "service types": "ClusterIP",
+            "label ameide.io/environment": "dev",
+            "label ameide.io/primitive": "order-router",
+            "label ameide.io/tenant-kind": "shared",
+            "label ameide.io/tenant-id": "acme",
+            "label ameide.io/tier": "backend",
+            "label ameide.io/cost-centre": "CC-1042",
+        }
+    ),
 )
 # Rules that only a tool or real repositories can break; the rest is pure.
-NEEDS_TOOLS = ("audit-", "manifest-schema", "manifest-not-", "patch-secret")
+NEEDS_TOOLS = ("audit-", "manifest-schema", "manifest-not-", "manifest-pod-", "patch-secret")
 
 
 def bytes_of_example(example: str) -> bytes:

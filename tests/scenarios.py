@@ -15,6 +15,7 @@ from pipeline.githistory import Change
 from pipeline.layout import PLATFORM_PATH, draft_path, environment_path, promotion_path
 from pipeline.models.requests import CodeOrigin
 from pipeline.policy_history import Walk
+from pipeline.releases.folder import check_files
 from pipeline.rules.patches import MAX_FILE_BYTES
 from pipeline.stages.draft import plan_draft
 from tests import history, patching, planning
@@ -179,7 +180,17 @@ def policy_without_authority(fail: bool) -> set[str]:
     return {finding.code for finding in walk.history(MAIN_HEAD).findings()}
 
 
+def overlay_file(fail: bool) -> set[str]:
+    """A folder of an overlay, with a file in it that Argo CD takes orders from, or without."""
+    overlay = history.overlay_in("prod", history.sample_status())
+    files = dict(overlay.files)
+    if fail:
+        files[".argocd-source.yaml"] = b"kustomize: {images: [other]}\n"
+    return {finding.code for finding in check_files(replace(overlay, files=files))}
+
+
 SCENARIOS: Mapping[str, Scenario] = {
+    "overlay-file": overlay_file,
     "author-out-of-scope": author_out_of_scope,
     "policy-with-requests": policy_with_requests,
     "pusher-unknown": pusher_unknown,

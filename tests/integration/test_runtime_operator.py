@@ -44,6 +44,11 @@ def base_of(chart: Mapping[str, bytes], hydrator: Hydrator | None = None) -> dic
     )
 
 
+def own_chart(type: str) -> dict[str, bytes]:
+    """The chart of a type, of the draft that `STATUS` is about."""
+    return chart_of(type, instance=STATUS.instance)
+
+
 def overlay_of(base: Mapping[str, bytes], environment: EnvironmentName, runtime: str) -> Overlay:
     """The overlay of a release in an environment with that runtime."""
     release = Release(
@@ -70,7 +75,7 @@ def built(overlay: Overlay) -> dict[str, dict[str, object]]:
 @pytest.mark.parametrize("type", TYPES)
 def test_a_custom_resource_is_valid_whole_and_where_it_belongs(type: str) -> None:
     hydrator = Hydrator()
-    base = base_of(chart_of(type), hydrator)
+    base = base_of(own_chart(type), hydrator)
     for environment in ENVIRONMENTS:
         overlay = overlay_of(base, environment, "operator")
         assert hydrator.read_findings(overlay, STATUS.image) == ()
@@ -93,7 +98,7 @@ def test_a_custom_resource_is_valid_whole_and_where_it_belongs(type: str) -> Non
 @pytest.mark.parametrize("type", TYPES)
 def test_the_base_is_one_tree_whatever_runs_it(type: str) -> None:
     hydrator = Hydrator()
-    base = base_of(chart_of(type), hydrator)
+    base = base_of(own_chart(type), hydrator)
     bases = set()
     for runtime in ("workload", "operator"):
         overlay = overlay_of(base, "dev", runtime)
@@ -108,7 +113,7 @@ def test_the_base_is_one_tree_whatever_runs_it(type: str) -> None:
 def test_the_image_is_judged_in_what_would_be_applied() -> None:
     """kustomize's `images:` does not reach a custom resource, so the base itself must be right."""
     hydrator = Hydrator()
-    base = base_of(chart_of("domain"), hydrator)
+    base = base_of(own_chart("domain"), hydrator)
     path = "operator/domain-order-router.yaml"
     other = base[path].replace(history.DIGEST.encode(), history.digest_of("x").encode())
     assert other != base[path]
@@ -117,7 +122,7 @@ def test_the_image_is_judged_in_what_would_be_applied() -> None:
 
 
 def test_a_custom_resource_that_its_definition_refuses_goes_nowhere() -> None:
-    values = values_of("agent")
+    values = values_of("agent", instance=STATUS.instance)
     values["resource"]["spec"]["riskTier"] = "NONE"
     hydrator = Hydrator()
     base = base_of(chart_of("agent", values), hydrator)
@@ -185,7 +190,7 @@ def take_up_chart(world: StoryWorld) -> None:
     """Patch the draft: the shared chart in place of the one it has."""
     head = world.engine.status(DRAFT).head
     git = world.forge.open_repository(CODE)
-    chart = {f"chart/{path}": content for path, content in chart_of("domain").items()}
+    chart = {f"chart/{path}": content for path, content in own_chart("domain").items()}
     there = [p for p in git.list_files(head, "primitives/order-router") if p.startswith("chart/")]
     gone = [{"op": "delete", "path": path} for path in there if path not in chart]
     written = [{"op": "write", "path": p, "content": c.decode()} for p, c in chart.items()]
@@ -233,8 +238,8 @@ def test_a_chart_of_both_forms_runs_where_an_operator_runs_primitives(
 
 def test_rendering_a_release_twice_takes_the_tools_once(monkeypatch: pytest.MonkeyPatch) -> None:
     hydrator = Hydrator()
-    base = base_of(chart_of("ui"), hydrator)
+    base = base_of(own_chart("ui"), hydrator)
     monkeypatch.setattr("pipeline.tools.helm.run_helm_template", None)
-    assert base_of(chart_of("ui"), hydrator) is base
+    assert base_of(own_chart("ui"), hydrator) is base
     moved = replace(overlay_of(base, "dev", "operator"), namespace="ameide-dev")
     assert "manifest-namespace" in {f.code for f in hydrator.read_findings(moved, STATUS.image)}
