@@ -14,8 +14,8 @@ import yaml
 
 from pipeline.diagnostics import Finding, Location, Rule, Subject
 from pipeline.documents import parse_document
-from pipeline.releases.judge import Bound
 from pipeline.rules.manifests import Target, check_objects
+from tests.bound import bound_of
 from tests.decisions import decision_findings
 from tests.patching import patch_findings
 from tests.planning import findings_of_plan
@@ -29,27 +29,7 @@ ExampleRunner = Callable[[str], tuple[Finding, ...]]
 FolderRunner = Callable[[Path], tuple[Finding, ...]]
 
 _FILE_LINE = b"# file: "
-MANIFEST_TARGET = Target(
-    "overlay",
-    Bound.of(
-        {
-            "instance": "order-router",
-            "primitive": "order-router",
-            "tenant": "acme",
-            "schema": "order_router",
-            "namespace": "tenant-acme-dev-cust",
-            "image": "registry.example.com/ameide/tenant-acme/order-router@sha256:" + "ab" * 32,
-            "namespaces": "gateway,kube-system,postgres",
-            "service types": "ClusterIP",
-            "label ameide.io/environment": "dev",
-            "label ameide.io/primitive": "order-router",
-            "label ameide.io/tenant-kind": "shared",
-            "label ameide.io/tenant-id": "acme",
-            "label ameide.io/tier": "backend",
-            "label ameide.io/cost-centre": "CC-1042",
-        }
-    ),
-)
+MANIFEST_TARGET = Target("overlay", bound_of())
 # Rules that only a tool or real repositories can break; the rest is pure.
 NEEDS_TOOLS = ("audit-", "manifest-schema", "manifest-not-", "manifest-pod-", "patch-secret")
 
