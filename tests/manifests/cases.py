@@ -137,11 +137,17 @@ def _custom_resource(kind: str, bound: Bound) -> Object:
 
 # -- mutants ------------------------------------------------------------------------------
 
+INSIDE = " > "
 ANYTHING: Any = object()  # no node: nothing in it is looked at
 
 
 class _Open(dict[str, Field]):
-    """Fields of which any other may stand there too."""
+    """Fields beside which any other may stand; they equal none, so that the mutant is seen."""
+
+    __hash__ = None  # type: ignore[assignment]  # as of a dict
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
     def get(self, key: str, default: object = None) -> Any:
         return super().get(key) or Field(ANYTHING)
@@ -170,7 +176,7 @@ def _loosen_value(name: str) -> Change:
 
 
 def _make_optional(place: str) -> Change:
-    record, _, name = place.rpartition("/")
+    record, _, name = place.rpartition(INSIDE)
 
     def change(path: str, node: Node) -> Node:
         if path != record or not isinstance(node, Fields):
@@ -209,12 +215,12 @@ def _places_below(path: str, node: Node) -> Iterator[tuple[str, bool]]:
         return
     yield path, False
     for name, field in node.fields.items():
-        if name in ("apiVersion", "kind", "metadata") and "/" not in path and path[0].isupper():
+        if name in ("apiVersion", "kind", "metadata") and INSIDE not in path and path[0].isupper():
             continue
         if field.required:
-            yield f"{path}/{name}", True
+            yield f"{path}{INSIDE}{name}", True
         if not (isinstance(field.node, Fields) and field.node.name):
-            yield from _places_below(f"{path}/{name}", field.node)
+            yield from _places_below(f"{path}{INSIDE}{name}", field.node)
 
 
 def _changed(allowed: AllowList, change: Change) -> AllowList:
@@ -238,7 +244,7 @@ def _mapped(path: str, node: Node, change: Change) -> Any:
     if isinstance(node, Fields):
         own = node.name or path
         fields = {
-            name: replace(field, node=_mapped(f"{own}/{name}", field.node, change))
+            name: replace(field, node=_mapped(f"{own}{INSIDE}{name}", field.node, change))
             for name, field in node.fields.items()
         }
         return change(own, replace(node, fields=fields))

@@ -115,6 +115,7 @@ func judge(
 	if spec == nil {
 		return answer{Holds: "nothing", Problems: []string{}}
 	}
+	setDefaults(spec)
 	problems := []string{}
 	for _, result := range evaluator.EvaluatePod(held, metadata, spec) {
 		if !result.Allowed {
@@ -123,6 +124,16 @@ func judge(
 		}
 	}
 	return answer{Holds: "pod", Problems: problems}
+}
+
+// setDefaults does what the API server does to a pod before admission, as far as the checks look at it:
+// a volume that names no source is an empty folder.
+func setDefaults(spec *corev1.PodSpec) {
+	for index := range spec.Volumes {
+		if source := &spec.Volumes[index].VolumeSource; *source == (corev1.VolumeSource{}) {
+			source.EmptyDir = &corev1.EmptyDirVolumeSource{}
+		}
+	}
 }
 
 // podOf is the pod of an object, nil for a kind that admission looks for none in.
