@@ -133,6 +133,23 @@ def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
         )
 
 
+def clause_same_base(e: Evidence) -> Iterator[DecisionReason]:
+    """What is rendered now is the base that an environment before this one ran, not only its image.
+
+    A release that no environment before ran is refused by `clause_environment_order`.
+    """
+    if e.overlay is None:
+        return
+    release = e.overlay.release
+    earlier = (e.status.promotion(source) for source in e.environment.promotes_from)
+    ran = {p.environment: p.release for p in earlier if p and p.release.digest == release.digest}
+    if ran and release.base_tree not in {r.base_tree for r in ran.values()}:
+        shown = ", ".join(f"{name} runs base {r.base_tree[:12]}" for name, r in sorted(ran.items()))
+        yield _final(
+            rule.BASE_CHANGED.id, f"{shown}; the release renders to {release.base_tree[:12]}"
+        )
+
+
 def clause_same_digest(e: Evidence) -> Iterator[DecisionReason]:
     """One image per source tree, ever: the requested digest is the one that was built."""
     if e.source_tree is None:
@@ -250,6 +267,7 @@ CLAUSES: tuple[Clause, ...] = (
     clause_chain,
     clause_source,
     clause_environment_order,
+    clause_same_base,
     clause_same_digest,
     clause_builder,
     clause_provenance,

@@ -19,6 +19,9 @@ from pipeline.crds import (
     json_schema_path,
 )
 from pipeline.json_schemas import SCHEMAS, render_schema, schema_of
+from pipeline.releases.allowlist import load_allowed
+from pipeline.releases.template_functions import load_functions
+from pipeline.render.manifests import render_manifests_page
 from pipeline.render.request_form import FORM_FILES
 from pipeline.render.rules import render_rules_page
 from pipeline.rules import load_rules
@@ -44,6 +47,11 @@ def authority_page() -> bytes:
     return render_authority_page()
 
 
+def manifests_page() -> bytes:
+    """The page of what may stand in manifests."""
+    return render_manifests_page(load_allowed(), load_functions())
+
+
 def schema_file(kind: str) -> bytes:
     """The JSON Schema of one kind."""
     return render_schema(schema_of(kind)).encode()
@@ -67,6 +75,7 @@ PRODUCERS: tuple[tuple[str, Callable[[], bytes]], ...] = (
     ("docs/rules.md", rules_page),
     ("docs/cli.md", commands_page),
     ("docs/authority.md", authority_page),
+    ("docs/manifests.md", manifests_page),
     *(
         (f"schemas/{stem}.schema.json", partial(schema_file, kind))
         for kind, stem in sorted(SCHEMAS.items())

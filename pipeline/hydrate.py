@@ -1,7 +1,7 @@
 """Hydrate: the chart of a source tree as the files of `base/`, and what judges a whole overlay.
 
-Shell around helm, kustomize and kubeconform. Results depend on exact bytes and pinned tools
-alone, so they are kept in memory by key: a release is hydrated once however many environments
+Shell around helm, kustomize, kubeconform and podcheck. Results depend on exact bytes and pinned
+tools alone, so they are kept in memory by key: a release is hydrated once however many environments
 it goes to. The tools are imported when the first release is hydrated: most runs have none.
 """
 
@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pipeline.diagnostics import Finding
 from pipeline.errors import Unrenderable
 from pipeline.overlays import Overlay, render_base
+from pipeline.releases.folder import check_files
+from pipeline.releases.judge import Bound
 from pipeline.rules.manifests import Target, check_objects
 
 CHART = "chart/"
@@ -54,22 +56,37 @@ class Hydrator:
         return self._bases[key]
 
     def read_findings(self, overlay: Overlay, image: str) -> tuple[Finding, ...]:
-        """Findings of the overlay as a delivery tool would apply it: rules, then schemas.
+        """Findings of the overlay as a delivery tool would apply it: files, rules, schemas, pods.
 
         Raises Unrenderable when it cannot be built, CouldNotCheck when a tool fails.
         """
-        target = Target(overlay.folder, overlay.namespace, image, overlay.release.digest)
+        words = {
+            **dict(overlay.bound.words),
+            "namespace": overlay.namespace,
+            "image": f"{image}@{overlay.release.digest}",
+        }
+        target = Target(overlay.folder, Bound.of(words))
         key = (overlay.tree, target)
         if key not in self._judged:
-            from pipeline.tools.kubeconform import run_kubeconform
-            from pipeline.tools.kustomize import run_kustomize_build
-            from pipeline.tools.rendered import parse_rendered
-
-            files = {f"{overlay.folder}/{p}": c for p, c in overlay.files.items()}
-            manifests = run_kustomize_build(files, overlay.folder)
-            found = tuple(check_objects(parse_rendered(manifests), target))
-            self._judged[key] = (*found, *run_kubeconform(manifests, file=overlay.folder))
+            # What is beside the manifests may change what they come to: it is judged before.
+            self._judged[key] = tuple(check_files(overlay)) or _judged(overlay, target)
         return self._judged[key]
+
+
+def _judged(overlay: Overlay, target: Target) -> tuple[Finding, ...]:
+    from pipeline.tools.kubeconform import run_kubeconform
+    from pipeline.tools.kustomize import run_kustomize_build
+    from pipeline.tools.podcheck import run_podcheck
+    from pipeline.tools.rendered import parse_rendered
+
+    files = {f"{overlay.folder}/{p}": c for p, c in overlay.files.items()}
+    manifests = run_kustomize_build(files, overlay.folder)
+    objects = parse_rendered(manifests)
+    return (
+        *check_objects(objects, target),
+        *run_kubeconform(manifests, file=overlay.folder),
+        *run_podcheck(objects, file=overlay.folder),
+    )
 
 
 def read_forms(

@@ -3,14 +3,15 @@
 `base/` is the chart hydrated once per release and the same tree in every environment; the
 overlay adds namespace, image digest, labels and the environment's settings (design §6). Where
 the chart can also be run by an operator, `base/operator/` holds that form, and an environment's
-policy decides which of the two its overlay points at.
+policy decides which of the two its overlay points at. Plain objects get the NetworkPolicy and the
+ServiceAccount of the platform beside them.
 Labels: limits.md "platform labels"; `tenant-id` is omitted in the shared plane.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pipeline import names
@@ -20,6 +21,8 @@ from pipeline.models.base import TreeId
 from pipeline.models.facts import Release
 from pipeline.models.requests import Environment, Platform, PrimitiveType, Tenant
 from pipeline.models.status import DraftStatus
+from pipeline.releases.judge import UNBOUND, Bound
+from pipeline.releases.platform_objects import platform_objects, reachable_namespaces
 
 TIER_OF = {
     PrimitiveType.DOMAIN: "backend",
@@ -29,11 +32,17 @@ TIER_OF = {
 }
 # Runtime of an environment → the folder of an overlay that its kustomization points at.
 FOLDER_OF = {"workload": "base", "operator": "base/operator"}
+# The kinds of Service that a chart may have.
+SERVICE_TYPES = ("ClusterIP",)
 
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """One environment's files of a release: path below `folder` → bytes, and their tree."""
+    """One environment's files of a release: path below `folder` → bytes, and their tree.
+
+    `bound` is what names, labels and references of its objects have to be. An overlay that was
+    read back has none, so nothing in it would be allowed: it is compared by its tree instead.
+    """
 
     environment: str
     namespace: str
@@ -41,6 +50,7 @@ class Overlay:
     release: Release
     files: Mapping[str, bytes]
     tree: TreeId
+    bound: Bound = UNBOUND
 
 
 def render_base(
@@ -50,14 +60,20 @@ def render_base(
 
     `operator` are the objects of the chart's other form; they lie below, as a base of their own.
     """
-    kustomization = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": sorted(objects),
-    }
-    files = {**dict(sorted(objects.items())), "kustomization.yaml": render_document(kustomization)}
+    files = {**dict(sorted(objects.items())), "kustomization.yaml": base_kustomization(objects)}
     below = render_base(operator) if operator else {}
     return {**files, **{f"operator/{path}": content for path, content in below.items()}}
+
+
+def base_kustomization(paths: Iterable[str]) -> bytes:
+    """The kustomization of a folder that lists these files."""
+    return render_document(
+        {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "resources": sorted(paths),
+        }
+    )
 
 
 def has_runtime(files: Mapping[str, bytes], runtime: str) -> bool:
@@ -101,11 +117,12 @@ def render_overlay(
     )
     labels = labels_of(status, tenant, platform, env, namespace)
     settings = {"AMEIDE_ENVIRONMENT": env, **environment.settings}
+    own = _own_files(status, platform, base) if environment.runtime == "workload" else {}
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "namespace": namespace,
-        "resources": [FOLDER_OF[environment.runtime]],
+        "resources": [FOLDER_OF[environment.runtime], *own],
         "labels": [{"pairs": labels, "includeTemplates": True}],
         "images": [{"name": status.image, "digest": release.digest}],
         "configMapGenerator": [
@@ -129,12 +146,52 @@ def render_overlay(
     files = {
         "kustomization.yaml": render_document(kustomization),
         "release.yaml": render_document(sealed),
+        **own,
         **{f"base/{path}": content for path, content in base.items()},
     }
     files = dict(sorted(files.items()))
     tree = tree_id_of_files({path: (MODE_FILE, content) for path, content in files.items()})
     folder = names.overlay_folder(env, status.instance)
-    return Overlay(env, namespace, folder, release, files, TreeId(tree))
+    bound = bound_words(status, platform, namespace, release.digest, labels)
+    return Overlay(env, namespace, folder, release, files, TreeId(tree), bound)
+
+
+def _own_files(
+    status: DraftStatus, platform: Platform, base: Mapping[str, bytes]
+) -> dict[str, bytes]:
+    """The files of the objects that the platform writes for plain workloads."""
+    objects = platform_objects(
+        status.instance,
+        status.primitive_id,
+        status.primitive_type,
+        platform.network,
+        base.get(f"service-{status.instance}.yaml"),
+    )
+    return {path: render_document(item) for path, item in objects.items()}
+
+
+def bound_words(
+    status: DraftStatus,
+    platform: Platform,
+    namespace: str,
+    digest: str,
+    labels: Mapping[str, str],
+) -> Bound:
+    """What the objects of a primitive's overlay are bound to, by the words of the allow-list."""
+    reachable = reachable_namespaces(platform.network, status.primitive_type)
+    return Bound.of(
+        {
+            "instance": status.instance,
+            "primitive": status.primitive_id,
+            "tenant": status.tenant_id,
+            "schema": status.primitive_id.replace("-", "_"),
+            "namespace": namespace,
+            "image": f"{status.image}@{digest}",
+            "namespaces": ",".join(reachable),
+            "service types": ",".join(SERVICE_TYPES),
+            **{f"label {key}": value for key, value in labels.items()},
+        }
+    )
 
 
 def parse_overlay(folder: str, files: Mapping[str, bytes]) -> Overlay:

@@ -143,6 +143,13 @@ def _platform_values(answers: Answers) -> dict[str, object]:
         "registry": {"prefix": answers.registry, "store": "registry"},
         "gitops_drift": "restore",
         "gateway": {"namespace": "gateway"},
+        "network": {
+            "gateway": {"namespace": "gateway"},
+            "egress": {
+                "domain": [{"namespace": "postgres", "port": 5432}],
+                "process": [{"namespace": "temporal", "port": 7233}],
+            },
+        },
         "owners": ["platform-engineers"],
         "accounts": [bot, *people],
     }

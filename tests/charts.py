@@ -13,6 +13,8 @@ from tests.custom_resources import IMAGE
 
 SHARED = Path(__file__).resolve().parents[1] / "pipeline" / "shared" / "chart"
 RUNTIMES = ("workload", "operator")
+# What stands for the release's name in the values below.
+INSTANCE = "orders"
 Values = dict[str, Any]
 
 _GRPC = {"name": "grpc", "port": 8080, "servicePort": 80, "protocol": "grpc"}
@@ -31,22 +33,16 @@ _COMMON: Values = {
     "secrets": [],
     "migrations": {"command": [], "secrets": [], "deadlineSeconds": 300},
     "autoscaling": {"enabled": False},
-    "network": {
-        "gatewayNamespace": "gateway",
-        "gatewayPort": 443,
-        "metricsNamespace": "",
-        "egress": [],
-    },
     "terminationGracePeriodSeconds": 30,
 }
 _OF_TYPE: Mapping[str, Values] = {
     "domain": {
-        "primitive": {"id": "orders", "type": "domain", "tier": "backend"},
+        "primitive": {"id": INSTANCE, "type": "domain", "tier": "backend"},
         "ports": [_GRPC],
-        "secrets": ["orders-database"],
+        "secrets": [f"{INSTANCE}-database"],
         "migrations": {
             "command": ["python", "-m", "primitive_sdk.migrate"],
-            "secrets": ["orders-owner"],
+            "secrets": [f"{INSTANCE}-owner"],
             "deadlineSeconds": 300,
         },
         "autoscaling": {
@@ -55,36 +51,27 @@ _OF_TYPE: Mapping[str, Values] = {
             "maxReplicas": 6,
             "targetCpuPercent": 70,
         },
-        "network": {
-            **_COMMON["network"],
-            "metricsNamespace": "monitoring",
-            "egress": [{"namespace": "databases", "port": 5432}],
-        },
         "resource": {
             "kind": "Domain",
             "spec": {
                 "proto": {"module": "acme/orders", "version": "v1"},
-                "db": {"clusterRef": "tenant-data", "schema": "orders"},
+                "db": {"clusterRef": "tenant-data", "schema": INSTANCE},
             },
         },
     },
     "process": {
-        "primitive": {"id": "fulfilment", "type": "process", "tier": "backend"},
-        "network": {
-            **_COMMON["network"],
-            "egress": [{"namespace": "temporal", "port": 7233}],
-        },
+        "primitive": {"id": INSTANCE, "type": "process", "tier": "backend"},
         "resource": {
             "kind": "Process",
             "spec": {
                 "definitionRef": {"id": "process-definition/fulfilment@3", "tenantId": "acme"},
-                "temporal": {"namespace": "tenant-acme", "taskQueue": "fulfilment"},
+                "temporal": {"namespace": "tenant-acme", "taskQueue": "acme.fulfilment"},
                 "rollout": {"maxConcurrencyPerTenant": 5},
             },
         },
     },
     "agent": {
-        "primitive": {"id": "triage", "type": "agent", "tier": "backend"},
+        "primitive": {"id": INSTANCE, "type": "agent", "tier": "backend"},
         "ports": [_HTTP],
         "resource": {
             "kind": "Agent",
@@ -97,7 +84,7 @@ _OF_TYPE: Mapping[str, Values] = {
         },
     },
     "ui": {
-        "primitive": {"id": "workspace", "type": "ui", "tier": "frontend"},
+        "primitive": {"id": INSTANCE, "type": "ui", "tier": "frontend"},
         "ports": [_HTTP],
         "health": {
             "port": 8080,
@@ -118,16 +105,27 @@ _OF_TYPE: Mapping[str, Values] = {
 TYPES = tuple(_OF_TYPE)
 
 
-def values_of(type: str, **changes: object) -> Values:
+def values_of(type: str, *, instance: str = INSTANCE, **changes: object) -> Values:
     """The values of a type's chart; each change replaces one of the first level."""
-    return copy.deepcopy({**_COMMON, **_OF_TYPE[type], **changes})
+    values: Values = copy.deepcopy({**_COMMON, **_OF_TYPE[type], **changes})
+    if instance == INSTANCE:
+        return values
+    values["primitive"] = {**values["primitive"], "id": instance}
+    for holder in (values, values["migrations"]):
+        holder["secrets"] = [name.replace(INSTANCE, instance) for name in holder["secrets"]]
+    if "db" in values["resource"]["spec"]:
+        values["resource"]["spec"]["db"]["schema"] = instance.replace("-", "_")
+    return values
 
 
-def chart_of(type: str, values: Values | None = None) -> dict[str, bytes]:
+def chart_of(
+    type: str, values: Values | None = None, *, instance: str = INSTANCE
+) -> dict[str, bytes]:
     """The files of a type's chart, as they lie below `chart/` in a primitive."""
+    values = values or values_of(type, instance=instance)
     manifest = {
         "apiVersion": "v2",
-        "name": str(values_of(type)["primitive"]["id"]),
+        "name": values["primitive"]["id"],
         "description": f"A {type}",
         "type": "application",
         "version": "0.1.0",
@@ -135,7 +133,7 @@ def chart_of(type: str, values: Values | None = None) -> dict[str, bytes]:
     return {
         **read_folder(SHARED),
         "Chart.yaml": render_document(manifest),
-        "values.yaml": render_document(values or values_of(type)),
+        "values.yaml": render_document(values),
     }
 
 

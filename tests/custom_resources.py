@@ -44,7 +44,7 @@ VALID: Mapping[str, Object] = {
     "Process": {
         "image": IMAGE,
         "definitionRef": _PROCESS,
-        "temporal": {"namespace": "tenant-acme", "taskQueue": "order-to-cash"},
+        "temporal": {"namespace": "tenant-acme", "taskQueue": "acme.order-to-cash"},
         "dependencies": {"domains": ["orders"], "agents": ["triage"]},
         "rollout": {"maxConcurrencyPerTenant": 5},
     },
@@ -71,7 +71,7 @@ VALID: Mapping[str, Object] = {
             {"domain": "orders", "types": ["OrderPlaced"]},
             {"domain": "orders", "stream": "audit"},
         ],
-        "target": {"clusterRef": "tenant-data", "schema": "order_search"},
+        "target": {"clusterRef": "tenant-data", "schema": "projection_orders"},
         "rebuild": {"generation": 2, "strategy": "InPlace", "batchSize": 100},
         "maxLagSeconds": 30,
     },
@@ -80,7 +80,7 @@ VALID: Mapping[str, Object] = {
         "system": {"name": "ledger", "endpoint": "https://ledger.example.invalid/api"},
         "direction": "Bidirectional",
         "credentials": [
-            {"name": "client", "secretRef": {"name": "ledger-client", "key": "secret"}}
+            {"name": "client", "secretRef": {"name": "orders-ledger", "key": "secret"}}
         ],
         "schedule": "*/15 * * * 1-5",
         "dependencies": {"domains": ["orders"]},
@@ -249,6 +249,10 @@ def object_of(kind: str, *changes: Change) -> Object:
     return {
         "apiVersion": "ameide.io/v1",
         "kind": kind,
-        "metadata": {"name": "orders", "namespace": "tenant-acme-dev-cust", "labels": {"a": "b"}},
+        "metadata": {
+            "name": "orders",
+            "namespace": "tenant-acme-dev-cust",
+            "labels": {"app.kubernetes.io/name": "orders"},
+        },
         "spec": spec,
     }

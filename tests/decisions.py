@@ -171,6 +171,13 @@ def changed(evidence: Evidence, key: str, value: object) -> Evidence:
                 for p in status.promotions
             )
             return replace(evidence, status=status.model_copy(update={"promotions": other}))
+        case "base":
+            # The chart of the same image renders to something else than what ran before.
+            assert evidence.overlay is not None
+            if value == "same":
+                return evidence
+            release = evidence.overlay.release.model_copy(update={"base_tree": _OTHER_TREE})
+            return replace(evidence, overlay=replace(evidence.overlay, release=release))
         case "digest":
             digest = {"other": _OTHER_DIGEST, "built": history.DIGEST, "none": None}[str(value)]
             return replace(evidence, promotion=_release(evidence, digest=digest))
@@ -212,8 +219,7 @@ def changed(evidence: Evidence, key: str, value: object) -> Evidence:
             return replace(evidence, blocked_digests=digests)
         case "manifests":
             assert evidence.overlay is not None and isinstance(value, list)
-            image, digest = status.image, evidence.overlay.release.digest
-            target = Target("overlay", evidence.overlay.namespace, image, digest)
+            target = Target("overlay", evidence.overlay.bound)
             return replace(evidence, manifest_findings=tuple(check_objects(value, target)))
     raise ValueError(f"no case changes `{key}`")
 

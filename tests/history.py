@@ -44,7 +44,12 @@ from tests.samples import DRAFT, sample_draft, sample_environment, sample_platfo
 AGENT_ID, ENGINEER_ID = 1901, 1201
 RELEASE_MANAGERS, SECURITY_ID = (1501, 1502), 1601
 PLATFORM_ENGINEERS = (1101, 1102)
-BASE = render_base({"deployment.yaml": b"kind: Deployment\n", "service.yaml": b"kind: Service\n"})
+BASE = render_base(
+    {
+        "deployment-order-router.yaml": b"kind: Deployment\n",
+        "service-order-router.yaml": b"kind: Service\n",
+    }
+)
 
 
 def id_of(word: str) -> str:

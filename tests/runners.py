@@ -15,6 +15,7 @@ import yaml
 from pipeline.diagnostics import Finding, Location, Rule, Subject
 from pipeline.documents import parse_document
 from pipeline.rules.manifests import Target, check_objects
+from tests.bound import bound_of
 from tests.decisions import decision_findings
 from tests.patching import patch_findings
 from tests.planning import findings_of_plan
@@ -28,14 +29,9 @@ ExampleRunner = Callable[[str], tuple[Finding, ...]]
 FolderRunner = Callable[[Path], tuple[Finding, ...]]
 
 _FILE_LINE = b"# file: "
-MANIFEST_TARGET = Target(
-    file="overlay",
-    namespace="tenant-acme-dev-cust",
-    image="registry.example.com/ameide/tenant-acme/order-router",
-    digest="sha256:" + "ab" * 32,
-)
+MANIFEST_TARGET = Target("overlay", bound_of())
 # Rules that only a tool or real repositories can break; the rest is pure.
-NEEDS_TOOLS = ("audit-", "manifest-schema", "manifest-not-", "patch-secret")
+NEEDS_TOOLS = ("audit-", "manifest-schema", "manifest-not-", "manifest-pod-", "patch-secret")
 
 
 def bytes_of_example(example: str) -> bytes:

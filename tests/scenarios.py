@@ -17,6 +17,7 @@ from pipeline.gitops.sealed import GITOPS_NOT_APPROVED, Difference, check_gitops
 from pipeline.layout import PLATFORM_PATH, draft_path, environment_path, promotion_path
 from pipeline.models.requests import CodeOrigin
 from pipeline.policy_history import Walk
+from pipeline.releases.folder import check_files
 from pipeline.rules.patches import MAX_FILE_BYTES
 from pipeline.stages.draft import plan_draft
 from pipeline.stages.promote import approval_problem
@@ -239,12 +240,22 @@ def proposal_unfit(fail: bool) -> set[str]:
     return _judged("docs", 0o120000 if fail else 0o100644)
 
 
+def overlay_file(fail: bool) -> set[str]:
+    """A folder of an overlay, with a file in it that Argo CD takes orders from, or without."""
+    overlay = history.overlay_in("prod", history.sample_status())
+    files = dict(overlay.files)
+    if fail:
+        files[".argocd-source.yaml"] = b"kustomize: {images: [other]}\n"
+    return {finding.code for finding in check_files(replace(overlay, files=files))}
+
+
 SCENARIOS: Mapping[str, Scenario] = {
     "gitops-content-foreign": gitops_foreign,
     "gitops-overlay-missing": gitops_missing,
     "gitops-not-approved": gitops_not_approved,
     "gitops-environments-proposed": environments_proposed,
     "gitops-proposal-unfit": proposal_unfit,
+    "overlay-file": overlay_file,
     "author-out-of-scope": author_out_of_scope,
     "policy-with-requests": policy_with_requests,
     "pusher-unknown": pusher_unknown,

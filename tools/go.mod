@@ -10,14 +10,17 @@ tool (
 	helm.sh/helm/v3/cmd/helm
 	primitive-pipeline/tools/bundlecheck
 	primitive-pipeline/tools/crdcheck
+	primitive-pipeline/tools/podcheck
 	sigs.k8s.io/kustomize/kustomize/v5
 )
 
 require (
 	github.com/sigstore/sigstore-go v1.3.0
+	k8s.io/api v0.37.0
 	k8s.io/apiextensions-apiserver v0.37.0
 	k8s.io/apimachinery v0.37.0
 	k8s.io/apiserver v0.37.0
+	k8s.io/pod-security-admission v0.37.0
 )
 
 require (
@@ -226,7 +229,6 @@ require (
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 	gotest.tools/v3 v3.5.2 // indirect
 	helm.sh/helm/v3 v3.22.0 // indirect
-	k8s.io/api v0.37.0 // indirect
 	k8s.io/cli-runtime v0.37.0 // indirect
 	k8s.io/client-go v0.37.0 // indirect
 	k8s.io/component-base v0.37.0 // indirect

@@ -116,6 +116,16 @@ TOOLS: dict[str, Tool] = {
             (0, 37, 0),
             (1, 0, 0),
         ),
+        # Of this module itself; its version is that of the admission code that it judges with.
+        Tool(
+            "podcheck",
+            "primitive-pipeline/tools/podcheck",
+            "k8s.io/pod-security-admission",
+            "main.version",
+            ("-version",),
+            (0, 37, 0),
+            (1, 0, 0),
+        ),
     )
 }
 

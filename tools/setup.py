@@ -39,7 +39,7 @@ REQUIREMENTS = ROOT / "requirements"
 MINIMUM_PYTHON = (3, 11)
 HEARTBEAT_S = 10
 
-RUNTIME_TOOLS = ("kubeconform", "kustomize", "gitleaks", "helm", "crane", "bundlecheck")
+RUNTIME_TOOLS = ("kubeconform", "kustomize", "gitleaks", "helm", "crane", "bundlecheck", "podcheck")
 DEV_TOOLS = (*RUNTIME_TOOLS, "actionlint", "crdcheck")
 DEV_PROFILES = ("dev", "image")
 
@@ -367,6 +367,26 @@ def ensure_tools(names: tuple[str, ...], venv_ready: threading.Event) -> None:
         raise SetupError(str(error)) from error
 
 
+def ensure_pod_fixtures(venv_ready: threading.Event) -> None:
+    """Kubernetes' examples of pods, which podcheck's verdicts are compared with."""
+    import podfixtures
+
+    key = stamp_key(GO_MOD, Path(podfixtures.__file__))
+    target = TOOLS / "pod-security.json"
+    if is_done("pod-security", key, target):
+        return
+    import gotools
+
+    with PROGRESS.step("pods", f"examples of pods, from {podfixtures.MODULE}"):
+        try:
+            go = gotools.find_go(GO_MOD) or ensure_go(venv_ready)
+            count = podfixtures.write_fixtures(go, GO_MOD, target)
+        except (gotools.ToolError, ValueError) as error:
+            raise SetupError(str(error)) from error
+        PROGRESS.say("pods", f"{count} examples")
+        write_stamp("pod-security", key)
+
+
 def compiler_notes(step: str) -> Callable[[str], None]:
     """Takes each line that Go's compiler says, and notes what the step is at."""
     count = 0
@@ -442,6 +462,8 @@ def set_up(profile: str) -> None:
 
     def tools() -> None:
         ensure_tools(DEV_TOOLS if profile in DEV_PROFILES else RUNTIME_TOOLS, venv_ready)
+        if profile in DEV_PROFILES:
+            ensure_pod_fixtures(venv_ready)
         if profile == "image":
             ensure_buildkit(venv_ready)
 

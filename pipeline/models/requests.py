@@ -119,6 +119,26 @@ class Gateway(Model):
     port: int = Field(443, ge=1, le=65535)
 
 
+class Reach(Model):
+    """One port of one namespace."""
+
+    namespace: Identifier
+    port: int = Field(443, ge=1, le=65535)
+
+
+class Network(Model):
+    """What the NetworkPolicy of every primitive lets through; all else is denied.
+
+    The gateway is the one way in, and a way out (seed §9). `egress` are further ways out, by type
+    of primitive.
+    """
+
+    gateway: Reach = Reach(namespace="gateway")
+    # May read the port `health` of every primitive.
+    metrics_namespace: Identifier | None = None
+    egress: dict[PrimitiveType, tuple[Reach, ...]] = Field({})
+
+
 class Platform(Request):
     """`environments/platform.yaml`: what belongs to the platform as a whole."""
 
@@ -139,6 +159,7 @@ class Platform(Request):
     ] = "https://github.com"
     registry: Registry
     gateway: Gateway
+    network: Network = Network()
     repos: RepoNames = RepoNames()
     accounts: tuple[Account, ...] = Field(min_length=1)
     # Teams that own `environments/` and all that is platform-owned.

@@ -53,6 +53,14 @@ ENVIRONMENT_ORDER = _decision(
     "promotions: []\n",
     "promotions: [staging]\n",
 )
+BASE_CHANGED = _decision(
+    "base-changed",
+    "The manifests that a release is made of are those that the environment before it ran.",
+    "the same image with other manifests is another release, which nobody tried",
+    "promote it to the earlier environment again, then ask anew",
+    "base: other\n",
+    "base: same\n",
+)
 DIGEST_NOT_BUILT = _decision(
     "digest-not-built",
     "The digest is the one image that was built from the source tree.",

@@ -1,119 +1,170 @@
 """Rules of rendered manifests: the last word on what a delivery tool would apply.
 
-They judge `kustomize build` of the finished overlay, whatever chart or template it came from.
+They judge `kustomize build` of the finished overlay, whatever chart or template it came from, by
+the allow-list of `pipeline.releases` (docs/manifests.md); what is not listed there is refused.
 Sources: seed §7.1–7.2; limits.md "AppProject" (hooks have bypassed it), "image policy".
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from textwrap import indent
 
-from pipeline import names
-from pipeline.diagnostics import Finding, Location, Rule, Subject, register
+from pipeline.diagnostics import RULES, Finding, Location, Rule, Subject, register
+from pipeline.releases.allowlist import AllowList, load_allowed
+from pipeline.releases.judge import Bound, Refusal, check_object
 
-ALLOWED_KINDS = frozenset(
-    {
-        ("apps/v1", "Deployment"),
-        ("apps/v1", "StatefulSet"),
-        ("autoscaling/v2", "HorizontalPodAutoscaler"),
-        ("batch/v1", "CronJob"),
-        ("batch/v1", "Job"),
-        ("networking.k8s.io/v1", "NetworkPolicy"),
-        ("policy/v1", "PodDisruptionBudget"),
-        ("v1", "ConfigMap"),
-        ("v1", "PersistentVolumeClaim"),
-        ("v1", "Service"),
-        ("v1", "ServiceAccount"),
-        ("ameide.io/v1", "Domain"),
-        ("ameide.io/v1", "Process"),
-        ("ameide.io/v1", "Agent"),
-        ("ameide.io/v1", "UISurface"),
-        ("ameide.io/v1", "Projection"),
-        ("ameide.io/v1", "Integration"),
-    }
-)
+# Of one object; the rest is counted.
+MOST_REFUSALS = 40
 _HOOKS = ("helm.sh/hook", "argocd.argoproj.io/hook")
+_METADATA = re.compile(r"(?:.*\.)?metadata\.(?:labels|annotations)\[(?P<key>.*)\]\Z")
 _SAMPLE_DIGEST = "sha256:" + "ab" * 32
+_LABELS = """
+labels:
+  app.kubernetes.io/name: order-router
+  app.kubernetes.io/instance: order-router
+  ameide.io/environment: dev
+  ameide.io/primitive: order-router
+  ameide.io/tenant-kind: shared
+  ameide.io/tenant-id: acme
+  ameide.io/tier: backend
+  ameide.io/cost-centre: CC-1042"""
 _SAMPLE = f"""apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: order-router
-  namespace: tenant-acme-dev-cust
+  namespace: tenant-acme-dev-cust{indent(_LABELS, "  ")}
 spec:
-  selector: {{matchLabels: {{app: order-router}}}}
+  selector:
+    matchLabels: {{app.kubernetes.io/name: order-router, app.kubernetes.io/instance: order-router}}
   template:
-    metadata: {{labels: {{app: order-router}}}}
+    metadata:{indent(_LABELS, "      ")}
     spec:
+      serviceAccountName: order-router
+      automountServiceAccountToken: false
+      securityContext: {{runAsNonRoot: true, seccompProfile: {{type: RuntimeDefault}}}}
       containers:
         - name: app
           image: registry.example.com/ameide/tenant-acme/order-router@{_SAMPLE_DIGEST}
-          imagePullPolicy: IfNotPresent
+          resources: {{requests: {{cpu: 50m, memory: 96Mi}}, limits: {{memory: 256Mi}}}}
+          securityContext: {{allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}
 """
 
-MANIFEST_NAMESPACE = register(
+
+def _rule(id: str, summary: str, why: str, fix: str, old: str, new: str) -> Rule:
+    """A rule whose failing example is the sample with one text replaced."""
+    assert old in _SAMPLE
+    fails = _SAMPLE.replace(old, new)
+    return register(Rule(id, summary, why, fix, Subject.MANIFEST, fails, _SAMPLE))
+
+
+MANIFEST_NAMESPACE = _rule(
+    "manifest-namespace",
+    "Every object lies in the namespace that tenant, origin and environment decide.",
+    "an object elsewhere is custom code in a shared namespace, or one tenant in another's",
+    "take `namespace:` out of the chart; the overlay sets it",
+    "tenant-acme-dev-cust",
+    "ameide-dev",
+)
+MANIFEST_KIND = _rule(
+    "manifest-kind",
+    "Only workloads and what belongs to them: no cluster-wide kinds, no access rules.",
+    "a role, a webhook or a namespace reaches beyond the primitive's own namespace",
+    "take the object out of the chart; docs/manifests.md lists the kinds that may stand there",
+    "apiVersion: apps/v1\nkind: Deployment",
+    "apiVersion: apps/v1\nkind: DaemonSet",
+)
+MANIFEST_HOOK = _rule(
+    "manifest-hook",
+    "No Helm or Argo CD hooks.",
+    "hooks run outside the sync that was approved, and have bypassed project limits",
+    "use a plain Job or an init container",
+    "  namespace: tenant",
+    "  annotations: {argocd.argoproj.io/hook: PostDelete}\n  namespace: tenant",
+)
+MANIFEST_IMAGE = _rule(
+    "manifest-image",
+    "Every container runs the release's image, by digest.",
+    "another image was neither built nor checked here; a tag can change after approval",
+    "use the chart's one value `image.ref` in every container",
+    f"@{_SAMPLE_DIGEST}",
+    ":latest",
+)
+MANIFEST_FIELD = _rule(
+    "manifest-field",
+    "Every field is one that docs/manifests.md lists for its kind.",
+    "a field that nobody looked at may reach the node, the network or another primitive",
+    "take the field out of the chart; docs/manifests.md lists the fields that may stand there",
+    "    spec:\n      serviceAccountName",
+    "    spec:\n      hostPID: true\n      serviceAccountName",
+)
+MANIFEST_VALUE = _rule(
+    "manifest-value",
+    "Every field holds a value that docs/manifests.md allows, and no required one is missing.",
+    "a harmless field can hold a harmful value, such as no limit or the root account",
+    "write a value that the message allows",
+    "automountServiceAccountToken: false",
+    "automountServiceAccountToken: true",
+)
+MANIFEST_NAME = _rule(
+    "manifest-name",
+    "Every object's name is the primitive's instance, or that and one word behind it.",
+    "an object of another name takes the place of another primitive's, or of the platform's",
+    "name it after `.Release.Name`, as the golden chart does",
+    "name: order-router\n  namespace",
+    "name: order-desk\n  namespace",
+)
+MANIFEST_LABEL = _rule(
+    "manifest-label",
+    "Labels and annotations are the primitive's own and the platform's, and nothing else.",
+    "controllers act on them: cloud roles, sync options and injected containers come by annotation",
+    "take the label or annotation out; docs/manifests.md lists those that may stand there",
+    "  namespace: tenant",
+    "  annotations: {eks.amazonaws.com/role-arn: admin}\n  namespace: tenant",
+)
+MANIFEST_SELECTOR = _rule(
+    "manifest-selector",
+    "Every selector means exactly the primitive's own pods.",
+    "a wider selector takes in another primitive's pods: its traffic, its budget, its policy",
+    "select by app.kubernetes.io/name and app.kubernetes.io/instance, as the golden chart does",
+    "app.kubernetes.io/instance: order-router}",
+    "app.kubernetes.io/instance: order-desk}",
+)
+MANIFEST_REFERENCE = _rule(
+    "manifest-reference",
+    "Every reference names an object of the primitive's own.",
+    "a Secret, a claim or an account of another primitive gives its data and its rights",
+    "name the primitive's own object: its instance, `-` and one word",
+    "serviceAccountName: order-router",
+    "serviceAccountName: default",
+)
+MANIFEST_PLATFORM_OWNED = register(
     Rule(
-        id="manifest-namespace",
-        summary="Every object lies in the namespace that tenant, origin and environment decide.",
-        why="an object elsewhere is custom code in a shared namespace, or one tenant in another's",
-        fix="take `namespace:` out of the chart; the overlay sets it",
+        id="manifest-platform-owned",
+        summary="NetworkPolicies and ServiceAccounts are the platform's, as its policy has them.",
+        why="who writes them decides what a primitive reaches and who it is",
+        fix="take it out of the chart: the pipeline writes it, by `network` of "
+        "environments/platform.yaml",
         subject=Subject.MANIFEST,
-        fails=_SAMPLE.replace("tenant-acme-dev-cust", "ameide-dev"),
+        fails=_SAMPLE.partition("spec:")[0]
+        .replace("apps/v1", "networking.k8s.io/v1")
+        .replace("Deployment", "NetworkPolicy")
+        + "spec:\n  podSelector:\n    matchLabels: {app.kubernetes.io/name: order-router, "
+        "app.kubernetes.io/instance: order-router}\n"
+        "  policyTypes: [Ingress, Egress]\n  egress: [{}]\n",
         passes=_SAMPLE,
     )
 )
-MANIFEST_KIND = register(
-    Rule(
-        id="manifest-kind",
-        summary="Only workloads and what belongs to them: no cluster-wide kinds, no access rules.",
-        why="a role, a webhook or a namespace reaches beyond the primitive's own namespace",
-        fix="take the object out of the chart; the platform owns such objects",
-        subject=Subject.MANIFEST,
-        fails="""apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: order-router}
-rules: []
-""",
-        passes=_SAMPLE,
-    )
-)
-MANIFEST_HOOK = register(
-    Rule(
-        id="manifest-hook",
-        summary="No Helm or Argo CD hooks.",
-        why="hooks run outside the sync that was approved, and have bypassed project limits",
-        fix="use a plain Job or an init container",
-        subject=Subject.MANIFEST,
-        fails=_SAMPLE.replace(
-            "  namespace: tenant",
-            "  annotations: {argocd.argoproj.io/hook: PostDelete}\n  namespace: tenant",
-        ),
-        passes=_SAMPLE,
-    )
-)
-MANIFEST_IMAGE = register(
-    Rule(
-        id="manifest-image",
-        summary="Every container runs the release's image, by digest.",
-        why="another image was neither built nor checked here; a tag can change after approval",
-        fix="use the chart's one value `image.ref` in every container",
-        subject=Subject.MANIFEST,
-        fails=_SAMPLE.replace(f"@{_SAMPLE_DIGEST}", ":latest"),
-        passes=_SAMPLE,
-    )
-)
-MANIFEST_HOST = register(
-    Rule(
-        id="manifest-host-access",
-        summary="No pod reaches its node: no host namespaces, host paths or privileged containers.",
-        why="who has the node has every tenant on it",
-        fix="take the field out; use an emptyDir or a claim of the primitive's own",
-        subject=Subject.MANIFEST,
-        fails=_SAMPLE.replace(
-            "    spec:\n      containers", "    spec:\n      hostPID: true\n      containers"
-        ),
-        passes=_SAMPLE,
-    )
+MANIFEST_POD_SECURITY = _rule(
+    "manifest-pod-security",
+    "Every pod meets the Pod Security Standard `restricted`, by Kubernetes' own judgement.",
+    "what the standard refuses is known to lead from a container to its node",
+    "take out or set what the message names, as the golden chart does",
+    "allowPrivilegeEscalation: false",
+    "allowPrivilegeEscalation: true",
 )
 MANIFEST_MALFORMED = register(
     Rule(
@@ -137,20 +188,33 @@ MANIFEST_NOT_RENDERED = register(
         passes="the chart of the golden template",
     )
 )
+OVERLAY_FILE = register(
+    Rule(
+        id="overlay-file",
+        summary="An overlay's folder holds the files that the pipeline writes, and no others.",
+        why="delivery tools take orders from files beside the manifests: `.argocd-source.yaml` "
+        "replaces images, a remote base brings objects that nobody saw",
+        fix="take the file out; objects come from the chart",
+        subject=Subject.SCENARIO,
+        fails="an overlay with `.argocd-source.yaml` beside its kustomization.yaml",
+        passes="the overlay that the pipeline renders",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What manifests are judged against."""
+    """What manifests are judged against: the overlay's folder, and what its words are bound to."""
 
     file: str
-    namespace: str
-    image: str
-    digest: str
+    bound: Bound
 
 
-def check_objects(objects: Sequence[object], target: Target) -> Iterator[Finding]:
+def check_objects(
+    objects: Sequence[object], target: Target, allowed: AllowList | None = None
+) -> Iterator[Finding]:
     """Findings for rendered objects; order of the objects does not matter."""
+    allowed = allowed or load_allowed()
     for item in objects:
         if not isinstance(item, Mapping):
             yield MANIFEST_MALFORMED.finding("a document is no mapping", Location(target.file))
@@ -163,91 +227,23 @@ def check_objects(objects: Sequence[object], target: Target) -> Iterator[Finding
                 "a document lacks apiVersion, kind or metadata.name", Location(target.file)
             )
             continue
-        yield from _check_object(item, metadata, f"{kind}/{name}", (api, kind), target)
-
-
-def _check_object(
-    item: Mapping[str, object],
-    metadata: object,
-    label: str,
-    kind: tuple[str, str],
-    target: Target,
-) -> Iterator[Finding]:
-    at = Location(f"{target.file}#{label}")
-    assert isinstance(metadata, Mapping)
-    if kind not in ALLOWED_KINDS:
-        yield MANIFEST_KIND.finding(f"{label} ({kind[0]}) is not allowed here", at)
-    elif metadata.get("namespace") != target.namespace:
-        found = metadata.get("namespace") or "no namespace"
-        yield MANIFEST_NAMESPACE.finding(f"{label} lies in {found}, not in {target.namespace}", at)
-    annotations = metadata.get("annotations") or {}
-    if isinstance(annotations, Mapping):
-        for hook in _HOOKS:
-            for key in annotations:
-                if str(key).startswith(hook):
-                    yield MANIFEST_HOOK.finding(f"{label} carries `{key}`", at)
-    wanted = f"{target.image}@{target.digest}"
-    if kind[0].startswith("ameide.io/"):
-        # An operator makes the workload of these: the images stand in the object itself.
-        spec = item.get("spec")
-        named = dict(_images(spec, "spec"))
-        for path, image in {"spec.image": None, **named}.items():
-            if image != wanted:
-                yield MANIFEST_IMAGE.finding(
-                    f"{label} names image `{image}` in `{path}`, not `{wanted}`", at
-                )
-    for reach in sorted(set(_host_access(item))):
-        yield MANIFEST_HOST.finding(f"{label} asks for `{reach}`", at)
-    for container in _containers(item):
-        image = container.get("image")
-        if image != wanted:
-            yield MANIFEST_IMAGE.finding(
-                f"{label} runs `{image}` in container `{container.get('name')}`, not `{wanted}`", at
+        label = f"{kind}/{name}"
+        at = Location(f"{target.file}#{label}")
+        if (api, kind) not in allowed.kinds:
+            listed = ", ".join(sorted(k for _, k in allowed.kinds))
+            yield MANIFEST_KIND.finding(
+                f"{label} ({api}) is not allowed here; allowed: {listed}", at
             )
+            continue
+        refusals = check_object(item, (api, kind), allowed, target.bound)
+        for refusal in islice(refusals, MOST_REFUSALS):
+            yield _finding(refusal, label, at)
+        if more := sum(1 for _ in refusals):
+            yield MANIFEST_FIELD.finding(f"{label}: {more} further fields are not allowed", at)
 
 
-_HOST_FIELDS = ("hostNetwork", "hostPID", "hostIPC", "privileged")
-
-
-def _host_access(value: object) -> Iterator[str]:
-    """The fields anywhere inside `value` that reach the node."""
-    if isinstance(value, Mapping):
-        for key, child in value.items():
-            if key == "hostPath" or (key in _HOST_FIELDS and child is not False):
-                yield str(key)
-            yield from _host_access(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _host_access(child)
-
-
-def _images(value: object, path: str) -> Iterator[tuple[str, object]]:
-    """Path and value of every field inside `value` that names an image, whatever its prefix."""
-    if isinstance(value, Mapping):
-        for key, child in value.items():
-            if str(key).lower().endswith("image"):
-                yield f"{path}.{key}", child
-            yield from _images(child, f"{path}.{key}")
-    elif isinstance(value, list):
-        for index, child in enumerate(value):
-            yield from _images(child, f"{path}[{index}]")
-
-
-def _containers(value: object) -> Iterator[Mapping[str, object]]:
-    """Every container of any pod template inside `value`, init and ephemeral ones included."""
-    if isinstance(value, Mapping):
-        for key, child in value.items():
-            if key in {"containers", "initContainers", "ephemeralContainers"} and isinstance(
-                child, list
-            ):
-                yield from (c for c in child if isinstance(c, Mapping))
-            else:
-                yield from _containers(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _containers(child)
-
-
-def is_custom_in_shared(platform: str, namespace: str, origin: str) -> bool:
-    """Whether custom code would run in the shared plane (seed §7.1)."""
-    return origin != "platform" and names.is_shared_namespace(platform, namespace)
+def _finding(refusal: Refusal, label: str, at: Location) -> Finding:
+    found = _METADATA.match(refusal.path)
+    hook = found is not None and found["key"].startswith(_HOOKS)
+    rule = MANIFEST_HOOK if hook else RULES[refusal.rule]
+    return rule.finding(f"{label}: `{refusal.path}` {refusal.problem}", at)

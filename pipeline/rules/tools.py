@@ -6,9 +6,20 @@ from pipeline.diagnostics import Rule, Subject, register
 
 _SERVICE = """apiVersion: v1
 kind: Service
-metadata: {name: order-router, namespace: tenant-acme-dev-cust}
+metadata:
+  name: order-router
+  namespace: tenant-acme-dev-cust
+  labels:
+    app.kubernetes.io/name: order-router
+    app.kubernetes.io/instance: order-router
+    ameide.io/environment: dev
+    ameide.io/primitive: order-router
+    ameide.io/tenant-kind: shared
+    ameide.io/tenant-id: acme
+    ameide.io/tier: backend
+    ameide.io/cost-centre: CC-1042
 spec:
-  selector: {app: order-router}
+  selector: {app.kubernetes.io/name: order-router, app.kubernetes.io/instance: order-router}
   ports: [{port: 80, %s: 8080}]
 """
 

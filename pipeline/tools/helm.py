@@ -14,8 +14,10 @@ from collections.abc import Mapping
 
 import yaml
 
+from pipeline.characters import visible
 from pipeline.documents import render_document
 from pipeline.errors import CouldNotCheck, Unrenderable, UsageFault
+from pipeline.releases.template_functions import check_template, is_template
 from pipeline.tools.folders import temporary_folder
 from pipeline.tools.process import Completed, run_tool
 from pipeline.tools.rendered import parse_rendered
@@ -26,12 +28,10 @@ _VALUES = ("--values", "values-given.yaml")
 _PLACEHOLDER_NAMESPACE = "set-by-overlay"
 _KIND = re.compile(r"[A-Z][A-Za-z0-9]*\Z")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z")
-_ACTION = re.compile(rb"\{\{.*?\}\}", re.DOTALL)
-# Template functions whose answer depends on chance, the clock, a cluster or a network.
-_UNSTABLE = re.compile(
-    rb"(?<![\w.$\"'`/-])(?:now|ago|unixEpoch|rand(?:AlphaNum|Alpha|Numeric|Ascii|Bytes|Int)|shuffle|uuidv4"
-    rb"|gen(?:PrivateKey|CA|CAWithKey|SelfSignedCert|SelfSignedCertWithKey|SignedCert"
-    rb"|SignedCertWithKey)|htpasswd|bcrypt|encryptAES|lookup|getHostByName)(?![\w\"'`:/-])"
+# What may lie in a chart's folder: a packed chart below it would be rendered unseen.
+_FILES = re.compile(
+    r"(?:charts/[a-z0-9-]+/)*(?:Chart\.yaml|values\.yaml|values\.schema\.json|\.helmignore|README\.md"
+    r"|LICENSE|templates/.+|crds/.+|files/.+)\Z"
 )
 
 
@@ -52,7 +52,7 @@ def run_helm_template(
     first = _run(chart, values, *arguments, *options)
     if first.exit_code != 0:
         raise Unrenderable(f"helm cannot render the chart: {_reason(first.stderr)}")
-    # What the names of functions did not show, such as one put together from text, shows here.
+    # What the names of functions did not show, such as the order of a map, shows here.
     if _run(chart, values, *arguments, *options).stdout != first.stdout:
         raise Unrenderable(
             "the chart renders something else each time",
@@ -62,16 +62,19 @@ def run_helm_template(
 
 
 def check_stable(chart: Mapping[str, bytes]) -> None:
-    """Nothing. Raises Unrenderable when a template calls what answers differently each time."""
+    """Nothing. Raises Unrenderable for a file that no chart has, or a call that is not allowed."""
     for path, content in sorted(chart.items()):
-        if "templates/" not in path and not path.startswith("templates"):
-            continue
-        for action in _ACTION.finditer(content):
-            if found := _UNSTABLE.search(action[0]):
-                line = content.count(b"\n", 0, action.start() + found.start()) + 1
+        if not _FILES.match(path):
+            raise Unrenderable(
+                f"{visible(path)} is no file of a chart; allowed: Chart.yaml, values.yaml, "
+                "values.schema.json, templates/, files/, and charts/NAME/ with the same",
+                help="take it out of the chart",
+            )
+        if is_template(path):
+            for found in check_template(content):
                 raise Unrenderable(
-                    f"{path} line {line} calls `{found[0].decode()}`, which answers differently "
-                    "each time or elsewhere",
+                    f"{visible(path)} line {found.line} {visible(found.problem)}; allowed are "
+                    "functions that answer the same each time (docs/manifests.md lists them)",
                     help="give the chart a value instead, or read a Secret at run time",
                 )
 

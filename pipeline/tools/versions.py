@@ -53,6 +53,8 @@ ACCEPTED: dict[str, Accepted] = {
     ),
     # Of this project itself; its version is that of the Sigstore code that it judges with.
     "bundlecheck": Accepted("github.com/sigstore/sigstore-go", ("-version",), (1, 2, 0), (2, 0, 0)),
+    # Of this project itself; its version is that of the admission code that it judges with.
+    "podcheck": Accepted("k8s.io/pod-security-admission", ("-version",), (0, 37, 0), (1, 0, 0)),
     "buildah": Accepted(
         "github.com/containers/buildah",
         ("--version",),

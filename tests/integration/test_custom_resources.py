@@ -18,8 +18,11 @@ import pytest
 import yaml
 
 from pipeline.crds import KINDS, definition_path, json_schema_path
-from pipeline.rules.manifests import ALLOWED_KINDS, Target, check_objects
+from pipeline.diagnostics import Finding
+from pipeline.releases.allowlist import load_allowed
+from pipeline.rules.manifests import Target, check_objects
 from pipeline.tools.kubeconform import run_kubeconform
+from tests.bound import bound_of, in_overlay
 from tests.custom_resources import (
     AGAINST_RULE,
     AGAINST_SCHEMA,
@@ -148,7 +151,7 @@ def test_state_is_reported_beside_what_is_wanted(kind: str) -> None:
 
 
 def test_what_manifests_may_hold_is_what_is_defined() -> None:
-    own = {kind for api, kind in ALLOWED_KINDS if api == "ameide.io/v1"}
+    own = {kind for api, kind in load_allowed().kinds if api == "ameide.io/v1"}
     assert own == set(NAMES) == set(VALID)
 
 
@@ -231,7 +234,12 @@ def test_a_tag_that_cannot_move_may_stand_beside_the_digest() -> None:
 
 # -- manifests ----------------------------------------------------------------------------
 
-TARGET = Target("overlay", "tenant-acme-dev-cust", IMAGE.split("@")[0], DIGEST)
+TARGET = Target("overlay", bound_of("orders", image=IMAGE))
+
+
+def findings_in_overlay(item: Object) -> list[Finding]:
+    """What the rules find in the object as an overlay makes it."""
+    return list(check_objects(in_overlay([item], TARGET.bound), TARGET))
 
 
 @pytest.mark.parametrize(
@@ -246,18 +254,18 @@ def test_an_unknown_kind_of_the_group_is_a_finding_twice(api: str, kind: str) ->
 
 @pytest.mark.parametrize("kind", NAMES)
 def test_the_image_of_a_custom_resource_is_the_releases(kind: str) -> None:
-    assert list(check_objects([object_of(kind)], TARGET)) == []
+    assert findings_in_overlay(object_of(kind)) == []
     other: tuple[Change, ...] = (
         ("image", IMAGE.replace("ab", "cd")),
         ("image", IMAGE.replace("tenant-acme", "tenant-contoso")),
         ("image", None),
     )
     for change in other:
-        [finding] = check_objects([object_of(kind, change)], TARGET)
+        [finding] = findings_in_overlay(object_of(kind, change))
         assert finding.code == "manifest-image" and "`spec.image`" in finding.message
 
 
 def test_every_image_that_an_operator_would_run_is_judged() -> None:
     item = object_of("Domain", ("db.migrationJobImage", IMAGE.replace("ab", "cd")))
-    [finding] = check_objects([item], TARGET)
+    [finding] = findings_in_overlay(item)
     assert finding.code == "manifest-image" and "`spec.db.migrationJobImage`" in finding.message

@@ -124,9 +124,9 @@ def test_each_overlay_is_valid_whole_and_where_it_belongs(case: Case) -> None:
         assert overlay.namespace == ROWS[case.view.id].format(env=environment)
         assert hydrator.read_findings(overlay, case.view.image) == ()
         objects = built(overlay)
-        # One for each file of `base/` but its kustomization, and the environment's settings; what
-        # an operator would take lies below.
-        assert len(objects) == sum("/" not in path for path in base) - 1 + 1
+        # One for each file of `base/` but its kustomization, the environment's settings, and two of
+        # the platform; what an operator would take lies below.
+        assert len(objects) == sum("/" not in path for path in base) - 1 + 1 + 2
         for item in objects:
             metadata = item["metadata"]
             assert isinstance(metadata, dict)
@@ -231,7 +231,6 @@ spec:
           image: %s
 %s"""
 CONTAINER = "      containers: [{name: app, image: '{{ .Values.image.ref }}'}]\n"
-OWN = "'{{ .Values.image.ref }}'"
 OTHER = "registry.example.com/ameide/tenant-contoso/inventory@" + DIGEST
 
 HOSTILE = {
@@ -326,10 +325,45 @@ def test_a_hostile_object_is_found(name: str) -> None:
     assert all(any(word in f.message for word in own) for f in told), "nothing else is blamed"
 
 
-def test_the_same_object_without_the_evil_passes() -> None:
+JOB = """apiVersion: batch/v1
+kind: Job
+metadata:
+  name: "{{ .Release.Name }}-once"
+  labels: {{- include "primitive.labels" . | nindent 4 }}
+spec:
+  template:
+    metadata:
+      labels: {{- include "primitive.labels" . | nindent 8 }}
+    spec:
+      serviceAccountName: {{ .Release.Name }}
+      automountServiceAccountToken: false
+      restartPolicy: Never
+      securityContext: {{- include "primitive.podSecurity" . | nindent 8 }}
+      containers:
+        - name: once
+          image: {{ include "primitive.image" . }}
+          resources: {{- toYaml .Values.resources | nindent 12 }}
+          securityContext: {{- include "primitive.containerSecurity" . | nindent 12 }}
+"""
+
+
+def test_an_object_without_evil_passes() -> None:
     # Else the test above could not fail.
-    assert findings_of(with_template(POD % ("containers", OWN, ""))) == ()
-    assert findings_of(with_template(POD % ("initContainers", OWN, CONTAINER))) == ()
+    assert findings_of(with_template(JOB)) == ()
+    evil = JOB.replace("restartPolicy", "hostPID: true\n      restartPolicy")
+    assert codes(findings_of(with_template(evil))) == {"manifest-field", "manifest-pod-security"}
+
+
+@pytest.mark.parametrize("kind", ["NetworkPolicy", "ServiceAccount"])
+@pytest.mark.parametrize("name", ["{{ .Release.Name }}", "evil"])
+def test_what_the_platform_writes_no_chart_brings(kind: str, name: str) -> None:
+    api = "networking.k8s.io/v1" if kind == "NetworkPolicy" else "v1"
+    text = f"apiVersion: {api}\nkind: {kind}\nmetadata: {{name: '{name}'}}\n"
+    found = findings_of(with_template(text))
+    assert codes(found) == {"manifest-platform-owned"}
+    for finding in found:
+        assert kind in finding.message
+        assert finding.location.file.startswith("environments/dev/order-router/base/")
 
 
 @pytest.mark.parametrize("namespace", ["kube-system", "ameide-prod", "tenant-contoso-dev-cust"])
@@ -371,7 +405,7 @@ def test_a_chart_below_the_chart_is_judged_too() -> None:
         ("apiVersion: v1\nkind: List\nmetadata: {name: x}\nitems: []\n", "not be seen"),
         ("kind: ConfigMap\nmetadata: {name: ../../x}\n", "odd name"),
         ("{{ .Values.nothing.here }}", "cannot render"),
-        ("{{ now }}", "differently"),
+        ("{{ now }}", "calls `now`"),
         ("[1]", "cannot render"),
     ],
 )

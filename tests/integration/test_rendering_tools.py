@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.errors import CouldNotCheck
+from pipeline.tools import helm
 from pipeline.tools.helm import run_helm_lint, run_helm_template
 from pipeline.tools.kubeconform import run_kubeconform
 from pipeline.tools.kustomize import run_kustomize_build
+from pipeline.tools.process import Completed
 
 CHART = b"apiVersion: v2\nname: router\nversion: 0.1.0\ndescription: d\nicon: https://x.invalid/i\n"
 HEAD = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n"
@@ -88,9 +93,38 @@ def test_what_answers_differently_each_time_is_refused(call: str) -> None:
     assert "templates/a.yaml line 5 calls" in said
 
 
-def test_chance_that_hides_its_name_is_refused_by_rendering_twice() -> None:
+def test_a_call_by_a_name_put_together_from_text_is_refused() -> None:
     hidden = b'data:\n  x: {{ tpl (printf "{{ %s%s 12 }}" "rand" "AlphaNum") . }}\n'
-    assert "something else each time" in refusal_of(HEAD + hidden)
+    assert "calls `tpl`" in refusal_of(HEAD + hidden)
+
+
+def test_text_of_a_file_cannot_be_made_a_template() -> None:
+    hidden = b'data:\n  x: {{ tpl (.Files.Get "files/x.txt") . }}\n'
+    assert "calls `tpl`" in refusal_of(HEAD + hidden, **{"files__x.txt": b"{{ now }}"})
+
+
+def test_a_string_that_looks_like_the_end_of_an_action_hides_nothing() -> None:
+    assert "calls `now`" in refusal_of(HEAD + b'data:\n  x: {{ print "}}" | now }}\n')
+
+
+def test_a_chart_that_renders_something_else_the_second_time_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, runs = helm._run, itertools.count()
+
+    def changing(*arguments: Any) -> Completed:
+        done = real(*arguments)
+        return replace(done, stdout=done.stdout + b"# %d\n" % next(runs))
+
+    monkeypatch.setattr(helm, "_run", changing)
+    assert "something else each time" in refusal_of(HEAD)
+
+
+@pytest.mark.parametrize(
+    "path", ["charts/x.tgz", "charts/x-1.0.0.tar.gz", "x.txt", "charts/X/Chart.yaml", "Chart.lock"]
+)
+def test_a_file_that_no_chart_has_is_refused(path: str) -> None:
+    assert "is no file of a chart" in refusal_of(HEAD, **{path.replace("/", "__"): b"x"})
 
 
 def test_words_that_only_look_like_such_functions_are_left_alone() -> None:
@@ -102,7 +136,7 @@ def test_words_that_only_look_like_such_functions_are_left_alone() -> None:
 
 @pytest.mark.parametrize("function", ["env", "expandenv"])
 def test_variables_of_the_machine_cannot_be_read(function: str) -> None:
-    assert "not defined" in refusal_of(
+    assert f"calls `{function}`" in refusal_of(
         HEAD + f'data: {{x: {{{{ {function} "HOME" }}}}}}\n'.encode()
     )
 
@@ -131,7 +165,7 @@ def test_the_namespace_may_stand_in_metadata_only() -> None:
         (b"apiVersion: v1\nkind: A\nmetadata: {name: x/../y}\n", "odd name"),
         (b"", "renders nothing"),
         (b"{{ fail `no` }}", "no"),
-        (b"{{", "cannot render"),
+        (b"{{", "opens an action that does not end"),
         (b'{{ define "f" }}{{ include "f" . }}{{ end }}{{ include "f" . }}', "cannot render"),
     ],
 )  # fmt: skip
@@ -142,7 +176,7 @@ def test_what_readers_could_disagree_on_is_refused(template: bytes, said: str) -
 def test_a_chart_with_dependencies_is_refused() -> None:
     dependency = b"dependencies: [{name: x, version: 1, repository: https://charts.invalid}]\n"
     for files in ({"Chart.yaml": CHART + dependency}, {"requirements.yaml": b"dependencies: []\n"}):
-        with pytest.raises(CouldNotCheck, match="dependencies"):
+        with pytest.raises(CouldNotCheck, match=r"dependencies|no file of a chart"):
             run_helm_template(
                 {"Chart.yaml": CHART, "templates/a.yaml": HEAD, **files},
                 release="r",
@@ -153,7 +187,7 @@ def test_a_chart_with_dependencies_is_refused() -> None:
 
 @pytest.mark.parametrize("path", ["../a.yaml", "/a.yaml", "templates//a.yaml", "a\\b"])
 def test_a_chart_writes_nowhere_else(path: str) -> None:
-    with pytest.raises(CouldNotCheck, match="no plain relative path"):
+    with pytest.raises(CouldNotCheck, match=r"no plain relative path|no file of a chart"):
         run_helm_template(
             {"Chart.yaml": CHART, path: HEAD}, release="r", values={}, kubernetes_version="1.34.0"
         )

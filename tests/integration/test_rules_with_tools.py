@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.audit import verify
 from pipeline.facts import parse_chain, status_bytes, status_path
@@ -28,6 +29,7 @@ from pipeline.signing import SigningKey
 from pipeline.stages.patch import plan_patch
 from pipeline.tools.gitleaks import run_secret_scan
 from pipeline.tools.kubeconform import run_kubeconform
+from pipeline.tools.podcheck import run_podcheck
 from tests import audit_world, history, patching
 from tests.audit_world import CODE, CONTROL, GITOPS, STATE, StoryWorld
 from tests.history import refolded
@@ -349,13 +351,14 @@ def test_an_audit_rule_fails_on_a_falsified_story_and_passes_on_the_true_one(
     assert run.problems == ()
 
 
-@pytest.mark.parametrize("id", ["manifest-schema", "manifest-not-checked"])
-def test_a_schema_rule_fails_and_passes(
+@pytest.mark.parametrize("id", ["manifest-schema", "manifest-not-checked", "manifest-pod-security"])
+def test_a_rule_of_a_tool_fails_and_passes(
     id: str, record_property: Callable[[str, object], None]
 ) -> None:
     def codes(example: str) -> tuple[str, ...]:
         found = run_manifest_example(example)
         found += run_kubeconform(example.encode(), file="overlay")
+        found += run_podcheck([*yaml.safe_load_all(example)], file="overlay")
         return tuple(sorted({finding.code for finding in found}))
 
     run = RuleRun(RULES[id], codes(RULES[id].fails), codes(RULES[id].passes))
@@ -418,6 +421,7 @@ def test_every_rule_that_needs_tools_is_run_here() -> None:
         "manifest-schema",
         "manifest-not-checked",
         "manifest-not-rendered",
+        "manifest-pod-security",
         "patch-secret",
     }
     assert {*FALSIFIED, *IN_PLACE, *others} == set(RULES)

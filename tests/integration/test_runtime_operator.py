@@ -31,7 +31,8 @@ OLD_CHART = {
     "Chart.yaml": b"apiVersion: v2\nname: order-router\nversion: 0.1.0\n",
     "values.schema.json": b'{"properties": {"image": {"type": "object"}},'
     b' "additionalProperties": false}',
-    "templates/config.yaml": b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+    "templates/config.yaml": b"apiVersion: v1\nkind: ConfigMap\n"
+    b"metadata: {name: '{{ .Release.Name }}-a'}\n",
 }
 
 
@@ -42,6 +43,11 @@ def base_of(chart: Mapping[str, bytes], hydrator: Hydrator | None = None) -> dic
     return (hydrator or Hydrator()).read_base(
         tree, source, release=STATUS.instance, image=IMAGE, kubernetes_version="1.34.0"
     )
+
+
+def own_chart(type: str) -> dict[str, bytes]:
+    """The chart of a type, of the draft that `STATUS` is about."""
+    return chart_of(type, instance=STATUS.instance)
 
 
 def overlay_of(base: Mapping[str, bytes], environment: EnvironmentName, runtime: str) -> Overlay:
@@ -70,7 +76,7 @@ def built(overlay: Overlay) -> dict[str, dict[str, object]]:
 @pytest.mark.parametrize("type", TYPES)
 def test_a_custom_resource_is_valid_whole_and_where_it_belongs(type: str) -> None:
     hydrator = Hydrator()
-    base = base_of(chart_of(type), hydrator)
+    base = base_of(own_chart(type), hydrator)
     for environment in ENVIRONMENTS:
         overlay = overlay_of(base, environment, "operator")
         assert hydrator.read_findings(overlay, STATUS.image) == ()
@@ -93,7 +99,7 @@ def test_a_custom_resource_is_valid_whole_and_where_it_belongs(type: str) -> Non
 @pytest.mark.parametrize("type", TYPES)
 def test_the_base_is_one_tree_whatever_runs_it(type: str) -> None:
     hydrator = Hydrator()
-    base = base_of(chart_of(type), hydrator)
+    base = base_of(own_chart(type), hydrator)
     bases = set()
     for runtime in ("workload", "operator"):
         overlay = overlay_of(base, "dev", runtime)
@@ -108,7 +114,7 @@ def test_the_base_is_one_tree_whatever_runs_it(type: str) -> None:
 def test_the_image_is_judged_in_what_would_be_applied() -> None:
     """kustomize's `images:` does not reach a custom resource, so the base itself must be right."""
     hydrator = Hydrator()
-    base = base_of(chart_of("domain"), hydrator)
+    base = base_of(own_chart("domain"), hydrator)
     path = "operator/domain-order-router.yaml"
     other = base[path].replace(history.DIGEST.encode(), history.digest_of("x").encode())
     assert other != base[path]
@@ -117,19 +123,20 @@ def test_the_image_is_judged_in_what_would_be_applied() -> None:
 
 
 def test_a_custom_resource_that_its_definition_refuses_goes_nowhere() -> None:
-    values = values_of("agent")
+    values = values_of("agent", instance=STATUS.instance)
     values["resource"]["spec"]["riskTier"] = "NONE"
     hydrator = Hydrator()
     base = base_of(chart_of("agent", values), hydrator)
     workload, operator = (overlay_of(base, "dev", runtime) for runtime in ("workload", "operator"))
     assert hydrator.read_findings(workload, STATUS.image) == ()
-    [finding] = hydrator.read_findings(operator, STATUS.image)
-    assert finding.code == "manifest-schema" and "riskTier" in finding.message
+    found = hydrator.read_findings(operator, STATUS.image)
+    assert {f.code for f in found} == {"manifest-value", "manifest-schema"}
+    assert all("riskTier" in f.message for f in found)
 
 
 def test_a_chart_of_one_form_is_hydrated_as_ever() -> None:
     base = base_of(OLD_CHART)
-    assert set(base) == {"configmap-a.yaml", "kustomization.yaml"}
+    assert set(base) == {"configmap-order-router-a.yaml", "kustomization.yaml"}
     overlay = overlay_of(base, "dev", "workload")
     assert Hydrator().read_findings(overlay, STATUS.image) == ()
     assert not has_runtime(overlay.files, "operator")
@@ -185,7 +192,7 @@ def take_up_chart(world: StoryWorld) -> None:
     """Patch the draft: the shared chart in place of the one it has."""
     head = world.engine.status(DRAFT).head
     git = world.forge.open_repository(CODE)
-    chart = {f"chart/{path}": content for path, content in chart_of("domain").items()}
+    chart = {f"chart/{path}": content for path, content in own_chart("domain").items()}
     there = [p for p in git.list_files(head, "primitives/order-router") if p.startswith("chart/")]
     gone = [{"op": "delete", "path": path} for path in there if path not in chart]
     written = [{"op": "write", "path": p, "content": c.decode()} for p, c in chart.items()]
@@ -233,8 +240,8 @@ def test_a_chart_of_both_forms_runs_where_an_operator_runs_primitives(
 
 def test_rendering_a_release_twice_takes_the_tools_once(monkeypatch: pytest.MonkeyPatch) -> None:
     hydrator = Hydrator()
-    base = base_of(chart_of("ui"), hydrator)
+    base = base_of(own_chart("ui"), hydrator)
     monkeypatch.setattr("pipeline.tools.helm.run_helm_template", None)
-    assert base_of(chart_of("ui"), hydrator) is base
+    assert base_of(own_chart("ui"), hydrator) is base
     moved = replace(overlay_of(base, "dev", "operator"), namespace="ameide-dev")
     assert "manifest-namespace" in {f.code for f in hydrator.read_findings(moved, STATUS.image)}

@@ -13,9 +13,11 @@ import pytest
 import yaml
 
 from pipeline.errors import Unrenderable
+from pipeline.releases.platform_objects import selector_of
 from pipeline.rules.manifests import Target, check_objects
 from pipeline.tools.helm import run_helm_lint, run_helm_template
 from pipeline.tools.kubeconform import run_kubeconform
+from tests.bound import bound_of, in_overlay
 from tests.charts import RUNTIMES, TYPES, Values, chart_of, given, values_of
 from tests.custom_resources import DIGEST, IMAGE
 
@@ -80,16 +82,14 @@ def test_helm_and_kubeconform_are_content(type: str, runtime: str) -> None:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("type", TYPES)
 def test_the_pipelines_rules_are_content(type: str, runtime: str) -> None:
-    objects = [
-        {**item, "metadata": {**item["metadata"], "namespace": NAMESPACE}}
-        for item in rendered(type, runtime).values()
-    ]
-    target = Target(type, NAMESPACE, IMAGE.split("@")[0], DIGEST)
-    assert list(check_objects(objects, target)) == []
+    tier = values_of(type)["primitive"]["tier"]
+    bound = bound_of("orders", image=IMAGE, tier=tier)
+    objects = in_overlay(rendered(type, runtime).values(), bound)
+    assert list(check_objects(objects, Target(type, bound))) == []
 
 
 def test_each_type_has_the_objects_that_it_needs() -> None:
-    always = {"ConfigMap", "Deployment", "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount"}
+    always = {"ConfigMap", "Deployment", "PodDisruptionBudget"}
     assert set(rendered("domain")) == always | {"Service", "HorizontalPodAutoscaler"}
     assert set(rendered("process")) == always, "nothing calls a worker"
     assert set(rendered("agent")) == set(rendered("ui")) == always | {"Service"}
@@ -123,9 +123,7 @@ def test_no_pod_has_a_token_for_the_cluster(type: str) -> None:
     pod = pod_of(type)
     assert pod["automountServiceAccountToken"] is False
     assert pod["enableServiceLinks"] is False
-    account = rendered(type)["ServiceAccount"]
-    assert account["automountServiceAccountToken"] is False
-    assert pod["serviceAccountName"] == account["metadata"]["name"] == "orders"
+    assert pod["serviceAccountName"] == "orders", "the account that the pipeline writes"
 
 
 @pytest.mark.parametrize("type", TYPES)
@@ -151,7 +149,7 @@ def test_the_deployment_its_service_and_its_budget_mean_the_same_pods(type: str)
     assert selector.items() <= labels.items() and len(selector) == 2
     assert found["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == selector
     assert found["PodDisruptionBudget"]["spec"]["maxUnavailable"] == 1
-    assert found["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"] == selector
+    assert selector_of("orders", "orders") == selector
     if "Service" in found:
         assert found["Service"]["spec"]["selector"] == selector
         ports = {
@@ -218,44 +216,6 @@ def test_the_environments_settings_win_over_the_charts() -> None:
     assert service["envFrom"][1]["configMapRef"]["optional"] is True
 
 
-# -- network ------------------------------------------------------------------------------
-
-
-def peers(rules: list[Object], side: str) -> set[tuple[str, object]]:
-    """Namespace and port of all that is let through."""
-    found = set()
-    for rule in rules:
-        [peer] = rule[side]
-        assert set(peer) == {"namespaceSelector"}
-        labels = peer["namespaceSelector"]["matchLabels"]
-        assert set(labels) == {"kubernetes.io/metadata.name"}
-        for port in rule["ports"]:
-            found.add((labels["kubernetes.io/metadata.name"], f"{port['protocol']} {port['port']}"))
-    return found
-
-
-@pytest.mark.parametrize("type", TYPES)
-def test_what_is_not_listed_is_denied_in_both_directions(type: str) -> None:
-    policy = rendered(type)["NetworkPolicy"]["spec"]
-    assert policy["policyTypes"] == ["Ingress", "Egress"]
-    out = peers(policy["egress"], "to")
-    always = {("kube-system", "UDP 53"), ("kube-system", "TCP 53"), ("gateway", "TCP 443")}
-    further = {(e["namespace"], f"TCP {e['port']}") for e in values_of(type)["network"]["egress"]}
-    assert out == always | further
-
-
-def test_only_the_gateway_gets_in_and_only_to_declared_ports() -> None:
-    ways = {
-        type: peers(rendered(type)["NetworkPolicy"]["spec"]["ingress"], "from") for type in TYPES
-    }
-    assert ways == {
-        "domain": {("gateway", "TCP grpc"), ("monitoring", "TCP health")},
-        "process": set(),
-        "agent": {("gateway", "TCP http")},
-        "ui": {("gateway", "TCP http")},
-    }
-
-
 # -- the custom resource ------------------------------------------------------------------
 
 
@@ -300,11 +260,11 @@ def test_an_operator_is_told_of_migrations_scaling_and_a_kinds_own_rollout() -> 
 
 # -- what the values' schema refuses ------------------------------------------------------
 
-_NETWORK = values_of("domain")["network"]
 _PORT = values_of("agent")["ports"][0]
 REFUSED: Mapping[str, tuple[str, Values]] = {
     "an unknown value": ("agent", {"replica": 2}),
-    "an unknown value further in": ("agent", {"network": {**_NETWORK, "allowAll": True}}),
+    "an unknown value further in": ("agent", {"autoscaling": {"enabled": False, "always": True}}),
+    "a network of the chart's own": ("agent", {"network": {"egress": []}}),
     "a missing value": ("agent", {"health": {"port": 8081, "livePath": "/healthz"}}),
     "no replica": ("agent", {"replicas": 0}),
     "a number for a setting": ("agent", {"settings": {"PORT": 8080}}),
@@ -315,7 +275,6 @@ REFUSED: Mapping[str, tuple[str, Values]] = {
     "scaling without bounds": ("agent", {"autoscaling": {"enabled": True}}),
     "a quantity of nothing": ("agent", {"resources": {"requests": {"cpu": "0"}, "limits": {}}}),
     "a device": ("agent", {"resources": {"requests": {"gpu": "1"}, "limits": {}}}),
-    "a namespace with a wildcard": ("agent", {"network": {**_NETWORK, "gatewayNamespace": "*"}}),
     "a kind of another group": ("agent", {"resource": {"kind": "ClusterRole", "spec": {}}}),
     "a second image": ("agent", {"resource": {"kind": "Agent", "spec": {"image": "busybox"}}}),
     "no time to stop": ("agent", {"terminationGracePeriodSeconds": 5}),

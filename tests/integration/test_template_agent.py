@@ -386,10 +386,8 @@ def test_the_chart_is_valid_and_restricted(case: Values, tmp_path: Path) -> None
     assert sorted(by_kind) == [
         "ConfigMap",
         "Deployment",
-        "NetworkPolicy",
         "PodDisruptionBudget",
         "Service",
-        "ServiceAccount",
     ]
     pod = by_kind["Deployment"]["spec"]["template"]["spec"]
     [container] = pod["containers"]

@@ -325,9 +325,7 @@ def test_the_chart_is_valid_restricted_and_takes_nothing_in(case: Values, tmp_pa
     assert sorted(by_kind) == [
         "ConfigMap",
         "Deployment",
-        "NetworkPolicy",
         "PodDisruptionBudget",
-        "ServiceAccount",
     ]
     pod = by_kind["Deployment"]["spec"]["template"]["spec"]
     [container] = pod["containers"]
@@ -335,15 +333,6 @@ def test_the_chart_is_valid_restricted_and_takes_nothing_in(case: Values, tmp_pa
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert pod["automountServiceAccountToken"] is False
     assert [port["containerPort"] for port in container["ports"]] == [8081]
-    policy = by_kind["NetworkPolicy"]["spec"]
-    assert policy["ingress"] == []
-    reached = {
-        (peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"], port["port"])
-        for rule in policy["egress"]
-        for peer in rule["to"]
-        for port in rule["ports"]
-    }
-    assert reached == {("kube-system", 53), ("gateway", 443), ("temporal", 7233)}
 
 
 def test_the_settings_of_the_chart_are_those_of_the_worker(case: Values, tmp_path: Path) -> None:

@@ -305,10 +305,8 @@ def test_the_chart_is_valid_and_complete(case: Values, tmp_path: Path) -> None:
     assert sorted(str(item["kind"]) for item in objects) == [
         "ConfigMap",
         "Deployment",
-        "NetworkPolicy",
         "PodDisruptionBudget",
         "Service",
-        "ServiceAccount",
     ]
     for item in objects:
         assert len(item["metadata"]["name"]) <= 63

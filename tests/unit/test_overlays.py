@@ -11,6 +11,7 @@ from pipeline.gitobjects import MODE_FILE, tree_id_of_files
 from pipeline.models.requests import ENVIRONMENTS, CodeOrigin, EnvironmentName, PrimitiveType, Sku
 from pipeline.models.status import DraftStatus
 from pipeline.overlays import Overlay, base_tree_of, labels_of, render_base, render_overlay
+from pipeline.releases.platform_objects import PLATFORM_FILES
 from tests import history
 from tests.samples import sample_environment, sample_platform, sample_tenant
 
@@ -56,7 +57,7 @@ def test_environments_differ_in_the_overlay_alone() -> None:
         assert found.namespace == f"tenant-acme-{environment}-cust"
         assert kustomization_of(found)["namespace"] == found.namespace
         own = {p for p in found.files if not p.startswith("base/")}
-        assert own == {"kustomization.yaml", "release.yaml"}
+        assert own == {"kustomization.yaml", "release.yaml", *PLATFORM_FILES}
 
 
 def test_tree_is_gits_own_id_of_the_files() -> None:

@@ -1,0 +1,1 @@
+"""Rendered manifests: what may stand in them, and what they are bound to."""
