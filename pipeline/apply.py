@@ -20,6 +20,7 @@ from pipeline.errors import (
     ForgeRefused,
     MergePending,
     NotFound,
+    OverBound,
     StalePlan,
     failure_of,
 )
@@ -71,6 +72,8 @@ from pipeline.plan import (
     resolved_body,
 )
 from pipeline.pushes import push_commits, push_restoration
+from pipeline.sandbox.sources import read_source_files
+from pipeline.stages.checks import refused_report
 from pipeline.stages.scaffold import pipeline_signature
 
 if TYPE_CHECKING:
@@ -287,7 +290,7 @@ def _do_with_next(
             together.append(other)
     try:
         do(together)
-    except (StalePlan, CouldNotCheck, ForgeRefused, NotFound):
+    except (StalePlan, CouldNotCheck, OverBound, ForgeRefused, NotFound):
         if len(together) == 1:
             raise
         done.one_by_one = True
@@ -316,11 +319,15 @@ def _source_files(effect: RunChecks | BuildImage, ports: Ports) -> dict[str, tup
     tree = git.read_object(f"{effect.commit}:{effect.folder}")
     if tree is None or tree.id != effect.tree:
         raise StalePlan(f"{effect.repo}@{effect.commit[:12]} does not hold tree {effect.tree[:12]}")
-    return git.read_files(effect.commit, effect.folder)
+    return read_source_files(git, effect.commit, effect.folder)
 
 
 def _run_checks(effect: RunChecks, ports: Ports) -> CheckReport:
-    return ports.run_checks(effect, _source_files(effect, ports))
+    try:
+        files = _source_files(effect, ports)
+    except OverBound as error:
+        return refused_report(effect, error)
+    return ports.run_checks(effect, files)
 
 
 def _build_image(effect: BuildImage, ports: Ports) -> BuildRecord:

@@ -73,6 +73,21 @@ class Unrenderable(CouldNotCheck):
     code = "unrenderable"
 
 
+class OverBound(PipelineError):
+    """What was handed to a tool is more than it may take: its author's fault (exit 1).
+
+    It is recorded as a refusal, once: trying again would end the same way. `bound` is a limit of
+    the sandbox (`time`, `memory` …), `crash` for input that a tool dies of, or `path`.
+    """
+
+    exit_code = 1
+    code = "over-bound"
+
+    def __init__(self, bound: str, message: str, *, help: str = "") -> None:
+        super().__init__(message, help=help)
+        self.bound = bound
+
+
 class GitFailed(CouldNotCheck):
     """A git process failed for a reason other than a moved ref."""
 

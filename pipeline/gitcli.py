@@ -209,6 +209,17 @@ class GitRepository:
         """Path → (mode, object id) of every file below any of the folders of a commit."""
         return self._list(commit, *folders)
 
+    def list_sizes(self, treeish: str, folder: str = "") -> dict[str, int]:
+        """Path below `folder` → size in bytes of every file there; 0 for a submodule."""
+        spec = f"{treeish}:{folder}" if folder else f"{treeish}^{{tree}}"
+        root = self.read_object(spec)
+        if root is None or root.type != "tree":
+            return {}
+        text = self._text("ls-tree", "-r", "-l", "-z", "--full-tree", "--end-of-options", root.id)
+        lines = (line.partition("\t") for line in text.split("\0") if line)
+        sizes = {path: meta.split()[3] for meta, _, path in lines}
+        return {path: int(size) if size.isdigit() else 0 for path, size in sizes.items()}
+
     def _list(self, treeish: str, *paths: str) -> dict[str, tuple[int, str]]:
         text = self._text("ls-tree", "-r", "-z", "--full-tree", "--end-of-options", treeish, *paths)
         files: dict[str, tuple[int, str]] = {}

@@ -8,7 +8,8 @@ it goes to. The tools are imported when the first release is hydrated: most runs
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pipeline.diagnostics import Finding
@@ -19,6 +20,7 @@ from pipeline.releases.judge import Bound
 from pipeline.rules.manifests import Target, check_objects
 
 CHART = "chart/"
+_MAX_SCHEMA_BYTES = 1024**2  # of what is read here, and not by helm in the sandbox
 
 
 @dataclass
@@ -27,6 +29,7 @@ class Hydrator:
 
     _bases: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
     _judged: dict[tuple[str, Target], tuple[Finding, ...]] = field(default_factory=dict)
+    _refused: dict[object, Unrenderable] = field(default_factory=dict)
 
     def read_base(
         self,
@@ -49,9 +52,10 @@ class Hydrator:
                     "the primitive has no chart/Chart.yaml, so there is nothing to deploy",
                     help="restore the chart of the golden template",
                 )
-            forms = read_forms(
-                chart, release=release, image=image, kubernetes_version=kubernetes_version
-            )
+            with self._remembering(key):
+                forms = read_forms(
+                    chart, release=release, image=image, kubernetes_version=kubernetes_version
+                )
             self._bases[key] = render_base(*forms.values())
         return self._bases[key]
 
@@ -69,8 +73,20 @@ class Hydrator:
         key = (overlay.tree, target)
         if key not in self._judged:
             # What is beside the manifests may change what they come to: it is judged before.
-            self._judged[key] = tuple(check_files(overlay)) or _judged(overlay, target)
+            with self._remembering(key):
+                self._judged[key] = tuple(check_files(overlay)) or _judged(overlay, target)
         return self._judged[key]
+
+    @contextmanager
+    def _remembering(self, key: object) -> Iterator[None]:
+        """Keeps a refusal as results are kept: what takes a minute to refuse takes it once."""
+        if key in self._refused:
+            raise self._refused[key]
+        try:
+            yield
+        except Unrenderable as error:
+            self._refused[key] = error
+            raise
 
 
 def _judged(overlay: Overlay, target: Target) -> tuple[Finding, ...]:
@@ -117,9 +133,10 @@ def read_forms(
 
 def read_runtimes(chart: Mapping[str, bytes]) -> frozenset[str]:
     """The values of `runtime` that a chart's own schema allows; none when it has no such value."""
+    content = chart.get("values.schema.json", b"{}")
     try:
-        schema = json.loads(chart.get("values.schema.json", b"{}"))
-    except ValueError:
+        schema = json.loads(content) if len(content) <= _MAX_SCHEMA_BYTES else None
+    except (ValueError, RecursionError):
         return frozenset()  # helm reads it too, and says what is wrong
     for key in ("properties", "runtime", "enum"):
         schema = schema.get(key) if isinstance(schema, dict) else None

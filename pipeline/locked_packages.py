@@ -34,8 +34,8 @@ INSTALL_TIMEOUT_S = 300
 _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:\[[A-Za-z0-9._, -]*\])?"
     r"==(?P<version>[A-Za-z0-9][A-Za-z0-9.!+_-]*)"
-    r"(?:\s*;\s*(?P<marker>[A-Za-z0-9_.'\"<>=!~() ,-]+?))?"
-    r"(?P<hashes>(?:\s+--hash=sha256:[0-9a-f]{64})*)"
+    r"(?: ?; ?(?P<marker>[A-Za-z0-9_.'\"<>=!~() ,-]+?))?"
+    r"(?P<hashes>(?: --hash=sha256:[0-9a-f]{64})*)"
 )
 _OPTION = re.compile(r"(?:^|\s)-")
 # What reaches an index. The rest of the environment, and pip's other settings, stay outside.
@@ -52,12 +52,12 @@ _FAULTS_OF_THE_LOCK = (
     re.compile(r"DO NOT MATCH THE HASHES"),
     re.compile(r"Hashes are required|all requirements must have their versions pinned"),
     re.compile(r"Invalid requirement|Invalid marker|[Uu]ndefined environment name"),
-    re.compile(r"Could not find a version .*\(from versions: (?!none\))"),
+    re.compile(r"\(from versions: (?!none\))"),
     re.compile(r"Double requirement given|conflicting dependencies"),
     re.compile(r"has an invalid wheel|is not a supported wheel|Invalid wheel filename"),
 )
+_TELLING = ("Could not find a version ", "DO NOT MATCH THE HASHES")
 _STRICT = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
-_NOT_FOUND = re.compile(r"(Could not find a version .*|.*DO NOT MATCH THE HASHES.*)")
 
 
 class LockRefused(Refused):
@@ -161,8 +161,9 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         if line.endswith("\\"):
             joined += line[:-1] + " "
             continue
-        # pip reads ` #` as the start of a comment anywhere.
-        yield first, (joined + line).split(" #")[0].strip()
+        # pip reads ` #` as the start of a comment anywhere. Runs of spaces become one, so that no
+        # pattern has a choice of where to end in them.
+        yield first, " ".join((joined + line).partition(" #")[0].split())
         joined = ""
     if joined:
         raise LockRefused(f"line {first}: it goes on after the end of the file")
@@ -220,12 +221,13 @@ def _run_pip(arguments: Sequence[str | Path], *, timeout_s: float, env: dict[str
 
 def _pip_failure(command: str, done: Completed) -> PipelineError:
     text = (done.stderr + done.stdout).decode("utf-8", "replace")
-    errors = [line for line in text.splitlines() if line.startswith("ERROR: ")]
+    lines = text.splitlines()
+    errors = [line for line in lines if line.startswith("ERROR: ")]
     reason = (errors[0] if errors else (text.strip().splitlines() or ["no word"])[-1])[:300]
     reason = reason.removeprefix("ERROR: ")
     if any(fault.search(text) for fault in _FAULTS_OF_THE_LOCK):
-        said = _NOT_FOUND.search(text)
-        return LockRefused((said[1].removeprefix("ERROR: ") if said else reason)[:300])
+        said = next((line for line in lines if any(word in line for word in _TELLING)), reason)
+        return LockRefused(said.removeprefix("ERROR: ")[:300])
     if "No module named pip" in text:
         return CouldNotCheck(
             "pip is missing, so the packages of a lock cannot be fetched",

@@ -22,6 +22,7 @@ from pipeline.models.status import DraftStatus
 from pipeline.plan import Incident, RunChecks
 from pipeline.policy_history import PolicyHistory, read_policy_history
 from pipeline.revisions import RevisionCache, Revisions
+from pipeline.sandbox.sources import read_source_files
 from pipeline.settled import Memory
 from pipeline.sight import Verify, damaged_status
 from pipeline.stages.gitops import incidents_of
@@ -195,7 +196,7 @@ class Looking:
         git = self.forge.open_repository(status.target_repo)
         view = self.forge.read_repo(status.target_repo)
         commit = view.branches.get(status.branch_name, status.head) if view else status.head
-        files = git.read_files(commit, names.primitive_folder(status.instance))
+        files = read_source_files(git, commit, names.primitive_folder(status.instance))
         for path in paths:
             if path not in files:
                 raise UsageFault(f"`{draft}` has no file `{path}`")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pipeline import names
 from pipeline.diagnostics import Finding, Location
-from pipeline.errors import Unrenderable
+from pipeline.errors import OverBound, Unrenderable
 from pipeline.forges.port import PullState
 from pipeline.gitcli import GitRepository
 from pipeline.models.base import TreeId
@@ -23,7 +23,9 @@ from pipeline.overlays import (
     render_overlay,
 )
 from pipeline.pushes import read_parents
+from pipeline.rules.bounds import SOURCE_OVER_BOUND
 from pipeline.rules.manifests import MANIFEST_NOT_RENDERED
+from pipeline.sandbox.sources import check_source
 from pipeline.sight import Sight
 from pipeline.snapshot import LoadedRequest
 from pipeline.stages.promote import promotion_key
@@ -94,7 +96,14 @@ class PromotionSight(Sight):
         status = view.status
         build = status.build_of_tree(tree) if status and tree else None
         environment = view.environments.get(promotion.environment)
-        if status is None or tree is None or build is None or environment is None:
+        if status is None or tree is None or environment is None:
+            return None, ()
+        try:
+            check_source(git, promotion.release.source_commit, view.folder)
+        except OverBound as error:
+            at = Location(f"{view.target_repo}:{view.folder}")
+            return None, (SOURCE_OVER_BOUND.finding(error.message, at),)
+        if build is None:
             return None, ()
         files = git.read_files(promotion.release.source_commit, view.folder)
         try:

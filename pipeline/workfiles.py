@@ -9,6 +9,7 @@ evidence/images/KEY/       the image that a build made, as an OCI layout
 from __future__ import annotations
 
 import io
+import json
 import re
 import tarfile
 from collections.abc import Collection, Iterable, Mapping
@@ -27,7 +28,7 @@ from pipeline.builders.attesting import (
 )
 from pipeline.builders.images import ImageStore, LayoutStore, image_from_layout
 from pipeline.builders.port import Source, source_of
-from pipeline.errors import CouldNotCheck, UsageFault, failure_of
+from pipeline.errors import CouldNotCheck, OverBound, UsageFault, failure_of
 from pipeline.forges.port import Forge
 from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK, objects_of_files
 from pipeline.models.base import CommitId, first_problem
@@ -36,6 +37,7 @@ from pipeline.models.requests import Signers
 from pipeline.oci import Image
 from pipeline.plan import BuildImage, RunChecks
 from pipeline.provenance import Claim
+from pipeline.sandbox.sources import read_source_files
 from pipeline.work import DueWork, Evidence, evidence_problem, is_of
 
 Files = dict[str, tuple[int, bytes]]
@@ -73,7 +75,14 @@ def _write_source(path: Path, item: RunChecks | BuildImage, forge: Forge) -> Non
     if tree is None or tree.id != item.tree:
         raise CouldNotCheck(f"{item.repo}@{item.commit[:12]} does not hold {item.tree[:12]}")
     if not path.exists():
-        path.write_bytes(_tar_of(git.read_files(item.commit, item.folder)))
+        try:
+            files = read_source_files(git, item.commit, item.folder)
+        except OverBound as error:
+            # Whoever performs the work refuses it with the same words.
+            refused = {"bound": error.bound, "message": error.message}
+            path.with_suffix(".refused").write_text(json.dumps(refused))
+            return
+        path.write_bytes(_tar_of(files))
 
 
 def read_work(folder: Path) -> DueWork:
@@ -82,7 +91,14 @@ def read_work(folder: Path) -> DueWork:
 
 
 def read_source(folder: Path, tree: str) -> Files:
-    """A source tree of the work in a folder, if it is the one of that id. Raises CouldNotCheck."""
+    """A source tree of the work in a folder, if it is the one of that id.
+
+    Raises CouldNotCheck, and OverBound for a source that was too much to take out of Git.
+    """
+    refused = folder / "sources" / f"{tree}.refused"
+    if refused.is_file():
+        told = json.loads(refused.read_bytes())
+        raise OverBound(str(told["bound"]), str(told["message"]))
     try:
         files = _files_of((folder / "sources" / f"{tree}.tar").read_bytes())
     except (OSError, tarfile.TarError) as error:

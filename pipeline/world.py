@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from pipeline import names
-from pipeline.diagnostics import Finding
-from pipeline.errors import PipelineError, StalePlan
+from pipeline.diagnostics import Finding, Location
+from pipeline.errors import OverBound, PipelineError, StalePlan
 from pipeline.forges.port import PullState, RepoView
 from pipeline.gitops_sight import GitopsSight
 from pipeline.layout import draft_path, tenant_path
@@ -21,6 +21,7 @@ from pipeline.models.evidence import Observation
 from pipeline.models.requests import DraftPatch, ReplaceText
 from pipeline.models.status import DraftState, DraftStatus
 from pipeline.pushes import read_parents
+from pipeline.rules.bounds import PATCH_OVER_BOUND
 from pipeline.snapshot import LoadedRequest
 from pipeline.stages.gitops import GitopsView
 from pipeline.stages.patch import followup_branch, is_followup, patch_key, patched_folder
@@ -284,7 +285,11 @@ class World(GitopsSight):
         written = {
             p: result.blobs[id] for p, (_, id) in result.entries.items() if id in result.blobs
         }
-        secrets = tuple(self.scan_secrets(written)) if written else ()
+        try:
+            secrets = tuple(self.scan_secrets(written)) if written else ()
+        except OverBound as error:
+            refused = PATCH_OVER_BOUND.finding(error.message, Location(loaded.path))
+            return replace(due, findings=(*due.findings, refused))
         return replace(due, secrets=secrets)
 
     def _begun(

@@ -31,7 +31,10 @@ FolderRunner = Callable[[Path], tuple[Finding, ...]]
 _FILE_LINE = b"# file: "
 MANIFEST_TARGET = Target("overlay", bound_of())
 # Rules that only a tool or real repositories can break; the rest is pure.
-NEEDS_TOOLS = ("audit-", "manifest-schema", "manifest-not-", "manifest-pod-", "patch-secret")
+NEEDS_TOOLS = (
+    *("audit-", "manifest-schema", "manifest-not-", "manifest-pod-"),
+    *("patch-secret", "patch-over-", "source-over-"),
+)
 
 
 def bytes_of_example(example: str) -> bytes:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PYTHON_LOCK, NODE_LOCK = "requirements.lock", "package-lock.json"
 Files = Mapping[str, tuple[int, bytes]]
+_MAX_LOCK_BYTES = 16 * 1024**2
 _PINNED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;]+)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
@@ -77,6 +78,8 @@ def _node(files: Files) -> Iterator[Component]:
     """Packages of npm's lock (version 2 or 3) that an image holds: none for development alone."""
     if NODE_LOCK not in files:
         return
+    if len(files[NODE_LOCK][1]) > _MAX_LOCK_BYTES:
+        raise CouldNotCheck(f"`{NODE_LOCK}` is larger than {_MAX_LOCK_BYTES} bytes")
     seen: set[tuple[str, str]] = set()
     try:
         for path, entry in sorted(json.loads(files[NODE_LOCK][1])["packages"].items()):
@@ -89,7 +92,7 @@ def _node(files: Files) -> Iterator[Component]:
             seen.add((name, version))
             scope, _, short = name.rpartition("/")
             yield _library("npm", scope or None, short, version, _node_hashes(entry))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CouldNotCheck(f"`{NODE_LOCK}` cannot be read: {error!r}") from error
 
 

@@ -19,8 +19,10 @@ from pipeline.checks.results import (
     MAX_DETAIL_CHARACTERS,
     MAX_DETAILS,
     Files,
+    failed,
     result_of_findings,
 )
+from pipeline.errors import OverBound
 from pipeline.models.base import CommitId, TreeId
 from pipeline.models.evidence import CheckName, CheckReport, CheckResult
 from pipeline.tools.gitleaks import run_secret_scan
@@ -81,11 +83,19 @@ CHECKS: Mapping[CheckName, Callable[[Files], CheckResult]] = {
 }
 
 
+def _bounded(name: CheckName, files: Files) -> CheckResult:
+    """What one check says; that it fails if the files are too much for its tool."""
+    try:
+        return CHECKS[name](files)
+    except OverBound as error:
+        return failed(name, "sandbox", error.message)
+
+
 def run_checks(files: Files, *, commit: str, tree: str, names: Sequence[CheckName]) -> CheckReport:
     """What the named checks say of a primitive's folder, in the order of `CHECKS`.
 
     `files` is the folder's content, `commit` and `tree` its ids, which only label the report.
     Raises CouldNotCheck.
     """
-    results = tuple(check(files) for name, check in CHECKS.items() if name in names)
+    results = tuple(_bounded(name, files) for name in CHECKS if name in names)
     return CheckReport(commit=CommitId(commit), tree=TreeId(tree), results=results)

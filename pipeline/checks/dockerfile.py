@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 DOCKERFILE = "Dockerfile"
 VERSION = "1"  # of these rules, in reports
+_MAX_BYTES = 256 * 1024
 _KNOWN = frozenset(
     "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL MAINTAINER RUN SHELL STOPSIGNAL"
     " USER VOLUME WORKDIR".split()
@@ -24,8 +25,8 @@ _KNOWN = frozenset(
 _DIRECTIVE = re.compile(r"\s*(?:#|//)\s*(syntax|escape)\s*=", re.IGNORECASE)
 _CONTINUES = re.compile(r"(?:[^\\]|\A)\\[ \t]*\Z")
 _DIGEST = re.compile(r"[^\s$@]+@sha256:[0-9a-f]{64}")
+_DIGITS = 6  # of a stage's number, more than a file of this size can have
 _BASE = frozenset({"$BASE_IMAGE", "${BASE_IMAGE}"})
-_REMOTE = re.compile(r"://|@[^\s/]+:|\$")
 _CHECKSUM = re.compile(r"--checksum=sha256:[0-9a-f]{64}")
 
 
@@ -45,6 +46,9 @@ def scan_dockerfile(content: bytes) -> list[str]:
 
 
 def _scan(content: bytes) -> Iterator[tuple[int, str, str]]:
+    if len(content) > _MAX_BYTES:
+        yield 1, "dockerfile-text", f"the file is larger than {_MAX_BYTES} bytes"
+        return
     try:
         lines = content.decode().split("\n")
     except UnicodeDecodeError:
@@ -88,12 +92,18 @@ def _instructions(lines: list[str]) -> Iterator[Instruction]:
 def _instruction(line: int, text: str) -> Instruction:
     word, _, rest = text.replace("\t", " ").partition(" ")
     options = []
-    rest = rest.strip()
-    while rest.startswith("--"):
-        option, _, rest = rest.partition(" ")
-        options.append(option)
-        rest = rest.strip()
-    return Instruction(line, word.upper(), tuple(options), rest)
+    begin = _next_word(rest, 0)
+    while rest.startswith("--", begin):
+        end = rest.find(" ", begin)
+        options.append(rest[begin : end if end >= 0 else None])
+        begin = _next_word(rest, end) if end >= 0 else len(rest)
+    return Instruction(line, word.upper(), tuple(options), rest[begin:].rstrip())
+
+
+def _next_word(text: str, begin: int) -> int:
+    while begin < len(text) and text[begin].isspace():
+        begin += 1
+    return begin
 
 
 @dataclass
@@ -104,13 +114,16 @@ class _Stages:
     count: int = 0
 
     def add(self, name: str) -> None:
-        self.names |= {name.lower()} - {""}
+        if name:
+            self.names.add(name.lower())
         self.count += 1
 
     def know(self, image: str, word: str) -> bool:
         """Whether an image is a stage; `COPY` alone may say a number instead of a name."""
-        numbers = {str(number) for number in range(self.count)} if word == "COPY" else set()
-        return image.lower() in self.names | numbers
+        if image.lower() in self.names:
+            return True
+        is_number = image.isascii() and image.isdecimal() and len(image) <= _DIGITS
+        return word == "COPY" and is_number and str(int(image)) == image and int(image) < self.count
 
 
 def _problems(at: Instruction, stages: _Stages) -> Iterator[tuple[int, str, str]]:
@@ -126,12 +139,20 @@ def _problems(at: Instruction, stages: _Stages) -> Iterator[tuple[int, str, str]
         fixed = given or image == "scratch" or _DIGEST.fullmatch(image)
         if not fixed and not stages.know(image, at.word):
             yield at.line, "dockerfile-image", f"`{image}` is not named by its digest"
-    if at.word == "ADD" and _REMOTE.search(at.rest):
+    if at.word == "ADD" and _is_remote(at.rest):
         if not any(_CHECKSUM.fullmatch(option) for option in at.options):
             yield at.line, "dockerfile-fetch", "what `ADD` fetches has no `--checksum=sha256:…`"
     if at.word == "FROM":
         words = at.rest.split()
         stages.add(words[2] if len(words) == 3 and words[1].upper() == "AS" else "")
+
+
+def _is_remote(sources: str) -> bool:
+    """Whether anything is an address, one of Git's as `user@host:path` among them, or may be."""
+    if "://" in sources or "$" in sources:
+        return True
+    parts = (part for word in sources.split() for part in word.split("/"))
+    return any(0 <= part.find("@") < part.rfind(":") - 1 for part in parts)
 
 
 def _images(at: Instruction) -> Iterator[str]:

@@ -15,12 +15,11 @@ from pathlib import Path
 from pipeline.checks.results import TERMINAL, Files, failed, passed
 from pipeline.errors import CouldNotCheck
 from pipeline.models.evidence import CheckResult
-from pipeline.sandbox import WORK_FOLDER, Limits, run_confined
-from pipeline.tools.folders import temporary_folder
-from pipeline.tools.process import run_tool
+from pipeline.sandbox.limits import Limits
+from pipeline.sandbox.run import WORK_FOLDER, run_confined
+from pipeline.sandbox.tools import SETTINGS_FOLDER, run_tool_confined
 from pipeline.tools.versions import read_tool
 
-BIOME_TIMEOUT_S = 60
 # Node reserves far more addresses than it uses memory; what it uses stays bounded as for all.
 TEST_LIMITS = Limits(address_space_bytes=64 * 1024**3)
 
@@ -40,7 +39,7 @@ _TEST_ENV = {
 }
 _COUNT = re.compile(r"^# (tests|pass|fail|cancelled|skipped|todo) (\d+)$", re.MULTILINE)
 _EMPTY_FILE = re.compile(r"^ok \d+ - \S+\.test\.ts$", re.MULTILINE)
-_NOT_OK = re.compile(r"^\s*not ok \d+ - (.*)$", re.MULTILINE)
+_NOT_OK = re.compile(r"^[ \t]*not ok \d+ - (.*)$", re.MULTILINE)
 
 
 def is_node_project(files: Files) -> bool:
@@ -65,19 +64,17 @@ def run_biome(files: Files, *, scan: bool) -> list[str]:
         plain = {path: _without_excuses(content) for path, content in plain.items()}
     if not plain:
         return []
-    config = (_SCAN_CONFIG if scan else _BIOME_CONFIG).read_bytes()
-    with temporary_folder({f"primitive/{path}": content for path, content in plain.items()}) as at:
-        # Read by its name in a folder of its own: the primitive's configuration takes no part.
-        (at / "config").mkdir()
-        (at / "config" / "biome.json").write_bytes(config)
-        done = run_tool(
-            (
-                *(read_tool("biome").path, "lint", "--reporter=json", "--max-diagnostics=1000"),
-                *("--config-path", str(at / "config"), "--colors=off", "."),
-            ),
-            cwd=at / "primitive",
-            timeout_s=BIOME_TIMEOUT_S,
-        )
+    # Read by its name in a folder of its own: the primitive's configuration takes no part.
+    config = _SCAN_CONFIG if scan else _BIOME_CONFIG
+    done = run_tool_confined(
+        read_tool("biome").path,
+        (
+            *("lint", "--reporter=json", "--max-diagnostics=1000"),
+            *("--config-path", SETTINGS_FOLDER, "--colors=off", "."),
+        ),
+        files=plain,
+        shown={f"{SETTINGS_FOLDER}/biome.json": config},
+    )
     try:
         report = json.loads(done.stdout)
     except ValueError as error:

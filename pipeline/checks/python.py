@@ -16,13 +16,12 @@ from pipeline.checks.results import MAX_DETAIL_CHARACTERS, MAX_DETAILS, TERMINAL
 from pipeline.errors import CouldNotCheck
 from pipeline.locked_packages import LockRefused, parse_lock, read_packages
 from pipeline.models.evidence import CheckResult
-from pipeline.sandbox import WORK_FOLDER, Confined, Limits, python_inside, run_confined
-from pipeline.tools.folders import temporary_folder
-from pipeline.tools.process import run_tool
+from pipeline.sandbox.limits import Limits
+from pipeline.sandbox.run import WORK_FOLDER, Confined, python_inside, run_confined
+from pipeline.sandbox.tools import SETTINGS_FOLDER, run_tool_confined
 
 LOCK_FILE = "requirements-dev.lock"
 TEST_LIMITS = Limits()
-RUFF_TIMEOUT_S = 60
 
 _PACKAGES_FOLDER = "/packages"
 _RUFF_CONFIG = Path(__file__).with_name("ruff.toml")
@@ -106,27 +105,25 @@ def run_ruff(files: Files, *, scan: bool) -> list[str]:
     """
     options = ["--select", ",".join(_SECURITY_RULES), "--ignore-noqa"] if scan else []
     plain = {path: content for path, (mode, content) in files.items() if not stat.S_ISLNK(mode)}
-    with temporary_folder({f"primitive/{path}": content for path, content in plain.items()}) as at:
-        root = at / "primitive"
-        root.mkdir(exist_ok=True)
-        done = run_tool(
-            (
-                *(_ruff_program(), "check", "--config", _RUFF_CONFIG, "--no-cache", "--no-fix"),
-                *("--output-format", "json", *options, "."),
-            ),
-            cwd=root,
-            timeout_s=RUFF_TIMEOUT_S,
-        )
-        if done.exit_code not in (0, 1):
-            said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise CouldNotCheck(f"ruff failed: {said[-1][:300] if said else done.exit_code}")
-        found = []
-        for item in json.loads(done.stdout):
-            path = Path(item["filename"])
-            path = path.relative_to(root.resolve()) if path.is_absolute() else path
-            row, column = item["location"]["row"], item["location"]["column"]
-            code = item["code"] or "syntax-error"
-            found.append((str(path), row, column, code, item["message"].split("\n")[0]))
+    settings = f"{SETTINGS_FOLDER}/ruff.toml"
+    done = run_tool_confined(
+        _ruff_program(),
+        (
+            *("check", "--config", settings, "--no-cache", "--no-fix"),
+            *("--output-format", "json", *options, "."),
+        ),
+        files=plain,
+        shown={settings: _RUFF_CONFIG},
+    )
+    if done.exit_code not in (0, 1):
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise CouldNotCheck(f"ruff failed: {said[-1][:300] if said else done.exit_code}")
+    found = []
+    for item in json.loads(done.stdout):
+        path = item["filename"].removeprefix(f"{WORK_FOLDER}/")
+        row, column = item["location"]["row"], item["location"]["column"]
+        code = item["code"] or "syntax-error"
+        found.append((path, row, column, code, item["message"].split("\n")[0]))
     return [f"{path}:{row}:{column}: {code} {why}" for path, row, column, code, why in sorted(found)]
 
 

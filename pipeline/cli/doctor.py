@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pipeline.models.outputs import DoctorItem
 
 GIT_MINIMUM = (2, 38, 0)  # `git merge-tree --write-tree`
+# Told of with the sandbox, which has another one at hand.
+SANDBOX_PROGRAM = "bwrap"
 OPTIONAL_TOOLS = {"buildah", "crane", "docker"}
 
 
@@ -55,14 +57,13 @@ def _look(session: Session) -> Iterator[DoctorItem]:
 
     from pipeline import __version__
     from pipeline.models.outputs import DoctorItem
-    from pipeline.sandbox import sandbox_problem
     from pipeline.tools.kubeconform import SCHEMA_VERSION, schema_folder
     from pipeline.tools.versions import ACCEPTED, read_tool
 
     python = f"{platform.python_implementation()} {platform.python_version()}"
     yield DoctorItem(name="pipeline", state="ok", detail=f"{__version__} on {python}")
     yield _look_at_git()
-    for name in sorted(ACCEPTED):
+    for name in sorted(ACCEPTED.keys() - {SANDBOX_PROGRAM}):
         try:
             tool = read_tool(name)
         except CouldNotCheck as error:
@@ -83,13 +84,7 @@ def _look(session: Session) -> Iterator[DoctorItem]:
     else:
         detail = f"Kubernetes {SCHEMA_VERSION}, {folder}"
         yield DoctorItem(name="schemas", state="ok", detail=detail)
-    problem = sandbox_problem()
-    yield DoctorItem(
-        name="sandbox",
-        state="missing" if problem else "ok",
-        detail=problem or "checks run without network and credentials",
-        help="user namespaces must be allowed on this machine" if problem else "",
-    )
+    yield _look_at_sandbox()
     yield _look_at_forge(session)
     yield from _look_at_local_rules(session)
 
@@ -148,6 +143,20 @@ def _item_of(setting: Setting) -> DoctorItem:
         detail=setting.problem or setting.detail,
         help=setting.help,
     )
+
+
+def _look_at_sandbox() -> DoctorItem:
+    from pipeline.models.outputs import DoctorItem
+    from pipeline.sandbox.limits.cgroup import find_parent
+    from pipeline.sandbox.run import bubblewrap, sandbox_problem
+
+    if problem := sandbox_problem():
+        help = "user namespaces must be allowed on this machine"
+        return DoctorItem(name="sandbox", state="missing", detail=problem, help=help)
+    found, parent = bubblewrap(), find_parent()
+    counted = f"memory by cgroup below {parent}" if parent else "memory counted from /proc"
+    detail = f"bubblewrap {found.version}, {found.path}; {counted}"
+    return DoctorItem(name="sandbox", state="ok", detail=detail)
 
 
 def _look_at_ruff() -> DoctorItem:

@@ -111,7 +111,7 @@ def perform(session: Session, work: Path, out: Path, keys: tuple[str, ...]) -> i
 
     A check that fails is evidence as well; the exit code is 4 if one could not be performed.
     """
-    from pipeline.errors import CouldNotCheck
+    from pipeline.errors import CouldNotCheck, OverBound
     from pipeline.plan import describe
     from pipeline.workfiles import read_work, write_evidence
 
@@ -124,7 +124,7 @@ def perform(session: Session, work: Path, out: Path, keys: tuple[str, ...]) -> i
         session.note(f"  {describe(items[key])}")
         try:
             evidence = _perform(items[key], work, out)
-        except CouldNotCheck as error:
+        except (CouldNotCheck, OverBound) as error:
             session.write(f"{describe(items[key])}: {error.code}: {error.message}\n")
             failed += 1
             continue
@@ -134,12 +134,19 @@ def perform(session: Session, work: Path, out: Path, keys: tuple[str, ...]) -> i
 
 
 def _perform(item: RunChecks | BuildImage, work: Path, out: Path) -> Evidence:
+    from pipeline.errors import OverBound
     from pipeline.plan import RunChecks
+    from pipeline.stages.checks import refused_report
     from pipeline.wiring import check_runner
     from pipeline.work import Evidence
     from pipeline.workfiles import read_source
 
-    files = read_source(work, item.tree)
+    try:
+        files = read_source(work, item.tree)
+    except OverBound as error:
+        if isinstance(item, RunChecks):
+            return Evidence(item=item, report=refused_report(item, error))
+        raise
     if isinstance(item, RunChecks):
         return Evidence(item=item, report=check_runner(item, files))
     return Evidence(item=item, build=_build(item, files, out))

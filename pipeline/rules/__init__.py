@@ -15,6 +15,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.rules.policy",
     "pipeline.rules.drafts",
     "pipeline.rules.patches",
+    "pipeline.rules.bounds",
     "pipeline.rules.manifests",
     "pipeline.rules.tools",
     "pipeline.rules.decisions",

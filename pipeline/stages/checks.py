@@ -6,7 +6,9 @@ promotion asks for. What runs them is `pipeline.checks`, in a sandbox (design §
 
 from __future__ import annotations
 
-from pipeline.models.evidence import CheckName
+from pipeline.errors import OverBound
+from pipeline.models.base import CommitId, TreeId
+from pipeline.models.evidence import CheckName, CheckOutcome, CheckReport, CheckResult
 from pipeline.plan import FactEntry, RunChecks, key_of
 from pipeline.stages.view import Caused, DraftView, Step
 
@@ -43,6 +45,17 @@ def plan_checks(view: DraftView, commit: str, tree: str, caused: Caused) -> Step
         outcomes={"report": effect.key},
     )
     return Step(effects=(effect,), facts=(fact,))
+
+
+def refused_report(effect: RunChecks, error: OverBound) -> CheckReport:
+    """The report on a source that no check can be given: each of them fails."""
+    results = tuple(
+        CheckResult(
+            name=name, outcome=CheckOutcome.FAILED, tool="bounds", summary=error.message[:300]
+        )
+        for name in effect.names
+    )
+    return CheckReport(commit=CommitId(effect.commit), tree=TreeId(effect.tree), results=results)
 
 
 def plan_head_checks(view: DraftView) -> Step | None:

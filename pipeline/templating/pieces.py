@@ -20,11 +20,11 @@ from pipeline.templating.values import FILTERS, List, Object, written
 _MARKS: Final = tuple(mark.decode() for mark in MARKS)
 _TEXT = r"""(?:"[^"\\\n]*"|'[^'\\\n]*')"""
 _PATH = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[[0-9]+\])*"
-_FILTER = rf" *\| *([a-z]+)(?:\(({_TEXT}(?:, *{_TEXT})*)\))?"
-_EXPRESSION: Final = re.compile(rf"\$\{{\{{ *({_PATH})((?:{_FILTER})*) *\}}\}}", re.ASCII)
+_FILTER = rf"\| *([a-z]+)(?:\(({_TEXT}(?:, *{_TEXT})*)\))?"
+_EXPRESSION: Final = re.compile(rf"\$\{{\{{ *({_PATH})((?: *{_FILTER})*) *\}}\}}", re.ASCII)
 _FILTERS: Final = re.compile(_FILTER)
 _STEP: Final = re.compile(r"\.?(\w+)|\[([0-9]+)\]")
-_BLOCK: Final = re.compile(r"\{%(-?) *(if|elif|else|endif|for|endfor)\b([^{}%\n]*?) *(-?)%\}")
+_BLOCK: Final = re.compile(r"\{%(-?) *(if|elif|else|endif|for|endfor)\b([^{}%\n]*)%\}")
 _TERM: Final = re.compile(rf"(not +)?({_PATH})(?: *(==|!=) *({_TEXT}))?", re.ASCII)
 _OVER: Final = re.compile(rf" +([A-Za-z_]\w*) +in +({_PATH})", re.ASCII)
 
@@ -141,14 +141,15 @@ def pieces_of(text: str) -> Pieces | None:
         return (text,)
     if "{#" in text or "\r" in text:
         return None
-    # Text, then for each block: `-` or nothing, keyword, argument, `-` or nothing, text.
+    # Text, then for each block: `-` or nothing, keyword, argument with its own `-`, text.
     parts = iter(_BLOCK.split(text))
     try:
         before = next(parts)
         blocks: list[tuple[str, str, str]] = []
-        for left, keyword, argument, right, after in zip(*[parts] * 5, strict=True):
+        for left, keyword, rest, after in zip(*[parts] * 4, strict=True):
+            argument = rest.removesuffix("-").rstrip(" ")
             blocks.append((before.rstrip() if left else before, keyword, argument))
-            before = after.lstrip() if right else after
+            before = after.lstrip() if rest.endswith("-") else after
         reading = iter([*blocks, (before, "", "")])
         pieces, keyword, _ = _read(reading)
     except _NotPlain:

@@ -10,14 +10,13 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 
-from pipeline.errors import CouldNotCheck
+from pipeline.errors import CouldNotCheck, OverBound
 from pipeline.models.requests import Signers
 from pipeline.models.signers import key_hint
 from pipeline.provenance import Verified
-from pipeline.tools.process import run_tool
+from pipeline.sandbox.tools import run_tool_confined
 from pipeline.tools.versions import find_tool
 
-TIMEOUT_S = 120
 MAX_BUNDLE_BYTES = 256 * 1024
 
 
@@ -41,7 +40,7 @@ def verify_bundles(asked: Sequence[tuple[str, Signers]]) -> tuple[Verified, ...]
         if trust not in trusts:
             trusts.append(trust)
         bundles.append({"bundle": parsed, "trust": trusts.index(trust)})
-    answers = iter(_ask(trusts, bundles) if bundles else ())
+    answers = iter(_answers(trusts, bundles))
     for number, (_, signers) in enumerate(asked):
         if number not in told:
             told[number] = _verified(next(answers), signers)
@@ -70,11 +69,24 @@ def _trust_of(signers: Signers) -> dict[str, object]:
     }
 
 
+def _answers(
+    trusts: list[dict[str, object]], bundles: list[dict[str, object]]
+) -> list[dict[str, object]]:
+    """An answer for each bundle. One that is too much to judge holds up no other."""
+    try:
+        return _ask(trusts, bundles) if bundles else []
+    except OverBound as error:
+        if len(bundles) == 1:
+            return [{"problem": error.message, "unreadable": True}]
+        half = len(bundles) // 2
+        return _answers(trusts, bundles[:half]) + _answers(trusts, bundles[half:])
+
+
 def _ask(
     trusts: list[dict[str, object]], bundles: list[dict[str, object]]
 ) -> list[dict[str, object]]:
     asked = json.dumps({"trusts": trusts, "bundles": bundles}).encode()
-    done = run_tool([find_tool("bundlecheck")], stdin=asked, timeout_s=TIMEOUT_S)
+    done = run_tool_confined(find_tool("bundlecheck"), (), files={}, stdin=asked)
     said = done.stderr.decode("utf-8", "replace").strip()[:300]
     if done.exit_code != 0:
         raise CouldNotCheck(

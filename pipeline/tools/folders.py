@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.errors import CouldNotCheck
+from pipeline.sandbox.sources import check_paths
 
 
 def write_files(
@@ -15,12 +14,12 @@ def write_files(
 ) -> None:
     """Write `files` (relative path → bytes) below `root`, with fixed modes.
 
-    Raises CouldNotCheck for a path that would leave `root` or that no file system holds.
+    Raises OverBound for a path that would leave `root` or that no file system holds, CouldNotCheck
+    when it can't be written.
     """
+    check_paths(files)
     for path, content in sorted(files.items()):
         parts = path.split("/")
-        if any(part in {"", ".", ".."} for part in parts) or "\\" in path or "\0" in path:
-            raise CouldNotCheck(f"`{path!r}` is no plain relative path")
         target = root.joinpath(*parts)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -29,12 +28,3 @@ def write_files(
         except (OSError, UnicodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text"
             raise CouldNotCheck(f"`{path!r}` cannot be written: {reason}") from error
-
-
-@contextmanager
-def temporary_folder(files: Mapping[str, bytes]) -> Iterator[Path]:
-    """A folder that holds `files` and is removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="pipeline-") as name:
-        root = Path(name)
-        write_files(root, files)
-        yield root

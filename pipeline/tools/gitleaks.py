@@ -13,20 +13,22 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.errors import CouldNotCheck
-from pipeline.tools.folders import temporary_folder
-from pipeline.tools.process import run_tool
+from pipeline.sandbox.tools import TOOL_LIMITS, run_tool_confined
 from pipeline.tools.versions import find_tool
 
-TIMEOUT_S = 120
+# An archive in archives is opened again and again; what is no bomb takes less than a second.
+LIMITS = replace(TOOL_LIMITS, cpu_s=30)
 _FOUND = 10
 _ARCHIVE_DEPTH = 3
 # Some rules look only at files of these names.
 _TELLING_SUFFIXES = (".yaml", ".yml", ".tf", ".hcl", ".php", ".p12", ".pfx", ".config")
 _TAR = b"ustar"
 _ON_DISK = re.compile(r"(?:^|/)(?P<form>[abu])(?P<index>[0-9]{6})(?:\.[a-z0-9]+)+(?P<inner>!|$)")
+# Its report goes to a file, for its log goes to both streams.
+_AND_REPORT = '"$@" >&2; code=$?; cat /tmp/report.json; exit "$code"'
 _CONFIG = 'title = "pipeline"\n[extend]\nuseDefault = true\n'
 
 
@@ -41,7 +43,7 @@ class SecretHit:
 
 
 def run_secret_scan(files: Mapping[str, bytes]) -> tuple[SecretHit, ...]:
-    """Every credential found in `files` (path → bytes), sorted. Raises CouldNotCheck."""
+    """Every credential found in `files` (path → bytes), sorted. Raises CouldNotCheck, OverBound."""
     if not files:
         return ()
     order = sorted(files)
@@ -50,36 +52,22 @@ def run_secret_scan(files: Mapping[str, bytes]) -> tuple[SecretHit, ...]:
         for form, content in _forms(files[path]).items():
             suffix = _archive_suffix(content) if form == "a" else ""
             on_disk[f"scan/{form}{index:06d}{suffix or _suffix(path)}"] = content
-    with temporary_folder({**on_disk, "config.toml": _CONFIG.encode()}) as root:
-        report = root / "report.json"
-        done = run_tool(
-            [
-                find_tool("gitleaks"),
-                "dir",
-                "scan",
-                "--config",
-                "config.toml",
-                "--gitleaks-ignore-path",
-                "nowhere",
-                "--ignore-gitleaks-allow",
-                "--max-archive-depth",
-                str(_ARCHIVE_DEPTH),
-                "--no-banner",
-                "--redact=100",
-                "--exit-code",
-                str(_FOUND),
-                "--report-format",
-                "json",
-                "--report-path",
-                "report.json",
-            ],
-            cwd=root,
-            timeout_s=TIMEOUT_S,
-        )
-        if done.exit_code not in (0, _FOUND) or not report.exists():
-            lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise CouldNotCheck(f"gitleaks failed: {lines[-1][:300] if lines else done.exit_code}")
-        found = json.loads(report.read_text() or "[]") or []
+    done = run_tool_confined(
+        find_tool("gitleaks"),
+        (
+            *("dir", "scan", "--config", "config.toml", "--gitleaks-ignore-path", "nowhere"),
+            *("--ignore-gitleaks-allow", "--max-archive-depth", str(_ARCHIVE_DEPTH)),
+            *("--no-banner", "--redact=100", "--exit-code", str(_FOUND)),
+            *("--report-format", "json", "--report-path", "/tmp/report.json"),
+        ),
+        before=("/bin/sh", "-c", _AND_REPORT, "sh"),
+        files={**on_disk, "config.toml": _CONFIG.encode()},
+        limits=LIMITS,
+    )
+    if done.exit_code not in (0, _FOUND) or not done.stdout:
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise CouldNotCheck(f"gitleaks failed: {lines[-1][:300] if lines else done.exit_code}")
+    found = json.loads(done.stdout) or []
     hits = {_hit(item, order) for item in found}
     return tuple(sorted(hits, key=lambda h: (h.path, h.line, h.column, h.rule)))
 

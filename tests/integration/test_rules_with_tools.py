@@ -27,11 +27,14 @@ from pipeline.provenance import with_bundle
 from pipeline.rules import load_rules
 from pipeline.signing import SigningKey
 from pipeline.stages.patch import plan_patch
+from pipeline.tools import gitleaks
 from pipeline.tools.gitleaks import run_secret_scan
 from pipeline.tools.kubeconform import run_kubeconform
 from pipeline.tools.podcheck import run_podcheck
+from pipeline.wiring import secret_lines
 from tests import audit_world, history, patching
 from tests.audit_world import CODE, CONTROL, GITOPS, STATE, StoryWorld
+from tests.bombs import nested_zip, zip_of
 from tests.history import refolded
 from tests.runners import RuleRun, needs_tools, run_manifest_example
 from tests.samples import DRAFT, PATCH_BASE
@@ -416,13 +419,58 @@ def test_a_chart_that_does_not_render_is_refused(
     assert run.problems == ()
 
 
+def test_a_patch_that_cannot_be_scanned_is_refused(
+    story: StoryWorld,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gitleaks, "LIMITS", replace(gitleaks.LIMITS, cpu_s=2))
+
+    def codes(name: str, content: bytes) -> tuple[str, ...]:
+        world = audit_world.copy_of(story, tmp_path / name)
+        world.engine.scan_secrets = lambda files: secret_lines({**files, "a.zip": content})
+        world.patch("0002", "docs/notes.md", "An archive lies beside it.\n")
+        record = world.engine.status(DRAFT).patches[-1]
+        return tuple(sorted({reason.code for reason in record.reasons}))
+
+    rule = RULES["patch-over-bound"]
+    fine = zip_of({"notes.txt": b"nothing secret\n"})
+    run = RuleRun(rule, codes("fails", nested_zip()), codes("passes", fine))
+    record_property("rule", run.row)
+    assert run.problems == ()
+
+
+def test_a_source_that_cannot_be_written_is_refused(
+    story: StoryWorld, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    def codes(name: str, path: str) -> tuple[str, ...]:
+        world = audit_world.copy_of(story, tmp_path / name)
+        git = world.forge.open_repository(audit_world.CODE)
+        files = git.read_files(world.engine.status(DRAFT).head)
+        files[f"primitives/order-router/{path}"] = (0o100644, b"")
+        commit = audit_world.write_commit(git, files, None, "More\n")
+        proposal = world.engine.propose_promotion(
+            DRAFT, "dev", source_commit=commit, reason="Try it"
+        )
+        found = {r.code for r in proposal.decision.reasons}
+        return tuple(sorted(found & {"source-over-bound"}))
+
+    rule = RULES["source-over-bound"]
+    run = RuleRun(rule, codes("fails", "x" * 256), codes("passes", "x" * 255))
+    record_property("rule", run.row)
+    assert run.problems == ()
+
+
 def test_every_rule_that_needs_tools_is_run_here() -> None:
     others = {
         "manifest-schema",
         "manifest-not-checked",
         "manifest-not-rendered",
         "manifest-pod-security",
+        "patch-over-bound",
         "patch-secret",
+        "source-over-bound",
     }
     assert {*FALSIFIED, *IN_PLACE, *others} == set(RULES)
 

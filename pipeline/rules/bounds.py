@@ -1,0 +1,32 @@
+"""Rules of what is too much: what a tool can't read within its bounds is refused, once.
+
+The bounds are those of the sandbox (`pipeline.sandbox.limits`) and of sources
+(`pipeline.sandbox.sources`). Going over one is the input's fault: trying again ends the same way.
+"""
+
+from __future__ import annotations
+
+from pipeline.diagnostics import Rule, Subject, register
+
+PATCH_OVER_BOUND = register(
+    Rule(
+        id="patch-over-bound",
+        summary="The files that a patch writes can be scanned within the bounds of the scan.",
+        why="a scan that never ends would hold up its draft in every run, and prove nothing",
+        fix="leave out archives in archives and what else unpacks to far more than it is",
+        subject=Subject.SCENARIO,
+        fails="an archive of archives that unpacks to gigabytes",
+        passes="an archive of one text file",
+    )
+)
+SOURCE_OVER_BOUND = register(
+    Rule(
+        id="source-over-bound",
+        summary="A primitive's folder has at most 20,000 files and 128 MiB, by plain names.",
+        why="checks and builds write it to a file system and hold it in memory",
+        fix="keep large files elsewhere; each part of a path has at most 255 bytes",
+        subject=Subject.SCENARIO,
+        fails="a file whose name has 256 characters",
+        passes="the folder of the golden template",
+    )
+)

