@@ -39,7 +39,9 @@ OVERLAY_FILES = [
         "base/kustomization.yaml",
         "base/service.yaml",
         "kustomization.yaml",
+        "network-policy.yaml",
         "release.yaml",
+        "service-account.yaml",
     )
 ]
 Files = dict[str, tuple[int, bytes]]

@@ -176,15 +176,13 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> StoryWorld:
     """A draft in a world whose dev is run by an operator from now on."""
     world = audit_world.tell_story(tmp_path_factory.mktemp("story") / "world")
     path = "environments/dev/environment.yaml"
-    audit_world.rewrite(
-        world,
-        CONTROL,
-        "main",
-        audit_world.replace_in(
-            path, b"kind: Environment\n", b"kind: Environment\nruntime: operator\n"
-        ),
-        by_pipeline=False,
+    policy = world.forge.open_repository(CONTROL).read_object(f"refs/heads/main:{path}")
+    assert policy is not None
+    by_operator = policy.content.replace(
+        b"kind: Environment\n", b"kind: Environment\nruntime: operator\n"
     )
+    approver, asker = history.PLATFORM_ENGINEERS
+    world.request(path, by_operator, approver, asker=asker)
     return world
 
 
