@@ -121,7 +121,7 @@ def test_podcheck_that_fails_could_not_check(
     answer: bytes, exit_code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = replace(run_tool(["true"]), stdout=answer, exit_code=exit_code)
-    monkeypatch.setattr(podcheck, "run_tool", lambda *_, **__: done)
+    monkeypatch.setattr(podcheck, "run_tool_confined", lambda *_, **__: done)
     with pytest.raises(CouldNotCheck):
         run_podcheck([POD], file="x")
 
