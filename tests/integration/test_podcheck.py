@@ -18,7 +18,7 @@ import yaml
 from pipeline.errors import CouldNotCheck
 from pipeline.tools import podcheck
 from pipeline.tools.podcheck import judge_pods, run_podcheck
-from pipeline.tools.process import run_tool
+from pipeline.tools.process import Completed
 
 FIXTURES = Path(__file__).resolve().parents[2] / ".tools" / "pod-security.json"
 NEWEST = "v1.37"
@@ -120,8 +120,8 @@ def test_an_object_of_the_platforms_own_holds_no_pod() -> None:
 def test_podcheck_that_fails_could_not_check(
     answer: bytes, exit_code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = replace(run_tool(["true"]), stdout=answer, exit_code=exit_code)
-    monkeypatch.setattr(podcheck, "run_tool", lambda *_, **__: done)
+    done = replace(Completed(0, b"", b""), stdout=answer, exit_code=exit_code)
+    monkeypatch.setattr(podcheck, "run_tool_confined", lambda *_, **__: done)
     with pytest.raises(CouldNotCheck):
         run_podcheck([POD], file="x")
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import socket
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +13,6 @@ from pipeline.tools import helm
 from pipeline.tools.helm import run_helm_lint, run_helm_template
 from pipeline.tools.kubeconform import run_kubeconform
 from pipeline.tools.kustomize import run_kustomize_build
-from pipeline.tools.process import Completed
 
 CHART = b"apiVersion: v2\nname: router\nversion: 0.1.0\ndescription: d\nicon: https://x.invalid/i\n"
 HEAD = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n"
@@ -108,15 +104,13 @@ def test_a_string_that_looks_like_the_end_of_an_action_hides_nothing() -> None:
 
 
 def test_a_chart_that_renders_something_else_the_second_time_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    real, runs = helm._run, itertools.count()
-
-    def changing(*arguments: Any) -> Completed:
-        done = real(*arguments)
-        return replace(done, stdout=done.stdout + b"# %d\n" % next(runs))
-
-    monkeypatch.setattr(helm, "_run", changing)
+    # The number of a process is another one the second time.
+    program = tmp_path / "helm"
+    program.write_text('#!/bin/sh\necho "# $$"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(helm, "find_tool", lambda _: program)
     assert "something else each time" in refusal_of(HEAD)
 
 
