@@ -7,6 +7,7 @@ they plan is written in large packs, since running the pipeline 24,000 times wou
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -450,7 +451,6 @@ def make(root: Path, tenants: int, drafts: int, facts: int) -> None:
 def more(root: Path) -> None:
     """Bring the next of the facts that were held back, and fetch it into the checkout."""
     waiting = sorted((root / "more").iterdir())
-    control = GitRepository(root / "control")
     forge = root / "forge"
     for line in waiting[0].read_text(encoding="utf-8").splitlines():
         repo, branch, commit = line.split(" ")
@@ -460,8 +460,8 @@ def more(root: Path) -> None:
         git.update_refs([RefUpdate(ref, git.resolve(ref), commit)])
         git.close()
     waiting[0].unlink()
-    control._run("fetch", "-q", "origin")
-    control.close()
+    fetch = ["git", "-C", str(root / "control"), "fetch", "-q", "origin"]
+    subprocess.run(fetch, check=True)
     print(root)
 
 

@@ -217,6 +217,22 @@ def status(place: Place) -> Iterable[Row]:
     yield below("status", "one of 1,000 drafts, 50,000 facts", timing, 0.2)
 
 
+def audit(place: Place) -> Iterable[Row]:
+    """The proof of 50,000 facts from clones, and again after one more, which clones remember."""
+    world = Path(place.tell("bench.audited", "make", str(place.root / "audit"), "20", "50", "50"))
+    clones = str(next((world / "forge").iterdir()))
+    options = ("audit", "verify", "--clones", clones)
+    command = [PIPELINE, "-C", str(world / "control"), *options, "--full"]
+    full = measure(command, times=1, environment=place.environment, warm_up=False)
+    yield below("audit", "50,000 facts of 1,000 drafts", full, 60)
+
+    def one_more() -> None:
+        place.tell("bench.audited", "more", str(world))
+
+    more = place.pipeline(world, *options, prepare=one_more)
+    yield below("audit", "again, after one more fact", more, 2)
+
+
 def idle(place: Place) -> Iterable[Row]:
     """A run with nothing to do: by tenants, and by history."""
     best = {}
@@ -258,6 +274,7 @@ CASES: dict[str, Callable[[Place], Iterable[Row]]] = {
     "scaffolds": scaffolds,
     "reconcile": reconcile,
     "status": status,
+    "audit": audit,
     "idle": idle,
     "sandbox": sandbox,
     "demo": demo,

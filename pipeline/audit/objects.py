@@ -258,9 +258,10 @@ class Objects:
     def read_whole(self, *trees: str) -> None:
         """Read everything below trees once, so that none of it is missing or damaged."""
         blobs: dict[str, None] = {}
+        seen: set[str] = set()
         level = [tree for tree in dict.fromkeys(trees) if tree not in self._whole]
         while level:
-            self._whole.update(level)
+            seen.update(level)
             below: dict[str, None] = {}
             for start in range(0, len(level), _TREES_KEPT // 2):
                 part = level[start : start + _TREES_KEPT // 2]
@@ -270,8 +271,10 @@ class Objects:
                         below[entry.id] = None
                     elif entry.mode != MODE_SUBMODULE:
                         blobs[entry.id] = None
-            level = [id for id in below if id not in self._whole]
+            level = [id for id in below if id not in self._whole and id not in seen]
         new = [id for id in blobs if id not in self._whole]
-        self._whole.update(new)
         for _ in self.read(new):
             pass
+        # Only now: what was not there is asked for again by the next who needs it.
+        self._whole |= seen
+        self._whole.update(new)

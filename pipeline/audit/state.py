@@ -90,6 +90,10 @@ def read_state_branch(
         before = now
     state.strange = [Strange(path, why, commit) for (path, why), commit in odd.items()]
     state.drafts = {name: entry.id for name, entry in before.items()}
+    # The fold says what a status must be; that it is there is another question.
+    newest = [recorded[max(recorded)] for recorded in state.recorded.values()]
+    for _ in objects.read([id for id in newest if id]):
+        pass
     return state
 
 

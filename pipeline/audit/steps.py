@@ -64,8 +64,9 @@ BRANCH_STEPS: tuple[Step[BranchCase], ...] = (
     Step("state-append-only", _append_only),
     Step("state-authors", _authors),
     Step("state-trailers", _trailers),
-    Step("state-folds", _folds),
 )
+# Of some of the chains at a time.
+CHAIN_STEPS: tuple[Step[BranchCase], ...] = (Step("state-folds", _folds),)
 FACT_STEPS: tuple[Step[FactCase], ...] = (
     Step("cause", requests.check_cause),
     Step("request", requests.check_request),
@@ -99,6 +100,7 @@ REPOSITORY_STEPS: tuple[Step[RepositoryCase], ...] = (
 WHOLE_STEPS = ("chains", "clones", "descent", "objects")
 STEP_NAMES: tuple[str, ...] = (
     *(step.name for step in BRANCH_STEPS),
+    *(step.name for step in CHAIN_STEPS),
     *(step.name for step in FACT_STEPS),
     *(step.name for step in REPOSITORY_STEPS),
     *WHOLE_STEPS,

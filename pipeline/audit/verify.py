@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -17,18 +17,26 @@ from pipeline.audit.memory import (
     write_memory,
 )
 from pipeline.audit.objects import Missing, Objects
+from pipeline.audit.parallel import run_shared
 from pipeline.audit.policy import MainLine
 from pipeline.audit.reading import (
     Audit,
     Chain,
     OpenRepository,
+    Sealed,
     check_strayed,
     read_branches,
     read_strayed,
 )
 from pipeline.audit.repositories import RepositoryCase, compare_overlays, overlays_at
 from pipeline.audit.state import StateBranch, read_state_branch
-from pipeline.audit.steps import BRANCH_STEPS, FACT_STEPS, REPOSITORY_STEPS, BranchCase
+from pipeline.audit.steps import (
+    BRANCH_STEPS,
+    CHAIN_STEPS,
+    FACT_STEPS,
+    REPOSITORY_STEPS,
+    BranchCase,
+)
 from pipeline.control import MAIN, read_snapshot
 from pipeline.diagnostics import Finding, Location, Verdict, sort_findings, verdict_of
 from pipeline.errors import CouldNotCheck
@@ -78,6 +86,16 @@ def verify(
     Raises CouldNotCheck when the control repo has no main or no valid platform file.
     """
     return _Verification(control, open_repository, full, frozenset(without)).run(remember)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What verifying some of the chains gave."""
+
+    findings: list[Finding]
+    proved: Counter[str]
+    trusted: Counter[Trust]
+    sealed: dict[tuple[str, str], Sealed]
 
 
 class _Verification:
@@ -183,14 +201,42 @@ class _Verification:
                     branch, partial(self._read_branch, branch, strayed[branch], aside, True)
                 )
                 for state, chains in aside:
-                    self._run(BRANCH_STEPS, BranchCase(state, chains))
+                    self._run((*BRANCH_STEPS, *CHAIN_STEPS), BranchCase(state, chains))
         audit.verify_together(statements(audit, audit.chains.values()))
+        items: list[tuple[StateBranch, str, Chain]] = []
         for state, chains in read:
             self._guarded(state.branch, partial(self._run, BRANCH_STEPS, BranchCase(state, chains)))
-            steps = [step.check for step in FACT_STEPS if step.name not in self.without]
-            for chain in chains.values():
-                audit.instances.add((chain.status.target_repo, chain.status.instance))
-                self._guarded(chain.draft, partial(run_steps, audit, chain, steps))
+            items += ((state, primitive, chain) for primitive, chain in chains.items())
+        for _, _, chain in items:
+            audit.instances.add((chain.status.target_repo, chain.status.instance))
+        self._close()  # a fork must not share the processes that answer
+        for part in run_shared(self._verify_chains, items, audit.facts):
+            audit.findings += part.findings
+            audit.proved += part.proved
+            audit.trusted += part.trusted
+            audit.sealed |= part.sealed
+
+    def _verify_chains(self, items: Sequence[tuple[StateBranch, str, Chain]]) -> Part:
+        """What the steps over facts give for some of the chains."""
+        audit = self.audit
+        before = (len(audit.findings), audit.proved.copy(), audit.trusted.copy(), audit.sealed)
+        audit.proved, audit.trusted, audit.sealed = Counter(), Counter(), dict(audit.sealed)
+        steps = [step.check for step in FACT_STEPS if step.name not in self.without]
+        for state, primitive, chain in items:
+            case = BranchCase(state, {primitive: chain})
+            self._guarded(chain.draft, partial(self._run, CHAIN_STEPS, case))
+            self._guarded(chain.draft, partial(run_steps, audit, chain, steps))
+        made = Part(audit.findings[before[0] :], audit.proved, audit.trusted, audit.sealed)
+        del audit.findings[before[0] :]
+        _, audit.proved, audit.trusted, audit.sealed = before
+        return made
+
+    def _close(self) -> None:
+        """End the git processes that answer; they begin again when they are asked."""
+        self.control.git.close()
+        for objects in self.audit.repositories.values():
+            if objects is not None:
+                objects.git.close()
 
     def _read_branch(
         self,
