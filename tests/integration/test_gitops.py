@@ -15,6 +15,7 @@ from pipeline.gitobjects import (
 from tests.audit_world import CONTROL, GITOPS
 from tests.gitops_world import (
     ATTACKS,
+    DEV,
     PROD,
     Attack,
     Files,
