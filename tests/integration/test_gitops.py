@@ -186,7 +186,8 @@ def test_nothing_is_put_back_while_a_draft_s_facts_cannot_be_read(world: Story) 
     before = tree_at_main(world)
     report = world.engine.run(tenants=["acme"])
     assert (DRAFT, "could-not-check") in {(s, c) for s, c, _ in report.failures}
-    assert tree_at_main(world) == before
+    assert [i.path for i in report.incidents["acme"]] == ["environments/dev/quick-fix"]
+    assert report.effects == 0 and tree_at_main(world) == before
 
 
 def test_a_crash_anywhere_in_putting_back_converges(world: Story, tmp_path: Path) -> None:

@@ -180,6 +180,19 @@ def test_a_proposal_that_conflicts_waits(world: Story) -> None:
     assert waits_for(world) == {f"{GITOPS}#{other.number}": ["gitops-proposal-unfit"]}
 
 
+def test_a_person_s_merge_of_a_branch_named_like_a_promotion_is_foreign(world: Story) -> None:
+    """With loosened rules anybody may push `promote/…`; the pipeline neither opened nor merged it."""
+    sealed = tree_at_main(world)
+    world.forge.ensure_rules(GITOPS, ())
+    pull = opened(
+        world, an_override_beside_an_overlay, branch="promote/prod/order-router/0123456789ab"
+    )
+    world.merge(GITOPS, pull.number, ENGINEER_ID)
+    report = world.engine.run(tenants=["acme"])
+    assert [i.code for i in report.restored] == ["gitops-content-foreign"]
+    assert tree_at_main(world) == sealed
+
+
 def test_what_somebody_merged_past_the_rules_reaches_nothing(world: Story) -> None:
     """Rules that an owner of the forge loosened: what comes in by them is seen and put back."""
     sealed = tree_at_main(world)
