@@ -181,7 +181,7 @@ def test_a_proposal_that_conflicts_waits(world: Story) -> None:
 
 
 def test_a_person_s_merge_of_a_branch_named_like_a_promotion_is_foreign(world: Story) -> None:
-    """With loosened rules anybody may push `promote/…`; the pipeline neither opened nor merged it."""
+    """With loosened rules anybody may push `promote/…`; the pipeline did not merge that one."""
     sealed = tree_at_main(world)
     world.forge.ensure_rules(GITOPS, ())
     pull = opened(
