@@ -7,12 +7,9 @@ called before and after each effect, so that tests can stop, repeat or lose the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar, assert_never
-
-from pydantic import BaseModel
 
 from pipeline.builders.port import source_of
 from pipeline.errors import (
@@ -26,31 +23,16 @@ from pipeline.errors import (
 )
 from pipeline.facts import (
     FactFile,
-    fact_bytes,
-    fact_path,
-    fold_one,
-    parse_status,
-    status_bytes,
-    status_path,
 )
 from pipeline.forges.port import BranchRule, Forge, PullAsk, RepoSpec
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import (
     MODE_FILE,
-    MODE_TREE,
-    GitObject,
-    RefUpdate,
-    TreeEntry,
     commit_object,
-    git_object,
     objects_of_files,
-    parse_tree,
-    tree_object,
 )
 from pipeline.models.evidence import BuildRecord, CheckReport
-from pipeline.models.facts import Fact, PullRequestLink
-from pipeline.models.status import DraftStatus
-from pipeline.names import state_branch
+from pipeline.models.facts import PullRequestLink
 from pipeline.plan import (
     AppendFacts,
     BuildImage,
@@ -69,9 +51,9 @@ from pipeline.plan import (
     Waiting,
     describe,
     key_of,
-    resolved_body,
 )
 from pipeline.pushes import push_commits, push_restoration
+from pipeline.recording import record_facts
 from pipeline.sandbox.sources import read_source_files
 from pipeline.stages.checks import refused_report
 from pipeline.stages.scaffold import pipeline_signature
@@ -336,118 +318,17 @@ def _build_image(effect: BuildImage, ports: Ports) -> BuildRecord:
 
 def _append_facts(effect: AppendFacts, ports: Ports, done: _Applied) -> str:
     """The state branch's new head; facts of drafts that failed are left out."""
-    entries = [e for e in effect.entries if e.draft not in done.failed_drafts]
-    if not entries:
-        return effect.expected or ""
-    git = ports.forge.open_repository(ports.control_repo)
-    branch = state_branch(effect.tenant)
-    head = git.resolve(f"refs/heads/{branch}")
-    if head != effect.expected:
-        raise StalePlan(f"{branch} is at {head}, planned on {effect.expected}")
-    written, newest = _facts_to_write(entries, git, head, done)
-    if not written:
-        return head or ""
-    objects, root = _state_trees(git, head, written)
-    subject = f"Record {len(written)} fact{'s' if len(written) != 1 else ''} of {effect.tenant}"
-    trailers = "\n".join(f"Fact: {draft} {hash}" for draft, hash in sorted(newest.items()))
-    message = f"{subject}\n\nKey: {effect.key}\n{trailers}\n"
-    signature = pipeline_signature(effect.time_s)
-    commit = commit_object(root, [head] if head else [], message, signature, signature)
-    ports.forge.push(
+    head, failed = record_facts(
+        effect,
+        ports.forge,
         ports.control_repo,
-        [*objects, commit],
-        (RefUpdate(f"refs/heads/{branch}", head, commit.id),),
         actor=ports.actor,
+        outcomes=done.outcomes,
+        left_out=done.failed_drafts,
     )
-    return commit.id
-
-
-def _facts_to_write(
-    entries: list[FactEntry],
-    git: GitRepository,
-    head: str | None,
-    done: _Applied,
-) -> tuple[list[tuple[Fact, DraftStatus]], dict[str, str]]:
-    """The facts with the status after each, and each draft's newest hash.
-
-    A draft whose status is damaged, or whose facts cannot be said, fails alone.
-    """
-    drafts = sorted({e.draft for e in entries})
-    found = (
-        git.read_objects([f"{head}:{status_path(d.split('/')[1])}" for d in drafts]) if head else []
-    )
-    recorded = {draft: item.content for draft, item in zip(drafts, found, strict=False) if item}
-    written: list[tuple[Fact, DraftStatus]] = []
-    newest: dict[str, str] = {}
-    for draft in drafts:
-        try:
-            status = parse_status(recorded[draft]) if draft in recorded else None
-            facts: list[tuple[Fact, DraftStatus]] = []
-            for entry in entries:
-                if entry.draft == draft:
-                    fact = _fact_of(entry, status, done.outcomes)
-                    status = fold_one(status, fact)
-                    facts.append((fact, status))
-        except ValueError as error:
-            done.fail(draft, error)
-            continue
-        written += facts
-        newest[draft] = facts[-1][1].newest_fact
-    return written, newest
-
-
-def _fact_of(entry: FactEntry, status: DraftStatus | None, outcomes: dict[str, object]) -> Fact:
-    fact = {
-        "draft": entry.draft,
-        "sequence": status.facts + 1 if status else 1,
-        "previous": status.newest_fact if status else "",
-        "cause": entry.cause.model_dump(mode="json"),
-        "body": _jsonable(resolved_body(entry, outcomes)),
-    }
-    return Fact.model_validate_json(json.dumps(fact))
-
-
-def _jsonable(value: object) -> object:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, dict):
-        return {k: _jsonable(v) for k, v in value.items()}
-    return value
-
-
-def _state_trees(
-    git: GitRepository, head: str | None, written: list[tuple[Fact, DraftStatus]]
-) -> tuple[list[GitObject], str]:
-    """The objects of the state branch's next tree, touching only the drafts written to."""
-    objects: list[GitObject] = []
-    by_draft: dict[str, list[tuple[Fact, DraftStatus]]] = {}
-    for fact, status in written:
-        by_draft.setdefault(status.primitive_id, []).append((fact, status))
-    specs = [f"{head}:drafts"] + [f"{head}:drafts/{p}/facts" for p in by_draft]
-    found = git.read_objects(specs) if head else [None] * len(specs)
-    drafts = {e.name: e for e in parse_tree(found[0].content)} if found[0] else {}
-    for (primitive, items), present in zip(by_draft.items(), found[1:], strict=True):
-        entries = {e.name: e for e in parse_tree(present.content)} if present else {}
-        for fact, _ in items:
-            blob = git_object("blob", fact_bytes(fact))
-            name = fact_path(primitive, fact.sequence, fact.body.type).rsplit("/", 1)[1]
-            if name in entries:
-                raise StalePlan(f"fact {name} of {primitive} is there already")
-            entries[name] = TreeEntry(MODE_FILE, name, blob.id)
-            objects.append(blob)
-        facts_tree = tree_object(entries.values())
-        status_blob = git_object("blob", status_bytes(items[-1][1]))
-        draft_tree = tree_object(
-            [
-                TreeEntry(MODE_TREE, "facts", facts_tree.id),
-                TreeEntry(MODE_FILE, "status.yaml", status_blob.id),
-            ]
-        )
-        objects += [facts_tree, status_blob, draft_tree]
-        drafts[primitive] = TreeEntry(MODE_TREE, primitive, draft_tree.id)
-    drafts_tree = tree_object(drafts.values())
-    root = tree_object([TreeEntry(MODE_TREE, "drafts", drafts_tree.id)])
-    return [*objects, drafts_tree, root], root.id
+    for draft, error in failed:
+        done.fail(draft, error)
+    return head
 
 
 def read_fact_files(git: GitRepository, head: str, primitive: str) -> tuple[FactFile, ...]:

@@ -54,8 +54,8 @@ class GitopsSight(PromotionSight):
             return ()
         own = names.gitops_repo(platform.platform, tenant, CodeOrigin.TENANT)
         shared = names.gitops_repo(platform.platform, tenant, CodeOrigin.PLATFORM)
-        made = self._state_of(tenant).repos
-        found = [own] if own in made else []
+        state = self._state_of(tenant)
+        found = [own] if own in state.repos or state.unknown else []
         if tenant == self._keeper and any(
             shared in self._state_of(other).repos for other in self._state_tenants()
         ):
