@@ -39,9 +39,7 @@ PATTERN_WORDS: dict[str, str] = {
         "a design reference, as in `process-definition/order-to-cash@3`"
     ),
     r"^[^\r\n]*$": "one line of text",
-    r"^[0-9]+(\.[0-9]+)?(m|k|M|G|Ki|Mi|Gi)?$": 'a Kubernetes quantity, as in `"4"` or `8Gi`',
     r"^[a-z0-9][a-z0-9-]*$": "lower-case letters, digits and `-`, none of the last first",
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "a day, as in `2031-12-31`",
     r"^[a-z0-9]+(-[a-z0-9]+)*$": "lower-case letters and digits in parts joined by single `-`",
     r"^1\.[0-9]+\.[0-9]+$": "a full Kubernetes version, as in `1.33.0`",
 }

@@ -100,7 +100,7 @@ TENANT_MISSING = register(
 DRAFT_MISSING = register(
     Rule(
         id="draft-missing",
-        summary="Patches, promotions and waivers lie beside a valid `draft.yaml`.",
+        summary="Patches and promotions lie beside a valid `draft.yaml`.",
         why="they change a draft, and there is none to change",
         fix="create the draft first: `pipeline draft create`",
         subject=Subject.REQUEST,
@@ -129,7 +129,6 @@ def check_identity(meaning: RequestPath, document: ParsedDocument) -> Iterator[F
         "id": meaning.draft,
         "draft": meaning.draft,
         "environment": meaning.name,
-        "waiver": meaning.name,
         "acknowledgement": meaning.name,
     }
     for field, expected in told.items():

@@ -15,7 +15,6 @@ from pipeline.models.requests import (
     DraftPatch,
     PrimitiveImplementationDraft,
     Promotion,
-    Waiver,
 )
 from pipeline.snapshot import LoadedRequest, Snapshot
 
@@ -44,8 +43,6 @@ def _asks(loaded: LoadedRequest) -> str:
             return "apply a patch, if it passes the gates"
         case Promotion():
             return "run a release, if the gate allows it"
-        case Waiver():
-            return "except a draft from a rule"
         case Acknowledgement():
             return "settle what an audit found in history; it stays in the record"
         case _:
@@ -77,11 +74,6 @@ def _details(loaded: LoadedRequest, snapshot: Snapshot) -> Iterator[tuple[str, o
             if promotion.overlay_tree:
                 yield "writes exactly the tree", promotion.overlay_tree
             yield "reason", promotion.reason
-        case Waiver() as waiver:
-            yield "draft", waiver.draft
-            yield "rule", waiver.rule
-            yield "until", waiver.expires
-            yield "reason", waiver.reason
         case Acknowledgement() as settled:
             yield "repository", settled.repository
             yield "commits", ", ".join(settled.commits)
