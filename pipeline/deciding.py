@@ -10,7 +10,7 @@ from pipeline.gate.authority import unasked
 from pipeline.gate.matters import matters_of
 from pipeline.layout import draft_path, promotion_path
 from pipeline.looking import Looking, split_id
-from pipeline.models.base import BlobId, CommitId
+from pipeline.models.base import API_VERSION, BlobId, CommitId
 from pipeline.models.facts import Cause
 from pipeline.models.requests import Promotion, RequestedRelease
 from pipeline.overlays import Overlay
@@ -119,6 +119,7 @@ class Deciding(Looking):
             build = status.build_of_tree(source.id) if source else None
             digest = build.digest if build else None
         return Promotion(
+            api_version=API_VERSION,
             kind="Promotion",
             draft=view.id,
             environment=environment,  # type: ignore[arg-type]  # checked against the defined ones

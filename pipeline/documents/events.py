@@ -7,6 +7,7 @@ own parser where libyaml is missing.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -40,16 +41,29 @@ def _short(text: str | None) -> str:
     return text if len(text) <= 40 else text[:37] + "…"
 
 
+def _form_of_key(text: str) -> str:
+    """What two keys share that people cannot tell apart: compatibility forms and spaces are one.
+
+    NFKC of Unicode Standard Annex #15; it holds all that NFC makes equal.
+    """
+    if text.isascii():
+        return " ".join(text.split()) if " " in text or "\t" in text else text
+    return " ".join(unicodedata.normalize("NFKC", text).split())
+
+
 class _Stop(Exception):
     """Nothing after this place can be read."""
 
 
 @dataclass(slots=True)
 class _Frame:
-    """One open mapping or list. In a mapping `keys` holds the marks of the keys seen so far."""
+    """One open mapping or list.
+
+    In a mapping `keys` holds the keys seen so far with their marks, by `_form_of_key`.
+    """
 
     container: dict[str, Value] | list[Value]
-    keys: dict[str, _Mark] | None
+    keys: dict[str, tuple[str, _Mark]] | None
     key: str | None = None
 
 
@@ -160,7 +174,7 @@ class Reader:
                     self._add(rules.TOO_DEEP, message, self._at(event.start_mark))
                     raise _Stop
 
-    def _key(self, event: _Event, keys: dict[str, _Mark]) -> str:
+    def _key(self, event: _Event, keys: dict[str, tuple[str, _Mark]]) -> str:
         text: str = event.value
         if not event.style:
             if text == "<<":
@@ -176,13 +190,14 @@ class Reader:
                 self._add(rules.KEY_NOT_STRING, message, self._at(event.start_mark))
         elif FORBIDDEN_IN_VALUE.search(text):
             self._add_escapes(event)
-        if text in keys:
-            message = (
-                f"key `{_short(text)}` stands a second time, first in line {keys[text].line + 1}"
-            )
+        form = _form_of_key(text)
+        if form in keys:
+            first, mark = keys[form]
+            again = "stands a second time" if first == text else "looks like an earlier key"
+            message = f"key `{_short(text)}` {again}, first in line {mark.line + 1}"
             self._add(rules.DUPLICATE_KEY, message, self._at(event.start_mark))
         else:
-            keys[text] = event.start_mark
+            keys[form] = (text, event.start_mark)
         return text
 
     def _key_of_other_kind(self, event: _Event, kind: type[object]) -> str:

@@ -223,7 +223,7 @@ def _fields_at(root: type[BaseModel] | None, location: tuple[int | str, ...]) ->
         ]
         # What is no field is an item's index, a mapping's key, or the tag of a union's branch.
         here = (
-            [model for annotation in inner for model in _models_in(annotation)]
+            [model for annotation in inner for model in models_in(annotation)]
             if inner
             else [model for model in here if _has_tag(model, step)] or here
         )
@@ -234,8 +234,8 @@ def _has_tag(model: type[BaseModel], step: int | str) -> bool:
     return any(step in typing.get_args(field.annotation) for field in model.model_fields.values())
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def models_in(annotation: Any) -> list[type[BaseModel]]:
     """The models that an annotation mentions: itself, or inside unions and collections."""
     if isinstance(annotation, type) and not typing.get_args(annotation):
         return [annotation] if issubclass(annotation, BaseModel) else []
-    return [model for inner in typing.get_args(annotation) for model in _models_in(inner)]
+    return [model for inner in typing.get_args(annotation) for model in models_in(inner)]

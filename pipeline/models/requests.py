@@ -14,7 +14,6 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from pipeline.models.base import (
-    API_VERSION,
     CommitIdField,
     Identifier,
     ImageDigestField,
@@ -74,7 +73,7 @@ class PrimitiveType(StrEnum):
 class Request(Model):
     """What every request file starts with."""
 
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    api_version: Literal["pipeline.ameide.io/v1"] = Field(alias="apiVersion")
 
 
 class Account(Model):
