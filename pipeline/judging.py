@@ -21,6 +21,12 @@ from pipeline.forges.port import PullRequest
 from pipeline.gate.authority import Authority
 from pipeline.gate.matters import higher_tier, matters_of
 from pipeline.gitcli import GitRepository
+from pipeline.judging_patches import (
+    patches_of,
+    read_changed_files,
+    read_patch_findings,
+    without_secrets,
+)
 from pipeline.layout import PLATFORM_PATH, request_path
 from pipeline.models.outputs import AskedItem, Link, PromotionPreview
 from pipeline.models.requests import Platform, Promotion, RiskTier
@@ -101,9 +107,12 @@ def _judge(
         *check_requests(read.reads, read.findings, read.snapshot, engine.templates),
         *(reason.finding() for reason in authority.reasons if reason.final),
         *_policy_findings(engine, git, tree),
+        *read_patch_findings(
+            engine, patches_of(read.reads, changed), read_changed_files(git, tree, changed)
+        ),
     )
     asked = asked_of(changed, read.snapshot)
-    sources = _sources(git, tree, found)
+    sources = without_secrets(_sources(git, tree, found), found)
     judged = Judged(pull, found, asked, (), sources, tuple(changed), authority)
     return judged, read.snapshot
 

@@ -25,6 +25,7 @@ from pipeline.revisions import Revisions
 from pipeline.snapshot import Snapshot
 from pipeline.stages.view import Caused, Existing
 from pipeline.templating import Template
+from pipeline.tools.gitleaks import SecretHit
 
 
 def damaged_status(draft: str) -> CouldNotCheck:
@@ -34,7 +35,7 @@ def damaged_status(draft: str) -> CouldNotCheck:
     )
 
 
-ScanSecrets = Callable[[Mapping[str, bytes]], Sequence[str]]
+ScanSecrets = Callable[[Mapping[str, bytes]], Sequence[SecretHit]]
 Verify = Callable[[str, str], Verified]  # bundle, signers as JSON
 
 

@@ -12,12 +12,14 @@ from pipeline.forges.port import PullRequest, PullState, Push, Review, ReviewVer
 from pipeline.gate.authority import Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
 from pipeline.githistory import Change
+from pipeline.gitobjects import MODE_FILE, MODE_SYMLINK
 from pipeline.gitops.proposals import Proposal, check_proposal
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED, Difference, check_gitops
-from pipeline.layout import PLATFORM_PATH, draft_path, environment_path, promotion_path
+from pipeline.layout import PLATFORM_PATH, draft_path, environment_path, promotion_path, tenant_path
 from pipeline.models.requests import CodeOrigin
 from pipeline.policy_history import Walk
 from pipeline.releases.folder import check_files
+from pipeline.rules.identity import check_entries
 from pipeline.rules.patches import MAX_FILE_BYTES
 from pipeline.stages.draft import plan_draft
 from pipeline.stages.promote import approval_problem
@@ -249,6 +251,12 @@ def overlay_file(fail: bool) -> set[str]:
     return {finding.code for finding in check_files(replace(overlay, files=files))}
 
 
+def path_not_a_file(fail: bool) -> set[str]:
+    """Another tenant's file stands behind a link, or everything is a plain file."""
+    entries = [(tenant_path("acme"), MODE_SYMLINK if fail else MODE_FILE), ("run.sh", 0o100755)]
+    return {f.code for f in check_entries(entries)}
+
+
 SCENARIOS: Mapping[str, Scenario] = {
     "gitops-content-foreign": gitops_foreign,
     "gitops-overlay-missing": gitops_missing,
@@ -256,6 +264,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "gitops-environments-proposed": environments_proposed,
     "gitops-proposal-unfit": proposal_unfit,
     "overlay-file": overlay_file,
+    "path-not-a-file": path_not_a_file,
     "author-out-of-scope": author_out_of_scope,
     "policy-with-requests": policy_with_requests,
     "pusher-unknown": pusher_unknown,

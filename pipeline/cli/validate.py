@@ -55,6 +55,7 @@ def validate(
     from pipeline.checkout import find_checkout
     from pipeline.diagnostics import Verdict, verdict_of
     from pipeline.gitcli import GitRepository
+    from pipeline.judging_patches import without_secrets
     from pipeline.stages.validate import check_requests
     from pipeline.templates import LazyTemplates
 
@@ -70,9 +71,11 @@ def validate(
         base = git.resolve_commit(since)
         changed = git.diff_names(base, revision)
         found = (*found, *check_asker(git, author, base, revision, changed))
+    if since and revision:
+        found = (*found, *_secrets(git, revision, since, reading))
     if wanted:
         found = tuple(f for f in found if _is_below(f.location.file, wanted))
-    sources = _sources(git, revision, reading, found)
+    sources = without_secrets(_sources(git, revision, reading, found), found)
     changed = git.diff_names(git.resolve_commit(since), revision) if since and revision else ()
     _write(session, found, sources, reading, changed)
     verdict = verdict_of(found)
@@ -103,6 +106,18 @@ def _read(
                 "--worktree sees files that are not committed yet",
             )
     return reading
+
+
+def _secrets(
+    git: GitRepository, revision: str, since: str, reading: SnapshotReading
+) -> tuple[Finding, ...]:
+    """Credentials in what changed: what applying patches gives is for `pipeline comment` to see."""
+    from pipeline.judging_patches import patches_of, read_changed_files, read_written_secrets
+    from pipeline.wiring import secret_hits
+
+    changed = git.diff_names(git.resolve_commit(since), revision)
+    files = read_changed_files(git, revision, changed)
+    return read_written_secrets(secret_hits, patches_of(reading.reads, changed), files)
 
 
 def _request_path(top: Path, given: str) -> str:

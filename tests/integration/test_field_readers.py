@@ -4,8 +4,8 @@ mypy says of every expression of `pipeline/` which model it is, so that `tenant.
 taken for a reader of another model's `name`. A read is an attribute of an expression of that
 model's type, or a keyword of a class pattern. What this cannot see is whether what was read changes
 anything. A model written out as a whole (`model_dump`) reads no field here, so a field that only
-travels that way needs a reader that names it. A field that may hold a single value (`kind`, `apiVersion`,
-`op`) says what the document is; the reader of documents reads those.
+travels that way needs a reader that names it. A field that may hold a single value (`kind`,
+`apiVersion`, `op`) says what the document is; the reader of documents reads those.
 """
 
 from __future__ import annotations
