@@ -109,7 +109,11 @@ def _applied(
     due = world.proposed_patch(view, read.meaning.name, patch)
     result = patched_folder(due, due.listing)
     for problem in result.problems:
-        place = ("base_commit",) if problem.change is None else ("changes", problem.change, "path")
+        place: tuple[str | int, ...] = ("changes",)
+        if problem.change is not None:
+            place = ("changes", problem.change, "path")
+        elif problem.code == PATCH_STALE.id:
+            place = ("base_commit",)
         found.append(Finding(problem.code, problem.message, at(place)))
     if not result.problems and any(c.path.startswith(CHART) for c in patch.changes):
         where = at(("changes",))
