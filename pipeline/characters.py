@@ -72,3 +72,20 @@ _NOT_SHOWN = re.compile(f"[{_FORBIDDEN_CLASS}{_SURROGATES}\r\n]")
 def visible(text: str) -> str:
     """`text` on one line, with each control, bidi or invisible character shown as its number."""
     return _NOT_SHOWN.sub(lambda match: f"<{name_of_character(match.group())}>", text)
+
+
+# A raw line feed or tab has its place in text of several lines; a carriage return has none.
+_NOT_PRINTED = re.compile(f"[{_FORBIDDEN_CLASS}{_SURROGATES}\r]")
+# The codes that `pipeline.render` colours words with, and no other: none moves, hides or asks.
+_COLOUR = r"\x1b\[(?:0|1|2|3[1-6]|1;3[1-6])m"
+_NOT_PRINTED_IN_COLOUR = re.compile(f"(?!{_COLOUR})[{_FORBIDDEN_CLASS}{_SURROGATES}\r]")
+
+
+def printed(text: str, *, colour: bool = False) -> str:
+    """A whole output as a terminal may show it: lines stay, all else that is not shown is told.
+
+    With `colour` the codes that our own renderers colour words with are left as they are. Content
+    that spells one of them can then colour a word, and do nothing else.
+    """
+    pattern = _NOT_PRINTED_IN_COLOUR if colour else _NOT_PRINTED
+    return pattern.sub(lambda match: f"<{name_of_character(match.group())}>", text)
