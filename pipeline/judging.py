@@ -33,7 +33,7 @@ from pipeline.models.requests import Platform, Promotion, RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.render.decision import reason_item
 from pipeline.snapshot import Snapshot
-from pipeline.stages.asked import asked_of
+from pipeline.stages.asked import Before, asked_of
 from pipeline.stages.validate import check_requests
 from pipeline.stages.view import PromotionInput
 from pipeline.world import World
@@ -111,7 +111,7 @@ def _judge(
             engine, patches_of(read.reads, changed), read_changed_files(git, tree, changed)
         ),
     )
-    asked = asked_of(changed, read.snapshot)
+    asked = asked_of(changed, read.snapshot, read_before(git, base, tree, changed))
     sources = without_secrets(_sources(git, tree, found), found)
     judged = Judged(pull, found, asked, (), sources, tuple(changed), authority)
     return judged, read.snapshot
@@ -148,6 +148,16 @@ def _tier_then(world: World, changed: Sequence[str]) -> RiskTier:
             found = world.statuses(meaning.tenant, [meaning.primitive])
             tiers += [status.risk_tier for status in found.values()]
     return higher_tier(*tiers)
+
+
+def read_before(git: GitRepository, base: str, tree: str, changed: Sequence[str]) -> Before:
+    """What the changed paths were at the base, for telling what changes."""
+    others = [path for path in changed if not path.startswith(("tenants/", "environments/"))]
+    return Before(
+        read_snapshot(git, base, paths=changed).snapshot,
+        read_changed_files(git, base, others),
+        read_changed_files(git, tree, others),
+    )
 
 
 def _sources(git: GitRepository, tree: str, found: Sequence[Finding]) -> dict[str, str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.control import SnapshotReading
     from pipeline.diagnostics import Finding
     from pipeline.gitcli import GitRepository
+    from pipeline.models.outputs import AskedItem
 
 
 @click.command()
@@ -77,7 +78,14 @@ def validate(
         found = tuple(f for f in found if _is_below(f.location.file, wanted))
     sources = without_secrets(_sources(git, revision, reading, found), found)
     changed = git.diff_names(git.resolve_commit(since), revision) if since and revision else ()
-    _write(session, found, sources, reading, changed)
+    asked: tuple[AskedItem, ...] = ()
+    if session.format == "json" and since and changed:
+        from pipeline.judging import read_before
+        from pipeline.stages.asked import asked_of
+
+        before = read_before(git, git.resolve_commit(since), revision, changed)
+        asked = asked_of(changed, reading.snapshot, before)
+    _write(session, found, sources, reading, asked)
     verdict = verdict_of(found)
     return {Verdict.VALID: 0, Verdict.INVALID: 1, Verdict.COULD_NOT_CHECK: 4}[verdict]
 
@@ -159,7 +167,7 @@ def _write(
     found: Sequence[Finding],
     sources: Mapping[str, str],
     reading: SnapshotReading,
-    changed: Sequence[str],
+    asked: Sequence[AskedItem],
 ) -> None:
     from pipeline.render.github import render_github
     from pipeline.render.report import validation_report
@@ -167,10 +175,8 @@ def _write(
     from pipeline.render.text import render_summary, render_terminal
 
     if session.format == "json":
-        from pipeline.stages.asked import asked_of
-
-        asked = [dump(item) for item in asked_of(changed, reading.snapshot)]
-        session.write_document({**validation_report(found), "asked": asked})
+        items = [dump(item) for item in asked]
+        session.write_document({**validation_report(found), "asked": items})
     elif session.format == "sarif":
         session.write(render_sarif(found, sources))
     elif session.format == "github":
