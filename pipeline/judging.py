@@ -104,12 +104,13 @@ def _judge(
     read = read_snapshot(git, tree, paths=changed)
     authority = _authority(engine, pull, tree, changed)
     found = (
-        *check_requests(read.reads, read.findings, read.snapshot, engine.templates),
+        *check_requests(read.reads, read.findings, read.snapshot, engine.templates, asked=changed),
         *(reason.finding() for reason in authority.reasons if reason.final),
         *_policy_findings(engine, git, tree),
         *read_patch_findings(
             engine, patches_of(read.reads, changed), read_changed_files(git, tree, changed)
         ),
+        *_deleted(engine, changed, read.snapshot),
     )
     asked = asked_of(changed, read.snapshot, read_before(git, base, tree, changed))
     sources = without_secrets(_sources(git, tree, found), found)
@@ -148,6 +149,19 @@ def _tier_then(world: World, changed: Sequence[str]) -> RiskTier:
             found = world.statuses(meaning.tenant, [meaning.primitive])
             tiers += [status.risk_tier for status in found.values()]
     return higher_tier(*tiers)
+
+
+def _deleted(engine: Engine, changed: Sequence[str], snapshot: Snapshot) -> Iterator[Finding]:
+    """What would stand of drafts and tenants whose files the pull request deletes."""
+    gone = {
+        path.split("/")[1]
+        for path in changed
+        if path.endswith(("/draft.yaml", "/tenant.yaml")) and path not in snapshot.blobs
+    }
+    if gone:
+        world = engine.world()
+        for tenant in sorted(gone):
+            yield from world.deleted(tenant, snapshot.blobs)
 
 
 def read_before(git: GitRepository, base: str, tree: str, changed: Sequence[str]) -> Before:

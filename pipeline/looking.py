@@ -75,7 +75,9 @@ class Looking:
         """
         if (commit, only) not in self._checked:
             read = read_snapshot(self.control.open_repository(), commit, tenants=only)
-            found = check_requests(read.reads, read.findings, read.snapshot, self.templates)
+            found = check_requests(
+                read.reads, read.findings, read.snapshot, self.templates, asked=()
+            )
             self._checked = {(commit, only): (read, found)}
         return self._checked[commit, only]
 

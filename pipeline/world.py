@@ -52,6 +52,7 @@ class World(GitopsSight):
         drafts = [d for d in self.snapshot.drafts_of(tenant) if d not in leave_out]
         statuses = self.statuses(tenant, [d.split("/")[1] for d in drafts])
         self._keepers = keepers(statuses.values())
+        self.standing[tenant] = self.deleted(tenant, self.snapshot.blobs)
         self._read_pulls_that_matter(statuses.values())
         paths: dict[str, set[str]] = {}
         for draft in drafts:
@@ -92,8 +93,10 @@ class World(GitopsSight):
         return tuple(views)
 
     def _has_findings(self, tenant: str) -> bool:
-        """Whether anything is said of the tenant's requests or of policy."""
-        return any(p.startswith((f"tenants/{tenant}/", "environments/")) for p in self.findings)
+        """Whether anything is said of the tenant's requests, of what stands of it, or of policy."""
+        return bool(self.standing.get(tenant)) or any(
+            p.startswith((f"tenants/{tenant}/", "environments/")) for p in self.findings
+        )
 
     def _due_paths(self, draft: str, status: DraftStatus | None) -> set[str]:
         """Paths of a draft's requests that have something due, and then of the draft's own."""

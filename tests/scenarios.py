@@ -21,6 +21,7 @@ from pipeline.policy_history import Walk
 from pipeline.releases.folder import check_files
 from pipeline.rules.identity import check_entries
 from pipeline.rules.patches import MAX_FILE_BYTES
+from pipeline.rules.standing import Standing, check_blocked, check_deleted
 from pipeline.stages.draft import plan_draft
 from pipeline.stages.promote import approval_problem
 from tests import history, patching, planning
@@ -257,6 +258,24 @@ def path_not_a_file(fail: bool) -> set[str]:
     return {f.code for f in check_entries(entries)}
 
 
+def blocked_digest_runs(fail: bool) -> set[str]:
+    """The digest that prod runs is blocked, or another one is."""
+    standing = Standing(DRAFT, False, {"prod": history.DIGEST if fail else f"sha256:{'9' * 64}"})
+    return {f.code for f in check_blocked([standing], {history.DIGEST: "It leaks"})}
+
+
+def draft_file_deleted(fail: bool) -> set[str]:
+    """The file of a draft is gone that dev runs, or of one that ended."""
+    standing = Standing(DRAFT, not fail, {"dev": history.DIGEST} if fail else {})
+    return {f.code for f in check_deleted([standing], {tenant_path("acme")})}
+
+
+def tenant_file_deleted(fail: bool) -> set[str]:
+    """The tenant's file is gone while its draft stands, or after it ended."""
+    standing = Standing(DRAFT, not fail, {})
+    return {f.code for f in check_deleted([standing], {draft_path(DRAFT)})}
+
+
 SCENARIOS: Mapping[str, Scenario] = {
     "gitops-content-foreign": gitops_foreign,
     "gitops-overlay-missing": gitops_missing,
@@ -264,6 +283,9 @@ SCENARIOS: Mapping[str, Scenario] = {
     "gitops-environments-proposed": environments_proposed,
     "gitops-proposal-unfit": proposal_unfit,
     "overlay-file": overlay_file,
+    "blocked-digest-runs": blocked_digest_runs,
+    "draft-file-deleted": draft_file_deleted,
+    "tenant-file-deleted": tenant_file_deleted,
     "path-not-a-file": path_not_a_file,
     "author-out-of-scope": author_out_of_scope,
     "policy-with-requests": policy_with_requests,

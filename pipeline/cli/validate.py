@@ -65,19 +65,24 @@ def validate(
     wanted = tuple(_request_path(top, path) for path in paths)
     revision = "" if worktree else git.resolve_commit(commit or "HEAD")
     reading = _read(top, git, revision, since, wanted)
-    found = check_requests(reading.reads, reading.findings, reading.snapshot, LazyTemplates())
+    changed = git.diff_names(git.resolve_commit(since), revision) if since and revision else ()
+    found = check_requests(
+        reading.reads, reading.findings, reading.snapshot, LazyTemplates(), asked=changed
+    )
     if author is not None and since:
         from pipeline.revisions import check_asker
 
         base = git.resolve_commit(since)
-        changed = git.diff_names(base, revision)
         found = (*found, *check_asker(git, author, base, revision, changed))
     if since and revision:
-        found = (*found, *_secrets(git, revision, since, reading))
+        found = (*found, *_secrets(git, revision, changed, reading))
+    if revision and not commit and not wanted:
+        from pipeline.status_reader import read_deleted
+
+        found = (*found, *read_deleted(git, revision, reading.snapshot.blobs))
     if wanted:
         found = tuple(f for f in found if _is_below(f.location.file, wanted))
     sources = without_secrets(_sources(git, revision, reading, found), found)
-    changed = git.diff_names(git.resolve_commit(since), revision) if since and revision else ()
     asked: tuple[AskedItem, ...] = ()
     if session.format == "json" and since and changed:
         from pipeline.judging import read_before
@@ -117,13 +122,12 @@ def _read(
 
 
 def _secrets(
-    git: GitRepository, revision: str, since: str, reading: SnapshotReading
+    git: GitRepository, revision: str, changed: Sequence[str], reading: SnapshotReading
 ) -> tuple[Finding, ...]:
     """Credentials in what changed: what applying patches gives is for `pipeline comment` to see."""
     from pipeline.judging_patches import patches_of, read_changed_files, read_written_secrets
     from pipeline.wiring import secret_hits
 
-    changed = git.diff_names(git.resolve_commit(since), revision)
     files = read_changed_files(git, revision, changed)
     return read_written_secrets(secret_hits, patches_of(reading.reads, changed), files)
 
