@@ -7,7 +7,6 @@ own parser where libyaml is missing.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -22,6 +21,7 @@ from pipeline.characters import (
     SHORT_ESCAPES,
     character_finding,
     line_and_column,
+    look_of,
 )
 from pipeline.diagnostics import Finding, Location, Rule
 from pipeline.documents.yaml12 import NumberRefused, resolve_plain
@@ -41,16 +41,6 @@ def _short(text: str | None) -> str:
     return text if len(text) <= 40 else text[:37] + "…"
 
 
-def _form_of_key(text: str) -> str:
-    """What two keys share that people cannot tell apart: compatibility forms and spaces are one.
-
-    NFKC of Unicode Standard Annex #15; it holds all that NFC makes equal.
-    """
-    if text.isascii():
-        return " ".join(text.split()) if " " in text or "\t" in text else text
-    return " ".join(unicodedata.normalize("NFKC", text).split())
-
-
 class _Stop(Exception):
     """Nothing after this place can be read."""
 
@@ -59,7 +49,7 @@ class _Stop(Exception):
 class _Frame:
     """One open mapping or list.
 
-    In a mapping `keys` holds the keys seen so far with their marks, by `_form_of_key`.
+    In a mapping `keys` holds the keys seen so far with their marks, by `look_of`.
     """
 
     container: dict[str, Value] | list[Value]
@@ -190,7 +180,7 @@ class Reader:
                 self._add(rules.KEY_NOT_STRING, message, self._at(event.start_mark))
         elif FORBIDDEN_IN_VALUE.search(text):
             self._add_escapes(event)
-        form = _form_of_key(text)
+        form = look_of(text)
         if form in keys:
             first, mark = keys[form]
             again = "stands a second time" if first == text else "looks like an earlier key"
