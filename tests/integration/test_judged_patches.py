@@ -27,7 +27,7 @@ from pipeline.render.text import render_text
 from pipeline.wiring import secret_hits
 from tests.audit_world import _PERSON, CONTROL
 from tests.cli_world import call
-from tests.history import AGENT_ID
+from tests.history import AGENT_ID, ENGINEER_ID
 from tests.samples import DRAFT
 from tests.story import SOURCE, Story, patch_of, story_at
 
@@ -264,3 +264,33 @@ def test_a_source_that_is_no_commit_is_no_release(tmp_path: Path) -> None:
     decision, due = world.engine.decide(DRAFT, "dev", asked)
     assert due.source_tree is None
     assert "source-unknown" in {r.code for r in decision.reasons if r.final}
+
+
+@pytest.mark.parametrize("output", ["text", "json", "sarif", "github"])
+def test_the_gate_without_any_credential_sees_what_a_patch_writes(
+    output: str, world: Story
+) -> None:
+    encoded = base64.b64encode(leaked_settings().encode()).decode()
+    patch = with_change(
+        world.newest(), op="write", path=f"{SOURCE}/partner_api.py", content_base64=encoded
+    )
+    number = world.propose({patch_path(DRAFT, "0001"): patch}, AGENT_ID)
+    head = world.forge.read_pull(CONTROL, number).head
+    checkout = world.engine.control.directory
+    fetch = ["git", "-C", str(checkout), "fetch", "-q", str(world.forge.path(CONTROL)), head]
+    subprocess.run(fetch, check=True)
+    arguments = ("validate", "--since", f"{head}~1", "--commit", head, "--format", output)
+    ran = call(checkout, *arguments)
+    assert ran.exit_code == 1 and "patch-secret" in ran.out and "aws-access-token" in ran.out
+    assert KEY not in ran.out and encoded not in ran.out
+
+
+def test_a_clean_change_passes_the_gate(world: Story) -> None:
+    patch = patch_of(DRAFT, world.newest(), {f"{SOURCE}/routing.py": "QUICK = 1\n"})
+    number = world.propose({patch_path(DRAFT, "0001"): patch, "docs/a.md": b"# A\n"}, ENGINEER_ID)
+    head = world.forge.read_pull(CONTROL, number).head
+    checkout = world.engine.control.directory
+    fetch = ["git", "-C", str(checkout), "fetch", "-q", str(world.forge.path(CONTROL)), head]
+    subprocess.run(fetch, check=True)
+    ran = call(checkout, "validate", "--since", f"{head}~1", "--commit", head)
+    assert ran.exit_code == 0, ran.out
