@@ -102,6 +102,8 @@ def test_a_deleted_draft_is_never_silent(stage: str, what: str, tmp_path: Path) 
     assert f"draft-file-deleted {draft_path(DRAFT)}: `{DRAFT}` {what}" in text
     assert "help: put the file back (`git revert`)" in text
     directory = world.engine.control.directory
+    for _ in range(2):  # nor is one that remembers which tenants have nothing to do
+        assert "draft-file-deleted" in call(directory, "run", "--tenant", "acme").out
     ran = call(directory, "status", DRAFT)
     assert ran.exit_code == 1 and "error[draft-file-deleted]" in ran.out
     assert "draft-file-deleted" in {f.code for f in audit(world).findings}
