@@ -53,7 +53,7 @@ def test_blocking_a_digest_that_runs_is_valid_and_then_shouted_about(tmp_path: P
     content = changes[BLOCKED_PATH]
     assert content is not None and findings_of(BLOCKED_PATH, content) == ()
     number = world.propose(changes, PLATFORM_ENGINEER)
-    assert judge_pull(world.engine, number).passed
+    assert judge_pull(world.engine, number).findings == ()
     world.approve(CONTROL, number, ENGINEER_ID)
     world.merge(CONTROL, number, ENGINEER_ID)
     told = f"dev, staging runs {digest} of `{DRAFT}`, which is blocked: It leaks orders"
@@ -117,7 +117,7 @@ def test_a_draft_that_ended_may_lose_its_file(tmp_path: Path) -> None:
     world.forge.close_pull(CODE, 1, actor=ENGINEER_ID)
     world.go()
     number = world.propose({draft_path(DRAFT): None}, PLATFORM_ENGINEER)
-    assert judge_pull(world.engine, number).passed
+    assert judge_pull(world.engine, number).findings == ()
     world.approve(CONTROL, number, ENGINEER_ID)
     world.merge(CONTROL, number, ENGINEER_ID)
     assert world.engine.run(tenants=["acme"]).standing["acme"] == ()
