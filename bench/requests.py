@@ -36,8 +36,6 @@ custom_code: true
 risk_tier: MEDIUM
 owners: [{PEOPLE}]
 cost_centre: CC-1042
-draft_lifetime_days: 30
-quota: {{cpu: "4", memory: 8Gi, pods: 40}}
 """
     return f"tenants/{tenant}/tenant.yaml", text.encode()
 

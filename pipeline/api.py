@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 from pipeline import names
 from pipeline.deciding import Proposal
-from pipeline.diagnostics import Finding, Severity
+from pipeline.diagnostics import Finding, Severity, Verdict, verdict_of
 from pipeline.documents import render_document
 from pipeline.engine import Engine
-from pipeline.errors import NotFound, Refused, UsageFault
+from pipeline.errors import CouldNotCheck, NotFound, Refused, UsageFault
 from pipeline.gitobjects import blob_id
+from pipeline.judging_patches import patches_of, read_patch_findings
 from pipeline.layout import draft_folder, draft_path, patch_path, promotion_path, tenant_path
 from pipeline.models.base import API_VERSION, Model
 from pipeline.models.requests import (
@@ -152,8 +153,9 @@ def update_primitive_draft_files(
     """The request to change a draft's files, made against `base_commit` or the branch's head.
 
     It gets the next free number: after those on main, in open pull requests and in `known`
-    (number → content, of a checkout); the same patch again keeps the number it has. Raises
-    UsageFault for a draft without a branch, Refused with every finding.
+    (number → content, of a checkout); the same patch again keeps the number it has. It is judged as
+    in its pull request. Raises UsageFault for a draft without a branch, Refused with every finding,
+    CouldNotCheck when a tool or the draft's repository is missing.
     """
     draft = draft_id(draft)
     snapshot = engine.reading(engine.control.head())[0].snapshot
@@ -170,7 +172,7 @@ def update_primitive_draft_files(
     content = render_request("DraftPatch", patch_path(draft, "0001"), values)
     number = _patch_number(engine, snapshot, draft, content, known or {})
     files = ", ".join(f"`{change.path}`" for change in changes)
-    return _propose(
+    request = _propose(
         engine,
         snapshot,
         draft,
@@ -180,6 +182,26 @@ def update_primitive_draft_files(
         title=f"Patch {draft}: {summary}",
         body=f"Made against {base}.\n\nFiles: {files}\n",
     )
+    if snapshot.blobs.get(request.path) != blob_id(request.content):
+        _refuse_bad_patch(engine, request)
+    return request
+
+
+def _refuse_bad_patch(engine: Engine, request: ProposedRequest) -> None:
+    """Nothing; raises Refused for a patch that its pull request's judgement would refuse.
+
+    Nothing is pushed then, so a credential in it stays with who wrote it. Raises CouldNotCheck.
+    """
+    read, _ = read_request(request.path, request.content)
+    found = read_patch_findings(engine, patches_of([read] if read else [], [request.path]))
+    match verdict_of(found):
+        case Verdict.COULD_NOT_CHECK:
+            raise CouldNotCheck(f"the patch of `{request.draft}`: {found[0].message}")
+        case Verdict.INVALID:
+            message = f"the patch of `{request.draft}` is refused; nothing was written"
+            raise Refused(message, found)
+        case Verdict.VALID:
+            return
 
 
 def request_promotion(

@@ -107,7 +107,7 @@ def clause_source(e: Evidence) -> Iterator[DecisionReason]:
     if e.source_tree is None:
         yield _final(
             rule.SOURCE_UNKNOWN.id,
-            f"{e.status.target_repo} has no commit {commit[:12]} with this primitive",
+            f"{commit[:12]} is no commit of {e.status.target_repo} with this primitive",
         )
     elif e.environment.requires_default_branch and not e.source_on_default:
         yield _waits(

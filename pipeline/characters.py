@@ -7,12 +7,15 @@ what is refused in a request cannot reach a terminal through a finding about it 
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from pipeline.diagnostics import Finding, Location, Rule
 from pipeline.rules import documents as rules
 
 # A file of nothing but faults would otherwise give a finding for each byte.
 FINDINGS_MAXIMUM = 100
+# No key of a request is as long; see `look_of`.
+LOOK_CHARACTERS_MAXIMUM = 256
 
 _LINE_SEPARATORS = "\x85\u2028\u2029"
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
@@ -39,6 +42,18 @@ SHORT_ESCAPES = {
     "0": "\0", "a": "\a", "b": "\b", "v": "\v", "f": "\f", "r": "\r", "e": "\x1b",
     "N": "\x85", "L": "\u2028", "P": "\u2029",
 }  # fmt: skip
+
+
+def look_of(text: str) -> str:
+    """What texts share that people cannot tell apart: compatibility forms and spaces are one.
+
+    NFKC of Unicode Standard Annex #15; it holds all that NFC makes equal. Of a long text it is the
+    look of its beginning, since putting many combining marks in order takes quadratic time.
+    """
+    text = text[:LOOK_CHARACTERS_MAXIMUM]
+    if text.isascii():
+        return " ".join(text.split()) if " " in text or "\t" in text else text
+    return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
 def line_and_column(text: str, index: int) -> tuple[int, int]:
@@ -72,3 +87,20 @@ _NOT_SHOWN = re.compile(f"[{_FORBIDDEN_CLASS}{_SURROGATES}\r\n]")
 def visible(text: str) -> str:
     """`text` on one line, with each control, bidi or invisible character shown as its number."""
     return _NOT_SHOWN.sub(lambda match: f"<{name_of_character(match.group())}>", text)
+
+
+# A raw line feed or tab has its place in text of several lines; a carriage return has none.
+_NOT_PRINTED = re.compile(f"[{_FORBIDDEN_CLASS}{_SURROGATES}\r]")
+# The codes that `pipeline.render` colours words with, and no other: none moves, hides or asks.
+_COLOUR = r"\x1b\[(?:0|1|2|3[1-6]|1;3[1-6])m"
+_NOT_PRINTED_IN_COLOUR = re.compile(f"(?!{_COLOUR})[{_FORBIDDEN_CLASS}{_SURROGATES}\r]")
+
+
+def printed(text: str, *, colour: bool = False) -> str:
+    """A whole output as a terminal may show it: lines stay, all else that is not shown is told.
+
+    With `colour` the codes that our own renderers colour words with are left as they are. Content
+    that spells one of them can then colour a word, and do nothing else.
+    """
+    pattern = _NOT_PRINTED_IN_COLOUR if colour else _NOT_PRINTED
+    return pattern.sub(lambda match: f"<{name_of_character(match.group())}>", text)

@@ -8,7 +8,7 @@ in form are not parsed again within a process (`_PARSED`, by blob id).
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,13 @@ from pipeline.errors import UsageFault
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import Forge, RepoView
 from pipeline.gitcli import GitRepository
+from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK
 from pipeline.layout import REQUEST_ROOTS
+from pipeline.rules.identity import check_entries
 from pipeline.snapshot import ReadRequest, Snapshot, paths_needed_by, read_request, snapshot_of
 
 MAIN = "main"
+_ROOTS = tuple(f"{root}/" for root in REQUEST_ROOTS)
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,16 @@ class SnapshotReading:
 
 def read_request_blobs(git: GitRepository, commit: str) -> dict[str, str]:
     """Path → blob id of every file under `tenants/` and `environments/` at a commit."""
-    return {path: id for path, (_, id) in git.list_folders(commit, REQUEST_ROOTS).items()}
+    return _request_blobs(git.list_files(commit))
+
+
+def _request_blobs(entries: Mapping[str, tuple[int, str]]) -> dict[str, str]:
+    """The requests among all entries of a commit; what is no file holds none."""
+    return {
+        path: id
+        for path, (mode, id) in entries.items()
+        if path.startswith(_ROOTS) and mode in (MODE_FILE, MODE_EXECUTABLE)
+    }
 
 
 _PARSED: dict[tuple[str, str], tuple[ReadRequest | None, tuple[Finding, ...]]] = {}
@@ -110,15 +122,20 @@ def read_snapshot(
     """The requests at `commit`; with `since`, only what changed after it and what that needs.
 
     `paths` asks for those and what they need, `tenants` for policy and those tenants' folders.
+    Entries that are no files are found among what is asked for.
     """
-    blobs = read_request_blobs(git, commit)
-    wanted = set(blobs)
+    entries = git.list_files(commit)
+    blobs = _request_blobs(entries)
+    wanted, looked_at = set(blobs), set(entries)
     if since is not None:
-        wanted = set(paths_needed_by(git.diff_names(since, commit), blobs))
-    elif paths is not None:
-        wanted = set(paths_needed_by(paths, blobs))
+        paths = git.diff_names(since, commit)
+    if paths is not None:
+        paths = tuple(paths)
+        wanted, looked_at = set(paths_needed_by(paths, blobs)), looked_at & set(paths)
     elif tenants is not None:
-        wanted = {p for p in blobs if p.split("/")[0] != "tenants" or p.split("/")[1] in tenants}
+        wanted = {p for p in blobs if _is_of(p, tenants)}
+        looked_at = {p for p in entries if _is_of(p, tenants)}
+    odd = tuple(check_entries((p, entries[p][0]) for p in sorted(looked_at)))
     order = sorted(wanted)
     sources: dict[str, bytes] = {}
     unread = [p for p in order if (p, blobs[p]) not in _PARSED]
@@ -127,7 +144,13 @@ def read_snapshot(
         _PARSED[(path, blobs[path])] = read_request(path, content)
         if _PARSED[(path, blobs[path])][1]:
             sources[path] = content
-    return _reading(commit, blobs, [_PARSED[(p, blobs[p])] for p in order], sources)
+    return _reading(commit, blobs, [(None, odd), *(_PARSED[p, blobs[p]] for p in order)], sources)
+
+
+def _is_of(path: str, tenants: Collection[str]) -> bool:
+    """Whether a path lies in the folder of one of the tenants, or in no tenant's."""
+    parts = path.split("/")
+    return parts[0] != "tenants" or len(parts) < 3 or parts[1] in tenants
 
 
 def read_snapshot_of(git: GitRepository, commit: str, paths: Sequence[str]) -> Snapshot:
@@ -151,12 +174,14 @@ def read_worktree_snapshot(directory: Path) -> SnapshotReading:
     """The requests as they lie in the work tree now, committed or not."""
     blobs: dict[str, str] = {}
     sources: dict[str, bytes] = {}
-    results = []
+    results: list[tuple[ReadRequest | None, tuple[Finding, ...]]] = []
     for root in REQUEST_ROOTS:
         for path in sorted((directory / root).rglob("*")):
+            name = path.relative_to(directory).as_posix()
+            if path.is_symlink():
+                results.append((None, tuple(check_entries([(name, MODE_SYMLINK)]))))
             if path.is_symlink() or not path.is_file():
                 continue
-            name = path.relative_to(directory).as_posix()
             sources[name] = path.read_bytes()
             blobs[name] = ""
             results.append(read_request(name, sources[name]))

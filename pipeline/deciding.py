@@ -10,7 +10,7 @@ from pipeline.gate.authority import unasked
 from pipeline.gate.matters import matters_of
 from pipeline.layout import draft_path, promotion_path
 from pipeline.looking import Looking, split_id
-from pipeline.models.base import BlobId, CommitId
+from pipeline.models.base import API_VERSION, BlobId, CommitId
 from pipeline.models.facts import Cause
 from pipeline.models.requests import Promotion, RequestedRelease
 from pipeline.overlays import Overlay
@@ -35,7 +35,10 @@ class Proposal:
 class Deciding(Looking):
     """Decisions on promotions, by the world as it is now; nothing is written."""
 
-    def _view(self, world: World, draft: str) -> DraftView:
+    def draft_view(self, world: World, draft: str) -> DraftView:
+        """All that is known of a scaffolded draft. Raises UsageFault, or Refused if its request
+        is invalid.
+        """
         tenant, primitive = split_id(draft)
         if draft_path(draft) not in world.snapshot.requests:
             raise UsageFault(f"there is no draft `{draft}` on main")
@@ -54,7 +57,7 @@ class Deciding(Looking):
     ) -> tuple[Decision, PromotionInput]:
         """The decision on a promotion: of the request on main, else of one that could be made."""
         world = self.world()
-        view = self._view(world, draft)
+        view = self.draft_view(world, draft)
         if environment not in view.environments:
             raise UsageFault(f"there is no environment `{environment}`")
         loaded = next(
@@ -77,7 +80,7 @@ class Deciding(Looking):
         Approvals are left out of the decision, since nobody can have approved it yet.
         """
         world = self.world()
-        view = self._view(world, draft)
+        view = self.draft_view(world, draft)
         if environment not in view.environments:
             raise UsageFault(f"there is no environment `{environment}`")
         promotion = self._prospective(world, view, environment, source_commit, reason)
@@ -119,6 +122,7 @@ class Deciding(Looking):
             build = status.build_of_tree(source.id) if source else None
             digest = build.digest if build else None
         return Promotion(
+            api_version=API_VERSION,
             kind="Promotion",
             draft=view.id,
             environment=environment,  # type: ignore[arg-type]  # checked against the defined ones

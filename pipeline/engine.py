@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from pipeline import __version__
+from pipeline import __version__, names
 from pipeline.apply import Ports, Progress, apply_tenant_plan
 from pipeline.deciding import Deciding
 from pipeline.diagnostics import Finding
@@ -27,6 +27,7 @@ from pipeline.stages.view import Stage
 from pipeline.world import World
 
 MAX_STALE = 60
+STATE = names.state_branch("")
 # A plan holds what it writes, so many drafts take several: memory does not grow with their number.
 MAX_DRAFTS_AT_ONCE = 50
 MAX_ROUNDS = 2_000  # one patch a draft needs two; beyond this many a plan never empties
@@ -47,6 +48,8 @@ class RunReport:
     # Of each tenant's GitOps repositories: what is not as promoted, and what was put back.
     incidents: dict[str, tuple[Incident, ...]] = field(default_factory=dict)
     restored: list[Incident] = field(default_factory=list)
+    # Tenant → what stands of it though its file is gone from main.
+    standing: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
 
     @property
     def effects(self) -> int:
@@ -229,6 +232,10 @@ class Engine(Deciding):
             read, found = self.reading(str(view.head), only)
             report.findings = (*found, *self.policy(str(view.head)).findings())
             known = read.snapshot.tenant_ids
+        gone = {b.removeprefix(STATE) for b in view.branches if b.startswith(STATE)} - known
+        for tenant in sorted(gone) if tenants is None else ():
+            world = self.world()
+            report.standing[tenant] = world.deleted(tenant, world.snapshot.blobs)
         for tenant in choose_tenants(known, tenants, shard):
             if only is None or tenant in only:
                 try:
@@ -263,6 +270,7 @@ class Engine(Deciding):
                 )
                 report.waiting[tenant] = (*waiting, *plan.waiting)
                 report.incidents[tenant] = plan.incidents
+                report.standing[tenant] = world.standing.get(tenant, ())
                 if plan.failures:
                     report.receipts.append(Receipt(failures=plan.failures))
                     left_out |= {draft for draft, _, _ in plan.failures}

@@ -131,6 +131,11 @@ class GitRepository:
         known = self.read_refs(refs)
         return [_REF.sub(lambda found: known.get(found[0], NO_ID), spec) for spec in specs]
 
+    def has_commit(self, id: str) -> bool:
+        """Whether this full id is a commit's; that of a tag, a tree or a blob is none."""
+        found = self.read_object(id)
+        return found is not None and (found.type, found.id) == ("commit", id)
+
     def resolve(self, ref: str) -> str | None:
         """The object id at a full ref name, or None."""
         return self.resolve_all([ref]).get(ref)

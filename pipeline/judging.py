@@ -21,13 +21,19 @@ from pipeline.forges.port import PullRequest
 from pipeline.gate.authority import Authority
 from pipeline.gate.matters import higher_tier, matters_of
 from pipeline.gitcli import GitRepository
+from pipeline.judging_patches import (
+    patches_of,
+    read_changed_files,
+    read_patch_findings,
+    without_secrets,
+)
 from pipeline.layout import PLATFORM_PATH, request_path
 from pipeline.models.outputs import AskedItem, Link, PromotionPreview
 from pipeline.models.requests import Platform, Promotion, RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.render.decision import reason_item
 from pipeline.snapshot import Snapshot
-from pipeline.stages.asked import asked_of
+from pipeline.stages.asked import Before, asked_of
 from pipeline.stages.validate import check_requests
 from pipeline.stages.view import PromotionInput
 from pipeline.world import World
@@ -98,12 +104,16 @@ def _judge(
     read = read_snapshot(git, tree, paths=changed)
     authority = _authority(engine, pull, tree, changed)
     found = (
-        *check_requests(read.reads, read.findings, read.snapshot, engine.templates),
+        *check_requests(read.reads, read.findings, read.snapshot, engine.templates, asked=changed),
         *(reason.finding() for reason in authority.reasons if reason.final),
         *_policy_findings(engine, git, tree),
+        *read_patch_findings(
+            engine, patches_of(read.reads, changed), read_changed_files(git, tree, changed)
+        ),
+        *_deleted(engine, changed, read.snapshot),
     )
-    asked = asked_of(changed, read.snapshot)
-    sources = _sources(git, tree, found)
+    asked = asked_of(changed, read.snapshot, read_before(git, base, tree, changed))
+    sources = without_secrets(_sources(git, tree, found), found)
     judged = Judged(pull, found, asked, (), sources, tuple(changed), authority)
     return judged, read.snapshot
 
@@ -139,6 +149,29 @@ def _tier_then(world: World, changed: Sequence[str]) -> RiskTier:
             found = world.statuses(meaning.tenant, [meaning.primitive])
             tiers += [status.risk_tier for status in found.values()]
     return higher_tier(*tiers)
+
+
+def _deleted(engine: Engine, changed: Sequence[str], snapshot: Snapshot) -> Iterator[Finding]:
+    """What would stand of drafts and tenants whose files the pull request deletes."""
+    gone = {
+        path.split("/")[1]
+        for path in changed
+        if path.endswith(("/draft.yaml", "/tenant.yaml")) and path not in snapshot.blobs
+    }
+    if gone:
+        world = engine.world()
+        for tenant in sorted(gone):
+            yield from world.deleted(tenant, snapshot.blobs)
+
+
+def read_before(git: GitRepository, base: str, tree: str, changed: Sequence[str]) -> Before:
+    """What the changed paths were at the base, for telling what changes."""
+    others = [path for path in changed if not path.startswith(("tenants/", "environments/"))]
+    return Before(
+        read_snapshot(git, base, paths=changed).snapshot,
+        read_changed_files(git, base, others),
+        read_changed_files(git, tree, others),
+    )
 
 
 def _sources(git: GitRepository, tree: str, found: Sequence[Finding]) -> dict[str, str]:

@@ -36,12 +36,6 @@ _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
             rf"tenants/(?P<tenant>{_ID})/drafts/(?P<primitive>{_ID})/promotions/(?P<name>[a-z]+)\.yaml\Z"
         ),
     ),
-    (
-        "Waiver",
-        re.compile(
-            rf"tenants/(?P<tenant>{_ID})/drafts/(?P<primitive>{_ID})/waivers/(?P<name>{_ID})\.yaml\Z"
-        ),
-    ),
 )
 PLATFORM_PATH = "environments/platform.yaml"
 BLOCKED_PATH = "environments/blocked-digests.yaml"

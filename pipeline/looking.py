@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from pipeline.policy_history import PolicyHistory, read_policy_history
 from pipeline.revisions import RevisionCache, Revisions
 from pipeline.sandbox.sources import read_source_files
 from pipeline.settled import Memory
-from pipeline.sight import Verify, damaged_status
+from pipeline.sight import ScanSecrets, Verify, damaged_status
 from pipeline.stages.gitops import incidents_of
 from pipeline.stages.validate import check_requests
 from pipeline.stages.view import EVERYTHING, Scope
@@ -44,7 +44,7 @@ class Looking:
     control: Control
     make_builder: Callable[[Snapshot], Builder]
     run_checks: Callable[[RunChecks, dict[str, tuple[int, bytes]]], CheckReport]
-    scan_secrets: Callable[[Mapping[str, bytes]], Sequence[str]]
+    scan_secrets: ScanSecrets
     templates: Mapping[str, Template]
     faults: FaultHook = no_faults
     run_id: str = field(default_factory=lambda: os.environ.get("PIPELINE_RUN_ID", ""))
@@ -75,7 +75,9 @@ class Looking:
         """
         if (commit, only) not in self._checked:
             read = read_snapshot(self.control.open_repository(), commit, tenants=only)
-            found = check_requests(read.reads, read.findings, read.snapshot, self.templates)
+            found = check_requests(
+                read.reads, read.findings, read.snapshot, self.templates, asked=()
+            )
             self._checked = {(commit, only): (read, found)}
         return self._checked[commit, only]
 

@@ -10,7 +10,9 @@ from pipeline.diagnostics import Finding, Location
 from pipeline.errors import OverBound, Unrenderable
 from pipeline.forges.port import PullState
 from pipeline.gitcli import GitRepository
-from pipeline.models.base import TreeId
+from pipeline.gitobjects import trees_of_entries
+from pipeline.hydrate import CHART
+from pipeline.models.base import CommitId, ImageDigest, TreeId
 from pipeline.models.evidence import BuildRecord
 from pipeline.models.facts import Release
 from pipeline.models.requests import Environment, Promotion
@@ -29,7 +31,10 @@ from pipeline.sandbox.sources import check_source
 from pipeline.sight import Sight
 from pipeline.snapshot import LoadedRequest
 from pipeline.stages.promote import promotion_key
-from pipeline.stages.view import Caused, DraftView, PromotionInput
+from pipeline.stages.view import Caused, DraftView, Listing, PromotionInput
+
+# Stands for the digest of an image that is not built yet.
+UNBUILT = ImageDigest("sha256:" + "0" * 64)
 
 
 class PromotionSight(Sight):
@@ -53,7 +58,8 @@ class PromotionSight(Sight):
         assert status is not None
         source_commit = promotion.release.source_commit
         git = self.git(view.target_repo)
-        source = git.read_object(f"{source_commit}:{view.folder}") if view.target else None
+        known = view.target is not None and git.has_commit(source_commit)
+        source = git.read_object(f"{source_commit}:{view.folder}") if known else None
         tree = source.id if source and source.type == "tree" else None
         overlay, findings = self._overlay(view, promotion, tree, git)
         facts, chain_problem = self.chain(view.request.tenant_id, status)
@@ -106,6 +112,45 @@ class PromotionSight(Sight):
         if build is None:
             return None, ()
         files = git.read_files(promotion.release.source_commit, view.folder)
+        contents = {path: content for path, (_, content) in files.items()}
+        return self._rendered_or_not(view, status, environment, build, tree, contents)
+
+    def chart_findings(
+        self, view: DraftView, entries: Listing, blobs: Mapping[str, bytes]
+    ) -> tuple[Finding, ...]:
+        """What judges the manifests of a draft's folder that is not built, nor committed yet.
+
+        They are rendered as its release would be, for the first environment, with a digest that
+        stands for the image's. `blobs` holds by id what the target repository lacks.
+        """
+        status = view.status
+        environment = next(iter(view.environments.values()), None)
+        if status is None or environment is None:
+            return ()
+        chart = {path: id for path, (_, id) in entries.items() if path.startswith(CHART)}
+        there = [id for id in dict.fromkeys(chart.values()) if id not in blobs]
+        found = self.git(view.target_repo).read_objects(there)
+        read = {id: item.content for id, item in zip(there, found, strict=True) if item}
+        contents = {path: blobs.get(id, read.get(id, b"")) for path, id in chart.items()}
+        tree = trees_of_entries(entries)[-1].id
+        build = BuildRecord(
+            source_commit=CommitId(status.head),
+            source_tree=TreeId(tree),
+            digest=UNBUILT,
+            builder="source-layout",
+            image=view.image,
+        )
+        return self._rendered_or_not(view, status, environment, build, tree, contents)[1]
+
+    def _rendered_or_not(
+        self,
+        view: DraftView,
+        status: DraftStatus,
+        environment: Environment,
+        build: BuildRecord,
+        tree: str,
+        files: Mapping[str, bytes],
+    ) -> tuple[Overlay | None, tuple[Finding, ...]]:
         try:
             return self._rendered(view, status, environment, build, tree, files)
         except Unrenderable as error:
@@ -119,11 +164,11 @@ class PromotionSight(Sight):
         environment: Environment,
         build: BuildRecord,
         tree: str,
-        files: Mapping[str, tuple[int, bytes]],
+        files: Mapping[str, bytes],
     ) -> tuple[Overlay, tuple[Finding, ...]]:
         base = self.hydrator.read_base(
             tree,
-            {path: content for path, (_, content) in files.items()},
+            files,
             release=view.instance,
             image=f"{view.image}@{build.digest}",
             kubernetes_version=view.platform.kubernetes_version,

@@ -16,15 +16,18 @@ from pipeline.forges.port import Forge, PullRequest, RepoView
 from pipeline.gitcli import GitRepository
 from pipeline.githistory import read_newest_touching
 from pipeline.hydrate import Hydrator
+from pipeline.layout import draft_path, tenant_path
 from pipeline.models.base import BlobId, CommitId
 from pipeline.models.facts import Built, Cause, Fact
 from pipeline.models.requests import Platform, RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.provenance import Verified
 from pipeline.revisions import Revisions
+from pipeline.rules.standing import Standing, check_deleted
 from pipeline.snapshot import Snapshot
 from pipeline.stages.view import Caused, Existing
 from pipeline.templating import Template
+from pipeline.tools.gitleaks import SecretHit
 
 
 def damaged_status(draft: str) -> CouldNotCheck:
@@ -34,7 +37,7 @@ def damaged_status(draft: str) -> CouldNotCheck:
     )
 
 
-ScanSecrets = Callable[[Mapping[str, bytes]], Sequence[str]]
+ScanSecrets = Callable[[Mapping[str, bytes]], Sequence[SecretHit]]
 Verify = Callable[[str, str], Verified]  # bundle, signers as JSON
 
 
@@ -63,6 +66,8 @@ class Sight:
     _pulls: dict[str, dict[str, PullRequest | None]] = field(default_factory=dict)
     _merged: dict[str, PullRequest | None] = field(default_factory=dict)
     _asked_for: set[str] = field(default_factory=set)
+    # Tenant looked at → what stands of it though its file is gone from main.
+    standing: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
     settled: set[str] = field(default_factory=set)  # tenants looked at that had nothing due
     resting: set[str] = field(default_factory=set)  # drafts looked at that had nothing due
     _brought: dict[str, str] = field(default_factory=dict)  # request path → commit of main
@@ -190,6 +195,17 @@ class Sight:
                 self.unreadable.add(draft)
                 self.fail(draft, damaged_status(draft))
         return {p: self._statuses[trees[p]] for p in there if trees[p] in self._statuses}
+
+    def deleted(self, tenant: str, paths: Collection[str]) -> tuple[Finding, ...]:
+        """Findings of a tenant's drafts that stand, and have no file among `paths` of main."""
+        head = self.state_head(tenant)
+        folders = self.control.read_tree(f"{head}:drafts") or () if head else ()
+        names_ = [entry.name for entry in folders]
+        if tenant_path(tenant) in paths:
+            names_ = [name for name in names_ if draft_path(f"{tenant}/{name}") not in paths]
+        found = self.statuses(tenant, names_).values() if names_ else ()
+        standings = [Standing.of_status(status) for status in found]
+        return tuple(check_deleted(standings, paths))
 
     def chain(self, tenant: str, status: DraftStatus) -> tuple[tuple[Fact, ...], str]:
         """A draft's facts, and why they do not add up to its status; empty when they do."""

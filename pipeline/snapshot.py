@@ -87,6 +87,12 @@ class Snapshot:
         return frozenset(b.digest for b in blocked.digests) if blocked else frozenset()
 
     @cached_property
+    def blocked_reasons(self) -> Mapping[str, str]:
+        """Digest that may run nowhere → why."""
+        blocked = self.model_at(BLOCKED_PATH, BlockedDigests)
+        return {b.digest: b.reason for b in blocked.digests} if blocked else {}
+
+    @cached_property
     def signers(self) -> Signers | None:
         """Whose word on a build counts, if the file is there and valid."""
         return self.model_at(SIGNERS_PATH, Signers)

@@ -142,7 +142,6 @@ def _platform_values(answers: Answers) -> dict[str, object]:
         "organisation": answers.organisation,
         "registry": {"prefix": answers.registry, "store": "registry"},
         "gitops_drift": "restore",
-        "gateway": {"namespace": "gateway"},
         "network": {
             "gateway": {"namespace": "gateway"},
             "egress": {
@@ -173,8 +172,6 @@ def _tenant_values(answers: Answers) -> dict[str, object]:
         "risk_tier": "MEDIUM",
         "owners": [f"{answers.tenant}-engineers"],
         "cost_centre": "unassigned",
-        "draft_lifetime_days": 30,
-        "quota": {"cpu": "4", "memory": "8Gi", "pods": 40},
     }
 
 

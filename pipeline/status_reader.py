@@ -8,14 +8,17 @@ What is read was written by `pipeline.facts.status_bytes`; that it equals the fo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import yaml
 
 from pipeline.checkout import find_checkout, is_remote, read_origin
+from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck, UsageFault
 from pipeline.gitcli import GitRepository
+from pipeline.layout import BLOCKED_PATH
+from pipeline.rules.standing import Standing, check_blocked, check_deleted
 
 # The names of `pipeline.names` and `pipeline.facts`, which would import the models.
 STATE_PREFIX = "state/"
@@ -84,6 +87,67 @@ def read_requested(directory: Path, tenant: str | None = None) -> tuple[str, ...
     return tuple(
         sorted(f"{m[1]}/{m[2]}" for m in matches if m is not None and tenant in (None, m[1]))
     )
+
+
+def read_standing_findings(
+    directory: Path, documents: Iterable[StatusDocument]
+) -> tuple[Finding, ...]:
+    """What these statuses record that main forbids by now: blocked digests, deleted files.
+
+    Raises CouldNotCheck for a damaged status.
+    """
+    git, prefix = open_state(directory)
+    paths = {f"tenants/{path}" for path in git.list_files(f"{prefix}main", "tenants")}
+    item = git.read_object(f"{prefix}main:{BLOCKED_PATH}")
+    git.close()
+    try:
+        standings = [Standing.of(document) for document in documents]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CouldNotCheck(
+            "a status is damaged", help="`pipeline audit verify` says which"
+        ) from error
+    blocked = _blocked(item.content if item else b"")
+    return (*check_blocked(standings, blocked), *check_deleted(standings, paths))
+
+
+def _blocked(content: bytes) -> Mapping[str, str]:
+    """Digest → reason as far as the file can be read; `validate` says what is wrong with it."""
+    try:
+        found = yaml.load(content, yaml.CSafeLoader)
+    except yaml.YAMLError:
+        return {}
+    listed = found.get("digests") if isinstance(found, dict) else None
+    return {
+        str(item.get("digest")): str(item.get("reason"))
+        for item in (listed if isinstance(listed, list) else ())
+        if isinstance(item, dict)
+    }
+
+
+def read_deleted(git: GitRepository, revision: str, paths: Collection[str]) -> tuple[Finding, ...]:
+    """Drafts and tenants that state branches of this clone know, and that `paths` lack.
+
+    None where the clone has no state branch, and where `revision` is not what origin's main is
+    or goes on from: an older commit lacks what came after it.
+    """
+    main = git.resolve("refs/remotes/origin/main")
+    if main is not None and not git.is_ancestor(main, revision):
+        return ()
+    found: list[Finding] = []
+    prefixes = ("refs/heads/state/", "refs/remotes/origin/state/")
+    heads = {ref.rpartition("/")[2]: head for ref, head in git.read_refs(prefixes).items()}
+    for tenant, head in sorted(heads.items()):
+        there = [e.name for e in git.read_tree(f"{head}:drafts") or ()]
+        if f"tenants/{tenant}/tenant.yaml" in paths:
+            there = [p for p in there if f"tenants/{tenant}/drafts/{p}/draft.yaml" not in paths]
+        items = git.read_objects([f"{head}:{status_spec(tenant, p)[1]}" for p in there])
+        read = [
+            _parsed(f"{tenant}/{primitive}", item.content)
+            for primitive, item in zip(there, items, strict=True)
+            if item is not None
+        ]
+        found += check_deleted([Standing.of(document) for document in read], paths)
+    return tuple(found)
 
 
 def open_state(directory: Path) -> tuple[GitRepository, str]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pipeline.models.evidence import CheckReport
     from pipeline.plan import Effect, RunChecks
     from pipeline.snapshot import Snapshot
+    from pipeline.tools.gitleaks import SecretHit
 
 CRASH_EXIT_CODE = 137
 
@@ -120,11 +121,11 @@ def check_runner(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> Chec
     return run_checks(files, commit=effect.commit, tree=effect.tree, names=effect.names)
 
 
-def secret_lines(files: Mapping[str, bytes]) -> list[str]:
-    """What a secret scan found, one line a hit; the secret itself is in none of them."""
+def secret_hits(files: Mapping[str, bytes]) -> Sequence[SecretHit]:
+    """What a secret scan found; the secret itself is in none of it."""
     from pipeline.tools.gitleaks import run_secret_scan
 
-    return [f"`{hit.path}` line {hit.line}: {hit.rule}" for hit in run_secret_scan(files)]
+    return run_secret_scan(files)
 
 
 def fault_from_environment() -> FaultHook:
@@ -184,7 +185,7 @@ def engine_of(control: Control) -> Engine:
         control=control,
         make_builder=partial(builder_of, forge_root=forge_root(control)),
         run_checks=check_runner,
-        scan_secrets=secret_lines,
+        scan_secrets=secret_hits,
         templates=LazyTemplates(),
         faults=fault_from_environment(),
         memory=Memory(control.forge, control.control_repo),

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from pipeline import names
 from pipeline.diagnostics import Finding, Location
-from pipeline.errors import OverBound, PipelineError, StalePlan
+from pipeline.errors import CouldNotCheck, OverBound, PipelineError, StalePlan
 from pipeline.forges.port import PullState, RepoView
 from pipeline.gitops_sight import GitopsSight
 from pipeline.layout import draft_path, tenant_path
@@ -52,6 +52,7 @@ class World(GitopsSight):
         drafts = [d for d in self.snapshot.drafts_of(tenant) if d not in leave_out]
         statuses = self.statuses(tenant, [d.split("/")[1] for d in drafts])
         self._keepers = keepers(statuses.values())
+        self.standing[tenant] = self.deleted(tenant, self.snapshot.blobs)
         self._read_pulls_that_matter(statuses.values())
         paths: dict[str, set[str]] = {}
         for draft in drafts:
@@ -92,8 +93,10 @@ class World(GitopsSight):
         return tuple(views)
 
     def _has_findings(self, tenant: str) -> bool:
-        """Whether anything is said of the tenant's requests or of policy."""
-        return any(p.startswith((f"tenants/{tenant}/", "environments/")) for p in self.findings)
+        """Whether anything is said of the tenant's requests, of what stands of it, or of policy."""
+        return bool(self.standing.get(tenant)) or any(
+            p.startswith((f"tenants/{tenant}/", "environments/")) for p in self.findings
+        )
 
     def _due_paths(self, draft: str, status: DraftStatus | None) -> set[str]:
         """Paths of a draft's requests that have something due, and then of the draft's own."""
@@ -259,16 +262,46 @@ class World(GitopsSight):
         if existing:
             # Judged on what it was begun on, whatever people merged since.
             head = git.read_commit(existing.commit).parents[0]
+        due = self._patch_input(view, patch, loaded.meaning.name, caused, head)
+        findings = self.findings.get(loaded.path, ())
+        due = replace(due, findings=findings, is_followup=followup, existing=existing)
+        result = patched_folder(due, due.listing)
+        written = {
+            p: result.blobs[id] for p, (_, id) in result.entries.items() if id in result.blobs
+        }
+        try:
+            hits = self.scan_secrets(written) if written else ()
+        except OverBound as error:
+            refused = PATCH_OVER_BOUND.finding(error.message, Location(loaded.path))
+            return replace(due, findings=(*due.findings, refused))
+        return replace(due, secrets=tuple(f"`{h.path}` line {h.line}: {h.rule}" for h in hits))
+
+    def proposed_patch(self, view: DraftView, number: str, patch: DraftPatch) -> PatchInput:
+        """What a patch that is not merged yet would meet; credentials are not looked for.
+
+        Its cause is the draft's own, since nothing has caused it.
+
+        Raises CouldNotCheck when the repository of the code is not there.
+        """
+        if view.target is None or view.status is None:
+            raise CouldNotCheck(f"there is no repository `{view.target_repo}`")
+        head = view.target.head if is_followup(view) else None
+        return self._patch_input(view, patch, number, view.caused, head or view.status.head)
+
+    def _patch_input(
+        self, view: DraftView, patch: DraftPatch, number: str, caused: Caused, head: str
+    ) -> PatchInput:
+        git = self.git(view.target_repo)
         listing = git.list_files(head, view.folder)
-        base = git.read_object(patch.base_commit)
+        base = git.has_commit(patch.base_commit)
         base_listing = git.list_files(patch.base_commit, view.folder) if base else None
         replaced = [
             c.path for c in patch.changes if isinstance(c, ReplaceText) and c.path in listing
         ]
         found = git.read_objects([listing[p][1] for p in replaced])
         contents = {p: o.content for p, o in zip(replaced, found, strict=True) if o}
-        due = PatchInput(
-            number=loaded.meaning.name,
+        return PatchInput(
+            number=number,
             patch=patch,
             caused=caused,
             head=head,
@@ -276,21 +309,9 @@ class World(GitopsSight):
             base_listing=base_listing,
             contents=contents,
             parents=read_parents(git, head, view.folder),
-            findings=self.findings.get(loaded.path, ()),
+            findings=(),
             secrets=(),
-            is_followup=followup,
-            existing=existing,
         )
-        result = patched_folder(due, listing)
-        written = {
-            p: result.blobs[id] for p, (_, id) in result.entries.items() if id in result.blobs
-        }
-        try:
-            secrets = tuple(self.scan_secrets(written)) if written else ()
-        except OverBound as error:
-            refused = PATCH_OVER_BOUND.finding(error.message, Location(loaded.path))
-            return replace(due, findings=(*due.findings, refused))
-        return replace(due, secrets=secrets)
 
     def _begun(
         self, view: DraftView, target: RepoView, status: DraftStatus, caused: Caused

@@ -129,12 +129,17 @@ class StoryWorld:
         )
         return cls(root, forge, engine, [pull.number for pull in forge.read_pulls(CONTROL)])
 
-    def propose(self, changes: Mapping[str, bytes], asker: int) -> int:
-        """The number of an open pull request that brings these files to main."""
+    def propose(self, changes: Mapping[str, bytes | None], asker: int) -> int:
+        """The number of an open pull request that brings these files to main; None deletes one."""
         git = self.forge.open_repository(CONTROL)
         main = git.resolve("refs/heads/main")
         assert main is not None
-        files = {**git.read_files(main), **{p: (MODE_FILE, c) for p, c in changes.items()}}
+        files = git.read_files(main)
+        for path, content in changes.items():
+            if content is None:
+                del files[path]
+            else:
+                files[path] = (MODE_FILE, content)
         branch = f"ask/{len(self.numbers) + 1}"
         objects = objects_of_files(files)
         title = f"Ask for {', '.join(changes)}"

@@ -17,7 +17,7 @@ from pipeline.forges.port import Review, ReviewVerdict
 from pipeline.gate.authority import Authority, Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
 from pipeline.layout import promotion_path
-from pipeline.models.base import TreeId
+from pipeline.models.base import API_VERSION, TreeId
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.requests import (
     RISK_TIERS,
@@ -75,6 +75,7 @@ def allowed_evidence(environment: EnvironmentName = "prod") -> Evidence:
     approved = bool(policy.approvals)
     return Evidence(
         promotion=Promotion(
+            api_version=API_VERSION,
             kind="Promotion",
             draft=DRAFT,
             environment=environment,

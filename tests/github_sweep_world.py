@@ -24,7 +24,7 @@ from pipeline.forges.github.forge import GithubForge
 from pipeline.forges.github.repository import Connection, RemoteRepository
 from pipeline.gitcli import GitRepository
 from pipeline.models.evidence import Observation
-from pipeline.wiring import builder_of, secret_lines
+from pipeline.wiring import builder_of, secret_hits
 from tests.audit_world import CONTROL
 from tests.github_demo.setting import GithubSetting
 from tests.github_server import Fault, GitHubServer, Seen
@@ -46,7 +46,7 @@ class GithubSweepWorld(SweepWorld):
             control=Control(root / "control", GitRepository(root / "control"), forge, CONTROL),
             make_builder=partial(builder_of, forge_root=root / "forge"),
             run_checks=checked_once,
-            scan_secrets=secret_lines,
+            scan_secrets=secret_hits,
             templates=templates(),
             hydrator=HYDRATOR,
             run_id="run-1",

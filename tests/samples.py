@@ -111,6 +111,4 @@ custom_code: true
 risk_tier: LOW
 owners: [platform-engineers]
 cost_centre: CC-7
-draft_lifetime_days: 30
-quota: {{cpu: "1", memory: 1Gi, pods: 5}}
 """

@@ -12,13 +12,16 @@ from pipeline.forges.port import PullRequest, PullState, Push, Review, ReviewVer
 from pipeline.gate.authority import Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
 from pipeline.githistory import Change
+from pipeline.gitobjects import MODE_FILE, MODE_SYMLINK
 from pipeline.gitops.proposals import Proposal, check_proposal
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED, Difference, check_gitops
-from pipeline.layout import PLATFORM_PATH, draft_path, environment_path, promotion_path
+from pipeline.layout import PLATFORM_PATH, draft_path, environment_path, promotion_path, tenant_path
 from pipeline.models.requests import CodeOrigin
 from pipeline.policy_history import Walk
 from pipeline.releases.folder import check_files
+from pipeline.rules.identity import check_entries
 from pipeline.rules.patches import MAX_FILE_BYTES
+from pipeline.rules.standing import Standing, check_blocked, check_deleted
 from pipeline.stages.draft import plan_draft
 from pipeline.stages.promote import approval_problem
 from tests import history, patching, planning
@@ -249,6 +252,30 @@ def overlay_file(fail: bool) -> set[str]:
     return {finding.code for finding in check_files(replace(overlay, files=files))}
 
 
+def path_not_a_file(fail: bool) -> set[str]:
+    """Another tenant's file stands behind a link, or everything is a plain file."""
+    entries = [(tenant_path("acme"), MODE_SYMLINK if fail else MODE_FILE), ("run.sh", 0o100755)]
+    return {f.code for f in check_entries(entries)}
+
+
+def blocked_digest_runs(fail: bool) -> set[str]:
+    """The digest that prod runs is blocked, or another one is."""
+    standing = Standing(DRAFT, False, {"prod": history.DIGEST if fail else f"sha256:{'9' * 64}"})
+    return {f.code for f in check_blocked([standing], {history.DIGEST: "It leaks"})}
+
+
+def draft_file_deleted(fail: bool) -> set[str]:
+    """The file of a draft is gone that dev runs, or of one that ended."""
+    standing = Standing(DRAFT, not fail, {"dev": history.DIGEST} if fail else {})
+    return {f.code for f in check_deleted([standing], {tenant_path("acme")})}
+
+
+def tenant_file_deleted(fail: bool) -> set[str]:
+    """The tenant's file is gone while its draft stands, or after it ended."""
+    standing = Standing(DRAFT, not fail, {})
+    return {f.code for f in check_deleted([standing], {draft_path(DRAFT)})}
+
+
 SCENARIOS: Mapping[str, Scenario] = {
     "gitops-content-foreign": gitops_foreign,
     "gitops-overlay-missing": gitops_missing,
@@ -256,6 +283,10 @@ SCENARIOS: Mapping[str, Scenario] = {
     "gitops-environments-proposed": environments_proposed,
     "gitops-proposal-unfit": proposal_unfit,
     "overlay-file": overlay_file,
+    "blocked-digest-runs": blocked_digest_runs,
+    "draft-file-deleted": draft_file_deleted,
+    "tenant-file-deleted": tenant_file_deleted,
+    "path-not-a-file": path_not_a_file,
     "author-out-of-scope": author_out_of_scope,
     "policy-with-requests": policy_with_requests,
     "pusher-unknown": pusher_unknown,

@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.builders.attesting import AttestingBuilder, attest_with
 from pipeline.builders.images import ImageStore
 from pipeline.builders.port import Maker
+from pipeline.models.base import API_VERSION
 from pipeline.models.requests import Signers
 from pipeline.models.signers import Signer
 from pipeline.provenance import Claim, Verified, statement_of
@@ -26,7 +27,7 @@ def signing_key() -> SigningKey:
 def trusted_signers() -> Signers:
     """Signers of whom the tests' key is the only one."""
     signer = Signer(name="workspace", public_key=signing_key().public_key)
-    return Signers(kind="Signers", signers=(signer,))
+    return Signers(api_version=API_VERSION, kind="Signers", signers=(signer,))
 
 
 def verified(claim: Claim) -> Verified:

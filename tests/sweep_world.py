@@ -19,7 +19,7 @@ from unittest import mock
 from pipeline.apply import FaultHook, no_faults
 from pipeline.control import Control
 from pipeline.demo.setting import create_setting
-from pipeline.demo.story import ROUTING, leaked_settings
+from pipeline.demo.story import CLEAN_SETTINGS, ROUTING
 from pipeline.documents import render_document
 from pipeline.engine import Engine
 from pipeline.errors import StalePlan
@@ -32,7 +32,7 @@ from pipeline.models.evidence import CheckReport, Observation
 from pipeline.models.requests import EnvironmentName
 from pipeline.plan import Effect, RunChecks
 from pipeline.rules.identity import draft_example
-from pipeline.wiring import builder_of, check_runner, secret_lines
+from pipeline.wiring import builder_of, check_runner, secret_hits
 from tests.audit_world import CODE, CONTROL, ORGANISATION, StoryWorld
 from tests.history import (
     AGENT_ID,
@@ -74,7 +74,7 @@ class SweepWorld(StoryWorld):
             control=Control(root / "control", GitRepository(root / "control"), forge, CONTROL),
             make_builder=partial(builder_of, forge_root=forge.root),
             run_checks=checked_once,
-            scan_secrets=secret_lines,
+            scan_secrets=secret_hits,
             templates=templates(),
             faults=faults,
             hydrator=HYDRATOR,
@@ -149,8 +149,8 @@ def bring_patches(world: SweepWorld) -> tuple[Observation, ...]:
     base = world.engine.status(DRAFT).head
     source = "src/domain_order_router"
     world.patch("0001", "Choose the quickest partner", {f"{source}/routing.py": ROUTING}, base)
-    leak = {f"{source}/routing.py": "x = 1\n", f"{source}/partner_api.py": leaked_settings()}
-    world.patch("0002", "Read partners from the API", leak, base)
+    other = {f"{source}/routing.py": "x = 1\n", f"{source}/partner_api.py": CLEAN_SETTINGS}
+    world.patch("0002", "Read partners from the API", other, base)
     return ()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.documents import render_document
 from pipeline.layout import SIGNERS_PATH
+from pipeline.models.base import API_VERSION
 from pipeline.models.requests import Signers
 from pipeline.models.signers import Signer, WorkflowIdentity
 from tests.conftest import ROOT
@@ -48,6 +49,7 @@ def control_files(registry: str, server: str) -> dict[str, bytes]:
     # Images are vouched for by the build workflow alone: no key is trusted.
     workflow = WorkflowIdentity(repository="ameide/control", server=server)
     signers = Signers(
+        api_version=API_VERSION,
         kind="Signers",
         signers=(Signer(name="build-workflow", workflow=workflow),),
         trusted_roots=(sigstore().trusted_root(),),

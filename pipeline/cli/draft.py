@@ -169,7 +169,7 @@ def files(session: Session, draft: str, paths: tuple[str, ...], output: Path | N
             f"  next     `pipeline draft update {draft} --write PATH=FILE --summary …`\n"
         )
     elif len(paths) == 1:
-        session.write(found.files[paths[0]][1].decode("utf-8", "replace"))
+        session.write_content(found.files[paths[0]][1])
     else:
         session.write(f"✓ {len(found.files)} files of {draft} at {found.commit[:12]}\n")
         session.write("".join(f"  {path}\n" for path in found.files))

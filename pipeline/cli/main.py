@@ -18,7 +18,14 @@ import click
 
 from pipeline import __version__
 from pipeline.cli.commands import COMMANDS
-from pipeline.cli.session import FORMATS, NobodyReads, Session, choose_format, session_of
+from pipeline.cli.session import (
+    FORMATS,
+    NobodyReads,
+    Session,
+    choose_format,
+    complain,
+    session_of,
+)
 from pipeline.errors import PipelineError
 
 # No package that happens to be installed takes part in judging requests; also quicker to start.
@@ -129,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # click's own: 0 after completing words, 1 when help cannot be written any more.
         return 0 if ended.code == 0 else _stop_writing()
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
+        complain("interrupted\n")
         return INTERRUPTED
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "pipeline"
@@ -177,10 +184,11 @@ def _tell(
     from pipeline.characters import visible
 
     lines = "\n".join(visible(line) for line in message.split("\n"))
-    label = click.style(f"error[{code}]", fg="red", bold=True) if _stderr_colour() else None
-    click.echo(f"{label or f'error[{code}]'}: {lines}", err=True, color=label is not None or None)
+    colour = _stderr_colour()
+    label = f"\x1b[1;31merror[{code}]\x1b[0m" if colour else f"error[{code}]"
+    complain(f"{label}: {lines}\n", colour=colour)
     if help:
-        click.echo(f"  help: {visible(help)}", err=True)
+        complain(f"  help: {visible(help)}\n")
     if session.is_json and not session.wrote_document:
         session.write_document(
             {
@@ -205,7 +213,7 @@ def _end(session: Session, error: PipelineError) -> int:
         from pipeline.render.report import finding_values
         from pipeline.render.text import render_text
 
-        click.echo(render_text(findings), err=True, nl=False)
+        complain(render_text(findings))
         documents = [finding_values(f) for f in findings]
     _tell(session, error.code, error.message, error.help, documents)
     return error.exit_code
@@ -238,7 +246,7 @@ def _report_bug(session: Session, error: Exception) -> int:
 def _show_traceback() -> None:
     import traceback
 
-    click.echo(traceback.format_exc(), err=True, nl=False)
+    complain(traceback.format_exc())
 
 
 if __name__ == "__main__":

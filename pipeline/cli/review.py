@@ -143,7 +143,7 @@ def show(session: Session, pull: str) -> int:
         "",
     ]
     if found.merge_commit is None and start:
-        lines += [f"  {path}" for path in git.diff_names(start, found.head)]
+        lines += [f"  {visible(path)}" for path in git.diff_names(start, found.head)]
     lines += [
         f"  account {r.user_id} {r.verdict} {r.commit[:12]}  {visible(r.body)}".rstrip()
         for r in found.reviews

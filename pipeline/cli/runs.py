@@ -237,6 +237,7 @@ def run(
         findings=report.findings,
         incidents=[i for tenant in sorted(report.incidents) for i in report.incidents[tenant]],
         restored=report.restored,
+        deleted=[f for tenant in sorted(report.standing) for f in report.standing[tenant]],
     )
 
 
@@ -250,6 +251,7 @@ def _write_report(
     findings: Sequence[Finding],
     incidents: Sequence[Incident],
     restored: Sequence[Incident] = (),
+    deleted: Sequence[Finding] = (),
 ) -> int:
     from pipeline.render.plan import render_run_report, run_report_document
     from pipeline.render.style import Style
@@ -263,6 +265,7 @@ def _write_report(
         invalid_requests=len(refused),
         incidents=incidents,
         restored=restored,
+        deleted=deleted,
     )
     if session.is_json:
         session.write_document(document)

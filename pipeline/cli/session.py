@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from pipeline.characters import printed
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -56,15 +58,25 @@ class Session:
         return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
     def write(self, text: str) -> None:
-        """Write text of a result."""
+        """Write text of a result: nothing in it commands the terminal that shows it."""
+        self._put(printed(text, colour=self.colour).encode("utf-8", "backslashreplace"))
+
+    def write_content(self, content: bytes) -> None:
+        """Write what a file holds: to a file or a pipe as it is, to a terminal as `write` does."""
+        if sys.stdout.isatty():
+            self.write(content.decode("utf-8", "replace"))
+        else:
+            self._put(content)
+
+    def _put(self, content: bytes) -> None:
         # Bytes, so that neither locale nor platform changes what is read at the other end.
         try:
             sys.stdout.flush()
             stream = getattr(sys.stdout, "buffer", None)
             if stream is None:
-                sys.stdout.write(text)
+                sys.stdout.write(content.decode("utf-8", "backslashreplace"))
             else:
-                stream.write(text.encode("utf-8", "backslashreplace"))
+                stream.write(content)
                 stream.flush()
         except BrokenPipeError as error:
             # Under another name, since click would end the process on it with exit code 1.
@@ -78,7 +90,7 @@ class Session:
 
     def note(self, line: str) -> None:
         """Write a line of progress."""
-        click.echo(line, err=True)
+        complain(f"{line}\n")
 
     def engine(self) -> Engine:
         """The engine over the control checkout. Raises UsageFault when there is none."""
@@ -93,6 +105,11 @@ class Session:
         from pipeline.control import open_control
 
         return open_control(self.directory)
+
+
+def complain(text: str, *, colour: bool = False) -> None:
+    """Write to standard error: progress, and what went wrong."""
+    click.echo(printed(text, colour=colour), err=True, nl=False, color=colour or None)
 
 
 def dump(model: BaseModel) -> dict[str, object]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.session import Session, format_option, pass_session
+from pipeline.cli.session import Session, complain, format_option, pass_session
 
 if TYPE_CHECKING:
+    from pipeline.diagnostics import Finding
     from pipeline.render.status import Beside
 
 
@@ -23,7 +24,8 @@ def status(session: Session, draft: str | None) -> int:
 
     States are a fold of facts: PENDING, SCAFFOLDED, IN_REVIEW, PROMOTED_DEV, PROMOTED_STAGING,
     PROMOTED_PROD, REJECTED. What runs is shown only beside a look at the GitOps repository: the
-    exit code is 1 if it is not as promoted, and 4 if it could not be read.
+    exit code is 1 if it is not as promoted, and 4 if it could not be read. It is 1, too, where a
+    blocked digest runs, or a draft stands whose file was deleted.
     """
     return write_list(session, None) if draft is None else write_one(session, draft)
 
@@ -33,7 +35,8 @@ def write_one(session: Session, draft: str) -> int:
     from pipeline.errors import CouldNotCheck
     from pipeline.render.status import render_status
     from pipeline.render.style import Style
-    from pipeline.status_reader import read_status_document
+    from pipeline.render.text import render_text
+    from pipeline.status_reader import read_standing_findings, read_status_document
 
     document = read_status_document(session.directory, draft)
     try:
@@ -43,21 +46,35 @@ def write_one(session: Session, draft: str) -> int:
         raise CouldNotCheck(
             f"the status of `{draft}` is damaged", help="`pipeline audit verify` says where"
         ) from error
+    wrong = read_standing_findings(session.directory, [document])
     if session.is_json:
         session.write_document(dict(document))
         for line in found.lines:
             session.note(line)
+        complain(render_text(wrong))
     else:
-        session.write(text)
-    return found.exit_code
+        session.write(_with(text, wrong))
+    return found.exit_code or (1 if wrong else 0)
+
+
+def _with(text: str, found: Sequence[Finding]) -> str:
+    """A status, and below it what is wrong with what stands."""
+    from pipeline.render.text import render_text
+
+    return f"{text}\n{render_text(found)}" if found else text
 
 
 def write_list(session: Session, tenant: str | None) -> int:
     """Write the statuses of all drafts, or of one tenant's."""
     from pipeline.errors import CouldNotCheck
+    from pipeline.render.report import finding_values
     from pipeline.render.status import render_statuses
     from pipeline.render.style import Style
-    from pipeline.status_reader import read_requested, read_status_documents
+    from pipeline.status_reader import (
+        read_requested,
+        read_standing_findings,
+        read_status_documents,
+    )
 
     documents, damaged = read_status_documents(session.directory, tenant)
     requested = read_requested(session.directory, tenant)
@@ -73,6 +90,7 @@ def write_list(session: Session, tenant: str | None) -> int:
         raise CouldNotCheck(
             "a status is damaged", help="`pipeline audit verify` says which"
         ) from error
+    wrong = read_standing_findings(session.directory, documents)
     if session.is_json:
         session.write_document(
             {
@@ -81,11 +99,12 @@ def write_list(session: Session, tenant: str | None) -> int:
                 "items": [dict(document) for document in documents],
                 "requested": waiting,
                 **found.document,
+                "findings": [finding_values(finding) for finding in wrong],
             }
         )
     else:
-        session.write(text)
-    return found.exit_code
+        session.write(_with(text, wrong))
+    return found.exit_code or (1 if wrong else 0)
 
 
 @dataclass(frozen=True)

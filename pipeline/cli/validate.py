@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.control import SnapshotReading
     from pipeline.diagnostics import Finding
     from pipeline.gitcli import GitRepository
+    from pipeline.models.outputs import AskedItem
 
 
 @click.command()
@@ -55,6 +56,7 @@ def validate(
     from pipeline.checkout import find_checkout
     from pipeline.diagnostics import Verdict, verdict_of
     from pipeline.gitcli import GitRepository
+    from pipeline.judging_patches import without_secrets
     from pipeline.stages.validate import check_requests
     from pipeline.templates import LazyTemplates
 
@@ -63,18 +65,32 @@ def validate(
     wanted = tuple(_request_path(top, path) for path in paths)
     revision = "" if worktree else git.resolve_commit(commit or "HEAD")
     reading = _read(top, git, revision, since, wanted)
-    found = check_requests(reading.reads, reading.findings, reading.snapshot, LazyTemplates())
+    changed = git.diff_names(git.resolve_commit(since), revision) if since and revision else ()
+    found = check_requests(
+        reading.reads, reading.findings, reading.snapshot, LazyTemplates(), asked=changed
+    )
     if author is not None and since:
         from pipeline.revisions import check_asker
 
         base = git.resolve_commit(since)
-        changed = git.diff_names(base, revision)
         found = (*found, *check_asker(git, author, base, revision, changed))
+    if since and revision:
+        found = (*found, *_secrets(git, revision, changed, reading))
+    if revision and not commit and not wanted:
+        from pipeline.status_reader import read_deleted
+
+        found = (*found, *read_deleted(git, revision, reading.snapshot.blobs))
     if wanted:
         found = tuple(f for f in found if _is_below(f.location.file, wanted))
-    sources = _sources(git, revision, reading, found)
-    changed = git.diff_names(git.resolve_commit(since), revision) if since and revision else ()
-    _write(session, found, sources, reading, changed)
+    sources = without_secrets(_sources(git, revision, reading, found), found)
+    asked: tuple[AskedItem, ...] = ()
+    if session.format == "json" and since and changed:
+        from pipeline.judging import read_before
+        from pipeline.stages.asked import asked_of
+
+        before = read_before(git, git.resolve_commit(since), revision, changed)
+        asked = asked_of(changed, reading.snapshot, before)
+    _write(session, found, sources, reading, asked)
     verdict = verdict_of(found)
     return {Verdict.VALID: 0, Verdict.INVALID: 1, Verdict.COULD_NOT_CHECK: 4}[verdict]
 
@@ -103,6 +119,17 @@ def _read(
                 "--worktree sees files that are not committed yet",
             )
     return reading
+
+
+def _secrets(
+    git: GitRepository, revision: str, changed: Sequence[str], reading: SnapshotReading
+) -> tuple[Finding, ...]:
+    """Credentials in what changed: what applying patches gives is for `pipeline comment` to see."""
+    from pipeline.judging_patches import patches_of, read_changed_files, read_written_secrets
+    from pipeline.wiring import secret_hits
+
+    files = read_changed_files(git, revision, changed)
+    return read_written_secrets(secret_hits, patches_of(reading.reads, changed), files)
 
 
 def _request_path(top: Path, given: str) -> str:
@@ -144,7 +171,7 @@ def _write(
     found: Sequence[Finding],
     sources: Mapping[str, str],
     reading: SnapshotReading,
-    changed: Sequence[str],
+    asked: Sequence[AskedItem],
 ) -> None:
     from pipeline.render.github import render_github
     from pipeline.render.report import validation_report
@@ -152,10 +179,8 @@ def _write(
     from pipeline.render.text import render_summary, render_terminal
 
     if session.format == "json":
-        from pipeline.stages.asked import asked_of
-
-        asked = [dump(item) for item in asked_of(changed, reading.snapshot)]
-        session.write_document({**validation_report(found), "asked": asked})
+        items = [dump(item) for item in asked]
+        session.write_document({**validation_report(found), "asked": items})
     elif session.format == "sarif":
         session.write(render_sarif(found, sources))
     elif session.format == "github":

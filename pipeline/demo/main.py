@@ -124,7 +124,8 @@ def write_patch_files(work: Path) -> None:
     (work / "routing.py").write_text(routing)
     (work / "test_routing.py").write_text(story.TEST_ROUTING.format(package=PACKAGE))
     (work / "other_routing.py").write_text(routing.replace("lead_time_days", "days"))
-    (work / "partner_api.py").write_text(story.leaked_settings())
+    (work / "leaked_settings.py").write_text(story.leaked_settings())
+    (work / "partner_api.py").write_text(story.CLEAN_SETTINGS)
 
 
 def write_observations(work: Path, status: DraftStatus) -> None:

@@ -18,6 +18,7 @@ from pipeline.forges.settings import control_rules
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import MODE_FILE, Signature, commit_object, objects_of_files
 from pipeline.layout import PLATFORM_PATH, REQUEST_ROOTS, SIGNERS_PATH
+from pipeline.models.base import API_VERSION
 from pipeline.models.requests import Platform, Signers
 from pipeline.models.signers import Signer
 from pipeline.signing import SigningKey
@@ -52,6 +53,7 @@ def with_workspace_key(root: Path, files: Mapping[str, bytes]) -> dict[str, byte
     known = read.model if read and not findings and isinstance(read.model, Signers) else None
     entry = Signer(name="workspace", public_key=key.public_key)
     signers = Signers(
+        api_version=API_VERSION,
         kind="Signers",
         signers=(*(known.signers if known else ()), entry),
         trusted_roots=known.trusted_roots if known else (),

@@ -58,6 +58,12 @@ def leaked_settings() -> str:
     return f'"""Settings of the partner API."""\n\nAWS_ACCESS_KEY_ID = "{key}"\n'
 
 
+CLEAN_SETTINGS = """import os
+
+AWS_ACCESS_KEY_ID = os.environ["AWS_ACCESS_KEY_ID"]
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command: arguments after `pipeline`, and the exit code that it must have."""
@@ -118,9 +124,10 @@ def chapters(package: str, work: str) -> tuple[Chapter, ...]:
             ),
         ),
         Chapter(
-            "The agent writes code through patches: one good, one not",
-            "Both patches were made against the scaffold. The second one touches a file that the "
-            "first one wrote, and carries a credential.",
+            "The agent writes code through patches",
+            "Both patches were made against the scaffold. The second one carries a credential: it "
+            "is refused before anything is pushed, and its pull request would be. The agent takes "
+            "the credential out; what is left touches a file that the first patch writes.",
             (
                 Command(
                     (
@@ -136,6 +143,20 @@ def chapters(package: str, work: str) -> tuple[Chapter, ...]:
                     )
                 ),
                 _review("control#2", ENGINEER),
+                Command(
+                    (
+                        *f"draft update {DRAFT} --summary".split(),
+                        "Read partners from the API",
+                        "--write",
+                        f"{source}/routing.py={work}/other_routing.py",
+                        "--write",
+                        f"{source}/partner_api.py={work}/leaked_settings.py",
+                        "--submit",
+                        "--as",
+                        AGENT,
+                    ),
+                    exit_code=1,
+                ),
                 Command(
                     (
                         *f"draft update {DRAFT} --summary".split(),

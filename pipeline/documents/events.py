@@ -21,6 +21,7 @@ from pipeline.characters import (
     SHORT_ESCAPES,
     character_finding,
     line_and_column,
+    look_of,
 )
 from pipeline.diagnostics import Finding, Location, Rule
 from pipeline.documents.yaml12 import NumberRefused, resolve_plain
@@ -46,10 +47,13 @@ class _Stop(Exception):
 
 @dataclass(slots=True)
 class _Frame:
-    """One open mapping or list. In a mapping `keys` holds the marks of the keys seen so far."""
+    """One open mapping or list.
+
+    In a mapping `keys` holds the keys seen so far with their marks, by `look_of`.
+    """
 
     container: dict[str, Value] | list[Value]
-    keys: dict[str, _Mark] | None
+    keys: dict[str, tuple[str, _Mark]] | None
     key: str | None = None
 
 
@@ -160,7 +164,7 @@ class Reader:
                     self._add(rules.TOO_DEEP, message, self._at(event.start_mark))
                     raise _Stop
 
-    def _key(self, event: _Event, keys: dict[str, _Mark]) -> str:
+    def _key(self, event: _Event, keys: dict[str, tuple[str, _Mark]]) -> str:
         text: str = event.value
         if not event.style:
             if text == "<<":
@@ -176,13 +180,14 @@ class Reader:
                 self._add(rules.KEY_NOT_STRING, message, self._at(event.start_mark))
         elif FORBIDDEN_IN_VALUE.search(text):
             self._add_escapes(event)
-        if text in keys:
-            message = (
-                f"key `{_short(text)}` stands a second time, first in line {keys[text].line + 1}"
-            )
+        form = look_of(text)
+        if form in keys:
+            first, mark = keys[form]
+            again = "stands a second time" if first == text else "looks like an earlier key"
+            message = f"key `{_short(text)}` {again}, first in line {mark.line + 1}"
             self._add(rules.DUPLICATE_KEY, message, self._at(event.start_mark))
         else:
-            keys[text] = event.start_mark
+            keys[form] = (text, event.start_mark)
         return text
 
     def _key_of_other_kind(self, event: _Event, kind: type[object]) -> str:

@@ -39,9 +39,7 @@ PATTERN_WORDS: dict[str, str] = {
         "a design reference, as in `process-definition/order-to-cash@3`"
     ),
     r"^[^\r\n]*$": "one line of text",
-    r"^[0-9]+(\.[0-9]+)?(m|k|M|G|Ki|Mi|Gi)?$": 'a Kubernetes quantity, as in `"4"` or `8Gi`',
     r"^[a-z0-9][a-z0-9-]*$": "lower-case letters, digits and `-`, none of the last first",
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$": "a day, as in `2031-12-31`",
     r"^[a-z0-9]+(-[a-z0-9]+)*$": "lower-case letters and digits in parts joined by single `-`",
     r"^1\.[0-9]+\.[0-9]+$": "a full Kubernetes version, as in `1.33.0`",
 }
@@ -225,7 +223,7 @@ def _fields_at(root: type[BaseModel] | None, location: tuple[int | str, ...]) ->
         ]
         # What is no field is an item's index, a mapping's key, or the tag of a union's branch.
         here = (
-            [model for annotation in inner for model in _models_in(annotation)]
+            [model for annotation in inner for model in models_in(annotation)]
             if inner
             else [model for model in here if _has_tag(model, step)] or here
         )
@@ -236,8 +234,8 @@ def _has_tag(model: type[BaseModel], step: int | str) -> bool:
     return any(step in typing.get_args(field.annotation) for field in model.model_fields.values())
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def models_in(annotation: Any) -> list[type[BaseModel]]:
     """The models that an annotation mentions: itself, or inside unions and collections."""
     if isinstance(annotation, type) and not typing.get_args(annotation):
         return [annotation] if issubclass(annotation, BaseModel) else []
-    return [model for inner in typing.get_args(annotation) for model in _models_in(inner)]
+    return [model for inner in typing.get_args(annotation) for model in models_in(inner)]

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.characters import FORBIDDEN_IN_VALUE, name_of_character
+from pipeline.characters import FORBIDDEN_IN_VALUE, look_of, name_of_character, visible
 from pipeline.documents.yaml12 import INTEGER_MAXIMUM, INTEGER_MINIMUM, is_plain_safe
 from pipeline.errors import UsageFault
 from pipeline.rules import documents as rules
@@ -23,8 +23,9 @@ def render_document(value: Mapping[str, object], *, header: str = "") -> bytes:
 
     `header` is one or more comment lines for the top, without their `# `. Raises UsageFault for
     what no request file may hold: other types, forbidden characters, numbers out of range, too
-    many levels or nodes, more than 1 MiB.
+    many levels or nodes, keys that look alike, more than 1 MiB.
     """
+    refuse_twins(value)
     return _document(block_lines(value), count_nodes(value), header)
 
 
@@ -88,6 +89,25 @@ def refuse_forbidden(text: str) -> None:
     if found:
         message = f"the text holds {name_of_character(found.group())}, which no request may hold"
         raise UsageFault(message, help="remove the character")
+
+
+def refuse_twins(value: object, level: int = 0) -> None:
+    """Nothing; raises UsageFault if two keys of a mapping look alike, as `parse_document` does."""
+    if level > rules.DEPTH_MAXIMUM:
+        return  # `block_lines` says so
+    inner: Iterable[object] = ()
+    if isinstance(value, Mapping):
+        seen: dict[str, str] = {}
+        for key in map(str, value):
+            other = seen.setdefault(look_of(key), key)
+            if other != key:
+                message = f"the keys `{visible(other)}` and `{visible(key)}` look alike"
+                raise UsageFault(message, help=rules.DUPLICATE_KEY.fix)
+        inner = value.values()
+    elif isinstance(value, (list, tuple)):
+        inner = value
+    for item in inner:
+        refuse_twins(item, level + 1)
 
 
 def count_nodes(value: object) -> int:

@@ -194,6 +194,9 @@ class DraftStatusList(Document):
     failures: tuple[FailureItem, ...] = Field(
         (), description="drafts and repositories that could not be read"
     )
+    findings: tuple[FindingItem, ...] = Field(
+        (), description="blocked digests that run, and drafts whose files were deleted"
+    )
 
 
 class FileItem(Model):

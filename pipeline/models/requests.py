@@ -14,7 +14,6 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from pipeline.models.base import (
-    API_VERSION,
     CommitIdField,
     Identifier,
     ImageDigestField,
@@ -38,7 +37,6 @@ DraftId = Annotated[
 TeamName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=60)
 ]
-Quantity = Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|Ki|Mi|Gi)?$")]
 ReleaseName = Annotated[
     str,
     StringConstraints(
@@ -75,7 +73,7 @@ class PrimitiveType(StrEnum):
 class Request(Model):
     """What every request file starts with."""
 
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    api_version: Literal["pipeline.ameide.io/v1"] = Field(alias="apiVersion")
 
 
 class Account(Model):
@@ -110,13 +108,6 @@ class Registry(Model):
         ),
     ]
     store: Literal["layout", "registry"] = "layout"
-
-
-class Gateway(Model):
-    """The one way into the shared plane (seed §9)."""
-
-    namespace: Identifier
-    port: int = Field(443, ge=1, le=65535)
 
 
 class Reach(Model):
@@ -158,7 +149,6 @@ class Platform(Request):
         ),
     ] = "https://github.com"
     registry: Registry
-    gateway: Gateway
     network: Network = Network()
     repos: RepoNames = RepoNames()
     accounts: tuple[Account, ...] = Field(min_length=1)
@@ -213,7 +203,6 @@ class Environment(Request):
     kind: Literal["Environment"]
     environment: EnvironmentName
     promotes_from: tuple[EnvironmentName, ...] = ()
-    cluster: Identifier
     # How the pipeline merges the GitOps pull request of an allowed promotion: at once, or when an
     # owner of the repository approved it, too.
     merge: Literal["auto", "manual"] = "auto"
@@ -224,7 +213,6 @@ class Environment(Request):
     # Whether an image must come with a signed statement of what it was built from.
     provenance: Literal["required", "unchecked"] = "required"
     requires_default_branch: bool = False
-    soak_hours: int = Field(0, ge=0, le=24 * 90)
     # What runs primitives there: plain objects, or the platform's operators on custom resources.
     runtime: Literal["workload", "operator"] = "workload"
     settings: dict[str, str] = Field({})
@@ -263,14 +251,6 @@ class Signers(Request):
     trusted_roots: tuple[dict[str, object], ...] = ()
 
 
-class Quota(Model):
-    """What a tenant's namespace may use."""
-
-    cpu: Quantity
-    memory: Quantity
-    pods: int = Field(ge=1, le=10_000)
-
-
 class Tenant(Request):
     """`tenants/<id>/tenant.yaml`: one tenant, how it runs and who owns it."""
 
@@ -283,8 +263,6 @@ class Tenant(Request):
     cost_centre: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", max_length=63)
     ]
-    draft_lifetime_days: int = Field(30, ge=1, le=366)
-    quota: Quota
 
 
 class PrimitiveImplementationDraft(Request):
@@ -375,18 +353,6 @@ class Promotion(Request):
     reason: Sentence
 
 
-class Waiver(Request):
-    """`…/waivers/<id>.yaml`: a reviewed exception from one rule until a day, for one reason."""
-
-    kind: Literal["Waiver"]
-    waiver: Identifier
-    draft: DraftId
-    rule: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
-    environments: tuple[EnvironmentName, ...] = Field(min_length=1)
-    reason: Sentence
-    expires: Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
-
-
 class SettledFinding(Model):
     """One finding of the audit: its code, and the place exactly as the audit prints it."""
 
@@ -420,7 +386,6 @@ AnyRequest = (
     | PrimitiveImplementationDraft
     | DraftPatch
     | Promotion
-    | Waiver
     | Acknowledgement
 )
 
@@ -433,7 +398,6 @@ REQUEST_KINDS: dict[str, type[Request]] = {
     "PrimitiveImplementationDraft": PrimitiveImplementationDraft,
     "DraftPatch": DraftPatch,
     "Promotion": Promotion,
-    "Waiver": Waiver,
     "Acknowledgement": Acknowledgement,
 }
 
@@ -447,6 +411,5 @@ SCHEMA_STEMS: dict[str, str] = {
     "PrimitiveImplementationDraft": "draft",
     "DraftPatch": "patch",
     "Promotion": "promotion",
-    "Waiver": "waiver",
     "Acknowledgement": "acknowledgement",
 }

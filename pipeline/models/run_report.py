@@ -52,6 +52,15 @@ class IncidentItem(Model):
     put_back: bool = Field(description="whether this run put the sealed trees back")
 
 
+class DeletedItem(Model):
+    """A draft's or a tenant's file that is gone from main, and how what stands is ended."""
+
+    path: str
+    code: str
+    message: str
+    help: str
+
+
 class RunReportDocument(Document):
     """What a run or an applied plan did."""
 
@@ -62,3 +71,6 @@ class RunReportDocument(Document):
     failures: tuple[FailureItem, ...]
     incidents: tuple[IncidentItem, ...] = ()
     invalid_requests: int = Field(description="files on main that `validate` refuses")
+    deleted: tuple[DeletedItem, ...] = Field(
+        (), description="files gone from main though what they asked for stands"
+    )

@@ -19,6 +19,7 @@ KEY = "summary"
 # GitHub takes 65,536 characters.
 _MAX_CHARACTERS = 60_000
 _SHOWN = 50
+_LONG = 600  # characters; so that one request cannot push the others out of the comment
 _TICKS = re.compile(r"`+")
 _URL = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~@%/-]*)?\Z")
 
@@ -102,8 +103,10 @@ def _authority_lines(authority: Authority) -> Iterator[str]:
 
 def _asked_lines(item: AskedItem) -> Iterator[str]:
     yield f"- {item.asks} ({code_span(item.path)})"
-    for name, value in item.details:
-        yield f"  - {name}: {code_span(value)}"
+    for name, value in item.details[:_SHOWN]:
+        yield f"  - {name}: {code_span(value if len(value) <= _LONG else value[:_LONG] + ' …')}"
+    if len(item.details) > _SHOWN:
+        yield f"  - … and {counted(len(item.details) - _SHOWN, 'more change')}"
     if item.approvals is not None:
         yield f"  - approvals: {code_span(approvals_wanted(item.approvals))}, of the last revision"
 

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.characters import visible
+from pipeline.diagnostics import Finding
 from pipeline.models.run_report import (
     DecisionReasonItem,
+    DeletedItem,
     FailureItem,
     IncidentItem,
     RunReportDocument,
@@ -67,6 +69,7 @@ def run_report_document(
     invalid_requests: int,
     incidents: Iterable[Incident] = (),
     restored: Iterable[Incident] = (),
+    deleted: Iterable[Finding] = (),
 ) -> RunReportDocument:
     """What was done, as a document."""
     counts = Counter(kind for receipt in receipts for _, kind in receipt.applied)
@@ -94,6 +97,12 @@ def run_report_document(
             for incident in found
         ),
         invalid_requests=invalid_requests,
+        deleted=tuple(
+            DeletedItem(
+                path=f.location.file, code=f.code, message=visible(f.message), help=visible(f.fix)
+            )
+            for f in deleted
+        ),
     )
 
 
@@ -122,6 +131,9 @@ def render_run_report(report: RunReportDocument, style: Style = PLAIN) -> str:
             f"  {style.bad} {counted(report.invalid_requests, 'request')} on main refused; "
             "`pipeline validate` says why"
         )
+    for item in report.deleted:
+        lines.append(f"  {style.bad} {item.code} {visible(item.path)}: {item.message}")
+        lines.append(f"    help: {item.help}")
     return "".join(f"{line}\n" for line in lines)
 
 

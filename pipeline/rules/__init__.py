@@ -25,6 +25,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.rules.audit",
     "pipeline.gate.authority",
     "pipeline.policy_history",
+    "pipeline.rules.standing",
 )
 
 

@@ -171,8 +171,8 @@ MERGE_KEY = _rule(
 )
 DUPLICATE_KEY = _rule(
     "duplicate-key",
-    "A key stands once in its mapping.",
-    why="readers keep the first or the last without a word, so a reviewer may read the other",
+    "A key stands once in its mapping, and no other one looks the same.",
+    why="readers keep the first or the last without a word, or both where people see one",
     fix="delete one of the two",
     fails="kind: Tenant\nkind: Platform\n",
 )

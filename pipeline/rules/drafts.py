@@ -290,5 +290,6 @@ def check_promotion(
     digest = promotion.release.digest
     if digest and digest in snapshot.blocked_digests:
         yield DIGEST_BLOCKED.finding(
-            f"{digest} is blocked", document.position_of(("release", "digest"))
+            f"{digest} is blocked: {snapshot.blocked_reasons[digest]}",
+            document.position_of(("release", "digest")),
         )

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pipeline.diagnostics import Finding, Rule, Subject, register
+from pipeline.diagnostics import Finding, Location, Rule, Subject, register
 from pipeline.documents import ParsedDocument
+from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, MODE_SUBMODULE, MODE_SYMLINK
 from pipeline.layout import RequestPath
 
 _DRAFT = """# file: tenants/acme/drafts/order-router/draft.yaml
@@ -51,6 +52,17 @@ PATH_UNKNOWN = register(
         subject=Subject.REQUEST,
         fails="# file: tenants/acme/drafts/order-router/drafts.yaml\nkind: X\n",
         passes=draft_example(),
+    )
+)
+PATH_NOT_A_FILE = register(
+    Rule(
+        id="path-not-a-file",
+        summary="The control repo holds plain files: no symbolic links, no submodules.",
+        why="a link shows a reviewer a name where readers follow it to other content",
+        fix="commit the file itself, or take the entry out",
+        subject=Subject.SCENARIO,
+        fails="`tenants/acme/tenant.yaml` is a symbolic link to another tenant's file",
+        passes="`tenants/acme/tenant.yaml` is a file",
     )
 )
 KIND_MISMATCH = register(
@@ -100,7 +112,7 @@ TENANT_MISSING = register(
 DRAFT_MISSING = register(
     Rule(
         id="draft-missing",
-        summary="Patches, promotions and waivers lie beside a valid `draft.yaml`.",
+        summary="Patches and promotions lie beside a valid `draft.yaml`.",
         why="they change a draft, and there is none to change",
         fix="create the draft first: `pipeline draft create`",
         subject=Subject.REQUEST,
@@ -120,6 +132,16 @@ reason: Try it
 _WORD = re.compile(r"[a-z0-9]+(?:-+[a-z0-9]+)*")
 
 
+def check_entries(entries: Iterable[tuple[str, int]]) -> Iterator[Finding]:
+    """A finding for each path of a commit (with its mode) that is no plain file."""
+    for path, mode in entries:
+        if mode not in (MODE_FILE, MODE_EXECUTABLE):
+            what = {MODE_SYMLINK: "a symbolic link", MODE_SUBMODULE: "a submodule"}.get(
+                mode, f"of mode {mode:o}"
+            )
+            yield PATH_NOT_A_FILE.finding(f"`{path}` is {what}", Location(path))
+
+
 def check_identity(meaning: RequestPath, document: ParsedDocument) -> Iterator[Finding]:
     """Findings for ids in the body that are not those of the path."""
     value = document.value or {}
@@ -129,7 +151,6 @@ def check_identity(meaning: RequestPath, document: ParsedDocument) -> Iterator[F
         "id": meaning.draft,
         "draft": meaning.draft,
         "environment": meaning.name,
-        "waiver": meaning.name,
         "acknowledgement": meaning.name,
     }
     for field, expected in told.items():

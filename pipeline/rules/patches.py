@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import unicodedata
 from collections.abc import Iterator
 
-from pipeline.diagnostics import Finding, Rule, Subject, register
+from pipeline.diagnostics import Finding, Location, Rule, Subject, register
 from pipeline.documents import ParsedDocument
 from pipeline.models.requests import DeleteFile, DraftPatch, ReplaceText, WriteFile
 
@@ -129,7 +130,7 @@ PATCH_EMPTY = register(
 PATCH_SECRET = register(
     Rule(
         id="patch-secret",
-        summary="No file of a patch holds a credential.",
+        summary="No file that a patch writes, and no file of the control repo, holds a credential.",
         why="what is once in Git history is public to all who can clone it",
         fix="revoke the credential; read it from the environment instead",
         subject=Subject.SCENARIO,
@@ -137,6 +138,30 @@ PATCH_SECRET = register(
         passes="a file that reads the key from the environment",
     )
 )
+
+PATCH_NOT_JUDGED = register(
+    Rule(
+        id="patch-not-judged",
+        summary="What a patch does is known before it is merged.",
+        why="a patch that was applied to nothing may hold anything",
+        fix="see the message; once the repository can be read, judge the pull request again",
+        subject=Subject.SCENARIO,
+        fails="the repository of the draft's code is not there",
+        passes="the repository of the draft's code can be read",
+        could_not_check=True,
+    )
+)
+
+
+def secret_finding(path: str, line: int, kind: str, at: Location) -> Finding:
+    """The finding of a credential of this kind in line `line` of a file; its value is not in it."""
+    return PATCH_SECRET.finding(
+        f"`{path}` line {line} holds a credential: {kind}",
+        at,
+        help=f"revoke this credential ({kind}) now, since whoever reads the branch has it; have "
+        "the code read it from its environment, and ask again from a new branch",
+    )
+
 
 _PROTECTED_NAMES = {
     ".git",
@@ -152,13 +177,24 @@ _PROTECTED_NAMES = {
     "requirements-dev.lock",
     "sdk",
 }
-_RESERVED_WINDOWS = {"con", "prn", "aux", "nul"}
+# Names of devices on Windows, with any extension and with trailing spaces before it; the
+# superscript digits count as digits. Source: Microsoft, "Naming Files, Paths, and Namespaces".
+_DEVICE = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(?:\.|\Z)",
+    re.IGNORECASE,
+)
+_SHORT_NAME = re.compile(r"git~", re.IGNORECASE)
+# Linux: NAME_MAX; the same on most file systems (`limits.h`).
+PART_BYTES_MAXIMUM = 255
+# Within PATH_MAX of Linux and MAX_PATH of Windows with the folders above it left out.
+PATH_BYTES_MAXIMUM = 400
 
 
 def path_problem(path: str) -> str:
     """Why a path is unsafe, or an empty string."""
-    if not path or len(path.encode()) > 400:
-        return "is empty or longer than 400 bytes"
+    size_bytes = len(path.encode("utf-8", "surrogatepass"))
+    if not path or size_bytes > PATH_BYTES_MAXIMUM:
+        return f"is empty or longer than {PATH_BYTES_MAXIMUM} bytes"
     if unicodedata.normalize("NFC", path) != path or any(
         unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for c in path
     ):
@@ -170,8 +206,10 @@ def path_problem(path: str) -> str:
             return "holds an empty part, `.` or `..`"
         if part.endswith((" ", ".")) or part.startswith((" ", "-")):
             return "holds a part that starts with space or `-`, or ends in space or `.`"
-        if part.lower() in _RESERVED_WINDOWS or part.lower().startswith("git~"):
-            return "holds a part that some file systems read as another"
+        if len(part.encode("utf-8", "surrogatepass")) > PART_BYTES_MAXIMUM:
+            return f"holds a part that is longer than {PART_BYTES_MAXIMUM} bytes"
+        if _DEVICE.match(part) or _SHORT_NAME.match(part):
+            return f"holds `{part}`, which some file systems read as another name"
     return ""
 
 

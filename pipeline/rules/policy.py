@@ -35,7 +35,6 @@ custom_code: true
 risk_tier: LOW
 owners: [platform-engineers]
 cost_centre: CC-1
-quota: {cpu: "1", memory: 1Gi, pods: 10}
 """,
         passes="""# file: tenants/northwind/tenant.yaml
 apiVersion: pipeline.ameide.io/v1
@@ -46,7 +45,6 @@ custom_code: true
 risk_tier: LOW
 owners: [platform-engineers]
 cost_centre: CC-1
-quota: {cpu: "1", memory: 1Gi, pods: 10}
 """,
     )
 )
@@ -63,7 +61,6 @@ kind: Platform
 platform: tenant-acme
 organisation: ameide
 registry: {prefix: registry.example.com/ameide}
-gateway: {namespace: gateway}
 accounts:
   - {id: 1, login: primitive-pipeline, kind: pipeline}
 owners: [platform-engineers]
@@ -74,7 +71,6 @@ kind: Platform
 platform: ameide
 organisation: ameide
 registry: {prefix: registry.example.com/ameide}
-gateway: {namespace: gateway}
 accounts:
   - {id: 1, login: primitive-pipeline, kind: pipeline}
   - {id: 2, login: platform-engineer, kind: person, teams: [platform-engineers, acme-engineers]}
@@ -115,14 +111,12 @@ ENVIRONMENT_ORDER = register(
 apiVersion: pipeline.ameide.io/v1
 kind: Environment
 environment: dev
-cluster: eu-1
 promotes_from: [prod]
 """,
         passes="""# file: environments/dev/environment.yaml
 apiVersion: pipeline.ameide.io/v1
 kind: Environment
 environment: dev
-cluster: eu-1
 """,
     )
 )

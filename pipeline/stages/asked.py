@@ -1,11 +1,13 @@
-"""What the requests of a pull request ask for, before anybody merges it. Pure.
+"""What a pull request of the control repo asks for, before anybody merges it. Pure.
 
-It rests on what the control repo itself says, so that it takes no credential to tell.
+It rests on what the control repo itself says, so that it takes no credential to tell. What is
+changed is compared with the base: policy, accounts, workflows and owners in words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from pipeline import names
 from pipeline.models.outputs import ApprovalsWanted, AskedItem
@@ -15,28 +17,65 @@ from pipeline.models.requests import (
     DraftPatch,
     PrimitiveImplementationDraft,
     Promotion,
-    Waiver,
+    Request,
 )
+from pipeline.requests.file_changes import file_change
+from pipeline.requests.policy_changes import field_lines, policy_lines
 from pipeline.snapshot import LoadedRequest, Snapshot
 
 
-def asked_of(paths: Iterable[str], snapshot: Snapshot) -> tuple[AskedItem, ...]:
-    """What each changed path of the control repo asks for; one that is gone takes it back."""
-    return tuple(_item(path, snapshot) for path in paths)
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the changed paths were, and for those that are no requests, what they are now."""
+
+    snapshot: Snapshot
+    old: Mapping[str, bytes] = field(default_factory=dict)
+    new: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def _item(path: str, snapshot: Snapshot) -> AskedItem:
-    loaded = snapshot.requests.get(path)
+def asked_of(paths: Iterable[str], snapshot: Snapshot, before: Before) -> tuple[AskedItem, ...]:
+    """What each changed path of the control repo asks for, policy and workflows first."""
+    found = [_item(path, snapshot, before) for path in paths]
+    return tuple(sorted(found, key=lambda item: (_is_of_a_draft(item.path), item.path)))
+
+
+def _is_of_a_draft(path: str) -> bool:
+    parts = path.split("/")
+    return len(parts) > 4 and parts[0] == "tenants" and parts[2] == "drafts"
+
+
+def _item(path: str, snapshot: Snapshot, before: Before) -> AskedItem:
+    loaded, was = snapshot.requests.get(path), before.snapshot.requests.get(path)
     if loaded is None:
-        gone = path not in snapshot.blobs
-        return AskedItem(path=path, kind="", asks="is taken away" if gone else "is changed")
-    approvals = _approvals(loaded, snapshot)
-    details = tuple((name, str(value)) for name, value in _details(loaded, snapshot))
-    kind = loaded.meaning.kind
-    return AskedItem(path=path, kind=kind, asks=_asks(loaded), details=details, approvals=approvals)
+        if path not in snapshot.blobs and path not in before.snapshot.blobs:
+            asks, lines = file_change(path, before.old.get(path), before.new.get(path))
+            return AskedItem(path=path, kind="", asks=asks, details=lines)
+        if path in snapshot.blobs:
+            verb = "change" if path in before.snapshot.blobs else "add"
+            return AskedItem(path=path, kind="", asks=f"{verb} a file that holds no valid request")
+        details = tuple(policy_lines(was.model, None)) if was else ()
+        return AskedItem(path=path, kind="", asks=_gone(was), details=details)
+    old = was.model if was else None
+    return AskedItem(
+        path=path,
+        kind=loaded.meaning.kind,
+        asks=_asks(loaded, old),
+        details=tuple((name, str(value)) for name, value in _details(loaded, old, snapshot)),
+        approvals=_approvals(loaded, snapshot),
+    )
 
 
-def _asks(loaded: LoadedRequest) -> str:
+def _gone(was: LoadedRequest | None) -> str:
+    match was.model if was else None:
+        case PrimitiveImplementationDraft():
+            return "no longer ask for a primitive"
+        case DraftPatch() | Promotion() | None:
+            return "take a request away"
+        case _:
+            return "take policy away"
+
+
+def _asks(loaded: LoadedRequest, old: Request | None) -> str:
     match loaded.model:
         case PrimitiveImplementationDraft():
             return "scaffold a primitive, or keep it as it is if it is there"
@@ -44,15 +83,15 @@ def _asks(loaded: LoadedRequest) -> str:
             return "apply a patch, if it passes the gates"
         case Promotion():
             return "run a release, if the gate allows it"
-        case Waiver():
-            return "except a draft from a rule"
         case Acknowledgement():
             return "settle what an audit found in history; it stays in the record"
         case _:
-            return "change policy"
+            return "change policy" if old else "add policy"
 
 
-def _details(loaded: LoadedRequest, snapshot: Snapshot) -> Iterator[tuple[str, object]]:
+def _details(
+    loaded: LoadedRequest, old: Request | None, snapshot: Snapshot
+) -> Iterator[tuple[str, object]]:
     match loaded.model:
         case PrimitiveImplementationDraft() as draft:
             yield "draft", draft.id
@@ -64,6 +103,8 @@ def _details(loaded: LoadedRequest, snapshot: Snapshot) -> Iterator[tuple[str, o
                 place = (snapshot.platform.platform, draft.tenant_id, tenant.sku, draft.code_origin)
                 runs = [names.namespace(*place, environment) for environment in ENVIRONMENTS]
                 yield "may run in", ", ".join(runs)
+            if isinstance(old, PrimitiveImplementationDraft):
+                yield from field_lines(old, draft)
         case DraftPatch() as patch:
             yield "draft", patch.draft
             yield "made against", patch.base_commit[:12]
@@ -77,18 +118,14 @@ def _details(loaded: LoadedRequest, snapshot: Snapshot) -> Iterator[tuple[str, o
             if promotion.overlay_tree:
                 yield "writes exactly the tree", promotion.overlay_tree
             yield "reason", promotion.reason
-        case Waiver() as waiver:
-            yield "draft", waiver.draft
-            yield "rule", waiver.rule
-            yield "until", waiver.expires
-            yield "reason", waiver.reason
         case Acknowledgement() as settled:
             yield "repository", settled.repository
             yield "commits", ", ".join(settled.commits)
             yield "findings", ", ".join(f"{f.code} at {f.at}" for f in settled.findings)
             yield "reason", settled.reason
         case _:
-            return
+            lines = tuple(policy_lines(old, loaded.model))
+            yield from lines or [("effect", "none: only what people read is different")]
 
 
 def _approvals(loaded: LoadedRequest, snapshot: Snapshot) -> ApprovalsWanted | None:

@@ -23,6 +23,7 @@ from pipeline.rules.patches import (
     PATCH_SECRET,
     PATCH_STALE,
     PATCH_TOO_LARGE,
+    PATH_TWICE,
     content_of,
 )
 from pipeline.stages.scaffold import commit_folder, pull_body
@@ -32,12 +33,27 @@ MAX_FOLDER_FILES = 5_000
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """A reason against a patch, and the index of the change that it is about, if it is one."""
+
+    code: str
+    message: str
+    change: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PatchResult:
     """A folder after a patch, or the reasons why there is none."""
 
     entries: dict[str, tuple[int, str]]
     blobs: dict[str, bytes]
-    reasons: tuple[Reason, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """The reasons as a fact holds them."""
+        told = (Reason(code=p.code, message=p.message) for p in self.problems)
+        return tuple(dict.fromkeys(told))
 
 
 def patched_folder(
@@ -47,26 +63,17 @@ def patched_folder(
     read = patch.contents if contents is None else contents
     entries = dict(listing)
     blobs: dict[str, bytes] = {}
-    reasons: list[Reason] = [
-        Reason(code=f.code, message=f.message)
-        for f in patch.findings
-        if f.severity is Severity.ERROR
-    ]
+    problems = [Problem(f.code, f.message) for f in patch.findings if f.severity is Severity.ERROR]
     base = patch.base_listing
     if base is None:
-        reasons.append(
-            Reason(
-                code=PATCH_STALE.id,
-                message=f"its base commit {patch.patch.base_commit[:12]} is not in the repository",
-            )
-        )
+        told = f"its base commit {patch.patch.base_commit[:12]} is not in the repository"
+        problems.append(Problem(PATCH_STALE.id, told))
         base = {}
-    for change in patch.patch.changes:
+    for index, change in enumerate(patch.patch.changes):
         path = change.path
         if base.get(path) != listing.get(path):
-            reasons.append(
-                Reason(code=PATCH_STALE.id, message=f"`{path}` changed since the patch was made")
-            )
+            told = f"`{path}` changed since the patch was made"
+            problems.append(Problem(PATCH_STALE.id, told, index))
             continue
         new: bytes | None = None
         match change:
@@ -80,60 +87,46 @@ def patched_folder(
                     where = (
                         "there is no such file" if old is None else f"it stands there {count} times"
                     )
-                    reasons.append(
-                        Reason(
-                            code=PATCH_NO_MATCH.id,
-                            message=f"`old` must stand once in `{path}`: {where}",
-                        )
-                    )
+                    told = f"`old` must stand once in `{path}`: {where}"
+                    problems.append(Problem(PATCH_NO_MATCH.id, told, index))
                     continue
                 new = old.replace(change.old.encode(), change.new.encode())
                 mode = entries[path][0]
             case DeleteFile():
                 if entries.pop(path, None) is None:
-                    reasons.append(
-                        Reason(code=PATCH_NO_MATCH.id, message=f"`{path}` is not there to delete")
-                    )
+                    told = f"`{path}` is not there to delete"
+                    problems.append(Problem(PATCH_NO_MATCH.id, told, index))
                 continue
         if new is None:
             continue
         if len(new) > MAX_FILE_BYTES:
-            reasons.append(
-                Reason(code=PATCH_TOO_LARGE.id, message=f"`{path}` would have {len(new):,} bytes")
-            )
+            told = f"`{path}` would have {len(new):,} bytes"
+            problems.append(Problem(PATCH_TOO_LARGE.id, told, index))
         id = blob_id(new)
         entries[path] = (mode, id)
         blobs[id] = new
-    reasons += _check_shape(entries)
-    if not reasons and entries == dict(listing):
-        reasons.append(Reason(code=PATCH_EMPTY.id, message="the files are already like this"))
-    return PatchResult(entries, blobs, tuple(dict.fromkeys(reasons)))
+    problems += _check_shape(entries)
+    if not problems and entries == dict(listing):
+        problems.append(Problem(PATCH_EMPTY.id, "the files are already like this"))
+    return PatchResult(entries, blobs, tuple(problems))
 
 
-def _check_shape(entries: dict[str, tuple[int, str]]) -> list[Reason]:
-    """Reasons against the resulting set of paths: a file where a folder is, clashing names."""
-    reasons = []
+def _check_shape(entries: dict[str, tuple[int, str]]) -> list[Problem]:
+    """Problems of the resulting set of paths: a file where a folder is, clashing names."""
+    problems = []
     folders = {"/".join(p.split("/")[:i]) for p in entries for i in range(1, p.count("/") + 1)}
     for path in sorted(folders & set(entries)):
-        reasons.append(
-            Reason(code=PATCH_NO_MATCH.id, message=f"`{path}` would be both a file and a folder")
-        )
+        problems.append(Problem(PATCH_NO_MATCH.id, f"`{path}` would be both a file and a folder"))
     folded: dict[str, str] = {}
     for path in entries:
         other = folded.setdefault(path.casefold(), path)
         if other != path:
-            reasons.append(
-                Reason(
-                    code="patch-path-twice", message=f"`{other}` and `{path}` differ by case only"
-                )
-            )
+            told = f"`{other}` and `{path}` differ by case only"
+            problems.append(Problem(PATH_TWICE.id, told))
     if len(entries) > MAX_FOLDER_FILES:
-        reasons.append(
-            Reason(
-                code=PATCH_TOO_LARGE.id, message=f"{len(entries)} files; {MAX_FOLDER_FILES} allowed"
-            )
-        )
-    return reasons
+        told = f"{len(entries)} files; {MAX_FOLDER_FILES} allowed"
+        problems.append(Problem(PATCH_TOO_LARGE.id, told))
+    return problems
 
 
 def patch_key(caused: Caused) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from pipeline.diagnostics import Finding, Location, sort_findings
 from pipeline.layout import PLATFORM_PATH, draft_path, tenant_path
@@ -15,7 +15,7 @@ from pipeline.models.requests import (
     Promotion,
     Tenant,
 )
-from pipeline.rules.drafts import check_draft, check_promotion
+from pipeline.rules.drafts import DIGEST_BLOCKED, check_draft, check_promotion
 from pipeline.rules.identity import (
     DRAFT_MISSING,
     TENANT_MISSING,
@@ -75,10 +75,15 @@ def check_requests(
     form_findings: Iterable[Finding],
     snapshot: Snapshot,
     templates: Mapping[str, Template],
+    *,
+    asked: Collection[str] | None = None,
 ) -> tuple[Finding, ...]:
     """All findings of the requests read, in one order.
 
     A control repo without a platform file is itself a finding, since nothing can be judged.
+    `asked` are the paths that are asked for now, None for all: only those may not name a blocked
+    digest. What was merged before the digest was blocked is for the gate and `status` to tell, or
+    nobody could block what runs.
     """
     found = list(form_findings)
     if PLATFORM_PATH not in snapshot.blobs:
@@ -87,4 +92,6 @@ def check_requests(
         )
     for read in reads:
         found.extend(check_request(read, snapshot, templates))
+    if asked is not None:
+        found = [f for f in found if f.code != DIGEST_BLOCKED.id or f.location.file in asked]
     return sort_findings(found)

@@ -17,6 +17,7 @@ import pytest
 
 from pipeline.builders.attesting import attest_with
 from pipeline.errors import CouldNotCheck, UsageFault
+from pipeline.models.base import API_VERSION
 from pipeline.models.requests import Signers
 from pipeline.models.signers import Signer, WorkflowIdentity
 from pipeline.provenance import Claim, provenance_problem, statement_of
@@ -55,7 +56,9 @@ def by_key(tmp_path: Path) -> Kind:
 def by_workflow(tmp_path: Path) -> Kind:
     signer = Signer(name="build-workflow", workflow=WORKFLOW)
     roots = (sigstore().trusted_root(),)
-    signers = Signers(kind="Signers", signers=(signer,), trusted_roots=roots)
+    signers = Signers(
+        api_version=API_VERSION, kind="Signers", signers=(signer,), trusted_roots=roots
+    )
     return Kind(
         signers,
         lambda statement: sigstore().attest(statement, WORKFLOW.uri),

@@ -17,7 +17,7 @@ from pipeline.models.evidence import CheckName, CheckOutcome
 from pipeline.plan import RunChecks
 from pipeline.sandbox import sources
 from pipeline.tools import gitleaks, helm, rendered
-from pipeline.wiring import secret_lines
+from pipeline.wiring import secret_hits
 from pipeline.work import DueWork
 from pipeline.workfiles import write_work
 from tests.audit_world import CODE, rewrite
@@ -56,7 +56,7 @@ def test_an_archive_of_archives_is_refused_once_and_holds_up_nothing(
     patched: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gitleaks, "LIMITS", replace(gitleaks.LIMITS, cpu_s=2))
-    patched.engine.scan_secrets = secret_lines
+    patched.engine.scan_secrets = secret_hits
     number = f"{len(patched.engine.status(DRAFT).patches) + 1:04d}"
     following = f"{int(number) + 1:04d}"
     write_bytes(patched, number, "tests/fixture.zip", nested_zip())

@@ -26,6 +26,7 @@ from pipeline.models.facts import ChecksRecorded, PatchApplied
 from pipeline.models.status import DraftState
 from pipeline.plan import Effect, RunChecks
 from pipeline.rules.identity import draft_example
+from pipeline.tools.gitleaks import SecretHit
 from tests.audit_world import (
     CODE,
     CONTROL,
@@ -233,7 +234,7 @@ def test_draft_ends_when_its_pull_request_is_closed(scaffolded: Story) -> None:
 
 def test_refused_patch_leaves_the_branch_and_says_why(scaffolded: Story) -> None:
     head = scaffolded.engine.status(DRAFT).head
-    scaffolded.engine.scan_secrets = lambda files: [f"`{path}` line 3: key" for path in files]
+    scaffolded.engine.scan_secrets = lambda files: [SecretHit(path, 3, 1, "key") for path in files]
     scaffolded.write("0001", f"{SOURCE}/partner_api.py", leaked_settings())
     scaffolded.go()
     status = scaffolded.engine.status(DRAFT)

@@ -18,10 +18,13 @@ import pytest
 import yaml
 
 from pipeline.audit import verify
+from pipeline.diagnostics import Verdict, verdict_of
 from pipeline.facts import parse_chain, status_bytes, status_path
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import MODE_FILE, RefUpdate
 from pipeline.hydrate import Hydrator
+from pipeline.judging import judge_pull
+from pipeline.layout import patch_path
 from pipeline.models.facts import Built, ChecksRecorded, Fact, PatchRefused, Promoted, Reason
 from pipeline.provenance import with_bundle
 from pipeline.rules import load_rules
@@ -31,13 +34,14 @@ from pipeline.tools import gitleaks
 from pipeline.tools.gitleaks import run_secret_scan
 from pipeline.tools.kubeconform import run_kubeconform
 from pipeline.tools.podcheck import run_podcheck
-from pipeline.wiring import secret_lines
+from pipeline.wiring import secret_hits
 from tests import audit_world, history, patching
 from tests.audit_world import CODE, CONTROL, GITOPS, STATE, StoryWorld
 from tests.bombs import nested_zip, zip_of
 from tests.history import refolded
 from tests.runners import RuleRun, needs_tools, run_manifest_example
 from tests.samples import DRAFT, PATCH_BASE
+from tests.story import patch_of
 from tests.views import sample_view
 
 RULES = {id: rule for id, rule in load_rules().items() if needs_tools(rule)}
@@ -429,7 +433,7 @@ def test_a_patch_that_cannot_be_scanned_is_refused(
 
     def codes(name: str, content: bytes) -> tuple[str, ...]:
         world = audit_world.copy_of(story, tmp_path / name)
-        world.engine.scan_secrets = lambda files: secret_lines({**files, "a.zip": content})
+        world.engine.scan_secrets = lambda files: secret_hits({**files, "a.zip": content})
         world.patch("0002", "docs/notes.md", "An archive lies beside it.\n")
         record = world.engine.status(DRAFT).patches[-1]
         return tuple(sorted({reason.code for reason in record.reasons}))
@@ -462,6 +466,25 @@ def test_a_source_that_cannot_be_written_is_refused(
     assert run.problems == ()
 
 
+def test_a_patch_of_a_repository_that_is_not_there_could_not_be_judged(
+    story: StoryWorld, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    def codes(name: str, *, gone: bool) -> tuple[str, ...]:
+        world = audit_world.copy_of(story, tmp_path / name)
+        head = world.engine.status(DRAFT).head
+        patch = patch_of(DRAFT, head, {"docs/routing.md": "# Routing\n"})
+        number = world.propose({patch_path(DRAFT, "0009"): patch}, history.AGENT_ID)
+        if gone:
+            shutil.move(world.forge.path(CODE), tmp_path / "gone")
+        found = judge_pull(world.engine, number).findings
+        assert verdict_of(found) is (Verdict.COULD_NOT_CHECK if gone else Verdict.VALID)
+        return tuple(sorted({finding.code for finding in found}))
+
+    run = RuleRun(RULES["patch-not-judged"], codes("fails", gone=True), codes("passes", gone=False))
+    record_property("rule", run.row)
+    assert run.problems == ()
+
+
 def test_every_rule_that_needs_tools_is_run_here() -> None:
     others = {
         "manifest-schema",
@@ -469,6 +492,7 @@ def test_every_rule_that_needs_tools_is_run_here() -> None:
         "manifest-not-rendered",
         "manifest-pod-security",
         "patch-over-bound",
+        "patch-not-judged",
         "patch-secret",
         "source-over-bound",
     }

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from pipeline.characters import FORBIDDEN_IN_VALUE
+from pipeline.characters import FORBIDDEN_IN_VALUE, look_of
 from pipeline.documents import Path, edit_document, parse_document, render_document
 
 WORDS = (
@@ -34,12 +34,20 @@ SCALARS = (
     | st.floats(allow_nan=False, allow_infinity=False)
     | TEXT
 )
+
+
+def mappings(values: st.SearchStrategy[object], size: int) -> st.SearchStrategy[dict[str, object]]:
+    """Mappings of which no two keys look alike."""
+    entries = st.tuples(TEXT, values)
+    return st.lists(entries, max_size=size, unique_by=lambda entry: look_of(entry[0])).map(dict)
+
+
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | mappings(inner, 4),
     max_leaves=12,
 )
-DOCUMENTS = st.dictionaries(TEXT, VALUES, max_size=5)
+DOCUMENTS = mappings(VALUES, 5)
 
 
 def paths(value: object, path: Path = ()) -> Iterator[Path]:

@@ -14,7 +14,7 @@ from pipeline.layout import draft_path, promotion_path
 from pipeline.models.outputs import AskedItem, PromotionPreview, ValidationReport
 from pipeline.render.comment import code_span, render_comment
 from pipeline.render.report import validation_report
-from pipeline.stages.asked import asked_of
+from pipeline.stages.asked import Before, asked_of
 from tests.decisions import authority_of, review
 from tests.history import RELEASE_MANAGERS, SECURITY_ID
 from tests.samples import DRAFT, findings_of, snapshot_and_findings, world_files
@@ -41,7 +41,9 @@ def test_a_reviewer_reads_what_merging_does() -> None:
     path = promotion_path(DRAFT, "prod")
     files = {**world_files(), path: PROMOTION.encode()}
     snapshot = snapshot_and_findings(files)[0]
-    text = render_comment(report_of(*asked_of([draft_path(DRAFT), path], snapshot)))
+    text = render_comment(
+        report_of(*asked_of([draft_path(DRAFT), path], snapshot, Before(snapshot)))
+    )
     assert text.startswith("### ✓ 2 requests, nothing against them\n")
     assert "- scaffold a primitive, or keep it as it is if it is there" in text
     assert "  - may run in: `tenant-acme-dev-cust, tenant-acme-staging-cust" in text
@@ -53,7 +55,7 @@ def test_a_reviewer_reads_what_merging_does() -> None:
 def test_a_reviewer_reads_whose_approval_is_missing() -> None:
     path = promotion_path(DRAFT, "prod")
     snapshot = snapshot_and_findings({**world_files(), path: PROMOTION.encode()})[0]
-    report = report_of(*asked_of([path], snapshot))
+    report = report_of(*asked_of([path], snapshot, Before(snapshot)))
     one = render_comment(report, (), authority_of("prod", (review(1, RELEASE_MANAGERS[0]),)))
     assert one.startswith("### … 1 request: approvals are missing\n")
     assert "- 2 approvals of the final revision by `release-managers` or `security`" in one
@@ -66,8 +68,10 @@ def test_a_reviewer_reads_whose_approval_is_missing() -> None:
 
 def test_what_is_taken_away_and_what_is_no_request() -> None:
     snapshot = snapshot_and_findings(world_files())[0]
-    gone, other = asked_of(["tenants/acme/drafts/gone/draft.yaml", "README.md"], snapshot)
-    assert gone.asks == "is taken away" and other.kind == ""
+    other, gone = asked_of(
+        ["tenants/acme/drafts/gone/draft.yaml", "README.md"], snapshot, Before(snapshot)
+    )
+    assert other.asks == "change a file that is no request" and gone.kind == other.kind == ""
 
 
 def test_findings_stand_in_a_table() -> None:
@@ -106,7 +110,7 @@ def test_nothing_gets_out_of_a_code_span(text: str) -> None:
 def test_a_request_s_words_are_only_in_code_spans() -> None:
     path = promotion_path(DRAFT, "prod")
     snapshot = snapshot_and_findings({**world_files(), path: PROMOTION.encode()})[0]
-    text = render_comment(report_of(*asked_of([path], snapshot)))
+    text = render_comment(report_of(*asked_of([path], snapshot, Before(snapshot))))
     [line] = [line for line in text.splitlines() if "reason:" in line]
     assert line.startswith("  - reason: ``@ameide/security fixes #1 <img") and line.endswith("``")
     outside = re.sub(r"(`+).*?\1", "", text)
@@ -165,5 +169,9 @@ def test_a_long_comment_is_cut() -> None:
     ]
     text = render_comment(report_of(*items))
     assert "… and 30 more requests." in text
-    huge = AskedItem(path="x", kind="", asks="is changed", details=(("reason", "y" * 70_000),))
-    assert len(render_comment(report_of(huge))) < 300
+    long = AskedItem(path="x", kind="", asks="is changed", details=(("reason", "y" * 70_000),))
+    assert len(render_comment(report_of(long))) < 1_000
+    many = (("reason", "y" * 500),) * 60
+    huge = [AskedItem(path=f"x{n}", kind="", asks="is changed", details=many) for n in range(3)]
+    assert "… and 10 more changes" in render_comment(report_of(huge[0]))
+    assert len(render_comment(report_of(*huge))) < 300

@@ -383,3 +383,15 @@ def test_bad_value_says_what_is_allowed() -> None:
         ("request-bad-value", "2:31", "`quotas.x.pods` is `0`; it must be at least 1"),
         ("request-bad-value", "3:9", "`owners` is empty; it needs at least 1 item(s)"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("café", "cafe\u0301"), ("a b", "a\u00a0b"), ("Ａ", "A"), ("a b", "a  b")]
+)
+def test_keys_that_look_alike_are_neither_read_nor_written(one: str, other: str) -> None:
+    value: dict[str, object] = {"top": [{one: 1, other: 2}]}
+    with pytest.raises(UsageFault, match="look alike"):
+        render_document(value)
+    found = parse(f'kind: a\ntop:\n  "{one}": 1\n  "{other}": 2\n').findings
+    assert [(f.code, f.location.line) for f in found] == [("yaml-duplicate-key", 4)]
+    assert parse(f'kind: a\ntop: {{"{one}": 1}}\nelse: {{"{other}": 2}}\n').findings == ()

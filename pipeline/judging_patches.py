@@ -1,0 +1,165 @@
+"""Patches that nobody merged yet, judged as a run would judge them after the merge.
+
+Each is applied to its draft as the target repository has it, and the *result* is judged: whether
+it applies, its paths, its size, credentials in it, and the manifests of a chart that it changes.
+All that a pull request changes is searched for credentials, since what is once on main is in the
+history of every clone. No message holds a credential: only its kind, file and line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from pipeline.deciding import Deciding
+from pipeline.diagnostics import Finding, Location
+from pipeline.errors import OverBound, PipelineError, UsageFault
+from pipeline.gitcli import GitRepository
+from pipeline.hydrate import CHART
+from pipeline.models.requests import DraftPatch, ReplaceText, WriteFile
+from pipeline.rules.bounds import PATCH_OVER_BOUND
+from pipeline.rules.patches import (
+    PATCH_NOT_JUDGED,
+    PATCH_SECRET,
+    PATCH_STALE,
+    content_of,
+    printable,
+    secret_finding,
+)
+from pipeline.sight import ScanSecrets
+from pipeline.snapshot import ReadRequest
+from pipeline.stages.patch import PatchResult, patched_folder
+from pipeline.world import World
+
+Patches = Sequence[tuple[ReadRequest, DraftPatch]]
+# What is searched at once: where it is told of, and its bytes.
+_Searched = dict[str, tuple[Location, str, bytes]]
+
+
+def patches_of(reads: Iterable[ReadRequest], changed: Iterable[str]) -> Patches:
+    """The patches among the requests that were read and are at one of these paths."""
+    wanted = set(changed)
+    return [
+        (read, read.model)
+        for read in reads
+        if read.path in wanted and isinstance(read.model, DraftPatch)
+    ]
+
+
+def read_patch_findings(
+    engine: Deciding, patches: Patches, others: Mapping[str, bytes] | None = None
+) -> tuple[Finding, ...]:
+    """What speaks against the patches, each by itself on its draft as it stands.
+
+    `others` are files of the control repo that are searched for credentials with them.
+    """
+    found: list[Finding] = []
+    searched: _Searched = {}
+    world = engine.world() if patches else None
+    for read, patch in patches:
+        assert world is not None
+        try:
+            result = _applied(engine, world, read, patch, found)
+        except OverBound as error:
+            found.append(PATCH_OVER_BOUND.finding(error.message, Location(read.path, 1, 1)))
+            result = None
+        except PipelineError as error:
+            message = f"`{patch.draft}` could not be looked at: {error.code}: {error.message}"
+            found.append(PATCH_NOT_JUDGED.finding(message, Location(read.path, 1, 1)))
+            result = None
+        _search(searched, read, patch, result)
+    for path, content in (others or {}).items():
+        searched.setdefault(path, (Location(path), printable(path), content))
+    return (*found, *_read_secrets(engine.scan_secrets, searched))
+
+
+def read_written_secrets(
+    scan: ScanSecrets, patches: Patches, others: Mapping[str, bytes]
+) -> tuple[Finding, ...]:
+    """Credentials in what patches write and in other files: as far as requests alone can tell."""
+    searched: _Searched = {}
+    for read, patch in patches:
+        _search(searched, read, patch, None)
+    for path, content in others.items():
+        searched.setdefault(path, (Location(path), printable(path), content))
+    return _read_secrets(scan, searched)
+
+
+def read_changed_files(git: GitRepository, tree: str, changed: Sequence[str]) -> dict[str, bytes]:
+    """The bytes of the changed paths that are files of a tree."""
+    items = git.read_objects([f"{tree}:{path}" for path in changed if "\n" not in path])
+    plain = (path for path in changed if "\n" not in path)
+    return {
+        path: item.content
+        for path, item in zip(plain, items, strict=True)
+        if item is not None and item.type == "blob"
+    }
+
+
+def _applied(
+    engine: Deciding, world: World, read: ReadRequest, patch: DraftPatch, found: list[Finding]
+) -> PatchResult | None:
+    """The draft's folder once the patch is on it; None where there is no folder to change."""
+    at = read.document.position_of
+    try:
+        view = engine.draft_view(world, patch.draft)
+    except UsageFault as error:
+        found.append(PATCH_STALE.finding(error.message, at(("base_commit",))))
+        return None
+    due = world.proposed_patch(view, read.meaning.name, patch)
+    result = patched_folder(due, due.listing)
+    for problem in result.problems:
+        place: tuple[str | int, ...] = ("changes",)
+        if problem.change is not None:
+            place = ("changes", problem.change, "path")
+        elif problem.code == PATCH_STALE.id:
+            place = ("base_commit",)
+        found.append(Finding(problem.code, problem.message, at(place)))
+    if not result.problems and any(c.path.startswith(CHART) for c in patch.changes):
+        where = at(("changes",))
+        for finding in world.chart_findings(view, result.entries, result.blobs):
+            told = f"the chart would give {finding.location.file}: {finding.message}"
+            found.append(replace(finding, message=told, location=where))
+    return result
+
+
+def _search(
+    searched: _Searched, read: ReadRequest, patch: DraftPatch, result: PatchResult | None
+) -> None:
+    """Add what a patch writes: the resulting files, else what stands in the patch."""
+    for index, change in enumerate(patch.changes):
+        content: bytes | None = None
+        if result is not None and change.path in result.entries:
+            content = result.blobs.get(result.entries[change.path][1])
+        if content is None and isinstance(change, WriteFile):
+            content = content_of(change)
+        elif content is None and isinstance(change, ReplaceText):
+            content = change.new.encode()
+        if content:
+            # The line alone: a whole flow mapping may stand in the line of `path`.
+            at = Location(read.path, read.document.position_of(("changes", index)).line)
+            name = f"{read.path}/{index:04d}/{change.path}"
+            searched[name] = (at, printable(change.path), content)
+
+
+def _read_secrets(scan: ScanSecrets, searched: _Searched) -> tuple[Finding, ...]:
+    try:
+        files = {name: content for name, (_, _, content) in searched.items()}
+        hits = scan(files) if files else ()
+    except OverBound as error:
+        places = dict.fromkeys(Location(at.file) for at, _, _ in searched.values())
+        return tuple(PATCH_OVER_BOUND.finding(error.message, place) for place in places)
+    # Where the files that a patch writes tell of it, the patch itself need not as well.
+    told = {searched[hit.path][0].file for hit in hits if searched[hit.path][0].file != hit.path}
+    found = []
+    for hit in hits:
+        at, path, _ = searched[hit.path]
+        if hit.path not in told:
+            found.append(secret_finding(path, hit.line, hit.rule, at))
+    return tuple(found)
+
+
+def without_secrets(sources: Mapping[str, str], found: Iterable[Finding]) -> dict[str, str]:
+    """The sources that may be shown: no file in which a credential was found."""
+    closed = {f.location.file for f in found if f.code == PATCH_SECRET.id}
+    return {path: text for path, text in sources.items() if path not in closed}

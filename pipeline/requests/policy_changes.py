@@ -1,0 +1,205 @@
+"""What a change of policy does, in words: the models of base and head compared. Pure.
+
+Each line is a name, which is this module's own, and a value, which holds what files say and is
+shown as text. What the words are about is the effect: whom an approval asks, who may do what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TypeVar, get_args
+
+from pydantic import BaseModel
+
+from pipeline.models.requests import (
+    Account,
+    ApprovalPolicy,
+    BlockedDigests,
+    Environment,
+    Platform,
+    Request,
+    RiskTier,
+    Signers,
+)
+from pipeline.models.signers import Signer, key_hint
+
+Line = tuple[str, str]
+R = TypeVar("R", bound=Request)
+_NONE = "none"
+
+
+def policy_lines(old: Request | None, new: Request | None) -> Iterator[Line]:
+    """What is different, one line each; old is None for a new file, new for one taken away."""
+    match new or old:
+        case Platform():
+            yield from _platform(_as(old, Platform), _as(new, Platform))
+        case Environment():
+            yield from _environment(_as(old, Environment), _as(new, Environment))
+        case Signers():
+            yield from _signers(_as(old, Signers), _as(new, Signers))
+        case BlockedDigests():
+            yield from _blocked(_as(old, BlockedDigests), _as(new, BlockedDigests))
+        case _:
+            yield from field_lines(old, new)
+
+
+def field_lines(
+    old: BaseModel | None, new: BaseModel | None, *, but: Collection[str] = ()
+) -> Iterator[Line]:
+    """The fields whose values differ: from what to what."""
+    model = new or old
+    for name in type(model).model_fields if model else ():
+        before, after = getattr(old, name, None), getattr(new, name, None)
+        if name in ("kind", "api_version", *but) or before == after:
+            continue
+        yield name.replace("_", " "), _from_to(_told(before), _told(after), old, new)
+
+
+def _from_to(before: str, after: str, old: object, new: object) -> str:
+    if old is None:
+        return after
+    return f"was {before}" if new is None else f"from {before} to {after}"
+
+
+def _told(value: object) -> str:
+    match value:
+        case None | () | "":
+            return _NONE
+        case bool():
+            return "yes" if value else "no"
+        case BaseModel():
+            return ", ".join(f"{n} {_told(getattr(value, n))}" for n in type(value).model_fields)
+        case Mapping():
+            return ", ".join(f"{k}={_told(v)}" for k, v in sorted(value.items())) or _NONE
+        case tuple():
+            return ", ".join(_told(item) for item in value)
+        case _:
+            return str(value)
+
+
+def _as(request: Request | None, kind: type[R]) -> R | None:
+    return request if isinstance(request, kind) else None
+
+
+def _listed(old: Collection[str], new: Collection[str], more: str, less: str) -> Iterator[Line]:
+    """One line for what a set gains and one for what it loses."""
+    gained = [item for item in new if item not in old]
+    lost = [item for item in old if item not in new]
+    if gained:
+        yield more, ", ".join(gained)
+    if lost:
+        yield less, ", ".join(lost)
+
+
+# -- accounts ------------------------------------------------------------------------------
+
+
+def _platform(old: Platform | None, new: Platform | None) -> Iterator[Line]:
+    before = {a.id: a for a in old.accounts} if old else {}
+    after = {a.id: a for a in new.accounts} if new else {}
+    for id in sorted({*before, *after}):
+        yield from _account(before.get(id), after.get(id))
+    yield from field_lines(old, new, but=("accounts",))
+
+
+def _account(old: Account | None, new: Account | None) -> Iterator[Line]:
+    if old is None and new is not None:
+        yield "new account", _account_told(new)
+    elif new is None and old is not None:
+        yield "account no longer known", _account_told(old)
+    elif old is not None and new is not None:
+        who = f"{new.login} ({new.id})"
+        if old.login != new.login:
+            yield "account renamed", f"{old.login} ({old.id}) is now {new.login}"
+        if old.kind != new.kind:
+            yield "account becomes another kind", f"{who}: from {old.kind} to {new.kind}"
+        for name, teams in _listed(old.teams, new.teams, "joins a team", "leaves a team"):
+            yield name, f"{who}: {teams}"
+        for name, tenants in _listed(
+            old.tenants, new.tenants, "bot may ask for a tenant", "bot may no longer ask for"
+        ):
+            yield name, f"{who}: {tenants}"
+
+
+def _account_told(account: Account) -> str:
+    held = ""
+    if account.teams:
+        held = f", in {', '.join(account.teams)}"
+    if account.kind == "bot":
+        held = f", may ask for {', '.join(account.tenants) or 'no tenant'}"
+    return f"{account.login} ({account.id}), a {account.kind}{held}"
+
+
+# -- environments --------------------------------------------------------------------------
+
+
+def _environment(old: Environment | None, new: Environment | None) -> Iterator[Line]:
+    for tier in get_args(RiskTier):
+        before = _approvals(old.approval_for(tier) if old else None)
+        after = _approvals(new.approval_for(tier) if new else None)
+        if before != after or old is None:
+            yield f"approvals for {tier}", _from_to(before, after, old, new)
+    for tier in get_args(RiskTier):
+        # The same for now, since it stands for the nearest lower tier's; told all the same.
+        was = old.approvals.get(tier) if old else None
+        now = new.approvals.get(tier) if new else None
+        same = _approvals(old.approval_for(tier) if old else None) == _approvals(
+            new.approval_for(tier) if new else None
+        )
+        if old and new and was != now and same:
+            yield f"own entry for {tier}", "added" if was is None else "taken away"
+    if old and new:
+        for name in ("required_checks", "builders", "promotes_from"):
+            label = name.replace("_", " ")
+            yield from _listed(
+                getattr(old, name), getattr(new, name), f"more {label}", f"fewer {label}"
+            )
+        for key in sorted({*old.settings, *new.settings}):
+            value, other = old.settings.get(key), new.settings.get(key)
+            if value != other:
+                yield "setting", f"{key}: from {_told(value)} to {_told(other)}"
+        if not new.builders and old.builders:
+            yield "builders", "images of any builder may run there"
+    listed = ("approvals", "required_checks", "builders", "promotes_from", "settings")
+    yield from field_lines(old, new, but=listed if old and new else ("approvals",))
+
+
+def _approvals(policy: ApprovalPolicy | None) -> str:
+    return f"{policy.count} of {', '.join(policy.teams)}" if policy else _NONE
+
+
+# -- whose word counts, and what may not run -----------------------------------------------
+
+
+def _signers(old: Signers | None, new: Signers | None) -> Iterator[Line]:
+    before = {s.name: s for s in old.signers} if old else {}
+    after = {s.name: s for s in new.signers} if new else {}
+    for name in sorted({*before, *after}):
+        was, now = before.get(name), after.get(name)
+        if was is None and now is not None:
+            yield "believes of images", f"{name}: {_signer(now)}"
+        elif now is None and was is not None:
+            yield "no longer believes of images", f"{name}: {_signer(was)}"
+        elif was is not None and now is not None and was != now:
+            yield "believes another one of images", f"{name}: {_signer(was)}, now {_signer(now)}"
+    roots = len(old.trusted_roots) if old else 0, len(new.trusted_roots) if new else 0
+    if (old.trusted_roots if old else ()) != (new.trusted_roots if new else ()):
+        yield "roots of trust", f"changed; {roots[0]} before, {roots[1]} now"
+
+
+def _signer(signer: Signer) -> str:
+    if signer.workflow is not None:
+        return f"the workflow {signer.workflow.uri}, vouched for by {signer.workflow.issuer}"
+    return f"the key {key_hint(signer.public_key or '')}"
+
+
+def _blocked(old: BlockedDigests | None, new: BlockedDigests | None) -> Iterator[Line]:
+    before = {b.digest: b.reason for b in old.digests} if old else {}
+    after = {b.digest: b.reason for b in new.digests} if new else {}
+    for digest in sorted({*before, *after}):
+        if digest not in before:
+            yield "may run nowhere from now on", f"{digest}: {after[digest]}"
+        elif digest not in after:
+            yield "may run again", f"{digest}, blocked for: {before[digest]}"
+        elif before[digest] != after[digest]:
+            yield "blocked for another reason", f"{digest}: {after[digest]}"

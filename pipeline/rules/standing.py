@@ -1,0 +1,112 @@
+"""Rules about what stands though policy or requests on main say otherwise. Pure.
+
+They look at what happened, as statuses record it, and at main as it is now: a digest that was
+blocked after it was promoted, and a draft or a tenant whose file was deleted. Neither may be
+silent, since no request is there that a run would judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pipeline.diagnostics import Finding, Location, Rule, Subject, register
+from pipeline.layout import BLOCKED_PATH, draft_path, tenant_path
+
+if TYPE_CHECKING:
+    from pipeline.models.status import DraftStatus  # slow to import, and `status` does without
+
+BLOCKED_RUNS = register(
+    Rule(
+        id="blocked-digest-runs",
+        summary="No environment runs a digest that `environments/blocked-digests.yaml` names.",
+        why="a digest is blocked when it is known to be bad, and blocking it stops nothing",
+        fix="promote a release built from other source there; blocking only keeps it from others",
+        subject=Subject.SCENARIO,
+        fails="the digest that prod runs is blocked after its promotion",
+        passes="a digest is blocked that no environment runs",
+    )
+)
+DRAFT_DELETED = register(
+    Rule(
+        id="draft-file-deleted",
+        summary="`draft.yaml` stays on main until its draft has ended.",
+        why="branch, pull request and what runs stay, and no request says any more that they may",
+        fix="put the file back (`git revert`); a draft that was promoted nowhere ends when the "
+        "pull request of its code is closed, and its file can be deleted after the next run",
+        subject=Subject.SCENARIO,
+        fails="a draft's file is deleted while dev runs its release",
+        passes="a draft's file is deleted after its pull request was closed, and a run saw it",
+    )
+)
+TENANT_DELETED = register(
+    Rule(
+        id="tenant-file-deleted",
+        summary="`tenant.yaml` stays on main until all drafts of the tenant have ended.",
+        why="no run looks at a tenant without one, so nothing of it is judged or put right",
+        fix="put the file back (`git revert`), end each draft, and then delete it",
+        subject=Subject.SCENARIO,
+        fails="a tenant's file is deleted while prod runs one of its releases",
+        passes="a tenant's file is deleted after the last of its drafts was rejected",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A draft that something happened to: whether it ended, and what runs of it where."""
+
+    draft: str
+    ended: bool
+    runs: Mapping[str, str]  # environment → digest
+
+    @staticmethod
+    def of_status(status: DraftStatus) -> Standing:
+        """That of a recorded status."""
+        runs: dict[str, str] = {p.environment: p.release.digest for p in status.promotions}
+        return Standing(status.id, status.state == "REJECTED", runs)
+
+    @staticmethod
+    def of(status: Mapping[str, Any]) -> Standing:
+        """That of a recorded status as plain values. Raises KeyError or TypeError if damaged."""
+        runs = {p["environment"]: p["release"]["digest"] for p in status["promotions"]}
+        return Standing(str(status["id"]), status["state"] == "REJECTED", runs)
+
+
+def check_blocked(standings: Iterable[Standing], blocked: Mapping[str, str]) -> Iterator[Finding]:
+    """A finding for each draft and blocked digest (with its reason) that an environment runs."""
+    for standing in standings:
+        for digest in dict.fromkeys(standing.runs.values()):
+            if digest in blocked:
+                where = [e for e, running in standing.runs.items() if running == digest]
+                commands = " and ".join(
+                    f"`pipeline promote request {standing.draft} --env {e}`" for e in where
+                )
+                yield BLOCKED_RUNS.finding(
+                    f"{', '.join(where)} runs {digest} of `{standing.draft}`, which is blocked: "
+                    f"{blocked[digest]}",
+                    Location(BLOCKED_PATH),
+                    help=f"promote a release built from other source: {commands}",
+                )
+
+
+def check_deleted(standings: Iterable[Standing], paths: Collection[str]) -> Iterator[Finding]:
+    """A finding for each draft and tenant that stands, and has no file among main's `paths`."""
+    tenants: dict[str, list[str]] = {}
+    for standing in standings:
+        if standing.ended and not standing.runs:
+            continue
+        tenant = standing.draft.partition("/")[0]
+        path = draft_path(standing.draft)
+        if tenant_path(tenant) not in paths:
+            tenants.setdefault(tenant, []).append(standing.draft)
+        if path not in paths:
+            runs = ", ".join(standing.runs)
+            what = f"runs in {runs}" if runs else "has its branch and pull request"
+            yield DRAFT_DELETED.finding(f"`{standing.draft}` {what}", Location(path))
+    for tenant, drafts in sorted(tenants.items()):
+        listed = ", ".join(f"`{draft}`" for draft in sorted(drafts))
+        yield TENANT_DELETED.finding(
+            f"`{tenant}` has drafts that have not ended: {listed}", Location(tenant_path(tenant))
+        )
