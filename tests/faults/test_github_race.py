@@ -14,9 +14,9 @@ from tests.conftest import ROOT
 from tests.github_demo.setting import GithubSetting
 from tests.github_server import GitHubServer
 from tests.github_sweep_world import FIRST_MERGE_S, GithubSweepWorld
-from tests.history import ENGINEER_ID
+from tests.history import PLATFORM_ENGINEERS
 from tests.samples import sample_platform, tenant_example
-from tests.sweep_world import PLATFORM_ENGINEER_ID, story_files
+from tests.sweep_world import story_files
 
 TENANTS = tuple(f"unit-{number:02}" for number in range(16))
 _DRAFT = """apiVersion: pipeline.ameide.io/v1
@@ -69,7 +69,7 @@ def test_sixteen_runs_of_different_tenants_land_every_request_once(tmp_path: Pat
         for tenant in TENANTS:
             path = draft_path(f"{tenant}/counter")
             content = _DRAFT.format(tenant).encode()
-            world.request(path, content, ENGINEER_ID, asker=PLATFORM_ENGINEER_ID)
+            world.request(path, content, PLATFORM_ENGINEERS[1], asker=PLATFORM_ENGINEERS[0])
         world.close()
 
         _run_all_at_once(setting, root)
