@@ -20,7 +20,7 @@ from pipeline.releases.judge import Bound, Refusal, check_object
 # Of one object; the rest is counted.
 MOST_REFUSALS = 40
 _HOOKS = ("helm.sh/hook", "argocd.argoproj.io/hook")
-_METADATA = re.compile(r"(?:.*\.)?metadata\.(?:labels|annotations)\[(?P<key>.*)\]\Z")
+_METADATA = re.compile(r"(?:\A|\.)metadata\.(?:labels|annotations)\[")
 _SAMPLE_DIGEST = "sha256:" + "ab" * 32
 _LABELS = """
 labels:
@@ -243,7 +243,7 @@ def check_objects(
 
 
 def _finding(refusal: Refusal, label: str, at: Location) -> Finding:
-    found = _METADATA.match(refusal.path)
-    hook = found is not None and found["key"].startswith(_HOOKS)
+    found = _METADATA.search(refusal.path)
+    hook = found is not None and refusal.path.startswith(_HOOKS, found.end())
     rule = MANIFEST_HOOK if hook else RULES[refusal.rule]
     return rule.finding(f"{label}: `{refusal.path}` {refusal.problem}", at)
