@@ -34,6 +34,7 @@ def tree_of(content: bytes) -> dict[str, TreeEntry]:
     """Name → entry of a tree's content. Raises ValueError unless all of it is entries."""
     entries: dict[str, TreeEntry] = {}
     end = 0
+    # Each entry begins where the one before it ends: nothing is looked for.
     while found := _ENTRY.match(content, end):
         end = found.end()
         name = found[2].decode("utf-8", "surrogateescape")

@@ -175,8 +175,8 @@ def audit_report_document(report: AuditReport) -> AuditReportDocument:
 
 
 def render_audit_summary(report: AuditReport, style: Style = PLAIN) -> str:
-    """The closing lines of `audit verify`: what was proved, what rests on trust, the verdict."""
-    lines: list[str] = []
+    """The closing lines of `audit verify`: the verdict, what was proved, what rests on trust."""
+    lines = [_verdict_line(report, style)]
     if report.proved:
         lines.append(style.paint("bold", "proved, by computing it again"))
         lines += [f"  {count:>6}  {visible(what)}" for what, count in report.proved.items()]
@@ -192,7 +192,7 @@ def render_audit_summary(report: AuditReport, style: Style = PLAIN) -> str:
         found = item.finding
         lines.append(f"  {found.code} at {visible(str(found.location))}: {visible(found.message)}")
         lines.append(f"    by {visible(item.by)} in {item.path}: {visible(item.reason)}")
-    return "".join(f"{line}\n" for line in [*lines, _verdict_line(report, style)])
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _verdict_line(report: AuditReport, style: Style) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import pytest
 
+from pipeline.audit.acknowledged import Acknowledged
 from pipeline.authorise import authorise
 from pipeline.diagnostics import Finding, Location, Verdict
 from pipeline.models.evidence import Observation
@@ -19,6 +21,7 @@ from pipeline.models.outputs import (
 )
 from pipeline.models.requests import ApprovalPolicy
 from pipeline.models.status import DraftStatus
+from pipeline.models.trust import Trust
 from pipeline.plan import Plan, Receipt, TenantPlan, Waiting
 from pipeline.render.audit import (
     audit_report_document,
@@ -269,6 +272,10 @@ class Report:
     facts: int = 9
     overlays: int = 2
     repositories: int = 1
+    remembered: int = 0
+    proved: Mapping[str, int] = field(default_factory=dict)
+    trusted: Mapping[Trust, int] = field(default_factory=dict)
+    acknowledged: tuple[Acknowledged, ...] = ()
     verdict: Verdict = Verdict.VALID
 
 
@@ -280,6 +287,26 @@ def test_an_audit_says_what_it_read() -> None:
     assert render_audit_summary(broken).startswith("✗ 1 finding in 9 facts")
     document = audit_report_document(broken)
     assert (document.verdict, document.findings[0].code) == ("invalid", FACT_CHAIN.id)
+
+
+def test_an_audit_says_what_it_proved_and_whose_word_the_rest_rests_on() -> None:
+    finding = FACT_CHAIN.finding("broken\x1b[2J", Location("state/acme:x"))
+    report = replace(
+        Report(),
+        proved={"acceptances computed again": 3},
+        trusted={Trust("what checks said", "the jobs that ran them"): 2},
+        acknowledged=(Acknowledged(finding, "environments/x.yaml", "E <e@x>", "Looked into"),),
+        remembered=4,
+    )
+    text = render_audit_summary(report)
+    assert text.splitlines()[0].endswith("1 repository; 4 facts verified before")
+    assert "       3  acceptances computed again\n" in text
+    assert "       2  what checks said, on the word of the jobs that ran them\n" in text
+    assert "\x1b" not in text
+    assert "    by E <e@x> in environments/x.yaml: Looked into\n" in text
+    document = audit_report_document(report)
+    assert (document.proved[0].count, document.trusted[0].whose) == (3, "the jobs that ran them")
+    assert (document.acknowledged[0].by, document.remembered) == ("E <e@x>", 4)
 
 
 def test_doctor_says_how_to_get_what_is_missing() -> None:
