@@ -46,7 +46,6 @@ from pipeline.models.requests import CodeOrigin
 from pipeline.models.trust import Trust
 from pipeline.names import controllers_repo, gitops_repo
 from pipeline.rules import audit as rule
-from pipeline.rules.standing import Standing, check_blocked
 from pipeline.status_reader import read_deleted
 
 _STATE = "state/"
@@ -143,7 +142,7 @@ class _Verification:
         """The report; with `remember`, clones keep it if nothing is open."""
         audit = self.audit
         self._guarded("control", self._verify_control)
-        self._guarded("control", self._verify_standing)
+        self._guarded("control", self._verify_files)
         repositories = self._verify_repositories()
         findings = [*self.memory.findings, *audit.findings]
         running = frozenset(s.location.file for s in audit.sealed.values())
@@ -164,15 +163,10 @@ class _Verification:
             self._remember(found)
         return found
 
-    def _verify_standing(self) -> None:
-        """What main forbids by now: blocked digests that run, deleted files of what stands."""
-        audit, runs = self.audit, dict[str, dict[str, str]]()
-        for (_, folder), sealed in audit.sealed.items():
-            runs.setdefault(sealed.draft, {})[folder.split("/")[1]] = sealed.digest
-        standings = [Standing(draft, False, where) for draft, where in sorted(runs.items())]
-        audit.findings += check_blocked(standings, audit.snapshot.blocked_reasons)
-        head, paths = self.branches[MAIN], audit.snapshot.blobs
-        audit.findings += read_deleted(self.control.git, head, paths)
+    def _verify_files(self) -> None:
+        """Each draft and tenant of which something stands has its file on main."""
+        head, paths = self.branches[MAIN], self.audit.snapshot.blobs
+        self.audit.findings += read_deleted(self.control.git, head, paths)
 
     def _guarded(self, name: str, verify: partial[None] | object) -> None:
         """Run a part; what could not be read of it is a finding, and no end of the audit."""

@@ -119,6 +119,7 @@ def _details(
                 yield "writes exactly the tree", promotion.overlay_tree
             yield "reason", promotion.reason
         case Acknowledgement() as settled:
+            yield "acknowledgement", settled.acknowledgement
             yield "repository", settled.repository
             yield "commits", ", ".join(settled.commits)
             yield "findings", ", ".join(f"{f.code} at {f.at}" for f in settled.findings)

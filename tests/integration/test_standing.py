@@ -65,7 +65,7 @@ def test_blocking_a_digest_that_runs_is_valid_and_then_shouted_about(tmp_path: P
     document = call(directory, "status", "--format", "json").document
     found = document["findings"]
     assert isinstance(found, list) and [f["code"] for f in found] == ["blocked-digest-runs"]
-    assert [f.code for f in audit(world).findings] == ["blocked-digest-runs"]
+    assert "audit-digest-blocked" in {f.code for f in audit(world).findings}
 
 
 def test_a_blocked_digest_that_runs_nowhere_is_no_finding(tmp_path: Path) -> None:
