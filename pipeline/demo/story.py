@@ -181,8 +181,8 @@ def chapters(package: str, work: str) -> tuple[Chapter, ...]:
         ),
         Chapter(
             "Put this in test",
-            "dev asks for no approval: the source commit is enough. The image is built once, and "
-            "policy merges the overlay.",
+            "dev's policy names no approvers, so one of the tenant's engineers approves, and the "
+            "source commit is enough. The image is built once, and policy merges the overlay.",
             (
                 Command(
                     (
