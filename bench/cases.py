@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.measure import PIPELINE, ROOT, BenchFailure, Timing, measure
 
 FURTHER = 20
+GATE_LEAST = 20_000
 SANDBOX_LIMITS_MS = {"start": 60}
 # Tenants and drafts of each, all asked for and nothing done yet; the first is what memory of the
 # others is held against.
@@ -252,6 +253,21 @@ def demo(place: Place) -> Iterable[Row]:
     yield below("demo", "make demo, set up before", timing, 60)
 
 
+def gate(place: Place) -> Iterable[Row]:
+    """Decisions on promotions: CPU time alone."""
+    told = json.loads(place.tell("bench.gate", str(1000 * place.times)))
+    for what, a_second in told.items():
+        limit = GATE_LEAST if what == "decisions" else None
+        yield Row(
+            "gate",
+            what,
+            value=a_second,
+            unit="/s",
+            limit=f"≥ {limit:,} /s" if limit else "",
+            passed=a_second >= limit if limit else None,
+        )
+
+
 def sandbox(place: Place) -> Iterable[Row]:
     """The start of a sandbox, and of tools in it: the quickest of many runs in one process."""
     told = json.loads(place.tell("bench.sandbox", str(10 * place.times)))
@@ -276,6 +292,7 @@ CASES: dict[str, Callable[[Place], Iterable[Row]]] = {
     "status": status,
     "audit": audit,
     "idle": idle,
+    "gate": gate,
     "sandbox": sandbox,
     "demo": demo,
 }

@@ -49,8 +49,17 @@ def authority_of(
     """The authority over the promotion's request, with these reviews of it."""
     policy = sample_snapshot()
     matters = matters_of([promotion_path(DRAFT, environment)], policy, policy, tier=tier)
-    revision = Revision(HEAD, author, frozenset({author}), True, reviews, is_reviewed=is_reviewed)
+    revision = _revision(author, reviews, is_reviewed)
     return judge(matters, revision, sample_platform())
+
+
+def allowed_revision(environment: str) -> Revision:
+    """The revision of the request whose promotion is allowed."""
+    return _revision(history.AGENT_ID, _reviews(list(_approvers(environment))), True)
+
+
+def _revision(author: int, reviews: tuple[Review, ...], is_reviewed: bool) -> Revision:
+    return Revision(HEAD, author, frozenset({author}), True, reviews, is_reviewed=is_reviewed)
 
 
 def _approvers(environment: str) -> tuple[int, ...]:

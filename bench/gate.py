@@ -1,0 +1,64 @@
+"""How many decisions the gate makes in a second; `python -m bench.gate COUNT` prints JSON.
+
+Of an allowed promotion to prod, so that every clause looks at all that it can. In CPU time, since
+the gate waits for nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.authorise import authorise
+from pipeline.gate.authority import judge
+from pipeline.gate.matters import matters_of
+from pipeline.layout import promotion_path
+from pipeline.signing import SigningKey
+from tests.samples import DRAFT, sample_platform, sample_snapshot
+
+
+def rate(do: Callable[[], object], count: int) -> float:
+    """How often a second of CPU time is enough for `do`; the best of five."""
+    best = 0.0
+    for _ in range(5):
+        begun = time.process_time()
+        for _ in range(count):
+            do()
+        best = max(best, count / (time.process_time() - begun))
+    return best
+
+
+def main(arguments: list[str]) -> int:
+    """Prints decisions a second: of the gate alone, and with authority judged each time."""
+    with tempfile.TemporaryDirectory() as folder:
+        key = Path(folder) / "key"
+        SigningKey.create(key)
+        os.environ["PIPELINE_SIGNING_KEY_FILE"] = str(key)
+        from tests.decisions import allowed_evidence, allowed_revision
+
+        evidence, revision = allowed_evidence("prod"), allowed_revision("prod")
+    policy, platform = sample_snapshot(), sample_platform()
+    paths = [promotion_path(DRAFT, "prod")]
+
+    def from_the_start() -> object:
+        matters = matters_of(paths, policy, policy, now=policy, tier=evidence.tier)
+        return authorise(replace(evidence, authority=judge(matters, revision, platform)))
+
+    count = int(arguments[0])
+    assert authorise(evidence).allowed and from_the_start() == authorise(evidence)
+    told = {
+        "decisions": rate(lambda: authorise(evidence), count),
+        "decisions, authority judged anew": rate(from_the_start, count),
+    }
+    print(json.dumps(told))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
