@@ -32,7 +32,6 @@ from pipeline.forges.journal import (
     objects_over,
     pull_files,
     pull_folder,
-    push_files,
     read_checks,
     read_comments,
     read_folders,
@@ -56,6 +55,7 @@ from pipeline.forges.port import (
     ReviewVerdict,
 )
 from pipeline.forges.pulls import HEADS, at_head, new_pull, reworded
+from pipeline.forges.pushers import read_files_of_openings, read_files_of_pushes
 from pipeline.forges.rules import check_merge, check_push, is_open_to_all, newest_review
 from pipeline.forges.upkeep import keep_up
 from pipeline.gitcli import GitRepository
@@ -262,13 +262,7 @@ class LocalForge:
         """Move refs, and keep in the journal who moved those that anybody may."""
         for attempt in range(_JOURNAL_TRIES):
             journal = read_journal_commit(git, git.resolve_all([JOURNAL_REF]))
-            files: dict[str, tuple[int, bytes]] = {}
-            for update in seen:
-                branch = update.ref.removeprefix(HEADS)
-                pushes = read_pushes(git, journal, branch)
-                push = Push(update.new, actor)
-                if push not in pushes:
-                    files |= push_files(branch, (*pushes, push))
+            files = read_files_of_pushes(git, journal, seen, actor)
             if not files:
                 git.update_refs(updates)
                 keep_up(git)
@@ -328,7 +322,7 @@ class LocalForge:
                 pulls[pair] = new_pull(repo, number, ask, refs, actor=actor, url=url)
             changed = [pull for pair, pull in pulls.items() if pull != found.get(pair)]
             files = {p: f for c in changed for p, f in {**pull_files(c), **head_files(c)}.items()}
-            files |= _vouched(git, journal, asked, refs, actor)
+            files |= read_files_of_openings(git, journal, asked, refs, actor)
             if not files or self._move_journal(git, journal, files, ()):
                 return tuple(pulls[pair] for pair in between)
             _wait(attempt)
@@ -553,28 +547,6 @@ class LocalForge:
             return False
         keep_up(git)
         return True
-
-
-def _vouched(
-    git: GitRepository,
-    journal: str,
-    asked: Sequence[PullAsk],
-    refs: Mapping[str, str],
-    actor: int,
-) -> Files:
-    """What says that `actor` stands for revisions that plain git pushed: the pushes of branches.
-
-    A hook cannot tell who pushes; whoever then opens the pull request takes it on.
-    """
-    rules = read_journal(git, journal).rules
-    files: dict[str, tuple[int, bytes]] = {}
-    for ask in asked:
-        ref = f"{HEADS}{ask.head_branch}"
-        if ref in refs and is_open_to_all(rules, ref):
-            pushes = read_pushes(git, journal, ask.head_branch)
-            if refs[ref] not in {push.commit for push in pushes}:
-                files |= push_files(ask.head_branch, (*pushes, Push(refs[ref], actor)))
-    return files
 
 
 def _wait(attempt: int) -> None:
