@@ -49,7 +49,8 @@ class Deciding(Looking):
             raise UsageFault(f"`{draft}` is not scaffolded yet", help="`pipeline run` does it")
         view = world.view(draft, status, force=True)
         if view is None:
-            raise Refused(f"the request of `{draft}` is invalid", help="see `pipeline validate`")
+            found = world.in_the_way_of(draft_path(draft))
+            raise Refused(f"nothing is decided of `{draft}` while this stands", found)
         return view
 
     def decide(

@@ -45,6 +45,7 @@ class RunReport:
     waiting: dict[str, tuple[Waiting, ...]] = field(default_factory=dict)
     rounds: int = 0
     findings: tuple[Finding, ...] = ()
+    policy: tuple[Finding, ...] = ()  # of policy on main that came without authority
     # Of each tenant's GitOps repositories: what is not as promoted, and what was put back.
     incidents: dict[str, tuple[Incident, ...]] = field(default_factory=dict)
     restored: list[Incident] = field(default_factory=list)
@@ -230,7 +231,7 @@ class Engine(Deciding):
             known = frozenset(ground.tenants)
         else:
             read, found = self.reading(str(view.head), only)
-            report.findings = (*found, *self.policy(str(view.head)).findings())
+            report.findings, report.policy = found, self.policy(str(view.head)).findings()
             known = read.snapshot.tenant_ids
         gone = {b.removeprefix(STATE) for b in view.branches if b.startswith(STATE)} - known
         for tenant in sorted(gone) if tenants is None else ():

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from pipeline import names
-from pipeline.diagnostics import Finding, Location
+from pipeline.diagnostics import Finding, Location, Severity
 from pipeline.errors import CouldNotCheck, OverBound, PipelineError, StalePlan
 from pipeline.forges.port import PullState, RepoView
 from pipeline.gitops_sight import GitopsSight
@@ -220,10 +220,17 @@ class World(GitopsSight):
                 self.read_pulls(repo, wanted)
 
     def _is_blocked(self, path: str) -> bool:
-        """Whether the request, or policy that it is judged by, is invalid."""
+        """Whether the request, or policy that it is judged by, is invalid or lacks authority."""
+        return bool(self.in_the_way_of(path))
+
+    def in_the_way_of(self, path: str) -> tuple[Finding, ...]:
+        """The errors in a request, its tenant's file, and policy: while there is one it rests."""
         tenant = tenant_path(path.split("/")[1])
         policy = (p for p in self.findings if p.startswith("environments/"))
-        return any(self._is_refused(p) for p in (path, tenant, *policy))
+        paths = dict.fromkeys((path, tenant, *policy))
+        return tuple(
+            f for p in paths for f in self.findings.get(p, ()) if f.severity is Severity.ERROR
+        )
 
     def _is_refused(self, path: str) -> bool:
         return any(f.severity == "error" for f in self.findings.get(path, ()))

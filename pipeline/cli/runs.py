@@ -206,7 +206,8 @@ def run(
     """Plan and apply until nothing is left to do.
 
     What waits is judged again by the next run; what failed goes on from where it was. The exit
-    code is 4 if a tool or service failed, and 1 if a GitOps repository is not as promoted.
+    code is 4 if a tool or service failed, and 1 if a GitOps repository is not as promoted, or
+    main is not as it must be.
     """
     from pipeline.wiring import restrict
 
@@ -237,7 +238,10 @@ def run(
         findings=report.findings,
         incidents=[i for tenant in sorted(report.incidents) for i in report.incidents[tenant]],
         restored=report.restored,
-        deleted=[f for tenant in sorted(report.standing) for f in report.standing[tenant]],
+        problems=[
+            *report.policy,
+            *(f for tenant in sorted(report.standing) for f in report.standing[tenant]),
+        ],
     )
 
 
@@ -251,7 +255,7 @@ def _write_report(
     findings: Sequence[Finding],
     incidents: Sequence[Incident],
     restored: Sequence[Incident] = (),
-    deleted: Sequence[Finding] = (),
+    problems: Sequence[Finding] = (),
 ) -> int:
     from pipeline.render.plan import render_run_report, run_report_document
     from pipeline.render.style import Style
@@ -265,7 +269,7 @@ def _write_report(
         invalid_requests=len(refused),
         incidents=incidents,
         restored=restored,
-        deleted=deleted,
+        problems=problems,
     )
     if session.is_json:
         session.write_document(document)
@@ -273,4 +277,4 @@ def _write_report(
         session.write(render_run_report(document, Style(session.colour)))
     if document.failures:
         return 4
-    return 1 if incidents else 0
+    return 1 if incidents or problems else 0

@@ -52,8 +52,9 @@ class IncidentItem(Model):
     put_back: bool = Field(description="whether this run put the sealed trees back")
 
 
-class DeletedItem(Model):
-    """A draft's or a tenant's file that is gone from main, and how what stands is ended."""
+class ProblemItem(Model):
+    """What is wrong with main beyond single requests, and how it is ended: policy that came
+    without authority, a draft's or tenant's file that is gone though something of it stands."""
 
     path: str
     code: str
@@ -71,6 +72,6 @@ class RunReportDocument(Document):
     failures: tuple[FailureItem, ...]
     incidents: tuple[IncidentItem, ...] = ()
     invalid_requests: int = Field(description="files on main that `validate` refuses")
-    deleted: tuple[DeletedItem, ...] = Field(
-        (), description="files gone from main though what they asked for stands"
+    problems: tuple[ProblemItem, ...] = Field(
+        (), description="policy without authority, and files gone though what they asked for stands"
     )

@@ -9,9 +9,9 @@ from pipeline.characters import visible
 from pipeline.diagnostics import Finding
 from pipeline.models.run_report import (
     DecisionReasonItem,
-    DeletedItem,
     FailureItem,
     IncidentItem,
+    ProblemItem,
     RunReportDocument,
     WaitingItem,
 )
@@ -69,7 +69,7 @@ def run_report_document(
     invalid_requests: int,
     incidents: Iterable[Incident] = (),
     restored: Iterable[Incident] = (),
-    deleted: Iterable[Finding] = (),
+    problems: Iterable[Finding] = (),
 ) -> RunReportDocument:
     """What was done, as a document."""
     counts = Counter(kind for receipt in receipts for _, kind in receipt.applied)
@@ -97,11 +97,11 @@ def run_report_document(
             for incident in found
         ),
         invalid_requests=invalid_requests,
-        deleted=tuple(
-            DeletedItem(
+        problems=tuple(
+            ProblemItem(
                 path=f.location.file, code=f.code, message=visible(f.message), help=visible(f.fix)
             )
-            for f in deleted
+            for f in problems
         ),
     )
 
@@ -110,7 +110,7 @@ def render_run_report(report: RunReportDocument, style: Style = PLAIN) -> str:
     """What a run did: how much, what waits and why, what failed, what comes next."""
     done = sum(report.effects.values())
     left = [incident for incident in report.incidents if not incident.put_back]
-    sign = style.bad if report.failures or left else style.good
+    sign = style.bad if report.failures or left or report.problems else style.good
     head = f"{counted(done, 'effect')} done" if done else "nothing to do"
     lines = [f"{sign} {head}{_listed(report.effects)}"]
     for waiting in report.waiting:
@@ -131,7 +131,7 @@ def render_run_report(report: RunReportDocument, style: Style = PLAIN) -> str:
             f"  {style.bad} {counted(report.invalid_requests, 'request')} on main refused; "
             "`pipeline validate` says why"
         )
-    for item in report.deleted:
+    for item in report.problems:
         lines.append(f"  {style.bad} {item.code} {visible(item.path)}: {item.message}")
         lines.append(f"    help: {item.help}")
     return "".join(f"{line}\n" for line in lines)
