@@ -104,7 +104,7 @@ def test_every_node_has_a_position(value: dict[str, object]) -> None:
 
 
 @given(
-    st.dictionaries(TEXT, VALUES, min_size=1, max_size=5),
+    DOCUMENTS.filter(bool),
     VALUES,
     st.data(),
     st.sampled_from(["\n", "\r\n"]),
