@@ -1,0 +1,149 @@
+"""What a revision changes, as an attack lists it: one kind and its words for each file.
+
+    - draft: {id: acme/order-router, origin: platform}
+    - patch: {draft: acme/order-router, files: {src/x.py: "x = 1\\n"}}
+    - promotion: {draft: acme/order-router, to: prod}
+    - edit: {path: environments/prod/environment.yaml, "count: 2": "count: 1"}
+    - write: {path: notes.txt, text: "x"}        # or `file:`, a file of the attack's folder
+    - delete: environments/prod/environment.yaml
+    - link: {path: tenants/acme/drafts/x, to: ../../contoso}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pipeline.documents import render_document
+from pipeline.gitobjects import MODE_FILE
+from pipeline.layout import draft_path, patch_path, promotion_path
+from pipeline.models.base import CommitId
+from pipeline.models.requests import CodeOrigin, Promotion, RequestedRelease
+from pipeline.names import controllers_repo
+from pipeline.rules.identity import draft_example
+from tests.attacks.worlds import AttackWorld
+from tests.samples import DRAFT
+from tests.story import patch_of
+
+Files = dict[str, tuple[int, bytes]]
+Change = Callable[[AttackWorld, Files, Any], None]
+MODE_LINK = 0o120000
+CHANGES: dict[str, Change] = {}
+
+
+def change(function: Change) -> Change:
+    """Register a change under its function's name."""
+    CHANGES[function.__name__] = function
+    return function
+
+
+def changed(world: AttackWorld, files: Files, listed: Sequence[Any]) -> Files:
+    """The files after the listed changes."""
+    files = dict(files)
+    for item in listed:
+        [(kind, words)] = item.items()
+        CHANGES[kind](world, files, words)
+    return files
+
+
+@change
+def draft(world: AttackWorld, files: Files, words: Any) -> None:
+    """A draft's request; `origin`, `body` (text → text) and `at` differ from what is due."""
+    id = words["id"]
+    tenant, primitive = id.split("/")
+    origin = words.get("origin", "tenant")
+    target = controllers_repo("ameide", tenant, CodeOrigin(origin))
+    text = draft_example(id=id, tenant=tenant, primitive=primitive)
+    text = _replaced(text, {"code_origin: tenant": f"code_origin: {origin}"})
+    text = _replaced(text, {"tenant-acme-controllers": target})
+    owner = "platform" if origin == "platform" else tenant
+    text = text.replace("acme-engineers", f"{owner}-engineers")
+    text = _replaced(text, words.get("body", {}))
+    files[words.get("at", draft_path(id))] = (MODE_FILE, text.encode())
+
+
+@change
+def patch(world: AttackWorld, files: Files, words: Any) -> None:
+    """A patch of files, made against the draft's newest commit unless `base` says otherwise."""
+    id = words.get("draft", DRAFT)
+    base = words.get("base") or world.story.newest(id)
+    content = patch_of(id, base, words["files"])
+    path = words.get("at", patch_path(id, words.get("number", "0009")))
+    files[path] = (MODE_FILE, _replaced(content.decode(), words.get("body", {})).encode())
+
+
+@change
+def promotion(world: AttackWorld, files: Files, words: Any) -> None:
+    """A promotion as `promote request` would propose it, with `body` replaced in it.
+
+    `commit` asks for a source commit, `bare` leaves the pins out, `digest` and `tree` pin others,
+    `like` says which environment's request it copies.
+    """
+    id, environment = words.get("draft", DRAFT), words["to"]
+    if "like" in words:
+        text = files[promotion_path(id, words["like"])][1].decode()
+        text = _replaced(text, {f"environment: {words['like']}": f"environment: {environment}"})
+    elif words.get("bare"):
+        value = Promotion(
+            kind="Promotion",
+            draft=id,
+            environment=environment,
+            release=RequestedRelease(
+                source_commit=CommitId(words.get("commit") or world.story.newest(id))
+            ),
+            reason="Peak season",
+        ).model_dump(mode="json", by_alias=True, exclude_none=True)
+        text = render_document(value).decode()
+    else:
+        proposal = world.story.engine.propose_promotion(
+            id, environment, source_commit=words.get("commit"), reason="Peak season"
+        )
+        value = proposal.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
+        text = render_document(value).decode()
+    for field, name in (("digest", "digest"), ("overlay_tree", "tree")):
+        if name in words:
+            text = re.sub(rf"(?m)^( *){field}: .*$", rf"\1{field}: {words[name]}", text)
+            assert words[name] in text
+    text = _replaced(text, words.get("body", {}))
+    files[words.get("at", promotion_path(id, environment))] = (MODE_FILE, text.encode())
+
+
+@change
+def edit(world: AttackWorld, files: Files, words: Any) -> None:
+    """Replace texts in a file; each must be there."""
+    path = words["path"]
+    mode, content = files[path]
+    pairs = {old: new for old, new in words.items() if old != "path"}
+    files[path] = (mode, _replaced(content.decode(), pairs).encode())
+
+
+@change
+def write(world: AttackWorld, files: Files, words: Any) -> None:
+    """A whole file."""
+    content = (
+        (world.folder / words["file"]).read_bytes() if "file" in words else words["text"].encode()
+    )
+    files[words["path"]] = (int(words.get("mode", MODE_FILE)), content)
+
+
+@change
+def delete(world: AttackWorld, files: Files, words: Any) -> None:
+    """Take a file, or all below a folder, away."""
+    gone = [path for path in files if path == words or path.startswith(f"{words}/")]
+    assert gone, f"{words} is not there to delete"
+    for path in gone:
+        del files[path]
+
+
+@change
+def link(world: AttackWorld, files: Files, words: Any) -> None:
+    """A symbolic link."""
+    files[words["path"]] = (MODE_LINK, words["to"].encode())
+
+
+def _replaced(text: str, pairs: dict[str, str]) -> str:
+    for old, new in pairs.items():
+        assert old in text, f"{old!r} is not in {text!r}"
+        text = text.replace(old, new)
+    return text
