@@ -4,6 +4,7 @@
     - patch: {draft: acme/order-router, files: {src/x.py: "x = 1\\n"}}
     - promotion: {draft: acme/order-router, to: prod}
     - edit: {path: environments/prod/environment.yaml, "count: 2": "count: 1"}
+    - copy: {path: tenants/acme/tenant.yaml, to: tenants/new/tenant.yaml, acme: new}
     - write: {path: notes.txt, text: "x"}        # or `file:`, a file of the attack's folder
     - delete: environments/prod/environment.yaml
     - link: {path: tenants/acme/drafts/x, to: ../../contoso}
@@ -16,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipeline.documents import render_document
+from pipeline.forges.port import PullState
 from pipeline.gitobjects import MODE_FILE
 from pipeline.layout import draft_path, patch_path, promotion_path
 from pipeline.models.base import CommitId
@@ -67,7 +69,7 @@ def draft(world: AttackWorld, files: Files, words: Any) -> None:
 def patch(world: AttackWorld, files: Files, words: Any) -> None:
     """A patch of files, made against the draft's newest commit unless `base` says otherwise."""
     id = words.get("draft", DRAFT)
-    base = words.get("base") or world.story.newest(id)
+    base = words.get("base") or newest(world, id)
     content = patch_of(id, base, words["files"])
     path = words.get("at", patch_path(id, words.get("number", "0009")))
     files[path] = (MODE_FILE, _replaced(content.decode(), words.get("body", {})).encode())
@@ -90,8 +92,10 @@ def promotion(world: AttackWorld, files: Files, words: Any) -> None:
             draft=id,
             environment=environment,
             release=RequestedRelease(
-                source_commit=CommitId(words.get("commit") or world.story.newest(id))
+                source_commit=CommitId(words.get("commit") or newest(world, id)),
+                digest=words.get("digest"),
             ),
+            overlay_tree=words.get("tree"),
             reason="Peak season",
         ).model_dump(mode="json", by_alias=True, exclude_none=True)
         text = render_document(value).decode()
@@ -119,6 +123,13 @@ def edit(world: AttackWorld, files: Files, words: Any) -> None:
 
 
 @change
+def copy(world: AttackWorld, files: Files, words: Any) -> None:
+    """A copy of a file, `path` to `to`, with texts replaced in it."""
+    pairs = {old: new for old, new in words.items() if old not in ("path", "to")}
+    files[words["to"]] = (MODE_FILE, _replaced(files[words["path"]][1].decode(), pairs).encode())
+
+
+@change
 def write(world: AttackWorld, files: Files, words: Any) -> None:
     """A whole file."""
     content = (
@@ -140,6 +151,14 @@ def delete(world: AttackWorld, files: Files, words: Any) -> None:
 def link(world: AttackWorld, files: Files, words: Any) -> None:
     """A symbolic link."""
     files[words["path"]] = (MODE_LINK, words["to"].encode())
+
+
+def newest(world: AttackWorld, id: str) -> str:
+    """The commit that is asked for, or patched, now: of the branch, of main once it is merged."""
+    status = world.story.engine.status(id)
+    assert status.pull_request is not None
+    pull = world.story.forge.read_pull(status.target_repo, status.pull_request.number)
+    return status.head if pull.state is PullState.OPEN else world.main(status.target_repo)
 
 
 def _replaced(text: str, pairs: dict[str, str]) -> str:

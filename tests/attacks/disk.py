@@ -115,7 +115,7 @@ def fetch(world: AttackWorld, words: Any) -> None:
     assert world.clones is not None
     for path in sorted(world.clones.iterdir()):
         command = ["git", "-C", str(path), "fetch", "--quiet", "--force"]
-        subprocess.run(command, env=git_environment(), check=True)
+        subprocess.run(command, env=git_environment("file"), check=True)
 
 
 @step

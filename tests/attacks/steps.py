@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipeline.api import ProposedRequest
-from pipeline.diagnostics import Verdict
 from pipeline.errors import PipelineError
 from pipeline.forges.port import ReviewVerdict
+from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.gitprocess import git_environment
 from pipeline.hydrate import Hydrator
@@ -238,23 +238,20 @@ def plain_push(world: AttackWorld, words: Any) -> None:
     )
     clone = world.scratch / f"clone-{len(list(world.scratch.iterdir()))}"
     bare = str(world.story.forge.path(repo))
-    _git("clone", "--quiet", "--bare", bare, str(clone))
-    from pipeline.gitcli import GitRepository
-
-    local = GitRepository(clone)
+    local = GitRepository.clone(bare, clone)
     local.write_objects(objects)
     local.close()
     ref = words.get("ref", f"refs/heads/{branch}")
     force = "+" if words.get("force") else ""
-    pushed = _git("-C", str(clone), "push", bare, f"{force}{commit}:{ref}")
+    pushed = subprocess.run(
+        ["git", "-C", str(clone), "push", bare, f"{force}{commit}:{ref}"],
+        env=git_environment("file"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if pushed.returncode:
         world.see("plain push", "refused", pushed.stderr)
-
-
-def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["git", *arguments], env=git_environment(), capture_output=True, text=True, check=False
-    )
 
 
 # -- the pipeline --------------------------------------------------------------------------
@@ -324,5 +321,3 @@ def python(world: AttackWorld, words: Any) -> None:
     spec.loader.exec_module(module)
     getattr(module, words)(world)
 
-
-__all__ = ["STEPS", "Verdict", "play", "step"]

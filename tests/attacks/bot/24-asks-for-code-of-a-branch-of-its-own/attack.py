@@ -10,5 +10,6 @@ from tests.audit_world import CODE
 def ask_for_branch(world: AttackWorld) -> None:
     """The request names the head of the agent's own branch."""
     commit = world.git(CODE).resolve("refs/heads/quick-fix")
-    promotion = {"to": "staging", "commit": commit, "digest": "sha256:" + "1" * 64, "tree": "a" * 40}
+    pins = {"digest": "sha256:" + "1" * 64, "tree": "a" * 40}
+    promotion = {"to": "staging", "bare": True, "commit": commit, **pins}
     ask(world, {"as": "acme-agent", "changes": [{"promotion": promotion}]})
