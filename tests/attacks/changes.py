@@ -12,8 +12,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pipeline.documents import render_document
@@ -26,7 +29,6 @@ from pipeline.names import controllers_repo
 from pipeline.rules.identity import draft_example
 from tests.attacks.worlds import AttackWorld
 from tests.samples import DRAFT
-from tests.story import patch_of
 
 Files = dict[str, tuple[int, bytes]]
 Change = Callable[[AttackWorld, Files, Any], None]
@@ -70,9 +72,17 @@ def patch(world: AttackWorld, files: Files, words: Any) -> None:
     """A patch of files, made against the draft's newest commit unless `base` says otherwise."""
     id = words.get("draft", DRAFT)
     base = words.get("base") or newest(world, id)
-    content = patch_of(id, base, words["files"])
+    value = {
+        "apiVersion": "pipeline.ameide.io/v1",
+        "kind": "DraftPatch",
+        "draft": id,
+        "base_commit": base,
+        "summary": words.get("summary", "Write files"),
+        "changes": [{"op": "write", "path": p, "content": c} for p, c in words["files"].items()],
+    }
+    text = render_document(value).decode()
     path = words.get("at", patch_path(id, words.get("number", "0009")))
-    files[path] = (MODE_FILE, _replaced(content.decode(), words.get("body", {})).encode())
+    files[path] = (MODE_FILE, _replaced(text, words.get("body", {})).encode())
 
 
 @change
@@ -159,6 +169,22 @@ def newest(world: AttackWorld, id: str) -> str:
     assert status.pull_request is not None
     pull = world.story.forge.read_pull(status.target_repo, status.pull_request.number)
     return status.head if pull.state is PullState.OPEN else world.main(status.target_repo)
+
+
+@change
+def python(world: AttackWorld, files: Files, words: Any) -> None:
+    """A function `NAME(world, files)` of the folder's own `attack.py`."""
+    getattr(load_attack(world.folder), words)(world, files)
+
+
+def load_attack(folder: Path) -> ModuleType:
+    """The module `attack.py` of an attack's folder."""
+    name = f"attack_{folder.parent.name}_{folder.name}".replace("-", "_")
+    spec = importlib.util.spec_from_file_location(name, folder / "attack.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _replaced(text: str, pairs: dict[str, str]) -> str:

@@ -7,7 +7,6 @@ refused is noted under the step's name and does not end the attack: the runner c
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -23,7 +22,7 @@ from pipeline.judging import judge_pull
 from pipeline.submissions import account_of as account_named
 from pipeline.submissions import submit_request
 from pipeline.wiring import secret_lines
-from tests.attacks.changes import changed
+from tests.attacks.changes import changed, load_attack
 from tests.attacks.worlds import AttackWorld, account_of
 from tests.audit_world import CONTROL
 from tests.history import AGENT_ID
@@ -271,6 +270,10 @@ def run(world: AttackWorld, words: Any) -> None:
             world.see("run", code, f"{waiting.request}: {message}")
     for draft, code, message in report.failures:
         world.see("run", code, f"{draft}: {message}")
+    for incident in (i for n in getattr(report, "incidents", {}).values() for i in n):
+        world.see("run", incident.code, f"{incident.repo}: {incident.path}: {incident.message}")
+    for incident in getattr(report, "restored", ()):
+        world.see("run", incident.code, f"{incident.repo}: {incident.path}: put back")
     after = world.refs()
     for ref in before.keys() | after.keys():
         if before.get(ref) != after.get(ref):
@@ -313,11 +316,4 @@ def reopen(world: AttackWorld, words: Any) -> None:
 @step
 def python(world: AttackWorld, words: Any) -> None:
     """A function of the folder's own `attack.py`."""
-    path = world.folder / "attack.py"
-    name = f"attack_{world.folder.parent.name}_{world.folder.name}".replace("-", "_")
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    getattr(module, words)(world)
-
+    getattr(load_attack(world.folder), words)(world)
