@@ -1,13 +1,13 @@
 """What a revision changes, as an attack lists it: one kind and its words for each file.
 
-    - draft: {id: acme/order-router, origin: platform}
-    - patch: {draft: acme/order-router, files: {src/x.py: "x = 1\\n"}}
-    - promotion: {draft: acme/order-router, to: prod}
-    - edit: {path: environments/prod/environment.yaml, "count: 2": "count: 1"}
-    - copy: {path: tenants/acme/tenant.yaml, to: tenants/new/tenant.yaml, acme: new}
-    - write: {path: notes.txt, text: "x"}        # or `file:`, a file of the attack's folder
-    - delete: environments/prod/environment.yaml
-    - link: {path: tenants/acme/drafts/x, to: ../../contoso}
+- draft: {id: acme/order-router, origin: platform}
+- patch: {draft: acme/order-router, files: {src/x.py: "x = 1\\n"}}
+- promotion: {draft: acme/order-router, to: prod}
+- edit: {path: environments/prod/environment.yaml, "count: 2": "count: 1"}
+- copy: {path: tenants/acme/tenant.yaml, to: tenants/new/tenant.yaml, acme: new}
+- write: {path: notes.txt, text: "x"}        # or `file:`, a file of the attack's folder
+- delete: environments/prod/environment.yaml
+- link: {path: tenants/acme/drafts/x, to: ../../contoso}
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.audit import AuditReport, verify
 from pipeline.diagnostics import Verdict
 from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import RefUpdate, Signature, commit_object, objects_of_files
+from pipeline.gitobjects import Signature, commit_object, objects_of_files
 from pipeline.gitprocess import git_environment
 from pipeline.stages.scaffold import pipeline_signature
 from tests.attacks.changes import changed
@@ -73,7 +73,9 @@ def delete_ref(world: AttackWorld, words: Any) -> None:
     """Delete a branch."""
     bare = world.story.forge.path(words.get("repo", CONTROL))
     ref = f"refs/heads/{words['branch']}"
-    subprocess.run(["git", "-C", str(bare), "update-ref", "-d", ref], env=git_environment(), check=True)
+    subprocess.run(
+        ["git", "-C", str(bare), "update-ref", "-d", ref], env=git_environment(), check=True
+    )
 
 
 @step

@@ -102,7 +102,11 @@ def forge_promotion(
         kubernetes_version="",
     )
     overlay = render_overlay(
-        status, sample_tenant("acme"), sample_platform(), sample_environment(environment), release,
+        status,
+        sample_tenant("acme"),
+        sample_platform(),
+        sample_environment(environment),
+        release,
         base,
     )
     place = namespace or overlay.namespace
@@ -148,9 +152,9 @@ def rewrite_facts(world: AttackWorld, change: Callable[[str, dict[str, object]],
         body = fact.body.model_dump(mode="json")
         change(fact.body.type, body)
         changed = Fact.model_validate_json(
-            fact.model_copy(update={"body": type(fact.body).model_construct(**body)}).model_dump_json(
-                by_alias=True, warnings=False
-            )
+            fact.model_copy(
+                update={"body": type(fact.body).model_construct(**body)}
+            ).model_dump_json(by_alias=True, warnings=False)
         )
         made = next_fact(DRAFT, status, changed.cause, changed.body)
         status = fold_one(status, made)

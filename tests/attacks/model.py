@@ -80,7 +80,9 @@ def read_attack(folder: Path) -> Attack:
     where = f"{folder.parent.name}/{folder.name}"
     assert set(told) <= _FIELDS, f"{where}: unknown {sorted(set(told) - _FIELDS)}"
     assert told["promise"] in PROMISES, f"{where}: no promise `{told['promise']}`"
-    assert told["steps"] and ("stopped_by" in told) != ("in_vain" in told), f"{where}: nothing is tried, or nothing stops it"
+    assert told["steps"] and ("stopped_by" in told) != ("in_vain" in told), (
+        f"{where}: nothing is tried, or nothing stops it"
+    )
     over = tuple(told.get("over", ("local",)))
     assert over and set(over) <= set(FORGES), f"{where}: over {over}"
     return Attack(

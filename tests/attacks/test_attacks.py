@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.rules import load_rules
 from pipeline.diagnostics import RULES
+from pipeline.rules import load_rules
 from tests.attacks import disk  # noqa: F401 # registers its steps
 from tests.attacks.changes import changed
 from tests.attacks.model import HERE, ROLES, Attack, read_attacks
@@ -86,7 +86,9 @@ def carry_out(attack: Attack, opened: AbstractContextManager[AttackWorld]) -> No
 
 
 def test_every_folder_of_an_attack_is_run() -> None:
-    folders = {path.relative_to(HERE).as_posix() for role in ROLES for path in (HERE / role).iterdir()}
+    folders = {
+        path.relative_to(HERE).as_posix() for role in ROLES for path in (HERE / role).iterdir()
+    }
     assert folders == set(BY_NAME)
     for role in ROLES:
         numbers = [a.folder.name.split("-")[0] for a in ATTACKS if a.role == role]
@@ -117,9 +119,7 @@ def test_promises_stand_in_the_guarantees() -> None:
 
 def test_what_stops_an_attack_is_a_rule_or_an_error() -> None:
     load_rules()
-    errors = {
-        "forge-refused", "refused", "stale-plan", "usage", "could-not-check", "not-found"
-    }
+    errors = {"forge-refused", "refused", "stale-plan", "usage", "could-not-check", "not-found"}
     for attack in ATTACKS:
         if attack.name in PENDING:
             continue

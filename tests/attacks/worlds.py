@@ -97,9 +97,7 @@ def local_world(
             STAGES[name](story)
     else:
         story = story_at(stage, root)
-    world = AttackWorld(
-        story, folder, scratch, lambda: Story.open(root), lambda: everything(root)
-    )
+    world = AttackWorld(story, folder, scratch, lambda: Story.open(root), lambda: everything(root))
     try:
         yield world
     finally:

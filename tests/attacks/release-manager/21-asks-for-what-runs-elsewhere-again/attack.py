@@ -23,11 +23,14 @@ def go_on(world: AttackWorld) -> None:
     story.take_over(2)
     head = world.main("tenant-acme-controllers")
     for environment, approver in (("dev", ENGINEER_ID), ("staging", RELEASE_MANAGERS[0])):
-        bring(world, {
-            "as": "acme-agent",
-            "changes": [{"promotion": {"to": environment, "commit": head}}],
-            "approved": [approver],
-        })
+        bring(
+            world,
+            {
+                "as": "acme-agent",
+                "changes": [{"promotion": {"to": environment, "commit": head}}],
+                "approved": [approver],
+            },
+        )
         story.go()
     assert story.engine.status(DRAFT).promotion("staging") is not None
 

@@ -17,8 +17,11 @@ def take_the_root_tree(world: AttackWorld) -> None:
 
     def git(*words: str, stdin: bytes | None = None) -> str:
         told = subprocess.run(
-            ["git", "-C", str(clone), *words], env=git_environment(), input=stdin,
-            capture_output=True, check=True,
+            ["git", "-C", str(clone), *words],
+            env=git_environment(),
+            input=stdin,
+            capture_output=True,
+            check=True,
         )
         return told.stdout.decode().strip()
 
