@@ -23,8 +23,7 @@ from pipeline.documents import render_document
 from pipeline.forges.port import PullState
 from pipeline.gitobjects import MODE_FILE
 from pipeline.layout import draft_path, patch_path, promotion_path
-from pipeline.models.base import CommitId
-from pipeline.models.requests import CodeOrigin, Promotion, RequestedRelease
+from pipeline.models.requests import CodeOrigin
 from pipeline.names import controllers_repo
 from pipeline.rules.identity import draft_example
 from tests.attacks.worlds import AttackWorld
@@ -89,25 +88,26 @@ def patch(world: AttackWorld, files: Files, words: Any) -> None:
 def promotion(world: AttackWorld, files: Files, words: Any) -> None:
     """A promotion as `promote request` would propose it, with `body` replaced in it.
 
-    `commit` asks for a source commit, `bare` leaves the pins out, `digest` and `tree` pin others,
-    `like` says which environment's request it copies.
+    `commit` asks for a source commit, `branch` for that of a branch, `bare` leaves the pins out,
+    `digest` and `tree` pin others, `like` says which environment's request it copies.
     """
     id, environment = words.get("draft", DRAFT), words["to"]
     if "like" in words:
         text = files[promotion_path(id, words["like"])][1].decode()
         text = _replaced(text, {f"environment: {words['like']}": f"environment: {environment}"})
     elif words.get("bare"):
-        value = Promotion(
-            kind="Promotion",
-            draft=id,
-            environment=environment,
-            release=RequestedRelease(
-                source_commit=CommitId(words.get("commit") or newest(world, id)),
-                digest=words.get("digest"),
-            ),
-            overlay_tree=words.get("tree"),
-            reason="Peak season",
-        ).model_dump(mode="json", by_alias=True, exclude_none=True)
+        release = {
+            "source_commit": words.get("commit") or _commit_of(world, id, words.get("branch"))
+        }
+        value = {
+            "apiVersion": "pipeline.ameide.io/v1",
+            "kind": "Promotion",
+            "draft": id,
+            "environment": environment,
+            "release": release | ({"digest": words["digest"]} if "digest" in words else {}),
+            **({"overlay_tree": words["tree"]} if "tree" in words else {}),
+            "reason": "Peak season",
+        }
         text = render_document(value).decode()
     else:
         proposal = world.story.engine.propose_promotion(
@@ -161,6 +161,15 @@ def delete(world: AttackWorld, files: Files, words: Any) -> None:
 def link(world: AttackWorld, files: Files, words: Any) -> None:
     """A symbolic link."""
     files[words["path"]] = (MODE_LINK, words["to"].encode())
+
+
+def _commit_of(world: AttackWorld, id: str, branch: str | None) -> str:
+    """The head of a branch of the code's repository, or the newest commit of the draft."""
+    if branch is None:
+        return newest(world, id)
+    view = world.story.forge.read_repo(world.story.engine.status(id).target_repo)
+    assert view is not None
+    return view.branches[branch]
 
 
 def newest(world: AttackWorld, id: str) -> str:

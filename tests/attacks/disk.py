@@ -69,16 +69,6 @@ def put_back_ref(world: AttackWorld, words: Any) -> None:
 
 
 @step
-def delete_ref(world: AttackWorld, words: Any) -> None:
-    """Delete a branch."""
-    bare = world.story.forge.path(words.get("repo", CONTROL))
-    ref = f"refs/heads/{words['branch']}"
-    subprocess.run(
-        ["git", "-C", str(bare), "update-ref", "-d", ref], env=git_environment(), check=True
-    )
-
-
-@step
 def remove_repository(world: AttackWorld, words: Any) -> None:
     """Take a repository away, as its owner can."""
     world.story.close()

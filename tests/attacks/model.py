@@ -8,6 +8,7 @@
     steps: [...]                  # steps of the attack (tests/attacks/steps.py), and runs
     stopped_by:                   # where it is stopped → codes of rules or errors
       check: [author-out-of-scope]
+    on_github: {...}              # the same, where it is stopped elsewhere over GitHub
     in_vain: One sentence.        # instead, where nothing is refused and nothing comes of it
     recorded:                     # facts that the runs of the attack add; none if left out
       acme/order-router: [patch-refused]
@@ -39,6 +40,7 @@ _FIELDS = {
     "before",
     "steps",
     "stopped_by",
+    "on_github",
     "in_vain",
     "recorded",
     "moves",
@@ -58,6 +60,7 @@ class Attack:
     before: Sequence[Any]
     steps: Sequence[Any]
     stopped_by: Mapping[str, Sequence[str]]
+    on_github: Mapping[str, Sequence[str]]
     in_vain: str
     recorded: Mapping[str, Sequence[str]]
     moves: Sequence[str]
@@ -94,6 +97,7 @@ def read_attack(folder: Path) -> Attack:
         before=told.get("before", ()),
         steps=told["steps"],
         stopped_by=told.get("stopped_by", {}),
+        on_github=told.get("on_github", told.get("stopped_by", {})),
         in_vain=told.get("in_vain", ""),
         recorded=told.get("recorded", {}),
         moves=told.get("moves", ()),

@@ -21,11 +21,12 @@ from pipeline.hydrate import Hydrator
 from pipeline.judging import judge_pull
 from pipeline.submissions import account_of as account_named
 from pipeline.submissions import submit_request
-from pipeline.wiring import secret_lines
-from tests.attacks.changes import changed, load_attack
+from pipeline.wiring import secret_hits
+from tests.attacks.changes import changed, load_attack, newest
 from tests.attacks.worlds import AttackWorld, account_of
 from tests.audit_world import CONTROL
 from tests.history import AGENT_ID
+from tests.samples import DRAFT
 
 Step = Callable[[AttackWorld, Any], None]
 STEPS: dict[str, Step] = {}
@@ -34,7 +35,7 @@ TIME_S = 1_767_226_500
 
 def step(function: Step) -> Step:
     """Register a step under its function's name, with blanks for underscores."""
-    STEPS[function.__name__.strip("_").replace("_", " ")] = function
+    STEPS[function.__name__.replace("_", " ")] = function
     return function
 
 
@@ -65,21 +66,21 @@ def _commit(
 @step
 def push(world: AttackWorld, words: Any) -> None:
     """Push changes: onto the pull request's branch, a `branch` of that name, or a new one from
-    main. `named` is whom the commit names, if not who pushes."""
+    main, or `from: patched`, from the draft's. `named` is whom the commit names, if not who pushes.
+    """
     who = account_of(words["as"])
     repo = words.get("repo", CONTROL)
     view = world.story.forge.read_repo(repo)
     assert view is not None
     branch = words.get("branch") or world.story.forge.read_pull(repo, world.pull).head_branch
     there = view.branches.get(branch)
-    base = there or words.get("from") or world.main(repo)
+    base = there or (newest(world, DRAFT) if words.get("from") == "patched" else world.main(repo))
     named = account_of(words.get("named", words["as"]))
     objects, commit = _commit(world, words["changes"], base, named, repo)
     update = RefUpdate(f"refs/heads/{branch}", there, commit)
     world.story.forge.push(repo, objects, (update,), actor=who)
 
 
-@step
 def _open(world: AttackWorld, words: Any) -> None:
     """Open, or find, the pull request of a branch into main."""
     repo = words.get("repo", CONTROL)
@@ -290,27 +291,13 @@ def _drafts(world: AttackWorld) -> Sequence[Any]:
 
 
 @step
-def validate(world: AttackWorld, words: Any) -> None:
-    """What `pipeline validate` says of main."""
-    for finding in world.story.engine.reading(world.main())[1]:
-        world.see("validate", finding.code, finding.message)
-
-
-@step
 def tools(world: AttackWorld, words: Any) -> None:
     """From here on these tools are the real ones: `charts`, `secrets`."""
     assert set(words) <= {"charts", "secrets"}
     if "charts" in words:
         world.story.engine.hydrator = Hydrator()
     if "secrets" in words:
-        world.story.engine.scan_secrets = secret_lines
-
-
-@step
-def reopen(world: AttackWorld, words: Any) -> None:
-    """Go on in a fresh process."""
-    world.story.close()
-    world.story = world.reopen()
+        world.story.engine.scan_secrets = secret_hits
 
 
 @step

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -53,15 +53,21 @@ def test_attack_on_the_local_forge(attack: Attack, tmp_path: Path) -> None:
     if attack.policy:
         files = {path: (0o100644, content) for path, content in policy_files().items()}
         policy = {p: c for p, (_, c) in changed(None, files, attack.policy).items()}  # type: ignore[arg-type]  # edits alone
-    carry_out(attack, local_world(attack.starts, policy, attack.folder, tmp_path))
+    carry_out(
+        attack, local_world(attack.starts, policy, attack.folder, tmp_path), attack.stopped_by
+    )
 
 
 @pytest.mark.parametrize("attack", cases("github"))
 def test_attack_on_github(attack: Attack, tmp_path: Path, github: GithubWorlds) -> None:
-    carry_out(attack, github.world(attack.starts, attack.folder, tmp_path))
+    carry_out(attack, github.world(attack.starts, attack.folder, tmp_path), attack.on_github)
 
 
-def carry_out(attack: Attack, opened: AbstractContextManager[AttackWorld]) -> None:
+def carry_out(
+    attack: Attack,
+    opened: AbstractContextManager[AttackWorld],
+    stopped_by: Mapping[str, Sequence[str]],
+) -> None:
     """The attack to its end, and what must hold of the world then."""
     with opened as world:
         play(world, attack.before)
@@ -70,10 +76,10 @@ def carry_out(attack: Attack, opened: AbstractContextManager[AttackWorld]) -> No
         world.recorded.clear()
         play(world, attack.steps)
         seen = {where: set(codes) for where, codes in world.seen.items()}
-        for where, codes in attack.stopped_by.items():
+        for where, codes in stopped_by.items():
             lacking = set(codes) - seen.get(where, set())
             assert not lacking, f"{where} does not say {sorted(lacking)}: {world.told}"
-        unexpected = seen.keys() - attack.stopped_by.keys()
+        unexpected = seen.keys() - stopped_by.keys()
         assert not unexpected, f"also refused: {world.told}"
         assert world.recorded == {d: list(kinds) for d, kinds in attack.recorded.items()}
         states = {f"control refs/heads/state/{draft.split('/')[0]}" for draft in attack.recorded}
@@ -102,7 +108,16 @@ def test_there_are_enough_attacks_on_every_promise() -> None:
 
 
 def test_no_two_attacks_are_the_same() -> None:
-    told = [(str(a.policy), str(a.before), str(a.steps), a.starts) for a in ATTACKS]
+    told = [
+        (
+            str(a.policy),
+            str(a.before),
+            str(a.steps),
+            a.starts,
+            *(p.read_text() for p in sorted(a.folder.iterdir()) if p.name != "attack.yaml"),
+        )
+        for a in ATTACKS
+    ]
     assert len(set(told)) == len(told)
     assert len({attack.story for attack in ATTACKS}) == len(ATTACKS)
 
@@ -119,11 +134,13 @@ def test_promises_stand_in_the_guarantees() -> None:
 
 def test_what_stops_an_attack_is_a_rule_or_an_error() -> None:
     load_rules()
+    told = ("plain push", "merge")  # a hook says no code, and a merge says that it was one
     errors = {"forge-refused", "refused", "stale-plan", "usage", "could-not-check", "not-found"}
     for attack in ATTACKS:
         if attack.name in PENDING:
             continue
-        codes = {code for codes in attack.stopped_by.values() for code in codes}
+        stops = (*attack.stopped_by.items(), *attack.on_github.items())
+        codes = {code for where, codes in stops for code in codes if where not in told}
         assert codes <= set(RULES) | errors, f"{attack.name}: {codes}"
 
 

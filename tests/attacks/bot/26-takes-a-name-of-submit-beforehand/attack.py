@@ -31,4 +31,3 @@ def look_at_what_was_opened(world: AttackWorld) -> None:
     pull = world.story.forge.read_pull(CONTROL, world.pull)
     assert pull.head_branch != _branch(world)
     assert world.git().diff_names(world.main(), pull.head) == (draft_path(DRAFT),)
-    world.see("submit", "opened-elsewhere", f"{pull.head_branch} instead of {_branch(world)}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.gitobjects import git_object
+import subprocess
+
+from pipeline.gitprocess import git_environment
 from tests.attacks.steps import ask
 from tests.attacks.worlds import AttackWorld
 from tests.audit_world import CODE
@@ -13,7 +15,21 @@ def tag(world: AttackWorld) -> None:
     """The tag is an object of the repository of code."""
     head = world.story.engine.status(DRAFT).head
     text = f"object {head}\ntype commit\ntag v1\ntagger x <x@example.com> 1767226500 +0000\n\nv1\n"
-    made = git_object("tag", text.encode())
-    world.git(CODE).write_objects([made])
-    promotion = {"to": "dev", "bare": True, "commit": made.id}
+    made = subprocess.run(
+        [
+            "git",
+            "-C",
+            str(world.story.forge.path(CODE)),
+            "hash-object",
+            "-t",
+            "tag",
+            "-w",
+            "--stdin",
+        ],
+        env=git_environment(),
+        input=text.encode(),
+        capture_output=True,
+        check=True,
+    )
+    promotion = {"to": "dev", "bare": True, "commit": made.stdout.decode().strip()}
     ask(world, {"as": "acme-agent", "changes": [{"promotion": promotion}]})

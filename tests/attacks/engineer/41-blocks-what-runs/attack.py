@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.attacks.steps import ask
+from tests.attacks.steps import bring
 from tests.attacks.worlds import AttackWorld
 from tests.samples import DRAFT
 
@@ -15,4 +15,5 @@ def block(world: AttackWorld) -> None:
         f"digests:\n  - {{digest: '{digest}', reason: It leaks}}\n"
     )
     changes = [{"write": {"path": "environments/blocked-digests.yaml", "text": text}}]
-    ask(world, {"as": "platform-engineer-1", "changes": changes})
+    asked = {"as": "platform-engineer-1", "changes": changes, "approved": ["platform-engineer-2"]}
+    bring(world, asked)
