@@ -94,7 +94,8 @@ def check_merge(rules: Iterable[BranchRule], pull: PullRequest, actor: int) -> s
         approving = {
             user
             for user, verdict in verdicts.items()
-            if verdict is ReviewVerdict.APPROVED and user != pull.author_id
+            if verdict is ReviewVerdict.APPROVED
+            and user != pull.author_id
             # Who may not merge there approves nothing there: bots, and people of other teams.
             and (rule.merge is None or user in rule.merge)
         }

@@ -511,6 +511,7 @@ GATE_CASES: Mapping[str, frozenset[str]] = {
     "namespace: tenant-acme-prod-base": frozenset({"namespace-changed"}),
     "runtime: operator": frozenset({"runtime-not-offered"}),
     "overlay_tree: other": frozenset({"overlay-tree-mismatch"}),
+    "base: other": frozenset({"base-changed"}),
     "overlay_tree: null": frozenset({"promotion-not-pinned"}),
     "reviews: []": frozenset({"approval-missing"}),
     "author: 4711": frozenset({"author-out-of-scope"}),
