@@ -57,6 +57,7 @@ keycloak: ## runs a Keycloak with the platform's realm on 127.0.0.1:8180 until C
 
 docs: setup ## writes docs/, schemas/ and service_catalog/ anew from the code and the requests
 	@cd "$(ROOT)" && $(VENV)/python -m pipeline.docs
+	@cd "$(ROOT)" && $(VENV)/python tools/attacks_page.py
 	@cd "$(ROOT)" && $(VENV)/pipeline catalog
 
 format: setup-dev ## formats the code and applies the linter's safe fixes

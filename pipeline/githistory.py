@@ -94,7 +94,7 @@ def read_path_changes(
 ) -> list[tuple[str, tuple[Change, ...]]]:
     """The commits of a first-parent line that changed these paths, the oldest first.
 
-    `revisions` is a commit, or `OLD..NEW`. Raises GitFailed.
+    `revisions` is a commit, or `OLD..NEW`; a pathspec may be a pattern. Raises GitFailed.
     """
     options = ["--first-parent", "--reverse", "--end-of-options", revisions, "--", *pathspecs]
     return _read_log(repository, options, b"")
@@ -115,6 +115,8 @@ def _read_log(
         f"--format={_MARK}%H",
         *options,
     )
+    # Every call takes pathspecs as they stand, but these are ours and hold patterns.
+    command.remove("--literal-pathspecs")
     try:
         done = subprocess.run(
             command, input=stdin, capture_output=True, env=git_environment(), check=False

@@ -78,7 +78,7 @@ class Revisions:
         branch = pull.head_branch
         if branch not in self._pushes:
             self._pushes[branch] = self.forge.read_pushes(self.control_repo, branch)
-        pushes = self._pushes[branch]
+        pushes = _pushes_until(self._pushes[branch], pull.head)
         return Brought(
             pull=pull.number,
             base=CommitId(base),
@@ -146,6 +146,7 @@ class Revisions:
             why = f"`{PLATFORM_PATH}` is missing or invalid at the base {brought.base[:12]}"
             return unbrought(first, why)
         teams = {t for m in matters for policy in m.approvals for t in policy.teams}
+        teams |= {team for matter in matters for team in matter.ask_teams}
         held = people.held_to(self.read_members(teams))
         return judge(matters, self.revision_of(brought, is_reviewed=is_reviewed), held)
 
@@ -175,6 +176,15 @@ class Revisions:
     def _is_same(self, path: str, one: str, other: str) -> bool:
         first, second = self.control.read_objects([f"{one}:{path}", f"{other}:{path}"])
         return (first.id if first else None) == (second.id if second else None)
+
+
+def _pushes_until(pushes: Sequence[Push], head: str) -> Sequence[Push]:
+    """The pushes up to the last one that moved a branch to `head`; all, if none did.
+
+    What somebody pushes to the branch of a merged pull request is no part of how that came.
+    """
+    last = max((n for n, push in enumerate(pushes) if push.commit == head), default=len(pushes))
+    return pushes[: last + 1]
 
 
 def check_asker(

@@ -144,6 +144,10 @@ class World(GitopsSight):
             keeps_rules=draft in self._keepers,
         )
         view = self._with_repos(view)
+        if status and view.target_repo != status.target_repo:
+            return view  # its request says that it is another draft's: `plan_blocked` tells
+        if status and status.branch_name and view.target is None:
+            raise CouldNotCheck(f"there is no repository `{view.target_repo}` any more")
         if due_promotions or force:
             view = replace(view, gitops=self.repo(view.gitops_repo))
         if due_patches and status and status.branch_name:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -197,13 +197,18 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The report of rules that were run: what the failing and the passing input of each gave."""
-    rows = sorted(
-        value
+    """Reports of the rules and of the mutants that were run."""
+    told = [
+        (name, value)
         for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
         for name, value in report.user_properties
-        if name == "rule"
-    )
+    ]
+    _report_rules(terminalreporter, sorted(value for name, value in told if name == "rule"))
+    _report_mutants(terminalreporter, sorted(value for name, value in told if name == "mutant"))
+
+
+def _report_rules(terminalreporter: pytest.TerminalReporter, rows: list[Any]) -> None:
+    """What the failing and the passing input of each rule gave."""
     if not rows:
         return
     terminalreporter.section("report of rules")
@@ -211,3 +216,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line("{:<32} {:<9} {:<38} {}".format(*row))
     whole = sum(row[2].startswith(row[0]) and row[3] == "clean" for row in rows)
     terminalreporter.write_line(f"{len(rows)} rules, {whole} with a failing and a passing input")
+
+
+def _report_mutants(terminalreporter: pytest.TerminalReporter, rows: list[Any]) -> None:
+    """Of each clause that was taken away or loosened, how many cases told."""
+    if not rows:
+        return
+    terminalreporter.section("report of mutants")
+    for name, killers in rows:
+        terminalreporter.write_line(f"{name:<60} {killers:>4} cases tell")
+    killed = sum(killers > 0 for _, killers in rows)
+    terminalreporter.write_line(f"clauses {len(rows)}, mutants killed {killed}")

@@ -56,7 +56,13 @@ from pipeline.forges.port import (
 )
 from pipeline.forges.pulls import HEADS, at_head, new_pull, reworded
 from pipeline.forges.pushers import read_files_of_openings, read_files_of_pushes
-from pipeline.forges.rules import check_merge, check_push, is_open_to_all, newest_review
+from pipeline.forges.rules import (
+    check_close,
+    check_merge,
+    check_push,
+    is_open_to_all,
+    newest_review,
+)
 from pipeline.forges.upkeep import keep_up
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import GitObject, RefUpdate, Signature, commit_object, objects_of_files
@@ -465,9 +471,14 @@ class LocalForge:
     def close_pull(self, repo: str, number: int, *, actor: int) -> None:
         """Close an open pull request."""
 
+        rules = self.read_rules(repo)
+
         def change(pull: PullRequest) -> PullRequest:
             if pull.state is PullState.MERGED:
                 raise ForgeRefused(f"{pull.url} is merged")
+            reason = check_close(rules, pull, actor)
+            if reason:
+                raise ForgeRefused(f"{pull.url}: {reason}")
             return replace(pull, state=PullState.CLOSED)
 
         self._change_pull(repo, number, change)

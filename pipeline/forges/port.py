@@ -307,7 +307,10 @@ class Forge(Protocol):
         or come twice."""
 
     def close_pull(self, repo: str, number: int, *, actor: int) -> None:
-        """Close an open pull request; one already closed is left as it is."""
+        """Close an open pull request; one already closed is left as it is.
+
+        Raises ForgeRefused for whoever neither opened it nor may merge it.
+        """
 
     def submit_review(
         self, repo: str, number: int, *, commit: str, verdict: ReviewVerdict, body: str, actor: int

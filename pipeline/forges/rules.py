@@ -75,6 +75,16 @@ def newest_verdicts(reviews: Iterable[Review], head: str) -> dict[int, ReviewVer
     return newest
 
 
+def check_close(rules: Iterable[BranchRule], pull: PullRequest, actor: int) -> str | None:
+    """Why `actor` may not close `pull`: its author may, and whoever may merge it."""
+    if actor == pull.author_id:
+        return None
+    for rule in rules_of(rules, pull.base_branch):
+        if rule.merge is not None and actor not in rule.merge:
+            return f"account {actor} may not close pull requests into `{pull.base_branch}`"
+    return None
+
+
 def check_merge(rules: Iterable[BranchRule], pull: PullRequest, actor: int) -> str | None:
     """Why `actor` may not merge `pull` into its base branch."""
     verdicts = newest_verdicts(pull.reviews, pull.head)
@@ -84,7 +94,10 @@ def check_merge(rules: Iterable[BranchRule], pull: PullRequest, actor: int) -> s
         approving = {
             user
             for user, verdict in verdicts.items()
-            if verdict is ReviewVerdict.APPROVED and user != pull.author_id
+            if verdict is ReviewVerdict.APPROVED
+            and user != pull.author_id
+            # Who may not merge there approves nothing there: bots, and people of other teams.
+            and (rule.merge is None or user in rule.merge)
         }
         if len(approving) < rule.approvals:
             return (

@@ -22,6 +22,7 @@ from pipeline.forges.port import (
     RepoSpec,
     ReviewVerdict,
 )
+from pipeline.forges.rules import check_merge
 from pipeline.gitobjects import (
     MODE_FILE,
     GitObject,
@@ -38,7 +39,7 @@ REPO = "order-router"
 TIME_S = 1_700_000_000
 SOMEBODY = Signature("Somebody", "somebody@example.com", TIME_S)
 RULES = (
-    BranchRule("main", push=(), merge=(PIPELINE, REVIEWER), approvals=1),
+    BranchRule("main", push=(), merge=(PIPELINE, REVIEWER, SECOND), approvals=1),
     BranchRule("state/*", push=(PIPELINE,)),
 )
 Files = dict[str, bytes]
@@ -558,6 +559,15 @@ def test_a_merge_needs_its_approvals(forge: Forge) -> None:
     refuse_merge(forge, pull, f"{STRANGER} may not merge", STRANGER)
     refuse_merge(forge, pull, f"{AUTHOR} may not merge", AUTHOR)
     assert merge(forge, pull, REVIEWER) == head_of(forge)
+
+
+def test_who_may_not_merge_approves_nothing(forge: Forge) -> None:
+    pull = open_pull(forge)
+    approve(forge, pull, STRANGER)
+    reason = check_merge(RULES, forge.read_pull(REPO, pull.number), PIPELINE)
+    assert reason is not None and "0 of 1 approvals" in reason
+    approve(forge, pull)
+    assert check_merge(RULES, forge.read_pull(REPO, pull.number), PIPELINE) is None
 
 
 def test_approvals_are_of_distinct_people(forge: Forge) -> None:

@@ -576,7 +576,7 @@ def test_scaffold_that_was_pushed_before_a_crash_survives_a_change_of_policy(roo
     path = tenant_path("acme")
     changed = sample_files()[path].replace(b"CC-1042", b"CC-2001")
     assert changed != sample_files()[path]
-    world.request(path, changed, 1101)
+    world.request(path, changed, 1101, asker=1102)
     world.close()
     world = Story.open(root)
     world.go()

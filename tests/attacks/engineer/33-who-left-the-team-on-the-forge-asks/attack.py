@@ -1,0 +1,12 @@
+"""The team on the forge loses a member."""
+
+from __future__ import annotations
+
+from tests.attacks.worlds import AttackWorld, GithubStory
+from tests.history import ENGINEER_ID
+
+
+def leave(world: AttackWorld) -> None:
+    """The first engineer leaves."""
+    assert isinstance(world.story, GithubStory)
+    world.story.server.state.teams["ameide", "acme-engineers"].members.discard(ENGINEER_ID)

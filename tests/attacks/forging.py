@@ -1,0 +1,163 @@
+"""A writer who keeps chain, fold, trailers and overlays right, for attacks on what an audit proves.
+
+What it writes goes straight into the repositories' folders, under the pipeline's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pipeline.commits import render_trailers
+from pipeline.facts import (
+    fact_bytes,
+    fact_path,
+    fold_one,
+    hash_of,
+    next_fact,
+    status_bytes,
+    status_path,
+)
+from pipeline.gitcli import GitRepository
+from pipeline.gitobjects import MODE_FILE
+from pipeline.models.facts import Cause, Fact, Promoted
+from pipeline.models.requests import EnvironmentName
+from pipeline.models.status import DraftStatus
+from pipeline.overlays import render_overlay
+from pipeline.stages.scaffold import pipeline_signature
+from tests.attacks.steps import TIME_S
+from tests.attacks.worlds import AttackWorld
+from tests.audit_world import CONTROL, GITOPS, STATE, PlainHydrator, move, write_commit
+from tests.samples import DRAFT, sample_environment, sample_platform, sample_tenant
+
+PRIMITIVE = DRAFT.split("/")[1]
+
+
+def _write(
+    world: AttackWorld,
+    repo: str,
+    branch: str,
+    change: Callable[[dict[str, tuple[int, bytes]]], None],
+    message: str,
+) -> str:
+    """The commit that a branch is at once its files were changed, by the pipeline as it seems."""
+    git = GitRepository(world.story.forge.path(repo))
+    head = git.resolve(f"refs/heads/{branch}")
+    assert head is not None
+    files = git.read_files(head)
+    change(files)
+    commit = write_commit(git, files, head, message, pipeline_signature(TIME_S))
+    move(git, branch, commit)
+    git.close()
+    return commit
+
+
+def _record(world: AttackWorld, facts: tuple[Fact, ...], status: DraftStatus) -> None:
+    """The state branch tells these facts, and what they fold to."""
+
+    def change(files: dict[str, tuple[int, bytes]]) -> None:
+        for path in [path for path in files if path.startswith(f"drafts/{PRIMITIVE}/")]:
+            del files[path]
+        for fact in facts:
+            path = fact_path(PRIMITIVE, fact.sequence, fact.body.type)
+            files[path] = (MODE_FILE, fact_bytes(fact))
+        files[status_path(PRIMITIVE)] = (MODE_FILE, status_bytes(status))
+
+    newest = hash_of(fact_bytes(facts[-1]))
+    trailers = render_trailers((("Key", "0" * 16), ("Fact", f"{DRAFT} {newest}")))
+    _write(world, CONTROL, STATE, change, f"Record\n\n{trailers}")
+
+
+def _cause_of(world: AttackWorld, facts: tuple[Fact, ...], environment: str) -> Cause:
+    """What a promotion to an environment names as its cause; made up where nobody asked."""
+    for fact in facts:
+        if isinstance(fact.body, Promoted) and fact.body.environment == environment:
+            return fact.cause
+    engine = world.story.engine
+    for loaded in engine.world().snapshot.promotions_of(DRAFT):
+        if loaded.meaning.name == environment:
+            return engine.world().caused(loaded.path, loaded.blob).cause
+    known = next(f for f in reversed(facts) if isinstance(f.body, Promoted))
+    request = known.cause.request.replace(f"/{known.body.environment}.", f"/{environment}.")
+    return known.cause.model_copy(update={"request": request})
+
+
+def forge_promotion(
+    world: AttackWorld,
+    environment: EnvironmentName,
+    *,
+    approved_by: tuple[int, ...],
+    cause_of: str = "",
+    digest: str = "",
+    namespace: str = "",
+) -> None:
+    """The draft was promoted to an environment, say facts, status and GitOps repository."""
+    facts, status = world.story.engine.facts(DRAFT), world.story.engine.status(DRAFT)
+    before = next(f.body for f in reversed(facts) if isinstance(f.body, Promoted))
+    release = before.release.model_copy(update={"digest": digest or before.release.digest})
+    base = PlainHydrator().read_base(
+        release.source_tree,
+        {},
+        release=status.instance,
+        image=f"{status.image}@{before.release.digest}",
+        kubernetes_version="",
+    )
+    overlay = render_overlay(
+        status,
+        sample_tenant("acme"),
+        sample_platform(),
+        sample_environment(environment),
+        release,
+        base,
+    )
+    place = namespace or overlay.namespace
+    newest = hash_of(fact_bytes(facts[-1]))
+    cause = _cause_of(world, facts, cause_of or environment)
+
+    def change(files: dict[str, tuple[int, bytes]]) -> None:
+        for path, content in overlay.files.items():
+            written = content.replace(overlay.namespace.encode(), place.encode())
+            files[f"{overlay.folder}/{path}"] = (MODE_FILE, written)
+
+    trailers = render_trailers(
+        (
+            ("Draft", DRAFT),
+            ("Request", f"{cause.request}@{cause.commit}"),
+            ("Key", "0" * 16),
+            ("Fact", newest),
+        )
+    )
+    commit = _write(world, GITOPS, "main", change, f"Promote\n\n{trailers}")
+    tree = world.git(GITOPS).read_object(f"{commit}:{overlay.folder}")
+    assert tree is not None
+    body = before.model_copy(
+        update={
+            "environment": environment,
+            "namespace": place,
+            "release": release,
+            "overlay_tree": tree.id,
+            "overlay_folder": overlay.folder,
+            "gitops_commit": commit,
+            "approved_by": approved_by,
+        }
+    )
+    fact = next_fact(DRAFT, status, cause, body)
+    _record(world, (*facts, fact), fold_one(status, fact))
+
+
+def rewrite_facts(world: AttackWorld, change: Callable[[str, dict[str, object]], None]) -> None:
+    """Change bodies of facts, by their type, and chain and fold all of them anew."""
+    facts: list[Fact] = []
+    status: DraftStatus | None = None
+    for fact in world.story.engine.facts(DRAFT):
+        body = fact.body.model_dump(mode="json")
+        change(fact.body.type, body)
+        changed = Fact.model_validate_json(
+            fact.model_copy(
+                update={"body": type(fact.body).model_construct(**body)}
+            ).model_dump_json(by_alias=True, warnings=False)
+        )
+        made = next_fact(DRAFT, status, changed.cause, changed.body)
+        status = fold_one(status, made)
+        facts.append(made)
+    assert status is not None
+    _record(world, tuple(facts), status)

@@ -1,0 +1,306 @@
+"""What people, bots and the pipeline do in an attack, by name.
+
+A step is a mapping of one key, or its name alone: `approve: acme-engineer-1`, `run`. What is
+refused is noted under the step's name and does not end the attack: the runner compares.
+`python: NAME` calls the function `NAME(world)` of the folder's `attack.py`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pipeline.api import ProposedRequest
+from pipeline.errors import PipelineError
+from pipeline.forges.port import ReviewVerdict
+from pipeline.gitcli import GitRepository
+from pipeline.gitobjects import RefUpdate, Signature, commit_object, objects_of_files
+from pipeline.gitprocess import git_environment
+from pipeline.hydrate import Hydrator
+from pipeline.judging import judge_pull
+from pipeline.submissions import account_of as account_named
+from pipeline.submissions import submit_request
+from pipeline.wiring import secret_hits
+from tests.attacks.changes import changed, load_attack, newest
+from tests.attacks.worlds import AttackWorld, account_of
+from tests.audit_world import CONTROL
+from tests.history import AGENT_ID
+from tests.samples import DRAFT
+
+Step = Callable[[AttackWorld, Any], None]
+STEPS: dict[str, Step] = {}
+TIME_S = 1_767_226_500
+
+
+def step(function: Step) -> Step:
+    """Register a step under its function's name, with blanks for underscores."""
+    STEPS[function.__name__.replace("_", " ")] = function
+    return function
+
+
+def play(world: AttackWorld, steps: Sequence[Any]) -> None:
+    """Do the steps in order; note what refuses any of them."""
+    for item in steps:
+        [(name, words)] = item.items() if isinstance(item, dict) else [(item, None)]
+        try:
+            STEPS[name](world, words)
+        except PipelineError as refused:
+            world.see(name, refused.code, refused.message)
+
+
+# -- the control repo, through its forge ---------------------------------------------------
+
+
+def _commit(
+    world: AttackWorld, listed: Sequence[Any], base: str, who: int, repo: str = CONTROL
+) -> tuple[list[Any], str]:
+    git = world.git(repo)
+    objects = objects_of_files(changed(world, git.read_files(base), listed))
+    email = f"{who}+somebody@users.noreply.pipeline.invalid"
+    signature = Signature("somebody", email, TIME_S)
+    commit = commit_object(objects[-1].id, [base], "Ask\n", signature, signature)
+    return [*objects, commit], commit.id
+
+
+@step
+def push(world: AttackWorld, words: Any) -> None:
+    """Push changes: onto the pull request's branch, a `branch` of that name, or a new one from
+    main, or `from: patched`, from the draft's. `named` is whom the commit names, if not who pushes.
+    """
+    who = account_of(words["as"])
+    repo = words.get("repo", CONTROL)
+    view = world.story.forge.read_repo(repo)
+    assert view is not None
+    branch = words.get("branch") or world.story.forge.read_pull(repo, world.pull).head_branch
+    there = view.branches.get(branch)
+    base = there or (newest(world, DRAFT) if words.get("from") == "patched" else world.main(repo))
+    named = account_of(words.get("named", words["as"]))
+    objects, commit = _commit(world, words["changes"], base, named, repo)
+    update = RefUpdate(f"refs/heads/{branch}", there, commit)
+    world.story.forge.push(repo, objects, (update,), actor=who)
+
+
+def _open(world: AttackWorld, words: Any) -> None:
+    """Open, or find, the pull request of a branch into main."""
+    repo = words.get("repo", CONTROL)
+    pull = world.story.forge.open_pull(
+        repo,
+        head_branch=words["branch"],
+        base_branch="main",
+        title=words.get("title", "Ask"),
+        body="",
+        actor=account_of(words["as"]),
+    )
+    world.pull, world.repo = pull.number, repo
+    if "name" in words:
+        world.pulls[words["name"]] = pull.number
+
+
+@step
+def ask(world: AttackWorld, words: Any) -> None:
+    """Push changes on a new branch of main, and open its pull request."""
+    branch = words.get("branch", f"ask/attack-{len(world.refs())}")
+    push(world, {**words, "branch": branch})
+    _open(world, {**words, "branch": branch})
+
+
+@step
+def bring(world: AttackWorld, words: Any) -> None:
+    """What honest people do: ask, have it approved, merge it by the last who approved."""
+    ask(world, words)
+    for who in words["approved"]:
+        approve(world, who)
+    merge_unjudged(world, words["approved"][-1])
+
+
+def _review(world: AttackWorld, who: str | int, verdict: ReviewVerdict) -> None:
+    pull = world.story.forge.read_pull(world.repo, world.pull)
+    world.story.forge.submit_review(
+        world.repo,
+        world.pull,
+        commit=pull.head,
+        verdict=verdict,
+        body="approved",
+        actor=account_of(who),
+    )
+
+
+@step
+def approve(world: AttackWorld, words: Any) -> None:
+    """Approve the newest revision."""
+    _review(world, words, ReviewVerdict.APPROVED)
+
+
+@step
+def object_to(world: AttackWorld, words: Any) -> None:
+    """Ask for changes to the newest revision."""
+    _review(world, words, ReviewVerdict.CHANGES_REQUESTED)
+
+
+@step
+def comment(world: AttackWorld, words: Any) -> None:
+    """Comment, with the word "approved"."""
+    _review(world, words, ReviewVerdict.COMMENTED)
+
+
+@step
+def dismiss(world: AttackWorld, words: Any) -> None:
+    """Take one's own review back."""
+    _review(world, words, ReviewVerdict.DISMISSED)
+
+
+@step
+def turn_to(world: AttackWorld, words: Any) -> None:
+    """Go on with a pull request that has a name."""
+    world.pull, world.repo = world.pulls[words], CONTROL
+
+
+@step
+def check(world: AttackWorld, words: Any) -> None:
+    """What the required check says of the pull request."""
+    judged = judge_pull(world.story.engine, world.pull, with_previews=bool(words))
+    for finding in judged.findings:
+        world.see("check", finding.code, finding.message)
+    for reason in judged.authority.reasons:
+        if not reason.final:
+            world.see("check", reason.code, reason.message)
+    for preview in judged.previews:
+        for item in preview.reasons:
+            world.see("preview", item.code, item.message)
+    assert judged.passed == (not world.seen.get("check")), world.told
+
+
+@step
+def merge(world: AttackWorld, words: Any) -> None:
+    """Merge as `pipeline review merge` does: if the check passes."""
+    assert world.repo == CONTROL
+    if judge_pull(world.story.engine, world.pull, with_previews=False).passed:
+        merge_unjudged(world, words)
+        world.see("merge", "merged", "the check passed")
+    else:
+        check(world, None)
+
+
+@step
+def merge_unjudged(world: AttackWorld, words: Any) -> None:
+    """Merge whatever the check says, as far as the branch's rules allow it."""
+    pull = world.story.forge.read_pull(world.repo, world.pull)
+    world.story.forge.merge_pull(
+        world.repo,
+        world.pull,
+        expected_head=pull.head,
+        message="Merge it\n",
+        time_s=TIME_S + world.pull,
+        actor=account_of(words),
+    )
+
+
+@step
+def close(world: AttackWorld, words: Any) -> None:
+    """Close a pull request without merging it."""
+    repo, number = words["repo"], words["number"]
+    world.story.forge.close_pull(repo, number, actor=account_of(words["as"]))
+
+
+@step
+def take_over(world: AttackWorld, words: Any) -> None:
+    """acme's engineers approve and merge the draft's code."""
+    world.story.take_over()
+
+
+@step
+def submit(world: AttackWorld, words: Any) -> None:
+    """`--submit`: the pipeline opens the pull request of a request in memory."""
+    listed = changed(world, {}, words["changes"])
+    [(path, (_, content))] = listed.items()
+    engine = world.story.engine
+    platform = engine.reading(engine.control.head())[0].snapshot.platform
+    assert platform is not None
+    account = account_named(platform, str(account_of(words["as"])))
+    kind = "DraftPatch" if "/patches/" in path else "PrimitiveImplementationDraft"
+    draft = "/".join(path.split("/")[1:4:2])
+    request = ProposedRequest(draft, kind, path, content, f"Ask for {draft}", "")
+    found = submit_request(engine.control, request, account)
+    assert found.pull is not None
+    world.pull, world.repo = found.pull.number, CONTROL
+
+
+@step
+def plain_push(world: AttackWorld, words: Any) -> None:
+    """`git push`, past all of the pipeline: onto a branch, or the `ref` that is named."""
+    repo = words.get("repo", CONTROL)
+    git = world.git(repo)
+    branch = words.get("branch") or world.story.forge.read_pull(repo, world.pull).head_branch
+    base = git.resolve(f"refs/heads/{branch}") or world.main(repo)
+    objects, commit = _commit(
+        world, words.get("changes", []), base, account_of(words.get("named", AGENT_ID)), repo
+    )
+    clone = world.scratch / f"clone-{len(list(world.scratch.iterdir()))}"
+    bare = str(world.story.forge.path(repo))
+    local = GitRepository.clone(bare, clone)
+    local.write_objects(objects)
+    local.close()
+    ref = words.get("ref", f"refs/heads/{branch}")
+    force = "+" if words.get("force") else ""
+    pushed = subprocess.run(
+        ["git", "-C", str(clone), "push", bare, f"{force}{commit}:{ref}"],
+        env=git_environment("file"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if pushed.returncode:
+        world.see("plain push", "refused", pushed.stderr)
+
+
+# -- the pipeline --------------------------------------------------------------------------
+
+
+@step
+def run(world: AttackWorld, words: Any) -> None:
+    """A run for acme, or for the tenants that are named; what it refuses, and what it moved."""
+    before = dict(world.refs())
+    lengths = {d.id: d.facts for d in _drafts(world)}
+    tenants = words or ["acme"]
+    report = world.story.engine.run(tenants=tenants)
+    for finding in report.findings:
+        world.see("run", finding.code, finding.message)
+    for waiting in (w for listed in report.waiting.values() for w in listed):
+        for code, message in waiting.reasons:
+            world.see("run", code, f"{waiting.request}: {message}")
+    for draft, code, message in report.failures:
+        world.see("run", code, f"{draft}: {message}")
+    for incident in (i for n in getattr(report, "incidents", {}).values() for i in n):
+        world.see("run", incident.code, f"{incident.repo}: {incident.path}: {incident.message}")
+    for incident in getattr(report, "restored", ()):
+        world.see("run", incident.code, f"{incident.repo}: {incident.path}: put back")
+    after = world.refs()
+    for ref in before.keys() | after.keys():
+        if before.get(ref) != after.get(ref):
+            world.moved[ref] = (before.get(ref), after.get(ref))
+    for status in _drafts(world):
+        for fact in world.story.engine.facts(status.id)[lengths.get(status.id, 0) :]:
+            world.recorded.setdefault(status.id, []).append(fact.body.type)
+            for reason in getattr(fact.body, "reasons", ()):
+                world.see("run", reason.code, reason.message)
+
+
+def _drafts(world: AttackWorld) -> Sequence[Any]:
+    return world.story.engine.statuses()
+
+
+@step
+def tools(world: AttackWorld, words: Any) -> None:
+    """From here on these tools are the real ones: `charts`, `secrets`."""
+    assert set(words) <= {"charts", "secrets"}
+    if "charts" in words:
+        world.story.engine.hydrator = Hydrator()
+    if "secrets" in words:
+        world.story.engine.scan_secrets = secret_hits
+
+
+@step
+def python(world: AttackWorld, words: Any) -> None:
+    """A function of the folder's own `attack.py`."""
+    getattr(load_attack(world.folder), words)(world)

@@ -1,0 +1,36 @@
+"""Makes the branch `promote/…` with the key that the request has, and merges it."""
+
+from __future__ import annotations
+
+from pipeline.forges.port import PullState
+from pipeline.names import promotion_branch
+from pipeline.stages.promote import promotion_key
+from tests.attacks.steps import merge_unjudged, play
+from tests.attacks.worlds import AttackWorld
+from tests.audit_world import GITOPS
+from tests.samples import DRAFT
+
+FILES = ("kustomization.yaml", "release.yaml", "base/deployment.yaml", "base/service.yaml")
+
+
+def begin(world: AttackWorld) -> None:
+    """The overlay is dev's own, so that it reads well."""
+    engine = world.story.engine
+    loaded = engine.world().snapshot.promotions_of(DRAFT)
+    [request] = [r for r in loaded if r.meaning.name == "staging"]
+    key = promotion_key(engine.world().caused(request.path, request.blob))
+    branch = promotion_branch("staging", "order-router", key)
+    there = world.git(GITOPS).read_files(world.main(GITOPS), "environments/dev/order-router")
+    changes = [
+        {"write": {"path": f"environments/staging/order-router/{path}", "text": content.decode()}}
+        for path, (_, content) in there.items()
+    ]
+    message = f"Promote\n\nKey: {key}"
+    words = {"repo": GITOPS, "branch": branch, "as": "pipeline", "message": message}
+    play(world, [{"write on disk": {**words, "changes": changes}}])
+    pull = world.story.forge.open_pull(
+        GITOPS, head_branch=branch, base_branch="main", title="Promote", body="", actor=1201
+    )
+    world.pull, world.repo = pull.number, GITOPS
+    merge_unjudged(world, "acme-engineer-1")
+    assert world.story.forge.read_pull(GITOPS, pull.number).state is PullState.MERGED

@@ -1,0 +1,11 @@
+"""What acme asked for is done."""
+
+from __future__ import annotations
+
+from tests.attacks.worlds import AttackWorld
+from tests.samples import DRAFT
+
+
+def acme_goes_on(world: AttackWorld) -> None:
+    """dev runs acme's draft."""
+    assert world.story.engine.status(DRAFT).promotion("dev") is not None

@@ -1,0 +1,565 @@
+"""Each clause of authority, row of matters and clause of the gate is held by a case.
+
+A mutant takes one of them away, or loosens it; a case is a change of the sample world and the codes
+of the reasons against it. A mutant that no case tells from the real thing is a clause that nobody
+would miss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+
+import pytest
+import yaml
+
+from pipeline import authorise
+from pipeline.forges import rules as forge_rules
+from pipeline.forges.port import Review, ReviewVerdict
+from pipeline.gate import authority, matters
+from pipeline.gate.authority import Matter, MatterKind, Revision
+from pipeline.layout import (
+    PLATFORM_PATH,
+    draft_path,
+    environment_path,
+    patch_path,
+    promotion_path,
+    tenant_path,
+)
+from pipeline.models.requests import (
+    Account,
+    ApprovalPolicy,
+    CodeOrigin,
+    Platform,
+    RiskTier,
+)
+from pipeline.snapshot import Snapshot
+from tests.decisions import evidence_of_case
+from tests.history import id_of
+from tests.samples import DRAFT, sample_snapshot, snapshot_and_findings, world_files
+
+HEAD, OLD = id_of("head"), id_of("older")
+AGENT, FOREIGN_AGENT, PIPELINE, NOBODY = 1901, 1902, 1000, 4711
+ENGINEER, COLLEAGUE, FOREIGN_ENGINEER = 1201, 1202, 1301
+OWNER, OTHER_OWNER = 1101, 1102
+MANAGER, OTHER_MANAGER, SECURITY = 1501, 1502, 1601
+PLATFORM_DRAFT = "contoso/inventory"
+GITOPS = "gitops:"
+APPROVED, OBJECTS = ReviewVerdict.APPROVED, ReviewVerdict.CHANGES_REQUESTED
+
+
+@dataclass(frozen=True)
+class Case:
+    """A change, and the codes of the reasons against it; none means that it is allowed."""
+
+    codes: frozenset[str]
+    paths: tuple[str, ...]
+    author: int = AGENT
+    approvals: tuple[int, ...] = ()
+    objections: tuple[int, ...] = ()
+    earlier: tuple[int, ...] = ()  # approvals of an earlier revision
+    taken_back: tuple[int, ...] = ()  # approvals that were dismissed
+    pushers: frozenset[int] = frozenset()
+    committers: frozenset[int] = frozenset()
+    is_pusher_known: bool = True
+    is_reviewed: bool = True
+    tier: RiskTier = "LOW"
+    base: Mapping[str, bytes] = field(default_factory=dict)  # over the samples
+    proposed: Mapping[str, bytes] = field(default_factory=dict)  # over the base
+    now: Mapping[str, bytes] | None = None  # over the samples
+
+    def found(self) -> frozenset[str]:
+        """The codes that come out."""
+        base = _snapshot(tuple(sorted(self.base.items())))
+        proposed = _snapshot(tuple(sorted({**self.base, **self.proposed}.items())))
+        now = None if self.now is None else _snapshot(tuple(sorted(self.now.items())))
+        assert base.platform is not None
+        if self.paths[0].startswith(GITOPS):
+            paths = [path.removeprefix(GITOPS) for path in self.paths]
+            listed = matters.gitops_matters(paths, ("acme-engineers",))
+        else:
+            listed = matters.matters_of(self.paths, base, proposed, now=now, tier=self.tier)
+        given = [
+            *((who, APPROVED, OLD) for who in self.earlier),
+            *((who, APPROVED, HEAD) for who in self.approvals),
+            *((who, APPROVED, HEAD) for who in self.taken_back),
+            *((who, ReviewVerdict.DISMISSED, HEAD) for who in self.taken_back),
+            *((who, OBJECTS, HEAD) for who in self.objections),
+        ]
+        reviews = tuple(Review(n, who, at, said) for n, (who, said, at) in enumerate(given, 1))
+        revision = Revision(
+            HEAD,
+            self.author,
+            self.pushers,
+            self.is_pusher_known,
+            reviews,
+            self.committers,
+            self.is_reviewed,
+        )
+        return frozenset(r.code for r in authority.judge(listed, revision, base.platform).reasons)
+
+
+@cache
+def _snapshot(changes: tuple[tuple[str, bytes], ...]) -> Snapshot:
+    return (
+        snapshot_and_findings({**world_files(), **dict(changes)})[0]
+        if changes
+        else (sample_snapshot())
+    )
+
+
+def edited(path: str, *pairs: tuple[str, str]) -> dict[str, bytes]:
+    """A file of the samples with texts replaced."""
+    text = world_files()[path].decode()
+    for old, new in pairs:
+        assert old in text
+        text = text.replace(old, new)
+    return {path: text.encode()}
+
+
+SCOPE, MISSING = "author-out-of-scope", "approval-missing"
+TOGETHER, UNKNOWN, OTHER = "policy-with-requests", "pusher-unknown", "approval-other-revision"
+OWN, PATCH = draft_path(DRAFT), patch_path(DRAFT, "0001")
+DEV, STAGING, PROD = (promotion_path(DRAFT, env) for env in ("dev", "staging", "prod"))
+POLICY, TENANT = environment_path("prod"), tenant_path("acme")
+_AS_PLATFORM = edited(OWN, ("code_origin: tenant", "code_origin: platform"))
+_DELEGATED = edited(
+    PLATFORM_PATH,
+    ("kind: bot, tenants: [acme]", f"kind: bot, tenants: [acme], delegators: [{ENGINEER}]"),
+)
+_PIPELINE_LISTED = edited(
+    PLATFORM_PATH, ("kind: pipeline}", "kind: pipeline, teams: [platform-engineers]}")
+)
+_BOT_IN_TEAM = edited(
+    PLATFORM_PATH, ("kind: bot, tenants: [contoso]", "kind: bot, teams: [acme-engineers]")
+)
+_LOWERED = edited(
+    POLICY,
+    (
+        "count: 2, teams: [release-managers, security]",
+        "count: 1, teams: [acme-engineers]",
+    ),
+)
+_RESERVED = draft_path("platform/price-list")
+_BOT_OF_RESERVED = edited(PLATFORM_PATH, ("tenants: [acme]", "tenants: [acme, platform]"))
+_HIGH = edited(TENANT, ("risk_tier: MEDIUM", "risk_tier: HIGH"))
+
+
+def case(codes: str, *paths: str, **given: object) -> Case:
+    """A case; `codes` are words."""
+    sets = {k: frozenset(v) for k, v in given.items() if k in ("pushers", "committers")}  # type: ignore[call-overload]  # of numbers
+    return Case(frozenset(codes.split()), paths, **{**given, **sets})  # type: ignore[arg-type]  # as the fields are
+
+
+CASES: tuple[Case, ...] = (
+    # What is allowed, for each row.
+    case("", OWN, approvals=(ENGINEER,)),
+    case("", PATCH, author=ENGINEER, approvals=(COLLEAGUE,)),
+    case("", OWN, author=OWNER, approvals=(ENGINEER,)),
+    case("", POLICY, author=OWNER, approvals=(OTHER_OWNER,)),
+    case("", TENANT, author=ENGINEER, approvals=(OWNER,)),
+    case("", ".github/workflows/ci.yaml", author=OWNER, approvals=(OTHER_OWNER,)),
+    case("", draft_path(PLATFORM_DRAFT), author=OWNER, approvals=(OTHER_OWNER,)),
+    case("", DEV, approvals=(ENGINEER,)),
+    case("", STAGING, author=MANAGER, approvals=(OTHER_MANAGER,)),
+    case("", PROD, approvals=(MANAGER, SECURITY)),
+    case("", f"{GITOPS}README.md", author=ENGINEER, approvals=(COLLEAGUE,)),
+    # Who may ask.
+    case(SCOPE, OWN, author=FOREIGN_AGENT, approvals=(ENGINEER,)),
+    case(SCOPE, OWN, author=FOREIGN_ENGINEER, approvals=(ENGINEER,)),
+    case(SCOPE, OWN, author=NOBODY, approvals=(ENGINEER,)),
+    case(SCOPE, POLICY, author=PIPELINE, approvals=(OWNER,), base=_PIPELINE_LISTED),
+    case(SCOPE, OWN, pushers={AGENT, FOREIGN_ENGINEER}, approvals=(ENGINEER,)),
+    case(SCOPE, POLICY, author=ENGINEER, approvals=(OWNER,)),
+    case(SCOPE, POLICY, author=AGENT, approvals=(OWNER,)),
+    case(SCOPE, TENANT, author=AGENT, approvals=(OWNER,)),
+    case(SCOPE, TENANT, author=FOREIGN_ENGINEER, approvals=(OWNER,)),
+    case(SCOPE, "CODEOWNERS", author=AGENT, approvals=(OWNER,)),
+    case(SCOPE, "CODEOWNERS", author=ENGINEER, approvals=(OWNER,)),
+    case(SCOPE, draft_path(PLATFORM_DRAFT), author=FOREIGN_AGENT, approvals=(OWNER,)),
+    case(SCOPE, draft_path(PLATFORM_DRAFT), author=FOREIGN_ENGINEER, approvals=(OWNER,)),
+    case(SCOPE, DEV, author=MANAGER, approvals=(ENGINEER,)),
+    case(SCOPE, STAGING, author=FOREIGN_ENGINEER, approvals=(MANAGER,)),
+    case(SCOPE, STAGING, author=FOREIGN_AGENT, approvals=(MANAGER,)),
+    case(SCOPE, f"{GITOPS}README.md", author=AGENT, approvals=(ENGINEER,)),
+    case(SCOPE, f"{GITOPS}README.md", author=FOREIGN_ENGINEER, approvals=(ENGINEER,)),
+    case(SCOPE, _RESERVED, author=AGENT, approvals=(OWNER,), base=_BOT_OF_RESERVED),
+    # Who must approve.
+    case(MISSING, OWN),
+    case(MISSING, OWN, approvals=(FOREIGN_ENGINEER,)),
+    case(MISSING, OWN, approvals=(OWNER,)),
+    case(MISSING, OWN, approvals=(FOREIGN_AGENT,), base=_BOT_IN_TEAM),
+    case(MISSING, OWN, author=ENGINEER, approvals=(ENGINEER,)),
+    case(MISSING, OWN, pushers={AGENT, ENGINEER}, approvals=(ENGINEER,)),
+    case(MISSING, OWN, committers={ENGINEER}, approvals=(ENGINEER,)),
+    case(MISSING, OWN, approvals=(ENGINEER,), base=_DELEGATED),
+    case(MISSING, OWN, earlier=(ENGINEER,)),
+    case(MISSING, OWN, taken_back=(ENGINEER,)),
+    case(MISSING, OWN, approvals=(ENGINEER,), objections=(COLLEAGUE,)),
+    case(MISSING, POLICY, author=OWNER, approvals=(MANAGER,)),
+    case(MISSING, TENANT, author=ENGINEER, approvals=(COLLEAGUE,)),
+    case(MISSING, "CODEOWNERS", author=OWNER, approvals=(ENGINEER,)),
+    case(MISSING, draft_path(PLATFORM_DRAFT), author=OWNER, approvals=(ENGINEER,)),
+    case(MISSING, DEV, approvals=(MANAGER,)),
+    case(MISSING, STAGING, approvals=(ENGINEER,)),
+    case(MISSING, PROD, approvals=(MANAGER,)),
+    case(MISSING, PROD, approvals=(MANAGER, OTHER_MANAGER)),
+    case(MISSING, f"{GITOPS}README.md", author=ENGINEER, approvals=(OWNER,)),
+    case(MISSING, promotion_path(DRAFT, "moon"), approvals=(ENGINEER,)),
+    # How it came.
+    case(UNKNOWN, OWN, is_pusher_known=False, approvals=(ENGINEER,)),
+    case(OTHER, OWN, is_reviewed=False, approvals=(ENGINEER,)),
+    # Policy by itself, and by the policy before it.
+    case(TOGETHER, POLICY, DEV, author=OWNER, approvals=(OTHER_OWNER, ENGINEER)),
+    case(TOGETHER, TENANT, OWN, author=OWNER, approvals=(OTHER_OWNER, ENGINEER)),
+    case(TOGETHER, "CODEOWNERS", OWN, author=OWNER, approvals=(OTHER_OWNER, ENGINEER)),
+    case(MISSING, PROD, approvals=(ENGINEER,), proposed=_LOWERED),
+    case(MISSING, PROD, approvals=(MANAGER, SECURITY), now=_LOWERED),
+    case(MISSING, PROD, approvals=(ENGINEER,), now=_LOWERED),
+    # Origin, as either side has it.
+    case(f"{SCOPE} {MISSING}", OWN, approvals=(ENGINEER,), proposed=_AS_PLATFORM),
+    case(
+        f"{SCOPE} {MISSING}",
+        PATCH,
+        approvals=(ENGINEER,),
+        base=_AS_PLATFORM,
+        proposed=edited(OWN),
+    ),
+    # Tier, the higher of then and now.
+    case(MISSING, STAGING, approvals=(MANAGER,), tier="HIGH"),
+    case(MISSING, STAGING, approvals=(MANAGER,), base=_HIGH),
+    case(MISSING, STAGING, approvals=(MANAGER,), now=_HIGH),
+    case("", STAGING, approvals=(MANAGER, SECURITY), base=_HIGH, tier="MEDIUM"),
+)
+
+
+# -- mutants ---------------------------------------------------------------------------------
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+MUTANTS: dict[str, Patch] = {}
+
+
+def mutant(name: str) -> Callable[[Patch], Patch]:
+    """Register a mutant under a name."""
+
+    def keep(patch: Patch) -> Patch:
+        assert name not in MUTANTS
+        MUTANTS[name] = patch
+        return patch
+
+    return keep
+
+
+def _without(clauses: Sequence[object], gone: object) -> tuple[object, ...]:
+    return tuple(clause for clause in clauses if clause is not gone)
+
+
+def _drop_authority(clause: object, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(authority, "CLAUSES", _without(authority.CLAUSES, clause))
+
+
+for _clause in authority.CLAUSES:
+    MUTANTS[f"authority without {_clause.__name__}"] = partial(_drop_authority, _clause)
+
+
+def _apart(*, without: str, patch: pytest.MonkeyPatch) -> None:
+    real = authority._taking_part
+
+    def taking_part(revision: Revision, people: Platform) -> frozenset[int]:
+        listed = {
+            "author": {revision.author},
+            "pushers": set(revision.pushers),
+            "committers": set(revision.committers),
+        }
+        asked = real(replace(revision, pushers=frozenset(), committers=frozenset()), people)
+        listed["delegators"] = set(asked) - {revision.author}
+        return frozenset().union(*(ids for name, ids in listed.items() if name != without))
+
+    patch.setattr(authority, "_taking_part", taking_part)
+
+
+for _who in ("author", "pushers", "committers", "delegators"):
+    MUTANTS[f"approvers may be {_who}"] = lambda patch, who=_who: _apart(without=who, patch=patch)
+
+
+def _may_ask(loose: Callable[[Account | None, Matter], bool], patch: pytest.MonkeyPatch) -> None:
+    real = authority._may_ask
+    patch.setattr(authority, "_may_ask", lambda a, m: real(a, m) or loose(a, m))
+
+
+MUTANTS |= {
+    "unlisted accounts ask": partial(_may_ask, lambda a, m: a is None),
+    "bots ask for any tenant": partial(
+        _may_ask, lambda a, m: a is not None and a.kind == "bot" and bool(m.ask_bots_of)
+    ),
+    "bots ask for anything": partial(_may_ask, lambda a, m: a is not None and a.kind == "bot"),
+    "people ask for anything": partial(_may_ask, lambda a, m: a is not None and a.kind == "person"),
+    "the pipeline asks": partial(_may_ask, lambda a, m: a is not None and a.kind == "pipeline"),
+}
+
+
+@mutant("bots approve")
+def _bots_approve(patch: pytest.MonkeyPatch) -> None:
+    def members(self: Platform, teams: tuple[str, ...]) -> frozenset[int]:
+        return frozenset(a.id for a in self.accounts if set(a.teams) & set(teams))
+
+    patch.setattr(Platform, "members", members)
+
+
+@mutant("people of any team approve")
+def _any_team(patch: pytest.MonkeyPatch) -> None:
+    def members(self: Platform, teams: tuple[str, ...]) -> frozenset[int]:
+        return frozenset(a.id for a in self.accounts if a.kind == "person")
+
+    patch.setattr(Platform, "members", members)
+
+
+@mutant("an approval of any revision counts")
+def _any_revision(patch: pytest.MonkeyPatch) -> None:
+    real = forge_rules.newest_verdicts
+
+    def verdicts(reviews: Iterable[Review], head: str) -> dict[int, ReviewVerdict]:
+        return real([replace(review, commit=head) for review in reviews], head)
+
+    patch.setattr(authority, "newest_verdicts", verdicts)
+
+
+@mutant("the first word of a reviewer counts")
+def _first_word(patch: pytest.MonkeyPatch) -> None:
+    real = forge_rules.newest_verdicts
+
+    def verdicts(reviews: Iterable[Review], head: str) -> dict[int, ReviewVerdict]:
+        return real([replace(review, sequence=-review.sequence) for review in reviews], head)
+
+    patch.setattr(authority, "newest_verdicts", verdicts)
+
+
+@mutant("one of several policies is enough")
+def _one_policy(patch: pytest.MonkeyPatch) -> None:
+    real = authority._policies
+    patch.setattr(authority, "_policies", lambda listed: list(real(listed))[:1])
+
+
+# -- rows of matters: who asks and who approves, each loosened ------------------------------
+
+
+def _row(kind: MatterKind, loosen: Callable[[Matter], Matter], patch: pytest.MonkeyPatch) -> None:
+    of_control, of_gitops = matters.matters_of, matters.gitops_matters
+
+    def loosened(listed: Sequence[Matter]) -> tuple[Matter, ...]:
+        return tuple(loosen(m) if m.kind is kind else m for m in listed)
+
+    patch.setattr(matters, "matters_of", lambda *a, **k: loosened(of_control(*a, **k)))
+    patch.setattr(matters, "gitops_matters", lambda *a: loosened(of_gitops(*a)))
+
+
+EVERY_TEAM = (
+    "platform-engineers",
+    "acme-engineers",
+    "contoso-engineers",
+    "fabrikam-engineers",
+    "release-managers",
+    "security",
+)
+
+
+def _asked_by_all(matter: Matter) -> Matter:
+    return replace(matter, ask_teams=EVERY_TEAM)
+
+
+def _asked_by_bots(matter: Matter) -> Matter:
+    return replace(matter, ask_bots_of=matter.ask_bots_of or "acme")
+
+
+def _approved_by_all(matter: Matter) -> Matter:
+    counts = [policy.count for policy in matter.approvals]
+    anybody = ApprovalPolicy.model_construct(count=max(counts), teams=EVERY_TEAM)
+    return replace(matter, approvals=(anybody,))
+
+
+def _approved_by_nobody(matter: Matter) -> Matter:
+    return replace(matter, approvals=())
+
+
+for _each in matters.TABLE:
+    MUTANTS[f"{_each.kind}: anybody asks"] = partial(_row, _each.kind, _asked_by_all)
+    MUTANTS[f"{_each.kind}: anybody approves"] = partial(_row, _each.kind, _approved_by_all)
+    MUTANTS[f"{_each.kind}: nobody approves"] = partial(_row, _each.kind, _approved_by_nobody)
+    if _each.kind not in (MatterKind.TENANT_CODE, MatterKind.PROMOTION):
+        MUTANTS[f"{_each.kind}: bots ask"] = partial(_row, _each.kind, _asked_by_bots)
+
+
+def _kinds(kind: MatterKind, patch: pytest.MonkeyPatch) -> None:
+    """What is a matter of this kind may come with anything."""
+    patch.setattr(authority, "REQUESTS", authority.REQUESTS | {kind})
+
+
+for _kind in (MatterKind.POLICY, MatterKind.TENANT, MatterKind.REPOSITORY):
+    MUTANTS[f"{_kind} comes with requests"] = partial(_kinds, _kind)
+
+
+@mutant("policy of the head")
+def _head(patch: pytest.MonkeyPatch) -> None:
+    real = matters.matters_of
+
+    def by_head(
+        paths: Iterable[str], base: Snapshot, proposed: Snapshot, **given: object
+    ) -> tuple[Matter, ...]:
+        return real(paths, proposed, proposed, **given)  # type: ignore[arg-type]  # passed on
+
+    patch.setattr(matters, "matters_of", by_head)
+
+
+@mutant("policy of today alone")
+def _today(patch: pytest.MonkeyPatch) -> None:
+    real = matters._matter
+
+    def by_today(path: str, base: Snapshot, proposed: Snapshot, policies: object, tier: RiskTier):  # type: ignore[no-untyped-def]  # a matter
+        return real(path, base, proposed, list(policies)[-1:], tier)  # type: ignore[call-overload]  # two of them
+
+    patch.setattr(matters, "_matter", by_today)
+
+
+@mutant("policy of then alone")
+def _then(patch: pytest.MonkeyPatch) -> None:
+    real = matters._matter
+
+    def by_then(path: str, base: Snapshot, proposed: Snapshot, policies: object, tier: RiskTier):  # type: ignore[no-untyped-def]  # a matter
+        return real(path, base, proposed, list(policies)[:1], tier)  # type: ignore[call-overload]  # two of them
+
+    patch.setattr(matters, "_matter", by_then)
+
+
+@mutant("tier of now alone")
+def _tier_now(patch: pytest.MonkeyPatch) -> None:
+    real = matters._approvals
+    patch.setattr(matters, "_approvals", lambda d, e, policy, tier: real(d, e, policy, "LOW"))
+
+
+@mutant("tier of then alone")
+def _tier_then(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(matters, "_tiers", lambda tenant, request: ())
+
+
+@mutant("the lower tier")
+def _lower_tier(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        matters, "higher_tier", lambda *tiers: min(tiers, key=("LOW", "MEDIUM", "HIGH").index)
+    )
+
+
+def _origin(
+    pick: Callable[[tuple[Snapshot, ...]], Iterable[Snapshot]], patch: pytest.MonkeyPatch
+) -> None:
+    real = matters.is_of_platform
+    patch.setattr(matters, "is_of_platform", lambda draft, *sides: real(draft, *pick(sides)))
+
+
+MUTANTS |= {
+    "origin as it was alone": partial(_origin, lambda sides: sides[:1]),
+    "origin as it is asked alone": partial(_origin, lambda sides: sides[1:]),
+}
+
+
+@mutant("the reserved tenant's code is a tenant's")
+def _reserved(patch: pytest.MonkeyPatch) -> None:
+    def by_request(draft: str, *sides: Snapshot) -> bool:
+        found = [side.draft(draft) for side in sides]
+        return any(r is not None and r.code_origin is CodeOrigin.PLATFORM for r in found)
+
+    patch.setattr(matters, "is_of_platform", by_request)
+
+
+@mutant("an environment that is not there asks for nothing")
+def _no_environment(patch: pytest.MonkeyPatch) -> None:
+    real = matters._approvals
+
+    def approvals(
+        draft: str, environment: str, policy: Snapshot, tier: RiskTier
+    ) -> ApprovalPolicy | None:
+        there = environment in policy.environments
+        return real(draft, environment, policy, tier) if there else None
+
+    patch.setattr(matters, "_approvals", approvals)
+
+
+# -- the gate --------------------------------------------------------------------------------
+
+
+def _drop_gate(clause: object, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(authorise, "CLAUSES", _without(authorise.CLAUSES, clause))
+
+
+GATE_MUTANTS: dict[str, Patch] = {
+    f"gate without {clause.__name__}": partial(_drop_gate, clause) for clause in authorise.CLAUSES
+}
+# One thing that is wrong with an allowed promotion → the codes of the reasons against it.
+GATE_CASES: Mapping[str, frozenset[str]] = {
+    "{}": frozenset(),
+    "state: REJECTED": frozenset({"draft-ended"}),
+    "chain_problem: broken": frozenset({"state-tampered"}),
+    "source_tree: null": frozenset({"source-unknown"}),
+    "source_on_default: false": frozenset({"source-not-on-default-branch"}),
+    "promotions: [dev]": frozenset({"environment-order"}),
+    "builds: []": frozenset({"digest-not-built"}),
+    "builders: [buildah]": frozenset({"builder-refused"}),
+    "provenance: of another key": frozenset({"provenance-foreign"}),
+    "blocked: true": frozenset({"digest-blocked"}),
+    "checks: [failed]": frozenset({"check-failed"}),
+    "checks: []": frozenset({"check-missing"}),
+    "namespace: tenant-acme-prod-base": frozenset({"namespace-changed"}),
+    "runtime: operator": frozenset({"runtime-not-offered"}),
+    "overlay_tree: other": frozenset({"overlay-tree-mismatch"}),
+    "base: other": frozenset({"base-changed"}),
+    "overlay_tree: null": frozenset({"promotion-not-pinned"}),
+    "reviews: []": frozenset({"approval-missing"}),
+    "author: 4711": frozenset({"author-out-of-scope"}),
+}
+
+
+def _gate_outcome(text: str) -> frozenset[str]:
+    decision = authorise.authorise(evidence_of_case(yaml.safe_load(text)))
+    return frozenset(reason.code for reason in decision.reasons)
+
+
+# -- the tests -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", range(len(CASES)))
+def test_each_case_comes_out_as_it_says(number: int) -> None:
+    assert CASES[number].found() == CASES[number].codes, CASES[number]
+
+
+@pytest.mark.parametrize("text", GATE_CASES)
+def test_each_case_of_the_gate_comes_out_as_it_says(text: str) -> None:
+    assert _gate_outcome(text) == GATE_CASES[text]
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_of_authority_is_killed(
+    name: str, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> None:
+    MUTANTS[name](monkeypatch)
+    killers = [each for each in CASES if each.found() != each.codes]
+    record_property("mutant", (name, len(killers)))
+    assert killers, f"no case tells: {name}"
+
+
+@pytest.mark.parametrize("name", GATE_MUTANTS)
+def test_a_mutant_of_the_gate_is_killed(
+    name: str, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> None:
+    GATE_MUTANTS[name](monkeypatch)
+    killers = [text for text, codes in GATE_CASES.items() if _gate_outcome(text) != codes]
+    record_property("mutant", (name, len(killers)))
+    assert killers, f"no case tells: {name}"
+
+
+def test_every_clause_and_every_row_has_a_mutant() -> None:
+    clauses = {f"authority without {clause.__name__}" for clause in authority.CLAUSES}
+    assert clauses <= MUTANTS.keys()
+    assert len(GATE_MUTANTS) == len(authorise.CLAUSES)
+    assert {row.kind for row in matters.TABLE} == set(MatterKind)
+    for row in matters.TABLE:
+        assert {f"{row.kind}: anybody asks", f"{row.kind}: anybody approves"} <= MUTANTS.keys()
