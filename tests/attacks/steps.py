@@ -264,7 +264,7 @@ def run(world: AttackWorld, words: Any) -> None:
     lengths = {d.id: d.facts for d in _drafts(world)}
     tenants = words or ["acme"]
     report = world.story.engine.run(tenants=tenants)
-    for finding in report.findings:
+    for finding in (*report.findings, *report.policy):
         world.see("run", finding.code, finding.message)
     for waiting in (w for listed in report.waiting.values() for w in listed):
         for code, message in waiting.reasons:
