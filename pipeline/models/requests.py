@@ -195,7 +195,10 @@ class Platform(Request):
             left = tuple(t for t in account.teams if t not in teams or account.id in teams[t])
             return account if left == account.teams else account.model_copy(update={"teams": left})
 
-        return self.model_copy(update={"accounts": tuple(kept(a) for a in self.accounts)})
+        held = self.model_copy(update={"accounts": tuple(kept(a) for a in self.accounts)})
+        # A copy takes what was reckoned along, which is of the accounts as they were.
+        held.__dict__.pop("people", None)
+        return held
 
 
 class ApprovalPolicy(Model):
