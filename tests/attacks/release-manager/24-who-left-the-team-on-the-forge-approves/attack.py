@@ -1,0 +1,13 @@
+"""The team on the forge loses a member."""
+
+from __future__ import annotations
+
+from tests.attacks.worlds import AttackWorld, GithubStory
+from tests.history import RELEASE_MANAGERS
+
+
+def leave(world: AttackWorld) -> None:
+    """The second release manager leaves."""
+    assert isinstance(world.story, GithubStory)
+    team = world.story.server.state.teams["ameide", "release-managers"]
+    team.members.discard(RELEASE_MANAGERS[1])
