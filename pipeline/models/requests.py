@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -171,16 +170,9 @@ class Platform(Request):
 
     def members(self, teams: tuple[str, ...]) -> frozenset[int]:
         """The ids of the people in any of `teams`; bots are nobody's reviewers."""
-        return frozenset[int]().union(*(self.people.get(team, ()) for team in teams))
-
-    @cached_property
-    def people(self) -> Mapping[str, frozenset[int]]:
-        """Team → the ids of the people in it."""
-        found: dict[str, set[int]] = {}
-        for account in self.accounts:
-            for team in account.teams if account.kind == "person" else ():
-                found.setdefault(team, set()).add(account.id)
-        return {team: frozenset(ids) for team, ids in found.items()}
+        return frozenset(
+            a.id for a in self.accounts if a.kind == "person" and set(a.teams) & set(teams)
+        )
 
     def held_to(self, teams: Mapping[str, frozenset[int]]) -> Platform:
         """The same, where a person is of these teams only if the forge says so as well.
@@ -195,10 +187,7 @@ class Platform(Request):
             left = tuple(t for t in account.teams if t not in teams or account.id in teams[t])
             return account if left == account.teams else account.model_copy(update={"teams": left})
 
-        held = self.model_copy(update={"accounts": tuple(kept(a) for a in self.accounts)})
-        # A copy takes what was reckoned along, which is of the accounts as they were.
-        held.__dict__.pop("people", None)
-        return held
+        return self.model_copy(update={"accounts": tuple(kept(a) for a in self.accounts)})
 
 
 class ApprovalPolicy(Model):
