@@ -77,12 +77,14 @@ class World:
 
     def __init__(self, root: Path, files: Files) -> None:
         self.root = root
-        self.files = files
         platform = platform_of(files)
         self.platform = platform
         self.forge: LocalForge = create_control(root, files)
         self.name = platform.repos.control
         self.control = self.forge.open_repository(self.name)
+        # With the workspace's key among the signers: other signers would be a change of policy.
+        there = self.control.read_files("refs/heads/main")
+        self.files = {path: content for path, (_, content) in there.items()}
         owner, other, *_ = (a for a in platform.accounts if PEOPLE in a.teams)
         self.owner, self.other_owner, self.asked = owner.id, other.id, 0
         self.signature = Signature(
@@ -328,7 +330,7 @@ def make_many(root: Path, tenants: int) -> None:
 
 def make_status(root: Path, drafts: int = 1000, facts: int = 50) -> None:
     """One state branch with so many drafts of so many facts each."""
-    world = World(root, control_files(1, 1))
+    world = World(root, control_files(1, drafts))
     tenant = requests.tenant_name(0)
     written: Files = {}
     for number in range(drafts):
