@@ -45,7 +45,7 @@ def render_page(attacks: Iterable[Any], promises: dict[str, str], pending: dict[
     parts = [_HEAD]
     for key, promise in promises.items():
         own = [attack for attack in listed if attack.promise == key]
-        parts.append(f"\n## {promise}\n\n{len(own)} attacks.\n")
+        parts.append(f"\n## {promise}\n\n{len(own)} attack{'' if len(own) == 1 else 's'}.\n")
         parts.append("\n| attack | what is tried | stopped by |\n|---|---|---|\n")
         for attack in own:
             over = " Over GitHub, too." if len(attack.over) > 1 else ""
