@@ -24,7 +24,7 @@ from pipeline.submissions import submit_request
 from pipeline.wiring import secret_hits
 from tests.attacks.changes import changed, load_attack, newest
 from tests.attacks.worlds import AttackWorld, account_of
-from tests.audit_world import CONTROL
+from tests.audit_world import CODE, CONTROL
 from tests.history import AGENT_ID
 from tests.samples import DRAFT
 
@@ -194,6 +194,20 @@ def merge_unjudged(world: AttackWorld, words: Any) -> None:
         time_s=TIME_S + world.pull,
         actor=account_of(words),
     )
+
+
+@step
+def deploy(world: AttackWorld, words: Any) -> None:
+    """An engineer changes the draft's code on a branch, has its commit asked for in dev, and it is
+    merged past the check: `changes` are those of the code's repository.
+    """
+    who, branch = words.get("as", "acme-engineer-1"), words.get("branch", "feature")
+    pushed = {"repo": CODE, "branch": branch, "from": "patched", "changes": words["changes"]}
+    push(world, {"as": who, **pushed})
+    promotion = {"to": "dev", "bare": True, "branch": branch}
+    ask(world, {"as": who, "changes": [{"promotion": promotion}]})
+    approve(world, "acme-engineer-2")
+    merge_unjudged(world, "acme-engineer-2")
 
 
 @step
