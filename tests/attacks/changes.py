@@ -8,6 +8,7 @@
 - write: {path: notes.txt, text: "x"}        # or `file:`, a file of the attack's folder
 - delete: environments/prod/environment.yaml
 - link: {path: tenants/acme/drafts/x, to: ../../contoso}
+- mode: {tenants/acme/tenant.yaml: 0100755}
 """
 
 from __future__ import annotations
@@ -161,6 +162,13 @@ def delete(world: AttackWorld, files: Files, words: Any) -> None:
 def link(world: AttackWorld, files: Files, words: Any) -> None:
     """A symbolic link."""
     files[words["path"]] = (MODE_LINK, words["to"].encode())
+
+
+@change
+def mode(world: AttackWorld, files: Files, words: Any) -> None:
+    """Another mode for files that are there, and the same bytes."""
+    for path, told in words.items():
+        files[path] = (int(told), files[path][1])
 
 
 def _commit_of(world: AttackWorld, id: str, branch: str | None) -> str:

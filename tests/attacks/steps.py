@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 from pipeline.api import ProposedRequest
 from pipeline.errors import PipelineError
@@ -21,7 +23,8 @@ from pipeline.hydrate import Hydrator
 from pipeline.judging import judge_pull
 from pipeline.submissions import account_of as account_named
 from pipeline.submissions import submit_request
-from pipeline.wiring import secret_hits
+from pipeline.tools import gitleaks
+from pipeline.wiring import check_runner, secret_hits
 from tests.attacks.changes import changed, load_attack, newest
 from tests.attacks.worlds import AttackWorld, account_of
 from tests.audit_world import CODE, CONTROL
@@ -273,10 +276,10 @@ def plain_push(world: AttackWorld, words: Any) -> None:
 
 @step
 def run(world: AttackWorld, words: Any) -> None:
-    """A run for acme, or for the tenants that are named; what it refuses, and what it moved."""
+    """A run for acme, for tenants that are named, or for `all`: what it refuses and moves."""
     before = dict(world.refs())
     lengths = {d.id: d.facts for d in _drafts(world)}
-    tenants = words or ["acme"]
+    tenants = None if words == "all" else words or ["acme"]
     report = world.story.engine.run(tenants=tenants)
     for finding in (*report.findings, *report.policy):
         world.see("run", finding.code, finding.message)
@@ -289,6 +292,8 @@ def run(world: AttackWorld, words: Any) -> None:
         world.see("run", incident.code, f"{incident.repo}: {incident.path}: {incident.message}")
     for incident in getattr(report, "restored", ()):
         world.see("run", incident.code, f"{incident.repo}: {incident.path}: put back")
+    for standing in (f for found in report.standing.values() for f in found):
+        world.see("run", standing.code, f"{standing.location}: {standing.message}")
     after = world.refs()
     for ref in before.keys() | after.keys():
         if before.get(ref) != after.get(ref):
@@ -306,12 +311,34 @@ def _drafts(world: AttackWorld) -> Sequence[Any]:
 
 @step
 def tools(world: AttackWorld, words: Any) -> None:
-    """From here on these tools are the real ones: `charts`, `secrets`."""
-    assert set(words) <= {"charts", "secrets"}
+    """From here on these tools are the real ones: `charts`, `checks`, `secrets`."""
+    assert set(words) <= {"charts", "checks", "secrets"}
     if "charts" in words:
         world.story.engine.hydrator = Hydrator()
     if "secrets" in words:
         world.story.engine.scan_secrets = secret_hits
+    if "checks" in words:
+        world.story.engine.run_checks = check_runner
+
+
+@step
+def bounds(world: AttackWorld, words: Any) -> None:
+    """Closer bounds of the scan for credentials, so that nobody waits for what takes everything."""
+    limits = replace(gitleaks.LIMITS, **words["secrets"])
+    world.undone.enter_context(patch.object(gitleaks, "LIMITS", limits))
+
+
+@step
+def others_go_on(world: AttackWorld, words: Any) -> None:
+    """What was refused is refused once: another run does nothing, and another draft gets on."""
+    engine, before = world.story.engine, dict(world.refs())
+    engine.run(tenants=["acme"])
+    assert world.refs() == before
+    asked = {"as": "acme-agent", "changes": [{"draft": {"id": "acme/price-list"}}]}
+    bring(world, {**asked, "approved": ["acme-engineer-1"]})
+    told = len(engine.facts(DRAFT))
+    engine.run(tenants=["acme"])
+    assert engine.status("acme/price-list").head and len(engine.facts(DRAFT)) == told
 
 
 @step

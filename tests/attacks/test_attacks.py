@@ -69,7 +69,7 @@ def carry_out(
     stopped_by: Mapping[str, Sequence[str]],
 ) -> None:
     """The attack to its end, and what must hold of the world then."""
-    with opened as world:
+    with opened as world, world.undone:
         play(world, attack.before)
         assert not world.seen, f"honest people were refused: {world.told}"
         world.moved.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,6 +68,7 @@ class AttackWorld:
     recorded: dict[str, list[str]] = field(default_factory=dict)  # draft → kinds of facts
     kept: dict[str, str] = field(default_factory=dict)  # refs that were remembered
     clones: Path | None = None
+    undone: ExitStack = field(default_factory=ExitStack)  # once the attack is over
 
     def see(self, where: str, code: str, message: str) -> None:
         """Note that something was refused or found."""
