@@ -5,6 +5,8 @@ What it writes goes straight into the repositories' folders, under the pipeline'
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Callable
 
 from pipeline.commits import render_trailers
@@ -19,14 +21,17 @@ from pipeline.facts import (
 )
 from pipeline.gitcli import GitRepository
 from pipeline.gitobjects import MODE_FILE
+from pipeline.gitprocess import git_environment
 from pipeline.models.facts import Cause, Fact, Promoted
 from pipeline.models.requests import EnvironmentName
 from pipeline.models.status import DraftStatus
 from pipeline.overlays import render_overlay
 from pipeline.stages.scaffold import pipeline_signature
+from tests.attacks.disk import clone_all
 from tests.attacks.steps import TIME_S
 from tests.attacks.worlds import AttackWorld
 from tests.audit_world import CONTROL, GITOPS, STATE, PlainHydrator, move, write_commit
+from tests.forging import Forger
 from tests.samples import DRAFT, sample_environment, sample_platform, sample_tenant
 
 PRIMITIVE = DRAFT.split("/")[1]
@@ -145,19 +150,22 @@ def forge_promotion(
 
 
 def rewrite_facts(world: AttackWorld, change: Callable[[str, dict[str, object]], None]) -> None:
-    """Change bodies of facts, by their type, and chain and fold all of them anew."""
-    facts: list[Fact] = []
-    status: DraftStatus | None = None
-    for fact in world.story.engine.facts(DRAFT):
-        body = fact.body.model_dump(mode="json")
-        change(fact.body.type, body)
-        changed = Fact.model_validate_json(
-            fact.model_copy(
-                update={"body": type(fact.body).model_construct(**body)}
-            ).model_dump_json(by_alias=True, warnings=False)
-        )
-        made = next_fact(DRAFT, status, changed.cause, changed.body)
-        status = fold_one(status, made)
-        facts.append(made)
-    assert status is not None
-    _record(world, tuple(facts), status)
+    """Change bodies of facts, by their type, and tell the whole state branch anew over them.
+
+    Every commit then records what it did, and only adds facts: hashes, folds and trailers fit.
+    """
+    folder = clone_all(world, world.scratch / "forger")
+    gits = {path.name: GitRepository(path) for path in folder.iterdir()}
+
+    def changed(fact: Fact) -> Fact:
+        told = fact.model_dump(mode="json", by_alias=True)
+        change(fact.body.type, told["body"])
+        return Fact.model_validate_json(json.dumps(told))
+
+    forger = Forger.over(gits)
+    forger.retell(lambda facts: [changed(fact) for fact in facts])
+    forger.close()
+    command = ["git", "-C", str(world.story.forge.path(CONTROL)), "fetch", "--quiet"]
+    refs = f"+refs/remotes/origin/{STATE}:refs/heads/{STATE}"
+    command += [str(folder / CONTROL), refs]
+    subprocess.run(command, env=git_environment("file"), check=True)
