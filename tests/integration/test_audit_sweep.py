@@ -73,10 +73,28 @@ def test_every_byte_of_the_status_gives_another_one(forger: Forger) -> None:
 
 def test_every_byte_of_every_overlay_gives_another_tree(forger: Forger) -> None:
     files = {p: f for p, f in forger.files(GITOPS).items() if p.startswith("environments/")}
-    sealed = tree_id_of_files(files)
-    for path, (mode, content) in files.items():
-        for changed in list(changes_of(content))[::7]:
-            assert tree_id_of_files({**files, path: (mode, changed)}) != sealed
+    folders = {path.rsplit("/", 1)[0] for path in files if path.count("/") == 3}
+    assert len(folders) == 3
+    swept = 0
+    for folder in sorted(folders):
+        overlay = {p: f for p, f in files.items() if p.startswith(f"{folder}/")}
+        sealed = tree_id_of_files(overlay)
+        for path, (mode, content) in overlay.items():
+            for changed in changes_of(content):
+                assert tree_id_of_files({**overlay, path: (mode, changed)}) != sealed
+                swept += 1
+    assert swept > 2_000
+
+
+def test_every_byte_of_every_request_gives_another_blob(forger: Forger) -> None:
+    """Than the one that each fact names; that the audit compares them, the test below shows."""
+    git, facts = forger.gits[CONTROL], parse_chain(DRAFT, stored(forger))
+    causes = {(f.cause.commit, f.cause.request, f.cause.blob) for f in facts}
+    assert len(causes) >= 5
+    for commit, path, blob in sorted(causes):
+        found = git.read_object(f"{commit}:{path}")
+        assert found is not None and blob_id(found.content) == blob
+        assert all(blob_id(changed) != blob for changed in changes_of(found.content))
 
 
 def retold(forger: Forger, path: str, change: Callable[[bytes], bytes]) -> None:
