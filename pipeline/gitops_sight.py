@@ -1,7 +1,7 @@
 """GitOps repositories as of one look: what facts record of them, what lies there, what is proposed.
 
-A tenant's own repository is of that tenant's facts alone. The platform's is of the facts of all
-tenants; so that not each of them looks at it, one does: `platform`, else the first by name.
+Only that tenant's facts record overlays in a tenant's own repository. In the platform's, the facts
+of all tenants do; one tenant checks it for all: `platform`, else the first by name.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pipeline.stages.gitops import GitopsView
 
 @dataclass(frozen=True, slots=True)
 class RecordedState:
-    """What one state branch says of GitOps repositories.
+    """The overlays that one state branch records in GitOps repositories.
 
     `unknown` are the drafts whose status cannot be read: their overlays are not known.
     """
@@ -82,7 +82,7 @@ class GitopsSight(PromotionSight):
     def with_proposals(self, view: GitopsView, tenant: str) -> GitopsView:
         """The same with what people propose there, and who its owners are.
 
-        `tenant` is the one that keeps it; the platform's repository is of the platform's owners.
+        `tenant` is the one that checks it; the platform's owners own the platform's repository.
         """
         platform, owner = self.snapshot.platform, self.snapshot.tenant(tenant)
         if platform is None or owner is None:

@@ -8,7 +8,7 @@ repetition is pumped, after what leads to it and before what can't follow.
 import re
 from collections.abc import Callable, Iterator
 from re import _constants as constants  # type: ignore[attr-defined]  # has no stubs
-from re import _parser as parser  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]  # has no stubs
 from typing import Any
 
 _Items = Any  # of `re`'s own tree: pairs of an operator and its arguments
@@ -44,7 +44,7 @@ class Counter:
         if id(item) not in self._single:
             self._kept.append(item)
             alone = parser.SubPattern(self.tree.state, [item])
-            compiled = re._compiler.compile(alone, self.pattern.flags & ~re.DEBUG)  # type: ignore[attr-defined]
+            compiled = re._compiler.compile(alone, self.pattern.flags & ~re.DEBUG)  # type: ignore[attr-defined]  # no stub
             is_bytes = isinstance(self.pattern.pattern, bytes)
 
             def fits(character: str, compiled: Any = compiled) -> bool:
@@ -86,7 +86,8 @@ class Counter:
             if self._stands(argument, text, at):
                 yield at
         else:
-            raise NotImplementedError(f"{operator} in {self.pattern.pattern!r}")
+            # A pattern that cannot be walked was not shown to be linear.
+            raise ValueError(f"unknown operator {operator} in {self.pattern.pattern!r}")
 
     def _stands(self, where: Any, text: str, at: int) -> bool:
         multiline = bool(self.pattern.flags & re.MULTILINE)
@@ -161,7 +162,7 @@ def _sample(items: list[Any]) -> str:
             text += chr(argument)
         elif operator in (constants.NOT_LITERAL, constants.IN, constants.ANY):
             tree = parser.SubPattern(parser.State(), [(operator, argument)])
-            compiled = re._compiler.compile(tree, 0)  # type: ignore[attr-defined]
+            compiled = re._compiler.compile(tree, 0)  # type: ignore[attr-defined]  # no stub
             codes = (*range(97, 123), *range(32, 127), 10, 9, *range(128, 9000))
             text += next((chr(n) for n in codes if compiled.fullmatch(chr(n))), "a")
         elif operator in _REPEATS:

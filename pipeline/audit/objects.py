@@ -1,9 +1,8 @@
 """The objects of one clone, read by id and hashed; paths are walked here and not by git.
 
-git answers a name such as `COMMIT:a/b` by walking trees whose bytes it does not hold against
-their ids, and says of a missing object what it says of a path that is not there. So an audit asks
-for full ids alone, follows trees itself, and takes what is missing or damaged for *could not
-check*.
+To resolve a name such as `COMMIT:a/b`, git walks trees without hashing them, and answers a
+missing object like a path that does not exist. So an audit asks only for full ids and walks the
+trees itself; what is missing or damaged is *could not check*.
 """
 
 from __future__ import annotations

@@ -42,6 +42,11 @@ class MainLine:
             raise Missing(f"git lists another history of {self.objects.name} than its commits name")
         return ids
 
+    def read(self) -> None:
+        """Hash the line's new commits. Raises Missing."""
+        if not self.line:
+            raise Missing(f"{self.objects.name} has no commit at {self.head[:12]}")
+
     @cached_property
     def position(self) -> dict[str, int]:
         """Commit → its place in the line."""

@@ -36,6 +36,8 @@ from pipeline.audit.steps import (
     FACT_STEPS,
     REPOSITORY_STEPS,
     BranchCase,
+    C,
+    Step,
 )
 from pipeline.control import MAIN, read_snapshot
 from pipeline.diagnostics import Finding, Location, Verdict, sort_findings, verdict_of
@@ -190,7 +192,7 @@ class _Verification:
         audit, git, name = self.audit, self.control.git, self.control.name
         strayed = read_strayed(git)
         self._check_clone(name, git, self.branches, strayed)
-        audit.main.position  # noqa: B018  # read: its commits are hashed
+        audit.main.read()
         self.control.read_whole(self.control.commit(audit.main.head).tree)
         self.heads[name][MAIN] = audit.main.head
         if audit.main.verified is None:
@@ -349,10 +351,10 @@ class _Verification:
             sealed = {f: s for (repo, f), s in self.audit.sealed.items() if repo == name}
             self.audit.findings += compare_overlays(case, present, sealed)
 
-    def _run(self, steps: tuple[object, ...], case: object) -> None:
+    def _run(self, steps: tuple[Step[C], ...], case: C) -> None:
         for step in steps:
-            if step.name not in self.without:  # type: ignore[attr-defined]  # a Step of this case
-                self.audit.findings += step.check(case)  # type: ignore[attr-defined]
+            if step.name not in self.without:
+                self.audit.findings += step.check(case)
 
     # -- what clones remember ----------------------------------------------------------------
 

@@ -61,10 +61,10 @@ def log(session: Session, draft: str) -> int:
 def verify(session: Session, clones: Path | None, full: bool, no_remember: bool) -> int:
     """Prove the whole history, by computing every fact again from what it names.
 
-    It ends with what was proved, and what rests on trust and whose word. With --clones, no forge
-    is asked: the control clone is the one here (or at -C). Clones remember the heads that were
-    verified (refs/verified/): later heads must descend from them, and what lies below is not read
-    again by the same tool under the same policy. The exit code is 0 if all of it adds up, 1 with
+    The report ends with what was proved, what is taken on trust, and from whom. With --clones, no
+    forge is asked: the control clone is the one here (or at -C). Clones remember the heads that
+    were verified (refs/verified/): later heads must descend from them, and what lies below is not
+    read again by the same tool under the same policy. The exit code is 0 if all of it adds up, 1 with
     findings that nobody acknowledged, 4 if something could not be read.
     """
     from pipeline.audit import verify as verify_history

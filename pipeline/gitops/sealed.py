@@ -62,7 +62,7 @@ GITOPS_NOT_APPROVED = _gitops(
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a draft's newest `promoted` fact says of one overlay: its tree, and the merge commit."""
+    """One overlay as a draft's newest `promoted` fact records it: its tree and the merge commit."""
 
     tree: str
     commit: str

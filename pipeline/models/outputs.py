@@ -138,7 +138,7 @@ class ProvedItem(Model):
 
 
 class TrustItem(Model):
-    """How many of one kind of thing no clone can show, and whose word they rest on."""
+    """How many things of one kind no clone can show, and who vouches for them."""
 
     what: str
     whose: str

@@ -1,4 +1,4 @@
-"""What no clone can show, and whose word it rests on. A value only."""
+"""What no clone can show, and who vouches for it. A value only."""
 
 from __future__ import annotations
 

@@ -243,7 +243,7 @@ def _system() -> Iterator[str]:
     for name in _SYSTEM_FOLDERS:
         path = Path("/") / name
         if path.is_symlink():
-            yield from ("--symlink", os.readlink(path), str(path))  # noqa: PTH115 # the text
+            yield from ("--symlink", os.readlink(path), str(path))  # noqa: PTH115 # its text, not a Path
         elif path.is_dir():
             yield from _shown(path, str(path))
     prefix = Path(sys.base_prefix).resolve()
