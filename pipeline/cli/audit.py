@@ -64,8 +64,8 @@ def verify(session: Session, clones: Path | None, full: bool, no_remember: bool)
     The report ends with what was proved, what is taken on trust, and from whom. With --clones, no
     forge is asked: the control clone is the one here (or at -C). Clones remember the heads that
     were verified (refs/verified/): later heads must descend from them, and what lies below is not
-    read again by the same tool under the same policy. The exit code is 0 if all of it adds up, 1 with
-    findings that nobody acknowledged, 4 if something could not be read.
+    read again by the same tool under the same policy. The exit code is 0 if all of it adds up, 1
+    with findings that nobody acknowledged, 4 if something could not be read.
     """
     from pipeline.audit import verify as verify_history
     from pipeline.diagnostics import Verdict
