@@ -16,7 +16,6 @@ Source: design §7 (checks and builds run in jobs without credentials); bubblewr
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import signal
@@ -24,7 +23,6 @@ import site
 import stat
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -32,8 +30,9 @@ from pathlib import Path, PurePosixPath
 from pipeline.errors import CouldNotCheck
 from pipeline.sandbox.calls import filter_of
 from pipeline.sandbox.limits import Limits, rlimits
-from pipeline.sandbox.limits.cgroup import Cgroup, find_parent, sandbox_cgroup
-from pipeline.sandbox.limits.counting import SCRATCH, over_limit
+from pipeline.sandbox.limits.cgroup import find_parent, sandbox_cgroup
+from pipeline.sandbox.limits.counting import SCRATCH
+from pipeline.sandbox.limits.watch import Watch
 from pipeline.sandbox.sources import check_paths
 from pipeline.tools.process import Ended, run_bounded
 from pipeline.tools.versions import Tool, read_program, read_tool
@@ -68,7 +67,6 @@ _NEEDED = (6, 7, 19, 21)
 # Groups, UIDs and GIDs on systemd Systems").
 _FREE_USERS = (range(0x7000_0000, 0x7FFE_0000), range(61184, 65520))
 _FILES_TIME_S = 946_684_800  # 2000; zip archives know no time before 1980
-_DENIED_AT_MOST = 20  # looks in a row
 _LIMITS_OF_SIGNALS: dict[int, str] = {signal.SIGXCPU: "cpu", signal.SIGXFSZ: "file-size"}
 # The last step unpacks the files as the user who is to own them, and says so on stderr: what comes
 # before that word is of the set-up, and what comes after is the command's. It stays, for an
@@ -134,7 +132,7 @@ def run_confined(
         raise CouldNotCheck("sandboxes are made on Linux alone", help="run checks on Linux")
     program, user = bubblewrap().path, _user_to_become()
     with _Descriptors() as descriptors, sandbox_cgroup(find_parent(), limits) as cgroup:
-        watch = _Watch(descriptors.told, limits, cgroup)
+        watch = Watch(descriptors.told, limits, cgroup)
         options = _containment(descriptors, readonly, user, limits.file_bytes)
         arguments = "\0".join([*options, ""]).encode("utf-8", "surrogateescape")
         ended = run_bounded(
@@ -339,38 +337,6 @@ class _Descriptors:
     def __exit__(self, *_: object) -> None:
         for descriptor in (self.told, *self.passed):
             os.close(descriptor)
-
-
-@dataclass
-class _Watch:
-    """Looks at what a sandbox uses, once bubblewrap told which process is its first."""
-
-    told: int
-    limits: Limits
-    cgroup: Cgroup | None
-    _first: int | None = None
-    _denied: int = 0
-
-    def look(self) -> str | None:
-        """The limit that all its processes together are over, if they are."""
-        if self._first is None:
-            with suppress(BlockingIOError, ValueError, KeyError):
-                self._first = int(json.loads(os.read(self.told, 4096).split(b"\n")[0])["child-pid"])
-        if self._first is None:
-            return None
-        limit = self.cgroup.over_limit() if self.cgroup else None
-        if limit is None:
-            try:
-                limit = over_limit(self._first, self.limits)
-                self._denied = 0
-            except PermissionError as error:
-                self._denied += 1
-                if self._denied > _DENIED_AT_MOST:
-                    raise CouldNotCheck(
-                        "what runs in the sandbox can't be counted",
-                        help="let this process see its own children in /proc",
-                    ) from error
-        return limit
 
 
 def _archive(files: Mapping[str, tuple[int, bytes]], stdin: bytes) -> bytes:
