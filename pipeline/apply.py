@@ -32,7 +32,7 @@ from pipeline.gitobjects import (
     objects_of_files,
 )
 from pipeline.models.evidence import BuildRecord, CheckReport
-from pipeline.models.facts import PullRequestLink
+from pipeline.models.facts import PullRequestLink, Reason
 from pipeline.plan import (
     AppendFacts,
     BuildImage,
@@ -55,6 +55,7 @@ from pipeline.plan import (
 from pipeline.pushes import push_commits, push_restoration
 from pipeline.recording import record_facts
 from pipeline.sandbox.sources import read_source_files
+from pipeline.stages.build import refused_build
 from pipeline.stages.checks import refused_report
 from pipeline.stages.scaffold import pipeline_signature
 
@@ -312,8 +313,12 @@ def _run_checks(effect: RunChecks, ports: Ports) -> CheckReport:
     return ports.run_checks(effect, files)
 
 
-def _build_image(effect: BuildImage, ports: Ports) -> BuildRecord:
-    return ports.make_builder().build(source_of(effect, _source_files(effect, ports)))
+def _build_image(effect: BuildImage, ports: Ports) -> BuildRecord | Reason:
+    """The image's record, or why the source is not built: that is recorded, too."""
+    try:
+        return ports.make_builder().build(source_of(effect, _source_files(effect, ports)))
+    except OverBound as error:
+        return refused_build(error)
 
 
 def _append_facts(effect: AppendFacts, ports: Ports, done: _Applied) -> str:

@@ -19,7 +19,7 @@ from pydantic import Field, StringConstraints
 from pipeline.facts import canonical_json
 from pipeline.models.base import API_VERSION, Model
 from pipeline.models.evidence import CheckName
-from pipeline.models.facts import Cause
+from pipeline.models.facts import Cause, Reason
 
 # A plan is read back from a file, so its ids are checked again; their kind is the field's name.
 ObjectId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
@@ -189,6 +189,8 @@ class FactEntry(Model):
     type: str
     known: dict[str, object]
     outcomes: dict[str, str] = Field({})  # field → key of the effect whose outcome it is
+    # The fact to publish instead when one of these effects is refused: its type and what is known.
+    if_refused: dict[str, object] = Field({})
 
 
 class AppendFacts(Model):
@@ -316,7 +318,11 @@ def describe(effect: Effect) -> str:
 def resolved_body(entry: FactEntry, outcomes: Mapping[str, object]) -> dict[str, object]:
     """The body of a fact once the effects it waits for have an outcome.
 
-    Raises KeyError for an effect that has none: such a fact must not be published.
+    An outcome that is a Reason says that its effect was refused. Raises KeyError for an effect
+    that has none: such a fact must not be published.
     """
     filled = {field: outcomes[key] for field, key in entry.outcomes.items()}
+    reasons = [outcome for outcome in filled.values() if isinstance(outcome, Reason)]
+    if reasons:
+        return {**entry.if_refused, "reasons": [r.model_dump(mode="json") for r in reasons]}
     return {"type": entry.type, **entry.known, **filled}

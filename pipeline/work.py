@@ -14,7 +14,9 @@ from pydantic import Field
 
 from pipeline.models.base import API_VERSION, Model
 from pipeline.models.evidence import BuildRecord, CheckReport
+from pipeline.models.facts import Reason
 from pipeline.plan import BuildImage, Plan, RunChecks
+from pipeline.rules.bounds import BUILD_OVER_BOUND
 
 WorkItem = Annotated[RunChecks | BuildImage, Field(discriminator="kind")]
 # So many entries has a matrix of GitHub Actions at most (GitHub, "Usage limits").
@@ -31,13 +33,16 @@ class DueWork(Model):
 
 
 class Evidence(Model):
-    """What performing one piece of work gave: a report of checks, or the record of an image."""
+    """What performing one piece of work gave: a report of checks, the record of an image, or why
+    there will be none.
+    """
 
     api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
     kind: Literal["Evidence"] = "Evidence"
     item: WorkItem
     report: CheckReport | None = None
     build: BuildRecord | None = None
+    refused: Reason | None = None
 
 
 def due_work(plan: Plan) -> DueWork:
@@ -51,16 +56,20 @@ def evidence_problem(evidence: Evidence) -> str:
     item = evidence.item
     if isinstance(item, RunChecks):
         report = evidence.report
-        if report is None or evidence.build is not None:
+        if report is None or evidence.build is not None or evidence.refused is not None:
             return "it holds no report of the checks"
         if (report.commit, report.tree) != (item.commit, item.tree):
             return "its report is of another source"
         if tuple(result.name for result in report.results) != item.names:
             return "its report is of other checks"
         return ""
-    build = evidence.build
-    if build is None or evidence.report is not None:
+    build, refused = evidence.build, evidence.refused
+    if evidence.report is not None or (build is None) is (refused is None):
         return "it holds no record of the image"
+    if refused is not None:
+        known = refused.code == BUILD_OVER_BOUND.id
+        return "" if known else f"no build is refused for `{refused.code}`"
+    assert build is not None
     if (build.source_commit, build.source_tree) != (item.commit, item.tree):
         return "its image is of another source"
     if build.image != item.image:

@@ -198,28 +198,32 @@ class RecordedBuilder:
     verify: Verify
 
     def build(self, source: Source) -> BuildRecord:
-        """The record, if the store has exactly that image. Raises CouldNotCheck."""
-        found = next(
-            (
-                e.build
-                for e in self.evidence.values()
-                if isinstance(e.item, BuildImage)
-                and e.build is not None
-                and (e.item.image, e.item.tree) == (source.image, source.tree)
-                and e.item.labels == dict(source.labels)
-            ),
-            None,
-        )
+        """The record, if the store has exactly that image.
+
+        Raises OverBound for a build that was refused where it was performed, CouldNotCheck.
+        """
+        found = next((e for e in self.evidence.values() if _is_build_of(e, source)), None)
         if found is None:
             raise CouldNotCheck(f"there is no evidence of a build of {source.tree[:12]}")
         there = self.store.read_digest(source.image, source.tag)
-        if there is None or there != found.digest:
+        if there is None and found.refused is not None:
+            raise OverBound("build", found.refused.message)
+        if there is None or (found.build is not None and there != found.build.digest):
             raise CouldNotCheck(
                 f"{source.image} holds {there or 'no image'} for {source.tree[:12]}, "
-                f"not {found.digest}",
+                f"not {found.build.digest if found.build else 'any'}",
                 help="`pipeline push` brings the image there before it is recorded",
             )
         return read_record(self.store, source, there, self.signers, self.verify)
+
+
+def _is_build_of(evidence: Evidence, source: Source) -> bool:
+    item = evidence.item
+    return (
+        isinstance(item, BuildImage)
+        and (item.image, item.tree) == (source.image, source.tree)
+        and item.labels == dict(source.labels)
+    )
 
 
 @dataclass(frozen=True)

@@ -19,17 +19,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from pipeline.builders.bounded import run_build
 from pipeline.builders.images import image_from_layout
 from pipeline.builders.port import Files
 from pipeline.errors import CouldNotCheck
 from pipeline.locked_packages import LockRefused, parse_lock, read_wheels
 from pipeline.oci import Image
 from pipeline.tools.folders import write_files
-from pipeline.tools.process import run_tool
 from pipeline.tools.versions import find_tool
-
-TIMEOUT_S = 1800
-
 
 LOCK_FILE = "requirements.lock"
 _WHEELS_FOLDER = "/wheels"
@@ -94,9 +91,7 @@ class BuildahMaker:
             ["bud", *options, "--tag", "image", str(root / "context")],
             ["push", "--disable-compression", "image", target],
         ):
-            done = run_tool(
-                [*offline, program, *storage, *arguments], timeout_s=TIMEOUT_S, env=environment
-            )
+            done = run_build([*offline, program, *storage, *arguments], environment)
             if done.exit_code != 0:
                 said = done.stderr.decode("utf-8", "replace").strip().splitlines()
                 raise CouldNotCheck(

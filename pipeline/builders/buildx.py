@@ -17,15 +17,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from pipeline.builders.bounded import run_build
 from pipeline.builders.images import image_from_layout
 from pipeline.builders.port import Files
 from pipeline.errors import CouldNotCheck
 from pipeline.oci import Image
 from pipeline.tools.folders import write_files
-from pipeline.tools.process import Completed, run_tool
+from pipeline.tools.process import Completed
 from pipeline.tools.versions import find_tool
 
-TIMEOUT_S = 3_000
 _WORDS_LINES = 12
 _OUTPUT = "tar=false,rewrite-timestamp=true,compression=uncompressed,force-compression=true"
 
@@ -78,7 +78,7 @@ def _ask(root: Path, *arguments: str) -> Completed:
     if host := os.environ.get("DOCKER_HOST"):
         environment["DOCKER_HOST"] = host
     program = find_tool("docker")
-    return run_tool([program, "buildx", *arguments], timeout_s=TIMEOUT_S, env=environment)
+    return run_build([program, "buildx", *arguments], environment)
 
 
 def _run(root: Path, *arguments: str) -> None:

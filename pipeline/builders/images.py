@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.errors import CouldNotCheck
+from pipeline.errors import CouldNotCheck, OverBound
 from pipeline.models.base import ImageDigest
 from pipeline.oci import (
     INDEX_TYPE,
@@ -32,6 +32,7 @@ from pipeline.tools.process import Completed, run_tool
 from pipeline.tools.versions import find_tool
 
 TIMEOUT_S = 300
+MAX_IMAGE_BYTES = 2 * 1024**3  # it is held in memory
 
 
 class ImageStore(Protocol):
@@ -236,7 +237,8 @@ def _locked(folder: Path) -> Iterator[None]:
 def image_from_layout(folder: Path) -> Image:
     """The one image of an OCI layout on disk; a lone manifest is given an index of its own.
 
-    Raises CouldNotCheck when the layout holds no image or several.
+    Raises CouldNotCheck when the layout holds no image or several, OverBound for one of more than
+    MAX_IMAGE_BYTES.
     """
     try:
         entries = _entries_of((folder / "index.json").read_bytes())
@@ -276,8 +278,11 @@ def _collect(folder: Path, digest: str, blobs: dict[str, bytes]) -> None:
         return
     if not _DIGEST.match(digest):
         raise CouldNotCheck(f"the image store names `{digest}`, which is no digest")
+    path = folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
     try:
-        content = (folder / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes()
+        if sum(map(len, blobs.values())) + path.stat().st_size > MAX_IMAGE_BYTES:
+            raise OverBound("size", f"the image has more than {MAX_IMAGE_BYTES:,} bytes")
+        content = path.read_bytes()
     except OSError as error:
         raise CouldNotCheck(f"the image store lacks {digest}: {error.strerror}") from error
     if digest_of(content) != digest:

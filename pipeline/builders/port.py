@@ -40,7 +40,7 @@ class Maker(Protocol):
         """The name that is recorded, and that an environment's policy may refuse."""
 
     def make(self, files: Files, labels: Mapping[str, str]) -> Image:
-        """The image. Raises CouldNotCheck."""
+        """The image. Raises CouldNotCheck, OverBound for a build that takes too much."""
 
 
 class Builder(Protocol):
@@ -51,7 +51,7 @@ class Builder(Protocol):
 
         A crash after the push leaves the image under the tag of its source tree, where the
         next call finds it, so a tree has one digest even if a build is not reproducible.
-        Raises CouldNotCheck.
+        Raises CouldNotCheck, OverBound for a build that takes too much.
         """
 
 

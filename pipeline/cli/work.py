@@ -109,9 +109,10 @@ def _due_text(plan: Plan, out: Path | None) -> str:
 def perform(session: Session, work: Path, out: Path, keys: tuple[str, ...]) -> int:
     """Perform checks and builds that are due, without any credential.
 
-    A check that fails is evidence as well; the exit code is 4 if one could not be performed.
+    A check that fails is evidence as well, and so is a build that takes more than it may; the exit
+    code is 4 if one could not be performed.
     """
-    from pipeline.errors import CouldNotCheck, OverBound
+    from pipeline.errors import CouldNotCheck
     from pipeline.plan import describe
     from pipeline.workfiles import read_work, write_evidence
 
@@ -124,7 +125,7 @@ def perform(session: Session, work: Path, out: Path, keys: tuple[str, ...]) -> i
         session.note(f"  {describe(items[key])}")
         try:
             evidence = _perform(items[key], work, out)
-        except (CouldNotCheck, OverBound) as error:
+        except CouldNotCheck as error:
             session.write(f"{describe(items[key])}: {error.code}: {error.message}\n")
             failed += 1
             continue
@@ -136,6 +137,7 @@ def perform(session: Session, work: Path, out: Path, keys: tuple[str, ...]) -> i
 def _perform(item: RunChecks | BuildImage, work: Path, out: Path) -> Evidence:
     from pipeline.errors import OverBound
     from pipeline.plan import RunChecks
+    from pipeline.stages.build import refused_build
     from pipeline.stages.checks import refused_report
     from pipeline.wiring import check_runner
     from pipeline.work import Evidence
@@ -143,13 +145,13 @@ def _perform(item: RunChecks | BuildImage, work: Path, out: Path) -> Evidence:
 
     try:
         files = read_source(work, item.tree)
+        if isinstance(item, RunChecks):
+            return Evidence(item=item, report=check_runner(item, files))
+        return Evidence(item=item, build=_build(item, files, out))
     except OverBound as error:
         if isinstance(item, RunChecks):
             return Evidence(item=item, report=refused_report(item, error))
-        raise
-    if isinstance(item, RunChecks):
-        return Evidence(item=item, report=check_runner(item, files))
-    return Evidence(item=item, build=_build(item, files, out))
+        return Evidence(item=item, refused=refused_build(error))
 
 
 def _build(item: BuildImage, files: dict[str, tuple[int, bytes]], out: Path) -> BuildRecord:
@@ -173,9 +175,11 @@ def _build(item: BuildImage, files: dict[str, tuple[int, bytes]], out: Path) -> 
 
 
 def _evidence_text(evidence: Evidence) -> str:
-    if evidence.report is None:
-        said = f"built {evidence.build.digest}" if evidence.build else ""
-    else:
+    if evidence.build is not None:
+        said = f"built {evidence.build.digest}"
+    elif evidence.refused is not None:
+        said = f"refused {evidence.refused.code}: {evidence.refused.message}"
+    elif evidence.report is not None:
         said = ", ".join(f"{r.name} {r.outcome}" for r in evidence.report.results)
     return f"{evidence.item.draft}  {said}\n"
 
@@ -202,11 +206,12 @@ def predicate(session: Session, work: Path, evidence: Path, key: str, out: Path)
     """Write what is to be stated of an image that was built: its SLSA provenance.
 
     Prints `name=`, `digest=` and `type=` for what attests: the image, its digest, the predicate's
-    type. The builder is the workflow that runs (GITHUB_WORKFLOW_REF).
+    type; nothing for a build that was refused. The builder is the workflow that runs
+    (GITHUB_WORKFLOW_REF).
     """
     from pipeline.models.provenance import PREDICATE_TYPE
     from pipeline.provenance import predicate_of
-    from pipeline.workfiles import read_made
+    from pipeline.workfiles import read_evidence, read_made
 
     builder, invocation = _workflow()
     for made in read_made(work, evidence, (key,)):
@@ -214,6 +219,8 @@ def predicate(session: Session, work: Path, evidence: Path, key: str, out: Path)
         out.write_text(json.dumps(stated, indent=1) + "\n", encoding="utf-8")
         session.write(f"name={made.source.image}\ndigest={made.image.digest}\n")
         session.write(f"type={PREDICATE_TYPE}\n")
+        return 0
+    if read_evidence(evidence)[key].refused is not None:
         return 0
     raise UsageFault(f"`{evidence}` holds no image of the key `{key}` that is due in `{work}`")
 

@@ -30,3 +30,15 @@ SOURCE_OVER_BOUND = register(
         passes="the folder of the golden template",
     )
 )
+BUILD_OVER_BOUND = register(
+    Rule(
+        id="build-over-bound",
+        summary="The image of a source is built within 50 minutes and has at most 2 GiB.",
+        why="a build that never ends would be begun again in every run, and its promotion wait",
+        fix="make the Dockerfile's steps shorter or the image smaller by a patch, then ask for the "
+        "promotion of the new commit",
+        subject=Subject.SCENARIO,
+        fails="a Dockerfile whose `RUN` step never ends",
+        passes="the Dockerfile of the golden template",
+    )
+)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pipeline.errors import OverBound
+from pipeline.models.facts import Reason
 from pipeline.plan import BuildImage, FactEntry, key_of
+from pipeline.rules.bounds import BUILD_OVER_BOUND
 from pipeline.stages.view import Caused, DraftView, Step
 
 
-def plan_build(view: DraftView, commit: str, tree: str, caused: Caused) -> Step | None:
-    """The build of a source tree whose checks are green; None when it has an image."""
+def plan_build(
+    view: DraftView, commit: str, tree: str, caused: Caused, environment: str
+) -> Step | None:
+    """The build of a source tree whose checks are green; None when it has an image.
+
+    `environment` is the one that the promotion asks for, which ends if the build is refused.
+    """
     if view.status is None or view.status.build_of_tree(tree):
         return None
     effect = BuildImage(
@@ -30,5 +38,11 @@ def plan_build(view: DraftView, commit: str, tree: str, caused: Caused) -> Step 
         type="built",
         known={},
         outcomes={"build": effect.key},
+        if_refused={"type": "promotion-refused", "environment": environment},
     )
     return Step(effects=(effect,), facts=(fact,))
+
+
+def refused_build(error: OverBound) -> Reason:
+    """Why a source has no image and will have none: its build is more than a build may take."""
+    return Reason(code=BUILD_OVER_BOUND.id, message=error.message[:300])

@@ -85,7 +85,9 @@ def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
             and BUILD_MISSING.id in open_codes
             and CHECK_MISSING.id not in open_codes
         ):
-            step = plan_build(view, release.source_commit, due.source_tree, due.caused)
+            step = plan_build(
+                view, release.source_commit, due.source_tree, due.caused, due.promotion.environment
+            )
             if step:
                 return step
         reasons = tuple((r.code, r.message) for r in decision.reasons)

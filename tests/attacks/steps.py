@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
 from pipeline.api import ProposedRequest
+from pipeline.builders.bounded import run_build
+from pipeline.builders.port import Builder, Source
 from pipeline.errors import PipelineError
 from pipeline.forges.port import ReviewVerdict
 from pipeline.gitcli import GitRepository
@@ -21,13 +23,14 @@ from pipeline.gitobjects import RefUpdate, Signature, commit_object, objects_of_
 from pipeline.gitprocess import git_environment
 from pipeline.hydrate import Hydrator
 from pipeline.judging import judge_pull
+from pipeline.models.evidence import BuildRecord
 from pipeline.submissions import account_of as account_named
 from pipeline.submissions import submit_request
 from pipeline.tools import gitleaks
 from pipeline.wiring import check_runner, secret_hits
 from tests.attacks.changes import changed, load_attack, newest
 from tests.attacks.worlds import AttackWorld, account_of
-from tests.audit_world import CODE, CONTROL
+from tests.audit_world import CODE, CONTROL, one_builder
 from tests.history import AGENT_ID
 from tests.samples import DRAFT
 
@@ -309,10 +312,29 @@ def _drafts(world: AttackWorld) -> Sequence[Any]:
     return world.story.engine.statuses()
 
 
+@dataclass(frozen=True)
+class SteppingBuilder:
+    """Runs the `RUN` steps of a Dockerfile by the shell, then gives what another builder does."""
+
+    then: Builder
+
+    def build(self, source: Source) -> BuildRecord:
+        """The record of the image."""
+        for line in source.files["Dockerfile"][1].decode().splitlines():
+            if line.startswith("RUN "):
+                run_build(["/bin/sh", "-c", line[4:]], {}, timeout_s=0.2)
+        return self.then.build(source)
+
+
 @step
 def tools(world: AttackWorld, words: Any) -> None:
-    """From here on these tools are the real ones: `charts`, `checks`, `secrets`."""
-    assert set(words) <= {"charts", "checks", "secrets"}
+    """From here on these tools are the real ones: `charts`, `checks`, `secrets`.
+
+    Of `builds` it is the process that runs a Dockerfile's steps, and its time, which is short.
+    """
+    assert set(words) <= {"builds", "charts", "checks", "secrets"}
+    if "builds" in words:
+        world.story.engine.make_builder = lambda snapshot: SteppingBuilder(one_builder(snapshot))
     if "charts" in words:
         world.story.engine.hydrator = Hydrator()
     if "secrets" in words:

@@ -1,12 +1,22 @@
 """What goes over a bound is refused once, with its code, and holds nothing up: with real tools."""
 
 import base64
-from collections.abc import Iterator
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
+from pipeline import wiring
+from pipeline.builders import bounded, images
+from pipeline.builders.bounded import run_build
+from pipeline.builders.buildah import BuildahMaker
+from pipeline.builders.buildx import BuildxMaker
+from pipeline.builders.images import LayoutStore, image_from_layout
+from pipeline.builders.port import Files, Maker
 from pipeline.checks import run_checks
 from pipeline.cli.work import _perform
 from pipeline.documents import render_document
@@ -14,16 +24,25 @@ from pipeline.errors import OverBound, Unrenderable
 from pipeline.hydrate import Hydrator
 from pipeline.layout import patch_path, promotion_path
 from pipeline.models.evidence import CheckName, CheckOutcome
-from pipeline.plan import RunChecks
+from pipeline.oci import Image, image_of
+from pipeline.plan import BuildImage, RunChecks
 from pipeline.sandbox import sources
 from pipeline.tools import gitleaks, helm, rendered
+from pipeline.tools.bundlecheck import verify_bundle
 from pipeline.wiring import secret_hits
-from pipeline.work import DueWork
-from pipeline.workfiles import write_work
-from tests.audit_world import CODE, rewrite
+from pipeline.work import DueWork, Evidence, evidence_problem
+from pipeline.workfiles import (
+    RecordedBuilder,
+    read_evidence,
+    read_made,
+    write_evidence,
+    write_work,
+)
+from tests.audit_world import CODE, one_builder, rewrite
 from tests.bombs import deep_expression, nested_zip
 from tests.history import ENGINEER_ID
 from tests.samples import DRAFT
+from tests.signing import attested, trusted_signers
 from tests.story import SOURCE, Story, story_at
 
 FOLDER = "primitives/order-router"
@@ -219,3 +238,137 @@ def test_a_chart_refused_is_not_rendered_again(monkeypatch: pytest.MonkeyPatch) 
 def test_what_is_rendered_is_read_within_bounds(stream: bytes) -> None:
     with pytest.raises(Unrenderable):
         rendered.parse_rendered(stream)
+
+
+class EndlessMaker:
+    """Builds by a program that doesn't end."""
+
+    name: Literal["buildah"] = "buildah"
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    def make(self, files: Files, labels: Mapping[str, str]) -> Image:
+        self.begun += 1
+        run_build(["/bin/sleep", "600"], {}, timeout_s=0.1)
+        raise AssertionError("it ended")
+
+
+def test_a_build_that_does_not_end_is_refused_once(patched: Story, tmp_path: Path) -> None:
+    maker = EndlessMaker()
+    patched.engine.make_builder = lambda _: attested(maker, LayoutStore(tmp_path / "images"))
+    patched.take_over()
+    patched.ask(DRAFT, "dev", ENGINEER_ID)
+    patched.go()
+    [refused] = patched.engine.status(DRAFT).refused_promotions
+    assert [r.code for r in refused.reasons] == ["build-over-bound"]
+    facts = patched.kinds()
+    assert facts[-1] == "promotion-refused" and "built" not in facts
+    patched.go()
+    assert (patched.kinds(), maker.begun) == (facts, 1)
+    # Nobody is locked out: asked for again, it is built again.
+    patched.engine.make_builder = one_builder
+    patched.request(
+        promotion_path(DRAFT, "dev"),
+        render_document(asked_again(patched)),
+        ENGINEER_ID,
+    )
+    patched.go()
+    assert patched.kinds()[len(facts) :] == ["built", "promoted"]
+
+
+def asked_again(world: Story) -> dict[str, object]:
+    commit = world.newest()
+    proposal = world.engine.propose_promotion(DRAFT, "dev", source_commit=commit, reason="Again")
+    return proposal.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+@pytest.mark.parametrize(("program", "maker"), [("buildah", BuildahMaker), ("docker", BuildxMaker)])
+def test_builders_are_stopped_where_their_time_is_over(
+    program: str, maker: Callable[[], Maker], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / program
+    # What comes before and after a build answers at once.
+    version = {"buildah": "buildah version 1.30.0", "docker": "Docker version 27.0.0, build 0"}
+    slow.write_text(
+        f'#!/bin/sh\ncase "$*" in *" bud "*|*"x build "*) exec sleep 600;; '
+        f"*ersion*) echo {version[program]};; esac\n"
+    )
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(bounded, "BUILD_S", 0.5)
+    with pytest.raises(OverBound, match=r"had not ended after 0\.5 s"):
+        maker().make({"Dockerfile": (0o100644, b"FROM scratch\nRUN sleep 600\n")}, {})
+
+
+def test_an_image_that_is_too_large_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LayoutStore(tmp_path)
+    store.write_image("x", "y", image_of({"a": (0o100644, b"x" * 4096)}, {}))
+    assert image_from_layout(store.folder("x"))
+    monkeypatch.setattr(images, "MAX_IMAGE_BYTES", 4096)
+    with pytest.raises(OverBound, match="more than 4,096 bytes"):
+        image_from_layout(store.folder("x"))
+
+
+def test_a_build_that_does_not_end_in_its_job_is_recorded_as_refused(
+    patched: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patched.take_over()
+    patched.ask(DRAFT, "dev", ENGINEER_ID)
+    engine, work, out = patched.engine, tmp_path / "work", tmp_path / "evidence"
+    monkeypatch.setattr(engine, "make_builder", lambda _: attested(EndlessMaker(), None))
+    item = due_build(patched)
+    write_work(work, DueWork(control_commit="0" * 40, items=(item,)), patched.forge)
+    monkeypatch.setattr(wiring, "maker_of_machine", EndlessMaker)
+    evidence = _perform(item, work, out)
+    write_evidence(out, evidence)
+    assert evidence.refused is not None and evidence.refused.code == "build-over-bound"
+    # Whoever attests and pushes has nothing to do; the run records it.
+    assert list(read_made(work, out)) == []
+    builder = RecordedBuilder(
+        read_evidence(out), LayoutStore(tmp_path / "images"), trusted_signers(), verify_bundle
+    )
+    engine.make_builder = lambda _: builder
+    patched.go()
+    [refused] = engine.status(DRAFT).refused_promotions
+    assert [r.code for r in refused.reasons] == ["build-over-bound"]
+
+
+def due_build(world: Story) -> BuildImage:
+    """The build that is due, once the checks of its source are recorded."""
+    while True:
+        plan = world.engine.plan(tenants=["acme"])
+        for effect in plan.effects:
+            if isinstance(effect, BuildImage):
+                return effect
+        assert not plan.is_empty
+        world.engine.apply(plan)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"refused": {"code": "check-failed", "message": "x"}}, "no build is refused for"),
+        ({"report": {"commit": "1" * 40, "tree": "2" * 40, "results": []}}, "no record of the"),
+        ({"refused": None}, "it holds no record of the image"),
+    ],
+)
+def test_a_refusal_that_no_build_gives_is_no_evidence(changes: dict[str, Any], said: str) -> None:
+    item = BuildImage(
+        key="0" * 64,
+        draft=DRAFT,
+        repo=CODE,
+        commit="1" * 40,
+        folder=FOLDER,
+        tree="2" * 40,
+        image="registry.example.com/x",
+        labels={},
+    )
+    whole = {
+        "item": item.model_dump(),
+        "refused": {"code": "build-over-bound", "message": "too long"},
+    }
+    assert evidence_problem(Evidence.model_validate_json(json.dumps(whole))) == ""
+    assert said in evidence_problem(Evidence.model_validate_json(json.dumps({**whole, **changes})))

@@ -18,6 +18,8 @@ import pytest
 import yaml
 
 from pipeline.audit import verify
+from pipeline.builders.bounded import run_build
+from pipeline.builders.port import Builder
 from pipeline.diagnostics import Verdict, verdict_of
 from pipeline.facts import parse_chain, status_bytes, status_path
 from pipeline.gitcli import GitRepository
@@ -29,6 +31,7 @@ from pipeline.models.facts import Built, ChecksRecorded, Fact, PatchRefused, Pro
 from pipeline.provenance import with_bundle
 from pipeline.rules import load_rules
 from pipeline.signing import SigningKey
+from pipeline.snapshot import Snapshot
 from pipeline.stages.patch import plan_patch
 from pipeline.tools import gitleaks
 from pipeline.tools.gitleaks import run_secret_scan
@@ -41,7 +44,7 @@ from tests.bombs import nested_zip, zip_of
 from tests.history import refolded
 from tests.runners import RuleRun, needs_tools, run_manifest_example
 from tests.samples import DRAFT, PATCH_BASE
-from tests.story import patch_of
+from tests.story import patch_of, story_at
 from tests.views import sample_view
 
 RULES = {id: rule for id, rule in load_rules().items() if needs_tools(rule)}
@@ -466,6 +469,28 @@ def test_a_source_that_cannot_be_written_is_refused(
     assert run.problems == ()
 
 
+def test_a_build_that_does_not_end_is_refused(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    def codes(name: str, seconds: int) -> tuple[str, ...]:
+        def make_builder(snapshot: Snapshot) -> Builder:
+            run_build(["/bin/sleep", str(seconds)], {}, timeout_s=0.1 if seconds else 60)
+            return audit_world.one_builder(snapshot)
+
+        world = story_at("patched", tmp_path / name)
+        world.engine.make_builder = make_builder
+        world.take_over()
+        world.ask(DRAFT, "dev", history.ENGINEER_ID)
+        world.go()
+        refused = world.engine.status(DRAFT).refused_promotions
+        world.close()
+        return tuple(sorted({reason.code for each in refused for reason in each.reasons}))
+
+    run = RuleRun(RULES["build-over-bound"], codes("fails", 600), codes("passes", 0))
+    record_property("rule", run.row)
+    assert run.problems == ()
+
+
 def test_a_patch_of_a_repository_that_is_not_there_could_not_be_judged(
     story: StoryWorld, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
@@ -491,6 +516,7 @@ def test_every_rule_that_needs_tools_is_run_here() -> None:
         "manifest-not-checked",
         "manifest-not-rendered",
         "manifest-pod-security",
+        "build-over-bound",
         "patch-over-bound",
         "patch-not-judged",
         "patch-secret",

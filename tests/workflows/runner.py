@@ -435,6 +435,9 @@ class _Job:
 
     def _upload(self, given: Json) -> None:
         found = sorted(self.workspace.glob(given["path"]))
+        if not found:  # the real action warns
+            self.ended.log += f"no files were found at {given['path']}\n"
+            return
         target = self._artifact(given["name"])
         assert not target.exists(), f"artifact {given['name']} is there already"
         target.mkdir(parents=True)
