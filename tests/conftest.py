@@ -148,6 +148,8 @@ _GUARD = HomeGuard(
 )
 _SIGNING_KEY = _HOME / "signing-key.pem"
 _CI = bool(os.environ.get("CI"))
+# Read here, since the environment of tests has none of it.
+KEEP_WORLD = bool(os.environ.get("PIPELINE_KEEP_WORLD"))
 
 isolate_environment(_HOME)
 write_signing_key(_SIGNING_KEY)
