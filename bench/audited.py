@@ -25,8 +25,7 @@ from pipeline.facts import (
     status_path,
 )
 from pipeline.forges.port import RepoView
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import (
+from pipeline.git.objects import (
     MODE_FILE,
     MODE_TREE,
     GitObject,
@@ -38,6 +37,7 @@ from pipeline.gitobjects import (
     objects_of_files,
     tree_object,
 )
+from pipeline.git.repository import GitRepository
 from pipeline.models.base import BlobId, CommitId, TreeId
 from pipeline.models.evidence import CheckOutcome, CheckReport, CheckResult
 from pipeline.models.facts import (
@@ -396,7 +396,7 @@ def _body(kind: type[Accepted] | type[Provisioned], entry: FactEntry) -> FactBod
 
 
 def _entries(tree: GitObject) -> tuple[TreeEntry, ...]:
-    from pipeline.gitobjects import parse_tree
+    from pipeline.git.objects import parse_tree
 
     return parse_tree(tree.content)
 

@@ -18,7 +18,7 @@ from pipeline.forges.github.rulesets import rulesets_of
 from pipeline.forges.journal import JOURNAL_REF, read_journal
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import PullState
-from pipeline.gitobjects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
+from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.models.requests import Platform
 from tests.github_demo.setting import APP_ID, GithubSetting
 from tests.github_server import GitHubServer

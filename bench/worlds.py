@@ -30,8 +30,7 @@ from pipeline.facts import (
 from pipeline.forges.journal import JOURNAL_REF, head_files, pull_files
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import PullRequest, PullState, ReviewVerdict
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import (
+from pipeline.git.objects import (
     MODE_FILE,
     RefUpdate,
     Signature,
@@ -39,6 +38,7 @@ from pipeline.gitobjects import (
     commit_object,
     objects_of_files,
 )
+from pipeline.git.repository import GitRepository
 from pipeline.layout import draft_path
 from pipeline.models.base import BlobId, CommitId, TreeId
 from pipeline.models.evidence import CheckOutcome, CheckReport, CheckResult

@@ -16,7 +16,7 @@ from pipeline.diagnostics import Finding, Severity, Verdict, verdict_of
 from pipeline.documents import render_document
 from pipeline.engine import Engine
 from pipeline.errors import CouldNotCheck, NotFound, Refused, UsageFault
-from pipeline.gitobjects import blob_id
+from pipeline.git.objects import blob_id
 from pipeline.judging_patches import patches_of, read_patch_findings
 from pipeline.layout import draft_folder, draft_path, patch_path, promotion_path, tenant_path
 from pipeline.models.base import API_VERSION, Model

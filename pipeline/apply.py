@@ -25,12 +25,8 @@ from pipeline.facts import (
     FactFile,
 )
 from pipeline.forges.port import BranchRule, Forge, PullAsk, RepoSpec
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import (
-    MODE_FILE,
-    commit_object,
-    objects_of_files,
-)
+from pipeline.git.objects import MODE_FILE, commit_object, objects_of_files
+from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.models.facts import PullRequestLink, Reason
 from pipeline.plan import (

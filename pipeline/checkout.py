@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import UsageFault
 
 if TYPE_CHECKING:
-    from pipeline.gitcli import GitRepository
+    from pipeline.git.repository import GitRepository
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from pipeline.diagnostics import Finding
 from pipeline.errors import UsageFault
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import Forge, RepoView
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK
+from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK
+from pipeline.git.repository import GitRepository
 from pipeline.layout import REQUEST_ROOTS
 from pipeline.rules.identity import check_entries
 from pipeline.snapshot import ReadRequest, Snapshot, paths_needed_by, read_request, snapshot_of

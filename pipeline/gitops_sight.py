@@ -16,7 +16,7 @@ from pipeline.documents import parse_document
 from pipeline.errors import CouldNotCheck, NotFound, StalePlan
 from pipeline.facts import status_path
 from pipeline.forges.port import PullRequest, PullState, RepoView
-from pipeline.gitcli import GitRepository
+from pipeline.git.repository import GitRepository
 from pipeline.gitops.proposals import MAX_FILES, Proposal, is_plain
 from pipeline.gitops.reading import is_sealed, read_differences
 from pipeline.gitops.sealed import ROOT, Recorded, check_gitops

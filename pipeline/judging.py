@@ -20,7 +20,7 @@ from pipeline.errors import CouldNotCheck, PipelineError, Refused
 from pipeline.forges.port import PullRequest
 from pipeline.gate.authority import Authority
 from pipeline.gate.matters import higher_tier, matters_of
-from pipeline.gitcli import GitRepository
+from pipeline.git.repository import GitRepository
 from pipeline.judging_patches import (
     patches_of,
     read_changed_files,

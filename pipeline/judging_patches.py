@@ -14,7 +14,7 @@ from dataclasses import replace
 from pipeline.deciding import Deciding
 from pipeline.diagnostics import Finding, Location
 from pipeline.errors import OverBound, PipelineError, UsageFault
-from pipeline.gitcli import GitRepository
+from pipeline.git.repository import GitRepository
 from pipeline.hydrate import CHART
 from pipeline.models.requests import DraftPatch, ReplaceText, WriteFile
 from pipeline.rules.bounds import PATCH_OVER_BOUND

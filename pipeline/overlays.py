@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from pipeline import names
 from pipeline.documents import parse_document, render_document
-from pipeline.gitobjects import MODE_FILE, tree_id_of_files
+from pipeline.git.objects import MODE_FILE, tree_id_of_files
 from pipeline.models.base import TreeId
 from pipeline.models.facts import Release
 from pipeline.models.requests import Environment, Platform, PrimitiveType, Tenant

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from pipeline.diagnostics import Finding, Location, Rule, Subject, register
 from pipeline.forges.port import PullRequest
-from pipeline.gitcli import GitRepository
-from pipeline.githistory import NO_BLOB, Change, read_path_changes
+from pipeline.git.history import NO_BLOB, Change, read_path_changes
+from pipeline.git.repository import GitRepository
 from pipeline.revisions import Revisions
 from pipeline.settled import tool_identity
 from pipeline.tools.cache import cache_key, read_cached, write_cached

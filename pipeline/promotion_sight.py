@@ -9,8 +9,8 @@ from pipeline import names
 from pipeline.diagnostics import Finding, Location
 from pipeline.errors import OverBound, Unrenderable
 from pipeline.forges.port import PullState
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import trees_of_entries
+from pipeline.git.objects import trees_of_entries
+from pipeline.git.repository import GitRepository
 from pipeline.hydrate import CHART
 from pipeline.models.base import CommitId, ImageDigest, TreeId
 from pipeline.models.evidence import BuildRecord

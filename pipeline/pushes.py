@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.errors import CouldNotCheck, NotFound, StalePlan
 from pipeline.forges.port import Forge
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import (
+from pipeline.git.objects import (
     GitObject,
     RefUpdate,
     TreeEntry,
@@ -21,6 +20,7 @@ from pipeline.gitobjects import (
     parse_tree,
     trees_of_entries,
 )
+from pipeline.git.repository import GitRepository
 from pipeline.gitops.sealed import restored_objects
 from pipeline.plan import CommitFolder, Content, RestoreOverlays
 from pipeline.stages.scaffold import pipeline_signature

@@ -10,8 +10,7 @@ from pydantic import BaseModel
 from pipeline.errors import StalePlan
 from pipeline.facts import fact_bytes, fact_path, fold_one, parse_status, status_bytes, status_path
 from pipeline.forges.port import Forge
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import (
+from pipeline.git.objects import (
     MODE_FILE,
     MODE_TREE,
     GitObject,
@@ -22,6 +21,7 @@ from pipeline.gitobjects import (
     parse_tree,
     tree_object,
 )
+from pipeline.git.repository import GitRepository
 from pipeline.models.facts import Fact
 from pipeline.models.status import DraftStatus
 from pipeline.names import state_branch

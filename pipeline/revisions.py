@@ -11,7 +11,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pipeline.commits import account_of_email
 from pipeline.control import read_snapshot_of
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck
@@ -25,8 +24,9 @@ from pipeline.gate.authority import (
     unbrought,
 )
 from pipeline.gate.matters import matters_of, paths_behind
-from pipeline.gitcli import GitRepository
-from pipeline.githistory import read_changed_paths, read_new_commits
+from pipeline.git.commits import account_of_email
+from pipeline.git.history import read_changed_paths, read_new_commits
+from pipeline.git.repository import GitRepository
 from pipeline.layout import PLATFORM_PATH
 from pipeline.models.base import CommitId
 from pipeline.models.facts import Brought, GivenReview

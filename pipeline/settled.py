@@ -25,8 +25,8 @@ from pathlib import Path
 
 from pipeline import __version__, names
 from pipeline.forges.port import Forge, RepoView
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import TreeEntry
+from pipeline.git.objects import TreeEntry
+from pipeline.git.repository import GitRepository
 from pipeline.layout import PLATFORM_PATH, tenant_path
 from pipeline.models.requests import CodeOrigin, Platform
 from pipeline.snapshot import read_request

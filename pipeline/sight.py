@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from pipeline import names
 from pipeline.apply import read_fact_files
-from pipeline.commits import account_of_email
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck, ForgeRefused, NotFound, PipelineError, failure_of
 from pipeline.facts import BrokenChain, fold, parse_chain, parse_status, status_path
 from pipeline.forges.port import Forge, PullRequest, RepoView
-from pipeline.gitcli import GitRepository
-from pipeline.githistory import read_newest_touching
+from pipeline.git.commits import account_of_email
+from pipeline.git.history import read_newest_touching
+from pipeline.git.repository import GitRepository
 from pipeline.hydrate import Hydrator
 from pipeline.layout import draft_path, tenant_path
 from pipeline.models.base import BlobId, CommitId

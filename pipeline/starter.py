@@ -16,7 +16,7 @@ from pipeline.documents import render_document
 from pipeline.errors import Refused, UsageFault
 from pipeline.forges.github.rulesets import PREFIX, rulesets_of
 from pipeline.forges.settings import control_rules
-from pipeline.gitobjects import blob_id
+from pipeline.git.objects import blob_id
 from pipeline.json_schemas import render_schema, schema_of
 from pipeline.layout import (
     BLOCKED_PATH,

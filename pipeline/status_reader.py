@@ -16,7 +16,7 @@ import yaml
 from pipeline.checkout import find_checkout, is_remote, read_origin
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck, UsageFault
-from pipeline.gitcli import GitRepository
+from pipeline.git.repository import GitRepository
 from pipeline.layout import BLOCKED_PATH
 from pipeline.rules.standing import Standing, check_blocked, check_deleted
 

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.api import ProposedRequest
-from pipeline.commits import render_trailers
 from pipeline.control import MAIN, Control, read_snapshot_of
 from pipeline.errors import CouldNotCheck, Refused, UsageFault
 from pipeline.forges.port import PullRequest
 from pipeline.gate.authority import may_ask
 from pipeline.gate.matters import matters_of, paths_behind
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import (
+from pipeline.git.commits import render_trailers
+from pipeline.git.objects import (
     MODE_FILE,
     RefUpdate,
     Signature,
@@ -32,6 +31,7 @@ from pipeline.gitobjects import (
     graft,
     tree_object,
 )
+from pipeline.git.repository import GitRepository
 from pipeline.layout import PLATFORM_PATH
 from pipeline.models.requests import ENVIRONMENTS, Account, Platform
 from pipeline.plan import key_of

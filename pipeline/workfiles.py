@@ -30,7 +30,7 @@ from pipeline.builders.images import ImageStore, LayoutStore, image_from_layout
 from pipeline.builders.port import Source, source_of
 from pipeline.errors import CouldNotCheck, OverBound, UsageFault, failure_of
 from pipeline.forges.port import Forge
-from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK, objects_of_files
+from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK, objects_of_files
 from pipeline.models.base import CommitId, first_problem
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.models.requests import Signers

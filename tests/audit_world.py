@@ -21,8 +21,8 @@ from pipeline.documents import render_document
 from pipeline.engine import Engine
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import ReviewVerdict
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
+from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
+from pipeline.git.repository import GitRepository
 from pipeline.hydrate import Hydrator
 from pipeline.layout import draft_path, patch_path, promotion_path
 from pipeline.models.base import ImageDigest

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.gitobjects import MODE_FILE, TreeEntry, commit_object, parse_tree, tree_object
+from pipeline.git.objects import MODE_FILE, TreeEntry, commit_object, parse_tree, tree_object
 from pipeline.models.evidence import CheckOutcome, CheckReport
 from pipeline.models.facts import (
     Built,

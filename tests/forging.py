@@ -16,7 +16,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from pipeline.audit import AuditReport, verify
-from pipeline.commits import Commit
 from pipeline.facts import (
     fact_bytes,
     fold_one,
@@ -26,8 +25,9 @@ from pipeline.facts import (
     status_bytes,
     status_path,
 )
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
+from pipeline.git.commits import Commit
+from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
+from pipeline.git.repository import GitRepository
 from pipeline.layout import patch_path
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Fact, FactBody

@@ -22,7 +22,7 @@ from pipeline.forges.github.client import GithubClient
 from pipeline.forges.github.credentials import PlainToken
 from pipeline.forges.github.forge import GithubForge
 from pipeline.forges.github.repository import Connection, RemoteRepository
-from pipeline.gitcli import GitRepository
+from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
 from pipeline.wiring import builder_of, secret_hits
 from tests.audit_world import CONTROL

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pipeline.forges.port import PullRequest
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import (
+from pipeline.git.objects import (
     MODE_EXECUTABLE,
     MODE_FILE,
     MODE_SUBMODULE,
@@ -18,6 +17,7 @@ from pipeline.gitobjects import (
     git_object,
     trees_of_entries,
 )
+from pipeline.git.repository import GitRepository
 from pipeline.layout import PLATFORM_PATH
 from tests.audit_world import CONTROL, GITOPS
 from tests.history import ENGINEER_ID

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipeline.diagnostics import RULES, Finding, Location
-from pipeline.gitobjects import MODE_FILE, blob_id
+from pipeline.git.objects import MODE_FILE, blob_id
 from pipeline.layout import patch_path
 from pipeline.models.requests import DraftPatch
 from pipeline.snapshot import read_request

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pipeline.forges.port import PullRequest, PullState, Push, Review, ReviewVerdict
 from pipeline.gate.authority import Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
-from pipeline.githistory import Change
-from pipeline.gitobjects import MODE_FILE, MODE_SYMLINK
+from pipeline.git.history import Change
+from pipeline.git.objects import MODE_FILE, MODE_SYMLINK
 from pipeline.gitops.proposals import Proposal, check_proposal
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED, Difference, check_gitops
 from pipeline.layout import PLATFORM_PATH, draft_path, environment_path, promotion_path, tenant_path

@@ -25,7 +25,7 @@ from pipeline.engine import Engine
 from pipeline.errors import StalePlan
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import ReviewVerdict
-from pipeline.gitcli import GitRepository
+from pipeline.git.repository import GitRepository
 from pipeline.hydrate import Hydrator
 from pipeline.layout import draft_path, patch_path, promotion_path
 from pipeline.models.evidence import CheckReport, Observation

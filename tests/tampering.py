@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from pipeline.diagnostics import Finding
-from pipeline.gitobjects import MODE_FILE
+from pipeline.git.objects import MODE_FILE
 from tests import audit_world
 
 _FIELDS = {"repository", "branch", "by", "file", "replace", "with", "write", "delete"}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.audit.policy import MainLine
 from pipeline.diagnostics import Finding
-from pipeline.githistory import read_newest_touching
+from pipeline.git.history import read_newest_touching
 from pipeline.models.requests import Acknowledgement
 from pipeline.rules import audit as rule
 from pipeline.snapshot import Snapshot

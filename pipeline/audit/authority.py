@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from pipeline.audit.objects import Objects, changed_paths
 from pipeline.audit.policy import MainLine
-from pipeline.commits import account_of_email
 from pipeline.gate.authority import FOUNDING, Authority, judge, unbrought
 from pipeline.gate.matters import matters_of, paths_behind
+from pipeline.git.commits import account_of_email
 from pipeline.layout import PLATFORM_PATH
 from pipeline.models.facts import Brought, Fact, Promoted
 from pipeline.models.requests import ENVIRONMENTS

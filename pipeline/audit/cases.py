@@ -13,11 +13,11 @@ from functools import cached_property
 from pipeline.audit.authority import authority_of
 from pipeline.audit.objects import Objects
 from pipeline.audit.reading import Audit, Chain
-from pipeline.commits import Commit
 from pipeline.diagnostics import Finding, Location, Rule
 from pipeline.errors import NotFound
 from pipeline.forges.port import RepoView
-from pipeline.gitobjects import TreeEntry, commit_object, graft
+from pipeline.git.commits import Commit
+from pipeline.git.objects import TreeEntry, commit_object, graft
 from pipeline.layout import RequestPath, draft_path, request_path
 from pipeline.models.facts import Accepted, Fact
 from pipeline.models.requests import PrimitiveImplementationDraft, Request

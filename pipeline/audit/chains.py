@@ -20,7 +20,7 @@ from pipeline.facts import (
     status_bytes,
     status_path,
 )
-from pipeline.gitobjects import blob_id
+from pipeline.git.objects import blob_id
 from pipeline.models.facts import Built, Fact, PatchApplied, Scaffolded
 from pipeline.models.requests import Signers
 from pipeline.models.status import DraftStatus

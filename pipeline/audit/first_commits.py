@@ -8,7 +8,7 @@ from pipeline.audit.cases import FactCase
 from pipeline.audit.reading import Audit
 from pipeline.audit.repositories import RepositoryCase
 from pipeline.diagnostics import Finding
-from pipeline.gitobjects import MODE_FILE, commit_object, objects_of_files
+from pipeline.git.objects import MODE_FILE, commit_object, objects_of_files
 from pipeline.models.facts import Provisioned
 from pipeline.plan import EnsureRepo
 from pipeline.rules import audit as rule

@@ -12,10 +12,10 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.commits import Commit, parse_commit
 from pipeline.errors import CouldNotCheck
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import MODE_SUBMODULE, MODE_TREE, GitObject, TreeEntry
+from pipeline.git.commits import Commit, parse_commit
+from pipeline.git.objects import MODE_SUBMODULE, MODE_TREE, GitObject, TreeEntry
+from pipeline.git.repository import GitRepository
 
 _ENTRY = re.compile(rb"([0-7]{5,6}) ([^\0/]+)\0(.{20})", re.DOTALL)
 _AT_ONCE = 2_000  # objects asked for in one round trip

@@ -10,10 +10,10 @@ from pipeline.audit.cases import FactCase, commit_problem, folder_at, parents_at
 from pipeline.audit.objects import Objects
 from pipeline.audit.reading import build_of
 from pipeline.authorise import DecisionReason, authorise
-from pipeline.commits import Commit
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import RepoView
-from pipeline.gitobjects import MODE_FILE
+from pipeline.git.commits import Commit
+from pipeline.git.objects import MODE_FILE
 from pipeline.models.facts import Promoted, Release
 from pipeline.models.requests import Promotion
 from pipeline.overlays import base_tree_of, render_overlay

@@ -11,7 +11,7 @@ from pipeline.audit.policy import MainLine
 from pipeline.control import MAIN
 from pipeline.diagnostics import Finding, Location
 from pipeline.facts import fact_path
-from pipeline.gitcli import GitRepository
+from pipeline.git.repository import GitRepository
 from pipeline.models.facts import Built, Fact, Promoted
 from pipeline.models.requests import Platform, Signers
 from pipeline.models.status import DraftStatus

@@ -13,8 +13,8 @@ from pipeline import names
 from pipeline.audit.cases import FactCase, at_base, commit_problem, folder_at, parents_at
 from pipeline.audit.objects import Objects
 from pipeline.audit.reading import build_of
-from pipeline.commits import Commit
 from pipeline.diagnostics import Finding
+from pipeline.git.commits import Commit
 from pipeline.models.facts import (
     Built,
     ChecksRecorded,

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.audit.objects import Objects, Tree
-from pipeline.commits import Commit
 from pipeline.diagnostics import Finding, Location
 from pipeline.facts import FactFile, facts_folder, status_path
-from pipeline.gitobjects import MODE_FILE, TreeEntry
+from pipeline.git.commits import Commit
+from pipeline.git.objects import MODE_FILE, TreeEntry
 from pipeline.names import is_tenant_id
 from pipeline.rules import audit as rule
 from pipeline.stages.scaffold import PIPELINE_EMAIL

@@ -43,7 +43,7 @@ from pipeline.control import MAIN, read_snapshot
 from pipeline.diagnostics import Finding, Location, Verdict, sort_findings, verdict_of
 from pipeline.errors import CouldNotCheck
 from pipeline.facts import BrokenChain
-from pipeline.gitcli import GitRepository
+from pipeline.git.repository import GitRepository
 from pipeline.models.requests import CodeOrigin
 from pipeline.models.trust import Trust
 from pipeline.names import controllers_repo, gitops_repo

@@ -13,7 +13,7 @@ from pipeline.oci import digest_of
 
 if TYPE_CHECKING:
     from pipeline.audit import OpenRepository
-    from pipeline.gitcli import GitRepository
+    from pipeline.git.repository import GitRepository
 
 
 @click.group()
@@ -133,7 +133,7 @@ def provenance(session: Session, draft: str, sbom: Path | None, bundle: Path | N
 def _sources(session: Session, clones: Path | None) -> tuple[GitRepository, OpenRepository]:
     from pipeline.checkout import find_checkout
     from pipeline.errors import NotFound
-    from pipeline.gitcli import GitRepository
+    from pipeline.git.repository import GitRepository
 
     if clones is None:
         control = session.control()

@@ -60,7 +60,7 @@ def _rows_of(session: Session, paths: tuple[str, ...]) -> tuple[AuthorityRow, ..
     from pipeline.control import read_snapshot_of
     from pipeline.gate.authority import describe_askers
     from pipeline.gate.matters import matters_of, paths_behind
-    from pipeline.gitcli import GitRepository
+    from pipeline.git.repository import GitRepository
     from pipeline.models.outputs import AuthorityRow
     from pipeline.models.requests import ENVIRONMENTS
 

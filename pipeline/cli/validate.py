@@ -14,7 +14,7 @@ from pipeline.errors import UsageFault
 if TYPE_CHECKING:
     from pipeline.control import SnapshotReading
     from pipeline.diagnostics import Finding
-    from pipeline.gitcli import GitRepository
+    from pipeline.git.repository import GitRepository
     from pipeline.models.outputs import AskedItem
 
 
@@ -55,7 +55,7 @@ def validate(
 
     from pipeline.checkout import find_checkout
     from pipeline.diagnostics import Verdict, verdict_of
-    from pipeline.gitcli import GitRepository
+    from pipeline.git.repository import GitRepository
     from pipeline.judging_patches import without_secrets
     from pipeline.stages.validate import check_requests
     from pipeline.templates import LazyTemplates

@@ -24,7 +24,7 @@ from rich.text import Text
 from pipeline.demo import story
 from pipeline.demo.setting import LocalSetting, Setting, read_sample_files
 from pipeline.errors import PipelineError, UsageFault
-from pipeline.gitcli import GitRepository
+from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
 from pipeline.models.status import DraftStatus
 from pipeline.observations import render_observations

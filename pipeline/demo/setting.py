@@ -15,8 +15,8 @@ from pipeline.errors import UsageFault
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import Forge, RepoSpec
 from pipeline.forges.settings import control_rules
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import MODE_FILE, Signature, commit_object, objects_of_files
+from pipeline.git.objects import MODE_FILE, Signature, commit_object, objects_of_files
+from pipeline.git.repository import GitRepository
 from pipeline.layout import PLATFORM_PATH, REQUEST_ROOTS, SIGNERS_PATH
 from pipeline.models.base import API_VERSION
 from pipeline.models.requests import Platform, Signers

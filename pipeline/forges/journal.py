@@ -30,7 +30,7 @@ from pipeline.forges.port import (
     Review,
     ReviewVerdict,
 )
-from pipeline.gitobjects import (
+from pipeline.git.objects import (
     MODE_FILE,
     MODE_TREE,
     GitObject,
@@ -41,7 +41,7 @@ from pipeline.gitobjects import (
 )
 
 if TYPE_CHECKING:
-    from pipeline.gitcli import GitRepository
+    from pipeline.git.repository import GitRepository
 
 JOURNAL_REF = "refs/forge/journal"
 _FORMAT = 2

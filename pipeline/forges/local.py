@@ -18,7 +18,6 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.commits import walk_back
 from pipeline.errors import ForgeRefused, NotFound, StalePlan
 from pipeline.forges.fingerprint import read_ref_fingerprint
 from pipeline.forges.hook import write_hook
@@ -64,8 +63,9 @@ from pipeline.forges.rules import (
     newest_review,
 )
 from pipeline.forges.upkeep import keep_up
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import GitObject, RefUpdate, Signature, commit_object, objects_of_files
+from pipeline.git.commits import walk_back
+from pipeline.git.objects import GitObject, RefUpdate, Signature, commit_object, objects_of_files
+from pipeline.git.repository import GitRepository
 
 _FORGE = Signature("local-forge", "local-forge@users.noreply.pipeline.invalid", 0)
 # Each may keep two processes and their pipes; one that was closed begins them anew when used.

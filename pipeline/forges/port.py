@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline.gitobjects import GitObject, RefUpdate
+from pipeline.git.objects import GitObject, RefUpdate
 
 if TYPE_CHECKING:
-    from pipeline.gitcli import GitRepository
+    from pipeline.git.repository import GitRepository
 
 
 # What every forge's pattern language takes for the same: plain characters, and `*` for any text.
@@ -141,7 +141,7 @@ class RepoSpec:
     description: str
     default_branch: str
     # Objects of the first commit, the root tree and the commit last but one and last; made by
-    # `pipeline.gitobjects`, so its id is the same whoever creates the repository.
+    # `pipeline.git.objects`, so its id is the same whoever creates the repository.
     initial_objects: tuple[GitObject, ...]
     initial_commit: str
     rules: tuple[BranchRule, ...]

@@ -13,10 +13,10 @@ from pipeline.forges.journal import Files, push_files, read_journal, read_pushes
 from pipeline.forges.port import PullAsk, Push
 from pipeline.forges.pulls import HEADS
 from pipeline.forges.rules import is_open_to_all
-from pipeline.gitobjects import RefUpdate
+from pipeline.git.objects import RefUpdate
 
 if TYPE_CHECKING:
-    from pipeline.gitcli import GitRepository
+    from pipeline.git.repository import GitRepository
 
 
 def read_files_of_pushes(

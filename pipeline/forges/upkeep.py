@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.errors import GitFailed
-from pipeline.gitcli import GitRepository
+from pipeline.git.repository import GitRepository
 
 # A repack leaves packs of which each holds twice as many objects as the next smaller one, so there
 # are fewer than this many then.

@@ -17,7 +17,7 @@ from pipeline.diagnostics import Finding, Location, Rule, Subject, register
 from pipeline.forges.port import PullRequest, Push
 from pipeline.gate.authority import Revision, judge
 from pipeline.gate.matters import gitops_matters
-from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE
+from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE
 from pipeline.gitops.sealed import ROOT
 from pipeline.models.requests import Platform
 

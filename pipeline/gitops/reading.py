@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import MODE_TREE, TreeEntry
+from pipeline.git.objects import MODE_TREE, TreeEntry
+from pipeline.git.repository import GitRepository
 from pipeline.gitops.sealed import ROOT, Difference, Recorded, tree_of_overlays
 
 # Whether the tree that lies at an overlay's folder was merged by the pipeline and only lacks its

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pipeline.characters import visible
 from pipeline.diagnostics import Finding, Location, Rule, Subject, register
-from pipeline.gitobjects import (
+from pipeline.git.objects import (
     MODE_SUBMODULE,
     MODE_SYMLINK,
     MODE_TREE,

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.checkout import find_checkout, is_remote, read_origin
 from pipeline.errors import PipelineError, UsageFault
-from pipeline.gitcli import GitRepository
+from pipeline.git.repository import GitRepository
 from pipeline.gitops.reading import is_sealed
 from pipeline.gitops.sealed import Recorded
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from pipeline.diagnostics import Finding, Location, Rule, Subject, register
 from pipeline.documents import ParsedDocument
-from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, MODE_SUBMODULE, MODE_SYMLINK
+from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, MODE_SUBMODULE, MODE_SYMLINK
 from pipeline.layout import RequestPath
 
 _DRAFT = """# file: tenants/acme/drafts/order-router/draft.yaml

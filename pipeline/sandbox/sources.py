@@ -10,7 +10,7 @@ from pipeline.errors import OverBound
 from pipeline.sandbox.limits import MAX_FILES
 
 if TYPE_CHECKING:
-    from pipeline.gitcli import GitRepository
+    from pipeline.git.repository import GitRepository
 
 MAX_SOURCE_BYTES = 128 * 1024**2
 MAX_SOURCE_FILES = 20_000

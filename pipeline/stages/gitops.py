@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pipeline import names
-from pipeline.commits import render_trailers
 from pipeline.diagnostics import Finding
-from pipeline.gitobjects import TreeEntry, commit_object
+from pipeline.git.commits import render_trailers
+from pipeline.git.objects import TreeEntry, commit_object
 from pipeline.gitops.proposals import Proposal, check_proposal
 from pipeline.gitops.sealed import restored_objects
 from pipeline.models.requests import Platform

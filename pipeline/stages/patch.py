@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pipeline import names
 from pipeline.diagnostics import Severity
 from pipeline.forges.port import PullState
-from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, blob_id
+from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, blob_id
 from pipeline.models.facts import Reason
 from pipeline.models.requests import DeleteFile, ReplaceText, WriteFile
 from pipeline.plan import FactEntry, OpenPull, Waiting, key_of

@@ -12,7 +12,7 @@ from pipeline.diagnostics import RULES
 from pipeline.forges.port import PullRequest, PullState, ReviewVerdict
 from pipeline.forges.rules import newest_verdicts
 from pipeline.gate.matters import higher_tier
-from pipeline.gitobjects import MODE_FILE, blob_id
+from pipeline.git.objects import MODE_FILE, blob_id
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED
 from pipeline.models.evidence import CheckOutcome
 from pipeline.plan import FactEntry, MergePull, OpenPull, Waiting, key_of

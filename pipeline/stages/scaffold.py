@@ -6,7 +6,7 @@ Seed §6 step 4: the right repository, the right namespaces, a branch and a pull
 from __future__ import annotations
 
 from pipeline import names
-from pipeline.gitobjects import (
+from pipeline.git.objects import (
     MODE_EXECUTABLE,
     MODE_FILE,
     Signature,

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline import __version__, names
-from pipeline.commits import render_trailers
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import PullRequest, RepoView
 from pipeline.gate.authority import FOUNDING, Authority
-from pipeline.gitobjects import TreeEntry
+from pipeline.git.commits import render_trailers
+from pipeline.git.objects import TreeEntry
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Cause
 from pipeline.models.requests import (

@@ -20,7 +20,7 @@ from typing import Final
 
 from pipeline.documents import parse_document
 from pipeline.errors import Refused
-from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, tree_id_of_files
+from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, tree_id_of_files
 from pipeline.templating.files import TemplateFile, is_copied, is_safe_path
 from pipeline.templating.parameters import (
     ParameterProblem,

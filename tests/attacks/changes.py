@@ -22,7 +22,7 @@ from typing import Any
 
 from pipeline.documents import render_document
 from pipeline.forges.port import PullState
-from pipeline.gitobjects import MODE_FILE
+from pipeline.git.objects import MODE_FILE
 from pipeline.layout import draft_path, patch_path, promotion_path
 from pipeline.models.requests import CodeOrigin
 from pipeline.names import controllers_repo

@@ -9,7 +9,6 @@ import json
 import subprocess
 from collections.abc import Callable
 
-from pipeline.commits import render_trailers
 from pipeline.facts import (
     fact_bytes,
     fact_path,
@@ -19,9 +18,10 @@ from pipeline.facts import (
     status_bytes,
     status_path,
 )
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import MODE_FILE
-from pipeline.gitprocess import git_environment
+from pipeline.git.commits import render_trailers
+from pipeline.git.objects import MODE_FILE
+from pipeline.git.process import git_environment
+from pipeline.git.repository import GitRepository
 from pipeline.models.facts import Cause, Fact, Promoted
 from pipeline.models.requests import EnvironmentName
 from pipeline.models.status import DraftStatus

@@ -18,9 +18,9 @@ from pipeline.builders.bounded import run_build
 from pipeline.builders.port import Builder, Source
 from pipeline.errors import PipelineError
 from pipeline.forges.port import ReviewVerdict
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import RefUpdate, Signature, commit_object, objects_of_files
-from pipeline.gitprocess import git_environment
+from pipeline.git.objects import RefUpdate, Signature, commit_object, objects_of_files
+from pipeline.git.process import git_environment
+from pipeline.git.repository import GitRepository
 from pipeline.hydrate import Hydrator
 from pipeline.judging import judge_pull
 from pipeline.models.evidence import BuildRecord

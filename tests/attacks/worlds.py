@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.gitcli import GitRepository
+from pipeline.git.repository import GitRepository
 from tests.audit_world import (
     CONTROL,
     PlainHydrator,

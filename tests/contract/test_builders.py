@@ -20,7 +20,7 @@ from pipeline.builders.layout import LayoutMaker
 from pipeline.builders.port import Maker, Source, source_tag
 from pipeline.checks.dockerfile import scan_dockerfile
 from pipeline.errors import CouldNotCheck
-from pipeline.gitobjects import tree_id_of_files
+from pipeline.git.objects import tree_id_of_files
 from pipeline.models.evidence import BuildRecord
 from pipeline.oci import attached_tag, digest_of, image_of
 from pipeline.provenance import statement_of

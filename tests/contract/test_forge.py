@@ -23,7 +23,7 @@ from pipeline.forges.port import (
     ReviewVerdict,
 )
 from pipeline.forges.rules import check_merge
-from pipeline.gitobjects import (
+from pipeline.git.objects import (
     MODE_FILE,
     GitObject,
     RefUpdate,

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import StalePlan, UsageFault
-from pipeline.gitobjects import blob_id, commit_object, graft, trees_of_entries
+from pipeline.git.objects import blob_id, commit_object, graft, trees_of_entries
 from pipeline.layout import tenant_path
 from pipeline.plan import Plan
 from pipeline.stages.scaffold import pipeline_signature

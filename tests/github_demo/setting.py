@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pipeline.demo.setting import control_spec, with_workspace_key
 from pipeline.forges.github.forge import GithubForge
 from pipeline.forges.github.opening import GithubOrigin, open_github
-from pipeline.gitprocess import run_git
+from pipeline.git.process import run_git
 from pipeline.models.requests import Platform
 from tests.github_server import GitHubServer
 

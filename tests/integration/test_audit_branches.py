@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.audit import read_branches, verify
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import RefUpdate
+from pipeline.git.objects import RefUpdate
+from pipeline.git.repository import GitRepository
 from tests.audit_world import CODE, CONTROL, GITOPS, StoryWorld, copy_of, tell_story, write_commit
 
 

@@ -11,8 +11,8 @@ from pipeline.audit import STEP_NAMES, AuditReport, verify
 from pipeline.audit.objects import tree_of
 from pipeline.diagnostics import Verdict
 from pipeline.errors import GitFailed
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import GitObject, TreeEntry, git_object, tree_object
+from pipeline.git.objects import GitObject, TreeEntry, git_object, tree_object
+from pipeline.git.repository import GitRepository
 from tests.audit_world import CODE, CONTROL, GITOPS, STATE
 from tests.forging import told_story
 

@@ -12,8 +12,8 @@ from pipeline.audit import AuditReport, verify
 from pipeline.audit.memory import MEMORY_REF, read_verified
 from pipeline.diagnostics import Verdict
 from pipeline.documents import render_document
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import MODE_FILE
+from pipeline.git.objects import MODE_FILE
+from pipeline.git.repository import GitRepository
 from tests.audit_world import CODE, CONTROL, GITOPS, STATE, rewrite
 from tests.forging import PERSON, Forger
 from tests.story import SOURCE, Story, story_at

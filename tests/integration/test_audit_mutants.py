@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.audit import STEP_NAMES, AuditReport
 from pipeline.audit.memory import VERIFIED
-from pipeline.gitobjects import RefUpdate
+from pipeline.git.objects import RefUpdate
 from tests.audit_world import CODE, CONTROL, GITOPS
 from tests.forgeries import FORGERIES
 from tests.forging import Forger

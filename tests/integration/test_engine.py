@@ -13,7 +13,7 @@ from pipeline.demo.story import leaked_settings
 from pipeline.errors import CouldNotCheck, ForgeRefused, StalePlan, UsageFault
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import PullState, RepoSpec, RepoView
-from pipeline.gitobjects import Signature, commit_object, objects_of_files
+from pipeline.git.objects import Signature, commit_object, objects_of_files
 from pipeline.layout import (
     draft_path,
     environment_path,

@@ -11,7 +11,7 @@ from pipeline import apply, engine
 from pipeline.errors import ForgeRefused
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import BranchRule, PullAsk, PullRequest, RepoSpec
-from pipeline.gitobjects import GitObject, RefUpdate
+from pipeline.git.objects import GitObject, RefUpdate
 from pipeline.plan import CommitFolder, TenantPlan
 from tests.audit_world import CODE
 from tests.history import ENGINEER_ID

@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import ForgeRefused
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import BranchRule, RepoSpec
-from pipeline.gitobjects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
+from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 
 PIPELINE, PERSON = 900, 1501
 SOMEBODY = Signature("release-manager-1", "1501@users.noreply.pipeline.invalid", 1_767_225_600)

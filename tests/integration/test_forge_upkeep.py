@@ -19,8 +19,7 @@ from pipeline.forges.fingerprint import read_ref_fingerprint
 from pipeline.forges.journal import JOURNAL_REF, objects_over, pull_files
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import PullAsk
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import (
+from pipeline.git.objects import (
     MODE_FILE,
     GitObject,
     RefUpdate,
@@ -28,6 +27,7 @@ from pipeline.gitobjects import (
     git_object,
     objects_of_files,
 )
+from pipeline.git.repository import GitRepository
 from tests.integration.test_local_forge import ROOT, RULES, SOMEBODY, START, spec_of
 
 ACTOR = 1

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import gitservers
 from pipeline.errors import GitFailed
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import (
+from pipeline.git import servers as gitservers
+from pipeline.git.objects import (
     MODE_FILE,
     GitObject,
     TreeEntry,
@@ -19,6 +18,7 @@ from pipeline.gitobjects import (
     objects_of_files,
     tree_object,
 )
+from pipeline.git.repository import GitRepository
 
 SMALL, LARGE = 3, 400
 

@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import GitFailed
-from pipeline.gitcli import GitRepository
-from pipeline.githistory import read_newest_touching
-from pipeline.gitobjects import (
+from pipeline.git.history import read_newest_touching
+from pipeline.git.objects import (
     MODE_FILE,
     RefUpdate,
     Signature,
@@ -24,6 +23,7 @@ from pipeline.gitobjects import (
     git_object,
     objects_of_files,
 )
+from pipeline.git.repository import GitRepository
 
 MAIN = "refs/heads/main"
 NOBODY_HAS = "1" * 40

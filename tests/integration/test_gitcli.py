@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import GitFailed, NotFound, StalePlan
-from pipeline.gitcli import GitRepository, ref_problem
-from pipeline.gitobjects import (
+from pipeline.git.objects import (
     MODE_EXECUTABLE,
     MODE_FILE,
     GitObject,
@@ -24,7 +23,8 @@ from pipeline.gitobjects import (
     parse_tree,
     tree_object,
 )
-from pipeline.gitprocess import git_environment
+from pipeline.git.process import git_environment
+from pipeline.git.repository import GitRepository, ref_problem
 
 SOMEBODY = Signature("Somebody", "somebody@example.com", 1_700_000_000)
 MAIN = "refs/heads/main"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import GitFailed
-from pipeline.gitcli import GitRepository
-from pipeline.githistory import read_newest_touching
-from pipeline.gitobjects import MODE_FILE, Signature, commit_object, objects_of_files
+from pipeline.git.history import read_newest_touching
+from pipeline.git.objects import MODE_FILE, Signature, commit_object, objects_of_files
+from pipeline.git.repository import GitRepository
 
 SIGNATURE = Signature("platform-engineer-1", "1101@users.noreply.pipeline.invalid", 1_767_225_600)
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.commits import Signature
 from pipeline.documents import render_document
 from pipeline.errors import ForgeRefused, StalePlan
 from pipeline.forges.port import BranchRule, PullRequest, PullState, RepoSpec, ReviewVerdict
 from pipeline.forges.settings import CONTENT_A_PROMOTION
-from pipeline.gitobjects import MODE_FILE, RefUpdate, commit_object, objects_of_files
+from pipeline.git.commits import Signature
+from pipeline.git.objects import MODE_FILE, RefUpdate, commit_object, objects_of_files
 from pipeline.layout import PLATFORM_PATH, draft_path, promotion_path
 from pipeline.models.evidence import Observation
 from pipeline.rules.identity import draft_example

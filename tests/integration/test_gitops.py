@@ -8,10 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.gitobjects import (
-    MODE_FILE,
-    RefUpdate,
-)
+from pipeline.git.objects import MODE_FILE, RefUpdate
 from tests.audit_world import CONTROL, GITOPS
 from tests.gitops_world import (
     ATTACKS,

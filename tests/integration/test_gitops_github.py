@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.errors import ForgeRefused, StalePlan
 from pipeline.forges.port import PullRequest, PullState
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
+from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
+from pipeline.git.repository import GitRepository
 from pipeline.layout import PLATFORM_PATH
 from pipeline.models.requests import Platform
 from tests.audit_world import CONTROL, GITOPS

@@ -9,13 +9,8 @@ import pytest
 
 from pipeline.errors import ForgeRefused
 from pipeline.forges.port import PullState
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import (
-    MODE_FILE,
-    MODE_SUBMODULE,
-    MODE_SYMLINK,
-    RefUpdate,
-)
+from pipeline.git.objects import MODE_FILE, MODE_SUBMODULE, MODE_SYMLINK, RefUpdate
+from pipeline.git.repository import GitRepository
 from pipeline.plan import Incident
 from tests.audit_world import CONTROL, GITOPS
 from tests.cli_world import call

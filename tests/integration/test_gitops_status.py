@@ -8,11 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import (
-    MODE_FILE,
-    RefUpdate,
-)
+from pipeline.git.objects import MODE_FILE, RefUpdate
+from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
 from tests.audit_world import CONTROL, GITOPS
 from tests.cli_world import call

@@ -13,7 +13,7 @@ from pipeline import names
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck, Unrenderable
 from pipeline.facts import fold
-from pipeline.gitobjects import MODE_FILE, tree_id_of_files
+from pipeline.git.objects import MODE_FILE, tree_id_of_files
 from pipeline.hydrate import Hydrator
 from pipeline.models.base import TreeId
 from pipeline.models.facts import Release

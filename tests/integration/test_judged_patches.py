@@ -14,7 +14,7 @@ from pipeline.demo.story import leaked_settings
 from pipeline.documents import render_document
 from pipeline.errors import Refused
 from pipeline.forges.port import PullState
-from pipeline.gitobjects import MODE_SUBMODULE, MODE_SYMLINK, RefUpdate
+from pipeline.git.objects import MODE_SUBMODULE, MODE_SYMLINK, RefUpdate
 from pipeline.hydrate import Hydrator
 from pipeline.judging import Judged, judge_pull
 from pipeline.layout import draft_path, patch_path
@@ -224,7 +224,7 @@ def test_links_and_submodules_are_refused_under_any_path(
 
 def _with_mode(world: Story, commit: str, path: str, mode: int) -> str:
     """The id of the same commit with another mode at a path."""
-    from pipeline.gitobjects import commit_object, trees_of_entries
+    from pipeline.git.objects import commit_object, trees_of_entries
 
     git = world.forge.open_repository(CONTROL)
     entries = dict(git.list_files(commit))

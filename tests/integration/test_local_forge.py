@@ -14,8 +14,8 @@ from pipeline.forges.journal import JOURNAL_REF
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import BranchRule, RepoSpec
 from pipeline.forges.rules import check_push
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
+from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
+from pipeline.git.repository import GitRepository
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINE, PERSON = 100, 1

@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import ForgeRefused
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import RepoView
-from pipeline.gitcli import GitRepository
+from pipeline.git.repository import GitRepository
 from pipeline.layout import draft_path
 from pipeline.models.evidence import CheckReport
 from pipeline.plan import RunChecks

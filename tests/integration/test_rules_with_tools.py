@@ -22,8 +22,8 @@ from pipeline.builders.bounded import run_build
 from pipeline.builders.port import Builder
 from pipeline.diagnostics import Verdict, verdict_of
 from pipeline.facts import parse_chain, status_bytes, status_path
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import MODE_FILE, RefUpdate
+from pipeline.git.objects import MODE_FILE, RefUpdate
+from pipeline.git.repository import GitRepository
 from pipeline.hydrate import Hydrator
 from pipeline.judging import judge_pull
 from pipeline.layout import patch_path

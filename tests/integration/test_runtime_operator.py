@@ -11,7 +11,7 @@ import yaml
 
 from pipeline.documents import render_document
 from pipeline.errors import Unrenderable
-from pipeline.gitobjects import MODE_FILE, tree_id_of_files
+from pipeline.git.objects import MODE_FILE, tree_id_of_files
 from pipeline.hydrate import Hydrator, read_runtimes
 from pipeline.layout import patch_path
 from pipeline.models.base import TreeId

@@ -10,7 +10,7 @@ import pytest
 from pipeline import settled
 from pipeline.documents import render_document
 from pipeline.engine import Engine
-from pipeline.gitobjects import RefUpdate
+from pipeline.git.objects import RefUpdate
 from pipeline.layout import PLATFORM_PATH, environment_path
 from pipeline.models.evidence import Observation
 from pipeline.rules.identity import draft_example

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from pipeline.characters import FORBIDDEN_IN_VALUE
 from pipeline.checks.python import run_python_tests
 from pipeline.errors import Unrenderable
-from pipeline.gitobjects import MODE_FILE
+from pipeline.git.objects import MODE_FILE
 from pipeline.models.evidence import CheckOutcome, CheckResult
 from pipeline.rules.manifests import Target, check_objects
 from pipeline.templates import SharedFolders, list_builtin_templates, read_builtin_template

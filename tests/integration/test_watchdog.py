@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from pipeline import gitprocess
 from pipeline.errors import GitFailed
-from pipeline.watchdog import Watchdog
+from pipeline.git import process as gitprocess
+from pipeline.git.watchdog import Watchdog
 
 
 def waiting() -> subprocess.Popen[bytes]:

@@ -7,8 +7,8 @@ import string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.commits import parse_commit, parse_trailers, render_trailers
-from pipeline.gitobjects import Signature, commit_object
+from pipeline.git.commits import parse_commit, parse_trailers, render_trailers
+from pipeline.git.objects import Signature, commit_object
 
 TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 PIPELINE = Signature("primitive-pipeline", "pipeline@example.com", 0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.commits import parse_commit, parse_trailers, render_trailers
-from pipeline.gitobjects import Signature, commit_object
+from pipeline.git.commits import parse_commit, parse_trailers, render_trailers
+from pipeline.git.objects import Signature, commit_object
 
 ID = "0" * 40
 TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"

@@ -15,8 +15,7 @@ from pipeline.forges.github.wire import (
     refs_request,
     report_of,
 )
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import (
+from pipeline.git.objects import (
     MODE_FILE,
     RefUpdate,
     Signature,
@@ -24,6 +23,7 @@ from pipeline.gitobjects import (
     objects_of_files,
     pack_of,
 )
+from pipeline.git.repository import GitRepository
 
 SOMEBODY = Signature("Somebody", "somebody@example.com", 1_700_000_000)
 TREE = objects_of_files({"README": (MODE_FILE, b"first\n")})

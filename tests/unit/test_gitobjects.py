@@ -7,7 +7,7 @@ import zlib
 
 import pytest
 
-from pipeline.gitobjects import (
+from pipeline.git.objects import (
     MODE_EXECUTABLE,
     MODE_FILE,
     MODE_TREE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.gitobjects import (
+from pipeline.git.objects import (
     MODE_FILE,
     MODE_SUBMODULE,
     MODE_SYMLINK,

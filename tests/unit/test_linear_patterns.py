@@ -29,7 +29,7 @@ MATCHED = {
     "pipeline.documents.yaml12._PLAIN_IN_BLOCK[0]",
 }
 # Of a few lines that git writes about itself.
-SHORT = {"pipeline.gitcli._LOCKED[0]"}
+SHORT = {"pipeline.git.repository._LOCKED[0]"}
 # Of one header that GitHub sends, which the client's own library bounds.
 BOUNDED = {"pipeline.forges.github.client._NEXT[0]"}
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from pipeline.gitobjects import MODE_FILE, tree_id_of_files
+from pipeline.git.objects import MODE_FILE, tree_id_of_files
 from pipeline.models.requests import ENVIRONMENTS, CodeOrigin, EnvironmentName, PrimitiveType, Sku
 from pipeline.models.status import DraftStatus
 from pipeline.overlays import Overlay, base_tree_of, labels_of, render_base, render_overlay

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.commits import parse_trailers
-from pipeline.gitobjects import blob_id, trees_of_entries
+from pipeline.git.commits import parse_trailers
+from pipeline.git.objects import blob_id, trees_of_entries
 from pipeline.plan import CommitFolder, OpenPull
 from pipeline.stages.scaffold import plan_scaffold, scaffold_key, template_values
 from pipeline.stages.view import DraftView, Existing, Step

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.gitobjects import MODE_EXECUTABLE, MODE_FILE, tree_id_of_files
+from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, tree_id_of_files
 from pipeline.templating import (
     Template,
     TemplateError,

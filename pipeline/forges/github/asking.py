@@ -27,7 +27,7 @@ from pipeline.forges.github.repository import Connection, RemoteRepository
 from pipeline.forges.port import (
     RepoView,
 )
-from pipeline.gitcli import GitRepository
+from pipeline.git.repository import GitRepository
 
 _REPO_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")
 

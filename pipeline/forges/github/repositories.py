@@ -7,7 +7,6 @@ from contextlib import suppress
 from functools import partial
 from urllib.parse import quote
 
-from pipeline.commits import walk_back
 from pipeline.errors import (
     ForgeRefused,
     GitFailed,
@@ -28,8 +27,9 @@ from pipeline.forges.github.repository import PushRefused
 from pipeline.forges.github.rulesets import PREFIX, Ruleset, rules_of_rulesets, rulesets_of
 from pipeline.forges.port import BranchRule, RepoSpec, RepoView
 from pipeline.forges.rules import check_push
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import GitObject, RefUpdate
+from pipeline.git.commits import walk_back
+from pipeline.git.objects import GitObject, RefUpdate
+from pipeline.git.repository import GitRepository
 
 _HEADS = "refs/heads/"
 _WRITING = ("push", "maintain", "admin")

@@ -26,9 +26,9 @@ from pipeline.errors import ForgeRefused, GitFailed, NotFound, StalePlan
 from pipeline.forges.github import wire
 from pipeline.forges.github.client import TIMEOUT_S, TRIES, ApiCost, Unavailable
 from pipeline.forges.github.credentials import TokenSource
-from pipeline.gitcli import GitRepository
-from pipeline.gitobjects import GitObject, RefUpdate, pack_of
-from pipeline.gitprocess import in_repository, run_git
+from pipeline.git.objects import GitObject, RefUpdate, pack_of
+from pipeline.git.process import in_repository, run_git
+from pipeline.git.repository import GitRepository
 
 if TYPE_CHECKING:
     import requests

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeline.gitobjects import RefUpdate
-from pipeline.gitprocess import NO_ID
+from pipeline.git.objects import RefUpdate
+from pipeline.git.process import NO_ID
 
 _FLUSH = b"0000"
 _DELIMITER = b"0001"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.gitobjects import blob_id
+from pipeline.git.objects import blob_id
 from pipeline.layout import draft_path
 from pipeline.plan import key_of
 from tests.attacks.changes import changed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 
 from pipeline.documents import render_document
-from pipeline.gitobjects import MODE_FILE
+from pipeline.git.objects import MODE_FILE
 from pipeline.layout import patch_path
 from tests.attacks.changes import Files, newest
 from tests.attacks.worlds import AttackWorld

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.gitobjects import MODE_FILE
+from pipeline.git.objects import MODE_FILE
 from tests.attacks.changes import Files
 from tests.attacks.worlds import AttackWorld
 

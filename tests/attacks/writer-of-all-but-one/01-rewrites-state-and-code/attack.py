@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.gitcli import GitRepository
+from pipeline.git.repository import GitRepository
 from tests.attacks.worlds import AttackWorld
 from tests.audit_world import CONTROL, move
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from pipeline.gitprocess import git_environment
+from pipeline.git.process import git_environment
 from tests.attacks.steps import play
 from tests.attacks.worlds import AttackWorld
 from tests.audit_world import CODE

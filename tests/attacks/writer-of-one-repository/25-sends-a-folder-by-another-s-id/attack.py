@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import zlib
 
-from pipeline.gitobjects import parse_tree, tree_object
-from pipeline.gitprocess import git_environment
+from pipeline.git.objects import parse_tree, tree_object
+from pipeline.git.process import git_environment
 from tests.attacks.worlds import AttackWorld
 from tests.audit_world import CONTROL
 

@@ -1,8 +1,8 @@
 """The one adapter to git: fixed argument vectors, a scrubbed environment, no shell.
 
 No value from outside can become an option (`--end-of-options`, `--`); what else is kept out says
-`pipeline.gitprocess`. Reading goes through one `git cat-file --batch` process a repository;
-writing goes through one process fed with a pack made here (`pipeline.gitobjects.pack_of`).
+`pipeline.git.process`. Reading goes through one `git cat-file --batch` process a repository;
+writing goes through one process fed with a pack made here (`pipeline.git.objects.pack_of`).
 Storing 60 files, measured on two busy cores (median of 9): 360 ms by sixty `git hash-object -w`,
 37 ms by one `git unpack-objects`, 18 ms by one `git index-pack`; 200 files: 1,100, 157 and 27 ms.
 """
@@ -14,11 +14,11 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from pipeline.commits import Commit, parse_commit
 from pipeline.errors import GitFailed, NotFound, StalePlan
-from pipeline.gitobjects import GitObject, RefUpdate, TreeEntry, pack_of, parse_tree
-from pipeline.gitprocess import FULL_ID, NO_ID, in_repository, run_git
-from pipeline.gitservers import ObjectReader, RefWriter
+from pipeline.git.commits import Commit, parse_commit
+from pipeline.git.objects import GitObject, RefUpdate, TreeEntry, pack_of, parse_tree
+from pipeline.git.process import FULL_ID, NO_ID, in_repository, run_git
+from pipeline.git.servers import ObjectReader, RefWriter
 
 # `receive.*` holds pushes of people to what the pipeline's own writes are held to, and the hooks
 # of this repository run whatever the pushing user's configuration says.

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.errors import GitFailed
-from pipeline.gitobjects import GitObject, ObjectType, git_object
-from pipeline.gitprocess import (
+from pipeline.git.objects import GitObject, ObjectType, git_object
+from pipeline.git.process import (
     FULL_ID,
     NO_ID,
     TIMEOUT_S,
@@ -26,7 +26,7 @@ from pipeline.gitprocess import (
     git_environment,
     in_repository,
 )
-from pipeline.watchdog import WATCHDOG
+from pipeline.git.watchdog import WATCHDOG
 
 _FOUND = re.compile(rb"([0-9a-f]{40}) (commit|tree|blob|tag) ([0-9]+)\n\Z")
 _TYPES: dict[bytes, ObjectType] = {b"commit": "commit", b"tree": "tree", b"blob": "blob"}

@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.commits import Commit
 from pipeline.errors import GitFailed
-from pipeline.gitcli import GitRepository
-from pipeline.gitprocess import FULL_ID, git_command, git_environment, in_repository
+from pipeline.git.commits import Commit
+from pipeline.git.process import FULL_ID, git_command, git_environment, in_repository
+from pipeline.git.repository import GitRepository
 
 _MARK = "commit "
 NO_BLOB = "0" * 40

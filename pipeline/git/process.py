@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import GitFailed
-from pipeline.watchdog import WATCHDOG
+from pipeline.git.watchdog import WATCHDOG
 
 TIMEOUT_S = 120
 FULL_ID = re.compile(r"[0-9a-f]{40}\Z")

@@ -1,0 +1,1 @@
+"""Git: repositories, objects, processes, history."""
