@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import CouldNotCheck, PipelineError, Refused
-from pipeline.tools.cache import cache_dir, cache_key
-from pipeline.tools.process import Completed, run_tool
+from pipeline.machine.cache import cache_dir, cache_key
+from pipeline.machine.process import Completed, run_tool
 
 MAX_LOCK_BYTES = 1024 * 1024
 MAX_REQUIREMENTS = 500

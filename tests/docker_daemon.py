@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.tools.versions import find_tool
+from pipeline.machine.versions import find_tool
 from tests.projects import TOOLS
 
 BUILDKIT = TOOLS / "buildkit"

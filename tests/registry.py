@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipeline.tools.versions import find_tool
+from pipeline.machine.versions import find_tool
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import OverBound
-from pipeline.tools.process import MAX_OUTPUT_BYTES, Completed, run_bounded
+from pipeline.machine.process import MAX_OUTPUT_BYTES, Completed, run_bounded
 
 BUILD_S = 3_000
 

@@ -24,9 +24,9 @@ from pipeline.builders.images import image_from_layout
 from pipeline.builders.port import Files
 from pipeline.errors import CouldNotCheck
 from pipeline.locked_packages import LockRefused, parse_lock, read_wheels
+from pipeline.machine.versions import find_tool
 from pipeline.oci import Image
 from pipeline.tools.folders import write_files
-from pipeline.tools.versions import find_tool
 
 LOCK_FILE = "requirements.lock"
 _WHEELS_FOLDER = "/wheels"

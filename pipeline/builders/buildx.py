@@ -21,10 +21,10 @@ from pipeline.builders.bounded import run_build
 from pipeline.builders.images import image_from_layout
 from pipeline.builders.port import Files
 from pipeline.errors import CouldNotCheck
+from pipeline.machine.process import Completed
+from pipeline.machine.versions import find_tool
 from pipeline.oci import Image
 from pipeline.tools.folders import write_files
-from pipeline.tools.process import Completed
-from pipeline.tools.versions import find_tool
 
 _WORDS_LINES = 12
 _OUTPUT = "tar=false,rewrite-timestamp=true,compression=uncompressed,force-compression=true"

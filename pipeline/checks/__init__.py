@@ -23,10 +23,10 @@ from pipeline.checks.results import (
     result_of_findings,
 )
 from pipeline.errors import OverBound
+from pipeline.machine.versions import read_tool
 from pipeline.models.base import CommitId, TreeId
 from pipeline.models.evidence import CheckName, CheckReport, CheckResult
 from pipeline.tools.gitleaks import run_secret_scan
-from pipeline.tools.versions import read_tool
 
 __all__ = ["CHECKS", "MAX_DETAILS", "MAX_DETAIL_CHARACTERS", "Files", "run_checks"]
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from pipeline.checks.results import TERMINAL, Files, failed, passed
 from pipeline.errors import CouldNotCheck
+from pipeline.machine.versions import read_tool
 from pipeline.models.evidence import CheckResult
 from pipeline.sandbox.limits import Limits
 from pipeline.sandbox.run import WORK_FOLDER, run_confined
 from pipeline.sandbox.tools import SETTINGS_FOLDER, run_tool_confined
-from pipeline.tools.versions import read_tool
 
 # Node reserves far more addresses than it uses memory; what it uses stays bounded as for all.
 TEST_LIMITS = Limits(address_space_bytes=64 * 1024**3)

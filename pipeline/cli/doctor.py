@@ -56,9 +56,9 @@ def _look(session: Session) -> Iterator[DoctorItem]:
     import platform
 
     from pipeline import __version__
+    from pipeline.machine.versions import ACCEPTED, read_tool
     from pipeline.models.outputs import DoctorItem
     from pipeline.tools.kubeconform import SCHEMA_VERSION, schema_folder
-    from pipeline.tools.versions import ACCEPTED, read_tool
 
     python = f"{platform.python_implementation()} {platform.python_version()}"
     yield DoctorItem(name="pipeline", state="ok", detail=f"{__version__} on {python}")
@@ -174,9 +174,9 @@ def _look_at_ruff() -> DoctorItem:
 def _look_at_git() -> DoctorItem:
     import shutil
 
+    from pipeline.machine.process import run_tool
+    from pipeline.machine.versions import parse_version
     from pipeline.models.outputs import DoctorItem
-    from pipeline.tools.process import run_tool
-    from pipeline.tools.versions import parse_version
 
     program = shutil.which("git")
     wanted = ".".join(map(str, GIT_MINIMUM[:2]))

@@ -28,14 +28,14 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import CouldNotCheck
+from pipeline.machine.process import Ended, run_bounded
+from pipeline.machine.versions import Tool, read_program, read_tool
 from pipeline.sandbox.calls import filter_of
 from pipeline.sandbox.limits import Limits, rlimits
 from pipeline.sandbox.limits.cgroup import find_parent, sandbox_cgroup
 from pipeline.sandbox.limits.counting import SCRATCH
 from pipeline.sandbox.limits.watch import Watch
 from pipeline.sandbox.sources import check_paths
-from pipeline.tools.process import Ended, run_bounded
-from pipeline.tools.versions import Tool, read_program, read_tool
 
 WORK_FOLDER = "/primitive"
 NOBODY = 65534

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import CouldNotCheck, OverBound
+from pipeline.machine.process import MAX_OUTPUT_BYTES, Completed
 from pipeline.sandbox.limits import Limits
 from pipeline.sandbox.run import run_confined
-from pipeline.tools.process import MAX_OUTPUT_BYTES, Completed
 
 # Programs in Go and Rust reserve far more addresses than they use memory.
 TOOL_LIMITS = Limits(

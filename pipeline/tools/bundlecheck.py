@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from pipeline.errors import CouldNotCheck, OverBound
+from pipeline.machine.versions import find_tool
 from pipeline.models.requests import Signers
 from pipeline.models.signers import key_hint
 from pipeline.provenance import Verified
 from pipeline.sandbox.tools import run_tool_confined
-from pipeline.tools.versions import find_tool
 
 MAX_BUNDLE_BYTES = 256 * 1024
 

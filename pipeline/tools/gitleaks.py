@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from pipeline.errors import CouldNotCheck
+from pipeline.machine.versions import find_tool
 from pipeline.sandbox.tools import TOOL_LIMITS, run_tool_confined
-from pipeline.tools.versions import find_tool
 
 # An archive in archives is opened again and again; what is no bomb takes less than a second.
 LIMITS = replace(TOOL_LIMITS, cpu_s=30)

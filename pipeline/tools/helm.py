@@ -18,11 +18,11 @@ import yaml
 from pipeline.characters import visible
 from pipeline.documents import render_document
 from pipeline.errors import CouldNotCheck, OverBound, Unrenderable, UsageFault
+from pipeline.machine.process import Completed
+from pipeline.machine.versions import find_tool
 from pipeline.releases.template_functions import check_template, is_template
 from pipeline.sandbox.tools import TOOL_LIMITS, run_tool_confined
-from pipeline.tools.process import Completed
 from pipeline.tools.rendered import MAX_STREAM_BYTES, parse_rendered
-from pipeline.tools.versions import find_tool
 
 _MAX_DESCRIPTION_BYTES = 64 * 1024
 # What it renders is read here, outside of the sandbox.

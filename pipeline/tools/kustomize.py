@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from pipeline.errors import OverBound, Unrenderable
+from pipeline.machine.versions import find_tool
 from pipeline.sandbox.run import WORK_FOLDER
 from pipeline.sandbox.tools import TOOL_LIMITS, run_tool_confined
 from pipeline.tools.rendered import MAX_STREAM_BYTES, parse_rendered
-from pipeline.tools.versions import find_tool
 
 _KEYS_THAT_READ = ("resources", "components", "bases", "crds", "configurations")
 # kustomize fetches an address wherever it takes the path of a file.

@@ -14,10 +14,10 @@ from typing import Literal
 from pipeline.crds import GROUP
 from pipeline.diagnostics import Finding, Location
 from pipeline.errors import CouldNotCheck, OverBound, Unrenderable
+from pipeline.machine.versions import find_tool
 from pipeline.rules.manifests import MANIFEST_POD_SECURITY
 from pipeline.rules.tools import MANIFEST_NOT_CHECKED
 from pipeline.sandbox.tools import run_tool_confined
-from pipeline.tools.versions import find_tool
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,12 @@ from pipeline.builders.port import Maker, Source, source_tag
 from pipeline.checks.dockerfile import scan_dockerfile
 from pipeline.errors import CouldNotCheck
 from pipeline.git.objects import tree_id_of_files
+from pipeline.machine.versions import find_tool
 from pipeline.models.evidence import BuildRecord
 from pipeline.oci import attached_tag, digest_of, image_of
 from pipeline.provenance import statement_of
 from pipeline.signing import SigningKey
 from pipeline.tools.bundlecheck import verify_bundles
-from pipeline.tools.versions import find_tool
 from tests.docker_daemon import DRIVER_OPTIONS, Docker
 from tests.signing import attested, signing_key, trusted_signers
 

@@ -19,6 +19,7 @@ import pytest
 
 from pipeline.builders.images import ImageStore, LayoutStore, RegistryStore, image_from_layout
 from pipeline.errors import CouldNotCheck
+from pipeline.machine.versions import find_tool
 from pipeline.oci import (
     BUNDLE_TYPE,
     INDEX_TYPE,
@@ -29,7 +30,6 @@ from pipeline.oci import (
     digest_of,
     image_of,
 )
-from pipeline.tools.versions import find_tool
 from tests.registry import serve_registry
 
 TAG = "src-" + "ab" * 20

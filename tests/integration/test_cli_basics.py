@@ -277,7 +277,7 @@ def test_doctor_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
         raise CouldNotCheck(f"{name} is needed and was not found", help="run `make setup`")
 
-    monkeypatch.setattr("pipeline.tools.versions.read_tool", missing)
+    monkeypatch.setattr("pipeline.machine.versions.read_tool", missing)
     ran = call(ROOT, "doctor")
     assert ran.exit_code == 4
     assert "✗ helm" in ran.out and "… buildah" in ran.out and "run `make setup`" in ran.out

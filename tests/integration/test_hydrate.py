@@ -15,6 +15,7 @@ from pipeline.errors import CouldNotCheck, Unrenderable
 from pipeline.facts import fold
 from pipeline.git.objects import MODE_FILE, tree_id_of_files
 from pipeline.hydrate import Hydrator
+from pipeline.machine.process import Completed
 from pipeline.models.base import TreeId
 from pipeline.models.facts import Release
 from pipeline.models.requests import ENVIRONMENTS, EnvironmentName
@@ -25,7 +26,6 @@ from pipeline.stages.scaffold import template_values
 from pipeline.stages.view import DraftView
 from pipeline.templating import render_template
 from pipeline.tools import helm, kubeconform, kustomize
-from pipeline.tools.process import Completed
 from tests import history
 from tests.samples import DRAFT, sample_snapshot
 from tests.views import sample_view

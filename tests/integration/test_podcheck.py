@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from pipeline.errors import CouldNotCheck
+from pipeline.machine.process import run_tool
 from pipeline.tools import podcheck
 from pipeline.tools.podcheck import judge_pods, run_podcheck
-from pipeline.tools.process import run_tool
 
 FIXTURES = Path(__file__).resolve().parents[2] / ".tools" / "pod-security.json"
 NEWEST = "v1.37"

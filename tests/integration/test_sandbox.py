@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import CouldNotCheck, OverBound
+from pipeline.machine import versions
 from pipeline.sandbox import run
 from pipeline.sandbox.limits import Limits
 from pipeline.sandbox.run import Confined, bubblewrap, run_confined, sandbox_problem
-from pipeline.tools import versions
 from tests.confining import MIB, ROOT, SMALL, Sandboxes, modes, sandboxes
 
 

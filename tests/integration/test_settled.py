@@ -12,9 +12,9 @@ from pipeline.documents import render_document
 from pipeline.engine import Engine
 from pipeline.git.objects import RefUpdate
 from pipeline.layout import PLATFORM_PATH, environment_path
+from pipeline.machine.cache import cache_dir
 from pipeline.models.evidence import Observation
 from pipeline.rules.identity import draft_example
-from pipeline.tools.cache import cache_dir
 from pipeline.wiring import restrict
 from pipeline.world import World
 from tests.audit_world import CODE, CONTROL, GITOPS, move, write_commit

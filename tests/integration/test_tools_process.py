@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import CouldNotCheck
-from pipeline.tools import versions
-from pipeline.tools.cache import cache_dir, read_cached, write_cached
-from pipeline.tools.process import run_bounded, run_tool
+from pipeline.machine import versions
+from pipeline.machine.cache import cache_dir, read_cached, write_cached
+from pipeline.machine.process import run_bounded, run_tool
 
 
 def run_python(code: str, **options: object) -> bytes:

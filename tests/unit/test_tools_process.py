@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.tools.cache import cache_key
-from pipeline.tools.versions import ACCEPTED, parse_version, version_of_build_info
+from pipeline.machine.cache import cache_key
+from pipeline.machine.versions import ACCEPTED, parse_version, version_of_build_info
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from pipeline.errors import UsageFault
 from pipeline.forges.github.client import ApiCost, GithubClient
 from pipeline.forges.github.credentials import AppInstallation, PlainToken, TokenSource
 from pipeline.forges.github.forge import GithubForge
-from pipeline.tools.cache import cache_dir
+from pipeline.machine.cache import cache_dir
 
 PUBLIC = "https://github.com"
 PUBLIC_API = "https://api.github.com"

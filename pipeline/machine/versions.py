@@ -16,8 +16,8 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.errors import CouldNotCheck
-from pipeline.tools.cache import cache_key, read_cached, write_cached
-from pipeline.tools.process import run_tool
+from pipeline.machine.cache import cache_key, read_cached, write_cached
+from pipeline.machine.process import run_tool
 
 Version = tuple[int, int, int]
 
