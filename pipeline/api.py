@@ -1,7 +1,7 @@
 """The five calls of seed §8.3 as a library; the command line is a thin layer over it.
 
 A call that asks for something returns a `ProposedRequest`: the file that a pull request to the
-control repo would bring, already judged. `pipeline.submissions` writes it into a checkout, or
+control repo would bring, already judged. `pipeline.control.repo.submit` writes it into a checkout, or
 opens that pull request; the pipeline acts only on what was merged. Nothing here writes.
 """
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.authorise import Decision
 from pipeline.characters import visible
-from pipeline.control import read_snapshot
+from pipeline.control.repo import read_snapshot
 from pipeline.diagnostics import Finding, Verdict, verdict_of
 from pipeline.engine import Engine
 from pipeline.errors import CouldNotCheck, PipelineError, Refused

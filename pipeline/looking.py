@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline import names
 from pipeline.apply import FaultHook, no_faults, read_fact_files
-from pipeline.control import Control, SnapshotReading, read_snapshot
+from pipeline.control.repo import Control, SnapshotReading, read_snapshot
 from pipeline.diagnostics import Finding
 from pipeline.errors import PipelineError, UsageFault
 from pipeline.facts import parse_chain

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pipeline.control import read_snapshot_of
+from pipeline.control.repo import read_snapshot_of
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck
 from pipeline.forges.port import Forge, PullRequest, Push, Review, ReviewVerdict

@@ -1,6 +1,6 @@
 """The control repo as of one commit: every request parsed once, and looked up by meaning.
 
-Pure: bytes and blob ids come in, models and findings go out. `pipeline.control` reads them.
+Pure: bytes and blob ids come in, models and findings go out. `pipeline.control.repo` reads them.
 A snapshot may be partial (`validate --since` loads what changed and what it depends on);
 `blobs` always lists every request path, so that existence is known without reading.
 """

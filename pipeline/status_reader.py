@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.checkout import find_checkout, is_remote, read_origin
+from pipeline.control.checkout import find_checkout, is_remote, read_origin
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck, UsageFault
 from pipeline.git.repository import GitRepository
@@ -160,7 +160,7 @@ def open_state(directory: Path) -> tuple[GitRepository, str]:
     git = GitRepository(top)
     try:
         if is_remote(git.remote_url("origin") or ""):
-            from pipeline.control import open_control
+            from pipeline.control.repo import open_control
 
             return open_control(directory).open_repository(), "refs/heads/"
         return GitRepository(read_origin(top, git).path), "refs/heads/"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.apply import FaultHook, no_faults
-from pipeline.control import Control, open_control
+from pipeline.control.repo import Control, open_control
 from pipeline.engine import Engine
 from pipeline.errors import CouldNotCheck, Refused, UsageFault
 from pipeline.forges.local import LocalForge

@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.audit import AuditReport, verify
 from pipeline.builders.attesting import Attest, claim_of
 from pipeline.builders.port import Source
-from pipeline.control import Control
+from pipeline.control.repo import Control
 from pipeline.demo.setting import create_setting
 from pipeline.documents import render_document
 from pipeline.engine import Engine

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from pipeline.control import Control
+from pipeline.control.repo import Control
 from pipeline.engine import Engine
 from pipeline.forges.github.client import GithubClient
 from pipeline.forges.github.credentials import PlainToken

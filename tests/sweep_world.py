@@ -17,7 +17,7 @@ from typing import Literal
 from unittest import mock
 
 from pipeline.apply import FaultHook, no_faults
-from pipeline.control import Control
+from pipeline.control.repo import Control
 from pipeline.demo.setting import create_setting
 from pipeline.demo.story import CLEAN_SETTINGS, ROUTING
 from pipeline.documents import render_document

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pipeline.audit.objects import Objects, Tree
 from pipeline.audit.policy import MainLine
-from pipeline.control import MAIN
+from pipeline.control.repo import MAIN
 from pipeline.diagnostics import Finding, Location
 from pipeline.facts import fact_path
 from pipeline.git.repository import GitRepository

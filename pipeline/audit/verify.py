@@ -39,7 +39,7 @@ from pipeline.audit.steps import (
     C,
     Step,
 )
-from pipeline.control import MAIN, read_snapshot
+from pipeline.control.repo import MAIN, read_snapshot
 from pipeline.diagnostics import Finding, Location, Verdict, sort_findings, verdict_of
 from pipeline.errors import CouldNotCheck
 from pipeline.facts import BrokenChain

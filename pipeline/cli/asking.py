@@ -52,7 +52,7 @@ def check_asking(submit: bool, account: str | None, replace: bool) -> None:
 
 def read_platform(session: Session) -> Platform:
     """The platform as of the control repo's main. Raises UsageFault."""
-    from pipeline.control import read_snapshot
+    from pipeline.control.repo import read_snapshot
     from pipeline.layout import PLATFORM_PATH
 
     control = session.control()
@@ -65,7 +65,7 @@ def read_platform(session: Session) -> Platform:
 
 def read_account(session: Session, who: str) -> Account:
     """The account of a login or numeric id. Raises UsageFault."""
-    from pipeline.submissions import account_of
+    from pipeline.control.submit import account_of
 
     return account_of(read_platform(session), who)
 
@@ -79,9 +79,9 @@ def bring(
     decision: DecisionDocument | None = None,
 ) -> RequestProposal:
     """Write the request into the checkout, or submit it as `account`; what became of it."""
+    from pipeline.control.submit import submit_request, write_request
     from pipeline.models.outputs import RequestProposal
     from pipeline.render.requests import finding_items, pull_name
-    from pipeline.submissions import submit_request, write_request
 
     control = session.engine().control
     outcome: Literal["written", "unchanged", "submitted", "on-main"]

@@ -131,7 +131,7 @@ def provenance(session: Session, draft: str, sbom: Path | None, bundle: Path | N
 
 
 def _sources(session: Session, clones: Path | None) -> tuple[GitRepository, OpenRepository]:
-    from pipeline.checkout import find_checkout
+    from pipeline.control.checkout import find_checkout
     from pipeline.errors import NotFound
     from pipeline.git.repository import GitRepository
 

@@ -56,8 +56,8 @@ def authority(session: Session, paths: tuple[str, ...], code_owners: bool) -> in
 
 
 def _rows_of(session: Session, paths: tuple[str, ...]) -> tuple[AuthorityRow, ...]:
-    from pipeline.checkout import find_checkout
-    from pipeline.control import read_snapshot_of
+    from pipeline.control.checkout import find_checkout
+    from pipeline.control.repo import read_snapshot_of
     from pipeline.gate.authority import describe_askers
     from pipeline.gate.matters import matters_of, paths_behind
     from pipeline.git.repository import GitRepository
@@ -87,8 +87,8 @@ def _rows_of(session: Session, paths: tuple[str, ...]) -> tuple[AuthorityRow, ..
 
 
 def _write_code_owners(session: Session) -> int:
-    from pipeline.checkout import find_checkout
-    from pipeline.control import read_worktree_snapshot
+    from pipeline.control.checkout import find_checkout
+    from pipeline.control.repo import read_worktree_snapshot
     from pipeline.render.code_owners import render_code_owners
 
     snapshot = read_worktree_snapshot(find_checkout(session.directory.resolve())).snapshot

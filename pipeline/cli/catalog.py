@@ -27,8 +27,8 @@ def catalog(session: Session, out: Path | None, check: bool) -> int:
     It is made from the requests as they lie in the work tree. A file of a tenant that is gone is
     removed; other files are left alone.
     """
-    from pipeline.checkout import find_checkout
-    from pipeline.control import read_worktree_snapshot
+    from pipeline.control.checkout import find_checkout
+    from pipeline.control.repo import read_worktree_snapshot
     from pipeline.errors import UsageFault
     from pipeline.render.catalogue import FOLDER, render_catalogue
 

@@ -11,7 +11,7 @@ from pipeline.cli.session import Session, format_option, pass_session
 from pipeline.errors import CouldNotCheck, PipelineError
 
 if TYPE_CHECKING:
-    from pipeline.control import Control
+    from pipeline.control.repo import Control
     from pipeline.forges.port import Forge
     from pipeline.forges.settings import Setting
     from pipeline.models.outputs import DoctorItem
@@ -225,7 +225,7 @@ def _read_file(control: Control, path: str) -> bytes:
 
 def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
     """The live settings that guarantees rest on. Raises UsageFault for a forge without accounts."""
-    from pipeline.control import MAIN
+    from pipeline.control.repo import MAIN
     from pipeline.errors import Refused, UsageFault
     from pipeline.forges import settings
     from pipeline.render.code_owners import CODE_OWNERS_PATH, render_code_owners

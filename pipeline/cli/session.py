@@ -21,7 +21,7 @@ from pipeline.characters import printed
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from pipeline.control import Control
+    from pipeline.control.repo import Control
     from pipeline.engine import Engine
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -102,7 +102,7 @@ class Session:
 
     def control(self) -> Control:
         """The control checkout and its forge, without tools. Raises UsageFault."""
-        from pipeline.control import open_control
+        from pipeline.control.repo import open_control
 
         return open_control(self.directory)
 

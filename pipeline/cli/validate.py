@@ -12,7 +12,7 @@ from pipeline.cli.session import FORMATS, Session, dump, format_option, pass_ses
 from pipeline.errors import UsageFault
 
 if TYPE_CHECKING:
-    from pipeline.control import SnapshotReading
+    from pipeline.control.repo import SnapshotReading
     from pipeline.diagnostics import Finding
     from pipeline.git.repository import GitRepository
     from pipeline.models.outputs import AskedItem
@@ -53,7 +53,7 @@ def validate(
     if author is not None and not since:
         raise click.UsageError("--author goes with --since")
 
-    from pipeline.checkout import find_checkout
+    from pipeline.control.checkout import find_checkout
     from pipeline.diagnostics import Verdict, verdict_of
     from pipeline.git.repository import GitRepository
     from pipeline.judging_patches import without_secrets
@@ -98,7 +98,7 @@ def validate(
 def _read(
     top: Path, git: GitRepository, revision: str, since: str | None, wanted: Sequence[str]
 ) -> SnapshotReading:
-    from pipeline.control import read_request_blobs, read_snapshot, read_worktree_snapshot
+    from pipeline.control.repo import read_request_blobs, read_snapshot, read_worktree_snapshot
 
     if not revision:
         reading = read_worktree_snapshot(top)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.checkout import find_checkout, is_remote, read_origin
+from pipeline.control.checkout import find_checkout, is_remote, read_origin
 from pipeline.errors import PipelineError, UsageFault
 from pipeline.git.repository import GitRepository
 from pipeline.gitops.reading import is_sealed
@@ -46,7 +46,7 @@ def open_gitops(directory: Path) -> Open | None:
 
 
 def _on_a_server(directory: Path) -> Open:
-    from pipeline.control import open_control
+    from pipeline.control.repo import open_control
 
     forge = open_control(directory).forge
 

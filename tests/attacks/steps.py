@@ -16,6 +16,8 @@ from unittest.mock import patch
 from pipeline.api import ProposedRequest
 from pipeline.builders.bounded import run_build
 from pipeline.builders.port import Builder, Source
+from pipeline.control.submit import account_of as account_named
+from pipeline.control.submit import submit_request
 from pipeline.errors import PipelineError
 from pipeline.forges.port import ReviewVerdict
 from pipeline.git.objects import RefUpdate, Signature, commit_object, objects_of_files
@@ -24,8 +26,6 @@ from pipeline.git.repository import GitRepository
 from pipeline.hydrate import Hydrator
 from pipeline.judging import judge_pull
 from pipeline.models.evidence import BuildRecord
-from pipeline.submissions import account_of as account_named
-from pipeline.submissions import submit_request
 from pipeline.tools import gitleaks
 from pipeline.wiring import check_runner, secret_hits
 from tests.attacks.changes import changed, load_attack, newest

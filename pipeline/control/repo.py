@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.checkout import find_checkout, is_remote, read_address, read_origin
+from pipeline.control.checkout import find_checkout, is_remote, read_address, read_origin
 from pipeline.diagnostics import Finding
 from pipeline.errors import UsageFault
 from pipeline.forges.local import LocalForge

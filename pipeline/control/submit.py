@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.api import ProposedRequest
-from pipeline.control import MAIN, Control, read_snapshot_of
+from pipeline.control.repo import MAIN, Control, read_snapshot_of
 from pipeline.errors import CouldNotCheck, Refused, UsageFault
 from pipeline.forges.port import PullRequest
 from pipeline.gate.authority import may_ask
