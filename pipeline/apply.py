@@ -29,7 +29,7 @@ from pipeline.git.objects import MODE_FILE, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.models.facts import PullRequestLink, Reason
-from pipeline.plan import (
+from pipeline.plan.effects import (
     AppendFacts,
     BuildImage,
     CommitFolder,

@@ -14,9 +14,9 @@ from pipeline.models.base import API_VERSION, BlobId, CommitId
 from pipeline.models.facts import Cause
 from pipeline.models.requests import Promotion, RequestedRelease
 from pipeline.overlays import Overlay
+from pipeline.plan.view import Caused, DraftView, PromotionInput
 from pipeline.sight import damaged_status
 from pipeline.stages.promote import evidence_of
-from pipeline.stages.view import Caused, DraftView, PromotionInput
 from pipeline.world import World
 
 

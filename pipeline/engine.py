@@ -18,12 +18,12 @@ from pipeline.deciding import Deciding
 from pipeline.diagnostics import Finding
 from pipeline.errors import PipelineError, Refused, StalePlan, failure_of
 from pipeline.models.evidence import Observation
-from pipeline.plan import Incident, Plan, Receipt, TenantPlan, Waiting, describe
+from pipeline.plan.effects import Incident, Plan, Receipt, TenantPlan, Waiting, describe
+from pipeline.plan.view import Stage
 from pipeline.settled import Before
 from pipeline.shards import choose_tenants
 from pipeline.stages.draft import plan_tenant
 from pipeline.stages.gitops import with_gitops
-from pipeline.stages.view import Stage
 from pipeline.world import World
 
 MAX_STALE = 60

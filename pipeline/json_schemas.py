@@ -16,7 +16,7 @@ from pipeline.models.outputs import OUTPUT_KINDS, OUTPUT_STEMS
 from pipeline.models.requests import REQUEST_KINDS, SCHEMA_STEMS
 from pipeline.models.status import DraftStatus
 from pipeline.observations import Observations
-from pipeline.plan import Plan
+from pipeline.plan.effects import Plan
 from pipeline.work import DueWork, Evidence
 
 DRAFT_07 = "http://json-schema.org/draft-07/schema#"

@@ -31,11 +31,11 @@ from pipeline.layout import PLATFORM_PATH, request_path
 from pipeline.models.outputs import AskedItem, Link, PromotionPreview
 from pipeline.models.requests import Platform, Promotion, RiskTier
 from pipeline.models.status import DraftStatus
+from pipeline.plan.view import PromotionInput
 from pipeline.render.decision import reason_item
 from pipeline.snapshot import Snapshot
 from pipeline.stages.asked import Before, asked_of
 from pipeline.stages.validate import check_requests
-from pipeline.stages.view import PromotionInput
 from pipeline.world import World
 
 MAX_LINES = 400

@@ -17,7 +17,7 @@ from pipeline.errors import OverBound, PipelineError, UsageFault
 from pipeline.git.repository import GitRepository
 from pipeline.hydrate import CHART
 from pipeline.models.requests import DraftPatch, ReplaceText, WriteFile
-from pipeline.rules.bounds import PATCH_OVER_BOUND
+from pipeline.plan.bounds import PATCH_OVER_BOUND
 from pipeline.rules.patches import (
     PATCH_NOT_JUDGED,
     PATCH_SECRET,

@@ -19,7 +19,8 @@ from pipeline.hydrate import Hydrator
 from pipeline.models.evidence import CheckReport
 from pipeline.models.facts import Fact
 from pipeline.models.status import DraftStatus
-from pipeline.plan import Incident, RunChecks
+from pipeline.plan.effects import Incident, RunChecks
+from pipeline.plan.view import EVERYTHING, Scope
 from pipeline.policy_history import PolicyHistory, read_policy_history
 from pipeline.revisions import RevisionCache, Revisions
 from pipeline.sandbox.sources import read_source_files
@@ -27,7 +28,6 @@ from pipeline.settled import Memory
 from pipeline.sight import ScanSecrets, Verify, damaged_status
 from pipeline.stages.gitops import incidents_of
 from pipeline.stages.validate import check_requests
-from pipeline.stages.view import EVERYTHING, Scope
 from pipeline.templating import Template
 from pipeline.tools.bundlecheck import verify_bundle
 from pipeline.world import World

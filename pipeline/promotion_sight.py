@@ -24,14 +24,14 @@ from pipeline.overlays import (
     parse_overlay,
     render_overlay,
 )
+from pipeline.plan.bounds import SOURCE_OVER_BOUND
+from pipeline.plan.view import Caused, DraftView, Listing, PromotionInput
 from pipeline.pushes import read_parents
-from pipeline.rules.bounds import SOURCE_OVER_BOUND
 from pipeline.rules.manifests import MANIFEST_NOT_RENDERED
 from pipeline.sandbox.sources import check_source
 from pipeline.sight import Sight
 from pipeline.snapshot import LoadedRequest
 from pipeline.stages.promote import promotion_key
-from pipeline.stages.view import Caused, DraftView, Listing, PromotionInput
 
 # Stands for the digest of an image that is not built yet.
 UNBUILT = ImageDigest("sha256:" + "0" * 64)

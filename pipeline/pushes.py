@@ -22,7 +22,7 @@ from pipeline.git.objects import (
 )
 from pipeline.git.repository import GitRepository
 from pipeline.gitops.sealed import restored_objects
-from pipeline.plan import CommitFolder, Content, RestoreOverlays
+from pipeline.plan.effects import CommitFolder, Content, RestoreOverlays
 from pipeline.stages.scaffold import pipeline_signature
 
 

@@ -25,7 +25,7 @@ from pipeline.git.repository import GitRepository
 from pipeline.models.facts import Fact
 from pipeline.models.status import DraftStatus
 from pipeline.names import state_branch
-from pipeline.plan import AppendFacts, FactEntry, resolved_body
+from pipeline.plan.effects import AppendFacts, FactEntry, resolved_body
 from pipeline.stages.scaffold import pipeline_signature
 
 

@@ -21,11 +21,11 @@ from pipeline.models.base import BlobId, CommitId
 from pipeline.models.facts import Built, Cause, Fact
 from pipeline.models.requests import Platform, RiskTier
 from pipeline.models.status import DraftStatus
+from pipeline.plan.view import Caused, Existing
 from pipeline.provenance import Verified
 from pipeline.revisions import Revisions
 from pipeline.rules.standing import Standing, check_deleted
 from pipeline.snapshot import Snapshot
-from pipeline.stages.view import Caused, Existing
 from pipeline.templating import Template
 from pipeline.tools.gitleaks import SecretHit
 

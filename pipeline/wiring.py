@@ -22,8 +22,8 @@ from pipeline.control.repo import Control, open_control
 from pipeline.engine import Engine
 from pipeline.errors import CouldNotCheck, Refused, UsageFault
 from pipeline.forges.local import LocalForge
+from pipeline.plan.view import Scope, Stage
 from pipeline.settled import Memory
-from pipeline.stages.view import Scope, Stage
 from pipeline.templates import LazyTemplates
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pipeline.builders.images import ImageStore
     from pipeline.builders.port import Builder, Maker
     from pipeline.models.evidence import CheckReport
-    from pipeline.plan import Effect, RunChecks
+    from pipeline.plan.effects import Effect, RunChecks
     from pipeline.snapshot import Snapshot
     from pipeline.tools.gitleaks import SecretHit
 

@@ -15,8 +15,8 @@ from pydantic import Field
 from pipeline.models.base import API_VERSION, Model
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.models.facts import Reason
-from pipeline.plan import BuildImage, Plan, RunChecks
-from pipeline.rules.bounds import BUILD_OVER_BOUND
+from pipeline.plan.bounds import BUILD_OVER_BOUND
+from pipeline.plan.effects import BuildImage, Plan, RunChecks
 
 WorkItem = Annotated[RunChecks | BuildImage, Field(discriminator="kind")]
 # So many entries has a matrix of GitHub Actions at most (GitHub, "Usage limits").

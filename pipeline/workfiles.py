@@ -35,7 +35,7 @@ from pipeline.models.base import CommitId, first_problem
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.models.requests import Signers
 from pipeline.oci import Image
-from pipeline.plan import BuildImage, RunChecks
+from pipeline.plan.effects import BuildImage, RunChecks
 from pipeline.provenance import Claim
 from pipeline.sandbox.sources import read_source_files
 from pipeline.work import DueWork, Evidence, evidence_problem, is_of

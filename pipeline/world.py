@@ -20,14 +20,14 @@ from pipeline.layout import draft_path, tenant_path
 from pipeline.models.evidence import Observation
 from pipeline.models.requests import DraftPatch, ReplaceText
 from pipeline.models.status import DraftState, DraftStatus
+from pipeline.plan.bounds import PATCH_OVER_BOUND
+from pipeline.plan.view import Caused, DraftView, Existing, PatchInput, owners_of
 from pipeline.pushes import read_parents
-from pipeline.rules.bounds import PATCH_OVER_BOUND
 from pipeline.snapshot import LoadedRequest
 from pipeline.stages.gitops import GitopsView
 from pipeline.stages.patch import followup_branch, is_followup, patch_key, patched_folder
 from pipeline.stages.provision import keepers, rules_key
 from pipeline.stages.scaffold import scaffold_key
-from pipeline.stages.view import Caused, DraftView, Existing, PatchInput, owners_of
 
 
 class World(GitopsSight):

@@ -29,7 +29,7 @@ from pipeline.models.base import ImageDigest
 from pipeline.models.evidence import BuildRecord, CheckOutcome, CheckReport, CheckResult
 from pipeline.models.requests import EnvironmentName
 from pipeline.overlays import Overlay, render_base
-from pipeline.plan import RunChecks
+from pipeline.plan.effects import RunChecks
 from pipeline.provenance import with_bundle
 from pipeline.rules.identity import draft_example
 from pipeline.snapshot import Snapshot

@@ -26,7 +26,7 @@ from pipeline.demo.main import PACKAGE, write_observations, write_patch_files
 from pipeline.demo.setting import create_setting, read_sample_files
 from pipeline.json_schemas import SCHEMAS, schema_of
 from pipeline.models.evidence import CheckOutcome, CheckReport, CheckResult
-from pipeline.plan import RunChecks
+from pipeline.plan.effects import RunChecks
 from tests.conftest import ROOT
 
 CLOCK = "1767225600"

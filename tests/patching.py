@@ -8,9 +8,9 @@ from pipeline.diagnostics import RULES, Finding, Location
 from pipeline.git.objects import MODE_FILE, blob_id
 from pipeline.layout import patch_path
 from pipeline.models.requests import DraftPatch
+from pipeline.plan.view import Caused, Listing, PatchInput
 from pipeline.snapshot import read_request
 from pipeline.stages.patch import PatchResult, patched_folder
-from pipeline.stages.view import Caused, Listing, PatchInput
 from tests import history
 from tests.samples import DRAFT, findings_of
 

@@ -16,8 +16,8 @@ import yaml
 
 from pipeline.diagnostics import Finding, Location
 from pipeline.errors import StalePlan
-from pipeline.plan import Plan
-from pipeline.rules.plans import STALE_PLAN
+from pipeline.plan.effects import Plan
+from pipeline.plan.rules import STALE_PLAN
 from tests.story import story_at
 from tests.sweep_world import fingerprint
 

@@ -30,7 +30,7 @@ from pipeline.hydrate import Hydrator
 from pipeline.layout import draft_path, patch_path, promotion_path
 from pipeline.models.evidence import CheckReport, Observation
 from pipeline.models.requests import EnvironmentName
-from pipeline.plan import Effect, RunChecks
+from pipeline.plan.effects import Effect, RunChecks
 from pipeline.rules.identity import draft_example
 from pipeline.wiring import builder_of, check_runner, secret_hits
 from tests.audit_world import CODE, CONTROL, ORGANISATION, StoryWorld

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pipeline.forges.port import RepoView
 from pipeline.layout import draft_path
 from pipeline.models.status import DraftStatus
-from pipeline.plan import EnsureRepo
-from pipeline.stages.view import Caused, DraftView
+from pipeline.plan.effects import EnsureRepo
+from pipeline.plan.view import Caused, DraftView
 from tests import history
 from tests.samples import (
     DRAFT,

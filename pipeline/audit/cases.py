@@ -23,10 +23,10 @@ from pipeline.models.facts import Accepted, Fact
 from pipeline.models.requests import PrimitiveImplementationDraft, Request
 from pipeline.models.status import DraftStatus
 from pipeline.names import controllers_repo, gitops_repo
-from pipeline.plan import CommitFolder
+from pipeline.plan.effects import CommitFolder
+from pipeline.plan.view import Caused, DraftView, Parents
 from pipeline.snapshot import Snapshot
 from pipeline.stages.scaffold import pipeline_signature
-from pipeline.stages.view import Caused, DraftView, Parents
 from pipeline.templates import read_builtin_template
 from pipeline.templating import Template
 

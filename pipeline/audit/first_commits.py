@@ -10,11 +10,11 @@ from pipeline.audit.repositories import RepositoryCase
 from pipeline.diagnostics import Finding
 from pipeline.git.objects import MODE_FILE, commit_object, objects_of_files
 from pipeline.models.facts import Provisioned
-from pipeline.plan import EnsureRepo
+from pipeline.plan.effects import EnsureRepo
+from pipeline.plan.view import DraftView
 from pipeline.rules import audit as rule
 from pipeline.stages.provision import plan_repository
 from pipeline.stages.scaffold import pipeline_signature
-from pipeline.stages.view import DraftView
 
 
 def check_first_commit(case: RepositoryCase) -> Iterator[Finding]:

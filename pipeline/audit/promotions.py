@@ -17,12 +17,12 @@ from pipeline.git.objects import MODE_FILE
 from pipeline.models.facts import Promoted, Release
 from pipeline.models.requests import Promotion
 from pipeline.overlays import base_tree_of, render_overlay
-from pipeline.plan import CommitFolder
+from pipeline.plan.effects import CommitFolder
+from pipeline.plan.view import DraftView, PromotionInput
 from pipeline.provenance import Verified
 from pipeline.rules import audit as rule
 from pipeline.rules import decisions as decision_rule
 from pipeline.stages.promote import evidence_of, plan_promotion
-from pipeline.stages.view import DraftView, PromotionInput
 
 # Code of the gate → the rule of the audit that says so, where it has one of its own.
 _OWN_RULE = {

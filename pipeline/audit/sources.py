@@ -23,13 +23,13 @@ from pipeline.models.facts import (
     Scaffolded,
 )
 from pipeline.models.requests import DraftPatch, ReplaceText
-from pipeline.plan import CommitFolder
+from pipeline.plan.effects import CommitFolder
+from pipeline.plan.view import DraftView, PatchInput
 from pipeline.provenance import Claim, provenance_problem
 from pipeline.rules import audit as rule
 from pipeline.rules import patches as patch_rule
 from pipeline.stages.patch import patched_folder, plan_patch
 from pipeline.stages.scaffold import plan_scaffold
-from pipeline.stages.view import DraftView, PatchInput
 
 # Reasons against a patch that follow from its request and the folder that it met.
 _RECOMPUTED = frozenset(

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from pipeline.models.evidence import BuildRecord
 from pipeline.oci import Image
-from pipeline.plan import BuildImage
+from pipeline.plan.effects import BuildImage
 
 Files = Mapping[str, tuple[int, bytes]]  # path → git mode, content
 BuilderName = Literal["source-layout", "buildah", "buildx"]

@@ -16,7 +16,7 @@ from pipeline.errors import UsageFault
 if TYPE_CHECKING:
     from pipeline.diagnostics import Finding
     from pipeline.models.evidence import Observation
-    from pipeline.plan import Incident, Plan
+    from pipeline.plan.effects import Incident, Plan
 
 F = TypeVar("F", bound=Callable[..., Any])
 Shard = tuple[int, int]
@@ -161,7 +161,7 @@ def _read_plan(file: Path) -> Plan:
     from pydantic import ValidationError
 
     from pipeline.models.base import first_problem
-    from pipeline.plan import Plan
+    from pipeline.plan.effects import Plan
 
     try:
         return Plan.model_validate_json(file.read_bytes())

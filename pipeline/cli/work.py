@@ -19,7 +19,7 @@ from pipeline.errors import UsageFault
 
 if TYPE_CHECKING:
     from pipeline.models.evidence import BuildRecord
-    from pipeline.plan import BuildImage, Plan, RunChecks
+    from pipeline.plan.effects import BuildImage, Plan, RunChecks
     from pipeline.work import Evidence
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -87,7 +87,7 @@ def due(
 
 def _due_text(plan: Plan, out: Path | None) -> str:
     from pipeline.characters import visible
-    from pipeline.plan import describe
+    from pipeline.plan.effects import describe
 
     if not plan.tenants:
         return "nothing is due\n"
@@ -113,7 +113,7 @@ def perform(session: Session, work: Path, out: Path, keys: tuple[str, ...]) -> i
     code is 4 if one could not be performed.
     """
     from pipeline.errors import CouldNotCheck
-    from pipeline.plan import describe
+    from pipeline.plan.effects import describe
     from pipeline.workfiles import read_work, write_evidence
 
     items = {item.key: item for item in read_work(work).items}
@@ -136,7 +136,7 @@ def perform(session: Session, work: Path, out: Path, keys: tuple[str, ...]) -> i
 
 def _perform(item: RunChecks | BuildImage, work: Path, out: Path) -> Evidence:
     from pipeline.errors import OverBound
-    from pipeline.plan import RunChecks
+    from pipeline.plan.effects import RunChecks
     from pipeline.stages.build import refused_build
     from pipeline.stages.checks import refused_report
     from pipeline.wiring import check_runner

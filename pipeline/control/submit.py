@@ -34,7 +34,7 @@ from pipeline.git.objects import (
 from pipeline.git.repository import GitRepository
 from pipeline.layout import PLATFORM_PATH
 from pipeline.models.requests import ENVIRONMENTS, Account, Platform
-from pipeline.plan import key_of
+from pipeline.plan.effects import key_of
 from pipeline.pushes import read_parents
 from pipeline.snapshot import read_request, snapshot_of
 

@@ -15,7 +15,7 @@ from pipeline.models.run_report import (
     RunReportDocument,
     WaitingItem,
 )
-from pipeline.plan import Incident, Plan, Receipt, TenantPlan, Waiting, describe
+from pipeline.plan.effects import Incident, Plan, Receipt, TenantPlan, Waiting, describe
 from pipeline.render.style import PLAIN, Style, counted
 
 

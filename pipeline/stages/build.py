@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pipeline.errors import OverBound
 from pipeline.models.facts import Reason
-from pipeline.plan import BuildImage, FactEntry, key_of
-from pipeline.rules.bounds import BUILD_OVER_BOUND
-from pipeline.stages.view import Caused, DraftView, Step
+from pipeline.plan.bounds import BUILD_OVER_BOUND
+from pipeline.plan.effects import BuildImage, FactEntry, key_of
+from pipeline.plan.view import Caused, DraftView, Step
 
 
 def plan_build(

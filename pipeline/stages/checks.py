@@ -9,8 +9,8 @@ from __future__ import annotations
 from pipeline.errors import OverBound
 from pipeline.models.base import CommitId, TreeId
 from pipeline.models.evidence import CheckName, CheckOutcome, CheckReport, CheckResult
-from pipeline.plan import FactEntry, RunChecks, key_of
-from pipeline.stages.view import Caused, DraftView, Step
+from pipeline.plan.effects import FactEntry, RunChecks, key_of
+from pipeline.plan.view import Caused, DraftView, Step
 
 _ORDER: tuple[CheckName, ...] = ("lint", "tests", "secrets", "code-scan")
 

@@ -8,7 +8,7 @@ from pipeline.errors import failure_of
 from pipeline.forges.port import PullState
 from pipeline.models.facts import Rejected
 from pipeline.models.status import DraftState
-from pipeline.plan import (
+from pipeline.plan.effects import (
     AppendFacts,
     Content,
     Effect,
@@ -18,6 +18,7 @@ from pipeline.plan import (
     describe,
     key_of,
 )
+from pipeline.plan.view import EVERYTHING, DraftView, Scope, Stage, Step
 from pipeline.rules.decisions import DRAFT_CHANGED
 from pipeline.stages.checks import plan_head_checks
 from pipeline.stages.observe import plan_observe
@@ -25,7 +26,6 @@ from pipeline.stages.patch import plan_patch
 from pipeline.stages.promote import plan_promotion
 from pipeline.stages.provision import plan_provision
 from pipeline.stages.scaffold import plan_scaffold
-from pipeline.stages.view import EVERYTHING, DraftView, Scope, Stage, Step
 
 # The order that each stage has its effects in.
 EFFECT_ORDER = (

@@ -17,7 +17,7 @@ from pipeline.git.objects import TreeEntry, commit_object
 from pipeline.gitops.proposals import Proposal, check_proposal
 from pipeline.gitops.sealed import restored_objects
 from pipeline.models.requests import Platform
-from pipeline.plan import (
+from pipeline.plan.effects import (
     Effect,
     Incident,
     MergePull,
@@ -27,8 +27,8 @@ from pipeline.plan import (
     Waiting,
     key_of,
 )
+from pipeline.plan.view import Step
 from pipeline.stages.scaffold import pipeline_signature
-from pipeline.stages.view import Step
 
 _LATEST_S = 4_102_444_800  # 2100: a commit's own date may be anything
 

@@ -7,8 +7,8 @@ another digest than the promoted one is recorded too, since that is drift worth 
 from __future__ import annotations
 
 from pipeline.models.facts import Observed
-from pipeline.plan import FactEntry
-from pipeline.stages.view import DraftView, Step
+from pipeline.plan.effects import FactEntry
+from pipeline.plan.view import DraftView, Step
 
 
 def plan_observe(view: DraftView) -> Step | None:

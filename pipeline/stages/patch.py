@@ -15,7 +15,8 @@ from pipeline.forges.port import PullState
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, blob_id
 from pipeline.models.facts import Reason
 from pipeline.models.requests import DeleteFile, ReplaceText, WriteFile
-from pipeline.plan import FactEntry, OpenPull, Waiting, key_of
+from pipeline.plan.effects import FactEntry, OpenPull, Waiting, key_of
+from pipeline.plan.view import TOOL, Caused, DraftView, Listing, PatchInput, Step
 from pipeline.rules.patches import (
     MAX_FILE_BYTES,
     PATCH_EMPTY,
@@ -27,7 +28,6 @@ from pipeline.rules.patches import (
     content_of,
 )
 from pipeline.stages.scaffold import commit_folder, pull_body
-from pipeline.stages.view import TOOL, Caused, DraftView, Listing, PatchInput, Step
 
 MAX_FOLDER_FILES = 5_000
 

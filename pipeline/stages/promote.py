@@ -15,12 +15,12 @@ from pipeline.gate.matters import higher_tier
 from pipeline.git.objects import MODE_FILE, blob_id
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED
 from pipeline.models.evidence import CheckOutcome
-from pipeline.plan import FactEntry, MergePull, OpenPull, Waiting, key_of
+from pipeline.plan.effects import FactEntry, MergePull, OpenPull, Waiting, key_of
+from pipeline.plan.view import TOOL, Caused, DraftView, PromotionInput, Step, message_of
 from pipeline.rules.decisions import BUILD_MISSING, CHECK_MISSING
 from pipeline.stages.build import plan_build
 from pipeline.stages.checks import plan_checks
 from pipeline.stages.scaffold import commit_folder
-from pipeline.stages.view import TOOL, Caused, DraftView, PromotionInput, Step, message_of
 
 
 def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:

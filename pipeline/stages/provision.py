@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from pipeline.models.facts import Accepted, Provisioned
 from pipeline.models.requests import Platform, TeamName, Tenant
 from pipeline.models.status import DraftStatus
-from pipeline.plan import Content, EnsureRepo, EnsureRules, FactEntry, Rule, key_of
+from pipeline.plan.effects import Content, EnsureRepo, EnsureRules, FactEntry, Rule, key_of
+from pipeline.plan.view import DraftView, Step, owners_of
 from pipeline.render.catalogue import render_repository_entry
-from pipeline.stages.view import DraftView, Step, owners_of
 
 FIRST_COMMIT_TIME_S = 0
 

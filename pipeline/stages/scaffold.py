@@ -15,8 +15,8 @@ from pipeline.git.objects import (
     graft,
     trees_of_entries,
 )
-from pipeline.plan import CommitFolder, Content, FactEntry, OpenPull, key_of
-from pipeline.stages.view import TOOL, Caused, DraftView, Parents, Step, message_of
+from pipeline.plan.effects import CommitFolder, Content, FactEntry, OpenPull, key_of
+from pipeline.plan.view import TOOL, Caused, DraftView, Parents, Step, message_of
 from pipeline.templating import complete_parameters, render_template
 
 PIPELINE_NAME = "primitive-pipeline"

@@ -25,7 +25,7 @@ from pipeline.hydrate import Hydrator
 from pipeline.layout import patch_path, promotion_path
 from pipeline.models.evidence import CheckName, CheckOutcome
 from pipeline.oci import Image, image_of
-from pipeline.plan import BuildImage, RunChecks
+from pipeline.plan.effects import BuildImage, RunChecks
 from pipeline.sandbox import sources
 from pipeline.tools import gitleaks, helm, rendered
 from pipeline.tools.bundlecheck import verify_bundle

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from pipeline.layout import draft_path, tenant_path
-from pipeline.plan import EnsureRepo
+from pipeline.plan.effects import EnsureRepo
 from pipeline.render.catalogue import FOLDER, render_catalogue, render_repository_entry
 from pipeline.stages.provision import plan_provision
 from tests.backstage import ROOT, problems_of

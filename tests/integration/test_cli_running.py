@@ -11,7 +11,7 @@ import pytest
 from pipeline import wiring
 from pipeline.facts import status_path
 from pipeline.names import state_branch
-from pipeline.plan import Plan
+from pipeline.plan.effects import Plan
 from pipeline.status_reader import status_spec
 from tests.cli_world import (
     AGENT,

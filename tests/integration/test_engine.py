@@ -24,7 +24,7 @@ from pipeline.layout import (
 from pipeline.models.evidence import CheckOutcome, CheckReport, Observation
 from pipeline.models.facts import ChecksRecorded, PatchApplied
 from pipeline.models.status import DraftState
-from pipeline.plan import Effect, RunChecks
+from pipeline.plan.effects import Effect, RunChecks
 from pipeline.rules.identity import draft_example
 from pipeline.tools.gitleaks import SecretHit
 from tests.audit_world import (

@@ -12,7 +12,7 @@ from pipeline.errors import ForgeRefused
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import BranchRule, PullAsk, PullRequest, RepoSpec
 from pipeline.git.objects import GitObject, RefUpdate
-from pipeline.plan import CommitFolder, TenantPlan
+from pipeline.plan.effects import CommitFolder, TenantPlan
 from tests.audit_world import CODE
 from tests.history import ENGINEER_ID
 from tests.samples import DRAFT

@@ -11,7 +11,7 @@ from pipeline.errors import ForgeRefused
 from pipeline.forges.port import PullState
 from pipeline.git.objects import MODE_FILE, MODE_SUBMODULE, MODE_SYMLINK, RefUpdate
 from pipeline.git.repository import GitRepository
-from pipeline.plan import Incident
+from pipeline.plan.effects import Incident
 from tests.audit_world import CONTROL, GITOPS
 from tests.cli_world import call
 from tests.gitops_world import (

@@ -21,9 +21,9 @@ from pipeline.models.facts import Release
 from pipeline.models.requests import ENVIRONMENTS, EnvironmentName
 from pipeline.models.status import DraftStatus
 from pipeline.overlays import Overlay, base_tree_of, render_overlay
+from pipeline.plan.view import DraftView
 from pipeline.stages.provision import accepted_fact
 from pipeline.stages.scaffold import template_values
-from pipeline.stages.view import DraftView
 from pipeline.templating import render_template
 from pipeline.tools import helm, kubeconform, kustomize
 from tests import history

@@ -14,10 +14,10 @@ from pipeline.forges.port import RepoView
 from pipeline.git.repository import GitRepository
 from pipeline.layout import draft_path
 from pipeline.models.evidence import CheckReport
-from pipeline.plan import RunChecks
+from pipeline.plan.effects import RunChecks
+from pipeline.plan.view import DraftView, Scope, Step
 from pipeline.rules.identity import draft_example
 from pipeline.stages import draft as stage
-from pipeline.stages.view import DraftView, Scope, Step
 from tests.audit_world import CODE, CONTROL, GITOPS, all_checks_pass, move, write_commit
 from tests.cli_world import call
 from tests.samples import DRAFT, tenant_example

@@ -22,7 +22,7 @@ from pipeline.models.outputs import (
 from pipeline.models.requests import ApprovalPolicy
 from pipeline.models.status import DraftStatus
 from pipeline.models.trust import Trust
-from pipeline.plan import Plan, Receipt, TenantPlan, Waiting
+from pipeline.plan.effects import Plan, Receipt, TenantPlan, Waiting
 from pipeline.render.audit import (
     audit_report_document,
     render_audit_summary,

@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.git.commits import parse_trailers
 from pipeline.git.objects import blob_id, trees_of_entries
-from pipeline.plan import CommitFolder, OpenPull
+from pipeline.plan.effects import CommitFolder, OpenPull
+from pipeline.plan.view import DraftView, Existing, Step
 from pipeline.stages.scaffold import plan_scaffold, scaffold_key, template_values
-from pipeline.stages.view import DraftView, Existing, Step
 from tests import history
 from tests.samples import DRAFT
 from tests.views import MAIN_HEAD, sample_view

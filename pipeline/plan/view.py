@@ -32,7 +32,7 @@ from pipeline.models.requests import (
 )
 from pipeline.models.status import DraftStatus
 from pipeline.overlays import Overlay
-from pipeline.plan import Effect, FactEntry, Waiting
+from pipeline.plan.effects import Effect, FactEntry, Waiting
 from pipeline.provenance import Verified
 from pipeline.templating import Template
 

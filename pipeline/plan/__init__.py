@@ -1,0 +1,1 @@
+"""Plans: effects as values, and what planning may look at."""
