@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from pipeline import __version__, names
-from pipeline.apply import Ports, Progress, apply_tenant_plan
+from pipeline.apply.effects import Ports, Progress, apply_tenant_plan
 from pipeline.deciding import Deciding
 from pipeline.diagnostics import Finding
 from pipeline.errors import PipelineError, Refused, StalePlan, failure_of

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline import names
+from pipeline.apply.commits import check_trees
 from pipeline.documents import parse_document
 from pipeline.errors import CouldNotCheck, NotFound, StalePlan
 from pipeline.facts import status_path
@@ -22,7 +23,6 @@ from pipeline.gitops.reading import is_sealed, read_differences
 from pipeline.gitops.sealed import ROOT, Recorded, check_gitops
 from pipeline.models.requests import CodeOrigin
 from pipeline.promotion_sight import PromotionSight
-from pipeline.pushes import check_trees
 from pipeline.revisions import read_committers
 from pipeline.stages.gitops import GitopsView
 

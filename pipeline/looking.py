@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline import names
-from pipeline.apply import FaultHook, no_faults, read_fact_files
+from pipeline.apply.effects import FaultHook, no_faults, read_fact_files
 from pipeline.control.repo import Control, SnapshotReading, read_snapshot
 from pipeline.diagnostics import Finding
 from pipeline.errors import PipelineError, UsageFault

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pipeline import names
+from pipeline.apply.commits import read_parents
 from pipeline.diagnostics import Finding, Location
 from pipeline.errors import OverBound, Unrenderable
 from pipeline.forges.port import PullState
@@ -26,7 +27,6 @@ from pipeline.overlays import (
 )
 from pipeline.plan.bounds import SOURCE_OVER_BOUND
 from pipeline.plan.view import Caused, DraftView, Listing, PromotionInput
-from pipeline.pushes import read_parents
 from pipeline.rules.manifests import MANIFEST_NOT_RENDERED
 from pipeline.sandbox.sources import check_source
 from pipeline.sight import Sight

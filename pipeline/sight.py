@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pipeline import names
-from pipeline.apply import read_fact_files
+from pipeline.apply.effects import read_fact_files
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck, ForgeRefused, NotFound, PipelineError, failure_of
 from pipeline.facts import BrokenChain, fold, parse_chain, parse_status, status_path

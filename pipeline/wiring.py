@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.apply import FaultHook, no_faults
+from pipeline.apply.effects import FaultHook, no_faults
 from pipeline.control.repo import Control, open_control
 from pipeline.engine import Engine
 from pipeline.errors import CouldNotCheck, Refused, UsageFault

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from pipeline import names
+from pipeline.apply.commits import read_parents
 from pipeline.diagnostics import Finding, Location, Severity
 from pipeline.errors import CouldNotCheck, OverBound, PipelineError, StalePlan
 from pipeline.forges.port import PullState, RepoView
@@ -22,7 +23,6 @@ from pipeline.models.requests import DraftPatch, ReplaceText
 from pipeline.models.status import DraftState, DraftStatus
 from pipeline.plan.bounds import PATCH_OVER_BOUND
 from pipeline.plan.view import Caused, DraftView, Existing, PatchInput, owners_of
-from pipeline.pushes import read_parents
 from pipeline.snapshot import LoadedRequest
 from pipeline.stages.gitops import GitopsView
 from pipeline.stages.patch import followup_branch, is_followup, patch_key, patched_folder

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 from unittest import mock
 
-from pipeline.apply import FaultHook, no_faults
+from pipeline.apply.effects import FaultHook, no_faults
 from pipeline.control.repo import Control
 from pipeline.demo.setting import create_setting
 from pipeline.demo.story import CLEAN_SETTINGS, ROUTING

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.api import ProposedRequest
+from pipeline.apply.commits import read_parents
 from pipeline.control.repo import MAIN, Control, read_snapshot_of
 from pipeline.errors import CouldNotCheck, Refused, UsageFault
 from pipeline.forges.port import PullRequest
@@ -35,7 +36,6 @@ from pipeline.git.repository import GitRepository
 from pipeline.layout import PLATFORM_PATH
 from pipeline.models.requests import ENVIRONMENTS, Account, Platform
 from pipeline.plan.effects import key_of
-from pipeline.pushes import read_parents
 from pipeline.snapshot import read_request, snapshot_of
 
 EMAIL_DOMAIN = "users.noreply.pipeline.invalid"

@@ -2,5 +2,5 @@
 
 validate → provision → scaffold → patch → checks → build → promote → observe. Each module has
 pure `plan_*` functions over a `DraftView` (`pipeline.plan.effects.view`); `pipeline.world` reads what
-they need and `pipeline.apply` carries out what they return.
+they need and `pipeline.apply.effects` carries out what they return.
 """

@@ -121,7 +121,7 @@ def test_a_tool_that_fails_is_told_and_exits_4(
         raise CouldNotCheck("the disk is full")
 
     control = copy_world(fresh_world, tmp_path / "world")
-    monkeypatch.setattr("pipeline.apply._ensure_repo", broken)
+    monkeypatch.setattr("pipeline.apply.effects._ensure_repo", broken)
     ran = call(control, "run", "--tenant", "acme")
     assert ran.exit_code == 4
     assert "could-not-check: the disk is full" in ran.out

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar, assert_never
 
+from pipeline.apply.commits import push_commits, push_restoration
+from pipeline.apply.facts import record_facts
 from pipeline.builders.port import source_of
 from pipeline.errors import (
     CouldNotCheck,
@@ -48,8 +50,6 @@ from pipeline.plan.effects import (
     describe,
     key_of,
 )
-from pipeline.pushes import push_commits, push_restoration
-from pipeline.recording import record_facts
 from pipeline.sandbox.sources import read_source_files
 from pipeline.stages.build import refused_build
 from pipeline.stages.checks import refused_report

@@ -1,0 +1,1 @@
+"""Applying plans: the one place that writes."""
