@@ -16,14 +16,6 @@ from pathlib import Path
 from bench import requests
 from bench.worlds import World, id_of
 from pipeline import names
-from pipeline.facts import (
-    fact_bytes,
-    fact_path,
-    fold_one,
-    next_fact,
-    status_bytes,
-    status_path,
-)
 from pipeline.forges.port import RepoView
 from pipeline.git.objects import (
     MODE_FILE,
@@ -60,6 +52,14 @@ from pipeline.snapshot import Snapshot, read_request, snapshot_of
 from pipeline.stages.patch import plan_patch
 from pipeline.stages.provision import accepted_fact, plan_provision, plan_repository
 from pipeline.stages.scaffold import pipeline_signature, plan_scaffold
+from pipeline.state.facts import (
+    fact_bytes,
+    fact_path,
+    fold_one,
+    next_fact,
+    status_bytes,
+    status_path,
+)
 from pipeline.templates import read_builtin_template
 
 _ASKER, _APPROVER = 1101, 1102

@@ -18,15 +18,6 @@ from bench.measure import PIPELINE
 from bench.requests import PEOPLE
 from pipeline import names
 from pipeline.demo.setting import START_TIME_S, create_control, platform_of
-from pipeline.facts import (
-    fact_bytes,
-    fact_path,
-    fold_one,
-    next_fact,
-    parse_status,
-    status_bytes,
-    status_path,
-)
 from pipeline.forges.journal import JOURNAL_REF, head_files, pull_files
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import PullRequest, PullState, ReviewVerdict
@@ -54,6 +45,15 @@ from pipeline.models.facts import (
 )
 from pipeline.models.requests import CodeOrigin, PrimitiveType, Sku
 from pipeline.models.status import DraftStatus
+from pipeline.state.facts import (
+    fact_bytes,
+    fact_path,
+    fold_one,
+    next_fact,
+    parse_status,
+    status_bytes,
+    status_path,
+)
 
 Files = dict[str, bytes]
 

@@ -15,7 +15,6 @@ from pipeline import names
 from pipeline.apply.commits import check_trees
 from pipeline.documents import parse_document
 from pipeline.errors import CouldNotCheck, NotFound, StalePlan
-from pipeline.facts import status_path
 from pipeline.forges.port import PullRequest, PullState, RepoView
 from pipeline.git.repository import GitRepository
 from pipeline.gitops.proposals import MAX_FILES, Proposal, is_plain
@@ -25,6 +24,7 @@ from pipeline.models.requests import CodeOrigin
 from pipeline.promotion_sight import PromotionSight
 from pipeline.revisions import read_committers
 from pipeline.stages.gitops import GitopsView
+from pipeline.state.facts import status_path
 
 
 @dataclass(frozen=True, slots=True)

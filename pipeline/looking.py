@@ -12,7 +12,6 @@ from pipeline.apply.effects import FaultHook, no_faults, read_fact_files
 from pipeline.control.repo import Control, SnapshotReading, read_snapshot
 from pipeline.diagnostics import Finding
 from pipeline.errors import PipelineError, UsageFault
-from pipeline.facts import parse_chain
 from pipeline.forges.port import Forge
 from pipeline.gitops_sight import RecordedState
 from pipeline.hydrate import Hydrator
@@ -28,6 +27,7 @@ from pipeline.settled import Memory
 from pipeline.sight import ScanSecrets, Verify, damaged_status
 from pipeline.stages.gitops import incidents_of
 from pipeline.stages.validate import check_requests
+from pipeline.state.facts import parse_chain
 from pipeline.templating import Template
 from pipeline.tools.bundlecheck import verify_bundle
 from pipeline.world import World

@@ -10,7 +10,6 @@ from pipeline import names
 from pipeline.apply.effects import read_fact_files
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck, ForgeRefused, NotFound, PipelineError, failure_of
-from pipeline.facts import BrokenChain, fold, parse_chain, parse_status, status_path
 from pipeline.forges.port import Forge, PullRequest, RepoView
 from pipeline.git.commits import account_of_email
 from pipeline.git.history import read_newest_touching
@@ -26,6 +25,7 @@ from pipeline.provenance import Verified
 from pipeline.revisions import Revisions
 from pipeline.rules.standing import Standing, check_deleted
 from pipeline.snapshot import Snapshot
+from pipeline.state.facts import BrokenChain, fold, parse_chain, parse_status, status_path
 from pipeline.templating import Template
 from pipeline.tools.gitleaks import SecretHit
 

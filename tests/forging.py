@@ -16,15 +16,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from pipeline.audit import AuditReport, verify
-from pipeline.facts import (
-    fact_bytes,
-    fold_one,
-    hash_of,
-    next_fact,
-    parse_chain,
-    status_bytes,
-    status_path,
-)
 from pipeline.git.commits import Commit
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository
@@ -33,6 +24,15 @@ from pipeline.models.evidence import Observation
 from pipeline.models.facts import Fact, FactBody
 from pipeline.models.status import DraftStatus
 from pipeline.stages.scaffold import pipeline_signature
+from pipeline.state.facts import (
+    fact_bytes,
+    fold_one,
+    hash_of,
+    next_fact,
+    parse_chain,
+    status_bytes,
+    status_path,
+)
 from tests import history
 from tests.audit_world import CODE, CONTROL, GITOPS, STATE
 from tests.history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID

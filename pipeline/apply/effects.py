@@ -23,9 +23,6 @@ from pipeline.errors import (
     StalePlan,
     failure_of,
 )
-from pipeline.facts import (
-    FactFile,
-)
 from pipeline.forges.port import BranchRule, Forge, PullAsk, RepoSpec
 from pipeline.git.objects import MODE_FILE, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository
@@ -54,6 +51,7 @@ from pipeline.sandbox.sources import read_source_files
 from pipeline.stages.build import refused_build
 from pipeline.stages.checks import refused_report
 from pipeline.stages.scaffold import pipeline_signature
+from pipeline.state.facts import FactFile
 
 if TYPE_CHECKING:
     from pipeline.builders.port import Builder

@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping
 from pydantic import BaseModel
 
 from pipeline.errors import StalePlan
-from pipeline.facts import fact_bytes, fact_path, fold_one, parse_status, status_bytes, status_path
 from pipeline.forges.port import Forge
 from pipeline.git.objects import (
     MODE_FILE,
@@ -27,6 +26,14 @@ from pipeline.models.status import DraftStatus
 from pipeline.names import state_branch
 from pipeline.plan.effects import AppendFacts, FactEntry, resolved_body
 from pipeline.stages.scaffold import pipeline_signature
+from pipeline.state.facts import (
+    fact_bytes,
+    fact_path,
+    fold_one,
+    parse_status,
+    status_bytes,
+    status_path,
+)
 
 
 def record_facts(

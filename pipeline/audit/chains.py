@@ -9,7 +9,13 @@ from pipeline.audit.objects import Missing, Objects
 from pipeline.audit.reading import Audit, Chain, Sealed, promotions
 from pipeline.audit.state import StateBranch, read_fact_files
 from pipeline.diagnostics import Finding, Location
-from pipeline.facts import (
+from pipeline.git.objects import blob_id
+from pipeline.models.facts import Built, Fact, PatchApplied, Scaffolded
+from pipeline.models.requests import Signers
+from pipeline.models.status import DraftStatus
+from pipeline.names import overlay_folder, primitive_folder
+from pipeline.rules import audit as rule
+from pipeline.state.facts import (
     BrokenChain,
     fact_bytes,
     fact_path,
@@ -20,12 +26,6 @@ from pipeline.facts import (
     status_bytes,
     status_path,
 )
-from pipeline.git.objects import blob_id
-from pipeline.models.facts import Built, Fact, PatchApplied, Scaffolded
-from pipeline.models.requests import Signers
-from pipeline.models.status import DraftStatus
-from pipeline.names import overlay_folder, primitive_folder
-from pipeline.rules import audit as rule
 
 FactStep = Callable[[FactCase], Iterator[Finding]]
 

@@ -10,7 +10,6 @@ from pipeline.audit.objects import Objects, Tree
 from pipeline.audit.policy import MainLine
 from pipeline.control.repo import MAIN
 from pipeline.diagnostics import Finding, Location
-from pipeline.facts import fact_path
 from pipeline.git.repository import GitRepository
 from pipeline.models.facts import Built, Fact, Promoted
 from pipeline.models.requests import Platform, Signers
@@ -19,6 +18,7 @@ from pipeline.models.trust import Trust
 from pipeline.provenance import Verified
 from pipeline.rules import audit as rule
 from pipeline.snapshot import Snapshot
+from pipeline.state.facts import fact_path
 
 _ORIGIN = "refs/remotes/origin/"
 OpenRepository = Callable[[str], GitRepository | None]

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 from pipeline.audit.objects import Objects, Tree
 from pipeline.diagnostics import Finding, Location
-from pipeline.facts import FactFile, facts_folder, status_path
 from pipeline.git.commits import Commit
 from pipeline.git.objects import MODE_FILE, TreeEntry
 from pipeline.names import is_tenant_id
 from pipeline.rules import audit as rule
 from pipeline.stages.scaffold import PIPELINE_EMAIL
+from pipeline.state.facts import FactFile, facts_folder, status_path
 
 _FACT_NAME = re.compile(r"[0-9]{6}-[a-z-]+\.json\Z")
 _NO_TREE: Tree = {}

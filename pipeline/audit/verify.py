@@ -42,13 +42,13 @@ from pipeline.audit.steps import (
 from pipeline.control.repo import MAIN, read_snapshot
 from pipeline.diagnostics import Finding, Location, Verdict, sort_findings, verdict_of
 from pipeline.errors import CouldNotCheck
-from pipeline.facts import BrokenChain
 from pipeline.git.repository import GitRepository
 from pipeline.models.requests import CodeOrigin
 from pipeline.models.trust import Trust
 from pipeline.names import controllers_repo, gitops_repo
 from pipeline.rules import audit as rule
-from pipeline.status_reader import read_deleted
+from pipeline.state.facts import BrokenChain
+from pipeline.state.statuses import read_deleted
 
 _STATE = "state/"
 

@@ -29,9 +29,9 @@ def log(session: Session, draft: str) -> int:
     """Show a draft's facts in order, with every link of the chain checked."""
     from pipeline.api import draft_id
     from pipeline.errors import Refused
-    from pipeline.facts import BrokenChain
     from pipeline.render.audit import render_log
     from pipeline.render.style import Style
+    from pipeline.state.facts import BrokenChain
 
     try:
         facts = session.engine().facts(draft_id(draft))

@@ -36,7 +36,7 @@ def write_one(session: Session, draft: str) -> int:
     from pipeline.render.status import render_status
     from pipeline.render.style import Style
     from pipeline.render.text import render_text
-    from pipeline.status_reader import read_standing_findings, read_status_document
+    from pipeline.state.statuses import read_standing_findings, read_status_document
 
     document = read_status_document(session.directory, draft)
     try:
@@ -70,7 +70,7 @@ def write_list(session: Session, tenant: str | None) -> int:
     from pipeline.render.report import finding_values
     from pipeline.render.status import render_statuses
     from pipeline.render.style import Style
-    from pipeline.status_reader import (
+    from pipeline.state.statuses import (
         read_requested,
         read_standing_findings,
         read_status_documents,

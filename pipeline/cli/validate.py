@@ -77,7 +77,7 @@ def validate(
     if since and revision:
         found = (*found, *_secrets(git, revision, changed, reading))
     if revision and not commit and not wanted:
-        from pipeline.status_reader import read_deleted
+        from pipeline.state.statuses import read_deleted
 
         found = (*found, *read_deleted(git, revision, reading.snapshot.blobs))
     if wanted:

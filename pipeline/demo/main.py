@@ -189,7 +189,7 @@ def _shown(root: Path) -> str:
 
 def read_status(setting: Setting) -> DraftStatus:
     """The story's draft as its state branch records it now."""
-    from pipeline.facts import parse_status, status_path
+    from pipeline.state.facts import parse_status, status_path
 
     forge = setting.open_forge()
     git = forge.open_repository("control")

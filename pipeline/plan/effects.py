@@ -16,10 +16,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from pipeline.facts import canonical_json
 from pipeline.models.base import API_VERSION, Model
 from pipeline.models.evidence import CheckName
 from pipeline.models.facts import Cause, Reason
+from pipeline.state.facts import canonical_json
 
 # A plan is read back from a file, so its ids are checked again; their kind is the field's name.
 ObjectId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]

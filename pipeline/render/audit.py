@@ -7,7 +7,6 @@ from typing import Protocol, assert_never
 
 from pipeline.characters import visible
 from pipeline.diagnostics import Finding, Verdict
-from pipeline.facts import fact_bytes, hash_of
 from pipeline.models.facts import (
     Accepted,
     Built,
@@ -32,6 +31,7 @@ from pipeline.models.trust import Trust
 from pipeline.provenance import Stated
 from pipeline.render.requests import finding_items
 from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id
+from pipeline.state.facts import fact_bytes, hash_of
 
 
 class Acknowledged(Protocol):

@@ -9,15 +9,6 @@ import json
 import subprocess
 from collections.abc import Callable
 
-from pipeline.facts import (
-    fact_bytes,
-    fact_path,
-    fold_one,
-    hash_of,
-    next_fact,
-    status_bytes,
-    status_path,
-)
 from pipeline.git.commits import render_trailers
 from pipeline.git.objects import MODE_FILE
 from pipeline.git.process import git_environment
@@ -27,6 +18,15 @@ from pipeline.models.requests import EnvironmentName
 from pipeline.models.status import DraftStatus
 from pipeline.overlays import render_overlay
 from pipeline.stages.scaffold import pipeline_signature
+from pipeline.state.facts import (
+    fact_bytes,
+    fact_path,
+    fold_one,
+    hash_of,
+    next_fact,
+    status_bytes,
+    status_path,
+)
 from tests.attacks.disk import clone_all
 from tests.attacks.steps import TIME_S
 from tests.attacks.worlds import AttackWorld

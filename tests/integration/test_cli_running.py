@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from pipeline import wiring
-from pipeline.facts import status_path
 from pipeline.names import state_branch
 from pipeline.plan.effects import Plan
-from pipeline.status_reader import status_spec
+from pipeline.state.facts import status_path
+from pipeline.state.statuses import status_spec
 from tests.cli_world import (
     AGENT,
     CLOCK,

@@ -12,7 +12,6 @@ import yaml
 from pipeline import names
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck, Unrenderable
-from pipeline.facts import fold
 from pipeline.git.objects import MODE_FILE, tree_id_of_files
 from pipeline.hydrate import Hydrator
 from pipeline.machine.process import Completed
@@ -24,6 +23,7 @@ from pipeline.overlays import Overlay, base_tree_of, render_overlay
 from pipeline.plan.view import DraftView
 from pipeline.stages.provision import accepted_fact
 from pipeline.stages.scaffold import template_values
+from pipeline.state.facts import fold
 from pipeline.templating import render_template
 from pipeline.tools import helm, kubeconform, kustomize
 from tests import history

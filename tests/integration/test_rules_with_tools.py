@@ -21,7 +21,6 @@ from pipeline.audit import verify
 from pipeline.builders.bounded import run_build
 from pipeline.builders.port import Builder
 from pipeline.diagnostics import Verdict, verdict_of
-from pipeline.facts import parse_chain, status_bytes, status_path
 from pipeline.git.objects import MODE_FILE, RefUpdate
 from pipeline.git.repository import GitRepository
 from pipeline.hydrate import Hydrator
@@ -33,6 +32,7 @@ from pipeline.rules import load_rules
 from pipeline.signing import SigningKey
 from pipeline.snapshot import Snapshot
 from pipeline.stages.patch import plan_patch
+from pipeline.state.facts import parse_chain, status_bytes, status_path
 from pipeline.tools import gitleaks
 from pipeline.tools.gitleaks import run_secret_scan
 from pipeline.tools.kubeconform import run_kubeconform

@@ -5,15 +5,6 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.facts import (
-    fact_bytes,
-    fold,
-    fold_one,
-    hash_of,
-    parse_chain,
-    parse_status,
-    status_bytes,
-)
 from pipeline.layout import patch_path
 from pipeline.models.base import CommitId, TreeId
 from pipeline.models.evidence import BuildRecord, Observation
@@ -30,6 +21,15 @@ from pipeline.models.facts import (
 )
 from pipeline.models.requests import ENVIRONMENTS
 from pipeline.models.status import DraftState, DraftStatus
+from pipeline.state.facts import (
+    fact_bytes,
+    fold,
+    fold_one,
+    hash_of,
+    parse_chain,
+    parse_status,
+    status_bytes,
+)
 from tests import history
 from tests.samples import DRAFT
 

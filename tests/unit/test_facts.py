@@ -8,20 +8,6 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.facts import (
-    BrokenChain,
-    FactFile,
-    canonical_json,
-    fact_bytes,
-    fact_path,
-    fold,
-    fold_one,
-    hash_of,
-    next_fact,
-    parse_chain,
-    parse_status,
-    status_bytes,
-)
 from pipeline.layout import draft_path, patch_path, promotion_path
 from pipeline.models.base import CommitId
 from pipeline.models.evidence import Observation
@@ -36,6 +22,20 @@ from pipeline.models.facts import (
     Rejected,
 )
 from pipeline.models.status import DraftState, DraftStatus
+from pipeline.state.facts import (
+    BrokenChain,
+    FactFile,
+    canonical_json,
+    fact_bytes,
+    fact_path,
+    fold,
+    fold_one,
+    hash_of,
+    next_fact,
+    parse_chain,
+    parse_status,
+    status_bytes,
+)
 from tests import history
 from tests.samples import DRAFT
 

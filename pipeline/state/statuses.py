@@ -1,7 +1,7 @@
 """Recorded statuses as plain values, straight from the state branches; light, imports no models.
 
 `status` of one draft costs two git processes and one small file, whatever the branch's history.
-What is read was written by `pipeline.facts.status_bytes`; that it equals the fold is for
+What is read was written by `pipeline.state.facts.status_bytes`; that it equals the fold is for
 `audit verify` to prove.
 """
 
@@ -20,7 +20,7 @@ from pipeline.git.repository import GitRepository
 from pipeline.layout import BLOCKED_PATH
 from pipeline.rules.standing import Standing, check_blocked, check_deleted
 
-# The names of `pipeline.names` and `pipeline.facts`, which would import the models.
+# The names of `pipeline.names` and `pipeline.state.facts`, which would import the models.
 STATE_PREFIX = "state/"
 _ID = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
 _DRAFT = re.compile(rf"({_ID})/({_ID})\Z")
