@@ -15,9 +15,9 @@ from pipeline.models.facts import Cause
 from pipeline.models.requests import Promotion, RequestedRelease
 from pipeline.overlays import Overlay
 from pipeline.plan.view import Caused, DraftView, PromotionInput
-from pipeline.sight import damaged_status
 from pipeline.stages.promote import evidence_of
-from pipeline.world import World
+from pipeline.world.drafts import World
+from pipeline.world.look import damaged_status
 
 
 @dataclass(frozen=True)

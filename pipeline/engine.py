@@ -24,7 +24,7 @@ from pipeline.settled import Before
 from pipeline.shards import choose_tenants
 from pipeline.stages.draft import plan_tenant
 from pipeline.stages.gitops import with_gitops
-from pipeline.world import World
+from pipeline.world.drafts import World
 
 MAX_STALE = 60
 STATE = names.state_branch("")

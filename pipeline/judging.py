@@ -36,7 +36,7 @@ from pipeline.render.decision import reason_item
 from pipeline.snapshot import Snapshot
 from pipeline.stages.asked import Before, asked_of
 from pipeline.stages.validate import check_requests
-from pipeline.world import World
+from pipeline.world.drafts import World
 
 MAX_LINES = 400
 # Where GitHub keeps what a merge queue is about to merge, one branch a pull request.

@@ -15,7 +15,6 @@ from pipeline.deciding import Deciding
 from pipeline.diagnostics import Finding, Location
 from pipeline.errors import OverBound, PipelineError, UsageFault
 from pipeline.git.repository import GitRepository
-from pipeline.hydrate import CHART
 from pipeline.models.requests import DraftPatch, ReplaceText, WriteFile
 from pipeline.plan.bounds import PATCH_OVER_BOUND
 from pipeline.rules.patches import (
@@ -26,10 +25,11 @@ from pipeline.rules.patches import (
     printable,
     secret_finding,
 )
-from pipeline.sight import ScanSecrets
 from pipeline.snapshot import ReadRequest
 from pipeline.stages.patch import PatchResult, patched_folder
-from pipeline.world import World
+from pipeline.world.drafts import World
+from pipeline.world.hydrate import CHART
+from pipeline.world.look import ScanSecrets
 
 Patches = Sequence[tuple[ReadRequest, DraftPatch]]
 # What is searched at once: where it is told of, and its bytes.

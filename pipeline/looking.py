@@ -13,24 +13,24 @@ from pipeline.control.repo import Control, SnapshotReading, read_snapshot
 from pipeline.diagnostics import Finding
 from pipeline.errors import PipelineError, UsageFault
 from pipeline.forges.port import Forge
-from pipeline.gitops_sight import RecordedState
-from pipeline.hydrate import Hydrator
 from pipeline.models.evidence import CheckReport
 from pipeline.models.facts import Fact
 from pipeline.models.status import DraftStatus
 from pipeline.plan.effects import Incident, RunChecks
 from pipeline.plan.view import EVERYTHING, Scope
-from pipeline.policy_history import PolicyHistory, read_policy_history
-from pipeline.revisions import RevisionCache, Revisions
 from pipeline.sandbox.sources import read_source_files
 from pipeline.settled import Memory
-from pipeline.sight import ScanSecrets, Verify, damaged_status
 from pipeline.stages.gitops import incidents_of
 from pipeline.stages.validate import check_requests
 from pipeline.state.facts import parse_chain
 from pipeline.templating import Template
 from pipeline.tools.bundlecheck import verify_bundle
-from pipeline.world import World
+from pipeline.world.drafts import World
+from pipeline.world.gitops import RecordedState
+from pipeline.world.hydrate import Hydrator
+from pipeline.world.look import ScanSecrets, Verify, damaged_status
+from pipeline.world.policy_history import PolicyHistory, read_policy_history
+from pipeline.world.revisions import RevisionCache, Revisions
 
 if TYPE_CHECKING:
     from pipeline.builders.port import Builder

@@ -88,8 +88,8 @@ def _unreadable(files: Mapping[str, TemplateFile]) -> Iterator[str]:
 
 def _try_chart(files: Mapping[str, TemplateFile]) -> Trial:
     """The chart in each form that it has, whatever environments run."""
-    from pipeline.hydrate import read_forms
     from pipeline.tools.kubeconform import run_kubeconform
+    from pipeline.world.hydrate import read_forms
 
     chart = {
         p.removeprefix("chart/"): f.content for p, f in files.items() if p.startswith("chart/")

@@ -23,7 +23,6 @@ from pipeline.forges.local import LocalForge
 from pipeline.forges.port import ReviewVerdict
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository
-from pipeline.hydrate import Hydrator
 from pipeline.layout import draft_path, patch_path, promotion_path
 from pipeline.models.base import ImageDigest
 from pipeline.models.evidence import BuildRecord, CheckOutcome, CheckReport, CheckResult
@@ -35,6 +34,7 @@ from pipeline.rules.identity import draft_example
 from pipeline.snapshot import Snapshot
 from pipeline.stages.scaffold import pipeline_signature
 from pipeline.wiring import attest_here
+from pipeline.world.hydrate import Hydrator
 from tests import history
 from tests.samples import DRAFT, sample_files, templates
 

@@ -16,8 +16,8 @@ from pipeline.layout import PLATFORM_PATH
 from pipeline.models.facts import Brought, Fact, Promoted
 from pipeline.models.requests import ENVIRONMENTS
 from pipeline.models.status import DraftStatus
-from pipeline.revisions import revision_of
 from pipeline.snapshot import Snapshot
+from pipeline.world.revisions import revision_of
 
 
 def authority_of(

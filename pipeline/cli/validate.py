@@ -70,7 +70,7 @@ def validate(
         reading.reads, reading.findings, reading.snapshot, LazyTemplates(), asked=changed
     )
     if author is not None and since:
-        from pipeline.revisions import check_asker
+        from pipeline.world.revisions import check_asker
 
         base = git.resolve_commit(since)
         found = (*found, *check_asker(git, author, base, revision, changed))

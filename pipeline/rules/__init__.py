@@ -24,7 +24,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.plan.effects.rules",
     "pipeline.rules.audit",
     "pipeline.gate.authority",
-    "pipeline.policy_history",
+    "pipeline.world.drafts.policy_history",
     "pipeline.rules.standing",
 )
 

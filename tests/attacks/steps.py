@@ -23,11 +23,11 @@ from pipeline.forges.port import ReviewVerdict
 from pipeline.git.objects import RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.process import git_environment
 from pipeline.git.repository import GitRepository
-from pipeline.hydrate import Hydrator
 from pipeline.judging import judge_pull
 from pipeline.models.evidence import BuildRecord
 from pipeline.tools import gitleaks
 from pipeline.wiring import check_runner, secret_hits
+from pipeline.world.hydrate import Hydrator
 from tests.attacks.changes import changed, load_attack, newest
 from tests.attacks.worlds import AttackWorld, account_of
 from tests.audit_world import CODE, CONTROL, one_builder

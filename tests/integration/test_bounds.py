@@ -21,7 +21,6 @@ from pipeline.checks import run_checks
 from pipeline.cli.work import _perform
 from pipeline.documents import render_document
 from pipeline.errors import OverBound, Unrenderable
-from pipeline.hydrate import Hydrator
 from pipeline.layout import patch_path, promotion_path
 from pipeline.models.evidence import CheckName, CheckOutcome
 from pipeline.oci import Image, image_of
@@ -38,6 +37,7 @@ from pipeline.workfiles import (
     write_evidence,
     write_work,
 )
+from pipeline.world.hydrate import Hydrator
 from tests.audit_world import CODE, one_builder, rewrite
 from tests.bombs import deep_expression, nested_zip
 from tests.history import ENGINEER_ID

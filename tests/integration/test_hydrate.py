@@ -13,7 +13,6 @@ from pipeline import names
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck, Unrenderable
 from pipeline.git.objects import MODE_FILE, tree_id_of_files
-from pipeline.hydrate import Hydrator
 from pipeline.machine.process import Completed
 from pipeline.models.base import TreeId
 from pipeline.models.facts import Release
@@ -26,6 +25,7 @@ from pipeline.stages.scaffold import template_values
 from pipeline.state.facts import fold
 from pipeline.templating import render_template
 from pipeline.tools import helm, kubeconform, kustomize
+from pipeline.world.hydrate import Hydrator
 from tests import history
 from tests.samples import DRAFT, sample_snapshot
 from tests.views import sample_view

@@ -15,7 +15,6 @@ from pipeline.documents import render_document
 from pipeline.errors import Refused
 from pipeline.forges.port import PullState
 from pipeline.git.objects import MODE_SUBMODULE, MODE_SYMLINK, RefUpdate
-from pipeline.hydrate import Hydrator
 from pipeline.judging import Judged, judge_pull
 from pipeline.layout import draft_path, patch_path
 from pipeline.models.outputs import ValidationReport
@@ -25,6 +24,7 @@ from pipeline.render.report import validation_report
 from pipeline.render.sarif import render_sarif
 from pipeline.render.text import render_text
 from pipeline.wiring import secret_hits
+from pipeline.world.hydrate import Hydrator
 from tests.audit_world import _PERSON, CONTROL
 from tests.cli_world import call
 from tests.history import AGENT_ID, ENGINEER_ID

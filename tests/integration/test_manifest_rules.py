@@ -13,7 +13,6 @@ from functools import cache
 
 import pytest
 
-from pipeline.hydrate import Hydrator
 from pipeline.releases.allowlist import load_allowed
 from pipeline.releases.folder import check_files
 from pipeline.rules import load_rules
@@ -22,6 +21,7 @@ from pipeline.tools.kubeconform import run_kubeconform
 from pipeline.tools.kustomize import run_kustomize_build
 from pipeline.tools.podcheck import run_podcheck
 from pipeline.tools.rendered import parse_rendered
+from pipeline.world.hydrate import Hydrator
 from tests.bound import Object
 from tests.integration.test_runtime_operator import base_of, overlay_of, own_chart
 from tests.manifests.cases import hostile_object, objects_by_kind, read_hostile, read_mutants

@@ -16,7 +16,7 @@ from pipeline.machine.cache import cache_dir
 from pipeline.models.evidence import Observation
 from pipeline.rules.identity import draft_example
 from pipeline.wiring import restrict
-from pipeline.world import World
+from pipeline.world.drafts import World
 from tests.audit_world import CODE, CONTROL, GITOPS, move, write_commit
 from tests.history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.samples import DRAFT, tenant_example

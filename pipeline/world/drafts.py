@@ -16,7 +16,6 @@ from pipeline.apply.commits import read_parents
 from pipeline.diagnostics import Finding, Location, Severity
 from pipeline.errors import CouldNotCheck, OverBound, PipelineError, StalePlan
 from pipeline.forges.port import PullState, RepoView
-from pipeline.gitops_sight import GitopsSight
 from pipeline.layout import draft_path, tenant_path
 from pipeline.models.evidence import Observation
 from pipeline.models.requests import DraftPatch, ReplaceText
@@ -28,6 +27,7 @@ from pipeline.stages.gitops import GitopsView
 from pipeline.stages.patch import followup_branch, is_followup, patch_key, patched_folder
 from pipeline.stages.provision import keepers, rules_key
 from pipeline.stages.scaffold import scaffold_key
+from pipeline.world.gitops import GitopsSight
 
 
 class World(GitopsSight):

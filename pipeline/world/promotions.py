@@ -12,7 +12,6 @@ from pipeline.errors import OverBound, Unrenderable
 from pipeline.forges.port import PullState
 from pipeline.git.objects import trees_of_entries
 from pipeline.git.repository import GitRepository
-from pipeline.hydrate import CHART
 from pipeline.models.base import CommitId, ImageDigest, TreeId
 from pipeline.models.evidence import BuildRecord
 from pipeline.models.facts import Release
@@ -29,9 +28,10 @@ from pipeline.plan.bounds import SOURCE_OVER_BOUND
 from pipeline.plan.view import Caused, DraftView, Listing, PromotionInput
 from pipeline.rules.manifests import MANIFEST_NOT_RENDERED
 from pipeline.sandbox.sources import check_source
-from pipeline.sight import Sight
 from pipeline.snapshot import LoadedRequest
 from pipeline.stages.promote import promotion_key
+from pipeline.world.hydrate import CHART
+from pipeline.world.look import Sight
 
 # Stands for the digest of an image that is not built yet.
 UNBUILT = ImageDigest("sha256:" + "0" * 64)

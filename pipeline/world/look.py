@@ -14,7 +14,6 @@ from pipeline.forges.port import Forge, PullRequest, RepoView
 from pipeline.git.commits import account_of_email
 from pipeline.git.history import read_newest_touching
 from pipeline.git.repository import GitRepository
-from pipeline.hydrate import Hydrator
 from pipeline.layout import draft_path, tenant_path
 from pipeline.models.base import BlobId, CommitId
 from pipeline.models.facts import Built, Cause, Fact
@@ -22,12 +21,13 @@ from pipeline.models.requests import Platform, RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.plan.view import Caused, Existing
 from pipeline.provenance import Verified
-from pipeline.revisions import Revisions
 from pipeline.rules.standing import Standing, check_deleted
 from pipeline.snapshot import Snapshot
 from pipeline.state.facts import BrokenChain, fold, parse_chain, parse_status, status_path
 from pipeline.templating import Template
 from pipeline.tools.gitleaks import SecretHit
+from pipeline.world.hydrate import Hydrator
+from pipeline.world.revisions import Revisions
 
 
 def damaged_status(draft: str) -> CouldNotCheck:

@@ -18,8 +18,8 @@ from pipeline.forges.port import PullRequest
 from pipeline.git.history import NO_BLOB, Change, read_path_changes
 from pipeline.git.repository import GitRepository
 from pipeline.machine.cache import cache_key, read_cached, write_cached
-from pipeline.revisions import Revisions
 from pipeline.settled import tool_identity
+from pipeline.world.revisions import Revisions
 
 POLICY_WITHOUT_AUTHORITY = register(
     Rule(

@@ -21,10 +21,10 @@ from pipeline.gitops.proposals import MAX_FILES, Proposal, is_plain
 from pipeline.gitops.reading import is_sealed, read_differences
 from pipeline.gitops.sealed import ROOT, Recorded, check_gitops
 from pipeline.models.requests import CodeOrigin
-from pipeline.promotion_sight import PromotionSight
-from pipeline.revisions import read_committers
 from pipeline.stages.gitops import GitopsView
 from pipeline.state.facts import status_path
+from pipeline.world.promotions import PromotionSight
+from pipeline.world.revisions import read_committers
 
 
 @dataclass(frozen=True, slots=True)

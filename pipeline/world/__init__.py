@@ -1,0 +1,1 @@
+"""The world outside, read once and only when asked."""
