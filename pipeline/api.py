@@ -11,13 +11,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline import names
-from pipeline.deciding import Proposal
 from pipeline.diagnostics import Finding, Severity, Verdict, verdict_of
 from pipeline.documents import render_document
-from pipeline.engine import Engine
+from pipeline.engine.judge_patches import patches_of, read_patch_findings
+from pipeline.engine.loop import Engine
+from pipeline.engine.propose import Proposal
 from pipeline.errors import CouldNotCheck, NotFound, Refused, UsageFault
 from pipeline.git.objects import blob_id
-from pipeline.judging_patches import patches_of, read_patch_findings
 from pipeline.layout import draft_folder, draft_path, patch_path, promotion_path, tenant_path
 from pipeline.models.base import API_VERSION, Model
 from pipeline.models.requests import (

@@ -18,7 +18,8 @@ from pipeline.builders.port import Source
 from pipeline.control.repo import Control
 from pipeline.demo.setting import create_setting
 from pipeline.documents import render_document
-from pipeline.engine import Engine
+from pipeline.engine.loop import Engine
+from pipeline.engine.opening import attest_here
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import ReviewVerdict
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
@@ -33,7 +34,6 @@ from pipeline.provenance import with_bundle
 from pipeline.rules.identity import draft_example
 from pipeline.snapshot import Snapshot
 from pipeline.stages.scaffold import pipeline_signature
-from pipeline.wiring import attest_here
 from pipeline.world.hydrate import Hydrator
 from tests import history
 from tests.samples import DRAFT, sample_files, templates

@@ -19,11 +19,11 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
-from pipeline import wiring
 from pipeline.cli.main import main
 from pipeline.demo import story
 from pipeline.demo.main import PACKAGE, write_observations, write_patch_files
 from pipeline.demo.setting import create_setting, read_sample_files
+from pipeline.engine import opening as wiring
 from pipeline.json_schemas import SCHEMAS, schema_of
 from pipeline.models.evidence import CheckOutcome, CheckReport, CheckResult
 from pipeline.plan.effects import RunChecks
@@ -140,7 +140,7 @@ def tell(root: Path, *, until: str = "") -> Path:
                 break
             for command in chapter.commands:
                 if "--observations" in command.arguments:
-                    from pipeline.wiring import open_engine
+                    from pipeline.engine.opening import open_engine
 
                     write_observations(work, open_engine(control).status(DRAFT))
                 ran = call(control, *command.arguments)

@@ -17,14 +17,14 @@ from typing import Any
 from unittest import mock
 
 from pipeline.control.repo import Control
-from pipeline.engine import Engine
+from pipeline.engine.loop import Engine
+from pipeline.engine.opening import builder_of, secret_hits
 from pipeline.forges.github.client import GithubClient
 from pipeline.forges.github.credentials import PlainToken
 from pipeline.forges.github.forge import GithubForge
 from pipeline.forges.github.repository import Connection, RemoteRepository
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
-from pipeline.wiring import builder_of, secret_hits
 from tests.audit_world import CONTROL
 from tests.github_demo.setting import GithubSetting
 from tests.github_server import Fault, GitHubServer, Seen

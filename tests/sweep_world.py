@@ -21,7 +21,8 @@ from pipeline.control.repo import Control
 from pipeline.demo.setting import create_setting
 from pipeline.demo.story import CLEAN_SETTINGS, ROUTING
 from pipeline.documents import render_document
-from pipeline.engine import Engine
+from pipeline.engine.loop import Engine
+from pipeline.engine.opening import builder_of, check_runner, secret_hits
 from pipeline.errors import StalePlan
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import ReviewVerdict
@@ -31,7 +32,6 @@ from pipeline.models.evidence import CheckReport, Observation
 from pipeline.models.requests import EnvironmentName
 from pipeline.plan.effects import Effect, RunChecks
 from pipeline.rules.identity import draft_example
-from pipeline.wiring import builder_of, check_runner, secret_hits
 from pipeline.world.hydrate import Hydrator
 from tests.audit_world import CODE, CONTROL, ORGANISATION, StoryWorld
 from tests.history import (

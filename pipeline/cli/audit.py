@@ -104,11 +104,11 @@ def provenance(session: Session, draft: str, sbom: Path | None, bundle: Path | N
     """
     from pipeline.api import draft_id
     from pipeline.builders.attesting import read_stated
+    from pipeline.engine.opening import forge_root, image_store
     from pipeline.errors import NotFound
     from pipeline.models.facts import Built
     from pipeline.render.audit import render_provenance
     from pipeline.render.style import Style
-    from pipeline.wiring import forge_root, image_store
 
     engine = session.engine()
     facts = engine.facts(draft_id(draft))

@@ -11,7 +11,7 @@ from pipeline.cli.session import Session, pass_session
 from pipeline.errors import Refused
 
 if TYPE_CHECKING:
-    from pipeline.engine import Engine
+    from pipeline.engine.loop import Engine
 
 
 @click.command()
@@ -49,7 +49,7 @@ def comment(
     It is judged by this validator, whatever validator and workflows it brings; nothing of it
     reaches the page but as text.
     """
-    from pipeline.judging import judge_pull, judge_queued
+    from pipeline.engine.judge import judge_pull, judge_queued
     from pipeline.models.outputs import ValidationReport
     from pipeline.render.comment import KEY, headline, render_comment
     from pipeline.render.report import validation_report

@@ -209,7 +209,7 @@ def run(
     code is 4 if a tool or service failed, and 1 if a GitOps repository is not as promoted, or
     main is not as it must be.
     """
-    from pipeline.wiring import restrict
+    from pipeline.engine.opening import restrict
 
     seen = _observations(observations)
     engine = session.engine()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from pipeline.control.repo import Control
-    from pipeline.engine import Engine
+    from pipeline.engine.loop import Engine
 
 F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("text", "json", "sarif", "github")
@@ -95,7 +95,7 @@ class Session:
     def engine(self) -> Engine:
         """The engine over the control checkout. Raises UsageFault when there is none."""
         if self._engine is None:
-            from pipeline.wiring import open_engine
+            from pipeline.engine.opening import open_engine
 
             self._engine = open_engine(self.directory)
         return self._engine

@@ -55,8 +55,8 @@ def validate(
 
     from pipeline.control.checkout import find_checkout
     from pipeline.diagnostics import Verdict, verdict_of
+    from pipeline.engine.judge_patches import without_secrets
     from pipeline.git.repository import GitRepository
-    from pipeline.judging_patches import without_secrets
     from pipeline.stages.validate import check_requests
     from pipeline.templates import LazyTemplates
 
@@ -85,7 +85,7 @@ def validate(
     sources = without_secrets(_sources(git, revision, reading, found), found)
     asked: tuple[AskedItem, ...] = ()
     if session.format == "json" and since and changed:
-        from pipeline.judging import read_before
+        from pipeline.engine.judge import read_before
         from pipeline.stages.asked import asked_of
 
         before = read_before(git, git.resolve_commit(since), revision, changed)
@@ -125,8 +125,8 @@ def _secrets(
     git: GitRepository, revision: str, changed: Sequence[str], reading: SnapshotReading
 ) -> tuple[Finding, ...]:
     """Credentials in what changed: what applying patches gives is for `pipeline comment` to see."""
-    from pipeline.judging_patches import patches_of, read_changed_files, read_written_secrets
-    from pipeline.wiring import secret_hits
+    from pipeline.engine.judge_patches import patches_of, read_changed_files, read_written_secrets
+    from pipeline.engine.opening import secret_hits
 
     files = read_changed_files(git, revision, changed)
     return read_written_secrets(secret_hits, patches_of(reading.reads, changed), files)

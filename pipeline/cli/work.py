@@ -54,7 +54,7 @@ def due(
     nothing else is due: else the others have their jobs, and the job of that tenant fails.
     """
     from pipeline.characters import visible
-    from pipeline.wiring import restrict
+    from pipeline.engine.opening import restrict
     from pipeline.work import build_matrix, due_work, tenant_matrix, work_matrix
 
     engine = session.engine()
@@ -135,11 +135,11 @@ def perform(session: Session, work: Path, out: Path, keys: tuple[str, ...]) -> i
 
 
 def _perform(item: RunChecks | BuildImage, work: Path, out: Path) -> Evidence:
+    from pipeline.engine.opening import check_runner
     from pipeline.errors import OverBound
     from pipeline.plan.effects import RunChecks
     from pipeline.stages.build import refused_build
     from pipeline.stages.checks import refused_report
-    from pipeline.wiring import check_runner
     from pipeline.work import Evidence
     from pipeline.workfiles import read_source
 
@@ -157,9 +157,9 @@ def _perform(item: RunChecks | BuildImage, work: Path, out: Path) -> Evidence:
 def _build(item: BuildImage, files: dict[str, tuple[int, bytes]], out: Path) -> BuildRecord:
     from pipeline.builders.images import LayoutStore
     from pipeline.builders.port import source_tag
+    from pipeline.engine.opening import maker_of_machine
     from pipeline.models.base import CommitId, TreeId
     from pipeline.models.evidence import BuildRecord
-    from pipeline.wiring import maker_of_machine
     from pipeline.workfiles import IMAGE, images_folder
 
     maker = maker_of_machine()
@@ -259,8 +259,8 @@ def push(
     is pushed without a statement that one of environments/signers.yaml signed.
     """
     from pipeline.builders.attesting import Attest
+    from pipeline.engine.opening import attest_here, forge_root, image_store
     from pipeline.tools.bundlecheck import verify_bundle
-    from pipeline.wiring import attest_here, forge_root, image_store
     from pipeline.workfiles import push_made, read_made
 
     if bundle is not None and len(keys) != 1:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.documents import render_document
+from pipeline.engine.opening import workspace_key
 from pipeline.errors import UsageFault
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import Forge, RepoSpec
@@ -23,7 +24,6 @@ from pipeline.models.requests import Platform, Signers
 from pipeline.models.signers import Signer
 from pipeline.signing import SigningKey
 from pipeline.snapshot import read_request
-from pipeline.wiring import workspace_key
 
 START_TIME_S = 1_767_225_600  # 2026-01-01T00:00:00Z
 CHECKOUT = Path(__file__).resolve().parents[2]

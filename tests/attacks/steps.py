@@ -18,15 +18,15 @@ from pipeline.builders.bounded import run_build
 from pipeline.builders.port import Builder, Source
 from pipeline.control.submit import account_of as account_named
 from pipeline.control.submit import submit_request
+from pipeline.engine.judge import judge_pull
+from pipeline.engine.opening import check_runner, secret_hits
 from pipeline.errors import PipelineError
 from pipeline.forges.port import ReviewVerdict
 from pipeline.git.objects import RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.process import git_environment
 from pipeline.git.repository import GitRepository
-from pipeline.judging import judge_pull
 from pipeline.models.evidence import BuildRecord
 from pipeline.tools import gitleaks
-from pipeline.wiring import check_runner, secret_hits
 from pipeline.world.hydrate import Hydrator
 from tests.attacks.changes import changed, load_attack, newest
 from tests.attacks.worlds import AttackWorld, account_of

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.wiring import CRASH_EXIT_CODE
+from pipeline.engine.opening import CRASH_EXIT_CODE
 from tests.sweep_world import (
     STEPS,
     Checkpoint,

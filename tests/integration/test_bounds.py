@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import pytest
 
-from pipeline import wiring
 from pipeline.builders import bounded, images
 from pipeline.builders.bounded import run_build
 from pipeline.builders.buildah import BuildahMaker
@@ -20,6 +19,8 @@ from pipeline.builders.port import Files, Maker
 from pipeline.checks import run_checks
 from pipeline.cli.work import _perform
 from pipeline.documents import render_document
+from pipeline.engine import opening as wiring
+from pipeline.engine.opening import secret_hits
 from pipeline.errors import OverBound, Unrenderable
 from pipeline.layout import patch_path, promotion_path
 from pipeline.models.evidence import CheckName, CheckOutcome
@@ -28,7 +29,6 @@ from pipeline.plan.effects import BuildImage, RunChecks
 from pipeline.sandbox import sources
 from pipeline.tools import gitleaks, helm, rendered
 from pipeline.tools.bundlecheck import verify_bundle
-from pipeline.wiring import secret_hits
 from pipeline.work import DueWork, Evidence, evidence_problem
 from pipeline.workfiles import (
     RecordedBuilder,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import wiring
 from pipeline.documents import parse_document
+from pipeline.engine import opening as wiring
 from pipeline.forges.local import LocalForge
 from tests.cli_world import (
     AGENT,

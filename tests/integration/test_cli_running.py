@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import wiring
+from pipeline.engine import opening as wiring
 from pipeline.names import state_branch
 from pipeline.plan.effects import Plan
 from pipeline.state.facts import status_path
@@ -185,7 +185,7 @@ def test_a_clone_alone_knows_every_status(told: Path, tmp_path: Path) -> None:
 
 def test_status_of_one_draft_imports_nothing_slow(told: Path) -> None:
     modules = modules_after("-C", str(told), "status", DRAFT)
-    assert not {"pydantic", "rich", "jinja2", "git", "pipeline.engine"} & modules
+    assert not {"pydantic", "rich", "jinja2", "git", "pipeline.engine.loop"} & modules
 
 
 def test_names_that_the_quick_reader_repeats() -> None:

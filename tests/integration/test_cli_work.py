@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import wiring
 from pipeline.demo import story
 from pipeline.demo.main import PACKAGE, write_observations, write_patch_files
-from pipeline.wiring import open_engine
+from pipeline.engine import opening as wiring
+from pipeline.engine.opening import open_engine
 from tests.cli_world import (
     CLOCK,
     DRAFT,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import engine
 from pipeline.demo.story import leaked_settings
+from pipeline.engine import loop as engine
 from pipeline.errors import CouldNotCheck, ForgeRefused, StalePlan, UsageFault
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import PullState, RepoSpec, RepoView
@@ -483,7 +483,7 @@ def test_a_draft_that_never_stands_still_fails_alone(
         if getattr(effect, "draft", "") == DRAFT:
             raise StalePlan("a ref moved")
 
-    monkeypatch.setattr("pipeline.engine.MAX_STALE", 3)
+    monkeypatch.setattr("pipeline.engine.loop.MAX_STALE", 3)
     scaffolded.engine.faults = moved
     report = scaffolded.engine.run(tenants=["acme"])
     assert report.failures == ((DRAFT, "stale-plan", "a ref moved"),)
@@ -500,7 +500,7 @@ def test_a_state_branch_that_never_stands_still_fails_its_tenant(
         if effect.kind == "append-facts":
             raise StalePlan("a ref moved")
 
-    monkeypatch.setattr("pipeline.engine.MAX_STALE", 3)
+    monkeypatch.setattr("pipeline.engine.loop.MAX_STALE", 3)
     scaffolded.engine.faults = moved
     report = scaffolded.engine.run(tenants=["acme", "contoso"])
     assert set(report.failures) == {
@@ -513,7 +513,7 @@ def test_a_plan_that_never_empties_is_told_as_a_bug(
 ) -> None:
     scaffolded.write("0001", "docs/one.md", "1\n")
     scaffolded.write("0002", "docs/two.md", "2\n")
-    monkeypatch.setattr("pipeline.engine.MAX_ROUNDS", 2)
+    monkeypatch.setattr("pipeline.engine.loop.MAX_ROUNDS", 2)
     [(tenant, code, message)] = scaffolded.engine.run(tenants=["acme"]).failures
     assert (tenant, code) == ("acme", "internal-error") and "more to do" in message
     assert scaffolded.kinds()[3:] == ["patch-applied", "patch-applied"]  # and no checks yet

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import engine
 from pipeline.apply import effects as apply
+from pipeline.engine import loop as engine
 from pipeline.errors import ForgeRefused
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import BranchRule, PullAsk, PullRequest, RepoSpec

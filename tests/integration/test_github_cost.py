@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine import Engine
+from pipeline.engine.idle import Memory
+from pipeline.engine.loop import Engine
 from pipeline.errors import ForgeRefused
 from pipeline.forges.github.forge import GithubForge
-from pipeline.settled import Memory
 from tests.audit_world import CODE, CONTROL
 from tests.github_demo.setting import GithubSetting
 from tests.github_server import GitHubServer

@@ -12,10 +12,11 @@ import pytest
 from pipeline import api
 from pipeline.demo.story import leaked_settings
 from pipeline.documents import render_document
+from pipeline.engine.judge import Judged, judge_pull
+from pipeline.engine.opening import secret_hits
 from pipeline.errors import Refused
 from pipeline.forges.port import PullState
 from pipeline.git.objects import MODE_SUBMODULE, MODE_SYMLINK, RefUpdate
-from pipeline.judging import Judged, judge_pull
 from pipeline.layout import draft_path, patch_path
 from pipeline.models.outputs import ValidationReport
 from pipeline.models.requests import WriteFile
@@ -23,7 +24,6 @@ from pipeline.render.comment import render_comment
 from pipeline.render.report import validation_report
 from pipeline.render.sarif import render_sarif
 from pipeline.render.text import render_text
-from pipeline.wiring import secret_hits
 from pipeline.world.hydrate import Hydrator
 from tests.audit_world import _PERSON, CONTROL
 from tests.cli_world import call
@@ -186,7 +186,7 @@ def test_manifests_of_a_changed_chart_are_judged(world: Story) -> None:
 
 
 def test_a_queued_commit_is_searched_too(world: Story) -> None:
-    from pipeline.judging import judge_queued
+    from pipeline.engine.judge import judge_queued
 
     content = patch_of(DRAFT, world.newest(), {f"{SOURCE}/partner_api.py": leaked_settings()})
     number = world.propose({patch_path(DRAFT, "0001"): content}, AGENT_ID)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.documents import render_document
+from pipeline.engine.judge import Judged, diff_lines, judge_pull, judge_queued
 from pipeline.errors import CouldNotCheck, StalePlan
-from pipeline.judging import Judged, diff_lines, judge_pull, judge_queued
 from pipeline.layout import SIGNERS_PATH, promotion_path, tenant_path
 from pipeline.models.requests import EnvironmentName
 from tests.audit_world import CONTROL

@@ -21,9 +21,10 @@ from pipeline.audit import verify
 from pipeline.builders.bounded import run_build
 from pipeline.builders.port import Builder
 from pipeline.diagnostics import Verdict, verdict_of
+from pipeline.engine.judge import judge_pull
+from pipeline.engine.opening import secret_hits
 from pipeline.git.objects import MODE_FILE, RefUpdate
 from pipeline.git.repository import GitRepository
-from pipeline.judging import judge_pull
 from pipeline.layout import patch_path
 from pipeline.models.facts import Built, ChecksRecorded, Fact, PatchRefused, Promoted, Reason
 from pipeline.provenance import with_bundle
@@ -36,7 +37,6 @@ from pipeline.tools import gitleaks
 from pipeline.tools.gitleaks import run_secret_scan
 from pipeline.tools.kubeconform import run_kubeconform
 from pipeline.tools.podcheck import run_podcheck
-from pipeline.wiring import secret_hits
 from pipeline.world.hydrate import Hydrator
 from tests import audit_world, history, patching
 from tests.audit_world import CODE, CONTROL, GITOPS, STATE, StoryWorld

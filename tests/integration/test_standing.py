@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.documents import render_document
-from pipeline.judging import judge_pull
+from pipeline.engine.judge import judge_pull
 from pipeline.layout import BLOCKED_PATH, draft_path, tenant_path
 from pipeline.render.plan import render_run_report, run_report_document
 from tests.audit_world import CODE, CONTROL, audit

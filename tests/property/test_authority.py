@@ -25,12 +25,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from pipeline.documents import render_document
+from pipeline.engine.judge import judge_pull
 from pipeline.errors import ForgeRefused, PipelineError, StalePlan
 from pipeline.forges.port import PullRequest, PullState, Review, ReviewVerdict
 from pipeline.gate.authority import Revision, judge
 from pipeline.gate.matters import matters_of
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
-from pipeline.judging import judge_pull
 from pipeline.layout import PLATFORM_PATH, draft_path, environment_path, patch_path, tenant_path
 from pipeline.rules.identity import draft_example
 from pipeline.snapshot import ReadRequest, Snapshot, read_request, snapshot_of

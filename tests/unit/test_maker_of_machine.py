@@ -9,8 +9,8 @@ import pytest
 from pipeline.builders.buildah import BuildahMaker
 from pipeline.builders.buildx import BuildxMaker
 from pipeline.builders.layout import LayoutMaker
+from pipeline.engine.opening import maker_of_machine
 from pipeline.errors import UsageFault
-from pipeline.wiring import maker_of_machine
 
 BASE = "registry.example.com/python@sha256:" + "a" * 64
 

@@ -14,14 +14,14 @@ from functools import partial
 
 from pipeline import __version__, names
 from pipeline.apply.effects import Ports, Progress, apply_tenant_plan
-from pipeline.deciding import Deciding
 from pipeline.diagnostics import Finding
+from pipeline.engine.idle import Before
+from pipeline.engine.propose import Deciding
+from pipeline.engine.shards import choose_tenants
 from pipeline.errors import PipelineError, Refused, StalePlan, failure_of
 from pipeline.models.evidence import Observation
 from pipeline.plan.effects import Incident, Plan, Receipt, TenantPlan, Waiting, describe
 from pipeline.plan.view import Stage
-from pipeline.settled import Before
-from pipeline.shards import choose_tenants
 from pipeline.stages.draft import plan_tenant
 from pipeline.stages.gitops import with_gitops
 from pipeline.world.drafts import World

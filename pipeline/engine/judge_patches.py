@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from pipeline.deciding import Deciding
 from pipeline.diagnostics import Finding, Location
+from pipeline.engine.propose import Deciding
 from pipeline.errors import OverBound, PipelineError, UsageFault
 from pipeline.git.repository import GitRepository
 from pipeline.models.requests import DraftPatch, ReplaceText, WriteFile

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pipeline.apply.effects import FaultHook, no_faults
 from pipeline.control.repo import Control, open_control
-from pipeline.engine import Engine
+from pipeline.engine.idle import Memory
+from pipeline.engine.loop import Engine
 from pipeline.errors import CouldNotCheck, Refused, UsageFault
 from pipeline.forges.local import LocalForge
 from pipeline.plan.view import Scope, Stage
-from pipeline.settled import Memory
 from pipeline.templates import LazyTemplates
 
 if TYPE_CHECKING:

@@ -15,18 +15,18 @@ from pipeline.authorise import Decision
 from pipeline.characters import visible
 from pipeline.control.repo import read_snapshot
 from pipeline.diagnostics import Finding, Verdict, verdict_of
-from pipeline.engine import Engine
-from pipeline.errors import CouldNotCheck, PipelineError, Refused
-from pipeline.forges.port import PullRequest
-from pipeline.gate.authority import Authority
-from pipeline.gate.matters import higher_tier, matters_of
-from pipeline.git.repository import GitRepository
-from pipeline.judging_patches import (
+from pipeline.engine.judge_patches import (
     patches_of,
     read_changed_files,
     read_patch_findings,
     without_secrets,
 )
+from pipeline.engine.loop import Engine
+from pipeline.errors import CouldNotCheck, PipelineError, Refused
+from pipeline.forges.port import PullRequest
+from pipeline.gate.authority import Authority
+from pipeline.gate.matters import higher_tier, matters_of
+from pipeline.git.repository import GitRepository
 from pipeline.layout import PLATFORM_PATH, request_path
 from pipeline.models.outputs import AskedItem, Link, PromotionPreview
 from pipeline.models.requests import Platform, Promotion, RiskTier

@@ -11,6 +11,7 @@ from pipeline import names
 from pipeline.apply.effects import FaultHook, no_faults, read_fact_files
 from pipeline.control.repo import Control, SnapshotReading, read_snapshot
 from pipeline.diagnostics import Finding
+from pipeline.engine.idle import Memory
 from pipeline.errors import PipelineError, UsageFault
 from pipeline.forges.port import Forge
 from pipeline.models.evidence import CheckReport
@@ -19,7 +20,6 @@ from pipeline.models.status import DraftStatus
 from pipeline.plan.effects import Incident, RunChecks
 from pipeline.plan.view import EVERYTHING, Scope
 from pipeline.sandbox.sources import read_source_files
-from pipeline.settled import Memory
 from pipeline.stages.gitops import incidents_of
 from pipeline.stages.validate import check_requests
 from pipeline.state.facts import parse_chain

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipeline.authorise import Decision, authorise
+from pipeline.engine.reader import Looking, split_id
 from pipeline.errors import Refused, UsageFault
 from pipeline.gate.authority import unasked
 from pipeline.gate.matters import matters_of
 from pipeline.layout import draft_path, promotion_path
-from pipeline.looking import Looking, split_id
 from pipeline.models.base import API_VERSION, BlobId, CommitId
 from pipeline.models.facts import Cause
 from pipeline.models.requests import Promotion, RequestedRelease
