@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.authorise import authorise
+from pipeline.gate.authorise import authorise
 from pipeline.gate.authority import judge
 from pipeline.gate.matters import matters_of
 from pipeline.layout import promotion_path

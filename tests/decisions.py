@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import yaml
 
-from pipeline.authorise import Evidence, authorise
 from pipeline.diagnostics import Finding, Location
 from pipeline.forges.port import Review, ReviewVerdict
+from pipeline.gate.authorise import Evidence, authorise
 from pipeline.gate.authority import Authority, Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
 from pipeline.layout import promotion_path

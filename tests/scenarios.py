@@ -11,6 +11,7 @@ from dataclasses import replace
 from pipeline.forges.port import PullRequest, PullState, Push, Review, ReviewVerdict
 from pipeline.gate.authority import Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
+from pipeline.gate.standing import Standing, check_blocked, check_deleted
 from pipeline.git.history import Change
 from pipeline.git.objects import MODE_FILE, MODE_SYMLINK
 from pipeline.gitops.proposals import Proposal, check_proposal
@@ -20,7 +21,6 @@ from pipeline.models.requests import CodeOrigin
 from pipeline.releases.folder import check_files
 from pipeline.rules.identity import check_entries
 from pipeline.rules.patches import MAX_FILE_BYTES
-from pipeline.rules.standing import Standing, check_blocked, check_deleted
 from pipeline.stages.draft import plan_draft
 from pipeline.stages.promote import approval_problem
 from pipeline.world.policy_history import Walk

@@ -9,9 +9,10 @@ from pipeline import names
 from pipeline.audit.cases import FactCase, commit_problem, folder_at, parents_at
 from pipeline.audit.objects import Objects
 from pipeline.audit.reading import build_of
-from pipeline.authorise import DecisionReason, authorise
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import RepoView
+from pipeline.gate import rules as decision_rule
+from pipeline.gate.authorise import DecisionReason, authorise
 from pipeline.git.commits import Commit
 from pipeline.git.objects import MODE_FILE
 from pipeline.models.facts import Promoted, Release
@@ -21,7 +22,6 @@ from pipeline.plan.effects import CommitFolder
 from pipeline.plan.view import DraftView, PromotionInput
 from pipeline.provenance import Verified
 from pipeline.rules import audit as rule
-from pipeline.rules import decisions as decision_rule
 from pipeline.stages.promote import evidence_of, plan_promotion
 
 # Code of the gate → the rule of the audit that says so, where it has one of its own.

@@ -10,7 +10,7 @@ from pipeline.cli.asking import asking_options, bring, check_asking
 from pipeline.cli.session import Session, format_option, pass_session
 
 if TYPE_CHECKING:
-    from pipeline.authorise import Decision
+    from pipeline.gate.authorise import Decision
     from pipeline.models.outputs import DecisionDocument
     from pipeline.models.requests import Promotion
     from pipeline.overlays import Overlay

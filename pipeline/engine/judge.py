@@ -11,7 +11,6 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.authorise import Decision
 from pipeline.characters import visible
 from pipeline.control.repo import read_snapshot
 from pipeline.diagnostics import Finding, Verdict, verdict_of
@@ -24,6 +23,7 @@ from pipeline.engine.judge_patches import (
 from pipeline.engine.loop import Engine
 from pipeline.errors import CouldNotCheck, PipelineError, Refused
 from pipeline.forges.port import PullRequest
+from pipeline.gate.authorise import Decision
 from pipeline.gate.authority import Authority
 from pipeline.gate.matters import higher_tier, matters_of
 from pipeline.git.repository import GitRepository

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.authorise import Decision, authorise
 from pipeline.engine.reader import Looking, split_id
 from pipeline.errors import Refused, UsageFault
+from pipeline.gate.authorise import Decision, authorise
 from pipeline.gate.authority import unasked
 from pipeline.gate.matters import matters_of
 from pipeline.layout import draft_path, promotion_path

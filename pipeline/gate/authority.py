@@ -21,8 +21,8 @@ from enum import StrEnum
 from pipeline.diagnostics import Finding, Location, Rule, Subject, register
 from pipeline.forges.port import Review, ReviewVerdict
 from pipeline.forges.rules import newest_verdicts
+from pipeline.gate.rules import APPROVAL_MISSING, APPROVAL_OTHER_REVISION
 from pipeline.models.requests import Account, ApprovalPolicy, Platform
-from pipeline.rules.decisions import APPROVAL_MISSING, APPROVAL_OTHER_REVISION
 
 
 def _authority(id: str, summary: str, why: str, fix: str, fails: str, passes: str) -> Rule:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pipeline.authorise import Decision, DecisionReason
 from pipeline.characters import visible
+from pipeline.gate.authorise import Decision, DecisionReason
 from pipeline.models.outputs import ApprovalsWanted, DecisionDocument
 from pipeline.models.requests import ApprovalPolicy, Promotion, RiskTier
 from pipeline.models.run_report import DecisionReasonItem

@@ -18,14 +18,14 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.plan.effects.bounds",
     "pipeline.rules.manifests",
     "pipeline.rules.tools",
-    "pipeline.rules.decisions",
+    "pipeline.gate.rules",
     "pipeline.gitops.sealed",
     "pipeline.gitops.proposals",
     "pipeline.plan.effects.rules",
     "pipeline.rules.audit",
     "pipeline.gate.authority",
     "pipeline.world.drafts.policy_history",
-    "pipeline.rules.standing",
+    "pipeline.gate.standing",
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.errors import failure_of
 from pipeline.forges.port import PullState
+from pipeline.gate.rules import DRAFT_CHANGED
 from pipeline.models.facts import Rejected
 from pipeline.models.status import DraftState
 from pipeline.plan.effects import (
@@ -19,7 +20,6 @@ from pipeline.plan.effects import (
     key_of,
 )
 from pipeline.plan.view import EVERYTHING, DraftView, Scope, Stage, Step
-from pipeline.rules.decisions import DRAFT_CHANGED
 from pipeline.stages.checks import plan_head_checks
 from pipeline.stages.observe import plan_observe
 from pipeline.stages.patch import plan_patch

@@ -7,17 +7,17 @@ environment. The request is the plan: what is written is the tree that it pins (
 from __future__ import annotations
 
 from pipeline import names
-from pipeline.authorise import Decision, Evidence, authorise
 from pipeline.diagnostics import RULES
 from pipeline.forges.port import PullRequest, PullState, ReviewVerdict
 from pipeline.forges.rules import newest_verdicts
+from pipeline.gate.authorise import Decision, Evidence, authorise
 from pipeline.gate.matters import higher_tier
+from pipeline.gate.rules import BUILD_MISSING, CHECK_MISSING
 from pipeline.git.objects import MODE_FILE, blob_id
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED
 from pipeline.models.evidence import CheckOutcome
 from pipeline.plan.effects import FactEntry, MergePull, OpenPull, Waiting, key_of
 from pipeline.plan.view import TOOL, Caused, DraftView, PromotionInput, Step, message_of
-from pipeline.rules.decisions import BUILD_MISSING, CHECK_MISSING
 from pipeline.stages.build import plan_build
 from pipeline.stages.checks import plan_checks
 from pipeline.stages.scaffold import commit_folder

@@ -16,9 +16,9 @@ import yaml
 from pipeline.control.checkout import find_checkout, is_remote, read_origin
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck, UsageFault
+from pipeline.gate.standing import Standing, check_blocked, check_deleted
 from pipeline.git.repository import GitRepository
 from pipeline.layout import BLOCKED_PATH
-from pipeline.rules.standing import Standing, check_blocked, check_deleted
 
 # The names of `pipeline.names` and `pipeline.state.facts`, which would import the models.
 STATE_PREFIX = "state/"

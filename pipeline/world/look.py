@@ -11,6 +11,7 @@ from pipeline.apply.effects import read_fact_files
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck, ForgeRefused, NotFound, PipelineError, failure_of
 from pipeline.forges.port import Forge, PullRequest, RepoView
+from pipeline.gate.standing import Standing, check_deleted
 from pipeline.git.commits import account_of_email
 from pipeline.git.history import read_newest_touching
 from pipeline.git.repository import GitRepository
@@ -21,7 +22,6 @@ from pipeline.models.requests import Platform, RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.plan.view import Caused, Existing
 from pipeline.provenance import Verified
-from pipeline.rules.standing import Standing, check_deleted
 from pipeline.snapshot import Snapshot
 from pipeline.state.facts import BrokenChain, fold, parse_chain, parse_status, status_path
 from pipeline.templating import Template

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from pipeline.authorise import CLAUSES, authorise
 from pipeline.diagnostics import RULES, Location
+from pipeline.gate.authorise import CLAUSES, authorise
 from pipeline.rules import load_rules
 from pipeline.rules.manifests import MANIFEST_KIND
 from tests import history

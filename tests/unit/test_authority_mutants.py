@@ -14,10 +14,9 @@ from functools import cache, partial
 import pytest
 import yaml
 
-from pipeline import authorise
 from pipeline.forges import rules as forge_rules
 from pipeline.forges.port import Review, ReviewVerdict
-from pipeline.gate import authority, matters
+from pipeline.gate import authorise, authority, matters
 from pipeline.gate.authority import Matter, MatterKind, Revision
 from pipeline.layout import (
     PLATFORM_PATH,

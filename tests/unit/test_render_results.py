@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from pipeline.audit.acknowledged import Acknowledged
-from pipeline.authorise import authorise
 from pipeline.diagnostics import Finding, Location, Verdict
+from pipeline.gate.authorise import authorise
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Observed, PatchRefused, PromotionRefused, Reason, Rejected
 from pipeline.models.outputs import (

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pipeline import names
 from pipeline.diagnostics import Finding
+from pipeline.gate import rules as rule
 from pipeline.gate.authority import Authority
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.requests import (
@@ -26,7 +27,6 @@ from pipeline.models.requests import (
 from pipeline.models.status import DraftState, DraftStatus
 from pipeline.overlays import Overlay, has_runtime
 from pipeline.provenance import Claim, Verified, provenance_problem
-from pipeline.rules import decisions as rule
 
 
 @dataclass(frozen=True, slots=True)
