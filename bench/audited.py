@@ -48,7 +48,7 @@ from pipeline.models.requests import DraftPatch, PrimitiveImplementationDraft
 from pipeline.models.status import DraftStatus
 from pipeline.plan.effects import CommitFolder, FactEntry
 from pipeline.plan.view import Caused, DraftView, PatchInput
-from pipeline.snapshot import Snapshot, read_request, snapshot_of
+from pipeline.requests.snapshot import Snapshot, read_request, snapshot_of
 from pipeline.stages.patch import plan_patch
 from pipeline.stages.provision import accepted_fact, plan_provision, plan_repository
 from pipeline.stages.scaffold import pipeline_signature, plan_scaffold

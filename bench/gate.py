@@ -18,7 +18,7 @@ from pathlib import Path
 from pipeline.gate.authorise import authorise
 from pipeline.gate.authority import judge
 from pipeline.gate.matters import matters_of
-from pipeline.layout import promotion_path
+from pipeline.requests.layout import promotion_path
 from pipeline.signing import SigningKey
 from tests.samples import DRAFT, sample_platform, sample_snapshot
 

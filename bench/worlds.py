@@ -30,7 +30,6 @@ from pipeline.git.objects import (
     objects_of_files,
 )
 from pipeline.git.repository import GitRepository
-from pipeline.layout import draft_path
 from pipeline.models.base import BlobId, CommitId, TreeId
 from pipeline.models.evidence import CheckOutcome, CheckReport, CheckResult
 from pipeline.models.facts import (
@@ -45,6 +44,7 @@ from pipeline.models.facts import (
 )
 from pipeline.models.requests import CodeOrigin, PrimitiveType, Sku
 from pipeline.models.status import DraftStatus
+from pipeline.requests.layout import draft_path
 from pipeline.state.facts import (
     fact_bytes,
     fact_path,

@@ -18,7 +18,6 @@ from pipeline.engine.loop import Engine
 from pipeline.engine.propose import Proposal
 from pipeline.errors import CouldNotCheck, NotFound, Refused, UsageFault
 from pipeline.git.objects import blob_id
-from pipeline.layout import draft_folder, draft_path, patch_path, promotion_path, tenant_path
 from pipeline.models.base import API_VERSION, Model
 from pipeline.models.requests import (
     SCHEMA_STEMS,
@@ -27,8 +26,15 @@ from pipeline.models.requests import (
     RiskTier,
 )
 from pipeline.models.status import DraftStatus
-from pipeline.rules.drafts import TEMPLATE_TYPES
-from pipeline.snapshot import Snapshot, read_request, snapshot_of
+from pipeline.requests.drafts import TEMPLATE_TYPES
+from pipeline.requests.layout import (
+    draft_folder,
+    draft_path,
+    patch_path,
+    promotion_path,
+    tenant_path,
+)
+from pipeline.requests.snapshot import Snapshot, read_request, snapshot_of
 from pipeline.stages.validate import check_request
 
 

@@ -15,8 +15,8 @@ from pipeline.models.facts import Fact
 from pipeline.models.outputs import OUTPUT_KINDS, OUTPUT_STEMS
 from pipeline.models.requests import REQUEST_KINDS, SCHEMA_STEMS
 from pipeline.models.status import DraftStatus
-from pipeline.observations import Observations
 from pipeline.plan.effects import Plan
+from pipeline.requests.observations import Observations
 from pipeline.work import DueWork, Evidence
 
 DRAFT_07 = "http://json-schema.org/draft-07/schema#"

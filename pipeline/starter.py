@@ -18,7 +18,10 @@ from pipeline.forges.github.rulesets import PREFIX, rulesets_of
 from pipeline.forges.settings import control_rules
 from pipeline.git.objects import blob_id
 from pipeline.json_schemas import render_schema, schema_of
-from pipeline.layout import (
+from pipeline.models.base import API_VERSION
+from pipeline.models.requests import ENVIRONMENTS, SCHEMA_STEMS, Platform
+from pipeline.render import code_owners
+from pipeline.requests.layout import (
     BLOCKED_PATH,
     PLATFORM_PATH,
     REQUEST_ROOTS,
@@ -26,10 +29,7 @@ from pipeline.layout import (
     environment_path,
     tenant_path,
 )
-from pipeline.models.base import API_VERSION
-from pipeline.models.requests import ENVIRONMENTS, SCHEMA_STEMS, Platform
-from pipeline.render import code_owners
-from pipeline.snapshot import Snapshot, read_request, snapshot_of
+from pipeline.requests.snapshot import Snapshot, read_request, snapshot_of
 from pipeline.stages.validate import check_requests
 
 WORKFLOWS = ("validate", "comment", "scaffold", "build", "promote", "observe")

@@ -24,15 +24,15 @@ from pipeline.forges.local import LocalForge
 from pipeline.forges.port import ReviewVerdict
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository
-from pipeline.layout import draft_path, patch_path, promotion_path
 from pipeline.models.base import ImageDigest
 from pipeline.models.evidence import BuildRecord, CheckOutcome, CheckReport, CheckResult
 from pipeline.models.requests import EnvironmentName
 from pipeline.overlays import Overlay, render_base
 from pipeline.plan.effects import RunChecks
 from pipeline.provenance import with_bundle
-from pipeline.rules.identity import draft_example
-from pipeline.snapshot import Snapshot
+from pipeline.requests.identity import draft_example
+from pipeline.requests.layout import draft_path, patch_path, promotion_path
+from pipeline.requests.snapshot import Snapshot
 from pipeline.stages.scaffold import pipeline_signature
 from pipeline.world.hydrate import Hydrator
 from tests import history

@@ -16,7 +16,6 @@ from pipeline.forges.port import Review, ReviewVerdict
 from pipeline.gate.authorise import Evidence, authorise
 from pipeline.gate.authority import Authority, Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
-from pipeline.layout import promotion_path
 from pipeline.models.base import API_VERSION, TreeId
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.requests import (
@@ -28,6 +27,7 @@ from pipeline.models.requests import (
 )
 from pipeline.models.status import DraftState
 from pipeline.provenance import Verified
+from pipeline.requests.layout import promotion_path
 from pipeline.rules.manifests import Target, check_objects
 from tests import history
 from tests.samples import DRAFT, sample_environment, sample_platform, sample_snapshot

@@ -18,7 +18,7 @@ from pipeline.git.objects import (
     trees_of_entries,
 )
 from pipeline.git.repository import GitRepository
-from pipeline.layout import PLATFORM_PATH
+from pipeline.requests.layout import PLATFORM_PATH
 from tests.audit_world import CONTROL, GITOPS
 from tests.history import ENGINEER_ID
 from tests.story import Story, story_at

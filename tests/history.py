@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 
-from pipeline.layout import draft_path, patch_path, promotion_path
 from pipeline.models.base import BlobId, CommitId, ImageDigest, TreeId
 from pipeline.models.evidence import BuildRecord, CheckName, CheckOutcome, CheckReport, CheckResult
 from pipeline.models.facts import (
@@ -38,6 +37,7 @@ from pipeline.names import (
 )
 from pipeline.overlays import Overlay, base_tree_of, render_base, render_overlay
 from pipeline.provenance import Claim
+from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from pipeline.state.facts import FactFile, fact_bytes, fact_path, fold, fold_one, next_fact
 from tests.samples import DRAFT, sample_draft, sample_environment, sample_platform, sample_tenant
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from pipeline.diagnostics import RULES, Finding, Location
 from pipeline.git.objects import MODE_FILE, blob_id
-from pipeline.layout import patch_path
 from pipeline.models.requests import DraftPatch
 from pipeline.plan.view import Caused, Listing, PatchInput
-from pipeline.snapshot import read_request
+from pipeline.requests.layout import patch_path
+from pipeline.requests.snapshot import read_request
 from pipeline.stages.patch import PatchResult, patched_folder
 from tests import history
 from tests.samples import DRAFT, findings_of

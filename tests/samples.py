@@ -11,10 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from pipeline.diagnostics import Finding
-from pipeline.layout import REQUEST_ROOTS, draft_path
 from pipeline.models.requests import Environment, Platform, PrimitiveImplementationDraft, Tenant
-from pipeline.rules.identity import draft_example
-from pipeline.snapshot import ReadRequest, Snapshot, read_request, snapshot_of
+from pipeline.requests.identity import draft_example
+from pipeline.requests.layout import REQUEST_ROOTS, draft_path
+from pipeline.requests.snapshot import ReadRequest, Snapshot, read_request, snapshot_of
 from pipeline.stages.validate import check_requests
 from pipeline.templates import list_builtin_templates, read_builtin_template
 from pipeline.templating import Template

@@ -16,11 +16,17 @@ from pipeline.git.history import Change
 from pipeline.git.objects import MODE_FILE, MODE_SYMLINK
 from pipeline.gitops.proposals import Proposal, check_proposal
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED, Difference, check_gitops
-from pipeline.layout import PLATFORM_PATH, draft_path, environment_path, promotion_path, tenant_path
 from pipeline.models.requests import CodeOrigin
 from pipeline.releases.folder import check_files
-from pipeline.rules.identity import check_entries
-from pipeline.rules.patches import MAX_FILE_BYTES
+from pipeline.requests.identity import check_entries
+from pipeline.requests.layout import (
+    PLATFORM_PATH,
+    draft_path,
+    environment_path,
+    promotion_path,
+    tenant_path,
+)
+from pipeline.requests.patches import MAX_FILE_BYTES
 from pipeline.stages.draft import plan_draft
 from pipeline.stages.promote import approval_problem
 from pipeline.world.policy_history import Walk

@@ -19,9 +19,9 @@ from pipeline.demo.setting import create_setting
 from pipeline.documents import render_document
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import PullState
-from pipeline.layout import draft_path, patch_path, promotion_path
 from pipeline.models.requests import EnvironmentName
-from pipeline.rules.identity import draft_example
+from pipeline.requests.identity import draft_example
+from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from tests.audit_world import (
     CODE,
     ORGANISATION,

@@ -27,11 +27,11 @@ from pipeline.errors import StalePlan
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import ReviewVerdict
 from pipeline.git.repository import GitRepository
-from pipeline.layout import draft_path, patch_path, promotion_path
 from pipeline.models.evidence import CheckReport, Observation
 from pipeline.models.requests import EnvironmentName
 from pipeline.plan.effects import Effect, RunChecks
-from pipeline.rules.identity import draft_example
+from pipeline.requests.identity import draft_example
+from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from pipeline.world.hydrate import Hydrator
 from tests.audit_world import CODE, CONTROL, ORGANISATION, StoryWorld
 from tests.history import (

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.forges.port import RepoView
-from pipeline.layout import draft_path
 from pipeline.models.status import DraftStatus
 from pipeline.plan.effects import EnsureRepo
 from pipeline.plan.view import Caused, DraftView
+from pipeline.requests.layout import draft_path
 from tests import history
 from tests.samples import (
     DRAFT,

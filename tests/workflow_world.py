@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.documents import render_document
-from pipeline.layout import SIGNERS_PATH
 from pipeline.models.base import API_VERSION
 from pipeline.models.requests import Signers
 from pipeline.models.signers import Signer, WorkflowIdentity
+from pipeline.requests.layout import SIGNERS_PATH
 from tests.conftest import ROOT
 from tests.github_demo.setting import APP_ID, GithubSetting, app_key
 from tests.github_server import GitHubServer

@@ -14,8 +14,8 @@ from pipeline.audit.policy import MainLine
 from pipeline.diagnostics import Finding
 from pipeline.git.history import read_newest_touching
 from pipeline.models.requests import Acknowledgement
+from pipeline.requests.snapshot import Snapshot
 from pipeline.rules import audit as rule
-from pipeline.snapshot import Snapshot
 
 FOLDER = "environments/acknowledgements"
 

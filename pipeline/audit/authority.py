@@ -12,11 +12,11 @@ from pipeline.audit.policy import MainLine
 from pipeline.gate.authority import FOUNDING, Authority, judge, unbrought
 from pipeline.gate.matters import matters_of, paths_behind
 from pipeline.git.commits import account_of_email
-from pipeline.layout import PLATFORM_PATH
 from pipeline.models.facts import Brought, Fact, Promoted
 from pipeline.models.requests import ENVIRONMENTS
 from pipeline.models.status import DraftStatus
-from pipeline.snapshot import Snapshot
+from pipeline.requests.layout import PLATFORM_PATH
+from pipeline.requests.snapshot import Snapshot
 from pipeline.world.revisions import revision_of
 
 

@@ -18,14 +18,14 @@ from pipeline.errors import NotFound
 from pipeline.forges.port import RepoView
 from pipeline.git.commits import Commit
 from pipeline.git.objects import TreeEntry, commit_object, graft
-from pipeline.layout import RequestPath, draft_path, request_path
 from pipeline.models.facts import Accepted, Fact
 from pipeline.models.requests import PrimitiveImplementationDraft, Request
 from pipeline.models.status import DraftStatus
 from pipeline.names import controllers_repo, gitops_repo
 from pipeline.plan.effects import CommitFolder
 from pipeline.plan.view import Caused, DraftView, Parents
-from pipeline.snapshot import Snapshot
+from pipeline.requests.layout import RequestPath, draft_path, request_path
+from pipeline.requests.snapshot import Snapshot
 from pipeline.stages.scaffold import pipeline_signature
 from pipeline.templates import read_builtin_template
 from pipeline.templating import Template

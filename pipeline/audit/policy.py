@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from pipeline.audit.objects import Missing, Objects, Tree
-from pipeline.layout import tenant_path
 from pipeline.models.requests import Request
-from pipeline.snapshot import Snapshot, read_request, snapshot_of
+from pipeline.requests.layout import tenant_path
+from pipeline.requests.snapshot import Snapshot, read_request, snapshot_of
 
 _POLICY = "environments"
 _TENANTS = "tenants"

@@ -16,8 +16,8 @@ from pipeline.models.requests import Platform, Signers
 from pipeline.models.status import DraftStatus
 from pipeline.models.trust import Trust
 from pipeline.provenance import Verified
+from pipeline.requests.snapshot import Snapshot
 from pipeline.rules import audit as rule
-from pipeline.snapshot import Snapshot
 from pipeline.state.facts import fact_path
 
 _ORIGIN = "refs/remotes/origin/"

@@ -26,8 +26,8 @@ from pipeline.models.requests import DraftPatch, ReplaceText
 from pipeline.plan.effects import CommitFolder
 from pipeline.plan.view import DraftView, PatchInput
 from pipeline.provenance import Claim, provenance_problem
+from pipeline.requests import patches as patch_rule
 from pipeline.rules import audit as rule
-from pipeline.rules import patches as patch_rule
 from pipeline.stages.patch import patched_folder, plan_patch
 from pipeline.stages.scaffold import plan_scaffold
 

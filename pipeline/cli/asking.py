@@ -53,7 +53,7 @@ def check_asking(submit: bool, account: str | None, replace: bool) -> None:
 def read_platform(session: Session) -> Platform:
     """The platform as of the control repo's main. Raises UsageFault."""
     from pipeline.control.repo import read_snapshot
-    from pipeline.layout import PLATFORM_PATH
+    from pipeline.requests.layout import PLATFORM_PATH
 
     control = session.control()
     git = control.open_repository()

@@ -71,7 +71,7 @@ def _observations(file: Path | None) -> tuple[Observation, ...]:
     if file is None:
         return ()
     from pipeline.errors import Refused
-    from pipeline.observations import parse_observations
+    from pipeline.requests.observations import parse_observations
 
     try:
         content = file.read_bytes()

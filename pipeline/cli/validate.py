@@ -86,7 +86,7 @@ def validate(
     asked: tuple[AskedItem, ...] = ()
     if session.format == "json" and since and changed:
         from pipeline.engine.judge import read_before
-        from pipeline.stages.asked import asked_of
+        from pipeline.requests.asked import asked_of
 
         before = read_before(git, git.resolve_commit(since), revision, changed)
         asked = asked_of(changed, reading.snapshot, before)

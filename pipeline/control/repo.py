@@ -19,9 +19,15 @@ from pipeline.forges.local import LocalForge
 from pipeline.forges.port import Forge, RepoView
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK
 from pipeline.git.repository import GitRepository
-from pipeline.layout import REQUEST_ROOTS
-from pipeline.rules.identity import check_entries
-from pipeline.snapshot import ReadRequest, Snapshot, paths_needed_by, read_request, snapshot_of
+from pipeline.requests.identity import check_entries
+from pipeline.requests.layout import REQUEST_ROOTS
+from pipeline.requests.snapshot import (
+    ReadRequest,
+    Snapshot,
+    paths_needed_by,
+    read_request,
+    snapshot_of,
+)
 
 MAIN = "main"
 _ROOTS = tuple(f"{root}/" for root in REQUEST_ROOTS)

@@ -33,10 +33,10 @@ from pipeline.git.objects import (
     tree_object,
 )
 from pipeline.git.repository import GitRepository
-from pipeline.layout import PLATFORM_PATH
 from pipeline.models.requests import ENVIRONMENTS, Account, Platform
 from pipeline.plan.effects import key_of
-from pipeline.snapshot import read_request, snapshot_of
+from pipeline.requests.layout import PLATFORM_PATH
+from pipeline.requests.snapshot import read_request, snapshot_of
 
 EMAIL_DOMAIN = "users.noreply.pipeline.invalid"
 _STEP_S = 60

@@ -27,7 +27,7 @@ from pipeline.errors import PipelineError, UsageFault
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
 from pipeline.models.status import DraftStatus
-from pipeline.observations import render_observations
+from pipeline.requests.observations import render_observations
 
 PACKAGE = "domain_order_router"
 MARKER = "made-by-pipeline-demo"

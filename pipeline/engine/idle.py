@@ -27,10 +27,10 @@ from pipeline import __version__, names
 from pipeline.forges.port import Forge, RepoView
 from pipeline.git.objects import TreeEntry
 from pipeline.git.repository import GitRepository
-from pipeline.layout import PLATFORM_PATH, tenant_path
 from pipeline.machine.cache import cache_key, read_cached, write_cached
 from pipeline.models.requests import CodeOrigin, Platform
-from pipeline.snapshot import read_request
+from pipeline.requests.layout import PLATFORM_PATH, tenant_path
+from pipeline.requests.snapshot import read_request
 
 _KIND = "settled"
 

@@ -27,14 +27,14 @@ from pipeline.gate.authorise import Decision
 from pipeline.gate.authority import Authority
 from pipeline.gate.matters import higher_tier, matters_of
 from pipeline.git.repository import GitRepository
-from pipeline.layout import PLATFORM_PATH, request_path
 from pipeline.models.outputs import AskedItem, Link, PromotionPreview
 from pipeline.models.requests import Platform, Promotion, RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.plan.view import PromotionInput
 from pipeline.render.decision import reason_item
-from pipeline.snapshot import Snapshot
-from pipeline.stages.asked import Before, asked_of
+from pipeline.requests.asked import Before, asked_of
+from pipeline.requests.layout import PLATFORM_PATH, request_path
+from pipeline.requests.snapshot import Snapshot
 from pipeline.stages.validate import check_requests
 from pipeline.world.drafts import World
 

@@ -17,7 +17,7 @@ from pipeline.errors import OverBound, PipelineError, UsageFault
 from pipeline.git.repository import GitRepository
 from pipeline.models.requests import DraftPatch, ReplaceText, WriteFile
 from pipeline.plan.bounds import PATCH_OVER_BOUND
-from pipeline.rules.patches import (
+from pipeline.requests.patches import (
     PATCH_NOT_JUDGED,
     PATCH_SECRET,
     PATCH_STALE,
@@ -25,7 +25,7 @@ from pipeline.rules.patches import (
     printable,
     secret_finding,
 )
-from pipeline.snapshot import ReadRequest
+from pipeline.requests.snapshot import ReadRequest
 from pipeline.stages.patch import PatchResult, patched_folder
 from pipeline.world.drafts import World
 from pipeline.world.hydrate import CHART

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pipeline.builders.port import Builder, Maker
     from pipeline.models.evidence import CheckReport
     from pipeline.plan.effects import Effect, RunChecks
-    from pipeline.snapshot import Snapshot
+    from pipeline.requests.snapshot import Snapshot
     from pipeline.tools.gitleaks import SecretHit
 
 CRASH_EXIT_CODE = 137

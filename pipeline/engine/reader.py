@@ -34,7 +34,7 @@ from pipeline.world.revisions import RevisionCache, Revisions
 
 if TYPE_CHECKING:
     from pipeline.builders.port import Builder
-    from pipeline.snapshot import Snapshot
+    from pipeline.requests.snapshot import Snapshot
 
 
 @dataclass

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.gate.authority import Matter, MatterKind
-from pipeline.layout import draft_path, request_path
 from pipeline.models.requests import (
     RISK_TIERS,
     ApprovalPolicy,
@@ -22,7 +21,8 @@ from pipeline.models.requests import (
     Tenant,
 )
 from pipeline.names import PLATFORM_TENANT
-from pipeline.snapshot import Snapshot
+from pipeline.requests.layout import draft_path, request_path
+from pipeline.requests.snapshot import Snapshot
 
 _OF_TENANT = re.compile(r"tenants/([a-z][a-z0-9-]*)/(?:drafts/([a-z][a-z0-9-]*)/)?", re.ASCII)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.diagnostics import Finding, Location, Rule, Subject, register
-from pipeline.layout import BLOCKED_PATH, draft_path, tenant_path
+from pipeline.requests.layout import BLOCKED_PATH, draft_path, tenant_path
 
 if TYPE_CHECKING:
     from pipeline.models.status import DraftStatus  # slow to import, and `status` does without

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.gate.matters import is_of_platform
-from pipeline.layout import draft_folder, promotion_path
 from pipeline.models.requests import Environment
 from pipeline.names import PLATFORM_TENANT
-from pipeline.snapshot import Snapshot
+from pipeline.requests.layout import draft_folder, promotion_path
+from pipeline.requests.snapshot import Snapshot
 
 CODE_OWNERS_PATH = ".github/CODEOWNERS"
 _HEADER = """\

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipeline.documents import render_document
-from pipeline.layout import draft_path
+from pipeline.requests.layout import draft_path
 from pipeline.templating import GIVEN_VALUES, Template
 
 FOLDER = "pipeline/backstage/request-primitive"

@@ -17,7 +17,7 @@ from pipeline.models.facts import Reason
 from pipeline.models.requests import DeleteFile, ReplaceText, WriteFile
 from pipeline.plan.effects import FactEntry, OpenPull, Waiting, key_of
 from pipeline.plan.view import TOOL, Caused, DraftView, Listing, PatchInput, Step
-from pipeline.rules.patches import (
+from pipeline.requests.patches import (
     MAX_FILE_BYTES,
     PATCH_EMPTY,
     PATCH_NO_MATCH,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from pipeline.diagnostics import Finding, Location, sort_findings
-from pipeline.layout import PLATFORM_PATH, draft_path, tenant_path
 from pipeline.models.requests import (
     Acknowledgement,
     DraftPatch,
@@ -15,21 +14,22 @@ from pipeline.models.requests import (
     Promotion,
     Tenant,
 )
-from pipeline.rules.drafts import DIGEST_BLOCKED, check_draft, check_promotion
-from pipeline.rules.identity import (
+from pipeline.requests.drafts import DIGEST_BLOCKED, check_draft, check_promotion
+from pipeline.requests.identity import (
     DRAFT_MISSING,
     TENANT_MISSING,
     check_identity,
     check_other_tenants,
 )
-from pipeline.rules.patches import check_patch
-from pipeline.rules.policy import (
+from pipeline.requests.layout import PLATFORM_PATH, draft_path, tenant_path
+from pipeline.requests.patches import check_patch
+from pipeline.requests.policy import (
     check_acknowledgement,
     check_environment,
     check_platform,
     check_tenant,
 )
-from pipeline.snapshot import ReadRequest, Snapshot
+from pipeline.requests.snapshot import ReadRequest, Snapshot
 from pipeline.templating import Template
 
 

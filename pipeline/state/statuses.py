@@ -18,7 +18,7 @@ from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck, UsageFault
 from pipeline.gate.standing import Standing, check_blocked, check_deleted
 from pipeline.git.repository import GitRepository
-from pipeline.layout import BLOCKED_PATH
+from pipeline.requests.layout import BLOCKED_PATH
 
 # The names of `pipeline.names` and `pipeline.state.facts`, which would import the models.
 STATE_PREFIX = "state/"

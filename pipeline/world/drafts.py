@@ -16,13 +16,13 @@ from pipeline.apply.commits import read_parents
 from pipeline.diagnostics import Finding, Location, Severity
 from pipeline.errors import CouldNotCheck, OverBound, PipelineError, StalePlan
 from pipeline.forges.port import PullState, RepoView
-from pipeline.layout import draft_path, tenant_path
 from pipeline.models.evidence import Observation
 from pipeline.models.requests import DraftPatch, ReplaceText
 from pipeline.models.status import DraftState, DraftStatus
 from pipeline.plan.bounds import PATCH_OVER_BOUND
 from pipeline.plan.view import Caused, DraftView, Existing, PatchInput, owners_of
-from pipeline.snapshot import LoadedRequest
+from pipeline.requests.layout import draft_path, tenant_path
+from pipeline.requests.snapshot import LoadedRequest
 from pipeline.stages.gitops import GitopsView
 from pipeline.stages.patch import followup_branch, is_followup, patch_key, patched_folder
 from pipeline.stages.provision import keepers, rules_key

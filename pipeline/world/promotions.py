@@ -26,9 +26,9 @@ from pipeline.overlays import (
 )
 from pipeline.plan.bounds import SOURCE_OVER_BOUND
 from pipeline.plan.view import Caused, DraftView, Listing, PromotionInput
+from pipeline.requests.snapshot import LoadedRequest
 from pipeline.rules.manifests import MANIFEST_NOT_RENDERED
 from pipeline.sandbox.sources import check_source
-from pipeline.snapshot import LoadedRequest
 from pipeline.stages.promote import promotion_key
 from pipeline.world.hydrate import CHART
 from pipeline.world.look import Sight

@@ -27,11 +27,11 @@ from pipeline.gate.matters import matters_of, paths_behind
 from pipeline.git.commits import account_of_email
 from pipeline.git.history import read_changed_paths, read_new_commits
 from pipeline.git.repository import GitRepository
-from pipeline.layout import PLATFORM_PATH
 from pipeline.models.base import CommitId
 from pipeline.models.facts import Brought, GivenReview
 from pipeline.models.requests import ENVIRONMENTS, Platform, RiskTier
-from pipeline.snapshot import Snapshot
+from pipeline.requests.layout import PLATFORM_PATH
+from pipeline.requests.snapshot import Snapshot
 
 
 class PolicyAt(Protocol):

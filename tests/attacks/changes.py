@@ -23,10 +23,10 @@ from typing import Any
 from pipeline.documents import render_document
 from pipeline.forges.port import PullState
 from pipeline.git.objects import MODE_FILE
-from pipeline.layout import draft_path, patch_path, promotion_path
 from pipeline.models.requests import CodeOrigin
 from pipeline.names import controllers_repo
-from pipeline.rules.identity import draft_example
+from pipeline.requests.identity import draft_example
+from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from tests.attacks.worlds import AttackWorld
 from tests.samples import DRAFT
 

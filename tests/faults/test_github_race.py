@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from pipeline.layout import draft_path
+from pipeline.requests.layout import draft_path
 from tests.audit_world import CONTROL
 from tests.conftest import ROOT
 from tests.github_demo.setting import GithubSetting

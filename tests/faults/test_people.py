@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.forges.port import PullState
-from pipeline.layout import environment_path, tenant_path
 from pipeline.models.status import DraftState
+from pipeline.requests.layout import environment_path, tenant_path
 from tests.audit_world import CODE, GITOPS, audit
 from tests.history import ENGINEER_ID, RELEASE_MANAGERS
 from tests.samples import DRAFT, sample_files

@@ -20,8 +20,8 @@ import pytest
 
 from pipeline.errors import StalePlan, UsageFault
 from pipeline.git.objects import blob_id, commit_object, graft, trees_of_entries
-from pipeline.layout import tenant_path
 from pipeline.plan.effects import Plan
+from pipeline.requests.layout import tenant_path
 from pipeline.stages.scaffold import pipeline_signature
 from tests.audit_world import CODE, CONTROL, GITOPS, STATE, move, write_commit
 from tests.conftest import ROOT

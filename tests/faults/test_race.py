@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.documents import render_document
-from pipeline.layout import draft_path, patch_path, promotion_path
+from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from tests.conftest import ROOT
 from tests.sweep_world import SweepWorld, start
 

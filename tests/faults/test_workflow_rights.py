@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.layout import draft_path
-from pipeline.rules.identity import draft_example
+from pipeline.requests.identity import draft_example
+from pipeline.requests.layout import draft_path
 from tests.audit_world import CODE, CONTROL
 from tests.conftest import ROOT
 from tests.github_server.merge_queue import form_groups, group_of

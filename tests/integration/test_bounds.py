@@ -22,10 +22,10 @@ from pipeline.documents import render_document
 from pipeline.engine import opening as wiring
 from pipeline.engine.opening import secret_hits
 from pipeline.errors import OverBound, Unrenderable
-from pipeline.layout import patch_path, promotion_path
 from pipeline.models.evidence import CheckName, CheckOutcome
 from pipeline.oci import Image, image_of
 from pipeline.plan.effects import BuildImage, RunChecks
+from pipeline.requests.layout import patch_path, promotion_path
 from pipeline.sandbox import sources
 from pipeline.tools import gitleaks, helm, rendered
 from pipeline.tools.bundlecheck import verify_bundle

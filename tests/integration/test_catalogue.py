@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.layout import draft_path, tenant_path
 from pipeline.plan.effects import EnsureRepo
 from pipeline.render.catalogue import FOLDER, render_catalogue, render_repository_entry
+from pipeline.requests.layout import draft_path, tenant_path
 from pipeline.stages.provision import plan_provision
 from tests.backstage import ROOT, problems_of
 from tests.cli_world import call

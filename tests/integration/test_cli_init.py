@@ -14,7 +14,7 @@ from pipeline.forges.github.credentials import AppInstallation
 from pipeline.forges.github.forge import GithubForge
 from pipeline.forges.settings import check_rules, control_rules
 from pipeline.models.requests import Platform, Signers
-from pipeline.snapshot import read_request
+from pipeline.requests.snapshot import read_request
 from tests.cli_world import Ran, call
 from tests.conftest import ROOT
 from tests.github_demo.setting import APP_ID, add_pipeline_app, app_key

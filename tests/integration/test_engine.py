@@ -14,18 +14,18 @@ from pipeline.errors import CouldNotCheck, ForgeRefused, StalePlan, UsageFault
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import PullState, RepoSpec, RepoView
 from pipeline.git.objects import Signature, commit_object, objects_of_files
-from pipeline.layout import (
+from pipeline.models.evidence import CheckOutcome, CheckReport, Observation
+from pipeline.models.facts import ChecksRecorded, PatchApplied
+from pipeline.models.status import DraftState
+from pipeline.plan.effects import Effect, RunChecks
+from pipeline.requests.identity import draft_example
+from pipeline.requests.layout import (
     draft_path,
     environment_path,
     patch_path,
     promotion_path,
     tenant_path,
 )
-from pipeline.models.evidence import CheckOutcome, CheckReport, Observation
-from pipeline.models.facts import ChecksRecorded, PatchApplied
-from pipeline.models.status import DraftState
-from pipeline.plan.effects import Effect, RunChecks
-from pipeline.rules.identity import draft_example
 from pipeline.tools.gitleaks import SecretHit
 from tests.audit_world import (
     CODE,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.layout import draft_path
-from pipeline.rules.identity import draft_example
+from pipeline.requests.identity import draft_example
+from pipeline.requests.layout import draft_path
 from tests.audit_world import CODE, CONTROL
 from tests.github_server.merge_queue import form_groups
 from tests.github_server.webhooks import Event, Webhook

@@ -14,9 +14,9 @@ from pipeline.forges.port import BranchRule, PullRequest, PullState, RepoSpec, R
 from pipeline.forges.settings import CONTENT_A_PROMOTION
 from pipeline.git.commits import Signature
 from pipeline.git.objects import MODE_FILE, RefUpdate, commit_object, objects_of_files
-from pipeline.layout import PLATFORM_PATH, draft_path, promotion_path
 from pipeline.models.evidence import Observation
-from pipeline.rules.identity import draft_example
+from pipeline.requests.identity import draft_example
+from pipeline.requests.layout import PLATFORM_PATH, draft_path, promotion_path
 from tests.audit_world import (
     CODE,
     CONTROL,

@@ -11,8 +11,8 @@ from pipeline.errors import ForgeRefused, StalePlan
 from pipeline.forges.port import PullRequest, PullState
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository
-from pipeline.layout import PLATFORM_PATH
 from pipeline.models.requests import Platform
+from pipeline.requests.layout import PLATFORM_PATH
 from tests.audit_world import CONTROL, GITOPS
 from tests.cli_world import call
 from tests.github_demo.setting import GithubSetting

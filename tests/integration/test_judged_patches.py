@@ -17,13 +17,13 @@ from pipeline.engine.opening import secret_hits
 from pipeline.errors import Refused
 from pipeline.forges.port import PullState
 from pipeline.git.objects import MODE_SUBMODULE, MODE_SYMLINK, RefUpdate
-from pipeline.layout import draft_path, patch_path
 from pipeline.models.outputs import ValidationReport
 from pipeline.models.requests import WriteFile
 from pipeline.render.comment import render_comment
 from pipeline.render.report import validation_report
 from pipeline.render.sarif import render_sarif
 from pipeline.render.text import render_text
+from pipeline.requests.layout import draft_path, patch_path
 from pipeline.world.hydrate import Hydrator
 from tests.audit_world import _PERSON, CONTROL
 from tests.cli_world import call

@@ -10,8 +10,8 @@ import pytest
 from pipeline.documents import render_document
 from pipeline.engine.judge import Judged, diff_lines, judge_pull, judge_queued
 from pipeline.errors import CouldNotCheck, StalePlan
-from pipeline.layout import SIGNERS_PATH, promotion_path, tenant_path
 from pipeline.models.requests import EnvironmentName
+from pipeline.requests.layout import SIGNERS_PATH, promotion_path, tenant_path
 from tests.audit_world import CONTROL
 from tests.history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS
 from tests.samples import DRAFT, sample_files

@@ -12,11 +12,11 @@ from pipeline.errors import ForgeRefused
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import RepoView
 from pipeline.git.repository import GitRepository
-from pipeline.layout import draft_path
 from pipeline.models.evidence import CheckReport
 from pipeline.plan.effects import RunChecks
 from pipeline.plan.view import DraftView, Scope, Step
-from pipeline.rules.identity import draft_example
+from pipeline.requests.identity import draft_example
+from pipeline.requests.layout import draft_path
 from pipeline.stages import draft as stage
 from tests.audit_world import CODE, CONTROL, GITOPS, all_checks_pass, move, write_commit
 from tests.cli_world import call

@@ -25,12 +25,12 @@ from pipeline.engine.judge import judge_pull
 from pipeline.engine.opening import secret_hits
 from pipeline.git.objects import MODE_FILE, RefUpdate
 from pipeline.git.repository import GitRepository
-from pipeline.layout import patch_path
 from pipeline.models.facts import Built, ChecksRecorded, Fact, PatchRefused, Promoted, Reason
 from pipeline.provenance import with_bundle
+from pipeline.requests.layout import patch_path
+from pipeline.requests.snapshot import Snapshot
 from pipeline.rules import load_rules
 from pipeline.signing import SigningKey
-from pipeline.snapshot import Snapshot
 from pipeline.stages.patch import plan_patch
 from pipeline.state.facts import parse_chain, status_bytes, status_path
 from pipeline.tools import gitleaks

@@ -12,10 +12,10 @@ from pipeline.engine import idle as settled
 from pipeline.engine.loop import Engine
 from pipeline.engine.opening import restrict
 from pipeline.git.objects import RefUpdate
-from pipeline.layout import PLATFORM_PATH, environment_path
 from pipeline.machine.cache import cache_dir
 from pipeline.models.evidence import Observation
-from pipeline.rules.identity import draft_example
+from pipeline.requests.identity import draft_example
+from pipeline.requests.layout import PLATFORM_PATH, environment_path
 from pipeline.world.drafts import World
 from tests.audit_world import CODE, CONTROL, GITOPS, move, write_commit
 from tests.history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID

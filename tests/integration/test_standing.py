@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.documents import render_document
 from pipeline.engine.judge import judge_pull
-from pipeline.layout import BLOCKED_PATH, draft_path, tenant_path
 from pipeline.render.plan import render_run_report, run_report_document
+from pipeline.requests.layout import BLOCKED_PATH, draft_path, tenant_path
 from tests.audit_world import CODE, CONTROL, audit
 from tests.cli_world import call
 from tests.history import ENGINEER_ID

@@ -12,9 +12,9 @@ import pytest
 from pipeline.diagnostics import Verdict, verdict_of
 from pipeline.documents import parse_document, render_document
 from pipeline.forges.local import LocalForge
-from pipeline.layout import draft_path, patch_path, promotion_path, tenant_path
 from pipeline.plan.effects import AppendFacts, Effect
-from pipeline.rules.identity import draft_example
+from pipeline.requests.identity import draft_example
+from pipeline.requests.layout import draft_path, patch_path, promotion_path, tenant_path
 from tests.audit_world import ORGANISATION
 from tests.history import AGENT_ID, ENGINEER_ID
 from tests.samples import DRAFT, findings_of, sample_files

@@ -16,8 +16,8 @@ from pipeline.characters import printed
 from pipeline.cli.session import Session
 from pipeline.documents import render_document
 from pipeline.forges.port import ReviewVerdict
-from pipeline.layout import patch_path
 from pipeline.render.style import Style
+from pipeline.requests.layout import patch_path
 from tests.audit_world import CONTROL
 from tests.cli_world import call
 from tests.history import AGENT_ID, ENGINEER_ID

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.layout import draft_path
-from pipeline.rules.identity import draft_example
+from pipeline.requests.identity import draft_example
+from pipeline.requests.layout import draft_path
 from tests.audit_world import CODE, CONTROL
 from tests.github_demo.setting import APP_ID
 from tests.github_server.merge_queue import form_groups, group_of, merge_groups

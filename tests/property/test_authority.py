@@ -31,9 +31,15 @@ from pipeline.forges.port import PullRequest, PullState, Review, ReviewVerdict
 from pipeline.gate.authority import Revision, judge
 from pipeline.gate.matters import matters_of
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
-from pipeline.layout import PLATFORM_PATH, draft_path, environment_path, patch_path, tenant_path
-from pipeline.rules.identity import draft_example
-from pipeline.snapshot import ReadRequest, Snapshot, read_request, snapshot_of
+from pipeline.requests.identity import draft_example
+from pipeline.requests.layout import (
+    PLATFORM_PATH,
+    draft_path,
+    environment_path,
+    patch_path,
+    tenant_path,
+)
+from pipeline.requests.snapshot import ReadRequest, Snapshot, read_request, snapshot_of
 from tests.attacks.disk import audit_clones, clone_all
 from tests.audit_world import CONTROL
 from tests.history import id_of

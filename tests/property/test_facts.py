@@ -5,7 +5,6 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.layout import patch_path
 from pipeline.models.base import CommitId, TreeId
 from pipeline.models.evidence import BuildRecord, Observation
 from pipeline.models.facts import (
@@ -21,6 +20,7 @@ from pipeline.models.facts import (
 )
 from pipeline.models.requests import ENVIRONMENTS
 from pipeline.models.status import DraftState, DraftStatus
+from pipeline.requests.layout import patch_path
 from pipeline.state.facts import (
     fact_bytes,
     fold,

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.layout import (
+from pipeline.models.outputs import AskedItem
+from pipeline.requests.asked import Before, asked_of
+from pipeline.requests.file_changes import read_workflow
+from pipeline.requests.layout import (
     BLOCKED_PATH,
     PLATFORM_PATH,
     SIGNERS_PATH,
@@ -14,9 +17,6 @@ from pipeline.layout import (
     environment_path,
     tenant_path,
 )
-from pipeline.models.outputs import AskedItem
-from pipeline.requests.file_changes import read_workflow
-from pipeline.stages.asked import Before, asked_of
 from tests.samples import DRAFT, sample_files, snapshot_and_findings, world_files
 
 TOP = Path(__file__).resolve().parents[2]

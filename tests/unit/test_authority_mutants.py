@@ -18,14 +18,6 @@ from pipeline.forges import rules as forge_rules
 from pipeline.forges.port import Review, ReviewVerdict
 from pipeline.gate import authorise, authority, matters
 from pipeline.gate.authority import Matter, MatterKind, Revision
-from pipeline.layout import (
-    PLATFORM_PATH,
-    draft_path,
-    environment_path,
-    patch_path,
-    promotion_path,
-    tenant_path,
-)
 from pipeline.models.requests import (
     Account,
     ApprovalPolicy,
@@ -33,7 +25,15 @@ from pipeline.models.requests import (
     Platform,
     RiskTier,
 )
-from pipeline.snapshot import Snapshot
+from pipeline.requests.layout import (
+    PLATFORM_PATH,
+    draft_path,
+    environment_path,
+    patch_path,
+    promotion_path,
+    tenant_path,
+)
+from pipeline.requests.snapshot import Snapshot
 from tests.decisions import evidence_of_case
 from tests.history import id_of
 from tests.samples import DRAFT, sample_snapshot, snapshot_and_findings, world_files

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.diagnostics import Finding
-from pipeline.layout import draft_path, promotion_path
 from pipeline.models.outputs import AskedItem, PromotionPreview, ValidationReport
 from pipeline.render.comment import code_span, render_comment
 from pipeline.render.report import validation_report
-from pipeline.stages.asked import Before, asked_of
+from pipeline.requests.asked import Before, asked_of
+from pipeline.requests.layout import draft_path, promotion_path
 from tests.decisions import authority_of, review
 from tests.history import RELEASE_MANAGERS, SECURITY_ID
 from tests.samples import DRAFT, findings_of, snapshot_and_findings, world_files

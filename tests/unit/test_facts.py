@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.layout import draft_path, patch_path, promotion_path
 from pipeline.models.base import CommitId
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import (
@@ -22,6 +21,7 @@ from pipeline.models.facts import (
     Rejected,
 )
 from pipeline.models.status import DraftState, DraftStatus
+from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from pipeline.state.facts import (
     BrokenChain,
     FactFile,

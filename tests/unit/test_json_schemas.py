@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.documents import parse_document
 from pipeline.json_schemas import DRAFT_07, SCHEMAS, render_schema, schema_of
-from pipeline.layout import REQUEST_ROOTS, request_path
 from pipeline.models.requests import SCHEMA_STEMS
+from pipeline.requests.layout import REQUEST_ROOTS, request_path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SAMPLES = [

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.layout import draft_path, patch_path, promotion_path, request_path, tenant_path
 from pipeline.models.requests import DraftPatch, Tenant
-from pipeline.rules.identity import draft_example
-from pipeline.snapshot import paths_needed_by, read_request, snapshot_of
+from pipeline.requests.identity import draft_example
+from pipeline.requests.layout import (
+    draft_path,
+    patch_path,
+    promotion_path,
+    request_path,
+    tenant_path,
+)
+from pipeline.requests.snapshot import paths_needed_by, read_request, snapshot_of
 from tests.samples import sample_files
 
 POLICY = {

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pipeline.git.objects import blob_id
-from pipeline.layout import draft_path
 from pipeline.plan.effects import key_of
+from pipeline.requests.layout import draft_path
 from tests.attacks.changes import changed
 from tests.attacks.steps import push
 from tests.attacks.worlds import AttackWorld

@@ -6,7 +6,7 @@ import base64
 
 from pipeline.documents import render_document
 from pipeline.git.objects import MODE_FILE
-from pipeline.layout import patch_path
+from pipeline.requests.layout import patch_path
 from tests.attacks.changes import Files, newest
 from tests.attacks.worlds import AttackWorld
 from tests.bombs import nested_zip

@@ -17,17 +17,6 @@ from pydantic import ValidationError
 
 from pipeline.diagnostics import Finding, Location
 from pipeline.documents import ParsedDocument, findings_of_validation_error, parse_document
-from pipeline.layout import (
-    BLOCKED_PATH,
-    PLATFORM_PATH,
-    SIGNERS_PATH,
-    RequestPath,
-    draft_folder,
-    draft_path,
-    environment_path,
-    request_path,
-    tenant_path,
-)
 from pipeline.models.requests import (
     ENVIRONMENTS,
     REQUEST_KINDS,
@@ -41,7 +30,18 @@ from pipeline.models.requests import (
     Signers,
     Tenant,
 )
-from pipeline.rules.identity import KIND_MISMATCH, PATH_UNKNOWN
+from pipeline.requests.identity import KIND_MISMATCH, PATH_UNKNOWN
+from pipeline.requests.layout import (
+    BLOCKED_PATH,
+    PLATFORM_PATH,
+    SIGNERS_PATH,
+    RequestPath,
+    draft_folder,
+    draft_path,
+    environment_path,
+    request_path,
+    tenant_path,
+)
 
 R = TypeVar("R", bound=Request)
 

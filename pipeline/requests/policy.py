@@ -15,9 +15,9 @@ from pipeline.models.requests import (
     Sku,
     Tenant,
 )
+from pipeline.requests.identity import draft_example
+from pipeline.requests.snapshot import Snapshot
 from pipeline.rules.audit import ABOUT_COMMITS, ABOUT_FACTS
-from pipeline.rules.identity import draft_example
-from pipeline.snapshot import Snapshot
 
 TENANT_RESERVED = register(
     Rule(

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from pipeline import names
 from pipeline.diagnostics import Finding, Rule, Subject, register
 from pipeline.documents import ParsedDocument
-from pipeline.layout import tenant_path
 from pipeline.models.requests import (
     CodeOrigin,
     Platform,
@@ -19,9 +18,10 @@ from pipeline.models.requests import (
     Promotion,
     Tenant,
 )
-from pipeline.rules.identity import draft_example
-from pipeline.rules.policy import OWNER_UNKNOWN
-from pipeline.snapshot import Snapshot
+from pipeline.requests.identity import draft_example
+from pipeline.requests.layout import tenant_path
+from pipeline.requests.policy import OWNER_UNKNOWN
+from pipeline.requests.snapshot import Snapshot
 from pipeline.templating import Template, check_parameters
 
 _RISK_ORDER = ("LOW", "MEDIUM", "HIGH")

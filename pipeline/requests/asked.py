@@ -21,7 +21,7 @@ from pipeline.models.requests import (
 )
 from pipeline.requests.file_changes import file_change
 from pipeline.requests.policy_changes import field_lines, policy_lines
-from pipeline.snapshot import LoadedRequest, Snapshot
+from pipeline.requests.snapshot import LoadedRequest, Snapshot
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pipeline.diagnostics import Finding, Location, Rule, Subject, register
 from pipeline.documents import ParsedDocument
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, MODE_SUBMODULE, MODE_SYMLINK
-from pipeline.layout import RequestPath
+from pipeline.requests.layout import RequestPath
 
 _DRAFT = """# file: tenants/acme/drafts/order-router/draft.yaml
 apiVersion: pipeline.ameide.io/v1
