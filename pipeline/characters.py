@@ -10,7 +10,7 @@ import re
 import unicodedata
 
 from pipeline.diagnostics import Finding, Location, Rule
-from pipeline.rules import documents as rules
+from pipeline.documents import rules
 
 # A file of nothing but faults would otherwise give a finding for each byte.
 FINDINGS_MAXIMUM = 100

@@ -3,7 +3,7 @@
 The reader takes YAML 1.2 core schema and gives plain values with positions. One pass over the
 event stream enforces every limit as it goes. Anchors, aliases, tags, merge keys and directives
 are refused at their event and never acted upon, so nothing is ever built but dicts, lists and
-scalars, and those only while no rule of `pipeline.rules.documents` is broken. Line ends are LF
+scalars, and those only while no rule of `pipeline.documents.rules` is broken. Line ends are LF
 or CR LF; a lone CR is refused.
 
 Speed: 7,000 to 14,000 files of 15 lines a second on one core (measured). Positions are worked

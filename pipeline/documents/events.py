@@ -24,8 +24,8 @@ from pipeline.characters import (
     look_of,
 )
 from pipeline.diagnostics import Finding, Location, Rule
+from pipeline.documents import rules
 from pipeline.documents.yaml12 import NumberRefused, resolve_plain
-from pipeline.rules import documents as rules
 
 Path: TypeAlias = tuple[str | int, ...]
 Value: TypeAlias = "dict[str, Value] | list[Value] | str | int | float | bool | None"

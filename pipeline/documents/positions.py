@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import yaml
 from yaml import events
 
+from pipeline.documents import rules
 from pipeline.documents.events import Path, open_events
-from pipeline.rules import documents as rules
 
 _Place: TypeAlias = tuple[int, int]
 

@@ -14,9 +14,9 @@ from pipeline.characters import (
     line_and_column,
 )
 from pipeline.diagnostics import Finding, Location, sort_findings
+from pipeline.documents import rules
 from pipeline.documents.events import Path, Reader, Value
 from pipeline.documents.positions import read_positions
-from pipeline.rules import documents as rules
 
 # After these the parser and a diff would count lines differently, or the parser would stop.
 _STOPPING = (rules.CARRIAGE_RETURN, rules.LINE_SEPARATOR, rules.CONTROL_CHARACTER)

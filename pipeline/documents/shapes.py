@@ -14,8 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.characters import visible
 from pipeline.diagnostics import Finding, Rule, sort_findings
+from pipeline.documents import shape_rules as rules
 from pipeline.documents.events import Path
-from pipeline.rules import shape as rules
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

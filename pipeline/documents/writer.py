@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.characters import FORBIDDEN_IN_VALUE, look_of, name_of_character, visible
+from pipeline.documents import rules
 from pipeline.documents.yaml12 import INTEGER_MAXIMUM, INTEGER_MINIMUM, is_plain_safe
 from pipeline.errors import UsageFault
-from pipeline.rules import documents as rules
 
 
 def render_document(value: Mapping[str, object], *, header: str = "") -> bytes:

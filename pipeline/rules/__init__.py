@@ -9,8 +9,8 @@ from pipeline.diagnostics import RULES, Rule
 
 # Every module that registers rules. Listed, so that nothing depends on what a folder holds.
 RULE_MODULES: tuple[str, ...] = (
-    "pipeline.rules.documents",
-    "pipeline.rules.shape",
+    "pipeline.documents.rules",
+    "pipeline.documents.shape_rules",
     "pipeline.requests.identity",
     "pipeline.requests.policy",
     "pipeline.requests.drafts",

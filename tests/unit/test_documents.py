@@ -18,10 +18,10 @@ from pipeline.documents import (
     parse_document,
     render_document,
 )
+from pipeline.documents.rules import DEPTH_MAXIMUM, NODES_MAXIMUM
 from pipeline.errors import Refused, UsageFault
 from pipeline.models.base import Model
 from pipeline.rules import load_rules
-from pipeline.rules.documents import DEPTH_MAXIMUM, NODES_MAXIMUM
 from tests.runners import bytes_of_example
 
 REFUSALS = Path(__file__).resolve().parent.parent / "refusals"

@@ -8,10 +8,10 @@ import jsonschema_rs
 import pytest
 
 from pipeline.diagnostics import Finding, Location, Severity
+from pipeline.documents.rules import ANCHOR, TAG
 from pipeline.render.github import render_github
 from pipeline.render.report import render_report, validation_report
 from pipeline.render.sarif import FINGERPRINT, render_sarif, sarif_log
-from pipeline.rules.documents import ANCHOR, TAG
 
 FILE = "tenants/acme/tenant.yaml"
 HOSTILE = "a\x1b[2K\r\n::error::b\u202e\u2028%0A"
