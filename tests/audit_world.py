@@ -27,9 +27,9 @@ from pipeline.git.repository import GitRepository
 from pipeline.models.base import ImageDigest
 from pipeline.models.evidence import BuildRecord, CheckOutcome, CheckReport, CheckResult
 from pipeline.models.requests import EnvironmentName
-from pipeline.overlays import Overlay, render_base
 from pipeline.plan.effects import RunChecks
 from pipeline.provenance import with_bundle
+from pipeline.releases.overlays import Overlay, render_base
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from pipeline.requests.snapshot import Snapshot

@@ -27,8 +27,8 @@ from pipeline.models.requests import (
 )
 from pipeline.models.status import DraftState
 from pipeline.provenance import Verified
+from pipeline.releases.rules import Target, check_objects
 from pipeline.requests.layout import promotion_path
-from pipeline.rules.manifests import Target, check_objects
 from tests import history
 from tests.samples import DRAFT, sample_environment, sample_platform, sample_snapshot
 from tests.signing import trusted_signers, verified

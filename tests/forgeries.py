@@ -27,7 +27,7 @@ from pipeline.models.facts import (
 )
 from pipeline.models.requests import CodeOrigin, Sku
 from pipeline.names import overlay_folder
-from pipeline.overlays import base_tree_of
+from pipeline.releases.overlays import base_tree_of
 from pipeline.stages.scaffold import pipeline_signature
 from tests import history
 from tests.audit_world import CODE, CONTROL, GITOPS, STATE

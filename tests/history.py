@@ -35,8 +35,8 @@ from pipeline.names import (
     namespace,
     primitive_folder,
 )
-from pipeline.overlays import Overlay, base_tree_of, render_base, render_overlay
 from pipeline.provenance import Claim
+from pipeline.releases.overlays import Overlay, base_tree_of, render_base, render_overlay
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from pipeline.state.facts import FactFile, fact_bytes, fact_path, fold, fold_one, next_fact
 from tests.samples import DRAFT, sample_draft, sample_environment, sample_platform, sample_tenant

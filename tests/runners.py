@@ -14,7 +14,7 @@ import yaml
 
 from pipeline.diagnostics import Finding, Location, Rule, Subject
 from pipeline.documents import parse_document
-from pipeline.rules.manifests import Target, check_objects
+from pipeline.releases.rules import Target, check_objects
 from tests.bound import bound_of
 from tests.decisions import decision_findings
 from tests.patching import patch_findings

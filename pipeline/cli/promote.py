@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipeline.gate.authorise import Decision
     from pipeline.models.outputs import DecisionDocument
     from pipeline.models.requests import Promotion
-    from pipeline.overlays import Overlay
+    from pipeline.releases.overlays import Overlay
 
 ENVIRONMENT = click.Choice(["dev", "staging", "prod"])
 

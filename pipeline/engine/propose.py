@@ -12,8 +12,8 @@ from pipeline.gate.matters import matters_of
 from pipeline.models.base import API_VERSION, BlobId, CommitId
 from pipeline.models.facts import Cause
 from pipeline.models.requests import Promotion, RequestedRelease
-from pipeline.overlays import Overlay
 from pipeline.plan.view import Caused, DraftView, PromotionInput
+from pipeline.releases.overlays import Overlay
 from pipeline.requests.layout import draft_path, promotion_path
 from pipeline.stages.promote import evidence_of
 from pipeline.world.drafts import World

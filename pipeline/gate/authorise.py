@@ -25,8 +25,8 @@ from pipeline.models.requests import (
     Signers,
 )
 from pipeline.models.status import DraftState, DraftStatus
-from pipeline.overlays import Overlay, has_runtime
 from pipeline.provenance import Claim, Verified, provenance_problem
+from pipeline.releases.overlays import Overlay, has_runtime
 
 
 @dataclass(frozen=True, slots=True)

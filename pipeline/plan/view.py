@@ -31,9 +31,9 @@ from pipeline.models.requests import (
     Tenant,
 )
 from pipeline.models.status import DraftStatus
-from pipeline.overlays import Overlay
 from pipeline.plan.effects import Effect, FactEntry, Waiting
 from pipeline.provenance import Verified
+from pipeline.releases.overlays import Overlay
 from pipeline.templating import Template
 
 Parents = tuple[tuple[TreeEntry, ...], ...]

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pipeline.characters import visible
 from pipeline.diagnostics import Finding, Location
 from pipeline.documents import parse_document
-from pipeline.overlays import FOLDER_OF, Overlay, base_kustomization
 from pipeline.releases.allowlist import AllowedKind, load_allowed
 from pipeline.releases.judge import check_node
+from pipeline.releases.overlays import FOLDER_OF, Overlay, base_kustomization
 from pipeline.releases.platform_objects import PLATFORM_FILES
-from pipeline.rules.manifests import MANIFEST_PLATFORM_OWNED, OVERLAY_FILE
+from pipeline.releases.rules import MANIFEST_PLATFORM_OWNED, OVERLAY_FILE
 
 KUSTOMIZATION = "kustomization.yaml"
 OWN_FILES = (KUSTOMIZATION, "release.yaml", *PLATFORM_FILES)

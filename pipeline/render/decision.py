@@ -9,7 +9,7 @@ from pipeline.gate.authorise import Decision, DecisionReason
 from pipeline.models.outputs import ApprovalsWanted, DecisionDocument
 from pipeline.models.requests import ApprovalPolicy, Promotion, RiskTier
 from pipeline.models.run_report import DecisionReasonItem
-from pipeline.overlays import Overlay
+from pipeline.releases.overlays import Overlay
 from pipeline.render.style import PLAIN, Style, short_digest, short_id
 
 

@@ -16,7 +16,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.requests.drafts",
     "pipeline.requests.patches",
     "pipeline.plan.effects.bounds",
-    "pipeline.rules.manifests",
+    "pipeline.releases.rules",
     "pipeline.rules.tools",
     "pipeline.gate.rules",
     "pipeline.gitops.sealed",

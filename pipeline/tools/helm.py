@@ -3,7 +3,7 @@
 The chart comes from a primitive's folder and is hostile: it is rendered from a folder of its
 own, without plugins, repositories or cluster, and a chart that would fetch dependencies is
 refused. So is one that could render anything else the next time, or in another namespace:
-approval is of exact bytes. What it renders is judged later (`pipeline.rules.manifests`); hooks
+approval is of exact bytes. What it renders is judged later (`pipeline.releases.rules`); hooks
 and definitions of kinds are kept for that.
 """
 

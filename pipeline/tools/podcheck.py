@@ -15,7 +15,7 @@ from pipeline.crds import GROUP
 from pipeline.diagnostics import Finding, Location
 from pipeline.errors import CouldNotCheck, OverBound, Unrenderable
 from pipeline.machine.versions import find_tool
-from pipeline.rules.manifests import MANIFEST_POD_SECURITY
+from pipeline.releases.rules import MANIFEST_POD_SECURITY
 from pipeline.rules.tools import MANIFEST_NOT_CHECKED
 from pipeline.sandbox.tools import run_tool_confined
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 from pipeline.diagnostics import Finding
 from pipeline.errors import Unrenderable
-from pipeline.overlays import Overlay, render_base
 from pipeline.releases.folder import check_files
 from pipeline.releases.judge import Bound
-from pipeline.rules.manifests import Target, check_objects
+from pipeline.releases.overlays import Overlay, render_base
+from pipeline.releases.rules import Target, check_objects
 
 CHART = "chart/"
 _MAX_SCHEMA_BYTES = 1024**2  # of what is read here, and not by helm in the sandbox

@@ -17,17 +17,17 @@ from pipeline.models.evidence import BuildRecord
 from pipeline.models.facts import Release
 from pipeline.models.requests import Environment, Promotion
 from pipeline.models.status import DraftStatus
-from pipeline.overlays import (
+from pipeline.plan.bounds import SOURCE_OVER_BOUND
+from pipeline.plan.view import Caused, DraftView, Listing, PromotionInput
+from pipeline.releases.overlays import (
     Overlay,
     base_tree_of,
     has_runtime,
     parse_overlay,
     render_overlay,
 )
-from pipeline.plan.bounds import SOURCE_OVER_BOUND
-from pipeline.plan.view import Caused, DraftView, Listing, PromotionInput
+from pipeline.releases.rules import MANIFEST_NOT_RENDERED
 from pipeline.requests.snapshot import LoadedRequest
-from pipeline.rules.manifests import MANIFEST_NOT_RENDERED
 from pipeline.sandbox.sources import check_source
 from pipeline.stages.promote import promotion_key
 from pipeline.world.hydrate import CHART

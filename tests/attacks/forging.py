@@ -16,7 +16,7 @@ from pipeline.git.repository import GitRepository
 from pipeline.models.facts import Cause, Fact, Promoted
 from pipeline.models.requests import EnvironmentName
 from pipeline.models.status import DraftStatus
-from pipeline.overlays import render_overlay
+from pipeline.releases.overlays import render_overlay
 from pipeline.stages.scaffold import pipeline_signature
 from pipeline.state.facts import (
     fact_bytes,

@@ -20,7 +20,7 @@ import yaml
 from pipeline.crds import KINDS, definition_path, json_schema_path
 from pipeline.diagnostics import Finding
 from pipeline.releases.allowlist import load_allowed
-from pipeline.rules.manifests import Target, check_objects
+from pipeline.releases.rules import Target, check_objects
 from pipeline.tools.kubeconform import run_kubeconform
 from tests.bound import bound_of, in_overlay
 from tests.custom_resources import (

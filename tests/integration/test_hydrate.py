@@ -18,8 +18,8 @@ from pipeline.models.base import TreeId
 from pipeline.models.facts import Release
 from pipeline.models.requests import ENVIRONMENTS, EnvironmentName
 from pipeline.models.status import DraftStatus
-from pipeline.overlays import Overlay, base_tree_of, render_overlay
 from pipeline.plan.view import DraftView
+from pipeline.releases.overlays import Overlay, base_tree_of, render_overlay
 from pipeline.stages.provision import accepted_fact
 from pipeline.stages.scaffold import template_values
 from pipeline.state.facts import fold

@@ -15,8 +15,8 @@ import pytest
 
 from pipeline.releases.allowlist import load_allowed
 from pipeline.releases.folder import check_files
+from pipeline.releases.rules import MOST_REFUSALS, Target, check_objects
 from pipeline.rules import load_rules
-from pipeline.rules.manifests import MOST_REFUSALS, Target, check_objects
 from pipeline.tools.kubeconform import run_kubeconform
 from pipeline.tools.kustomize import run_kustomize_build
 from pipeline.tools.podcheck import run_podcheck

@@ -15,7 +15,7 @@ from pipeline.git.objects import MODE_FILE, tree_id_of_files
 from pipeline.models.base import TreeId
 from pipeline.models.facts import Release
 from pipeline.models.requests import ENVIRONMENTS, EnvironmentName
-from pipeline.overlays import Overlay, base_tree_of, has_runtime, render_overlay
+from pipeline.releases.overlays import Overlay, base_tree_of, has_runtime, render_overlay
 from pipeline.requests.layout import patch_path
 from pipeline.tools.kustomize import run_kustomize_build
 from pipeline.world.hydrate import Hydrator, read_runtimes

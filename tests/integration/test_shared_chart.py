@@ -14,7 +14,7 @@ import yaml
 
 from pipeline.errors import Unrenderable
 from pipeline.releases.platform_objects import selector_of
-from pipeline.rules.manifests import Target, check_objects
+from pipeline.releases.rules import Target, check_objects
 from pipeline.tools.helm import run_helm_lint, run_helm_template
 from pipeline.tools.kubeconform import run_kubeconform
 from tests.bound import bound_of, in_overlay

@@ -27,7 +27,7 @@ from pipeline.checks.python import run_python_tests
 from pipeline.errors import Unrenderable
 from pipeline.git.objects import MODE_FILE
 from pipeline.models.evidence import CheckOutcome, CheckResult
-from pipeline.rules.manifests import Target, check_objects
+from pipeline.releases.rules import Target, check_objects
 from pipeline.templates import SharedFolders, list_builtin_templates, read_builtin_template
 from pipeline.templating import (
     TemplateFile,

@@ -9,8 +9,8 @@ import yaml
 
 from pipeline.diagnostics import RULES, Location
 from pipeline.gate.authorise import CLAUSES, authorise
+from pipeline.releases.rules import MANIFEST_KIND
 from pipeline.rules import load_rules
-from pipeline.rules.manifests import MANIFEST_KIND
 from tests import history
 from tests.decisions import allowed_evidence, authority_of, evidence_of_case, review
 from tests.samples import sample_environment

@@ -10,7 +10,13 @@ import yaml
 from pipeline.git.objects import MODE_FILE, tree_id_of_files
 from pipeline.models.requests import ENVIRONMENTS, CodeOrigin, EnvironmentName, PrimitiveType, Sku
 from pipeline.models.status import DraftStatus
-from pipeline.overlays import Overlay, base_tree_of, labels_of, render_base, render_overlay
+from pipeline.releases.overlays import (
+    Overlay,
+    base_tree_of,
+    labels_of,
+    render_base,
+    render_overlay,
+)
 from pipeline.releases.platform_objects import PLATFORM_FILES
 from tests import history
 from tests.samples import sample_environment, sample_platform, sample_tenant

@@ -16,7 +16,7 @@ from pipeline.releases.platform_objects import (
     reachable_namespaces,
     selector_of,
 )
-from pipeline.rules.manifests import Target, check_objects
+from pipeline.releases.rules import Target, check_objects
 from tests.bound import bound_of, in_overlay
 from tests.samples import sample_platform
 
