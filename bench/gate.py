@@ -18,8 +18,8 @@ from pathlib import Path
 from pipeline.gate.authorise import authorise
 from pipeline.gate.authority import judge
 from pipeline.gate.matters import matters_of
+from pipeline.images.signing import SigningKey
 from pipeline.requests.layout import promotion_path
-from pipeline.signing import SigningKey
 from tests.samples import DRAFT, sample_platform, sample_snapshot
 
 

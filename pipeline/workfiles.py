@@ -19,24 +19,18 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.builders.attesting import (
-    Attest,
-    Verify,
-    claim_of,
-    read_record,
-    store_attested,
-)
-from pipeline.builders.images import ImageStore, LayoutStore, image_from_layout
-from pipeline.builders.port import Source, source_of
 from pipeline.errors import CouldNotCheck, OverBound, UsageFault, failure_of
 from pipeline.forges.port import Forge
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK, objects_of_files
+from pipeline.images.attesting import Attest, Verify, claim_of, read_record, store_attested
+from pipeline.images.oci import Image
+from pipeline.images.port import Source, source_of
+from pipeline.images.provenance import Claim
+from pipeline.images.stores import ImageStore, LayoutStore, image_from_layout
 from pipeline.models.base import CommitId, first_problem
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.models.requests import Signers
-from pipeline.oci import Image
 from pipeline.plan.effects import BuildImage, RunChecks
-from pipeline.provenance import Claim
 from pipeline.sandbox.sources import read_source_files
 from pipeline.work import DueWork, Evidence, evidence_problem, is_of
 

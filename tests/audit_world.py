@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.audit import AuditReport, verify
-from pipeline.builders.attesting import Attest, claim_of
-from pipeline.builders.port import Source
 from pipeline.control.repo import Control
 from pipeline.demo.setting import create_setting
 from pipeline.documents import render_document
@@ -24,11 +22,13 @@ from pipeline.forges.local import LocalForge
 from pipeline.forges.port import ReviewVerdict
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository
+from pipeline.images.attesting import Attest, claim_of
+from pipeline.images.port import Source
+from pipeline.images.provenance import with_bundle
 from pipeline.models.base import ImageDigest
 from pipeline.models.evidence import BuildRecord, CheckOutcome, CheckReport, CheckResult
 from pipeline.models.requests import EnvironmentName
 from pipeline.plan.effects import RunChecks
-from pipeline.provenance import with_bundle
 from pipeline.releases.overlays import Overlay, render_base
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, patch_path, promotion_path

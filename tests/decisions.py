@@ -16,6 +16,7 @@ from pipeline.forges.port import Review, ReviewVerdict
 from pipeline.gate.authorise import Evidence, authorise
 from pipeline.gate.authority import Authority, Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
+from pipeline.images.provenance import Verified
 from pipeline.models.base import API_VERSION, TreeId
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.requests import (
@@ -26,7 +27,6 @@ from pipeline.models.requests import (
     RiskTier,
 )
 from pipeline.models.status import DraftState
-from pipeline.provenance import Verified
 from pipeline.releases.rules import Target, check_objects
 from pipeline.requests.layout import promotion_path
 from tests import history

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 
+from pipeline.images.provenance import Claim
 from pipeline.models.base import BlobId, CommitId, ImageDigest, TreeId
 from pipeline.models.evidence import BuildRecord, CheckName, CheckOutcome, CheckReport, CheckResult
 from pipeline.models.facts import (
@@ -35,7 +36,6 @@ from pipeline.names import (
     namespace,
     primitive_folder,
 )
-from pipeline.provenance import Claim
 from pipeline.releases.overlays import Overlay, base_tree_of, render_base, render_overlay
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from pipeline.state.facts import FactFile, fact_bytes, fact_path, fold, fold_one, next_fact

@@ -6,14 +6,14 @@ import os
 from functools import cache
 from pathlib import Path
 
-from pipeline.builders.attesting import AttestingBuilder, attest_with
-from pipeline.builders.images import ImageStore
-from pipeline.builders.port import Maker
+from pipeline.images.attesting import AttestingBuilder, attest_with
+from pipeline.images.port import Maker
+from pipeline.images.provenance import Claim, Verified, statement_of
+from pipeline.images.signing import SigningKey
+from pipeline.images.stores import ImageStore
 from pipeline.models.base import API_VERSION
 from pipeline.models.requests import Signers
 from pipeline.models.signers import Signer
-from pipeline.provenance import Claim, Verified, statement_of
-from pipeline.signing import SigningKey
 from pipeline.tools.bundlecheck import verify_bundle
 
 

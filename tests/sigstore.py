@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from pipeline.images.signing import BUNDLE_TYPE, PAYLOAD_TYPE, authenticated
 from pipeline.models.signers import GITHUB_ISSUER
-from pipeline.signing import BUNDLE_TYPE, PAYLOAD_TYPE, authenticated
 
 # Fulcio, "Fulcio's OID Information": the issuer of the token.
 _ISSUER = ObjectIdentifier("1.3.6.1.4.1.57264.1.8")

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal, TypeVar, assert_never
 
 from pipeline.apply.commits import push_commits, push_restoration
 from pipeline.apply.facts import record_facts
-from pipeline.builders.port import source_of
 from pipeline.errors import (
     CouldNotCheck,
     ForgeRefused,
@@ -26,6 +25,7 @@ from pipeline.errors import (
 from pipeline.forges.port import BranchRule, Forge, PullAsk, RepoSpec
 from pipeline.git.objects import MODE_FILE, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository
+from pipeline.images.port import source_of
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.models.facts import PullRequestLink, Reason
 from pipeline.plan.effects import (
@@ -54,7 +54,7 @@ from pipeline.stages.scaffold import pipeline_signature
 from pipeline.state.facts import FactFile
 
 if TYPE_CHECKING:
-    from pipeline.builders.port import Builder
+    from pipeline.images.port import Builder
 
 # Commits of one repository that come after each other in a plan are pushed together, and so are
 # pull requests opened; so many at most, since a push holds all that it sends.

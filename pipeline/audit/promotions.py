@@ -15,11 +15,11 @@ from pipeline.gate import rules as decision_rule
 from pipeline.gate.authorise import DecisionReason, authorise
 from pipeline.git.commits import Commit
 from pipeline.git.objects import MODE_FILE
+from pipeline.images.provenance import Verified
 from pipeline.models.facts import Promoted, Release
 from pipeline.models.requests import Promotion
 from pipeline.plan.effects import CommitFolder
 from pipeline.plan.view import DraftView, PromotionInput
-from pipeline.provenance import Verified
 from pipeline.releases.overlays import base_tree_of, render_overlay
 from pipeline.rules import audit as rule
 from pipeline.stages.promote import evidence_of, plan_promotion

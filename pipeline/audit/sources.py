@@ -15,6 +15,7 @@ from pipeline.audit.objects import Objects
 from pipeline.audit.reading import build_of
 from pipeline.diagnostics import Finding
 from pipeline.git.commits import Commit
+from pipeline.images.provenance import Claim, provenance_problem
 from pipeline.models.facts import (
     Built,
     ChecksRecorded,
@@ -25,7 +26,6 @@ from pipeline.models.facts import (
 from pipeline.models.requests import DraftPatch, ReplaceText
 from pipeline.plan.effects import CommitFolder
 from pipeline.plan.view import DraftView, PatchInput
-from pipeline.provenance import Claim, provenance_problem
 from pipeline.requests import patches as patch_rule
 from pipeline.rules import audit as rule
 from pipeline.stages.patch import patched_folder, plan_patch

@@ -9,7 +9,7 @@ import click
 
 from pipeline.cli.session import Session, format_option, pass_session
 from pipeline.errors import UsageFault
-from pipeline.oci import digest_of
+from pipeline.images.oci import digest_of
 
 if TYPE_CHECKING:
     from pipeline.audit import OpenRepository
@@ -103,9 +103,9 @@ def provenance(session: Session, draft: str, sbom: Path | None, bundle: Path | N
     statement is missing or not believed.
     """
     from pipeline.api import draft_id
-    from pipeline.builders.attesting import read_stated
     from pipeline.engine.opening import forge_root, image_store
     from pipeline.errors import NotFound
+    from pipeline.images.attesting import read_stated
     from pipeline.models.facts import Built
     from pipeline.render.audit import render_provenance
     from pipeline.render.style import Style

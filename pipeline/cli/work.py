@@ -155,9 +155,9 @@ def _perform(item: RunChecks | BuildImage, work: Path, out: Path) -> Evidence:
 
 
 def _build(item: BuildImage, files: dict[str, tuple[int, bytes]], out: Path) -> BuildRecord:
-    from pipeline.builders.images import LayoutStore
-    from pipeline.builders.port import source_tag
     from pipeline.engine.opening import maker_of_machine
+    from pipeline.images.port import source_tag
+    from pipeline.images.stores import LayoutStore
     from pipeline.models.base import CommitId, TreeId
     from pipeline.models.evidence import BuildRecord
     from pipeline.workfiles import IMAGE, images_folder
@@ -209,8 +209,8 @@ def predicate(session: Session, work: Path, evidence: Path, key: str, out: Path)
     type; nothing for a build that was refused. The builder is the workflow that runs
     (GITHUB_WORKFLOW_REF).
     """
+    from pipeline.images.provenance import predicate_of
     from pipeline.models.provenance import PREDICATE_TYPE
-    from pipeline.provenance import predicate_of
     from pipeline.workfiles import read_evidence, read_made
 
     builder, invocation = _workflow()
@@ -258,8 +258,8 @@ def push(
     An image that is there already for the same source wins: a source has one image, ever. Nothing
     is pushed without a statement that one of environments/signers.yaml signed.
     """
-    from pipeline.builders.attesting import Attest
     from pipeline.engine.opening import attest_here, forge_root, image_store
+    from pipeline.images.attesting import Attest
     from pipeline.tools.bundlecheck import verify_bundle
     from pipeline.workfiles import push_made, read_made
 
@@ -287,7 +287,7 @@ def signing_key(session: Session, file: Path) -> int:
     What is printed is an entry of `environments/signers.yaml`. GitHub's workflows need no key.
     """
     from pipeline.documents import render_document
-    from pipeline.signing import SigningKey
+    from pipeline.images.signing import SigningKey
 
     key = SigningKey.read(file) if file.exists() else SigningKey.create(file)
     entry = {"signers": [{"name": "workspace", "public_key": key.public_key}]}

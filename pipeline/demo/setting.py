@@ -18,12 +18,12 @@ from pipeline.forges.port import Forge, RepoSpec
 from pipeline.forges.settings import control_rules
 from pipeline.git.objects import MODE_FILE, Signature, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository
+from pipeline.images.signing import SigningKey
 from pipeline.models.base import API_VERSION
 from pipeline.models.requests import Platform, Signers
 from pipeline.models.signers import Signer
 from pipeline.requests.layout import PLATFORM_PATH, REQUEST_ROOTS, SIGNERS_PATH
 from pipeline.requests.snapshot import read_request
-from pipeline.signing import SigningKey
 
 START_TIME_S = 1_767_225_600  # 2026-01-01T00:00:00Z
 CHECKOUT = Path(__file__).resolve().parents[2]

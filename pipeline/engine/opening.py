@@ -27,9 +27,9 @@ from pipeline.plan.view import Scope, Stage
 from pipeline.templates import LazyTemplates
 
 if TYPE_CHECKING:
-    from pipeline.builders.attesting import Attest
-    from pipeline.builders.images import ImageStore
-    from pipeline.builders.port import Builder, Maker
+    from pipeline.images.attesting import Attest
+    from pipeline.images.port import Builder, Maker
+    from pipeline.images.stores import ImageStore
     from pipeline.models.evidence import CheckReport
     from pipeline.plan.effects import Effect, RunChecks
     from pipeline.requests.snapshot import Snapshot
@@ -43,7 +43,7 @@ def image_store(snapshot: Snapshot, forge_root: Path) -> ImageStore:
 
     Raises Refused when the platform is missing or invalid.
     """
-    from pipeline.builders.images import LayoutStore, RegistryStore
+    from pipeline.images.stores import LayoutStore, RegistryStore
 
     if snapshot.platform is None:
         raise Refused("environments/platform.yaml is missing or invalid")
@@ -54,7 +54,7 @@ def image_store(snapshot: Snapshot, forge_root: Path) -> ImageStore:
 
 def builder_of(snapshot: Snapshot, *, forge_root: Path) -> Builder:
     """What builds on this machine, attested by its key."""
-    from pipeline.builders.attesting import AttestingBuilder
+    from pipeline.images.attesting import AttestingBuilder
     from pipeline.tools.bundlecheck import verify_bundle
 
     return AttestingBuilder(
@@ -68,9 +68,9 @@ def builder_of(snapshot: Snapshot, *, forge_root: Path) -> Builder:
 
 def maker_of_machine() -> Maker:
     """What makes images; PIPELINE_BUILDER chooses another than the embedded one."""
-    from pipeline.builders.buildah import BuildahMaker
-    from pipeline.builders.buildx import BuildxMaker
-    from pipeline.builders.layout import LayoutMaker
+    from pipeline.images.buildah import BuildahMaker
+    from pipeline.images.buildx import BuildxMaker
+    from pipeline.images.layout import LayoutMaker
 
     wanted = os.environ.get("PIPELINE_BUILDER") or "source-layout"
     image = os.environ.get("PIPELINE_BASE_IMAGE")
@@ -102,8 +102,8 @@ def workspace_key(forge_root: Path) -> Path:
 
 def attest_here(snapshot: Snapshot, forge_root: Path) -> Attest:
     """What signs statements on this machine. Raises CouldNotCheck when nothing does."""
-    from pipeline.builders.attesting import attest_with
-    from pipeline.signing import SigningKey
+    from pipeline.images.attesting import attest_with
+    from pipeline.images.signing import SigningKey
 
     path = workspace_key(forge_root)
     if not path.is_file():

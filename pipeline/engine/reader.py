@@ -33,7 +33,7 @@ from pipeline.world.policy_history import PolicyHistory, read_policy_history
 from pipeline.world.revisions import RevisionCache, Revisions
 
 if TYPE_CHECKING:
-    from pipeline.builders.port import Builder
+    from pipeline.images.port import Builder
     from pipeline.requests.snapshot import Snapshot
 
 

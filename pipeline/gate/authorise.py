@@ -15,6 +15,7 @@ from pipeline import names
 from pipeline.diagnostics import Finding
 from pipeline.gate import rules as rule
 from pipeline.gate.authority import Authority
+from pipeline.images.provenance import Claim, Verified, provenance_problem
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.requests import (
     CodeOrigin,
@@ -25,7 +26,6 @@ from pipeline.models.requests import (
     Signers,
 )
 from pipeline.models.status import DraftState, DraftStatus
-from pipeline.provenance import Claim, Verified, provenance_problem
 from pipeline.releases.overlays import Overlay, has_runtime
 
 

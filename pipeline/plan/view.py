@@ -16,6 +16,7 @@ from pipeline.forges.port import PullRequest, RepoView
 from pipeline.gate.authority import FOUNDING, Authority
 from pipeline.git.commits import render_trailers
 from pipeline.git.objects import TreeEntry
+from pipeline.images.provenance import Verified
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Cause
 from pipeline.models.requests import (
@@ -32,7 +33,6 @@ from pipeline.models.requests import (
 )
 from pipeline.models.status import DraftStatus
 from pipeline.plan.effects import Effect, FactEntry, Waiting
-from pipeline.provenance import Verified
 from pipeline.releases.overlays import Overlay
 from pipeline.templating import Template
 

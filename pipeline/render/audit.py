@@ -7,6 +7,7 @@ from typing import Protocol, assert_never
 
 from pipeline.characters import visible
 from pipeline.diagnostics import Finding, Verdict
+from pipeline.images.provenance import Stated
 from pipeline.models.facts import (
     Accepted,
     Built,
@@ -28,7 +29,6 @@ from pipeline.models.outputs import (
     TrustItem,
 )
 from pipeline.models.trust import Trust
-from pipeline.provenance import Stated
 from pipeline.render.requests import finding_items
 from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id
 from pipeline.state.facts import fact_bytes, hash_of

@@ -15,12 +15,12 @@ from pipeline.gate.standing import Standing, check_deleted
 from pipeline.git.commits import account_of_email
 from pipeline.git.history import read_newest_touching
 from pipeline.git.repository import GitRepository
+from pipeline.images.provenance import Verified
 from pipeline.models.base import BlobId, CommitId
 from pipeline.models.facts import Built, Cause, Fact
 from pipeline.models.requests import Platform, RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.plan.view import Caused, Existing
-from pipeline.provenance import Verified
 from pipeline.requests.layout import draft_path, tenant_path
 from pipeline.requests.snapshot import Snapshot
 from pipeline.state.facts import BrokenChain, fold, parse_chain, parse_status, status_path

@@ -14,8 +14,6 @@ from typing import Any
 from unittest.mock import patch
 
 from pipeline.api import ProposedRequest
-from pipeline.builders.bounded import run_build
-from pipeline.builders.port import Builder, Source
 from pipeline.control.submit import account_of as account_named
 from pipeline.control.submit import submit_request
 from pipeline.engine.judge import judge_pull
@@ -25,6 +23,8 @@ from pipeline.forges.port import ReviewVerdict
 from pipeline.git.objects import RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.process import git_environment
 from pipeline.git.repository import GitRepository
+from pipeline.images.bounded import run_build
+from pipeline.images.port import Builder, Source
 from pipeline.models.evidence import BuildRecord
 from pipeline.tools import gitleaks
 from pipeline.world.hydrate import Hydrator

@@ -12,20 +12,20 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.builders.attesting import claim_of, store_attested
-from pipeline.builders.buildah import BuildahMaker
-from pipeline.builders.buildx import BuildxMaker
-from pipeline.builders.images import ImageStore, LayoutStore
-from pipeline.builders.layout import LayoutMaker
-from pipeline.builders.port import Maker, Source, source_tag
 from pipeline.checks.dockerfile import scan_dockerfile
 from pipeline.errors import CouldNotCheck
 from pipeline.git.objects import tree_id_of_files
+from pipeline.images.attesting import claim_of, store_attested
+from pipeline.images.buildah import BuildahMaker
+from pipeline.images.buildx import BuildxMaker
+from pipeline.images.layout import LayoutMaker
+from pipeline.images.oci import attached_tag, digest_of, image_of
+from pipeline.images.port import Maker, Source, source_tag
+from pipeline.images.provenance import statement_of
+from pipeline.images.signing import SigningKey
+from pipeline.images.stores import ImageStore, LayoutStore
 from pipeline.machine.versions import find_tool
 from pipeline.models.evidence import BuildRecord
-from pipeline.oci import attached_tag, digest_of, image_of
-from pipeline.provenance import statement_of
-from pipeline.signing import SigningKey
 from pipeline.tools.bundlecheck import verify_bundles
 from tests.docker_daemon import DRIVER_OPTIONS, Docker
 from tests.signing import attested, signing_key, trusted_signers

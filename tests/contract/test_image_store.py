@@ -17,10 +17,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from pipeline.builders.images import ImageStore, LayoutStore, RegistryStore, image_from_layout
 from pipeline.errors import CouldNotCheck
-from pipeline.machine.versions import find_tool
-from pipeline.oci import (
+from pipeline.images.oci import (
     BUNDLE_TYPE,
     INDEX_TYPE,
     Attached,
@@ -30,6 +28,8 @@ from pipeline.oci import (
     digest_of,
     image_of,
 )
+from pipeline.images.stores import ImageStore, LayoutStore, RegistryStore, image_from_layout
+from pipeline.machine.versions import find_tool
 from tests.registry import serve_registry
 
 TAG = "src-" + "ab" * 20

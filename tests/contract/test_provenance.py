@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.builders.attesting import attest_with
 from pipeline.errors import CouldNotCheck, UsageFault
+from pipeline.images.attesting import attest_with
+from pipeline.images.provenance import Claim, provenance_problem, statement_of
+from pipeline.images.signing import SigningKey
 from pipeline.models.base import API_VERSION
 from pipeline.models.requests import Signers
 from pipeline.models.signers import Signer, WorkflowIdentity
-from pipeline.provenance import Claim, provenance_problem, statement_of
-from pipeline.signing import SigningKey
 from pipeline.tools import bundlecheck
 from pipeline.tools.bundlecheck import verify_bundles
 from tests import history

@@ -10,20 +10,21 @@ from typing import Any, Literal
 
 import pytest
 
-from pipeline.builders import bounded, images
-from pipeline.builders.bounded import run_build
-from pipeline.builders.buildah import BuildahMaker
-from pipeline.builders.buildx import BuildxMaker
-from pipeline.builders.images import LayoutStore, image_from_layout
-from pipeline.builders.port import Files, Maker
 from pipeline.checks import run_checks
 from pipeline.cli.work import _perform
 from pipeline.documents import render_document
 from pipeline.engine import opening as wiring
 from pipeline.engine.opening import secret_hits
 from pipeline.errors import OverBound, Unrenderable
+from pipeline.images import bounded
+from pipeline.images import stores as images
+from pipeline.images.bounded import run_build
+from pipeline.images.buildah import BuildahMaker
+from pipeline.images.buildx import BuildxMaker
+from pipeline.images.oci import Image, image_of
+from pipeline.images.port import Files, Maker
+from pipeline.images.stores import LayoutStore, image_from_layout
 from pipeline.models.evidence import CheckName, CheckOutcome
-from pipeline.oci import Image, image_of
 from pipeline.plan.effects import BuildImage, RunChecks
 from pipeline.requests.layout import patch_path, promotion_path
 from pipeline.sandbox import sources

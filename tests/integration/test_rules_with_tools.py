@@ -18,19 +18,19 @@ import pytest
 import yaml
 
 from pipeline.audit import verify
-from pipeline.builders.bounded import run_build
-from pipeline.builders.port import Builder
 from pipeline.diagnostics import Verdict, verdict_of
 from pipeline.engine.judge import judge_pull
 from pipeline.engine.opening import secret_hits
 from pipeline.git.objects import MODE_FILE, RefUpdate
 from pipeline.git.repository import GitRepository
+from pipeline.images.bounded import run_build
+from pipeline.images.port import Builder
+from pipeline.images.provenance import with_bundle
+from pipeline.images.signing import SigningKey
 from pipeline.models.facts import Built, ChecksRecorded, Fact, PatchRefused, Promoted, Reason
-from pipeline.provenance import with_bundle
 from pipeline.requests.layout import patch_path
 from pipeline.requests.snapshot import Snapshot
 from pipeline.rules import load_rules
-from pipeline.signing import SigningKey
 from pipeline.stages.patch import plan_patch
 from pipeline.state.facts import parse_chain, status_bytes, status_path
 from pipeline.tools import gitleaks

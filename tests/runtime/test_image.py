@@ -25,9 +25,9 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from pipeline.builders.buildah import LOCK_FILE, BuildahMaker
-from pipeline.builders.buildx import BuildxMaker
-from pipeline.builders.images import LayoutStore
+from pipeline.images.buildah import LOCK_FILE, BuildahMaker
+from pipeline.images.buildx import BuildxMaker
+from pipeline.images.stores import LayoutStore
 from pipeline.locked_packages import parse_lock, read_wheels
 from tests.docker_daemon import DRIVER_OPTIONS
 from tests.projects import TOOLS, render_project

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.builders.buildah import BuildahMaker
-from pipeline.builders.buildx import BuildxMaker
-from pipeline.builders.layout import LayoutMaker
 from pipeline.engine.opening import maker_of_machine
 from pipeline.errors import UsageFault
+from pipeline.images.buildah import BuildahMaker
+from pipeline.images.buildx import BuildxMaker
+from pipeline.images.layout import LayoutMaker
 
 BASE = "registry.example.com/python@sha256:" + "a" * 64
 

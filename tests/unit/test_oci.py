@@ -6,7 +6,14 @@ import io
 import json
 import tarfile
 
-from pipeline.oci import INDEX_TYPE, LAYER_TYPE, digest_of, image_of, layer_of, referenced_digests
+from pipeline.images.oci import (
+    INDEX_TYPE,
+    LAYER_TYPE,
+    digest_of,
+    image_of,
+    layer_of,
+    referenced_digests,
+)
 
 FILES = {
     "run.sh": (0o100755, b"#!/bin/sh\n"),

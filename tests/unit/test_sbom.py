@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.builders.sbom import sbom_of
 from pipeline.errors import CouldNotCheck
+from pipeline.images.sbom import sbom_of
 from tests.conftest import ROOT
 
 IMAGE, TREE = "registry.example.com/ameide/tenant-acme/router", "ab" * 20

@@ -9,17 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pipeline.builders.images import ImageStore
-from pipeline.builders.port import BuilderName, Maker, Source
-from pipeline.builders.sbom import sbom_of
 from pipeline.errors import CouldNotCheck
-from pipeline.models.base import CommitId, ImageDigest, TreeId
-from pipeline.models.evidence import BuildRecord
-from pipeline.models.requests import Signers
-from pipeline.models.status import DraftStatus
-from pipeline.names import primitive_folder
-from pipeline.oci import Attached, Image, digest_of
-from pipeline.provenance import (
+from pipeline.images.oci import Attached, Image, digest_of
+from pipeline.images.port import BuilderName, Maker, Source
+from pipeline.images.provenance import (
     Claim,
     Stated,
     Verified,
@@ -29,7 +22,14 @@ from pipeline.provenance import (
     statement_of,
     with_bundle,
 )
-from pipeline.signing import SigningKey
+from pipeline.images.sbom import sbom_of
+from pipeline.images.signing import SigningKey
+from pipeline.images.stores import ImageStore
+from pipeline.models.base import CommitId, ImageDigest, TreeId
+from pipeline.models.evidence import BuildRecord
+from pipeline.models.requests import Signers
+from pipeline.models.status import DraftStatus
+from pipeline.names import primitive_folder
 from pipeline.tools.bundlecheck import verify_bundle
 
 Attest = Callable[[Claim], str]  # claim → the bundle of its signed statement

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pipeline.builders.port import Files
-from pipeline.oci import Image, image_of
+from pipeline.images.oci import Image, image_of
+from pipeline.images.port import Files
 
 
 class LayoutMaker:

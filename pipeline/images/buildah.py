@@ -19,13 +19,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pipeline.builders.bounded import run_build
-from pipeline.builders.images import image_from_layout
-from pipeline.builders.port import Files
 from pipeline.errors import CouldNotCheck
+from pipeline.images.bounded import run_build
+from pipeline.images.oci import Image
+from pipeline.images.port import Files
+from pipeline.images.stores import image_from_layout
 from pipeline.locked_packages import LockRefused, parse_lock, read_wheels
 from pipeline.machine.versions import find_tool
-from pipeline.oci import Image
 from pipeline.tools.folders import write_files
 
 LOCK_FILE = "requirements.lock"

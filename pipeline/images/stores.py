@@ -17,10 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.errors import CouldNotCheck, OverBound
-from pipeline.machine.process import Completed, run_tool
-from pipeline.machine.versions import find_tool
-from pipeline.models.base import ImageDigest
-from pipeline.oci import (
+from pipeline.images.oci import (
     INDEX_TYPE,
     Attached,
     Image,
@@ -30,6 +27,9 @@ from pipeline.oci import (
     digest_of,
     referenced_digests,
 )
+from pipeline.machine.process import Completed, run_tool
+from pipeline.machine.versions import find_tool
+from pipeline.models.base import ImageDigest
 
 TIMEOUT_S = 300
 MAX_IMAGE_BYTES = 2 * 1024**3  # it is held in memory

@@ -15,12 +15,12 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.diagnostics import Rule
 from pipeline.gate import rules as rule
+from pipeline.images.oci import digest_of
 from pipeline.models.base import ImageDigest, first_problem
 from pipeline.models.evidence import BuildRecord
 from pipeline.models.provenance import Predicate, Statement
 from pipeline.models.requests import Signers
 from pipeline.models.signers import Signer, key_hint
-from pipeline.oci import digest_of
 
 _SHA256 = "sha256:"
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from pipeline.images.oci import Image
 from pipeline.models.evidence import BuildRecord
-from pipeline.oci import Image
 from pipeline.plan.effects import BuildImage
 
 Files = Mapping[str, tuple[int, bytes]]  # path → git mode, content
