@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from pipeline.jobs.work import DueWork, Evidence
 from pipeline.models.base import Model
 from pipeline.models.facts import Fact
 from pipeline.models.outputs import OUTPUT_KINDS, OUTPUT_STEMS
@@ -17,7 +18,6 @@ from pipeline.models.requests import REQUEST_KINDS, SCHEMA_STEMS
 from pipeline.models.status import DraftStatus
 from pipeline.plan.effects import Plan
 from pipeline.requests.observations import Observations
-from pipeline.work import DueWork, Evidence
 
 DRAFT_07 = "http://json-schema.org/draft-07/schema#"
 # Kind → the stem of its file `schemas/<stem>.schema.json`: what people write, then what we write.

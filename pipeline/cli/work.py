@@ -18,9 +18,9 @@ from pipeline.cli.session import Session, format_option, pass_session
 from pipeline.errors import UsageFault
 
 if TYPE_CHECKING:
+    from pipeline.jobs.work import Evidence
     from pipeline.models.evidence import BuildRecord
     from pipeline.plan.effects import BuildImage, Plan, RunChecks
-    from pipeline.work import Evidence
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -55,7 +55,7 @@ def due(
     """
     from pipeline.characters import visible
     from pipeline.engine.opening import restrict
-    from pipeline.work import build_matrix, due_work, tenant_matrix, work_matrix
+    from pipeline.jobs.work import build_matrix, due_work, tenant_matrix, work_matrix
 
     engine = session.engine()
     restrict(engine, stages, None)
@@ -63,7 +63,7 @@ def due(
     work = due_work(plan)
     failures = [failure for tenant in plan.tenants for failure in tenant.failures]
     if out is not None:
-        from pipeline.workfiles import write_work
+        from pipeline.jobs.files import write_work
 
         work, unread = write_work(out, work, engine.forge)
         failures += unread
@@ -113,8 +113,8 @@ def perform(session: Session, work: Path, out: Path, keys: tuple[str, ...]) -> i
     code is 4 if one could not be performed.
     """
     from pipeline.errors import CouldNotCheck
+    from pipeline.jobs.files import read_work, write_evidence
     from pipeline.plan.effects import describe
-    from pipeline.workfiles import read_work, write_evidence
 
     items = {item.key: item for item in read_work(work).items}
     for key in keys:
@@ -137,11 +137,11 @@ def perform(session: Session, work: Path, out: Path, keys: tuple[str, ...]) -> i
 def _perform(item: RunChecks | BuildImage, work: Path, out: Path) -> Evidence:
     from pipeline.engine.opening import check_runner
     from pipeline.errors import OverBound
+    from pipeline.jobs.files import read_source
+    from pipeline.jobs.work import Evidence
     from pipeline.plan.effects import RunChecks
     from pipeline.stages.build import refused_build
     from pipeline.stages.checks import refused_report
-    from pipeline.work import Evidence
-    from pipeline.workfiles import read_source
 
     try:
         files = read_source(work, item.tree)
@@ -158,9 +158,9 @@ def _build(item: BuildImage, files: dict[str, tuple[int, bytes]], out: Path) -> 
     from pipeline.engine.opening import maker_of_machine
     from pipeline.images.port import source_tag
     from pipeline.images.stores import LayoutStore
+    from pipeline.jobs.files import IMAGE, images_folder
     from pipeline.models.base import CommitId, TreeId
     from pipeline.models.evidence import BuildRecord
-    from pipeline.workfiles import IMAGE, images_folder
 
     maker = maker_of_machine()
     made = maker.make(files, item.labels)
@@ -210,8 +210,8 @@ def predicate(session: Session, work: Path, evidence: Path, key: str, out: Path)
     (GITHUB_WORKFLOW_REF).
     """
     from pipeline.images.provenance import predicate_of
+    from pipeline.jobs.files import read_evidence, read_made
     from pipeline.models.provenance import PREDICATE_TYPE
-    from pipeline.workfiles import read_evidence, read_made
 
     builder, invocation = _workflow()
     for made in read_made(work, evidence, (key,)):
@@ -260,8 +260,8 @@ def push(
     """
     from pipeline.engine.opening import attest_here, forge_root, image_store
     from pipeline.images.attesting import Attest
+    from pipeline.jobs.files import push_made, read_made
     from pipeline.tools.bundlecheck import verify_bundle
-    from pipeline.workfiles import push_made, read_made
 
     if bundle is not None and len(keys) != 1:
         raise UsageFault("`--bundle` is of one build", help="name it with `--key`")

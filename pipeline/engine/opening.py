@@ -162,8 +162,8 @@ def restrict(engine: Engine, stages: Sequence[str], evidence: Path | None) -> No
     """
     scope = Scope(frozenset(map(Stage, stages)) or frozenset(Stage))
     if evidence is not None:
+        from pipeline.jobs.files import RecordedBuilder, read_evidence, recorded_checks
         from pipeline.tools.bundlecheck import verify_bundle
-        from pipeline.workfiles import RecordedBuilder, read_evidence, recorded_checks
 
         found, root = read_evidence(evidence), forge_root(engine.control)
 

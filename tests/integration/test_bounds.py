@@ -24,20 +24,20 @@ from pipeline.images.buildx import BuildxMaker
 from pipeline.images.oci import Image, image_of
 from pipeline.images.port import Files, Maker
 from pipeline.images.stores import LayoutStore, image_from_layout
-from pipeline.models.evidence import CheckName, CheckOutcome
-from pipeline.plan.effects import BuildImage, RunChecks
-from pipeline.requests.layout import patch_path, promotion_path
-from pipeline.sandbox import sources
-from pipeline.tools import gitleaks, helm, rendered
-from pipeline.tools.bundlecheck import verify_bundle
-from pipeline.work import DueWork, Evidence, evidence_problem
-from pipeline.workfiles import (
+from pipeline.jobs.files import (
     RecordedBuilder,
     read_evidence,
     read_made,
     write_evidence,
     write_work,
 )
+from pipeline.jobs.work import DueWork, Evidence, evidence_problem
+from pipeline.models.evidence import CheckName, CheckOutcome
+from pipeline.plan.effects import BuildImage, RunChecks
+from pipeline.requests.layout import patch_path, promotion_path
+from pipeline.sandbox import sources
+from pipeline.tools import gitleaks, helm, rendered
+from pipeline.tools.bundlecheck import verify_bundle
 from pipeline.world.hydrate import Hydrator
 from tests.audit_world import CODE, one_builder, rewrite
 from tests.bombs import deep_expression, nested_zip

@@ -1,0 +1,1 @@
+"""Checks and builds handed to jobs of their own."""
