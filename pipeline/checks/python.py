@@ -14,9 +14,9 @@ from pathlib import Path
 
 from pipeline.checks.results import MAX_DETAIL_CHARACTERS, MAX_DETAILS, TERMINAL, Files, failed, passed
 from pipeline.errors import CouldNotCheck
-from pipeline.locked_packages import LockRefused, parse_lock, read_packages
 from pipeline.models.evidence import CheckResult
 from pipeline.sandbox.limits import Limits
+from pipeline.sandbox.packages import LockRefused, parse_lock, read_packages
 from pipeline.sandbox.run import WORK_FOLDER, Confined, python_inside, run_confined
 from pipeline.sandbox.tools import SETTINGS_FOLDER, run_tool_confined
 

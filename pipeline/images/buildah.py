@@ -24,8 +24,8 @@ from pipeline.images.bounded import run_build
 from pipeline.images.oci import Image
 from pipeline.images.port import Files
 from pipeline.images.stores import image_from_layout
-from pipeline.locked_packages import LockRefused, parse_lock, read_wheels
 from pipeline.machine.versions import find_tool
+from pipeline.sandbox.packages import LockRefused, parse_lock, read_wheels
 from pipeline.tools.folders import write_files
 
 LOCK_FILE = "requirements.lock"

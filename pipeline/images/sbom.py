@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
 
 from pipeline.errors import CouldNotCheck
-from pipeline.locked_packages import LockRefused, parse_lock
+from pipeline.sandbox.packages import LockRefused, parse_lock
 
 if TYPE_CHECKING:
     from cyclonedx.model import HashType

@@ -94,7 +94,7 @@ def test_the_template_s_project_passes_all_checks_and_twice_gives_the_same() -> 
 
 def test_nothing_is_fetched_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert one(small_project(), "tests").outcome is PASSED
-    monkeypatch.setattr("pipeline.locked_packages.run_tool", None)  # any call would be an error
+    monkeypatch.setattr("pipeline.sandbox.packages.run_tool", None)  # any call would be an error
     assert one(small_project(), "tests").outcome is PASSED
 
 

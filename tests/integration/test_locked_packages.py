@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import CouldNotCheck
-from pipeline.locked_packages import LockRefused, parse_lock, read_packages
+from pipeline.sandbox.packages import LockRefused, parse_lock, read_packages
 
 ZERO = "0" * 64
 

@@ -28,7 +28,7 @@ from psycopg.conninfo import make_conninfo
 from pipeline.images.buildah import LOCK_FILE, BuildahMaker
 from pipeline.images.buildx import BuildxMaker
 from pipeline.images.stores import LayoutStore
-from pipeline.locked_packages import parse_lock, read_wheels
+from pipeline.sandbox.packages import parse_lock, read_wheels
 from tests.docker_daemon import DRIVER_OPTIONS
 from tests.projects import TOOLS, render_project
 from tests.registry import serve_registry

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.locked_packages import MAX_REQUIREMENTS, LockRefused, parse_lock
+from pipeline.sandbox.packages import MAX_REQUIREMENTS, LockRefused, parse_lock
 
 HASH = "--hash=sha256:" + "0a" * 32
 
