@@ -15,8 +15,8 @@ from bench import requests
 from bench.measure import PIPELINE, BenchFailure
 from pipeline.demo.setting import START_TIME_S, platform_of
 from pipeline.forges.github.rulesets import rulesets_of
-from pipeline.forges.journal import JOURNAL_REF, read_journal
-from pipeline.forges.local import LocalForge
+from pipeline.forges.local.forge import LocalForge
+from pipeline.forges.local.journal import JOURNAL_REF, read_journal
 from pipeline.forges.port import PullState
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.models.requests import Platform

@@ -18,8 +18,8 @@ from bench.measure import PIPELINE
 from bench.requests import PEOPLE
 from pipeline import names
 from pipeline.demo.setting import START_TIME_S, create_control, platform_of
-from pipeline.forges.journal import JOURNAL_REF, head_files, pull_files
-from pipeline.forges.local import LocalForge
+from pipeline.forges.local.forge import LocalForge
+from pipeline.forges.local.journal import JOURNAL_REF, head_files, pull_files
 from pipeline.forges.port import PullRequest, PullState, ReviewVerdict
 from pipeline.git.objects import (
     MODE_FILE,

@@ -18,7 +18,7 @@ from pipeline.demo.setting import create_setting
 from pipeline.documents import render_document
 from pipeline.engine.loop import Engine
 from pipeline.engine.opening import attest_here
-from pipeline.forges.local import LocalForge
+from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import ReviewVerdict
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository

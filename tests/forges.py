@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.forges.github.client import GithubClient
 from pipeline.forges.github.credentials import AppInstallation, PlainToken
 from pipeline.forges.github.forge import GithubForge
-from pipeline.forges.local import LocalForge
+from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import Forge
 from tests.github_demo.setting import APP_ID, add_pipeline_app, app_key
 from tests.github_server import GitHubServer

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipeline.demo.setting import create_setting
 from pipeline.documents import render_document
-from pipeline.forges.local import LocalForge
+from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import PullState
 from pipeline.models.requests import EnvironmentName
 from pipeline.requests.identity import draft_example

@@ -24,7 +24,7 @@ from pipeline.documents import render_document
 from pipeline.engine.loop import Engine
 from pipeline.engine.opening import builder_of, check_runner, secret_hits
 from pipeline.errors import StalePlan
-from pipeline.forges.local import LocalForge
+from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import ReviewVerdict
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import CheckReport, Observation

@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.control.checkout import find_checkout, is_remote, read_address, read_origin
 from pipeline.diagnostics import Finding
 from pipeline.errors import UsageFault
-from pipeline.forges.local import LocalForge
+from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import Forge, RepoView
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK
 from pipeline.git.repository import GitRepository

@@ -22,7 +22,7 @@ from pipeline.control.repo import Control, open_control
 from pipeline.engine.idle import Memory
 from pipeline.engine.loop import Engine
 from pipeline.errors import CouldNotCheck, Refused, UsageFault
-from pipeline.forges.local import LocalForge
+from pipeline.forges.local.forge import LocalForge
 from pipeline.plan.view import Scope, Stage
 from pipeline.templates import LazyTemplates
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline.diagnostics import Finding, Location, Rule, Subject, register
+from pipeline.forges.branch_rules import newest_verdicts
 from pipeline.forges.port import Review, ReviewVerdict
-from pipeline.forges.rules import newest_verdicts
 from pipeline.gate.rules import APPROVAL_MISSING, APPROVAL_OTHER_REVISION
 from pipeline.models.requests import Account, ApprovalPolicy, Platform
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pipeline import names
 from pipeline.diagnostics import RULES
+from pipeline.forges.branch_rules import newest_verdicts
 from pipeline.forges.port import PullRequest, PullState, ReviewVerdict
-from pipeline.forges.rules import newest_verdicts
 from pipeline.gate.authorise import Decision, Evidence, authorise
 from pipeline.gate.matters import higher_tier
 from pipeline.gate.rules import BUILD_MISSING, CHECK_MISSING

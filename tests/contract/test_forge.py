@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ForgeRefused, NotFound, StalePlan
+from pipeline.forges.branch_rules import check_merge
 from pipeline.forges.port import (
     BranchRule,
     Comment,
@@ -22,7 +23,6 @@ from pipeline.forges.port import (
     RepoSpec,
     ReviewVerdict,
 )
-from pipeline.forges.rules import check_merge
 from pipeline.git.objects import (
     MODE_FILE,
     GitObject,

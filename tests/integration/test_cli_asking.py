@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.documents import parse_document
 from pipeline.engine import opening as wiring
-from pipeline.forges.local import LocalForge
+from pipeline.forges.local.forge import LocalForge
 from tests.cli_world import (
     AGENT,
     CLOCK,

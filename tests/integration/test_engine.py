@@ -11,7 +11,7 @@ import pytest
 from pipeline.demo.story import leaked_settings
 from pipeline.engine import loop as engine
 from pipeline.errors import CouldNotCheck, ForgeRefused, StalePlan, UsageFault
-from pipeline.forges.local import LocalForge
+from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import PullState, RepoSpec, RepoView
 from pipeline.git.objects import Signature, commit_object, objects_of_files
 from pipeline.models.evidence import CheckOutcome, CheckReport, Observation

@@ -10,7 +10,7 @@ import pytest
 from pipeline.apply import effects as apply
 from pipeline.engine import loop as engine
 from pipeline.errors import ForgeRefused
-from pipeline.forges.local import LocalForge
+from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import BranchRule, PullAsk, PullRequest, RepoSpec
 from pipeline.git.objects import GitObject, RefUpdate
 from pipeline.plan.effects import CommitFolder, TenantPlan

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ForgeRefused
-from pipeline.forges.local import LocalForge
+from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import BranchRule, RepoSpec
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 

@@ -14,10 +14,10 @@ from typing import IO
 import pytest
 
 from pipeline.errors import GitFailed
-from pipeline.forges import fingerprint, upkeep
-from pipeline.forges.fingerprint import read_ref_fingerprint
-from pipeline.forges.journal import JOURNAL_REF, objects_over, pull_files
-from pipeline.forges.local import LocalForge
+from pipeline.forges.local import fingerprint, upkeep
+from pipeline.forges.local.fingerprint import read_ref_fingerprint
+from pipeline.forges.local.forge import LocalForge
+from pipeline.forges.local.journal import JOURNAL_REF, objects_over, pull_files
 from pipeline.forges.port import PullAsk
 from pipeline.git.objects import (
     MODE_FILE,

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ForgeRefused, GitFailed, NotFound
-from pipeline.forges import local
-from pipeline.forges.journal import JOURNAL_REF
-from pipeline.forges.local import LocalForge
+from pipeline.forges.branch_rules import check_push
+from pipeline.forges.local import forge as local
+from pipeline.forges.local.forge import LocalForge
+from pipeline.forges.local.journal import JOURNAL_REF
 from pipeline.forges.port import BranchRule, RepoSpec
-from pipeline.forges.rules import check_push
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository
 

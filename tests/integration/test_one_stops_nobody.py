@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ForgeRefused
-from pipeline.forges.local import LocalForge
+from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import RepoView
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import CheckReport

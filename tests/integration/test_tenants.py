@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.diagnostics import Verdict, verdict_of
 from pipeline.documents import parse_document, render_document
-from pipeline.forges.local import LocalForge
+from pipeline.forges.local.forge import LocalForge
 from pipeline.plan.effects import AppendFacts, Effect
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, patch_path, promotion_path, tenant_path

@@ -14,7 +14,7 @@ from functools import cache, partial
 import pytest
 import yaml
 
-from pipeline.forges import rules as forge_rules
+from pipeline.forges import branch_rules as forge_rules
 from pipeline.forges.port import Review, ReviewVerdict
 from pipeline.gate import authorise, authority, matters
 from pipeline.gate.authority import Matter, MatterKind, Revision

@@ -7,9 +7,15 @@ from dataclasses import replace
 import pytest
 
 from pipeline.errors import GitFailed
-from pipeline.forges.journal import Journal, parse_pull, parse_repo, pull_files
+from pipeline.forges.branch_rules import (
+    check_merge,
+    check_push,
+    newest_review,
+    newest_verdicts,
+    rules_of,
+)
+from pipeline.forges.local.journal import Journal, parse_pull, parse_repo, pull_files
 from pipeline.forges.port import BranchRule, PullRequest, PullState, Review, ReviewVerdict
-from pipeline.forges.rules import check_merge, check_push, newest_review, newest_verdicts, rules_of
 
 AUTHOR, ONE, TWO = 1, 2, 3
 HEAD, OLD = "a" * 40, "b" * 40

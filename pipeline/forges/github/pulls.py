@@ -13,6 +13,7 @@ from pipeline.errors import (
     NotFound,
     StalePlan,
 )
+from pipeline.forges.branch_rules import check_merge, newest_review
 from pipeline.forges.github import queries
 from pipeline.forges.github.client import (
     TRIES,
@@ -32,7 +33,6 @@ from pipeline.forges.port import (
     Review,
     ReviewVerdict,
 )
-from pipeline.forges.rules import check_merge, newest_review
 
 _EVENTS = {
     ReviewVerdict.APPROVED: "APPROVE",

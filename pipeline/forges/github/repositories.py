@@ -14,6 +14,7 @@ from pipeline.errors import (
     PipelineError,
     StalePlan,
 )
+from pipeline.forges.branch_rules import check_push
 from pipeline.forges.github import queries
 from pipeline.forges.github.asking import Asking
 from pipeline.forges.github.client import (
@@ -26,7 +27,6 @@ from pipeline.forges.github.client import (
 from pipeline.forges.github.repository import PushRefused
 from pipeline.forges.github.rulesets import PREFIX, Ruleset, rules_of_rulesets, rulesets_of
 from pipeline.forges.port import BranchRule, RepoSpec, RepoView
-from pipeline.forges.rules import check_push
 from pipeline.git.commits import walk_back
 from pipeline.git.objects import GitObject, RefUpdate
 from pipeline.git.repository import GitRepository

@@ -1,6 +1,6 @@
 """The local forge: bare repositories in a folder, with rules, pull requests and reviews in git.
 
-Layout: `<root>/<organisation>/<repo>.git`. A repository's journal (`pipeline.forges.journal`)
+Layout: `<root>/<organisation>/<repo>.git`. A repository's journal (`pipeline.forges.local.forge.journal`)
 moves by compare-and-swap together with the branches that an operation moves, in one ref
 transaction, so a crash leaves an operation done or not done. Plain `git push` by people goes
 through a `pre-receive` hook that keeps protected branches and the journal closed.
@@ -19,9 +19,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import ForgeRefused, NotFound, StalePlan
-from pipeline.forges.fingerprint import read_ref_fingerprint
-from pipeline.forges.hook import write_hook
-from pipeline.forges.journal import (
+from pipeline.forges.branch_rules import (
+    check_close,
+    check_merge,
+    check_push,
+    is_open_to_all,
+    newest_review,
+)
+from pipeline.forges.local.fingerprint import read_ref_fingerprint
+from pipeline.forges.local.hook import write_hook
+from pipeline.forges.local.journal import (
     JOURNAL_REF,
     Files,
     Journal,
@@ -40,6 +47,9 @@ from pipeline.forges.journal import (
     read_pull_folders,
     read_pushes,
 )
+from pipeline.forges.local.pulls import HEADS, at_head, new_pull, reworded
+from pipeline.forges.local.pushers import read_files_of_openings, read_files_of_pushes
+from pipeline.forges.local.upkeep import keep_up
 from pipeline.forges.port import (
     BranchRule,
     Check,
@@ -53,16 +63,6 @@ from pipeline.forges.port import (
     Review,
     ReviewVerdict,
 )
-from pipeline.forges.pulls import HEADS, at_head, new_pull, reworded
-from pipeline.forges.pushers import read_files_of_openings, read_files_of_pushes
-from pipeline.forges.rules import (
-    check_close,
-    check_merge,
-    check_push,
-    is_open_to_all,
-    newest_review,
-)
-from pipeline.forges.upkeep import keep_up
 from pipeline.git.commits import walk_back
 from pipeline.git.objects import GitObject, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository

@@ -1,7 +1,7 @@
 """The local forge's `pre-receive` hook: what a plain `git push` by a person may move.
 
 A hook cannot tell who pushes, so a branch whose rule says who may push is closed to all plain
-pushes; pull requests and the pipeline go through `pipeline.forges.local`. So are branches that
+pushes; pull requests and the pipeline go through `pipeline.forges.local.forge`. So are branches that
 would stand in the way of such a one. The hook fails closed: without its list of patterns it
 refuses everything.
 """
@@ -12,8 +12,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from pipeline.forges.branch_rules import closed_patterns
 from pipeline.forges.port import BranchRule
-from pipeline.forges.rules import closed_patterns
 
 _HOOK = """#!/bin/sh
 # Closed to plain pushes: all but branches, and branches whose rule says who may push.

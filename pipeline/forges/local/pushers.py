@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.forges.journal import Files, push_files, read_journal, read_pushes
+from pipeline.forges.branch_rules import is_open_to_all
+from pipeline.forges.local.journal import Files, push_files, read_journal, read_pushes
+from pipeline.forges.local.pulls import HEADS
 from pipeline.forges.port import PullAsk, Push
-from pipeline.forges.pulls import HEADS
-from pipeline.forges.rules import is_open_to_all
 from pipeline.git.objects import RefUpdate
 
 if TYPE_CHECKING:

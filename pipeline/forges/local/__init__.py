@@ -1,0 +1,1 @@
+"""The local forge: bare repositories in a folder."""
