@@ -15,7 +15,7 @@ from pipeline.diagnostics import Finding
 from pipeline.documents import render_document
 from pipeline.errors import Refused, UsageFault
 from pipeline.forges.github.rulesets import PREFIX, rulesets_of
-from pipeline.forges.settings import control_rules
+from pipeline.forges.github.settings import control_rules
 from pipeline.git.objects import blob_id
 from pipeline.json_schemas import render_schema, schema_of
 from pipeline.models.base import API_VERSION

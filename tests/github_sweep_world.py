@@ -22,7 +22,7 @@ from pipeline.engine.opening import builder_of, secret_hits
 from pipeline.forges.github.client import GithubClient
 from pipeline.forges.github.credentials import PlainToken
 from pipeline.forges.github.forge import GithubForge
-from pipeline.forges.github.repository import Connection, RemoteRepository
+from pipeline.forges.http.repository import Connection, RemoteRepository
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
 from tests.audit_world import CONTROL

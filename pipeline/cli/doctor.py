@@ -12,8 +12,8 @@ from pipeline.errors import CouldNotCheck, PipelineError
 
 if TYPE_CHECKING:
     from pipeline.control.repo import Control
+    from pipeline.forges.github.settings import Setting
     from pipeline.forges.port import Forge
-    from pipeline.forges.settings import Setting
     from pipeline.models.outputs import DoctorItem
 
 GIT_MINIMUM = (2, 38, 0)  # `git merge-tree --write-tree`
@@ -108,7 +108,7 @@ def _rules(session: Session) -> Iterator[Setting]:
     Raises Refused without a platform.
     """
     from pipeline.errors import NotFound, Refused
-    from pipeline.forges import settings
+    from pipeline.forges.github import settings
     from pipeline.forges.port import BranchRule
     from pipeline.stages.provision import rules_wanted
 
@@ -227,7 +227,7 @@ def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
     """The live settings that guarantees rest on. Raises UsageFault for a forge without accounts."""
     from pipeline.control.repo import MAIN
     from pipeline.errors import Refused, UsageFault
-    from pipeline.forges import settings
+    from pipeline.forges.github import settings
     from pipeline.render.code_owners import CODE_OWNERS_PATH, render_code_owners
 
     engine = session.engine()

@@ -12,7 +12,7 @@ import pytest
 from pipeline.forges.github.client import GithubClient
 from pipeline.forges.github.credentials import AppInstallation
 from pipeline.forges.github.forge import GithubForge
-from pipeline.forges.settings import check_rules, control_rules
+from pipeline.forges.github.settings import check_rules, control_rules
 from pipeline.models.requests import Platform, Signers
 from pipeline.requests.snapshot import read_request
 from tests.cli_world import Ran, call

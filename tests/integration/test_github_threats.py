@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.documents import render_document
 from pipeline.errors import ForgeRefused, StalePlan
+from pipeline.forges.github.settings import CONTENT_A_PROMOTION
 from pipeline.forges.port import BranchRule, PullRequest, PullState, RepoSpec, ReviewVerdict
-from pipeline.forges.settings import CONTENT_A_PROMOTION
 from pipeline.git.commits import Signature
 from pipeline.git.objects import MODE_FILE, RefUpdate, commit_object, objects_of_files
 from pipeline.models.evidence import Observation

@@ -8,13 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.forges.github.wire import (
-    Malformed,
-    push_request,
-    refs_of,
-    refs_request,
-    report_of,
-)
+from pipeline.forges.http.wire import Malformed, push_request, refs_of, refs_request, report_of
 from pipeline.git.objects import (
     MODE_FILE,
     RefUpdate,

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.forges.port import BranchRule
-from pipeline.forges.settings import (
+from pipeline.forges.github.settings import (
     approving_teams,
     check_account,
     check_repositories,
@@ -16,6 +15,7 @@ from pipeline.forges.settings import (
     control_rules,
     promotion_pace,
 )
+from pipeline.forges.port import BranchRule
 from tests.history import AGENT_ID, RELEASE_MANAGERS
 from tests.samples import sample_environment, sample_platform
 

@@ -23,7 +23,7 @@ from pipeline.forges.github.client import (
     Unanswered,
     Unavailable,
 )
-from pipeline.forges.github.repository import Connection, RemoteRepository
+from pipeline.forges.http.repository import Connection, RemoteRepository
 from pipeline.forges.port import (
     RepoView,
 )

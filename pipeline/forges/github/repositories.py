@@ -24,8 +24,8 @@ from pipeline.forges.github.client import (
     Unanswered,
     Unavailable,
 )
-from pipeline.forges.github.repository import PushRefused
 from pipeline.forges.github.rulesets import PREFIX, Ruleset, rules_of_rulesets, rulesets_of
+from pipeline.forges.http.repository import PushRefused
 from pipeline.forges.port import BranchRule, RepoSpec, RepoView
 from pipeline.git.commits import walk_back
 from pipeline.git.objects import GitObject, RefUpdate

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ForgeRefused, GitFailed, NotFound, StalePlan
-from pipeline.forges.github import wire
 from pipeline.forges.github.client import TIMEOUT_S, TRIES, ApiCost, Unavailable
 from pipeline.forges.github.credentials import TokenSource
+from pipeline.forges.http import wire
 from pipeline.git.objects import GitObject, RefUpdate, pack_of
 from pipeline.git.process import in_repository, run_git
 from pipeline.git.repository import GitRepository

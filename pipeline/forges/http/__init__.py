@@ -1,0 +1,1 @@
+"""A forge's git over HTTP, whichever forge it is."""
