@@ -18,14 +18,14 @@ from pipeline.crds import (
     json_schema_file,
     json_schema_path,
 )
-from pipeline.json_schemas import SCHEMAS, render_schema, schema_of
+from pipeline.publish.request_form import FORM_FILES
+from pipeline.publish.schemas import SCHEMAS, render_schema, schema_of
+from pipeline.publish.starter import PARTS, starter_part
 from pipeline.releases.allowlist import load_allowed
 from pipeline.releases.template_functions import load_functions
 from pipeline.render.manifests import render_manifests_page
-from pipeline.render.request_form import FORM_FILES
 from pipeline.render.rules import render_rules_page
 from pipeline.rules import load_rules
-from pipeline.starter import PARTS, starter_part
 
 
 def rules_page() -> bytes:
@@ -59,7 +59,7 @@ def schema_file(kind: str) -> bytes:
 
 def request_form(path: str) -> bytes:
     """One file of the form that asks for a primitive."""
-    from pipeline.render.request_form import render_request_form
+    from pipeline.publish.request_form import render_request_form
     from pipeline.templates import LazyTemplates
 
     return render_request_form(LazyTemplates())[path]

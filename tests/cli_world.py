@@ -24,9 +24,9 @@ from pipeline.demo import story
 from pipeline.demo.main import PACKAGE, write_observations, write_patch_files
 from pipeline.demo.setting import create_setting, read_sample_files
 from pipeline.engine import opening as wiring
-from pipeline.json_schemas import SCHEMAS, schema_of
 from pipeline.models.evidence import CheckOutcome, CheckReport, CheckResult
 from pipeline.plan.effects import RunChecks
+from pipeline.publish.schemas import SCHEMAS, schema_of
 from tests.conftest import ROOT
 
 CLOCK = "1767225600"

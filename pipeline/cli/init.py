@@ -59,7 +59,7 @@ def init(
     FOLDER must be empty, or hold nothing but `.git`. Policy, workflows, code owners, rulesets to
     import and a first tenant are written; README.md there says what is left to do.
     """
-    from pipeline.starter import PARTS, Answers, Person, starter_files
+    from pipeline.publish.starter import PARTS, Answers, Person, starter_files
 
     if folder.exists() and any(entry.name != ".git" for entry in folder.iterdir()):
         raise UsageFault(f"`{folder}` is not empty", help="name a new folder")

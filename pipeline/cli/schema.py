@@ -18,7 +18,7 @@ def schema(session: Session, kind: str | None, name: str | None) -> int:
     KIND is a kind such as `Promotion`, or `template` followed by a template's NAME. Without it,
     the kinds are listed. Schemas are draft-07, as editors read them.
     """
-    from pipeline.json_schemas import SCHEMAS, render_schema, schema_of
+    from pipeline.publish.schemas import SCHEMAS, render_schema, schema_of
 
     if kind == "template":
         from pipeline.render.json import render_json

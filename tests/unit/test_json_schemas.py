@@ -10,8 +10,8 @@ import jsonschema_rs
 import pytest
 
 from pipeline.documents import parse_document
-from pipeline.json_schemas import DRAFT_07, SCHEMAS, render_schema, schema_of
 from pipeline.models.requests import SCHEMA_STEMS
+from pipeline.publish.schemas import DRAFT_07, SCHEMAS, render_schema, schema_of
 from pipeline.requests.layout import REQUEST_ROOTS, request_path
 
 ROOT = Path(__file__).resolve().parent.parent.parent

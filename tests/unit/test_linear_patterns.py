@@ -16,7 +16,7 @@ from tests.backtracking import _SEARCHING, Counter, attacks
 
 # Patterns over text that nobody else writes.
 OURS = {
-    "pipeline.starter": "the workflows that come with this package",
+    "pipeline.publish.starter": "the workflows that come with this package",
     "pipeline.cli.main": "the command line's own help",
 }
 # Four times the text takes four times the steps, and sixteen times if it is quadratic. On short

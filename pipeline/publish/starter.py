@@ -17,9 +17,9 @@ from pipeline.errors import Refused, UsageFault
 from pipeline.forges.github.rulesets import PREFIX, rulesets_of
 from pipeline.forges.github.settings import control_rules
 from pipeline.git.objects import blob_id
-from pipeline.json_schemas import render_schema, schema_of
 from pipeline.models.base import API_VERSION
 from pipeline.models.requests import ENVIRONMENTS, SCHEMA_STEMS, Platform
+from pipeline.publish.schemas import render_schema, schema_of
 from pipeline.render import code_owners
 from pipeline.requests.layout import (
     BLOCKED_PATH,
