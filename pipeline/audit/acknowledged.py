@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from pipeline.audit import rules as rule
 from pipeline.audit.policy import MainLine
 from pipeline.diagnostics import Finding
 from pipeline.git.history import read_newest_touching
 from pipeline.models.requests import Acknowledgement
 from pipeline.requests.snapshot import Snapshot
-from pipeline.rules import audit as rule
 
 FOLDER = "environments/acknowledgements"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase
 from pipeline.audit.objects import Missing, Objects
 from pipeline.audit.reading import Audit, Chain, Sealed, promotions
@@ -14,7 +15,6 @@ from pipeline.models.facts import Built, Fact, PatchApplied, Scaffolded
 from pipeline.models.requests import Signers
 from pipeline.models.status import DraftStatus
 from pipeline.names import overlay_folder, primitive_folder
-from pipeline.rules import audit as rule
 from pipeline.state.facts import (
     BrokenChain,
     fact_bytes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase
 from pipeline.audit.reading import Audit
 from pipeline.audit.repositories import RepositoryCase
@@ -12,7 +13,6 @@ from pipeline.git.objects import MODE_FILE, commit_object, objects_of_files
 from pipeline.models.facts import Provisioned
 from pipeline.plan.effects import EnsureRepo
 from pipeline.plan.view import DraftView
-from pipeline.rules import audit as rule
 from pipeline.stages.provision import plan_repository
 from pipeline.stages.scaffold import pipeline_signature
 

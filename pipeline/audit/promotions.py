@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from pipeline import names
+from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase, commit_problem, folder_at, parents_at
 from pipeline.audit.objects import Objects
 from pipeline.audit.reading import build_of
@@ -21,7 +22,6 @@ from pipeline.models.requests import Promotion
 from pipeline.plan.effects import CommitFolder
 from pipeline.plan.view import DraftView, PromotionInput
 from pipeline.releases.overlays import base_tree_of, render_overlay
-from pipeline.rules import audit as rule
 from pipeline.stages.promote import evidence_of, plan_promotion
 
 # Code of the gate → the rule of the audit that says so, where it has one of its own.

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from pipeline.audit import rules as rule
 from pipeline.audit.objects import Objects, Tree
 from pipeline.audit.policy import MainLine
 from pipeline.control.repo import MAIN
@@ -17,7 +18,6 @@ from pipeline.models.requests import Platform, Signers
 from pipeline.models.status import DraftStatus
 from pipeline.models.trust import Trust
 from pipeline.requests.snapshot import Snapshot
-from pipeline.rules import audit as rule
 from pipeline.state.facts import fact_path
 
 _ORIGIN = "refs/remotes/origin/"

@@ -12,13 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from pipeline.audit import rules as rule
 from pipeline.audit.objects import Objects, Tree
 from pipeline.audit.reading import Audit, Sealed, promotions
 from pipeline.diagnostics import Finding, Location, Rule
 from pipeline.git.commits import Commit, account_of_email
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE
 from pipeline.names import overlay_folder, primitive_folder
-from pipeline.rules import audit as rule
 from pipeline.stages.scaffold import PIPELINE_EMAIL
 
 ENVIRONMENTS_FOLDER = "environments"

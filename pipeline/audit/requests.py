@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase
 from pipeline.diagnostics import Finding
 from pipeline.errors import NotFound
@@ -18,7 +19,6 @@ from pipeline.models.facts import (
     Provisioned,
     Rejected,
 )
-from pipeline.rules import audit as rule
 from pipeline.rules import load_rules
 from pipeline.stages.provision import accepted_fact, plan_provision
 from pipeline.templates import read_builtin_template

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from pipeline import names
+from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase, at_base, commit_problem, folder_at, parents_at
 from pipeline.audit.objects import Objects
 from pipeline.audit.reading import build_of
@@ -27,7 +28,6 @@ from pipeline.models.requests import DraftPatch, ReplaceText
 from pipeline.plan.effects import CommitFolder
 from pipeline.plan.view import DraftView, PatchInput
 from pipeline.requests import patches as patch_rule
-from pipeline.rules import audit as rule
 from pipeline.stages.patch import patched_folder, plan_patch
 from pipeline.stages.scaffold import plan_scaffold
 

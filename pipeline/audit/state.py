@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from pipeline.audit import rules as rule
 from pipeline.audit.objects import Objects, Tree
 from pipeline.diagnostics import Finding, Location
 from pipeline.git.commits import Commit
 from pipeline.git.objects import MODE_FILE, TreeEntry
 from pipeline.names import is_tenant_id
-from pipeline.rules import audit as rule
 from pipeline.stages.scaffold import PIPELINE_EMAIL
 from pipeline.state.facts import FactFile, facts_folder, status_path
 

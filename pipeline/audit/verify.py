@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from pipeline.audit import rules as rule
 from pipeline.audit.acknowledged import Acknowledged, settle
 from pipeline.audit.chains import read_chain, run_steps, statements
 from pipeline.audit.memory import (
@@ -46,7 +47,6 @@ from pipeline.git.repository import GitRepository
 from pipeline.models.requests import CodeOrigin
 from pipeline.models.trust import Trust
 from pipeline.names import controllers_repo, gitops_repo
-from pipeline.rules import audit as rule
 from pipeline.state.facts import BrokenChain
 from pipeline.state.statuses import read_deleted
 

@@ -61,8 +61,8 @@ def lint(session: Session, templates: tuple[str, ...]) -> int:
     TEMPLATE is the name of a built-in one or a folder; all built-in ones without it.
     """
     from pipeline.render.style import Style, counted
-    from pipeline.template_checks import read_template
     from pipeline.templates import list_builtin_templates
+    from pipeline.templates.trial import read_template
     from pipeline.templating import TemplateError
 
     style = Style(session.colour)
@@ -116,7 +116,7 @@ def render(session: Session, named: str, values_file: Path | None, out: Path) ->
     from pipeline.documents import parse_document
     from pipeline.errors import UsageFault
     from pipeline.render.style import Style, counted
-    from pipeline.template_checks import read_template, write_rendered
+    from pipeline.templates.trial import read_template, write_rendered
     from pipeline.templating import GIVEN_VALUES, check_parameters, render_template
     from pipeline.templating.samples import sample_values
 
@@ -153,8 +153,8 @@ def test(session: Session, templates: tuple[str, ...], checks: bool) -> int:
     result goes through its chart, lint, code scan, secret scan and its own tests in the sandbox.
     """
     from pipeline.render.style import Style, counted
-    from pipeline.template_checks import read_template, read_trials
     from pipeline.templates import list_builtin_templates
+    from pipeline.templates.trial import read_template, read_trials
     from pipeline.templating import TemplateError
 
     style = Style(session.colour)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline import names
+from pipeline.audit.rules import ABOUT_COMMITS, ABOUT_FACTS
 from pipeline.diagnostics import Finding, Rule, Subject, register
 from pipeline.documents import ParsedDocument
 from pipeline.models.requests import (
@@ -17,7 +18,6 @@ from pipeline.models.requests import (
 )
 from pipeline.requests.identity import draft_example
 from pipeline.requests.snapshot import Snapshot
-from pipeline.rules.audit import ABOUT_COMMITS, ABOUT_FACTS
 
 TENANT_RESERVED = register(
     Rule(

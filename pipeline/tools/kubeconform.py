@@ -15,8 +15,8 @@ from pipeline.diagnostics import Finding, Location
 from pipeline.errors import CouldNotCheck, OverBound, Unrenderable
 from pipeline.machine.process import Completed
 from pipeline.machine.versions import find_tool, tools_dirs
-from pipeline.rules.tools import MANIFEST_NOT_CHECKED, MANIFEST_SCHEMA
 from pipeline.sandbox.tools import run_tool_confined
+from pipeline.tools.rules import MANIFEST_NOT_CHECKED, MANIFEST_SCHEMA
 
 SCHEMA_VERSION = "1.34.0"  # what `tools/kubeschemas.py` prepares
 # Of the platform's own kinds: they come with this package, made by `pipeline.crds`.

@@ -16,8 +16,8 @@ from pipeline.diagnostics import Finding, Location
 from pipeline.errors import CouldNotCheck, OverBound, Unrenderable
 from pipeline.machine.versions import find_tool
 from pipeline.releases.rules import MANIFEST_POD_SECURITY
-from pipeline.rules.tools import MANIFEST_NOT_CHECKED
 from pipeline.sandbox.tools import run_tool_confined
+from pipeline.tools.rules import MANIFEST_NOT_CHECKED
 
 
 @dataclass(frozen=True, slots=True)

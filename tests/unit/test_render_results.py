@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from pipeline.audit.acknowledged import Acknowledged
+from pipeline.audit.rules import FACT_CHAIN
 from pipeline.diagnostics import Finding, Location, Verdict
 from pipeline.gate.authorise import authorise
 from pipeline.models.evidence import Observation
@@ -35,7 +36,6 @@ from pipeline.render.plan import render_plan, render_run_report, run_report_docu
 from pipeline.render.requests import outcome_lines, render_promotion, render_refusal
 from pipeline.render.status import Beside, render_status, render_statuses
 from pipeline.render.style import Style, counted, short_digest, short_id, table
-from pipeline.rules.audit import FACT_CHAIN
 from pipeline.stages.provision import plan_provision
 from pipeline.stages.scaffold import plan_scaffold
 from tests import history
