@@ -17,6 +17,7 @@ from bench import requests
 from bench.worlds import World, id_of
 from pipeline import names
 from pipeline.forges.port import RepoView
+from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import (
     MODE_FILE,
     MODE_TREE,
@@ -51,7 +52,7 @@ from pipeline.plan.view import Caused, DraftView, PatchInput
 from pipeline.requests.snapshot import Snapshot, read_request, snapshot_of
 from pipeline.stages.patch import plan_patch
 from pipeline.stages.provision import accepted_fact, plan_provision, plan_repository
-from pipeline.stages.scaffold import pipeline_signature, plan_scaffold
+from pipeline.stages.scaffold import plan_scaffold
 from pipeline.state.facts import (
     fact_bytes,
     fact_path,

@@ -1,7 +1,7 @@
 """The five calls of seed §8.3 as a library; the command line is a thin layer over it.
 
 A call that asks for something returns a `ProposedRequest`: the file that a pull request to the
-control repo would bring, already judged. `pipeline.control.repo.submit` writes it into a checkout, or
+control repo would bring, already judged. `pipeline.control.submit` writes it into a checkout, or
 opens that pull request; the pipeline acts only on what was merged. Nothing here writes.
 """
 
@@ -34,21 +34,9 @@ from pipeline.requests.layout import (
     promotion_path,
     tenant_path,
 )
+from pipeline.requests.proposed import ProposedRequest
 from pipeline.requests.snapshot import Snapshot, read_request, snapshot_of
 from pipeline.stages.validate import check_request
-
-
-@dataclass(frozen=True, slots=True)
-class ProposedRequest:
-    """A request file that is valid as far as anybody can tell before it is merged."""
-
-    draft: str
-    kind: str
-    path: str  # in the control repo
-    content: bytes
-    title: str  # of its pull request
-    body: str
-    findings: tuple[Finding, ...] = ()  # warnings and notes; errors are raised as Refused
 
 
 @dataclass(frozen=True, slots=True)

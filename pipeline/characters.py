@@ -9,34 +9,23 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from pipeline.diagnostics import Finding, Location, Rule
-from pipeline.documents import rules
-
 # A file of nothing but faults would otherwise give a finding for each byte.
 FINDINGS_MAXIMUM = 100
 # No key of a request is as long; see `look_of`.
 LOOK_CHARACTERS_MAXIMUM = 256
 
-_LINE_SEPARATORS = "\x85\u2028\u2029"
-_BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+LINE_SEPARATORS = "\x85\u2028\u2029"
+BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 # Zero width, soft hyphen, joiners, fillers, and the tag block that spells hidden ASCII.
-_INVISIBLE = (
+INVISIBLE = (
     "\xad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200d\u2060-\u2065\u3164\ufeff\uffa0"
     "\ufff9-\ufffb\U000e0000-\U000e007f"
 )
-_CONTROL = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff"
-_SURROGATES = "\ud800-\udfff"
-_KINDS: tuple[tuple[Rule, re.Pattern[str]], ...] = (
-    (rules.CARRIAGE_RETURN, re.compile("\r")),
-    (rules.LINE_SEPARATOR, re.compile(f"[{_LINE_SEPARATORS}]")),
-    (rules.BIDI_CHARACTER, re.compile(f"[{_BIDI}]")),
-    (rules.INVISIBLE_CHARACTER, re.compile(f"[{_INVISIBLE}]")),
-    (rules.SURROGATE, re.compile(f"[{_SURROGATES}]")),
-    (rules.CONTROL_CHARACTER, re.compile(f"[{_CONTROL}]")),
-)
-_FORBIDDEN_CLASS = f"{_LINE_SEPARATORS}{_BIDI}{_INVISIBLE}{_CONTROL}"
+CONTROL = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff"
+SURROGATES = "\ud800-\udfff"
+_FORBIDDEN_CLASS = f"{LINE_SEPARATORS}{BIDI}{INVISIBLE}{CONTROL}"
 FORBIDDEN_IN_TEXT = re.compile(f"[{_FORBIDDEN_CLASS}]|\r(?!\n)")
-FORBIDDEN_IN_VALUE = re.compile(f"[{_FORBIDDEN_CLASS}{_SURROGATES}\r]")
+FORBIDDEN_IN_VALUE = re.compile(f"[{_FORBIDDEN_CLASS}{SURROGATES}\r]")
 ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(\r?\n|.))")
 SHORT_ESCAPES = {
     "0": "\0", "a": "\a", "b": "\b", "v": "\v", "f": "\f", "r": "\r", "e": "\x1b",
@@ -66,22 +55,7 @@ def name_of_character(character: str) -> str:
     return f"U+{ord(character):04X}"
 
 
-def check_characters(file: str, text: str) -> list[Finding]:
-    found = []
-    for number, match in enumerate(FORBIDDEN_IN_TEXT.finditer(text)):
-        if number == FINDINGS_MAXIMUM:
-            break
-        location = Location(file, *line_and_column(text, match.start()))
-        found.append(character_finding(match.group(), location, "the text holds"))
-    return found
-
-
-def character_finding(character: str, location: Location, verb: str) -> Finding:
-    rule = next(rule for rule, pattern in _KINDS if pattern.match(character))
-    return rule.finding(f"{verb} {name_of_character(character)}", location)
-
-
-_NOT_SHOWN = re.compile(f"[{_FORBIDDEN_CLASS}{_SURROGATES}\r\n]")
+_NOT_SHOWN = re.compile(f"[{_FORBIDDEN_CLASS}{SURROGATES}\r\n]")
 
 
 def visible(text: str) -> str:
@@ -90,10 +64,10 @@ def visible(text: str) -> str:
 
 
 # A raw line feed or tab has its place in text of several lines; a carriage return has none.
-_NOT_PRINTED = re.compile(f"[{_FORBIDDEN_CLASS}{_SURROGATES}\r]")
+_NOT_PRINTED = re.compile(f"[{_FORBIDDEN_CLASS}{SURROGATES}\r]")
 # The codes that `pipeline.render` colours words with, and no other: none moves, hides or asks.
 _COLOUR = r"\x1b\[(?:0|1|2|3[1-6]|1;3[1-6])m"
-_NOT_PRINTED_IN_COLOUR = re.compile(f"(?!{_COLOUR})[{_FORBIDDEN_CLASS}{_SURROGATES}\r]")
+_NOT_PRINTED_IN_COLOUR = re.compile(f"(?!{_COLOUR})[{_FORBIDDEN_CLASS}{SURROGATES}\r]")
 
 
 def printed(text: str, *, colour: bool = False) -> str:

@@ -20,6 +20,7 @@ from pipeline.engine.loop import Engine
 from pipeline.engine.opening import attest_here
 from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import ReviewVerdict
+from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository
 from pipeline.images.attesting import Attest, claim_of
@@ -33,7 +34,6 @@ from pipeline.releases.overlays import Overlay, render_base
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from pipeline.requests.snapshot import Snapshot
-from pipeline.stages.scaffold import pipeline_signature
 from pipeline.world.hydrate import Hydrator
 from tests import history
 from tests.samples import DRAFT, sample_files, templates

@@ -16,9 +16,9 @@ from pipeline.forges.port import Review, ReviewVerdict
 from pipeline.gate.authorise import Evidence, authorise
 from pipeline.gate.authority import Authority, Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
-from pipeline.images.provenance import Verified
 from pipeline.models.base import API_VERSION, TreeId
 from pipeline.models.evidence import CheckOutcome
+from pipeline.models.provenance import Verified
 from pipeline.models.requests import (
     RISK_TIERS,
     EnvironmentName,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import MODE_FILE, TreeEntry, commit_object, parse_tree, tree_object
 from pipeline.models.evidence import CheckOutcome, CheckReport
 from pipeline.models.facts import (
@@ -28,7 +29,6 @@ from pipeline.models.facts import (
 from pipeline.models.requests import CodeOrigin, Sku
 from pipeline.names import overlay_folder
 from pipeline.releases.overlays import base_tree_of
-from pipeline.stages.scaffold import pipeline_signature
 from tests import history
 from tests.audit_world import CODE, CONTROL, GITOPS, STATE
 from tests.forging import OTHER, PERSON, Files, Forger, with_fact

@@ -16,14 +16,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from pipeline.audit import AuditReport, verify
-from pipeline.git.commits import Commit
+from pipeline.git.commits import Commit, pipeline_signature
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Fact, FactBody
 from pipeline.models.status import DraftStatus
 from pipeline.requests.layout import patch_path
-from pipeline.stages.scaffold import pipeline_signature
 from pipeline.state.facts import (
     fact_bytes,
     fold_one,

@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 
-from pipeline.images.provenance import Claim
 from pipeline.models.base import BlobId, CommitId, ImageDigest, TreeId
 from pipeline.models.evidence import BuildRecord, CheckName, CheckOutcome, CheckReport, CheckResult
 from pipeline.models.facts import (
@@ -26,6 +25,7 @@ from pipeline.models.facts import (
     Release,
     Scaffolded,
 )
+from pipeline.models.provenance import Claim
 from pipeline.models.requests import ENVIRONMENTS, EnvironmentName
 from pipeline.models.status import DraftStatus
 from pipeline.names import (

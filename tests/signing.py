@@ -8,10 +8,11 @@ from pathlib import Path
 
 from pipeline.images.attesting import AttestingBuilder, attest_with
 from pipeline.images.port import Maker
-from pipeline.images.provenance import Claim, Verified, statement_of
+from pipeline.images.provenance import statement_of
 from pipeline.images.signing import SigningKey
 from pipeline.images.stores import ImageStore
 from pipeline.models.base import API_VERSION
+from pipeline.models.provenance import Claim, Verified
 from pipeline.models.requests import Signers
 from pipeline.models.signers import Signer
 from pipeline.tools.bundlecheck import verify_bundle

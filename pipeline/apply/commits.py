@@ -6,37 +6,23 @@ that were planned, so that what is pushed is what was reviewed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from pipeline.errors import CouldNotCheck, NotFound, StalePlan
+from pipeline.errors import NotFound, StalePlan
 from pipeline.forges.port import Forge
+from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import (
     GitObject,
     RefUpdate,
-    TreeEntry,
     commit_object,
     git_object,
     graft,
-    parse_tree,
     trees_of_entries,
 )
-from pipeline.git.repository import GitRepository
+from pipeline.git.repository import GitRepository, read_parents
+from pipeline.gitops.reading import check_trees
 from pipeline.gitops.sealed import restored_objects
 from pipeline.plan.effects import CommitFolder, Content, RestoreOverlays
-from pipeline.stages.scaffold import pipeline_signature
-
-
-def read_parents(git: GitRepository, commit: str, folder: str) -> tuple[tuple[TreeEntry, ...], ...]:
-    """The entries of each tree above `folder` at a commit, root first, as far as they exist."""
-    parts = folder.split("/")
-    specs = [f"{commit}^{{tree}}"]
-    specs += [f"{commit}:{'/'.join(parts[:depth])}" for depth in range(1, len(parts))]
-    parents = []
-    for found in git.read_objects(specs):
-        if found is None or found.type != "tree":
-            break
-        parents.append(parse_tree(found.content))
-    return tuple(parents)
 
 
 def push_commits(forge: Forge, repo: str, effects: Sequence[CommitFolder], *, actor: int) -> None:
@@ -95,17 +81,6 @@ def push_restoration(forge: Forge, effect: RestoreOverlays, *, actor: int) -> st
     update = RefUpdate(ref, head, made.id)
     forge.push(effect.repo, [*objects, made], (update,), actor=actor)
     return made.id
-
-
-def check_trees(git: GitRepository, repo: str, overlays: Mapping[str, str]) -> None:
-    """Nothing, when the repository has every overlay's tree. Raises CouldNotCheck."""
-    found = git.read_objects(list(overlays.values()))
-    for (folder, tree), item in zip(overlays.items(), found, strict=True):
-        if item is None or item.type != "tree":
-            raise CouldNotCheck(
-                f"{repo} lacks tree {tree[:12]} of `{folder}`, so it cannot be put back",
-                help="its history was rewritten: push it back from a clone made before",
-            )
 
 
 def _blob_of(id: str, content: Content) -> GitObject:

@@ -23,9 +23,10 @@ from pipeline.errors import (
     failure_of,
 )
 from pipeline.forges.port import BranchRule, Forge, PullAsk, RepoSpec
+from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import MODE_FILE, commit_object, objects_of_files
-from pipeline.git.repository import GitRepository
 from pipeline.images.port import source_of
+from pipeline.models.base import key_of
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.models.facts import PullRequestLink, Reason
 from pipeline.plan.effects import (
@@ -45,13 +46,10 @@ from pipeline.plan.effects import (
     TenantPlan,
     Waiting,
     describe,
-    key_of,
 )
 from pipeline.sandbox.sources import read_source_files
 from pipeline.stages.build import refused_build
 from pipeline.stages.checks import refused_report
-from pipeline.stages.scaffold import pipeline_signature
-from pipeline.state.facts import FactFile
 
 if TYPE_CHECKING:
     from pipeline.images.port import Builder
@@ -328,12 +326,3 @@ def _append_facts(effect: AppendFacts, ports: Ports, done: _Applied) -> str:
     for draft, error in failed:
         done.fail(draft, error)
     return head
-
-
-def read_fact_files(git: GitRepository, head: str, primitive: str) -> tuple[FactFile, ...]:
-    """The stored facts of one draft at a state commit, in order."""
-    folder = f"drafts/{primitive}/facts"
-    files = git.read_files(head, folder)
-    return tuple(
-        FactFile(f"{folder}/{path}", content) for path, (_, content) in sorted(files.items())
-    )

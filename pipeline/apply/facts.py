@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from pipeline.errors import StalePlan
 from pipeline.forges.port import Forge
+from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import (
     MODE_FILE,
     MODE_TREE,
@@ -25,7 +26,6 @@ from pipeline.models.facts import Fact
 from pipeline.models.status import DraftStatus
 from pipeline.names import state_branch
 from pipeline.plan.effects import AppendFacts, FactEntry, resolved_body
-from pipeline.stages.scaffold import pipeline_signature
 from pipeline.state.facts import (
     fact_bytes,
     fact_path,

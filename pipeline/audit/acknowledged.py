@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from pipeline.audit import rules as rule
 from pipeline.audit.policy import MainLine
 from pipeline.diagnostics import Finding
 from pipeline.git.history import read_newest_touching
 from pipeline.models.requests import Acknowledgement
+from pipeline.requests.acknowledgements import ABOUT_COMMITS, ABOUT_FACTS
 from pipeline.requests.snapshot import Snapshot
 
 FOLDER = "environments/acknowledgements"
@@ -79,9 +79,9 @@ def _acknowledgements(policy: Snapshot) -> Iterator[tuple[str, Acknowledgement]]
 
 
 def _covers(told: Acknowledgement, finding: Finding, running: frozenset[str]) -> bool:
-    if finding.code in rule.ABOUT_COMMITS and finding.commit:
+    if finding.code in ABOUT_COMMITS and finding.commit:
         repo, _, commit = finding.commit.rpartition("@")
         return repo == told.repository and commit in told.commits
-    if finding.code in rule.ABOUT_FACTS and finding.location.file not in running:
+    if finding.code in ABOUT_FACTS and finding.location.file not in running:
         return any(f.code == finding.code and f.at == finding.location.file for f in told.findings)
     return False

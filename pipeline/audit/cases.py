@@ -16,7 +16,7 @@ from pipeline.audit.reading import Audit, Chain
 from pipeline.diagnostics import Finding, Location, Rule
 from pipeline.errors import NotFound
 from pipeline.forges.port import RepoView
-from pipeline.git.commits import Commit
+from pipeline.git.commits import Commit, pipeline_signature
 from pipeline.git.objects import TreeEntry, commit_object, graft
 from pipeline.models.facts import Accepted, Fact
 from pipeline.models.requests import PrimitiveImplementationDraft, Request
@@ -26,7 +26,6 @@ from pipeline.plan.effects import CommitFolder
 from pipeline.plan.view import Caused, DraftView, Parents
 from pipeline.requests.layout import RequestPath, draft_path, request_path
 from pipeline.requests.snapshot import Snapshot
-from pipeline.stages.scaffold import pipeline_signature
 from pipeline.templates import read_builtin_template
 from pipeline.templating import Template
 

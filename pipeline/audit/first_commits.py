@@ -9,12 +9,12 @@ from pipeline.audit.cases import FactCase
 from pipeline.audit.reading import Audit
 from pipeline.audit.repositories import RepositoryCase
 from pipeline.diagnostics import Finding
+from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import MODE_FILE, commit_object, objects_of_files
 from pipeline.models.facts import Provisioned
 from pipeline.plan.effects import EnsureRepo
 from pipeline.plan.view import DraftView
 from pipeline.stages.provision import plan_repository
-from pipeline.stages.scaffold import pipeline_signature
 
 
 def check_first_commit(case: RepositoryCase) -> Iterator[Finding]:

@@ -21,13 +21,12 @@ from pydantic import ValidationError
 
 from pipeline.audit.reading import Sealed
 from pipeline.diagnostics import RULES, Finding, Location
-from pipeline.engine.idle import tool_identity
 from pipeline.errors import CouldNotCheck, StalePlan
 from pipeline.git.objects import RefUpdate, git_object
 from pipeline.git.repository import GitRepository
-from pipeline.models.base import Model
+from pipeline.machine.identity import tool_identity
+from pipeline.models.base import Model, canonical_json
 from pipeline.models.trust import Trust
-from pipeline.state.facts import canonical_json
 
 VERIFIED = "refs/verified/"
 MEMORY_REF = "refs/audit/memory"

@@ -16,8 +16,8 @@ from pipeline.gate import rules as decision_rule
 from pipeline.gate.authorise import DecisionReason, authorise
 from pipeline.git.commits import Commit
 from pipeline.git.objects import MODE_FILE
-from pipeline.images.provenance import Verified
 from pipeline.models.facts import Promoted, Release
+from pipeline.models.provenance import Verified
 from pipeline.models.requests import Promotion
 from pipeline.plan.effects import CommitFolder
 from pipeline.plan.view import DraftView, PromotionInput

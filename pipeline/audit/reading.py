@@ -12,8 +12,8 @@ from pipeline.audit.policy import MainLine
 from pipeline.control.repo import MAIN
 from pipeline.diagnostics import Finding, Location
 from pipeline.git.repository import GitRepository
-from pipeline.images.provenance import Verified
 from pipeline.models.facts import Built, Fact, Promoted
+from pipeline.models.provenance import Verified
 from pipeline.models.requests import Platform, Signers
 from pipeline.models.status import DraftStatus
 from pipeline.models.trust import Trust

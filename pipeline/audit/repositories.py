@@ -16,10 +16,9 @@ from pipeline.audit import rules as rule
 from pipeline.audit.objects import Objects, Tree
 from pipeline.audit.reading import Audit, Sealed, promotions
 from pipeline.diagnostics import Finding, Location, Rule
-from pipeline.git.commits import Commit, account_of_email
+from pipeline.git.commits import PIPELINE_EMAIL, Commit, account_of_email
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE
 from pipeline.names import overlay_folder, primitive_folder
-from pipeline.stages.scaffold import PIPELINE_EMAIL
 
 ENVIRONMENTS_FOLDER = "environments"
 # Trailers of commits that the pipeline makes on a GitOps main beside its promotions.

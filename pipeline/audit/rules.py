@@ -260,30 +260,6 @@ OBJECT_MISSING = register(
         could_not_check=True,
     )
 )
-# Findings about history, which can be looked into but not made undone. What is there now can.
-ABOUT_COMMITS = frozenset(
-    rule.id for rule in (FOREIGN_COMMIT, STATE_HISTORY, STATE_FILE, STATUS_FOLD, FACT_ANCHOR)
-)
-ABOUT_FACTS = frozenset(
-    rule.id
-    for rule in (
-        ACCEPTED_DIFFERS,
-        APPROVALS_SHORT,
-        AUTHORITY_LACKS,
-        BROUGHT_DIFFERS,
-        CAUSE_MISSING,
-        CAUSE_OTHER,
-        DIGEST_DIFFERS,
-        GATE_REFUSES,
-        NAME_DIFFERS,
-        PROMOTION_DIFFERS,
-        PROVENANCE_INVALID,
-        REFUSAL_MISFIT,
-        SOURCE_DIFFERS,
-        SOURCE_MISSING,
-        TOLD_MISFIT,
-    )
-)
 REPOSITORY_MISSING = register(
     Rule(
         "audit-repository-missing",

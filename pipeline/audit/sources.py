@@ -15,8 +15,8 @@ from pipeline.audit.cases import FactCase, at_base, commit_problem, folder_at, p
 from pipeline.audit.objects import Objects
 from pipeline.audit.reading import build_of
 from pipeline.diagnostics import Finding
+from pipeline.gate.provenance import provenance_problem
 from pipeline.git.commits import Commit
-from pipeline.images.provenance import Claim, provenance_problem
 from pipeline.models.facts import (
     Built,
     ChecksRecorded,
@@ -24,6 +24,7 @@ from pipeline.models.facts import (
     PatchRefused,
     Scaffolded,
 )
+from pipeline.models.provenance import Claim
 from pipeline.models.requests import DraftPatch, ReplaceText
 from pipeline.plan.effects import CommitFolder
 from pipeline.plan.view import DraftView, PatchInput

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from pipeline.audit import rules as rule
 from pipeline.audit.objects import Objects, Tree
 from pipeline.diagnostics import Finding, Location
-from pipeline.git.commits import Commit
+from pipeline.git.commits import PIPELINE_EMAIL, Commit
 from pipeline.git.objects import MODE_FILE, TreeEntry
 from pipeline.names import is_tenant_id
-from pipeline.stages.scaffold import PIPELINE_EMAIL
 from pipeline.state.facts import FactFile, facts_folder, status_path
 
 _FACT_NAME = re.compile(r"[0-9]{6}-[a-z-]+\.json\Z")

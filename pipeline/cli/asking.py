@@ -11,9 +11,9 @@ from pipeline.cli.session import Session
 from pipeline.errors import UsageFault
 
 if TYPE_CHECKING:
-    from pipeline.api import ProposedRequest
     from pipeline.models.outputs import DecisionDocument, RequestProposal
     from pipeline.models.requests import Account, Platform
+    from pipeline.requests.proposed import ProposedRequest
 
 F = TypeVar("F", bound=Callable[..., Any])
 

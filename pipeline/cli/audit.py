@@ -9,7 +9,7 @@ import click
 
 from pipeline.cli.session import Session, format_option, pass_session
 from pipeline.errors import UsageFault
-from pipeline.images.oci import digest_of
+from pipeline.models.base import digest_of
 
 if TYPE_CHECKING:
     from pipeline.audit import OpenRepository

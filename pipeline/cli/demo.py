@@ -24,7 +24,8 @@ def demo(session: Session, root: Path) -> int:
     One request goes from a YAML file to production; each step shows the command that a user
     would type. The repositories are kept afterwards.
     """
+    from pipeline.cli.main import main
     from pipeline.demo.main import run_demo
 
-    run_demo(session.directory / root)
+    run_demo(session.directory / root, main)
     return 0

@@ -310,7 +310,7 @@ def _read_changes(source: str) -> Sequence[FileChange]:
     try:
         return ChangeList.model_validate_json(json.dumps(document.value)).changes
     except ValidationError as error:
-        findings = tuple(findings_of_validation_error(error, document))
+        findings = tuple(findings_of_validation_error(error, document, ChangeList))
         raise Refused(f"`{source}` holds no list of changes", findings) from error
 
 

@@ -32,13 +32,15 @@ def status(session: Session, draft: str | None) -> int:
 
 def write_one(session: Session, draft: str) -> int:
     """Write one draft's status."""
+    from pipeline.control.reading import open_state
     from pipeline.errors import CouldNotCheck
     from pipeline.render.status import render_status
     from pipeline.render.style import Style
     from pipeline.render.text import render_text
     from pipeline.state.statuses import read_standing_findings, read_status_document
 
-    document = read_status_document(session.directory, draft)
+    state = open_state(session.directory)
+    document = read_status_document(state, draft)
     try:
         found = _look(session, [document], whole=False)
         text = render_status(document, found.beside, Style(session.colour))
@@ -46,7 +48,7 @@ def write_one(session: Session, draft: str) -> int:
         raise CouldNotCheck(
             f"the status of `{draft}` is damaged", help="`pipeline audit verify` says where"
         ) from error
-    wrong = read_standing_findings(session.directory, [document])
+    wrong = read_standing_findings(state, [document])
     if session.is_json:
         session.write_document(dict(document))
         for line in found.lines:
@@ -66,6 +68,7 @@ def _with(text: str, found: Sequence[Finding]) -> str:
 
 def write_list(session: Session, tenant: str | None) -> int:
     """Write the statuses of all drafts, or of one tenant's."""
+    from pipeline.control.reading import open_state
     from pipeline.errors import CouldNotCheck
     from pipeline.render.report import finding_values
     from pipeline.render.status import render_statuses
@@ -76,8 +79,9 @@ def write_list(session: Session, tenant: str | None) -> int:
         read_status_documents,
     )
 
-    documents, damaged = read_status_documents(session.directory, tenant)
-    requested = read_requested(session.directory, tenant)
+    state = open_state(session.directory)
+    documents, damaged = read_status_documents(state, tenant)
+    requested = read_requested(state, tenant)
     said = "its status is damaged; `pipeline audit verify` says where"
     failures = [(draft, CouldNotCheck.code, said) for draft in damaged]
     try:
@@ -90,7 +94,7 @@ def write_list(session: Session, tenant: str | None) -> int:
         raise CouldNotCheck(
             "a status is damaged", help="`pipeline audit verify` says which"
         ) from error
-    wrong = read_standing_findings(session.directory, documents)
+    wrong = read_standing_findings(state, documents)
     if session.is_json:
         session.write_document(
             {
@@ -151,8 +155,9 @@ def _look(
     failures: Sequence[tuple[str, str, str]] = (),
 ) -> Looked:
     """What lies in the GitOps repositories of these drafts, against what was recorded."""
+    from pipeline.control.reading import open_gitops
     from pipeline.errors import CouldNotCheck
-    from pipeline.gitops.statuses import open_gitops, read_unsealed
+    from pipeline.gitops.statuses import read_unsealed
     from pipeline.render.status import Beside
 
     open_one = open_gitops(session.directory)

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.api import ProposedRequest
-from pipeline.apply.commits import read_parents
 from pipeline.control.repo import MAIN, Control, read_snapshot_of
 from pipeline.errors import CouldNotCheck, Refused, UsageFault
 from pipeline.forges.port import PullRequest
@@ -32,10 +30,11 @@ from pipeline.git.objects import (
     graft,
     tree_object,
 )
-from pipeline.git.repository import GitRepository
+from pipeline.git.repository import GitRepository, read_parents
+from pipeline.models.base import key_of
 from pipeline.models.requests import ENVIRONMENTS, Account, Platform
-from pipeline.plan.effects import key_of
 from pipeline.requests.layout import PLATFORM_PATH
+from pipeline.requests.proposed import ProposedRequest
 from pipeline.requests.snapshot import read_request, snapshot_of
 
 EMAIL_DOMAIN = "users.noreply.pipeline.invalid"

@@ -40,6 +40,9 @@ class DemoBroke(PipelineError):
     code = "demo-broke"
 
 
+RunCommand = Callable[[Sequence[str]], int]  # one `pipeline` command → its exit code
+
+
 @dataclass
 class Teller:
     """Runs commands against the demo's control checkout and prints the story."""
@@ -48,6 +51,7 @@ class Teller:
     shown_root: str
     setting: Setting
     console: Console
+    run_command: RunCommand
     commands: int = 0
     started: float = field(default_factory=time.monotonic)
 
@@ -67,7 +71,7 @@ class Teller:
         self.type_line(f"{before}pipeline -C {place} {shlex.join(shown)}")
         where = str(self.root / Path(place).relative_to(self.shown_root))
         with environment(credential):
-            found = run_command(["-C", where, *arguments])
+            found = self.run_command(["-C", where, *arguments])
         self.commands += 1
         if found != exit_code:
             raise DemoBroke(
@@ -97,13 +101,6 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def run_command(arguments: Sequence[str]) -> int:
-    """The exit code of one `pipeline` command, run in this process."""
-    from pipeline.cli.main import main
-
-    return main(list(arguments))
 
 
 def clear(root: Path) -> None:
@@ -148,9 +145,15 @@ MakeSetting = Callable[[Path, str, Mapping[str, bytes]], Setting]
 
 
 def run_demo(
-    root: Path, console: Console | None = None, make_setting: MakeSetting = LocalSetting
+    root: Path,
+    run_command: RunCommand,
+    console: Console | None = None,
+    make_setting: MakeSetting = LocalSetting,
 ) -> None:
-    """Tell the whole story below `root`. Raises DemoBroke when a step ends wrongly."""
+    """Tell the whole story below `root`, each command run by `run_command` in this process.
+
+    Raises DemoBroke when a step ends wrongly.
+    """
     console = console or Console(highlight=False)
     root = root.resolve()
     clear(root)
@@ -161,7 +164,7 @@ def run_demo(
     setting = make_setting(root, shown, files)
     work = root / "work"
     write_patch_files(work)
-    teller = Teller(root, shown, setting, console)
+    teller = Teller(root, shown, setting, console, run_command)
     _tell_setting(teller)
     number = 1
     for chapter in story.chapters(PACKAGE, str(work)):

@@ -19,12 +19,12 @@ from pipeline.characters import (
     FINDINGS_MAXIMUM,
     FORBIDDEN_IN_VALUE,
     SHORT_ESCAPES,
-    character_finding,
     line_and_column,
     look_of,
 )
 from pipeline.diagnostics import Finding, Location, Rule
 from pipeline.documents import rules
+from pipeline.documents.characters import character_finding
 from pipeline.documents.yaml12 import NumberRefused, resolve_plain
 
 Path: TypeAlias = tuple[str | int, ...]

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pipeline.characters import (
     FINDINGS_MAXIMUM,
     FORBIDDEN_IN_TEXT,
-    check_characters,
     line_and_column,
 )
 from pipeline.diagnostics import Finding, Location, sort_findings
 from pipeline.documents import rules
+from pipeline.documents.characters import check_characters
 from pipeline.documents.events import Path, Reader, Value
 from pipeline.documents.positions import read_positions
 

@@ -79,14 +79,12 @@ def findings_of_validation_error(
 ) -> tuple[Finding, ...]:
     """One finding for each fault in `error`, placed in `document`, sorted.
 
-    `model` is what was validated, for suggestions of near names; without it the request model of
-    the document's `kind` is taken.
+    `model` is what was validated, for suggestions of near names.
     """
-    root = model or _model_of_kind(document)
     all_details = error.errors(include_url=False)
     places = {details["loc"] for details in all_details}
     found = [
-        _finding_of(details, document, root)
+        _finding_of(details, document, model)
         for details in all_details
         # A list whose items were refused counts as too short, which says nothing new.
         if details["type"] != "too_short" or not _any_below(details["loc"], places)
@@ -96,12 +94,6 @@ def findings_of_validation_error(
 
 def _any_below(place: Path, places: set[Path]) -> bool:
     return any(len(other) > len(place) and other[: len(place)] == place for other in places)
-
-
-def _model_of_kind(document: ParsedDocument) -> type[BaseModel] | None:
-    from pipeline.models.requests import REQUEST_KINDS  # only a refused request needs it
-
-    return REQUEST_KINDS.get(str(document.value.get("kind")))
 
 
 def _finding_of(

@@ -17,41 +17,20 @@ Whoever makes planning depend on more, a clock for one, adds it to the key.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 
-from pipeline import __version__, names
+from pipeline import names
 from pipeline.forges.port import Forge, RepoView
 from pipeline.git.objects import TreeEntry
 from pipeline.git.repository import GitRepository
 from pipeline.machine.cache import cache_key, read_cached, write_cached
+from pipeline.machine.identity import tool_identity
 from pipeline.models.requests import CodeOrigin, Platform
 from pipeline.requests.layout import PLATFORM_PATH, tenant_path
 from pipeline.requests.snapshot import read_request
 
 _KIND = "settled"
-
-
-@lru_cache(maxsize=1)
-def tool_identity() -> str:
-    """The version, and where the installed files stand, so that changed code asks anew."""
-    top = Path(__file__).parent
-    return cache_key(__version__, *sorted(_stamps(str(top), len(str(top)) + 1)))
-
-
-def _stamps(folder: str, cut: int) -> Iterator[str]:
-    """Path, size and time of every file; `scandir`, since it asks each file once (5 ms, not 60)."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                if entry.name != "__pycache__":
-                    yield from _stamps(entry.path, cut)
-            else:
-                stat = entry.stat()
-                yield f"{entry.path[cut:]} {stat.st_size} {stat.st_mtime_ns}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline import names
-from pipeline.apply.effects import FaultHook, no_faults, read_fact_files
+from pipeline.apply.effects import FaultHook, no_faults
 from pipeline.control.repo import Control, SnapshotReading, read_snapshot
 from pipeline.diagnostics import Finding
 from pipeline.engine.idle import Memory
@@ -23,6 +23,7 @@ from pipeline.sandbox.sources import read_source_files
 from pipeline.stages.gitops import incidents_of
 from pipeline.stages.validate import check_requests
 from pipeline.state.facts import parse_chain
+from pipeline.state.store import read_fact_files
 from pipeline.templating import Template
 from pipeline.tools.bundlecheck import verify_bundle
 from pipeline.world.drafts import World

@@ -15,8 +15,9 @@ from pipeline import names
 from pipeline.diagnostics import Finding
 from pipeline.gate import rules as rule
 from pipeline.gate.authority import Authority
-from pipeline.images.provenance import Claim, Verified, provenance_problem
+from pipeline.gate.provenance import provenance_problem
 from pipeline.models.evidence import CheckOutcome
+from pipeline.models.provenance import Claim, Verified
 from pipeline.models.requests import (
     CodeOrigin,
     Environment,

@@ -20,6 +20,10 @@ _PERSON = re.compile(rb"(.*?) ?<([^<>\n]*)> (-?[0-9]{1,18}) ([+-][0-9]{4,7})\Z",
 # GitHub, "Setting your commit email address": ID+LOGIN@users.noreply.github.com.
 _NOREPLY = re.compile(r"([0-9]{1,18})(?:\+[^@]*)?@users\.noreply\.")
 
+# Whose commits the pipeline's are.
+PIPELINE_NAME = "primitive-pipeline"
+PIPELINE_EMAIL = "primitive-pipeline@users.noreply.pipeline.invalid"
+
 
 def account_of_email(email: str) -> int | None:
     """The account that a commit's address names, which anybody can write; None for any other."""
@@ -116,3 +120,8 @@ def walk_back(made: Mapping[str, GitObject], new: str, old: str) -> str:
             break
         at = parents[0]
     return at
+
+
+def pipeline_signature(time_s: int) -> Signature:
+    """The one identity of every commit that the pipeline makes."""
+    return Signature(PIPELINE_NAME, PIPELINE_EMAIL, time_s)

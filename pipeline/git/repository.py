@@ -454,3 +454,16 @@ def _commit_of(found: GitObject, name: str) -> Commit:
         raise GitFailed(
             f"commit {found.id[:12]} in {name} is malformed: {malformed}"
         ) from malformed
+
+
+def read_parents(git: GitRepository, commit: str, folder: str) -> tuple[tuple[TreeEntry, ...], ...]:
+    """The entries of each tree above `folder` at a commit, root first, as far as they exist."""
+    parts = folder.split("/")
+    specs = [f"{commit}^{{tree}}"]
+    specs += [f"{commit}:{'/'.join(parts[:depth])}" for depth in range(1, len(parts))]
+    parents = []
+    for found in git.read_objects(specs):
+        if found is None or found.type != "tree":
+            break
+        parents.append(parse_tree(found.content))
+    return tuple(parents)

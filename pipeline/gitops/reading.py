@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 
+from pipeline.errors import CouldNotCheck
 from pipeline.git.objects import MODE_TREE, TreeEntry
 from pipeline.git.repository import GitRepository
 from pipeline.gitops.sealed import ROOT, Difference, Recorded, tree_of_overlays
@@ -72,3 +73,14 @@ def _listed(git: GitRepository, entry: TreeEntry | None) -> dict[str, tuple[int,
     if not entry.is_tree:
         return {"": (entry.mode, entry.id)}
     return git.list_files(entry.id)
+
+
+def check_trees(git: GitRepository, repo: str, overlays: Mapping[str, str]) -> None:
+    """Nothing, when the repository has every overlay's tree. Raises CouldNotCheck."""
+    found = git.read_objects(list(overlays.values()))
+    for (folder, tree), item in zip(overlays.items(), found, strict=True):
+        if item is None or item.type != "tree":
+            raise CouldNotCheck(
+                f"{repo} lacks tree {tree[:12]} of `{folder}`, so it cannot be put back",
+                help="its history was rewritten: push it back from a clone made before",
+            )

@@ -7,11 +7,9 @@ ids; what differs, and whether it is foreign, is for a look of the engine to say
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from pipeline.control.checkout import find_checkout, is_remote, read_origin
-from pipeline.errors import PipelineError, UsageFault
+from pipeline.errors import PipelineError
 from pipeline.git.repository import GitRepository
 from pipeline.gitops.reading import is_sealed
 from pipeline.gitops.sealed import Recorded
@@ -19,42 +17,6 @@ from pipeline.gitops.sealed import Recorded
 # A repository's git and the head of its default branch; None where it is not there.
 Opened = tuple[GitRepository, str]
 Open = Callable[[str], Opened | None]
-
-
-def open_gitops(directory: Path) -> Open | None:
-    """What opens GitOps repositories; None in a clone whose forge cannot be reached."""
-    top = find_checkout(directory.resolve())
-    git = GitRepository(top)
-    try:
-        if is_remote(git.remote_url("origin") or ""):
-            return _on_a_server(directory)
-        origin = read_origin(top, git)
-    except UsageFault:
-        return None
-    finally:
-        git.close()
-
-    def open_one(repo: str) -> Opened | None:
-        path = origin.root / origin.organisation / f"{repo}.git"
-        if path.is_symlink() or not (path / "HEAD").exists():
-            return None
-        found = GitRepository(path)
-        head = found.resolve("refs/heads/main")
-        return (found, head) if head else None
-
-    return open_one
-
-
-def _on_a_server(directory: Path) -> Open:
-    from pipeline.control.repo import open_control
-
-    forge = open_control(directory).forge
-
-    def open_one(repo: str) -> Opened | None:
-        view = forge.read_repo(repo)
-        return (forge.open_repository(repo), view.head) if view and view.head else None
-
-    return open_one
 
 
 def read_unsealed(

@@ -10,23 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pipeline.errors import CouldNotCheck
-from pipeline.images.oci import Attached, Image, digest_of
+from pipeline.gate.provenance import parse_statement, provenance_problem
+from pipeline.images.oci import Attached, Image
 from pipeline.images.port import BuilderName, Maker, Source
-from pipeline.images.provenance import (
-    Claim,
-    Stated,
-    Verified,
-    parse_statement,
-    provenance_problem,
-    signer_of_key,
-    statement_of,
-    with_bundle,
-)
+from pipeline.images.provenance import signer_of_key, statement_of, with_bundle
 from pipeline.images.sbom import sbom_of
 from pipeline.images.signing import SigningKey
 from pipeline.images.stores import ImageStore
-from pipeline.models.base import CommitId, ImageDigest, TreeId
+from pipeline.models.base import CommitId, ImageDigest, TreeId, digest_of
 from pipeline.models.evidence import BuildRecord
+from pipeline.models.provenance import Claim, Stated, Verified
 from pipeline.models.requests import Signers
 from pipeline.models.status import DraftStatus
 from pipeline.names import primitive_folder

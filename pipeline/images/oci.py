@@ -7,14 +7,13 @@ The digest that is recorded is the index's, not one platform's manifest's (limit
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.models.base import ImageDigest
+from pipeline.models.base import ImageDigest, digest_of
 
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -50,11 +49,6 @@ class Attached:
 
     bundle: bytes
     sbom: bytes
-
-
-def digest_of(content: bytes) -> str:
-    """The digest of a blob: `sha256:` and 64 hex digits."""
-    return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
 def layer_of(files: Mapping[str, tuple[int, bytes]]) -> bytes:

@@ -24,12 +24,11 @@ from pipeline.images.oci import (
     attached_digests,
     attached_tag,
     attachment_of,
-    digest_of,
     referenced_digests,
 )
 from pipeline.machine.process import Completed, run_tool
 from pipeline.machine.versions import find_tool
-from pipeline.models.base import ImageDigest
+from pipeline.models.base import ImageDigest, digest_of
 
 TIMEOUT_S = 300
 MAX_IMAGE_BYTES = 2 * 1024**3  # it is held in memory

@@ -25,11 +25,11 @@ from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK, objec
 from pipeline.images.attesting import Attest, Verify, claim_of, read_record, store_attested
 from pipeline.images.oci import Image
 from pipeline.images.port import Source, source_of
-from pipeline.images.provenance import Claim
 from pipeline.images.stores import ImageStore, LayoutStore, image_from_layout
 from pipeline.jobs.work import DueWork, Evidence, evidence_problem, is_of
 from pipeline.models.base import CommitId, first_problem
 from pipeline.models.evidence import BuildRecord, CheckReport
+from pipeline.models.provenance import Claim
 from pipeline.models.requests import Signers
 from pipeline.plan.effects import BuildImage, RunChecks
 from pipeline.sandbox.sources import read_source_files

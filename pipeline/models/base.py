@@ -6,6 +6,8 @@ commit never stands where a tree belongs.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Annotated, Literal, NewType
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
@@ -60,3 +62,21 @@ FactHashField = Annotated[FactHash, StringConstraints(pattern=r"^(sha256:[0-9a-f
 Identifier = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", min_length=1, max_length=40)
 ]
+
+
+def canonical_json(value: object) -> bytes:
+    """The one JSON form of a value: sorted keys, no spaces, UTF-8, a newline at the end."""
+    text = json.dumps(
+        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
+    return text.encode() + b"\n"
+
+
+def digest_of(content: bytes) -> str:
+    """The digest of a blob: `sha256:` and 64 hex digits."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def key_of(*parts: object) -> str:
+    """An idempotency key: 64 hex digits that depend on the parts alone."""
+    return hashlib.sha256(canonical_json(parts)).hexdigest()

@@ -6,11 +6,13 @@ they do not know, so that nothing in a statement goes unread.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
 from pipeline.models.base import CommitIdField, Model, TreeIdField
+from pipeline.models.evidence import BuildRecord
 
 STATEMENT_TYPE: Literal["https://in-toto.io/Statement/v1"] = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Literal["https://slsa.dev/provenance/v1"] = "https://slsa.dev/provenance/v1"
@@ -123,3 +125,31 @@ class Statement(Model):
         PREDICATE_TYPE, alias="predicateType"
     )
     predicate: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What came of verifying a bundle: whose it is and the signed bytes, or why it is nobody's."""
+
+    signer: str = ""  # a signer's name
+    statement: bytes = b""
+    problem: str = ""
+    unreadable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a build states: from which folder of which source, by what, which image."""
+
+    record: BuildRecord  # without a bundle
+    repo: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A recorded image, and whose word there is on it; or why nobody's counts."""
+
+    record: BuildRecord
+    signer: str
+    problem: str

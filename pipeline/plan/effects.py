@@ -10,7 +10,6 @@ the facts when they are published, which is always last.
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -19,15 +18,9 @@ from pydantic import Field, StringConstraints
 from pipeline.models.base import API_VERSION, Model
 from pipeline.models.evidence import CheckName
 from pipeline.models.facts import Cause, Reason
-from pipeline.state.facts import canonical_json
 
 # A plan is read back from a file, so its ids are checked again; their kind is the field's name.
 ObjectId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
-
-
-def key_of(*parts: object) -> str:
-    """An idempotency key: 64 hex digits that depend on the parts alone."""
-    return hashlib.sha256(canonical_json(parts)).hexdigest()
 
 
 class Content(Model):

@@ -16,9 +16,9 @@ from pipeline.forges.port import PullRequest, RepoView
 from pipeline.gate.authority import FOUNDING, Authority
 from pipeline.git.commits import render_trailers
 from pipeline.git.objects import TreeEntry
-from pipeline.images.provenance import Verified
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Cause
+from pipeline.models.provenance import Verified
 from pipeline.models.requests import (
     ENVIRONMENTS,
     CodeOrigin,

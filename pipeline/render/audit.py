@@ -7,7 +7,6 @@ from typing import Protocol, assert_never
 
 from pipeline.characters import visible
 from pipeline.diagnostics import Finding, Verdict
-from pipeline.images.provenance import Stated
 from pipeline.models.facts import (
     Accepted,
     Built,
@@ -28,6 +27,7 @@ from pipeline.models.outputs import (
     ProvedItem,
     TrustItem,
 )
+from pipeline.models.provenance import Stated
 from pipeline.models.trust import Trust
 from pipeline.render.requests import finding_items
 from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id

@@ -35,7 +35,7 @@ def parse_observations(
     try:
         report = Observations.model_validate_json(json.dumps(document.value))
     except ValidationError as error:
-        return (), tuple(findings_of_validation_error(error, document))
+        return (), tuple(findings_of_validation_error(error, document, Observations))
     return report.observations, ()
 
 

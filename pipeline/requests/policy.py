@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline import names
-from pipeline.audit.rules import ABOUT_COMMITS, ABOUT_FACTS
 from pipeline.diagnostics import Finding, Rule, Subject, register
 from pipeline.documents import ParsedDocument
 from pipeline.models.requests import (
@@ -16,6 +15,7 @@ from pipeline.models.requests import (
     Sku,
     Tenant,
 )
+from pipeline.requests.acknowledgements import ABOUT_COMMITS, ABOUT_FACTS
 from pipeline.requests.identity import draft_example
 from pipeline.requests.snapshot import Snapshot
 

@@ -183,7 +183,7 @@ def read_request(path: str, content: bytes) -> tuple[ReadRequest | None, tuple[F
         # JSON mode: strict about types, yet a YAML list is what a tuple field means.
         model = REQUEST_KINDS[meaning.kind].model_validate_json(json.dumps(document.value))
     except ValidationError as error:
-        findings = findings_of_validation_error(error, document)
+        findings = findings_of_validation_error(error, document, REQUEST_KINDS[meaning.kind])
         return ReadRequest(path, meaning, document, None), tuple(findings)
     return ReadRequest(path, meaning, document, model), ()
 

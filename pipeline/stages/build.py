@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pipeline.errors import OverBound
+from pipeline.models.base import key_of
 from pipeline.models.facts import Reason
 from pipeline.plan.bounds import BUILD_OVER_BOUND
-from pipeline.plan.effects import BuildImage, FactEntry, key_of
+from pipeline.plan.effects import BuildImage, FactEntry
 from pipeline.plan.view import Caused, DraftView, Step
 
 

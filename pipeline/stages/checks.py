@@ -7,9 +7,9 @@ promotion asks for. What runs them is `pipeline.checks`, in a sandbox (design §
 from __future__ import annotations
 
 from pipeline.errors import OverBound
-from pipeline.models.base import CommitId, TreeId
+from pipeline.models.base import CommitId, TreeId, key_of
 from pipeline.models.evidence import CheckName, CheckOutcome, CheckReport, CheckResult
-from pipeline.plan.effects import FactEntry, RunChecks, key_of
+from pipeline.plan.effects import FactEntry, RunChecks
 from pipeline.plan.view import Caused, DraftView, Step
 
 _ORDER: tuple[CheckName, ...] = ("lint", "tests", "secrets", "code-scan")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pipeline.errors import failure_of
 from pipeline.forges.port import PullState
 from pipeline.gate.rules import DRAFT_CHANGED
+from pipeline.models.base import key_of
 from pipeline.models.facts import Rejected
 from pipeline.models.status import DraftState
 from pipeline.plan.effects import (
@@ -17,7 +18,6 @@ from pipeline.plan.effects import (
     TenantPlan,
     Waiting,
     describe,
-    key_of,
 )
 from pipeline.plan.view import EVERYTHING, DraftView, Scope, Stage, Step
 from pipeline.stages.checks import plan_head_checks

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from pipeline import names
 from pipeline.diagnostics import Finding
-from pipeline.git.commits import render_trailers
+from pipeline.git.commits import pipeline_signature, render_trailers
 from pipeline.git.objects import TreeEntry, commit_object
 from pipeline.gitops.proposals import Proposal, check_proposal
 from pipeline.gitops.sealed import restored_objects
+from pipeline.models.base import key_of
 from pipeline.models.requests import Platform
 from pipeline.plan.effects import (
     Effect,
@@ -25,10 +26,8 @@ from pipeline.plan.effects import (
     RestoreOverlays,
     TenantPlan,
     Waiting,
-    key_of,
 )
 from pipeline.plan.view import Step
-from pipeline.stages.scaffold import pipeline_signature
 
 _LATEST_S = 4_102_444_800  # 2100: a commit's own date may be anything
 

@@ -13,9 +13,11 @@ from pipeline import names
 from pipeline.diagnostics import Severity
 from pipeline.forges.port import PullState
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, blob_id
+from pipeline.models.base import key_of
 from pipeline.models.facts import Reason
 from pipeline.models.requests import DeleteFile, ReplaceText, WriteFile
-from pipeline.plan.effects import FactEntry, OpenPull, Waiting, key_of
+from pipeline.plan.commits import commit_folder
+from pipeline.plan.effects import FactEntry, OpenPull, Waiting
 from pipeline.plan.view import TOOL, Caused, DraftView, Listing, PatchInput, Step
 from pipeline.requests.patches import (
     MAX_FILE_BYTES,
@@ -27,7 +29,7 @@ from pipeline.requests.patches import (
     PATH_TWICE,
     content_of,
 )
-from pipeline.stages.scaffold import commit_folder, pull_body
+from pipeline.stages.scaffold import pull_body
 
 MAX_FOLDER_FILES = 5_000
 

@@ -15,12 +15,13 @@ from pipeline.gate.matters import higher_tier
 from pipeline.gate.rules import BUILD_MISSING, CHECK_MISSING
 from pipeline.git.objects import MODE_FILE, blob_id
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED
+from pipeline.models.base import key_of
 from pipeline.models.evidence import CheckOutcome
-from pipeline.plan.effects import FactEntry, MergePull, OpenPull, Waiting, key_of
+from pipeline.plan.commits import commit_folder
+from pipeline.plan.effects import FactEntry, MergePull, OpenPull, Waiting
 from pipeline.plan.view import TOOL, Caused, DraftView, PromotionInput, Step, message_of
 from pipeline.stages.build import plan_build
 from pipeline.stages.checks import plan_checks
-from pipeline.stages.scaffold import commit_folder
 
 
 def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:

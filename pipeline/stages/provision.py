@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from pipeline.models.base import key_of
 from pipeline.models.facts import Accepted, Provisioned
 from pipeline.models.requests import Platform, TeamName, Tenant
 from pipeline.models.status import DraftStatus
-from pipeline.plan.effects import Content, EnsureRepo, EnsureRules, FactEntry, Rule, key_of
+from pipeline.plan.effects import Content, EnsureRepo, EnsureRules, FactEntry, Rule
 from pipeline.plan.view import DraftView, Step, owners_of
 from pipeline.render.catalogue import render_repository_entry
 

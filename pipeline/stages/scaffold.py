@@ -9,23 +9,13 @@ from pipeline import names
 from pipeline.git.objects import (
     MODE_EXECUTABLE,
     MODE_FILE,
-    Signature,
     blob_id,
-    commit_object,
-    graft,
-    trees_of_entries,
 )
-from pipeline.plan.effects import CommitFolder, Content, FactEntry, OpenPull, key_of
-from pipeline.plan.view import TOOL, Caused, DraftView, Parents, Step, message_of
+from pipeline.models.base import key_of
+from pipeline.plan.commits import commit_folder
+from pipeline.plan.effects import FactEntry, OpenPull
+from pipeline.plan.view import TOOL, DraftView, Step
 from pipeline.templating import complete_parameters, render_template
-
-PIPELINE_NAME = "primitive-pipeline"
-PIPELINE_EMAIL = "primitive-pipeline@users.noreply.pipeline.invalid"
-
-
-def pipeline_signature(time_s: int) -> Signature:
-    """The one identity of every commit that the pipeline makes."""
-    return Signature(PIPELINE_NAME, PIPELINE_EMAIL, time_s)
 
 
 def template_values(view: DraftView) -> dict[str, object]:
@@ -47,44 +37,6 @@ def template_values(view: DraftView) -> dict[str, object]:
         "image_repository": view.image,
         "cost_centre": view.tenant.cost_centre,
     }
-
-
-def commit_folder(
-    view: DraftView,
-    caused: Caused,
-    *,
-    key: str,
-    repo: str,
-    branch: str,
-    base: str,
-    expected: str | None,
-    folder: str,
-    entries: dict[str, tuple[int, str]],
-    blobs: dict[str, bytes],
-    parents: Parents,
-    subject: str,
-) -> CommitFolder:
-    """The effect that makes `folder` exactly `entries`, with the ids it will have."""
-    folder_tree = trees_of_entries(entries)[-1].id
-    root = graft(parents, folder, folder_tree)[-1].id
-    message = message_of(subject, view, caused, key)
-    signature = pipeline_signature(caused.time_s)
-    commit = commit_object(root, [base], message, signature, signature)
-    return CommitFolder(
-        key=key,
-        draft=view.id,
-        repo=repo,
-        branch=branch,
-        base=base,
-        expected=expected,
-        folder=folder,
-        entries=dict(sorted(entries.items())),
-        blobs={id: Content.of(content) for id, content in sorted(blobs.items())},
-        folder_tree=folder_tree,
-        commit=commit.id,
-        message=message,
-        time_s=caused.time_s,
-    )
 
 
 def plan_scaffold(view: DraftView) -> Step | None:

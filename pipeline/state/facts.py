@@ -25,7 +25,7 @@ from pipeline.documents.writer import (
     render_entry,
     render_item,
 )
-from pipeline.models.base import FactHash, Model, first_problem
+from pipeline.models.base import FactHash, Model, canonical_json, first_problem
 from pipeline.models.facts import (
     Accepted,
     Built,
@@ -90,14 +90,6 @@ def status_path(primitive_id: str) -> str:
 def fact_path(primitive_id: str, sequence: int, type: str) -> str:
     """The path of one fact on its tenant's state branch."""
     return f"{facts_folder(primitive_id)}/{sequence:06d}-{type}.json"
-
-
-def canonical_json(value: object) -> bytes:
-    """The one JSON form of a value: sorted keys, no spaces, UTF-8, a newline at the end."""
-    text = json.dumps(
-        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
-    )
-    return text.encode() + b"\n"
 
 
 def fact_bytes(fact: Fact) -> bytes:

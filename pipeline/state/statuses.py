@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 
 import yaml
 
-from pipeline.control.checkout import find_checkout, is_remote, read_origin
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck, UsageFault
 from pipeline.gate.standing import Standing, check_blocked, check_deleted
@@ -29,12 +28,20 @@ _REQUEST = re.compile(rf"({_ID})/drafts/({_ID})/draft\.yaml\Z")
 StatusDocument = Mapping[str, object]
 
 
+@dataclass(frozen=True, slots=True)
+class StateRefs:
+    """The repository that state is read from, and what the refs of its branches start with."""
+
+    git: GitRepository
+    prefix: str
+
+
 def status_spec(tenant: str, primitive: str) -> tuple[str, str]:
     """The branch that holds a draft's status, and the path of the file there."""
     return f"{STATE_PREFIX}{tenant}", f"drafts/{primitive}/status.yaml"
 
 
-def read_status_document(directory: Path, draft: str) -> StatusDocument:
+def read_status_document(state: StateRefs, draft: str) -> StatusDocument:
     """One draft's recorded status. Raises UsageFault when it has none."""
     match = _DRAFT.match(draft)
     if match is None:
@@ -42,10 +49,9 @@ def read_status_document(directory: Path, draft: str) -> StatusDocument:
             f"`{draft}` is no draft id",
             help="write tenant/primitive, each in lower-case letters, digits and single dashes",
         )
-    git, prefix = open_state(directory)
+    git, prefix = state.git, state.prefix
     branch, path = status_spec(*match.groups())
     found = git.read_object(f"{prefix}{branch}:{path}")
-    git.close()
     if found is None:
         raise UsageFault(
             f"nothing has happened to `{draft}` yet",
@@ -55,10 +61,10 @@ def read_status_document(directory: Path, draft: str) -> StatusDocument:
 
 
 def read_status_documents(
-    directory: Path, tenant: str | None = None
+    state: StateRefs, tenant: str | None = None
 ) -> tuple[tuple[StatusDocument, ...], tuple[str, ...]]:
     """Every draft's recorded status by id, or those of one tenant; and drafts whose is damaged."""
-    git, prefix = open_state(directory)
+    git, prefix = state.git, state.prefix
     below = f"{prefix}{STATE_PREFIX}"
     found: dict[str, StatusDocument] = {}
     damaged: list[str] = []
@@ -74,15 +80,13 @@ def read_status_documents(
                 found[draft] = _parsed(draft, item.content if item else b"")
             except CouldNotCheck:
                 damaged.append(draft)
-    git.close()
     return tuple(found[draft] for draft in sorted(found)), tuple(damaged)
 
 
-def read_requested(directory: Path, tenant: str | None = None) -> tuple[str, ...]:
+def read_requested(state: StateRefs, tenant: str | None = None) -> tuple[str, ...]:
     """Ids of all drafts whose request is on main, or those of one tenant."""
-    git, prefix = open_state(directory)
+    git, prefix = state.git, state.prefix
     files = git.list_files(f"{prefix}main", "tenants")
-    git.close()
     matches = (_REQUEST.match(path) for path in files)
     return tuple(
         sorted(f"{m[1]}/{m[2]}" for m in matches if m is not None and tenant in (None, m[1]))
@@ -90,16 +94,15 @@ def read_requested(directory: Path, tenant: str | None = None) -> tuple[str, ...
 
 
 def read_standing_findings(
-    directory: Path, documents: Iterable[StatusDocument]
+    state: StateRefs, documents: Iterable[StatusDocument]
 ) -> tuple[Finding, ...]:
     """What these statuses record that main forbids by now: blocked digests, deleted files.
 
     Raises CouldNotCheck for a damaged status.
     """
-    git, prefix = open_state(directory)
+    git, prefix = state.git, state.prefix
     paths = {f"tenants/{path}" for path in git.list_files(f"{prefix}main", "tenants")}
     item = git.read_object(f"{prefix}main:{BLOCKED_PATH}")
-    git.close()
     try:
         standings = [Standing.of(document) for document in documents]
     except (KeyError, TypeError, AttributeError) as error:
@@ -148,24 +151,6 @@ def read_deleted(git: GitRepository, revision: str, paths: Collection[str]) -> t
         ]
         found += check_deleted([Standing.of(document) for document in read], paths)
     return tuple(found)
-
-
-def open_state(directory: Path) -> tuple[GitRepository, str]:
-    """The repository that state is read from, and what its branches' refs start with.
-
-    The forge's own if the checkout came from one that can be asked (on a server, with a
-    credential), else what the clone last saw of its origin.
-    """
-    top = find_checkout(directory.resolve())
-    git = GitRepository(top)
-    try:
-        if is_remote(git.remote_url("origin") or ""):
-            from pipeline.control.repo import open_control
-
-            return open_control(directory).open_repository(), "refs/heads/"
-        return GitRepository(read_origin(top, git).path), "refs/heads/"
-    except UsageFault:
-        return git, "refs/remotes/origin/"
 
 
 def _parsed(draft: str, content: bytes) -> StatusDocument:

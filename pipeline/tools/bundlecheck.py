@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from pipeline.errors import CouldNotCheck, OverBound
-from pipeline.images.provenance import Verified
 from pipeline.machine.versions import find_tool
+from pipeline.models.provenance import Verified
 from pipeline.models.requests import Signers
 from pipeline.models.signers import key_hint
 from pipeline.sandbox.tools import run_tool_confined

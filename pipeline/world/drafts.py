@@ -12,10 +12,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from pipeline import names
-from pipeline.apply.commits import read_parents
 from pipeline.diagnostics import Finding, Location, Severity
 from pipeline.errors import CouldNotCheck, OverBound, PipelineError, StalePlan
 from pipeline.forges.port import PullState, RepoView
+from pipeline.git.repository import read_parents
 from pipeline.models.evidence import Observation
 from pipeline.models.requests import DraftPatch, ReplaceText
 from pipeline.models.status import DraftState, DraftStatus

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline import names
-from pipeline.apply.commits import check_trees
 from pipeline.documents import parse_document
 from pipeline.errors import CouldNotCheck, NotFound, StalePlan
 from pipeline.forges.port import PullRequest, PullState, RepoView
 from pipeline.git.repository import GitRepository
 from pipeline.gitops.proposals import MAX_FILES, Proposal, is_plain
-from pipeline.gitops.reading import is_sealed, read_differences
+from pipeline.gitops.reading import check_trees, is_sealed, read_differences
 from pipeline.gitops.sealed import ROOT, Recorded, check_gitops
 from pipeline.models.requests import CodeOrigin
 from pipeline.stages.gitops import GitopsView

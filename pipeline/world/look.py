@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pipeline import names
-from pipeline.apply.effects import read_fact_files
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck, ForgeRefused, NotFound, PipelineError, failure_of
 from pipeline.forges.port import Forge, PullRequest, RepoView
@@ -15,15 +14,16 @@ from pipeline.gate.standing import Standing, check_deleted
 from pipeline.git.commits import account_of_email
 from pipeline.git.history import read_newest_touching
 from pipeline.git.repository import GitRepository
-from pipeline.images.provenance import Verified
 from pipeline.models.base import BlobId, CommitId
 from pipeline.models.facts import Built, Cause, Fact
+from pipeline.models.provenance import Verified
 from pipeline.models.requests import Platform, RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.plan.view import Caused, Existing
 from pipeline.requests.layout import draft_path, tenant_path
 from pipeline.requests.snapshot import Snapshot
 from pipeline.state.facts import BrokenChain, fold, parse_chain, parse_status, status_path
+from pipeline.state.store import read_fact_files
 from pipeline.templating import Template
 from pipeline.tools.gitleaks import SecretHit
 from pipeline.world.hydrate import Hydrator

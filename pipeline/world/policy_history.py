@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.diagnostics import Finding, Location, Rule, Subject, register
-from pipeline.engine.idle import tool_identity
 from pipeline.forges.port import PullRequest
 from pipeline.git.history import NO_BLOB, Change, read_path_changes
 from pipeline.git.repository import GitRepository
 from pipeline.machine.cache import cache_key, read_cached, write_cached
+from pipeline.machine.identity import tool_identity
 from pipeline.world.revisions import Revisions
 
 POLICY_WITHOUT_AUTHORITY = register(

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pipeline import names
-from pipeline.apply.commits import read_parents
 from pipeline.diagnostics import Finding, Location
 from pipeline.errors import OverBound, Unrenderable
 from pipeline.forges.port import PullState
 from pipeline.git.objects import trees_of_entries
-from pipeline.git.repository import GitRepository
+from pipeline.git.repository import GitRepository, read_parents
 from pipeline.models.base import CommitId, ImageDigest, TreeId
 from pipeline.models.evidence import BuildRecord
 from pipeline.models.facts import Release

@@ -12,10 +12,10 @@ from typing import Any
 
 from pipeline.audit import AuditReport, verify
 from pipeline.diagnostics import Verdict
+from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import Signature, commit_object, objects_of_files
 from pipeline.git.process import git_environment
 from pipeline.git.repository import GitRepository
-from pipeline.stages.scaffold import pipeline_signature
 from tests.attacks.changes import changed
 from tests.attacks.steps import TIME_S, step
 from tests.attacks.worlds import AttackWorld, account_of

@@ -9,7 +9,7 @@ import json
 import subprocess
 from collections.abc import Callable
 
-from pipeline.git.commits import render_trailers
+from pipeline.git.commits import pipeline_signature, render_trailers
 from pipeline.git.objects import MODE_FILE
 from pipeline.git.process import git_environment
 from pipeline.git.repository import GitRepository
@@ -17,7 +17,6 @@ from pipeline.models.facts import Cause, Fact, Promoted
 from pipeline.models.requests import EnvironmentName
 from pipeline.models.status import DraftStatus
 from pipeline.releases.overlays import render_overlay
-from pipeline.stages.scaffold import pipeline_signature
 from pipeline.state.facts import (
     fact_bytes,
     fact_path,

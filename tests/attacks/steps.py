@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
-from pipeline.api import ProposedRequest
 from pipeline.control.submit import account_of as account_named
 from pipeline.control.submit import submit_request
 from pipeline.engine.judge import judge_pull
@@ -26,6 +25,7 @@ from pipeline.git.repository import GitRepository
 from pipeline.images.bounded import run_build
 from pipeline.images.port import Builder, Source
 from pipeline.models.evidence import BuildRecord
+from pipeline.requests.proposed import ProposedRequest
 from pipeline.tools import gitleaks
 from pipeline.world.hydrate import Hydrator
 from tests.attacks.changes import changed, load_attack, newest

@@ -19,12 +19,13 @@ from pipeline.images.attesting import claim_of, store_attested
 from pipeline.images.buildah import BuildahMaker
 from pipeline.images.buildx import BuildxMaker
 from pipeline.images.layout import LayoutMaker
-from pipeline.images.oci import attached_tag, digest_of, image_of
+from pipeline.images.oci import attached_tag, image_of
 from pipeline.images.port import Maker, Source, source_tag
 from pipeline.images.provenance import statement_of
 from pipeline.images.signing import SigningKey
 from pipeline.images.stores import ImageStore, LayoutStore
 from pipeline.machine.versions import find_tool
+from pipeline.models.base import digest_of
 from pipeline.models.evidence import BuildRecord
 from pipeline.tools.bundlecheck import verify_bundles
 from tests.docker_daemon import DRIVER_OPTIONS, Docker

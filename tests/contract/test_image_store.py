@@ -25,11 +25,11 @@ from pipeline.images.oci import (
     Image,
     attached_tag,
     attachment_of,
-    digest_of,
     image_of,
 )
 from pipeline.images.stores import ImageStore, LayoutStore, RegistryStore, image_from_layout
 from pipeline.machine.versions import find_tool
+from pipeline.models.base import digest_of
 from tests.registry import serve_registry
 
 TAG = "src-" + "ab" * 20

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 
 from pipeline.errors import CouldNotCheck, UsageFault
+from pipeline.gate.provenance import provenance_problem
 from pipeline.images.attesting import attest_with
-from pipeline.images.provenance import Claim, provenance_problem, statement_of
+from pipeline.images.provenance import statement_of
 from pipeline.images.signing import SigningKey
 from pipeline.models.base import API_VERSION
+from pipeline.models.provenance import Claim
 from pipeline.models.requests import Signers
 from pipeline.models.signers import Signer, WorkflowIdentity
 from pipeline.tools import bundlecheck

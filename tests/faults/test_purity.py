@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 
 from pipeline.errors import StalePlan, UsageFault
+from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import blob_id, commit_object, graft, trees_of_entries
 from pipeline.plan.effects import Plan
 from pipeline.requests.layout import tenant_path
-from pipeline.stages.scaffold import pipeline_signature
 from tests.audit_world import CODE, CONTROL, GITOPS, STATE, move, write_commit
 from tests.conftest import ROOT
 from tests.history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pipeline.cli.main import main as run_command
 from pipeline.demo.main import run_demo
 from pipeline.demo.setting import platform_of
 from pipeline.errors import PipelineError
@@ -34,7 +35,7 @@ def main() -> int:
         return GithubSetting(server, root, platform_of(files)).begin(files)
 
     try:
-        run_demo(root, console, make)
+        run_demo(root, run_command, console, make)
         server = servers[0]
         console.print(
             f"{len(server.log)} calls of GitHub's API and of git, every answer held against "

@@ -11,11 +11,11 @@ import pytest
 
 from pipeline.audit import AuditReport, verify
 from pipeline.diagnostics import Finding, Verdict
+from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository
 from pipeline.models.facts import Fact, Promoted
 from pipeline.names import overlay_folder
-from pipeline.stages.scaffold import pipeline_signature
 from pipeline.state.facts import fact_path, status_bytes, status_path
 from tests import history
 from tests.audit_world import CODE, CONTROL, GITOPS, STATE, move, write_commit

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.models.base import CommitId
+from pipeline.models.base import CommitId, canonical_json
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import (
     Accepted,
@@ -25,7 +25,6 @@ from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from pipeline.state.facts import (
     BrokenChain,
     FactFile,
-    canonical_json,
     fact_bytes,
     fact_path,
     fold,

@@ -6,14 +6,8 @@ import io
 import json
 import tarfile
 
-from pipeline.images.oci import (
-    INDEX_TYPE,
-    LAYER_TYPE,
-    digest_of,
-    image_of,
-    layer_of,
-    referenced_digests,
-)
+from pipeline.images.oci import INDEX_TYPE, LAYER_TYPE, image_of, layer_of, referenced_digests
+from pipeline.models.base import digest_of
 
 FILES = {
     "run.sh": (0o100755, b"#!/bin/sh\n"),

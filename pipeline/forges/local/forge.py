@@ -1,6 +1,6 @@
 """The local forge: bare repositories in a folder, with rules, pull requests and reviews in git.
 
-Layout: `<root>/<organisation>/<repo>.git`. A repository's journal (`pipeline.forges.local.forge.journal`)
+Layout: `<root>/<organisation>/<repo>.git`. A repository's journal (`pipeline.forges.local.journal`)
 moves by compare-and-swap together with the branches that an operation moves, in one ref
 transaction, so a crash leaves an operation done or not done. Plain `git push` by people goes
 through a `pre-receive` hook that keeps protected branches and the journal closed.

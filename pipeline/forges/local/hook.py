@@ -1,8 +1,8 @@
 """The local forge's `pre-receive` hook: what a plain `git push` by a person may move.
 
 A hook cannot tell who pushes, so a branch whose rule says who may push is closed to all plain
-pushes; pull requests and the pipeline go through `pipeline.forges.local.forge`. So are branches that
-would stand in the way of such a one. The hook fails closed: without its list of patterns it
+pushes; pull requests and the pipeline go through `pipeline.forges.local.forge`. So are branches
+that would stand in the way of such a one. The hook fails closed: without its list of patterns it
 refuses everything.
 """
 

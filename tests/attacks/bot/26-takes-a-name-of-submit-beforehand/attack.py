@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.git.objects import blob_id
-from pipeline.plan.effects import key_of
+from pipeline.models.base import key_of
 from pipeline.requests.layout import draft_path
 from tests.attacks.changes import changed
 from tests.attacks.steps import push
