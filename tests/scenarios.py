@@ -27,7 +27,7 @@ from pipeline.requests.layout import (
     tenant_path,
 )
 from pipeline.requests.patches import MAX_FILE_BYTES
-from pipeline.stages.draft import plan_draft
+from pipeline.stages.order import plan_draft
 from pipeline.stages.promote import approval_problem
 from pipeline.world.policy_history import Walk
 from tests import history, patching, planning

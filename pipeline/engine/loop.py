@@ -22,8 +22,8 @@ from pipeline.errors import PipelineError, Refused, StalePlan, failure_of
 from pipeline.models.evidence import Observation
 from pipeline.plan.effects import Incident, Plan, Receipt, TenantPlan, Waiting, describe
 from pipeline.plan.view import Stage
-from pipeline.stages.draft import plan_tenant
 from pipeline.stages.gitops import with_gitops
+from pipeline.stages.order import plan_tenant
 from pipeline.world.drafts import World
 
 MAX_STALE = 60

@@ -1,6 +1,6 @@
 """What planning one draft may look at: values only, all pinned to commit ids.
 
-A stage returns a `Step`: effects, then the facts that record them. `pipeline.stages.draft`
+A stage returns a `Step`: effects, then the facts that record them. `pipeline.stages.order`
 puts the steps of a draft together; facts of a tenant are published in one commit, last.
 """
 

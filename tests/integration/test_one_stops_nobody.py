@@ -17,7 +17,7 @@ from pipeline.plan.effects import RunChecks
 from pipeline.plan.view import DraftView, Scope, Step
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path
-from pipeline.stages import draft as stage
+from pipeline.stages import order as stage
 from tests.audit_world import CODE, CONTROL, GITOPS, all_checks_pass, move, write_commit
 from tests.cli_world import call
 from tests.samples import DRAFT, tenant_example

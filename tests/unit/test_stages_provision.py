@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.stages.draft import plan_tenant
+from pipeline.stages.order import plan_tenant
 from pipeline.stages.provision import keepers, plan_provision, rules_key
 from tests import history
 from tests.samples import DRAFT, sample_platform
