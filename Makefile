@@ -25,7 +25,7 @@ demo: setup ## runs the main job on real bare repositories in .demo/, and keeps 
 	@cd "$(ROOT)" && $(VENV)/pipeline demo
 
 demo-github: setup-dev ## tells the same story on a GitHub on 127.0.0.1, through PyGithub and git over HTTP
-	@cd "$(ROOT)" && $(VENV)/python -m tests.github_demo
+	@cd "$(ROOT)" && $(VENV)/python -m tests.support.github_demo
 
 test: setup-dev ## formats, lint, types, import contract and all tests
 	@"$(ROOT)/tools/test.sh"

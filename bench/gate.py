@@ -20,7 +20,7 @@ from pipeline.gate.authority import judge
 from pipeline.gate.matters import matters_of
 from pipeline.images.signing import SigningKey
 from pipeline.requests.layout import promotion_path
-from tests.samples import DRAFT, sample_platform, sample_snapshot
+from tests.support.samples import DRAFT, sample_platform, sample_snapshot
 
 
 def rate(do: Callable[[], object], count: int) -> float:
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
         key = Path(folder) / "key"
         SigningKey.create(key)
         os.environ["PIPELINE_SIGNING_KEY_FILE"] = str(key)
-        from tests.decisions import allowed_evidence, allowed_revision
+        from tests.support.promotion_evidence import allowed_evidence, allowed_revision
 
         evidence, revision = allowed_evidence("prod"), allowed_revision("prod")
     policy, platform = sample_snapshot(), sample_platform()

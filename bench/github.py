@@ -20,9 +20,9 @@ from pipeline.forges.local.journal import JOURNAL_REF, read_journal
 from pipeline.forges.port import PullState
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.models.requests import Platform
-from tests.github_demo.setting import APP_ID, GithubSetting
-from tests.github_server import GitHubServer
-from tests.github_server.state import Account, Pull, Repository, Ruleset
+from tests.support.github_demo.setting import APP_ID, GithubSetting
+from tests.support.github_server import GitHubServer
+from tests.support.github_server.state import Account, Pull, Repository, Ruleset
 
 # One request of a GitHub that is not next door.
 DELAY_S = 0.05

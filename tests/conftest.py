@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from tests.docker_daemon import Docker
+    from tests.support.docker_daemon import Docker
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
@@ -189,7 +189,7 @@ def home() -> Path:
 def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
     """A Docker of this process, which `docker` on PATH asks. Needs what `make image` sets up."""
     # Not before the environment is replaced.
-    from tests.docker_daemon import serve_docker
+    from tests.support.docker_daemon import serve_docker
 
     folder = tmp_path_factory.mktemp("docker")
     with serve_docker(folder) as served, pytest.MonkeyPatch.context() as changed:

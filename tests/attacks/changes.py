@@ -28,7 +28,7 @@ from pipeline.names import controllers_repo
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from tests.attacks.worlds import AttackWorld
-from tests.samples import DRAFT
+from tests.support.samples import DRAFT
 
 Files = dict[str, tuple[int, bytes]]
 Change = Callable[[AttackWorld, Files, Any], None]

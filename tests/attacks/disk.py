@@ -19,7 +19,7 @@ from pipeline.git.repository import GitRepository
 from tests.attacks.changes import changed
 from tests.attacks.steps import TIME_S, step
 from tests.attacks.worlds import AttackWorld, account_of
-from tests.audit_world import CONTROL, move
+from tests.support.finished_story import CONTROL, move
 
 
 @step

@@ -29,9 +29,9 @@ from pipeline.state.facts import (
 from tests.attacks.disk import clone_all
 from tests.attacks.steps import TIME_S
 from tests.attacks.worlds import AttackWorld
-from tests.audit_world import CONTROL, GITOPS, STATE, PlainHydrator, move, write_commit
-from tests.forging import Forger
-from tests.samples import DRAFT, sample_environment, sample_platform, sample_tenant
+from tests.support.finished_story import CONTROL, GITOPS, STATE, PlainHydrator, move, write_commit
+from tests.support.samples import DRAFT, sample_environment, sample_platform, sample_tenant
+from tests.support.state_writer import Forger
 
 PRIMITIVE = DRAFT.split("/")[1]
 

@@ -2,7 +2,7 @@
 
     promise: authority            # a key of tests/attacks/promises.py
     story: One or two sentences.  # what the attacker does, and what they hope for
-    starts: in dev                # a stage of tests/story.py
+    starts: in dev                # a stage of tests/support/story.py
     policy: [...]                 # changes of the first commit, before that stage; rarely
     before: [...]                 # steps of honest people
     steps: [...]                  # steps of the attack (tests/attacks/steps.py), and runs

@@ -30,9 +30,9 @@ from pipeline.tools import gitleaks
 from pipeline.world.hydrate import Hydrator
 from tests.attacks.changes import changed, load_attack, newest
 from tests.attacks.worlds import AttackWorld, account_of
-from tests.audit_world import CODE, CONTROL, one_builder
-from tests.history import AGENT_ID
-from tests.samples import DRAFT
+from tests.support.fact_history import AGENT_ID
+from tests.support.finished_story import CODE, CONTROL, one_builder
+from tests.support.samples import DRAFT
 
 Step = Callable[[AttackWorld, Any], None]
 STEPS: dict[str, Step] = {}

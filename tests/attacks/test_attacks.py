@@ -19,7 +19,7 @@ from tests.attacks.promises import PROMISES
 from tests.attacks.steps import STEPS, play
 from tests.attacks.worlds import AttackWorld, GithubWorlds, local_world
 from tests.conftest import ROOT
-from tests.story import policy_files
+from tests.support.story import policy_files
 
 ATTACKS = read_attacks()
 BY_NAME = {attack.name: attack for attack in ATTACKS}

@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.git.repository import GitRepository
-from tests.audit_world import (
+from tests.support.finished_story import (
     CONTROL,
     PlainHydrator,
     all_checks_pass,
     no_secrets,
     one_builder,
 )
-from tests.github_demo.setting import GithubSetting
-from tests.github_server import GitHubServer
-from tests.github_sweep_world import FIRST_MERGE_S, GithubSweepWorld, keep, put_back
-from tests.samples import sample_platform
-from tests.story import STAGES, Story, everything, policy_files, story_at
+from tests.support.github_demo.setting import GithubSetting
+from tests.support.github_server import GitHubServer
+from tests.support.github_sweep import FIRST_MERGE_S, GithubSweepWorld, keep, put_back
+from tests.support.samples import sample_platform
+from tests.support.story import STAGES, Story, everything, policy_files, story_at
 
 # Whom attacks name. Numbers stand for accounts that policy does not know.
 LOGINS = {account.login.removesuffix("[bot]"): account.id for account in sample_platform().accounts}

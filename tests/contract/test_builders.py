@@ -28,8 +28,8 @@ from pipeline.machine.versions import find_tool
 from pipeline.models.base import digest_of
 from pipeline.models.evidence import BuildRecord
 from pipeline.tools.bundlecheck import verify_bundles
-from tests.docker_daemon import DRIVER_OPTIONS, Docker
-from tests.signing import attested, signing_key, trusted_signers
+from tests.support.docker_daemon import DRIVER_OPTIONS, Docker
+from tests.support.signing import attested, signing_key, trusted_signers
 
 COMMIT = "c0" * 20
 IMAGE = "registry.example.com/ameide/tenant-acme/router"

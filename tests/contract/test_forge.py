@@ -1,4 +1,4 @@
-"""What every forge must do. A forge joins by a maker in `tests/forges.py`; no test here knows
+"""What every forge must do. A forge joins by a maker in `tests/support/forges.py`; no test here knows
 which it is.
 
 Actors are numeric ids; the makers see to it that the forge acts for each of them.
@@ -32,7 +32,7 @@ from pipeline.git.objects import (
     git_object,
     objects_of_files,
 )
-from tests.forges import FORGES, stop_github
+from tests.support.forges import FORGES, stop_github
 
 PIPELINE, AUTHOR, REVIEWER, SECOND, STRANGER = 100, 1, 2, 3, 9
 REPO = "order-router"

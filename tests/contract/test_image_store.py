@@ -30,7 +30,7 @@ from pipeline.images.oci import (
 from pipeline.images.stores import ImageStore, LayoutStore, RegistryStore, image_from_layout
 from pipeline.machine.versions import find_tool
 from pipeline.models.base import digest_of
-from tests.registry import serve_registry
+from tests.support.registry import serve_registry
 
 TAG = "src-" + "ab" * 20
 

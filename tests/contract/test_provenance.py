@@ -1,7 +1,7 @@
 """One path of verification for keys and for workflows: what it believes, and all that it does not.
 
 `bundlecheck` is the real one, over sigstore-go. Certificates and timestamps are of a Sigstore of
-the tests (`tests/sigstore.py`).
+the tests (`tests/support/sigstore.py`).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from pipeline.models.requests import Signers
 from pipeline.models.signers import Signer, WorkflowIdentity
 from pipeline.tools import bundlecheck
 from pipeline.tools.bundlecheck import verify_bundles
-from tests import history
-from tests.signing import signing_key, trusted_signers
-from tests.sigstore import make_sigstore, sigstore
+from tests.support import fact_history as history
+from tests.support.signing import signing_key, trusted_signers
+from tests.support.sigstore import make_sigstore, sigstore
 
 WORKFLOW = WorkflowIdentity(repository="ameide/control")
 

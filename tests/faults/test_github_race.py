@@ -9,14 +9,14 @@ from collections import Counter
 from pathlib import Path
 
 from pipeline.requests.layout import draft_path
-from tests.audit_world import CONTROL
 from tests.conftest import ROOT
-from tests.github_demo.setting import GithubSetting
-from tests.github_server import GitHubServer
-from tests.github_sweep_world import FIRST_MERGE_S, GithubSweepWorld
-from tests.history import PLATFORM_ENGINEERS
-from tests.samples import sample_platform, tenant_example
-from tests.sweep_world import story_files
+from tests.support.fact_history import PLATFORM_ENGINEERS
+from tests.support.finished_story import CONTROL
+from tests.support.github_demo.setting import GithubSetting
+from tests.support.github_server import GitHubServer
+from tests.support.github_sweep import FIRST_MERGE_S, GithubSweepWorld
+from tests.support.samples import sample_platform, tenant_example
+from tests.support.sweep import story_files
 
 TENANTS = tuple(f"unit-{number:02}" for number in range(16))
 _DRAFT = """apiVersion: pipeline.ameide.io/v1

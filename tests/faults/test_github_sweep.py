@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.github_server import GitHubServer
-from tests.github_sweep_world import Checkpoint, Point, differences, points_of, tell
+from tests.support.github_server import GitHubServer
+from tests.support.github_sweep import Checkpoint, Point, differences, points_of, tell
 
 SHORT_STRIDE = 97
 

@@ -17,11 +17,11 @@ import pytest
 from pipeline.forges.port import PullState
 from pipeline.models.status import DraftState
 from pipeline.requests.layout import environment_path, tenant_path
-from tests.audit_world import CODE, GITOPS, audit
-from tests.history import ENGINEER_ID, RELEASE_MANAGERS
-from tests.samples import DRAFT, sample_files
-from tests.story import SOURCE, Story, story_at
-from tests.sweep_world import Crash, counted_ref_moves, fault_at
+from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS
+from tests.support.finished_story import CODE, GITOPS, audit
+from tests.support.samples import DRAFT, sample_files
+from tests.support.story import SOURCE, Story, story_at
+from tests.support.sweep import Crash, counted_ref_moves, fault_at
 
 OTHER = "acme/invoice-matcher"
 

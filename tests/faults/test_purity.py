@@ -23,11 +23,11 @@ from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import blob_id, commit_object, graft, trees_of_entries
 from pipeline.plan.effects import Plan
 from pipeline.requests.layout import tenant_path
-from tests.audit_world import CODE, CONTROL, GITOPS, STATE, move, write_commit
 from tests.conftest import ROOT
-from tests.history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
-from tests.samples import DRAFT, sample_files
-from tests.story import SOURCE, STAGES, Story, everything, story_at
+from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
+from tests.support.finished_story import CODE, CONTROL, GITOPS, STATE, move, write_commit
+from tests.support.samples import DRAFT, sample_files
+from tests.support.story import SOURCE, STAGES, Story, everything, story_at
 
 OTHER = "acme/invoice-matcher"
 Document = dict[str, Any]

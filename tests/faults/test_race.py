@@ -14,7 +14,7 @@ import pytest
 from pipeline.documents import render_document
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from tests.conftest import ROOT
-from tests.sweep_world import SweepWorld, start
+from tests.support.sweep import SweepWorld, start
 
 # Who asks, and who approves and merges.
 TENANTS = {"acme": (1901, 1201), "contoso": (1902, 1301), "fabrikam": (1101, 1401)}

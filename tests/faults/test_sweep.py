@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine.opening import CRASH_EXIT_CODE
-from tests.sweep_world import (
+from tests.support.sweep import (
     STEPS,
     Checkpoint,
     Point,

@@ -17,11 +17,11 @@ from pipeline.git.repository import GitRepository
 from pipeline.models.facts import Fact, Promoted
 from pipeline.names import overlay_folder
 from pipeline.state.facts import fact_path, status_bytes, status_path
-from tests import history
-from tests.audit_world import CODE, CONTROL, GITOPS, STATE, move, write_commit
-from tests.history import ENGINEER_ID, refolded
-from tests.samples import DRAFT
-from tests.story import Story, story_at
+from tests.support import fact_history as history
+from tests.support.fact_history import ENGINEER_ID, refolded
+from tests.support.finished_story import CODE, CONTROL, GITOPS, STATE, move, write_commit
+from tests.support.samples import DRAFT
+from tests.support.story import Story, story_at
 
 PRIMITIVE = "order-router"
 FACTS = [

@@ -7,7 +7,15 @@ from pathlib import Path
 from pipeline.audit import read_branches, verify
 from pipeline.git.objects import RefUpdate
 from pipeline.git.repository import GitRepository
-from tests.audit_world import CODE, CONTROL, GITOPS, StoryWorld, copy_of, tell_story, write_commit
+from tests.support.finished_story import (
+    CODE,
+    CONTROL,
+    GITOPS,
+    StoryWorld,
+    copy_of,
+    tell_story,
+    write_commit,
+)
 
 
 def _clones(world: StoryWorld, folder: Path) -> dict[str, GitRepository]:

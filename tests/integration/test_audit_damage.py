@@ -13,8 +13,8 @@ from pipeline.diagnostics import Verdict
 from pipeline.errors import GitFailed
 from pipeline.git.objects import GitObject, TreeEntry, git_object, tree_object
 from pipeline.git.repository import GitRepository
-from tests.audit_world import CODE, CONTROL, GITOPS, STATE
-from tests.forging import told_story
+from tests.support.finished_story import CODE, CONTROL, GITOPS, STATE
+from tests.support.state_writer import told_story
 
 Repositories = dict[str, GitRepository]
 

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.audit import STEP_NAMES
 from pipeline.diagnostics import Verdict
-from tests.forgeries import FORGERIES, Forgery
-from tests.forging import Forger
+from tests.support.forgeries import FORGERIES, Forgery
+from tests.support.state_writer import Forger
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from pipeline.diagnostics import Verdict
 from pipeline.documents import render_document
 from pipeline.git.objects import MODE_FILE
 from pipeline.git.repository import GitRepository
-from tests.audit_world import CODE, CONTROL, GITOPS, STATE, rewrite
-from tests.forging import PERSON, Forger
-from tests.story import SOURCE, Story, story_at
+from tests.support.finished_story import CODE, CONTROL, GITOPS, STATE, rewrite
+from tests.support.state_writer import PERSON, Forger
+from tests.support.story import SOURCE, Story, story_at
 
 REPOS = (CONTROL, CODE, GITOPS)
 

@@ -9,9 +9,9 @@ import pytest
 from pipeline.audit import STEP_NAMES, AuditReport
 from pipeline.audit.memory import VERIFIED
 from pipeline.git.objects import RefUpdate
-from tests.audit_world import CODE, CONTROL, GITOPS
-from tests.forgeries import FORGERIES
-from tests.forging import Forger
+from tests.support.finished_story import CODE, CONTROL, GITOPS
+from tests.support.forgeries import FORGERIES
+from tests.support.state_writer import Forger
 
 
 @pytest.fixture(scope="module")

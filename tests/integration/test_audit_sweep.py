@@ -11,9 +11,9 @@ from pipeline.git.objects import blob_id, tree_id_of_files
 from pipeline.requests.layout import request_path
 from pipeline.state.facts import BrokenChain, fold, parse_chain, parse_status, status_bytes
 from pipeline.state.facts import FactFile as Stored
-from tests.audit_world import CONTROL, GITOPS, STATE
-from tests.forging import Files, Forger
-from tests.samples import DRAFT
+from tests.support.finished_story import CONTROL, GITOPS, STATE
+from tests.support.samples import DRAFT
+from tests.support.state_writer import Files, Forger
 
 OTHER_BITS = (0x01, 0x20)
 

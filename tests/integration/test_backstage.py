@@ -25,7 +25,7 @@ from pipeline.templating import (
     render_template,
 )
 from pipeline.templating.samples import sample_values
-from tests.backstage import ENGINES, ROOT, RefusedByBackstage, Scaffolder, problems_of
+from tests.support.backstage import ENGINES, ROOT, RefusedByBackstage, Scaffolder, problems_of
 
 TEMPLATES = ROOT / "pipeline" / "templates"
 NAMES = tuple(LazyTemplates())

@@ -39,12 +39,12 @@ from pipeline.sandbox import sources
 from pipeline.tools import gitleaks, helm, rendered
 from pipeline.tools.bundlecheck import verify_bundle
 from pipeline.world.hydrate import Hydrator
-from tests.audit_world import CODE, one_builder, rewrite
-from tests.bombs import deep_expression, nested_zip
-from tests.history import ENGINEER_ID
-from tests.samples import DRAFT
-from tests.signing import attested, trusted_signers
-from tests.story import SOURCE, Story, story_at
+from tests.support.bombs import deep_expression, nested_zip
+from tests.support.fact_history import ENGINEER_ID
+from tests.support.finished_story import CODE, one_builder, rewrite
+from tests.support.samples import DRAFT
+from tests.support.signing import attested, trusted_signers
+from tests.support.story import SOURCE, Story, story_at
 
 FOLDER = "primitives/order-router"
 LONG = "x" * 256

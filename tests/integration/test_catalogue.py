@@ -16,10 +16,10 @@ from pipeline.plan.effects import EnsureRepo
 from pipeline.render.catalogue import FOLDER, render_catalogue, render_repository_entry
 from pipeline.requests.layout import draft_path, tenant_path
 from pipeline.stages.provision import plan_provision
-from tests.backstage import ROOT, problems_of
-from tests.cli_world import call
-from tests.samples import sample_files, sample_platform, snapshot_and_findings
-from tests.views import sample_view
+from tests.support.backstage import ROOT, problems_of
+from tests.support.command_line import call
+from tests.support.samples import sample_files, sample_platform, snapshot_and_findings
+from tests.support.views import sample_view
 
 Entity = dict[str, Any]
 

@@ -10,7 +10,7 @@ import pytest
 from pipeline.documents import parse_document
 from pipeline.engine import opening as wiring
 from pipeline.forges.local.forge import LocalForge
-from tests.cli_world import (
+from tests.support.command_line import (
     AGENT,
     CLOCK,
     CREATE,

@@ -17,8 +17,8 @@ from pipeline.cli.commands import COMMANDS
 from pipeline.cli.main import cli
 from pipeline.cli.page import all_commands
 from pipeline.errors import CouldNotCheck
-from tests.cli_world import call
 from tests.conftest import ROOT
+from tests.support.command_line import call
 
 ALL = {" ".join(path): command for path, command in all_commands()}
 

@@ -15,11 +15,11 @@ from pipeline.forges.github.forge import GithubForge
 from pipeline.forges.github.settings import check_rules, control_rules
 from pipeline.models.requests import Platform, Signers
 from pipeline.requests.snapshot import read_request
-from tests.cli_world import Ran, call
 from tests.conftest import ROOT
-from tests.github_demo.setting import APP_ID, add_pipeline_app, app_key
-from tests.github_server import GitHubServer
-from tests.sigstore import make_sigstore
+from tests.support.command_line import Ran, call
+from tests.support.github_demo.setting import APP_ID, add_pipeline_app, app_key
+from tests.support.github_server import GitHubServer
+from tests.support.sigstore import make_sigstore
 
 COMMIT = "0123456789" * 4
 ACTION = f"nova-org/primitive-pipeline@{COMMIT}"

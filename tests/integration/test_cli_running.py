@@ -13,7 +13,8 @@ from pipeline.names import state_branch
 from pipeline.plan.effects import Plan
 from pipeline.state.facts import status_path
 from pipeline.state.statuses import status_spec
-from tests.cli_world import (
+from tests.integration.test_cli_basics import modules_after
+from tests.support.command_line import (
     AGENT,
     CLOCK,
     DRAFT,
@@ -24,7 +25,6 @@ from tests.cli_world import (
     refs,
     tell,
 )
-from tests.integration.test_cli_basics import modules_after
 
 
 @pytest.fixture(autouse=True)

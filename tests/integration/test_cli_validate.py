@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli_world import call, copy_world, create_control
 from tests.conftest import ROOT
+from tests.support.command_line import call, copy_world, create_control
 
 REQUESTS = sum(1 for top in ("environments", "tenants") for _ in (ROOT / top).rglob("*.yaml"))
 DRAFT = "tenants/acme/drafts/shipment-tracker/draft.yaml"

@@ -14,7 +14,7 @@ from pipeline.demo import story
 from pipeline.demo.main import PACKAGE, write_observations, write_patch_files
 from pipeline.engine import opening as wiring
 from pipeline.engine.opening import open_engine
-from tests.cli_world import (
+from tests.support.command_line import (
     CLOCK,
     DRAFT,
     Ran,

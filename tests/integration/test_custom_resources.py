@@ -22,8 +22,8 @@ from pipeline.diagnostics import Finding
 from pipeline.releases.allowlist import load_allowed
 from pipeline.releases.rules import Target, check_objects
 from pipeline.tools.kubeconform import run_kubeconform
-from tests.bound import bound_of, in_overlay
-from tests.custom_resources import (
+from tests.support.bindings import bound_of, in_overlay
+from tests.support.custom_resources import (
     AGAINST_RULE,
     AGAINST_SCHEMA,
     AGAINST_UPDATE,

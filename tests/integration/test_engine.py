@@ -27,17 +27,11 @@ from pipeline.requests.layout import (
     tenant_path,
 )
 from pipeline.tools.gitleaks import SecretHit
-from tests.audit_world import (
-    CODE,
-    CONTROL,
-    GITOPS,
-    all_checks_pass,
-    audit,
-)
-from tests.history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
-from tests.samples import DRAFT, sample_files
-from tests.story import SOURCE, Story, everything, patch_of, story_at
-from tests.sweep_world import CONTOSO_ENGINEER_ID, Crash, fault_at
+from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
+from tests.support.finished_story import CODE, CONTROL, GITOPS, all_checks_pass, audit
+from tests.support.samples import DRAFT, sample_files
+from tests.support.story import SOURCE, Story, everything, patch_of, story_at
+from tests.support.sweep import CONTOSO_ENGINEER_ID, Crash, fault_at
 
 OTHER = "acme/invoice-matcher"
 

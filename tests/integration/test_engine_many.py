@@ -14,11 +14,11 @@ from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import BranchRule, PullAsk, PullRequest, RepoSpec
 from pipeline.git.objects import GitObject, RefUpdate
 from pipeline.plan.effects import CommitFolder, TenantPlan
-from tests.audit_world import CODE
-from tests.history import ENGINEER_ID
-from tests.samples import DRAFT
-from tests.story import Story, story_at
-from tests.sweep_world import fingerprint
+from tests.support.fact_history import ENGINEER_ID
+from tests.support.finished_story import CODE
+from tests.support.samples import DRAFT
+from tests.support.story import Story, story_at
+from tests.support.sweep import fingerprint
 
 MORE = ("acme/a-first", "acme/invoice-matcher", "acme/price-list", "acme/z-last")
 

@@ -17,7 +17,9 @@ from pipeline.git.objects import MODE_FILE, RefUpdate, commit_object, objects_of
 from pipeline.models.evidence import Observation
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import PLATFORM_PATH, draft_path, promotion_path
-from tests.audit_world import (
+from tests.support.command_line import call
+from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
+from tests.support.finished_story import (
     CODE,
     CONTROL,
     GITOPS,
@@ -26,19 +28,13 @@ from tests.audit_world import (
     no_secrets,
     one_builder,
 )
-from tests.cli_world import call
-from tests.github_demo.setting import APP_ID, GithubSetting
-from tests.github_server import GitHubServer
-from tests.github_server.pulls import merge_when_allowed
-from tests.github_server.state import Ruleset
-from tests.github_sweep_world import GithubSweepWorld, keep, put_back, start
-from tests.history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
-from tests.samples import DRAFT, sample_platform
-from tests.sweep_world import (
-    CONTOSO_AGENT_ID,
-    PLATFORM_ENGINEER_ID,
-    ask_for_drafts,
-)
+from tests.support.github_demo.setting import APP_ID, GithubSetting
+from tests.support.github_server import GitHubServer
+from tests.support.github_server.pulls import merge_when_allowed
+from tests.support.github_server.state import Ruleset
+from tests.support.github_sweep import GithubSweepWorld, keep, put_back, start
+from tests.support.samples import DRAFT, sample_platform
+from tests.support.sweep import CONTOSO_AGENT_ID, PLATFORM_ENGINEER_ID, ask_for_drafts
 
 MANAGER, OTHER_MANAGER = RELEASE_MANAGERS
 APPROVED = ReviewVerdict.APPROVED

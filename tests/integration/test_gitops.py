@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.git.objects import MODE_FILE, RefUpdate
-from tests.audit_world import CONTROL, GITOPS
-from tests.gitops_world import (
+from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
+from tests.support.finished_story import CONTROL, GITOPS
+from tests.support.gitops_attacker import (
     ATTACKS,
     DEV,
     PROD,
@@ -24,15 +25,9 @@ from tests.gitops_world import (
     policy,
     tree_at_main,
 )
-from tests.history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
-from tests.samples import DRAFT
-from tests.story import SOURCE, Story, everything, story_at
-from tests.sweep_world import (
-    Crash,
-    Mode,
-    counted_ref_moves,
-    fault_at,
-)
+from tests.support.samples import DRAFT
+from tests.support.story import SOURCE, Story, everything, story_at
+from tests.support.sweep import Crash, Mode, counted_ref_moves, fault_at
 
 
 @pytest.fixture

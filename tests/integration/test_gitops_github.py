@@ -13,15 +13,15 @@ from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object,
 from pipeline.git.repository import GitRepository
 from pipeline.models.requests import Platform
 from pipeline.requests.layout import PLATFORM_PATH
-from tests.audit_world import CONTROL, GITOPS
-from tests.cli_world import call
-from tests.github_demo.setting import GithubSetting
-from tests.github_server import GitHubServer
-from tests.github_sweep_world import keep, put_back, start
-from tests.history import ENGINEER_ID
 from tests.integration.test_github_threats import Threatened
-from tests.samples import DRAFT, sample_platform
-from tests.sweep_world import PLATFORM_ENGINEER_ID, ask_for_drafts
+from tests.support.command_line import call
+from tests.support.fact_history import ENGINEER_ID
+from tests.support.finished_story import CONTROL, GITOPS
+from tests.support.github_demo.setting import GithubSetting
+from tests.support.github_server import GitHubServer
+from tests.support.github_sweep import keep, put_back, start
+from tests.support.samples import DRAFT, sample_platform
+from tests.support.sweep import PLATFORM_ENGINEER_ID, ask_for_drafts
 
 SECOND_ENGINEER_ID, SECOND_PLATFORM_ENGINEER_ID = 1202, 1102
 DEV = "environments/dev/order-router"

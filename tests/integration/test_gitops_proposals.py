@@ -12,9 +12,10 @@ from pipeline.forges.port import PullState
 from pipeline.git.objects import MODE_FILE, MODE_SUBMODULE, MODE_SYMLINK, RefUpdate
 from pipeline.git.repository import GitRepository
 from pipeline.plan.effects import Incident
-from tests.audit_world import CONTROL, GITOPS
-from tests.cli_world import call
-from tests.gitops_world import (
+from tests.support.command_line import call
+from tests.support.fact_history import AGENT_ID, ENGINEER_ID
+from tests.support.finished_story import CONTROL, GITOPS
+from tests.support.gitops_attacker import (
     ATTACKS,
     PIPELINE_ID,
     PROD,
@@ -27,12 +28,8 @@ from tests.gitops_world import (
     opened,
     tree_at_main,
 )
-from tests.history import AGENT_ID, ENGINEER_ID
-from tests.story import Story
-from tests.sweep_world import (
-    CONTOSO_ENGINEER_ID,
-    PLATFORM_ENGINEER_ID,
-)
+from tests.support.story import Story
+from tests.support.sweep import CONTOSO_ENGINEER_ID, PLATFORM_ENGINEER_ID
 
 
 @pytest.fixture

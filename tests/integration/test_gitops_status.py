@@ -11,9 +11,9 @@ import pytest
 from pipeline.git.objects import MODE_FILE, RefUpdate
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
-from tests.audit_world import CONTROL, GITOPS
-from tests.cli_world import call
-from tests.gitops_world import (
+from tests.support.command_line import call
+from tests.support.finished_story import CONTROL, GITOPS
+from tests.support.gitops_attacker import (
     ATTACKS,
     OF_PROD,
     PROD,
@@ -25,8 +25,8 @@ from tests.gitops_world import (
     force,
     policy,
 )
-from tests.samples import DRAFT
-from tests.story import Story
+from tests.support.samples import DRAFT
+from tests.support.story import Story
 
 
 @pytest.fixture

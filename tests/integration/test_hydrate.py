@@ -26,9 +26,9 @@ from pipeline.state.facts import fold
 from pipeline.templating import render_template
 from pipeline.tools import helm, kubeconform, kustomize
 from pipeline.world.hydrate import Hydrator
-from tests import history
-from tests.samples import DRAFT, sample_snapshot
-from tests.views import sample_view
+from tests.support import fact_history as history
+from tests.support.samples import DRAFT, sample_snapshot
+from tests.support.views import sample_view
 
 # Every row of seed §4.4 is among the sample drafts; this is where each runs.
 ROWS = {

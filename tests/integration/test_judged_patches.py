@@ -25,11 +25,11 @@ from pipeline.render.sarif import render_sarif
 from pipeline.render.text import render_text
 from pipeline.requests.layout import draft_path, patch_path
 from pipeline.world.hydrate import Hydrator
-from tests.audit_world import _PERSON, CONTROL
-from tests.cli_world import call
-from tests.history import AGENT_ID, ENGINEER_ID
-from tests.samples import DRAFT
-from tests.story import SOURCE, Story, patch_of, story_at
+from tests.support.command_line import call
+from tests.support.fact_history import AGENT_ID, ENGINEER_ID
+from tests.support.finished_story import _PERSON, CONTROL
+from tests.support.samples import DRAFT
+from tests.support.story import SOURCE, Story, patch_of, story_at
 
 KEY = leaked_settings().split('"')[-2]
 

@@ -12,10 +12,10 @@ from pipeline.engine.judge import Judged, diff_lines, judge_pull, judge_queued
 from pipeline.errors import CouldNotCheck, StalePlan
 from pipeline.models.requests import EnvironmentName
 from pipeline.requests.layout import SIGNERS_PATH, promotion_path, tenant_path
-from tests.audit_world import CONTROL
-from tests.history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS
-from tests.samples import DRAFT, sample_files
-from tests.story import Story, story_at
+from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS
+from tests.support.finished_story import CONTROL
+from tests.support.samples import DRAFT, sample_files
+from tests.support.story import Story, story_at
 
 
 def proposed(world: Story, environment: EnvironmentName, **changes: object) -> int:
@@ -144,7 +144,7 @@ def test_differences_name_files_and_show_what_is_hidden() -> None:
 
 
 def test_nothing_is_written_by_judging(tmp_path: Path) -> None:
-    from tests.story import everything
+    from tests.support.story import everything
 
     world = story_at("in dev", tmp_path / "world")
     number = proposed(world, "staging")

@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.cli_world import refs, tell
 from tests.conftest import KEEP_WORLD, ROOT
+from tests.support.command_line import refs, tell
 
 KEPT = ROOT / "tests" / "golden" / "kept-world" / "trees.txt"
 

@@ -18,11 +18,18 @@ from pipeline.plan.view import DraftView, Scope, Step
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path
 from pipeline.stages import order as stage
-from tests.audit_world import CODE, CONTROL, GITOPS, all_checks_pass, move, write_commit
-from tests.cli_world import call
-from tests.samples import DRAFT, tenant_example
-from tests.story import Story, story_at
-from tests.sweep_world import PLATFORM_ENGINEER_ID
+from tests.support.command_line import call
+from tests.support.finished_story import (
+    CODE,
+    CONTROL,
+    GITOPS,
+    all_checks_pass,
+    move,
+    write_commit,
+)
+from tests.support.samples import DRAFT, tenant_example
+from tests.support.story import Story, story_at
+from tests.support.sweep import PLATFORM_ENGINEER_ID
 
 OTHER = "acme/invoice-matcher"
 NEWCO = "newco/price-list"

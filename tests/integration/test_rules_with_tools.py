@@ -38,14 +38,22 @@ from pipeline.tools.gitleaks import run_secret_scan
 from pipeline.tools.kubeconform import run_kubeconform
 from pipeline.tools.podcheck import run_podcheck
 from pipeline.world.hydrate import Hydrator
-from tests import audit_world, history, patching
-from tests.audit_world import CODE, CONTROL, GITOPS, STATE, StoryWorld
-from tests.bombs import nested_zip, zip_of
-from tests.history import refolded
-from tests.runners import RuleRun, needs_tools, run_manifest_example
-from tests.samples import DRAFT, PATCH_BASE
-from tests.story import patch_of, story_at
-from tests.views import sample_view
+from tests.support import (
+    fact_history as history,
+)
+from tests.support import (
+    finished_story as audit_world,
+)
+from tests.support import (
+    patch_branch as patching,
+)
+from tests.support.bombs import nested_zip, zip_of
+from tests.support.fact_history import refolded
+from tests.support.finished_story import CODE, CONTROL, GITOPS, STATE, StoryWorld
+from tests.support.rule_runners import RuleRun, needs_tools, run_manifest_example
+from tests.support.samples import DRAFT, PATCH_BASE
+from tests.support.story import patch_of, story_at
+from tests.support.views import sample_view
 
 RULES = {id: rule for id, rule in load_rules().items() if needs_tools(rule)}
 Files = dict[str, tuple[int, bytes]]

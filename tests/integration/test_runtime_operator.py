@@ -19,10 +19,11 @@ from pipeline.releases.overlays import Overlay, base_tree_of, has_runtime, rende
 from pipeline.requests.layout import patch_path
 from pipeline.tools.kustomize import run_kustomize_build
 from pipeline.world.hydrate import Hydrator, read_runtimes
-from tests import audit_world, history
-from tests.audit_world import CODE, CONTROL, GITOPS, StoryWorld
-from tests.charts import TYPES, chart_of, values_of
-from tests.samples import DRAFT, sample_environment, sample_platform, sample_tenant
+from tests.support import fact_history as history
+from tests.support import finished_story as audit_world
+from tests.support.charts import TYPES, chart_of, values_of
+from tests.support.finished_story import CODE, CONTROL, GITOPS, StoryWorld
+from tests.support.samples import DRAFT, sample_environment, sample_platform, sample_tenant
 
 STATUS = history.sample_status()
 IMAGE = f"{STATUS.image}@{history.DIGEST}"

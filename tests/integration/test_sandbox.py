@@ -19,7 +19,7 @@ from pipeline.machine import versions
 from pipeline.sandbox import run
 from pipeline.sandbox.limits import Limits
 from pipeline.sandbox.run import Confined, bubblewrap, run_confined, sandbox_problem
-from tests.confining import MIB, ROOT, SMALL, Sandboxes, modes, sandboxes
+from tests.support.sandboxes import MIB, ROOT, SMALL, Sandboxes, modes, sandboxes
 
 
 @pytest.fixture(params=modes(), scope="module")

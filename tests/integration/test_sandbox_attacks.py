@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.sandbox import calls
 from pipeline.sandbox.limits import Limits
-from tests.confining import MIB, SMALL, Sandboxes, modes, sandboxes
+from tests.support.sandboxes import MIB, SMALL, Sandboxes, modes, sandboxes
 
 # What attacks have at hand: system calls by name, which answer -errno.
 _PRELUDE = f"""

@@ -17,10 +17,10 @@ from pipeline.models.evidence import Observation
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import PLATFORM_PATH, environment_path
 from pipeline.world.drafts import World
-from tests.audit_world import CODE, CONTROL, GITOPS, move, write_commit
-from tests.history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
-from tests.samples import DRAFT, tenant_example
-from tests.story import SOURCE, Story, everything, story_at
+from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
+from tests.support.finished_story import CODE, CONTROL, GITOPS, move, write_commit
+from tests.support.samples import DRAFT, tenant_example
+from tests.support.story import SOURCE, Story, everything, story_at
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from pipeline.releases.platform_objects import selector_of
 from pipeline.releases.rules import Target, check_objects
 from pipeline.tools.helm import run_helm_lint, run_helm_template
 from pipeline.tools.kubeconform import run_kubeconform
-from tests.bound import bound_of, in_overlay
-from tests.charts import RUNTIMES, TYPES, Values, chart_of, given, values_of
-from tests.custom_resources import DIGEST, IMAGE
+from tests.support.bindings import bound_of, in_overlay
+from tests.support.charts import RUNTIMES, TYPES, Values, chart_of, given, values_of
+from tests.support.custom_resources import DIGEST, IMAGE
 
 Object = dict[str, Any]
 NAMESPACE = "tenant-acme-dev-cust"

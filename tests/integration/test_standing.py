@@ -11,11 +11,11 @@ from pipeline.documents import render_document
 from pipeline.engine.judge import judge_pull
 from pipeline.render.plan import render_run_report, run_report_document
 from pipeline.requests.layout import BLOCKED_PATH, draft_path, tenant_path
-from tests.audit_world import CODE, CONTROL, audit
-from tests.cli_world import call
-from tests.history import ENGINEER_ID
-from tests.samples import DRAFT, findings_of
-from tests.story import Story, story_at
+from tests.support.command_line import call
+from tests.support.fact_history import ENGINEER_ID
+from tests.support.finished_story import CODE, CONTROL, audit
+from tests.support.samples import DRAFT, findings_of
+from tests.support.story import Story, story_at
 
 PLATFORM_ENGINEER = 1101
 

@@ -10,7 +10,7 @@ import pytest
 from pipeline.templates import LazyTemplates, list_builtin_templates
 from pipeline.templating import render_template
 from pipeline.templating.samples import sample_values
-from tests.projects import environment_of
+from tests.support.projects import environment_of
 
 HOSTILE = 'It\'s "quoted": {{ x }} ${{ y }} <b> `id` [link](nowhere.md) # & *'
 

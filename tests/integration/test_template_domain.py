@@ -37,8 +37,8 @@ from pipeline.templating import (
 )
 from pipeline.tools.helm import run_helm_lint, run_helm_template
 from pipeline.tools.kubeconform import run_kubeconform
-from tests.bound import bound_of, in_overlay
-from tests.projects import environment_of, render_project, write_project
+from tests.support.bindings import bound_of, in_overlay
+from tests.support.projects import environment_of, render_project, write_project
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / ".tools"

@@ -20,7 +20,7 @@ from pipeline.templating import (
     complete_parameters,
     parse_template,
 )
-from tests.rendered_project import (
+from tests.support.rendered_project import (
     HOSTILE,
     IMAGE,
     TOOLS,
@@ -33,7 +33,7 @@ from tests.rendered_project import (
     run,
     run_in_venv,
 )
-from tests.samples import findings_of
+from tests.support.samples import findings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = ("owner", "description", "task_queue", "definition_ref", "max_concurrency_per_tenant")

@@ -15,11 +15,11 @@ from pipeline.forges.local.forge import LocalForge
 from pipeline.plan.effects import AppendFacts, Effect
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, patch_path, promotion_path, tenant_path
-from tests.audit_world import ORGANISATION
-from tests.history import AGENT_ID, ENGINEER_ID
-from tests.samples import DRAFT, findings_of, sample_files
-from tests.story import Story, patch_of
-from tests.sweep_world import CONTOSO_AGENT_ID, CONTOSO_ENGINEER_ID
+from tests.support.fact_history import AGENT_ID, ENGINEER_ID
+from tests.support.finished_story import ORGANISATION
+from tests.support.samples import DRAFT, findings_of, sample_files
+from tests.support.story import Story, patch_of
+from tests.support.sweep import CONTOSO_AGENT_ID, CONTOSO_ENGINEER_ID
 
 RATING = "contoso/order-router"  # the same primitive's name: only the tenant differs
 BOTS = {"acme": AGENT_ID, "contoso": CONTOSO_AGENT_ID}

@@ -18,11 +18,11 @@ from pipeline.documents import render_document
 from pipeline.forges.port import ReviewVerdict
 from pipeline.render.style import Style
 from pipeline.requests.layout import patch_path
-from tests.audit_world import CONTROL
-from tests.cli_world import call
-from tests.history import AGENT_ID, ENGINEER_ID
-from tests.samples import DRAFT
-from tests.story import Story, story_at
+from tests.support.command_line import call
+from tests.support.fact_history import AGENT_ID, ENGINEER_ID
+from tests.support.finished_story import CONTROL
+from tests.support.samples import DRAFT
+from tests.support.story import Story, story_at
 
 TOP = Path(__file__).resolve().parents[2] / "pipeline"
 # Clear the screen, set the title, hide, overwrite the line, C1, bidi, zero width, hidden tags.

@@ -11,15 +11,15 @@ import pytest
 
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path
-from tests.audit_world import CODE, CONTROL
-from tests.github_demo.setting import APP_ID
-from tests.github_server.merge_queue import form_groups, group_of, merge_groups
-from tests.github_server.state import Repository, Ruleset
-from tests.history import AGENT_ID, ENGINEER_ID
-from tests.samples import DRAFT
-from tests.sweep_world import PLATFORM_ENGINEER_ID, ask_for_drafts
-from tests.workflow_world import Actions, open_actions
-from tests.workflows import WorkflowRun
+from tests.support.fact_history import AGENT_ID, ENGINEER_ID
+from tests.support.finished_story import CODE, CONTROL
+from tests.support.github_demo.setting import APP_ID
+from tests.support.github_server.merge_queue import form_groups, group_of, merge_groups
+from tests.support.github_server.state import Repository, Ruleset
+from tests.support.samples import DRAFT
+from tests.support.sweep import PLATFORM_ENGINEER_ID, ask_for_drafts
+from tests.support.workflow_control import Actions, open_actions
+from tests.support.workflows import WorkflowRun
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from pipeline.releases.allowlist import (
     Value,
 )
 from pipeline.releases.judge import Bound
-from tests import custom_resources
-from tests.bound import Object, in_overlay
+from tests.support import custom_resources
+from tests.support.bindings import Object, in_overlay
 
 HERE = Path(__file__).resolve().parent
 ABSENT = "(absent)"

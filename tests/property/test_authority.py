@@ -41,8 +41,6 @@ from pipeline.requests.layout import (
 )
 from pipeline.requests.snapshot import ReadRequest, Snapshot, read_request, snapshot_of
 from tests.attacks.disk import audit_clones, clone_all
-from tests.audit_world import CONTROL
-from tests.history import id_of
 from tests.property.authority_oracle import (
     Change,
     Policy,
@@ -50,8 +48,10 @@ from tests.property.authority_oracle import (
     newest_words,
     read_policy,
 )
-from tests.samples import sample_files
-from tests.story import Story, patch_of, story_at
+from tests.support.fact_history import id_of
+from tests.support.finished_story import CONTROL
+from tests.support.samples import sample_files
+from tests.support.story import Story, patch_of, story_at
 
 # People of every team, bots, the pipeline itself, and accounts that no policy lists.
 PEOPLE = (1101, 1102, 1201, 1202, 1301, 1501, 1502, 1601)

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.documents import parse_document
 from pipeline.rules import load_rules
-from tests.runners import FOLDER_RUNNERS, place_of
+from tests.support.rule_runners import FOLDER_RUNNERS, place_of
 
 HERE = Path(__file__).resolve().parent
 FOLDERS = sorted(path for path in HERE.iterdir() if path.is_dir() and path.name[0] != "_")

@@ -20,7 +20,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.rendered_project import draft_values, locked_venv, render_project
+from tests.support.rendered_project import draft_values, locked_venv, render_project
 
 HERE = Path(__file__).parent
 ISSUER, AUDIENCE = "https://issuer.example.invalid/realms/one", "order-helper"

@@ -27,8 +27,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from psycopg.conninfo import make_conninfo
 
-from tests.projects import environment_of, write_project
 from tests.runtime.postgres import Database, PostgresServer
+from tests.support.projects import environment_of, write_project
 
 ROOT = Path(__file__).resolve().parents[2]
 # The API's modules are the same in every rendered domain.

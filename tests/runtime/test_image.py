@@ -29,11 +29,11 @@ from pipeline.images.buildah import LOCK_FILE, BuildahMaker
 from pipeline.images.buildx import BuildxMaker
 from pipeline.images.stores import LayoutStore
 from pipeline.sandbox.packages import parse_lock, read_wheels
-from tests.docker_daemon import DRIVER_OPTIONS
-from tests.projects import TOOLS, render_project
-from tests.registry import serve_registry
 from tests.runtime.postgres import PostgresServer
 from tests.runtime.test_domain import VALUES
+from tests.support.docker_daemon import DRIVER_OPTIONS
+from tests.support.projects import TOOLS, render_project
+from tests.support.registry import serve_registry
 from tools.base_image import make_base_image
 
 pytestmark = pytest.mark.image

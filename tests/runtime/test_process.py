@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from tests.rendered_project import draft_values, locked_venv, render_project
 from tests.runtime.platform_double import AUDIENCE, CLIENT, PlatformDouble, serve_platform
 from tests.runtime.temporal import free_port, temporal_server
+from tests.support.rendered_project import draft_values, locked_venv, render_project
 
 PACKAGE = "process_order_router"
 DRIVER = Path(__file__).with_name("process_driver.py")

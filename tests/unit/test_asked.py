@@ -17,7 +17,7 @@ from pipeline.requests.layout import (
     environment_path,
     tenant_path,
 )
-from tests.samples import DRAFT, sample_files, snapshot_and_findings, world_files
+from tests.support.samples import DRAFT, sample_files, snapshot_and_findings, world_files
 
 TOP = Path(__file__).resolve().parents[2]
 FILES = {**sample_files(), **world_files()}

@@ -11,9 +11,14 @@ from pipeline.diagnostics import RULES, Location
 from pipeline.gate.authorise import CLAUSES, authorise
 from pipeline.releases.rules import MANIFEST_KIND
 from pipeline.rules import load_rules
-from tests import history
-from tests.decisions import allowed_evidence, authority_of, evidence_of_case, review
-from tests.samples import sample_environment
+from tests.support import fact_history as history
+from tests.support.promotion_evidence import (
+    allowed_evidence,
+    authority_of,
+    evidence_of_case,
+    review,
+)
+from tests.support.samples import sample_environment
 
 MANAGER, OTHER_MANAGER = history.RELEASE_MANAGERS
 SECURITY = history.SECURITY_ID

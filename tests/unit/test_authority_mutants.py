@@ -34,9 +34,9 @@ from pipeline.requests.layout import (
     tenant_path,
 )
 from pipeline.requests.snapshot import Snapshot
-from tests.decisions import evidence_of_case
-from tests.history import id_of
-from tests.samples import DRAFT, sample_snapshot, snapshot_and_findings, world_files
+from tests.support.fact_history import id_of
+from tests.support.promotion_evidence import evidence_of_case
+from tests.support.samples import DRAFT, sample_snapshot, snapshot_and_findings, world_files
 
 HEAD, OLD = id_of("head"), id_of("older")
 AGENT, FOREIGN_AGENT, PIPELINE, NOBODY = 1901, 1902, 1000, 4711

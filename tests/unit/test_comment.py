@@ -15,9 +15,9 @@ from pipeline.render.comment import code_span, render_comment
 from pipeline.render.report import validation_report
 from pipeline.requests.asked import Before, asked_of
 from pipeline.requests.layout import draft_path, promotion_path
-from tests.decisions import authority_of, review
-from tests.history import RELEASE_MANAGERS, SECURITY_ID
-from tests.samples import DRAFT, findings_of, snapshot_and_findings, world_files
+from tests.support.fact_history import RELEASE_MANAGERS, SECURITY_ID
+from tests.support.promotion_evidence import authority_of, review
+from tests.support.samples import DRAFT, findings_of, snapshot_and_findings, world_files
 
 
 def report_of(*asked: AskedItem, findings: tuple[Finding, ...] = ()) -> ValidationReport:

@@ -22,7 +22,7 @@ from pipeline.documents.rules import DEPTH_MAXIMUM, NODES_MAXIMUM
 from pipeline.errors import Refused, UsageFault
 from pipeline.models.base import Model
 from pipeline.rules import load_rules
-from tests.runners import bytes_of_example
+from tests.support.rule_runners import bytes_of_example
 
 REFUSALS = Path(__file__).resolve().parent.parent / "refusals"
 

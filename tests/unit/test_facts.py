@@ -35,8 +35,8 @@ from pipeline.state.facts import (
     parse_status,
     status_bytes,
 )
-from tests import history
-from tests.samples import DRAFT
+from tests.support import fact_history as history
+from tests.support.samples import DRAFT
 
 FACTS = history.sample_facts()
 FILES = history.fact_files(FACTS)

@@ -23,7 +23,7 @@ from pipeline.gitops.sealed import (
     restored_objects,
     tree_of_overlays,
 )
-from tests.history import id_of
+from tests.support.fact_history import id_of
 
 REPO, FOLDER = "tenant-acme-gitops", "environments/prod/order-router"
 SEALED: Listing = {

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import pipeline
-from tests.backtracking import _SEARCHING, Counter, attacks
+from tests.support.backtracking import _SEARCHING, Counter, attacks
 
 # Patterns over text that nobody else writes.
 OURS = {

@@ -18,8 +18,8 @@ from pipeline.releases.overlays import (
     render_overlay,
 )
 from pipeline.releases.platform_objects import PLATFORM_FILES
-from tests import history
-from tests.samples import sample_environment, sample_platform, sample_tenant
+from tests.support import fact_history as history
+from tests.support.samples import sample_environment, sample_platform, sample_tenant
 
 STATUS = history.sample_status()
 

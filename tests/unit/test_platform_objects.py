@@ -17,8 +17,8 @@ from pipeline.releases.platform_objects import (
     selector_of,
 )
 from pipeline.releases.rules import Target, check_objects
-from tests.bound import bound_of, in_overlay
-from tests.samples import sample_platform
+from tests.support.bindings import bound_of, in_overlay
+from tests.support.samples import sample_platform
 
 NETWORK = Network(
     gateway=Reach(namespace="gateway", port=8443),

@@ -38,10 +38,10 @@ from pipeline.render.status import Beside, render_status, render_statuses
 from pipeline.render.style import Style, counted, short_digest, short_id, table
 from pipeline.stages.provision import plan_provision
 from pipeline.stages.scaffold import plan_scaffold
-from tests import history
-from tests.decisions import allowed_evidence, changed
-from tests.samples import DRAFT
-from tests.views import sample_view
+from tests.support import fact_history as history
+from tests.support.promotion_evidence import allowed_evidence, changed
+from tests.support.samples import DRAFT
+from tests.support.views import sample_view
 
 HOSTILE = "\x1b[2Jgone\u202e"
 

@@ -12,8 +12,8 @@ from pipeline.diagnostics import RULE_ID, RULES, Rule, Subject, register
 from pipeline.docs import PRODUCERS, main, read_stale
 from pipeline.render.rules import example_lines, render_rule, render_rules_page
 from pipeline.rules import load_rules
-from tests.runners import needs_tools, run_rule
-from tests.scenarios import SCENARIOS
+from tests.support.rule_runners import needs_tools, run_rule
+from tests.support.rule_scenarios import SCENARIOS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ALL = load_rules()

@@ -8,7 +8,13 @@ import re
 from pipeline import names
 from pipeline.models.requests import SCHEMA_STEMS, CodeOrigin, Environment, Sku
 from pipeline.requests.layout import draft_path, request_path
-from tests.samples import DRAFT, sample_files, sample_platform, snapshot_and_findings, world_files
+from tests.support.samples import (
+    DRAFT,
+    sample_files,
+    sample_platform,
+    snapshot_and_findings,
+    world_files,
+)
 
 _HEADER = re.compile(rb"# yaml-language-server: \$schema=(\S+)\n")
 

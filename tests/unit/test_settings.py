@@ -16,8 +16,8 @@ from pipeline.forges.github.settings import (
     promotion_pace,
 )
 from pipeline.forges.port import BranchRule
-from tests.history import AGENT_ID, RELEASE_MANAGERS
-from tests.samples import sample_environment, sample_platform
+from tests.support.fact_history import AGENT_ID, RELEASE_MANAGERS
+from tests.support.samples import sample_environment, sample_platform
 
 PLATFORM = sample_platform()
 MAIN, STATE = control_rules(PLATFORM)

@@ -14,7 +14,7 @@ from pipeline.requests.layout import (
     tenant_path,
 )
 from pipeline.requests.snapshot import paths_needed_by, read_request, snapshot_of
-from tests.samples import sample_files
+from tests.support.samples import sample_files
 
 POLICY = {
     "environments/platform.yaml",

@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.stages.order import plan_tenant
 from pipeline.stages.provision import keepers, plan_provision, rules_key
-from tests import history
-from tests.samples import DRAFT, sample_platform
-from tests.views import repos_of, sample_view
+from tests.support import fact_history as history
+from tests.support.samples import DRAFT, sample_platform
+from tests.support.views import repos_of, sample_view
 
 PIPELINE = 1000
 

@@ -11,9 +11,9 @@ from pipeline.git.objects import blob_id, trees_of_entries
 from pipeline.plan.effects import CommitFolder, OpenPull
 from pipeline.plan.view import DraftView, Existing, Step
 from pipeline.stages.scaffold import plan_scaffold, scaffold_key, template_values
-from tests import history
-from tests.samples import DRAFT
-from tests.views import MAIN_HEAD, sample_view
+from tests.support import fact_history as history
+from tests.support.samples import DRAFT
+from tests.support.views import MAIN_HEAD, sample_view
 
 
 def scaffold(view: DraftView) -> Step:

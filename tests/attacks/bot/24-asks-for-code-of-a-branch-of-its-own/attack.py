@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.attacks.steps import ask
 from tests.attacks.worlds import AttackWorld
-from tests.audit_world import CODE
+from tests.support.finished_story import CODE
 
 
 def ask_for_branch(world: AttackWorld) -> None:

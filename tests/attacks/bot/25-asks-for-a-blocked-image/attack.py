@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.attacks.steps import approve, ask, bring
 from tests.attacks.worlds import AttackWorld
-from tests.samples import DRAFT
+from tests.support.samples import DRAFT
 
 
 def ask_in_time(world: AttackWorld) -> None:

@@ -8,8 +8,8 @@ from pipeline.requests.layout import draft_path
 from tests.attacks.changes import changed
 from tests.attacks.steps import push
 from tests.attacks.worlds import AttackWorld
-from tests.audit_world import CONTROL
-from tests.samples import DRAFT
+from tests.support.finished_story import CONTROL
+from tests.support.samples import DRAFT
 
 EVIL = {"write": {"path": "tenants/contoso/notes.md", "text": "mine"}}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.attacks.changes import CHANGES, Files
 from tests.attacks.worlds import AttackWorld
-from tests.samples import DRAFT
-from tests.story import SOURCE
+from tests.support.samples import DRAFT
+from tests.support.story import SOURCE
 
 
 def stale(world: AttackWorld, files: Files) -> None:

@@ -7,8 +7,8 @@ import subprocess
 from pipeline.git.process import git_environment
 from tests.attacks.steps import ask
 from tests.attacks.worlds import AttackWorld
-from tests.audit_world import CODE
-from tests.samples import DRAFT
+from tests.support.finished_story import CODE
+from tests.support.samples import DRAFT
 
 
 def tag(world: AttackWorld) -> None:

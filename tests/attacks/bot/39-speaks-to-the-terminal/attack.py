@@ -6,8 +6,8 @@ import subprocess
 
 from pipeline.git.process import git_environment
 from tests.attacks.worlds import AttackWorld
-from tests.audit_world import CONTROL
-from tests.cli_world import call
+from tests.support.command_line import call
+from tests.support.finished_story import CONTROL
 
 
 def show(world: AttackWorld) -> None:

@@ -9,8 +9,8 @@ from pipeline.git.objects import MODE_FILE
 from pipeline.requests.layout import patch_path
 from tests.attacks.changes import Files, newest
 from tests.attacks.worlds import AttackWorld
-from tests.bombs import nested_zip
-from tests.samples import DRAFT
+from tests.support.bombs import nested_zip
+from tests.support.samples import DRAFT
 
 
 def archives(world: AttackWorld, files: Files) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.attacks.steps import play
 from tests.attacks.worlds import AttackWorld
-from tests.audit_world import CODE
-from tests.samples import DRAFT
+from tests.support.finished_story import CODE
+from tests.support.samples import DRAFT
 
 
 def push_to_the_draft_s_branch(world: AttackWorld) -> None:

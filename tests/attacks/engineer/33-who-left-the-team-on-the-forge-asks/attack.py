@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.attacks.worlds import AttackWorld, GithubStory
-from tests.history import ENGINEER_ID
+from tests.support.fact_history import ENGINEER_ID
 
 
 def leave(world: AttackWorld) -> None:

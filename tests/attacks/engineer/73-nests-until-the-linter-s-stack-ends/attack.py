@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.git.objects import MODE_FILE
 from tests.attacks.changes import Files
 from tests.attacks.worlds import AttackWorld
-from tests.bombs import deep_expression
+from tests.support.bombs import deep_expression
 
 
 def nest(world: AttackWorld, files: Files) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from tests.attacks.changes import Files
 from tests.attacks.steps import bring
 from tests.attacks.worlds import AttackWorld
-from tests.history import ENGINEER_ID, RELEASE_MANAGERS
-from tests.samples import DRAFT
-from tests.story import SOURCE
+from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS
+from tests.support.samples import DRAFT
+from tests.support.story import SOURCE
 
 REQUEST = f"tenants/acme/drafts/{DRAFT.split('/')[1]}/promotions/staging.yaml"
 

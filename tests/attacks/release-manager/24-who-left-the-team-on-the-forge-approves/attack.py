@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.attacks.worlds import AttackWorld, GithubStory
-from tests.history import RELEASE_MANAGERS
+from tests.support.fact_history import RELEASE_MANAGERS
 
 
 def leave(world: AttackWorld) -> None:

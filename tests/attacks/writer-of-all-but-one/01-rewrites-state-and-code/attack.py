@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.git.repository import GitRepository
 from tests.attacks.worlds import AttackWorld
-from tests.audit_world import CONTROL, move
+from tests.support.finished_story import CONTROL, move
 
 
 def forget_dev(world: AttackWorld) -> None:

@@ -7,8 +7,8 @@ import subprocess
 from pipeline.git.process import git_environment
 from tests.attacks.steps import play
 from tests.attacks.worlds import AttackWorld
-from tests.audit_world import CODE
-from tests.samples import DRAFT
+from tests.support.finished_story import CODE
+from tests.support.samples import DRAFT
 
 
 def rewrite(world: AttackWorld) -> None:

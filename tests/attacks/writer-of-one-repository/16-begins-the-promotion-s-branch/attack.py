@@ -7,8 +7,8 @@ from pipeline.names import promotion_branch
 from pipeline.stages.promote import promotion_key
 from tests.attacks.steps import merge_unjudged, play
 from tests.attacks.worlds import AttackWorld
-from tests.audit_world import GITOPS
-from tests.samples import DRAFT
+from tests.support.finished_story import GITOPS
+from tests.support.samples import DRAFT
 
 FILES = ("kustomization.yaml", "release.yaml", "base/deployment.yaml", "base/service.yaml")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.attacks.worlds import AttackWorld
-from tests.audit_world import GITOPS
+from tests.support.finished_story import GITOPS
 
 
 def it_is_gone(world: AttackWorld) -> None:

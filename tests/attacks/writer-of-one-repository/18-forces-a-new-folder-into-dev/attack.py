@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.attacks.worlds import AttackWorld
-from tests.audit_world import GITOPS
-from tests.samples import DRAFT
+from tests.support.finished_story import GITOPS
+from tests.support.samples import DRAFT
 
 
 def it_is_gone(world: AttackWorld) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.attacks.changes import Files
 from tests.attacks.steps import play
 from tests.attacks.worlds import AttackWorld
-from tests.audit_world import GITOPS
+from tests.support.finished_story import GITOPS
 
 
 def executable(world: AttackWorld) -> None:

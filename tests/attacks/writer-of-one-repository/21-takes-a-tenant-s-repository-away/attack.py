@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.attacks.worlds import AttackWorld
-from tests.samples import DRAFT
+from tests.support.samples import DRAFT
 
 
 def acme_goes_on(world: AttackWorld) -> None:

@@ -6,7 +6,7 @@ import subprocess
 
 from pipeline.git.process import git_environment
 from tests.attacks.worlds import AttackWorld
-from tests.audit_world import CONTROL
+from tests.support.finished_story import CONTROL
 
 
 def take_the_root_tree(world: AttackWorld) -> None:

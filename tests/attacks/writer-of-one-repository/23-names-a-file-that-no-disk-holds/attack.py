@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.attacks.steps import play
 from tests.attacks.worlds import AttackWorld
-from tests.audit_world import CODE
+from tests.support.finished_story import CODE
 
 
 def name_it(world: AttackWorld) -> None:

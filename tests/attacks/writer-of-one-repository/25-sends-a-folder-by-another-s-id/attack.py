@@ -8,7 +8,7 @@ import zlib
 from pipeline.git.objects import parse_tree, tree_object
 from pipeline.git.process import git_environment
 from tests.attacks.worlds import AttackWorld
-from tests.audit_world import CONTROL
+from tests.support.finished_story import CONTROL
 
 
 def put_other_bytes(world: AttackWorld) -> None:

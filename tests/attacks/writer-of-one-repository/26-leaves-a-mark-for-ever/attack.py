@@ -7,7 +7,7 @@ from pipeline.documents import render_document
 from tests.attacks.disk import audit_clones, clone_all
 from tests.attacks.steps import bring
 from tests.attacks.worlds import AttackWorld
-from tests.audit_world import GITOPS
+from tests.support.finished_story import GITOPS
 
 
 def settle(world: AttackWorld) -> None:

@@ -1,0 +1,1 @@
+"""Worlds, doubles, servers and other help that tests share."""

@@ -1,0 +1,76 @@
+"""The branch of `acme/order-router` that patches of tests meet, and what a patch makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipeline.diagnostics import RULES, Finding, Location
+from pipeline.git.objects import MODE_FILE, blob_id
+from pipeline.models.requests import DraftPatch
+from pipeline.plan.view import Caused, Listing, PatchInput
+from pipeline.requests.layout import patch_path
+from pipeline.requests.snapshot import read_request
+from pipeline.stages.patch import PatchResult, patched_folder
+from tests.support import fact_history as history
+from tests.support.samples import DRAFT, findings_of
+
+PATCH_FILE = patch_path(DRAFT, "0001")
+BRANCH: Mapping[str, bytes] = {
+    "README.md": b"# order-router\n",
+    "src/order_router/app.py": b"NAME = 'order-router'\nTIMEOUT_S = 5\n",
+    "src/order_router/twice.py": b"x = 1\nx = 1\n",
+}
+
+
+def listing_of(files: Mapping[str, bytes]) -> Listing:
+    """Files as a listing of a folder."""
+    return {path: (MODE_FILE, blob_id(content)) for path, content in files.items()}
+
+
+def patch_input(
+    patch: DraftPatch,
+    *,
+    now: Mapping[str, bytes] = BRANCH,
+    then: Mapping[str, bytes] | None = BRANCH,
+    findings: tuple[Finding, ...] = (),
+) -> PatchInput:
+    """A patch that is due: the branch holds `now` and held `then` at the patch's base commit."""
+    return PatchInput(
+        number="0001",
+        patch=patch,
+        caused=Caused(history.cause_of(PATCH_FILE), 0),
+        head=history.id_of("scaffold"),
+        listing=listing_of(now),
+        base_listing=None if then is None else listing_of(then),
+        contents=now,
+        parents=(),
+        findings=findings,
+        secrets=(),
+    )
+
+
+def patch_of(content: bytes) -> DraftPatch:
+    """The patch in a request file's bytes."""
+    read, findings = read_request(PATCH_FILE, content)
+    assert read is not None and isinstance(read.model, DraftPatch), findings
+    return read.model
+
+
+def apply_patch(
+    content: bytes,
+    *,
+    now: Mapping[str, bytes] = BRANCH,
+    then: Mapping[str, bytes] | None = BRANCH,
+) -> PatchResult:
+    """What a patch makes of the branch."""
+    return patched_folder(patch_input(patch_of(content), now=now, then=then), listing_of(now))
+
+
+def patch_findings(content: bytes) -> tuple[Finding, ...]:
+    """What is found in a patch's request; if that is nothing, in what it does to the branch."""
+    found = findings_of(PATCH_FILE, content)
+    if found:
+        return found
+    reasons = apply_patch(content).reasons
+    assert all(reason.code in RULES for reason in reasons)
+    return tuple(Finding(r.code, r.message, Location("result")) for r in reasons)

@@ -1,0 +1,189 @@
+"""How the examples of rules and the folders of `tests/refusals` are run, by what they are about.
+
+A subject without a runner fails its tests: add one here for each new kind of example. Rules that
+need tools or repositories are run by `tests/integration/test_rules_with_tools.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from pipeline.diagnostics import Finding, Location, Rule, Subject
+from pipeline.documents import parse_document
+from pipeline.releases.rules import Target, check_objects
+from tests.support.bindings import bound_of
+from tests.support.patch_branch import patch_findings
+from tests.support.promotion_evidence import decision_findings
+from tests.support.rule_scenarios import SCENARIOS
+from tests.support.samples import findings_of
+from tests.support.saved_plans import findings_of_plan
+from tests.support.tampering import findings_of_tampering
+
+# From an example's text to what was found in it.
+ExampleRunner = Callable[[str], tuple[Finding, ...]]
+# From a folder with an input to what was found in it.
+FolderRunner = Callable[[Path], tuple[Finding, ...]]
+
+_FILE_LINE = b"# file: "
+MANIFEST_TARGET = Target("overlay", bound_of())
+# Rules that only a tool or real repositories can break; the rest is pure.
+NEEDS_TOOLS = (
+    *("audit-", "manifest-schema", "manifest-not-", "manifest-pod-"),
+    *("patch-secret", "patch-not-", "patch-over-", "source-over-", "build-over-"),
+)
+
+
+def bytes_of_example(example: str) -> bytes:
+    """The bytes an example stands for: UTF-8, or escapes for raw bytes behind `bytes:`."""
+    if not example.startswith("bytes:"):
+        return example.encode("utf-8")
+    return example.removeprefix("bytes:").encode("utf-8").decode("unicode_escape").encode("latin-1")
+
+
+def path_of_example(content: bytes) -> str:
+    """The path that the first line, `# file: …`, says."""
+    first = content.split(b"\n", 1)[0]
+    assert first.startswith(_FILE_LINE), "the first line of an example names its file"
+    return first.removeprefix(_FILE_LINE).decode("utf-8")
+
+
+def run_document_example(example: str) -> tuple[Finding, ...]:
+    """What the strict reader finds."""
+    return parse_document("example.yaml", bytes_of_example(example)).findings
+
+
+def run_request_example(example: str) -> tuple[Finding, ...]:
+    """What is found in the file once it lies over the samples."""
+    content = example.encode("utf-8")
+    return findings_of(path_of_example(content), content)
+
+
+def run_patch_example(example: str) -> tuple[Finding, ...]:
+    """What is found in the patch, or in what it does to the sample branch."""
+    return patch_findings(example.encode("utf-8"))
+
+
+def run_manifest_example(example: str) -> tuple[Finding, ...]:
+    """What is found in rendered objects of `acme/order-router` in dev."""
+    objects = [item for item in yaml.safe_load_all(example) if item is not None]
+    return tuple(check_objects(objects, MANIFEST_TARGET))
+
+
+def run_document_folder(folder: Path) -> tuple[Finding, ...]:
+    """What the strict reader finds in `input.yaml`, or in the raw bytes of `input.bin`."""
+    raw = folder / "input.bin"
+    path = raw if raw.exists() else folder / "input.yaml"
+    return parse_document(path.name, path.read_bytes()).findings
+
+
+def run_request_folder(folder: Path) -> tuple[Finding, ...]:
+    """What is found in `input.yaml` over the samples, and over `setting.yaml` if there is one."""
+    content = (folder / "input.yaml").read_bytes()
+    setting = folder / "setting.yaml"
+    also = {}
+    if setting.exists():
+        also[path_of_example(setting.read_bytes())] = setting.read_bytes()
+    return findings_of(path_of_example(content), content, **also)
+
+
+def run_patch_folder(folder: Path) -> tuple[Finding, ...]:
+    """What is found in the patch, or in what it does to the sample branch."""
+    return patch_findings((folder / "input.yaml").read_bytes())
+
+
+def run_decision_folder(folder: Path) -> tuple[Finding, ...]:
+    """What the gate says of an allowed promotion to prod with `input.yaml`'s changes."""
+    return decision_findings((folder / "input.yaml").read_text(encoding="utf-8"))
+
+
+def run_manifest_folder(folder: Path) -> tuple[Finding, ...]:
+    """What is found in rendered objects of `acme/order-router` in dev."""
+    return run_manifest_example((folder / "input.yaml").read_text(encoding="utf-8"))
+
+
+def run_audit_folder(folder: Path) -> tuple[Finding, ...]:
+    """What an audit finds in a finished story after `input.yaml`'s change."""
+    return findings_of_tampering((folder / "input.yaml").read_text(encoding="utf-8"))
+
+
+def run_plan_folder(folder: Path) -> tuple[Finding, ...]:
+    """What comes of applying a saved plan after `input.yaml`'s change."""
+    return findings_of_plan((folder / "input.yaml").read_text(encoding="utf-8"))
+
+
+EXAMPLE_RUNNERS: Mapping[Subject, ExampleRunner] = {
+    Subject.DOCUMENT: run_document_example,
+    Subject.REQUEST: run_request_example,
+    Subject.PATCH: run_patch_example,
+    Subject.MANIFEST: run_manifest_example,
+    Subject.DECISION: decision_findings,
+}
+
+FOLDER_RUNNERS: Mapping[str, FolderRunner] = {
+    "document": run_document_folder,
+    "request": run_request_folder,
+    "patch": run_patch_folder,
+    "decision": run_decision_folder,
+    "manifest": run_manifest_folder,
+    "audit": run_audit_folder,
+    "plan": run_plan_folder,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRun:
+    """What a rule's failing and passing input gave: codes, sorted."""
+
+    rule: Rule
+    failing: tuple[str, ...]
+    passing: tuple[str, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, in words; nothing if each input did what it should."""
+        problems = []
+        if self.rule.id not in self.failing:
+            problems.append(f"the failing input gives {list(self.failing)}")
+        if self.passing:
+            problems.append(f"the passing input gives {list(self.passing)}")
+        return tuple(problems)
+
+    @property
+    def row(self) -> tuple[str, str, str, str]:
+        """Rule, subject, what the failing and what the passing input gave."""
+        others = len(set(self.failing) - {self.rule.id})
+        failing = self.rule.id if self.rule.id in self.failing else "-"
+        more = f" (+{others})" if others else ""
+        return (
+            self.rule.id,
+            self.rule.subject.value,
+            failing + more,
+            ", ".join(self.passing) or "clean",
+        )
+
+
+def needs_tools(rule: Rule) -> bool:
+    """Whether a rule's inputs are run with tools or repositories."""
+    return rule.id.startswith(NEEDS_TOOLS)
+
+
+def run_rule(rule: Rule, runners: Mapping[Subject, ExampleRunner] = EXAMPLE_RUNNERS) -> RuleRun:
+    """What a rule's two inputs give. Raises LookupError for a subject or scenario unknown."""
+    if rule.subject is Subject.SCENARIO:
+        scenario = SCENARIOS[rule.id]
+        return RuleRun(rule, tuple(sorted(scenario(True))), tuple(sorted(scenario(False))))
+    runner = runners[rule.subject]
+    return RuleRun(rule, _codes(runner(rule.fails)), _codes(runner(rule.passes)))
+
+
+def _codes(findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    return tuple(sorted({finding.code for finding in findings}))
+
+
+def place_of(location: Location) -> str | None:
+    """`line:column` of a finding in a file, None of one about a result."""
+    return None if location.line is None else f"{location.line}:{location.column}"

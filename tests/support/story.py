@@ -1,0 +1,211 @@
+"""A story that tests steer step by step, with quick doubles for charts, checks, scans and images.
+
+Git, the forge, the engine and the samples are the real ones. A stage is told once a process and
+copied for every test that starts from it. Run as a program, it tells the whole story and prints
+the tree of every ref, for tests that change the process around it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from pipeline.demo.setting import create_setting
+from pipeline.documents import render_document
+from pipeline.forges.local.forge import LocalForge
+from pipeline.forges.port import PullState
+from pipeline.models.requests import EnvironmentName
+from pipeline.requests.identity import draft_example
+from pipeline.requests.layout import draft_path, patch_path, promotion_path
+from tests.support.fact_history import (
+    ENGINEER_ID,
+    PLATFORM_ENGINEERS,
+    RELEASE_MANAGERS,
+    SECURITY_ID,
+)
+from tests.support.finished_story import (
+    CODE,
+    ORGANISATION,
+    PlainHydrator,
+    all_checks_pass,
+    no_secrets,
+    one_builder,
+)
+from tests.support.samples import DRAFT, sample_files
+from tests.support.sweep import SweepWorld, fingerprint
+
+SOURCE = "src/domain_order_router"
+Stage = Callable[["Story"], None]
+
+
+class Story(SweepWorld):
+    """A world in which only acme is looked at, and tools are doubles."""
+
+    @classmethod
+    def open(cls, root: Path) -> Story:
+        """The world below `root`, as a fresh process sees it."""
+        world = cls.at(root)
+        assert isinstance(world, Story)
+        world.engine.make_builder = one_builder
+        world.engine.run_checks = all_checks_pass
+        world.engine.scan_secrets = no_secrets
+        world.engine.hydrator = PlainHydrator()
+        return world
+
+    @classmethod
+    def begin(cls, root: Path, files: Mapping[str, bytes] | None = None) -> Story:
+        """A world before anybody asked for anything; `files` lie over policy and tenants."""
+        root.mkdir(parents=True, exist_ok=True)
+        create_setting(root, {**policy_files(), **(files or {})}).close()
+        return cls.open(root)
+
+    def go(self) -> None:
+        """One run for acme in which no tool fails."""
+        report = self.engine.run(tenants=["acme"])
+        assert report.failures == (), report.failures
+
+    def ask_for_draft(self, draft: str = DRAFT, content: str | None = None) -> None:
+        """Bring a draft's request, of acme's own agent."""
+        primitive = draft.split("/")[1]
+        content = content or draft_example(id=draft, primitive=primitive)
+        self.request(draft_path(draft), content.encode(), ENGINEER_ID)
+
+    def ask(self, draft: str, environment: EnvironmentName, *approvers: int) -> int:
+        """Bring the request to run one of acme's drafts in an environment."""
+        proposal = self.engine.propose_promotion(draft, environment, reason="Peak season")
+        value = proposal.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return self.request(promotion_path(draft, environment), render_document(value), *approvers)
+
+    def change_policy(self, path: str, content: bytes) -> int:
+        """Bring a policy file, asked for by one of the platform's owners, approved by another."""
+        return self.request(path, content, PLATFORM_ENGINEERS[0], asker=PLATFORM_ENGINEERS[1])
+
+    def write(self, number: str, path: str, content: str, draft: str = DRAFT) -> None:
+        """Bring a patch of one file, made against the newest commit of the draft."""
+        content_of = patch_of(draft, self.newest(draft), {path: content})
+        self.request(patch_path(draft, number), content_of, ENGINEER_ID)
+
+    def newest(self, draft: str = DRAFT) -> str:
+        """The commit that a patch is made against now: of the branch, of main once merged."""
+        status, view = self.engine.status(draft), self.forge.read_repo(CODE)
+        assert status.pull_request is not None and view is not None and view.head is not None
+        pull = self.forge.read_pull(CODE, status.pull_request.number)
+        return status.head if pull.state is PullState.OPEN else view.head
+
+    def take_over(self, number: int = 1) -> None:
+        """acme's engineers approve and merge a pull request of the code."""
+        self.approve(CODE, number, ENGINEER_ID)
+        self.merge(CODE, number, ENGINEER_ID)
+
+    def kinds(self, draft: str = DRAFT) -> list[str]:
+        """The types of a draft's facts in order."""
+        return [fact.body.type for fact in self.engine.facts(draft)]
+
+
+def patch_of(draft: str, base: str, files: Mapping[str, str]) -> bytes:
+    """The request of a patch that writes whole files."""
+    value = {
+        "apiVersion": "pipeline.ameide.io/v1",
+        "kind": "DraftPatch",
+        "draft": draft,
+        "base_commit": base,
+        "summary": f"Write {', '.join(files)}",
+        "changes": [{"op": "write", "path": p, "content": c} for p, c in files.items()],
+    }
+    return render_document(value)
+
+
+def policy_files() -> dict[str, bytes]:
+    """The samples without any draft."""
+    return {path: content for path, content in sample_files().items() if "/drafts/" not in path}
+
+
+# -- the stages, each on top of the one before ---------------------------------------------
+
+
+def _scaffolded(world: Story) -> None:
+    world.ask_for_draft()
+    world.go()
+
+
+def _patched(world: Story) -> None:
+    world.write("0001", f"{SOURCE}/routing.py", "QUICK = 1\n")
+    world.go()
+
+
+def _in_dev(world: Story) -> None:
+    world.ask(DRAFT, "dev", ENGINEER_ID)
+    world.go()
+
+
+def _in_staging(world: Story) -> None:
+    world.take_over()
+    world.ask(DRAFT, "staging", RELEASE_MANAGERS[0])
+    world.go()
+
+
+def _in_prod(world: Story) -> None:
+    world.ask(DRAFT, "prod", RELEASE_MANAGERS[0], SECURITY_ID)
+    world.go()
+
+
+STAGES: dict[str, Stage] = {
+    "begun": lambda world: None,
+    "scaffolded": _scaffolded,
+    "patched": _patched,
+    "in dev": _in_dev,
+    "in staging": _in_staging,
+    "in prod": _in_prod,
+}
+
+
+@lru_cache
+def _told(stage: str) -> tuple[Path, tempfile.TemporaryDirectory[str]]:
+    """A folder with the world at a stage, and what keeps it until the process ends."""
+    folder = tempfile.TemporaryDirectory(prefix="pipeline-tests-stage-")
+    root = Path(folder.name) / "world"
+    names = list(STAGES)
+    before = names.index(stage) - 1
+    if before < 0:
+        Story.begin(root).close()
+        return root, folder
+    shutil.copytree(_told(names[before])[0], root, symlinks=True)
+    world = Story.open(root)
+    STAGES[stage](world)
+    world.close()
+    return root, folder
+
+
+def story_at(stage: str, root: Path) -> Story:
+    """A copy of the world as it was at a stage."""
+    shutil.copytree(_told(stage)[0], root, symlinks=True)
+    return Story.open(root)
+
+
+def everything(root: Path) -> dict[str, str]:
+    """`repo ref` → commit id of every ref of every repository: equal if nothing was written."""
+    found: dict[str, str] = {}
+    forge = LocalForge(root / "forge", ORGANISATION)
+    for path in sorted((root / "forge" / ORGANISATION).glob("*.git")):
+        for ref, commit in forge.open_repository(path.stem).read_refs(("refs/",)).items():
+            found[f"{path.stem} {ref}"] = commit
+    forge.close()
+    return found
+
+
+def main(root: Path) -> None:
+    """Tell the whole story below `root` and print every tree, as JSON."""
+    world = Story.begin(root)
+    for stage in STAGES.values():
+        stage(world)
+    world.close()
+    print(json.dumps({"trees": fingerprint(root), "commits": everything(root)}, sort_keys=True))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

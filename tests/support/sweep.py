@@ -1,0 +1,360 @@
+"""The whole story as steps that can be broken off anywhere, over several tenants and repos.
+
+A step is what people and agents do, and then one run of the pipeline. Templates, charts, overlays
+and images are the real ones; a check of a source tree runs in the real sandbox once and is
+remembered by tree, since it is the same for every point of a sweep.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+from unittest import mock
+
+from pipeline.apply.effects import FaultHook, no_faults
+from pipeline.control.repo import Control
+from pipeline.demo.setting import create_setting
+from pipeline.demo.story import CLEAN_SETTINGS, ROUTING
+from pipeline.documents import render_document
+from pipeline.engine.loop import Engine
+from pipeline.engine.opening import builder_of, check_runner, secret_hits
+from pipeline.errors import StalePlan
+from pipeline.forges.local.forge import LocalForge
+from pipeline.forges.port import ReviewVerdict
+from pipeline.git.repository import GitRepository
+from pipeline.models.evidence import CheckReport, Observation
+from pipeline.models.requests import EnvironmentName
+from pipeline.plan.effects import Effect, RunChecks
+from pipeline.requests.identity import draft_example
+from pipeline.requests.layout import draft_path, patch_path, promotion_path
+from pipeline.world.hydrate import Hydrator
+from tests.support.fact_history import (
+    AGENT_ID,
+    ENGINEER_ID,
+    PLATFORM_ENGINEERS,
+    RELEASE_MANAGERS,
+    SECURITY_ID,
+)
+from tests.support.finished_story import CODE, CONTROL, ORGANISATION, StoryWorld
+from tests.support.samples import DRAFT, sample_files, templates
+
+RATING, INVENTORY = "contoso/supplier-rating", "contoso/inventory"
+CONTOSO_AGENT_ID, CONTOSO_ENGINEER_ID, PLATFORM_ENGINEER_ID = 1902, 1301, PLATFORM_ENGINEERS[0]
+TENANTS = ("acme", "contoso")
+HYDRATOR = Hydrator()
+_REPORTS: dict[tuple[str, tuple[str, ...]], CheckReport] = {}
+Act = Callable[["SweepWorld"], tuple[Observation, ...]]
+
+
+class Crash(BaseException):
+    """The process stops here; nothing may catch it."""
+
+
+def checked_once(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> CheckReport:
+    """The report of the real checks of a tree; run at its first use."""
+    key = (effect.tree, effect.names)
+    if key not in _REPORTS:
+        _REPORTS[key] = check_runner(effect, files)
+    return _REPORTS[key].model_copy(update={"commit": effect.commit})
+
+
+class SweepWorld(StoryWorld):
+    """A story's world with the real tools, and a fault at any effect."""
+
+    @classmethod
+    def at(cls, root: Path, faults: FaultHook = no_faults) -> SweepWorld:
+        """The world below `root`, as a fresh process sees it."""
+        forge = LocalForge(root / "forge", ORGANISATION)
+        engine = Engine(
+            control=Control(root / "control", GitRepository(root / "control"), forge, CONTROL),
+            make_builder=partial(builder_of, forge_root=forge.root),
+            run_checks=checked_once,
+            scan_secrets=secret_hits,
+            templates=templates(),
+            faults=faults,
+            hydrator=HYDRATOR,
+            run_id="run-1",
+        )
+        made = len(forge.read_pulls(CONTROL))
+        return cls(root, forge, engine, list(range(made)))
+
+    def close(self) -> None:
+        """End every git process of this world."""
+        self.forge.close()
+        self.engine.control.git.close()
+
+    def run_all(self, observations: tuple[Observation, ...] = ()) -> None:
+        """One run over the story's tenants; a failure of a tool is a failure of the test."""
+        report = self.engine.run(tenants=TENANTS, observations=observations)
+        assert report.findings == (), report.findings
+        assert report.failures == (), report.failures
+
+    def patch(self, number: str, summary: str, files: Mapping[str, str], base: str) -> None:
+        """Bring a patch of acme's draft, made against `base`."""
+        value = {
+            "apiVersion": "pipeline.ameide.io/v1",
+            "kind": "DraftPatch",
+            "draft": DRAFT,
+            "base_commit": base,
+            "summary": summary,
+            "changes": [{"op": "write", "path": p, "content": c} for p, c in files.items()],
+        }
+        self.request(patch_path(DRAFT, number), render_document(value), ENGINEER_ID)
+
+    def ask(self, draft: str, environment: EnvironmentName, *approvers: int) -> int:
+        """Bring the request to run a draft's release in an environment."""
+        proposal = self.engine.propose_promotion(draft, environment, reason="Peak season")
+        value = proposal.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
+        asker = {DRAFT: AGENT_ID, INVENTORY: PLATFORM_ENGINEERS[1]}.get(draft, CONTOSO_AGENT_ID)
+        path = promotion_path(draft, environment)
+        return self.request(path, render_document(value), *approvers, asker=asker)
+
+    def approve(self, repo: str, number: int, user: int) -> None:
+        """Approve the newest revision of a pull request."""
+        pull = self.forge.read_pull(repo, number)
+        self.forge.submit_review(
+            repo, number, commit=pull.head, verdict=ReviewVerdict.APPROVED, body="", actor=user
+        )
+
+    def merge(self, repo: str, number: int, user: int) -> None:
+        """Merge a pull request at its newest revision."""
+        pull = self.forge.read_pull(repo, number)
+        self.forge.merge_pull(
+            repo,
+            number,
+            expected_head=pull.head,
+            message="Take it over\n",
+            time_s=1_767_226_000,
+            actor=user,
+        )
+
+
+# -- the steps -----------------------------------------------------------------------------
+
+
+def ask_for_drafts(world: SweepWorld) -> tuple[Observation, ...]:
+    """acme's agent asks for a primitive; contoso's two drafts lie in the samples."""
+    content = draft_example().replace("code_origin: tenant", "code_origin: agent")
+    world.request(draft_path(DRAFT), content.encode(), ENGINEER_ID)
+    return ()
+
+
+def bring_patches(world: SweepWorld) -> tuple[Observation, ...]:
+    """A good patch and one to refuse, both made against the scaffold."""
+    base = world.engine.status(DRAFT).head
+    source = "src/domain_order_router"
+    world.patch("0001", "Choose the quickest partner", {f"{source}/routing.py": ROUTING}, base)
+    other = {f"{source}/routing.py": "x = 1\n", f"{source}/partner_api.py": CLEAN_SETTINGS}
+    world.patch("0002", "Read partners from the API", other, base)
+    return ()
+
+
+def ask_for_dev(world: SweepWorld) -> tuple[Observation, ...]:
+    """All three primitives are to run in dev: custom code, and the platform's for a tenant."""
+    world.ask(DRAFT, "dev", ENGINEER_ID)
+    world.ask(RATING, "dev", CONTOSO_ENGINEER_ID)
+    world.ask(INVENTORY, "dev", PLATFORM_ENGINEER_ID)
+    return ()
+
+
+def take_over_and_ask_for_staging(world: SweepWorld) -> tuple[Observation, ...]:
+    """acme's engineers merge the code; then staging is asked for."""
+    world.approve(CODE, 1, ENGINEER_ID)
+    world.merge(CODE, 1, ENGINEER_ID)
+    world.ask(DRAFT, "staging", RELEASE_MANAGERS[0])
+    return ()
+
+
+def ask_for_prod(world: SweepWorld) -> tuple[Observation, ...]:
+    """prod is asked for and approved by two people."""
+    world.ask(DRAFT, "prod", RELEASE_MANAGERS[0], SECURITY_ID)
+    return ()
+
+
+def observe_and_follow_up(world: SweepWorld) -> tuple[Observation, ...]:
+    """Delivery reports, and a patch after the merge needs a branch of its own."""
+    status = world.engine.status(DRAFT)
+    base = world.forge.read_repo(CODE)
+    assert base is not None and base.head is not None
+    world.patch("0003", "Say what routing is", {"docs/routing.md": "# Routing\n"}, base.head)
+    return tuple(
+        Observation.model_validate(
+            {
+                "environment": p.environment,
+                "draft": DRAFT,
+                "digest": p.release.digest,
+                "health": "Healthy",
+                "sync": "Synced",
+                "revision": p.gitops_commit,
+            }
+        )
+        for p in status.promotions
+    )
+
+
+STEPS: tuple[Act, ...] = (
+    ask_for_drafts,
+    bring_patches,
+    ask_for_dev,
+    take_over_and_ask_for_staging,
+    ask_for_prod,
+    observe_and_follow_up,
+)
+
+
+def story_files() -> dict[str, bytes]:
+    """Policy, tenants, and contoso's drafts."""
+    return {
+        path: content
+        for path, content in sample_files().items()
+        if "/drafts/" not in path or path.startswith("tenants/contoso/")
+    }
+
+
+def start(root: Path) -> None:
+    """A world before the first step."""
+    create_setting(root, story_files()).close()
+
+
+# -- comparing -----------------------------------------------------------------------------
+
+
+def fingerprint(root: Path) -> dict[str, str]:
+    """`repo ref` → tree id of every ref in every repository, and every image's digest."""
+    found: dict[str, str] = {}
+    forge = LocalForge(root / "forge", ORGANISATION)
+    for path in sorted((root / "forge" / ORGANISATION).glob("*.git")):
+        git = forge.open_repository(path.stem)
+        for ref, commit in git.read_refs(("refs/",)).items():
+            found[f"{path.stem} {ref}"] = git.read_commit(commit).tree
+        branches = [p.head_branch for p in forge.read_pulls(path.stem)]
+        assert len(branches) == len(set(branches)), f"{path.stem} has two for one: {branches}"
+    forge.close()
+    for layout in sorted((root / "images").rglob("index.json")):
+        found[f"image {layout.parent.relative_to(root)}"] = layout.read_text()
+    return found
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The world just before a step's run, and what the unbroken run made of it."""
+
+    name: str
+    before: Path
+    observations: tuple[Observation, ...]
+    after: dict[str, str]
+    effects: int
+    ref_moves: int
+
+
+Mode = Literal["before", "after", "lost reply", "torn"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a run breaks off: at the n-th effect, or at the n-th move of refs inside one."""
+
+    step: int
+    mode: Mode
+    number: int
+
+
+@contextmanager
+def counted_ref_moves(break_at: int = 0) -> Iterator[list[int]]:
+    """Count moves of refs; break off just before the `break_at`-th, with objects written."""
+    count = [0]
+    real = GitRepository.update_refs
+
+    def counting(self: GitRepository, updates: object) -> None:
+        count[0] += 1
+        if count[0] == break_at:
+            raise Crash("refs not moved")
+        real(self, updates)  # type: ignore[arg-type]  # passed through
+
+    with mock.patch.object(GitRepository, "update_refs", counting):
+        yield count
+
+
+def fault_at(number: int, mode: Mode) -> tuple[FaultHook, list[int]]:
+    """A hook that breaks off at the n-th effect, and its count of effects."""
+    count = [0]
+
+    def hook(when: Literal["before", "after"], effect: Effect) -> None:
+        if when == "before":
+            count[0] += 1
+        if count[0] != number:
+            return
+        if mode == "lost reply" and when == "after":
+            count[0] += 1_000_000  # once only: the same process goes on
+            raise StalePlan(f"the reply of {effect.kind} was lost")
+        if when == mode:
+            raise Crash(f"{mode} {effect.kind}")
+
+    return hook, count
+
+
+def tell(root: Path) -> tuple[Checkpoint, ...]:
+    """The unbroken story, with the world kept as it was before each step's run."""
+    live = root / "live"
+    start(live)
+    checkpoints = []
+    for index, act in enumerate(STEPS):
+        hook, effects = fault_at(0, "before")
+        world = SweepWorld.at(live, hook)
+        observations = act(world)
+        world.close()
+        before = root / f"before-{index}"
+        shutil.copytree(live, before, symlinks=True)
+        with counted_ref_moves() as moves:
+            world.run_all(observations)
+        plan = world.engine.plan(tenants=TENANTS)
+        assert plan.is_empty and not any(t.waiting for t in plan.tenants), plan
+        world.close()
+        checkpoints.append(
+            Checkpoint(act.__name__, before, observations, fingerprint(live), effects[0], moves[0])
+        )
+    return tuple(checkpoints)
+
+
+def points_of(checkpoints: tuple[Checkpoint, ...]) -> list[Point]:
+    """Every place where the story can break off."""
+    points = []
+    for step, checkpoint in enumerate(checkpoints):
+        for number in range(1, checkpoint.effects + 1):
+            for mode in ("before", "after", "lost reply"):
+                points.append(Point(step, mode, number))  # type: ignore[arg-type]  # a Mode
+        points += [Point(step, "torn", n) for n in range(1, checkpoint.ref_moves + 1)]
+    return points
+
+
+def differences(point: Point, checkpoint: Checkpoint, folder: Path) -> list[str]:
+    """What is other than in the unbroken run after breaking off and running again."""
+    shutil.copytree(checkpoint.before, folder, symlinks=True)
+    hook, _ = fault_at(point.number if point.mode != "torn" else 0, point.mode)
+    world = SweepWorld.at(folder, hook)
+    broke = False
+    try:
+        with counted_ref_moves(point.number if point.mode == "torn" else 0):
+            report = world.engine.run(tenants=TENANTS, observations=checkpoint.observations)
+        broke = bool(report.failures) or point.mode == "lost reply"
+    except Crash:
+        broke = True
+    world.close()
+    if not broke:
+        return [f"nothing broke at {point}"]
+    world = SweepWorld.at(folder)
+    world.run_all(checkpoint.observations)
+    found = fingerprint(folder)
+    again = world.engine.plan(tenants=TENANTS)
+    world.close()
+    shutil.rmtree(folder)
+    wrong = [] if again.is_empty else ["the plan is not empty afterwards"]
+    for key in sorted({*found, *checkpoint.after}):
+        if found.get(key) != checkpoint.after.get(key):
+            wrong.append(f"{key}: {found.get(key)} instead of {checkpoint.after.get(key)}")
+    return wrong

@@ -1,0 +1,60 @@
+"""Falsified histories as data: one change of one file in a finished story, and its audit.
+
+A case names a repository, a branch and a file, and says what to `replace` `with`, to `write`, or
+to `delete`. `by: pipeline` amends the newest commit without a trace, `by: person` adds a commit.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+
+from pipeline.diagnostics import Finding
+from pipeline.git.objects import MODE_FILE
+from tests.support import finished_story as audit_world
+
+_FIELDS = {"repository", "branch", "by", "file", "replace", "with", "write", "delete"}
+Files = dict[str, tuple[int, bytes]]
+
+
+@lru_cache(maxsize=1)
+def _story() -> tuple[audit_world.StoryWorld, tempfile.TemporaryDirectory[str]]:
+    """The story, told once a process, and the folder that goes when the process does."""
+    folder = tempfile.TemporaryDirectory(prefix="pipeline-tests-story-")
+    return audit_world.tell_story(Path(folder.name) / "world"), folder
+
+
+def _change(case: Mapping[str, str], files: Files) -> None:
+    path = case["file"]
+    if "replace" in case:
+        audit_world.replace_in(path, str(case["replace"]).encode(), str(case["with"]).encode())(
+            files
+        )
+    elif "write" in case:
+        files[path] = (MODE_FILE, case["write"].encode())
+    else:
+        assert case["delete"] and path in files
+        del files[path]
+
+
+def findings_of_tampering(text: str) -> tuple[Finding, ...]:
+    """What an audit of fresh clones finds once the change was made."""
+    case = yaml.safe_load(text)
+    assert set(case) <= _FIELDS, f"unknown keys in {sorted(case)}"
+    world, _ = _story()
+    with tempfile.TemporaryDirectory(prefix="pipeline-tests-false-") as folder:
+        false = audit_world.copy_of(world, Path(folder) / "world")
+        audit_world.rewrite(
+            false,
+            case["repository"],
+            case["branch"],
+            lambda files: _change(case, files),
+            by_pipeline=case["by"] == "pipeline",
+        )
+        found = audit_world.audit(false).findings
+        false.forge.close()
+    return found
