@@ -7,7 +7,7 @@ import pytest
 
 from tools import gotools
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pipeline.requests.layout import (
 )
 from tests.support.samples import DRAFT, sample_files, snapshot_and_findings, world_files
 
-TOP = Path(__file__).resolve().parents[2]
+TOP = Path(__file__).resolve().parents[3]
 FILES = {**sample_files(), **world_files()}
 BOT = b'{id: 1901, login: "acme-agent[bot]", kind: bot, tenants: [acme]}'
 ENGINEER = b"{id: 1201, login: acme-engineer-1, kind: person, teams: [acme-engineers]}"

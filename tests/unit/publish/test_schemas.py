@@ -14,7 +14,7 @@ from pipeline.models.requests import SCHEMA_STEMS
 from pipeline.publish.schemas import DRAFT_07, SCHEMAS, render_schema, schema_of
 from pipeline.requests.layout import REQUEST_ROOTS, request_path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 SAMPLES = [
     path.relative_to(ROOT).as_posix()
     for root in REQUEST_ROOTS

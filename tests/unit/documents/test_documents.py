@@ -24,7 +24,7 @@ from pipeline.models.base import Model
 from pipeline.rules import load_rules
 from tests.support.rule_runners import bytes_of_example
 
-REFUSALS = Path(__file__).resolve().parent.parent / "refusals"
+REFUSALS = Path(__file__).resolve().parents[2] / "refusals"
 
 
 def parse(text: str) -> ParsedDocument:

@@ -71,4 +71,4 @@ def test_tripwires_see_what_a_child_process_leaves(isolation: ModuleType, tmp_pa
 def test_checkout_is_on_the_import_path_once() -> None:
     found = importlib.util.find_spec("pipeline")
     assert found is not None and found.origin is not None
-    assert Path(found.origin).parents[1] == Path(__file__).resolve().parents[2]
+    assert Path(found.origin).parents[1] == Path(__file__).resolve().parents[3]

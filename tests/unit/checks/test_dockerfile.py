@@ -12,7 +12,7 @@ from pipeline.checks.dockerfile import scan_dockerfile
 
 DIGEST = "sha256:" + "ab" * 32
 PINNED = f"registry.example.com/python@{DIGEST}"
-TEMPLATES = Path(__file__).resolve().parents[2] / "pipeline" / "templates"
+TEMPLATES = Path(__file__).resolve().parents[3] / "pipeline" / "templates"
 
 
 def scan(text: str) -> list[str]:
