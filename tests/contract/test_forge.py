@@ -1,5 +1,5 @@
-"""What every forge must do. A forge joins by a maker in `tests/support/forges.py`; no test here knows
-which it is.
+"""What every forge must do. A forge joins by a maker in `tests/support/forges.py`; no test here
+knows which it is.
 
 Actors are numeric ids; the makers see to it that the forge acts for each of them.
 """
