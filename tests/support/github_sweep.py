@@ -7,6 +7,7 @@ approve and merge.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -127,10 +128,25 @@ class Point:
     writes: bool
 
 
+@contextmanager
+def own_memory(root: Path) -> Iterator[None]:
+    """Within the block runs remember below `root`, where it is kept and put back with the world.
+
+    A run that remembers what another one saw asks for less, and its n-th call is another.
+    """
+    with mock.patch.dict(os.environ, PIPELINE_CACHE=str(root / "cache")):
+        yield
+
+
 def tell(server: GitHubServer, root: Path, steps: int = len(STEPS)) -> tuple[Checkpoint, ...]:
     """The unbroken story, with the world kept as it was before each step's run."""
     live = root / "live"
     live.mkdir(parents=True)
+    with own_memory(live):
+        return _tell(server, root, live, steps)
+
+
+def _tell(server: GitHubServer, root: Path, live: Path, steps: int) -> tuple[Checkpoint, ...]:
     start(server, live)
     checkpoints = []
     for index, act in enumerate(STEPS[:steps]):
@@ -222,6 +238,16 @@ def differences(
 ) -> list[str]:
     """What is other than in the unbroken run after the fault, and after one more run."""
     put_back(server, checkpoint.before, folder)
+    try:
+        with own_memory(folder):
+            return _differences(server, point, checkpoint, folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _differences(
+    server: GitHubServer, point: Point, checkpoint: Checkpoint, folder: Path
+) -> list[str]:
     world = GithubSweepWorld.over(server, folder)
     with fault_at(server, point) as struck, stopped_by(point, struck), suppress(Crash):
         world.engine.run(tenants=TENANTS, observations=checkpoint.observations)
@@ -233,7 +259,6 @@ def differences(
     again = world.engine.plan(tenants=TENANTS)
     world.close()
     found = fingerprint(server, folder)
-    shutil.rmtree(folder)
     wrong = [] if again.is_empty else ["the plan is not empty afterwards"]
     for key in sorted({*found, *checkpoint.after}):
         if found.get(key) != checkpoint.after.get(key):
