@@ -1,4 +1,4 @@
-"""The five calls of seed §8.3 as a library; the command line is a thin layer over it.
+"""The five calls (docs/model.md §7.1) as a library; the command line is a thin layer over it.
 
 A call that asks for something returns a `ProposedRequest`: the file that a pull request to the
 control repo would bring, already judged. `pipeline.control.submit` writes it into a checkout, or

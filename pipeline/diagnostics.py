@@ -23,7 +23,7 @@ class Severity(StrEnum):
 
 
 class Verdict(StrEnum):
-    """The three verdicts of design §8; the last never counts as the first."""
+    """The three verdicts (docs/model.md §13); the last never counts as the first."""
 
     VALID = "valid"
     INVALID = "invalid"

@@ -1,8 +1,8 @@
 """The one tree of exceptions: what stops a run, and the exit code it ends with.
 
 Findings (`pipeline.diagnostics`) are values and are all shown; an exception stops a run.
-Adapters translate foreign exceptions into these with `raise … from`. Exit codes are those of
-design §8: 0 clean, 1 findings, 2 usage, 3 stale plan, 4 a tool or service failed, 70 a bug.
+Adapters translate foreign exceptions into these with `raise … from`. Exit codes:
+0 clean, 1 findings, 2 usage, 3 stale plan, 4 a tool or service failed, 70 a bug.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rules of the audit: what clones must show for history to prove what happened (design §2)."""
+"""Rules of the audit: what clones must show for history to prove what happened."""
 
 from __future__ import annotations
 

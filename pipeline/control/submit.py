@@ -2,7 +2,7 @@
 
 A submission is made from bytes in memory, under an account that the platform knows: no work tree
 is touched, and whoever asks holds no Git credential. It is find-or-create, so that asking twice
-gives one branch and one pull request (design §3).
+gives one branch and one pull request.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The engine: read the world, plan, apply, and look again until nothing is left to do.
 
-Level-triggered (design §3): a run remembers nothing, so a broken-off run needs no repair and
-two runs at once need no lock. A plan that turns out stale is made again from what is there now.
+Level-triggered (docs/adr/0002-plan-then-apply.md): a run remembers nothing, so a broken-off run
+needs no repair and two runs at once need no lock. A plan that turns out stale is made again from
+what is there now.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The one gate: every write to an environment passes `authorise` (design §7).
+"""The one gate: every write to an environment passes `authorise` (docs/model.md §10).
 
 Pure: a request, its release, the policy at the base commit, evidence and the draft's status go
 in; allowed, or reasons with stable codes, come out. A clause is a function of the evidence;

@@ -1,4 +1,4 @@
-"""Authority: who may ask for a change, who must approve it, and what is missing (design §7). Pure.
+"""Authority: who may ask for a change, who must approve it, and what is missing. Pure.
 
 `judge` is the only place that decides it. The comment on a pull request, its required check, the
 merge, every run and the audit call it with the same three things:
@@ -9,7 +9,8 @@ merge, every run and the audit call it with the same three things:
 3. the *people*: the platform's accounts at the base.
 
 What is not known may do nothing: an account that policy does not list asks for nothing and approves
-nothing, and a path that belongs to nobody is asked for by nobody.
+nothing, and a path that belongs to nobody is asked for by nobody. Why one function:
+docs/adr/0010-one-authority-function.md.
 """
 
 from __future__ import annotations

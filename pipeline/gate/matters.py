@@ -3,7 +3,7 @@
 `TABLE` is the whole of it, in words, and docs/authority.md is written from it. `matters_of` reads
 it off the policy *at the base* of a change. A path that no row knows is a file of the repository
 and belongs to the platform's owners, so nothing is anybody's by being forgotten.
-Sources: design §7 "Authority"; seed §3.3 "Repository Ownership Matrix".
+Who owns which repository: docs/model.md §11.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rules of decisions: why a promotion is refused or waits (design §7).
+"""Rules of decisions: why a promotion is refused or waits.
 
 The clauses that apply them are in `pipeline.gate.authorise`. Examples are what is changed in the
 evidence of a promotion to prod that is allowed: see `tests/unit/gate/test_authorise.py`.

@@ -5,6 +5,7 @@ No value from outside can become an option (`--end-of-options`, `--`); what else
 writing goes through one process fed with a pack made here (`pipeline.git.objects.pack_of`).
 Storing 60 files, measured on two busy cores (median of 9): 360 ms by sixty `git hash-object -w`,
 37 ms by one `git unpack-objects`, 18 ms by one `git index-pack`; 200 files: 1,100, 157 and 27 ms.
+Why git and not a library: docs/adr/0013-git-plumbing.md.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 One layer: an uncompressed tar, sorted, with fixed times, owner and modes, so that its digest
 depends on the files alone and not on a zlib version. Media types: OCI image specification 1.1.
-The digest that is recorded is the index's, not one platform's manifest's (limits.md).
+The digest that is recorded is the index's, not one platform's manifest's
+(docs/adr/0004-build-once.md).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Work that only tools can do, apart from the run that records it (design §7). Pure.
+"""Work that only tools can do, apart from the run that records it. Pure.
 
 Checks and builds are run by jobs without credentials, on sources that a job with the right to
 read took out of Git. Each piece of work is an effect of a plan; its evidence repeats that effect,
-so that what was performed is compared with what is due and never believed by name.
+so that what was performed is compared with what is due and never believed by name
+(docs/adr/0014-jobs-without-credentials.md).
 """
 
 from __future__ import annotations

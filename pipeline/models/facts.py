@@ -1,7 +1,7 @@
 """Facts: what happened to a draft, each an immutable record chained to the one before.
 
 A fact is stored as canonical JSON at `drafts/<primitive_id>/facts/<nnnnnn>-<type>.json` on
-`state/<tenant>` (design §2). `previous` is the SHA-256 of the draft's fact before it, empty
+`state/<tenant>` (docs/model.md §9). `previous` is the SHA-256 of the draft's fact before it, empty
 for the first. A correction is a new fact. Bodies are a closed union discriminated by `type`.
 """
 
@@ -85,7 +85,7 @@ class Reason(Model):
 
 
 class Release(Model):
-    """What is promoted: the same in every environment (design §6)."""
+    """What is promoted: the same in every environment (docs/model.md §10)."""
 
     source_commit: CommitIdField
     source_tree: TreeIdField

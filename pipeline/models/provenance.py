@@ -37,7 +37,7 @@ class Subject(Model):
 
 
 class SourceParameters(Model):
-    """The folder that was built, by its git tree id: the key of the build (design §4)."""
+    """The folder that was built, by its git tree id: the key of the build."""
 
     repository: str
     folder: str

@@ -1,8 +1,8 @@
-"""The kinds of request that `main` of a control repo holds (design §4).
+"""The kinds of request that `main` of a control repo holds (docs/model.md §7).
 
-Field names of the draft are those of the message `PrimitiveImplementationDraft` (seed §8.2).
+Field names of the draft are those of the platform's message `PrimitiveImplementationDraft`.
 Every model is frozen, refuses unknown fields and converts nothing; what a field may be is said
-here, what files must say together is said by `pipeline.rules.requests`.
+here, what files must say together is said by the rules of `pipeline.requests`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ ReleaseName = Annotated[
 
 
 class Sku(StrEnum):
-    """How a tenant's product runs (seed §4.2)."""
+    """How a tenant's product runs (docs/model.md §3)."""
 
     SHARED = "Shared"
     NAMESPACE = "Namespace"
@@ -62,7 +62,7 @@ class CodeOrigin(StrEnum):
 
 
 class PrimitiveType(StrEnum):
-    """What a primitive is (seed §2.1, §5.1)."""
+    """What a primitive is (docs/model.md §5)."""
 
     DOMAIN = "domain"
     PROCESS = "process"
@@ -120,8 +120,8 @@ class Reach(Model):
 class Network(Model):
     """What the NetworkPolicy of every primitive lets through; all else is denied.
 
-    The gateway is the one way in, and a way out (seed §9). `egress` are further ways out, by type
-    of primitive.
+    The gateway is the one way in, and a way out (docs/model.md §12). `egress` are further ways out,
+    by type of primitive.
     """
 
     gateway: Reach = Reach(namespace="gateway")
@@ -266,7 +266,7 @@ class Tenant(Request):
 
 
 class PrimitiveImplementationDraft(Request):
-    """`tenants/<id>/drafts/<primitive_id>/draft.yaml`: one primitive that is wanted (seed §8)."""
+    """`tenants/<id>/drafts/<primitive_id>/draft.yaml`: one primitive that is wanted."""
 
     kind: Literal["PrimitiveImplementationDraft"]
     id: DraftId
@@ -321,7 +321,7 @@ FileChange = Annotated[WriteFile | ReplaceText | DeleteFile, Field(discriminator
 
 
 class DraftPatch(Request):
-    """`…/patches/<nnnn>.yaml`: changes to a draft's files (UpdatePrimitiveDraftFiles, seed §8.3).
+    """`…/patches/<nnnn>.yaml`: changes to a draft's files (docs/model.md §7.2).
 
     Paths are relative to the primitive's folder. `base_commit` is the branch head that the
     author read; a file that changed since then makes the patch stale.
@@ -342,7 +342,7 @@ class RequestedRelease(Model):
 
 
 class Promotion(Request):
-    """`…/promotions/<env>.yaml`: run this release there (RequestPromotion, seed §8.3)."""
+    """`…/promotions/<env>.yaml`: run this release there (docs/model.md §7.3)."""
 
     kind: Literal["Promotion"]
     draft: DraftId

@@ -1,4 +1,4 @@
-"""`status.yaml`: the readable fold of a draft's facts (design §2, seed §8.2).
+"""`status.yaml`: the readable fold of a draft's facts (docs/model.md §9).
 
 It holds all that planning needs, so that a run reads one small file a draft and not its
 history; `pipeline audit verify` proves that it equals the fold.
@@ -18,7 +18,7 @@ from pipeline.models.requests import CodeOrigin, EnvironmentName, PrimitiveType,
 
 
 class DraftState(StrEnum):
-    """States of seed §8.2; a fold of facts, never set."""
+    """The states of a draft (docs/model.md §8); a fold of facts, never set."""
 
     PENDING = "PENDING"
     SCAFFOLDED = "SCAFFOLDED"

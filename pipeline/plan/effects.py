@@ -1,8 +1,8 @@
 """Plans: what a run would do, as a closed union of effects, before any of it is done.
 
-A plan is data: it prints, it is saved and applied exactly (design §3). Every effect is
-find-or-create or compare-and-swap and carries an idempotency key. Commit ids of trees to be
-written are already in the plan, since git's ids are computed (`pipeline.git.objects`); what only
+A plan is data: it prints, it is saved and applied exactly (docs/adr/0002-plan-then-apply.md). Every
+effect is find-or-create or compare-and-swap and carries an idempotency key. Commit ids of trees to
+be written are already in the plan, since git's ids are computed (`pipeline.git.objects`); what only
 the world can say (a pull request's number, a merge commit, a check's result) is filled into
 the facts when they are published, which is always last.
 """

@@ -224,7 +224,7 @@ class Step:
 
 
 def message_of(subject: str, view: DraftView, caused: Caused, key: str) -> str:
-    """A commit message with the trailers that tie it to request and facts (design §2)."""
+    """A commit message with the trailers that tie it to request and facts (docs/model.md §9)."""
     trailers = (
         ("Draft", view.id),
         ("Request", f"{caused.cause.request}@{caused.cause.commit}"),

@@ -1,8 +1,7 @@
 """The published JSON Schemas: draft-07, made from the models, as editors read them. Pure.
 
 Pydantic gives schemas of 2020-12; what differs in draft-07 is rewritten here: `$defs`, tuples,
-and keywords beside `$ref`, which draft-07 ignores. Source: JSON Schema draft-07; limits.md
-"Editors".
+and keywords beside `$ref`, which draft-07 ignores. Source: JSON Schema draft-07.
 """
 
 from __future__ import annotations

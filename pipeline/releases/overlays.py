@@ -1,11 +1,11 @@
 """Overlays: what one release becomes in one environment, as files and as a tree id. Pure.
 
 `base/` is the chart hydrated once per release and the same tree in every environment; the
-overlay adds namespace, image digest, labels and the environment's settings (design §6). Where
-the chart can also be run by an operator, `base/operator/` holds that form, and an environment's
-policy decides which of the two its overlay points at. Plain objects get the NetworkPolicy and the
-ServiceAccount of the platform beside them.
-Labels: limits.md "platform labels"; `tenant-id` is omitted in the shared plane.
+overlay adds namespace, image digest, labels and the environment's settings (docs/model.md §10).
+Where the chart can also be run by an operator, `base/operator/` holds that form, and an
+environment's policy decides which of the two its overlay points at. Plain objects get the
+NetworkPolicy and the ServiceAccount of the platform beside them.
+The label `tenant-id` is omitted in the shared plane.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Rules of drafts and promotions: what a tenant may ask for.
 
-Sources: seed §4 (namespaces), §5.4, §6 step 2, §7.1–7.2; design §4, §5.
+Where code of which origin may run: docs/model.md §4.1.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CUSTOM_CODE = register(
     Rule(
         id="custom-code-not-allowed",
         summary="Code of origin tenant or agent needs a tenant with `custom_code: true`.",
-        why="the tenant's contract decides whether custom code runs at all (seed §6, step 2)",
+        why="the tenant's contract decides whether custom code runs at all",
         fix="meet the need by definitions, or have the platform allow custom code in `tenant.yaml`",
         subject=Subject.REQUEST,
         fails="""# file: tenants/platform/drafts/order-router/draft.yaml
@@ -51,7 +51,7 @@ SHARED_NAMESPACE = register(
     Rule(
         id="namespace-shared-custom-code",
         summary="Code of origin tenant or agent never runs in a shared namespace.",
-        why="custom code runs in a dedicated tenant namespace (seed §7.1)",
+        why="custom code runs in a dedicated tenant namespace",
         fix="give the tenant an id whose namespaces are its own",
         subject=Subject.SCENARIO,
         fails="a platform named so that `{platform}-*` covers a tenant's namespace",
@@ -76,7 +76,7 @@ TARGET_REPO = register(
     Rule(
         id="target-repo",
         summary="`target_repo` is the repository that origin and tenant decide.",
-        why="tenant code never lies in the platform's repository, nor the other way (seed §3)",
+        why="tenant code never lies in the platform's repository, nor the other way",
         fix="write the repository that the message names",
         subject=Subject.REQUEST,
         fails=draft_example().replace("tenant-acme-controllers", "ameide-platform"),

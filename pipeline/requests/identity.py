@@ -1,6 +1,6 @@
 """Rules of identity: a request says who it is by its path, and nothing in it may disagree.
 
-Sources: design §4 ("The path decides the tenant; a body that disagrees is refused"), §5.
+Which path means what: docs/model.md §7. Ids: docs/model.md §4.3.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ PATH_UNKNOWN = register(
         id="path-unknown",
         summary="Every file under `tenants/` and `environments/` is a request at a known path.",
         why="a file that nothing reads looks like a request and is none",
-        fix="move it to a path of the layout (design §4), or out of these folders",
+        fix="move it to a path that docs/model.md §7 lists, or out of these folders",
         subject=Subject.REQUEST,
         fails="# file: tenants/acme/drafts/order-router/drafts.yaml\nkind: X\n",
         passes=draft_example(),

@@ -1,7 +1,7 @@
 """Where request files lie in a control repo: the path decides the tenant and the kind.
 
-Source: design §4. A path that this module does not know is no request; a file in `tenants/`
-or `environments/` that is none is reported, since it would otherwise be read by nobody.
+A path that this module does not know is no request; a file in `tenants/` or `environments/` that
+is none is reported, since it would otherwise be read by nobody. All of them: docs/model.md §7.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Judged twice: on the request when it is validated, and on the resulting tree before it is
 committed (`pipeline.stages.patch`), since a description may differ from its effect.
-Source: seed §6 step 5; design §6 (`sdk/` is pipeline-owned).
+What a patch may be: docs/model.md §7.2.
 """
 
 from __future__ import annotations

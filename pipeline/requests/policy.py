@@ -1,4 +1,4 @@
-"""Rules of policy: the platform, its tenants and its environments. Sources: seed §4; design §4."""
+"""Rules of policy: the platform, its tenants and its environments."""
 
 from __future__ import annotations
 

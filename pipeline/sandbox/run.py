@@ -10,7 +10,7 @@ process (`prlimit`) and of all (`limits/`), another user for root (`setpriv`: bu
 namespace would map to root itself, whom no limit of processes holds and who owns the system's
 files), and the parts of /proc that tell of the host, which are covered.
 
-Source: design §7 (checks and builds run in jobs without credentials); bubblewrap's bwrap(1).
+Why so: docs/adr/0007-sandbox.md. Source: bubblewrap's bwrap(1).
 """
 
 from __future__ import annotations

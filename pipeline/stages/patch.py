@@ -1,8 +1,8 @@
 """Patch: one accepted patch onto the draft's branch, or a refusal with its reasons. Pure.
 
-Seed §6 step 5. The *result* is judged, not the description: touched files must be as the
-author read them, the resulting paths must be plain, and the resulting contents free of
-credentials. A refused patch leaves the branch as it is and a fact that says why.
+The *result* is judged, not the description: touched files must be as the author read them, the
+resulting paths must be plain, and the resulting contents free of credentials (docs/model.md §7.2).
+A refused patch leaves the branch as it is and a fact that says why.
 """
 
 from __future__ import annotations

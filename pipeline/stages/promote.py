@@ -1,7 +1,7 @@
 """Promote: an allowed release becomes an overlay that the delivery tool syncs. Pure.
 
-Seed §6 steps 6 and 8: the same image everywhere, only GitOps configuration changes, policy by
-environment. The request is the plan: what is written is the tree that it pins (design §4).
+The same image everywhere, only GitOps configuration changes, policy by environment. The request is
+the plan: what is written is the tree that it pins (docs/model.md §7.3).
 """
 
 from __future__ import annotations

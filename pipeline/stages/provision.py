@@ -1,7 +1,7 @@
 """Provision: both repositories of a tenant exist once its first draft is accepted. Pure.
 
-Design §10: created with rules and owners, by the pipeline alone. The first commit is the same
-whoever makes it, so two runs that race create one repository.
+They are created with rules and owners, by the pipeline alone (docs/model.md §11). The first
+commit is the same whoever makes it, so two runs that race create one repository.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def repository_rules(
     """Who may do what: the pipeline writes its branches, owners merge code, nobody else.
 
     The default branch of a GitOps repository is what runs, so the pipeline alone moves it; what
-    people propose there goes by `pipeline.stages.proposals`.
+    people propose there goes by `pipeline.gitops.proposals`.
     """
     pipeline = platform.pipeline_account.id
     if gitops:

@@ -1,6 +1,6 @@
 """Scaffold: the golden template, rendered into a branch with a pull request. Pure.
 
-Seed §6 step 4: the right repository, the right namespaces, a branch and a pull request.
+The right repository, the right namespaces, a branch and a pull request (docs/model.md §6).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipeline.templating import complete_parameters, render_template
 
 
 def template_values(view: DraftView) -> dict[str, object]:
-    """What a template is rendered with: the draft, and what is computed from it (seed §5.2–5.3)."""
+    """What a template is rendered with: the draft, and what is computed from it."""
     r = view.request
     return {
         **complete_parameters(view.template, r.parameters),

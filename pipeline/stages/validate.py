@@ -1,4 +1,4 @@
-"""Validate: every finding of a set of requests, all of them shown. Pure (seed §6 steps 2–3)."""
+"""Validate: every finding of a set of requests, all of them shown. Pure."""
 
 from __future__ import annotations
 

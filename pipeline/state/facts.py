@@ -1,6 +1,6 @@
 """The chain of facts and its fold into a status: pure, and the only way a state comes to be.
 
-Invariants (design §2): a fact's file name, sequence and type agree; sequences have no gap;
+Invariants (docs/model.md §9): a fact's file name, sequence and type agree; sequences have no gap;
 each fact names the hash of the one before it; `fold(facts)` equals the recorded status byte
 for byte. Canonical JSON: UTF-8, keys sorted, no spaces, no floats, one newline at the end.
 """

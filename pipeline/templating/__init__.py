@@ -7,7 +7,8 @@ and never an empty string. The expressions allowed are those that Jinja and Back
 read alike (`pipeline.templating.engine`); anything else is refused when the template is parsed,
 with file and line.
 
-Sources: issue "Golden templates", seed §5.2; Backstage scaffolder-common `Template.v1beta3`.
+Why a subset: docs/adr/0008-template-subset.md.
+Source: Backstage, scaffolder-common, `Template.v1beta3`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A template's inputs: Backstage's form pages as one JSON Schema, and plain-worded problems. Pure.
 
-Source: seed §5.2 (inputs); JSON Schema draft-07; react-jsonschema-form's `ui:` hints.
+Source: JSON Schema draft-07; react-jsonschema-form's `ui:` hints.
 """
 
 from __future__ import annotations

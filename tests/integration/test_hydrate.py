@@ -30,7 +30,7 @@ from tests.support import fact_history as history
 from tests.support.samples import DRAFT, sample_snapshot
 from tests.support.views import sample_view
 
-# Every row of seed §4.4 is among the sample drafts; this is where each runs.
+# Every row of docs/model.md §4.1 is among the sample drafts; this is where each runs.
 ROWS = {
     "platform/product-catalogue": "ameide-{env}",
     "acme/shipment-tracker": "tenant-acme-{env}-cust",

@@ -46,7 +46,7 @@ def test_drafts_cover_every_row_of_the_namespace_matrix() -> None:
             origin = draft.code_origin
             namespace = names.namespace("ameide", tenant_id, tenant.sku, origin, "dev")
             rows.add((tenant.sku, origin is CodeOrigin.PLATFORM, namespace))
-    # Seed §4.4: sku, product or custom code, namespace.
+    # docs/model.md §4.1: sku, product or custom code, namespace.
     assert rows == {
         (Sku.SHARED, True, "ameide-dev"),
         (Sku.SHARED, False, "tenant-acme-dev-cust"),
