@@ -22,7 +22,8 @@ from pipeline.engine.opening import builder_of, secret_hits
 from pipeline.forges.github.client import GithubClient
 from pipeline.forges.github.credentials import PlainToken
 from pipeline.forges.github.forge import GithubForge
-from pipeline.forges.http.repository import Connection, RemoteRepository
+from pipeline.forges.http.connection import Connection
+from pipeline.forges.http.repository import RemoteRepository
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
 from tests.support.finished_story import CONTROL

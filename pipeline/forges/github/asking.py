@@ -17,19 +17,21 @@ from pipeline.errors import (
 )
 from pipeline.forges.github import queries
 from pipeline.forges.github.client import (
-    TRIES,
     GithubClient,
     Invalid,
     Unanswered,
     Unavailable,
 )
-from pipeline.forges.http.repository import Connection, RemoteRepository
+from pipeline.forges.github.credentials import GitCredential
+from pipeline.forges.http.connection import TRIES, Connection, Host
+from pipeline.forges.http.repository import RemoteRepository
 from pipeline.forges.port import (
     RepoView,
 )
 from pipeline.git.repository import GitRepository
 
 _REPO_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\Z")
+_HOST = Host("GitHub", "the App needs the permission `contents` on it", Unavailable)
 
 
 @dataclass
@@ -78,7 +80,8 @@ class Asking:
             raise NotFound(f"`{repo}` is no repository name")
         key = id(client)
         if key not in self._connections:
-            self._connections[key] = Connection(client.source, client.cost)
+            credential = GitCredential(client.source)
+            self._connections[key] = Connection(_HOST, credential, client.cost)
         self._connections[key].sleep = self.sleep
         return RemoteRepository(
             path=self.folder / self.organisation / f"{repo}.git",

@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pipeline import __version__
 from pipeline.errors import CouldNotCheck, ForgeRefused, NotFound
 from pipeline.forges.github.credentials import TokenSource
+from pipeline.forges.http.connection import TIMEOUT_S, TRIES
 
 if TYPE_CHECKING:
     from github.Requester import Requester
 
-TIMEOUT_S = 30
-TRIES = 5
 # Waiting longer than this helps nobody who watches; the next run goes on where this one ends.
 MAX_WAIT_S = 120
 PER_PAGE = 100

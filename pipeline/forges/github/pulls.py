@@ -16,7 +16,6 @@ from pipeline.errors import (
 from pipeline.forges.branch_rules import check_merge, newest_review
 from pipeline.forges.github import queries
 from pipeline.forges.github.client import (
-    TRIES,
     Conflict,
     GithubClient,
     Invalid,
@@ -25,6 +24,7 @@ from pipeline.forges.github.client import (
     Unavailable,
 )
 from pipeline.forges.github.repositories import Repositories
+from pipeline.forges.http.connection import TRIES
 from pipeline.forges.port import (
     PullAsk,
     PullRequest,

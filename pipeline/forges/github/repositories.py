@@ -18,13 +18,13 @@ from pipeline.forges.branch_rules import check_push
 from pipeline.forges.github import queries
 from pipeline.forges.github.asking import Asking
 from pipeline.forges.github.client import (
-    TRIES,
     GithubClient,
     Invalid,
     Unanswered,
     Unavailable,
 )
 from pipeline.forges.github.rulesets import PREFIX, Ruleset, rules_of_rulesets, rulesets_of
+from pipeline.forges.http.connection import TRIES
 from pipeline.forges.http.repository import PushRefused
 from pipeline.forges.port import BranchRule, RepoSpec, RepoView
 from pipeline.git.commits import walk_back
