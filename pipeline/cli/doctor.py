@@ -13,7 +13,7 @@ from pipeline.errors import CouldNotCheck, PipelineError
 if TYPE_CHECKING:
     from pipeline.control.repo import Control
     from pipeline.forges.github.settings import Setting
-    from pipeline.forges.port import Forge
+    from pipeline.forges.port import Repositories
     from pipeline.models.outputs import DoctorItem
 
 GIT_MINIMUM = (2, 38, 0)  # `git merge-tree --write-tree`
@@ -208,7 +208,7 @@ def _look_at_forge(session: Session) -> DoctorItem:
     return DoctorItem(name="forge", state="ok", detail=detail)
 
 
-def _read_environment(forge: Forge, control: Control, name: str) -> tuple[str, ...] | None:
+def _read_environment(forge: Repositories, control: Control, name: str) -> tuple[str, ...] | None:
     from pipeline.errors import NotFound
 
     try:
