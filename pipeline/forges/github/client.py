@@ -270,7 +270,7 @@ class GithubClient:
             if number:
                 self._wait(random.uniform(0, 0.25 * 2**number))
             try:
-                answer = self._request(verb, path, headers, body)
+                answer = self.request(verb, path, headers, body)
             except ConnectionError as lost:
                 said = str(lost)
                 continue
@@ -283,9 +283,9 @@ class GithubClient:
 
     def _send(self, verb: str, path: str, headers: Mapping[str, str], body: object) -> _Answer:
         token = {"Authorization": f"Bearer {self.source.token()}"} if self.source else {}
-        return self._request(verb, path, {**token, **headers}, body)
+        return self.request(verb, path, {**token, **headers}, body)
 
-    def _request(self, verb: str, path: str, headers: Mapping[str, str], body: object) -> _Answer:
+    def request(self, verb: str, path: str, headers: Mapping[str, str], body: object) -> _Answer:
         """One request. Raises ConnectionError when there is no answer to it."""
         import requests
 

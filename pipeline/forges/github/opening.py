@@ -17,6 +17,7 @@ from pipeline.errors import UsageFault
 from pipeline.forges.github.client import ApiCost, GithubClient
 from pipeline.forges.github.credentials import AppInstallation, PlainToken, TokenSource
 from pipeline.forges.github.forge import GithubForge
+from pipeline.forges.github.session import GithubSession
 from pipeline.forges.opening import OpenedForge
 from pipeline.machine.cache import cache_dir
 
@@ -84,12 +85,13 @@ def open_github(origin: GithubOrigin, environment: Mapping[str, str]) -> GithubF
     api_url = environment.get("GITHUB_API_URL") or own
     cost = ApiCost()
     source = _source(api_url, origin.organisation, environment, cost)
-    return GithubForge(
+    session = GithubSession(
         organisation=origin.organisation,
         server_url=server,
         client=GithubClient(api_url, source, cost),
         folder=cache_dir() / "github" / _folder_of(server),
     )
+    return GithubForge(session)
 
 
 def _source(
