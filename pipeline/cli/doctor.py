@@ -108,6 +108,7 @@ def _rules(session: Session) -> Iterator[Setting]:
     Raises Refused without a platform.
     """
     from pipeline.errors import NotFound, Refused
+    from pipeline.forges.control_rules import control_rules
     from pipeline.forges.github import settings
     from pipeline.forges.port import BranchRule
     from pipeline.stages.provision import rules_wanted
@@ -129,7 +130,7 @@ def _rules(session: Session) -> Iterator[Setting]:
         except NotFound:
             there[repo] = None
     yield from settings.check_rules(
-        settings.control_rules(snapshot.platform), forge.read_rules(control.control_repo)
+        control_rules(snapshot.platform), forge.read_rules(control.control_repo)
     )
     yield from settings.check_repositories(wanted, there)
 

@@ -22,6 +22,7 @@ from pipeline.engine.judge_patches import (
 )
 from pipeline.engine.loop import Engine
 from pipeline.errors import CouldNotCheck, PipelineError, Refused
+from pipeline.forges.github.merge_queue import read_queued_commits
 from pipeline.forges.port import PullRequest
 from pipeline.gate.authorise import Decision
 from pipeline.gate.authority import Authority
@@ -39,8 +40,6 @@ from pipeline.stages.validate import check_requests
 from pipeline.world.drafts import World
 
 MAX_LINES = 400
-# Where GitHub keeps what a merge queue is about to merge, one branch a pull request.
-QUEUE_REFS = "refs/heads/gh-readonly-queue/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ def judge_queued(engine: Engine, number: int, commit: str) -> Judged:
     if found is None or (found.type, found.id) != ("commit", commit):
         raise CouldNotCheck(f"commit {commit[:12]} of the queue is not in this repository")
     parent = next(iter(git.read_commit(commit).parents), "")
-    ahead = set(git.read_refs((QUEUE_REFS,)).values()) - {commit}
+    ahead = read_queued_commits(git) - {commit}
     if parent not in ahead and not (parent and git.is_ancestor(parent, main)):
         raise CouldNotCheck(
             f"commit {commit[:12]} of the queue follows neither main nor another one of the queue",

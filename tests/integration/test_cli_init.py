@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.forges.control_rules import control_rules
 from pipeline.forges.github.client import GithubClient
 from pipeline.forges.github.credentials import AppInstallation
 from pipeline.forges.github.forge import GithubForge
 from pipeline.forges.github.session import GithubSession
-from pipeline.forges.github.settings import check_rules, control_rules
+from pipeline.forges.github.settings import check_rules
 from pipeline.models.requests import Platform, Signers
 from pipeline.requests.snapshot import read_request
 from tests.conftest import ROOT
