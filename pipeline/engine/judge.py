@@ -22,7 +22,7 @@ from pipeline.engine.judge_patches import (
 )
 from pipeline.engine.loop import Engine
 from pipeline.errors import CouldNotCheck, PipelineError, Refused
-from pipeline.forges.github.merge_queue import read_queued_commits
+from pipeline.forges.github.merge_queue import QUEUE_REFS
 from pipeline.forges.port import PullRequest
 from pipeline.gate.authorise import Decision
 from pipeline.gate.authority import Authority
@@ -87,7 +87,7 @@ def judge_queued(engine: Engine, number: int, commit: str) -> Judged:
     if found is None or (found.type, found.id) != ("commit", commit):
         raise CouldNotCheck(f"commit {commit[:12]} of the queue is not in this repository")
     parent = next(iter(git.read_commit(commit).parents), "")
-    ahead = read_queued_commits(git) - {commit}
+    ahead = set(git.read_refs((QUEUE_REFS,)).values()) - {commit}
     if parent not in ahead and not (parent and git.is_ancestor(parent, main)):
         raise CouldNotCheck(
             f"commit {commit[:12]} of the queue follows neither main nor another one of the queue",
