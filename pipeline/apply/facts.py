@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pydantic import BaseModel
 
 from pipeline.errors import StalePlan
-from pipeline.forges.port import Forge
+from pipeline.forges.port import Repositories
 from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import (
     MODE_FILE,
@@ -38,7 +38,7 @@ from pipeline.state.facts import (
 
 def record_facts(
     effect: AppendFacts,
-    forge: Forge,
+    forge: Repositories,
     control_repo: str,
     *,
     actor: int,

@@ -13,7 +13,7 @@ from pipeline.errors import CouldNotCheck, PipelineError
 if TYPE_CHECKING:
     from pipeline.control.repo import Control
     from pipeline.forges.github.settings import Setting
-    from pipeline.forges.port import Forge
+    from pipeline.forges.port import Repositories
     from pipeline.models.outputs import DoctorItem
 
 GIT_MINIMUM = (2, 38, 0)  # `git merge-tree --write-tree`
@@ -108,6 +108,7 @@ def _rules(session: Session) -> Iterator[Setting]:
     Raises Refused without a platform.
     """
     from pipeline.errors import NotFound, Refused
+    from pipeline.forges.control_rules import control_rules
     from pipeline.forges.github import settings
     from pipeline.forges.port import BranchRule
     from pipeline.stages.provision import rules_wanted
@@ -129,7 +130,7 @@ def _rules(session: Session) -> Iterator[Setting]:
         except NotFound:
             there[repo] = None
     yield from settings.check_rules(
-        settings.control_rules(snapshot.platform), forge.read_rules(control.control_repo)
+        control_rules(snapshot.platform), forge.read_rules(control.control_repo)
     )
     yield from settings.check_repositories(wanted, there)
 
@@ -208,7 +209,7 @@ def _look_at_forge(session: Session) -> DoctorItem:
     return DoctorItem(name="forge", state="ok", detail=detail)
 
 
-def _read_environment(forge: Forge, control: Control, name: str) -> tuple[str, ...] | None:
+def _read_environment(forge: Repositories, control: Control, name: str) -> tuple[str, ...] | None:
     from pipeline.errors import NotFound
 
     try:

@@ -209,13 +209,14 @@ def predicate(session: Session, work: Path, evidence: Path, key: str, out: Path)
     type; nothing for a build that was refused. The builder is the workflow that runs
     (GITHUB_WORKFLOW_REF).
     """
+    from pipeline.forges.github.workflow_run import workflow_run
     from pipeline.images.provenance import predicate_of
     from pipeline.jobs.files import read_evidence, read_made
     from pipeline.models.provenance import PREDICATE_TYPE
 
-    builder, invocation = _workflow()
+    run = workflow_run(os.environ)
     for made in read_made(work, evidence, (key,)):
-        stated = predicate_of(made.claim, builder, invocation)
+        stated = predicate_of(made.claim, run.builder, run.invocation)
         out.write_text(json.dumps(stated, indent=1) + "\n", encoding="utf-8")
         session.write(f"name={made.source.image}\ndigest={made.image.digest}\n")
         session.write(f"type={PREDICATE_TYPE}\n")
@@ -223,20 +224,6 @@ def predicate(session: Session, work: Path, evidence: Path, key: str, out: Path)
     if read_evidence(evidence)[key].refused is not None:
         return 0
     raise UsageFault(f"`{evidence}` holds no image of the key `{key}` that is due in `{work}`")
-
-
-def _workflow() -> tuple[str, str]:
-    """The id of the workflow that runs here, and the address of its run. Raises UsageFault."""
-    server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
-    reference = os.environ.get("GITHUB_WORKFLOW_REF", "")
-    if not reference:
-        raise UsageFault(
-            "this is no workflow: GITHUB_WORKFLOW_REF is not set",
-            help="elsewhere `pipeline push` signs by itself, with PIPELINE_SIGNING_KEY_FILE",
-        )
-    repository, run = os.environ.get("GITHUB_REPOSITORY", ""), os.environ.get("GITHUB_RUN_ID", "")
-    invocation = f"{server}/{repository}/actions/runs/{run}" if repository and run else ""
-    return f"{server}/{reference}", invocation
 
 
 @click.command()

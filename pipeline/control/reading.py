@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.control.checkout import find_checkout, is_remote, read_origin
+from pipeline.control.checkout import find_checkout, read_origin
 from pipeline.errors import UsageFault
+from pipeline.forges.opening import is_remote
 from pipeline.git.repository import GitRepository
 from pipeline.gitops.statuses import Open, Opened
 from pipeline.state.statuses import StateRefs

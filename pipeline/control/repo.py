@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.control.checkout import find_checkout, is_remote, read_address, read_origin
+from pipeline.control.checkout import find_checkout, read_address
 from pipeline.diagnostics import Finding
 from pipeline.errors import UsageFault
-from pipeline.forges.local.forge import LocalForge
+from pipeline.forges.opening import open_forge
 from pipeline.forges.port import Forge, RepoView
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK
 from pipeline.git.repository import GitRepository
@@ -74,20 +74,8 @@ def open_control(directory: Path) -> Control:
     """
     top = find_checkout(directory.resolve())
     git = GitRepository(top)
-    address = read_address(top, git)
-    if is_remote(address):
-        return _open_remote(top, git, address)
-    origin = read_origin(top, git)
-    return Control(top, git, LocalForge(origin.root, origin.organisation), origin.repo)
-
-
-def _open_remote(top: Path, git: GitRepository, address: str) -> Control:
-    # Imported here: most commands on a local forge need no HTTP.
-    from pipeline.forges.github.opening import open_github, parse_address
-
-    origin = parse_address(address)
-    assert origin is not None  # it is remote
-    return Control(top, git, open_github(origin, os.environ), origin.repo)
+    opened = open_forge(read_address(top, git), top, os.environ)
+    return Control(top, git, opened.forge, opened.repo)
 
 
 @dataclass(frozen=True)

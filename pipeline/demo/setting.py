@@ -13,7 +13,7 @@ from typing import Protocol
 from pipeline.documents import render_document
 from pipeline.engine.opening import workspace_key
 from pipeline.errors import UsageFault
-from pipeline.forges.github.settings import control_rules
+from pipeline.forges.control_rules import control_rules
 from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import Forge, RepoSpec
 from pipeline.git.objects import MODE_FILE, Signature, commit_object, objects_of_files

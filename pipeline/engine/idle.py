@@ -21,7 +21,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from pipeline import names
-from pipeline.forges.port import Forge, RepoView
+from pipeline.forges.port import Repositories, RepoView
 from pipeline.git.objects import TreeEntry
 from pipeline.git.repository import GitRepository
 from pipeline.machine.cache import cache_key, read_cached, write_cached
@@ -106,7 +106,7 @@ class Before:
 class Memory:
     """What one run remembers of the runs before it, and leaves to the next."""
 
-    forge: Forge
+    forge: Repositories
     control_repo: str
     sees_gitops: bool = True  # whether looks see GitOps repositories, too
     _grounds: dict[str, Ground | None] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from pipeline.engine.judge_patches import (
 )
 from pipeline.engine.loop import Engine
 from pipeline.errors import CouldNotCheck, PipelineError, Refused
+from pipeline.forges.github.merge_queue import QUEUE_REFS
 from pipeline.forges.port import PullRequest
 from pipeline.gate.authorise import Decision
 from pipeline.gate.authority import Authority
@@ -39,8 +40,6 @@ from pipeline.stages.validate import check_requests
 from pipeline.world.drafts import World
 
 MAX_LINES = 400
-# Where GitHub keeps what a merge queue is about to merge, one branch a pull request.
-QUEUE_REFS = "refs/heads/gh-readonly-queue/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import CouldNotCheck, OverBound, UsageFault, failure_of
-from pipeline.forges.port import Forge
+from pipeline.forges.port import Repositories
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK, objects_of_files
 from pipeline.images.attesting import Attest, Verify, claim_of, read_record, store_attested
 from pipeline.images.oci import Image
@@ -44,7 +44,7 @@ _Document = TypeVar("_Document", bound=BaseModel)
 
 
 def write_work(
-    folder: Path, work: DueWork, forge: Forge
+    folder: Path, work: DueWork, forge: Repositories
 ) -> tuple[DueWork, tuple[tuple[str, str, str], ...]]:
     """The work that was written with its sources, and what could not be: draft, code, message."""
     sources = folder / "sources"
@@ -63,7 +63,7 @@ def write_work(
     return written, tuple(failures)
 
 
-def _write_source(path: Path, item: RunChecks | BuildImage, forge: Forge) -> None:
+def _write_source(path: Path, item: RunChecks | BuildImage, forge: Repositories) -> None:
     git = forge.open_repository(item.repo)
     tree = git.read_object(f"{item.commit}:{item.folder}")
     if tree is None or tree.id != item.tree:

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pipeline.diagnostics import Finding
 from pipeline.documents import render_document
 from pipeline.errors import Refused, UsageFault
-from pipeline.forges.github.rulesets import PREFIX, rulesets_of
-from pipeline.forges.github.settings import control_rules
+from pipeline.forges.github.control_rulesets import control_rulesets
 from pipeline.git.objects import blob_id
 from pipeline.models.base import API_VERSION
 from pipeline.models.requests import ENVIRONMENTS, SCHEMA_STEMS, Platform
@@ -109,7 +108,7 @@ def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, byt
         files[f".github/workflows/{workflow}.yaml"] = text.encode()
     for kind, stem in SCHEMA_STEMS.items():
         files[f"schemas/{stem}.schema.json"] = render_schema(schema_of(kind)).encode()
-    for stem, ruleset in _rulesets(platform, answers.app_id).items():
+    for stem, ruleset in control_rulesets(platform, answers.app_id).items():
         text = json.dumps(ruleset, indent=2, sort_keys=True) + "\n"
         files[f".github/rulesets/{stem}.json"] = text.encode()
     snapshot, found = _judged(files)
@@ -179,36 +178,6 @@ def _headed(values: Mapping[str, object], stem: str, depth: int) -> bytes:
     above = "../" * depth
     header = f"yaml-language-server: $schema={above}schemas/{stem}.schema.json"
     return render_document(values, header=header)
-
-
-def _rulesets(platform: Platform, app_id: int) -> dict[str, dict[str, object]]:
-    """File stem → ruleset of the control repo, as GitHub imports it."""
-    apps = {platform.pipeline_account.id: app_id}
-    made = {r["name"]: r for r in rulesets_of(control_rules(platform), apps)}
-    gate = {
-        "name": f"{PREFIX}: gate main",
-        "target": "branch",
-        "enforcement": "active",
-        "conditions": {"ref_name": {"include": ["refs/heads/main"], "exclude": []}},
-        "bypass_actors": [],
-        "rules": [
-            {
-                "type": "required_status_checks",
-                "parameters": {
-                    "required_status_checks": [
-                        {"context": "gate"},
-                        # Of the App itself: no workflow that a pull request brings can say it.
-                        {"context": "judged", "integration_id": app_id},
-                    ],
-                    "strict_required_status_checks_policy": False,
-                },
-            }
-        ],
-    }
-    stem = re.compile(r"[^a-z]+")
-    return {stem.sub("-", n.partition(": ")[2]).strip("-"): r for n, r in made.items()} | {
-        "gate-main": gate
-    }
 
 
 def _readme(answers: Answers) -> bytes:

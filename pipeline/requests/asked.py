@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pipeline import names
+from pipeline.forges.github.file_changes import file_change
 from pipeline.models.outputs import ApprovalsWanted, AskedItem
 from pipeline.models.requests import (
     ENVIRONMENTS,
@@ -19,7 +20,6 @@ from pipeline.models.requests import (
     Promotion,
     Request,
 )
-from pipeline.requests.file_changes import file_change
 from pipeline.requests.policy_changes import field_lines, policy_lines
 from pipeline.requests.snapshot import LoadedRequest, Snapshot
 

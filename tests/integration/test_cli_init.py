@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.forges.control_rules import control_rules
 from pipeline.forges.github.client import GithubClient
 from pipeline.forges.github.credentials import AppInstallation
 from pipeline.forges.github.forge import GithubForge
-from pipeline.forges.github.settings import check_rules, control_rules
+from pipeline.forges.github.session import GithubSession
+from pipeline.forges.github.settings import check_rules
 from pipeline.models.requests import Platform, Signers
 from pipeline.requests.snapshot import read_request
 from tests.conftest import ROOT
@@ -108,7 +110,8 @@ def test_github_takes_its_rulesets_and_they_hold(made: Path, tmp_path: Path) -> 
         client = GithubClient(server.api_url, source)
         for path in sorted((made / ".github/rulesets").iterdir()):
             client.write("POST", "/repos/nova-org/control/rulesets", json.loads(path.read_text()))
-        forge = GithubForge("nova-org", server.url, client, tmp_path / "copies")
+        session = GithubSession("nova-org", server.url, client, tmp_path / "copies")
+        forge = GithubForge(session)
         wanted = control_rules(read.model)
         found = list(check_rules(wanted, forge.read_rules("control")))
         assert [s.problem for s in found] == ["", ""]

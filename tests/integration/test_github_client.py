@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ForgeRefused, NotFound, UsageFault
-from pipeline.forges.github.client import TRIES, GithubClient, Invalid, Unanswered, Unavailable
+from pipeline.forges.github.client import GithubClient, Invalid, Unanswered, Unavailable
 from pipeline.forges.github.credentials import RENEW_BEFORE_S, AppInstallation, PlainToken
 from pipeline.forges.github.forge import GithubForge
+from pipeline.forges.github.session import GithubSession
+from pipeline.forges.http.connection import TRIES
 from tests.support.github_demo.setting import APP_ID, add_pipeline_app, app_key
 from tests.support.github_server import Fault, GitHubServer, Seen
 from tests.support.github_server.state import Activity
@@ -198,16 +200,20 @@ def test_a_key_that_is_none_is_said_to_be(server: GitHubServer) -> None:
         source.token()
 
 
+def forge_of(server: GitHubServer, client: GithubClient, folder: Path) -> GithubForge:
+    return GithubForge(GithubSession(ORGANISATION, server.url, client, folder))
+
+
 def test_a_team_s_members_come_page_by_page(server: GitHubServer, tmp_path: Path) -> None:
     people = list(range(2000, 2000 + 130))
     for person in people:
         server.add_user(person, f"person-{person}", organisation=ORGANISATION)
     server.add_team(ORGANISATION, "engineers", people)
     source = app(server, permissions={"members": "read"})
-    forge = GithubForge(ORGANISATION, server.url, GithubClient(server.api_url, source), tmp_path)
+    forge = forge_of(server, GithubClient(server.api_url, source), tmp_path)
     assert forge.read_team("engineers") == frozenset(people)
     blind = app(server, permissions={"contents": "read"})
-    forge = GithubForge(ORGANISATION, server.url, GithubClient(server.api_url, blind), tmp_path)
+    forge = forge_of(server, GithubClient(server.api_url, blind), tmp_path)
     with pytest.raises(ForgeRefused):
         forge.read_team("engineers")
 
@@ -223,7 +229,7 @@ def test_pushes_come_from_all_pages(server: GitHubServer, tmp_path: Path) -> Non
     ]
     token = server.add_token(PERSON)
     client = GithubClient(server.api_url, PlainToken(token))
-    forge = GithubForge(ORGANISATION, server.url, client, tmp_path)
+    forge = forge_of(server, client, tmp_path)
     pushes = forge.read_pushes("some", "ask/one")
     assert [int(push.commit, 16) for push in pushes] == list(range(1, 251))
     assert {push.account for push in pushes} == {PERSON}

@@ -48,7 +48,7 @@ class IdleGithub:
         assert report.findings == () and report.failures == ()
         world.close()
         assert isinstance(world.forge, GithubForge)
-        return world.forge.client.cost.calls, report.effects, world.engine
+        return world.forge.session.client.cost.calls, report.effects, world.engine
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ForgeRefused, GitFailed, NotFound
-from pipeline.forges.branch_rules import check_push
-from pipeline.forges.local import forge as local
+from pipeline.errors import ForgeRefused, GitFailed, NotFound, StalePlan
+from pipeline.forges.branch_rules import check_merge, check_push
+from pipeline.forges.local import pull_requests
 from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.local.journal import JOURNAL_REF
-from pipeline.forges.port import BranchRule, RepoSpec
+from pipeline.forges.port import BranchRule, RepoSpec, ReviewVerdict
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository
 
@@ -363,10 +363,10 @@ def test_a_review_and_a_merge_survive_each_other(
     pull = forge.open_pull(
         "app", head_branch="draft/one", base_branch="main", title="T", body="", actor=PERSON
     )
-    verdict = local.ReviewVerdict.APPROVED
+    verdict = ReviewVerdict.APPROVED
     forge.submit_review("app", 1, commit=pull.head, verdict=verdict, body="", actor=2)
     other = LocalForge(forge.root, "acme")
-    asked = local.check_merge
+    asked = check_merge
     bodies = iter("abc")
 
     def meddle(*arguments: object) -> str | None:
@@ -375,7 +375,7 @@ def test_a_review_and_a_merge_survive_each_other(
             break
         return asked(*arguments)  # type: ignore[arg-type] # passed on as they came
 
-    monkeypatch.setattr(local, "check_merge", meddle)
+    monkeypatch.setattr(pull_requests, "check_merge", meddle)
     commit = forge.merge_pull(
         "app", 1, expected_head=pull.head, message="M\n", time_s=0, actor=PERSON
     )
@@ -394,15 +394,15 @@ def test_a_head_that_moves_during_a_merge_is_not_merged(
     )
     other = LocalForge(forge.root, "acme")
     newer = commit_object(_OBJECTS[-1].id, [head], "Newer\n", SOMEBODY, SOMEBODY)
-    asked = local.check_merge
+    asked = check_merge
 
     def meddle(*arguments: object) -> str | None:
         update = RefUpdate("refs/heads/draft/one", head, newer.id)
         other.push("app", [newer], (update,), actor=PERSON)
         return asked(*arguments)  # type: ignore[arg-type] # passed on as they came
 
-    monkeypatch.setattr(local, "check_merge", meddle)
-    with pytest.raises(local.StalePlan):
+    monkeypatch.setattr(pull_requests, "check_merge", meddle)
+    with pytest.raises(StalePlan):
         forge.merge_pull("app", 1, expected_head=head, message="M\n", time_s=0, actor=PERSON)
     assert refs_of(forge)["refs/heads/main"] == START
 
@@ -448,9 +448,7 @@ def test_each_operation_costs_few_processes(
         "app", head_branch="draft/one", base_branch="main", title="T", body="", actor=PERSON
     )
     count(2)  # unpack-objects, update-ref
-    forge.submit_review(
-        "app", 1, commit=head, verdict=local.ReviewVerdict.APPROVED, body="", actor=2
-    )
+    forge.submit_review("app", 1, commit=head, verdict=ReviewVerdict.APPROVED, body="", actor=2)
     count(2)
     forge.merge_pull("app", 1, expected_head=head, message="M\n", time_s=0, actor=PERSON)
     count(3)  # and merge-tree
@@ -458,16 +456,14 @@ def test_each_operation_costs_few_processes(
     count(1)
 
 
-def test_many_repositories_keep_few_processes(
-    forge: LocalForge, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(local, "_OPEN_REPOSITORIES", 2)
+def test_many_repositories_keep_few_processes(forge: LocalForge) -> None:
+    forge.store.most_open = 2
     for name in ("one", "two", "three"):
         forge.ensure_repo(name, spec_of(*RULES))
     first = forge.open_repository("one")
     for name in ("two", "three", "one", "two", "three"):
         assert forge.open_repository(name).resolve("refs/heads/main")
-    assert len(forge._open) == 2
+    assert forge.store.kept == ("two", "three")
     # One that somebody still holds begins its processes anew.
     assert first.resolve("refs/heads/main") == forge.open_repository("one").resolve(
         "refs/heads/main"

@@ -23,7 +23,8 @@ from pipeline.engine.opening import builder_of, secret_hits
 from pipeline.forges.github.client import GithubClient
 from pipeline.forges.github.credentials import PlainToken
 from pipeline.forges.github.forge import GithubForge
-from pipeline.forges.http.repository import Connection, RemoteRepository
+from pipeline.forges.http.connection import Connection
+from pipeline.forges.http.repository import RemoteRepository
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
 from tests.support.finished_story import CONTROL
@@ -60,15 +61,16 @@ class GithubSweepWorld(SweepWorld):
             hydrator=HYDRATOR,
             run_id="run-1",
         )
-        made = len(server.repository(forge.organisation, CONTROL).pulls)
+        made = len(server.repository(forge.session.organisation, CONTROL).pulls)
         return cls(root, forge, engine, list(range(made)))  # type: ignore[arg-type]  # a forge
 
 
 def open_forge(server: GitHubServer, root: Path) -> GithubForge:
     """The forge of the pipeline's App, beside clients of all people; nobody really waits."""
     forge = GithubSetting(server, root, sample_platform()).open_forge()
-    forge.sleep = forge.client.sleep = no_sleep
-    forge.others = {
+    session = forge.session
+    session.sleep = session.client.sleep = no_sleep
+    session.others = {
         account.id: GithubClient(server.api_url, PlainToken(server.add_token(account.id)))
         for account in server.state.accounts.values()
         if account.type == "User"
@@ -226,7 +228,7 @@ def stopped_by(point: Point, struck: list[bool]) -> Iterator[None]:
         return call
 
     with (
-        mock.patch.object(GithubClient, "_request", stopping(GithubClient._request)),
+        mock.patch.object(GithubClient, "request", stopping(GithubClient.request)),
         mock.patch.object(Connection, "send", stopping(Connection.send)),
         mock.patch.object(RemoteRepository, "run_fetch", stopping(RemoteRepository.run_fetch)),
     ):

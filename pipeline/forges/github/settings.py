@@ -29,15 +29,6 @@ class Setting:
     help: str = ""
 
 
-def control_rules(platform: Platform) -> tuple[BranchRule, ...]:
-    """Who may do what in a control repo: people merge reviewed requests, the pipeline records."""
-    people = tuple(sorted(a.id for a in platform.accounts if a.kind == "person"))
-    return (
-        BranchRule("main", push=(), merge=people, approvals=1),
-        BranchRule("state/*", push=(platform.pipeline_account.id,)),
-    )
-
-
 def check_account(platform: Platform, account: int | None) -> Setting:
     """Whether the credential is of the account that the platform says the pipeline has."""
     wanted = platform.pipeline_account

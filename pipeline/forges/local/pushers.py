@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.forges.branch_rules import is_open_to_all
 from pipeline.forges.local.journal import Files, push_files, read_journal, read_pushes
-from pipeline.forges.local.pulls import HEADS
+from pipeline.forges.local.pull_values import HEADS
 from pipeline.forges.port import PullAsk, Push
 from pipeline.git.objects import RefUpdate
 

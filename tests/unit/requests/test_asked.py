@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.forges.github.file_changes import read_workflow
 from pipeline.models.outputs import AskedItem
 from pipeline.requests.asked import Before, asked_of
-from pipeline.requests.file_changes import read_workflow
 from pipeline.requests.layout import (
     BLOCKED_PATH,
     PLATFORM_PATH,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
-from urllib.parse import quote
 
 from pipeline.errors import (
     ForgeRefused,
@@ -16,7 +15,6 @@ from pipeline.errors import (
 from pipeline.forges.branch_rules import check_merge, newest_review
 from pipeline.forges.github import queries
 from pipeline.forges.github.client import (
-    TRIES,
     Conflict,
     GithubClient,
     Invalid,
@@ -24,12 +22,14 @@ from pipeline.forges.github.client import (
     Unanswered,
     Unavailable,
 )
-from pipeline.forges.github.repositories import Repositories
+from pipeline.forges.github.lost_answers import found_or_made, repeatedly
+from pipeline.forges.github.repositories import GithubRepositories
+from pipeline.forges.github.session import GithubSession
+from pipeline.forges.http.connection import TRIES
 from pipeline.forges.port import (
     PullAsk,
     PullRequest,
     PullState,
-    Push,
     Review,
     ReviewVerdict,
 )
@@ -39,15 +39,16 @@ _EVENTS = {
     ReviewVerdict.CHANGES_REQUESTED: "REQUEST_CHANGES",
     ReviewVerdict.COMMENTED: "COMMENT",
 }
-# What moves a branch to a commit, but for merges, which move the base of a pull request.
-# Source: GitHub, "List repository activities".
-_PUSHES = ("branch_creation", "push", "force_push")
 # GitHub takes no review without a text, except an approval.
 _NO_TEXT = "No reason was given."
 
 
-class Pulls(Repositories):
+class GithubPullRequests:
     """The pull requests of the organisation's repositories."""
+
+    def __init__(self, session: GithubSession, repositories: GithubRepositories) -> None:
+        self._session = session
+        self._repositories = repositories
 
     def open_pull(
         self, repo: str, *, head_branch: str, base_branch: str, title: str, body: str, actor: int
@@ -55,7 +56,7 @@ class Pulls(Repositories):
         """The pull request of a branch, found or created."""
         if head_branch == base_branch:
             raise ForgeRefused(f"{repo}: `{head_branch}` cannot be merged into itself")
-        client = self._client(actor)
+        client = self._session.client_of(actor)
 
         def find() -> PullRequest | None:
             read = self.read_pulls_of_branches(repo, [head_branch], base_branch=base_branch)
@@ -64,19 +65,19 @@ class Pulls(Repositories):
         def make() -> object:
             fields = {"title": title, "body": body, "head": head_branch, "base": base_branch}
             try:
-                return client.write("POST", f"{self._path(repo)}/pulls", fields)
+                return client.write("POST", f"{self._session.path_of(repo)}/pulls", fields)
             except Invalid as invalid:
                 for side, branch in (("head", head_branch), ("base", base_branch)):
                     if invalid.fields.get(side) == "invalid":
                         raise NotFound(f"{repo} has no branch `{branch}`") from invalid
                 raise
 
-        pull: PullRequest = self._found_or_made(find, make, again=True)
+        pull: PullRequest = found_or_made(find, make, again=True)
         mine = pull.state is PullState.OPEN and pull.author_id == actor
         if mine and (pull.title, pull.body) != (title, body):
-            path = f"{self._path(repo)}/pulls/{pull.number}"
+            path = f"{self._session.path_of(repo)}/pulls/{pull.number}"
             words = {"title": title, "body": body}
-            self._repeatedly(lambda: client.write("PATCH", path, words))
+            repeatedly(lambda: client.write("PATCH", path, words))
             pull = self.read_pull(repo, pull.number)
         return pull
 
@@ -109,7 +110,7 @@ class Pulls(Repositories):
     def _pages(self, text: str, repo: str, **variables: Any) -> Iterator[Mapping[str, Any]]:
         after: str | None = None
         while True:
-            page = self._ask(text, repo, after=after, **variables)["pullRequests"]
+            page = self._session.ask(text, repo, after=after, **variables)["pullRequests"]
             yield from page["nodes"]
             if not page["pageInfo"]["hasNextPage"]:
                 return
@@ -117,7 +118,8 @@ class Pulls(Repositories):
 
     def read_pull(self, repo: str, number: int) -> PullRequest:
         """One pull request. Raises NotFound."""
-        return self._whole(repo, self._ask(queries.PULL, repo, number=number)["pullRequest"])
+        found = self._session.ask(queries.PULL, repo, number=number)
+        return self._whole(repo, found["pullRequest"])
 
     def read_pulls_of_branches(
         self, repo: str, heads: Collection[str], *, base_branch: str
@@ -126,7 +128,7 @@ class Pulls(Repositories):
         found: dict[str, PullRequest] = {}
         for part in _parts(heads):
             text = queries.pulls_of_branches_query(base_branch, part)
-            node = self._ask(text, repo, reviewsAfter=None)
+            node = self._session.ask(text, repo, reviewsAfter=None)
             for index, head in enumerate(part):
                 own = queries.own_pulls(node[f"b{index}"])
                 if own:
@@ -139,22 +141,12 @@ class Pulls(Repositories):
         """Commit → the merged pull request whose merge commit it is; one query for each fifty."""
         found: dict[str, PullRequest] = {}
         for part in _parts(commits):
-            node = self._ask(queries.pulls_of_commits_query(part), repo, reviewsAfter=None)
+            node = self._session.ask(queries.pulls_of_commits_query(part), repo, reviewsAfter=None)
             for index, commit in enumerate(part):
                 for pull in queries.pulls_of_commit(node[f"c{index}"]):
                     if pull["mergeCommit"] and pull["mergeCommit"]["oid"] == commit:
                         found[commit] = self._whole(repo, pull)
         return found
-
-    def read_pushes(self, repo: str, branch: str) -> tuple[Push, ...]:
-        """The branch's activity, which GitHub keeps when the branch is gone. Raises NotFound."""
-        path = f"{self._path(repo)}/activity?ref={quote(f'refs/heads/{branch}', safe='')}"
-        listed = self.client.read_linked(f"{path}&direction=asc")
-        return tuple(
-            Push(str(item["after"]), int(item["actor"]["id"]) if item["actor"] else 0)
-            for item in listed
-            if item["activity_type"] in _PUSHES
-        )
 
     def _whole(self, repo: str, node: Mapping[str, Any]) -> PullRequest:
         """The pull request of a node, with the reviews that its page left out."""
@@ -167,7 +159,7 @@ class Pulls(Repositories):
             if not page["pageInfo"]["hasNextPage"]:
                 return
             after = page["pageInfo"]["endCursor"]
-            found = self._ask(queries.PULL, repo, number=node["number"], reviewsAfter=after)
+            found = self._session.ask(queries.PULL, repo, number=node["number"], reviewsAfter=after)
             page = found["pullRequest"]["reviews"]
 
     def merge_pull(
@@ -191,10 +183,10 @@ class Pulls(Repositories):
                 raise ForgeRefused(f"{pull.url} is {pull.state}")
             if pull.is_queued:
                 raise MergePending(f"{pull.url} waits for GitHub to merge it")
-            client = self._client(actor)
+            client = self._session.client_of(actor)
             try:
-                self._views.pop(repo, None)
-                path = f"{self._path(repo)}/pulls/{number}/merge"
+                self._repositories.forget(repo)
+                path = f"{self._session.path_of(repo)}/pulls/{number}/merge"
                 return str(client.write("PUT", path, fields)["sha"])
             except Unanswered:
                 continue
@@ -222,13 +214,13 @@ class Pulls(Repositories):
             text, words = queries.AUTO_MERGE, head | told
         else:
             return False
-        id = self._ask(queries.PULL_ID, repo, number=pull.number)["pullRequest"]["id"]
+        id = self._session.ask(queries.PULL_ID, repo, number=pull.number)["pullRequest"]["id"]
         with suppress(Unanswered):  # the next look says whether it acted
             client.mutate(text, pull=id, **words)
         return True
 
     def _refuse_merge(self, repo: str, pull: PullRequest, actor: int, refused: NotAllowed) -> None:
-        reason = check_merge(self._rules_or_none(repo), pull, actor)
+        reason = check_merge(self._repositories.rules_or_none(repo), pull, actor)
         if reason:
             raise ForgeRefused(f"{pull.url}: {reason}", help=refused.message) from refused
         if self.read_pull(repo, pull.number).state is PullState.MERGED:
@@ -243,8 +235,9 @@ class Pulls(Repositories):
         if pull.state is PullState.MERGED:
             raise ForgeRefused(f"{pull.url} is merged")
         if pull.state is PullState.OPEN:
-            client, path = self._client(actor), f"{self._path(repo)}/pulls/{number}"
-            self._repeatedly(lambda: client.write("PATCH", path, {"state": "closed"}))
+            client = self._session.client_of(actor)
+            path = f"{self._session.path_of(repo)}/pulls/{number}"
+            repeatedly(lambda: client.write("PATCH", path, {"state": "closed"}))
 
     def submit_review(
         self, repo: str, number: int, *, commit: str, verdict: ReviewVerdict, body: str, actor: int
@@ -252,7 +245,7 @@ class Pulls(Repositories):
         """Record a review of the head commit; a dismissal is of the actor's own newest review."""
         if not body and verdict is not ReviewVerdict.APPROVED:
             body = _NO_TEXT
-        client = self._client(actor)
+        client = self._session.client_of(actor)
 
         def find() -> Review | None:
             pull = self.read_pull(repo, number)
@@ -268,7 +261,7 @@ class Pulls(Repositories):
                 raise ForgeRefused(f"{pull.url}: nobody approves their own pull request")
             return None
 
-        path = f"{self._path(repo)}/pulls/{number}/reviews"
+        path = f"{self._session.path_of(repo)}/pulls/{number}/reviews"
 
         def make() -> object:
             if verdict is ReviewVerdict.DISMISSED:
@@ -276,7 +269,7 @@ class Pulls(Repositories):
             fields = {"commit_id": commit, "event": _EVENTS[verdict], "body": body}
             return client.write("POST", path, fields)
 
-        review: Review = self._found_or_made(find, make, again=True)
+        review: Review = found_or_made(find, make, again=True)
         return review
 
     def _dismiss(self, client: GithubClient, path: str, actor: int, body: str) -> object:
