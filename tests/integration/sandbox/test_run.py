@@ -1,7 +1,7 @@
 """What tenant code cannot do in the sandbox, tried from inside, and how each limit ends it.
 
 As root, what is tried runs thrice: stepping down to a user that owns nothing, by a user namespace,
-and as an ordinary user. Attacks stand in test_sandbox_attacks.py.
+and as an ordinary user. Attacks stand in test_attacks.py.
 """
 
 import os

@@ -35,7 +35,7 @@ from tests.support.rendered_project import (
 )
 from tests.support.samples import findings_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 OWN = ("owner", "description", "allowed_tools", "risk_tier", "default_model", "definition_ref")
 
 

@@ -24,7 +24,7 @@ from tests.support.finished_story import CONTROL
 from tests.support.samples import DRAFT
 from tests.support.story import Story, story_at
 
-TOP = Path(__file__).resolve().parents[2] / "pipeline"
+TOP = Path(__file__).resolve().parents[3] / "pipeline"
 # Clear the screen, set the title, hide, overwrite the line, C1, bidi, zero width, hidden tags.
 HOSTILE = "\x1b[2J\x1b]0;gone\x07\x1b[8m\rgood\x9b1A\x85\u202e\u200b\U000e0041\x7f"
 _SEEN = ("\x1b", "\r", "\x07", "\x9b", "\x85", "\u202e", "\u200b", "\U000e0041", "\x7f")

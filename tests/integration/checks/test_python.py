@@ -14,7 +14,7 @@ from pipeline.sandbox.limits import Limits
 from pipeline.templates import read_builtin_template
 from pipeline.templating import complete_parameters, render_template
 
-TOOLS = Path(__file__).resolve().parents[2] / ".tools"
+TOOLS = Path(__file__).resolve().parents[3] / ".tools"
 COMMIT, TREE = "1" * 40, "2" * 40
 PASSED, FAILED = CheckOutcome.PASSED, CheckOutcome.FAILED
 Files = dict[str, tuple[int, bytes]]

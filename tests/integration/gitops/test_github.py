@@ -13,7 +13,7 @@ from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object,
 from pipeline.git.repository import GitRepository
 from pipeline.models.requests import Platform
 from pipeline.requests.layout import PLATFORM_PATH
-from tests.integration.test_github_threats import Threatened
+from tests.integration.forges.github.test_threats import Threatened
 from tests.support.command_line import call
 from tests.support.fact_history import ENGINEER_ID
 from tests.support.finished_story import CONTROL, GITOPS

@@ -26,7 +26,7 @@ from pydantic import BaseModel
 from pipeline.documents.shapes import models_in
 from pipeline.models.requests import REQUEST_KINDS
 
-TOP = Path(__file__).resolve().parents[2]
+TOP = Path(__file__).resolve().parents[3]
 Field = tuple[str, str]  # full name of the model that declares it, name
 
 

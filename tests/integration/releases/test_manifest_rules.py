@@ -22,7 +22,7 @@ from pipeline.tools.kustomize import run_kustomize_build
 from pipeline.tools.podcheck import run_podcheck
 from pipeline.tools.rendered import parse_rendered
 from pipeline.world.hydrate import Hydrator
-from tests.integration.test_runtime_operator import base_of, overlay_of, own_chart
+from tests.integration.releases.test_runtime_operator import base_of, overlay_of, own_chart
 from tests.manifests.cases import hostile_object, objects_by_kind, read_hostile, read_mutants
 from tests.support.bindings import Object
 

@@ -40,7 +40,7 @@ from pipeline.tools.kubeconform import run_kubeconform
 from tests.support.bindings import bound_of, in_overlay
 from tests.support.projects import environment_of, render_project, write_project
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TOOLS = ROOT / ".tools"
 FOLDER = ROOT / "pipeline" / "templates" / "domain"
 IMAGE = f"registry.example.com:5000/ameide/tenant-acme/order-router@sha256:{'ab' * 32}"

@@ -9,7 +9,7 @@ import pytest
 
 from tools import gotools, kubeschemas
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TOOLS = ROOT / ".tools"
 TEMPLATE = str(
     TOOLS

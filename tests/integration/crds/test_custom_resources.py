@@ -35,7 +35,7 @@ from tests.support.custom_resources import (
     object_of,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CRDCHECK = ROOT / ".tools" / "bin" / "crdcheck"
 NAMES = [kind.kind for kind in KINDS]
 

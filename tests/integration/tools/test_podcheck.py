@@ -20,7 +20,7 @@ from pipeline.machine.process import run_tool
 from pipeline.tools import podcheck
 from pipeline.tools.podcheck import judge_pods, run_podcheck
 
-FIXTURES = Path(__file__).resolve().parents[2] / ".tools" / "pod-security.json"
+FIXTURES = Path(__file__).resolve().parents[3] / ".tools" / "pod-security.json"
 NEWEST = "v1.37"
 POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": []}}
 

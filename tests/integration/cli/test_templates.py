@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from pipeline.cli.main import cli
 from pipeline.templates import list_builtin_templates, template_folder
 
-SHARED = Path(__file__).resolve().parents[2] / "pipeline" / "shared"
+SHARED = Path(__file__).resolve().parents[3] / "pipeline" / "shared"
 
 
 def call(*arguments: str | Path) -> Result:

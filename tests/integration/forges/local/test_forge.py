@@ -17,7 +17,7 @@ from pipeline.forges.port import BranchRule, RepoSpec
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 PIPELINE, PERSON = 100, 1
 SOMEBODY = Signature("Somebody", "somebody@example.com", 1_700_000_000)
 RULES = (BranchRule("main", push=(), approvals=1), BranchRule("state/*", push=(PIPELINE,)))
@@ -304,7 +304,7 @@ RACER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from tests.integration import test_local_forge as t
+from tests.integration.forges.local import test_forge as t
 forge = t.LocalForge(Path(sys.argv[2]), "acme")
 print(t.race(forge, sys.argv[3], int(sys.argv[4])))
 """

@@ -31,7 +31,7 @@ from pipeline.templating import (
     render_template,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TOOLS = ROOT / ".tools"
 CRD_SCHEMAS = ROOT / "pipeline" / "shared" / "crds" / "schemas"
 IMAGE = f"registry.example.com:5000/ameide/tenant-acme/order-desk@sha256:{'ab' * 32}"

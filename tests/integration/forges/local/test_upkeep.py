@@ -28,7 +28,7 @@ from pipeline.git.objects import (
     objects_of_files,
 )
 from pipeline.git.repository import GitRepository
-from tests.integration.test_local_forge import ROOT, RULES, SOMEBODY, START, spec_of
+from tests.integration.forges.local.test_forge import ROOT, RULES, SOMEBODY, START, spec_of
 
 ACTOR = 1
 MANY = 60  # files of a push that is kept as a pack
@@ -149,7 +149,7 @@ sys.path.insert(0, sys.argv[1])
 from pipeline.forges import upkeep
 from pipeline.forges.local import LocalForge
 from pipeline.forges.port import PullAsk
-from tests.integration.test_forge_upkeep import push
+from tests.integration.forges.local.test_upkeep import push
 upkeep._PACKS = 3
 forge = LocalForge(Path(sys.argv[2]), "acme")
 for number in range(6):

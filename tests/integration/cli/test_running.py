@@ -13,7 +13,7 @@ from pipeline.names import state_branch
 from pipeline.plan.effects import Plan
 from pipeline.state.facts import status_path
 from pipeline.state.statuses import status_spec
-from tests.integration.test_cli_basics import modules_after
+from tests.integration.cli.test_basics import modules_after
 from tests.support.command_line import (
     AGENT,
     CLOCK,
