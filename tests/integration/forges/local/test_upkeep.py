@@ -146,8 +146,8 @@ PACKER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from pipeline.forges import upkeep
-from pipeline.forges.local import LocalForge
+from pipeline.forges.local import upkeep
+from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import PullAsk
 from tests.integration.forges.local.test_upkeep import push
 upkeep._PACKS = 3
