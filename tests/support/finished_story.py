@@ -14,7 +14,6 @@ from pathlib import Path
 
 from pipeline.audit import AuditReport, verify
 from pipeline.control.repo import Control
-from pipeline.demo.setting import create_setting
 from pipeline.documents import render_document
 from pipeline.engine.loop import Engine
 from pipeline.engine.opening import attest_here
@@ -36,6 +35,7 @@ from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from pipeline.requests.snapshot import Snapshot
 from pipeline.world.hydrate import Hydrator
 from tests.support import fact_history as history
+from tests.support.control_repo import create_control
 from tests.support.samples import DRAFT, sample_files, templates
 
 ORGANISATION, CONTROL = "ameide", "control"
@@ -216,7 +216,7 @@ def tell_story(root: Path) -> StoryWorld:
     """A world in which `acme/order-router` went from a draft to production."""
     root.mkdir(parents=True, exist_ok=True)
     files = {path: content for path, content in sample_files().items() if "/drafts/" not in path}
-    create_setting(root, files).close()
+    create_control(root, files)
     world = StoryWorld.open(root)
     world.request(draft_path(DRAFT), draft_example().encode(), history.ENGINEER_ID)
     world.run()

@@ -15,13 +15,13 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from pipeline.demo.setting import create_setting
 from pipeline.documents import render_document
 from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import PullState
 from pipeline.models.requests import EnvironmentName
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
+from tests.support.control_repo import create_control
 from tests.support.fact_history import (
     ENGINEER_ID,
     PLATFORM_ENGINEERS,
@@ -61,7 +61,7 @@ class Story(SweepWorld):
     def begin(cls, root: Path, files: Mapping[str, bytes] | None = None) -> Story:
         """A world before anybody asked for anything; `files` lie over policy and tenants."""
         root.mkdir(parents=True, exist_ok=True)
-        create_setting(root, {**policy_files(), **(files or {})}).close()
+        create_control(root, {**policy_files(), **(files or {})})
         return cls.open(root)
 
     def go(self) -> None:

@@ -18,8 +18,6 @@ from unittest import mock
 
 from pipeline.apply.effects import FaultHook, no_faults
 from pipeline.control.repo import Control
-from pipeline.demo.setting import create_setting
-from pipeline.demo.story import CLEAN_SETTINGS, ROUTING
 from pipeline.documents import render_document
 from pipeline.engine.loop import Engine
 from pipeline.engine.opening import builder_of, check_runner, secret_hits
@@ -33,6 +31,8 @@ from pipeline.plan.effects import Effect, RunChecks
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from pipeline.world.hydrate import Hydrator
+from tests.support.control_repo import create_control
+from tests.support.deliveries import healthy_everywhere
 from tests.support.fact_history import (
     AGENT_ID,
     ENGINEER_ID,
@@ -42,6 +42,7 @@ from tests.support.fact_history import (
 )
 from tests.support.finished_story import CODE, CONTROL, ORGANISATION, StoryWorld
 from tests.support.samples import DRAFT, sample_files, templates
+from tests.support.sources import CLEAN_SETTINGS, ROUTING
 
 RATING, INVENTORY = "contoso/supplier-rating", "contoso/inventory"
 CONTOSO_AGENT_ID, CONTOSO_ENGINEER_ID, PLATFORM_ENGINEER_ID = 1902, 1301, PLATFORM_ENGINEERS[0]
@@ -182,19 +183,7 @@ def observe_and_follow_up(world: SweepWorld) -> tuple[Observation, ...]:
     base = world.forge.read_repo(CODE)
     assert base is not None and base.head is not None
     world.patch("0003", "Say what routing is", {"docs/routing.md": "# Routing\n"}, base.head)
-    return tuple(
-        Observation.model_validate(
-            {
-                "environment": p.environment,
-                "draft": DRAFT,
-                "digest": p.release.digest,
-                "health": "Healthy",
-                "sync": "Synced",
-                "revision": p.gitops_commit,
-            }
-        )
-        for p in status.promotions
-    )
+    return healthy_everywhere(status)
 
 
 STEPS: tuple[Act, ...] = (
@@ -218,7 +207,7 @@ def story_files() -> dict[str, bytes]:
 
 def start(root: Path) -> None:
     """A world before the first step."""
-    create_setting(root, story_files()).close()
+    create_control(root, story_files())
 
 
 # -- comparing -----------------------------------------------------------------------------

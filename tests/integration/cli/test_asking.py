@@ -10,21 +10,11 @@ import pytest
 from pipeline.documents import parse_document
 from pipeline.engine import opening as wiring
 from pipeline.forges.local.forge import LocalForge
-from tests.support.command_line import (
-    AGENT,
-    CLOCK,
-    CREATE,
-    DRAFT,
-    MANAGER,
-    call,
-    copy_world,
-    create_control,
-    passing_checks,
-    tell,
-)
+from tests.support.command_line import call, copy_world, passing_checks
+from tests.support.samples import DRAFT
+from tests.support.story_by_commands import AGENT, CLOCK, CREATE, MANAGER, SUBMIT, begin, tell
 
 FOLDER = f"tenants/{DRAFT.replace('/', '/drafts/')}"
-SUBMIT = ("--submit", "--as", AGENT)
 
 
 @pytest.fixture(autouse=True)
@@ -35,12 +25,12 @@ def fixed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def fresh_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return create_control(tmp_path_factory.mktemp("fresh"))
+    return begin(tmp_path_factory.mktemp("fresh"))
 
 
 @pytest.fixture(scope="module")
 def scaffolded_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tell(tmp_path_factory.mktemp("scaffolded"), until="The agent writes code")
+    return tell(tmp_path_factory.mktemp("scaffolded"), until="write patches")
 
 
 @pytest.fixture

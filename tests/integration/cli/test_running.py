@@ -14,17 +14,9 @@ from pipeline.plan.effects import Plan
 from pipeline.state.facts import status_path
 from pipeline.state.statuses import status_spec
 from tests.integration.cli.test_basics import modules_after
-from tests.support.command_line import (
-    AGENT,
-    CLOCK,
-    DRAFT,
-    call,
-    copy_world,
-    create_control,
-    passing_checks,
-    refs,
-    tell,
-)
+from tests.support.command_line import call, copy_world, passing_checks, refs
+from tests.support.samples import DRAFT
+from tests.support.story_by_commands import AGENT, CLOCK, begin, tell
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +27,7 @@ def fixed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def fresh_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return create_control(tmp_path_factory.mktemp("fresh"))
+    return begin(tmp_path_factory.mktemp("fresh"))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.support.command_line import call, copy_world, create_control
+from tests.support.command_line import call, copy_world
+from tests.support.story_by_commands import begin
 
 REQUESTS = sum(1 for top in ("environments", "tenants") for _ in (ROOT / top).rglob("*.yaml"))
 DRAFT = "tenants/acme/drafts/shipment-tracker/draft.yaml"
@@ -18,7 +19,7 @@ DRAFT = "tenants/acme/drafts/shipment-tracker/draft.yaml"
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return create_control(tmp_path_factory.mktemp("validate"))
+    return begin(tmp_path_factory.mktemp("validate"))
 
 
 @pytest.fixture

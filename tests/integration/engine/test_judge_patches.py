@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from pipeline import api
-from pipeline.demo.story import leaked_settings
 from pipeline.documents import render_document
 from pipeline.engine.judge import Judged, judge_pull
 from pipeline.engine.opening import secret_hits
@@ -29,6 +28,7 @@ from tests.support.command_line import call
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID
 from tests.support.finished_story import _PERSON, CONTROL
 from tests.support.samples import DRAFT
+from tests.support.sources import leaked_settings
 from tests.support.story import SOURCE, Story, patch_of, story_at
 
 KEY = leaked_settings().split('"')[-2]

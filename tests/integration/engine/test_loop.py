@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.demo.story import leaked_settings
 from pipeline.engine import loop as engine
 from pipeline.errors import CouldNotCheck, ForgeRefused, StalePlan, UsageFault
 from pipeline.forges.local.forge import LocalForge
@@ -30,6 +29,7 @@ from pipeline.tools.gitleaks import SecretHit
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.support.finished_story import CODE, CONTROL, GITOPS, all_checks_pass, audit
 from tests.support.samples import DRAFT, sample_files
+from tests.support.sources import leaked_settings
 from tests.support.story import SOURCE, Story, everything, patch_of, story_at
 from tests.support.sweep import CONTOSO_ENGINEER_ID, Crash, fault_at
 
