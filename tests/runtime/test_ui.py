@@ -42,7 +42,7 @@ pytestmark = pytest.mark.ui
 ARTIFACTS = ROOT / "build" / "artifacts"
 AXE = TOOLS / "node" / "node_modules" / "axe-core" / "axe.min.js"
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 120_000
 
 
 def item(name: str, kind: str, state: str, description: str) -> Item:

@@ -153,7 +153,7 @@ def running(bundle: Path, environment: Mapping[str, str], log: Path) -> Iterator
         _await(process, f"{origin}{PREFIX}/readyz", log)
         yield Workspace(origin, log)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=25) in (0, 143), log.read_text()
+        assert process.wait(timeout=120) in (0, 143), log.read_text()
     finally:
         if process.poll() is None:
             process.kill()
@@ -161,7 +161,7 @@ def running(bundle: Path, environment: Mapping[str, str], log: Path) -> Iterator
 
 
 def _await(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
         try:

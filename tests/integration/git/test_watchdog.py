@@ -33,9 +33,9 @@ def test_a_later_but_shorter_limit_is_kept_too() -> None:
 def test_a_process_is_left_alone_once_its_block_is_over() -> None:
     watchdog = Watchdog()
     with waiting() as process, waiting() as other:
-        with watchdog.limit(process, 0.05):
+        with watchdog.limit(process, 1):  # an empty block is left long before that
             pass
-        with watchdog.limit(other, 0.1):
+        with watchdog.limit(other, 1.2):
             other.wait(timeout=60)
         assert process.poll() is None
         process.communicate(b"\n")

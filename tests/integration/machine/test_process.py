@@ -48,21 +48,24 @@ def test_exit_codes_and_both_streams_come_back() -> None:
 
 def test_a_slow_tool_is_stopped_with_its_children(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
-    script = f"sleep 60 & echo $! > {pid_file}; wait"
-    with pytest.raises(CouldNotCheck, match="stopped"):
-        run_tool(["sh", "-c", script], timeout_s=1)
+    script = f"sleep 600 & echo $! > {pid_file}; wait"
+    for timeout_s in (1, 10, 60):  # a busy machine may stop it before it has started its child
+        with pytest.raises(CouldNotCheck, match="stopped"):
+            run_tool(["sh", "-c", script], timeout_s=timeout_s)
+        if pid_file.exists() and pid_file.read_text():
+            break
     assert not is_alive(int(pid_file.read_text()))
 
 
 def test_what_outlives_its_leader_is_ended(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
-    done = run_tool(["sh", "-c", f"sleep 60 & echo $! > {pid_file}; echo led"], timeout_s=30)
+    done = run_tool(["sh", "-c", f"sleep 600 & echo $! > {pid_file}; echo led"], timeout_s=120)
     assert done.stdout == b"led\n"
     assert not is_alive(int(pid_file.read_text()))
 
 
 def is_alive(pid: int) -> bool:
-    for _ in range(200):
+    for _ in range(6000):  # a minute, for the kernel to end it
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except FileNotFoundError:
@@ -79,7 +82,7 @@ def test_a_tool_that_closes_its_pipes_does_not_escape_the_time_limit() -> None:
 
 
 def test_a_flood_is_stopped_at_the_bound() -> None:
-    ended = run_bounded(["yes"], stdin=b"", timeout_s=30, env={}, max_output_bytes=100_000)
+    ended = run_bounded(["yes"], stdin=b"", timeout_s=120, env={}, max_output_bytes=100_000)
     assert ended.stopped_by == "output"
     assert len(ended.stdout) == 100_000
 

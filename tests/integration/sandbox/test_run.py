@@ -351,7 +351,7 @@ def test_what_it_leaves_running_is_gone(box: Sandboxes, ending: str, tmp_path: P
         print("left", flush=True)
         {ending}
     """
-    ended = box.confine(code, marker, limits=with_limits(wall_s=5))
+    ended = box.confine(code, marker, limits=with_limits(wall_s=12) if ending else SMALL)
     assert ended.output == b"left\n"
     assert ended.limit_hit == ("time" if ending else None)
     assert _processes_with(marker) == []
