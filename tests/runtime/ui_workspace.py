@@ -178,3 +178,26 @@ def copy_bundle(project: Path, target: Path) -> Path:
     shutil.copytree(project / ".next" / "standalone", target)
     target.chmod(0o755)
     return target
+
+
+class NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def ask(
+    url: str, method: str = "GET", **headers: str
+) -> tuple[int, dict[str, str], bytes, list[str]]:
+    """Status, headers, body and cookies of one request without any session."""
+    request = urllib.request.Request(
+        url, method=method, headers={name.replace("_", "-"): v for name, v in headers.items()}
+    )
+    opener = urllib.request.build_opener(NoRedirects, urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=30) as answer:
+            status, found, body = answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            status, found, body = error.code, error.headers, error.read()
+    cookies = found.get_all("set-cookie") or []
+    return status, {name.lower(): value for name, value in found.items()}, body, cookies

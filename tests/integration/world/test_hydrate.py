@@ -11,9 +11,8 @@ import yaml
 
 from pipeline import names
 from pipeline.diagnostics import Finding
-from pipeline.errors import CouldNotCheck, Unrenderable
+from pipeline.errors import Unrenderable
 from pipeline.git.objects import MODE_FILE, tree_id_of_files
-from pipeline.machine.process import Completed
 from pipeline.models.base import TreeId
 from pipeline.models.facts import Release
 from pipeline.models.requests import ENVIRONMENTS, EnvironmentName
@@ -24,7 +23,7 @@ from pipeline.stages.provision import accepted_fact
 from pipeline.stages.scaffold import template_values
 from pipeline.state.facts import fold
 from pipeline.templating import render_template
-from pipeline.tools import helm, kubeconform, kustomize
+from pipeline.tools import helm, kustomize
 from pipeline.world.hydrate import Hydrator
 from tests.support import fact_history as history
 from tests.support.samples import DRAFT, sample_snapshot
@@ -439,74 +438,3 @@ def test_a_primitive_without_a_chart_has_nothing_to_deploy() -> None:
     source = {path: c for path, c in case.source.items() if path != "chart/Chart.yaml"}
     with pytest.raises(Unrenderable, match="nothing to deploy"):
         base_of(replace(case, source=source))
-
-
-# -- tools that do not answer ---------------------------------------------------------------
-
-
-DONE = Completed(0, b"", b"")
-ONE = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
-
-
-@pytest.mark.parametrize(
-    ("answer", "exit_code"),
-    [
-        (b"", 0),
-        (b"{}", 0),
-        (b"null", 0),
-        (b'{"resources": []}', 1),
-        (b'{"resources": []}', 2),
-        (b'{"resources": [{"kind": "A", "name": "a", "status": "statusValid"}]}', 137),
-    ],
-)
-def test_kubeconform_that_fails_could_not_check(
-    answer: bytes, exit_code: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    completed = DONE
-    done = replace(completed, stdout=answer, exit_code=exit_code)
-    monkeypatch.setattr(kubeconform, "run_tool_confined", lambda *_, **__: done)
-    with pytest.raises(CouldNotCheck):
-        kubeconform.run_kubeconform(ONE, file="x")
-
-
-def test_an_object_that_kubeconform_does_not_speak_of_was_not_checked(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    answer = b'{"resources": [{"kind": "ConfigMap", "name": "a", "status": "statusValid"}]}'
-    done = replace(DONE, stdout=answer)
-    monkeypatch.setattr(kubeconform, "run_tool_confined", lambda *_, **__: done)
-    assert kubeconform.run_kubeconform(ONE, file="x") == ()
-    [finding] = kubeconform.run_kubeconform(ONE + b"---\n" + ONE, file="x")
-    assert (finding.code, finding.message) == (
-        "manifest-not-checked",
-        "1 of 2 objects were checked",
-    )
-
-
-def test_findings_of_kubeconform_come_in_one_order() -> None:
-    manifests = b"---\n".join(
-        f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m{n}}}\nevil: 1\n".encode()
-        for n in range(30)
-    )
-    first = kubeconform.run_kubeconform(manifests, file="x")
-    assert len(first) == 30
-    assert list(first) == sorted(first, key=lambda f: (f.location.file, f.message))
-    assert kubeconform.run_kubeconform(manifests, file="x") == first
-
-
-def test_lint_that_ends_badly_and_names_nothing_could_not_check(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    done = replace(DONE, stderr=b"Error: broken\n", exit_code=1)
-    monkeypatch.setattr(helm, "run_tool_confined", lambda *_, **__: done)
-    with pytest.raises(CouldNotCheck, match="broken"):
-        helm.run_helm_lint({"Chart.yaml": b"apiVersion: v2\nname: x\n"}, values={})
-
-
-def test_a_folder_that_looks_like_a_host_is_not_asked_for() -> None:
-    files = {
-        "env/kustomization.yaml": b"resources: [github.com/org/repo]\n",
-        "env/github.com/org/repo/kustomization.yaml": b"resources: []\n",
-    }
-    with pytest.raises(CouldNotCheck, match="would be fetched"):
-        kustomize.run_kustomize_build(files, "env")
