@@ -43,7 +43,7 @@ from tests.support import (
 )
 from tests.support.bombs import nested_zip, zip_of
 from tests.support.falsified import FALSIFIED, IN_PLACE, reset_to_first
-from tests.support.finished_story import CODE, CONTROL, STATE, StoryWorld
+from tests.support.finished_story import CODE, CONTROL, STATE, StoryWorld, patch_file, promote
 from tests.support.rule_runners import RuleRun, needs_tools, run_manifest_example
 from tests.support.samples import DRAFT, PATCH_BASE
 from tests.support.story import patch_of, story_at
@@ -144,8 +144,8 @@ def test_a_chart_that_does_not_render_is_refused(
     def codes(name: str, content: str) -> tuple[str, ...]:
         world = audit_world.copy_of(story, tmp_path / name)
         world.engine.hydrator = Hydrator()  # the real helm, kustomize and kubeconform
-        world.patch("0002", "chart/templates/extra.yaml", content)
-        world.promote("dev", history.ENGINEER_ID)
+        patch_file(world, "0002", "chart/templates/extra.yaml", content)
+        promote(world, "dev", history.ENGINEER_ID)
         refused = world.engine.status(DRAFT).refused_promotions
         return tuple(sorted({reason.code for item in refused for reason in item.reasons}))
 
@@ -166,7 +166,7 @@ def test_a_patch_that_cannot_be_scanned_is_refused(
     def codes(name: str, content: bytes) -> tuple[str, ...]:
         world = audit_world.copy_of(story, tmp_path / name)
         world.engine.scan_secrets = lambda files: secret_hits({**files, "a.zip": content})
-        world.patch("0002", "docs/notes.md", "An archive lies beside it.\n")
+        patch_file(world, "0002", "docs/notes.md", "An archive lies beside it.\n")
         record = world.engine.status(DRAFT).patches[-1]
         return tuple(sorted({reason.code for reason in record.reasons}))
 

@@ -25,7 +25,7 @@ from pipeline.forges.github.forge import GithubForge
 from pipeline.forges.http.repository import Connection, RemoteRepository
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
-from tests.support.finished_story import CONTROL
+from tests.support.finished_story import CONTROL, StoryWorld
 from tests.support.github_demo.setting import GithubSetting
 from tests.support.github_server import Fault, GitHubServer, Seen
 from tests.support.github_server.state import State
@@ -35,32 +35,28 @@ from tests.support.sweep import (
     STEPS,
     TENANTS,
     Crash,
-    SweepWorld,
     checked_once,
+    run_all,
     story_files,
 )
 
 FIRST_MERGE_S = 1_767_226_000
 
 
-class GithubSweepWorld(SweepWorld):
-    """A story's world on GitHub, as fresh processes of its accounts see it."""
-
-    @classmethod
-    def over(cls, server: GitHubServer, root: Path) -> GithubSweepWorld:
-        """The world below `root`, whose GitHub is `server`."""
-        forge = open_forge(server, root)
-        engine = Engine(
-            control=Control(root / "control", GitRepository(root / "control"), forge, CONTROL),
-            make_builder=partial(builder_of, forge_root=root / "forge"),
-            run_checks=checked_once,
-            scan_secrets=secret_hits,
-            templates=templates(),
-            hydrator=HYDRATOR,
-            run_id="run-1",
-        )
-        made = len(server.repository(forge.organisation, CONTROL).pulls)
-        return cls(root, forge, engine, list(range(made)))  # type: ignore[arg-type]  # a forge
+def github_world(server: GitHubServer, root: Path) -> StoryWorld:
+    """The world below `root` with the real tools, whose GitHub is `server`: a fresh process's."""
+    forge = open_forge(server, root)
+    engine = Engine(
+        control=Control(root / "control", GitRepository(root / "control"), forge, CONTROL),
+        make_builder=partial(builder_of, forge_root=root / "forge"),
+        run_checks=checked_once,
+        scan_secrets=secret_hits,
+        templates=templates(),
+        hydrator=HYDRATOR,
+        run_id="run-1",
+    )
+    made = len(server.repository(forge.organisation, CONTROL).pulls)
+    return StoryWorld(root, forge, engine, list(range(made)))
 
 
 def open_forge(server: GitHubServer, root: Path) -> GithubForge:
@@ -134,14 +130,14 @@ def tell(server: GitHubServer, root: Path, steps: int = len(STEPS)) -> tuple[Che
     start(server, live)
     checkpoints = []
     for index, act in enumerate(STEPS[:steps]):
-        world = GithubSweepWorld.over(server, live)
+        world = github_world(server, live)
         observations = act(world)
         world.close()
         before = root / f"before-{index}"
         keep(server, live, before)
-        world = GithubSweepWorld.over(server, live)
+        world = github_world(server, live)
         begin = len(server.log)
-        world.run_all(observations)
+        run_all(world, observations)
         calls = tuple(server.log[begin:])
         plan = world.engine.plan(tenants=TENANTS)
         assert plan.is_empty and not any(t.waiting for t in plan.tenants), plan
@@ -222,14 +218,14 @@ def differences(
 ) -> list[str]:
     """What is other than in the unbroken run after the fault, and after one more run."""
     put_back(server, checkpoint.before, folder)
-    world = GithubSweepWorld.over(server, folder)
+    world = github_world(server, folder)
     with fault_at(server, point) as struck, stopped_by(point, struck), suppress(Crash):
         world.engine.run(tenants=TENANTS, observations=checkpoint.observations)
     world.close()
     if not struck[0]:
         return [f"nothing broke at {point}"]
-    world = GithubSweepWorld.over(server, folder)
-    world.run_all(checkpoint.observations)
+    world = github_world(server, folder)
+    run_all(world, checkpoint.observations)
     again = world.engine.plan(tenants=TENANTS)
     world.close()
     found = fingerprint(server, folder)

@@ -13,14 +13,15 @@ from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object,
 from pipeline.git.repository import GitRepository
 from pipeline.models.requests import Platform
 from pipeline.requests.layout import PLATFORM_PATH
-from tests.integration.forges.github.test_threats import Threatened
 from tests.support.command_line import call
 from tests.support.fact_history import ENGINEER_ID
 from tests.support.finished_story import CONTROL, GITOPS
 from tests.support.github_demo.setting import GithubSetting
 from tests.support.github_server import GitHubServer
+from tests.support.github_story import codes_of_run, github_story
 from tests.support.github_sweep import keep, put_back, start
 from tests.support.samples import DRAFT, sample_platform
+from tests.support.story import Story
 from tests.support.sweep import PLATFORM_ENGINEER_ID, ask_for_drafts
 
 SECOND_ENGINEER_ID, SECOND_PLATFORM_ENGINEER_ID = 1202, 1102
@@ -36,28 +37,27 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GitHubServe
         live = root / "live"
         live.mkdir()
         start(server, live)
-        world = Threatened.over(server, live).quick()
+        world = github_story(server, live)
         ask_for_drafts(world)
-        world.go()
+        codes_of_run(world)
         world.ask(DRAFT, "dev", ENGINEER_ID)
         assert sample_platform().gitops_drift == "restore"
-        world.go()
+        codes_of_run(world)
         world.close()
         keep(server, live, root / "kept")
         yield server, root / "kept"
 
 
 @pytest.fixture
-def world(kept: tuple[GitHubServer, Path], tmp_path: Path) -> Iterator[Threatened]:
+def world(kept: tuple[GitHubServer, Path], tmp_path: Path) -> Iterator[Story]:
     server, folder = kept
     put_back(server, folder, tmp_path / "world")
-    found = Threatened.over(server, tmp_path / "world").quick()
-    found.server = server
+    found = github_story(server, tmp_path / "world")
     yield found
     found.close()
 
 
-def main_of(world: Threatened) -> tuple[str, str]:
+def main_of(world: Story) -> tuple[str, str]:
     """The commit of the GitOps repository's main on GitHub, and the tree of its overlays."""
     git = GitRepository(world.server.repository("ameide", GITOPS).path)
     main = str(git.resolve("refs/heads/main"))
@@ -67,7 +67,7 @@ def main_of(world: Threatened) -> tuple[str, str]:
     return main, found.id
 
 
-def pull_of(world: Threatened, path: str, user: int = ENGINEER_ID) -> PullRequest:
+def pull_of(world: Story, path: str, user: int = ENGINEER_ID) -> PullRequest:
     """A person's pull request that adds one file."""
     git = world.forge.open_repository(GITOPS)
     main = main_of(world)[0]
@@ -81,7 +81,7 @@ def pull_of(world: Threatened, path: str, user: int = ENGINEER_ID) -> PullReques
     )
 
 
-def force(world: Threatened, path: str) -> str:
+def force(world: Story, path: str) -> str:
     """The commit that somebody above all rulesets put on main."""
     repository = world.server.repository("ameide", GITOPS)
     git = GitRepository(repository.path)
@@ -94,7 +94,7 @@ def force(world: Threatened, path: str) -> str:
     return commit.id
 
 
-def test_the_app_alone_moves_what_runs(world: Threatened) -> None:
+def test_the_app_alone_moves_what_runs(world: Story) -> None:
     git = world.forge.open_repository(GITOPS)
     main = main_of(world)[0]
     objects = objects_of_files({**git.read_files(main), "x": (MODE_FILE, b"1\n")})
@@ -108,26 +108,26 @@ def test_the_app_alone_moves_what_runs(world: Threatened) -> None:
     for person in (ENGINEER_ID, SECOND_ENGINEER_ID, PLATFORM_ENGINEER_ID):
         with pytest.raises((ForgeRefused, StalePlan)):
             world.merge(GITOPS, pull.number, person)
-    assert world.go() == {f"{GITOPS}#{pull.number}": {"gitops-environments-proposed"}}
+    assert codes_of_run(world) == {f"{GITOPS}#{pull.number}": {"gitops-environments-proposed"}}
     assert main_of(world)[0] == main
 
 
-def test_the_app_merges_what_owners_propose(world: Threatened) -> None:
+def test_the_app_merges_what_owners_propose(world: Story) -> None:
     pull = pull_of(world, "docs/notes.md")
-    assert world.go() == {f"{GITOPS}#{pull.number}": {"approval-missing"}}
+    assert codes_of_run(world) == {f"{GITOPS}#{pull.number}": {"approval-missing"}}
     world.approve(GITOPS, pull.number, SECOND_ENGINEER_ID)
     # GitHub says who is of a team, beside platform.yaml.
     members = world.server.state.teams["ameide", "acme-engineers"].members
     members.discard(SECOND_ENGINEER_ID)
-    assert world.go() == {f"{GITOPS}#{pull.number}": {"approval-missing"}}
+    assert codes_of_run(world) == {f"{GITOPS}#{pull.number}": {"approval-missing"}}
     members.add(SECOND_ENGINEER_ID)
-    assert world.go() == {}
+    assert codes_of_run(world) == {}
     merged = world.forge.read_pull(GITOPS, pull.number)
     assert merged.state is PullState.MERGED
     assert merged.merged_by == sample_platform().pipeline_account.id
 
 
-def test_what_somebody_above_the_rules_pushed_is_put_back(world: Threatened) -> None:
+def test_what_somebody_above_the_rules_pushed_is_put_back(world: Story) -> None:
     main, sealed = main_of(world)
     foreign = force(world, f"{DEV}/.argocd-source.yaml")
     report = world.engine.run(tenants=["acme"])
@@ -141,7 +141,7 @@ def test_what_somebody_above_the_rules_pushed_is_put_back(world: Threatened) -> 
 
 
 def test_doctor_and_policy_bring_loosened_rules_to_light_and_in_line(
-    world: Threatened, monkeypatch: pytest.MonkeyPatch
+    world: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setting = GithubSetting(world.server, world.root, sample_platform())
     for name, value in setting.credential(None)[1].items():
@@ -175,7 +175,7 @@ def test_doctor_and_policy_bring_loosened_rules_to_light_and_in_line(
     assert world.engine.plan(tenants=["acme"]).is_empty
 
 
-def test_no_ruleset_lets_anybody_rebase(world: Threatened) -> None:
+def test_no_ruleset_lets_anybody_rebase(world: Story) -> None:
     for repository in world.server.state.repositories.values():
         for ruleset in repository.rulesets.values():
             for rule in ruleset.rules:

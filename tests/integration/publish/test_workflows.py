@@ -17,7 +17,7 @@ from tests.support.github_demo.setting import APP_ID
 from tests.support.github_server.merge_queue import form_groups, group_of, merge_groups
 from tests.support.github_server.state import Repository, Ruleset
 from tests.support.samples import DRAFT
-from tests.support.sweep import PLATFORM_ENGINEER_ID, ask_for_drafts
+from tests.support.sweep import PLATFORM_ENGINEER_ID, ask, ask_for_drafts
 from tests.support.workflow_control import Actions, open_actions
 from tests.support.workflows import WorkflowRun
 
@@ -38,7 +38,7 @@ def test_the_workflows_bring_a_draft_into_dev(actions: Actions) -> None:
     world = actions.open()
     status = world.engine.status(DRAFT)
     assert status.pull_request is not None
-    world.ask(DRAFT, "dev", ENGINEER_ID)
+    ask(world, DRAFT, "dev", ENGINEER_ID)
     world.close()
     # A push to main starts all three; the build asks for the promotion that waited for it.
     for workflow in ("scaffold", "build", "promote"):

@@ -22,7 +22,15 @@ from pipeline.world.hydrate import Hydrator, read_runtimes
 from tests.support import fact_history as history
 from tests.support import finished_story as audit_world
 from tests.support.charts import TYPES, chart_of, values_of
-from tests.support.finished_story import CODE, CONTROL, GITOPS, StoryWorld
+from tests.support.finished_story import (
+    CODE,
+    CONTROL,
+    GITOPS,
+    StoryWorld,
+    patch_file,
+    promote,
+    run_acme,
+)
 from tests.support.samples import DRAFT, sample_environment, sample_platform, sample_tenant
 
 STATUS = history.sample_status()
@@ -204,7 +212,7 @@ def take_up_chart(world: StoryWorld) -> None:
         "changes": [*gone, *written],
     }
     world.request(patch_path(DRAFT, "0002"), render_document(request), history.ENGINEER_ID)
-    world.run()
+    run_acme(world)
 
 
 def test_a_chart_of_one_form_is_refused_where_an_operator_runs_primitives(
@@ -212,8 +220,8 @@ def test_a_chart_of_one_form_is_refused_where_an_operator_runs_primitives(
 ) -> None:
     world = audit_world.copy_of(story, tmp_path / "world")
     world.engine.hydrator = Hydrator()
-    world.patch("0002", "chart/values.schema.json", '{"type": "object"}\n')
-    world.promote("dev", history.ENGINEER_ID)
+    patch_file(world, "0002", "chart/values.schema.json", '{"type": "object"}\n')
+    promote(world, "dev", history.ENGINEER_ID)
     [refused] = world.engine.status(DRAFT).refused_promotions
     assert [reason.code for reason in refused.reasons] == ["runtime-not-offered"]
 
@@ -224,7 +232,7 @@ def test_a_chart_of_both_forms_runs_where_an_operator_runs_primitives(
     world = audit_world.copy_of(story, tmp_path / "world")
     world.engine.hydrator = Hydrator()
     take_up_chart(world)
-    world.promote("dev", history.ENGINEER_ID)
+    promote(world, "dev", history.ENGINEER_ID)
     status = world.engine.status(DRAFT)
     assert status.refused_promotions == ()
     git = world.forge.open_repository(GITOPS)

@@ -12,10 +12,10 @@ from pipeline.engine.loop import Engine
 from pipeline.errors import ForgeRefused
 from pipeline.forges.github.forge import GithubForge
 from tests.support.fact_history import ENGINEER_ID
-from tests.support.finished_story import CODE, CONTROL
+from tests.support.finished_story import CODE, CONTROL, StoryWorld
 from tests.support.github_demo.setting import GithubSetting
 from tests.support.github_server import GitHubServer
-from tests.support.github_sweep import FIRST_MERGE_S, GithubSweepWorld
+from tests.support.github_sweep import FIRST_MERGE_S, github_world
 from tests.support.samples import sample_platform, tenant_example
 from tests.support.sweep import ask_for_drafts, story_files
 
@@ -36,9 +36,9 @@ class IdleGithub:
         ask_for_drafts(world)
         world.close()
 
-    def open(self) -> GithubSweepWorld:
+    def open(self) -> StoryWorld:
         """The world as a fresh process sees it."""
-        return GithubSweepWorld.over(self.server, self.root)
+        return github_world(self.server, self.root)
 
     def run(self) -> tuple[int, int, Engine]:
         """One run by a fresh process with the cache: its calls, its effects, its engine."""

@@ -15,7 +15,7 @@ from tests.support.finished_story import CODE, CONTROL
 from tests.support.github_server.merge_queue import form_groups
 from tests.support.github_server.webhooks import Event, Webhook
 from tests.support.samples import DRAFT
-from tests.support.sweep import ask_for_drafts
+from tests.support.sweep import ask, ask_for_drafts
 from tests.support.workflow_control import Actions, open_actions
 from tests.support.workflows import WorkflowRun
 from tests.support.workflows.events import Receiver, receiving
@@ -63,7 +63,7 @@ def reach_dev(told: Told, seed: int) -> Actions:
     world.close()
     settle(told, seed)
     world = actions.open()
-    world.ask(DRAFT, "dev", ENGINEER_ID)
+    ask(world, DRAFT, "dev", ENGINEER_ID)
     world.close()
     settle(told, seed)
     return actions

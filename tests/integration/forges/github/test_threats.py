@@ -18,70 +18,20 @@ from pipeline.models.evidence import Observation
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import PLATFORM_PATH, draft_path, promotion_path
 from tests.support.command_line import call
-from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
-from tests.support.finished_story import (
-    CODE,
-    CONTROL,
-    GITOPS,
-    PlainHydrator,
-    all_checks_pass,
-    no_secrets,
-    one_builder,
-)
+from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
+from tests.support.finished_story import CODE, CONTROL, GITOPS
 from tests.support.github_demo.setting import APP_ID, GithubSetting
 from tests.support.github_server import GitHubServer
 from tests.support.github_server.pulls import merge_when_allowed
 from tests.support.github_server.state import Ruleset
-from tests.support.github_sweep import GithubSweepWorld, keep, put_back, start
+from tests.support.github_story import codes_of_run, github_story, land, propose_staging, pushed
+from tests.support.github_sweep import keep, put_back, start
 from tests.support.samples import DRAFT, sample_platform
+from tests.support.story import Story
 from tests.support.sweep import CONTOSO_AGENT_ID, PLATFORM_ENGINEER_ID, ask_for_drafts
 
 MANAGER, OTHER_MANAGER = RELEASE_MANAGERS
 APPROVED = ReviewVerdict.APPROVED
-
-
-class Threatened(GithubSweepWorld):
-    """A world on GitHub with quick doubles of tools."""
-
-    server: GitHubServer
-
-    def quick(self) -> Threatened:
-        """Itself, with the doubles."""
-        self.engine.make_builder = one_builder
-        self.engine.run_checks = all_checks_pass
-        self.engine.scan_secrets = no_secrets
-        self.engine.hydrator = PlainHydrator()
-        return self
-
-    def go(self) -> dict[str, set[str]]:
-        """One run; the codes that each request waits for."""
-        report = self.engine.run(tenants=["acme"])
-        assert report.failures == (), report.failures
-        return {w.request: {code for code, _ in w.reasons} for w in report.waiting["acme"]}
-
-    def propose_staging(self) -> PullRequest:
-        """The open pull request that asks for staging."""
-        proposal = self.engine.propose_promotion(DRAFT, "staging", reason="Peak season")
-        value = proposal.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
-        path = promotion_path(DRAFT, "staging")
-        number = self.propose({path: render_document(value)}, AGENT_ID)
-        return self.forge.read_pull(CONTROL, number)
-
-    def land(self, pull: PullRequest) -> dict[str, set[str]]:
-        """An engineer, who is no release manager, approves and merges it; then one run."""
-        self.approve(CONTROL, pull.number, ENGINEER_ID)
-        self.merge(CONTROL, pull.number, ENGINEER_ID)
-        return self.go()
-
-    def pushed(self, pull: PullRequest, actor: int = AGENT_ID) -> PullRequest:
-        """The pull request after one more commit that changes nothing of what it asks for."""
-        git = self.forge.open_repository(CONTROL)
-        objects = objects_of_files(git.read_files(pull.head))
-        me = Signature("somebody", "somebody@example.com", 1_767_226_000)
-        commit = commit_object(objects[-1].id, [pull.head], "Later\n", me, me)
-        update = RefUpdate(f"refs/heads/{pull.head_branch}", pull.head, commit.id)
-        self.forge.push(CONTROL, [*objects, commit], (update,), actor=actor)
-        return self.forge.read_pull(CONTROL, pull.number)
 
 
 @pytest.fixture(scope="module")
@@ -92,11 +42,11 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GitHubServe
         live = root / "live"
         live.mkdir()
         start(server, live)
-        world = Threatened.over(server, live).quick()
+        world = github_story(server, live)
         ask_for_drafts(world)
-        world.go()
+        codes_of_run(world)
         world.ask(DRAFT, "dev", ENGINEER_ID)
-        world.go()
+        codes_of_run(world)
         world.approve(CODE, 1, ENGINEER_ID)
         world.merge(CODE, 1, ENGINEER_ID)
         world.close()
@@ -105,11 +55,10 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GitHubServe
 
 
 @pytest.fixture
-def world(kept: tuple[GitHubServer, Path], tmp_path: Path) -> Iterator[Threatened]:
+def world(kept: tuple[GitHubServer, Path], tmp_path: Path) -> Iterator[Story]:
     server, folder = kept
     put_back(server, folder, tmp_path / "world")
-    found = Threatened.over(server, tmp_path / "world").quick()
-    found.server = server
+    found = github_story(server, tmp_path / "world")
     yield found
     found.close()
 
@@ -117,33 +66,33 @@ def world(kept: tuple[GitHubServer, Path], tmp_path: Path) -> Iterator[Threatene
 STAGING = promotion_path(DRAFT, "staging")
 
 
-def test_a_manager_s_approval_of_the_final_revision_is_enough(world: Threatened) -> None:
-    pull = world.propose_staging()
+def test_a_manager_s_approval_of_the_final_revision_is_enough(world: Story) -> None:
+    pull = propose_staging(world)
     world.approve(CONTROL, pull.number, MANAGER)
-    assert world.land(pull) == {}
+    assert land(world, pull) == {}
     assert world.engine.status(DRAFT).promotion("staging") is not None
 
 
-def nobody(world: Threatened, pull: PullRequest) -> PullRequest:
+def nobody(world: Story, pull: PullRequest) -> PullRequest:
     return pull
 
 
-def by_a_bot(world: Threatened, pull: PullRequest) -> PullRequest:
+def by_a_bot(world: Story, pull: PullRequest) -> PullRequest:
     world.approve(CONTROL, pull.number, CONTOSO_AGENT_ID)
     return pull
 
 
-def by_somebody_of_another_team(world: Threatened, pull: PullRequest) -> PullRequest:
+def by_somebody_of_another_team(world: Story, pull: PullRequest) -> PullRequest:
     world.approve(CONTROL, pull.number, SECURITY_ID)
     return pull
 
 
-def before_the_last_push(world: Threatened, pull: PullRequest) -> PullRequest:
+def before_the_last_push(world: Story, pull: PullRequest) -> PullRequest:
     world.approve(CONTROL, pull.number, MANAGER)
-    return world.pushed(pull)
+    return pushed(world, pull)
 
 
-def dismissed(world: Threatened, pull: PullRequest) -> PullRequest:
+def dismissed(world: Story, pull: PullRequest) -> PullRequest:
     world.approve(CONTROL, pull.number, MANAGER)
     world.forge.submit_review(
         CONTROL,
@@ -156,7 +105,7 @@ def dismissed(world: Threatened, pull: PullRequest) -> PullRequest:
     return pull
 
 
-def taken_back_by_a_request_for_changes(world: Threatened, pull: PullRequest) -> PullRequest:
+def taken_back_by_a_request_for_changes(world: Story, pull: PullRequest) -> PullRequest:
     for verdict, body in ((APPROVED, ""), (ReviewVerdict.CHANGES_REQUESTED, "Wait")):
         world.forge.submit_review(
             CONTROL, pull.number, commit=pull.head, verdict=verdict, body=body, actor=MANAGER
@@ -164,7 +113,7 @@ def taken_back_by_a_request_for_changes(world: Threatened, pull: PullRequest) ->
     return pull
 
 
-def by_a_removed_member(world: Threatened, pull: PullRequest) -> PullRequest:
+def by_a_removed_member(world: Story, pull: PullRequest) -> PullRequest:
     world.approve(CONTROL, pull.number, MANAGER)
     git = world.forge.open_repository(CONTROL)
     policy = git.read_object(f"refs/heads/main:{PLATFORM_PATH}")
@@ -178,7 +127,7 @@ def by_a_removed_member(world: Threatened, pull: PullRequest) -> PullRequest:
     return world.forge.read_pull(CONTROL, pull.number)
 
 
-def by_somebody_who_left_the_team_on_github(world: Threatened, pull: PullRequest) -> PullRequest:
+def by_somebody_who_left_the_team_on_github(world: Story, pull: PullRequest) -> PullRequest:
     world.approve(CONTROL, pull.number, MANAGER)
     world.server.state.teams["ameide", "release-managers"].members.discard(MANAGER)
     return pull
@@ -198,29 +147,29 @@ def by_somebody_who_left_the_team_on_github(world: Threatened, pull: PullRequest
     ],
 )
 def test_an_approval_that_does_not_count(
-    world: Threatened, attempt: Callable[[Threatened, PullRequest], PullRequest]
+    world: Story, attempt: Callable[[Story, PullRequest], PullRequest]
 ) -> None:
-    pull = attempt(world, world.propose_staging())
+    pull = attempt(world, propose_staging(world))
     if attempt is taken_back_by_a_request_for_changes:
         with pytest.raises(ForgeRefused):  # GitHub itself does not let it be merged
-            world.land(pull)
+            land(world, pull)
         return
-    assert world.land(pull) == {STAGING: {"approval-missing"}}
+    assert land(world, pull) == {STAGING: {"approval-missing"}}
     assert world.engine.status(DRAFT).promotion("staging") is None
 
 
-def test_an_author_does_not_approve_their_own_work(world: Threatened) -> None:
+def test_an_author_does_not_approve_their_own_work(world: Story) -> None:
     proposal = world.engine.propose_promotion(DRAFT, "staging", reason="Peak season")
     value = proposal.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
     number = world.propose({STAGING: render_document(value)}, MANAGER)
     with pytest.raises(ForgeRefused):
         world.approve(CONTROL, number, MANAGER)
-    assert world.land(world.forge.read_pull(CONTROL, number)) == {STAGING: {"approval-missing"}}
+    assert land(world, world.forge.read_pull(CONTROL, number)) == {STAGING: {"approval-missing"}}
 
 
-def test_what_was_merged_is_what_was_reviewed(world: Threatened) -> None:
+def test_what_was_merged_is_what_was_reviewed(world: Story) -> None:
     """An approved request, and another one over it by a pull request of no manager's approval."""
-    pull = world.propose_staging()
+    pull = propose_staging(world)
     world.approve(CONTROL, pull.number, MANAGER)
     world.approve(CONTROL, pull.number, ENGINEER_ID)
     world.merge(CONTROL, pull.number, ENGINEER_ID)
@@ -230,11 +179,11 @@ def test_what_was_merged_is_what_was_reviewed(world: Threatened) -> None:
     changed = asked.content.replace(b"Peak season", b"Another reason")
     assert changed != asked.content
     world.request(STAGING, changed, ENGINEER_ID)
-    assert world.go() == {STAGING: {"approval-missing"}}
+    assert codes_of_run(world) == {STAGING: {"approval-missing"}}
 
 
 def test_a_commit_that_says_it_is_of_somebody_else_is_of_its_pull_request_s_author(
-    world: Threatened,
+    world: Story,
 ) -> None:
     """contoso's agent asks for acme, under the name of a platform engineer."""
     path = draft_path("acme/taken-over")
@@ -259,22 +208,20 @@ def test_a_commit_that_says_it_is_of_somebody_else_is_of_its_pull_request_s_auth
         body="",
         actor=CONTOSO_AGENT_ID,
     )
-    assert world.land(pull) == {path: {"author-out-of-scope"}}
+    assert land(world, pull) == {path: {"author-out-of-scope"}}
 
 
-def test_an_old_event_does_nothing_again(
-    world: Threatened, kept: tuple[GitHubServer, Path]
-) -> None:
+def test_an_old_event_does_nothing_again(world: Story, kept: tuple[GitHubServer, Path]) -> None:
     """A run is told nothing by an event: whatever it was, it looks and finds nothing due."""
-    world.go()
+    codes_of_run(world)
     server = kept[0]
     before = len(server.log)
     for _ in range(2):
-        world.go()
+        codes_of_run(world)
     assert [seen.path for seen in server.log[before:] if seen.writes] == []
 
 
-def test_an_old_plan_is_refused(world: Threatened) -> None:
+def test_an_old_plan_is_refused(world: Story) -> None:
     path = draft_path("acme/another")
     content = draft_example(id="acme/another", primitive="another").encode()
     world.request(path, content, ENGINEER_ID)
@@ -287,7 +234,7 @@ def test_an_old_plan_is_refused(world: Threatened) -> None:
     assert state is not None and len([b for b in state.branches if "another" in b]) <= 1
 
 
-def test_an_observation_is_recorded_once(world: Threatened) -> None:
+def test_an_observation_is_recorded_once(world: Story) -> None:
     promotion = world.engine.status(DRAFT).promotion("dev")
     assert promotion is not None
     seen = Observation.model_validate(
@@ -307,21 +254,21 @@ def test_an_observation_is_recorded_once(world: Threatened) -> None:
 
 
 def test_a_promotion_makes_as_much_content_as_the_pace_is_reckoned_with(
-    world: Threatened, kept: tuple[GitHubServer, Path]
+    world: Story, kept: tuple[GitHubServer, Path]
 ) -> None:
-    pull = world.propose_staging()
+    pull = propose_staging(world)
     world.approve(CONTROL, pull.number, MANAGER)
     world.approve(CONTROL, pull.number, ENGINEER_ID)
     world.merge(CONTROL, pull.number, ENGINEER_ID)
     before = len(kept[0].log)
-    world.go()
+    codes_of_run(world)
     assert world.engine.status(DRAFT).promotion("staging") is not None
     written = [s for s in kept[0].log[before:] if s.writes and not s.template.startswith("git-")]
     assert len(written) == CONTENT_A_PROMOTION, written
 
 
 def test_doctor_sees_what_is_set_otherwise(
-    world: Threatened, kept: tuple[GitHubServer, Path], monkeypatch: pytest.MonkeyPatch
+    world: Story, kept: tuple[GitHubServer, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = kept[0]
     setting = GithubSetting(server, world.root, sample_platform())
@@ -369,7 +316,7 @@ def required(*checks: str) -> dict[str, Any]:
     return {"type": "required_status_checks", "parameters": parameters}
 
 
-def with_ruleset(world: Threatened, rule: dict[str, Any], repo: str = GITOPS) -> Ruleset:
+def with_ruleset(world: Story, rule: dict[str, Any], repo: str = GITOPS) -> Ruleset:
     """One more ruleset for the main branch of a repository."""
     id, now = world.server.state.number(), world.server.state.now()
     made = Ruleset(
@@ -386,14 +333,14 @@ LATER = {
 
 
 @pytest.mark.parametrize("how", LATER)
-def test_a_merge_that_github_does_later_is_waited_for(how: str, world: Threatened) -> None:
+def test_a_merge_that_github_does_later_is_waited_for(how: str, world: Story) -> None:
     with_ruleset(world, LATER[how])
     repository = world.server.repository("ameide", GITOPS)
-    asked = world.propose_staging()
+    asked = propose_staging(world)
     world.approve(CONTROL, asked.number, MANAGER)
-    assert world.land(asked) == {STAGING: {"merge-pending"}}
+    assert land(world, asked) == {STAGING: {"merge-pending"}}
     for _ in range(2):
-        assert world.go() == {STAGING: {"merge-pending"}}
+        assert codes_of_run(world) == {STAGING: {"merge-pending"}}
         assert world.engine.status(DRAFT).promotion("staging") is None
     [pull] = [p for p in repository.pulls.values() if p.state == "open"]
     assert (pull.number in repository.queue) == (how == "by a queue")
@@ -408,17 +355,17 @@ def test_a_merge_that_github_does_later_is_waited_for(how: str, world: Threatene
     }
     merge_when_allowed(world.server.state, repository, pull, token)
     assert pull.merge_commit is not None
-    assert world.go() == {}
+    assert codes_of_run(world) == {}
     promoted = world.engine.status(DRAFT).promotion("staging")
     assert promoted is not None and promoted.gitops_commit == pull.merge_commit
     assert len(repository.pulls) == before
 
 
-def test_a_check_that_failed_is_not_waited_for(world: Threatened) -> None:
+def test_a_check_that_failed_is_not_waited_for(world: Story) -> None:
     with_ruleset(world, LATER["after a check"])
-    asked = world.propose_staging()
+    asked = propose_staging(world)
     world.approve(CONTROL, asked.number, MANAGER)
-    assert world.land(asked) == {STAGING: {"merge-pending"}}
+    assert land(world, asked) == {STAGING: {"merge-pending"}}
     repository = world.server.repository("ameide", GITOPS)
     [pull] = [p for p in repository.pulls.values() if p.state == "open"]
     pull.auto_merge_by = None  # somebody turned it off
@@ -451,7 +398,7 @@ def spec_of(*teams: str) -> RepoSpec:
     return RepoSpec("Extra", "main", (*objects, first), first.id, rules, teams)
 
 
-def test_the_owners_team_may_write_to_its_repository(world: Threatened) -> None:
+def test_the_owners_team_may_write_to_its_repository(world: Story) -> None:
     for _ in range(2):
         world.forge.ensure_repo(EXTRA, spec_of("acme-engineers"))
     assert world.server.repository("ameide", EXTRA).teams == {"acme-engineers": "push"}
@@ -462,12 +409,12 @@ def test_the_owners_team_may_write_to_its_repository(world: Threatened) -> None:
         assert world.server.repository("ameide", repo).teams == {"acme-engineers": "push"}
 
 
-def test_a_team_that_github_does_not_have_is_said(world: Threatened) -> None:
+def test_a_team_that_github_does_not_have_is_said(world: Story) -> None:
     with pytest.raises(ForgeRefused, match="team `nobody-s-team` cannot be given"):
         world.forge.ensure_repo(EXTRA, spec_of("nobody-s-team"))
 
 
-def test_code_is_merged_with_the_approval_of_its_owners_only(world: Threatened) -> None:
+def test_code_is_merged_with_the_approval_of_its_owners_only(world: Story) -> None:
     world.forge.ensure_repo(EXTRA, spec_of("acme-engineers"))
     pipeline = sample_platform().pipeline_account.id
     git = world.forge.open_repository(EXTRA)
