@@ -1,6 +1,6 @@
 """The steps of an audit, each by its name: what it takes, and what it shows.
 
-A new step is one more line here. `tests/integration/test_audit_mutants.py` leaves out each in turn,
+A new step is one more line here. `tests/integration/audit/test_mutants.py` leaves out each in turn,
 and a forgery that then passes is the proof that the step was needed.
 """
 

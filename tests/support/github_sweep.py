@@ -27,7 +27,7 @@ from pipeline.forges.http.connection import Connection
 from pipeline.forges.http.repository import RemoteRepository
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
-from tests.support.finished_story import CONTROL
+from tests.support.finished_story import CONTROL, StoryWorld
 from tests.support.github_demo.setting import GithubSetting
 from tests.support.github_server import Fault, GitHubServer, Seen
 from tests.support.github_server.state import State
@@ -37,32 +37,28 @@ from tests.support.sweep import (
     STEPS,
     TENANTS,
     Crash,
-    SweepWorld,
     checked_once,
+    run_all,
     story_files,
 )
 
 FIRST_MERGE_S = 1_767_226_000
 
 
-class GithubSweepWorld(SweepWorld):
-    """A story's world on GitHub, as fresh processes of its accounts see it."""
-
-    @classmethod
-    def over(cls, server: GitHubServer, root: Path) -> GithubSweepWorld:
-        """The world below `root`, whose GitHub is `server`."""
-        forge = open_forge(server, root)
-        engine = Engine(
-            control=Control(root / "control", GitRepository(root / "control"), forge, CONTROL),
-            make_builder=partial(builder_of, forge_root=root / "forge"),
-            run_checks=checked_once,
-            scan_secrets=secret_hits,
-            templates=templates(),
-            hydrator=HYDRATOR,
-            run_id="run-1",
-        )
-        made = len(server.repository(forge.session.organisation, CONTROL).pulls)
-        return cls(root, forge, engine, list(range(made)))  # type: ignore[arg-type]  # a forge
+def github_world(server: GitHubServer, root: Path) -> StoryWorld:
+    """The world below `root` with the real tools, whose GitHub is `server`: a fresh process's."""
+    forge = open_forge(server, root)
+    engine = Engine(
+        control=Control(root / "control", GitRepository(root / "control"), forge, CONTROL),
+        make_builder=partial(builder_of, forge_root=root / "forge"),
+        run_checks=checked_once,
+        scan_secrets=secret_hits,
+        templates=templates(),
+        hydrator=HYDRATOR,
+        run_id="run-1",
+    )
+    made = len(server.repository(forge.session.organisation, CONTROL).pulls)
+    return StoryWorld(root, forge, engine, list(range(made)))
 
 
 def open_forge(server: GitHubServer, root: Path) -> GithubForge:
@@ -152,14 +148,14 @@ def _tell(server: GitHubServer, root: Path, live: Path, steps: int) -> tuple[Che
     start(server, live)
     checkpoints = []
     for index, act in enumerate(STEPS[:steps]):
-        world = GithubSweepWorld.over(server, live)
+        world = github_world(server, live)
         observations = act(world)
         world.close()
         before = root / f"before-{index}"
         keep(server, live, before)
-        world = GithubSweepWorld.over(server, live)
+        world = github_world(server, live)
         begin = len(server.log)
-        world.run_all(observations)
+        run_all(world, observations)
         calls = tuple(server.log[begin:])
         plan = world.engine.plan(tenants=TENANTS)
         assert plan.is_empty and not any(t.waiting for t in plan.tenants), plan
@@ -250,14 +246,14 @@ def differences(
 def _differences(
     server: GitHubServer, point: Point, checkpoint: Checkpoint, folder: Path
 ) -> list[str]:
-    world = GithubSweepWorld.over(server, folder)
+    world = github_world(server, folder)
     with fault_at(server, point) as struck, stopped_by(point, struck), suppress(Crash):
         world.engine.run(tenants=TENANTS, observations=checkpoint.observations)
     world.close()
     if not struck[0]:
         return [f"nothing broke at {point}"]
-    world = GithubSweepWorld.over(server, folder)
-    world.run_all(checkpoint.observations)
+    world = github_world(server, folder)
+    run_all(world, checkpoint.observations)
     again = world.engine.plan(tenants=TENANTS)
     world.close()
     found = fingerprint(server, folder)
