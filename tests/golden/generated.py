@@ -45,13 +45,13 @@ def overlay(type: PrimitiveType, environment: EnvironmentName) -> dict[str, str]
     }
 
 
-def _parts() -> dict[str, bytes]:
+def starter_parts() -> dict[str, bytes]:
     return {path: (ROOT / "pipeline" / "starter" / path).read_bytes() for path in PARTS}
 
 
 def started(*wanted: str) -> dict[str, str]:
     """The files of a new control repo below these paths."""
-    files = starter_files(ANSWERS, _parts())
+    files = starter_files(ANSWERS, starter_parts())
     return {
         path.removeprefix(".").replace("/", "_"): content.decode()
         for path, content in files.items()
