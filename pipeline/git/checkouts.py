@@ -44,8 +44,8 @@ def begin_checkout(folder: Path, files: Collection[str], *, origin: str) -> bool
     with _git(folder.name):
         from git import Repo
 
-        options = {"initial_branch": "main", "template": ""}
-        with Repo.init(folder, allow_unsafe_options=True, **options) as repo:
+        begun = Repo.init(folder, allow_unsafe_options=True, initial_branch="main", template="")
+        with begun as repo:
             repo.create_remote("origin", origin)
             repo.index.add(sorted(files))
     return True
