@@ -5,8 +5,8 @@ quotes and order but not every blank. So only the lines of the named entry are t
 ruamel wrote, moved to the column where the entry stands; all others are the bytes that were there.
 What would lose a comment, or does not read back as exactly the value asked for, is refused.
 
-Import this module where an edit is made: it imports ruamel.yaml, 25 ms (`import ruamel.yaml` in a
-fresh process, median of 9), and most commands edit nothing.
+Import this module where an edit is made: it imports ruamel.yaml, 25 ms (processor time in a fresh
+process, median of 9), and most commands edit nothing.
 """
 
 from __future__ import annotations
