@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from pipeline import names
 from pipeline.diagnostics import Finding, Severity, Verdict, verdict_of
-from pipeline.documents import render_document
+from pipeline.documents import parse_document, render_document
 from pipeline.engine.judge_patches import patches_of, read_patch_findings
 from pipeline.engine.loop import Engine
 from pipeline.engine.propose import Proposal
@@ -28,6 +28,7 @@ from pipeline.models.requests import (
 from pipeline.models.status import DraftStatus
 from pipeline.requests.drafts import TEMPLATE_TYPES
 from pipeline.requests.layout import (
+    BLOCKED_PATH,
     draft_folder,
     draft_path,
     patch_path,
@@ -243,6 +244,43 @@ def request_promotion(
     return ProposedPromotion(proposal, request)
 
 
+def block_digest(engine: Engine, digest: str, *, reason: str) -> ProposedRequest:
+    """The request that no environment runs an image again; comments of the file stay.
+
+    The same digest for the same reason is the request that is on main. Raises UsageFault for a
+    digest that is blocked for another reason, Refused with every finding.
+    """
+    snapshot = engine.reading(engine.control.head())[0].snapshot
+    there = engine.control.open_repository().read_object(f"{snapshot.commit}:{BLOCKED_PATH}")
+    known = snapshot.blocked_reasons.get(digest)
+    if known is not None and known != reason:
+        raise UsageFault(f"{digest} is blocked already: {known}")
+    entry = {"digest": digest, "reason": reason}
+    if there is None:
+        content = render_request("BlockedDigests", BLOCKED_PATH, {"digests": [entry]})
+    elif known is not None:
+        content = there.content
+    else:
+        from pipeline.documents.edits import edit_document  # 25 ms, for ruamel.yaml
+
+        listed = parse_document(BLOCKED_PATH, there.content).value.get("digests")
+        place = ("digests", len(listed)) if isinstance(listed, list) else ("digests",)
+        content = edit_document(there.content, {place: entry if len(place) == 2 else [entry]})
+    return _judged(
+        engine,
+        snapshot,
+        ProposedRequest(
+            draft="",
+            kind="BlockedDigests",
+            path=BLOCKED_PATH,
+            content=content,
+            title=f"Block {digest[:19]}",
+            body=f"{reason}\n\nImage: {digest}\n",
+            edits=there.content if there else None,
+        ),
+    )
+
+
 def get_draft_status(engine: Engine, draft: str) -> DraftStatus:
     """The recorded fold of the draft's facts. Raises UsageFault when nothing happened yet."""
     return engine.status(draft_id(draft))
@@ -300,10 +338,16 @@ def _propose(
 ) -> ProposedRequest:
     """The request, judged as if it stood on main now. Raises Refused with every finding."""
     content = render_request(kind, path, values)
-    findings = check_proposed(engine, snapshot, path, content)
+    return _judged(engine, snapshot, ProposedRequest(draft, kind, path, content, title, body))
+
+
+def _judged(engine: Engine, snapshot: Snapshot, request: ProposedRequest) -> ProposedRequest:
+    """The request with its findings. Raises Refused where one is an error."""
+    findings = check_proposed(engine, snapshot, request.path, request.content)
     if any(f.severity is Severity.ERROR for f in findings):
-        raise Refused(f"the request for `{draft}` is refused; nothing was written", findings)
-    return ProposedRequest(draft, kind, path, content, title, body, findings)
+        about = request.draft or request.path
+        raise Refused(f"the request for `{about}` is refused; nothing was written", findings)
+    return replace(request, findings=findings)
 
 
 def check_proposed(

@@ -10,6 +10,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate:validate", "Judge requests: every finding, with position and fix."),
     "draft": ("draft:draft", "Ask for a primitive, read and change its files, see how it does."),
     "promote": ("promote:promote", "Ask to run a release in an environment."),
+    "digest": ("digest:digest", "Ask that an image runs nowhere any more."),
     "plan": ("runs:plan", "Show what a run would do now; nothing is written."),
     "apply": ("runs:apply", "Carry out a saved plan exactly, or refuse it as stale."),
     "run": ("runs:run", "Plan and apply until nothing is left to do."),

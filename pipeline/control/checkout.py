@@ -1,4 +1,10 @@
-"""Where a control checkout is and which local forge it came from; light, imports no models."""
+"""Where a control checkout is and which local forge it came from; light, imports no models.
+
+Every command opens the checkout here, `pipeline status` too, so it is read by one `git config` of
+our own: measured in a fresh process, 3 ms against 79 ms by GitPython, 75 of them for its import.
+That would be a third of what `status` may take (0.2 s). GitPython makes the checkouts
+(`pipeline.git.checkouts`).
+"""
 
 from __future__ import annotations
 

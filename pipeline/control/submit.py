@@ -66,8 +66,8 @@ def write_request(
 ) -> Literal["written", "unchanged"]:
     """What became of the request's file in the checkout at `top`.
 
-    Raises UsageFault when another file is there and `replace` is not asked for, or when the path
-    leads out of the checkout.
+    Raises UsageFault when another file is there than the one that the request is an edit of and
+    `replace` is not asked for, or when the path leads out of the checkout.
     """
     target = top / request.path
     existing = next(p for p in (target.parent, *target.parent.parents) if p.exists())
@@ -76,9 +76,10 @@ def write_request(
     if target.exists():
         if not target.is_file():
             raise UsageFault(f"`{request.path}` is there and is no file")
-        if target.read_bytes() == request.content:
+        there = target.read_bytes()
+        if there == request.content:
             return "unchanged"
-        if not replace:
+        if not replace and there != request.edits:
             raise UsageFault(
                 f"`{request.path}` is there already and says something else",
                 help="--replace writes over it, --submit asks from main instead",
@@ -154,7 +155,7 @@ def _own_branch(
     branches = view.branches if view else {}
     for number in range(1, _MAX_BRANCHES + 1):
         mark = "" if number == 1 else f"-{number}"
-        branch = f"request/{request.draft.replace('/', '-')}-{key[:12]}{mark}"
+        branch = f"request/{request.subject.replace('/', '-')}-{key[:12]}{mark}"
         if branch not in branches:
             _push(control, request, account, head, branch, key)
             return branch
@@ -163,7 +164,7 @@ def _own_branch(
             return branch
     raise Refused(
         f"{_MAX_BRANCHES} branches for this request hold something else",
-        help=f"look at who pushed `request/{request.draft.replace('/', '-')}-{key[:12]}…`",
+        help=f"look at who pushed `request/{request.subject.replace('/', '-')}-{key[:12]}…`",
     )
 
 
@@ -190,7 +191,8 @@ def _push(
     # Dated from what it rests on, so that the same request at the same time is the same commit.
     time_s = git.read_commit(head).committer.time_s + _STEP_S
     signature = Signature(account.login, f"{account.id}@{EMAIL_DOMAIN}", time_s)
-    trailers = render_trailers((("Draft", request.draft), ("Key", key)))
+    about = (("Draft", request.draft),) if request.draft else ()
+    trailers = render_trailers((*about, ("Key", key)))
     message = f"{request.title}\n\n{trailers}"
     commit = commit_object(above[-1].id, [head], message, signature, signature)
     control.forge.push(

@@ -1,4 +1,4 @@
-"""Request files: the strict reader, the deterministic writer, and edits, all pure.
+"""Request files: the strict reader, the deterministic writer, and edits (`edits`), all pure.
 
 The reader takes YAML 1.2 core schema and gives plain values with positions. One pass over the
 event stream enforces every limit as it goes. Anchors, aliases, tags, merge keys and directives
@@ -12,7 +12,6 @@ out by a second pass, only when somebody asks, which is when there is a finding.
 
 from __future__ import annotations
 
-from pipeline.documents.edits import edit_document
 from pipeline.documents.events import Path, Value
 from pipeline.documents.reader import ParsedDocument, parse_document
 from pipeline.documents.shapes import findings_of_validation_error
@@ -22,7 +21,6 @@ __all__ = [
     "ParsedDocument",
     "Path",
     "Value",
-    "edit_document",
     "findings_of_validation_error",
     "parse_document",
     "render_document",

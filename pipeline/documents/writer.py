@@ -157,7 +157,7 @@ def _is_open(value: object) -> bool:
 
 
 def _with_start(start: str, value: object) -> list[str]:
-    if isinstance(value, str) and _is_literal_safe(value):
+    if isinstance(value, str) and is_literal_safe(value):
         refuse_forbidden(value)
         indicator = "|" if value.endswith("\n") else "|-"
         return [start + indicator, *_indented(value.removesuffix("\n").split("\n"))]
@@ -168,7 +168,7 @@ def _indented(lines: Sequence[str]) -> Iterator[str]:
     return (f"  {line}" if line else "" for line in lines)
 
 
-def _is_literal_safe(text: str) -> bool:
+def is_literal_safe(text: str) -> bool:
     """True for several lines that no reader and no editor changes in a literal block."""
     if "\n" not in text or text[0] in " \t\n" or text.endswith("\n\n"):
         return False

@@ -6,6 +6,11 @@ writing goes through one process fed with a pack made here (`pipeline.git.object
 Storing 60 files, measured on two busy cores (median of 9): 360 ms by sixty `git hash-object -w`,
 37 ms by one `git unpack-objects`, 18 ms by one `git index-pack`; 200 files: 1,100, 157 and 27 ms.
 Why git and not a library: docs/adr/0013-git-plumbing.md.
+
+GitPython makes the checkouts (`pipeline.git.checkouts`) and reads the same objects in tests. It is
+not used here, since every run reads and writes here. Measured against it in one run, on two busy
+cores (medians): 1,000 blobs read in 9 ms here and in 33 ms there; 200 commits of one file written
+one after the other in 1.4 s here and in 13.6 s there, and in 51 ms here where one write takes all.
 """
 
 from __future__ import annotations
@@ -423,15 +428,9 @@ class GitRepository:
     @classmethod
     def clone(cls, source: str, path: Path) -> GitRepository:
         """A clone of `source` (a path or an https address) at `path`, with a work tree."""
-        # Anything else that git takes for an address (`ext::…`, `host:path`) is a path here.
-        where = source if source.startswith("https://") else str(Path(source).absolute())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        options = ("-q", "--no-local", "--template=", "--no-recurse-submodules")
-        run_git(
-            ["-C", str(path.parent), "clone", *options, "--end-of-options", where, path.name],
-            name=path.name,
-            protocols="file:https",
-        )
+        from pipeline.git.checkouts import clone_checkout  # GitPython, 75 ms: few make a clone
+
+        clone_checkout(source, path)
         return cls(path)
 
     @classmethod

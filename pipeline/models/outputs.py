@@ -260,7 +260,7 @@ class RequestProposal(Document):
     """A request that was written into the checkout, or opened as a pull request."""
 
     kind: Literal["RequestProposal"] = "RequestProposal"
-    draft: str
+    draft: str = Field(description="the draft asked about; empty where it is policy")
     path: str
     content: str
     findings: tuple[FindingItem, ...]

@@ -10,13 +10,13 @@ import contextlib
 import io
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import jsonschema_rs
+from git import Reference, Repo
 
 from pipeline.cli.main import main
 from pipeline.models.evidence import CheckOutcome, CheckReport, CheckResult
@@ -80,16 +80,12 @@ def passing_checks(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> Ch
 def refs(control: Path, what: str = "objectname") -> dict[str, str]:
     """`repo ref` → commit id, or `tree`, of every ref of every repository of the forge."""
     found = {}
-    for repo in sorted((control.parent / "forge").rglob("*.git")):
-        done = subprocess.run(
-            ["git", "-C", str(repo), "for-each-ref", f"--format=%(refname) %({what})"],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        for line in done.stdout.splitlines():
-            name, _, id = line.partition(" ")
-            found[f"{repo.name} {name}"] = id
+    for path in sorted((control.parent / "forge").rglob("*.git")):
+        with Repo(path) as repo:
+            for ref in Reference.iter_items(repo):
+                commit = ref.commit
+                id = commit.tree.hexsha if what == "tree" else commit.hexsha
+                found[f"{path.name} {ref.path}"] = id
     return found
 
 

@@ -18,7 +18,14 @@ from pipeline.cli.main import cli
 from pipeline.cli.page import all_commands
 from pipeline.errors import CouldNotCheck
 from tests.conftest import ROOT
-from tests.support.command_line import call
+from tests.support.command_line import call, create_control
+
+
+@pytest.fixture(scope="module")
+def control(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh control repo."""
+    return create_control(tmp_path_factory.mktemp("basics"))
+
 
 ALL = {" ".join(path): command for path, command in all_commands()}
 
@@ -73,6 +80,13 @@ def test_help_imports_no_command_and_nothing_slow() -> None:
     assert not slow - {"json.decoder"} & modules
     loaded = {m for m in modules if m.startswith("pipeline.cli.")}
     assert loaded == {"pipeline.cli.main", "pipeline.cli.commands", "pipeline.cli.session"}
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("validate",), ("plan",)])
+def test_what_is_asked_often_makes_no_checkout_and_edits_nothing(
+    arguments: tuple[str, ...], control: Path
+) -> None:
+    assert not {"git", "ruamel"} & modules_after(*arguments, directory=control)
 
 
 def test_version() -> None:

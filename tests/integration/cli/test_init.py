@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from git import Repo
 
 from pipeline.forges.control_rules import control_rules
 from pipeline.forges.github.client import GithubClient
@@ -45,8 +46,32 @@ def init(folder: Path, **changed: str) -> Ran:
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
     assert init(tmp_path / "control").exit_code == 0
-    subprocess.run(["git", "init", "-q", str(tmp_path / "control")], check=True)
     return tmp_path / "control"
+
+
+def test_it_is_a_repository_with_everything_staged(tmp_path: Path) -> None:
+    folder = tmp_path / "control"
+    ran = init(folder)
+    assert (
+        "staged for the first commit; origin is https://github.com/nova-org/control.git" in ran.out
+    )
+    with Repo(folder) as repo:
+        assert repo.active_branch.name == "main" and not repo.head.is_valid()
+        assert repo.remotes["origin"].url == "https://github.com/nova-org/control.git"
+        staged = {path for path, _ in repo.index.entries}
+        assert repo.untracked_files == [] and not repo.index.diff(None)
+    assert not (folder / ".git" / "hooks").exists(), "no template of this machine takes part"
+    files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert staged == {path for path in files if not path.startswith(".git/")}
+
+
+def test_a_repository_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "control"
+    Repo.init(folder, initial_branch="trunk").close()
+    config = (folder / ".git" / "config").read_bytes()
+    assert "staged" not in init(folder).out
+    assert (folder / ".git" / "config").read_bytes() == config
+    assert not (folder / ".git" / "index").exists()
 
 
 def test_its_requests_are_valid(made: Path) -> None:
