@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from pipeline import __version__, names
-from pipeline.apply.effects import Ports, Progress, apply_tenant_plan
+from pipeline.apply.effects import Ports, apply_tenant_plan
 from pipeline.diagnostics import Finding
 from pipeline.engine.idle import Before
 from pipeline.engine.propose import Deciding
@@ -21,6 +21,7 @@ from pipeline.engine.shards import choose_tenants
 from pipeline.errors import PipelineError, Refused, StalePlan, failure_of
 from pipeline.models.evidence import Observation
 from pipeline.plan.effects import Incident, Plan, Receipt, TenantPlan, Waiting, describe
+from pipeline.plan.ports import Progress, silent
 from pipeline.plan.view import Stage
 from pipeline.stages.gitops import with_gitops
 from pipeline.stages.order import plan_tenant
@@ -31,10 +32,6 @@ STATE = names.state_branch("")
 # A plan holds what it writes, so many drafts take several: memory does not grow with their number.
 MAX_DRAFTS_AT_ONCE = 50
 MAX_ROUNDS = 2_000  # one patch a draft needs two; beyond this many a plan never empties
-
-
-def silent(line: str) -> None:
-    """The progress of a caller that wants none."""
 
 
 @dataclass

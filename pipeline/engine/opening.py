@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.apply.effects import FaultHook, no_faults
 from pipeline.control.repo import Control, open_control
 from pipeline.engine.idle import Memory
 from pipeline.engine.loop import Engine
 from pipeline.errors import CouldNotCheck, Refused, UsageFault
 from pipeline.forges.local.forge import LocalForge
+from pipeline.plan.ports import FaultHook, no_faults
 from pipeline.plan.view import Scope, Stage
 from pipeline.templates import LazyTemplates
 

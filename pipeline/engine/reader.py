@@ -8,16 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline import names
-from pipeline.apply.effects import FaultHook, no_faults
 from pipeline.control.repo import Control, SnapshotReading, read_snapshot
 from pipeline.diagnostics import Finding
 from pipeline.engine.idle import Memory
 from pipeline.errors import PipelineError, UsageFault
 from pipeline.forges.port import Forge
-from pipeline.models.evidence import CheckReport
 from pipeline.models.facts import Fact
 from pipeline.models.status import DraftStatus
-from pipeline.plan.effects import Incident, RunChecks
+from pipeline.plan.effects import Incident
+from pipeline.plan.ports import FaultHook, RunChecksPort, no_faults
 from pipeline.plan.view import EVERYTHING, Scope
 from pipeline.sandbox.sources import read_source_files
 from pipeline.stages.gitops import incidents_of
@@ -44,7 +43,7 @@ class Looking:
 
     control: Control
     make_builder: Callable[[Snapshot], Builder]
-    run_checks: Callable[[RunChecks, dict[str, tuple[int, bytes]]], CheckReport]
+    run_checks: RunChecksPort
     scan_secrets: ScanSecrets
     templates: Mapping[str, Template]
     faults: FaultHook = no_faults

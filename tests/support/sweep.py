@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Literal
 from unittest import mock
 
-from pipeline.apply.effects import FaultHook, no_faults
 from pipeline.control.repo import Control
 from pipeline.demo.setting import create_setting
 from pipeline.demo.story import CLEAN_SETTINGS, ROUTING
@@ -30,6 +29,7 @@ from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import CheckReport, Observation
 from pipeline.models.requests import EnvironmentName
 from pipeline.plan.effects import Effect, RunChecks
+from pipeline.plan.ports import FaultHook, no_faults
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from pipeline.world.hydrate import Hydrator
