@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pipeline import names
 from pipeline.diagnostics import Finding, Severity, Verdict, verdict_of
 from pipeline.documents import render_document
+from pipeline.engine.engine import Engine
 from pipeline.engine.judge_patches import patches_of, read_patch_findings
-from pipeline.engine.loop import Engine
 from pipeline.engine.propose import Proposal
 from pipeline.errors import CouldNotCheck, NotFound, Refused, UsageFault
 from pipeline.git.objects import blob_id
@@ -80,7 +80,7 @@ def create_primitive_implementation_draft(
     Raises UsageFault for an unknown tenant or a draft that is there, Refused with every finding.
     """
     draft = draft_id(f"{tenant_id}/{primitive_id}")
-    snapshot = engine.reading(engine.control.head())[0].snapshot
+    snapshot = engine.snapshot()
     if tenant_path(tenant_id) not in snapshot.blobs:
         raise UsageFault(f"there is no tenant `{tenant_id}`", help=_list_tenants(snapshot))
     origin = _origin(code_origin)
@@ -108,17 +108,17 @@ def create_primitive_implementation_draft(
         values["risk_tier"] = risk_tier
     values["parameters"] = dict(parameters or {})
     listed = ", ".join(design_refs) or "none"
-    request = _propose(
-        engine,
-        snapshot,
+    kind, path = "PrimitiveImplementationDraft", draft_path(draft)
+    request = ProposedRequest(
         draft,
-        "PrimitiveImplementationDraft",
-        draft_path(draft),
-        values,
+        kind,
+        path,
+        render_request(kind, path, values),
         title=f"Ask for {draft}",
         body=f"A new {values['primitive_type']} primitive of origin {origin.value} from "
         f"{name}@{version}.\n\nDesign references: {listed}\n",
     )
+    request = _judged(engine, snapshot, request)
     there = snapshot.blobs.get(request.path)
     if there is not None and there != blob_id(request.content):
         raise UsageFault(
@@ -152,7 +152,7 @@ def update_primitive_draft_files(
     CouldNotCheck when a tool or the draft's repository is missing.
     """
     draft = draft_id(draft)
-    snapshot = engine.reading(engine.control.head())[0].snapshot
+    snapshot = engine.snapshot()
     base = base_commit or engine.draft_files(draft)[0]
     values: dict[str, object] = {
         "draft": draft,
@@ -163,19 +163,19 @@ def update_primitive_draft_files(
             for change in changes
         ],
     }
+    # The number is no part of the content.
     content = render_request("DraftPatch", patch_path(draft, "0001"), values)
     number = _patch_number(engine, snapshot, draft, content, known or {})
     files = ", ".join(f"`{change.path}`" for change in changes)
-    request = _propose(
-        engine,
-        snapshot,
+    request = ProposedRequest(
         draft,
         "DraftPatch",
         patch_path(draft, number),
-        values,
+        content,
         title=f"Patch {draft}: {summary}",
         body=f"Made against {base}.\n\nFiles: {files}\n",
     )
+    request = _judged(engine, snapshot, request)
     if snapshot.blobs.get(request.path) != blob_id(request.content):
         _refuse_bad_patch(engine, request)
     return request
@@ -187,7 +187,8 @@ def _refuse_bad_patch(engine: Engine, request: ProposedRequest) -> None:
     Nothing is pushed then, so a credential in it stays with who wrote it. Raises CouldNotCheck.
     """
     read, _ = read_request(request.path, request.content)
-    found = read_patch_findings(engine, patches_of([read] if read else [], [request.path]))
+    patches = patches_of([read] if read else [], [request.path])
+    found = read_patch_findings(engine.proposer, engine.world(), patches)
     match verdict_of(found):
         case Verdict.COULD_NOT_CHECK:
             raise CouldNotCheck(f"the patch of `{request.draft}`: {found[0].message}")
@@ -216,7 +217,7 @@ def request_promotion(
     proposal = engine.propose_promotion(draft, environment, source_commit=commit, reason=reason)
     if proposal.decision.refused:
         return ProposedPromotion(proposal, None)
-    snapshot = engine.reading(engine.control.head())[0].snapshot
+    snapshot = engine.snapshot()
     promotion = proposal.promotion
     values = promotion.model_dump(
         mode="json", by_alias=True, exclude_none=True, exclude={"api_version", "kind"}
@@ -230,17 +231,16 @@ def request_promotion(
             f"Overlay: {proposal.overlay.folder}, tree {proposal.overlay.tree} "
             f"(+{proposal.lines_added} −{proposal.lines_removed} lines)"
         )
-    request = _propose(
-        engine,
-        snapshot,
+    path = promotion_path(draft, environment)
+    request = ProposedRequest(
         draft,
         "Promotion",
-        promotion_path(draft, environment),
-        values,
+        path,
+        render_request("Promotion", path, values),
         title=f"Run {draft} in {environment}",
         body="\n".join(lines) + "\n",
     )
-    return ProposedPromotion(proposal, request)
+    return ProposedPromotion(proposal, _judged(engine, snapshot, request))
 
 
 def get_draft_status(engine: Engine, draft: str) -> DraftStatus:
@@ -287,23 +287,13 @@ def _list_tenants(snapshot: Snapshot) -> str:
     return f"tenants are {', '.join(sorted(snapshot.tenant_ids)) or 'none'}"
 
 
-def _propose(
-    engine: Engine,
-    snapshot: Snapshot,
-    draft: str,
-    kind: str,
-    path: str,
-    values: Mapping[str, object],
-    *,
-    title: str,
-    body: str,
-) -> ProposedRequest:
+def _judged(engine: Engine, snapshot: Snapshot, request: ProposedRequest) -> ProposedRequest:
     """The request, judged as if it stood on main now. Raises Refused with every finding."""
-    content = render_request(kind, path, values)
-    findings = check_proposed(engine, snapshot, path, content)
+    findings = check_proposed(engine, snapshot, request.path, request.content)
     if any(f.severity is Severity.ERROR for f in findings):
-        raise Refused(f"the request for `{draft}` is refused; nothing was written", findings)
-    return ProposedRequest(draft, kind, path, content, title, body, findings)
+        message = f"the request for `{request.draft}` is refused; nothing was written"
+        raise Refused(message, findings)
+    return replace(request, findings=findings)
 
 
 def check_proposed(

@@ -10,13 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.git.repository import GitRepository
-from tests.support.finished_story import (
-    CONTROL,
-    PlainHydrator,
-    all_checks_pass,
-    no_secrets,
-    one_builder,
-)
+from tests.support.finished_story import CONTROL, doubles
 from tests.support.github_demo.setting import GithubSetting
 from tests.support.github_server import GitHubServer
 from tests.support.github_sweep import FIRST_MERGE_S, GithubSweepWorld, keep, put_back
@@ -43,10 +37,7 @@ class GithubStory(GithubSweepWorld, Story):
         world = cls.over(server, root)
         assert isinstance(world, GithubStory)
         world.server = server
-        world.engine.make_builder = one_builder
-        world.engine.run_checks = all_checks_pass
-        world.engine.scan_secrets = no_secrets
-        world.engine.hydrator = PlainHydrator()
+        world.use(**doubles())
         return world
 
 

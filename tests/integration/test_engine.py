@@ -115,7 +115,7 @@ def test_manual_environment_waits_for_an_owner_s_approval(root: Path) -> None:
 
 
 def test_failed_check_refuses_promotion_with_its_reason(scaffolded: Story) -> None:
-    scaffolded.engine.run_checks = one_check_fails
+    scaffolded.use(run_checks=one_check_fails)
     scaffolded.ask(DRAFT, "dev", ENGINEER_ID)
     scaffolded.go()
     assert scaffolded.kinds()[-2:] == ["checks-recorded", "promotion-refused"]
@@ -228,7 +228,7 @@ def test_draft_ends_when_its_pull_request_is_closed(scaffolded: Story) -> None:
 
 def test_refused_patch_leaves_the_branch_and_says_why(scaffolded: Story) -> None:
     head = scaffolded.engine.status(DRAFT).head
-    scaffolded.engine.scan_secrets = lambda files: [SecretHit(path, 3, 1, "key") for path in files]
+    scaffolded.use(scan_secrets=lambda files: [SecretHit(path, 3, 1, "key") for path in files])
     scaffolded.write("0001", f"{SOURCE}/partner_api.py", leaked_settings())
     scaffolded.go()
     status = scaffolded.engine.status(DRAFT)
@@ -324,7 +324,7 @@ def test_tool_failure_of_one_draft_leaves_the_others_going(scaffolded: Story) ->
 
     scaffolded.ask_for_draft(OTHER)
     scaffolded.go()
-    scaffolded.engine.run_checks = checks
+    scaffolded.use(run_checks=checks)
     for draft in (DRAFT, OTHER):
         scaffolded.ask(draft, "dev", ENGINEER_ID)
     before = scaffolded.kinds()
@@ -333,7 +333,7 @@ def test_tool_failure_of_one_draft_leaves_the_others_going(scaffolded: Story) ->
     assert scaffolded.kinds() == before  # not known is not recorded as anything
     assert scaffolded.kinds(OTHER)[-1] == "promoted"
 
-    scaffolded.engine.run_checks = all_checks_pass
+    scaffolded.use(run_checks=all_checks_pass)
     scaffolded.go()
     assert scaffolded.kinds()[-1] == "promoted"
 
@@ -421,11 +421,12 @@ def test_observation_of_what_was_never_promoted_is_no_fact(root: Path) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
 def test_shards_cover_every_tenant_once(scaffolded: Story, count: int) -> None:
-    world = scaffolded.engine.world()
-    whole = scaffolded.engine.tenants(world)
-    shards = [scaffolded.engine.tenants(world, shard=(i, count)) for i in range(1, count + 1)]
-    assert sorted(t for shard in shards for t in shard) == sorted(whole)
-    assert whole == ("acme", "contoso", "fabrikam", "platform")
+    def planned(shard: tuple[int, int] | None) -> list[str]:
+        return [t.tenant for t in scaffolded.engine.plan(shard=shard).tenants]
+
+    shards = [planned((i, count)) for i in range(1, count + 1)]
+    assert sorted(t for shard in shards for t in shard) == planned(None)
+    assert planned(None) == ["acme", "contoso", "fabrikam", "platform"]
 
 
 def test_unknown_tenant_is_a_wrong_call_and_not_an_empty_run(scaffolded: Story) -> None:
@@ -478,7 +479,7 @@ def test_a_draft_that_never_stands_still_fails_alone(
             raise StalePlan("a ref moved")
 
     monkeypatch.setattr("pipeline.engine.loop.MAX_STALE", 3)
-    scaffolded.engine.faults = moved
+    scaffolded.use(faults=moved)
     report = scaffolded.engine.run(tenants=["acme"])
     assert report.failures == ((DRAFT, "stale-plan", "a ref moved"),)
     assert scaffolded.engine.status(OTHER).branch_name
@@ -495,7 +496,7 @@ def test_a_state_branch_that_never_stands_still_fails_its_tenant(
             raise StalePlan("a ref moved")
 
     monkeypatch.setattr("pipeline.engine.loop.MAX_STALE", 3)
-    scaffolded.engine.faults = moved
+    scaffolded.use(faults=moved)
     report = scaffolded.engine.run(tenants=["acme", "contoso"])
     assert set(report.failures) == {
         ("acme", "stale-plan", "a ref moved"),
@@ -515,7 +516,8 @@ def test_a_plan_that_never_empties_is_told_as_a_bug(
 
 def crash_at(world: Story, number: int) -> None:
     """Run for acme and stop after the n-th effect."""
-    world.engine.faults, _ = fault_at(number, "after")
+    hook, _ = fault_at(number, "after")
+    world.use(faults=hook)
     with pytest.raises(Crash):
         world.engine.run(tenants=["acme"])
     world.close()
@@ -563,7 +565,8 @@ def test_scaffold_that_was_pushed_before_a_crash_survives_a_change_of_policy(roo
     world = Story.begin(root)
     world.ask_for_draft()
     # Provision lands, and then the scaffold is pushed without its fact.
-    world.engine.faults, _ = fault_at(4, "after")
+    hook, _ = fault_at(4, "after")
+    world.use(faults=hook)
     with pytest.raises(Crash):
         world.engine.run(tenants=["acme"])
     assert world.kinds() == ["accepted", "provisioned"]

@@ -19,15 +19,7 @@ from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import PLATFORM_PATH, draft_path, promotion_path
 from tests.support.command_line import call
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
-from tests.support.finished_story import (
-    CODE,
-    CONTROL,
-    GITOPS,
-    PlainHydrator,
-    all_checks_pass,
-    no_secrets,
-    one_builder,
-)
+from tests.support.finished_story import CODE, CONTROL, GITOPS, doubles
 from tests.support.github_demo.setting import APP_ID, GithubSetting
 from tests.support.github_server import GitHubServer
 from tests.support.github_server.pulls import merge_when_allowed
@@ -47,10 +39,7 @@ class Threatened(GithubSweepWorld):
 
     def quick(self) -> Threatened:
         """Itself, with the doubles."""
-        self.engine.make_builder = one_builder
-        self.engine.run_checks = all_checks_pass
-        self.engine.scan_secrets = no_secrets
-        self.engine.hydrator = PlainHydrator()
+        self.use(**doubles())
         return self
 
     def go(self) -> dict[str, set[str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.documents import render_document
-from pipeline.engine.judge import Judged, diff_lines, judge_pull, judge_queued
+from pipeline.engine.judge import Judged, diff_lines
 from pipeline.errors import CouldNotCheck, StalePlan
 from pipeline.models.requests import EnvironmentName
 from pipeline.requests.layout import SIGNERS_PATH, promotion_path, tenant_path
@@ -27,7 +27,7 @@ def proposed(world: Story, environment: EnvironmentName, **changes: object) -> i
 
 
 def judged(world: Story, number: int) -> Judged:
-    return judge_pull(world.engine, number)
+    return world.engine.judge.pull(number)
 
 
 def test_a_promotion_shows_what_would_run_and_whose_word_it_is(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_what_is_no_commit_of_a_queue_is_could_not_check(commit: str, tmp_path: 
     world = story_at("scaffolded", tmp_path / "world")
     number = world.propose({tenant_path("acme"): sample_files()[tenant_path("acme")]}, AGENT_ID)
     with pytest.raises(CouldNotCheck, match="of the queue is not in this repository"):
-        judge_queued(world.engine, number, commit)
+        world.engine.judge.queued(number, commit)
 
 
 def test_a_first_commit_is_not_judged_as_if_nothing_were_below_it(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_first_commit_is_not_judged_as_if_nothing_were_below_it(tmp_path: Path
     git = world.engine.control.open_repository()
     first = next(c.id for c in git.log_commits(world.engine.control.head()) if not c.parents)
     with pytest.raises(CouldNotCheck, match="neither main nor another"):
-        judge_queued(world.engine, number, first)
+        world.engine.judge.queued(number, first)
 
 
 def test_differences_name_files_and_show_what_is_hidden() -> None:

@@ -25,7 +25,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from pipeline.documents import render_document
-from pipeline.engine.judge import judge_pull
 from pipeline.errors import ForgeRefused, PipelineError, StalePlan
 from pipeline.forges.port import PullRequest, PullState, Review, ReviewVerdict
 from pipeline.gate.authority import Revision, judge
@@ -423,7 +422,7 @@ class Stories(RuleBasedStateMachine):
     def merge_one(self, number: int, who: int, *, judged: bool) -> None:
         pull, base = self.pull(number), self.main()
         try:
-            found = judge_pull(self.story.engine, number, with_previews=False)
+            found = self.story.engine.judge.pull(number, with_previews=False)
         except StalePlan:
             return  # it conflicts with main
         git = self.story.forge.open_repository(CONTROL)

@@ -11,13 +11,15 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pipeline.audit import AuditReport, verify
 from pipeline.control.repo import Control
 from pipeline.demo.setting import create_setting
 from pipeline.documents import render_document
-from pipeline.engine.loop import Engine
+from pipeline.engine.engine import Engine
 from pipeline.engine.opening import attest_here
+from pipeline.engine.tools import Tools
 from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import ReviewVerdict
 from pipeline.git.commits import pipeline_signature
@@ -104,6 +106,16 @@ def one_builder(snapshot: Snapshot) -> WordBuilder:
     return WordBuilder(attest_here(snapshot, Path()))
 
 
+def doubles() -> dict[str, Any]:
+    """Quick doubles of the tools that build, check, scan and render."""
+    return {
+        "make_builder": one_builder,
+        "run_checks": all_checks_pass,
+        "scan_secrets": no_secrets,
+        "hydrator": PlainHydrator(),
+    }
+
+
 @dataclass
 class StoryWorld:
     """A local forge with the control repo in it, and an engine over both."""
@@ -118,16 +130,13 @@ class StoryWorld:
         """The world that lies below `root`."""
         forge = LocalForge(root / "forge", ORGANISATION)
         control = Control(root / "control", GitRepository(root / "control"), forge, CONTROL)
-        engine = Engine(
-            control=control,
-            make_builder=one_builder,
-            run_checks=all_checks_pass,
-            scan_secrets=no_secrets,
-            templates=templates(),
-            hydrator=PlainHydrator(),
-            run_id="run-1",
-        )
+        tools = Tools(**doubles(), templates=templates(), run_id="run-1")
+        engine = Engine(control, tools)
         return cls(root, forge, engine, [pull.number for pull in forge.read_pulls(CONTROL)])
+
+    def use(self, **tools: Any) -> None:
+        """From here on, work with these tools in place of those that the world has."""
+        self.engine = self.engine.using(**tools)
 
     def propose(self, changes: Mapping[str, bytes | None], asker: int) -> int:
         """The number of an open pull request that brings these files to main; None deletes one."""

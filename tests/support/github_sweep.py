@@ -17,8 +17,9 @@ from typing import Any
 from unittest import mock
 
 from pipeline.control.repo import Control
-from pipeline.engine.loop import Engine
+from pipeline.engine.engine import Engine
 from pipeline.engine.opening import builder_of, secret_hits
+from pipeline.engine.tools import Tools
 from pipeline.forges.github.client import GithubClient
 from pipeline.forges.github.credentials import PlainToken
 from pipeline.forges.github.forge import GithubForge
@@ -50,8 +51,8 @@ class GithubSweepWorld(SweepWorld):
     def over(cls, server: GitHubServer, root: Path) -> GithubSweepWorld:
         """The world below `root`, whose GitHub is `server`."""
         forge = open_forge(server, root)
-        engine = Engine(
-            control=Control(root / "control", GitRepository(root / "control"), forge, CONTROL),
+        control = Control(root / "control", GitRepository(root / "control"), forge, CONTROL)
+        tools = Tools(
             make_builder=partial(builder_of, forge_root=root / "forge"),
             run_checks=checked_once,
             scan_secrets=secret_hits,
@@ -59,6 +60,7 @@ class GithubSweepWorld(SweepWorld):
             hydrator=HYDRATOR,
             run_id="run-1",
         )
+        engine = Engine(control, tools)
         made = len(server.repository(forge.organisation, CONTROL).pulls)
         return cls(root, forge, engine, list(range(made)))  # type: ignore[arg-type]  # a forge
 

@@ -28,14 +28,7 @@ from tests.support.fact_history import (
     RELEASE_MANAGERS,
     SECURITY_ID,
 )
-from tests.support.finished_story import (
-    CODE,
-    ORGANISATION,
-    PlainHydrator,
-    all_checks_pass,
-    no_secrets,
-    one_builder,
-)
+from tests.support.finished_story import CODE, ORGANISATION, doubles
 from tests.support.samples import DRAFT, sample_files
 from tests.support.sweep import SweepWorld, fingerprint
 
@@ -51,10 +44,7 @@ class Story(SweepWorld):
         """The world below `root`, as a fresh process sees it."""
         world = cls.at(root)
         assert isinstance(world, Story)
-        world.engine.make_builder = one_builder
-        world.engine.run_checks = all_checks_pass
-        world.engine.scan_secrets = no_secrets
-        world.engine.hydrator = PlainHydrator()
+        world.use(**doubles())
         return world
 
     @classmethod

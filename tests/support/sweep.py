@@ -20,8 +20,9 @@ from pipeline.control.repo import Control
 from pipeline.demo.setting import create_setting
 from pipeline.demo.story import CLEAN_SETTINGS, ROUTING
 from pipeline.documents import render_document
-from pipeline.engine.loop import Engine
+from pipeline.engine.engine import Engine
 from pipeline.engine.opening import builder_of, check_runner, secret_hits
+from pipeline.engine.tools import Tools
 from pipeline.errors import StalePlan
 from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import ReviewVerdict
@@ -70,8 +71,8 @@ class SweepWorld(StoryWorld):
     def at(cls, root: Path, faults: FaultHook = no_faults) -> SweepWorld:
         """The world below `root`, as a fresh process sees it."""
         forge = LocalForge(root / "forge", ORGANISATION)
-        engine = Engine(
-            control=Control(root / "control", GitRepository(root / "control"), forge, CONTROL),
+        control = Control(root / "control", GitRepository(root / "control"), forge, CONTROL)
+        tools = Tools(
             make_builder=partial(builder_of, forge_root=forge.root),
             run_checks=checked_once,
             scan_secrets=secret_hits,
@@ -81,7 +82,7 @@ class SweepWorld(StoryWorld):
             run_id="run-1",
         )
         made = len(forge.read_pulls(CONTROL))
-        return cls(root, forge, engine, list(range(made)))
+        return cls(root, forge, Engine(control, tools), list(range(made)))
 
     def close(self) -> None:
         """End every git process of this world."""
