@@ -117,7 +117,7 @@ class Judge:
         changed = git.diff_names(base, tree)
         read = read_snapshot(git, tree, paths=changed)
         authority = _authority(world, pull, tree, changed)
-        others = read_changed_files(git, tree, changed)
+        now = read_changed_files(git, tree, changed)
         patches = patches_of(read.reads, changed)
         left = replace(world.policy, pending=world.policy.left_by(git, tree))
         found = (
@@ -125,10 +125,10 @@ class Judge:
             *(reason.finding() for reason in authority.reasons if reason.final),
             # What main's policy lacks, unless merging puts it back: nothing is merged upon it.
             *left.findings(),
-            *read_patch_findings(self.proposer, world, patches, others),
+            *read_patch_findings(self.proposer, world, patches, now),
             *_deleted(world, changed, read.snapshot),
         )
-        asked = asked_of(changed, read.snapshot, read_before(git, base, tree, changed))
+        asked = asked_of(changed, read.snapshot, read_before(git, base, changed, now))
         sources = without_secrets(_sources(git, tree, found), found)
         judged = Judged(pull, found, asked, (), sources, tuple(changed), authority)
         return judged, read.snapshot
@@ -184,13 +184,17 @@ def _deleted(world: World, changed: Sequence[str], snapshot: Snapshot) -> Iterat
         yield from world.states.deleted(tenant, snapshot.blobs)
 
 
-def read_before(git: GitRepository, base: str, tree: str, changed: Sequence[str]) -> Before:
-    """What the changed paths were at the base, for telling what changes."""
+def read_before(
+    git: GitRepository, base: str, changed: Sequence[str], now: Mapping[str, bytes]
+) -> Before:
+    """What the changed paths were at the base, for telling what changes; `now` holds what they
+    are, as `read_changed_files` gives it.
+    """
     others = [path for path in changed if not path.startswith(("tenants/", "environments/"))]
     return Before(
         read_snapshot(git, base, paths=changed).snapshot,
         read_changed_files(git, base, others),
-        read_changed_files(git, tree, others),
+        {path: now[path] for path in others if path in now},
     )
 
 

@@ -117,7 +117,7 @@ class Loop:
             known = checked.reading.snapshot.tenant_ids
         gone = [t for t in tenants_with_state(view.branches) if t not in known]
         if gone and tenants is None:
-            world = self.reader.world()
+            world = self.reader.world(only)
             for tenant in gone:
                 report.standing[tenant] = world.states.deleted(tenant, world.snapshot.blobs)
         for tenant in choose_tenants(known, tenants, shard):

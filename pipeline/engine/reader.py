@@ -10,7 +10,7 @@ from pipeline.control.repo import Control, SnapshotReading, read_snapshot
 from pipeline.diagnostics import Finding
 from pipeline.engine.tools import Tools
 from pipeline.errors import PipelineError, UsageFault
-from pipeline.forges.port import Forge
+from pipeline.forges.port import Forge, RepoView
 from pipeline.models.facts import Fact
 from pipeline.models.status import DraftStatus
 from pipeline.plan.effects import Incident
@@ -126,7 +126,7 @@ class Reader:
         by_path = _by_path((*checked.findings, *policy.findings()))
         failures, repositories = Failures(), Repositories(self.forge)
         revisions = self._revisions(policy)
-        states = States(control, view.branches, failures, kept.statuses)
+        states = self._states(view, failures)
         # History up to a commit is the same in every look.
         brought = kept.brought.setdefault(snapshot.commit, {})
         repo = self.control.control_repo
@@ -164,10 +164,18 @@ class Reader:
             drafts=drafts,
         )
 
+    def _states(self, view: RepoView, failures: Failures) -> States:
+        control = self.control.open_repository()
+        return States(control, view.branches, failures, self._kept.statuses)
+
+    def _states_now(self) -> States:
+        """The state branches as they are, without a look at anything else."""
+        return self._states(self.control.read_view(), Failures())
+
     def status(self, draft: str) -> DraftStatus:
         """One draft's recorded status. Raises UsageFault when it has none."""
         split_id(draft)
-        found = self.world().states.status(draft)
+        found = self._states_now().status(draft)
         if found is None:
             raise UsageFault(
                 f"nothing has happened to `{draft}` yet",
@@ -177,7 +185,7 @@ class Reader:
 
     def statuses(self) -> tuple[DraftStatus, ...]:
         """Every draft's recorded status, by id."""
-        return self.world().states.all_statuses()
+        return self._states_now().all_statuses()
 
     def gitops_incidents(
         self, repos: Collection[str]
@@ -197,7 +205,7 @@ class Reader:
     def facts(self, draft: str) -> tuple[Fact, ...]:
         """A draft's facts in order, with every link checked. Raises UsageFault, BrokenChain."""
         tenant, primitive = split_id(draft)
-        states = self.world().states
+        states = self._states_now()
         head = states.head(tenant)
         files = read_fact_files(states.control, head, primitive) if head else ()
         if not files:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.diagnostics import Finding, Location
 from pipeline.errors import OverBound, Unrenderable
@@ -30,19 +30,25 @@ Rendered = tuple[Overlay | None, tuple[Finding, ...]]  # an overlay, and what sp
 
 @dataclass(frozen=True)
 class _Source:
-    """The source of a release: the record of its image, its folder's tree and files."""
+    """The source of a release: the record of its image, its folder's tree, its chart's files."""
 
     build: BuildRecord
     tree: str
     files: Mapping[str, bytes]  # path below the primitive's folder → bytes
 
 
-@dataclass(frozen=True)
+@dataclass
 class Releases:
-    """Renders releases of drafts, by the charts that their repositories hold."""
+    """Renders releases of drafts, by the charts that their repositories hold.
+
+    A source is measured and its chart is read once a look, however many environments it goes to.
+    """
 
     repositories: Repositories
     hydrator: Hydrator
+    # By repository and tree of the primitive's folder.
+    _charts: dict[tuple[str, str], Mapping[str, bytes]] = field(default_factory=dict)
+    _too_much: dict[tuple[str, str], tuple[Finding, ...]] = field(default_factory=dict)
 
     def overlay(self, view: DraftView, promotion: Promotion, tree: str | None) -> Rendered:
         """The overlay that a promotion asks for, rendered now; None before its image is built.
@@ -54,17 +60,12 @@ class Releases:
         environment = view.environments.get(promotion.environment)
         if status is None or tree is None or environment is None:
             return None, ()
-        git, commit = self.repositories.git(view.target_repo), promotion.release.source_commit
-        try:
-            check_source(git, commit, view.folder)
-        except OverBound as error:
-            at = Location(f"{view.target_repo}:{view.folder}")
-            return None, (SOURCE_OVER_BOUND.finding(error.message, at),)
-        if build is None:
-            return None, ()
-        files = git.read_files(commit, view.folder)
-        contents = {path: content for path, (_, content) in files.items()}
-        return self._rendered_or_not(view, status, environment, _Source(build, tree, contents))
+        commit = promotion.release.source_commit
+        too_much = self._read_too_much(view, commit, tree)
+        if too_much or build is None:
+            return None, too_much
+        source = _Source(build, tree, self._read_chart(view, commit, tree))
+        return self._rendered_or_not(view, status, environment, source)
 
     def chart_findings(
         self, view: DraftView, entries: Listing, blobs: Mapping[str, bytes]
@@ -92,6 +93,28 @@ class Releases:
             image=view.image,
         )
         return self._rendered_or_not(view, status, environment, _Source(build, tree, contents))[1]
+
+    def _read_too_much(self, view: DraftView, commit: str, tree: str) -> tuple[Finding, ...]:
+        """A finding of a source that has more than a source may have."""
+        key = (view.target_repo, tree)
+        if key not in self._too_much:
+            found: tuple[Finding, ...] = ()
+            try:
+                check_source(self.repositories.git(view.target_repo), commit, view.folder)
+            except OverBound as error:
+                at = Location(f"{view.target_repo}:{view.folder}")
+                found = (SOURCE_OVER_BOUND.finding(error.message, at),)
+            self._too_much[key] = found
+        return self._too_much[key]
+
+    def _read_chart(self, view: DraftView, commit: str, tree: str) -> Mapping[str, bytes]:
+        """The files of a source that its manifests are rendered from."""
+        key = (view.target_repo, tree)
+        if key not in self._charts:
+            git = self.repositories.git(view.target_repo)
+            files = git.read_files(commit, f"{view.folder}/{CHART.rstrip('/')}")
+            self._charts[key] = {f"{CHART}{path}": content for path, (_, content) in files.items()}
+        return self._charts[key]
 
     def _rendered_or_not(
         self, view: DraftView, status: DraftStatus, environment: Environment, source: _Source

@@ -17,6 +17,7 @@ from pipeline.state.facts import BrokenChain, fold, parse_chain, parse_status, s
 from pipeline.state.store import read_fact_files
 from pipeline.world.failures import Failures
 
+Chain = tuple[tuple[Fact, ...], str]  # facts, and what is wrong with them
 _PREFIX = names.state_branch("")
 
 
@@ -43,6 +44,7 @@ class States:
     known: dict[str, DraftStatus] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)  # drafts whose recorded status is damaged
     _primitives: dict[str, dict[str, str]] = field(default_factory=dict)
+    _chains: dict[tuple[str, str, str], Chain] = field(default_factory=dict)
 
     def head(self, tenant: str) -> str | None:
         """The head of the tenant's state branch."""
@@ -106,8 +108,14 @@ class States:
         found = self.statuses(tenant, there).values() if there else ()
         return tuple(check_deleted([Standing.of_status(status) for status in found], paths))
 
-    def chain(self, tenant: str, status: DraftStatus) -> tuple[tuple[Fact, ...], str]:
+    def chain(self, tenant: str, status: DraftStatus) -> Chain:
         """A draft's facts, and why they do not add up to its status; empty when they do."""
+        key = (tenant, status.id, status.primitive_id)
+        if key not in self._chains:
+            self._chains[key] = self._read_chain(tenant, status)
+        return self._chains[key]
+
+    def _read_chain(self, tenant: str, status: DraftStatus) -> Chain:
         head = self.head(tenant)
         if head is None:
             return (), "there is no state branch"
