@@ -8,7 +8,7 @@ opens that pull request; the pipeline acts only on what was merged. Nothing here
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pipeline import names
 from pipeline.diagnostics import Finding, Severity, Verdict, verdict_of
@@ -62,52 +62,53 @@ class ChangeList(Model):
     changes: tuple[FileChange, ...]
 
 
-def create_primitive_implementation_draft(
-    engine: Engine,
-    *,
-    tenant_id: str,
-    primitive_id: str,
-    template_id: str,
-    code_origin: str,
-    primitive_type: str = "",
-    target_repo: str = "",
-    design_refs: Sequence[str] = (),
-    parameters: Mapping[str, object] | None = None,
-    risk_tier: RiskTier | None = None,
-) -> ProposedRequest:
-    """The request for a new primitive; type, repository and template version follow if left out.
+@dataclass(frozen=True, slots=True)
+class NewDraft:
+    """What is asked of a new primitive; type, repository and template version follow if left out.
+
+    `template_id` is a template's name, and perhaps `@` and its version.
+    """
+
+    tenant_id: str
+    primitive_id: str
+    template_id: str
+    code_origin: str
+    primitive_type: str = ""
+    target_repo: str = ""
+    design_refs: Sequence[str] = ()
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    risk_tier: RiskTier | None = None
+
+
+def create_primitive_implementation_draft(engine: Engine, new: NewDraft) -> ProposedRequest:
+    """The request for a new primitive.
 
     Raises UsageFault for an unknown tenant or a draft that is there, Refused with every finding.
     """
-    draft = draft_id(f"{tenant_id}/{primitive_id}")
+    draft = draft_id(f"{new.tenant_id}/{new.primitive_id}")
     snapshot = engine.snapshot()
-    if tenant_path(tenant_id) not in snapshot.blobs:
-        raise UsageFault(f"there is no tenant `{tenant_id}`", help=_list_tenants(snapshot))
-    origin = _origin(code_origin)
-    name, _, version = template_id.partition("@")
-    if not version:
-        if name not in engine.templates:
-            known = ", ".join(f"`{t}`" for t in sorted(engine.templates))
-            raise UsageFault(f"there is no template `{name}`", help=f"templates are {known}")
-        version = engine.templates[name].version
-    platform = snapshot.platform
+    if tenant_path(new.tenant_id) not in snapshot.blobs:
+        raise UsageFault(f"there is no tenant `{new.tenant_id}`", help=_list_tenants(snapshot))
+    origin = _origin(new.code_origin)
+    name, version = _template_of(engine, new.template_id)
+    platform, target_repo = snapshot.platform, new.target_repo
     if not target_repo and platform is not None:
-        target_repo = names.controllers_repo(platform.platform, tenant_id, origin)
+        target_repo = names.controllers_repo(platform.platform, new.tenant_id, origin)
     values: dict[str, object] = {
         "id": draft,
-        "tenant_id": tenant_id,
-        "primitive_type": primitive_type or str(TEMPLATE_TYPES.get(name, name)),
-        "primitive_id": primitive_id,
+        "tenant_id": new.tenant_id,
+        "primitive_type": new.primitive_type or str(TEMPLATE_TYPES.get(name, name)),
+        "primitive_id": new.primitive_id,
         "template_id": f"{name}@{version}",
         "code_origin": origin.value,
         "target_repo": target_repo,
     }
-    if design_refs:
-        values["design_refs"] = list(design_refs)
-    if risk_tier:
-        values["risk_tier"] = risk_tier
-    values["parameters"] = dict(parameters or {})
-    listed = ", ".join(design_refs) or "none"
+    if new.design_refs:
+        values["design_refs"] = list(new.design_refs)
+    if new.risk_tier:
+        values["risk_tier"] = new.risk_tier
+    values["parameters"] = dict(new.parameters)
+    listed = ", ".join(new.design_refs) or "none"
     kind, path = "PrimitiveImplementationDraft", draft_path(draft)
     request = ProposedRequest(
         draft,
@@ -264,6 +265,17 @@ def render_request(kind: str, path: str, values: Mapping[str, object]) -> bytes:
     up = "../" * path.count("/")
     header = f"yaml-language-server: $schema={up}schemas/{SCHEMA_STEMS[kind]}.schema.json"
     return render_document({"apiVersion": API_VERSION, "kind": kind, **values}, header=header)
+
+
+def _template_of(engine: Engine, template_id: str) -> tuple[str, str]:
+    """A template's name and version: the one asked for, else the one there is."""
+    name, _, version = template_id.partition("@")
+    if version:
+        return name, version
+    if name not in engine.templates:
+        known = ", ".join(f"`{t}`" for t in sorted(engine.templates))
+        raise UsageFault(f"there is no template `{name}`", help=f"templates are {known}")
+    return name, engine.templates[name].version
 
 
 def _origin(text: str) -> CodeOrigin:
