@@ -77,7 +77,7 @@ def _cause_of(world: AttackWorld, facts: tuple[Fact, ...], environment: str) -> 
         if isinstance(fact.body, Promoted) and fact.body.environment == environment:
             return fact.cause
     engine = world.story.engine
-    for loaded in engine.world().snapshot.promotions_of(DRAFT):
+    for loaded in engine.snapshot().promotions_of(DRAFT):
         if loaded.meaning.name == environment:
             return engine.world().causes.of(loaded.path, loaded.blob).cause
     known = next(f for f in reversed(facts) if isinstance(f.body, Promoted))

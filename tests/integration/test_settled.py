@@ -136,7 +136,7 @@ def test_what_changes_for_a_tenant_is_looked_at(
 
 
 def test_policy_and_another_tenant_s_name_concern_all(idle: Story, look: list[str]) -> None:
-    everybody = set(idle.engine.world().snapshot.tenant_ids)
+    everybody = set(idle.engine.snapshot().tenant_ids)
     git = idle.forge.open_repository(CONTROL)
     dev = git.read_object(f"refs/heads/main:{environment_path('dev')}")
     assert dev is not None
@@ -184,7 +184,7 @@ def test_an_open_proposal_and_foreign_content_are_never_remembered(
     idle.forge.close_pull(GITOPS, pull.number, actor=ENGINEER_ID)
     assert looked_at(idle, look) == {"acme"}
     assert looked_at(idle, look) == set()
-    platform = idle.engine.world().snapshot.platform
+    platform = idle.engine.snapshot().platform
     assert platform is not None
     report = platform.model_copy(update={"gitops_drift": "report"})
     content = render_document(report.model_dump(mode="json", by_alias=True, exclude_none=True))
