@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import pytest
 from pipeline.documents import render_document
 from pipeline.engine.judge import Judged, diff_lines
 from pipeline.errors import CouldNotCheck, StalePlan
+from pipeline.forges.local.forge import LocalForge
+from pipeline.forges.port import RepoView
 from pipeline.models.requests import EnvironmentName
-from pipeline.requests.layout import SIGNERS_PATH, promotion_path, tenant_path
+from pipeline.requests.layout import SIGNERS_PATH, patch_path, promotion_path, tenant_path
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS
-from tests.support.finished_story import CONTROL
+from tests.support.finished_story import CODE, CONTROL, GITOPS
 from tests.support.samples import DRAFT, sample_files
-from tests.support.story import Story, story_at
+from tests.support.story import Story, patch_of, story_at
 
 
 def proposed(world: Story, environment: EnvironmentName, **changes: object) -> int:
@@ -102,6 +105,32 @@ def test_a_pull_request_that_conflicts_is_not_judged(tmp_path: Path) -> None:
     world.request(path, content.replace(b"CC-1042", b"CC-2"), 1101)
     with pytest.raises(StalePlan, match="conflicts"):
         judged(world, number)
+
+
+def test_a_pull_request_is_judged_by_one_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it asks for, each repository is asked about once: authority, patches, and
+    promotions are judged on the same main.
+    """
+    world = story_at("in dev", tmp_path / "world")
+    world.take_over()
+    changes: dict[str, bytes] = {}
+    for environment in ("staging", "prod"):
+        found = world.engine.propose_promotion(DRAFT, environment, reason="Peak season")
+        value = found.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
+        changes[promotion_path(DRAFT, environment)] = render_document(value)
+    patch = patch_of(DRAFT, world.newest(), {"docs/routing.md": "# Routing\n"})
+    number = world.propose({**changes, patch_path(DRAFT, "0002"): patch}, RELEASE_MANAGERS[0])
+    read_repo, asked = LocalForge.read_repo, Counter[str]()
+
+    def noted(forge: LocalForge, repo: str) -> RepoView | None:
+        asked[repo] += 1
+        return read_repo(forge, repo)
+
+    monkeypatch.setattr(LocalForge, "read_repo", noted)
+    assert len(judged(world, number).previews) == 2
+    assert asked == {CONTROL: 1, CODE: 1, GITOPS: 1}
 
 
 def test_a_head_that_is_not_there_is_could_not_check(
