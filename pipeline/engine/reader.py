@@ -44,13 +44,14 @@ class Checked:
 
 @dataclass
 class _Kept:
-    """What one look read that holds for the next one too."""
+    """What one look read that holds for the next one too; of heads that moved on it is dropped."""
 
-    checked: dict[object, Checked] = field(default_factory=dict)
-    policies: dict[str, PolicyHistory] = field(default_factory=dict)
+    checked: dict[object, Checked] = field(default_factory=dict)  # the newest alone
+    policies: dict[str, PolicyHistory] = field(default_factory=dict)  # the newest alone
+    # Commit of main, the newest alone → request path → the commit that brought it.
     brought: dict[str, dict[str, str]] = field(default_factory=dict)
-    statuses: dict[str, DraftStatus] = field(default_factory=dict)
-    recorded: dict[str, RecordedState] = field(default_factory=dict)
+    statuses: dict[str, DraftStatus] = field(default_factory=dict)  # by tree of the draft's folder
+    recorded: dict[str, RecordedState] = field(default_factory=dict)  # by state commit
     revisions: RevisionCache = field(default_factory=RevisionCache)
 
 
@@ -128,7 +129,10 @@ class Reader:
         revisions = self._revisions(policy)
         states = self._states(view, failures)
         # History up to a commit is the same in every look.
-        brought = kept.brought.setdefault(snapshot.commit, {})
+        kept.brought = {snapshot.commit: kept.brought.get(snapshot.commit, {})}
+        brought = kept.brought[snapshot.commit]
+        for gone in kept.recorded.keys() - set(view.branches.values()):
+            del kept.recorded[gone]
         repo = self.control.control_repo
         causes = Causes(self.forge, repo, control, snapshot, revisions, tools.run_id, brought)
         releases = Releases(repositories, tools.hydrator)
