@@ -107,7 +107,7 @@ def _applied(
     except UsageFault as error:
         found.append(PATCH_STALE.finding(error.message, at(("base_commit",))))
         return None
-    result = world.patches.of_proposal(view, read.meaning.name, patch).result
+    result = world.patches.proposed(view, patch)
     for problem in result.problems:
         place: tuple[str | int, ...] = ("changes",)
         if problem.change is not None:

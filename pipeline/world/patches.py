@@ -13,7 +13,7 @@ from pipeline.models.requests import DraftPatch, ReplaceText
 from pipeline.models.status import DraftStatus
 from pipeline.plan.bounds import PATCH_OVER_BOUND
 from pipeline.plan.patches import PatchGround, PatchResult, patched_folder
-from pipeline.plan.view import Caused, DraftView, Existing, Parents, PatchInput
+from pipeline.plan.view import Caused, DraftView, Existing, PatchInput
 from pipeline.requests.snapshot import LoadedRequest
 from pipeline.stages.patch import followup_branch, is_followup, patch_key
 from pipeline.tools.gitleaks import SecretHit
@@ -38,10 +38,10 @@ class Patches:
         assert isinstance(patch, DraftPatch) and view.status and view.target
         caused = self.causes.of(loaded.path, loaded.blob)
         existing, followup = self._begun(view, view.target, view.status, caused)
+        git = self.repositories.git(view.target_repo)
         head = (view.target.head if followup else None) or view.status.head
         if existing:
             # Judged on what it was begun on, whatever people merged since.
-            git = self.repositories.git(view.target_repo)
             head = git.read_commit(existing.commit).parents[0]
         meets = self._ground(view, patch, head, self.findings.get(loaded.path, ()))
         result, secrets = self._searched(patch, meets, loaded.path)
@@ -51,30 +51,20 @@ class Patches:
             caused=caused,
             head=head,
             result=result,
-            parents=self._parents(view, head),
+            parents=read_parents(git, head, view.folder),
             secrets=secrets,
             is_followup=followup,
             existing=existing,
         )
 
-    def of_proposal(self, view: DraftView, number: str, patch: DraftPatch) -> PatchInput:
-        """What a patch that is not merged yet would meet; credentials are not looked for.
-
-        Its cause is the draft's own, since nothing has caused it.
-
-        Raises CouldNotCheck when the repository of the code is not there.
+    def proposed(self, view: DraftView, patch: DraftPatch) -> PatchResult:
+        """What a patch that is not merged yet makes of its draft as it is; credentials in it are
+        not looked for. Raises CouldNotCheck when the repository of the code is not there.
         """
         if view.target is None or view.status is None:
             raise CouldNotCheck(f"there is no repository `{view.target_repo}`")
         head = (view.target.head if is_followup(view) else None) or view.status.head
-        return PatchInput(
-            number=number,
-            patch=patch,
-            caused=view.caused,
-            head=head,
-            result=patched_folder(patch, self._ground(view, patch, head)),
-            parents=self._parents(view, head),
-        )
+        return patched_folder(patch, self._ground(view, patch, head))
 
     def _searched(
         self, patch: DraftPatch, meets: PatchGround, path: str
@@ -108,9 +98,6 @@ class Patches:
         found = git.read_objects([listing[p][1] for p in replaced])
         contents = {p: o.content for p, o in zip(replaced, found, strict=True) if o}
         return PatchGround(listing, base_listing, contents, findings)
-
-    def _parents(self, view: DraftView, head: str) -> Parents:
-        return read_parents(self.repositories.git(view.target_repo), head, view.folder)
 
     def _begun(
         self, view: DraftView, target: RepoView, status: DraftStatus, caused: Caused
