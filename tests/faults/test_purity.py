@@ -452,7 +452,7 @@ def told_in_a_process(
 ) -> dict[str, dict[str, str]]:
     """Trees and commits of every ref after the story was told by another process."""
     code = f"{first}\nimport sys; from pathlib import Path\n"
-    code += "from tests.story import main; main(Path(sys.argv[1]))"
+    code += "from tests.support.story import main; main(Path(sys.argv[1]))"
     told = subprocess.run(
         [sys.executable, "-c", code, str(root)],
         cwd=ROOT,

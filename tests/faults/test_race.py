@@ -40,7 +40,7 @@ REAL = [sys.executable, "-m", "pipeline", "-C", "control", "run"]
 QUICK = [
     sys.executable,
     "-c",
-    "import sys; from pathlib import Path; from tests.story import Story\n"
+    "import sys; from pathlib import Path; from tests.support.story import Story\n"
     "sys.exit(4 if Story.open(Path()).engine.run().failures else 0)",
 ]
 
