@@ -48,6 +48,7 @@ from pipeline.models.facts import (
 from pipeline.models.requests import DraftPatch, PrimitiveImplementationDraft
 from pipeline.models.status import DraftStatus
 from pipeline.plan.effects import CommitFolder, FactEntry
+from pipeline.plan.patches import PatchGround, patched_folder
 from pipeline.plan.view import Caused, DraftView, PatchInput
 from pipeline.requests.snapshot import Snapshot, read_request, snapshot_of
 from pipeline.stages.patch import plan_patch
@@ -352,12 +353,8 @@ class History(World):
             patch=read.model,
             caused=caused,
             head=draft.head,
-            listing=draft.folder,
-            base_listing=draft.folder,
-            contents={},
+            result=patched_folder(read.model, PatchGround(draft.folder, draft.folder, {})),
             parents=(_all_entries(draft.code), _all_entries(above)),
-            findings=(),
-            secrets=(),
         )
         target = RepoView(view.target_repo, "main", {"main": draft.head})
         step = plan_patch(replace(view, patch=due, target=target))

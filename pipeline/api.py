@@ -8,13 +8,13 @@ opens that pull request; the pipeline acts only on what was merged. Nothing here
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pipeline import names
 from pipeline.diagnostics import Finding, Severity, Verdict, verdict_of
 from pipeline.documents import parse_document, render_document
+from pipeline.engine.engine import Engine
 from pipeline.engine.judge_patches import patches_of, read_patch_findings
-from pipeline.engine.loop import Engine
 from pipeline.engine.propose import Proposal
 from pipeline.errors import CouldNotCheck, NotFound, Refused, UsageFault
 from pipeline.git.objects import blob_id
@@ -63,63 +63,64 @@ class ChangeList(Model):
     changes: tuple[FileChange, ...]
 
 
-def create_primitive_implementation_draft(
-    engine: Engine,
-    *,
-    tenant_id: str,
-    primitive_id: str,
-    template_id: str,
-    code_origin: str,
-    primitive_type: str = "",
-    target_repo: str = "",
-    design_refs: Sequence[str] = (),
-    parameters: Mapping[str, object] | None = None,
-    risk_tier: RiskTier | None = None,
-) -> ProposedRequest:
-    """The request for a new primitive; type, repository and template version follow if left out.
+@dataclass(frozen=True, slots=True)
+class NewDraft:
+    """What is asked of a new primitive; type, repository and template version follow if left out.
+
+    `template_id` is a template's name, and perhaps `@` and its version.
+    """
+
+    tenant_id: str
+    primitive_id: str
+    template_id: str
+    code_origin: str
+    primitive_type: str = ""
+    target_repo: str = ""
+    design_refs: Sequence[str] = ()
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    risk_tier: RiskTier | None = None
+
+
+def create_primitive_implementation_draft(engine: Engine, new: NewDraft) -> ProposedRequest:
+    """The request for a new primitive.
 
     Raises UsageFault for an unknown tenant or a draft that is there, Refused with every finding.
     """
-    draft = draft_id(f"{tenant_id}/{primitive_id}")
-    snapshot = engine.reading(engine.control.head())[0].snapshot
-    if tenant_path(tenant_id) not in snapshot.blobs:
-        raise UsageFault(f"there is no tenant `{tenant_id}`", help=_list_tenants(snapshot))
-    origin = _origin(code_origin)
-    name, _, version = template_id.partition("@")
-    if not version:
-        if name not in engine.templates:
-            known = ", ".join(f"`{t}`" for t in sorted(engine.templates))
-            raise UsageFault(f"there is no template `{name}`", help=f"templates are {known}")
-        version = engine.templates[name].version
-    platform = snapshot.platform
+    draft = draft_id(f"{new.tenant_id}/{new.primitive_id}")
+    snapshot = engine.snapshot()
+    if tenant_path(new.tenant_id) not in snapshot.blobs:
+        raise UsageFault(f"there is no tenant `{new.tenant_id}`", help=_list_tenants(snapshot))
+    origin = _origin(new.code_origin)
+    name, version = _template_of(engine, new.template_id)
+    platform, target_repo = snapshot.platform, new.target_repo
     if not target_repo and platform is not None:
-        target_repo = names.controllers_repo(platform.platform, tenant_id, origin)
+        target_repo = names.controllers_repo(platform.platform, new.tenant_id, origin)
     values: dict[str, object] = {
         "id": draft,
-        "tenant_id": tenant_id,
-        "primitive_type": primitive_type or str(TEMPLATE_TYPES.get(name, name)),
-        "primitive_id": primitive_id,
+        "tenant_id": new.tenant_id,
+        "primitive_type": new.primitive_type or str(TEMPLATE_TYPES.get(name, name)),
+        "primitive_id": new.primitive_id,
         "template_id": f"{name}@{version}",
         "code_origin": origin.value,
         "target_repo": target_repo,
     }
-    if design_refs:
-        values["design_refs"] = list(design_refs)
-    if risk_tier:
-        values["risk_tier"] = risk_tier
-    values["parameters"] = dict(parameters or {})
-    listed = ", ".join(design_refs) or "none"
-    request = _propose(
-        engine,
-        snapshot,
+    if new.design_refs:
+        values["design_refs"] = list(new.design_refs)
+    if new.risk_tier:
+        values["risk_tier"] = new.risk_tier
+    values["parameters"] = dict(new.parameters)
+    listed = ", ".join(new.design_refs) or "none"
+    kind, path = "PrimitiveImplementationDraft", draft_path(draft)
+    request = ProposedRequest(
         draft,
-        "PrimitiveImplementationDraft",
-        draft_path(draft),
-        values,
+        kind,
+        path,
+        render_request(kind, path, values),
         title=f"Ask for {draft}",
         body=f"A new {values['primitive_type']} primitive of origin {origin.value} from "
         f"{name}@{version}.\n\nDesign references: {listed}\n",
     )
+    request = _judged(engine, snapshot, request)
     there = snapshot.blobs.get(request.path)
     if there is not None and there != blob_id(request.content):
         raise UsageFault(
@@ -153,7 +154,7 @@ def update_primitive_draft_files(
     CouldNotCheck when a tool or the draft's repository is missing.
     """
     draft = draft_id(draft)
-    snapshot = engine.reading(engine.control.head())[0].snapshot
+    snapshot = engine.snapshot()
     base = base_commit or engine.draft_files(draft)[0]
     values: dict[str, object] = {
         "draft": draft,
@@ -164,19 +165,19 @@ def update_primitive_draft_files(
             for change in changes
         ],
     }
+    # The number is no part of the content.
     content = render_request("DraftPatch", patch_path(draft, "0001"), values)
     number = _patch_number(engine, snapshot, draft, content, known or {})
     files = ", ".join(f"`{change.path}`" for change in changes)
-    request = _propose(
-        engine,
-        snapshot,
+    request = ProposedRequest(
         draft,
         "DraftPatch",
         patch_path(draft, number),
-        values,
+        content,
         title=f"Patch {draft}: {summary}",
         body=f"Made against {base}.\n\nFiles: {files}\n",
     )
+    request = _judged(engine, snapshot, request)
     if snapshot.blobs.get(request.path) != blob_id(request.content):
         _refuse_bad_patch(engine, request)
     return request
@@ -188,7 +189,8 @@ def _refuse_bad_patch(engine: Engine, request: ProposedRequest) -> None:
     Nothing is pushed then, so a credential in it stays with who wrote it. Raises CouldNotCheck.
     """
     read, _ = read_request(request.path, request.content)
-    found = read_patch_findings(engine, patches_of([read] if read else [], [request.path]))
+    patches = patches_of([read] if read else [], [request.path])
+    found = read_patch_findings(engine.proposer, engine.world(), patches)
     match verdict_of(found):
         case Verdict.COULD_NOT_CHECK:
             raise CouldNotCheck(f"the patch of `{request.draft}`: {found[0].message}")
@@ -217,7 +219,7 @@ def request_promotion(
     proposal = engine.propose_promotion(draft, environment, source_commit=commit, reason=reason)
     if proposal.decision.refused:
         return ProposedPromotion(proposal, None)
-    snapshot = engine.reading(engine.control.head())[0].snapshot
+    snapshot = engine.snapshot()
     promotion = proposal.promotion
     values = promotion.model_dump(
         mode="json", by_alias=True, exclude_none=True, exclude={"api_version", "kind"}
@@ -231,17 +233,16 @@ def request_promotion(
             f"Overlay: {proposal.overlay.folder}, tree {proposal.overlay.tree} "
             f"(+{proposal.lines_added} −{proposal.lines_removed} lines)"
         )
-    request = _propose(
-        engine,
-        snapshot,
+    path = promotion_path(draft, environment)
+    request = ProposedRequest(
         draft,
         "Promotion",
-        promotion_path(draft, environment),
-        values,
+        path,
+        render_request("Promotion", path, values),
         title=f"Run {draft} in {environment}",
         body="\n".join(lines) + "\n",
     )
-    return ProposedPromotion(proposal, request)
+    return ProposedPromotion(proposal, _judged(engine, snapshot, request))
 
 
 def block_digest(engine: Engine, digest: str, *, reason: str) -> ProposedRequest:
@@ -250,7 +251,7 @@ def block_digest(engine: Engine, digest: str, *, reason: str) -> ProposedRequest
     The same digest for the same reason is the request that is on main. Raises UsageFault for a
     digest that is blocked for another reason, Refused with every finding.
     """
-    snapshot = engine.reading(engine.control.head())[0].snapshot
+    snapshot = engine.snapshot()
     there = engine.control.open_repository().read_object(f"{snapshot.commit}:{BLOCKED_PATH}")
     known = snapshot.blocked_reasons.get(digest)
     if known is not None and known != reason:
@@ -304,6 +305,17 @@ def render_request(kind: str, path: str, values: Mapping[str, object]) -> bytes:
     return render_document({"apiVersion": API_VERSION, "kind": kind, **values}, header=header)
 
 
+def _template_of(engine: Engine, template_id: str) -> tuple[str, str]:
+    """A template's name and version: the one asked for, else the one there is."""
+    name, _, version = template_id.partition("@")
+    if version:
+        return name, version
+    if name not in engine.templates:
+        known = ", ".join(f"`{t}`" for t in sorted(engine.templates))
+        raise UsageFault(f"there is no template `{name}`", help=f"templates are {known}")
+    return name, engine.templates[name].version
+
+
 def _origin(text: str) -> CodeOrigin:
     try:
         return CodeOrigin(text)
@@ -325,24 +337,8 @@ def _list_tenants(snapshot: Snapshot) -> str:
     return f"tenants are {', '.join(sorted(snapshot.tenant_ids)) or 'none'}"
 
 
-def _propose(
-    engine: Engine,
-    snapshot: Snapshot,
-    draft: str,
-    kind: str,
-    path: str,
-    values: Mapping[str, object],
-    *,
-    title: str,
-    body: str,
-) -> ProposedRequest:
-    """The request, judged as if it stood on main now. Raises Refused with every finding."""
-    content = render_request(kind, path, values)
-    return _judged(engine, snapshot, ProposedRequest(draft, kind, path, content, title, body))
-
-
 def _judged(engine: Engine, snapshot: Snapshot, request: ProposedRequest) -> ProposedRequest:
-    """The request with its findings. Raises Refused where one is an error."""
+    """The request, judged as if it stood on main now. Raises Refused with every finding."""
     findings = check_proposed(engine, snapshot, request.path, request.content)
     if any(f.severity is Severity.ERROR for f in findings):
         about = request.draft or request.path

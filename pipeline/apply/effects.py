@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeVar, assert_never
+from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from pipeline.apply.commits import push_commits, push_restoration
 from pipeline.apply.facts import record_facts
@@ -47,6 +47,7 @@ from pipeline.plan.effects import (
     Waiting,
     describe,
 )
+from pipeline.plan.ports import FaultHook, Progress, RunChecksPort, no_faults
 from pipeline.sandbox.sources import read_source_files
 from pipeline.stages.build import refused_build
 from pipeline.stages.checks import refused_report
@@ -58,14 +59,6 @@ if TYPE_CHECKING:
 # pull requests opened; so many at most, since a push holds all that it sends.
 _AT_ONCE = 25
 _Together = TypeVar("_Together", CommitFolder, OpenPull)
-
-FaultHook = Callable[[Literal["before", "after"], Effect], None]
-RunChecksPort = Callable[[RunChecks, dict[str, tuple[int, bytes]]], CheckReport]
-Progress = Callable[[str], None]
-
-
-def no_faults(when: Literal["before", "after"], effect: Effect) -> None:
-    """The hook of an ordinary run: nothing goes wrong on purpose."""
 
 
 @dataclass(frozen=True)

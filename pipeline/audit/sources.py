@@ -27,9 +27,10 @@ from pipeline.models.facts import (
 from pipeline.models.provenance import Claim
 from pipeline.models.requests import DraftPatch, ReplaceText
 from pipeline.plan.effects import CommitFolder
+from pipeline.plan.patches import PatchGround, patched_folder
 from pipeline.plan.view import DraftView, PatchInput
 from pipeline.requests import patches as patch_rule
-from pipeline.stages.patch import patched_folder, plan_patch
+from pipeline.stages.patch import plan_patch
 from pipeline.stages.scaffold import plan_scaffold
 
 # Reasons against a patch that follow from its request and the folder that it met.
@@ -178,24 +179,25 @@ def _patch_problem(
 def _patch_input(
     case: FactCase, code: Objects, view: DraftView, patch: DraftPatch, head: str, number: str
 ) -> PatchInput:
-    listing = _listing(code, head, view.folder) or {}
-    base = patch.base_commit
-    base_listing = None if code.find_commit(base) is None else _listing(code, base, view.folder)
-    replaced = [c.path for c in patch.changes if isinstance(c, ReplaceText) and c.path in listing]
-    found = code.read([listing[path][1] for path in replaced])
     return PatchInput(
         number=number,
         patch=patch,
         caused=view.caused,
         head=head,
-        listing=listing,
-        base_listing=base_listing,
-        contents={path: item.content for path, item in zip(replaced, found, strict=True)},
+        result=patched_folder(patch, _patch_ground(code, view.folder, patch, head)),
         parents=(),
-        findings=(),
-        secrets=(),
         is_followup=case.before is not None and head != case.before.head,
     )
+
+
+def _patch_ground(code: Objects, folder: str, patch: DraftPatch, head: str) -> PatchGround:
+    listing = _listing(code, head, folder) or {}
+    base = patch.base_commit
+    base_listing = None if code.find_commit(base) is None else _listing(code, base, folder)
+    replaced = [c.path for c in patch.changes if isinstance(c, ReplaceText) and c.path in listing]
+    found = code.read([listing[path][1] for path in replaced])
+    contents = {path: item.content for path, item in zip(replaced, found, strict=True)}
+    return PatchGround(listing, base_listing, contents)
 
 
 def _listing(code: Objects, commit: str, folder: str) -> Mapping[str, tuple[int, str]]:
@@ -226,11 +228,12 @@ def check_patch_refused(case: FactCase) -> Iterator[Finding]:
     code = case.code
     if code.find_commit(before.head) is None:
         return  # the finding of the fact that named it
-    due = _patch_input(case, code, view, patch, before.head, body.patch)
+    ground = _patch_ground(code, view.folder, patch, before.head)
     # Once people merged the draft, a patch met what lay on main, at whatever time that was.
     merged = [_files_of(code, tree) for tree in sorted(case.audit.trees_on_main(code, view.folder))]
-    for listing in (due.listing, *merged):
-        again = {reason.code for reason in patched_folder(due, listing).reasons}
+    for listing in (ground.listing, *merged):
+        result = patched_folder(patch, replace(ground, listing=listing))
+        again = {reason.code for reason in result.reasons}
         if told & _RECOMPUTED <= again:
             case.audit.proves("refusals of patches computed again")
             return

@@ -113,7 +113,7 @@ def provenance(session: Session, draft: str, sbom: Path | None, bundle: Path | N
     engine = session.engine()
     facts = engine.facts(draft_id(draft))
     records = [fact.body.build for fact in facts if isinstance(fact.body, Built)]
-    snapshot = engine.reading(engine.control.head())[0].snapshot
+    snapshot = engine.snapshot()
     status = engine.status(draft)
     stated = [read_stated(record, status, snapshot.signers) for record in records]
     session.write(render_provenance(draft, stated, Style(session.colour)))

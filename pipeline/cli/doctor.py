@@ -115,7 +115,7 @@ def _rules(session: Session) -> Iterator[Setting]:
 
     engine = session.engine()
     forge, control = engine.forge, engine.control
-    snapshot = engine.reading(control.head())[0].snapshot
+    snapshot = engine.snapshot()
     if snapshot.platform is None:
         raise Refused("environments/platform.yaml is missing or invalid")
     tenants = {t: found for t in snapshot.tenant_ids if (found := snapshot.tenant(t))}
@@ -235,7 +235,7 @@ def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
     forge, control = engine.forge, engine.control
     if forge.account is None:
         raise UsageFault("the control repo is on no GitHub", help="its `origin` is a folder")
-    snapshot = engine.reading(control.head())[0].snapshot
+    snapshot = engine.snapshot()
     platform = snapshot.platform
     if platform is None:
         raise Refused("environments/platform.yaml is missing or invalid")

@@ -117,7 +117,7 @@ def _document(
     from pipeline.render.decision import decision_document
 
     engine = session.engine()
-    snapshot = engine.reading(engine.control.head())[0].snapshot
+    snapshot = engine.snapshot()
     tier = engine.status(decision.draft).risk_tier
     environment = snapshot.environments.get(decision.environment)
     return decision_document(

@@ -205,11 +205,10 @@ def _merge(session: Session, pull: str, account: str, revision: str | None = Non
 
 def _check_judged(session: Session, number: int) -> None:
     """Nothing; raises Refused for a pull request of the control repo that may not be merged."""
-    from pipeline.engine.judge import judge_pull
     from pipeline.errors import Refused
     from pipeline.render.text import render_terminal
 
-    judged = judge_pull(session.engine(), number, with_previews=False)
+    judged = session.engine().judge.pull(number, with_previews=False)
     if judged.passed:
         return
     if judged.findings:

@@ -150,8 +150,7 @@ def apply(session: Session, file: Path) -> int:
     waiting = [w for tenant in found.tenants for w in tenant.waiting]
     incidents = [i for tenant in found.tenants for i in tenant.incidents]
     failures = [f for receipt in receipts for f in receipt.failures]
-    engine = session.engine()
-    findings = engine.reading(engine.control.head())[1]
+    findings = session.engine().findings()
     return _write_report(
         session, receipts, waiting, failures, rounds=1, findings=findings, incidents=incidents
     )
@@ -212,8 +211,7 @@ def run(
     from pipeline.engine.opening import restrict
 
     seen = _observations(observations)
-    engine = session.engine()
-    restrict(engine, stages, evidence)
+    engine = restrict(session.engine(), stages, evidence)
     if dry_run:
         found = engine.plan(tenants=tenants or None, shard=shard, observations=seen)
         _write_plan(session, found)

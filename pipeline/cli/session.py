@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from pipeline.control.repo import Control
-    from pipeline.engine.loop import Engine
+    from pipeline.engine.engine import Engine
 
 F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("text", "json", "sarif", "github")

@@ -169,7 +169,7 @@ def _look(
     incidents: list[tuple[str, str, str, str]] = []
     if foreign:
         # Only now what takes long: which paths, and whether they merely lack their fact.
-        found, unjudged = session.engine().gitops_incidents(foreign)
+        found, unjudged = session.engine().reader.gitops_incidents(foreign)
         incidents = [(i.repo, i.path, i.code, i.message) for i in found]
         known = {subject for subject, _, _ in failures}
         unread += [failure for failure in unjudged if failure[0] not in known]

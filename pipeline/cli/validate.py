@@ -86,9 +86,11 @@ def validate(
     asked: tuple[AskedItem, ...] = ()
     if session.format == "json" and since and changed:
         from pipeline.engine.judge import read_before
+        from pipeline.engine.judge_patches import read_changed_files
         from pipeline.requests.asked import asked_of
 
-        before = read_before(git, git.resolve_commit(since), revision, changed)
+        now = read_changed_files(git, revision, changed)
+        before = read_before(git, git.resolve_commit(since), changed, now)
         asked = asked_of(changed, reading.snapshot, before)
     _write(session, found, sources, reading, asked)
     verdict = verdict_of(found)

@@ -57,8 +57,7 @@ def due(
     from pipeline.engine.opening import restrict
     from pipeline.jobs.work import build_matrix, due_work, tenant_matrix, work_matrix
 
-    engine = session.engine()
-    restrict(engine, stages, None)
+    engine = restrict(session.engine(), stages, None)
     plan = engine.plan_due(tenants=tenants or None, shard=shard)
     work = due_work(plan)
     failures = [failure for tenant in plan.tenants for failure in tenant.failures]
@@ -253,7 +252,7 @@ def push(
     if bundle is not None and len(keys) != 1:
         raise UsageFault("`--bundle` is of one build", help="name it with `--key`")
     engine = session.engine()
-    snapshot = engine.reading(engine.control.head())[0].snapshot
+    snapshot = engine.snapshot()
     root = forge_root(engine.control)
     text = bundle.read_text(encoding="utf-8", errors="replace").strip() if bundle else ""
     attest: Attest | None = (lambda claim: text) if bundle else None

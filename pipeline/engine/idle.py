@@ -113,19 +113,23 @@ class Memory:
     _first: dict[str, Before] = field(default_factory=dict)  # by tenant, good for one look
     _empty: dict[str, dict[str, str]] = field(default_factory=dict)  # key → what it rests on
 
-    def ground(self, commit: str) -> Ground | None:
+    def _ground(self, commit: str) -> Ground | None:
         """The ground at a commit of main, read once."""
         if commit not in self._grounds:
             control = self.forge.open_repository(self.control_repo)
             self._grounds[commit] = read_ground(control, commit)
         return self._grounds[commit]
 
-    def read_unsettled(self, ground: Ground, control: RepoView) -> frozenset[str]:
-        """The folders below `tenants/` of which it is not known that nothing is due.
+    def read_unsettled(self, control: RepoView) -> frozenset[str] | None:
+        """The folders below `tenants/` of which it is not known that nothing is due, with the
+        control repo as `control` has it; None where that can't be told.
 
         One question about all repositories that matter: those that settled tenants rest on, and
         those that the others may ask for.
         """
+        ground = self._ground(str(control.head))
+        if ground is None:
+            return None
         keys = {t: self._key(ground, t, _state_head(control, t)) for t in ground.folders}
         records = {t: _read_record(key) if key else None for t, key in keys.items()}
         asked: dict[str, None] = {}
@@ -147,6 +151,11 @@ class Memory:
             if record is None or any(found.get(repo) != told for repo, told in record.items())
         )
 
+    def tenants_at(self, control: RepoView) -> tuple[str, ...]:
+        """The tenants on main; none where main is not as a control repo's is."""
+        ground = self._ground(str(control.head))
+        return ground.tenants if ground else ()
+
     def _key(self, ground: Ground, tenant: str, state_head: str | None) -> str | None:
         return key_of(ground, tenant, state_head, sees_gitops=self.sees_gitops)
 
@@ -155,7 +164,7 @@ class Memory:
 
         The first look rests on what the run began with, and asks nothing.
         """
-        ground = self.ground(commit)
+        ground = self._ground(commit)
         key = self._key(ground, tenant, state_head) if ground else None
         if ground is None or key is None:
             return None

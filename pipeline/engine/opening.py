@@ -1,7 +1,7 @@
 """Wiring: the engine over a control checkout, with the tools and stores of this machine.
 
-Everything a test replaces is an argument of `Engine`; this is the one place that chooses the
-real things, and it imports each when it is first needed, since most commands need few.
+Everything a test replaces is one of `Tools`; this is the one place that chooses the real things,
+and it imports each when it is first needed, since most commands need few.
 `PIPELINE_FAULT` (`before:N` or `after:N`) stops the process hard at the N-th
 effect, for crash tests from outside.
 """
@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.apply.effects import FaultHook, no_faults
 from pipeline.control.repo import Control, open_control
-from pipeline.engine.idle import Memory
-from pipeline.engine.loop import Engine
+from pipeline.engine.engine import Engine
+from pipeline.engine.tools import Tools
 from pipeline.errors import CouldNotCheck, Refused, UsageFault
 from pipeline.forges.local.forge import LocalForge
+from pipeline.plan.ports import FaultHook, no_faults
 from pipeline.plan.view import Scope, Stage
 from pipeline.templates import LazyTemplates
 
@@ -155,8 +155,8 @@ def forge_root(control: Control) -> Path:
     return control.forge.root if isinstance(control.forge, LocalForge) else control.directory
 
 
-def restrict(engine: Engine, stages: Sequence[str], evidence: Path | None) -> None:
-    """Hold an engine to some stages, and to checks and builds that were performed elsewhere.
+def restrict(engine: Engine, stages: Sequence[str], evidence: Path | None) -> Engine:
+    """The engine held to some stages, and to checks and builds that were performed elsewhere.
 
     Raises UsageFault for a folder that holds no evidence.
     """
@@ -172,21 +172,20 @@ def restrict(engine: Engine, stages: Sequence[str], evidence: Path | None) -> No
                 found, image_store(snapshot, root), snapshot.signers, verify_bundle
             )
 
-        engine.run_checks, engine.make_builder = partial(recorded_checks, found), recorded_builder
+        engine = engine.using(
+            run_checks=partial(recorded_checks, found), make_builder=recorded_builder
+        )
         scope = replace(scope, evidence=frozenset(found))
-    engine.scope = scope
-    if engine.memory:
-        engine.memory.sees_gitops = Stage.PROMOTE in scope.stages
+    return replace(engine, scope=scope)
 
 
 def engine_of(control: Control) -> Engine:
     """The engine over an opened control checkout."""
-    return Engine(
-        control=control,
+    tools = Tools(
         make_builder=partial(builder_of, forge_root=forge_root(control)),
         run_checks=check_runner,
         scan_secrets=secret_hits,
         templates=LazyTemplates(),
         faults=fault_from_environment(),
-        memory=Memory(control.forge, control.control_repo),
     )
+    return Engine(control, tools, remembers=True)

@@ -33,11 +33,11 @@ from pipeline.models.requests import (
 )
 from pipeline.models.status import DraftStatus
 from pipeline.plan.effects import Effect, FactEntry, Waiting
+from pipeline.plan.patches import PatchResult
 from pipeline.releases.overlays import Overlay
 from pipeline.templating import Template
 
 Parents = tuple[tuple[TreeEntry, ...], ...]
-Listing = Mapping[str, tuple[int, str]]  # path below a folder → mode, blob id
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +60,15 @@ class Existing:
 
 @dataclass(frozen=True, slots=True)
 class PatchInput:
-    """One patch that is due, and the files it meets."""
+    """One patch that is due, and what it makes of the files that it meets."""
 
     number: str
     patch: DraftPatch
     caused: Caused
     head: str  # the commit the patch goes on: the branch's, or the default branch's once merged
-    listing: Listing  # of the primitive's folder at `head`
-    base_listing: Listing | None  # at the patch's base commit; None: no such commit
-    contents: Mapping[str, bytes]  # of the files whose text is replaced, at `head`
+    result: PatchResult  # what it makes of the primitive's folder at `head`
     parents: Parents  # trees above the primitive's folder at `head`
-    findings: tuple[Finding, ...]  # of the request's form
-    secrets: tuple[str, ...]  # what the secret scan found in the result, one line each
+    secrets: tuple[str, ...] = ()  # what the secret scan found in the result, one line each
     is_followup: bool = False  # it needs a branch and a pull request of its own
     existing: Existing | None = None
 

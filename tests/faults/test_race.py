@@ -75,7 +75,7 @@ def _check_all_landed_once(root: Path, drafts: list[str], promoted: int) -> None
     for draft in drafts:
         assert [(p.patch, p.outcome) for p in statuses[draft].patches] == [("0001", "applied")]
     assert sum(len(statuses[draft].promotions) for draft in drafts) == promoted
-    snapshot = world.engine.world().snapshot
+    snapshot = world.engine.snapshot()
     facts = 0
     for status in world.engine.statuses():
         chain = world.engine.facts(status.id)

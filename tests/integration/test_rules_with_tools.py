@@ -17,7 +17,6 @@ import yaml
 
 from pipeline.audit import verify
 from pipeline.diagnostics import Verdict, verdict_of
-from pipeline.engine.judge import judge_pull
 from pipeline.engine.opening import secret_hits
 from pipeline.git.objects import RefUpdate
 from pipeline.git.repository import GitRepository
@@ -143,7 +142,7 @@ def test_a_chart_that_does_not_render_is_refused(
 ) -> None:
     def codes(name: str, content: str) -> tuple[str, ...]:
         world = audit_world.copy_of(story, tmp_path / name)
-        world.engine.hydrator = Hydrator()  # the real helm, kustomize and kubeconform
+        world.use(hydrator=Hydrator())  # the real helm, kustomize and kubeconform
         patch_file(world, "0002", "chart/templates/extra.yaml", content)
         promote(world, "dev", history.ENGINEER_ID)
         refused = world.engine.status(DRAFT).refused_promotions
@@ -165,7 +164,7 @@ def test_a_patch_that_cannot_be_scanned_is_refused(
 
     def codes(name: str, content: bytes) -> tuple[str, ...]:
         world = audit_world.copy_of(story, tmp_path / name)
-        world.engine.scan_secrets = lambda files: secret_hits({**files, "a.zip": content})
+        world.use(scan_secrets=lambda files: secret_hits({**files, "a.zip": content}))
         patch_file(world, "0002", "docs/notes.md", "An archive lies beside it.\n")
         record = world.engine.status(DRAFT).patches[-1]
         return tuple(sorted({reason.code for reason in record.reasons}))
@@ -207,7 +206,7 @@ def test_a_build_that_does_not_end_is_refused(
             return audit_world.one_builder(snapshot)
 
         world = story_at("patched", tmp_path / name)
-        world.engine.make_builder = make_builder
+        world.use(make_builder=make_builder)
         world.take_over()
         world.ask(DRAFT, "dev", history.ENGINEER_ID)
         world.go()
@@ -230,7 +229,7 @@ def test_a_patch_of_a_repository_that_is_not_there_could_not_be_judged(
         number = world.propose({patch_path(DRAFT, "0009"): patch}, history.AGENT_ID)
         if gone:
             shutil.move(world.forge.path(CODE), tmp_path / "gone")
-        found = judge_pull(world.engine, number).findings
+        found = world.engine.judge.pull(number).findings
         assert verdict_of(found) is (Verdict.COULD_NOT_CHECK if gone else Verdict.VALID)
         return tuple(sorted({finding.code for finding in found}))
 

@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from pipeline.documents import render_document
-from pipeline.engine.judge import judge_pull
 from pipeline.errors import ForgeRefused, PipelineError, StalePlan
 from pipeline.forges.port import PullRequest, PullState, ReviewVerdict
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
@@ -240,7 +239,7 @@ class Stories(RuleBasedStateMachine):
     def merge_one(self, number: int, who: int, *, judged: bool) -> None:
         pull, base = self.pull(number), self.main()
         try:
-            found = judge_pull(self.story.engine, number, with_previews=False)
+            found = self.story.engine.judge.pull(number, with_previews=False)
         except StalePlan:
             return  # it conflicts with main
         git = self.story.forge.open_repository(CONTROL)

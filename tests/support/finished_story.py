@@ -16,8 +16,9 @@ from typing import Any
 from pipeline.audit import AuditReport, verify
 from pipeline.control.repo import Control
 from pipeline.documents import render_document
-from pipeline.engine.loop import Engine
+from pipeline.engine.engine import Engine
 from pipeline.engine.opening import attest_here
+from pipeline.engine.tools import Tools
 from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import ReviewVerdict
 from pipeline.git.commits import pipeline_signature
@@ -133,21 +134,13 @@ class StoryWorld:
         """The world that lies below `root`."""
         forge = LocalForge(root / "forge", ORGANISATION)
         control = Control(root / "control", GitRepository(root / "control"), forge, CONTROL)
-        engine = Engine(
-            control=control,
-            make_builder=one_builder,
-            run_checks=all_checks_pass,
-            scan_secrets=no_secrets,
-            templates=templates(),
-            hydrator=PlainHydrator(),
-            run_id="run-1",
-        )
+        tools = Tools(**doubles(), templates=templates(), run_id="run-1")
+        engine = Engine(control, tools)
         return cls(root, forge, engine, [pull.number for pull in forge.read_pulls(CONTROL)])
 
     def use(self, **tools: Any) -> None:
         """From here on, work with these tools in place of those that the world has."""
-        for name, tool in tools.items():
-            setattr(self.engine, name, tool)
+        self.engine = self.engine.using(**tools)
 
     def close(self) -> None:
         """End every git process of this world."""

@@ -18,8 +18,9 @@ from typing import Any
 from unittest import mock
 
 from pipeline.control.repo import Control
-from pipeline.engine.loop import Engine
+from pipeline.engine.engine import Engine
 from pipeline.engine.opening import builder_of, secret_hits
+from pipeline.engine.tools import Tools
 from pipeline.forges.github.client import GithubClient
 from pipeline.forges.github.credentials import PlainToken
 from pipeline.forges.github.forge import GithubForge
@@ -48,8 +49,8 @@ FIRST_MERGE_S = 1_767_226_000
 def github_world(server: GitHubServer, root: Path) -> StoryWorld:
     """The world below `root` with the real tools, whose GitHub is `server`: a fresh process's."""
     forge = open_forge(server, root)
-    engine = Engine(
-        control=Control(root / "control", GitRepository(root / "control"), forge, CONTROL),
+    control = Control(root / "control", GitRepository(root / "control"), forge, CONTROL)
+    tools = Tools(
         make_builder=partial(builder_of, forge_root=root / "forge"),
         run_checks=checked_once,
         scan_secrets=secret_hits,
@@ -58,7 +59,7 @@ def github_world(server: GitHubServer, root: Path) -> StoryWorld:
         run_id="run-1",
     )
     made = len(server.repository(forge.session.organisation, CONTROL).pulls)
-    return StoryWorld(root, forge, engine, list(range(made)))
+    return StoryWorld(root, forge, Engine(control, tools), list(range(made)))
 
 
 def open_forge(server: GitHubServer, root: Path) -> GithubForge:

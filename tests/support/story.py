@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.loop import Engine
+from pipeline.engine.engine import Engine
 from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import PullState
 from pipeline.models.requests import EnvironmentName

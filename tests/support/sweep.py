@@ -16,16 +16,17 @@ from pathlib import Path
 from typing import Literal
 from unittest import mock
 
-from pipeline.apply.effects import FaultHook, no_faults
 from pipeline.control.repo import Control
-from pipeline.engine.loop import Engine
+from pipeline.engine.engine import Engine
 from pipeline.engine.opening import builder_of, check_runner, secret_hits
+from pipeline.engine.tools import Tools
 from pipeline.errors import StalePlan
 from pipeline.forges.local.forge import LocalForge
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import CheckReport, Observation
 from pipeline.models.requests import EnvironmentName
 from pipeline.plan.effects import Effect, RunChecks
+from pipeline.plan.ports import FaultHook, no_faults
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from pipeline.world.hydrate import Hydrator
@@ -72,8 +73,8 @@ def checked_once(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> Chec
 def sweep_world(root: Path, faults: FaultHook = no_faults) -> StoryWorld:
     """The world below `root` with the real tools, as a fresh process sees it."""
     forge = LocalForge(root / "forge", ORGANISATION)
-    engine = Engine(
-        control=Control(root / "control", GitRepository(root / "control"), forge, CONTROL),
+    control = Control(root / "control", GitRepository(root / "control"), forge, CONTROL)
+    tools = Tools(
         make_builder=partial(builder_of, forge_root=forge.root),
         run_checks=checked_once,
         scan_secrets=secret_hits,
@@ -83,7 +84,7 @@ def sweep_world(root: Path, faults: FaultHook = no_faults) -> StoryWorld:
         run_id="run-1",
     )
     made = len(forge.read_pulls(CONTROL))
-    return StoryWorld(root, forge, engine, list(range(made)))
+    return StoryWorld(root, forge, Engine(control, tools), list(range(made)))
 
 
 def run_all(world: StoryWorld, observations: tuple[Observation, ...] = ()) -> None:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipeline.control.repo import SnapshotReading
 from pipeline.documents import render_document
 from pipeline.engine import idle as settled
-from pipeline.engine.loop import Engine
+from pipeline.engine import reader
+from pipeline.engine.engine import Engine
 from pipeline.engine.opening import restrict
 from pipeline.git.objects import RefUpdate
 from pipeline.machine.cache import cache_dir
 from pipeline.models.evidence import Observation
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import PLATFORM_PATH, environment_path
-from pipeline.world.drafts import World
+from pipeline.world.drafts import Drafts
 from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.support.finished_story import CODE, CONTROL, GITOPS, move, write_commit
 from tests.support.samples import DRAFT, tenant_example
@@ -28,21 +32,20 @@ def look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str]]
     """The tenants that planning looked at, in order; the cache is this test's own."""
     monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path / "cache"))
     seen: list[str] = []
-    views = World.views
+    look_at = Drafts.look_at
 
-    def noted(world: World, tenant: str, *rest: object, **options: object) -> object:
+    def noted(drafts: Drafts, tenant: str, *rest: object, **options: object) -> object:
         seen.append(tenant)
-        return views(world, tenant, *rest, **options)  # type: ignore[arg-type] # as they came
+        return look_at(drafts, tenant, *rest, **options)  # type: ignore[arg-type] # as they came
 
-    monkeypatch.setattr(World, "views", noted)
+    monkeypatch.setattr(Drafts, "look_at", noted)
     yield seen
 
 
 def remembering(world: Story) -> Engine:
     """The world's engine as a fresh process has it, with a memory."""
     fresh = Story.open(world.root)
-    fresh.engine.memory = settled.Memory(fresh.forge, CONTROL)
-    return fresh.engine
+    return replace(fresh.engine, remembers=True)
 
 
 def looked_at(world: Story, look: list[str]) -> set[str]:
@@ -133,7 +136,7 @@ def test_what_changes_for_a_tenant_is_looked_at(
 
 
 def test_policy_and_another_tenant_s_name_concern_all(idle: Story, look: list[str]) -> None:
-    everybody = set(idle.engine.world().snapshot.tenant_ids)
+    everybody = set(idle.engine.snapshot().tenant_ids)
     git = idle.forge.open_repository(CONTROL)
     dev = git.read_object(f"refs/heads/main:{environment_path('dev')}")
     assert dev is not None
@@ -181,7 +184,7 @@ def test_an_open_proposal_and_foreign_content_are_never_remembered(
     idle.forge.close_pull(GITOPS, pull.number, actor=ENGINEER_ID)
     assert looked_at(idle, look) == {"acme"}
     assert looked_at(idle, look) == set()
-    platform = idle.engine.world().snapshot.platform
+    platform = idle.engine.snapshot().platform
     assert platform is not None
     report = platform.model_copy(update={"gitops_drift": "report"})
     content = render_document(report.model_dump(mode="json", by_alias=True, exclude_none=True))
@@ -198,9 +201,7 @@ def test_a_run_that_may_not_promote_settles_nothing_for_one_that_may(
 ) -> None:
     a_foreign_overlay(idle)
     look.clear()
-    engine = remembering(idle)
-    restrict(engine, ["scaffold"], None)
-    engine.run()
+    restrict(remembering(idle), ["scaffold"], None).run()
     assert look == ["acme", "contoso", "fabrikam", "platform"], "it knows nothing yet"
     assert "environments" in {
         e.name for e in idle.forge.open_repository(GITOPS).read_tree("refs/heads/main") or ()
@@ -228,12 +229,22 @@ def test_no_cache_changes_nothing_but_the_time(idle: Story, look: list[str]) -> 
     assert everything(idle.root) == before
 
 
-def test_only_tenants_that_are_not_settled_are_read(idle: Story, look: list[str]) -> None:
+def test_only_tenants_that_are_not_settled_are_read(
+    idle: Story, look: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     a_new_draft(idle)
     engine = remembering(idle)
-    engine.run()
-    [(read, _)] = engine._checked.values()
-    assert {r.path.split("/")[1] for r in read.reads if r.path.startswith("tenants/")} == {"acme"}
+    real, seen = reader.read_snapshot, set()
+
+    def noted(*rest: Any, **options: Any) -> SnapshotReading:
+        read = real(*rest, **options)
+        seen.update(r.path.split("/")[1] for r in read.reads if r.path.startswith("tenants/"))
+        return read
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "read_snapshot", noted)
+        engine.run()
+    assert seen == {"acme"}
     assert engine.status("acme/late-arrival").branch_name
 
 

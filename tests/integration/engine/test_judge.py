@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.documents import render_document
-from pipeline.engine.judge import Judged, diff_lines, judge_pull, judge_queued
+from pipeline.engine.judge import Judged, diff_lines
 from pipeline.errors import CouldNotCheck, StalePlan
+from pipeline.forges.local.forge import LocalForge
+from pipeline.forges.port import RepoView
 from pipeline.models.requests import EnvironmentName
-from pipeline.requests.layout import SIGNERS_PATH, promotion_path, tenant_path
+from pipeline.requests.layout import SIGNERS_PATH, patch_path, promotion_path, tenant_path
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS
-from tests.support.finished_story import CONTROL
+from tests.support.finished_story import CODE, CONTROL, GITOPS
 from tests.support.samples import DRAFT, sample_files
-from tests.support.story import Story, story_at
+from tests.support.story import Story, patch_of, story_at
 
 
 def proposed(world: Story, environment: EnvironmentName, **changes: object) -> int:
@@ -27,7 +30,7 @@ def proposed(world: Story, environment: EnvironmentName, **changes: object) -> i
 
 
 def judged(world: Story, number: int) -> Judged:
-    return judge_pull(world.engine, number)
+    return world.engine.judge.pull(number)
 
 
 def test_a_promotion_shows_what_would_run_and_whose_word_it_is(tmp_path: Path) -> None:
@@ -104,6 +107,32 @@ def test_a_pull_request_that_conflicts_is_not_judged(tmp_path: Path) -> None:
         judged(world, number)
 
 
+def test_a_pull_request_is_judged_by_one_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it asks for, each repository is asked about once: authority, patches, and
+    promotions are judged on the same main.
+    """
+    world = story_at("in dev", tmp_path / "world")
+    world.take_over()
+    changes: dict[str, bytes] = {}
+    for environment in ("staging", "prod"):
+        found = world.engine.propose_promotion(DRAFT, environment, reason="Peak season")
+        value = found.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
+        changes[promotion_path(DRAFT, environment)] = render_document(value)
+    patch = patch_of(DRAFT, world.newest(), {"docs/routing.md": "# Routing\n"})
+    number = world.propose({**changes, patch_path(DRAFT, "0002"): patch}, RELEASE_MANAGERS[0])
+    read_repo, asked = LocalForge.read_repo, Counter[str]()
+
+    def noted(forge: LocalForge, repo: str) -> RepoView | None:
+        asked[repo] += 1
+        return read_repo(forge, repo)
+
+    monkeypatch.setattr(LocalForge, "read_repo", noted)
+    assert len(judged(world, number).previews) == 2
+    assert asked == {CONTROL: 1, CODE: 1, GITOPS: 1}
+
+
 def test_a_head_that_is_not_there_is_could_not_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,7 +149,7 @@ def test_what_is_no_commit_of_a_queue_is_could_not_check(commit: str, tmp_path: 
     world = story_at("scaffolded", tmp_path / "world")
     number = world.propose({tenant_path("acme"): sample_files()[tenant_path("acme")]}, AGENT_ID)
     with pytest.raises(CouldNotCheck, match="of the queue is not in this repository"):
-        judge_queued(world.engine, number, commit)
+        world.engine.judge.queued(number, commit)
 
 
 def test_a_first_commit_is_not_judged_as_if_nothing_were_below_it(tmp_path: Path) -> None:
@@ -129,7 +158,7 @@ def test_a_first_commit_is_not_judged_as_if_nothing_were_below_it(tmp_path: Path
     git = world.engine.control.open_repository()
     first = next(c.id for c in git.log_commits(world.engine.control.head()) if not c.parents)
     with pytest.raises(CouldNotCheck, match="neither main nor another"):
-        judge_queued(world.engine, number, first)
+        world.engine.judge.queued(number, first)
 
 
 def test_differences_name_files_and_show_what_is_hidden() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline import api
 from pipeline.documents import render_document
-from pipeline.engine.judge import Judged, judge_pull
+from pipeline.engine.judge import Judged
 from pipeline.engine.opening import secret_hits
 from pipeline.errors import Refused
 from pipeline.forges.port import PullState
@@ -38,15 +38,14 @@ KEY = leaked_settings().split('"')[-2]
 def world(tmp_path: Path) -> Story:
     """A scaffolded draft, looked at with the real secret scan and the real rendering tools."""
     told = story_at("scaffolded", tmp_path / "world")
-    told.engine.scan_secrets = secret_hits
-    told.engine.hydrator = Hydrator()
+    told.use(scan_secrets=secret_hits, hydrator=Hydrator())
     return told
 
 
 def judged(world: Story, content: bytes) -> Judged:
     """The judgement of a pull request of acme's agent that brings a patch."""
     number = world.propose({patch_path(DRAFT, "0001"): content}, AGENT_ID)
-    return judge_pull(world.engine, number)
+    return world.engine.judge.pull(number)
 
 
 def codes(found: Judged) -> list[str]:
@@ -120,7 +119,7 @@ def test_a_credential_in_any_other_field_or_file_is_found(world: Story) -> None:
             )
         },
     ):
-        found = judge_pull(world.engine, world.propose(files, 1101))
+        found = world.engine.judge.pull(world.propose(files, 1101))
         assert codes(found) == ["patch-secret"], files
         assert found.findings[0].location.file in files
 
@@ -164,13 +163,13 @@ def test_a_stale_patch_is_refused_before_it_is_merged(world: Story) -> None:
         {patch_path(DRAFT, "0002"): patch_of(DRAFT, base, {f"{SOURCE}/routing.py": "x = 1\n"})},
         AGENT_ID,
     )
-    assert codes(judge_pull(world.engine, number)) == ["patch-base-stale"]
+    assert codes(world.engine.judge.pull(number)) == ["patch-base-stale"]
 
 
 def test_a_patch_of_a_draft_that_is_not_scaffolded_is_refused(world: Story) -> None:
     patch = patch_of("acme/nothing", "1a" * 20, {"x.py": "x = 1\n"})
     number = world.propose({patch_path("acme/nothing", "0001"): patch}, AGENT_ID)
-    assert codes(judge_pull(world.engine, number)) == ["draft-missing", "patch-base-stale"]
+    assert codes(world.engine.judge.pull(number)) == ["draft-missing", "patch-base-stale"]
 
 
 def test_manifests_of_a_changed_chart_are_judged(world: Story) -> None:
@@ -186,12 +185,10 @@ def test_manifests_of_a_changed_chart_are_judged(world: Story) -> None:
 
 
 def test_a_queued_commit_is_searched_too(world: Story) -> None:
-    from pipeline.engine.judge import judge_queued
-
     content = patch_of(DRAFT, world.newest(), {f"{SOURCE}/partner_api.py": leaked_settings()})
     number = world.propose({patch_path(DRAFT, "0001"): content}, AGENT_ID)
     head = world.forge.read_pull(CONTROL, number).head  # main and one commit, as a queue makes it
-    assert codes(judge_queued(world.engine, number, head)) == ["patch-secret"]
+    assert codes(world.engine.judge.queued(number, head)) == ["patch-secret"]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +209,7 @@ def test_links_and_submodules_are_refused_under_any_path(
     head = _with_mode(world, pull.head, path, mode)
     moved = RefUpdate(f"refs/heads/{pull.head_branch}", pull.head, head)
     world.forge.open_repository(CONTROL).update_refs([moved])
-    found = judge_pull(world.engine, number)
+    found = world.engine.judge.pull(number)
     assert "path-not-a-file" in codes(found) and not found.passed
     assert path in {f.location.file for f in found.findings if f.code == "path-not-a-file"}
     checkout = world.engine.control.directory

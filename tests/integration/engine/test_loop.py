@@ -78,7 +78,7 @@ def test_manual_environment_waits_for_an_owner_s_approval(root: Path) -> None:
 
 
 def test_failed_check_refuses_promotion_with_its_reason(scaffolded: Story) -> None:
-    scaffolded.engine.run_checks = one_check_fails
+    scaffolded.use(run_checks=one_check_fails)
     scaffolded.ask(DRAFT, "dev", ENGINEER_ID)
     scaffolded.go()
     assert scaffolded.kinds()[-2:] == ["checks-recorded", "promotion-refused"]
@@ -191,7 +191,7 @@ def test_draft_ends_when_its_pull_request_is_closed(scaffolded: Story) -> None:
 
 def test_refused_patch_leaves_the_branch_and_says_why(scaffolded: Story) -> None:
     head = scaffolded.engine.status(DRAFT).head
-    scaffolded.engine.scan_secrets = lambda files: [SecretHit(path, 3, 1, "key") for path in files]
+    scaffolded.use(scan_secrets=lambda files: [SecretHit(path, 3, 1, "key") for path in files])
     scaffolded.write("0001", f"{SOURCE}/partner_api.py", leaked_settings())
     scaffolded.go()
     status = scaffolded.engine.status(DRAFT)

@@ -162,7 +162,7 @@ def test_what_a_tool_raises_unforeseen_fails_its_draft_alone(world: Story) -> No
             raise OSError(36, "File name too long")
         return all_checks_pass(effect, {})
 
-    world.engine.run_checks = too_long
+    world.use(run_checks=too_long)
     [(subject, code, message)] = world.engine.run().failures
     assert (subject, code) == (DRAFT, "internal-error") and "File name too long" in message
     assert world.engine.status(NEWCO).branch_name

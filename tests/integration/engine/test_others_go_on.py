@@ -67,7 +67,7 @@ def test_tool_failure_of_one_draft_leaves_the_others_going(scaffolded: Story) ->
 
     scaffolded.ask_for_draft(OTHER)
     scaffolded.go()
-    scaffolded.engine.run_checks = checks
+    scaffolded.use(run_checks=checks)
     for draft in (DRAFT, OTHER):
         scaffolded.ask(draft, "dev", ENGINEER_ID)
     before = scaffolded.kinds()
@@ -76,7 +76,7 @@ def test_tool_failure_of_one_draft_leaves_the_others_going(scaffolded: Story) ->
     assert scaffolded.kinds() == before  # not known is not recorded as anything
     assert scaffolded.kinds(OTHER)[-1] == "promoted"
 
-    scaffolded.engine.run_checks = all_checks_pass
+    scaffolded.use(run_checks=all_checks_pass)
     scaffolded.go()
     assert scaffolded.kinds()[-1] == "promoted"
 
@@ -157,7 +157,7 @@ def test_a_draft_that_never_stands_still_fails_alone(
             raise StalePlan("a ref moved")
 
     monkeypatch.setattr("pipeline.engine.loop.MAX_STALE", 3)
-    scaffolded.engine.faults = moved
+    scaffolded.use(faults=moved)
     report = scaffolded.engine.run(tenants=["acme"])
     assert report.failures == ((DRAFT, "stale-plan", "a ref moved"),)
     assert scaffolded.engine.status(OTHER).branch_name
@@ -174,7 +174,7 @@ def test_a_state_branch_that_never_stands_still_fails_its_tenant(
             raise StalePlan("a ref moved")
 
     monkeypatch.setattr("pipeline.engine.loop.MAX_STALE", 3)
-    scaffolded.engine.faults = moved
+    scaffolded.use(faults=moved)
     report = scaffolded.engine.run(tenants=["acme", "contoso"])
     assert set(report.failures) == {
         ("acme", "stale-plan", "a ref moved"),

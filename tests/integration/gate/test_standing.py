@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.documents import render_document
-from pipeline.engine.judge import judge_pull
 from pipeline.render.plan import render_run_report, run_report_document
 from pipeline.requests.layout import BLOCKED_PATH, draft_path, tenant_path
 from tests.support.command_line import call
@@ -53,7 +52,7 @@ def test_blocking_a_digest_that_runs_is_valid_and_then_shouted_about(tmp_path: P
     content = changes[BLOCKED_PATH]
     assert content is not None and findings_of(BLOCKED_PATH, content) == ()
     number = world.propose(changes, PLATFORM_ENGINEER)
-    assert judge_pull(world.engine, number).findings == ()
+    assert world.engine.judge.pull(number).findings == ()
     world.approve(CONTROL, number, ENGINEER_ID)
     world.merge(CONTROL, number, ENGINEER_ID)
     told = f"dev, staging runs {digest} of `{DRAFT}`, which is blocked: It leaks orders"
@@ -85,7 +84,7 @@ def test_a_deleted_draft_is_never_silent(stage: str, what: str, tmp_path: Path) 
     below = git.list_files(world.engine.control.head(), folder)
     changes: dict[str, bytes | None] = dict.fromkeys(f"{folder}/{path}" for path in below)
     number = world.propose(changes, PLATFORM_ENGINEER)
-    judged = judge_pull(world.engine, number)
+    judged = world.engine.judge.pull(number)
     assert not judged.passed
     assert [(f.code, f.location.file) for f in judged.findings] == [
         ("draft-file-deleted", draft_path(DRAFT))
@@ -117,7 +116,7 @@ def test_a_draft_that_ended_may_lose_its_file(tmp_path: Path) -> None:
     world.forge.close_pull(CODE, 1, actor=ENGINEER_ID)
     world.go()
     number = world.propose({draft_path(DRAFT): None}, PLATFORM_ENGINEER)
-    assert judge_pull(world.engine, number).findings == ()
+    assert world.engine.judge.pull(number).findings == ()
     world.approve(CONTROL, number, ENGINEER_ID)
     world.merge(CONTROL, number, ENGINEER_ID)
     assert world.engine.run(tenants=["acme"]).standing["acme"] == ()
@@ -129,7 +128,7 @@ def test_a_deleted_tenant_is_never_silent(tmp_path: Path) -> None:
     git = world.engine.control.open_repository()
     below = git.list_files(world.engine.control.head(), "tenants/acme")
     changes: dict[str, bytes | None] = dict.fromkeys(f"tenants/acme/{path}" for path in below)
-    judged = judge_pull(world.engine, world.propose(changes, PLATFORM_ENGINEER))
+    judged = world.engine.judge.pull(world.propose(changes, PLATFORM_ENGINEER))
     codes = {f.code: f.location.file for f in judged.findings}
     assert codes["tenant-file-deleted"] == tenant_path("acme") and "draft-file-deleted" in codes
     bring(world, changes)

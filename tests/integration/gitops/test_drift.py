@@ -150,12 +150,13 @@ def test_an_overlay_that_only_lacks_its_fact_is_never_taken_for_foreign(tmp_path
     world.ask(DRAFT, "prod", RELEASE_MANAGERS[0], SECURITY_ID)
     plan = world.engine.plan(tenants=["acme"])
     number = [e.kind for e in plan.effects].index("merge-pull") + 1
-    world.engine.faults, _ = fault_at(number, "after")
+    hook, _ = fault_at(number, "after")
+    world.use(faults=hook)
     with pytest.raises(Crash):
         world.engine.run(tenants=["acme"])
     merged = tree_at_main(world)
     fresh = Story.open(world.root)
-    seen = fresh.engine.world().gitops(GITOPS)
+    seen = fresh.engine.world().gitops.view(GITOPS)
     assert seen is not None and seen.findings == () and seen.unrecorded
     force(fresh, a_folder_with_prod_s_namespace)
     fresh.go()
@@ -204,7 +205,8 @@ def test_a_crash_anywhere_in_putting_back_converges(world: Story, tmp_path: Path
     assert len(points) >= 12
     for mode, number in points:
         broken = copied(f"{mode}-{number}")
-        broken.engine.faults, _ = fault_at(0 if mode == "torn" else number, mode)
+        hook, _ = fault_at(0 if mode == "torn" else number, mode)
+        broken.use(faults=hook)
         with counted_ref_moves(number if mode == "torn" else 0):
             if mode == "lost reply":
                 broken.go()
@@ -222,7 +224,8 @@ def test_a_crash_anywhere_in_putting_back_converges(world: Story, tmp_path: Path
 def test_another_foreign_commit_while_it_is_put_back(world: Story) -> None:
     sealed = tree_at_main(world)
     force(world, an_override_beside_an_overlay)
-    world.engine.faults, _ = fault_at(2, "after")
+    hook, _ = fault_at(2, "after")
+    world.use(faults=hook)
     with pytest.raises(Crash):
         world.engine.run(tenants=["acme"])
     fresh = Story.open(world.root)

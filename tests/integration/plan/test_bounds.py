@@ -76,7 +76,7 @@ def test_an_archive_of_archives_is_refused_once_and_holds_up_nothing(
     patched: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gitleaks, "LIMITS", replace(gitleaks.LIMITS, cpu_s=2))
-    patched.engine.scan_secrets = secret_hits
+    patched.use(scan_secrets=secret_hits)
     number = f"{len(patched.engine.status(DRAFT).patches) + 1:04d}"
     following = f"{int(number) + 1:04d}"
     write_bytes(patched, number, "tests/fixture.zip", nested_zip())
@@ -92,7 +92,7 @@ def test_an_archive_of_archives_is_refused_once_and_holds_up_nothing(
 
 
 def test_a_chart_that_renders_too_much_is_refused_once(patched: Story) -> None:
-    patched.engine.hydrator = Hydrator()
+    patched.use(hydrator=Hydrator())
     number = f"{len(patched.engine.status(DRAFT).patches) + 1:04d}"
     bomb = 'x: {{ repeat 100000000 "0123456789abcdef" }}\n'
     patched.write(number, "chart/templates/extra.yaml", bomb)
@@ -257,7 +257,7 @@ class EndlessMaker:
 
 def test_a_build_that_does_not_end_is_refused_once(patched: Story, tmp_path: Path) -> None:
     maker = EndlessMaker()
-    patched.engine.make_builder = lambda _: attested(maker, LayoutStore(tmp_path / "images"))
+    patched.use(make_builder=lambda _: attested(maker, LayoutStore(tmp_path / "images")))
     patched.take_over()
     patched.ask(DRAFT, "dev", ENGINEER_ID)
     patched.go()
@@ -268,7 +268,7 @@ def test_a_build_that_does_not_end_is_refused_once(patched: Story, tmp_path: Pat
     patched.go()
     assert (patched.kinds(), maker.begun) == (facts, 1)
     # Nobody is locked out: asked for again, it is built again.
-    patched.engine.make_builder = one_builder
+    patched.use(make_builder=one_builder)
     patched.request(
         promotion_path(DRAFT, "dev"),
         render_document(asked_again(patched)),
@@ -318,8 +318,8 @@ def test_a_build_that_does_not_end_in_its_job_is_recorded_as_refused(
 ) -> None:
     patched.take_over()
     patched.ask(DRAFT, "dev", ENGINEER_ID)
-    engine, work, out = patched.engine, tmp_path / "work", tmp_path / "evidence"
-    monkeypatch.setattr(engine, "make_builder", lambda _: attested(EndlessMaker(), None))
+    work, out = tmp_path / "work", tmp_path / "evidence"
+    patched.use(make_builder=lambda _: attested(EndlessMaker(), None))
     item = due_build(patched)
     write_work(work, DueWork(control_commit="0" * 40, items=(item,)), patched.forge)
     monkeypatch.setattr(wiring, "maker_of_machine", EndlessMaker)
@@ -331,9 +331,9 @@ def test_a_build_that_does_not_end_in_its_job_is_recorded_as_refused(
     builder = RecordedBuilder(
         read_evidence(out), LayoutStore(tmp_path / "images"), trusted_signers(), verify_bundle
     )
-    engine.make_builder = lambda _: builder
+    patched.use(make_builder=lambda _: builder)
     patched.go()
-    [refused] = engine.status(DRAFT).refused_promotions
+    [refused] = patched.engine.status(DRAFT).refused_promotions
     assert [r.code for r in refused.reasons] == ["build-over-bound"]
 
 

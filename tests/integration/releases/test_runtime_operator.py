@@ -219,7 +219,7 @@ def test_a_chart_of_one_form_is_refused_where_an_operator_runs_primitives(
     story: StoryWorld, tmp_path: Path
 ) -> None:
     world = audit_world.copy_of(story, tmp_path / "world")
-    world.engine.hydrator = Hydrator()
+    world.use(hydrator=Hydrator())
     patch_file(world, "0002", "chart/values.schema.json", '{"type": "object"}\n')
     promote(world, "dev", history.ENGINEER_ID)
     [refused] = world.engine.status(DRAFT).refused_promotions
@@ -230,7 +230,7 @@ def test_a_chart_of_both_forms_runs_where_an_operator_runs_primitives(
     story: StoryWorld, tmp_path: Path
 ) -> None:
     world = audit_world.copy_of(story, tmp_path / "world")
-    world.engine.hydrator = Hydrator()
+    world.use(hydrator=Hydrator())
     take_up_chart(world)
     promote(world, "dev", history.ENGINEER_ID)
     status = world.engine.status(DRAFT)

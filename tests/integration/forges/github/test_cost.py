@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipeline.engine.idle import Memory
-from pipeline.engine.loop import Engine
+from pipeline.engine.engine import Engine
 from pipeline.errors import ForgeRefused
 from pipeline.forges.github.forge import GithubForge
 from tests.support.fact_history import ENGINEER_ID
-from tests.support.finished_story import CODE, CONTROL, StoryWorld
+from tests.support.finished_story import CODE, StoryWorld
 from tests.support.github_demo.setting import GithubSetting
 from tests.support.github_server import GitHubServer
 from tests.support.github_sweep import FIRST_MERGE_S, github_world
@@ -43,12 +43,12 @@ class IdleGithub:
     def run(self) -> tuple[int, int, Engine]:
         """One run by a fresh process with the cache: its calls, its effects, its engine."""
         world = self.open()
-        world.engine.memory = Memory(world.forge, CONTROL)
-        report = world.engine.run()
+        engine = replace(world.engine, remembers=True)
+        report = engine.run()
         assert report.findings == () and report.failures == ()
         world.close()
         assert isinstance(world.forge, GithubForge)
-        return world.forge.session.client.cost.calls, report.effects, world.engine
+        return world.forge.session.client.cost.calls, report.effects, engine
 
 
 @pytest.fixture(scope="module")
