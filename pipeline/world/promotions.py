@@ -113,7 +113,7 @@ class Promotions:
 
 
 def _is_on_default(view: DraftView, git: GitRepository, tree: str | None) -> bool:
-    """Whether the source tree is the one on the target's default branch (design §6)."""
+    """Whether the source tree is the one on the target's default branch."""
     if tree is None or view.target is None or view.target.head is None:
         return False
     found = git.read_object(f"{view.target.head}:{view.folder}")

@@ -194,7 +194,8 @@ def test_a_plan_that_never_empties_is_told_as_a_bug(
 
 def crash_at(world: Story, number: int) -> None:
     """Run for acme and stop after the n-th effect."""
-    world.engine.faults, _ = fault_at(number, "after")
+    hook, _ = fault_at(number, "after")
+    world.use(faults=hook)
     with pytest.raises(Crash):
         world.engine.run(tenants=["acme"])
     world.close()
