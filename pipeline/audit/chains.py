@@ -86,7 +86,7 @@ def check_fold(state: StateBranch, chain: Chain) -> Iterator[Finding]:
         if found is None or found == blob_id(status_bytes(status)):
             continue
         newest = fact_path(status.primitive_id, fact.sequence, fact.body.type)
-        yield rule.STATUS_FOLD.finding(
+        yield rule.AUDIT_STATUS_FOLD.finding(
             f"is not the fold of the facts up to {newest}",
             Location(f"{state.branch}:{status_path(status.primitive_id)}"),
             commit=_commit_of(state, chain, fact),

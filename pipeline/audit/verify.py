@@ -178,12 +178,16 @@ class _Verification:
         except Missing as missing:
             if "objects" not in self.without:
                 self.audit.findings.append(
-                    rule.OBJECT_MISSING.finding(missing.message, Location(name), help=missing.help)
+                    rule.AUDIT_OBJECT_MISSING.finding(
+                        missing.message, Location(name), help=missing.help
+                    )
                 )
         except CouldNotCheck as failed:
             if "objects" not in self.without:
                 self.audit.findings.append(
-                    rule.OBJECT_MISSING.finding(failed.message, Location(name), help=failed.help)
+                    rule.AUDIT_OBJECT_MISSING.finding(
+                        failed.message, Location(name), help=failed.help
+                    )
                 )
 
     # -- the control repo --------------------------------------------------------------------
@@ -267,7 +271,7 @@ class _Verification:
             except BrokenChain as broken:
                 if "chains" not in self.without:
                     at = Location(f"{branch}:{broken.file}")
-                    audit.findings.append(rule.FACT_CHAIN.finding(broken.message, at))
+                    audit.findings.append(rule.AUDIT_FACT_CHAIN.finding(broken.message, at))
                 audit.unreadable |= {primitive, f"{state.tenant}--{primitive}"}
                 continue
             chains[primitive] = chain
@@ -315,7 +319,7 @@ class _Verification:
             elif repo in named and "clones" not in self.without:
                 # One that no fact names need not exist.
                 audit.findings.append(
-                    rule.REPOSITORY_MISSING.finding(
+                    rule.AUDIT_REPOSITORY_MISSING.finding(
                         f"there is no clone of `{repo}`", Location(repo)
                     )
                 )
@@ -343,7 +347,9 @@ class _Verification:
         case = RepositoryCase(self.audit, objects, branches, usable, is_gitops)
         if MAIN not in branches:
             self.audit.findings.append(
-                rule.REPOSITORY_MISSING.finding(f"`{name}` has no branch `main`", Location(name))
+                rule.AUDIT_REPOSITORY_MISSING.finding(
+                    f"`{name}` has no branch `main`", Location(name)
+                )
             )
         self._run(REPOSITORY_STEPS, case)
         if MAIN in strayed and is_gitops:
@@ -381,12 +387,12 @@ class _Verification:
             if head is None:
                 # A merged branch of a draft may go; main and what happened may not.
                 if branch == MAIN or branch.startswith(_STATE):
-                    yield rule.REWRITTEN.finding(
+                    yield rule.AUDIT_HISTORY_REWRITTEN.finding(
                         f"`{branch}` is gone; it was verified at {verified[:12]}",
                         Location(f"{name}:{branch}"),
                     )
             elif not git.is_ancestor(verified, head):
-                yield rule.REWRITTEN.finding(
+                yield rule.AUDIT_HISTORY_REWRITTEN.finding(
                     f"`{branch}` at {head[:12]} does not hold {verified[:12]}, which was verified",
                     Location(f"{name}:{branch}"),
                 )

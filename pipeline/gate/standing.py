@@ -17,7 +17,7 @@ from pipeline.requests.layout import BLOCKED_PATH, draft_path, tenant_path
 if TYPE_CHECKING:
     from pipeline.models.status import DraftStatus  # slow to import, and `status` does without
 
-BLOCKED_RUNS = register(
+BLOCKED_DIGEST_RUNS = register(
     Rule(
         id="blocked-digest-runs",
         summary="No environment runs a digest that `environments/blocked-digests.yaml` names.",
@@ -28,7 +28,7 @@ BLOCKED_RUNS = register(
         passes="a digest is blocked that no environment runs",
     )
 )
-DRAFT_DELETED = register(
+DRAFT_FILE_DELETED = register(
     Rule(
         id="draft-file-deleted",
         summary="`draft.yaml` stays on main until its draft has ended.",
@@ -40,7 +40,7 @@ DRAFT_DELETED = register(
         passes="a draft's file is deleted after its pull request was closed, and a run saw it",
     )
 )
-TENANT_DELETED = register(
+TENANT_FILE_DELETED = register(
     Rule(
         id="tenant-file-deleted",
         summary="`tenant.yaml` stays on main until all drafts of the tenant have ended.",
@@ -83,7 +83,7 @@ def check_blocked(standings: Iterable[Standing], blocked: Mapping[str, str]) -> 
                 commands = " and ".join(
                     f"`pipeline promote request {standing.draft} --env {e}`" for e in where
                 )
-                yield BLOCKED_RUNS.finding(
+                yield BLOCKED_DIGEST_RUNS.finding(
                     f"{', '.join(where)} runs {digest} of `{standing.draft}`, which is blocked: "
                     f"{blocked[digest]}",
                     Location(BLOCKED_PATH),
@@ -104,9 +104,9 @@ def check_deleted(standings: Iterable[Standing], paths: Collection[str]) -> Iter
         if path not in paths:
             runs = ", ".join(standing.runs)
             what = f"runs in {runs}" if runs else "has its branch and pull request"
-            yield DRAFT_DELETED.finding(f"`{standing.draft}` {what}", Location(path))
+            yield DRAFT_FILE_DELETED.finding(f"`{standing.draft}` {what}", Location(path))
     for tenant, drafts in sorted(tenants.items()):
         listed = ", ".join(f"`{draft}`" for draft in sorted(drafts))
-        yield TENANT_DELETED.finding(
+        yield TENANT_FILE_DELETED.finding(
             f"`{tenant}` has drafts that have not ended: {listed}", Location(tenant_path(tenant))
         )

@@ -65,7 +65,7 @@ PATH_NOT_A_FILE = register(
         passes="`tenants/acme/tenant.yaml` is a file",
     )
 )
-KIND_MISMATCH = register(
+REQUEST_KIND = register(
     Rule(
         id="request-kind",
         summary="`kind` is the one that the file's path stands for.",
@@ -76,7 +76,7 @@ KIND_MISMATCH = register(
         passes=draft_example(),
     )
 )
-PATH_MISMATCH = register(
+REQUEST_PATH_MISMATCH = register(
     Rule(
         id="request-path-mismatch",
         summary="Ids in a request are those of its path.",
@@ -87,7 +87,7 @@ PATH_MISMATCH = register(
         passes=draft_example(),
     )
 )
-CROSS_TENANT = register(
+CROSS_TENANT_REFERENCE = register(
     Rule(
         id="cross-tenant-reference",
         summary="A tenant's request names no other tenant, in any field.",
@@ -155,7 +155,7 @@ def check_identity(meaning: RequestPath, document: ParsedDocument) -> Iterator[F
     }
     for field, expected in told.items():
         if field in value and value[field] != expected:
-            yield PATH_MISMATCH.finding(
+            yield REQUEST_PATH_MISMATCH.finding(
                 f"`{field}` is `{value[field]}`, the path says `{expected}`",
                 document.position_of((field,)),
             )
@@ -200,7 +200,7 @@ def check_other_tenants(
             text = _decoded(text)
         named = sorted(set(_tenants_named(text.lower(), others)))
         if named:
-            yield CROSS_TENANT.finding(
+            yield CROSS_TENANT_REFERENCE.finding(
                 f"names tenant `{named[0]}`; the request belongs to `{meaning.tenant}`",
                 document.position_of(path, key=is_key),
             )

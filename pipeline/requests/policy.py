@@ -19,7 +19,7 @@ from pipeline.requests.acknowledgements import ABOUT_COMMITS, ABOUT_FACTS
 from pipeline.requests.identity import draft_example
 from pipeline.requests.snapshot import Snapshot
 
-TENANT_RESERVED = register(
+TENANT_ID_RESERVED = register(
     Rule(
         id="tenant-id-reserved",
         summary="A tenant's id is no word that names of the platform are made of.",
@@ -100,7 +100,7 @@ OWNER_UNKNOWN = register(
         passes=draft_example(),
     )
 )
-ENVIRONMENT_ORDER = register(
+ENVIRONMENT_DEFINITION = register(
     Rule(
         id="environment-definition",
         summary="Environments promote from ones that exist, in one direction, from one first.",
@@ -130,7 +130,7 @@ repository: tenant-acme-gitops
 {named}
 reason: An engineer tried a log level by hand; access was taken back
 """
-ACKNOWLEDGES_NOTHING = register(
+ACKNOWLEDGEMENT_NAMES_NOTHING = register(
     Rule(
         id="acknowledgement-names-nothing",
         summary="An acknowledgement names commits, or findings about facts, and only those.",
@@ -152,13 +152,13 @@ def check_acknowledgement(
     """Findings for one acknowledgement: it settles nothing, or what cannot be settled."""
     if not acknowledgement.commits and not acknowledgement.findings:
         at = document.position_of(("repository",))
-        yield ACKNOWLEDGES_NOTHING.finding("it names neither a commit nor a finding", at)
+        yield ACKNOWLEDGEMENT_NAMES_NOTHING.finding("it names neither a commit nor a finding", at)
     for index, settled in enumerate(acknowledgement.findings):
         if settled.code in ABOUT_FACTS:
             continue
         at = document.position_of(("findings", index, "code"))
         by = "by its commit" if settled.code in ABOUT_COMMITS else "by nothing but a remedy"
-        yield ACKNOWLEDGES_NOTHING.finding(f"`{settled.code}` is settled {by}", at)
+        yield ACKNOWLEDGEMENT_NAMES_NOTHING.finding(f"`{settled.code}` is settled {by}", at)
 
 
 def check_platform(path: str, platform: Platform, document: ParsedDocument) -> Iterator[Finding]:
@@ -210,13 +210,15 @@ def check_environment(
     for index, source in enumerate(environment.promotes_from):
         at = document.position_of(("promotes_from", index))
         if source not in snapshot.environments:
-            yield ENVIRONMENT_ORDER.finding(f"there is no environment `{source}`", at)
+            yield ENVIRONMENT_DEFINITION.finding(f"there is no environment `{source}`", at)
         elif _reaches(source, environment.environment, snapshot):
-            yield ENVIRONMENT_ORDER.finding(f"`{source}` itself comes after this environment", at)
+            yield ENVIRONMENT_DEFINITION.finding(
+                f"`{source}` itself comes after this environment", at
+            )
     before = ENVIRONMENTS[: ENVIRONMENTS.index(environment.environment)]
     firsts = [e for e in before if e in snapshot.environments]
     if firsts and not environment.promotes_from:
-        yield ENVIRONMENT_ORDER.finding(
+        yield ENVIRONMENT_DEFINITION.finding(
             f"only the first environment, `{firsts[0]}`, promotes from nowhere",
             document.position_of(("environment",)),
         )
@@ -248,11 +250,11 @@ def check_tenant(
         reserved |= {platform.platform}
         yield from _check_teams(tenant.owners, platform, document, ("owners",))
     if tenant.tenant_id in reserved:
-        yield TENANT_RESERVED.finding(
+        yield TENANT_ID_RESERVED.finding(
             f"`{tenant.tenant_id}` is reserved", document.position_of(("tenant_id",))
         )
     if tenant.tenant_id == names.PLATFORM_TENANT and tenant.sku is not Sku.SHARED:
-        yield TENANT_RESERVED.finding(
+        yield TENANT_ID_RESERVED.finding(
             "the reserved tenant `platform` stands for the shared plane",
             document.position_of(("sku",)),
         )

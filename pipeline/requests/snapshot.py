@@ -30,7 +30,7 @@ from pipeline.models.requests import (
     Signers,
     Tenant,
 )
-from pipeline.requests.identity import KIND_MISMATCH, PATH_UNKNOWN
+from pipeline.requests.identity import PATH_UNKNOWN, REQUEST_KIND
 from pipeline.requests.layout import (
     BLOCKED_PATH,
     PLATFORM_PATH,
@@ -177,7 +177,7 @@ def read_request(path: str, content: bytes) -> tuple[ReadRequest | None, tuple[F
             document.position_of(("kind",)) if "kind" in document.value else Location(path, 1, 1)
         )
         return ReadRequest(path, meaning, document, None), (
-            KIND_MISMATCH.finding(message, location),
+            REQUEST_KIND.finding(message, location),
         )
     try:
         # JSON mode: strict about types, yet a YAML list is what a tuple field means.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipeline.errors import failure_of
 from pipeline.forges.port import PullState
-from pipeline.gate.rules import DRAFT_CHANGED
+from pipeline.gate.rules import DRAFT_IDENTITY_CHANGED
 from pipeline.models.base import key_of
 from pipeline.models.facts import Rejected
 from pipeline.models.status import DraftState
@@ -74,7 +74,7 @@ def plan_blocked(view: DraftView) -> Step | None:
         for field, (then, now) in told.items():
             if then != now:
                 message = f"`{field}` was `{then}` when the draft was accepted and is `{now}` now"
-                reasons.append((DRAFT_CHANGED.id, message))
+                reasons.append((DRAFT_IDENTITY_CHANGED.id, message))
     if not reasons:
         return None
     request = view.caused.cause.request

@@ -21,12 +21,12 @@ from pipeline.plan.effects import FactEntry, OpenPull, Waiting
 from pipeline.plan.view import TOOL, Caused, DraftView, Listing, PatchInput, Step
 from pipeline.requests.patches import (
     MAX_FILE_BYTES,
-    PATCH_EMPTY,
-    PATCH_NO_MATCH,
+    PATCH_BASE_STALE,
+    PATCH_CHANGES_NOTHING,
+    PATCH_DOES_NOT_APPLY,
+    PATCH_PATH_TWICE,
     PATCH_SECRET,
-    PATCH_STALE,
     PATCH_TOO_LARGE,
-    PATH_TWICE,
     content_of,
 )
 from pipeline.stages.scaffold import pull_body
@@ -69,13 +69,13 @@ def patched_folder(
     base = patch.base_listing
     if base is None:
         told = f"its base commit {patch.patch.base_commit[:12]} is not in the repository"
-        problems.append(Problem(PATCH_STALE.id, told))
+        problems.append(Problem(PATCH_BASE_STALE.id, told))
         base = {}
     for index, change in enumerate(patch.patch.changes):
         path = change.path
         if base.get(path) != listing.get(path):
             told = f"`{path}` changed since the patch was made"
-            problems.append(Problem(PATCH_STALE.id, told, index))
+            problems.append(Problem(PATCH_BASE_STALE.id, told, index))
             continue
         new: bytes | None = None
         match change:
@@ -90,14 +90,14 @@ def patched_folder(
                         "there is no such file" if old is None else f"it stands there {count} times"
                     )
                     told = f"`old` must stand once in `{path}`: {where}"
-                    problems.append(Problem(PATCH_NO_MATCH.id, told, index))
+                    problems.append(Problem(PATCH_DOES_NOT_APPLY.id, told, index))
                     continue
                 new = old.replace(change.old.encode(), change.new.encode())
                 mode = entries[path][0]
             case DeleteFile():
                 if entries.pop(path, None) is None:
                     told = f"`{path}` is not there to delete"
-                    problems.append(Problem(PATCH_NO_MATCH.id, told, index))
+                    problems.append(Problem(PATCH_DOES_NOT_APPLY.id, told, index))
                 continue
         if new is None:
             continue
@@ -109,7 +109,7 @@ def patched_folder(
         blobs[id] = new
     problems += _check_shape(entries)
     if not problems and entries == dict(listing):
-        problems.append(Problem(PATCH_EMPTY.id, "the files are already like this"))
+        problems.append(Problem(PATCH_CHANGES_NOTHING.id, "the files are already like this"))
     return PatchResult(entries, blobs, tuple(problems))
 
 
@@ -118,13 +118,15 @@ def _check_shape(entries: dict[str, tuple[int, str]]) -> list[Problem]:
     problems = []
     folders = {"/".join(p.split("/")[:i]) for p in entries for i in range(1, p.count("/") + 1)}
     for path in sorted(folders & set(entries)):
-        problems.append(Problem(PATCH_NO_MATCH.id, f"`{path}` would be both a file and a folder"))
+        problems.append(
+            Problem(PATCH_DOES_NOT_APPLY.id, f"`{path}` would be both a file and a folder")
+        )
     folded: dict[str, str] = {}
     for path in entries:
         other = folded.setdefault(path.casefold(), path)
         if other != path:
             told = f"`{other}` and `{path}` differ by case only"
-            problems.append(Problem(PATH_TWICE.id, told))
+            problems.append(Problem(PATCH_PATH_TWICE.id, told))
     if len(entries) > MAX_FOLDER_FILES:
         told = f"{len(entries)} files; {MAX_FOLDER_FILES} allowed"
         problems.append(Problem(PATCH_TOO_LARGE.id, told))
