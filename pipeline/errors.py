@@ -7,6 +7,8 @@ design §8: 0 clean, 1 findings, 2 usage, 3 stale plan, 4 a tool or service fail
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -116,6 +118,79 @@ class NotFound(PipelineError):
 
     exit_code = 4
     code = "not-found"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What `pipeline explain` says of an error: what happened, and how to go on."""
+
+    summary: str
+    fix: str
+
+
+# Every code of an error that is no rule; `stale-plan` and `merge-pending` are rules.
+ERRORS: Mapping[str, Explanation] = {
+    "internal-error": Explanation(
+        "The pipeline met a case that it does not handle: a bug.",
+        "report the lines that it printed; `--debug` shows the traceback",
+    ),
+    "usage": Explanation(
+        "The call is wrong: an unknown draft, file or option, or options that exclude each other.",
+        "correct the call; `--help` behind the command shows what it takes",
+    ),
+    "refused": Explanation(
+        "The input was understood and breaks rules; the findings say which.",
+        "correct what the findings name; `pipeline explain` tells of each of their codes",
+    ),
+    "could-not-check": Explanation(
+        "A tool or a service was missing or failed, so nothing is known; this is never a pass.",
+        "`pipeline doctor` says what this machine lacks; then repeat the command",
+    ),
+    "unrenderable": Explanation(
+        "Helm or Kustomize cannot render the chart or overlay of a draft.",
+        "correct the chart by a patch; the message is the tool's own",
+    ),
+    "over-bound": Explanation(
+        "What a tool was given is more than it may take in time, memory or size.",
+        "make the input smaller; the message names the bound",
+    ),
+    "git-failed": Explanation(
+        "A Git process failed for another reason than a branch that moved.",
+        "see Git's own message; `git fsck` in the repository finds damage",
+    ),
+    "forge-refused": Explanation(
+        "The forge refused a write by its own rules: branch protection or permissions.",
+        "compare the branch rules and the pipeline's permissions with `pipeline doctor`",
+    ),
+    "not-found": Explanation(
+        "A repository, branch, object or pull request does not exist.",
+        "check the name; a repository may be one that the pipeline's account cannot see",
+    ),
+    "github-unanswered": Explanation(
+        "GitHub gave no answer to a write, so it is not known whether it was done.",
+        "run again: what was done is found and not done twice",
+    ),
+    "github-unavailable": Explanation(
+        "GitHub does not answer, or asks to wait for longer than a run may.",
+        "run again later: the next run goes on where this one ended",
+    ),
+    "lock-refused": Explanation(
+        "The packages that a lock file names cannot be installed as it pins them.",
+        "lock them anew with hashes, for wheels only; the message names the line or package",
+    ),
+    "template-refused": Explanation(
+        "A golden template is malformed, or cannot be rendered with these values.",
+        "`pipeline template lint` names each place and why",
+    ),
+    "object-missing": Explanation(
+        "An object that history names is not in the clone, or is not what its id says.",
+        "fetch into a fresh clone; `git fsck` names what else is damaged",
+    ),
+    "demo-broke": Explanation(
+        "A step of the demo did not end as it must.",
+        "the message names the step; remove `.demo/` and run the demo again",
+    ),
+}
 
 
 def failure_of(error: Exception) -> tuple[str, str]:

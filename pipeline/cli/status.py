@@ -70,6 +70,7 @@ def write_list(session: Session, tenant: str | None) -> int:
     """Write the statuses of all drafts, or of one tenant's."""
     from pipeline.control.reading import open_state
     from pipeline.errors import CouldNotCheck
+    from pipeline.models.base import API_VERSION
     from pipeline.render.report import finding_values
     from pipeline.render.status import render_statuses
     from pipeline.render.style import Style
@@ -98,7 +99,7 @@ def write_list(session: Session, tenant: str | None) -> int:
     if session.is_json:
         session.write_document(
             {
-                "apiVersion": "pipeline.ameide.io/v1",
+                "apiVersion": API_VERSION,
                 "kind": "DraftStatusList",
                 "items": [dict(document) for document in documents],
                 "requested": waiting,

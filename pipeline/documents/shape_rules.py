@@ -7,10 +7,11 @@ words what a model refused.
 from __future__ import annotations
 
 from pipeline.diagnostics import Rule, Subject, register
+from pipeline.models.base import API_VERSION
 
-_DRAFT = """\
+_DRAFT = f"""\
 # file: tenants/acme/drafts/order-router/draft.yaml
-apiVersion: pipeline.ameide.io/v1
+apiVersion: {API_VERSION}
 kind: PrimitiveImplementationDraft
 id: acme/order-router
 tenant_id: acme

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.models.base import API_VERSION, Model
+from pipeline.models.base import API_VERSION, ApiVersion, Model
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.models.facts import Reason
 from pipeline.plan.bounds import BUILD_OVER_BOUND
@@ -26,7 +26,7 @@ MAX_MATRIX = 256
 class DueWork(Model):
     """The checks and builds that are due, as of one commit of main."""
 
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
     kind: Literal["DueWork"] = "DueWork"
     control_commit: str
     items: tuple[WorkItem, ...]
@@ -37,7 +37,7 @@ class Evidence(Model):
     there will be none.
     """
 
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
     kind: Literal["Evidence"] = "Evidence"
     item: WorkItem
     report: CheckReport | None = None

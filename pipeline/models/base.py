@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Literal, NewType
+from typing import Annotated, Literal, NewType, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from pipeline.characters import visible
 
-API_VERSION: Literal["pipeline.ameide.io/v1"] = "pipeline.ameide.io/v1"
+# What every document of the pipeline starts with; written here and nowhere else.
+ApiVersion = Literal["pipeline.ameide.io/v1"]
+API_VERSION: ApiVersion = get_args(ApiVersion)[0]
 
 
 def first_problem(error: ValidationError) -> str:

@@ -13,6 +13,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from pipeline.models.base import (
     API_VERSION,
+    ApiVersion,
     BlobIdField,
     CommitIdField,
     FactHashField,
@@ -225,7 +226,7 @@ FactBody = Annotated[
 class Fact(Model):
     """One link of a draft's chain."""
 
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
     kind: Literal["Fact"] = "Fact"
     draft: DraftId
     sequence: int = Field(ge=1, le=999_999)

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from pipeline.models.base import (
+    ApiVersion,
     CommitIdField,
     Identifier,
     ImageDigestField,
@@ -73,7 +74,7 @@ class PrimitiveType(StrEnum):
 class Request(Model):
     """What every request file starts with."""
 
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(alias="apiVersion")
+    api_version: ApiVersion = Field(alias="apiVersion")
 
 
 class Account(Model):

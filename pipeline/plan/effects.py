@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from pipeline.models.base import API_VERSION, Model
+from pipeline.models.base import API_VERSION, ApiVersion, Model
 from pipeline.models.evidence import CheckName
 from pipeline.models.facts import Cause, Reason
 
@@ -249,7 +249,7 @@ class TenantPlan(Model):
 class Plan(Model):
     """What a run would do now, for all tenants it was made for."""
 
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
     kind: Literal["Plan"] = "Plan"
     tool_version: str
     control_commit: ObjectId

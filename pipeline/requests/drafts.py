@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pipeline import names
 from pipeline.diagnostics import Finding, Rule, Subject, register
 from pipeline.documents import ParsedDocument
+from pipeline.models.base import API_VERSION
 from pipeline.models.requests import (
     CodeOrigin,
     Platform,
@@ -32,8 +33,8 @@ CUSTOM_CODE_NOT_ALLOWED = register(
         why="the tenant's contract decides whether custom code runs at all (seed §6, step 2)",
         fix="meet the need by definitions, or have the platform allow custom code in `tenant.yaml`",
         subject=Subject.REQUEST,
-        fails="""# file: tenants/platform/drafts/order-router/draft.yaml
-apiVersion: pipeline.ameide.io/v1
+        fails=f"""# file: tenants/platform/drafts/order-router/draft.yaml
+apiVersion: {API_VERSION}
 kind: PrimitiveImplementationDraft
 id: platform/order-router
 tenant_id: platform
@@ -42,7 +43,7 @@ primitive_id: order-router
 template_id: domain@1.0.0
 code_origin: tenant
 target_repo: tenant-platform-controllers
-parameters: {description: Routes, owner: platform-engineers, entities: [order]}
+parameters: {{description: Routes, owner: platform-engineers, entities: [order]}}
 """,
         passes=draft_example(),
     )
@@ -138,11 +139,11 @@ ENVIRONMENT_UNKNOWN = register(
         passes="the same promotion where `environments/prod/environment.yaml` exists",
     )
 )
-_PROMOTION = """# file: tenants/acme/drafts/order-router/promotions/{env}.yaml
-apiVersion: pipeline.ameide.io/v1
+_PROMOTION = f"""# file: tenants/acme/drafts/order-router/promotions/{{env}}.yaml
+apiVersion: {API_VERSION}
 kind: Promotion
 draft: acme/order-router
-environment: {env}
+environment: {{env}}
 release:
   source_commit: 0123456789abcdef0123456789abcdef01234567
 reason: Put this in test

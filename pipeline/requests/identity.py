@@ -14,20 +14,21 @@ from functools import lru_cache
 from pipeline.diagnostics import Finding, Location, Rule, Subject, register
 from pipeline.documents import ParsedDocument
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, MODE_SUBMODULE, MODE_SYMLINK
+from pipeline.models.base import API_VERSION
 from pipeline.requests.layout import RequestPath
 
-_DRAFT = """# file: tenants/acme/drafts/order-router/draft.yaml
-apiVersion: pipeline.ameide.io/v1
+_DRAFT = f"""# file: tenants/acme/drafts/order-router/draft.yaml
+apiVersion: {API_VERSION}
 kind: PrimitiveImplementationDraft
-id: {id}
-tenant_id: {tenant}
+id: {{id}}
+tenant_id: {{tenant}}
 primitive_type: domain
-primitive_id: {primitive}
+primitive_id: {{primitive}}
 template_id: domain@1.0.0
 code_origin: tenant
 target_repo: tenant-acme-controllers
 parameters:
-  description: {description}
+  description: {{description}}
   owner: acme-engineers
   entities: [order, route]
 """
@@ -116,8 +117,8 @@ DRAFT_MISSING = register(
         why="they change a draft, and there is none to change",
         fix="create the draft first: `pipeline draft create`",
         subject=Subject.REQUEST,
-        fails="""# file: tenants/acme/drafts/no-such-draft/promotions/dev.yaml
-apiVersion: pipeline.ameide.io/v1
+        fails=f"""# file: tenants/acme/drafts/no-such-draft/promotions/dev.yaml
+apiVersion: {API_VERSION}
 kind: Promotion
 draft: acme/no-such-draft
 environment: dev

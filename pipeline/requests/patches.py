@@ -15,11 +15,12 @@ from collections.abc import Iterator
 
 from pipeline.diagnostics import Finding, Location, Rule, Subject, register
 from pipeline.documents import ParsedDocument
+from pipeline.models.base import API_VERSION
 from pipeline.models.requests import DeleteFile, DraftPatch, ReplaceText, WriteFile
 
 MAX_FILE_BYTES = 512 * 1024
 MAX_PATCH_BYTES = 1024 * 1024
-_HEAD = """apiVersion: pipeline.ameide.io/v1
+_HEAD = f"""apiVersion: {API_VERSION}
 kind: DraftPatch
 draft: acme/order-router
 base_commit: 0123456789abcdef0123456789abcdef01234567

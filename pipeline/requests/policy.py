@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pipeline import names
 from pipeline.diagnostics import Finding, Rule, Subject, register
 from pipeline.documents import ParsedDocument
+from pipeline.models.base import API_VERSION
 from pipeline.models.requests import (
     ENVIRONMENTS,
     Acknowledgement,
@@ -26,8 +27,8 @@ TENANT_ID_RESERVED = register(
         why="`dev`, `base` or the platform's own name as a tenant would make names ambiguous",
         fix="choose another id",
         subject=Subject.REQUEST,
-        fails="""# file: tenants/staging/tenant.yaml
-apiVersion: pipeline.ameide.io/v1
+        fails=f"""# file: tenants/staging/tenant.yaml
+apiVersion: {API_VERSION}
 kind: Tenant
 tenant_id: staging
 sku: Shared
@@ -36,8 +37,8 @@ risk_tier: LOW
 owners: [platform-engineers]
 cost_centre: CC-1
 """,
-        passes="""# file: tenants/northwind/tenant.yaml
-apiVersion: pipeline.ameide.io/v1
+        passes=f"""# file: tenants/northwind/tenant.yaml
+apiVersion: {API_VERSION}
 kind: Tenant
 tenant_id: northwind
 sku: Shared
@@ -55,25 +56,25 @@ PLATFORM_NAME = register(
         why="`tenant-a` as a platform would own repositories that a tenant `a` owns",
         fix="choose a name that neither starts with `tenant` nor ends in an environment",
         subject=Subject.REQUEST,
-        fails="""# file: environments/platform.yaml
-apiVersion: pipeline.ameide.io/v1
+        fails=f"""# file: environments/platform.yaml
+apiVersion: {API_VERSION}
 kind: Platform
 platform: tenant-acme
 organisation: ameide
-registry: {prefix: registry.example.com/ameide}
+registry: {{prefix: registry.example.com/ameide}}
 accounts:
-  - {id: 1, login: primitive-pipeline, kind: pipeline}
+  - {{id: 1, login: primitive-pipeline, kind: pipeline}}
 owners: [platform-engineers]
 """,
-        passes="""# file: environments/platform.yaml
-apiVersion: pipeline.ameide.io/v1
+        passes=f"""# file: environments/platform.yaml
+apiVersion: {API_VERSION}
 kind: Platform
 platform: ameide
 organisation: ameide
-registry: {prefix: registry.example.com/ameide}
+registry: {{prefix: registry.example.com/ameide}}
 accounts:
-  - {id: 1, login: primitive-pipeline, kind: pipeline}
-  - {id: 2, login: platform-engineer, kind: person, teams: [platform-engineers, acme-engineers]}
+  - {{id: 1, login: primitive-pipeline, kind: pipeline}}
+  - {{id: 2, login: platform-engineer, kind: person, teams: [platform-engineers, acme-engineers]}}
 owners: [platform-engineers]
 """,
     )
@@ -107,14 +108,14 @@ ENVIRONMENT_DEFINITION = register(
         why="a cycle or a missing step would let a release skip what proves it",
         fix="name existing environments in `promotes_from`, without a cycle",
         subject=Subject.REQUEST,
-        fails="""# file: environments/dev/environment.yaml
-apiVersion: pipeline.ameide.io/v1
+        fails=f"""# file: environments/dev/environment.yaml
+apiVersion: {API_VERSION}
 kind: Environment
 environment: dev
 promotes_from: [prod]
 """,
-        passes="""# file: environments/dev/environment.yaml
-apiVersion: pipeline.ameide.io/v1
+        passes=f"""# file: environments/dev/environment.yaml
+apiVersion: {API_VERSION}
 kind: Environment
 environment: dev
 """,
@@ -122,12 +123,12 @@ environment: dev
 )
 
 
-_ACKNOWLEDGEMENT = """# file: environments/acknowledgements/late-hotfix.yaml
-apiVersion: pipeline.ameide.io/v1
+_ACKNOWLEDGEMENT = f"""# file: environments/acknowledgements/late-hotfix.yaml
+apiVersion: {API_VERSION}
 kind: Acknowledgement
 acknowledgement: late-hotfix
 repository: tenant-acme-gitops
-{named}
+{{named}}
 reason: An engineer tried a log level by hand; access was taken back
 """
 ACKNOWLEDGEMENT_NAMES_NOTHING = register(

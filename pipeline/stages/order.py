@@ -19,6 +19,7 @@ from pipeline.plan.effects import (
     Waiting,
     describe,
 )
+from pipeline.plan.rules import EVIDENCE_DUE
 from pipeline.plan.view import EVERYTHING, DraftView, Scope, Stage, Step
 from pipeline.stages.checks import plan_head_checks
 from pipeline.stages.observe import plan_observe
@@ -90,8 +91,6 @@ _PLANNERS = (
 )
 # What only a tool can say is of its own stage, whichever stage asks for it.
 _BY_TOOLS = ("run-checks", "build-image")
-# What a run waits for that records only what was performed elsewhere.
-EVIDENCE_DUE = "evidence-due"
 
 
 def plan_draft(view: DraftView, scope: Scope = EVERYTHING) -> Step:
@@ -109,7 +108,7 @@ def plan_draft(view: DraftView, scope: Scope = EVERYTHING) -> Step:
         return Step(waiting=step.waiting)
     if scope.evidence is None or all(effect.key in scope.evidence for effect in by_tools):
         return step
-    reasons = tuple((EVIDENCE_DUE, f"nobody was seen to {describe(e)}") for e in by_tools)
+    reasons = tuple((EVIDENCE_DUE.id, f"nobody was seen to {describe(e)}") for e in by_tools)
     causes = [fact.cause.request for fact in step.facts]
     waits = Waiting(draft=view.id, request=(*causes, view.id)[0], reasons=reasons)
     return Step(waiting=(*step.waiting, waits))

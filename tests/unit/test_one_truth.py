@@ -1,0 +1,202 @@
+"""What the source says once: rules and codes, kinds and their schemas, the API version."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import pipeline
+from pipeline.diagnostics import RULES, Rule
+from pipeline.errors import ERRORS, PipelineError
+from pipeline.models.base import API_VERSION, Model
+from pipeline.publish.schemas import SCHEMAS
+from pipeline.render.rules import render_error, render_rules_page
+from pipeline.rules import RULE_MODULES, load_rules
+
+PACKAGE = Path(pipeline.__file__).parent
+# Folders of code that is rendered or shipped, and is not the pipeline's own.
+FOREIGN = ("templates/", "shared/", "starter/")
+TREES = {
+    path.relative_to(PACKAGE.parent).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if not path.relative_to(PACKAGE).as_posix().startswith(FOREIGN)
+    or path.parent == PACKAGE / "templates"
+}
+
+
+def modules() -> Iterator[ModuleType]:
+    """Every module of the pipeline, imported."""
+    for path in TREES:
+        name = path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        if not name.endswith("__main__"):
+            yield import_module(name)
+
+
+def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
+    """The calls of plain and of dotted names in a tree, by the last part of the name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = node.func
+            if isinstance(called, ast.Name):
+                yield called.id, node
+            elif isinstance(called, ast.Attribute):
+                yield called.attr, node
+
+
+# -- rules ---------------------------------------------------------------------------------
+
+
+def test_the_constant_of_a_rule_bears_its_id() -> None:
+    load_rules()
+    named = {
+        (module.__name__, name): value.id
+        for module in modules()
+        for name, value in vars(module).items()
+        if isinstance(value, Rule)
+    }
+    assert {id.replace("-", "_").upper() for id in named.values()} == {name for _, name in named}
+    wrong = {
+        f"{module}.{name}": id
+        for (module, name), id in named.items()
+        if name != id.replace("-", "_").upper()
+    }
+    assert wrong == {}
+    assert set(named.values()) == set(RULES), "a rule without a constant"
+
+
+def test_every_module_that_registers_rules_is_listed() -> None:
+    registering = {
+        path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        for path, tree in TREES.items()
+        if any(isinstance(c.func, ast.Name) and n == "register" for n, c in calls(tree))
+    }
+    assert registering == set(RULE_MODULES)
+
+
+# -- codes ---------------------------------------------------------------------------------
+
+
+def code_arguments() -> Iterator[tuple[str, str]]:
+    """Place and value of every literal that is given as a `code`, by name or by position."""
+    places: dict[str, set[int]] = {}
+    for tree in TREES.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                names = [a.arg for a in node.args.args if a.arg not in ("self", "cls")]
+                takes = node.name
+            elif isinstance(node, ast.ClassDef):
+                names = [
+                    s.target.id
+                    for s in node.body
+                    if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)
+                ]
+                takes = node.name
+            else:
+                continue
+            if "code" in names:
+                places.setdefault(takes, set()).add(names.index("code"))
+    for path, tree in TREES.items():
+        for name, call in calls(tree):
+            given = [k.value for k in call.keywords if k.arg == "code"]
+            given += [call.args[i] for i in places.get(name, ()) if i < len(call.args)]
+            for value in given:
+                if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                    yield f"{path}:{value.lineno}", value.value
+        for node in ast.walk(tree):
+            # Reasons that are pairs of code and message.
+            if isinstance(node, ast.keyword) and node.arg in ("reasons", "failures"):
+                for pair in ast.walk(node.value):
+                    if isinstance(pair, ast.Tuple) and len(pair.elts) == 2:
+                        first = pair.elts[0]
+                        if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                            yield f"{path}:{first.lineno}", first.value
+
+
+def error_codes() -> dict[str, str]:
+    """Class → code, of every error of the pipeline that names a code of its own."""
+    for _ in modules():
+        pass
+    found: dict[str, str] = {}
+    pending: list[type[PipelineError]] = [PipelineError]
+    while pending:
+        error = pending.pop()
+        pending += error.__subclasses__()
+        if "code" in vars(error) and error.__module__.startswith("pipeline."):
+            found[error.__qualname__] = error.code
+    return found
+
+
+def test_every_code_that_is_written_down_can_be_explained() -> None:
+    known = {*load_rules(), *ERRORS}
+    assert {place: code for place, code in code_arguments() if code not in known} == {}
+
+
+def test_every_error_has_a_code_that_can_be_explained() -> None:
+    codes = error_codes()
+    known = {*load_rules(), *ERRORS}
+    assert {name: code for name, code in codes.items() if code not in known} == {}
+    assert set(ERRORS) <= set(codes.values()), "an explanation of no error"
+    # One code has one explanation.
+    assert set(ERRORS) & set(load_rules()) == set()
+
+
+@pytest.mark.parametrize("code", ERRORS)
+def test_an_error_says_what_and_how(code: str) -> None:
+    error = ERRORS[code]
+    assert error.summary.endswith(".") and error.summary[0].isupper()
+    assert error.fix and not error.fix.endswith(".")
+    assert error.summary in render_error(code) and error.fix in render_error(code)
+    assert f"### {code}\n" in render_rules_page(load_rules()).decode()
+
+
+# -- documents -----------------------------------------------------------------------------
+
+
+def test_every_kind_that_is_written_has_a_schema() -> None:
+    written: dict[str, str] = {}
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Dict):
+                continue
+            fields = {
+                key.value: value
+                for key, value in zip(node.keys, node.values, strict=True)
+                if isinstance(key, ast.Constant)
+            }
+            version, kind = fields.get("apiVersion"), fields.get("kind")
+            if isinstance(version, ast.Name) and isinstance(kind, ast.Constant):
+                written[str(kind.value)] = f"{path}:{node.lineno}"
+    assert len(written) > 3
+    assert {kind: place for kind, place in written.items() if kind not in SCHEMAS} == {}
+
+
+def test_every_document_has_a_schema() -> None:
+    for _ in modules():
+        pass
+    pending, lacking = [Model], []
+    while pending:
+        model = pending.pop()
+        pending += model.__subclasses__()
+        fields = model.model_fields
+        if {"api_version", "kind"} <= set(fields) and model.__module__.startswith("pipeline."):
+            [kind] = fields["kind"].annotation.__args__  # type: ignore[union-attr]  # a Literal
+            if kind not in SCHEMAS:
+                lacking.append(model.__name__)
+    assert lacking == []
+
+
+def test_the_api_version_is_written_once() -> None:
+    places = [
+        (path, node.lineno)
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and API_VERSION in node.value
+    ]
+    assert [path for path, _ in places] == ["pipeline/models/base.py"]
