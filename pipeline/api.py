@@ -20,13 +20,13 @@ from pipeline.errors import CouldNotCheck, NotFound, Refused, UsageFault
 from pipeline.git.objects import blob_id
 from pipeline.models.base import API_VERSION, Model
 from pipeline.models.requests import (
-    SCHEMA_STEMS,
     CodeOrigin,
     FileChange,
     RiskTier,
 )
 from pipeline.models.status import DraftStatus
 from pipeline.requests.drafts import TEMPLATE_TYPES
+from pipeline.requests.kinds import REQUEST_KINDS, parse_request
 from pipeline.requests.layout import (
     draft_folder,
     draft_path,
@@ -35,7 +35,7 @@ from pipeline.requests.layout import (
     tenant_path,
 )
 from pipeline.requests.proposed import ProposedRequest
-from pipeline.requests.snapshot import Snapshot, read_request, snapshot_of
+from pipeline.requests.snapshot import Snapshot, snapshot_of
 from pipeline.stages.validate import check_request
 
 
@@ -186,7 +186,7 @@ def _refuse_bad_patch(engine: Engine, request: ProposedRequest) -> None:
 
     Nothing is pushed then, so a credential in it stays with who wrote it. Raises CouldNotCheck.
     """
-    read, _ = read_request(request.path, request.content)
+    read, _ = parse_request(request.path, request.content)
     found = read_patch_findings(engine, patches_of([read] if read else [], [request.path]))
     match verdict_of(found):
         case Verdict.COULD_NOT_CHECK:
@@ -262,7 +262,8 @@ def draft_id(text: str) -> str:
 def render_request(kind: str, path: str, values: Mapping[str, object]) -> bytes:
     """The bytes of a request file, with the line that tells editors where its schema is."""
     up = "../" * path.count("/")
-    header = f"yaml-language-server: $schema={up}schemas/{SCHEMA_STEMS[kind]}.schema.json"
+    stem = REQUEST_KINDS[kind].schema_stem
+    header = f"yaml-language-server: $schema={up}schemas/{stem}.schema.json"
     return render_document({"apiVersion": API_VERSION, "kind": kind, **values}, header=header)
 
 
@@ -310,7 +311,7 @@ def check_proposed(
     engine: Engine, snapshot: Snapshot, path: str, content: bytes
 ) -> tuple[Finding, ...]:
     """Every finding of one file as if it stood on main beside what is there."""
-    read, findings = read_request(path, content)
+    read, findings = parse_request(path, content)
     if read is None or read.model is None:
         return findings
     blobs = {**snapshot.blobs, path: blob_id(content)}

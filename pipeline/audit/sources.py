@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import assert_never
 
 from pipeline import names
 from pipeline.audit import rules as rule
@@ -18,10 +19,16 @@ from pipeline.diagnostics import Finding
 from pipeline.gate.provenance import provenance_problem
 from pipeline.git.commits import Commit
 from pipeline.models.facts import (
+    Accepted,
     Built,
     ChecksRecorded,
+    Observed,
     PatchApplied,
     PatchRefused,
+    Promoted,
+    PromotionRefused,
+    Provisioned,
+    Rejected,
     Scaffolded,
 )
 from pipeline.models.provenance import Claim
@@ -66,6 +73,12 @@ def _sources(case: FactCase) -> Iterator[tuple[str, str]]:
             yield body.report.commit, body.report.tree
         case Built() as body:
             yield body.build.source_commit, body.build.source_tree
+        case Accepted() | Provisioned() | PatchRefused() | PromotionRefused():
+            return
+        case Promoted() | Observed() | Rejected():
+            return
+        case _:
+            assert_never(case.fact.body)
 
 
 def _is_there(case: FactCase, commit: str, tree: str) -> Objects | None:

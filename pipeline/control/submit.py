@@ -33,9 +33,10 @@ from pipeline.git.objects import (
 from pipeline.git.repository import GitRepository, read_parents
 from pipeline.models.base import key_of
 from pipeline.models.requests import ENVIRONMENTS, Account, Platform
+from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import PLATFORM_PATH
 from pipeline.requests.proposed import ProposedRequest
-from pipeline.requests.snapshot import read_request, snapshot_of
+from pipeline.requests.snapshot import snapshot_of
 
 EMAIL_DOMAIN = "users.noreply.pipeline.invalid"
 _STEP_S = 60
@@ -134,7 +135,7 @@ def check_may_ask(
     base = read_snapshot_of(git, head, needed)
     if base.platform is None:
         raise CouldNotCheck(f"`{PLATFORM_PATH}` of main cannot be read, so nobody is known")
-    read = read_request(request.path, request.content)[0]
+    read = parse_request(request.path, request.content)[0]
     proposed = snapshot_of(head, {}, [read] if read else [])
     problem = may_ask(base.platform, account.id, matters_of([request.path], base, proposed))
     if problem:

@@ -27,8 +27,8 @@ from pipeline.git.repository import GitRepository
 from pipeline.machine.cache import cache_key, read_cached, write_cached
 from pipeline.machine.identity import tool_identity
 from pipeline.models.requests import CodeOrigin, Platform
+from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import PLATFORM_PATH, tenant_path
-from pipeline.requests.snapshot import read_request
 
 _KIND = "settled"
 
@@ -52,7 +52,7 @@ def read_ground(control: GitRepository, commit: str) -> Ground | None:
     environments = root.get("environments")
     if platform is None or environments is None or not all(map(_is_folder, folders)):
         return None
-    read, _ = read_request(PLATFORM_PATH, platform.content)
+    read, _ = parse_request(PLATFORM_PATH, platform.content)
     if read is None or not isinstance(read.model, Platform):
         return None
     found = control.read_objects([f"{commit}:{tenant_path(e.name)}" for e in folders])

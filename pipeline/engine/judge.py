@@ -33,7 +33,8 @@ from pipeline.models.status import DraftStatus
 from pipeline.plan.view import PromotionInput
 from pipeline.render.decision import reason_item
 from pipeline.requests.asked import Before, asked_of
-from pipeline.requests.layout import PLATFORM_PATH, request_path
+from pipeline.requests.kinds import request_path
+from pipeline.requests.layout import PLATFORM_PATH
 from pipeline.requests.snapshot import Snapshot
 from pipeline.stages.validate import check_requests
 from pipeline.world.drafts import World

@@ -21,7 +21,8 @@ from pipeline.models.requests import (
     Tenant,
 )
 from pipeline.names import PLATFORM_TENANT
-from pipeline.requests.layout import draft_path, request_path
+from pipeline.requests.kinds import request_path
+from pipeline.requests.layout import draft_path
 from pipeline.requests.snapshot import Snapshot
 
 _OF_TENANT = re.compile(r"tenants/([a-z][a-z0-9-]*)/(?:drafts/([a-z][a-z0-9-]*)/)?", re.ASCII)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, assert_never
 
 from pydantic import Field, StringConstraints
 
@@ -306,6 +306,7 @@ def describe(effect: Effect) -> str:
                 counts[entry.type] = counts.get(entry.type, 0) + 1
             listed = ", ".join(name if n == 1 else f"{n} {name}" for name, n in counts.items())
             return f"record {listed} on state/{effect.tenant}"
+    assert_never(effect)
 
 
 def resolved_body(entry: FactEntry, outcomes: Mapping[str, object]) -> dict[str, object]:

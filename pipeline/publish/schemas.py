@@ -16,9 +16,9 @@ from pipeline.jobs.work import DueWork, Evidence
 from pipeline.models.base import Model
 from pipeline.models.facts import Fact
 from pipeline.models.outputs import OUTPUTS
-from pipeline.models.requests import REQUEST_KINDS, SCHEMA_STEMS
 from pipeline.models.status import DraftStatus
 from pipeline.plan.effects import Plan
+from pipeline.requests.kinds import KINDS
 from pipeline.requests.observations import Observations
 
 DRAFT_07 = "http://json-schema.org/draft-07/schema#"
@@ -40,11 +40,13 @@ _WRITTEN: tuple[type[Model], ...] = (
     *OUTPUTS,
 )
 _MODELS: dict[str, type[Model]] = {
-    **REQUEST_KINDS,
+    **{kind.name: kind.model for kind in KINDS},
     **{_kind_of(model): model for model in _WRITTEN},
 }
 # Kind → the stem of its file `schemas/<stem>.schema.json`.
-SCHEMAS: dict[str, str] = {kind: _stem_of(kind) for kind in _MODELS} | SCHEMA_STEMS
+SCHEMAS: dict[str, str] = {kind: _stem_of(kind) for kind in _MODELS} | {
+    kind.name: kind.schema_stem for kind in KINDS
+}
 
 
 def schema_of(kind: str) -> dict[str, object]:

@@ -12,6 +12,7 @@ import binascii
 import re
 import unicodedata
 from collections.abc import Iterator
+from typing import assert_never
 
 from pipeline.diagnostics import Finding, Location, Rule, Subject, register
 from pipeline.documents import ParsedDocument
@@ -261,6 +262,8 @@ def check_patch(patch: DraftPatch, document: ParsedDocument) -> Iterator[Finding
                 size = len(change.new.encode())
             case DeleteFile():
                 size = 0
+            case _:
+                assert_never(change)
         total += size
         if size > MAX_FILE_BYTES:
             yield PATCH_TOO_LARGE.finding(

@@ -162,7 +162,7 @@ def check_acknowledgement(
         yield ACKNOWLEDGEMENT_NAMES_NOTHING.finding(f"`{settled.code}` is settled {by}", at)
 
 
-def check_platform(path: str, platform: Platform, document: ParsedDocument) -> Iterator[Finding]:
+def check_platform(platform: Platform, document: ParsedDocument) -> Iterator[Finding]:
     """Findings for the platform's own file."""
     if not names.is_platform_name(platform.platform):
         yield PLATFORM_NAME.finding(

@@ -7,19 +7,14 @@ A snapshot may be partial (`validate --since` loads what changed and what it dep
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
-from pydantic import ValidationError
-
-from pipeline.diagnostics import Finding, Location
-from pipeline.documents import ParsedDocument, findings_of_validation_error, parse_document
+from pipeline.documents import ParsedDocument
 from pipeline.models.requests import (
     ENVIRONMENTS,
-    REQUEST_KINDS,
     BlockedDigests,
     DraftPatch,
     Environment,
@@ -30,7 +25,6 @@ from pipeline.models.requests import (
     Signers,
     Tenant,
 )
-from pipeline.requests.identity import PATH_UNKNOWN, REQUEST_KIND
 from pipeline.requests.layout import (
     BLOCKED_PATH,
     PLATFORM_PATH,
@@ -39,7 +33,6 @@ from pipeline.requests.layout import (
     draft_folder,
     draft_path,
     environment_path,
-    request_path,
     tenant_path,
 )
 
@@ -156,36 +149,6 @@ class ReadRequest:
     meaning: RequestPath
     document: ParsedDocument
     model: Request | None
-
-
-def read_request(path: str, content: bytes) -> tuple[ReadRequest | None, tuple[Finding, ...]]:
-    """The request in a file's bytes and what is wrong with its form.
-
-    None where the path can hold no request at all.
-    """
-    meaning = request_path(path)
-    if meaning is None:
-        message = f"no request may lie at `{path}`"
-        return None, (PATH_UNKNOWN.finding(message, Location(path)),)
-    document = parse_document(path, content)
-    if document.findings or not isinstance(document.value, dict):
-        return ReadRequest(path, meaning, document, None), tuple(document.findings)
-    kind = document.value.get("kind")
-    if kind != meaning.kind:
-        message = f"`kind` is {kind!r}; a file at this path is a `{meaning.kind}`"
-        location = (
-            document.position_of(("kind",)) if "kind" in document.value else Location(path, 1, 1)
-        )
-        return ReadRequest(path, meaning, document, None), (
-            REQUEST_KIND.finding(message, location),
-        )
-    try:
-        # JSON mode: strict about types, yet a YAML list is what a tuple field means.
-        model = REQUEST_KINDS[meaning.kind].model_validate_json(json.dumps(document.value))
-    except ValidationError as error:
-        findings = findings_of_validation_error(error, document, REQUEST_KINDS[meaning.kind])
-        return ReadRequest(path, meaning, document, None), tuple(findings)
-    return ReadRequest(path, meaning, document, model), ()
 
 
 def snapshot_of(commit: str, blobs: Mapping[str, str], read: Iterable[ReadRequest]) -> Snapshot:

@@ -8,6 +8,7 @@ credentials. A refused patch leaves the branch as it is and a fact that says why
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from pipeline import names
 from pipeline.diagnostics import Severity
@@ -77,7 +78,6 @@ def patched_folder(
             told = f"`{path}` changed since the patch was made"
             problems.append(Problem(PATCH_BASE_STALE.id, told, index))
             continue
-        new: bytes | None = None
         match change:
             case WriteFile():
                 new = content_of(change)
@@ -99,6 +99,8 @@ def patched_folder(
                     told = f"`{path}` is not there to delete"
                     problems.append(Problem(PATCH_DOES_NOT_APPLY.id, told, index))
                 continue
+            case _:
+                assert_never(change)
         if new is None:
             continue
         if len(new) > MAX_FILE_BYTES:

@@ -32,6 +32,7 @@ from pipeline.gate.authority import Revision, judge
 from pipeline.gate.matters import matters_of
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.requests.identity import draft_example
+from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import (
     PLATFORM_PATH,
     draft_path,
@@ -39,7 +40,7 @@ from pipeline.requests.layout import (
     patch_path,
     tenant_path,
 )
-from pipeline.requests.snapshot import ReadRequest, Snapshot, read_request, snapshot_of
+from pipeline.requests.snapshot import ReadRequest, Snapshot, snapshot_of
 from tests.attacks.disk import audit_clones, clone_all
 from tests.property.authority_oracle import (
     Change,
@@ -142,7 +143,7 @@ PATHS = (
 
 @cache
 def _read(path: str, content: bytes) -> ReadRequest | None:
-    return read_request(path, content)[0]
+    return parse_request(path, content)[0]
 
 
 def snapshot(files: Mapping[str, bytes]) -> Snapshot:
