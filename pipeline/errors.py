@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from pipeline.diagnostics import Finding
@@ -193,17 +193,25 @@ ERRORS: Mapping[str, Explanation] = {
 }
 
 
-def failure_of(error: Exception) -> tuple[str, str]:
-    """Code and message of what keeps one draft, repository or tenant from going on.
+class Failure(NamedTuple):
+    """What kept one draft, repository or tenant from going on; in JSON a list of three strings."""
+
+    subject: str  # the draft, else the repository or tenant
+    code: str  # explained by `pipeline explain`
+    message: str
+
+
+def failure_of(subject: str, error: Exception) -> Failure:
+    """The failure of a draft, repository or tenant that an exception stands for.
 
     An exception that nobody raised on purpose is named with the place that it comes from, since
     the run that reports it goes on with the others.
     """
     if isinstance(error, PipelineError):
-        return error.code, error.message
+        return Failure(subject, error.code, error.message)
     import traceback  # most commands never need it
 
     frames = traceback.extract_tb(error.__traceback__)
     file = frames[-1].filename.rsplit("/", 1)[-1] if frames else ""
     place = f" ({file}:{frames[-1].lineno})" if frames else ""
-    return PipelineError.code, f"{type(error).__name__}: {error}{place}"
+    return Failure(subject, PipelineError.code, f"{type(error).__name__}: {error}{place}")

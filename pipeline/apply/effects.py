@@ -15,6 +15,7 @@ from pipeline.apply.commits import push_commits, push_restoration
 from pipeline.apply.facts import record_facts
 from pipeline.errors import (
     CouldNotCheck,
+    Failure,
     ForgeRefused,
     MergePending,
     NotFound,
@@ -84,7 +85,7 @@ class Ports:
 class _Applied:
     outcomes: dict[str, object] = field(default_factory=dict)
     applied: list[tuple[str, str]] = field(default_factory=list)
-    failures: list[tuple[str, str, str]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     failed_drafts: set[str] = field(default_factory=set)
     waiting: list[Waiting] = field(default_factory=list)
     ahead: dict[str, object] = field(default_factory=dict)  # outcomes of what went with another
@@ -93,7 +94,7 @@ class _Applied:
     def fail(self, draft: str, error: Exception) -> None:
         """Leave a draft to the next run; the others go on."""
         self.failed_drafts.add(draft)
-        self.failures.append((draft, *failure_of(error)))
+        self.failures.append(failure_of(draft, error))
 
 
 def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Receipt:

@@ -18,7 +18,7 @@ from pipeline.diagnostics import Finding
 from pipeline.engine.idle import Before
 from pipeline.engine.propose import Deciding
 from pipeline.engine.shards import choose_tenants
-from pipeline.errors import PipelineError, Refused, StalePlan, failure_of
+from pipeline.errors import Failure, PipelineError, Refused, StalePlan, failure_of
 from pipeline.models.evidence import Observation
 from pipeline.plan.effects import Incident, Plan, Receipt, TenantPlan, Waiting, describe
 from pipeline.plan.view import Stage
@@ -58,7 +58,7 @@ class RunReport:
         return sum(r.count for r in self.receipts)
 
     @property
-    def failures(self) -> tuple[tuple[str, str, str], ...]:
+    def failures(self) -> tuple[Failure, ...]:
         """Draft, code and message of each tool or forge failure."""
         return tuple(dict.fromkeys(f for r in self.receipts for f in r.failures))
 
@@ -145,7 +145,7 @@ class Engine(Deciding):
             plan, _ = self._plan_tenant(world, tenant, observations)
             self._note(world, tenant, before)
         except Exception as error:
-            failure = (tenant, *failure_of(error))
+            failure = failure_of(tenant, error)
             head = world.state_head(tenant)
             return TenantPlan(tenant=tenant, state_head=head, failures=(failure,))
         return plan
@@ -243,7 +243,7 @@ class Engine(Deciding):
                     self._run_tenant(tenant, observations, report, progress, only)
                 except Exception as error:
                     # One tenant that cannot go on keeps no other from it.
-                    report.receipts.append(Receipt(failures=((tenant, *failure_of(error)),)))
+                    report.receipts.append(Receipt(failures=(failure_of(tenant, error),)))
         if self.memory:
             self.memory.remember()
         return report
@@ -274,7 +274,7 @@ class Engine(Deciding):
                 report.standing[tenant] = world.standing.get(tenant, ())
                 if plan.failures:
                     report.receipts.append(Receipt(failures=plan.failures))
-                    left_out |= {draft for draft, _, _ in plan.failures}
+                    left_out |= {failure.subject for failure in plan.failures}
                 if plan.is_empty and len(drafts) == MAX_DRAFTS_AT_ONCE:
                     left_out |= set(drafts)
                     waiting += plan.waiting
@@ -297,7 +297,7 @@ class Engine(Deciding):
                     if not set(moved.drafts) - left_out:
                         raise
                     # Whatever it is that never holds still, the tenant's other drafts go on.
-                    failed = tuple((draft, *failure_of(moved)) for draft in moved.drafts)
+                    failed = tuple(failure_of(draft, moved) for draft in moved.drafts)
                     report.receipts.append(Receipt(failures=failed))
                     left_out |= set(moved.drafts)
                     tries = 0
@@ -308,7 +308,7 @@ class Engine(Deciding):
             # A draft whose tool failed is left for the next run; the others go on in this one.
             report.receipts.append(receipt)
             report.restored += _restored(plan, receipt)
-            left_out |= {draft for draft, _, _ in receipt.failures}
+            left_out |= {failure.subject for failure in receipt.failures}
             left_out |= {wait.draft for wait in receipt.waiting}
             waiting += receipt.waiting
         raise PipelineError(f"{tenant} has more to do after each of {MAX_ROUNDS} rounds")

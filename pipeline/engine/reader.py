@@ -12,7 +12,7 @@ from pipeline.apply.effects import FaultHook, no_faults
 from pipeline.control.repo import Control, SnapshotReading, read_snapshot
 from pipeline.diagnostics import Finding
 from pipeline.engine.idle import Memory
-from pipeline.errors import PipelineError, UsageFault
+from pipeline.errors import Failure, PipelineError, UsageFault
 from pipeline.forges.port import Forge
 from pipeline.models.evidence import CheckReport
 from pipeline.models.facts import Fact
@@ -166,7 +166,7 @@ class Looking:
 
     def gitops_incidents(
         self, repos: Collection[str]
-    ) -> tuple[tuple[Incident, ...], tuple[tuple[str, str, str], ...]]:
+    ) -> tuple[tuple[Incident, ...], tuple[Failure, ...]]:
         """What is not as promoted in GitOps repositories, and what could not be looked at."""
         world = self.world()
         incidents: list[Incident] = []

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.errors import CouldNotCheck, OverBound, UsageFault, failure_of
+from pipeline.errors import CouldNotCheck, Failure, OverBound, UsageFault, failure_of
 from pipeline.forges.port import Forge
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK, objects_of_files
 from pipeline.images.attesting import Attest, Verify, claim_of, read_record, store_attested
@@ -43,19 +43,17 @@ _MAX_FILES = 2_000
 _Document = TypeVar("_Document", bound=BaseModel)
 
 
-def write_work(
-    folder: Path, work: DueWork, forge: Forge
-) -> tuple[DueWork, tuple[tuple[str, str, str], ...]]:
+def write_work(folder: Path, work: DueWork, forge: Forge) -> tuple[DueWork, tuple[Failure, ...]]:
     """The work that was written with its sources, and what could not be: draft, code, message."""
     sources = folder / "sources"
     sources.mkdir(parents=True, exist_ok=True)
     items: list[RunChecks | BuildImage] = []
-    failures: list[tuple[str, str, str]] = []
+    failures: list[Failure] = []
     for item in work.items:
         try:
             _write_source(sources / f"{item.tree}.tar", item, forge)
         except Exception as error:
-            failures.append((item.draft, *failure_of(error)))
+            failures.append(failure_of(item.draft, error))
         else:
             items.append(item)
     written = work.model_copy(update={"items": tuple(items)})

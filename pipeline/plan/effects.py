@@ -15,6 +15,7 @@ from typing import Annotated, Literal, assert_never
 
 from pydantic import Field, StringConstraints
 
+from pipeline.errors import Failure
 from pipeline.models.base import API_VERSION, ApiVersion, Model
 from pipeline.models.evidence import CheckName
 from pipeline.models.facts import Cause, Reason
@@ -236,9 +237,8 @@ class TenantPlan(Model):
     effects: tuple[Effect, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     incidents: tuple[Incident, ...] = ()
-    # What could not be looked at (draft, repository or tenant, error code, message); nothing is
-    # planned for it.
-    failures: tuple[tuple[str, str, str], ...] = ()
+    # What could not be looked at; nothing is planned for it.
+    failures: tuple[Failure, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -270,7 +270,7 @@ class Receipt(Model):
     """What applying a plan did: for each effect whether it was found done or was done now."""
 
     applied: tuple[tuple[str, str], ...] = ()  # key, kind
-    failures: tuple[tuple[str, str, str], ...] = ()  # draft, error code, message
+    failures: tuple[Failure, ...] = ()
     waiting: tuple[Waiting, ...] = ()  # what the forge took and does later by itself
 
     @property

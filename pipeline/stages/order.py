@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.errors import failure_of
+from pipeline.errors import Failure, failure_of
 from pipeline.forges.port import PullState
 from pipeline.gate.rules import DRAFT_IDENTITY_CHANGED
 from pipeline.models.base import key_of
@@ -152,7 +152,7 @@ def plan_tenant(
     effects: list[Effect] = []
     entries: list[FactEntry] = []
     waiting: list[Waiting] = []
-    failures: list[tuple[str, str, str]] = []
+    failures: list[Failure] = []
     ensured: set[str] = set()
     contents: dict[str, Content] = {}
     times = [0]
@@ -161,7 +161,7 @@ def plan_tenant(
             step = plan_draft(view, scope)
         except Exception as error:
             # One draft that cannot be planned keeps no other from going on.
-            failures.append((view.id, *failure_of(error)))
+            failures.append(failure_of(view.id, error))
             continue
         for effect in step.effects:
             if effect.kind in ("ensure-repo", "ensure-rules"):

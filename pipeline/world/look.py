@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 
 from pipeline import names
 from pipeline.diagnostics import Finding
-from pipeline.errors import CouldNotCheck, ForgeRefused, NotFound, PipelineError, failure_of
+from pipeline.errors import (
+    CouldNotCheck,
+    Failure,
+    ForgeRefused,
+    NotFound,
+    PipelineError,
+    failure_of,
+)
 from pipeline.forges.port import Forge, PullRequest, RepoView
 from pipeline.gate.standing import Standing, check_deleted
 from pipeline.git.commits import account_of_email
@@ -57,7 +64,7 @@ class Sight:
     run_id: str
     revisions: Revisions
     # What could not be looked at: draft, repository or tenant, error code, message.
-    failures: list[tuple[str, str, str]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     unreadable: set[str] = field(default_factory=set)  # drafts whose recorded status is damaged
     _repos: dict[str, RepoView | None] = field(default_factory=dict)
     # Repositories that could not be asked; each is asked once a look, whoever rests on it.
@@ -95,7 +102,7 @@ class Sight:
 
     def fail(self, subject: str, error: Exception) -> None:
         """Keep that a draft, repository or tenant cannot be looked at; the others go on."""
-        self.failures.append((subject, *failure_of(error)))
+        self.failures.append(failure_of(subject, error))
 
     @property
     def asked_for(self) -> frozenset[str]:
