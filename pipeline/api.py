@@ -17,8 +17,9 @@ from pipeline.engine.judge_patches import patches_of, read_patch_findings
 from pipeline.engine.loop import Engine
 from pipeline.engine.propose import Proposal
 from pipeline.errors import CouldNotCheck, NotFound, Refused, UsageFault
-from pipeline.git.objects import blob_id
+from pipeline.git.objects import Files, blob_id
 from pipeline.models.base import API_VERSION, Model
+from pipeline.models.draft_id import parse_draft_id
 from pipeline.models.requests import (
     CodeOrigin,
     FileChange,
@@ -45,7 +46,7 @@ class DraftFiles:
 
     draft: str
     commit: str
-    files: Mapping[str, tuple[int, bytes]]
+    files: Files
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def create_primitive_implementation_draft(
 
     Raises UsageFault for an unknown tenant or a draft that is there, Refused with every finding.
     """
-    draft = draft_id(f"{tenant_id}/{primitive_id}")
+    draft = parse_draft_id(f"{tenant_id}/{primitive_id}")
     snapshot = engine.reading(engine.control.head())[0].snapshot
     if tenant_path(tenant_id) not in snapshot.blobs:
         raise UsageFault(f"there is no tenant `{tenant_id}`", help=_list_tenants(snapshot))
@@ -131,7 +132,7 @@ def get_primitive_draft_files(
     engine: Engine, draft: str, *, paths: Collection[str] = ()
 ) -> DraftFiles:
     """The draft's files as they stand on its branch (all, or those named). Raises UsageFault."""
-    commit, files = engine.draft_files(draft_id(draft), paths)
+    commit, files = engine.draft_files(parse_draft_id(draft), paths)
     return DraftFiles(draft, commit, dict(sorted(files.items())))
 
 
@@ -151,7 +152,7 @@ def update_primitive_draft_files(
     in its pull request. Raises UsageFault for a draft without a branch, Refused with every finding,
     CouldNotCheck when a tool or the draft's repository is missing.
     """
-    draft = draft_id(draft)
+    draft = parse_draft_id(draft)
     snapshot = engine.reading(engine.control.head())[0].snapshot
     base = base_commit or engine.draft_files(draft)[0]
     values: dict[str, object] = {
@@ -211,7 +212,7 @@ def request_promotion(
     Without a request when the gate's answer is final: approving it would be in vain. Raises
     UsageFault for an unknown draft or environment, Refused with every finding.
     """
-    draft = draft_id(draft)
+    draft = parse_draft_id(draft)
     commit = _resolved(engine, draft, source_commit) if source_commit else None
     proposal = engine.propose_promotion(draft, environment, source_commit=commit, reason=reason)
     if proposal.decision.refused:
@@ -245,18 +246,7 @@ def request_promotion(
 
 def get_draft_status(engine: Engine, draft: str) -> DraftStatus:
     """The recorded fold of the draft's facts. Raises UsageFault when nothing happened yet."""
-    return engine.status(draft_id(draft))
-
-
-def draft_id(text: str) -> str:
-    """The same text, if it is a draft's id. Raises UsageFault."""
-    tenant, slash, primitive = text.partition("/")
-    if not slash or not names.is_tenant_id(tenant) or not names.is_tenant_id(primitive):
-        raise UsageFault(
-            f"`{text}` is no draft id",
-            help="write tenant/primitive, each in lower-case letters, digits and single dashes",
-        )
-    return text
+    return engine.status(parse_draft_id(draft))
 
 
 def render_request(kind: str, path: str, values: Mapping[str, object]) -> bytes:

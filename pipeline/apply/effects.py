@@ -25,7 +25,7 @@ from pipeline.errors import (
 )
 from pipeline.forges.port import BranchRule, Forge, PullAsk, RepoSpec
 from pipeline.git.commits import pipeline_signature
-from pipeline.git.objects import MODE_FILE, commit_object, objects_of_files
+from pipeline.git.objects import MODE_FILE, File, Files, commit_object, objects_of_files
 from pipeline.images.port import source_of
 from pipeline.models.base import key_of
 from pipeline.models.evidence import BuildRecord, CheckReport
@@ -61,7 +61,7 @@ _AT_ONCE = 25
 _Together = TypeVar("_Together", CommitFolder, OpenPull)
 
 FaultHook = Callable[[Literal["before", "after"], Effect], None]
-RunChecksPort = Callable[[RunChecks, dict[str, tuple[int, bytes]]], CheckReport]
+RunChecksPort = Callable[[RunChecks, Files], CheckReport]
 Progress = Callable[[str], None]
 
 
@@ -290,7 +290,7 @@ def _merge_pull(effect: MergePull, ports: Ports, done: _Applied) -> str:
     )
 
 
-def _source_files(effect: RunChecks | BuildImage, ports: Ports) -> dict[str, tuple[int, bytes]]:
+def _source_files(effect: RunChecks | BuildImage, ports: Ports) -> dict[str, File]:
     git = ports.forge.open_repository(effect.repo)
     tree = git.read_object(f"{effect.commit}:{effect.folder}")
     if tree is None or tree.id != effect.tree:

@@ -57,7 +57,7 @@ class FactCase:
     @property
     def tenant(self) -> str:
         """The tenant of the draft."""
-        return self.fact.draft.partition("/")[0]
+        return self.fact.draft.tenant
 
     @cached_property
     def meaning(self) -> RequestPath | None:

@@ -11,6 +11,7 @@ from pipeline.audit.reading import Audit, Chain, Sealed, promotions
 from pipeline.audit.state import StateBranch, read_fact_files
 from pipeline.diagnostics import Finding, Location
 from pipeline.git.objects import blob_id
+from pipeline.models.draft_id import DraftId
 from pipeline.models.facts import Built, Fact, PatchApplied, Scaffolded
 from pipeline.models.requests import Signers
 from pipeline.models.status import DraftStatus
@@ -127,7 +128,7 @@ def statements(audit: Audit, chains: Iterable[Chain]) -> Iterator[tuple[str, Sig
     for chain in chains:
         for fact in chain.facts:
             if isinstance(fact.body, Built) and fact.cause.commit in audit.main.position:
-                tenant = chain.draft.partition("/")[0]
+                tenant = DraftId(chain.draft).tenant
                 policy = audit.main.policy_at(fact.cause.commit, tenant)
                 if policy.signers is not None:
                     yield fact.body.build.bundle, policy.signers

@@ -15,7 +15,7 @@ from pipeline.forges.port import RepoView
 from pipeline.gate import rules as decision_rule
 from pipeline.gate.authorise import DecisionReason, authorise
 from pipeline.git.commits import Commit
-from pipeline.git.objects import MODE_FILE
+from pipeline.git.objects import MODE_FILE, File, Files
 from pipeline.models.facts import Promoted, Release
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import Promotion
@@ -110,7 +110,7 @@ def check_decision(case: FactCase) -> Iterator[Finding]:
         )
 
 
-def _overlay_there(case: FactCase, body: Promoted) -> dict[str, tuple[int, bytes]] | None:
+def _overlay_there(case: FactCase, body: Promoted) -> dict[str, File] | None:
     """The files of the overlay as its commit has them."""
     gitops = case.gitops
     folder = names.overlay_folder(body.environment, case.chain.status.instance)
@@ -122,7 +122,7 @@ def _due(
     case: FactCase,
     view: DraftView,
     promotion: Promotion,
-    there: dict[str, tuple[int, bytes]],
+    there: Files,
 ) -> PromotionInput | None:
     """What the gate decides on: release and overlay out of the clones, approvals as recorded."""
     environment = view.environments.get(promotion.environment)

@@ -18,6 +18,7 @@ from pipeline.audit.reading import Audit, Sealed, promotions
 from pipeline.diagnostics import Finding, Location, Rule
 from pipeline.git.commits import PIPELINE_EMAIL, Commit, account_of_email
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE
+from pipeline.models.draft_id import DraftId
 from pipeline.names import overlay_folder, primitive_folder
 
 ENVIRONMENTS_FOLDER = "environments"
@@ -249,8 +250,8 @@ def check_trailers(case: RepositoryCase) -> Iterator[Finding]:
         if commit.author.email != PIPELINE_EMAIL:
             continue
         trailers = dict(commit.trailers)
-        draft, hash = trailers.get("Draft", ""), trailers.get("Fact", "")
-        if not draft or draft.partition("/")[2] in case.audit.unreadable:
+        draft, hash = DraftId(trailers.get("Draft", "")), trailers.get("Fact", "")
+        if not draft or draft.primitive in case.audit.unreadable:
             continue
         chain = case.audit.chain_of(draft)
         if chain is None:
@@ -265,9 +266,9 @@ def check_trailers(case: RepositoryCase) -> Iterator[Finding]:
 
 def _lost(case: RepositoryCase, commit: Commit, found: Rule, what: str) -> Finding:
     trailers = dict(commit.trailers)
-    tenant, _, primitive = trailers.get("Draft", "").partition("/")
-    chain = case.audit.chain_of(f"{tenant}/{primitive}")
-    at = chain.location(chain.facts[-1]) if chain else Location(f"state/{tenant}")
+    draft = DraftId(trailers.get("Draft", ""))
+    chain = case.audit.chain_of(draft)
+    at = chain.location(chain.facts[-1]) if chain else Location(f"state/{draft.tenant}")
     by = f"{case.name}@{commit.id}"
     return found.finding(f"{case.name}@{commit.id[:12]} rests on {what}", at, commit=by)
 

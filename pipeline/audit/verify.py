@@ -44,6 +44,7 @@ from pipeline.control.repo import MAIN, read_snapshot
 from pipeline.diagnostics import Finding, Location, Verdict, sort_findings, verdict_of
 from pipeline.errors import CouldNotCheck
 from pipeline.git.repository import GitRepository
+from pipeline.models.draft_id import DraftId
 from pipeline.models.requests import CodeOrigin
 from pipeline.models.trust import Trust
 from pipeline.names import controllers_repo, gitops_repo
@@ -289,7 +290,7 @@ class _Verification:
         return len(self.control.tree(entry.id)) if entry is not None else 0
 
     def _other_chain(self, draft: str) -> Chain | None:
-        tenant, _, primitive = draft.partition("/")
+        tenant, primitive = DraftId(draft).tenant, DraftId(draft).primitive
         head = self.branches.get(f"{_STATE}{tenant}")
         if head is None:
             return None

@@ -70,11 +70,12 @@ def create(
     """
     check_asking(submit, account, replace)
     from pipeline import api
+    from pipeline.models.draft_id import parse_draft_id
     from pipeline.render.requests import render_proposal
     from pipeline.render.style import Style
 
     engine = session.engine()
-    tenant, _, primitive = api.draft_id(draft).partition("/")
+    id = parse_draft_id(draft)
     found = engine.templates.get(template.partition("@")[0])
     parameters: dict[str, object] = {}
     for name, value in (("description", description), ("owner", owner)):
@@ -85,8 +86,8 @@ def create(
     parameters |= _parameters(params, found)
     request = api.create_primitive_implementation_draft(
         engine,
-        tenant_id=tenant,
-        primitive_id=primitive,
+        tenant_id=id.tenant,
+        primitive_id=id.primitive,
         template_id=template,
         code_origin=origin,
         design_refs=design_refs,
@@ -231,14 +232,16 @@ def update(
     """
     check_asking(submit, account, replace)
     from pipeline import api
+    from pipeline.models.draft_id import parse_draft_id
     from pipeline.render.requests import render_proposal
     from pipeline.render.style import Style
+    from pipeline.requests.layout import draft_folder
 
     changes = _changes(writes, deletes, source)
     if not changes:
         raise click.UsageError("nothing to change: give --write, --delete or --from")
     engine = session.engine()
-    folder = engine.control.directory / f"tenants/{api.draft_id(draft).replace('/', '/drafts/')}"
+    folder = engine.control.directory / draft_folder(parse_draft_id(draft))
     known = {
         path.stem: path.read_bytes()
         for path in sorted((folder / "patches").glob("[0-9]*.yaml"))

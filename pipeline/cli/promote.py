@@ -92,11 +92,11 @@ def why(session: Session, draft: str, environment: str) -> int:
     Replays the one gate on the request that is on main, else on one that could be made now. The
     exit code is 0 if it is allowed.
     """
-    from pipeline.api import draft_id
+    from pipeline.models.draft_id import parse_draft_id
     from pipeline.render.decision import render_decision
     from pipeline.render.style import Style
 
-    decision, due = session.engine().decide(draft_id(draft), environment)
+    decision, due = session.engine().decide(parse_draft_id(draft), environment)
     requested = due.caused.cause.run != "prospective"
     document = _document(session, decision, due.promotion, due.overlay, requested=requested)
     if session.is_json:

@@ -16,6 +16,7 @@ import click
 from pipeline.cli.runs import Shard, ShardType, stage_option
 from pipeline.cli.session import Session, format_option, pass_session
 from pipeline.errors import UsageFault
+from pipeline.git.objects import Files
 
 if TYPE_CHECKING:
     from pipeline.jobs.work import Evidence
@@ -154,7 +155,7 @@ def _perform(item: RunChecks | BuildImage, work: Path, out: Path) -> Evidence:
         return Evidence(item=item, refused=refused_build(error))
 
 
-def _build(item: BuildImage, files: dict[str, tuple[int, bytes]], out: Path) -> BuildRecord:
+def _build(item: BuildImage, files: Files, out: Path) -> BuildRecord:
     from pipeline.engine.opening import maker_of_machine
     from pipeline.images.port import source_tag
     from pipeline.images.stores import LayoutStore

@@ -196,7 +196,7 @@ def read_status(setting: Setting) -> DraftStatus:
 
     forge = setting.open_forge()
     git = forge.open_repository("control")
-    path = status_path(story.DRAFT.split("/")[1])
+    path = status_path(story.DRAFT.primitive)
     found = git.read_object(f"refs/heads/state/{story.TENANT}:{path}")
     forge.close()
     if found is None:
@@ -237,7 +237,7 @@ def _tell_proof(teller: Teller, number: int) -> None:
         "Three environments, one digest",
         "The image was built once; people approved exactly this digest.",
     )
-    instance = story.DRAFT.split("/")[1]
+    instance = story.DRAFT.primitive
     for environment in ("dev", "staging", "prod"):
         file = f"environments/{environment}/{instance}/release.yaml"
         teller.type_line(f"git -C {path} show main:{file} | grep digest")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipeline.engine.reader import Looking, split_id
+from pipeline.engine.reader import Looking
 from pipeline.errors import Refused, UsageFault
 from pipeline.gate.authorise import Decision, authorise
 from pipeline.gate.authority import unasked
 from pipeline.gate.matters import matters_of
 from pipeline.models.base import API_VERSION, BlobId, CommitId
+from pipeline.models.draft_id import parse_draft_id
 from pipeline.models.facts import Cause
 from pipeline.models.requests import Promotion, RequestedRelease
 from pipeline.plan.view import Caused, DraftView, PromotionInput
@@ -39,10 +40,10 @@ class Deciding(Looking):
         """All that is known of a scaffolded draft. Raises UsageFault, or Refused if its request
         is invalid.
         """
-        tenant, primitive = split_id(draft)
+        id = parse_draft_id(draft)
         if draft_path(draft) not in world.snapshot.requests:
             raise UsageFault(f"there is no draft `{draft}` on main")
-        status = world.statuses(tenant, [primitive]).get(primitive)
+        status = world.statuses(id.tenant, [id.primitive]).get(id.primitive)
         if draft in world.unreadable:
             raise damaged_status(draft)
         if status is None or not status.branch_name:

@@ -14,6 +14,8 @@ from pipeline.diagnostics import Finding
 from pipeline.engine.idle import Memory
 from pipeline.errors import Failure, PipelineError, UsageFault
 from pipeline.forges.port import Forge
+from pipeline.git.objects import File, Files
+from pipeline.models.draft_id import parse_draft_id
 from pipeline.models.evidence import CheckReport
 from pipeline.models.facts import Fact
 from pipeline.models.status import DraftStatus
@@ -44,7 +46,7 @@ class Looking:
 
     control: Control
     make_builder: Callable[[Snapshot], Builder]
-    run_checks: Callable[[RunChecks, dict[str, tuple[int, bytes]]], CheckReport]
+    run_checks: Callable[[RunChecks, Files], CheckReport]
     scan_secrets: ScanSecrets
     templates: Mapping[str, Template]
     faults: FaultHook = no_faults
@@ -140,8 +142,8 @@ class Looking:
     def status(self, draft: str) -> DraftStatus:
         """One draft's recorded status. Raises UsageFault when it has none."""
         world = self.world()
-        tenant, primitive = split_id(draft)
-        found = world.statuses(tenant, [primitive]).get(primitive)
+        id = parse_draft_id(draft)
+        found = world.statuses(id.tenant, [id.primitive]).get(id.primitive)
         if draft in world.unreadable:
             raise damaged_status(draft)
         if found is None:
@@ -182,16 +184,14 @@ class Looking:
     def facts(self, draft: str) -> tuple[Fact, ...]:
         """A draft's facts in order, with every link checked. Raises UsageFault, BrokenChain."""
         world = self.world()
-        tenant, primitive = split_id(draft)
-        head = world.state_head(tenant)
-        files = read_fact_files(world.control, head, primitive) if head else ()
+        id = parse_draft_id(draft)
+        head = world.state_head(id.tenant)
+        files = read_fact_files(world.control, head, id.primitive) if head else ()
         if not files:
             raise UsageFault(f"nothing has happened to `{draft}` yet")
         return parse_chain(draft, files)
 
-    def draft_files(
-        self, draft: str, paths: Collection[str] = ()
-    ) -> tuple[str, dict[str, tuple[int, bytes]]]:
+    def draft_files(self, draft: str, paths: Collection[str] = ()) -> tuple[str, dict[str, File]]:
         """The newest commit of a draft and its files there (all, or those named)."""
         status = self.status(draft)
         if not status.head:
@@ -204,11 +204,3 @@ class Looking:
             if path not in files:
                 raise UsageFault(f"`{draft}` has no file `{path}`")
         return commit, {p: f for p, f in files.items() if not paths or p in paths}
-
-
-def split_id(draft: str) -> tuple[str, str]:
-    """The tenant and the primitive of a draft's id. Raises UsageFault."""
-    tenant, slash, primitive = draft.partition("/")
-    if not slash or not names.is_tenant_id(tenant) or not names.is_tenant_id(primitive):
-        raise UsageFault(f"`{draft}` is no draft id", help="write tenant/primitive")
-    return tenant, primitive

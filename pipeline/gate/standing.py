@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.diagnostics import Finding, Location, Rule, Subject, register
+from pipeline.models.draft_id import DraftId
 from pipeline.requests.layout import BLOCKED_PATH, draft_path, tenant_path
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def check_deleted(standings: Iterable[Standing], paths: Collection[str]) -> Iter
     for standing in standings:
         if standing.ended and not standing.runs:
             continue
-        tenant = standing.draft.partition("/")[0]
+        tenant = DraftId(standing.draft).tenant
         path = draft_path(standing.draft)
         if tenant_path(tenant) not in paths:
             tenants.setdefault(tenant, []).append(standing.draft)

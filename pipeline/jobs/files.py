@@ -21,7 +21,14 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import CouldNotCheck, Failure, OverBound, UsageFault, failure_of
 from pipeline.forges.port import Forge
-from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK, objects_of_files
+from pipeline.git.objects import (
+    MODE_EXECUTABLE,
+    MODE_FILE,
+    MODE_SYMLINK,
+    File,
+    Files,
+    objects_of_files,
+)
 from pipeline.images.attesting import Attest, Verify, claim_of, read_record, store_attested
 from pipeline.images.oci import Image
 from pipeline.images.port import Source, source_of
@@ -34,7 +41,6 @@ from pipeline.models.requests import Signers
 from pipeline.plan.effects import BuildImage, RunChecks
 from pipeline.sandbox.sources import read_source_files
 
-Files = dict[str, tuple[int, bytes]]
 # The name under which a layout holds the one image of a build.
 IMAGE = "image"
 _KEY = re.compile(r"[0-9a-f]{64}\Z")
@@ -101,7 +107,7 @@ def read_source(folder: Path, tree: str) -> Files:
     return files
 
 
-def _tar_of(files: Mapping[str, tuple[int, bytes]]) -> bytes:
+def _tar_of(files: Files) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path, (mode, content) in sorted(files.items()):
@@ -118,7 +124,7 @@ def _tar_of(files: Mapping[str, tuple[int, bytes]]) -> bytes:
 
 def _files_of(packed: bytes) -> Files:
     """What a tar holds, in memory: nothing is unpacked, so no path leads anywhere."""
-    files: Files = {}
+    files: dict[str, File] = {}
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         for entry in tar:
             if entry.issym():

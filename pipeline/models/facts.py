@@ -24,10 +24,10 @@ from pipeline.models.base import (
     TreeIdField,
     without_empty,
 )
+from pipeline.models.draft_id import DraftId
 from pipeline.models.evidence import BuildRecord, CheckReport, Observation
 from pipeline.models.requests import (
     CodeOrigin,
-    DraftId,
     EnvironmentName,
     PrimitiveType,
     RiskTier,

@@ -10,8 +10,9 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.models.base import Model
+from pipeline.models.draft_id import DraftId
 from pipeline.models.facts import Fact, Release
-from pipeline.models.requests import DraftId, EnvironmentName, RiskTier
+from pipeline.models.requests import EnvironmentName, RiskTier
 from pipeline.models.run_report import (
     DecisionReasonItem,
     Document,

@@ -21,6 +21,7 @@ from pipeline.models.base import (
     Model,
     TreeIdField,
 )
+from pipeline.models.draft_id import DraftId
 from pipeline.models.evidence import CheckName
 from pipeline.models.signers import Signer
 
@@ -29,12 +30,6 @@ ENVIRONMENTS: tuple[EnvironmentName, ...] = ("dev", "staging", "prod")
 RiskTier = Literal["LOW", "MEDIUM", "HIGH"]
 RISK_TIERS: tuple[RiskTier, ...] = ("LOW", "MEDIUM", "HIGH")
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\r\n]*$")]
-DraftId = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=81
-    ),
-]
 TeamName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=60)
 ]

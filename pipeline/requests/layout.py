@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.models.draft_id import DraftId
+
 PLATFORM_PATH = "environments/platform.yaml"
 BLOCKED_PATH = "environments/blocked-digests.yaml"
 SIGNERS_PATH = "environments/signers.yaml"
@@ -24,9 +26,9 @@ class RequestPath:
     name: str = ""
 
     @property
-    def draft(self) -> str:
-        """The draft's id, `tenant/primitive`."""
-        return f"{self.tenant}/{self.primitive}"
+    def draft(self) -> DraftId:
+        """The draft's id."""
+        return DraftId(f"{self.tenant}/{self.primitive}")
 
 
 def tenant_path(tenant: str) -> str:
@@ -41,8 +43,8 @@ def environment_path(environment: str) -> str:
 
 def draft_folder(draft: str) -> str:
     """The folder of a draft's requests."""
-    tenant, primitive = draft.split("/", 1)
-    return f"tenants/{tenant}/drafts/{primitive}"
+    id = DraftId(draft)
+    return f"tenants/{id.tenant}/drafts/{id.primitive}"
 
 
 def draft_path(draft: str) -> str:

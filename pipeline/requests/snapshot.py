@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from pipeline.documents import ParsedDocument
+from pipeline.models.draft_id import DraftId
 from pipeline.models.requests import (
     ENVIRONMENTS,
     BlockedDigests,
@@ -110,15 +111,15 @@ class Snapshot:
         return self.model_at(draft_path(draft), PrimitiveImplementationDraft)
 
     @cached_property
-    def _by_draft(self) -> Mapping[str, tuple[LoadedRequest, ...]]:
-        grouped: dict[str, list[LoadedRequest]] = {}
+    def _by_draft(self) -> Mapping[DraftId, tuple[LoadedRequest, ...]]:
+        grouped: dict[DraftId, list[LoadedRequest]] = {}
         for path in sorted(self.requests):
             loaded = self.requests[path]
             if loaded.meaning.primitive:
                 grouped.setdefault(loaded.meaning.draft, []).append(loaded)
         return {draft: tuple(found) for draft, found in grouped.items()}
 
-    def drafts_of(self, tenant_id: str) -> tuple[str, ...]:
+    def drafts_of(self, tenant_id: str) -> tuple[DraftId, ...]:
         """Ids of the drafts whose request is loaded and valid, sorted."""
         return tuple(
             draft
@@ -128,15 +129,15 @@ class Snapshot:
 
     def requests_of(self, draft: str) -> tuple[LoadedRequest, ...]:
         """All requests of a draft that are loaded and valid, by path."""
-        return self._by_draft.get(draft, ())
+        return self._by_draft.get(DraftId(draft), ())
 
     def patches_of(self, draft: str) -> tuple[LoadedRequest, ...]:
         """A draft's patches in the order of their numbers."""
-        return tuple(r for r in self._by_draft.get(draft, ()) if isinstance(r.model, DraftPatch))
+        return tuple(r for r in self.requests_of(draft) if isinstance(r.model, DraftPatch))
 
     def promotions_of(self, draft: str) -> tuple[LoadedRequest, ...]:
         """A draft's promotion requests, dev first."""
-        found = [r for r in self._by_draft.get(draft, ()) if isinstance(r.model, Promotion)]
+        found = [r for r in self.requests_of(draft) if isinstance(r.model, Promotion)]
         order: dict[str, int] = {name: i for i, name in enumerate(ENVIRONMENTS)}
         return tuple(sorted(found, key=lambda r: order.get(r.meaning.name, 9)))
 

@@ -28,6 +28,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import CouldNotCheck
+from pipeline.git.objects import Files
 from pipeline.machine.process import Ended, run_bounded
 from pipeline.machine.versions import Tool, read_program, read_tool
 from pipeline.sandbox.calls import filter_of
@@ -113,7 +114,7 @@ def run_confined(
     argv: Sequence[str],
     *,
     readonly: Sequence[tuple[Path, str]] = (),
-    files: Mapping[str, tuple[int, bytes]],
+    files: Files,
     env: Mapping[str, str],
     limits: Limits,
     stdin: bytes = b"",
@@ -339,7 +340,7 @@ class _Descriptors:
             os.close(descriptor)
 
 
-def _archive(files: Mapping[str, tuple[int, bytes]], stdin: bytes) -> bytes:
+def _archive(files: Files, stdin: bytes) -> bytes:
     """The files as a tape archive, which is unpacked inside: nothing of them touches the host."""
     import tarfile  # slow to import
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from pipeline.errors import OverBound
+from pipeline.git.objects import File
 from pipeline.sandbox.limits import MAX_FILES
 
 if TYPE_CHECKING:
@@ -17,9 +18,7 @@ MAX_SOURCE_FILES = 20_000
 _MAX_PART_BYTES, _MAX_PATH_BYTES = 255, 4000  # NAME_MAX; PATH_MAX with room for the folder
 
 
-def read_source_files(
-    git: GitRepository, treeish: str, folder: str
-) -> dict[str, tuple[int, bytes]]:
+def read_source_files(git: GitRepository, treeish: str, folder: str) -> dict[str, File]:
     """Path below `folder` → (mode, content) of every file there.
 
     Raises OverBound, before any content is read, for more than a source may have.

@@ -16,6 +16,7 @@ from pipeline.diagnostics import Finding, Location, Severity
 from pipeline.errors import CouldNotCheck, OverBound, PipelineError, StalePlan
 from pipeline.forges.port import PullState, RepoView
 from pipeline.git.repository import read_parents
+from pipeline.models.draft_id import DraftId
 from pipeline.models.evidence import Observation
 from pipeline.models.requests import DraftPatch, ReplaceText
 from pipeline.models.status import DraftState, DraftStatus
@@ -50,15 +51,15 @@ class World(GitopsSight):
         self._asked_for.clear()
         failed_before = len(self.failures)
         drafts = [d for d in self.snapshot.drafts_of(tenant) if d not in leave_out]
-        statuses = self.statuses(tenant, [d.split("/")[1] for d in drafts])
+        statuses = self.statuses(tenant, [draft.primitive for draft in drafts])
         self._keepers = keepers(statuses.values())
         self.standing[tenant] = self.deleted(tenant, self.snapshot.blobs)
         self._read_pulls_that_matter(statuses.values())
-        paths: dict[str, set[str]] = {}
+        paths: dict[DraftId, set[str]] = {}
         for draft in drafts:
             try:
                 if draft not in self.unreadable:
-                    paths[draft] = self._due_paths(draft, statuses.get(draft.split("/")[1]))
+                    paths[draft] = self._due_paths(draft, statuses.get(draft.primitive))
             except PipelineError as error:
                 self.fail(draft, error)
         due = {path for found in paths.values() for path in found}
@@ -76,7 +77,7 @@ class World(GitopsSight):
                 self.resting.add(draft)
                 continue
             try:
-                view = self.view(draft, statuses.get(draft.split("/")[1]), seen)
+                view = self.view(draft, statuses.get(draft.primitive), seen)
             except StalePlan:
                 raise
             except Exception as error:
@@ -119,7 +120,7 @@ class World(GitopsSight):
         """
         loaded = self.snapshot.requests[draft_path(draft)]
         request = self.snapshot.draft(draft)
-        tenant = self.snapshot.tenant(draft.split("/")[0])
+        tenant = self.snapshot.tenant(DraftId(draft).tenant)
         platform = self.snapshot.platform
         if request is None or tenant is None or platform is None or self._is_blocked(loaded.path):
             return None

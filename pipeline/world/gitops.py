@@ -19,6 +19,7 @@ from pipeline.git.repository import GitRepository
 from pipeline.gitops.proposals import MAX_FILES, Proposal, is_plain
 from pipeline.gitops.reading import check_trees, is_sealed, read_differences
 from pipeline.gitops.sealed import ROOT, Recorded, check_gitops
+from pipeline.models.draft_id import DraftId
 from pipeline.models.requests import CodeOrigin
 from pipeline.stages.gitops import GitopsView
 from pipeline.state.facts import status_path
@@ -232,10 +233,10 @@ def _folder_names(drafts: Collection[str]) -> set[str]:
     """What the overlays of these drafts may be called."""
     found = set()
     for draft in drafts:
-        tenant, _, primitive = draft.partition("/")
+        id = DraftId(draft)
         for origin in (CodeOrigin.TENANT, CodeOrigin.PLATFORM):
             with suppress(names.NameRefused):
-                found.add(names.instance(tenant, primitive, origin))
+                found.add(names.instance(id.tenant, id.primitive, origin))
     return found
 
 

@@ -30,7 +30,6 @@ from pipeline.forges.local.fingerprint import read_ref_fingerprint
 from pipeline.forges.local.hook import write_hook
 from pipeline.forges.local.journal import (
     JOURNAL_REF,
-    Files,
     Journal,
     check_files,
     comment_files,
@@ -64,7 +63,14 @@ from pipeline.forges.port import (
     ReviewVerdict,
 )
 from pipeline.git.commits import walk_back
-from pipeline.git.objects import GitObject, RefUpdate, Signature, commit_object, objects_of_files
+from pipeline.git.objects import (
+    Files,
+    GitObject,
+    RefUpdate,
+    Signature,
+    commit_object,
+    objects_of_files,
+)
 from pipeline.git.repository import GitRepository
 
 _FORGE = Signature("local-forge", "local-forge@users.noreply.pipeline.invalid", 0)
