@@ -15,7 +15,7 @@ from pipeline.diagnostics import Finding, Severity, Verdict, verdict_of
 from pipeline.documents import render_document
 from pipeline.engine.judge_patches import patches_of, read_patch_findings
 from pipeline.engine.loop import Engine
-from pipeline.engine.propose import Proposal
+from pipeline.engine.propose import PromotionProposal
 from pipeline.errors import CouldNotCheck, NotFound, Refused, UsageFault
 from pipeline.git.objects import Files, blob_id
 from pipeline.models.base import API_VERSION, Model
@@ -53,7 +53,7 @@ class DraftFiles:
 class ProposedPromotion:
     """A promotion request and what the gate says of it now; no request if that is final."""
 
-    proposal: Proposal
+    proposal: PromotionProposal
     request: ProposedRequest | None
 
 

@@ -40,9 +40,9 @@ from pipeline.plan.effects import (
     FactEntry,
     MergePull,
     OpenPull,
+    PlannedRule,
     Receipt,
     RestoreOverlays,
-    Rule,
     RunChecks,
     TenantPlan,
     Waiting,
@@ -210,7 +210,7 @@ def _ensure_rules(effect: EnsureRules, ports: Ports) -> str:
     return effect.key
 
 
-def _branch_rules(rules: Sequence[Rule]) -> tuple[BranchRule, ...]:
+def _branch_rules(rules: Sequence[PlannedRule]) -> tuple[BranchRule, ...]:
     return tuple(
         BranchRule(r.pattern, push=r.push, merge=r.merge, approvals=r.approvals) for r in rules
     )

@@ -8,7 +8,7 @@ from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase
 from pipeline.audit.objects import Missing, Objects
 from pipeline.audit.reading import Audit, Chain, Sealed, promotions
-from pipeline.audit.state import StateBranch, read_fact_files
+from pipeline.audit.state import StateBranch, read_stored_facts
 from pipeline.diagnostics import Finding, Location
 from pipeline.git.objects import blob_id
 from pipeline.models.draft_id import DraftId
@@ -34,7 +34,7 @@ FactStep = Callable[[FactCase], Iterator[Finding]]
 def read_chain(state: StateBranch, primitive: str, since: int = 0) -> Chain:
     """The chain of a draft at a branch's head. Raises BrokenChain."""
     draft = f"{state.tenant}/{primitive}"
-    facts = parse_chain(draft, read_fact_files(state, primitive))
+    facts = parse_chain(draft, read_stored_facts(state, primitive))
     status = fold(facts)
     if status is None:
         raise BrokenChain(status_path(primitive), "there is a status without facts")

@@ -208,7 +208,7 @@ def _count(case: FactCase) -> None:
     audit.trusts("which members of a team its forge had then", "the forge")
 
 
-def check_merge(case: FactCase) -> Iterator[Finding]:
+def check_merge_commit(case: FactCase) -> Iterator[Finding]:
     """main came to the overlay by a commit that the pipeline made for that very request."""
     body, promotion = case.fact.body, case.request
     if not isinstance(body, Promoted) or not isinstance(promotion, Promotion):

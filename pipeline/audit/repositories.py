@@ -233,7 +233,7 @@ def compare_overlays(
             )
 
 
-def check_blocked(case: RepositoryCase) -> Iterator[Finding]:
+def check_running_digests(case: RepositoryCase) -> Iterator[Finding]:
     """Nothing that runs is blocked by the policy of today."""
     for (repo, folder), found in sorted(case.audit.sealed.items()):
         if repo == case.name and found.digest in case.audit.snapshot.blocked_digests:

@@ -53,7 +53,7 @@ def check_cause(case: FactCase) -> Iterator[Finding]:
     case.audit.trusts("which account asked, and in which run", "the pipeline")
 
 
-def check_request(case: FactCase) -> Iterator[Finding]:
+def check_fact_request(case: FactCase) -> Iterator[Finding]:
     """The request is that draft's own, and of the kind and name that such a fact comes from."""
     body, meaning = case.fact.body, case.meaning
     name = ""

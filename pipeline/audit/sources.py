@@ -145,7 +145,7 @@ def _check_branch(case: FactCase, body: Scaffolded | PatchApplied, key: str) -> 
     case.audit.trusts("which pull request shows a branch", "the forge")
 
 
-def check_patch(case: FactCase) -> Iterator[Finding]:
+def check_patch_commit(case: FactCase) -> Iterator[Finding]:
     """The commit is the patch of its request over its parent's folder."""
     body, patch = case.fact.body, case.request
     if not isinstance(body, PatchApplied) or not isinstance(patch, DraftPatch):

@@ -161,7 +161,7 @@ def _mode_problem(path: str, entry: TreeEntry) -> Iterator[tuple[str, str]]:
         yield path, f"has mode {entry.mode:o}; facts and statuses are plain files (100644)"
 
 
-def read_fact_files(state: StateBranch, primitive: str) -> list[FactFile]:
+def read_stored_facts(state: StateBranch, primitive: str) -> list[FactFile]:
     """The stored facts of a draft at the branch's head, in order."""
     facts, _ = _draft_at(state.objects, primitive, state.drafts[primitive], [])
     names = sorted(name for name, entry in facts.items() if entry.mode == MODE_FILE)

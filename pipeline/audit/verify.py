@@ -11,7 +11,7 @@ from pipeline.audit import rules as rule
 from pipeline.audit.acknowledged import Acknowledged, settle
 from pipeline.audit.chains import read_chain, run_steps, statements
 from pipeline.audit.memory import (
-    Memory,
+    AuditMemory,
     policy_key,
     read_memory,
     read_verified,
@@ -36,9 +36,9 @@ from pipeline.audit.steps import (
     CHAIN_STEPS,
     FACT_STEPS,
     REPOSITORY_STEPS,
+    AuditStep,
     BranchCase,
     C,
-    Step,
 )
 from pipeline.control.repo import MAIN, read_snapshot
 from pipeline.diagnostics import Finding, Location, Verdict, sort_findings, verdict_of
@@ -122,7 +122,7 @@ class _Verification:
         name = snapshot.platform.repos.control
         self.control = Objects(control, name)
         self.without = without
-        self.memory = Memory() if full else read_memory(control, head)
+        self.memory = AuditMemory() if full else read_memory(control, head)
         self.policy = policy_key(control, head)
         self.verified: dict[str, dict[str, str]] = {name: read_verified(control)}
         self.heads: dict[str, dict[str, str]] = {name: {}}
@@ -358,7 +358,7 @@ class _Verification:
             sealed = {f: s for (repo, f), s in self.audit.sealed.items() if repo == name}
             self.audit.findings += compare_overlays(case, present, sealed)
 
-    def _run(self, steps: tuple[Step[C], ...], case: C) -> None:
+    def _run(self, steps: tuple[AuditStep[C], ...], case: C) -> None:
         for step in steps:
             if step.name not in self.without:
                 self.audit.findings += step.check(case)
@@ -403,7 +403,7 @@ class _Verification:
         clones = {self.control.name: self.control.git}
         clones |= {n: o.git for n, o in audit.repositories.items() if o is not None}
         heads = {repo: heads for repo, heads in self.heads.items() if repo in clones}
-        kept = Memory(
+        kept = AuditMemory(
             heads,
             report.drafts,
             report.facts,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.asking import asking_options, bring, check_asking
+from pipeline.cli.asking import asking_options, bring, require_asking_options
 from pipeline.cli.session import Session, format_option, pass_session
 from pipeline.errors import UsageFault
 
@@ -68,7 +68,7 @@ def create(
     `pipeline schema template NAME` shows a template's parameters. A list is given as JSON or
     with commas.
     """
-    check_asking(submit, account, replace)
+    require_asking_options(submit, account, replace)
     from pipeline import api
     from pipeline.models.draft_id import parse_draft_id
     from pipeline.render.requests import render_proposal
@@ -230,7 +230,7 @@ def update(
     PATH is relative to the primitive's folder. A file that changed since --base makes the patch
     stale; by default that is the branch as it stands now.
     """
-    check_asking(submit, account, replace)
+    require_asking_options(submit, account, replace)
     from pipeline import api
     from pipeline.models.draft_id import parse_draft_id
     from pipeline.render.requests import render_proposal

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.asking import asking_options, bring, check_asking
+from pipeline.cli.asking import asking_options, bring, require_asking_options
 from pipeline.cli.session import Session, format_option, pass_session
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def request(
 
     The gate answers first: what can never be allowed is refused here, and nothing is written.
     """
-    check_asking(submit, account, replace)
+    require_asking_options(submit, account, replace)
     from pipeline import api
     from pipeline.render.requests import render_promotion, render_refusal
     from pipeline.render.style import Style

@@ -51,7 +51,7 @@ class Submission:
     pull: PullRequest | None
 
 
-def account_of(platform: Platform, who: str) -> Account:
+def find_account(platform: Platform, who: str) -> Account:
     """The account of a login or a numeric id. Raises UsageFault."""
     for account in platform.accounts:
         if who in (str(account.id), account.login):
@@ -103,7 +103,7 @@ def submit_request(control: Control, request: ProposedRequest, account: Account)
     """
     git = control.open_repository()
     head = control.head()
-    check_may_ask(git, head, request, account)
+    require_may_ask(git, head, request, account)
     there = git.read_object(f"{head}:{request.path}")
     if there is not None and there.content == request.content:
         return Submission(request, None)
@@ -122,7 +122,7 @@ def submit_request(control: Control, request: ProposedRequest, account: Account)
     return Submission(request, pull)
 
 
-def check_may_ask(
+def require_may_ask(
     git: GitRepository, head: str, request: ProposedRequest, account: Account
 ) -> None:
     """Nothing; raises Refused for an account that may not ask for this, by the policy of main."""

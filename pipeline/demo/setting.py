@@ -105,7 +105,7 @@ def create_setting(root: Path, files: Mapping[str, bytes]) -> LocalForge:
     return forge
 
 
-class Setting(Protocol):
+class DemoSetting(Protocol):
     """Where the demo plays: a forge that is ready, and a checkout of its control repo."""
 
     def describe(self) -> str:

@@ -76,7 +76,9 @@ def repos_of(ground: Ground, tenant: str) -> tuple[str, ...]:
     return tuple(kind(ground.platform, tenant, origin) for kind in kinds for origin in origins)
 
 
-def key_of(ground: Ground, tenant: str, state_head: str | None, *, sees_gitops: bool) -> str | None:
+def tenant_key(
+    ground: Ground, tenant: str, state_head: str | None, *, sees_gitops: bool
+) -> str | None:
     """What stands for what a tenant's plan follows from in the control repo; None without one."""
     if tenant not in ground.folders:
         return None
@@ -148,7 +150,7 @@ class Memory:
         )
 
     def _key(self, ground: Ground, tenant: str, state_head: str | None) -> str | None:
-        return key_of(ground, tenant, state_head, sees_gitops=self.sees_gitops)
+        return tenant_key(ground, tenant, state_head, sees_gitops=self.sees_gitops)
 
     def read_before(self, commit: str, tenant: str, state_head: str | None) -> Before | None:
         """What a look at a tenant that now begins would rest on; None if that cannot be told.

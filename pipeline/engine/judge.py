@@ -32,7 +32,7 @@ from pipeline.models.requests import Platform, Promotion, RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.plan.view import PromotionInput
 from pipeline.render.decision import reason_item
-from pipeline.requests.asked import Before, asked_of
+from pipeline.requests.asked import BeforeMerge, asked_of
 from pipeline.requests.kinds import request_path
 from pipeline.requests.layout import PLATFORM_PATH
 from pipeline.requests.snapshot import Snapshot
@@ -165,10 +165,10 @@ def _deleted(engine: Engine, changed: Sequence[str], snapshot: Snapshot) -> Iter
             yield from world.deleted(tenant, snapshot.blobs)
 
 
-def read_before(git: GitRepository, base: str, tree: str, changed: Sequence[str]) -> Before:
+def read_before(git: GitRepository, base: str, tree: str, changed: Sequence[str]) -> BeforeMerge:
     """What the changed paths were at the base, for telling what changes."""
     others = [path for path in changed if not path.startswith(("tenants/", "environments/"))]
-    return Before(
+    return BeforeMerge(
         read_snapshot(git, base, paths=changed).snapshot,
         read_changed_files(git, base, others),
         read_changed_files(git, tree, others),

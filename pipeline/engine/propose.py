@@ -22,7 +22,7 @@ from pipeline.world.look import damaged_status
 
 
 @dataclass(frozen=True)
-class Proposal:
+class PromotionProposal:
     """A promotion request as it would be written, and what is known of it now."""
 
     promotion: Promotion
@@ -76,7 +76,7 @@ class Deciding(Looking):
 
     def propose_promotion(
         self, draft: str, environment: str, *, source_commit: str | None = None, reason: str
-    ) -> Proposal:
+    ) -> PromotionProposal:
         """A promotion request with digest and overlay tree pinned, and what speaks against it.
 
         Approvals are left out of the decision, since nobody can have approved it yet.
@@ -94,7 +94,7 @@ class Deciding(Looking):
         decision = authorise(evidence_of(view, due))
         without = tuple(r for r in decision.reasons if r.code != "approval-missing")
         added, removed = self._overlay_lines(world, view, due)
-        return Proposal(
+        return PromotionProposal(
             promotion,
             Decision(decision.draft, decision.environment, without, ()),
             due.overlay,

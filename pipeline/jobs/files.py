@@ -33,7 +33,7 @@ from pipeline.images.attesting import Attest, Verify, claim_of, read_record, sto
 from pipeline.images.oci import Image
 from pipeline.images.port import Source, source_of
 from pipeline.images.stores import ImageStore, LayoutStore, image_from_layout
-from pipeline.jobs.work import DueWork, Evidence, evidence_problem, is_of
+from pipeline.jobs.work import DueWork, WorkEvidence, evidence_problem, is_of
 from pipeline.models.base import CommitId, first_problem
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.models.provenance import Claim
@@ -146,13 +146,13 @@ def images_folder(folder: Path, key: str) -> Path:
     return folder / "images" / key
 
 
-def write_evidence(folder: Path, evidence: Evidence) -> None:
+def write_evidence(folder: Path, evidence: WorkEvidence) -> None:
     """Write what performing one piece of work gave."""
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / f"{evidence.item.key}.json", evidence)
 
 
-def read_evidence(folder: Path) -> dict[str, Evidence]:
+def read_evidence(folder: Path) -> dict[str, WorkEvidence]:
     """Key → what was performed. Nothing that jobs left there is believed for its name alone.
 
     Raises UsageFault for a folder that holds what no `pipeline perform` writes.
@@ -162,9 +162,9 @@ def read_evidence(folder: Path) -> dict[str, Evidence]:
     paths = sorted(folder.glob("*.json"))
     if len(paths) > _MAX_FILES:
         raise UsageFault(f"`{folder}` holds {len(paths)} files, which no run makes")
-    found: dict[str, Evidence] = {}
+    found: dict[str, WorkEvidence] = {}
     for path in paths:
-        evidence = _read(path, Evidence)
+        evidence = _read(path, WorkEvidence)
         problem = evidence_problem(evidence)
         if path.stem != evidence.item.key or not _KEY.match(path.stem):
             problem = "its name is not the key of its work"
@@ -174,7 +174,9 @@ def read_evidence(folder: Path) -> dict[str, Evidence]:
     return found
 
 
-def recorded_checks(evidence: Mapping[str, Evidence], item: RunChecks, files: Files) -> CheckReport:
+def recorded_checks(
+    evidence: Mapping[str, WorkEvidence], item: RunChecks, files: Files
+) -> CheckReport:
     """The report of checks that were performed elsewhere. Raises CouldNotCheck if none were."""
     found = evidence.get(item.key)
     if found is None or found.report is None or not is_of(found, item):
@@ -190,7 +192,7 @@ class RecordedBuilder:
     statement in the store says.
     """
 
-    evidence: Mapping[str, Evidence]
+    evidence: Mapping[str, WorkEvidence]
     store: ImageStore
     signers: Signers | None
     verify: Verify
@@ -215,7 +217,7 @@ class RecordedBuilder:
         return read_record(self.store, source, there, self.signers, self.verify)
 
 
-def _is_build_of(evidence: Evidence, source: Source) -> bool:
+def _is_build_of(evidence: WorkEvidence, source: Source) -> bool:
     item = evidence.item
     return (
         isinstance(item, BuildImage)
@@ -228,7 +230,7 @@ def _is_build_of(evidence: Evidence, source: Source) -> bool:
 class Made:
     """An image that a job made, with all that is stated of it."""
 
-    evidence: Evidence
+    evidence: WorkEvidence
     source: Source
     image: Image
     claim: Claim

@@ -32,7 +32,7 @@ class DueWork(Model):
     items: tuple[WorkItem, ...]
 
 
-class Evidence(Model):
+class WorkEvidence(Model):
     """What performing one piece of work gave: a report of checks, the record of an image, or why
     there will be none.
     """
@@ -51,7 +51,7 @@ def due_work(plan: Plan) -> DueWork:
     return DueWork(control_commit=plan.control_commit, items=items)
 
 
-def evidence_problem(evidence: Evidence) -> str:
+def evidence_problem(evidence: WorkEvidence) -> str:
     """Why this cannot be what performing its item gives; empty when it can."""
     item = evidence.item
     if isinstance(item, RunChecks):
@@ -77,7 +77,7 @@ def evidence_problem(evidence: Evidence) -> str:
     return ""
 
 
-def is_of(evidence: Evidence, item: RunChecks | BuildImage) -> bool:
+def is_of(evidence: WorkEvidence, item: RunChecks | BuildImage) -> bool:
     """Whether evidence is of this work; of the same tree at another commit it is."""
     return evidence.item.model_copy(update={"commit": item.commit}) == item
 

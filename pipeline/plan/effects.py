@@ -46,7 +46,7 @@ class Content(Model):
         return base64.b64decode(self.base64 or "")
 
 
-class Rule(Model):
+class PlannedRule(Model):
     """A branch rule of a repository to be; see `pipeline.forges.port.BranchRule`."""
 
     pattern: str
@@ -67,7 +67,7 @@ class EnsureRepo(Model):
     files: dict[str, Content]
     message: str
     time_s: int
-    rules: tuple[Rule, ...]
+    rules: tuple[PlannedRule, ...]
     owners: tuple[str, ...]  # teams that may write to it
 
 
@@ -78,7 +78,7 @@ class EnsureRules(Model):
     key: str
     draft: str
     repo: str
-    rules: tuple[Rule, ...]
+    rules: tuple[PlannedRule, ...]
     owners: tuple[str, ...]
 
 

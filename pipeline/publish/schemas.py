@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import get_args
 
-from pipeline.jobs.work import DueWork, Evidence
+from pipeline.jobs.work import DueWork, WorkEvidence
 from pipeline.models.base import Model
 from pipeline.models.facts import Fact
 from pipeline.models.outputs import OUTPUTS
@@ -36,7 +36,7 @@ def _stem_of(kind: str) -> str:
 
 # Kind → its model: what people write, then what we write.
 _WRITTEN: tuple[type[Model], ...] = (
-    *(Observations, Plan, DueWork, Evidence, DraftStatus, Fact),
+    *(Observations, Plan, DueWork, WorkEvidence, DraftStatus, Fact),
     *OUTPUTS,
 )
 _MODELS: dict[str, type[Model]] = {

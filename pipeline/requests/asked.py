@@ -19,7 +19,7 @@ from pipeline.requests.snapshot import LoadedRequest, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class BeforeMerge:
     """What the changed paths were, and for those that are no requests, what they are now."""
 
     snapshot: Snapshot
@@ -27,7 +27,9 @@ class Before:
     new: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def asked_of(paths: Iterable[str], snapshot: Snapshot, before: Before) -> tuple[AskedItem, ...]:
+def asked_of(
+    paths: Iterable[str], snapshot: Snapshot, before: BeforeMerge
+) -> tuple[AskedItem, ...]:
     """What each changed path of the control repo asks for, policy and workflows first."""
     found = [_item(path, snapshot, before) for path in paths]
     return tuple(sorted(found, key=lambda item: (_is_of_a_draft(item.path), item.path)))
@@ -38,7 +40,7 @@ def _is_of_a_draft(path: str) -> bool:
     return len(parts) > 4 and parts[0] == "tenants" and parts[2] == "drafts"
 
 
-def _item(path: str, snapshot: Snapshot, before: Before) -> AskedItem:
+def _item(path: str, snapshot: Snapshot, before: BeforeMerge) -> AskedItem:
     loaded, was = snapshot.requests.get(path), before.snapshot.requests.get(path)
     if loaded is None:
         if path not in snapshot.blobs and path not in before.snapshot.blobs:

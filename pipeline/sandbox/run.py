@@ -36,7 +36,7 @@ from pipeline.sandbox.limits import Limits, rlimits
 from pipeline.sandbox.limits.cgroup import find_parent, sandbox_cgroup
 from pipeline.sandbox.limits.counting import SCRATCH
 from pipeline.sandbox.limits.watch import Watch
-from pipeline.sandbox.sources import check_paths
+from pipeline.sandbox.sources import require_plain_paths
 
 WORK_FOLDER = "/primitive"
 NOBODY = 65534
@@ -128,7 +128,7 @@ def run_confined(
     environment it has `env` and nothing else. `merged` puts stderr into the output.
     Raises CouldNotCheck when no sandbox can be made here, OverBound for files that none can hold.
     """
-    check_paths(files)
+    require_plain_paths(files)
     if sys.platform != "linux":
         raise CouldNotCheck("sandboxes are made on Linux alone", help="run checks on Linux")
     program, user = bubblewrap().path, _user_to_become()

@@ -23,11 +23,11 @@ def read_source_files(git: GitRepository, treeish: str, folder: str) -> dict[str
 
     Raises OverBound, before any content is read, for more than a source may have.
     """
-    check_source(git, treeish, folder)
+    require_bounded_source(git, treeish, folder)
     return git.read_files(treeish, folder)
 
 
-def check_source(git: GitRepository, treeish: str, folder: str) -> None:
+def require_bounded_source(git: GitRepository, treeish: str, folder: str) -> None:
     """Nothing. Raises OverBound for a folder that has more than a source may have."""
     sizes = git.list_sizes(treeish, folder)
     if len(sizes) > MAX_SOURCE_FILES:
@@ -39,10 +39,10 @@ def check_source(git: GitRepository, treeish: str, folder: str) -> None:
         raise OverBound(
             "size", f"the source has {total_bytes:,} bytes, and {MAX_SOURCE_BYTES:,} are allowed"
         )
-    check_paths(sizes)
+    require_plain_paths(sizes)
 
 
-def check_paths(paths: Collection[str]) -> None:
+def require_plain_paths(paths: Collection[str]) -> None:
     """Nothing. Raises OverBound, naming the path, for files that no folder can hold."""
     if len(paths) > MAX_FILES:
         raise OverBound("files", f"{len(paths):,} files, and {MAX_FILES:,} can be handled")

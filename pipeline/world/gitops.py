@@ -17,7 +17,7 @@ from pipeline.errors import CouldNotCheck, NotFound, StalePlan
 from pipeline.forges.port import PullRequest, PullState, RepoView
 from pipeline.git.repository import GitRepository
 from pipeline.gitops.proposals import MAX_FILES, Proposal, is_plain
-from pipeline.gitops.reading import check_trees, is_sealed, read_differences
+from pipeline.gitops.reading import is_sealed, read_differences, require_trees
 from pipeline.gitops.sealed import ROOT, Recorded, check_gitops
 from pipeline.models.draft_id import DraftId
 from pipeline.models.requests import CodeOrigin
@@ -168,7 +168,7 @@ class GitopsSight(PromotionSight):
             unrecorded=bool(unrecorded),
         )
         if found.findings and found.restores:
-            check_trees(git, repo, found.overlays)
+            require_trees(git, repo, found.overlays)
         return found
 
     def _tenants_of(self, repo: str) -> list[str]:

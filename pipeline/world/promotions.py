@@ -27,7 +27,7 @@ from pipeline.releases.overlays import (
 )
 from pipeline.releases.rules import MANIFEST_NOT_RENDERED
 from pipeline.requests.snapshot import LoadedRequest
-from pipeline.sandbox.sources import check_source
+from pipeline.sandbox.sources import require_bounded_source
 from pipeline.stages.promote import promotion_key
 from pipeline.world.hydrate import CHART
 from pipeline.world.look import Sight
@@ -104,7 +104,7 @@ class PromotionSight(Sight):
         if status is None or tree is None or environment is None:
             return None, ()
         try:
-            check_source(git, promotion.release.source_commit, view.folder)
+            require_bounded_source(git, promotion.release.source_commit, view.folder)
         except OverBound as error:
             at = Location(f"{view.target_repo}:{view.folder}")
             return None, (SOURCE_OVER_BOUND.finding(error.message, at),)

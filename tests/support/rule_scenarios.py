@@ -18,7 +18,7 @@ from pipeline.gitops.proposals import Proposal, check_proposal
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED, Difference, check_gitops
 from pipeline.models.requests import CodeOrigin
 from pipeline.plan.view import Caused, Existing, PromotionInput, Scope
-from pipeline.releases.folder import check_files
+from pipeline.releases.folder import check_overlay_files
 from pipeline.requests.identity import check_entries
 from pipeline.requests.layout import (
     PLATFORM_PATH,
@@ -265,7 +265,7 @@ def overlay_file(fail: bool) -> set[str]:
     files = dict(overlay.files)
     if fail:
         files[".argocd-source.yaml"] = b"kustomize: {images: [other]}\n"
-    return {finding.code for finding in check_files(replace(overlay, files=files))}
+    return {finding.code for finding in check_overlay_files(replace(overlay, files=files))}
 
 
 def path_not_a_file(fail: bool) -> set[str]:

@@ -200,3 +200,53 @@ def test_the_api_version_is_written_once() -> None:
         and API_VERSION in node.value
     ]
     assert [path for path, _ in places] == ["pipeline/models/base.py"]
+
+
+# -- names ---------------------------------------------------------------------------------
+
+# Names that stand in two packages of the pipeline, and why.
+TWICE = {
+    "main": "what a program starts with",
+    "verify": "the command `audit verify`, beside the function that it calls",
+}
+# What a `check_*` may give: things that were found, or in words what is wrong.
+FOUND = ("Finding", "Problem", "Refusal", "Setting", "str")
+# Functions whose name starts with the noun.
+NOUNS = {
+    "check_files": "the files that hold a check of a forge",
+    "check_runner": "what runs checks",
+}
+
+
+def definitions() -> Iterator[tuple[str, str, ast.FunctionDef | ast.ClassDef]]:
+    """Package, path and node of every public class and function at the top of a module."""
+    for path, tree in TREES.items():
+        parts = path.split("/")
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                yield parts[1], path, node
+
+
+def test_one_public_name_stands_for_one_thing() -> None:
+    packages: dict[str, set[str]] = {}
+    for package, _, node in definitions():
+        packages.setdefault(node.name, set()).add(package)
+    twice = {name: sorted(found) for name, found in packages.items() if len(found) > 1}
+    assert {name: where for name, where in twice.items() if name not in TWICE} == {}
+    assert set(TWICE) <= set(twice), "a name that is no longer in two packages"
+
+
+def test_what_is_called_a_check_gives_what_it_found() -> None:
+    wrong, seen = {}, 0
+    for _, path, node in definitions():
+        if not isinstance(node, ast.FunctionDef) or not node.name.startswith("check_"):
+            continue
+        returns = ast.unparse(node.returns) if node.returns else ""
+        many = returns.startswith(("Iterator[", "Iterable[", "tuple[", "list[", "Sequence["))
+        seen += 1
+        is_one = returns in ("Setting", "str | None")
+        if not ((many or is_one) and any(name in returns for name in FOUND)):
+            wrong[node.name] = f"{path} gives {returns}"
+    assert seen > 40
+    assert {name: where for name, where in wrong.items() if name not in NOUNS} == {}
+    assert set(NOUNS) <= set(wrong), "a noun that is no longer there"
