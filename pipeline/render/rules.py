@@ -22,6 +22,10 @@ _SUBJECTS: dict[Subject, tuple[str, str]] = {
         "line of an example names its file.",
     ),
     Subject.PATCH: ("Patches", "About the changes that a `DraftPatch` asks for."),
+    Subject.DOCKERFILE: (
+        "Dockerfiles",
+        "About the Dockerfile of a primitive, found by the check `code-scan`.",
+    ),
     Subject.MANIFEST: ("Manifests", "About the Kubernetes manifests of a release."),
     Subject.DECISION: ("Decisions", "About whether a promotion may be written."),
     Subject.SCENARIO: ("Scenarios", "About several repositories or runs together."),
@@ -142,11 +146,13 @@ def _section(rule: Rule) -> list[str]:
     lines += [f"- **Why:** {rule.why}", f"- **Fix:** {rule.fix}"]
     if rule.subject is Subject.SCENARIO:
         return [*lines, f"- **Fails:** {rule.fails}", f"- **Passes:** {rule.passes}"]
-    return [*lines, *_example("Fails:", rule.fails), *_example("Passes:", rule.passes)]
+    language = "dockerfile" if rule.subject is Subject.DOCKERFILE else "yaml"
+    fails = _example("Fails:", rule.fails, language)
+    return [*lines, *fails, *_example("Passes:", rule.passes, language)]
 
 
-def _example(title: str, example: str) -> list[str]:
+def _example(title: str, example: str, language: str) -> list[str]:
     lines = example_lines(example)
     longest = max((len(run) for run in re.findall("`+", "\n".join(lines))), default=0)
     fence = "`" * max(3, longest + 1)
-    return ["", title, "", f"{fence}yaml", *(line.rstrip() for line in lines), fence]
+    return ["", title, "", f"{fence}{language}", *(line.rstrip() for line in lines), fence]

@@ -16,6 +16,7 @@ from pipeline.errors import ERRORS, PipelineError
 from pipeline.models.base import API_VERSION, Model
 from pipeline.publish.schemas import SCHEMAS
 from pipeline.render.rules import render_error, render_rules_page
+from pipeline.requests.acknowledgements import ABOUT_COMMITS, ABOUT_FACTS
 from pipeline.rules import RULE_MODULES, load_rules
 
 PACKAGE = Path(pipeline.__file__).parent
@@ -143,6 +144,12 @@ def test_every_error_has_a_code_that_can_be_explained() -> None:
     assert set(ERRORS) <= set(codes.values()), "an explanation of no error"
     # One code has one explanation.
     assert set(ERRORS) & set(load_rules()) == set()
+
+
+def test_what_an_acknowledgement_may_name_are_rules_of_the_audit() -> None:
+    audit = {code for code in load_rules() if code.startswith("audit-")}
+    assert audit >= ABOUT_COMMITS | ABOUT_FACTS
+    assert not ABOUT_COMMITS & ABOUT_FACTS
 
 
 @pytest.mark.parametrize("code", ERRORS)
