@@ -6,8 +6,8 @@ words what a model refused.
 
 from __future__ import annotations
 
+from pipeline import API_VERSION
 from pipeline.diagnostics import Rule, Subject, register
-from pipeline.models.base import API_VERSION
 
 _DRAFT = f"""\
 # file: tenants/acme/drafts/order-router/draft.yaml

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Literal, NewType, get_args
+from typing import Annotated, NewType
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
+# Named again for whoever has to do with models; what stands below them takes it from the package.
+from pipeline import API_VERSION as API_VERSION
+from pipeline import ApiVersion as ApiVersion
 from pipeline.characters import visible
-
-# What every document of the pipeline starts with; written here and nowhere else.
-ApiVersion = Literal["pipeline.ameide.io/v1"]
-API_VERSION: ApiVersion = get_args(ApiVersion)[0]
 
 
 def first_problem(error: ValidationError) -> str:

@@ -2,7 +2,7 @@
 
 Field names of the draft are those of the message `PrimitiveImplementationDraft` (seed §8.2).
 Every model is frozen, refuses unknown fields and converts nothing; what a field may be is said
-here, what files must say together is said by `pipeline.rules.requests`.
+here, what files must say together is said by the checks of `pipeline.requests`.
 """
 
 from __future__ import annotations
