@@ -257,3 +257,49 @@ def test_what_is_called_a_check_gives_what_it_found() -> None:
     assert seen > 40
     assert {name: where for name, where in wrong.items() if name not in NOUNS} == {}
     assert set(NOUNS) <= set(wrong), "a noun that is no longer there"
+
+
+# -- types ---------------------------------------------------------------------------------
+
+
+def annotations() -> Iterator[tuple[str, str]]:
+    """Place and text of every annotation, and of what a name stands for."""
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            found: list[ast.expr | None] = []
+            if isinstance(node, ast.FunctionDef):
+                found = [node.returns, *(a.annotation for a in node.args.args)]
+                found += [a.annotation for a in node.args.kwonlyargs]
+            elif isinstance(node, ast.AnnAssign):
+                found = [node.annotation]
+            elif isinstance(node, ast.Assign):
+                found = [node.value]
+            for expression in found:
+                if isinstance(expression, ast.Subscript):
+                    yield path, ast.unparse(expression)
+
+
+def test_files_and_failures_have_a_type_of_their_own() -> None:
+    spelled = {path for path, text in annotations() if "str, tuple[int, bytes]" in text}
+    assert spelled == set(), "write `Files`, or `dict[str, File]`"
+    written = {path for path, text in annotations() if text == "tuple[int, bytes]"}
+    assert written <= {"pipeline/git/objects.py", "pipeline/forges/http/repository.py"}
+    triples = {
+        path
+        for path, text in annotations()
+        if "tuple[str, str, str]" in text and path != "pipeline/git/process.py"
+    }
+    assert {path for path in triples if "templating" not in path} == set(), "write `Failure`"
+
+
+def test_the_parts_of_a_draft_s_id_are_its_own() -> None:
+    taken = [
+        f"{path}:{call.lineno}"
+        for path, tree in TREES.items()
+        for name, call in calls(tree)
+        if name in ("split", "partition")
+        and isinstance(call.func, ast.Attribute)
+        and ast.unparse(call.func.value).split(".")[-1].lower() in ("draft", "draft_id")
+        and ast.unparse(call.args[0]) == "'/'"
+    ]
+    assert taken == [], "use `tenant` and `primitive` of `DraftId`"
