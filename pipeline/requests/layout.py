@@ -43,8 +43,8 @@ def environment_path(environment: str) -> str:
 
 def draft_folder(draft: str) -> str:
     """The folder of a draft's requests."""
-    id = DraftId(draft)
-    return f"tenants/{id.tenant}/drafts/{id.primitive}"
+    # Asked for every draft of every run: a replacement is the quickest way to the two parts.
+    return f"tenants/{draft.replace('/', '/drafts/', 1)}"
 
 
 def draft_path(draft: str) -> str:
