@@ -15,18 +15,19 @@ from pipeline.diagnostics import Finding, Severity, Verdict, verdict_of
 from pipeline.documents import parse_document, render_document
 from pipeline.engine.engine import Engine
 from pipeline.engine.judge_patches import patches_of, read_patch_findings
-from pipeline.engine.propose import Proposal
+from pipeline.engine.propose import PromotionProposal
 from pipeline.errors import CouldNotCheck, NotFound, Refused, UsageFault
-from pipeline.git.objects import blob_id
+from pipeline.git.objects import Files, blob_id
 from pipeline.models.base import API_VERSION, Model
+from pipeline.models.draft_id import parse_draft_id
 from pipeline.models.requests import (
-    SCHEMA_STEMS,
     CodeOrigin,
     FileChange,
     RiskTier,
 )
 from pipeline.models.status import DraftStatus
 from pipeline.requests.drafts import TEMPLATE_TYPES
+from pipeline.requests.kinds import REQUEST_KINDS, parse_request
 from pipeline.requests.layout import (
     BLOCKED_PATH,
     draft_folder,
@@ -36,7 +37,7 @@ from pipeline.requests.layout import (
     tenant_path,
 )
 from pipeline.requests.proposed import ProposedRequest
-from pipeline.requests.snapshot import Snapshot, read_request, snapshot_of
+from pipeline.requests.snapshot import Snapshot, snapshot_of
 from pipeline.stages.validate import check_request
 
 
@@ -46,14 +47,14 @@ class DraftFiles:
 
     draft: str
     commit: str
-    files: Mapping[str, tuple[int, bytes]]
+    files: Files
 
 
 @dataclass(frozen=True, slots=True)
 class ProposedPromotion:
     """A promotion request and what the gate says of it now; no request if that is final."""
 
-    proposal: Proposal
+    proposal: PromotionProposal
     request: ProposedRequest | None
 
 
@@ -86,7 +87,7 @@ def create_primitive_implementation_draft(engine: Engine, new: NewDraft) -> Prop
 
     Raises UsageFault for an unknown tenant or a draft that is there, Refused with every finding.
     """
-    draft = draft_id(f"{new.tenant_id}/{new.primitive_id}")
+    draft = parse_draft_id(f"{new.tenant_id}/{new.primitive_id}")
     snapshot = engine.snapshot()
     if tenant_path(new.tenant_id) not in snapshot.blobs:
         raise UsageFault(f"there is no tenant `{new.tenant_id}`", help=_list_tenants(snapshot))
@@ -133,7 +134,7 @@ def get_primitive_draft_files(
     engine: Engine, draft: str, *, paths: Collection[str] = ()
 ) -> DraftFiles:
     """The draft's files as they stand on its branch (all, or those named). Raises UsageFault."""
-    commit, files = engine.draft_files(draft_id(draft), paths)
+    commit, files = engine.draft_files(parse_draft_id(draft), paths)
     return DraftFiles(draft, commit, dict(sorted(files.items())))
 
 
@@ -153,7 +154,7 @@ def update_primitive_draft_files(
     in its pull request. Raises UsageFault for a draft without a branch, Refused with every finding,
     CouldNotCheck when a tool or the draft's repository is missing.
     """
-    draft = draft_id(draft)
+    draft = parse_draft_id(draft)
     snapshot = engine.snapshot()
     base = base_commit or engine.draft_files(draft)[0]
     values: dict[str, object] = {
@@ -188,7 +189,7 @@ def _refuse_bad_patch(engine: Engine, request: ProposedRequest) -> None:
 
     Nothing is pushed then, so a credential in it stays with who wrote it. Raises CouldNotCheck.
     """
-    read, _ = read_request(request.path, request.content)
+    read, _ = parse_request(request.path, request.content)
     patches = patches_of([read] if read else [], [request.path])
     found = read_patch_findings(engine.proposer, engine.world(), patches)
     match verdict_of(found):
@@ -214,7 +215,7 @@ def request_promotion(
     Without a request when the gate's answer is final: approving it would be in vain. Raises
     UsageFault for an unknown draft or environment, Refused with every finding.
     """
-    draft = draft_id(draft)
+    draft = parse_draft_id(draft)
     commit = _resolved(engine, draft, source_commit) if source_commit else None
     proposal = engine.propose_promotion(draft, environment, source_commit=commit, reason=reason)
     if proposal.decision.refused:
@@ -284,24 +285,14 @@ def block_digest(engine: Engine, digest: str, *, reason: str) -> ProposedRequest
 
 def get_draft_status(engine: Engine, draft: str) -> DraftStatus:
     """The recorded fold of the draft's facts. Raises UsageFault when nothing happened yet."""
-    return engine.status(draft_id(draft))
-
-
-def draft_id(text: str) -> str:
-    """The same text, if it is a draft's id. Raises UsageFault."""
-    tenant, slash, primitive = text.partition("/")
-    if not slash or not names.is_tenant_id(tenant) or not names.is_tenant_id(primitive):
-        raise UsageFault(
-            f"`{text}` is no draft id",
-            help="write tenant/primitive, each in lower-case letters, digits and single dashes",
-        )
-    return text
+    return engine.status(parse_draft_id(draft))
 
 
 def render_request(kind: str, path: str, values: Mapping[str, object]) -> bytes:
     """The bytes of a request file, with the line that tells editors where its schema is."""
     up = "../" * path.count("/")
-    header = f"yaml-language-server: $schema={up}schemas/{SCHEMA_STEMS[kind]}.schema.json"
+    stem = REQUEST_KINDS[kind].schema_stem
+    header = f"yaml-language-server: $schema={up}schemas/{stem}.schema.json"
     return render_document({"apiVersion": API_VERSION, "kind": kind, **values}, header=header)
 
 
@@ -350,7 +341,7 @@ def check_proposed(
     engine: Engine, snapshot: Snapshot, path: str, content: bytes
 ) -> tuple[Finding, ...]:
     """Every finding of one file as if it stood on main beside what is there."""
-    read, findings = read_request(path, content)
+    read, findings = parse_request(path, content)
     if read is None or read.model is None:
         return findings
     blobs = {**snapshot.blobs, path: blob_id(content)}

@@ -23,14 +23,21 @@ from pipeline.publish.schemas import SCHEMAS, render_schema, schema_of
 from pipeline.publish.starter import PARTS, starter_part
 from pipeline.releases.allowlist import load_allowed
 from pipeline.releases.template_functions import load_functions
+from pipeline.render.kinds import render_requests_page
 from pipeline.render.manifests import render_manifests_page
 from pipeline.render.rules import render_rules_page
+from pipeline.requests.kinds import KINDS as REQUESTS
 from pipeline.rules import load_rules
 
 
 def rules_page() -> bytes:
     """The page of all rules."""
     return render_rules_page(load_rules())
+
+
+def requests_page() -> bytes:
+    """The page of all kinds of request."""
+    return render_requests_page(REQUESTS)
 
 
 def commands_page() -> bytes:
@@ -73,6 +80,7 @@ def starter_file(path: str) -> bytes:
 
 PRODUCERS: tuple[tuple[str, Callable[[], bytes]], ...] = (
     ("docs/rules.md", rules_page),
+    ("docs/requests.md", requests_page),
     ("docs/cli.md", commands_page),
     ("docs/authority.md", authority_page),
     ("docs/manifests.md", manifests_page),

@@ -20,7 +20,7 @@ from pipeline.git.objects import (
     trees_of_entries,
 )
 from pipeline.git.repository import GitRepository, read_parents
-from pipeline.gitops.reading import check_trees
+from pipeline.gitops.reading import require_trees
 from pipeline.gitops.sealed import restored_objects
 from pipeline.plan.effects import CommitFolder, Content, RestoreOverlays
 
@@ -71,7 +71,7 @@ def push_restoration(forge: Repositories, effect: RestoreOverlays, *, actor: int
         return head
     if head != effect.expected:
         raise StalePlan(f"{effect.repo}:{effect.branch} is at {head}, planned on {effect.expected}")
-    check_trees(git, effect.repo, effect.overlays)
+    require_trees(git, effect.repo, effect.overlays)
     root = git.read_tree(effect.base)
     if root is None:
         raise StalePlan(f"{effect.repo} has no commit {effect.base[:12]}")

@@ -194,7 +194,7 @@ def read_strayed(git: GitRepository) -> dict[str, str]:
 def check_strayed(repo: str, strayed: Mapping[str, str]) -> Iterator[Finding]:
     """A finding for each branch that `read_strayed` named."""
     for branch, head in strayed.items():
-        yield rule.FOREIGN_COMMIT.finding(
+        yield rule.AUDIT_FOREIGN_COMMIT.finding(
             f"`{branch}` at {head[:12]} holds commits that origin does not have: they were made "
             "in this clone, or origin was rewritten since",
             Location(f"{repo}:{branch}"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import assert_never
 
 from pipeline import names
 from pipeline.audit import rules as rule
@@ -18,10 +19,16 @@ from pipeline.diagnostics import Finding
 from pipeline.gate.provenance import provenance_problem
 from pipeline.git.commits import Commit
 from pipeline.models.facts import (
+    Accepted,
     Built,
     ChecksRecorded,
+    Observed,
     PatchApplied,
     PatchRefused,
+    Promoted,
+    PromotionRefused,
+    Provisioned,
+    Rejected,
     Scaffolded,
 )
 from pipeline.models.provenance import Claim
@@ -36,9 +43,9 @@ from pipeline.stages.scaffold import plan_scaffold
 # Reasons against a patch that follow from its request and the folder that it met.
 _RECOMPUTED = frozenset(
     {
-        patch_rule.PATCH_STALE.id,
-        patch_rule.PATCH_NO_MATCH.id,
-        patch_rule.PATCH_EMPTY.id,
+        patch_rule.PATCH_BASE_STALE.id,
+        patch_rule.PATCH_DOES_NOT_APPLY.id,
+        patch_rule.PATCH_CHANGES_NOTHING.id,
     }
 )
 
@@ -51,7 +58,7 @@ def check_source_tree(case: FactCase) -> Iterator[Finding]:
         code, folder = case.code, names.primitive_folder(case.chain.status.instance)
         if code is None or folder_at(code, commit, folder) != tree:
             yield case.finding(
-                rule.SOURCE_MISSING,
+                rule.AUDIT_SOURCE_MISSING,
                 f"{case.chain.status.target_repo} lacks commit {commit[:12]} with tree {tree[:12]}",
             )
             continue
@@ -67,6 +74,12 @@ def _sources(case: FactCase) -> Iterator[tuple[str, str]]:
             yield body.report.commit, body.report.tree
         case Built() as body:
             yield body.build.source_commit, body.build.source_tree
+        case Accepted() | Provisioned() | PatchRefused() | PromotionRefused():
+            return
+        case Promoted() | Observed() | Rejected():
+            return
+        case _:
+            assert_never(case.fact.body)
 
 
 def _is_there(case: FactCase, commit: str, tree: str) -> Objects | None:
@@ -88,7 +101,7 @@ def check_scaffold(case: FactCase) -> Iterator[Finding]:
     problem = _scaffold_problem(case, code, found)
     if problem:
         yield case.finding(
-            rule.SOURCE_DIFFERS, f"commit {body.commit[:12]} is no scaffold of it: {problem}"
+            rule.AUDIT_SOURCE_DIFFERS, f"commit {body.commit[:12]} is no scaffold of it: {problem}"
         )
         return
     if problem is None:
@@ -127,13 +140,13 @@ def _check_branch(case: FactCase, body: Scaffolded | PatchApplied, key: str) -> 
     link = body.pull_request
     if body.branch not in expected or link.repo != case.chain.status.target_repo:
         yield case.finding(
-            rule.NAME_DIFFERS, f"`{body.branch}` of {link.repo} is no branch of this draft"
+            rule.AUDIT_NAME_DIFFERS, f"`{body.branch}` of {link.repo} is no branch of this draft"
         )
         return
     case.audit.trusts("which pull request shows a branch", "the forge")
 
 
-def check_patch(case: FactCase) -> Iterator[Finding]:
+def check_patch_commit(case: FactCase) -> Iterator[Finding]:
     """The commit is the patch of its request over its parent's folder."""
     body, patch = case.fact.body, case.request
     if not isinstance(body, PatchApplied) or not isinstance(patch, DraftPatch):
@@ -145,7 +158,7 @@ def check_patch(case: FactCase) -> Iterator[Finding]:
     problem = _patch_problem(case, code, found, patch, body.patch)
     if problem is not None:
         yield case.finding(
-            rule.SOURCE_DIFFERS, f"commit {body.commit[:12]} is not its patch: {problem}"
+            rule.AUDIT_SOURCE_DIFFERS, f"commit {body.commit[:12]} is not its patch: {problem}"
         )
         return
     case.audit.proves("commits of code made again bit for bit")
@@ -220,7 +233,7 @@ def check_patch_refused(case: FactCase) -> Iterator[Finding]:
     cause = case.fact.cause
     request = f"{cause.request}@{cause.commit}"
     if case.code is not None and request in case.audit.requests_followed(case.code):
-        yield case.finding(rule.REFUSAL_MISFIT, f"{case.code.name} has a commit of {request}")
+        yield case.finding(rule.AUDIT_REFUSAL_MISFIT, f"{case.code.name} has a commit of {request}")
         return
     if not told & _RECOMPUTED or before is None or view is None or case.code is None:
         case.audit.trusts("why a patch was refused", "the pipeline")
@@ -238,7 +251,7 @@ def check_patch_refused(case: FactCase) -> Iterator[Finding]:
             case.audit.proves("refusals of patches computed again")
             return
     listed = ", ".join(f"`{code}`" for code in sorted(told & _RECOMPUTED))
-    yield case.finding(rule.REFUSAL_MISFIT, f"the patch and its draft do not give {listed}")
+    yield case.finding(rule.AUDIT_REFUSAL_MISFIT, f"the patch and its draft do not give {listed}")
 
 
 def check_built(case: FactCase) -> Iterator[Finding]:
@@ -249,11 +262,12 @@ def check_built(case: FactCase) -> Iterator[Finding]:
     build, status = body.build, case.chain.status
     if build_of(case.chain, build.source_tree, case.fact.sequence) is not None:
         yield case.finding(
-            rule.DIGEST_DIFFERS, f"tree {build.source_tree[:12]} was built before, as another image"
+            rule.AUDIT_DIGEST_DIFFERS,
+            f"tree {build.source_tree[:12]} was built before, as another image",
         )
     if build.image != status.image:
         yield case.finding(
-            rule.NAME_DIFFERS, f"`{build.image}` is not the draft's `{status.image}`"
+            rule.AUDIT_NAME_DIFFERS, f"`{build.image}` is not the draft's `{status.image}`"
         )
     policy = case.audit.main.policy_at(case.fact.cause.commit, case.tenant)
     if policy.signers is None or not build.bundle:
@@ -271,7 +285,7 @@ def check_built(case: FactCase) -> Iterator[Finding]:
             case.audit.trusts("what an image was built from", f"signer `{verified.signer}`")
             return
     if problem is not None:
-        yield case.finding(rule.PROVENANCE_INVALID, f"{problem[0].id}: {problem[1]}")
+        yield case.finding(rule.AUDIT_PROVENANCE, f"{problem[0].id}: {problem[1]}")
 
 
 def check_checked(case: FactCase) -> Iterator[Finding]:
@@ -281,5 +295,5 @@ def check_checked(case: FactCase) -> Iterator[Finding]:
         return
     ran = [result.name for result in body.report.results]
     if len(ran) != len(set(ran)):
-        yield case.finding(rule.TOLD_MISFIT, "a check is reported twice")
+        yield case.finding(rule.AUDIT_TOLD_MISFIT, "a check is reported twice")
     case.audit.trusts("what checks said of a source tree", "the jobs that ran them")

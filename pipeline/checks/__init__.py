@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from pipeline.git.objects import Files
 from pipeline.checks import dockerfile, node, python
 from pipeline.checks.results import (
     MAX_DETAIL_CHARACTERS,
     MAX_DETAILS,
-    Files,
     failed,
     result_of_findings,
 )

@@ -12,7 +12,8 @@ import stat
 import sys
 from pathlib import Path
 
-from pipeline.checks.results import MAX_DETAIL_CHARACTERS, MAX_DETAILS, TERMINAL, Files, failed, passed
+from pipeline.git.objects import Files
+from pipeline.checks.results import MAX_DETAIL_CHARACTERS, MAX_DETAILS, TERMINAL, failed, passed
 from pipeline.errors import CouldNotCheck
 from pipeline.models.evidence import CheckResult
 from pipeline.sandbox.limits import Limits

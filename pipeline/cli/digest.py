@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli.asking import asking_options, bring, check_asking
+from pipeline.cli.asking import asking_options, bring, require_asking_options
 from pipeline.cli.session import Session, format_option, pass_session
 
 
@@ -33,7 +33,7 @@ def block(
     Once it is merged, no promotion of the image is allowed, and `pipeline status` and the audit
     report where it still runs.
     """
-    check_asking(submit, account, replace)
+    require_asking_options(submit, account, replace)
     from pipeline import api
     from pipeline.render.requests import render_proposal
     from pipeline.render.style import Style, short_digest

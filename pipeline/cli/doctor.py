@@ -246,7 +246,7 @@ def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
         *settings.check_teams(platform, {team: forge.read_team(team) for team in teams}),
         *settings.check_gate(forge.read_required_checks(control.control_repo, MAIN), forge.account),
         *(
-            settings.check_environment(name, _read_environment(forge, control, name), MAIN)
+            settings.check_secrets_environment(name, _read_environment(forge, control, name), MAIN)
             for name in settings.ENVIRONMENTS_WITH_SECRETS
         ),
         settings.check_code_owners(

@@ -190,9 +190,11 @@ def _tell(
     if help:
         complain(f"  help: {visible(help)}\n")
     if session.is_json and not session.wrote_document:
+        from pipeline.models.base import API_VERSION
+
         session.write_document(
             {
-                "apiVersion": "pipeline.ameide.io/v1",
+                "apiVersion": API_VERSION,
                 "kind": "Error",
                 "code": code,
                 "message": message,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from pipeline.cli.session import Session, dump, format_option, pass_session
-from pipeline.errors import UsageFault
+from pipeline.errors import Failure, UsageFault
 
 if TYPE_CHECKING:
     from pipeline.diagnostics import Finding
     from pipeline.models.evidence import Observation
-    from pipeline.plan.effects import Incident, Plan
+    from pipeline.plan.effects import Incident, Plan, Receipt, Waiting
 
 F = TypeVar("F", bound=Callable[..., Any])
 Shard = tuple[int, int]
@@ -245,9 +245,9 @@ def run(
 
 def _write_report(
     session: Session,
-    receipts: Any,
-    waiting: Any,
-    failures: Any,
+    receipts: Sequence[Receipt],
+    waiting: Iterable[Waiting],
+    failures: Iterable[Failure],
     *,
     rounds: int,
     findings: Sequence[Finding],

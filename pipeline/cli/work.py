@@ -16,9 +16,10 @@ import click
 from pipeline.cli.runs import Shard, ShardType, stage_option
 from pipeline.cli.session import Session, format_option, pass_session
 from pipeline.errors import UsageFault
+from pipeline.git.objects import Files
 
 if TYPE_CHECKING:
-    from pipeline.jobs.work import Evidence
+    from pipeline.jobs.work import WorkEvidence
     from pipeline.models.evidence import BuildRecord
     from pipeline.plan.effects import BuildImage, Plan, RunChecks
 
@@ -133,11 +134,11 @@ def perform(session: Session, work: Path, out: Path, keys: tuple[str, ...]) -> i
     return 4 if failed else 0
 
 
-def _perform(item: RunChecks | BuildImage, work: Path, out: Path) -> Evidence:
+def _perform(item: RunChecks | BuildImage, work: Path, out: Path) -> WorkEvidence:
     from pipeline.engine.opening import check_runner
     from pipeline.errors import OverBound
     from pipeline.jobs.files import read_source
-    from pipeline.jobs.work import Evidence
+    from pipeline.jobs.work import WorkEvidence
     from pipeline.plan.effects import RunChecks
     from pipeline.stages.build import refused_build
     from pipeline.stages.checks import refused_report
@@ -145,15 +146,15 @@ def _perform(item: RunChecks | BuildImage, work: Path, out: Path) -> Evidence:
     try:
         files = read_source(work, item.tree)
         if isinstance(item, RunChecks):
-            return Evidence(item=item, report=check_runner(item, files))
-        return Evidence(item=item, build=_build(item, files, out))
+            return WorkEvidence(item=item, report=check_runner(item, files))
+        return WorkEvidence(item=item, build=_build(item, files, out))
     except OverBound as error:
         if isinstance(item, RunChecks):
-            return Evidence(item=item, report=refused_report(item, error))
-        return Evidence(item=item, refused=refused_build(error))
+            return WorkEvidence(item=item, report=refused_report(item, error))
+        return WorkEvidence(item=item, refused=refused_build(error))
 
 
-def _build(item: BuildImage, files: dict[str, tuple[int, bytes]], out: Path) -> BuildRecord:
+def _build(item: BuildImage, files: Files, out: Path) -> BuildRecord:
     from pipeline.engine.opening import maker_of_machine
     from pipeline.images.port import source_tag
     from pipeline.images.stores import LayoutStore
@@ -173,7 +174,7 @@ def _build(item: BuildImage, files: dict[str, tuple[int, bytes]], out: Path) -> 
     )
 
 
-def _evidence_text(evidence: Evidence) -> str:
+def _evidence_text(evidence: WorkEvidence) -> str:
     if evidence.build is not None:
         said = f"built {evidence.build.digest}"
     elif evidence.refused is not None:

@@ -20,12 +20,12 @@ from pipeline.forges.port import Forge, RepoView
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK
 from pipeline.git.repository import GitRepository
 from pipeline.requests.identity import check_entries
+from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import REQUEST_ROOTS
 from pipeline.requests.snapshot import (
     ReadRequest,
     Snapshot,
     paths_needed_by,
-    read_request,
     snapshot_of,
 )
 
@@ -135,7 +135,7 @@ def read_snapshot(
     unread = [p for p in order if (p, blobs[p]) not in _PARSED]
     for path, found in zip(unread, git.read_objects([blobs[p] for p in unread]), strict=True):
         content = found.content if found else b""
-        _PARSED[(path, blobs[path])] = read_request(path, content)
+        _PARSED[(path, blobs[path])] = parse_request(path, content)
         if _PARSED[(path, blobs[path])][1]:
             sources[path] = content
     return _reading(commit, blobs, [(None, odd), *(_PARSED[p, blobs[p]] for p in order)], sources)
@@ -157,7 +157,7 @@ def read_snapshot_of(git: GitRepository, commit: str, paths: Sequence[str]) -> S
             continue
         blobs[path] = item.id
         if (path, item.id) not in _PARSED:
-            _PARSED[(path, item.id)] = read_request(path, item.content)
+            _PARSED[(path, item.id)] = parse_request(path, item.content)
         read = _PARSED[(path, item.id)][0]
         if read is not None:
             reads.append(read)
@@ -178,7 +178,7 @@ def read_worktree_snapshot(directory: Path) -> SnapshotReading:
                 continue
             sources[name] = path.read_bytes()
             blobs[name] = ""
-            results.append(read_request(name, sources[name]))
+            results.append(parse_request(name, sources[name]))
     return _reading("", blobs, results, sources)
 
 

@@ -33,9 +33,10 @@ from pipeline.git.objects import (
 from pipeline.git.repository import GitRepository, read_parents
 from pipeline.models.base import key_of
 from pipeline.models.requests import ENVIRONMENTS, Account, Platform
+from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import PLATFORM_PATH
 from pipeline.requests.proposed import ProposedRequest
-from pipeline.requests.snapshot import read_request, snapshot_of
+from pipeline.requests.snapshot import snapshot_of
 
 EMAIL_DOMAIN = "users.noreply.pipeline.invalid"
 _STEP_S = 60
@@ -50,7 +51,7 @@ class Submission:
     pull: PullRequest | None
 
 
-def account_of(platform: Platform, who: str) -> Account:
+def find_account(platform: Platform, who: str) -> Account:
     """The account of a login or a numeric id. Raises UsageFault."""
     for account in platform.accounts:
         if who in (str(account.id), account.login):
@@ -103,7 +104,7 @@ def submit_request(control: Control, request: ProposedRequest, account: Account)
     """
     git = control.open_repository()
     head = control.head()
-    check_may_ask(git, head, request, account)
+    require_may_ask(git, head, request, account)
     there = git.read_object(f"{head}:{request.path}")
     if there is not None and there.content == request.content:
         return Submission(request, None)
@@ -122,7 +123,7 @@ def submit_request(control: Control, request: ProposedRequest, account: Account)
     return Submission(request, pull)
 
 
-def check_may_ask(
+def require_may_ask(
     git: GitRepository, head: str, request: ProposedRequest, account: Account
 ) -> None:
     """Nothing; raises Refused for an account that may not ask for this, by the policy of main."""
@@ -135,7 +136,7 @@ def check_may_ask(
     base = read_snapshot_of(git, head, needed)
     if base.platform is None:
         raise CouldNotCheck(f"`{PLATFORM_PATH}` of main cannot be read, so nobody is known")
-    read = read_request(request.path, request.content)[0]
+    read = parse_request(request.path, request.content)[0]
     proposed = snapshot_of(head, {}, [read] if read else [])
     problem = may_ask(base.platform, account.id, matters_of([request.path], base, proposed))
     if problem:

@@ -183,7 +183,7 @@ def dependencies(*kinds: str) -> Schema:
     )
 
 
-def status() -> Schema:
+def status_schema() -> Schema:
     """What the operator reports; conditions as apimachinery's `metav1.Condition` has them."""
     generation: Schema = {"type": "integer", "format": "int64", "minimum": 0}
     condition = record(

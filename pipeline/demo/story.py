@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-DRAFT = "acme/order-router"
+from pipeline.models.draft_id import DraftId
+
+DRAFT = DraftId("acme/order-router")
 TENANT = "acme"
 AGENT = "acme-agent[bot]"
 ENGINEER = "acme-engineer-1"

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from pipeline.control.repo import Control
 from pipeline.diagnostics import Finding
 from pipeline.engine.idle import Memory
-from pipeline.engine.loop import Loop, RunReport
+from pipeline.engine.loop import RunLoop, RunReport
 from pipeline.engine.planner import Planner
-from pipeline.engine.propose import Proposal, Proposer
-from pipeline.engine.reader import Reader
+from pipeline.engine.propose import PromotionProposal, Proposer
+from pipeline.engine.reader import EngineReader
 from pipeline.engine.tools import Tools
 from pipeline.forges.port import Forge
 from pipeline.gate.authorise import Decision
+from pipeline.git.objects import Files
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Fact
 from pipeline.models.requests import Promotion
@@ -52,9 +53,9 @@ class Engine:
         return replace(self, tools=replace(self.tools, **tools))
 
     @cached_property
-    def reader(self) -> Reader:
+    def reader(self) -> EngineReader:
         """What reads main, the world and what was recorded."""
-        return Reader(self.control, self.tools)
+        return EngineReader(self.control, self.tools)
 
     @cached_property
     def proposer(self) -> Proposer:
@@ -70,8 +71,8 @@ class Engine:
         return Judge(self.reader, self.proposer)
 
     @cached_property
-    def _loop(self) -> Loop:
-        return Loop(self.reader, Planner(self.reader, self.scope))
+    def _loop(self) -> RunLoop:
+        return RunLoop(self.reader, Planner(self.reader, self.scope))
 
     def _memory(self) -> Memory | None:
         if not self.remembers:
@@ -115,9 +116,7 @@ class Engine:
         """A draft's facts in order, with every link checked. Raises UsageFault, BrokenChain."""
         return self.reader.facts(draft)
 
-    def draft_files(
-        self, draft: str, paths: Collection[str] = ()
-    ) -> tuple[str, dict[str, tuple[int, bytes]]]:
+    def draft_files(self, draft: str, paths: Collection[str] = ()) -> tuple[str, Files]:
         """The newest commit of a draft and its files there (all, or those named)."""
         return self.reader.draft_files(draft, paths)
 
@@ -131,7 +130,7 @@ class Engine:
 
     def propose_promotion(
         self, draft: str, environment: str, *, source_commit: str | None = None, reason: str
-    ) -> Proposal:
+    ) -> PromotionProposal:
         """A promotion request with digest and overlay tree pinned, and what speaks against it."""
         return self.proposer.propose_promotion(
             draft, environment, source_commit=source_commit, reason=reason

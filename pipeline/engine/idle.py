@@ -27,8 +27,8 @@ from pipeline.git.repository import GitRepository
 from pipeline.machine.cache import cache_key, read_cached, write_cached
 from pipeline.machine.identity import tool_identity
 from pipeline.models.requests import CodeOrigin, Platform
+from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import PLATFORM_PATH, tenant_path
-from pipeline.requests.snapshot import read_request
 
 _KIND = "settled"
 
@@ -52,7 +52,7 @@ def read_ground(control: GitRepository, commit: str) -> Ground | None:
     environments = root.get("environments")
     if platform is None or environments is None or not all(map(_is_folder, folders)):
         return None
-    read, _ = read_request(PLATFORM_PATH, platform.content)
+    read, _ = parse_request(PLATFORM_PATH, platform.content)
     if read is None or not isinstance(read.model, Platform):
         return None
     found = control.read_objects([f"{commit}:{tenant_path(e.name)}" for e in folders])
@@ -76,7 +76,9 @@ def repos_of(ground: Ground, tenant: str) -> tuple[str, ...]:
     return tuple(kind(ground.platform, tenant, origin) for kind in kinds for origin in origins)
 
 
-def key_of(ground: Ground, tenant: str, state_head: str | None, *, sees_gitops: bool) -> str | None:
+def tenant_key(
+    ground: Ground, tenant: str, state_head: str | None, *, sees_gitops: bool
+) -> str | None:
     """What stands for what a tenant's plan follows from in the control repo; None without one."""
     if tenant not in ground.folders:
         return None
@@ -157,7 +159,7 @@ class Memory:
         return ground.tenants if ground else ()
 
     def _key(self, ground: Ground, tenant: str, state_head: str | None) -> str | None:
-        return key_of(ground, tenant, state_head, sees_gitops=self.sees_gitops)
+        return tenant_key(ground, tenant, state_head, sees_gitops=self.sees_gitops)
 
     def read_before(self, commit: str, tenant: str, state_head: str | None) -> Before | None:
         """What a look at a tenant that now begins would rest on; None if that cannot be told.

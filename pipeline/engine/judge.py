@@ -21,7 +21,7 @@ from pipeline.engine.judge_patches import (
     without_secrets,
 )
 from pipeline.engine.propose import Proposer
-from pipeline.engine.reader import Reader
+from pipeline.engine.reader import EngineReader
 from pipeline.errors import CouldNotCheck, PipelineError
 from pipeline.forges.github.merge_queue import QUEUE_REFS
 from pipeline.forges.port import PullRequest
@@ -34,8 +34,9 @@ from pipeline.models.requests import Platform, Promotion, RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.plan.view import PromotionInput
 from pipeline.render.decision import reason_item
-from pipeline.requests.asked import Before, asked_of
-from pipeline.requests.layout import PLATFORM_PATH, request_path
+from pipeline.requests.asked import BeforeMerge, asked_of
+from pipeline.requests.kinds import request_path
+from pipeline.requests.layout import PLATFORM_PATH
 from pipeline.requests.snapshot import Snapshot
 from pipeline.stages.validate import check_requests
 from pipeline.world.look import World
@@ -65,7 +66,7 @@ class Judged:
 class Judge:
     """Judges open pull requests, each by one look at the world as it is now."""
 
-    reader: Reader
+    reader: EngineReader
     proposer: Proposer
 
     def pull(self, number: int, *, with_previews: bool = True) -> Judged:
@@ -185,12 +186,12 @@ def _deleted(world: World, changed: Sequence[str], snapshot: Snapshot) -> Iterat
 
 def read_before(
     git: GitRepository, base: str, changed: Sequence[str], now: Mapping[str, bytes]
-) -> Before:
+) -> BeforeMerge:
     """What the changed paths were at the base, for telling what changes; `now` holds what they
     are, as `read_changed_files` gives it.
     """
     others = [path for path in changed if not path.startswith(("tenants/", "environments/"))]
-    return Before(
+    return BeforeMerge(
         read_snapshot(git, base, paths=changed).snapshot,
         read_changed_files(git, base, others),
         {path: now[path] for path in others if path in now},

@@ -19,9 +19,9 @@ from pipeline.models.requests import DraftPatch, ReplaceText, WriteFile
 from pipeline.plan.bounds import PATCH_OVER_BOUND
 from pipeline.plan.patches import PatchResult
 from pipeline.requests.patches import (
+    PATCH_BASE_STALE,
     PATCH_NOT_JUDGED,
     PATCH_SECRET,
-    PATCH_STALE,
     content_of,
     printable,
     secret_finding,
@@ -105,14 +105,14 @@ def _applied(
     try:
         view = proposer.draft_view(world, patch.draft)
     except UsageFault as error:
-        found.append(PATCH_STALE.finding(error.message, at(("base_commit",))))
+        found.append(PATCH_BASE_STALE.finding(error.message, at(("base_commit",))))
         return None
     result = world.patches.proposed(view, patch)
     for problem in result.problems:
         place: tuple[str | int, ...] = ("changes",)
         if problem.change is not None:
             place = ("changes", problem.change, "path")
-        elif problem.code == PATCH_STALE.id:
+        elif problem.code == PATCH_BASE_STALE.id:
             place = ("base_commit",)
         found.append(Finding(problem.code, problem.message, at(place)))
     if not result.problems and any(c.path.startswith(CHART) for c in patch.changes):

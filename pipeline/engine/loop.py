@@ -18,9 +18,9 @@ from pipeline.apply.effects import Ports, apply_tenant_plan
 from pipeline.diagnostics import Finding
 from pipeline.engine.idle import Memory
 from pipeline.engine.planner import Planned, Planner, note, read_before
-from pipeline.engine.reader import Reader
+from pipeline.engine.reader import EngineReader
 from pipeline.engine.shards import choose_tenants
-from pipeline.errors import PipelineError, Refused, StalePlan, failure_of
+from pipeline.errors import Failure, PipelineError, Refused, StalePlan, failure_of
 from pipeline.models.evidence import Observation
 from pipeline.plan.effects import Incident, Plan, Receipt, TenantPlan, Waiting, describe
 from pipeline.plan.ports import Progress, silent
@@ -54,16 +54,16 @@ class RunReport:
         return sum(r.count for r in self.receipts)
 
     @property
-    def failures(self) -> tuple[tuple[str, str, str], ...]:
+    def failures(self) -> tuple[Failure, ...]:
         """Draft, code and message of each tool or forge failure."""
         return tuple(dict.fromkeys(f for r in self.receipts for f in r.failures))
 
 
 @dataclass(frozen=True)
-class Loop:
+class RunLoop:
     """Plans and applies for one control repo."""
 
-    reader: Reader
+    reader: EngineReader
     planner: Planner
 
     def apply(self, plan: Plan, progress: Progress = silent) -> tuple[Receipt, ...]:
@@ -128,7 +128,7 @@ class Loop:
                     one.run()
                 except Exception as error:
                     # One tenant that cannot go on keeps no other from it.
-                    report.receipts.append(Receipt(failures=((tenant, *failure_of(error)),)))
+                    report.receipts.append(Receipt(failures=(failure_of(tenant, error),)))
         if memory:
             memory.remember()
         return report
@@ -156,7 +156,7 @@ class Loop:
 class _TenantRun:
     """The rounds of one run for one tenant."""
 
-    loop: Loop
+    loop: RunLoop
     tenant: str
     observations: Collection[Observation]
     report: RunReport
@@ -209,7 +209,7 @@ class _TenantRun:
         # A draft whose tool failed is left for the next run; the others go on in this one.
         self.report.receipts.append(receipt)
         self.report.restored += _restored(plan, receipt)
-        self.left_out |= {draft for draft, _, _ in receipt.failures}
+        self.left_out |= {failure.subject for failure in receipt.failures}
         self.left_out |= {wait.draft for wait in receipt.waiting}
         self.waiting += receipt.waiting
         return False
@@ -222,7 +222,7 @@ class _TenantRun:
         report.standing[self.tenant] = planned.look.standing
         if plan.failures:
             report.receipts.append(Receipt(failures=plan.failures))
-            self.left_out |= {draft for draft, _, _ in plan.failures}
+            self.left_out |= {failure.subject for failure in plan.failures}
 
     def _look_again(self, moved: StalePlan) -> None:
         """Go on where somebody else was quicker: never rebase, never retry blindly.
@@ -237,7 +237,7 @@ class _TenantRun:
         if not set(moved.drafts) - self.left_out:
             raise moved
         # Whatever it is that never holds still, the tenant's other drafts go on.
-        failed = tuple((draft, *failure_of(moved)) for draft in moved.drafts)
+        failed = tuple(failure_of(draft, moved) for draft in moved.drafts)
         self.report.receipts.append(Receipt(failures=failed))
         self.left_out |= set(moved.drafts)
         self.tries = 0

@@ -22,6 +22,7 @@ from pipeline.engine.engine import Engine
 from pipeline.engine.tools import Tools
 from pipeline.errors import CouldNotCheck, Refused, UsageFault
 from pipeline.forges.local.forge import LocalForge
+from pipeline.git.objects import Files
 from pipeline.plan.ports import FaultHook, no_faults
 from pipeline.plan.view import Scope, Stage
 from pipeline.templates import LazyTemplates
@@ -114,7 +115,7 @@ def attest_here(snapshot: Snapshot, forge_root: Path) -> Attest:
     return attest_with(SigningKey.read(path), snapshot.signers)
 
 
-def check_runner(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> CheckReport:
+def check_runner(effect: RunChecks, files: Files) -> CheckReport:
     """The report of running an effect's checks in the sandbox."""
     from pipeline.checks import run_checks
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from pipeline import __version__
 from pipeline.engine.idle import Before, Memory
-from pipeline.engine.reader import Reader
+from pipeline.engine.reader import EngineReader
 from pipeline.engine.shards import choose_tenants
 from pipeline.errors import failure_of
 from pipeline.models.evidence import Observation
@@ -40,7 +40,7 @@ class Planned:
 class Planner:
     """Plans for tenants, as far as a scope goes."""
 
-    reader: Reader
+    reader: EngineReader
     scope: Scope
 
     def plan(
@@ -93,7 +93,7 @@ class Planner:
             planned = self.plan_tenant(world, tenant, observations)
             note(memory, before, planned)
         except Exception as error:
-            failure = (tenant, *failure_of(error))
+            failure = failure_of(tenant, error)
             head = world.states.head(tenant)
             return TenantPlan(tenant=tenant, state_head=head, failures=(failure,))
         return planned.plan

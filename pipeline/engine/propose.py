@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from pipeline.engine.reader import Reader, split_id
+from pipeline.engine.reader import EngineReader
 from pipeline.errors import Refused, UsageFault
 from pipeline.gate.authorise import Decision, authorise
 from pipeline.gate.authority import unasked
 from pipeline.gate.matters import matters_of
 from pipeline.models.base import API_VERSION, BlobId, CommitId
+from pipeline.models.draft_id import parse_draft_id
 from pipeline.models.facts import Cause
 from pipeline.models.requests import Promotion, RequestedRelease
 from pipeline.plan.view import Caused, DraftView, PromotionInput
@@ -20,7 +21,7 @@ from pipeline.world.look import World
 
 
 @dataclass(frozen=True)
-class Proposal:
+class PromotionProposal:
     """A promotion request as it would be written, and what is known of it now."""
 
     promotion: Promotion
@@ -35,13 +36,13 @@ class Proposal:
 class Proposer:
     """Decisions on promotions, by the world as it is now; nothing is written."""
 
-    reader: Reader
+    reader: EngineReader
 
     def draft_view(self, world: World, draft: str) -> DraftView:
         """All that is known of a scaffolded draft. Raises UsageFault, or Refused if its request
         is invalid.
         """
-        split_id(draft)
+        draft = parse_draft_id(draft)
         if draft_path(draft) not in world.snapshot.requests:
             raise UsageFault(f"there is no draft `{draft}` on main")
         status = world.states.status(draft)
@@ -81,7 +82,7 @@ class Proposer:
 
     def propose_promotion(
         self, draft: str, environment: str, *, source_commit: str | None = None, reason: str
-    ) -> Proposal:
+    ) -> PromotionProposal:
         """A promotion request with digest and overlay tree pinned, and what speaks against it.
 
         Approvals are left out of the decision, since nobody can have approved it yet.
@@ -97,7 +98,7 @@ class Proposer:
         decision = authorise(evidence_of(view, due))
         without = tuple(r for r in decision.reasons if r.code != "approval-missing")
         added, removed = self._overlay_lines(world, view, due)
-        return Proposal(
+        return PromotionProposal(
             promotion,
             Decision(decision.draft, decision.environment, without, ()),
             due.overlay,

@@ -9,8 +9,10 @@ from pipeline import names
 from pipeline.control.repo import Control, SnapshotReading, read_snapshot
 from pipeline.diagnostics import Finding
 from pipeline.engine.tools import Tools
-from pipeline.errors import PipelineError, UsageFault
+from pipeline.errors import Failure, PipelineError, UsageFault
 from pipeline.forges.port import Forge, RepoView
+from pipeline.git.objects import Files
+from pipeline.models.draft_id import parse_draft_id
 from pipeline.models.facts import Fact
 from pipeline.models.status import DraftStatus
 from pipeline.plan.effects import Incident
@@ -22,14 +24,14 @@ from pipeline.state.facts import parse_chain
 from pipeline.state.store import read_fact_files
 from pipeline.world.causes import Causes
 from pipeline.world.drafts import Drafts
-from pipeline.world.failures import Failure, Failures
+from pipeline.world.failures import Failures
 from pipeline.world.gitops import GitopsRepositories, RecordedState
 from pipeline.world.look import World
 from pipeline.world.patches import Patches
 from pipeline.world.policy_history import PolicyHistory, read_policy_history
 from pipeline.world.promotions import Promotions
 from pipeline.world.releases import Releases
-from pipeline.world.repositories import Repositories
+from pipeline.world.repositories import OpenRepositories
 from pipeline.world.revisions import RevisionCache, Revisions
 from pipeline.world.states import States
 
@@ -56,7 +58,7 @@ class _Kept:
 
 
 @dataclass(frozen=True)
-class Reader:
+class EngineReader:
     """Reads one control repo and the world around it."""
 
     control: Control
@@ -125,7 +127,7 @@ class Reader:
         checked, policy = self.checked(str(view.head), only), self.policy(str(view.head))
         snapshot, control = checked.reading.snapshot, self.control.open_repository()
         by_path = _by_path((*checked.findings, *policy.findings()))
-        failures, repositories = Failures(), Repositories(self.forge)
+        failures, repositories = Failures(), OpenRepositories(self.forge)
         revisions = self._revisions(policy)
         states = self._states(view, failures)
         # History up to a commit is the same in every look.
@@ -178,8 +180,7 @@ class Reader:
 
     def status(self, draft: str) -> DraftStatus:
         """One draft's recorded status. Raises UsageFault when it has none."""
-        split_id(draft)
-        found = self._states_now().status(draft)
+        found = self._states_now().status(parse_draft_id(draft))
         if found is None:
             raise UsageFault(
                 f"nothing has happened to `{draft}` yet",
@@ -208,7 +209,7 @@ class Reader:
 
     def facts(self, draft: str) -> tuple[Fact, ...]:
         """A draft's facts in order, with every link checked. Raises UsageFault, BrokenChain."""
-        tenant, primitive = split_id(draft)
+        tenant, primitive = (id := parse_draft_id(draft)).tenant, id.primitive
         states = self._states_now()
         head = states.head(tenant)
         files = read_fact_files(states.control, head, primitive) if head else ()
@@ -216,9 +217,7 @@ class Reader:
             raise UsageFault(f"nothing has happened to `{draft}` yet")
         return parse_chain(draft, files)
 
-    def draft_files(
-        self, draft: str, paths: Collection[str] = ()
-    ) -> tuple[str, dict[str, tuple[int, bytes]]]:
+    def draft_files(self, draft: str, paths: Collection[str] = ()) -> tuple[str, Files]:
         """The newest commit of a draft and its files there (all, or those named)."""
         status = self.status(draft)
         if not status.head:
@@ -238,11 +237,3 @@ def _by_path(findings: Iterable[Finding]) -> dict[str, tuple[Finding, ...]]:
     for finding in findings:
         found.setdefault(finding.location.file, []).append(finding)
     return {path: tuple(items) for path, items in found.items()}
-
-
-def split_id(draft: str) -> tuple[str, str]:
-    """The tenant and the primitive of a draft's id. Raises UsageFault."""
-    tenant, slash, primitive = draft.partition("/")
-    if not slash or not names.is_tenant_id(tenant) or not names.is_tenant_id(primitive):
-        raise UsageFault(f"`{draft}` is no draft id", help="write tenant/primitive")
-    return tenant, primitive

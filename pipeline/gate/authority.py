@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
 from pipeline.diagnostics import Finding, Location, Rule, Subject, register
 from pipeline.forges.branch_rules import newest_verdicts
@@ -310,6 +311,7 @@ def _may_ask(account: Account | None, matter: Matter) -> bool:
             return bool(matter.ask_bots_of) and matter.ask_bots_of in account.tenants
         case "pipeline":
             return False
+    assert_never(account.kind)
 
 
 def _not_theirs(account: Account | None, account_id: int, matter: Matter) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from pipeline.errors import GitFailed, NotFound, StalePlan
 from pipeline.git.commits import Commit, parse_commit
-from pipeline.git.objects import GitObject, RefUpdate, TreeEntry, pack_of, parse_tree
+from pipeline.git.objects import File, GitObject, RefUpdate, TreeEntry, pack_of, parse_tree
 from pipeline.git.process import FULL_ID, NO_ID, in_repository, run_git
 from pipeline.git.servers import ObjectReader, RefWriter
 
@@ -241,11 +241,11 @@ class GitRepository:
                 files[path] = (int(mode, 8), id)
         return files
 
-    def read_files(self, treeish: str, folder: str = "") -> dict[str, tuple[int, bytes]]:
+    def read_files(self, treeish: str, folder: str = "") -> dict[str, File]:
         """Path below `folder` → (mode, content) of every file there. Raises NotFound for a gap."""
         listing = self.list_files(treeish, folder)
         found = self.read_objects([id for _, id in listing.values()])
-        files: dict[str, tuple[int, bytes]] = {}
+        files: dict[str, File] = {}
         for (path, (mode, id)), item in zip(listing.items(), found, strict=True):
             if item is None:
                 raise NotFound(f"{self.path.name} lacks object {id} of {path}")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
 
 from pipeline.errors import CouldNotCheck
+from pipeline.git.objects import Files
 from pipeline.sandbox.packages import LockRefused, parse_lock
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from cyclonedx.model.component import Component
 
 PYTHON_LOCK, NODE_LOCK = "requirements.lock", "package-lock.json"
-Files = Mapping[str, tuple[int, bytes]]
 _MAX_LOCK_BYTES = 16 * 1024**2
 _PINNED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;]+)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")

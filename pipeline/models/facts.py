@@ -13,6 +13,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from pipeline.models.base import (
     API_VERSION,
+    ApiVersion,
     BlobIdField,
     CommitIdField,
     FactHashField,
@@ -23,10 +24,10 @@ from pipeline.models.base import (
     TreeIdField,
     without_empty,
 )
+from pipeline.models.draft_id import DraftId
 from pipeline.models.evidence import BuildRecord, CheckReport, Observation
 from pipeline.models.requests import (
     CodeOrigin,
-    DraftId,
     EnvironmentName,
     PrimitiveType,
     RiskTier,
@@ -225,7 +226,7 @@ FactBody = Annotated[
 class Fact(Model):
     """One link of a draft's chain."""
 
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
     kind: Literal["Fact"] = "Fact"
     draft: DraftId
     sequence: int = Field(ge=1, le=999_999)

@@ -2,7 +2,7 @@
 
 Field names of the draft are those of the platform's message `PrimitiveImplementationDraft`.
 Every model is frozen, refuses unknown fields and converts nothing; what a field may be is said
-here, what files must say together is said by the rules of `pipeline.requests`.
+here, what files must say together is said by the checks of `pipeline.requests`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from pipeline.models.base import (
+    ApiVersion,
     CommitIdField,
     Identifier,
     ImageDigestField,
     Model,
     TreeIdField,
 )
+from pipeline.models.draft_id import DraftId
 from pipeline.models.evidence import CheckName
 from pipeline.models.signers import Signer
 
@@ -28,12 +30,6 @@ ENVIRONMENTS: tuple[EnvironmentName, ...] = ("dev", "staging", "prod")
 RiskTier = Literal["LOW", "MEDIUM", "HIGH"]
 RISK_TIERS: tuple[RiskTier, ...] = ("LOW", "MEDIUM", "HIGH")
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\r\n]*$")]
-DraftId = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=81
-    ),
-]
 TeamName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=60)
 ]
@@ -73,7 +69,7 @@ class PrimitiveType(StrEnum):
 class Request(Model):
     """What every request file starts with."""
 
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(alias="apiVersion")
+    api_version: ApiVersion = Field(alias="apiVersion")
 
 
 class Account(Model):
@@ -375,41 +371,3 @@ class Acknowledgement(Request):
     # Findings about facts, which no commit can be blamed for alone.
     findings: tuple[SettledFinding, ...] = Field((), max_length=100)
     reason: Sentence
-
-
-AnyRequest = (
-    Platform
-    | Environment
-    | BlockedDigests
-    | Signers
-    | Tenant
-    | PrimitiveImplementationDraft
-    | DraftPatch
-    | Promotion
-    | Acknowledgement
-)
-
-REQUEST_KINDS: dict[str, type[Request]] = {
-    "Platform": Platform,
-    "Environment": Environment,
-    "BlockedDigests": BlockedDigests,
-    "Signers": Signers,
-    "Tenant": Tenant,
-    "PrimitiveImplementationDraft": PrimitiveImplementationDraft,
-    "DraftPatch": DraftPatch,
-    "Promotion": Promotion,
-    "Acknowledgement": Acknowledgement,
-}
-
-# The name of each kind's published schema: `schemas/<stem>.schema.json`.
-SCHEMA_STEMS: dict[str, str] = {
-    "Platform": "platform",
-    "Environment": "environment",
-    "BlockedDigests": "blocked-digests",
-    "Signers": "signers",
-    "Tenant": "tenant",
-    "PrimitiveImplementationDraft": "draft",
-    "DraftPatch": "patch",
-    "Promotion": "promotion",
-    "Acknowledgement": "acknowledgement",
-}

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from pipeline.models.base import API_VERSION, FactHashField, Model, without_empty
+from pipeline.models.base import API_VERSION, ApiVersion, FactHashField, Model, without_empty
 from pipeline.models.evidence import BuildRecord, CheckReport, Observation
 from pipeline.models.facts import PullRequestLink, Reason, Release
 from pipeline.models.requests import CodeOrigin, EnvironmentName, PrimitiveType, RiskTier, Sku
@@ -63,7 +63,7 @@ class RefusedPromotion(Model):
 class DraftStatus(Model):
     """The message `PrimitiveImplementationDraft` as it stands, and what planning needs."""
 
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
     kind: Literal["DraftStatus"] = "DraftStatus"
     id: str
     state: DraftState

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 from pipeline.diagnostics import Finding, Severity
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, blob_id
@@ -15,11 +16,11 @@ from pipeline.models.facts import Reason
 from pipeline.models.requests import DeleteFile, DraftPatch, ReplaceText, WriteFile
 from pipeline.requests.patches import (
     MAX_FILE_BYTES,
-    PATCH_EMPTY,
-    PATCH_NO_MATCH,
-    PATCH_STALE,
+    PATCH_BASE_STALE,
+    PATCH_CHANGES_NOTHING,
+    PATCH_DOES_NOT_APPLY,
+    PATCH_PATH_TWICE,
     PATCH_TOO_LARGE,
-    PATH_TWICE,
     content_of,
 )
 
@@ -69,15 +70,14 @@ def patched_folder(patch: DraftPatch, meets: PatchGround) -> PatchResult:
     problems = [Problem(f.code, f.message) for f in meets.findings if f.severity is Severity.ERROR]
     if base is None:
         told = f"its base commit {patch.base_commit[:12]} is not in the repository"
-        problems.append(Problem(PATCH_STALE.id, told))
+        problems.append(Problem(PATCH_BASE_STALE.id, told))
         base = {}
     for index, change in enumerate(patch.changes):
         path = change.path
         if base.get(path) != listing.get(path):
             told = f"`{path}` changed since the patch was made"
-            problems.append(Problem(PATCH_STALE.id, told, index))
+            problems.append(Problem(PATCH_BASE_STALE.id, told, index))
             continue
-        new: bytes | None = None
         match change:
             case WriteFile():
                 new = content_of(change)
@@ -90,15 +90,17 @@ def patched_folder(patch: DraftPatch, meets: PatchGround) -> PatchResult:
                         "there is no such file" if old is None else f"it stands there {count} times"
                     )
                     told = f"`old` must stand once in `{path}`: {where}"
-                    problems.append(Problem(PATCH_NO_MATCH.id, told, index))
+                    problems.append(Problem(PATCH_DOES_NOT_APPLY.id, told, index))
                     continue
                 new = old.replace(change.old.encode(), change.new.encode())
                 mode = entries[path][0]
             case DeleteFile():
                 if entries.pop(path, None) is None:
                     told = f"`{path}` is not there to delete"
-                    problems.append(Problem(PATCH_NO_MATCH.id, told, index))
+                    problems.append(Problem(PATCH_DOES_NOT_APPLY.id, told, index))
                 continue
+            case _:
+                assert_never(change)
         if new is None:
             continue
         if len(new) > MAX_FILE_BYTES:
@@ -109,7 +111,7 @@ def patched_folder(patch: DraftPatch, meets: PatchGround) -> PatchResult:
         blobs[id] = new
     problems += _check_shape(entries)
     if not problems and entries == dict(listing):
-        problems.append(Problem(PATCH_EMPTY.id, "the files are already like this"))
+        problems.append(Problem(PATCH_CHANGES_NOTHING.id, "the files are already like this"))
     return PatchResult(entries, blobs, tuple(problems))
 
 
@@ -118,13 +120,15 @@ def _check_shape(entries: dict[str, tuple[int, str]]) -> list[Problem]:
     problems = []
     folders = {"/".join(p.split("/")[:i]) for p in entries for i in range(1, p.count("/") + 1)}
     for path in sorted(folders & set(entries)):
-        problems.append(Problem(PATCH_NO_MATCH.id, f"`{path}` would be both a file and a folder"))
+        problems.append(
+            Problem(PATCH_DOES_NOT_APPLY.id, f"`{path}` would be both a file and a folder")
+        )
     folded: dict[str, str] = {}
     for path in entries:
         other = folded.setdefault(path.casefold(), path)
         if other != path:
             told = f"`{other}` and `{path}` differ by case only"
-            problems.append(Problem(PATH_TWICE.id, told))
+            problems.append(Problem(PATCH_PATH_TWICE.id, told))
     if len(entries) > MAX_FOLDER_FILES:
         told = f"{len(entries)} files; {MAX_FOLDER_FILES} allowed"
         problems.append(Problem(PATCH_TOO_LARGE.id, told))

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from pipeline.git.objects import Files
 from pipeline.models.evidence import CheckReport
 from pipeline.plan.effects import Effect, RunChecks
 
 # Called before and after each effect, so that tests can stop, repeat or lose the reply of any.
 FaultHook = Callable[[Literal["before", "after"], Effect], None]
-RunChecksPort = Callable[[RunChecks, dict[str, tuple[int, bytes]]], CheckReport]
+RunChecksPort = Callable[[RunChecks, Files], CheckReport]
 Progress = Callable[[str], None]
 
 

@@ -16,6 +16,7 @@ from pipeline.forges.port import PullRequest, RepoView
 from pipeline.gate.authority import FOUNDING, Authority
 from pipeline.git.commits import render_trailers
 from pipeline.git.objects import TreeEntry
+from pipeline.models.draft_id import DraftId
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Cause
 from pipeline.models.provenance import Verified
@@ -121,7 +122,7 @@ class DraftView:
     existing: Existing | None = None  # of the scaffold's branch
 
     @property
-    def id(self) -> str:
+    def id(self) -> DraftId:
         """The draft's id."""
         return self.request.id
 

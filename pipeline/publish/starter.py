@@ -17,9 +17,10 @@ from pipeline.errors import Refused, UsageFault
 from pipeline.forges.github.control_rulesets import control_rulesets
 from pipeline.git.objects import blob_id
 from pipeline.models.base import API_VERSION
-from pipeline.models.requests import ENVIRONMENTS, SCHEMA_STEMS, Platform
+from pipeline.models.requests import ENVIRONMENTS, Platform
 from pipeline.publish.schemas import render_schema, schema_of
 from pipeline.render import code_owners
+from pipeline.requests.kinds import KINDS, parse_request
 from pipeline.requests.layout import (
     BLOCKED_PATH,
     PLATFORM_PATH,
@@ -28,7 +29,7 @@ from pipeline.requests.layout import (
     environment_path,
     tenant_path,
 )
-from pipeline.requests.snapshot import Snapshot, read_request, snapshot_of
+from pipeline.requests.snapshot import Snapshot, snapshot_of
 from pipeline.stages.validate import check_requests
 
 WORKFLOWS = ("validate", "comment", "scaffold", "build", "promote", "observe")
@@ -106,8 +107,9 @@ def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, byt
     for workflow in WORKFLOWS:
         text = parts[f"workflows/{workflow}.yaml"].decode().replace(ACTION_MARK, answers.action)
         files[f".github/workflows/{workflow}.yaml"] = text.encode()
-    for kind, stem in SCHEMA_STEMS.items():
-        files[f"schemas/{stem}.schema.json"] = render_schema(schema_of(kind)).encode()
+    for kind in KINDS:
+        schema = render_schema(schema_of(kind.name))
+        files[f"schemas/{kind.schema_stem}.schema.json"] = schema.encode()
     for stem, ruleset in control_rulesets(platform, answers.app_id).items():
         text = json.dumps(ruleset, indent=2, sort_keys=True) + "\n"
         files[f".github/rulesets/{stem}.json"] = text.encode()
@@ -121,7 +123,7 @@ def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, byt
 def _judged(files: Mapping[str, bytes]) -> tuple[Snapshot, tuple[Finding, ...]]:
     """The requests among the files, and every finding in them."""
     paths = [p for p in sorted(files) if p.split("/")[0] in REQUEST_ROOTS]
-    results = [read_request(path, files[path]) for path in paths]
+    results = [parse_request(path, files[path]) for path in paths]
     reads = [read for read, _ in results if read is not None]
     snapshot = snapshot_of("", {path: blob_id(files[path]) for path in paths}, reads)
     form = [finding for _, findings in results for finding in findings]
@@ -154,7 +156,7 @@ def _platform_values(answers: Answers) -> dict[str, object]:
 
 
 def _platform(answers: Answers) -> Platform:
-    read, findings = read_request(PLATFORM_PATH, render_document(_platform_values(answers)))
+    read, findings = parse_request(PLATFORM_PATH, render_document(_platform_values(answers)))
     if read is None or not isinstance(read.model, Platform):
         said = "; ".join(finding.message for finding in findings)
         raise UsageFault(f"these answers make no platform: {said}")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pipeline import names
 from pipeline.documents import parse_document, render_document
 from pipeline.git.objects import MODE_FILE, tree_id_of_files
-from pipeline.models.base import TreeId
+from pipeline.models.base import API_VERSION, TreeId
 from pipeline.models.facts import Release
 from pipeline.models.requests import Environment, Platform, PrimitiveType, Tenant
 from pipeline.models.status import DraftStatus
@@ -134,7 +134,7 @@ def render_overlay(
         "generatorOptions": {"disableNameSuffixHash": True},
     }
     sealed = {
-        "apiVersion": "pipeline.ameide.io/v1",
+        "apiVersion": API_VERSION,
         "kind": "Release",
         "draft": status.id,
         "environment": env,

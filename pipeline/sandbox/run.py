@@ -28,6 +28,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import CouldNotCheck
+from pipeline.git.objects import Files
 from pipeline.machine.process import Ended, run_bounded
 from pipeline.machine.versions import Tool, read_program, read_tool
 from pipeline.sandbox.calls import filter_of
@@ -35,7 +36,7 @@ from pipeline.sandbox.limits import Limits, rlimits
 from pipeline.sandbox.limits.cgroup import find_parent, sandbox_cgroup
 from pipeline.sandbox.limits.counting import SCRATCH
 from pipeline.sandbox.limits.watch import Watch
-from pipeline.sandbox.sources import check_paths
+from pipeline.sandbox.sources import require_plain_paths
 
 WORK_FOLDER = "/primitive"
 NOBODY = 65534
@@ -113,7 +114,7 @@ def run_confined(
     argv: Sequence[str],
     *,
     readonly: Sequence[tuple[Path, str]] = (),
-    files: Mapping[str, tuple[int, bytes]],
+    files: Files,
     env: Mapping[str, str],
     limits: Limits,
     stdin: bytes = b"",
@@ -127,7 +128,7 @@ def run_confined(
     environment it has `env` and nothing else. `merged` puts stderr into the output.
     Raises CouldNotCheck when no sandbox can be made here, OverBound for files that none can hold.
     """
-    check_paths(files)
+    require_plain_paths(files)
     if sys.platform != "linux":
         raise CouldNotCheck("sandboxes are made on Linux alone", help="run checks on Linux")
     program, user = bubblewrap().path, _user_to_become()
@@ -339,7 +340,7 @@ class _Descriptors:
             os.close(descriptor)
 
 
-def _archive(files: Mapping[str, tuple[int, bytes]], stdin: bytes) -> bytes:
+def _archive(files: Files, stdin: bytes) -> bytes:
     """The files as a tape archive, which is unpacked inside: nothing of them touches the host."""
     import tarfile  # slow to import
 

@@ -19,6 +19,7 @@ from pipeline.models.base import key_of
 from pipeline.models.evidence import CheckOutcome
 from pipeline.plan.commits import commit_folder
 from pipeline.plan.effects import FactEntry, MergePull, OpenPull, Waiting
+from pipeline.plan.rules import MERGE_PENDING
 from pipeline.plan.view import TOOL, Caused, DraftView, PromotionInput, Step, message_of
 from pipeline.stages.build import plan_build
 from pipeline.stages.checks import plan_checks
@@ -157,7 +158,7 @@ def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> S
     environment = view.environments[env]
     opening = (pull,) if done else (commit, pull)
     if done and due.is_queued:
-        return _waits(view, due, "merge-pending", f"{view.gitops_repo}:{branch} is to be merged")
+        return _waits(view, due, MERGE_PENDING.id, f"{view.gitops_repo}:{branch} is to be merged")
     if environment.merge == "manual" and not due.merged:
         if not (done and due.gitops_pull):
             return Step(effects=opening)

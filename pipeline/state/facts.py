@@ -26,6 +26,7 @@ from pipeline.documents.writer import (
     render_item,
 )
 from pipeline.models.base import FactHash, Model, canonical_json, first_problem
+from pipeline.models.draft_id import DraftId
 from pipeline.models.facts import (
     Accepted,
     Built,
@@ -105,7 +106,7 @@ def hash_of(content: bytes) -> FactHash:
 def next_fact(draft: str, status: DraftStatus | None, cause: Cause, body: FactBody) -> Fact:
     """The fact that follows the newest one of `status`, or a draft's first."""
     return Fact(
-        draft=draft,
+        draft=DraftId(draft),
         sequence=status.facts + 1 if status else 1,
         previous=status.newest_fact if status else FactHash(""),
         cause=cause,
@@ -120,7 +121,7 @@ def parse_chain(draft: str, files: Sequence[FactFile]) -> tuple[Fact, ...]:
     """
     facts: list[Fact] = []
     previous, previous_path = FactHash(""), ""
-    primitive_id = draft.split("/", 1)[1]
+    primitive_id = DraftId(draft).primitive
     for position, file in enumerate(sorted(files, key=lambda f: f.path), start=1):
         try:
             fact = Fact.model_validate_json(file.content)
@@ -161,7 +162,7 @@ def fold_one(status: DraftStatus | None, fact: Fact) -> DraftStatus:
     body = fact.body
     if status is None:
         if not isinstance(body, Accepted):
-            path = fact_path(fact.draft.split("/", 1)[1], fact.sequence, body.type)
+            path = fact_path(fact.draft.primitive, fact.sequence, body.type)
             raise BrokenChain(path, "a draft's first fact must be `accepted`")
         base = _first_status(fact, body)
     else:

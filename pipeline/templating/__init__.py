@@ -30,7 +30,7 @@ from pipeline.templating.parameters import (
     compile_schema,
     merge_pages,
 )
-from pipeline.templating.steps import MANIFEST, SHARED, check_steps
+from pipeline.templating.steps import MANIFEST, SHARED, parse_steps
 from pipeline.templating.texts import Compiled, compile_text
 from pipeline.templating.values import TemplateFault, context_of
 
@@ -46,7 +46,7 @@ __all__ = [
     "render_template",
 ]
 
-API_VERSION: Final = "scaffolder.backstage.io/v1beta3"
+SCAFFOLDER_API_VERSION: Final = "scaffolder.backstage.io/v1beta3"
 VERSION_ANNOTATION: Final = "pipeline.ameide.io/version"
 SKELETON: Final = "skeleton/"
 # What the pipeline gives to every template; a template's own parameters come on top.
@@ -151,7 +151,7 @@ def parse_template(
     spec = _mapping(manifest.get("spec"))
     version = _mapping(metadata.get("annotations")).get(VERSION_ANNOTATION)
     for stated, wanted, what in (
-        (manifest.get("apiVersion"), API_VERSION, "apiVersion"),
+        (manifest.get("apiVersion"), SCAFFOLDER_API_VERSION, "apiVersion"),
         (manifest.get("kind"), "Template", "kind"),
         (metadata.get("name"), name, "metadata.name"),
     ):
@@ -165,7 +165,7 @@ def parse_template(
         )
     if not isinstance(spec.get("type"), str):
         reasons.append(f"{MANIFEST}: spec.type is missing")
-    steps = check_steps(spec.get("steps"), reasons)
+    steps = parse_steps(spec.get("steps"), reasons)
     schema = merge_pages(spec.get("parameters"), reasons)
     skeleton = tuple(
         TemplateFile(path.removeprefix(SKELETON), content, path in executables)

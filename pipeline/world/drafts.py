@@ -14,6 +14,7 @@ from pipeline import names
 from pipeline.diagnostics import Finding, Severity
 from pipeline.errors import CouldNotCheck, PipelineError, StalePlan
 from pipeline.git.repository import read_parents
+from pipeline.models.draft_id import DraftId
 from pipeline.models.evidence import Observation
 from pipeline.models.requests import (
     DraftPatch,
@@ -33,7 +34,7 @@ from pipeline.world.failures import Failures
 from pipeline.world.gitops import GitopsRepositories
 from pipeline.world.patches import Patches
 from pipeline.world.promotions import Promotions
-from pipeline.world.repositories import Repositories
+from pipeline.world.repositories import OpenRepositories
 from pipeline.world.rest import Rest
 from pipeline.world.states import States
 
@@ -59,7 +60,7 @@ class Drafts:
     snapshot: Snapshot
     findings: Mapping[str, tuple[Finding, ...]]  # by request path
     templates: Mapping[str, Template]
-    repositories: Repositories
+    repositories: OpenRepositories
     states: States
     causes: Causes
     patches: Patches
@@ -82,11 +83,11 @@ class Drafts:
         self.repositories.forget_asked()
         failed_before = self.failures.count
         drafts = [d for d in self.snapshot.drafts_of(tenant) if d not in leave_out]
-        found = self.states.statuses(tenant, [d.split("/")[1] for d in drafts])
+        found = self.states.statuses(tenant, [d.primitive for d in drafts])
         rest = Rest(self.snapshot, self.repositories, keepers(found.values()))
         standing = self.states.deleted(tenant, self.snapshot.blobs)
         rest.read_ahead(found.values())
-        statuses = {draft: found.get(draft.split("/")[1]) for draft in drafts}
+        statuses = {draft: found.get(draft.primitive) for draft in drafts}
         paths = self._due_paths_of(statuses, rest)
         self.causes.read_ahead(tenant, {path for due in paths.values() for path in due})
         views: list[DraftView] = []
@@ -112,7 +113,7 @@ class Drafts:
         is_settled = not (views or standing or self._has_findings(tenant)) and looked_at_all
         return TenantLook(tuple(views), standing, frozenset(resting), is_settled)
 
-    def about(self, draft: str, status: DraftStatus) -> DraftView | None:
+    def about(self, draft: DraftId, status: DraftStatus) -> DraftView | None:
         """What questions about a scaffolded draft rest on, whether or not anything is due.
 
         None when its request is refused: `in_the_way_of` says why.
@@ -139,12 +140,12 @@ class Drafts:
         return any(p.startswith((f"tenants/{tenant}/", "environments/")) for p in self.findings)
 
     def _due_paths_of(
-        self, statuses: Mapping[str, DraftStatus | None], rest: Rest
-    ) -> dict[str, set[str]]:
+        self, statuses: Mapping[DraftId, DraftStatus | None], rest: Rest
+    ) -> dict[DraftId, set[str]]:
         """Each readable draft → the paths of its requests that have something due, and then its
         own.
         """
-        found: dict[str, set[str]] = {}
+        found: dict[DraftId, set[str]] = {}
         for draft, status in statuses.items():
             if draft in self.states.unreadable:
                 continue
@@ -160,7 +161,7 @@ class Drafts:
 
     def _due_view(
         self,
-        draft: str,
+        draft: DraftId,
         status: DraftStatus | None,
         observations: tuple[Observation, ...],
         rest: Rest,
@@ -191,10 +192,10 @@ class Drafts:
             view = replace(view, promotions=found, gitops_findings=foreign)
         return view
 
-    def _accepted(self, draft: str) -> Accepted | None:
+    def _accepted(self, draft: DraftId) -> Accepted | None:
         """What a draft is planned on; None when its request, or what it rests on, is refused."""
         request = self.snapshot.draft(draft)
-        tenant = self.snapshot.tenant(draft.split("/")[0])
+        tenant = self.snapshot.tenant(draft.tenant)
         platform = self.snapshot.platform
         if request is None or tenant is None or platform is None:
             return None
@@ -202,7 +203,7 @@ class Drafts:
 
     def _view(
         self,
-        draft: str,
+        draft: DraftId,
         status: DraftStatus | None,
         request: PrimitiveImplementationDraft,
         tenant: Tenant,

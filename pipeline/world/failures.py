@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pipeline.errors import failure_of
-
-Failure = tuple[str, str, str]  # draft, repository or tenant; error code; message
+from pipeline.errors import Failure, failure_of
 
 
 @dataclass
@@ -17,7 +15,7 @@ class Failures:
 
     def add(self, subject: str, error: Exception) -> None:
         """Keep that a draft, repository or tenant cannot be looked at."""
-        self.found.append((subject, *failure_of(error)))
+        self.found.append(failure_of(subject, error))
 
     @property
     def count(self) -> int:

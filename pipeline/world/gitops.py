@@ -18,14 +18,15 @@ from pipeline.errors import CouldNotCheck, NotFound, PipelineError, StalePlan
 from pipeline.forges.port import Forge, PullRequest, PullState, RepoView
 from pipeline.git.repository import GitRepository
 from pipeline.gitops.proposals import MAX_FILES, Proposal, is_plain
-from pipeline.gitops.reading import check_trees, is_sealed, read_differences
+from pipeline.gitops.reading import is_sealed, read_differences, require_trees
 from pipeline.gitops.sealed import ROOT, Recorded, check_gitops
+from pipeline.models.draft_id import DraftId
 from pipeline.models.requests import CodeOrigin
 from pipeline.requests.snapshot import Snapshot
 from pipeline.stages.gitops import GitopsView
 from pipeline.state.facts import status_path
 from pipeline.world.failures import Failures
-from pipeline.world.repositories import Repositories
+from pipeline.world.repositories import OpenRepositories
 from pipeline.world.revisions import Revisions, read_committers
 from pipeline.world.states import States
 
@@ -49,7 +50,7 @@ class GitopsRepositories:
     forge: Forge
     control: GitRepository
     snapshot: Snapshot
-    repositories: Repositories
+    repositories: OpenRepositories
     states: States
     revisions: Revisions
     failures: Failures
@@ -214,7 +215,7 @@ class GitopsRepositories:
             unrecorded=bool(unrecorded),
         )
         if found.findings and found.restores:
-            check_trees(git, repo, found.overlays)
+            require_trees(git, repo, found.overlays)
         return found
 
     def _tenants_of(self, repo: str) -> list[str]:
@@ -274,10 +275,10 @@ def _folder_names(drafts: Collection[str]) -> set[str]:
     """What the overlays of these drafts may be called."""
     found = set()
     for draft in drafts:
-        tenant, _, primitive = draft.partition("/")
+        id = DraftId(draft)
         for origin in (CodeOrigin.TENANT, CodeOrigin.PLATFORM):
             with suppress(names.NameRefused):
-                found.add(names.instance(tenant, primitive, origin))
+                found.add(names.instance(id.tenant, id.primitive, origin))
     return found
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from pipeline.diagnostics import Finding
 from pipeline.errors import Unrenderable
-from pipeline.releases.folder import check_files
+from pipeline.releases.folder import check_overlay_files
 from pipeline.releases.judge import Bound
 from pipeline.releases.overlays import Overlay, render_base
 from pipeline.releases.rules import Target, check_objects
@@ -74,7 +74,7 @@ class Hydrator:
         if key not in self._judged:
             # What is beside the manifests may change what they come to: it is judged before.
             with self._remembering(key):
-                self._judged[key] = tuple(check_files(overlay)) or _judged(overlay, target)
+                self._judged[key] = tuple(check_overlay_files(overlay)) or _judged(overlay, target)
         return self._judged[key]
 
     @contextmanager

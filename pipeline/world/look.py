@@ -13,7 +13,7 @@ from pipeline.world.patches import Patches
 from pipeline.world.policy_history import PolicyHistory
 from pipeline.world.promotions import Promotions
 from pipeline.world.releases import Releases
-from pipeline.world.repositories import Repositories
+from pipeline.world.repositories import OpenRepositories
 from pipeline.world.revisions import Revisions
 from pipeline.world.states import States
 
@@ -26,7 +26,7 @@ class World:
     policy: PolicyHistory  # as of the snapshot's commit
     revisions: Revisions
     failures: Failures
-    repositories: Repositories
+    repositories: OpenRepositories
     states: States
     causes: Causes
     releases: Releases

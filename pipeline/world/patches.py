@@ -18,7 +18,7 @@ from pipeline.requests.snapshot import LoadedRequest
 from pipeline.stages.patch import followup_branch, is_followup, patch_key
 from pipeline.tools.gitleaks import SecretHit
 from pipeline.world.causes import Causes
-from pipeline.world.repositories import Repositories
+from pipeline.world.repositories import OpenRepositories
 
 ScanSecrets = Callable[[Mapping[str, bytes]], Sequence[SecretHit]]
 
@@ -27,7 +27,7 @@ ScanSecrets = Callable[[Mapping[str, bytes]], Sequence[SecretHit]]
 class Patches:
     """Patches as they meet their drafts' repositories."""
 
-    repositories: Repositories
+    repositories: OpenRepositories
     causes: Causes
     scan_secrets: ScanSecrets
     findings: Mapping[str, tuple[Finding, ...]]  # by request path

@@ -17,7 +17,7 @@ from pipeline.requests.snapshot import LoadedRequest
 from pipeline.stages.promote import promotion_key
 from pipeline.world.causes import Causes
 from pipeline.world.releases import Releases
-from pipeline.world.repositories import Repositories
+from pipeline.world.repositories import OpenRepositories
 from pipeline.world.states import States
 
 Verify = Callable[[str, str], Verified]  # bundle, signers as JSON
@@ -27,7 +27,7 @@ Verify = Callable[[str, str], Verified]  # bundle, signers as JSON
 class Promotions:
     """Evidence on promotions, of requests on main and of those that could be made."""
 
-    repositories: Repositories
+    repositories: OpenRepositories
     states: States
     causes: Causes
     releases: Releases

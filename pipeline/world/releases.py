@@ -18,9 +18,9 @@ from pipeline.plan.patches import Listing
 from pipeline.plan.view import DraftView
 from pipeline.releases.overlays import Overlay, base_tree_of, has_runtime, render_overlay
 from pipeline.releases.rules import MANIFEST_NOT_RENDERED
-from pipeline.sandbox.sources import check_source
+from pipeline.sandbox.sources import require_bounded_source
 from pipeline.world.hydrate import CHART, Hydrator
-from pipeline.world.repositories import Repositories
+from pipeline.world.repositories import OpenRepositories
 
 # Stands for the digest of an image that is not built yet.
 UNBUILT = ImageDigest("sha256:" + "0" * 64)
@@ -44,7 +44,7 @@ class Releases:
     A source is measured and its chart is read once a look, however many environments it goes to.
     """
 
-    repositories: Repositories
+    repositories: OpenRepositories
     hydrator: Hydrator
     # By repository and tree of the primitive's folder.
     _charts: dict[tuple[str, str], Mapping[str, bytes]] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class Releases:
         if key not in self._too_much:
             found: tuple[Finding, ...] = ()
             try:
-                check_source(self.repositories.git(view.target_repo), commit, view.folder)
+                require_bounded_source(self.repositories.git(view.target_repo), commit, view.folder)
             except OverBound as error:
                 at = Location(f"{view.target_repo}:{view.folder}")
                 found = (SOURCE_OVER_BOUND.finding(error.message, at),)

@@ -1,4 +1,4 @@
-"""Repositories of the forge as of one look: each is asked about once, and only when needed."""
+"""OpenRepositories of the forge as of one look: each is asked about once, and only when needed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pipeline.plan.view import Existing
 
 
 @dataclass
-class Repositories:
+class OpenRepositories:
     """The repositories of code and overlays, with the pull requests of their branches."""
 
     forge: Forge
     _views: dict[str, RepoView | None] = field(default_factory=dict)
-    # Repositories that could not be asked; each is asked once a look, whoever rests on it.
+    # OpenRepositories that could not be asked; each is asked once a look, whoever rests on it.
     _broken: dict[str, PipelineError] = field(default_factory=dict)
     # Repository → branch → its pull request.
     _pulls: dict[str, dict[str, PullRequest | None]] = field(default_factory=dict)

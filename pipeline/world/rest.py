@@ -12,7 +12,7 @@ from pipeline.models.status import DraftState, DraftStatus
 from pipeline.plan.view import owners_of
 from pipeline.requests.snapshot import Snapshot
 from pipeline.stages.provision import rules_key
-from pipeline.world.repositories import Repositories
+from pipeline.world.repositories import OpenRepositories
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Rest:
     """Tells which of some drafts rest, by their statuses, policy and their pull requests."""
 
     snapshot: Snapshot
-    repositories: Repositories
+    repositories: OpenRepositories
     # Of these drafts, those that record the branch rules of their repositories.
     keepers: frozenset[str] = frozenset()
 

@@ -10,6 +10,7 @@ from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck
 from pipeline.gate.standing import Standing, check_deleted
 from pipeline.git.repository import GitRepository
+from pipeline.models.draft_id import DraftId
 from pipeline.models.facts import Fact
 from pipeline.models.status import DraftStatus
 from pipeline.requests.layout import draft_path, tenant_path
@@ -85,10 +86,9 @@ class States:
                 self.failures.add(draft, damaged_status(draft))
         return {p: self.known[trees[p]] for p in there if trees[p] in self.known}
 
-    def status(self, draft: str) -> DraftStatus | None:
+    def status(self, draft: DraftId) -> DraftStatus | None:
         """One draft's recorded status. Raises CouldNotCheck when it is damaged."""
-        tenant, _, primitive = draft.partition("/")
-        found = self.statuses(tenant, [primitive]).get(primitive)
+        found = self.statuses(draft.tenant, [draft.primitive]).get(draft.primitive)
         if draft in self.unreadable:
             raise damaged_status(draft)
         return found

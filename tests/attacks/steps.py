@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
-from pipeline.control.submit import account_of as account_named
+from pipeline.control.submit import find_account as account_named
 from pipeline.control.submit import submit_request
 from pipeline.engine.opening import check_runner, secret_hits
 from pipeline.errors import PipelineError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline import __version__
 from pipeline.diagnostics import Finding, Location, Severity
-from pipeline.documents.rules import ANCHOR
+from pipeline.documents.rules import YAML_ANCHOR
 from pipeline.render.github import render_github
 from pipeline.render.report import render_report
 from pipeline.render.sarif import render_sarif
@@ -37,7 +37,7 @@ SHOWN = {
 }
 WARNING = Finding("yaml-tag", "a tag", Location("a/b.yaml", 3), Severity.WARNING, "delete it")
 NOTE = Finding("yaml-tag", "a tag", Location("a b/ü#.yaml"), Severity.NOTE)
-MIXED = (ANCHOR.finding("`&k` names this value", Location("a/b.yaml", 2, 7)), WARNING, NOTE)
+MIXED = (YAML_ANCHOR.finding("`&k` names this value", Location("a/b.yaml", 2, 7)), WARNING, NOTE)
 SOURCES = {"a/b.yaml": "# head\nkind: &k Tenant\nname: !x y\n"}
 
 

@@ -20,7 +20,7 @@ from pipeline.render.decision import decision_document, render_decision
 from pipeline.render.json import render_json
 from pipeline.render.report import validation_report
 from pipeline.render.requests import render_promotion, render_proposal, render_refusal
-from pipeline.requests.asked import Before, asked_of
+from pipeline.requests.asked import BeforeMerge, asked_of
 from pipeline.requests.layout import (
     BLOCKED_PATH,
     PLATFORM_PATH,
@@ -81,7 +81,7 @@ def comment(path: str, old: bytes | None, new: bytes | None) -> dict[str, str]:
         }
         states.append(snapshot_and_findings(of_requests)[0])
     texts = [{path: c} if c is not None else {} for c in (old, new)]
-    items = asked_of([path], states[1], Before(states[0], *texts))
+    items = asked_of([path], states[1], BeforeMerge(states[0], *texts))
     return {"comment.md": render_comment(report_of(*items))}
 
 
@@ -101,7 +101,7 @@ def promotion_asked() -> tuple[AskedItem, ...]:
     path = promotion_path(DRAFT, "prod")
     files = {**world_files(), path: render_document(PROMOTION)}
     snapshot = snapshot_and_findings(files)[0]
-    return asked_of([path], snapshot, Before(snapshot))
+    return asked_of([path], snapshot, BeforeMerge(snapshot))
 
 
 def promotion_comment(*accounts: int) -> dict[str, str]:

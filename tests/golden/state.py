@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from pipeline.audit.acknowledged import Acknowledged
-from pipeline.audit.rules import FACT_CHAIN
+from pipeline.audit.rules import AUDIT_FACT_CHAIN
 from pipeline.diagnostics import Finding, Location, Verdict
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import (
@@ -143,7 +143,9 @@ class Report:
     verdict: Verdict = Verdict.VALID
 
 
-BROKEN = FACT_CHAIN.finding("fact 3 does not name fact 2", Location("state/acme:facts/0003.yaml"))
+BROKEN = AUDIT_FACT_CHAIN.finding(
+    "fact 3 does not name fact 2", Location("state/acme:facts/0003.yaml")
+)
 
 
 def audited(report: Report) -> dict[str, str]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.documents import render_document
 from pipeline.requests.identity import draft_example
+from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import (
     PLATFORM_PATH,
     draft_path,
@@ -18,7 +19,7 @@ from pipeline.requests.layout import (
     patch_path,
     tenant_path,
 )
-from pipeline.requests.snapshot import ReadRequest, Snapshot, read_request, snapshot_of
+from pipeline.requests.snapshot import ReadRequest, Snapshot, snapshot_of
 from tests.support.samples import sample_files
 
 # People of every team, bots, the pipeline itself, and accounts that no policy lists.
@@ -108,7 +109,7 @@ PATHS = (
 
 @cache
 def _read(path: str, content: bytes) -> ReadRequest | None:
-    return read_request(path, content)[0]
+    return parse_request(path, content)[0]
 
 
 def snapshot(files: Mapping[str, bytes]) -> Snapshot:

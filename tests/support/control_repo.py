@@ -20,8 +20,8 @@ from pipeline.git.objects import MODE_FILE, Signature, commit_object, objects_of
 from pipeline.git.repository import GitRepository
 from pipeline.images.signing import SigningKey
 from pipeline.models.requests import Platform
+from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import PLATFORM_PATH, SIGNERS_PATH
-from pipeline.requests.snapshot import read_request
 
 START_TIME_S = 1_767_225_600  # 2026-01-01T00:00:00Z
 SETUP = Signature(
@@ -35,7 +35,7 @@ def create_control(root: Path, files: Mapping[str, bytes]) -> Path:
 
     The workspace's key is one of those whose word on a build counts.
     """
-    read, _ = read_request(PLATFORM_PATH, files[PLATFORM_PATH])
+    read, _ = parse_request(PLATFORM_PATH, files[PLATFORM_PATH])
     assert read is not None and isinstance(read.model, Platform)
     platform = read.model
     forge = LocalForge(root / "forge", platform.organisation)

@@ -9,8 +9,8 @@ from pipeline.git.objects import MODE_FILE, blob_id
 from pipeline.models.requests import DraftPatch
 from pipeline.plan.patches import Listing, PatchGround, PatchResult, patched_folder
 from pipeline.plan.view import Caused, PatchInput
+from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import patch_path
-from pipeline.requests.snapshot import read_request
 from tests.support import fact_history as history
 from tests.support.samples import DRAFT, findings_of
 
@@ -55,7 +55,7 @@ def patch_ground(
 
 def patch_of(content: bytes) -> DraftPatch:
     """The patch in a request file's bytes."""
-    read, findings = read_request(PATCH_FILE, content)
+    read, findings = parse_request(PATCH_FILE, content)
     assert read is not None and isinstance(read.model, DraftPatch), findings
     return read.model
 

@@ -191,7 +191,7 @@ def check_gate(required: Mapping[str, int | None], account: int) -> Iterator[Set
     yield Setting("check judged", "is required of the App", problem, help if problem else "")
 
 
-def check_environment(name: str, branches: tuple[str, ...] | None, main: str) -> Setting:
+def check_secrets_environment(name: str, branches: tuple[str, ...] | None, main: str) -> Setting:
     """Whether an environment's secrets are for the workflows of the default branch alone.
 
     `branches` is None where there is no such environment.

@@ -6,10 +6,10 @@ import random
 import time
 
 from pipeline.errors import StalePlan
-from pipeline.forges.local.journal import JOURNAL_REF, Files, objects_over
+from pipeline.forges.local.journal import JOURNAL_REF, objects_over
 from pipeline.forges.local.pull_values import HEADS
 from pipeline.forges.local.upkeep import keep_up
-from pipeline.git.objects import GitObject, RefUpdate, Signature, commit_object
+from pipeline.git.objects import Files, GitObject, RefUpdate, Signature, commit_object
 from pipeline.git.repository import GitRepository
 
 FORGE_SIGNATURE = Signature("local-forge", "local-forge@users.noreply.pipeline.invalid", 0)

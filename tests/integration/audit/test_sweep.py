@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.diagnostics import Verdict
 from pipeline.git.objects import blob_id, tree_id_of_files
-from pipeline.requests.layout import request_path
+from pipeline.requests.kinds import request_path
 from pipeline.state.facts import BrokenChain, fold, parse_chain, parse_status, status_bytes
 from pipeline.state.facts import FactFile as Stored
 from tests.support.finished_story import CONTROL, GITOPS, STATE

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import click
+import jsonschema_rs
 import pytest
 
 from pipeline import __version__
@@ -17,14 +18,17 @@ from pipeline.cli.commands import COMMANDS
 from pipeline.cli.main import cli
 from pipeline.cli.page import all_commands
 from pipeline.errors import CouldNotCheck
+from pipeline.publish.schemas import schema_of
 from tests.conftest import ROOT
-from tests.support.command_line import call, create_control
+from tests.support.command_line import call
+from tests.support.control_repo import create_control
+from tests.support.samples import sample_files
 
 
 @pytest.fixture(scope="module")
 def control(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh control repo."""
-    return create_control(tmp_path_factory.mktemp("basics"))
+    return create_control(tmp_path_factory.mktemp("basics"), sample_files())
 
 
 ALL = {" ".join(path): command for path, command in all_commands()}
@@ -261,6 +265,33 @@ def test_rules_and_explain() -> None:
     for name in names:
         assert call(None, "explain", name).out.startswith(f"{name} (")
     assert call(None, "explain", "yaml-anchor", "--format", "json").document["kind"] == "Rule"
+
+
+def test_explain_knows_errors_that_are_no_rules() -> None:
+    ran = call(None, "explain", "git-failed")
+    assert ran.exit_code == 0
+    assert ran.out.startswith("git-failed (error)\n  A Git process failed")
+    assert call(None, "explain", "git-failed", "--format", "json").document["kind"] == "ErrorCode"
+    assert "did you mean `git-failed`" in call(None, "explain", "git-faild").err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("rules",),
+        ("explain", "yaml-anchor"),
+        ("explain", "git-failed"),
+        ("explain", "no-such-code"),
+        ("schema",),
+        ("template", "list"),
+        ("template", "lint", "domain"),
+        ("catalog", "--check"),
+    ],
+)
+def test_documents_fit_their_schemas(arguments: tuple[str, ...]) -> None:
+    document = call(ROOT, "--format", "json", *arguments).document
+    validator = jsonschema_rs.Draft7Validator(schema_of(str(document["kind"])))
+    assert [error.message for error in validator.iter_errors(document)] == []
 
 
 def test_schema() -> None:

@@ -17,7 +17,7 @@ from pipeline.forges.github.forge import GithubForge
 from pipeline.forges.github.session import GithubSession
 from pipeline.forges.github.settings import check_rules
 from pipeline.models.requests import Platform, Signers
-from pipeline.requests.snapshot import read_request
+from pipeline.requests.kinds import parse_request
 from tests.conftest import ROOT
 from tests.support.command_line import Ran, call
 from tests.support.github_demo.setting import APP_ID, add_pipeline_app, app_key
@@ -81,7 +81,7 @@ def test_its_requests_are_valid(made: Path) -> None:
 
 def test_its_own_build_workflow_signs(made: Path) -> None:
     path = made / "environments/signers.yaml"
-    read, _ = read_request("environments/signers.yaml", path.read_bytes())
+    read, _ = parse_request("environments/signers.yaml", path.read_bytes())
     assert read is not None and isinstance(read.model, Signers)
     [signer] = read.model.signers
     assert signer.builder_id == (
@@ -96,7 +96,7 @@ def test_roots_are_added_as_the_readme_says(made: Path) -> None:
     path = made / "environments/signers.yaml"
     told = "".join(json.dumps(make_sigstore().trusted_root()) + "\n" for _ in range(2))
     subprocess.run(["sh", "-c", command], cwd=made, input=told, text=True, check=True)
-    read, findings = read_request("environments/signers.yaml", path.read_bytes())
+    read, findings = parse_request("environments/signers.yaml", path.read_bytes())
     assert findings == () and read is not None and isinstance(read.model, Signers)
     assert len(read.model.trusted_roots) == 3
 
@@ -123,7 +123,7 @@ def test_its_workflows_are_this_repository_s_with_the_action_at_a_commit(made: P
 
 def test_github_takes_its_rulesets_and_they_hold(made: Path, tmp_path: Path) -> None:
     platform = made / "environments/platform.yaml"
-    read, _ = read_request("environments/platform.yaml", platform.read_bytes())
+    read, _ = parse_request("environments/platform.yaml", platform.read_bytes())
     assert read is not None and isinstance(read.model, Platform)
     with GitHubServer(tmp_path / "server") as server:
         owner = server.add_organisation("nova-org")

@@ -31,7 +31,7 @@ from pipeline.jobs.files import (
     write_evidence,
     write_work,
 )
-from pipeline.jobs.work import DueWork, Evidence, evidence_problem
+from pipeline.jobs.work import DueWork, WorkEvidence, evidence_problem
 from pipeline.models.evidence import CheckName, CheckOutcome
 from pipeline.plan.effects import BuildImage, RunChecks
 from pipeline.requests.layout import patch_path, promotion_path
@@ -371,5 +371,7 @@ def test_a_refusal_that_no_build_gives_is_no_evidence(changes: dict[str, Any], s
         "item": item.model_dump(),
         "refused": {"code": "build-over-bound", "message": "too long"},
     }
-    assert evidence_problem(Evidence.model_validate_json(json.dumps(whole))) == ""
-    assert said in evidence_problem(Evidence.model_validate_json(json.dumps({**whole, **changes})))
+    assert evidence_problem(WorkEvidence.model_validate_json(json.dumps(whole))) == ""
+    assert said in evidence_problem(
+        WorkEvidence.model_validate_json(json.dumps({**whole, **changes}))
+    )

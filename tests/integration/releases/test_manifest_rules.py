@@ -14,7 +14,7 @@ from functools import cache
 import pytest
 
 from pipeline.releases.allowlist import load_allowed
-from pipeline.releases.folder import check_files
+from pipeline.releases.folder import check_overlay_files
 from pipeline.releases.rules import MOST_REFUSALS, Target, check_objects
 from pipeline.rules import load_rules
 from pipeline.tools.kubeconform import run_kubeconform
@@ -153,7 +153,7 @@ def test_hostile_pods_are_refused_by_kubernetes_own_code_as_well() -> None:
     ],
 )
 def test_a_file_that_the_pipeline_does_not_write_is_refused(path: str) -> None:
-    found = [*check_files(replace(overlay(), files={**overlay().files, path: b"a: b\n"}))]
+    found = [*check_overlay_files(replace(overlay(), files={**overlay().files, path: b"a: b\n"}))]
     assert {finding.code for finding in found} == {"overlay-file"}
     assert all("\x1b" not in finding.message for finding in found)
 
@@ -176,17 +176,17 @@ def test_a_kustomization_of_another_form_is_refused(old: bytes, new: bytes) -> N
     there = overlay().files["kustomization.yaml"]
     assert old in there
     files = {**overlay().files, "kustomization.yaml": there.replace(old, new, 1)}
-    assert "overlay-file" in {f.code for f in check_files(replace(overlay(), files=files))}
+    assert "overlay-file" in {f.code for f in check_overlay_files(replace(overlay(), files=files))}
 
 
 @pytest.mark.parametrize("folder", ["base", "base/operator"])
 def test_a_base_lists_exactly_the_files_beside_it(folder: str) -> None:
     path = f"{folder}/kustomization.yaml"
     more = overlay().files[path] + b"  - https://example.invalid/x.yaml\n"
-    [finding] = check_files(replace(overlay(), files={**overlay().files, path: more}))
+    [finding] = check_overlay_files(replace(overlay(), files={**overlay().files, path: more}))
     assert finding.code == "overlay-file" and path in finding.location.file
 
 
 def test_the_overlay_that_is_rendered_has_only_files_that_may_be_there() -> None:
-    assert list(check_files(overlay())) == []
+    assert list(check_overlay_files(overlay())) == []
     assert run_kubeconform(b"", file="x") != ()

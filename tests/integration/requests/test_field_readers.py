@@ -24,7 +24,7 @@ from mypy.options import Options
 from pydantic import BaseModel
 
 from pipeline.documents.shapes import models_in
-from pipeline.models.requests import REQUEST_KINDS
+from pipeline.requests.kinds import KINDS
 
 TOP = Path(__file__).resolve().parents[3]
 Field = tuple[str, str]  # full name of the model that declares it, name
@@ -33,7 +33,7 @@ Field = tuple[str, str]  # full name of the model that declares it, name
 def request_models() -> dict[str, type[BaseModel]]:
     """Full name → every model that a request is made of."""
     found: dict[str, type[BaseModel]] = {}
-    left: list[type[BaseModel]] = list(REQUEST_KINDS.values())
+    left: list[type[BaseModel]] = [kind.model for kind in KINDS]
     while left:
         model = left.pop()
         name = f"{model.__module__}.{model.__qualname__}"
