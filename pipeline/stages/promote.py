@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pipeline import names
 from pipeline.diagnostics import RULES
-from pipeline.forges.branch_rules import newest_verdicts
-from pipeline.forges.port import PullRequest, PullState, ReviewVerdict
+from pipeline.forges.approvals import count_approvals
+from pipeline.forges.port import PullRequest
 from pipeline.gate.authorise import Decision, Evidence, authorise
 from pipeline.gate.matters import higher_tier
 from pipeline.gate.rules import BUILD_MISSING, CHECK_MISSING
@@ -209,15 +209,9 @@ def approval_problem(pull: PullRequest, owners: frozenset[int]) -> str:
     """Why the pipeline does not merge a pull request of its own yet; empty once an owner approved
     its final revision and none asks for changes.
     """
-    verdicts = newest_verdicts(pull.reviews, pull.head)
-    said = {user: verdict for user, verdict in verdicts.items() if user in owners}
-    if ReviewVerdict.CHANGES_REQUESTED in said.values():
+    held = count_approvals(pull.reviews, pull.head, taking_part=(pull.author_id,)).of(owners)
+    if held.objecting:
         return "has a reviewer who asks for changes"
-    if not any(v is ReviewVerdict.APPROVED and u != pull.author_id for u, v in said.items()):
+    if not held.approving:
         return f"waits for an owner to approve revision {pull.head[:12]}"
     return ""
-
-
-def is_merged(state: PullState | None) -> bool:
-    """Whether a pull request of that state has been merged."""
-    return state is PullState.MERGED
