@@ -7,7 +7,6 @@ gate says what speaks against it, all but the approvals that nobody can have giv
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -31,6 +30,7 @@ from pipeline.models.outputs import AskedItem, Link, PromotionPreview
 from pipeline.models.requests import Platform, Promotion, RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.plan.view import PromotionInput
+from pipeline.releases.differences import diff_lines
 from pipeline.render.decision import reason_item
 from pipeline.requests.asked import Before, asked_of
 from pipeline.requests.layout import PLATFORM_PATH, request_path
@@ -243,23 +243,6 @@ def _files_now(engine: Engine, status: DraftStatus, folder: str) -> dict[str, by
         return {}
     files = engine.forge.open_repository(status.gitops_repo).read_files(view.head, folder)
     return {path: content for path, (_, content) in files.items()}
-
-
-def diff_lines(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> Iterator[str]:
-    """The unified differences of two sets of files, with nothing invisible in them."""
-    for path in sorted({*old, *new}):
-        before, after = (
-            [visible(line) for line in files.get(path, b"").decode("utf-8", "replace").splitlines()]
-            for files in (old, new)
-        )
-        yield from difflib.unified_diff(
-            before,
-            after,
-            visible(path) if path in old else "/dev/null",
-            visible(path) if path in new else "/dev/null",
-            lineterm="",
-            n=2,
-        )
 
 
 def _links(
