@@ -85,8 +85,8 @@ def check_merge(rules: Iterable[BranchRule], pull: PullRequest, actor: int) -> s
         counted = reviewed if rule.merge is None else reviewed.of(rule.merge)
         if len(counted.approving) < rule.approvals:
             return (
-                f"{len(counted.approving)} of {rule.approvals} approvals of revision {pull.head[:12]} "
-                f"for a merge into `{pull.base_branch}`"
+                f"{len(counted.approving)} of {rule.approvals} approvals of revision "
+                f"{pull.head[:12]} for a merge into `{pull.base_branch}`"
             )
         if rule.approvals and reviewed.objecting:
             return "a reviewer asks for changes"

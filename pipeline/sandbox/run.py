@@ -302,7 +302,8 @@ def _user_to_become() -> int | None:
     return None
 
 
-@lru_cache
+# Two or three programs of util-linux.
+@lru_cache(maxsize=16)
 def _program(name: str) -> str:
     found = shutil.which(name, path=_PATH)
     if found is None:
