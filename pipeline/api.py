@@ -8,7 +8,7 @@ opens that pull request; the pipeline acts only on what was merged. Nothing here
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pipeline import names
 from pipeline.diagnostics import Finding, Severity, Verdict, verdict_of
@@ -62,52 +62,35 @@ class ChangeList(Model):
     changes: tuple[FileChange, ...]
 
 
-def create_primitive_implementation_draft(
-    engine: Engine,
-    *,
-    tenant_id: str,
-    primitive_id: str,
-    template_id: str,
-    code_origin: str,
-    primitive_type: str = "",
-    target_repo: str = "",
-    design_refs: Sequence[str] = (),
-    parameters: Mapping[str, object] | None = None,
-    risk_tier: RiskTier | None = None,
-) -> ProposedRequest:
+@dataclass(frozen=True, slots=True)
+class NewDraft:
+    """What is asked for with a new primitive; what is empty follows from the rest.
+
+    `template_id` is `name` or `name@version`, the newest without one.
+    """
+
+    tenant_id: str
+    primitive_id: str
+    template_id: str
+    code_origin: str
+    primitive_type: str = ""
+    target_repo: str = ""
+    design_refs: tuple[str, ...] = ()
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    risk_tier: RiskTier | None = None
+
+
+def create_primitive_implementation_draft(engine: Engine, asked: NewDraft) -> ProposedRequest:
     """The request for a new primitive; type, repository and template version follow if left out.
 
     Raises UsageFault for an unknown tenant or a draft that is there, Refused with every finding.
     """
-    draft = draft_id(f"{tenant_id}/{primitive_id}")
+    draft = draft_id(f"{asked.tenant_id}/{asked.primitive_id}")
     snapshot = engine.reading(engine.control.head())[0].snapshot
-    if tenant_path(tenant_id) not in snapshot.blobs:
-        raise UsageFault(f"there is no tenant `{tenant_id}`", help=_list_tenants(snapshot))
-    origin = _origin(code_origin)
-    name, _, version = template_id.partition("@")
-    if not version:
-        if name not in engine.templates:
-            known = ", ".join(f"`{t}`" for t in sorted(engine.templates))
-            raise UsageFault(f"there is no template `{name}`", help=f"templates are {known}")
-        version = engine.templates[name].version
-    platform = snapshot.platform
-    if not target_repo and platform is not None:
-        target_repo = names.controllers_repo(platform.platform, tenant_id, origin)
-    values: dict[str, object] = {
-        "id": draft,
-        "tenant_id": tenant_id,
-        "primitive_type": primitive_type or str(TEMPLATE_TYPES.get(name, name)),
-        "primitive_id": primitive_id,
-        "template_id": f"{name}@{version}",
-        "code_origin": origin.value,
-        "target_repo": target_repo,
-    }
-    if design_refs:
-        values["design_refs"] = list(design_refs)
-    if risk_tier:
-        values["risk_tier"] = risk_tier
-    values["parameters"] = dict(parameters or {})
-    listed = ", ".join(design_refs) or "none"
+    if tenant_path(asked.tenant_id) not in snapshot.blobs:
+        raise UsageFault(f"there is no tenant `{asked.tenant_id}`", help=_list_tenants(snapshot))
+    values = _draft_values(engine, snapshot, draft, asked)
+    listed = ", ".join(asked.design_refs) or "none"
     request = _propose(
         engine,
         snapshot,
@@ -116,8 +99,8 @@ def create_primitive_implementation_draft(
         draft_path(draft),
         values,
         title=f"Ask for {draft}",
-        body=f"A new {values['primitive_type']} primitive of origin {origin.value} from "
-        f"{name}@{version}.\n\nDesign references: {listed}\n",
+        body=f"A new {values['primitive_type']} primitive of origin {values['code_origin']} from "
+        f"{values['template_id']}.\n\nDesign references: {listed}\n",
     )
     there = snapshot.blobs.get(request.path)
     if there is not None and there != blob_id(request.content):
@@ -125,6 +108,37 @@ def create_primitive_implementation_draft(
             f"there is a draft `{draft}` already", help="`pipeline draft update` changes its files"
         )
     return request
+
+
+def _draft_values(
+    engine: Engine, snapshot: Snapshot, draft: str, asked: NewDraft
+) -> dict[str, object]:
+    """The fields of a new `draft.yaml`, in its order. Raises UsageFault."""
+    origin = _origin(asked.code_origin)
+    name, _, version = asked.template_id.partition("@")
+    if not version:
+        if name not in engine.templates:
+            known = ", ".join(f"`{t}`" for t in sorted(engine.templates))
+            raise UsageFault(f"there is no template `{name}`", help=f"templates are {known}")
+        version = engine.templates[name].version
+    target_repo, platform = asked.target_repo, snapshot.platform
+    if not target_repo and platform is not None:
+        target_repo = names.controllers_repo(platform.platform, asked.tenant_id, origin)
+    values: dict[str, object] = {
+        "id": draft,
+        "tenant_id": asked.tenant_id,
+        "primitive_type": asked.primitive_type or str(TEMPLATE_TYPES.get(name, name)),
+        "primitive_id": asked.primitive_id,
+        "template_id": f"{name}@{version}",
+        "code_origin": origin.value,
+        "target_repo": target_repo,
+    }
+    if asked.design_refs:
+        values["design_refs"] = list(asked.design_refs)
+    if asked.risk_tier:
+        values["risk_tier"] = asked.risk_tier
+    values["parameters"] = dict(asked.parameters)
+    return values
 
 
 def get_primitive_draft_files(

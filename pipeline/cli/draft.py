@@ -83,8 +83,7 @@ def create(
     if entities:
         parameters["entities"] = list(entities)
     parameters |= _parameters(params, found)
-    request = api.create_primitive_implementation_draft(
-        engine,
+    asked = api.NewDraft(
         tenant_id=tenant,
         primitive_id=primitive,
         template_id=template,
@@ -93,6 +92,7 @@ def create(
         parameters=parameters,
         risk_tier=risk_tier,  # type: ignore[arg-type]  # one of the option's choices
     )
+    request = api.create_primitive_implementation_draft(engine, asked)
     document = bring(session, request, account=account, replace=replace)
     if session.is_json:
         session.write_document(document)
