@@ -126,11 +126,6 @@ def image_repository(prefix: str, tenant_id: str, primitive_id: str) -> str:
     return f"{prefix}/{tenant}/{_checked(IMAGE_SEGMENT, primitive_id)}"
 
 
-def is_image_of(prefix: str, tenant_id: str, repository: str) -> bool:
-    """Whether an image repository is the tenant's, compared by path segment."""
-    return repository.split("/")[:-1] == [*prefix.split("/"), f"tenant-{tenant_id}"]
-
-
 def state_branch(tenant_id: str) -> str:
     """The branch of the control repo that holds what happened for a tenant (design §2)."""
     return f"state/{tenant_id}"

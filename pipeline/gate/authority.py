@@ -140,11 +140,6 @@ class Authority:
         """Whether the change may be merged and followed."""
         return not self.reasons
 
-    @property
-    def is_refused(self) -> bool:
-        """Whether no further approval can help."""
-        return any(reason.final for reason in self.reasons)
-
 
 # What stands in the first commit of a repository was there before any policy.
 FOUNDING = Authority(())

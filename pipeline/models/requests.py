@@ -377,18 +377,6 @@ class Acknowledgement(Request):
     reason: Sentence
 
 
-AnyRequest = (
-    Platform
-    | Environment
-    | BlockedDigests
-    | Signers
-    | Tenant
-    | PrimitiveImplementationDraft
-    | DraftPatch
-    | Promotion
-    | Acknowledgement
-)
-
 REQUEST_KINDS: dict[str, type[Request]] = {
     "Platform": Platform,
     "Environment": Environment,

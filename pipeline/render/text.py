@@ -79,15 +79,6 @@ def render_terminal(
     return capture.get()
 
 
-def wants_colour(environment: Mapping[str, str], *, is_terminal: bool) -> bool:
-    """True if output should be in colour: `NO_COLOR` wins, then `FORCE_COLOR`, then a terminal."""
-    if environment.get("NO_COLOR"):
-        return False
-    if environment.get("FORCE_COLOR"):
-        return True
-    return is_terminal and environment.get("TERM") != "dumb"
-
-
 def render_summary(findings: Iterable[Finding]) -> str:
     """How many findings there are, in words: `2 errors, 1 warning`, or `no findings`."""
     counts = dict.fromkeys(Severity, 0)

@@ -297,7 +297,7 @@ def story(path: Path) -> list[object]:
     seen: list[object] = [
         git.read_refs(("refs/",)),
         git.resolve(MAIN),
-        git.head_commit(),
+        git.resolve_commit("HEAD"),
         git.resolve_commit("main~1"),
         git.list_files(ours),
         git.read_files(theirs),
@@ -309,7 +309,7 @@ def story(path: Path) -> list[object]:
         git.merge_base(ours, theirs),
         git.merge_tree(ours, theirs),
         git.remote_url("origin"),
-        clone.head_commit(),
+        clone.resolve_commit("HEAD"),
         (clone.path / "b").read_bytes(),
         sorted(p.name for p in (clone.path / ".git" / "hooks").glob("*")),
     ]
@@ -388,7 +388,7 @@ def test_a_work_tree_of_another_checkout_is_read_too(tmp_path: Path) -> None:
         tmp_path / "main", "worktree", "add", "-q", "--detach", str(tmp_path / "second"), commit
     )
     assert (tmp_path / "second" / ".git").is_file()
-    assert GitRepository(tmp_path / "second").head_commit() == commit
+    assert GitRepository(tmp_path / "second").resolve_commit("HEAD") == commit
 
 
 def test_git_that_is_missing_could_not_check(
@@ -595,7 +595,7 @@ def test_a_merge_is_made_without_a_work_tree_and_a_conflict_is_told(
 def test_a_clone_has_the_files_and_no_hook(git: GitRepository, head: str, tmp_path: Path) -> None:
     clone = GitRepository.clone(str(git.path), tmp_path / "deep" / "clone")
     assert (clone.path / "a").read_bytes() == b"a"
-    assert clone.head_commit() == head
+    assert clone.resolve_commit("HEAD") == head
     assert clone.remote_url("origin") == str(git.path)
     assert not (clone.path / ".git" / "hooks").exists()
 
@@ -605,7 +605,7 @@ def test_a_relative_source_is_meant_from_here(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     clone = GitRepository.clone("one.git", Path("somewhere/else/clone"))
-    assert clone.head_commit() == head
+    assert clone.resolve_commit("HEAD") == head
 
 
 @pytest.mark.parametrize(
