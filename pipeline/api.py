@@ -118,8 +118,8 @@ def create_primitive_implementation_draft(engine: Engine, new: NewDraft) -> Prop
         path,
         render_request(kind, path, values),
         title=f"Ask for {draft}",
-        body=f"A new {values['primitive_type']} primitive of origin {origin.value} from "
-        f"{name}@{version}.\n\nDesign references: {listed}\n",
+        body=f"A new {values['primitive_type']} primitive of origin {values['code_origin']} from "
+        f"{values['template_id']}.\n\nDesign references: {listed}\n",
     )
     request = _judged(engine, snapshot, request)
     there = snapshot.blobs.get(request.path)
@@ -128,6 +128,37 @@ def create_primitive_implementation_draft(engine: Engine, new: NewDraft) -> Prop
             f"there is a draft `{draft}` already", help="`pipeline draft update` changes its files"
         )
     return request
+
+
+def _draft_values(
+    engine: Engine, snapshot: Snapshot, draft: str, asked: NewDraft
+) -> dict[str, object]:
+    """The fields of a new `draft.yaml`, in its order. Raises UsageFault."""
+    origin = _origin(asked.code_origin)
+    name, _, version = asked.template_id.partition("@")
+    if not version:
+        if name not in engine.templates:
+            known = ", ".join(f"`{t}`" for t in sorted(engine.templates))
+            raise UsageFault(f"there is no template `{name}`", help=f"templates are {known}")
+        version = engine.templates[name].version
+    target_repo, platform = asked.target_repo, snapshot.platform
+    if not target_repo and platform is not None:
+        target_repo = names.controllers_repo(platform.platform, asked.tenant_id, origin)
+    values: dict[str, object] = {
+        "id": draft,
+        "tenant_id": asked.tenant_id,
+        "primitive_type": asked.primitive_type or str(TEMPLATE_TYPES.get(name, name)),
+        "primitive_id": asked.primitive_id,
+        "template_id": f"{name}@{version}",
+        "code_origin": origin.value,
+        "target_repo": target_repo,
+    }
+    if asked.design_refs:
+        values["design_refs"] = list(asked.design_refs)
+    if asked.risk_tier:
+        values["risk_tier"] = asked.risk_tier
+    values["parameters"] = dict(asked.parameters)
+    return values
 
 
 def get_primitive_draft_files(

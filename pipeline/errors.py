@@ -209,6 +209,7 @@ def failure_of(subject: str, error: Exception) -> Failure:
     """
     if isinstance(error, PipelineError):
         return Failure(subject, error.code, error.message)
+    # 3 ms: `--help` and most runs report no bug.
     import traceback  # most commands never need it
 
     frames = traceback.extract_tb(error.__traceback__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from pipeline.errors import StalePlan
 from pipeline.forges.port import Repositories
@@ -22,7 +22,7 @@ from pipeline.git.objects import (
     tree_object,
 )
 from pipeline.git.repository import GitRepository
-from pipeline.models.facts import Fact
+from pipeline.models.facts import Fact, FactBody
 from pipeline.models.status import DraftStatus
 from pipeline.names import state_branch
 from pipeline.plan.effects import AppendFacts, FactEntry, resolved_body
@@ -30,10 +30,14 @@ from pipeline.state.facts import (
     fact_bytes,
     fact_path,
     fold_one,
+    next_fact,
     parse_status,
     status_bytes,
     status_path,
 )
+
+# Built when the first fact is recorded: most runs record none.
+_BODY: TypeAdapter[FactBody] = TypeAdapter(FactBody, config=ConfigDict(defer_build=True))
 
 
 def record_facts(
@@ -108,14 +112,8 @@ def _facts_to_write(
 
 
 def _fact_of(entry: FactEntry, status: DraftStatus | None, outcomes: Mapping[str, object]) -> Fact:
-    fact = {
-        "draft": entry.draft,
-        "sequence": status.facts + 1 if status else 1,
-        "previous": status.newest_fact if status else "",
-        "cause": entry.cause.model_dump(mode="json"),
-        "body": _jsonable(resolved_body(entry, outcomes)),
-    }
-    return Fact.model_validate_json(json.dumps(fact))
+    body = json.dumps(_jsonable(resolved_body(entry, outcomes)))
+    return next_fact(entry.draft, status, entry.cause, _BODY.validate_json(body))
 
 
 def _jsonable(value: object) -> object:

@@ -19,6 +19,7 @@ from pipeline.models.status import DraftStatus
 from pipeline.models.trust import Trust
 from pipeline.requests.snapshot import Snapshot
 from pipeline.state.facts import fact_path
+from pipeline.tools.bundlecheck import verify_bundles
 
 _ORIGIN = "refs/remotes/origin/"
 OpenRepository = Callable[[str], GitRepository | None]
@@ -144,8 +145,6 @@ class Audit:
 
     def verify_together(self, asked: Iterable[tuple[str, Signers]]) -> None:
         """Have what comes of many statements at hand, by one call of the tool."""
-        from pipeline.tools.bundlecheck import verify_bundles
-
         new = {(b, s.model_dump_json(by_alias=True)): (b, s) for b, s in asked if b}
         left = [key for key in new if key not in self.bundles]
         if left:

@@ -138,7 +138,7 @@ def _ruff_program() -> Path:
 
 def ruff_version() -> str:
     """The version of the linter. Raises CouldNotCheck when it is not installed."""
-    from importlib import metadata  # slow to import
+    from importlib import metadata  # 13 ms: `doctor` and `template` run no check
 
     try:
         return metadata.version("ruff")
@@ -147,7 +147,7 @@ def ruff_version() -> str:
 
 
 def _version_in(packages: Path, name: str) -> str:
-    from importlib import metadata  # slow to import
+    from importlib import metadata  # 13 ms: `doctor` and `template` run no check
 
     found = next(iter(metadata.distributions(name=name, path=[str(packages)])), None)
     return found.version if found else "of unknown version"

@@ -102,6 +102,7 @@ def provenance(session: Session, draft: str, sbom: Path | None, bundle: Path | N
     JSON out of the image store, held to the digest that was stated. The exit code is 1 if a
     statement is missing or not believed.
     """
+    from pipeline.api import get_draft_status
     from pipeline.engine.opening import forge_root, image_store
     from pipeline.errors import NotFound
     from pipeline.images.attesting import read_stated
@@ -114,7 +115,7 @@ def provenance(session: Session, draft: str, sbom: Path | None, bundle: Path | N
     facts = engine.facts(parse_draft_id(draft))
     records = [fact.body.build for fact in facts if isinstance(fact.body, Built)]
     snapshot = engine.snapshot()
-    status = engine.status(draft)
+    status = get_draft_status(engine, draft)
     stated = [read_stated(record, status, snapshot.signers) for record in records]
     session.write(render_provenance(draft, stated, Style(session.colour)))
     if (sbom or bundle) and not records:

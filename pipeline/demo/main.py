@@ -28,6 +28,7 @@ from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
 from pipeline.models.status import DraftStatus
 from pipeline.requests.observations import render_observations
+from pipeline.state.facts import parse_status, status_path
 
 PACKAGE = "domain_order_router"
 MARKER = "made-by-pipeline-demo"
@@ -192,8 +193,6 @@ def _shown(root: Path) -> str:
 
 def read_status(setting: DemoSetting) -> DraftStatus:
     """The story's draft as its state branch records it now."""
-    from pipeline.state.facts import parse_status, status_path
-
     forge = setting.open_forge()
     git = forge.open_repository("control")
     path = status_path(story.DRAFT.primitive)

@@ -65,7 +65,7 @@ class Engine:
     @cached_property
     def judge(self) -> Judge:
         """What judges open pull requests."""
-        # Imported when one is judged: a run, and a status, need none of it.
+        # 9 ms: imported when one is judged; a run, and a status, need none of it.
         from pipeline.engine.judge import Judge
 
         return Judge(self.reader, self.proposer)

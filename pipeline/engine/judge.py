@@ -7,7 +7,6 @@ gate says what speaks against it, all but the approvals that nobody can have giv
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -33,6 +32,7 @@ from pipeline.models.outputs import AskedItem, Link, PromotionPreview
 from pipeline.models.requests import Platform, Promotion, RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.plan.view import PromotionInput
+from pipeline.releases.differences import diff_lines
 from pipeline.render.decision import reason_item
 from pipeline.requests.asked import BeforeMerge, asked_of
 from pipeline.requests.kinds import request_path
@@ -253,23 +253,6 @@ def _files_now(world: World, status: DraftStatus, folder: str) -> dict[str, byte
         return {}
     files = world.repositories.git(status.gitops_repo).read_files(view.head, folder)
     return {path: content for path, (_, content) in files.items()}
-
-
-def diff_lines(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> Iterator[str]:
-    """The unified differences of two sets of files, with nothing invisible in them."""
-    for path in sorted({*old, *new}):
-        before, after = (
-            [visible(line) for line in files.get(path, b"").decode("utf-8", "replace").splitlines()]
-            for files in (old, new)
-        )
-        yield from difflib.unified_diff(
-            before,
-            after,
-            visible(path) if path in old else "/dev/null",
-            visible(path) if path in new else "/dev/null",
-            lineterm="",
-            n=2,
-        )
 
 
 def _links(

@@ -23,18 +23,18 @@ from pipeline.engine.tools import Tools
 from pipeline.errors import CouldNotCheck, Refused, UsageFault
 from pipeline.forges.local.forge import LocalForge
 from pipeline.git.objects import Files
+from pipeline.images.stores import ImageStore, LayoutStore, RegistryStore
 from pipeline.plan.ports import FaultHook, no_faults
 from pipeline.plan.view import Scope, Stage
 from pipeline.templates import LazyTemplates
+from pipeline.tools.gitleaks import SecretHit, run_secret_scan
 
 if TYPE_CHECKING:
     from pipeline.images.attesting import Attest
     from pipeline.images.port import Builder, Maker
-    from pipeline.images.stores import ImageStore
     from pipeline.models.evidence import CheckReport
     from pipeline.plan.effects import Effect, RunChecks
     from pipeline.requests.snapshot import Snapshot
-    from pipeline.tools.gitleaks import SecretHit
 
 CRASH_EXIT_CODE = 137
 
@@ -44,8 +44,6 @@ def image_store(snapshot: Snapshot, forge_root: Path) -> ImageStore:
 
     Raises Refused when the platform is missing or invalid.
     """
-    from pipeline.images.stores import LayoutStore, RegistryStore
-
     if snapshot.platform is None:
         raise Refused("environments/platform.yaml is missing or invalid")
     if snapshot.platform.registry.store == "registry":
@@ -55,6 +53,7 @@ def image_store(snapshot: Snapshot, forge_root: Path) -> ImageStore:
 
 def builder_of(snapshot: Snapshot, *, forge_root: Path) -> Builder:
     """What builds on this machine, attested by its key."""
+    # 24 ms: most runs build nothing.
     from pipeline.images.attesting import AttestingBuilder
     from pipeline.tools.bundlecheck import verify_bundle
 
@@ -69,6 +68,7 @@ def builder_of(snapshot: Snapshot, *, forge_root: Path) -> Builder:
 
 def maker_of_machine() -> Maker:
     """What makes images; PIPELINE_BUILDER chooses another than the embedded one."""
+    # 11 ms: most runs build nothing.
     from pipeline.images.buildah import BuildahMaker
     from pipeline.images.buildx import BuildxMaker
     from pipeline.images.layout import LayoutMaker
@@ -103,6 +103,7 @@ def workspace_key(forge_root: Path) -> Path:
 
 def attest_here(snapshot: Snapshot, forge_root: Path) -> Attest:
     """What signs statements on this machine. Raises CouldNotCheck when nothing does."""
+    # 24 ms: most runs build nothing.
     from pipeline.images.attesting import attest_with
     from pipeline.images.signing import SigningKey
 
@@ -117,6 +118,7 @@ def attest_here(snapshot: Snapshot, forge_root: Path) -> Attest:
 
 def check_runner(effect: RunChecks, files: Files) -> CheckReport:
     """The report of running an effect's checks in the sandbox."""
+    # 13 ms: most runs check nothing.
     from pipeline.checks import run_checks
 
     return run_checks(files, commit=effect.commit, tree=effect.tree, names=effect.names)
@@ -124,8 +126,6 @@ def check_runner(effect: RunChecks, files: Files) -> CheckReport:
 
 def secret_hits(files: Mapping[str, bytes]) -> Sequence[SecretHit]:
     """What a secret scan found; the secret itself is in none of it."""
-    from pipeline.tools.gitleaks import run_secret_scan
-
     return run_secret_scan(files)
 
 
@@ -163,6 +163,7 @@ def restrict(engine: Engine, stages: Sequence[str], evidence: Path | None) -> En
     """
     scope = Scope(frozenset(map(Stage, stages)) or frozenset(Stage))
     if evidence is not None:
+        # 31 ms: a run that performs checks and builds itself reads none.
         from pipeline.jobs.files import RecordedBuilder, read_evidence, recorded_checks
         from pipeline.tools.bundlecheck import verify_bundle
 

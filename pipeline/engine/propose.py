@@ -14,6 +14,7 @@ from pipeline.models.draft_id import parse_draft_id
 from pipeline.models.facts import Cause
 from pipeline.models.requests import Promotion, RequestedRelease
 from pipeline.plan.view import Caused, DraftView, PromotionInput
+from pipeline.releases.differences import count_changed_lines
 from pipeline.releases.overlays import Overlay
 from pipeline.requests.layout import draft_path, promotion_path
 from pipeline.stages.promote import evidence_of
@@ -143,18 +144,13 @@ class Proposer:
         )
 
     def _overlay_lines(self, world: World, view: DraftView, due: PromotionInput) -> tuple[int, int]:
-        """Lines added and removed against what the environment's overlay holds now."""
+        """Lines that a diff adds to and removes from what the environment's overlay holds now."""
         overlay = due.overlay
         if overlay is None or view.gitops is None or view.gitops.head is None:
             return 0, 0
         now = world.repositories.git(view.gitops_repo).read_files(view.gitops.head, overlay.folder)
-        added = removed = 0
-        for path in sorted({*now, *overlay.files}):
-            old = set(now.get(path, (0, b""))[1].decode("utf-8", "replace").splitlines())
-            new = set(overlay.files.get(path, b"").decode("utf-8", "replace").splitlines())
-            added += len(new - old)
-            removed += len(old - new)
-        return added, removed
+        there = {path: content for path, (_, content) in now.items()}
+        return count_changed_lines(there, overlay.files)
 
 
 def _nobody(world: World, view: DraftView, environment: str) -> Caused:

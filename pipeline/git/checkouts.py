@@ -28,7 +28,7 @@ def clone_checkout(source: str, path: Path) -> None:
     where = source if source.startswith("https://") else str(Path(source).absolute())
     path.parent.mkdir(parents=True, exist_ok=True)
     with _git(path.name, protocols="file:https"):
-        from git import Repo
+        from git import Repo  # 73 ms: most commands make no checkout
 
         # GitPython holds `--template` to be unsafe in options of others; these are our own.
         Repo.clone_from(
@@ -42,7 +42,7 @@ def begin_checkout(folder: Path, files: Collection[str], *, origin: str) -> bool
     if (folder / ".git").exists():
         return False
     with _git(folder.name):
-        from git import Repo
+        from git import Repo  # 73 ms: most commands make no checkout
 
         begun = Repo.init(folder, allow_unsafe_options=True, initial_branch="main", template="")
         with begun as repo:
@@ -66,7 +66,7 @@ def _git(name: str, *, protocols: str = "") -> Iterator[None]:
     except ImportError as missing:  # raised by GitPython where there is no git
         raise GitFailed("there is no `git` on PATH", help="install git 2.38 or newer") from missing
     except Exception as failed:
-        from git.exc import GitError
+        from git.exc import GitError  # 73 ms, with GitPython
 
         if not isinstance(failed, (GitError, OSError, ValueError)):
             raise

@@ -159,11 +159,6 @@ class GitRepository:
         lines = (line.partition("\0") for line in text.split("\n") if line)
         return {name: id for id, _, name in lines}
 
-    def head_commit(self) -> str | None:
-        """The commit that HEAD stands for, or None in an empty repository."""
-        found = self.read_object("HEAD")
-        return found.id if found else None
-
     def resolve_commit(self, revision: str) -> str:
         """The commit that a person's revision (`HEAD~1`, a branch, a short id) stands for.
 
@@ -301,10 +296,6 @@ class GitRepository:
         """The commits reachable from `head` and not from `base`, newest first."""
         ids = self._text("rev-list", "--end-of-options", head, f"^{base}", "--").split()
         return tuple(self.read_commit(id) for id in ids)
-
-    def list_commits(self, head: str) -> frozenset[str]:
-        """The ids of all commits reachable from `head`."""
-        return frozenset(self._text("rev-list", "--end-of-options", head, "--").split())
 
     def list_new_commits(self, heads: Iterable[str], seen: Iterable[str] = ()) -> list[str]:
         """The ids of commits reachable from `heads` and from none of `seen`, parents first."""

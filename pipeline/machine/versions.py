@@ -12,7 +12,7 @@ import mmap
 import os
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 from pipeline.errors import CouldNotCheck
@@ -117,7 +117,8 @@ def tools_dirs() -> tuple[Path, ...]:
     return (Path(named), checkout) if named else (checkout,)
 
 
-@cache
+# The dozen tools of `ACCEPTED`, for a handful of settings of the environment (tests change them).
+@lru_cache(maxsize=64)
 def _read_tool(name: str, named_dir: str, path: str) -> Tool:
     accepted = ACCEPTED[name]
     folders = [folder / "bin" for folder in tools_dirs()]

@@ -37,7 +37,7 @@ class DraftId(str):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> CoreSchema:
         """Fields of this type refuse text that is no draft id."""
-        from pydantic_core import core_schema  # only a model needs it, and then has it
+        from pydantic_core import core_schema  # 30 ms; only a model needs it, and then has it
 
         text = core_schema.str_schema(pattern=_PATTERN, max_length=MOST_CHARACTERS)
         return core_schema.no_info_after_validator_function(cls, text)

@@ -113,7 +113,6 @@ class DraftView:
     gitops: RepoView | None = None
     pull: PullRequest | None = None  # the draft's, as the forge has it now
     base_parents: Parents = ()  # trees above the primitive's folder at the target's head
-    base_tree: str | None = None  # of the primitive's folder at the target's head
     patch: PatchInput | None = None
     promotions: tuple[PromotionInput, ...] = ()
     observations: tuple[Observation, ...] = ()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import lru_cache
 from importlib.resources import files
 from typing import cast
 
@@ -87,7 +87,8 @@ class AllowList:
     shapes: Mapping[str, Fields] = field(default_factory=dict)
 
 
-@cache
+# Without a parameter: one value a process.
+@lru_cache(maxsize=1)
 def load_allowed() -> AllowList:
     """The allow-list. Raises ValueError, naming the entry, for data that says nothing clear."""
     entries = _read("values.yaml")
@@ -103,7 +104,8 @@ def load_allowed() -> AllowList:
     return AllowList({(k.api_version, k.kind): k for k in kinds}, values, shapes)
 
 
-@cache
+# The files of `allowed/`, each read by one caller or two.
+@lru_cache(maxsize=8)
 def _read(name: str) -> dict[str, dict[str, object]]:
     content = files("pipeline.releases").joinpath("allowed", name).read_bytes()
     document = parse_document(name, content)

@@ -184,6 +184,8 @@ def _is_text(value: str, allowed: AllowedValue, bound: Bound) -> bool:
     return pattern is not None and pattern.fullmatch(value) is not None
 
 
+# The patterns of the allow-list, some dozens, filled in for the overlay that is judged: those of
+# its two or three bounds and of the overlays before it.
 @lru_cache(maxsize=1024)
 def _pattern(text: str, bound: Bound) -> re.Pattern[str] | None:
     """The pattern with its words filled in; None when one of them is not bound."""
@@ -194,6 +196,7 @@ def _pattern(text: str, bound: Bound) -> re.Pattern[str] | None:
     return re.compile(_WORD.sub(lambda m: re.escape(words[m[1]]), text) if found else text)
 
 
+# As `_pattern`.
 @lru_cache(maxsize=1024)
 def _filled(text: str, bound: Bound) -> str | None:
     """The text with its words filled in; None when one of them is not bound."""

@@ -175,6 +175,7 @@ class OtherTenants:
     longest: int
 
     @staticmethod
+    # One a tenant, of the 1,000 that a world is measured with (`bench/`).
     @lru_cache(maxsize=1024)
     def of(tenant_ids: frozenset[str], own: str) -> OtherTenants:
         """All tenants but `own` and the platform."""

@@ -11,9 +11,10 @@ from pipeline import names
 from pipeline.forges.port import PullState
 from pipeline.models.base import key_of
 from pipeline.models.facts import Reason
-from pipeline.plan.commits import commit_folder
-from pipeline.plan.effects import FactEntry, OpenPull, Waiting
-from pipeline.plan.view import TOOL, Caused, DraftView, Step
+from pipeline.plan.commits import CommitPlace, FolderFiles, commit_folder
+from pipeline.plan.effects import CommitFolder, FactEntry, OpenPull, Waiting
+from pipeline.plan.patches import PatchResult
+from pipeline.plan.view import TOOL, Caused, DraftView, PatchInput, Step
 from pipeline.requests.patches import PATCH_SECRET
 from pipeline.stages.scaffold import pull_body
 
@@ -60,23 +61,14 @@ def plan_patch(view: DraftView) -> Step | None:
     if against:
         told = tuple((reason.code, reason.message) for reason in against)
         return Step(waiting=(Waiting(draft=view.id, request=cause.request, reasons=told),))
-    key = patch_key(patch.caused)
+    return _patch_step(view, patch, result)
+
+
+def _patch_step(view: DraftView, patch: PatchInput, result: PatchResult) -> Step:
+    """The commit of a good patch, the pull request that brings it, and the fact."""
+    assert view.target is not None and view.status is not None  # `plan_patch` saw to it
     branch = followup_branch(view, patch.caused) if patch.is_followup else view.status.branch_name
-    used = {id for _, id in result.entries.values()}
-    commit = commit_folder(
-        view,
-        patch.caused,
-        key=key,
-        repo=view.target_repo,
-        branch=branch,
-        base=patch.head,
-        expected=None if patch.is_followup else patch.head,
-        folder=view.folder,
-        entries=result.entries,
-        blobs={id: content for id, content in result.blobs.items() if id in used},
-        parents=patch.parents,
-        subject=patch.patch.summary,
-    )
+    commit = _commit_of(view, patch, result, branch)
     pull = OpenPull(
         key=key_of("pull", view.target_repo, branch),
         draft=view.id,
@@ -93,7 +85,7 @@ def plan_patch(view: DraftView) -> Step | None:
     found = patch.existing
     fact = FactEntry(
         draft=view.id,
-        cause=cause,
+        cause=patch.caused.cause,
         type="patch-applied",
         known={
             "patch": patch.number,
@@ -104,3 +96,19 @@ def plan_patch(view: DraftView) -> Step | None:
         outcomes={"pull_request": pull.key},
     )
     return Step(effects=(pull,) if found else (commit, pull), facts=(fact,))
+
+
+def _commit_of(
+    view: DraftView, patch: PatchInput, result: PatchResult, branch: str
+) -> CommitFolder:
+    expected = None if patch.is_followup else patch.head
+    used = {id for _, id in result.entries.values()}
+    blobs = {id: content for id, content in result.blobs.items() if id in used}
+    return commit_folder(
+        view,
+        patch.caused,
+        CommitPlace(view.target_repo, branch, patch.head, expected, patch.parents),
+        FolderFiles(view.folder, result.entries, blobs),
+        key=patch_key(patch.caused),
+        subject=patch.patch.summary,
+    )

@@ -12,7 +12,7 @@ from pipeline.git.objects import (
     blob_id,
 )
 from pipeline.models.base import key_of
-from pipeline.plan.commits import commit_folder
+from pipeline.plan.commits import CommitPlace, FolderFiles, commit_folder
 from pipeline.plan.effects import FactEntry, OpenPull
 from pipeline.plan.view import TOOL, DraftView, Step
 from pipeline.templating import complete_parameters, render_template
@@ -58,15 +58,9 @@ def plan_scaffold(view: DraftView) -> Step | None:
     commit = commit_folder(
         view,
         view.caused,
+        CommitPlace(view.target_repo, branch, view.target.head, None, view.base_parents),
+        FolderFiles(view.folder, entries, blobs),
         key=key,
-        repo=view.target_repo,
-        branch=branch,
-        base=view.target.head,
-        expected=None,
-        folder=view.folder,
-        entries=entries,
-        blobs=blobs,
-        parents=view.base_parents,
         subject=f"Scaffold {view.instance} from {view.request.template_id}",
     )
     pull = OpenPull(

@@ -76,6 +76,7 @@ class BackstageJinja(ImmutableSandboxedEnvironment):
         return self.undefined(obj=obj, name=str(argument))
 
 
+# Without a parameter: one value a process.
 @lru_cache(maxsize=1)
 def _engine() -> BackstageJinja:
     environment = BackstageJinja(
@@ -124,6 +125,7 @@ def _line_of(traceback: TracebackType | None, template: JinjaTemplate, file: str
     return line
 
 
+# As `compile_text`, for the texts that need a program.
 @lru_cache(maxsize=4096)
 def compile_program(file: str, text: str) -> Program:
     """The text as a Jinja program; it has been through `check_text` before."""

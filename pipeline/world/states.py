@@ -45,7 +45,7 @@ class States:
     known: dict[str, DraftStatus] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)  # drafts whose recorded status is damaged
     _primitives: dict[str, dict[str, str]] = field(default_factory=dict)
-    _chains: dict[tuple[str, str, str], Chain] = field(default_factory=dict)
+    _chains: dict[tuple[str, ...], Chain] = field(default_factory=dict)
 
     def head(self, tenant: str) -> str | None:
         """The head of the tenant's state branch."""

@@ -13,7 +13,8 @@ from pipeline import __version__
 from pipeline.diagnostics import Finding, Location, Severity
 from pipeline.documents.rules import YAML_ANCHOR
 from pipeline.render.github import render_github
-from pipeline.render.report import render_report
+from pipeline.render.json import render_json
+from pipeline.render.report import validation_report
 from pipeline.render.sarif import render_sarif
 from pipeline.render.text import render_summary, render_terminal, render_text
 from pipeline.rules import load_rules
@@ -55,7 +56,7 @@ def forms(found: tuple[Finding, ...], sources: dict[str, str]) -> dict[str, str]
     sarif = render_sarif(found, sources).replace(f'"version": "{__version__}"', '"version": "0"')
     return {
         "text.txt": render_text(found, sources, width=100),
-        "report.json": render_report(found),
+        "report.json": render_json(validation_report(found)),
         "sarif.json": sarif,
         "annotations.txt": render_github(found),
     }

@@ -287,6 +287,7 @@ class GithubClient:
 
     def request(self, verb: str, path: str, headers: Mapping[str, str], body: object) -> _Answer:
         """One request. Raises ConnectionError when there is no answer to it."""
+        # 84 ms, as soon as it is asked for something; a local forge never is.
         import requests
 
         try:
@@ -300,6 +301,7 @@ class GithubClient:
 
     def _transport(self) -> Requester:
         if self._requester is None:
+            # 166 ms: a local forge asks GitHub nothing.
             from github import Github
 
             self._requester = Github(

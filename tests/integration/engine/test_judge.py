@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.documents import render_document
-from pipeline.engine.judge import Judged, diff_lines
+from pipeline.engine.judge import Judged
 from pipeline.errors import CouldNotCheck, StalePlan
 from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import RepoView
@@ -159,17 +159,6 @@ def test_a_first_commit_is_not_judged_as_if_nothing_were_below_it(tmp_path: Path
     first = next(c.id for c in git.log_commits(world.engine.control.head()) if not c.parents)
     with pytest.raises(CouldNotCheck, match="neither main nor another"):
         world.engine.judge.queued(number, first)
-
-
-def test_differences_name_files_and_show_what_is_hidden() -> None:
-    old = {"a.yaml": b"one\ntwo\n", "gone.yaml": b"x\n"}
-    new = {"a.yaml": "one\nthr\u200bee\n".encode(), "new.yaml": b"y\n"}
-    lines = list(diff_lines(old, new))
-    assert lines[:2] == ["--- a.yaml", "+++ a.yaml"]
-    assert "-two" in lines and "+thr<U+200B>ee" in lines
-    assert lines[lines.index("--- gone.yaml") :][:2] == ["--- gone.yaml", "+++ /dev/null"]
-    assert lines[lines.index("--- /dev/null") :][:2] == ["--- /dev/null", "+++ new.yaml"]
-    assert list(diff_lines(new, new)) == []
 
 
 def test_nothing_is_written_by_judging(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_a_clone_that_is_shallow_indeed_could_not_be_checked(
         with pytest.raises(GitFailed):
             walk(git)
     with pytest.raises(GitFailed, match="shallow") as caught:
-        git.list_commits(MAIN)
+        git.list_new_commits([MAIN])
     assert "git fetch --unshallow" in caught.value.help
 
 

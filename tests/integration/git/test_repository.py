@@ -386,7 +386,7 @@ def test_a_merge_is_made_without_a_work_tree_and_a_conflict_is_told(
 def test_a_clone_has_the_files_and_no_hook(git: GitRepository, head: str, tmp_path: Path) -> None:
     clone = GitRepository.clone(str(git.path), tmp_path / "deep" / "clone")
     assert (clone.path / "a").read_bytes() == b"a"
-    assert clone.head_commit() == head
+    assert clone.resolve_commit("HEAD") == head
     assert clone.remote_url("origin") == str(git.path)
     assert not (clone.path / ".git" / "hooks").exists()
 
@@ -396,7 +396,7 @@ def test_a_relative_source_is_meant_from_here(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     clone = GitRepository.clone("one.git", Path("somewhere/else/clone"))
-    assert clone.head_commit() == head
+    assert clone.resolve_commit("HEAD") == head
 
 
 @pytest.mark.parametrize(

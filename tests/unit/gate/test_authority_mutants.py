@@ -7,15 +7,15 @@ would miss.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import pytest
 import yaml
 
-from pipeline.forges import branch_rules as forge_rules
-from pipeline.forges.port import Review, ReviewVerdict
+from pipeline.forges import approvals
+from pipeline.forges.port import Review
 from pipeline.gate import authorise, authority, matters
 from pipeline.gate.authority import Matter, MatterKind, Revision
 from pipeline.models.requests import (
@@ -112,22 +112,25 @@ def _any_team(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("an approval of any revision counts")
 def _any_revision(patch: pytest.MonkeyPatch) -> None:
-    real = forge_rules.newest_verdicts
-
-    def verdicts(reviews: Iterable[Review], head: str) -> dict[int, ReviewVerdict]:
-        return real([replace(review, commit=head) for review in reviews], head)
-
-    patch.setattr(authority, "newest_verdicts", verdicts)
+    _change_reviews(patch, lambda review, head: replace(review, commit=head))
 
 
 @mutant("the first word of a reviewer counts")
 def _first_word(patch: pytest.MonkeyPatch) -> None:
-    real = forge_rules.newest_verdicts
+    _change_reviews(patch, lambda review, _: replace(review, sequence=-review.sequence))
 
-    def verdicts(reviews: Iterable[Review], head: str) -> dict[int, ReviewVerdict]:
-        return real([replace(review, sequence=-review.sequence) for review in reviews], head)
 
-    patch.setattr(authority, "newest_verdicts", verdicts)
+def _change_reviews(patch: pytest.MonkeyPatch, change: Callable[[Review, str], Review]) -> None:
+    """Let the one function that counts approvals see other reviews."""
+    real = approvals.count_approvals
+
+    def counted(
+        reviews: Iterable[Review], head: str, *, taking_part: Collection[int]
+    ) -> approvals.Approvals:
+        seen = [change(review, head) for review in reviews]
+        return real(seen, head, taking_part=taking_part)
+
+    patch.setattr(authority, "count_approvals", counted)
 
 
 @mutant("one of several policies is enough")

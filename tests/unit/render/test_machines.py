@@ -10,7 +10,8 @@ import pytest
 from pipeline.diagnostics import Finding, Location, Severity
 from pipeline.documents.rules import YAML_ANCHOR, YAML_TAG
 from pipeline.render.github import render_github
-from pipeline.render.report import render_report, validation_report
+from pipeline.render.json import render_json
+from pipeline.render.report import validation_report
 from pipeline.render.sarif import FINGERPRINT, render_sarif, sarif_log
 
 FILE = "tenants/acme/tenant.yaml"
@@ -142,7 +143,7 @@ def fingerprints(findings: tuple[Finding, ...], sources: dict[str, str]) -> list
 
 
 def test_report_holds_everything() -> None:
-    report = json.loads(render_report(ALL))
+    report = json.loads(render_json(validation_report(ALL)))
     assert (report["apiVersion"], report["kind"]) == ("pipeline.ameide.io/v1", "ValidationReport")
     assert report["verdict"] == "invalid"
     assert report["counts"] == {"error": 1, "warning": 1, "note": 1}
@@ -219,6 +220,6 @@ def test_untrusted_text_gives_no_command_and_ends_no_line() -> None:
     assert len(lines) == 1
     assert lines[0].startswith("::error file=a%2Cb%3Ac%25<U+000A>%3A%3Astop%3A%3A,line=1,col=1,")
     assert "%250A" in lines[0] and "\x1b" not in lines[0] and "\u202e" not in lines[0]
-    for text in (render_report([hostile]), render_sarif([hostile])):
+    for text in (render_json(validation_report([hostile])), render_sarif([hostile])):
         assert text.isascii() and "\x1b" not in text and "\\u001b" not in text
         assert "\\u202e" not in text and "\\r" not in text

@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.diagnostics import Finding, Location, Severity
 from pipeline.documents.rules import YAML_ANCHOR, YAML_BIDI_CHARACTER
-from pipeline.render.text import render_summary, render_terminal, render_text, wants_colour
+from pipeline.render.style import wants_colour
+from pipeline.render.text import render_summary, render_terminal, render_text
 
 FILE = "tenants/acme/tenant.yaml"
 HOSTILE = "a\x1b[2K\r\n::error::b\u202ec\u200b\x9b\u2028d"
