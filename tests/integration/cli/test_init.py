@@ -158,8 +158,8 @@ def test_only_the_app_s_own_judgement_opens_the_gate(made: Path) -> None:
     ("changed", "said"),
     [
         ({"action": "nova-org/primitive-pipeline@v1"}, "no action at a commit"),
-        ({"bot": "primitive-pipeline[bot]"}, "is no account"),
-        ({"person": "7:somebody"}, "is no account"),
+        ({"bot": "primitive-pipeline[bot]"}, "is not an account"),
+        ({"person": "7:somebody"}, "is not an account"),
         ({"platform": "Not A Name"}, "make no platform"),
     ],
 )

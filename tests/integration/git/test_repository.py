@@ -62,7 +62,7 @@ def test_odd_path_names_are_read_as_they_are(git: GitRepository) -> None:
     new = write_commit(git, files, old)
     assert git.read_files(new, "odd") == {p.removeprefix("odd/"): f for p, f in files.items()}
     assert set(git.diff_names(old, new)) == set(files)
-    assert git.diff_names(old, new, "odd/*") == ("odd/*",), "a path is no pattern"
+    assert git.diff_names(old, new, "odd/*") == ("odd/*",), "a path is not a pattern"
     for path in files:
         assert git.commits_touching(new, path, limit=5) == (new,)
         if "\n" not in path:

@@ -114,7 +114,7 @@ def test_a_clone_without_its_forge_says_that_nothing_was_looked_at(
     world, control = observed
     shutil.rmtree(world.root / "forge")
     ran = call(control, "status")
-    assert ran.exit_code == 0 and "was not looked at" in ran.out
+    assert ran.exit_code == 0 and "was not checked" in ran.out
     one = call(control, "status", DRAFT)
     assert "Healthy" not in one.out and "not looked at" in one.out
 

@@ -118,7 +118,7 @@ def test_a_chart_that_renders_something_else_the_second_time_is_refused(
     "path", ["charts/x.tgz", "charts/x-1.0.0.tar.gz", "x.txt", "charts/X/Chart.yaml", "Chart.lock"]
 )
 def test_a_file_that_no_chart_has_is_refused(path: str) -> None:
-    assert "is no file of a chart" in refusal_of(HEAD, **{path.replace("/", "__"): b"x"})
+    assert "is not a file of a chart" in refusal_of(HEAD, **{path.replace("/", "__"): b"x"})
 
 
 def test_words_that_only_look_like_such_functions_are_left_alone() -> None:
