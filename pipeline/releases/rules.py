@@ -180,7 +180,7 @@ MANIFEST_MALFORMED = register(
 MANIFEST_NOT_RENDERED = register(
     Rule(
         id="manifest-not-rendered",
-        summary="helm and kustomize render the chart to the same objects each time.",
+        summary="The chart renders to the same objects each time, by helm and kustomize.",
         why="a chart that doesn't render can't be judged",
         fix="run `helm template` on the chart; the message shows the error",
         subject=Subject.SCENARIO,

@@ -259,7 +259,7 @@ def test_good_ref_names_are_good_for_git_too(name: str, git: GitRepository) -> N
 )  # fmt: skip
 def test_bad_ref_names_reach_no_git(ref: str, git: GitRepository, head: str) -> None:
     assert ref_problem(ref)
-    with pytest.raises(GitFailed, match="no ref name"):
+    with pytest.raises(GitFailed, match="not a ref name"):
         git.update_refs([RefUpdate(ref, None, head)])
     assert git.read_refs(("refs/",)) == {MAIN: head}
 

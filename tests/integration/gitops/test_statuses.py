@@ -116,7 +116,7 @@ def test_a_clone_without_its_forge_says_that_nothing_was_looked_at(
     ran = call(control, "status")
     assert ran.exit_code == 0 and "was not checked" in ran.out
     one = call(control, "status", DRAFT)
-    assert "Healthy" not in one.out and "not looked at" in one.out
+    assert "Healthy" not in one.out and "not checked" in one.out
 
 
 def test_run_says_what_is_foreign_and_what_it_put_back(observed: tuple[Story, Path]) -> None:
