@@ -187,7 +187,7 @@ def test_an_image_that_somebody_else_put_there_is_refused(make: Make, tmp_path: 
     store = LayoutStore(tmp_path)
     source = source_of()
     store.write_image(IMAGE, source.tag, image_of({"evil": (0o100644, b"")}, {}))
-    with pytest.raises(CouldNotCheck, match="without a statement"):
+    with pytest.raises(CouldNotCheck, match="no provenance"):
         build(make(store))
 
 
