@@ -87,7 +87,7 @@ def read_folder(folder: Path) -> dict[str, bytes]:
         if stat.S_ISREG(kind):
             files[name] = path.read_bytes()
         else:
-            what = "a symbolic link" if stat.S_ISLNK(kind) else "no plain file"
+            what = "a symbolic link" if stat.S_ISLNK(kind) else "not a plain file"
             reasons.append(f"{name}:1: is {what}")
     if reasons:
         raise TemplateError(folder.name, reasons)
