@@ -32,7 +32,7 @@ STATE_FILE = _audit(
     "another file there is a write that no plan made",
     _RESTORE,
     "a file `notes.txt` lies on the state branch",
-    "only `drafts/<id>/facts/*` and `drafts/<id>/status.yaml`",
+    "only `drafts/<id>/status.yaml` and facts in `drafts/<id>/facts` and `…/later-facts`",
 )
 FACT_ANCHOR = _audit(
     "audit-fact-anchor",

@@ -215,7 +215,8 @@ def _told(
         raise Refused("environments/platform.yaml is missing or invalid")
     running = status.promotion(promotion.environment)
     reasons = tuple(reason_item(r) for r in decision.reasons if r.code != "approval-missing")
-    build = status.build_of_tree(due.source_tree) if due.source_tree else None
+    known = due.status or status
+    build = known.build_of_tree(due.source_tree) if due.source_tree else None
     lines: tuple[str, ...] = ()
     if due.overlay is not None:
         now = _files_now(engine, status, due.overlay.folder)

@@ -16,6 +16,7 @@ from pipeline.plan.view import Caused, DraftView, PromotionInput
 from pipeline.releases.overlays import Overlay
 from pipeline.requests.layout import draft_path, promotion_path
 from pipeline.stages.promote import evidence_of
+from pipeline.state.bounds import with_evidence
 from pipeline.world.drafts import World
 from pipeline.world.look import damaged_status
 
@@ -121,6 +122,9 @@ class Deciding(Looking):
         if view.environments[environment].approvals:
             source = world.git(view.target_repo).read_object(f"{commit}:{view.folder}")
             build = status.build_of_tree(source.id) if source else None
+            if source and not build:
+                facts, _ = world.chain(status.tenant_id, status)
+                build = with_evidence(status, facts, source.id).build_of_tree(source.id)
             digest = build.digest if build else None
         return Promotion(
             api_version=API_VERSION,

@@ -100,9 +100,8 @@ class World(GitopsSight):
 
     def _due_paths(self, draft: str, status: DraftStatus | None) -> set[str]:
         """Paths of a draft's requests that have something due, and then of the draft's own."""
-        done = status.requests if status else {}
-        due = {r.path for r in self.snapshot.requests_of(draft) if done.get(r.path) != r.blob}
-        return {*due, draft_path(draft)} if due or not self._is_settled(status) else due
+        due = self.requests_due(draft, status)
+        return {*due, draft_path(draft)} if due or not self._is_settled(status) else set(due)
 
     def view(
         self,
@@ -123,8 +122,9 @@ class World(GitopsSight):
         platform = self.snapshot.platform
         if request is None or tenant is None or platform is None or self._is_blocked(loaded.path):
             return None
-        due_patches = self._due(self.snapshot.patches_of(draft), status)
-        due_promotions = self._due(self.snapshot.promotions_of(draft), status)
+        due_paths = self.requests_due(draft, status)
+        due_patches = self._due(self.snapshot.patches_of(draft), due_paths)
+        due_promotions = self._due(self.snapshot.promotions_of(draft), due_paths)
         is_new = status is None or status.requests.get(loaded.path) != loaded.blob
         due = is_new or due_patches or due_promotions or observations or force
         if not due and self._is_settled(status):
@@ -239,15 +239,11 @@ class World(GitopsSight):
     def _is_refused(self, path: str) -> bool:
         return any(f.severity == "error" for f in self.findings.get(path, ()))
 
-    def _due(
-        self, requests: Sequence[LoadedRequest], status: DraftStatus | None
-    ) -> list[LoadedRequest]:
-        done = status.requests if status else {}
+    def _due(self, requests: Sequence[LoadedRequest], due: Collection[str]) -> list[LoadedRequest]:
         return [
             r
             for r in requests
-            if done.get(r.path) != r.blob
-            and (isinstance(r.model, DraftPatch) or not self._is_refused(r.path))
+            if r.path in due and (isinstance(r.model, DraftPatch) or not self._is_refused(r.path))
         ]
 
     def _with_repos(self, view: DraftView) -> DraftView:
@@ -346,8 +342,7 @@ def _is_complete(status: DraftStatus) -> bool:
     """Whether a draft has its repositories and its branch, and its newest patch was checked."""
     if not (status.repos and status.branch_name):
         return False
-    patched = any(p.outcome == "applied" for p in status.patches)
-    return not patched or status.checks_of_tree(status.head_tree) is not None
+    return not status.is_patched or status.checks_of_tree(status.head_tree) is not None
 
 
 def _rests_on_pull(status: DraftStatus) -> bool:

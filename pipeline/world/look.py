@@ -22,7 +22,8 @@ from pipeline.models.status import DraftStatus
 from pipeline.plan.view import Caused, Existing
 from pipeline.requests.layout import draft_path, tenant_path
 from pipeline.requests.snapshot import Snapshot
-from pipeline.state.facts import BrokenChain, fold, parse_chain, parse_status, status_path
+from pipeline.state.bounds import requests_due
+from pipeline.state.facts import BrokenChain, is_fold_of, parse_chain, parse_status, status_path
 from pipeline.state.store import read_fact_files
 from pipeline.templating import Template
 from pipeline.tools.gitleaks import SecretHit
@@ -71,6 +72,8 @@ class Sight:
     settled: set[str] = field(default_factory=set)  # tenants looked at that had nothing due
     resting: set[str] = field(default_factory=set)  # drafts looked at that had nothing due
     _brought: dict[str, str] = field(default_factory=dict)  # request path → commit of main
+    # Draft → the status that it was asked for with, and the paths of its requests that are due.
+    _known_due: dict[str, tuple[DraftStatus | None, frozenset[str]]] = field(default_factory=dict)
     # Tree id of a draft's folder → its status: most are the same in the next look.
     _statuses: dict[str, DraftStatus] = field(default_factory=dict)
 
@@ -196,6 +199,31 @@ class Sight:
                 self.fail(draft, damaged_status(draft))
         return {p: self._statuses[trees[p]] for p in there if trees[p] in self._statuses}
 
+    def requests_due(self, draft: str, status: DraftStatus | None) -> frozenset[str]:
+        """The paths of a draft's requests on main that were not dealt with as they are there.
+
+        Raises CouldNotCheck where that rests on facts which are damaged.
+        """
+        known = self._known_due.get(draft)
+        if known is None or known[0] != status:
+            asked = {r.path: r.blob for r in self.snapshot.requests_of(draft)}
+            tenant, primitive = draft.split("/")
+            head = self.state_head(tenant)
+
+            def read_facts() -> tuple[Fact, ...]:
+                files = read_fact_files(self.control, head, primitive) if head else ()
+                return parse_chain(draft, files)
+
+            try:
+                known = (status, requests_due(status, asked, read_facts))
+            except BrokenChain as broken:
+                raise CouldNotCheck(
+                    f"the facts of `{draft}` are damaged: {broken}",
+                    help="`pipeline audit verify` says more",
+                ) from broken
+            self._known_due[draft] = known
+        return known[1]
+
     def deleted(self, tenant: str, paths: Collection[str]) -> tuple[Finding, ...]:
         """Findings of a tenant's drafts that stand, and have no file among `paths` of main."""
         head = self.state_head(tenant)
@@ -214,10 +242,10 @@ class Sight:
             return (), "there is no state branch"
         try:
             facts = parse_chain(status.id, read_fact_files(self.control, head, status.primitive_id))
-            folded = fold(facts)
+            is_fold = is_fold_of(status, facts)
         except BrokenChain as broken:
             return (), str(broken)
-        if folded != status:
+        if not is_fold:
             return facts, f"{status_path(status.primitive_id)} is not the fold"
         return facts, ""
 

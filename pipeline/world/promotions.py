@@ -29,6 +29,7 @@ from pipeline.releases.rules import MANIFEST_NOT_RENDERED
 from pipeline.requests.snapshot import LoadedRequest
 from pipeline.sandbox.sources import check_source
 from pipeline.stages.promote import promotion_key
+from pipeline.state.bounds import with_evidence
 from pipeline.world.hydrate import CHART
 from pipeline.world.look import Sight
 
@@ -60,11 +61,13 @@ class PromotionSight(Sight):
         known = view.target is not None and git.has_commit(source_commit)
         source = git.read_object(f"{source_commit}:{view.folder}") if known else None
         tree = source.id if source and source.type == "tree" else None
-        overlay, findings = self._overlay(view, promotion, tree, git)
         facts, chain_problem = self.chain(view.request.tenant_id, status)
+        view = replace(view, status=with_evidence(status, facts, tree))
+        overlay, findings = self._overlay(view, promotion, tree, git)
         due = PromotionInput(
             promotion=promotion,
             caused=caused,
+            status=view.status,
             source_tree=tree,
             source_on_default=self._is_on_default(view, git, tree),
             overlay=overlay,
