@@ -64,7 +64,8 @@ class World(GitopsSight):
         due = {path for found in paths.values() for path in found}
         if not due <= self._brought.keys():
             self._read_brought(f"tenants/{tenant}", due)
-        commits = [self._brought.get(path, self.snapshot.commit) for path in due]
+        asked = [path for found in paths.values() for path in _next_paths(found)]
+        commits = [self._brought.get(path, self.snapshot.commit) for path in asked]
         self.read_merged(commits)
         self.revisions.read_changed(commits)
         views: list[DraftView] = []
@@ -336,6 +337,12 @@ class World(GitopsSight):
             return None, False
         branch = followup_branch(view, caused)
         return self._existing(view.target_repo, target, branch, view.folder, key), True
+
+
+def _next_paths(due: Collection[str]) -> list[str]:
+    """Those of a draft's due requests that a look goes into: of its patches the first alone."""
+    patches = sorted(path for path in due if "/patches/" in path)
+    return [*patches[:1], *(path for path in due if "/patches/" not in path)]
 
 
 def _is_complete(status: DraftStatus) -> bool:
