@@ -208,14 +208,14 @@ def fold_one(status: DraftStatus | None, fact: Fact, before: ReadFacts = _unread
     """
     if status is not None and not is_bounded(status):
         status = fold(before())
-    return bounded(_fold_unbounded(status, fact), fact, before)
+    return bounded(fold_one_unbounded(status, fact), fact, before)
 
 
 def unbounded_folds(facts: Sequence[Fact]) -> Iterator[DraftStatus]:
     """The status after each fact as tools wrote it that listed everything in it."""
     status: DraftStatus | None = None
     for fact in facts:
-        status = _fold_unbounded(status, fact)
+        status = fold_one_unbounded(status, fact)
         yield status
 
 
@@ -227,7 +227,8 @@ def is_fold_of(status: DraftStatus, facts: Sequence[Fact]) -> bool:
     return unbounded == status
 
 
-def _fold_unbounded(status: DraftStatus | None, fact: Fact) -> DraftStatus:
+def fold_one_unbounded(status: DraftStatus | None, fact: Fact) -> DraftStatus:
+    """The status after one more fact, that lists everything."""
     body = fact.body
     if status is None:
         if not isinstance(body, Accepted):

@@ -11,9 +11,9 @@ from pipeline.errors import ForgeRefused, NotFound, UsageFault
 from pipeline.forges.github.client import TRIES, GithubClient, Invalid, Unanswered, Unavailable
 from pipeline.forges.github.credentials import RENEW_BEFORE_S, AppInstallation, PlainToken
 from pipeline.forges.github.forge import GithubForge
-from tests.support.github_demo.setting import APP_ID, add_pipeline_app, app_key
-from tests.support.github_server import Fault, GitHubServer, Seen
-from tests.support.github_server.state import Activity
+from worlds.github_server import Fault, GitHubServer, Seen
+from worlds.github_server.state import Activity
+from worlds.github_setting import APP_ID, add_pipeline_app, app_key
 
 ORGANISATION = "ameide"
 PERSON, BOT = 1101, 1000

@@ -28,13 +28,13 @@ from tests.support.finished_story import (
     no_secrets,
     one_builder,
 )
-from tests.support.github_demo.setting import APP_ID, GithubSetting
-from tests.support.github_server import GitHubServer
-from tests.support.github_server.pulls import merge_when_allowed
-from tests.support.github_server.state import Ruleset
 from tests.support.github_sweep import GithubSweepWorld, keep, put_back, start
 from tests.support.samples import DRAFT, sample_platform
 from tests.support.sweep import CONTOSO_AGENT_ID, PLATFORM_ENGINEER_ID, ask_for_drafts
+from worlds.github_server import GitHubServer
+from worlds.github_server.pulls import merge_when_allowed
+from worlds.github_server.state import Ruleset
+from worlds.github_setting import APP_ID, GithubSetting
 
 MANAGER, OTHER_MANAGER = RELEASE_MANAGERS
 APPROVED = ReviewVerdict.APPROVED

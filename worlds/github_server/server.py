@@ -29,15 +29,15 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import jwt
 
-from tests.support.github_server import accounts, pulls, repositories  # noqa: F401  # they fill the table
-from tests.support.github_server.calls import Answer, Call, Problem, check_permission, find_route
-from tests.support.github_server.faults import Fault, Faults, Seen
-from tests.support.github_server.git_http import answer_git, parse_request
-from tests.support.github_server.graphql import answer_graphql
-from tests.support.github_server.openapi import problem_of
-from tests.support.github_server.shapes import Shapes
-from tests.support.github_server.state import Account, App, Repository, State, Team, Token
-from tests.support.github_server.webhooks import Webhook
+from worlds.github_server import accounts, pulls, repositories  # noqa: F401  # they fill the table
+from worlds.github_server.calls import Answer, Call, Problem, check_permission, find_route
+from worlds.github_server.faults import Fault, Faults, Seen
+from worlds.github_server.git_http import answer_git, parse_request
+from worlds.github_server.graphql import answer_graphql
+from worlds.github_server.openapi import problem_of
+from worlds.github_server.shapes import Shapes
+from worlds.github_server.state import Account, App, Repository, State, Team, Token
+from worlds.github_server.webhooks import Webhook
 
 API = "/api/v3"
 MAX_BODY_BYTES = 64 * 1024 * 1024
