@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.cases import CASES, Place
+from bench.compare import compared, render_compared, rows_of
 from bench.measure import BenchFailure
 from tests.conftest import ROOT
 
@@ -47,3 +48,30 @@ def test_benchmarks_and_worlds_import_no_test() -> None:
             text = path.read_text(encoding="utf-8")
             assert "import tests" not in text and "from tests" not in text, path
             assert folder == "bench" or "from bench" not in text, path
+
+
+def _bench(*rows: tuple[str, float, float]) -> dict[str, object]:
+    return {
+        "rows": [
+            {"case": "idle", "what": what, "unit": "s", "value": None, "median_s": s, "cpu_s": cpu}
+            for what, s, cpu in rows
+        ]
+    }
+
+
+def test_slower_is_what_takes_more_processor_time_too_by_medians() -> None:
+    before = [
+        rows_of(_bench(("a", wall_s, 0.5), ("b", 1.0, 0.5), ("gone", 1.0, 1.0)))
+        for wall_s in (1.0, 9.0, 1.0)
+    ]
+    after = [rows_of(_bench(("a", 2.0, 0.5), ("b", 1.2, 0.6), ("new", 1.0, 1.0)))] * 3
+    a, b = compared(before, after)
+    assert (a.what, a.before[0], a.after[0], a.is_slower) == ("a", 1.0, 2.0, False)
+    assert (b.what, b.is_slower, round(b.ratio, 3)) == ("b", True, 1.2)
+    assert "✗ idle      b" in render_compared([a, b])
+
+
+def test_a_rate_is_slower_when_it_is_lower() -> None:
+    rows = [{"case": "gate", "what": "decisions", "unit": "/s", "value": v} for v in (100.0, 90.0)]
+    [row] = compared([rows_of({"rows": rows[:1]})], [rows_of({"rows": rows[1:]})])
+    assert row.is_slower and round(row.ratio, 3) == 1.111
