@@ -21,6 +21,8 @@ from pipeline.plan.effects import Effect, RunChecks
 from worlds import requests
 from worlds.control import World, control_files
 
+_AT_ONCE = 20  # patches that one pull request of the control repo asks for
+
 
 def passed(effect: RunChecks, files: object) -> CheckReport:
     """A report that all checks passed."""
@@ -56,8 +58,9 @@ def main(arguments: list[str]) -> int:
     world.run()
     draft = f"{requests.tenant_name(0)}/{requests.draft_name(0)}"
     head = open_engine(root / "control").status(draft).head
-    for number in range(1, count + 1):
-        world.ask([requests.patch_file(draft, number, head)])
+    asked = [requests.patch_file(draft, number, head) for number in range(1, count + 1)]
+    for start in range(0, count, _AT_ONCE):
+        world.ask(asked[start : start + _AT_ONCE])
     engine, clock = open_engine(root / "control"), Clock()
     engine.run_checks, engine.scan_secrets, engine.faults = passed, lambda files: (), clock
     report = engine.run()
