@@ -7,15 +7,14 @@ them one by one.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.apply.facts import record_facts
+from pipeline.demo.setting import START_TIME_S
 from pipeline.forges.port import Forge
 from pipeline.git.objects import GitObject, RefUpdate
 from pipeline.models.base import BlobId, CommitId
@@ -26,12 +25,18 @@ from pipeline.plan.effects import AppendFacts, FactEntry
 from pipeline.requests.layout import patch_path
 from pipeline.state.facts import parse_status, status_path
 from worlds import requests
-from worlds.control import START_TIME_S, World, control_files, extend, first_bodies, id_of
+from worlds.control import World, control_files, extend, first_bodies, id_of
 from worlds.control import later_bodies as later
 
 TENANT, PRIMITIVE = requests.tenant_name(0), requests.draft_name(0)
 DRAFT = f"{TENANT}/{PRIMITIVE}"
 _TIMES = 5
+_STARTED: list[str] = []  # one for each process since it was emptied
+
+
+def _note(event: str, arguments: object) -> None:
+    if event == "subprocess.Popen":
+        _STARTED.append(event)
 
 
 class CountingForge:
@@ -45,11 +50,11 @@ class CountingForge:
         return getattr(self._forge, name)
 
     def push(
-        self, repo: str, objects: Sequence[GitObject], updates: Sequence[RefUpdate], *, actor: int
-    ) -> object:
+        self, repo: str, objects: Iterable[GitObject], updates: tuple[RefUpdate, ...], *, actor: int
+    ) -> None:
         """As the forge does."""
         self.pushed = list(objects)
-        return self._forge.push(repo, objects, updates, actor=actor)
+        self._forge.push(repo, self.pushed, updates, actor=actor)
 
 
 def entry_after(status: DraftStatus) -> FactEntry:
@@ -66,23 +71,6 @@ def entry_after(status: DraftStatus) -> FactEntry:
         actor=1,
     )
     return FactEntry(draft=DRAFT, cause=cause, type="patch-applied", known=known)
-
-
-@contextmanager
-def counted_processes() -> Iterator[list[object]]:
-    """One item for each process that is started."""
-    started: list[object] = []
-    popen = subprocess.Popen.__init__
-
-    def counted(self: object, *args: object, **options: object) -> None:
-        started.append(args)
-        popen(self, *args, **options)  # type: ignore[arg-type,call-overload]  # as it was called
-
-    subprocess.Popen.__init__ = counted  # type: ignore[method-assign,assignment]  # put back
-    try:
-        yield started
-    finally:
-        subprocess.Popen.__init__ = popen  # type: ignore[method-assign]  # put back
 
 
 def cost_of(world: World, number: int) -> dict[str, float]:
@@ -102,17 +90,19 @@ def cost_of(world: World, number: int) -> dict[str, float]:
         time_s=START_TIME_S,
     )
     spent: list[float] = []
+    processes = 0
     for _ in range(_TIMES):
         begun = time.process_time()
-        with counted_processes() as started:
-            new, failed = record_facts(
-                effect,
-                forge,  # type: ignore[arg-type]  # hands all else on
-                world.name,
-                actor=world.platform.pipeline_account.id,
-                outcomes={},
-                left_out=(),
-            )
+        _STARTED.clear()
+        new, failed = record_facts(
+            effect,
+            forge,  # type: ignore[arg-type]  # hands all else on
+            world.name,
+            actor=world.platform.pipeline_account.id,
+            outcomes={},
+            left_out=(),
+        )
+        processes = len(_STARTED)
         spent.append(time.process_time() - begun)
         if failed or not world.control.list_files(new, f"drafts/{PRIMITIVE}"):
             raise SystemExit(f"fact {number} was not recorded: {failed}")
@@ -122,7 +112,7 @@ def cost_of(world: World, number: int) -> dict[str, float]:
         world.control.update_refs([RefUpdate(ref, new, head)])
     return {
         "ms": 1000 * min(spent),
-        "processes": len(started),
+        "processes": processes,
         "objects": len(forge.pushed),
         "bytes": sum(len(zlib.compress(found.content, 1)) for found in forge.pushed),
     }
@@ -131,6 +121,7 @@ def cost_of(world: World, number: int) -> dict[str, float]:
 def main(arguments: list[str]) -> int:
     """Print the cost of each."""
     root, *numbers = arguments
+    sys.addaudithook(_note)
     world = World(Path(root), control_files(1, 1))
     print(json.dumps({number: cost_of(world, int(number)) for number in numbers}))
     return 0

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from pipeline.forges.port import Review, ReviewVerdict
 from pipeline.gate.authorise import Evidence
-from pipeline.gate.authority import Revision, judge
-from pipeline.gate.matters import Matter, matters_of
+from pipeline.gate.authority import Matter, Revision, judge
+from pipeline.gate.matters import matters_of
 from pipeline.images.provenance import statement_of
 from pipeline.images.signing import SigningKey
 from pipeline.models.base import API_VERSION, BlobId, CommitId, ImageDigest, TreeId, digest_of

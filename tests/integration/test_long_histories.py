@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.apply.facts import record_facts
+from pipeline.demo.setting import START_TIME_S
 from pipeline.git.objects import (
     MODE_FILE,
     RefUpdate,
@@ -26,7 +27,7 @@ from pipeline.state.bounds import is_bounded
 from pipeline.state.facts import fold, parse_chain, parse_status, status_path
 from pipeline.state.store import read_fact_files
 from worlds import PIPELINE, requests
-from worlds.control import START_TIME_S, id_of
+from worlds.control import id_of
 from worlds.history import Draft, History, Store
 
 TENANT, PRIMITIVE = requests.tenant_name(0), requests.draft_name(0)
