@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.apply.facts import record_facts
 from pipeline.demo.setting import START_TIME_S
+from pipeline.documents import render_document
 from pipeline.git.objects import (
     MODE_FILE,
     RefUpdate,
@@ -22,10 +23,14 @@ from pipeline.models.facts import Cause
 from pipeline.models.status import DraftStatus
 from pipeline.names import state_branch
 from pipeline.plan.effects import AppendFacts, FactEntry
-from pipeline.requests.layout import patch_path
+from pipeline.requests.layout import patch_path, promotion_path
 from pipeline.state.bounds import is_bounded
 from pipeline.state.facts import fold, parse_chain, parse_status, status_path
 from pipeline.state.store import read_fact_files
+from tests.support.fact_history import ENGINEER_ID
+from tests.support.finished_story import audit
+from tests.support.samples import DRAFT as STORY
+from tests.support.story import patch_of, story_at
 from worlds import PIPELINE, requests
 from worlds.control import id_of
 from worlds.history import Draft, History, Store
@@ -181,3 +186,56 @@ def _next_patch(world: History, status: DraftStatus, head: str) -> AppendFacts:
         entries=(entry,),
         time_s=START_TIME_S,
     )
+
+
+def test_a_source_that_is_not_listed_any_more_is_promoted_without_another_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.state.bounds.LISTED", 1)
+    world = story_at("in dev", tmp_path / "world")
+    first = world.engine.status(STORY).promotions[0].release
+    for number in ("0002", "0003"):
+        world.write(number, f"docs/{number}.md", "more\n")
+        world.go()
+    world.ask(STORY, "dev", ENGINEER_ID)
+    world.go()
+    status = world.engine.status(STORY)
+    assert status.promotions[0].release.digest != first.digest
+    assert status.build_of_tree(first.source_tree) is None
+    assert status.checks_of_tree(first.source_tree) is None
+
+    proposal = world.engine.propose_promotion(
+        STORY, "dev", source_commit=first.source_commit, reason="Back to what worked"
+    )
+    value = proposal.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
+    kinds = world.kinds()
+    world.request(promotion_path(STORY, "dev"), render_document(value), ENGINEER_ID)
+    world.go()
+    assert world.kinds() == [*kinds, "promoted"]
+    assert world.engine.status(STORY).promotions[0].release.digest == first.digest
+    assert audit(world).findings == ()
+    world.close()
+
+
+def test_a_patch_that_is_not_listed_any_more_is_judged_again_once_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.state.bounds.LISTED", 1)
+    world = story_at("patched", tmp_path / "world")
+    base = world.newest()
+    for number in ("0002", "0003"):
+        world.write(number, f"docs/{number}.md", "more\n")
+        world.go()
+    assert world.engine.plan(tenants=["acme"]).is_empty
+    content = patch_of(STORY, base, {"docs/again.md": "again\n"})
+    world.request(patch_path(STORY, "0001"), content, ENGINEER_ID)
+    world.go()
+    facts = world.engine.facts(STORY)
+    assert [f.cause.request for f in facts if f.body.type == "patch-applied"][-1] == patch_path(
+        STORY, "0001"
+    )
+    earlier = world.engine.status(STORY).earlier_patches
+    assert earlier is not None and (earlier.count, earlier.through) == (2, "0002")
+    assert world.engine.plan(tenants=["acme"]).is_empty
+    assert audit(world).findings == ()
+    world.close()
