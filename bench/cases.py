@@ -282,7 +282,7 @@ def audit(place: Place) -> Iterable[Row]:
     options = ("audit", "verify", "--clones", clones)
     command = [PIPELINE, "-C", str(world / "control"), *options, "--full"]
     full = measure(command, times=1, environment=place.environment, warm_up=False)
-    place.expect(place.said(world, *options), f"verified: {facts:,} facts of {drafts:,} drafts")
+    place.expect(place.said(world, *options), f"verified: {facts} facts of {drafts} drafts")
     yield below("audit", f"{facts:,} facts of {drafts:,} drafts", full, 60)
 
     def one_more() -> None:
@@ -290,7 +290,7 @@ def audit(place: Place) -> Iterable[Row]:
 
     more = place.pipeline(world, *options, prepare=one_more)
     grown = facts + len(more.samples) + 1  # the one that warms up adds a fact, too
-    place.expect(place.said(world, *options), f"verified: {grown:,} facts")
+    place.expect(place.said(world, *options), f"verified: {grown} facts")
     yield below("audit", "again, after one more fact", more, 2)
 
 
@@ -341,7 +341,7 @@ def patches(place: Place) -> Iterable[Row]:
     proof = ("audit", "verify", "--clones", clones)
     command = [PIPELINE, "-C", str(world / "control"), *proof, "--full"]
     timing = measure(command, times=1, environment=place.environment, warm_up=False)
-    place.expect(place.said(world, *proof), f"verified: {told['facts']:,} facts of 1 draft")
+    place.expect(place.said(world, *proof), f"verified: {told['facts']} facts of 1 draft")
     yield Row("patches", f"audit of its {told['facts']:,} facts", timing)
     numbers = place.size((100, 1000, 10_000), (20, 120, 160))
     cost = json.loads(place.tell("bench.facts", str(place.root / "facts"), *map(str, numbers)))
