@@ -10,7 +10,7 @@ export PATH := $(ROOT)/.tools/bin:$(PATH)
 export PIPELINE_TOOLS := $(ROOT)/.tools
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo demo-github test sweep sweep-github workflows race ui bench keycloak docs format lint lock clean
+.PHONY: help setup setup-dev demo demo-github test sweep sweep-github workflows race ui bench keycloak docs golden format lint lock clean
 
 help: ## lists the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' "$(ROOT)/Makefile" | expand -t 18
@@ -59,6 +59,11 @@ docs: setup ## writes docs/, schemas/ and service_catalog/ anew from the code an
 	@cd "$(ROOT)" && $(VENV)/python -m pipeline.docs
 	@cd "$(ROOT)" && $(VENV)/python tools/attacks_page.py
 	@cd "$(ROOT)" && $(VENV)/pipeline catalog
+
+golden: setup-dev ## writes what golden tests compare with anew, in tests/golden/cases/
+	@cd "$(ROOT)" && rm -rf tests/golden/cases && mkdir tests/golden/cases && \
+	  { $(VENV)/python -m pytest -q -n 2 tests/golden --snapshot-update >/dev/null || true; } && \
+	  $(VENV)/python -m pytest -q -n 2 tests/golden
 
 format: setup-dev ## formats the code and applies the linter's safe fixes
 	@cd "$(ROOT)" && $(VENV)/ruff format && $(VENV)/ruff check --fix

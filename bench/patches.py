@@ -61,8 +61,10 @@ def main(arguments: list[str]) -> int:
     asked = [requests.patch_file(draft, number, head) for number in range(1, count + 1)]
     for start in range(0, count, _AT_ONCE):
         world.ask(asked[start : start + _AT_ONCE])
-    engine, clock = open_engine(root / "control"), Clock()
-    engine.run_checks, engine.scan_secrets, engine.faults = passed, lambda files: (), clock
+    clock = Clock()
+    engine = open_engine(root / "control").using(
+        run_checks=passed, scan_secrets=lambda files: (), faults=clock
+    )
     report = engine.run()
     status, facts = engine.status(draft), engine.facts(draft)
     applied = {fact.cause.request for fact in facts if fact.body.type == "patch-applied"}

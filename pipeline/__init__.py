@@ -1,3 +1,8 @@
 """Primitive Pipeline: a software factory that runs from Git alone."""
 
+from typing import Literal, get_args
+
 __version__ = "0.1.0"
+# What every document of the pipeline starts with; written here and nowhere else.
+ApiVersion = Literal["pipeline.ameide.io/v1"]
+API_VERSION: ApiVersion = get_args(ApiVersion)[0]

@@ -1,4 +1,4 @@
-"""The five calls of seed §8.3 as a library; the command line is a thin layer over it.
+"""The five calls (docs/model.md §7.1) as a library; the command line is a thin layer over it.
 
 A call that asks for something returns a `ProposedRequest`: the file that a pull request to the
 control repo would bring, already judged. `pipeline.control.submit` writes it into a checkout, or
@@ -8,26 +8,28 @@ opens that pull request; the pipeline acts only on what was merged. Nothing here
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pipeline import names
 from pipeline.diagnostics import Finding, Severity, Verdict, verdict_of
-from pipeline.documents import render_document
+from pipeline.documents import parse_document, render_document
+from pipeline.engine.engine import Engine
 from pipeline.engine.judge_patches import patches_of, read_patch_findings
-from pipeline.engine.loop import Engine
-from pipeline.engine.propose import Proposal
+from pipeline.engine.propose import PromotionProposal
 from pipeline.errors import CouldNotCheck, NotFound, Refused, UsageFault
-from pipeline.git.objects import blob_id
+from pipeline.git.objects import Files, blob_id
 from pipeline.models.base import API_VERSION, Model
+from pipeline.models.draft_id import parse_draft_id
 from pipeline.models.requests import (
-    SCHEMA_STEMS,
     CodeOrigin,
     FileChange,
     RiskTier,
 )
 from pipeline.models.status import DraftStatus
 from pipeline.requests.drafts import TEMPLATE_TYPES
+from pipeline.requests.kinds import REQUEST_KINDS, parse_request
 from pipeline.requests.layout import (
+    BLOCKED_PATH,
     draft_folder,
     draft_path,
     patch_path,
@@ -35,7 +37,7 @@ from pipeline.requests.layout import (
     tenant_path,
 )
 from pipeline.requests.proposed import ProposedRequest
-from pipeline.requests.snapshot import Snapshot, read_request, snapshot_of
+from pipeline.requests.snapshot import Snapshot, snapshot_of
 from pipeline.stages.validate import check_request
 
 
@@ -45,14 +47,14 @@ class DraftFiles:
 
     draft: str
     commit: str
-    files: Mapping[str, tuple[int, bytes]]
+    files: Files
 
 
 @dataclass(frozen=True, slots=True)
 class ProposedPromotion:
     """A promotion request and what the gate says of it now; no request if that is final."""
 
-    proposal: Proposal
+    proposal: PromotionProposal
     request: ProposedRequest | None
 
 
@@ -62,63 +64,64 @@ class ChangeList(Model):
     changes: tuple[FileChange, ...]
 
 
-def create_primitive_implementation_draft(
-    engine: Engine,
-    *,
-    tenant_id: str,
-    primitive_id: str,
-    template_id: str,
-    code_origin: str,
-    primitive_type: str = "",
-    target_repo: str = "",
-    design_refs: Sequence[str] = (),
-    parameters: Mapping[str, object] | None = None,
-    risk_tier: RiskTier | None = None,
-) -> ProposedRequest:
-    """The request for a new primitive; type, repository and template version follow if left out.
+@dataclass(frozen=True, slots=True)
+class NewDraft:
+    """What is asked of a new primitive; type, repository and template version follow if left out.
+
+    `template_id` is a template's name, and perhaps `@` and its version.
+    """
+
+    tenant_id: str
+    primitive_id: str
+    template_id: str
+    code_origin: str
+    primitive_type: str = ""
+    target_repo: str = ""
+    design_refs: Sequence[str] = ()
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    risk_tier: RiskTier | None = None
+
+
+def create_primitive_implementation_draft(engine: Engine, new: NewDraft) -> ProposedRequest:
+    """The request for a new primitive.
 
     Raises UsageFault for an unknown tenant or a draft that is there, Refused with every finding.
     """
-    draft = draft_id(f"{tenant_id}/{primitive_id}")
-    snapshot = engine.reading(engine.control.head())[0].snapshot
-    if tenant_path(tenant_id) not in snapshot.blobs:
-        raise UsageFault(f"there is no tenant `{tenant_id}`", help=_list_tenants(snapshot))
-    origin = _origin(code_origin)
-    name, _, version = template_id.partition("@")
-    if not version:
-        if name not in engine.templates:
-            known = ", ".join(f"`{t}`" for t in sorted(engine.templates))
-            raise UsageFault(f"there is no template `{name}`", help=f"templates are {known}")
-        version = engine.templates[name].version
-    platform = snapshot.platform
+    draft = parse_draft_id(f"{new.tenant_id}/{new.primitive_id}")
+    snapshot = engine.snapshot()
+    if tenant_path(new.tenant_id) not in snapshot.blobs:
+        raise UsageFault(f"there is no tenant `{new.tenant_id}`", help=_list_tenants(snapshot))
+    origin = _origin(new.code_origin)
+    name, version = _template_of(engine, new.template_id)
+    platform, target_repo = snapshot.platform, new.target_repo
     if not target_repo and platform is not None:
-        target_repo = names.controllers_repo(platform.platform, tenant_id, origin)
+        target_repo = names.controllers_repo(platform.platform, new.tenant_id, origin)
     values: dict[str, object] = {
         "id": draft,
-        "tenant_id": tenant_id,
-        "primitive_type": primitive_type or str(TEMPLATE_TYPES.get(name, name)),
-        "primitive_id": primitive_id,
+        "tenant_id": new.tenant_id,
+        "primitive_type": new.primitive_type or str(TEMPLATE_TYPES.get(name, name)),
+        "primitive_id": new.primitive_id,
         "template_id": f"{name}@{version}",
         "code_origin": origin.value,
         "target_repo": target_repo,
     }
-    if design_refs:
-        values["design_refs"] = list(design_refs)
-    if risk_tier:
-        values["risk_tier"] = risk_tier
-    values["parameters"] = dict(parameters or {})
-    listed = ", ".join(design_refs) or "none"
-    request = _propose(
-        engine,
-        snapshot,
+    if new.design_refs:
+        values["design_refs"] = list(new.design_refs)
+    if new.risk_tier:
+        values["risk_tier"] = new.risk_tier
+    values["parameters"] = dict(new.parameters)
+    listed = ", ".join(new.design_refs) or "none"
+    kind, path = "PrimitiveImplementationDraft", draft_path(draft)
+    request = ProposedRequest(
         draft,
-        "PrimitiveImplementationDraft",
-        draft_path(draft),
-        values,
+        kind,
+        path,
+        render_request(kind, path, values),
         title=f"Ask for {draft}",
-        body=f"A new {values['primitive_type']} primitive of origin {origin.value} from "
-        f"{name}@{version}.\n\nDesign references: {listed}\n",
+        body=f"A new {values['primitive_type']} primitive of origin {values['code_origin']} from "
+        f"{values['template_id']}.\n\nDesign references: {listed}\n",
     )
+    request = _judged(engine, snapshot, request)
     there = snapshot.blobs.get(request.path)
     if there is not None and there != blob_id(request.content):
         raise UsageFault(
@@ -127,11 +130,42 @@ def create_primitive_implementation_draft(
     return request
 
 
+def _draft_values(
+    engine: Engine, snapshot: Snapshot, draft: str, asked: NewDraft
+) -> dict[str, object]:
+    """The fields of a new `draft.yaml`, in its order. Raises UsageFault."""
+    origin = _origin(asked.code_origin)
+    name, _, version = asked.template_id.partition("@")
+    if not version:
+        if name not in engine.templates:
+            known = ", ".join(f"`{t}`" for t in sorted(engine.templates))
+            raise UsageFault(f"there is no template `{name}`", help=f"templates are {known}")
+        version = engine.templates[name].version
+    target_repo, platform = asked.target_repo, snapshot.platform
+    if not target_repo and platform is not None:
+        target_repo = names.controllers_repo(platform.platform, asked.tenant_id, origin)
+    values: dict[str, object] = {
+        "id": draft,
+        "tenant_id": asked.tenant_id,
+        "primitive_type": asked.primitive_type or str(TEMPLATE_TYPES.get(name, name)),
+        "primitive_id": asked.primitive_id,
+        "template_id": f"{name}@{version}",
+        "code_origin": origin.value,
+        "target_repo": target_repo,
+    }
+    if asked.design_refs:
+        values["design_refs"] = list(asked.design_refs)
+    if asked.risk_tier:
+        values["risk_tier"] = asked.risk_tier
+    values["parameters"] = dict(asked.parameters)
+    return values
+
+
 def get_primitive_draft_files(
     engine: Engine, draft: str, *, paths: Collection[str] = ()
 ) -> DraftFiles:
     """The draft's files as they stand on its branch (all, or those named). Raises UsageFault."""
-    commit, files = engine.draft_files(draft_id(draft), paths)
+    commit, files = engine.draft_files(parse_draft_id(draft), paths)
     return DraftFiles(draft, commit, dict(sorted(files.items())))
 
 
@@ -151,8 +185,8 @@ def update_primitive_draft_files(
     in its pull request. Raises UsageFault for a draft without a branch, Refused with every finding,
     CouldNotCheck when a tool or the draft's repository is missing.
     """
-    draft = draft_id(draft)
-    snapshot = engine.reading(engine.control.head())[0].snapshot
+    draft = parse_draft_id(draft)
+    snapshot = engine.snapshot()
     base = base_commit or engine.draft_files(draft)[0]
     values: dict[str, object] = {
         "draft": draft,
@@ -163,19 +197,19 @@ def update_primitive_draft_files(
             for change in changes
         ],
     }
+    # The number is no part of the content.
     content = render_request("DraftPatch", patch_path(draft, "0001"), values)
     number = _patch_number(engine, snapshot, draft, content, known or {})
     files = ", ".join(f"`{change.path}`" for change in changes)
-    request = _propose(
-        engine,
-        snapshot,
+    request = ProposedRequest(
         draft,
         "DraftPatch",
         patch_path(draft, number),
-        values,
+        content,
         title=f"Patch {draft}: {summary}",
         body=f"Made against {base}.\n\nFiles: {files}\n",
     )
+    request = _judged(engine, snapshot, request)
     if snapshot.blobs.get(request.path) != blob_id(request.content):
         _refuse_bad_patch(engine, request)
     return request
@@ -186,8 +220,9 @@ def _refuse_bad_patch(engine: Engine, request: ProposedRequest) -> None:
 
     Nothing is pushed then, so a credential in it stays with who wrote it. Raises CouldNotCheck.
     """
-    read, _ = read_request(request.path, request.content)
-    found = read_patch_findings(engine, patches_of([read] if read else [], [request.path]))
+    read, _ = parse_request(request.path, request.content)
+    patches = patches_of([read] if read else [], [request.path])
+    found = read_patch_findings(engine.proposer, engine.world(), patches)
     match verdict_of(found):
         case Verdict.COULD_NOT_CHECK:
             raise CouldNotCheck(f"the patch of `{request.draft}`: {found[0].message}")
@@ -211,12 +246,12 @@ def request_promotion(
     Without a request when the gate's answer is final: approving it would be in vain. Raises
     UsageFault for an unknown draft or environment, Refused with every finding.
     """
-    draft = draft_id(draft)
+    draft = parse_draft_id(draft)
     commit = _resolved(engine, draft, source_commit) if source_commit else None
     proposal = engine.propose_promotion(draft, environment, source_commit=commit, reason=reason)
     if proposal.decision.refused:
         return ProposedPromotion(proposal, None)
-    snapshot = engine.reading(engine.control.head())[0].snapshot
+    snapshot = engine.snapshot()
     promotion = proposal.promotion
     values = promotion.model_dump(
         mode="json", by_alias=True, exclude_none=True, exclude={"api_version", "kind"}
@@ -230,40 +265,77 @@ def request_promotion(
             f"Overlay: {proposal.overlay.folder}, tree {proposal.overlay.tree} "
             f"(+{proposal.lines_added} −{proposal.lines_removed} lines)"
         )
-    request = _propose(
-        engine,
-        snapshot,
+    path = promotion_path(draft, environment)
+    request = ProposedRequest(
         draft,
         "Promotion",
-        promotion_path(draft, environment),
-        values,
+        path,
+        render_request("Promotion", path, values),
         title=f"Run {draft} in {environment}",
         body="\n".join(lines) + "\n",
     )
-    return ProposedPromotion(proposal, request)
+    return ProposedPromotion(proposal, _judged(engine, snapshot, request))
+
+
+def block_digest(engine: Engine, digest: str, *, reason: str) -> ProposedRequest:
+    """The request that no environment runs an image again; comments of the file stay.
+
+    The same digest for the same reason is the request that is on main. Raises UsageFault for a
+    digest that is blocked for another reason, Refused with every finding.
+    """
+    snapshot = engine.snapshot()
+    there = engine.control.open_repository().read_object(f"{snapshot.commit}:{BLOCKED_PATH}")
+    known = snapshot.blocked_reasons.get(digest)
+    if known is not None and known != reason:
+        raise UsageFault(f"{digest} is blocked already: {known}")
+    entry = {"digest": digest, "reason": reason}
+    if there is None:
+        content = render_request("BlockedDigests", BLOCKED_PATH, {"digests": [entry]})
+    elif known is not None:
+        content = there.content
+    else:
+        from pipeline.documents.edits import edit_document  # 25 ms, for ruamel.yaml
+
+        listed = parse_document(BLOCKED_PATH, there.content).value.get("digests")
+        place = ("digests", len(listed)) if isinstance(listed, list) else ("digests",)
+        content = edit_document(there.content, {place: entry if len(place) == 2 else [entry]})
+    return _judged(
+        engine,
+        snapshot,
+        ProposedRequest(
+            draft="",
+            kind="BlockedDigests",
+            path=BLOCKED_PATH,
+            content=content,
+            title=f"Block {digest[:19]}",
+            body=f"{reason}\n\nImage: {digest}\n",
+            edits=there.content if there else None,
+        ),
+    )
 
 
 def get_draft_status(engine: Engine, draft: str) -> DraftStatus:
     """The recorded fold of the draft's facts. Raises UsageFault when nothing happened yet."""
-    return engine.status(draft_id(draft))
-
-
-def draft_id(text: str) -> str:
-    """The same text, if it is a draft's id. Raises UsageFault."""
-    tenant, slash, primitive = text.partition("/")
-    if not slash or not names.is_tenant_id(tenant) or not names.is_tenant_id(primitive):
-        raise UsageFault(
-            f"`{text}` is no draft id",
-            help="write tenant/primitive, each in lower-case letters, digits and single dashes",
-        )
-    return text
+    return engine.status(parse_draft_id(draft))
 
 
 def render_request(kind: str, path: str, values: Mapping[str, object]) -> bytes:
     """The bytes of a request file, with the line that tells editors where its schema is."""
     up = "../" * path.count("/")
-    header = f"yaml-language-server: $schema={up}schemas/{SCHEMA_STEMS[kind]}.schema.json"
+    stem = REQUEST_KINDS[kind].schema_stem
+    header = f"yaml-language-server: $schema={up}schemas/{stem}.schema.json"
     return render_document({"apiVersion": API_VERSION, "kind": kind, **values}, header=header)
+
+
+def _template_of(engine: Engine, template_id: str) -> tuple[str, str]:
+    """A template's name and version: the one asked for, else the one there is."""
+    name, _, version = template_id.partition("@")
+    if version:
+        return name, version
+    if name not in engine.templates:
+        known = ", ".join(f"`{t}`" for t in sorted(engine.templates))
+        raise UsageFault(f"there is no template `{name}`", help=f"templates are {known}")
+    return name, engine.templates[name].version
 
 
 def _origin(text: str) -> CodeOrigin:
@@ -287,30 +359,20 @@ def _list_tenants(snapshot: Snapshot) -> str:
     return f"tenants are {', '.join(sorted(snapshot.tenant_ids)) or 'none'}"
 
 
-def _propose(
-    engine: Engine,
-    snapshot: Snapshot,
-    draft: str,
-    kind: str,
-    path: str,
-    values: Mapping[str, object],
-    *,
-    title: str,
-    body: str,
-) -> ProposedRequest:
+def _judged(engine: Engine, snapshot: Snapshot, request: ProposedRequest) -> ProposedRequest:
     """The request, judged as if it stood on main now. Raises Refused with every finding."""
-    content = render_request(kind, path, values)
-    findings = check_proposed(engine, snapshot, path, content)
+    findings = check_proposed(engine, snapshot, request.path, request.content)
     if any(f.severity is Severity.ERROR for f in findings):
-        raise Refused(f"the request for `{draft}` is refused; nothing was written", findings)
-    return ProposedRequest(draft, kind, path, content, title, body, findings)
+        about = request.draft or request.path
+        raise Refused(f"the request for `{about}` is refused; nothing was written", findings)
+    return replace(request, findings=findings)
 
 
 def check_proposed(
     engine: Engine, snapshot: Snapshot, path: str, content: bytes
 ) -> tuple[Finding, ...]:
     """Every finding of one file as if it stood on main beside what is there."""
-    read, findings = read_request(path, content)
+    read, findings = parse_request(path, content)
     if read is None or read.model is None:
         return findings
     blobs = {**snapshot.blobs, path: blob_id(content)}

@@ -23,7 +23,7 @@ class Severity(StrEnum):
 
 
 class Verdict(StrEnum):
-    """The three verdicts of design §8; the last never counts as the first."""
+    """The three verdicts (docs/model.md §13); the last never counts as the first."""
 
     VALID = "valid"
     INVALID = "invalid"
@@ -36,6 +36,7 @@ class Subject(StrEnum):
     DOCUMENT = "document"  # raw bytes of one request file
     REQUEST = "request"  # one request file laid over the sample control repo
     PATCH = "patch"  # a DraftPatch against the sample branch
+    DOCKERFILE = "dockerfile"  # the Dockerfile of a primitive
     MANIFEST = "manifest"  # rendered Kubernetes manifests of the sample release
     DECISION = "decision"  # a promotion's evidence, changed from an allowed one
     SCENARIO = "scenario"  # needs a world (audit, plans, forge); the test builds it

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from pipeline.cli.page import render_commands_page
 from pipeline.crds import (
     KINDS,
     definition_file,
@@ -18,14 +19,18 @@ from pipeline.crds import (
     json_schema_file,
     json_schema_path,
 )
-from pipeline.publish.request_form import FORM_FILES
+from pipeline.publish.request_form import FORM_FILES, render_request_form
 from pipeline.publish.schemas import SCHEMAS, render_schema, schema_of
 from pipeline.publish.starter import PARTS, starter_part
 from pipeline.releases.allowlist import load_allowed
 from pipeline.releases.template_functions import load_functions
+from pipeline.render.authority import render_authority_page
+from pipeline.render.kinds import render_requests_page
 from pipeline.render.manifests import render_manifests_page
 from pipeline.render.rules import render_rules_page
+from pipeline.requests.kinds import KINDS as REQUESTS
 from pipeline.rules import load_rules
+from pipeline.templates import LazyTemplates
 
 
 def rules_page() -> bytes:
@@ -33,17 +38,18 @@ def rules_page() -> bytes:
     return render_rules_page(load_rules())
 
 
+def requests_page() -> bytes:
+    """The page of all kinds of request."""
+    return render_requests_page(REQUESTS)
+
+
 def commands_page() -> bytes:
     """The page of all commands."""
-    from pipeline.cli.page import render_commands_page
-
     return render_commands_page()
 
 
 def authority_page() -> bytes:
     """The page of who may ask for and approve what."""
-    from pipeline.render.authority import render_authority_page
-
     return render_authority_page()
 
 
@@ -59,9 +65,6 @@ def schema_file(kind: str) -> bytes:
 
 def request_form(path: str) -> bytes:
     """One file of the form that asks for a primitive."""
-    from pipeline.publish.request_form import render_request_form
-    from pipeline.templates import LazyTemplates
-
     return render_request_form(LazyTemplates())[path]
 
 
@@ -73,6 +76,7 @@ def starter_file(path: str) -> bytes:
 
 PRODUCERS: tuple[tuple[str, Callable[[], bytes]], ...] = (
     ("docs/rules.md", rules_page),
+    ("docs/requests.md", requests_page),
     ("docs/cli.md", commands_page),
     ("docs/authority.md", authority_page),
     ("docs/manifests.md", manifests_page),

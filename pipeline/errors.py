@@ -1,13 +1,15 @@
 """The one tree of exceptions: what stops a run, and the exit code it ends with.
 
 Findings (`pipeline.diagnostics`) are values and are all shown; an exception stops a run.
-Adapters translate foreign exceptions into these with `raise … from`. Exit codes are those of
-design §8: 0 clean, 1 findings, 2 usage, 3 stale plan, 4 a tool or service failed, 70 a bug.
+Adapters translate foreign exceptions into these with `raise … from`. Exit codes:
+0 clean, 1 findings, 2 usage, 3 stale plan, 4 a tool or service failed, 70 a bug.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from pipeline.diagnostics import Finding
@@ -118,17 +120,99 @@ class NotFound(PipelineError):
     code = "not-found"
 
 
-def failure_of(error: Exception) -> tuple[str, str]:
-    """Code and message of what keeps one draft, repository or tenant from going on.
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What `pipeline explain` says of an error: what happened, and how to go on."""
+
+    summary: str
+    fix: str
+
+
+# Every code of an error that is no rule; `stale-plan` and `merge-pending` are rules.
+ERRORS: Mapping[str, Explanation] = {
+    "internal-error": Explanation(
+        "The pipeline met a case that it does not handle: a bug.",
+        "report the lines that it printed; `--debug` shows the traceback",
+    ),
+    "usage": Explanation(
+        "The call is wrong: an unknown draft, file or option, or options that exclude each other.",
+        "correct the call; `--help` behind the command shows what it takes",
+    ),
+    "refused": Explanation(
+        "The input was understood and breaks rules; the findings say which.",
+        "correct what the findings name; `pipeline explain` tells of each of their codes",
+    ),
+    "could-not-check": Explanation(
+        "A tool or a service was missing or failed, so nothing is known; this is never a pass.",
+        "`pipeline doctor` says what this machine lacks; then repeat the command",
+    ),
+    "unrenderable": Explanation(
+        "Helm or Kustomize cannot render the chart or overlay of a draft.",
+        "correct the chart by a patch; the message is the tool's own",
+    ),
+    "over-bound": Explanation(
+        "What a tool was given is more than it may take in time, memory or size.",
+        "make the input smaller; the message names the bound",
+    ),
+    "git-failed": Explanation(
+        "A Git process failed for another reason than a branch that moved.",
+        "see Git's own message; `git fsck` in the repository finds damage",
+    ),
+    "forge-refused": Explanation(
+        "The forge refused a write by its own rules: branch protection or permissions.",
+        "compare the branch rules and the pipeline's permissions with `pipeline doctor`",
+    ),
+    "not-found": Explanation(
+        "A repository, branch, object or pull request does not exist.",
+        "check the name; a repository may be one that the pipeline's account cannot see",
+    ),
+    "github-unanswered": Explanation(
+        "GitHub gave no answer to a write, so it is not known whether it was done.",
+        "run again: what was done is found and not done twice",
+    ),
+    "github-unavailable": Explanation(
+        "GitHub does not answer, or asks to wait for longer than a run may.",
+        "run again later: the next run goes on where this one ended",
+    ),
+    "lock-refused": Explanation(
+        "The packages that a lock file names cannot be installed as it pins them.",
+        "lock them anew with hashes, for wheels only; the message names the line or package",
+    ),
+    "template-refused": Explanation(
+        "A golden template is malformed, or cannot be rendered with these values.",
+        "`pipeline template lint` names each place and why",
+    ),
+    "object-missing": Explanation(
+        "An object that history names is not in the clone, or is not what its id says.",
+        "fetch into a fresh clone; `git fsck` names what else is damaged",
+    ),
+    "demo-broke": Explanation(
+        "A step of the demo did not end as it must.",
+        "the message names the step; remove `.demo/` and run the demo again",
+    ),
+}
+
+
+class Failure(NamedTuple):
+    """What kept one draft, repository or tenant from going on; in JSON a list of three strings."""
+
+    subject: str  # the draft, else the repository or tenant
+    code: str  # explained by `pipeline explain`
+    message: str
+
+
+def failure_of(subject: str, error: Exception) -> Failure:
+    """The failure of a draft, repository or tenant that an exception stands for.
 
     An exception that nobody raised on purpose is named with the place that it comes from, since
     the run that reports it goes on with the others.
     """
     if isinstance(error, PipelineError):
-        return error.code, error.message
+        return Failure(subject, error.code, error.message)
+    # 3 ms: `--help` and most runs report no bug.
     import traceback  # most commands never need it
 
     frames = traceback.extract_tb(error.__traceback__)
     file = frames[-1].filename.rsplit("/", 1)[-1] if frames else ""
     place = f" ({file}:{frames[-1].lineno})" if frames else ""
-    return PipelineError.code, f"{type(error).__name__}: {error}{place}"
+    return Failure(subject, PipelineError.code, f"{type(error).__name__}: {error}{place}")

@@ -1,14 +1,15 @@
 """Every derived name and its limit: namespaces, repositories, branches, applications, images.
 
 A name that would be too long or ill-formed is refused before anything exists, never cut
-(design §5). All mappings are injective together. That rests on three facts: an id matches
+(docs/model.md §4). All mappings are injective together. That rests on three facts: an id matches
 `[a-z][a-z0-9]*(-[a-z0-9]+)*`, so it never holds `--`, which separates the parts of joined
-names; environments are the fixed three of seed §4.3, none of which holds `-`; and a
-platform's name may not look like a tenant's (`tenant` or `tenant-…`) nor end like an
-environment's namespace. `tests/property/test_names.py` proves it by brute force and hypothesis.
+names; environments are a fixed three, none of which holds `-`; and a platform's name may not look
+like a tenant's (`tenant` or `tenant-…`) nor end like an environment's namespace.
+`tests/property/test_names.py` proves it by brute force and hypothesis.
 
 Limits: DNS-1123 label 63, Helm release 53, Argo CD Application 53 (the release name defaults
-to it), label value 63, repository 100 (limits.md).
+to it), label value 63, repository 100. Sources: Kubernetes, "Object Names and IDs", "Labels and
+Selectors"; Helm, "Release name".
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def is_tenant_id(tenant_id: str) -> bool:
 def namespace(
     platform: str, tenant_id: str, sku: Sku, origin: CodeOrigin, environment: EnvironmentName
 ) -> str:
-    """The namespace that a primitive runs in (seed §5.4, design §5).
+    """The namespace that a primitive runs in (docs/model.md §4.1).
 
     Raises NameRefused when it would not fit in 63 characters.
     """
@@ -87,19 +88,19 @@ def namespace(
 
 
 def is_shared_namespace(platform: str, name: str) -> bool:
-    """Whether `name` belongs to the shared plane `{platform}-*` (seed §7.1)."""
+    """Whether `name` belongs to the shared plane `{platform}-*`."""
     return name == platform or name.startswith(f"{platform}-")
 
 
 def controllers_repo(platform: str, tenant_id: str, origin: CodeOrigin) -> str:
-    """The repository that holds the primitive's code (seed §3.3)."""
+    """The repository that holds the primitive's code (docs/model.md §11)."""
     if origin is CodeOrigin.PLATFORM:
         return _checked(REPOSITORY, f"{platform}-platform")
     return _checked(REPOSITORY, f"tenant-{tenant_id}-controllers")
 
 
 def gitops_repo(platform: str, tenant_id: str, origin: CodeOrigin) -> str:
-    """The repository that holds the primitive's overlays (seed §3.3)."""
+    """The repository that holds the primitive's overlays (docs/model.md §11)."""
     if origin is CodeOrigin.PLATFORM:
         return _checked(REPOSITORY, f"{platform}-gitops")
     return _checked(REPOSITORY, f"tenant-{tenant_id}-gitops")
@@ -121,18 +122,13 @@ def application(tenant_id: str, primitive_id: str, environment: EnvironmentName)
 
 
 def image_repository(prefix: str, tenant_id: str, primitive_id: str) -> str:
-    """The image's repository, below the tenant's own path (design §10)."""
+    """The image's repository, below the tenant's own path."""
     tenant = _checked(IMAGE_SEGMENT, f"tenant-{tenant_id}")
     return f"{prefix}/{tenant}/{_checked(IMAGE_SEGMENT, primitive_id)}"
 
 
-def is_image_of(prefix: str, tenant_id: str, repository: str) -> bool:
-    """Whether an image repository is the tenant's, compared by path segment."""
-    return repository.split("/")[:-1] == [*prefix.split("/"), f"tenant-{tenant_id}"]
-
-
 def state_branch(tenant_id: str) -> str:
-    """The branch of the control repo that holds what happened for a tenant (design §2)."""
+    """The branch of the control repo that holds what happened for a tenant."""
     return f"state/{tenant_id}"
 
 
@@ -152,12 +148,12 @@ def restore_branch(key: str) -> str:
 
 
 def primitive_folder(instance_name: str) -> str:
-    """Where a primitive's code lives in its repository (design §6)."""
+    """Where a primitive's code lives in its repository."""
     return f"primitives/{instance_name}"
 
 
 def overlay_folder(environment: EnvironmentName, instance_name: str) -> str:
-    """Where a primitive's overlay lives in its GitOps repository (design §6)."""
+    """Where a primitive's overlay lives in its GitOps repository."""
     return f"environments/{environment}/{instance_name}"
 
 

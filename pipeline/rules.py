@@ -17,6 +17,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.requests.patches",
     "pipeline.plan.bounds",
     "pipeline.releases.rules",
+    "pipeline.checks.dockerfile",
     "pipeline.tools.rules",
     "pipeline.gate.rules",
     "pipeline.gitops.sealed",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.support.docker_daemon import Docker
@@ -58,7 +58,13 @@ TRIPWIRES = (
     ".kube",
 )
 
-settings.register_profile("pipeline", deadline=None, database=None, print_blob=True)
+settings.register_profile(
+    "pipeline",
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],  # which judges by the clock
+)
 settings.register_profile("ci", settings.get_profile("pipeline"), derandomize=True)
 
 

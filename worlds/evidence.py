@@ -27,8 +27,9 @@ from pipeline.models.signers import Signer
 from pipeline.models.status import DraftStatus
 from pipeline.names import primitive_folder
 from pipeline.releases.overlays import Overlay, base_tree_of, render_base, render_overlay
+from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import draft_path, promotion_path
-from pipeline.requests.snapshot import Snapshot, read_request, snapshot_of
+from pipeline.requests.snapshot import Snapshot, snapshot_of
 from pipeline.state.facts import fold_one, next_fact
 from worlds import requests
 from worlds.control import first_bodies, id_of, later_bodies
@@ -93,7 +94,7 @@ def _policy() -> Snapshot:
     files = requests.policy_files() | dict(
         [requests.tenant_file(TENANT), requests.draft_file(TENANT, PRIMITIVE)]
     )
-    read = [read_request(path, content)[0] for path, content in files.items()]
+    read = [parse_request(path, content)[0] for path, content in files.items()]
     blobs = {path: id_of(path) for path in files}
     return snapshot_of(id_of("main"), blobs, [r for r in read if r is not None])
 

@@ -12,11 +12,11 @@ from typing import Self
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from pipeline.demo.setting import control_spec, with_workspace_key
 from pipeline.forges.github.forge import GithubForge
 from pipeline.forges.github.opening import GithubOrigin, open_github
 from pipeline.git.process import run_git
 from pipeline.models.requests import Platform
+from worlds.control_repo import control_spec, trusting_workspace
 from worlds.github_server import GitHubServer
 
 APP_ID = 77
@@ -76,11 +76,11 @@ class GithubSetting:
         `trusts_key`: the workspace's key is one of those whose word on a build counts.
         """
         if trusts_key:
-            files = with_workspace_key(self._root, files)
+            files = trusting_workspace(self._root, files)
         self.add_accounts()
         platform = self._platform
         forge = self.open_forge()
-        forge.ensure_repo(platform.repos.control, control_spec(files))
+        forge.ensure_repo(platform.repos.control, control_spec(platform, files))
         forge.close()
         self.clone(platform.repos.control, self._root / "control")
         return self

@@ -46,8 +46,10 @@ from pipeline.models.facts import (
 from pipeline.models.requests import DraftPatch, PrimitiveImplementationDraft
 from pipeline.models.status import DraftStatus
 from pipeline.plan.effects import CommitFolder, FactEntry
+from pipeline.plan.patches import PatchGround, patched_folder
 from pipeline.plan.view import Caused, DraftView, PatchInput
-from pipeline.requests.snapshot import Snapshot, read_request, snapshot_of
+from pipeline.requests.kinds import parse_request
+from pipeline.requests.snapshot import Snapshot, snapshot_of
 from pipeline.stages.patch import plan_patch
 from pipeline.stages.provision import accepted_fact, plan_provision, plan_repository
 from pipeline.stages.scaffold import plan_scaffold
@@ -206,7 +208,7 @@ class History(World):
         if tenant not in self.policies:
             path, content = requests.tenant_file(tenant)
             files = {p: c for p, c in self.control_files().items() if p.startswith("environments/")}
-            read = [read_request(p, c)[0] for p, c in {**files, path: content}.items()]
+            read = [parse_request(p, c)[0] for p, c in {**files, path: content}.items()]
             self.policies[tenant] = snapshot_of("", {}, [r for r in read if r is not None])
         return self.policies[tenant]
 
@@ -280,7 +282,7 @@ class History(World):
         for primitive in primitives:
             path, content = requests.draft_file(tenant, primitive)
             caused = self.ask_for(path, content)
-            read, _ = read_request(path, content)
+            read, _ = parse_request(path, content)
             assert read is not None and isinstance(read.model, PrimitiveImplementationDraft)
             drafts.append(Draft(f"{tenant}/{primitive}", read.model, caused))
         view = self.view(drafts[0])
@@ -353,7 +355,7 @@ class History(World):
         draft.patches += 1
         path, content = requests.patch_file(draft.id, draft.patches, draft.head)
         caused = self.ask_for(path, content)
-        read, _ = read_request(path, content)
+        read, _ = parse_request(path, content)
         assert read is not None and isinstance(read.model, DraftPatch) and draft.status
         view = self.view(draft)
         above = draft.code.folders["primitives"]
@@ -362,12 +364,8 @@ class History(World):
             patch=read.model,
             caused=caused,
             head=draft.head,
-            listing=draft.folder,
-            base_listing=draft.folder,
-            contents={},
+            result=patched_folder(read.model, PatchGround(draft.folder, draft.folder, {})),
             parents=(_all_entries(draft.code), _all_entries(above)),
-            findings=(),
-            secrets=(),
         )
         target = RepoView(view.target_repo, "main", {"main": draft.head})
         step = plan_patch(replace(view, patch=due, target=target))

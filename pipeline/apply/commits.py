@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.errors import NotFound, StalePlan
-from pipeline.forges.port import Forge
+from pipeline.forges.port import Repositories
 from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import (
     GitObject,
@@ -20,12 +20,14 @@ from pipeline.git.objects import (
     trees_of_entries,
 )
 from pipeline.git.repository import GitRepository, read_parents
-from pipeline.gitops.reading import check_trees
+from pipeline.gitops.reading import require_trees
 from pipeline.gitops.sealed import restored_objects
 from pipeline.plan.effects import CommitFolder, Content, RestoreOverlays
 
 
-def push_commits(forge: Forge, repo: str, effects: Sequence[CommitFolder], *, actor: int) -> None:
+def push_commits(
+    forge: Repositories, repo: str, effects: Sequence[CommitFolder], *, actor: int
+) -> None:
     """Bring branches of one repository to their commits in one push: all, or none of them.
 
     What is there already is left alone. Raises StalePlan when a branch is elsewhere, or would not
@@ -56,7 +58,7 @@ def push_commits(forge: Forge, repo: str, effects: Sequence[CommitFolder], *, ac
         forge.push(repo, [*written, *objects], tuple(updates), actor=actor)
 
 
-def push_restoration(forge: Forge, effect: RestoreOverlays, *, actor: int) -> str:
+def push_restoration(forge: Repositories, effect: RestoreOverlays, *, actor: int) -> str:
     """The head of the branch whose `environments/` is exactly the overlays, pushed or found.
 
     Raises StalePlan when the branch is elsewhere or would not become what was planned,
@@ -69,7 +71,7 @@ def push_restoration(forge: Forge, effect: RestoreOverlays, *, actor: int) -> st
         return head
     if head != effect.expected:
         raise StalePlan(f"{effect.repo}:{effect.branch} is at {head}, planned on {effect.expected}")
-    check_trees(git, effect.repo, effect.overlays)
+    require_trees(git, effect.repo, effect.overlays)
     root = git.read_tree(effect.base)
     if root is None:
         raise StalePlan(f"{effect.repo} has no commit {effect.base[:12]}")

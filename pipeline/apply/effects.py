@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeVar, assert_never
+from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from pipeline.apply.commits import push_commits, push_restoration
 from pipeline.apply.facts import record_facts
 from pipeline.errors import (
     CouldNotCheck,
+    Failure,
     ForgeRefused,
     MergePending,
     NotFound,
@@ -24,7 +25,7 @@ from pipeline.errors import (
 )
 from pipeline.forges.port import BranchRule, Forge, PullAsk, RepoSpec
 from pipeline.git.commits import pipeline_signature
-from pipeline.git.objects import MODE_FILE, commit_object, objects_of_files
+from pipeline.git.objects import MODE_FILE, Files, commit_object, objects_of_files
 from pipeline.images.port import source_of
 from pipeline.models.base import key_of
 from pipeline.models.evidence import BuildRecord, CheckReport
@@ -39,14 +40,15 @@ from pipeline.plan.effects import (
     FactEntry,
     MergePull,
     OpenPull,
+    PlannedRule,
     Receipt,
     RestoreOverlays,
-    Rule,
     RunChecks,
     TenantPlan,
     Waiting,
     describe,
 )
+from pipeline.plan.ports import FaultHook, Progress, RunChecksPort, no_faults
 from pipeline.sandbox.sources import read_source_files
 from pipeline.stages.build import refused_build
 from pipeline.stages.checks import refused_report
@@ -58,14 +60,6 @@ if TYPE_CHECKING:
 # pull requests opened; so many at most, since a push holds all that it sends.
 _AT_ONCE = 25
 _Together = TypeVar("_Together", CommitFolder, OpenPull)
-
-FaultHook = Callable[[Literal["before", "after"], Effect], None]
-RunChecksPort = Callable[[RunChecks, dict[str, tuple[int, bytes]]], CheckReport]
-Progress = Callable[[str], None]
-
-
-def no_faults(when: Literal["before", "after"], effect: Effect) -> None:
-    """The hook of an ordinary run: nothing goes wrong on purpose."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +78,7 @@ class Ports:
 class _Applied:
     outcomes: dict[str, object] = field(default_factory=dict)
     applied: list[tuple[str, str]] = field(default_factory=list)
-    failures: list[tuple[str, str, str]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     failed_drafts: set[str] = field(default_factory=set)
     waiting: list[Waiting] = field(default_factory=list)
     ahead: dict[str, object] = field(default_factory=dict)  # outcomes of what went with another
@@ -93,7 +87,7 @@ class _Applied:
     def fail(self, draft: str, error: Exception) -> None:
         """Leave a draft to the next run; the others go on."""
         self.failed_drafts.add(draft)
-        self.failures.append((draft, *failure_of(error)))
+        self.failures.append(failure_of(draft, error))
 
 
 def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Receipt:
@@ -209,7 +203,7 @@ def _ensure_rules(effect: EnsureRules, ports: Ports) -> str:
     return effect.key
 
 
-def _branch_rules(rules: Sequence[Rule]) -> tuple[BranchRule, ...]:
+def _branch_rules(rules: Sequence[PlannedRule]) -> tuple[BranchRule, ...]:
     return tuple(
         BranchRule(r.pattern, push=r.push, merge=r.merge, approvals=r.approvals) for r in rules
     )
@@ -289,7 +283,7 @@ def _merge_pull(effect: MergePull, ports: Ports, done: _Applied) -> str:
     )
 
 
-def _source_files(effect: RunChecks | BuildImage, ports: Ports) -> dict[str, tuple[int, bytes]]:
+def _source_files(effect: RunChecks | BuildImage, ports: Ports) -> Files:
     git = ports.forge.open_repository(effect.repo)
     tree = git.read_object(f"{effect.commit}:{effect.folder}")
     if tree is None or tree.id != effect.tree:

@@ -6,10 +6,10 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from pipeline.errors import StalePlan
-from pipeline.forges.port import Forge
+from pipeline.forges.port import Repositories
 from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import (
     MODE_FILE,
@@ -23,7 +23,8 @@ from pipeline.git.objects import (
     tree_object,
 )
 from pipeline.git.repository import GitRepository
-from pipeline.models.facts import Fact
+from pipeline.models.draft_id import DraftId
+from pipeline.models.facts import Fact, FactBody
 from pipeline.models.status import DraftStatus
 from pipeline.names import state_branch
 from pipeline.plan.effects import AppendFacts, FactEntry, resolved_body
@@ -33,6 +34,7 @@ from pipeline.state.facts import (
     fact_bytes,
     fact_path,
     fold_one,
+    next_fact,
     parse_chain,
     parse_status,
     status_bytes,
@@ -40,10 +42,13 @@ from pipeline.state.facts import (
 )
 from pipeline.state.store import read_fact_files
 
+# Built when the first fact is recorded: most runs record none.
+_BODY: TypeAdapter[FactBody] = TypeAdapter(FactBody, config=ConfigDict(defer_build=True))
+
 
 def record_facts(
     effect: AppendFacts,
-    forge: Forge,
+    forge: Repositories,
     control_repo: str,
     *,
     actor: int,
@@ -117,19 +122,13 @@ def _read_facts(
     git: GitRepository, head: str | None, draft: str, new: Sequence[tuple[Fact, DraftStatus]]
 ) -> tuple[Fact, ...]:
     """The recorded facts of a draft, and those that are about to be."""
-    files = read_fact_files(git, head, draft.split("/")[1]) if head else ()
+    files = read_fact_files(git, head, DraftId(draft).primitive) if head else ()
     return (*parse_chain(draft, files), *(fact for fact, _ in new))
 
 
 def _fact_of(entry: FactEntry, status: DraftStatus | None, outcomes: Mapping[str, object]) -> Fact:
-    fact = {
-        "draft": entry.draft,
-        "sequence": status.facts + 1 if status else 1,
-        "previous": status.newest_fact if status else "",
-        "cause": entry.cause.model_dump(mode="json"),
-        "body": _jsonable(resolved_body(entry, outcomes)),
-    }
-    return Fact.model_validate_json(json.dumps(fact))
+    body = json.dumps(_jsonable(resolved_body(entry, outcomes)))
+    return next_fact(entry.draft, status, entry.cause, _BODY.validate_json(body))
 
 
 def _jsonable(value: object) -> object:

@@ -4,7 +4,8 @@
 no forge and believes no fact. Every fact is computed again from what it names (the request at its
 commit, policy, the source, the overlay as it lies there) by the functions that made it. State
 branches are append-only by their history; every commit and file of a GitOps repository has an
-origin. What clones cannot show is counted as taken on trust, by who vouches for it (design §7).
+origin. What clones cannot show is counted as taken on trust, by who vouches for it
+(docs/adr/0011-audit-recomputes.md).
 Facts vouch for each other across repositories: a commit's `Fact:` trailer names a hash that must
 be in the chain, so a rewritten state branch shows.
 """

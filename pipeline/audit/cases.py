@@ -24,7 +24,8 @@ from pipeline.models.status import DraftStatus
 from pipeline.names import controllers_repo, gitops_repo
 from pipeline.plan.effects import CommitFolder
 from pipeline.plan.view import Caused, DraftView, Parents
-from pipeline.requests.layout import RequestPath, draft_path, request_path
+from pipeline.requests.kinds import request_path
+from pipeline.requests.layout import RequestPath, draft_path
 from pipeline.requests.snapshot import Snapshot
 from pipeline.templates import read_builtin_template
 from pipeline.templating import Template
@@ -56,7 +57,7 @@ class FactCase:
     @property
     def tenant(self) -> str:
         """The tenant of the draft."""
-        return self.fact.draft.partition("/")[0]
+        return self.fact.draft.tenant
 
     @cached_property
     def meaning(self) -> RequestPath | None:

@@ -9,9 +9,10 @@ from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase
 from pipeline.audit.objects import Missing, Objects
 from pipeline.audit.reading import Audit, Chain, Sealed, promotions
-from pipeline.audit.state import StateBranch, read_fact_files
+from pipeline.audit.state import StateBranch, read_stored_facts
 from pipeline.diagnostics import Finding, Location
 from pipeline.git.objects import blob_id
+from pipeline.models.draft_id import DraftId
 from pipeline.models.facts import Built, Fact, PatchApplied, Scaffolded
 from pipeline.models.requests import Signers
 from pipeline.models.status import DraftStatus
@@ -35,7 +36,7 @@ FactStep = Callable[[FactCase], Iterator[Finding]]
 def read_chain(state: StateBranch, primitive: str, since: int = 0) -> Chain:
     """The chain of a draft at a branch's head. Raises BrokenChain."""
     draft = f"{state.tenant}/{primitive}"
-    facts = parse_chain(draft, read_fact_files(state, primitive))
+    facts = parse_chain(draft, read_stored_facts(state, primitive))
     status = fold(facts)
     if status is None:
         raise BrokenChain(status_path(primitive), "there is a status without facts")
@@ -95,7 +96,7 @@ def check_fold(state: StateBranch, chain: Chain) -> Iterator[Finding]:
         if found == blob_id(status_bytes(older)):
             continue
         newest = fact_path(status.primitive_id, fact.sequence, fact.body.type)
-        yield rule.STATUS_FOLD.finding(
+        yield rule.AUDIT_STATUS_FOLD.finding(
             f"is not the fold of the facts up to {newest}",
             Location(f"{state.branch}:{status_path(status.primitive_id)}"),
             commit=_commit_of(state, chain, fact),
@@ -136,7 +137,7 @@ def statements(audit: Audit, chains: Iterable[Chain]) -> Iterator[tuple[str, Sig
     for chain in chains:
         for fact in chain.facts:
             if isinstance(fact.body, Built) and fact.cause.commit in audit.main.position:
-                tenant = chain.draft.partition("/")[0]
+                tenant = DraftId(chain.draft).tenant
                 policy = audit.main.policy_at(fact.cause.commit, tenant)
                 if policy.signers is not None:
                     yield fact.body.build.bundle, policy.signers

@@ -29,7 +29,7 @@ def check_first_commit(case: RepositoryCase) -> Iterator[Finding]:
             case.audit.proves("first commits made again bit for bit")
             return
     if made:
-        yield rule.FOREIGN_COMMIT.finding(
+        yield rule.AUDIT_FOREIGN_COMMIT.finding(
             f"it began with commit {first.id[:12]} by {first.author.email}; "
             f"provisioning makes {made[:12]}",
             case.at("main"),

@@ -66,7 +66,7 @@ class _Record(Model):
 
 
 @dataclass
-class Memory:
+class AuditMemory:
     """What earlier audits verified, as far as it still counts."""
 
     heads: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -96,17 +96,17 @@ def read_verified(git: GitRepository) -> dict[str, str]:
     return {name.removeprefix(VERIFIED): id for name, id in found.items()}
 
 
-def read_memory(control: GitRepository, main: str) -> Memory:
+def read_memory(control: GitRepository, main: str) -> AuditMemory:
     """The record of the last audit, or an empty one where it doesn't count any more."""
     found = control.read_object(MEMORY_REF)
     try:
         record = _Record.model_validate_json(found.content if found else b"")
     except ValidationError:
-        return Memory()
+        return AuditMemory()
     known = all(item.code in RULES for item in record.findings)
     if record.tool != tool_identity() or record.policy != policy_key(control, main) or not known:
-        return Memory()
-    return Memory(
+        return AuditMemory()
+    return AuditMemory(
         record.heads,
         record.drafts,
         record.facts,
@@ -125,7 +125,7 @@ def read_memory(control: GitRepository, main: str) -> Memory:
 
 
 def write_memory(
-    control: GitRepository, policy: str, memory: Memory, clones: Mapping[str, GitRepository]
+    control: GitRepository, policy: str, memory: AuditMemory, clones: Mapping[str, GitRepository]
 ) -> None:
     """Remember the heads in every clone, and the record in the control clone.
 
@@ -149,7 +149,7 @@ def _move(git: GitRepository, refs: Mapping[str, str]) -> None:
     )
 
 
-def _record_of(policy: str, memory: Memory) -> bytes:
+def _record_of(policy: str, memory: AuditMemory) -> bytes:
     record = {
         "tool": tool_identity(),
         "policy": policy,

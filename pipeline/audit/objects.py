@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from pipeline.errors import CouldNotCheck
 from pipeline.git.commits import Commit, parse_commit
-from pipeline.git.objects import MODE_SUBMODULE, MODE_TREE, GitObject, TreeEntry
+from pipeline.git.objects import MODE_SUBMODULE, MODE_TREE, File, GitObject, TreeEntry
 from pipeline.git.repository import GitRepository
 
 _ENTRY = re.compile(rb"([0-7]{5,6}) ([^\0/]+)\0(.{20})", re.DOTALL)
@@ -246,7 +246,7 @@ class Objects:
             level = below
         return files
 
-    def files(self, tree: str) -> dict[str, tuple[int, bytes]]:
+    def files(self, tree: str) -> dict[str, File]:
         """Path → (mode, content) of everything below a tree; submodules have no content."""
         listed = self.listing(tree)
         ids = list(dict.fromkeys(e.id for e in listed.values() if e.mode != MODE_SUBMODULE))

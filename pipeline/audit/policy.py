@@ -13,8 +13,9 @@ from functools import cached_property
 
 from pipeline.audit.objects import Missing, Objects, Tree
 from pipeline.models.requests import Request
+from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import tenant_path
-from pipeline.requests.snapshot import Snapshot, read_request, snapshot_of
+from pipeline.requests.snapshot import Snapshot, snapshot_of
 
 _POLICY = "environments"
 _TENANTS = "tenants"
@@ -59,7 +60,7 @@ class MainLine:
 
     def request(self, path: str, blob: str) -> Request | None:
         """The request in a blob, as a file at this path; None for what is none."""
-        read, _ = read_request(path, self.objects.read_one(blob).content)
+        read, _ = parse_request(path, self.objects.read_one(blob).content)
         return read.model if read else None
 
     def policy_at(self, commit: str, tenant: str) -> Snapshot:
@@ -86,7 +87,7 @@ class MainLine:
         found = self.objects.read(list(blobs.values()))
         reads = []
         for path, item in zip(blobs, found, strict=True):
-            read, _ = read_request(path, item.content)
+            read, _ = parse_request(path, item.content)
             if read is not None:
                 reads.append(read)
         return snapshot_of(commit, blobs, reads)

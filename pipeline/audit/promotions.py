@@ -15,7 +15,7 @@ from pipeline.forges.port import RepoView
 from pipeline.gate import rules as decision_rule
 from pipeline.gate.authorise import DecisionReason, authorise
 from pipeline.git.commits import Commit
-from pipeline.git.objects import MODE_FILE
+from pipeline.git.objects import MODE_FILE, File, Files
 from pipeline.models.facts import Promoted, Release
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import Promotion
@@ -27,10 +27,10 @@ from pipeline.state.bounds import with_evidence
 
 # Code of the gate → the rule of the audit that says so, where it has one of its own.
 _OWN_RULE = {
-    decision_rule.APPROVAL_MISSING.id: rule.APPROVALS_SHORT,
-    decision_rule.APPROVAL_OTHER_REVISION.id: rule.APPROVALS_SHORT,
-    decision_rule.DIGEST_NOT_BUILT.id: rule.DIGEST_DIFFERS,
-    decision_rule.BUILD_MISSING.id: rule.DIGEST_DIFFERS,
+    decision_rule.APPROVAL_MISSING.id: rule.AUDIT_APPROVALS,
+    decision_rule.APPROVAL_OTHER_REVISION.id: rule.AUDIT_APPROVALS,
+    decision_rule.DIGEST_NOT_BUILT.id: rule.AUDIT_DIGEST_DIFFERS,
+    decision_rule.BUILD_MISSING.id: rule.AUDIT_DIGEST_DIFFERS,
 }
 _BASE = "base/"
 
@@ -45,19 +45,20 @@ def check_place(case: FactCase) -> Iterator[Finding]:
         return  # the finding of its repository
     if body.gitops_repo != gitops.name:
         yield case.finding(
-            rule.NAME_DIFFERS, f"nobody reads `{body.gitops_repo}` for it, but `{gitops.name}`"
+            rule.AUDIT_NAME_DIFFERS,
+            f"nobody reads `{body.gitops_repo}` for it, but `{gitops.name}`",
         )
     if body.pull_request.repo != gitops.name:
         yield case.finding(
-            rule.NAME_DIFFERS, f"its pull request is one of `{body.pull_request.repo}`"
+            rule.AUDIT_NAME_DIFFERS, f"its pull request is one of `{body.pull_request.repo}`"
         )
     folder = names.overlay_folder(body.environment, case.chain.status.instance)
     if body.overlay_folder != folder:
-        yield case.finding(rule.NAME_DIFFERS, f"`{body.overlay_folder}` is not `{folder}`")
+        yield case.finding(rule.AUDIT_NAME_DIFFERS, f"`{body.overlay_folder}` is not `{folder}`")
     on_main = body.gitops_commit in case.audit.line_of(gitops)
     if not on_main or folder_at(gitops, body.gitops_commit, folder) != body.overlay_tree:
         yield case.finding(
-            rule.OVERLAY_MISSING,
+            rule.AUDIT_OVERLAY_MISSING,
             f"{gitops.name} has no commit {body.gitops_commit[:12]} on main with tree "
             f"{body.overlay_tree[:12]} at {folder}",
         )
@@ -94,18 +95,18 @@ def check_decision(case: FactCase) -> Iterator[Finding]:
             return
         wrong = wrong or differing
     for reason in reasons if not wrong else ():
-        told = _OWN_RULE.get(reason.code, rule.GATE_REFUSES)
+        told = _OWN_RULE.get(reason.code, rule.AUDIT_GATE)
         if reason.code.startswith("provenance-"):
-            told = rule.PROVENANCE_INVALID
+            told = rule.AUDIT_PROVENANCE
         yield case.finding(told, f"{reason.code}: {reason.message}")
     if wrong:
         listed = ", ".join(f"`{name}`" for name in wrong)
         yield case.finding(
-            rule.PROMOTION_DIFFERS, f"request, release and policy give another {listed}"
+            rule.AUDIT_PROMOTION_DIFFERS, f"request, release and policy give another {listed}"
         )
     if not decided:
         yield case.finding(
-            rule.APPROVALS_SHORT,
+            rule.AUDIT_APPROVALS,
             f"`{body.environment}` had no valid policy at {case.fact.cause.commit[:12]}",
         )
 
@@ -120,7 +121,7 @@ def _views(case: FactCase, promotion: Promotion) -> Iterator[DraftView]:
         yield replace(view, status=status)
 
 
-def _overlay_there(case: FactCase, body: Promoted) -> dict[str, tuple[int, bytes]] | None:
+def _overlay_there(case: FactCase, body: Promoted) -> dict[str, File] | None:
     """The files of the overlay as its commit has them."""
     gitops = case.gitops
     folder = names.overlay_folder(body.environment, case.chain.status.instance)
@@ -132,7 +133,7 @@ def _due(
     case: FactCase,
     view: DraftView,
     promotion: Promotion,
-    there: dict[str, tuple[int, bytes]],
+    there: Files,
 ) -> PromotionInput | None:
     """What the gate decides on: release and overlay out of the clones, approvals as recorded."""
     environment = view.environments.get(promotion.environment)
@@ -203,7 +204,7 @@ def _differing(view: DraftView, due: PromotionInput, body: Promoted) -> list[str
 def _check_digest(case: FactCase, body: Promoted, release: Release) -> Iterator[Finding]:
     if body.release.digest != release.digest:
         yield case.finding(
-            rule.DIGEST_DIFFERS,
+            rule.AUDIT_DIGEST_DIFFERS,
             f"{body.environment} got {body.release.digest}, "
             f"the source was built as {release.digest}",
         )
@@ -218,7 +219,7 @@ def _count(case: FactCase) -> None:
     audit.trusts("which members of a team its forge had then", "the forge")
 
 
-def check_merge(case: FactCase) -> Iterator[Finding]:
+def check_merge_commit(case: FactCase) -> Iterator[Finding]:
     """main came to the overlay by a commit that the pipeline made for that very request."""
     body, promotion = case.fact.body, case.request
     if not isinstance(body, Promoted) or not isinstance(promotion, Promotion):
@@ -241,7 +242,7 @@ def check_merge(case: FactCase) -> Iterator[Finding]:
             case.audit.proves("commits of overlays made again bit for bit")
             return
     yield case.finding(
-        rule.SOURCE_DIFFERS,
+        rule.AUDIT_SOURCE_DIFFERS,
         f"commit {made.id[:12]} of {gitops.name} is not its overlay: {problem}",
     )
 

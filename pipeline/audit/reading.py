@@ -19,6 +19,7 @@ from pipeline.models.status import DraftStatus
 from pipeline.models.trust import Trust
 from pipeline.requests.snapshot import Snapshot
 from pipeline.state.facts import fact_path
+from pipeline.tools.bundlecheck import verify_bundles
 
 _ORIGIN = "refs/remotes/origin/"
 OpenRepository = Callable[[str], GitRepository | None]
@@ -148,8 +149,6 @@ class Audit:
 
     def verify_together(self, asked: Iterable[tuple[str, Signers]]) -> None:
         """Have what comes of many statements at hand, by one call of the tool."""
-        from pipeline.tools.bundlecheck import verify_bundles
-
         new = {(b, s.model_dump_json(by_alias=True)): (b, s) for b, s in asked if b}
         left = [key for key in new if key not in self.bundles]
         if left:
@@ -198,7 +197,7 @@ def read_strayed(git: GitRepository) -> dict[str, str]:
 def check_strayed(repo: str, strayed: Mapping[str, str]) -> Iterator[Finding]:
     """A finding for each branch that `read_strayed` named."""
     for branch, head in strayed.items():
-        yield rule.FOREIGN_COMMIT.finding(
+        yield rule.AUDIT_FOREIGN_COMMIT.finding(
             f"`{branch}` at {head[:12]} holds commits that origin does not have: they were made "
             "in this clone, or origin was rewritten since",
             Location(f"{repo}:{branch}"),

@@ -18,6 +18,7 @@ from pipeline.audit.reading import Audit, Sealed, promotions
 from pipeline.diagnostics import Finding, Location, Rule
 from pipeline.git.commits import PIPELINE_EMAIL, Commit, account_of_email
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE
+from pipeline.models.draft_id import DraftId
 from pipeline.names import overlay_folder, primitive_folder
 
 ENVIRONMENTS_FOLDER = "environments"
@@ -133,7 +134,7 @@ def check_overlay_commits(case: RepositoryCase) -> Iterator[Finding]:
         ]
         case.audit.proves("commits of GitOps repositories accounted for", not wrong)
         if wrong:
-            yield rule.FOREIGN_COMMIT.finding(
+            yield rule.AUDIT_FOREIGN_COMMIT.finding(
                 f"commit {commit.id[:12]} by {commit.author.email} changed "
                 f"{wrong[0]} and belongs to no promotion",
                 case.at(wrong[0]),
@@ -165,7 +166,7 @@ def check_other_commits(case: RepositoryCase) -> Iterator[Finding]:
             if before.get(name) != now.get(name)
         )
         if changed and not _is_proposal(case, commit):
-            yield rule.FOREIGN_COMMIT.finding(
+            yield rule.AUDIT_FOREIGN_COMMIT.finding(
                 f"commit {commit.id[:12]} by {commit.author.email} changed {changed[0]} "
                 "and was not merged by the pipeline",
                 case.at(changed[0]),
@@ -190,7 +191,7 @@ def check_modes(case: RepositoryCase) -> Iterator[Finding]:
     for path, entry in sorted(case.objects.listing(root).items()):
         below = path.startswith(f"{ENVIRONMENTS_FOLDER}/")
         if entry.mode != MODE_FILE and (below or entry.mode != MODE_EXECUTABLE):
-            yield rule.FILE_MODE.finding(
+            yield rule.AUDIT_FILE_MODE.finding(
                 f"`{path}` has mode {entry.mode:o}, which is no plain file", case.at(path)
             )
 
@@ -217,22 +218,26 @@ def compare_overlays(
         if found is None and folder.rsplit("/", 1)[1] in case.audit.unreadable:
             continue
         if found is None:
-            yield rule.OVERLAY_UNKNOWN.finding("no fact knows this overlay", case.at(folder))
+            yield rule.AUDIT_OVERLAY_WITHOUT_FACT.finding(
+                "no fact knows this overlay", case.at(folder)
+            )
         elif tree != found.tree:
-            yield rule.OVERLAY_TREE.finding(
+            yield rule.AUDIT_OVERLAY_TREE.finding(
                 f"{case.name}:{folder} is tree {tree[:12]}, this fact recorded {found.tree[:12]}",
                 found.location,
             )
     for folder, found in sorted(sealed.items()):
         if folder not in present:
-            yield rule.OVERLAY_MISSING.finding(f"{case.name}:{folder} is gone", found.location)
+            yield rule.AUDIT_OVERLAY_MISSING.finding(
+                f"{case.name}:{folder} is gone", found.location
+            )
 
 
-def check_blocked(case: RepositoryCase) -> Iterator[Finding]:
+def check_running_digests(case: RepositoryCase) -> Iterator[Finding]:
     """Nothing that runs is blocked by the policy of today."""
     for (repo, folder), found in sorted(case.audit.sealed.items()):
         if repo == case.name and found.digest in case.audit.snapshot.blocked_digests:
-            yield rule.DIGEST_RUNS_BLOCKED.finding(
+            yield rule.AUDIT_DIGEST_BLOCKED.finding(
                 f"{repo}:{folder} runs {found.digest}, which is blocked", found.location
             )
 
@@ -245,23 +250,25 @@ def check_trailers(case: RepositoryCase) -> Iterator[Finding]:
         if commit.author.email != PIPELINE_EMAIL:
             continue
         trailers = dict(commit.trailers)
-        draft, hash = trailers.get("Draft", ""), trailers.get("Fact", "")
-        if not draft or draft.partition("/")[2] in case.audit.unreadable:
+        draft, hash = DraftId(trailers.get("Draft", "")), trailers.get("Fact", "")
+        if not draft or draft.primitive in case.audit.unreadable:
             continue
         chain = case.audit.chain_of(draft)
         if chain is None:
-            yield _lost(case, commit, rule.DRAFT_LOST, f"draft `{draft}`, which has no facts")
+            yield _lost(case, commit, rule.AUDIT_DRAFT_LOST, f"draft `{draft}`, which has no facts")
         elif hash not in chain.hashes:
-            yield _lost(case, commit, rule.FACT_ANCHOR, f"{hash}, which the chain of {draft} lacks")
+            yield _lost(
+                case, commit, rule.AUDIT_FACT_ANCHOR, f"{hash}, which the chain of {draft} lacks"
+            )
         else:
             case.audit.proves("commits that rest on a fact of their draft")
 
 
 def _lost(case: RepositoryCase, commit: Commit, found: Rule, what: str) -> Finding:
     trailers = dict(commit.trailers)
-    tenant, _, primitive = trailers.get("Draft", "").partition("/")
-    chain = case.audit.chain_of(f"{tenant}/{primitive}")
-    at = chain.location(chain.facts[-1]) if chain else Location(f"state/{tenant}")
+    draft = DraftId(trailers.get("Draft", ""))
+    chain = case.audit.chain_of(draft)
+    at = chain.location(chain.facts[-1]) if chain else Location(f"state/{draft.tenant}")
     by = f"{case.name}@{commit.id}"
     return found.finding(f"{case.name}@{commit.id[:12]} rests on {what}", at, commit=by)
 
@@ -275,7 +282,7 @@ def check_folders(case: RepositoryCase) -> Iterator[Finding]:
     known = case.audit.instances
     for name in sorted(names):
         if (case.name, name) not in known:
-            yield rule.FOLDER_UNKNOWN.finding(
+            yield rule.AUDIT_FOLDER_WITHOUT_DRAFT.finding(
                 f"no draft put `{name}` there", case.at(primitive_folder(name))
             )
     if "main" not in case.verified:

@@ -45,7 +45,7 @@ def check_cause(case: FactCase) -> Iterator[Finding]:
     cause = case.fact.cause
     if not case.is_caused:
         yield case.finding(
-            rule.CAUSE_MISSING,
+            rule.AUDIT_CAUSE_MISSING,
             f"no commit {cause.commit[:12]} of main brought {cause.request} with that content",
         )
         return
@@ -53,7 +53,7 @@ def check_cause(case: FactCase) -> Iterator[Finding]:
     case.audit.trusts("which account asked, and in which run", "the pipeline")
 
 
-def check_request(case: FactCase) -> Iterator[Finding]:
+def check_fact_request(case: FactCase) -> Iterator[Finding]:
     """The request is that draft's own, and of the kind and name that such a fact comes from."""
     body, meaning = case.fact.body, case.meaning
     name = ""
@@ -68,7 +68,9 @@ def check_request(case: FactCase) -> Iterator[Finding]:
         or (name and meaning.name != name)
     ):
         what = f"`{body.type}` of {name}" if name else f"`{body.type}`"
-        yield case.finding(rule.CAUSE_OTHER, f"{what} cannot come of {case.fact.cause.request}")
+        yield case.finding(
+            rule.AUDIT_CAUSE_OTHER, f"{what} cannot come of {case.fact.cause.request}"
+        )
 
 
 def check_brought(case: FactCase) -> Iterator[Finding]:
@@ -89,7 +91,7 @@ def check_brought(case: FactCase) -> Iterator[Finding]:
         wrong.append(f"account {brought.author} opened it")
     if wrong:
         yield case.finding(
-            rule.BROUGHT_DIFFERS,
+            rule.AUDIT_BROUGHT_DIFFERS,
             f"commit {cause.commit[:12]} of main came otherwise than recorded: {', '.join(wrong)}",
         )
         return
@@ -109,7 +111,7 @@ def check_authority(case: FactCase) -> Iterator[Finding]:
             return
         reasons = reasons or view.caused.authority.reasons
     for reason in reasons or ():
-        yield case.finding(rule.AUTHORITY_LACKS, f"{reason.code}: {reason.message}")
+        yield case.finding(rule.AUDIT_AUTHORITY, f"{reason.code}: {reason.message}")
 
 
 def check_accepted(case: FactCase) -> Iterator[Finding]:
@@ -129,7 +131,7 @@ def check_accepted(case: FactCase) -> Iterator[Finding]:
             return
         wrong = wrong or differing
     listed = ", ".join(f"`{name}`" for name in wrong) or "no valid request, tenant or platform"
-    yield case.finding(rule.ACCEPTED_DIFFERS, f"request and policy give another {listed}")
+    yield case.finding(rule.AUDIT_ACCEPTED_DIFFERS, f"request and policy give another {listed}")
 
 
 def _is_at_hand(release: str) -> bool:
@@ -153,7 +155,7 @@ def check_provisioned(case: FactCase) -> Iterator[Finding]:
             case.audit.proves("provisionings computed again")
             return
     yield case.finding(
-        rule.NAME_DIFFERS, f"the draft's repositories are not {', '.join(body.repos)}"
+        rule.AUDIT_NAME_DIFFERS, f"the draft's repositories are not {', '.join(body.repos)}"
     )
 
 
@@ -163,13 +165,16 @@ def check_told(case: FactCase) -> Iterator[Finding]:
     if isinstance(body, Rejected):
         case.audit.trusts("a pull request that was closed without a merge", "the forge")
         if before is None or before.promotions or not before.pull_request:
-            yield case.finding(rule.TOLD_MISFIT, "only a draft that was never promoted can end so")
+            yield case.finding(
+                rule.AUDIT_TOLD_MISFIT, "only a draft that was never promoted can end so"
+            )
     elif isinstance(body, Observed):
         seen = body.observation
         case.audit.trusts("how a release does in its cluster", "the delivery tool")
         if seen.draft != case.fact.draft or not (before and before.promotion(seen.environment)):
             yield case.finding(
-                rule.TOLD_MISFIT, f"{seen.draft} was not promoted to `{seen.environment}` before"
+                rule.AUDIT_TOLD_MISFIT,
+                f"{seen.draft} was not promoted to `{seen.environment}` before",
             )
 
 
@@ -181,6 +186,6 @@ def check_refusals(case: FactCase) -> Iterator[Finding]:
     unknown = sorted({r.code for r in body.reasons} - load_rules().keys())
     if unknown or not body.reasons:
         told = ", ".join(f"`{code}`" for code in unknown) or "none"
-        yield case.finding(rule.REFUSAL_MISFIT, f"reasons that no rule gives: {told}")
+        yield case.finding(rule.AUDIT_REFUSAL_MISFIT, f"reasons that no rule gives: {told}")
     elif isinstance(body, PromotionRefused):
         case.audit.trusts("why a promotion was refused", "the pipeline")

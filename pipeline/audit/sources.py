@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import assert_never
 
 from pipeline import names
 from pipeline.audit import rules as rule
@@ -18,26 +19,33 @@ from pipeline.diagnostics import Finding
 from pipeline.gate.provenance import provenance_problem
 from pipeline.git.commits import Commit
 from pipeline.models.facts import (
+    Accepted,
     Built,
     ChecksRecorded,
+    Observed,
     PatchApplied,
     PatchRefused,
+    Promoted,
+    PromotionRefused,
+    Provisioned,
+    Rejected,
     Scaffolded,
 )
 from pipeline.models.provenance import Claim
 from pipeline.models.requests import DraftPatch, ReplaceText
 from pipeline.plan.effects import CommitFolder
+from pipeline.plan.patches import PatchGround, patched_folder
 from pipeline.plan.view import DraftView, PatchInput
 from pipeline.requests import patches as patch_rule
-from pipeline.stages.patch import patched_folder, plan_patch
+from pipeline.stages.patch import plan_patch
 from pipeline.stages.scaffold import plan_scaffold
 
 # Reasons against a patch that follow from its request and the folder that it met.
 _RECOMPUTED = frozenset(
     {
-        patch_rule.PATCH_STALE.id,
-        patch_rule.PATCH_NO_MATCH.id,
-        patch_rule.PATCH_EMPTY.id,
+        patch_rule.PATCH_BASE_STALE.id,
+        patch_rule.PATCH_DOES_NOT_APPLY.id,
+        patch_rule.PATCH_CHANGES_NOTHING.id,
     }
 )
 
@@ -50,7 +58,7 @@ def check_source_tree(case: FactCase) -> Iterator[Finding]:
         code, folder = case.code, names.primitive_folder(case.chain.status.instance)
         if code is None or folder_at(code, commit, folder) != tree:
             yield case.finding(
-                rule.SOURCE_MISSING,
+                rule.AUDIT_SOURCE_MISSING,
                 f"{case.chain.status.target_repo} lacks commit {commit[:12]} with tree {tree[:12]}",
             )
             continue
@@ -66,6 +74,12 @@ def _sources(case: FactCase) -> Iterator[tuple[str, str]]:
             yield body.report.commit, body.report.tree
         case Built() as body:
             yield body.build.source_commit, body.build.source_tree
+        case Accepted() | Provisioned() | PatchRefused() | PromotionRefused():
+            return
+        case Promoted() | Observed() | Rejected():
+            return
+        case _:
+            assert_never(case.fact.body)
 
 
 def _is_there(case: FactCase, commit: str, tree: str) -> Objects | None:
@@ -87,7 +101,7 @@ def check_scaffold(case: FactCase) -> Iterator[Finding]:
     problem = _scaffold_problem(case, code, found)
     if problem:
         yield case.finding(
-            rule.SOURCE_DIFFERS, f"commit {body.commit[:12]} is no scaffold of it: {problem}"
+            rule.AUDIT_SOURCE_DIFFERS, f"commit {body.commit[:12]} is no scaffold of it: {problem}"
         )
         return
     if problem is None:
@@ -126,13 +140,13 @@ def _check_branch(case: FactCase, body: Scaffolded | PatchApplied, key: str) -> 
     link = body.pull_request
     if body.branch not in expected or link.repo != case.chain.status.target_repo:
         yield case.finding(
-            rule.NAME_DIFFERS, f"`{body.branch}` of {link.repo} is no branch of this draft"
+            rule.AUDIT_NAME_DIFFERS, f"`{body.branch}` of {link.repo} is no branch of this draft"
         )
         return
     case.audit.trusts("which pull request shows a branch", "the forge")
 
 
-def check_patch(case: FactCase) -> Iterator[Finding]:
+def check_patch_commit(case: FactCase) -> Iterator[Finding]:
     """The commit is the patch of its request over its parent's folder."""
     body, patch = case.fact.body, case.request
     if not isinstance(body, PatchApplied) or not isinstance(patch, DraftPatch):
@@ -144,7 +158,7 @@ def check_patch(case: FactCase) -> Iterator[Finding]:
     problem = _patch_problem(case, code, found, patch, body.patch)
     if problem is not None:
         yield case.finding(
-            rule.SOURCE_DIFFERS, f"commit {body.commit[:12]} is not its patch: {problem}"
+            rule.AUDIT_SOURCE_DIFFERS, f"commit {body.commit[:12]} is not its patch: {problem}"
         )
         return
     case.audit.proves("commits of code made again bit for bit")
@@ -178,24 +192,25 @@ def _patch_problem(
 def _patch_input(
     case: FactCase, code: Objects, view: DraftView, patch: DraftPatch, head: str, number: str
 ) -> PatchInput:
-    listing = _listing(code, head, view.folder) or {}
-    base = patch.base_commit
-    base_listing = None if code.find_commit(base) is None else _listing(code, base, view.folder)
-    replaced = [c.path for c in patch.changes if isinstance(c, ReplaceText) and c.path in listing]
-    found = code.read([listing[path][1] for path in replaced])
     return PatchInput(
         number=number,
         patch=patch,
         caused=view.caused,
         head=head,
-        listing=listing,
-        base_listing=base_listing,
-        contents={path: item.content for path, item in zip(replaced, found, strict=True)},
+        result=patched_folder(patch, _patch_ground(code, view.folder, patch, head)),
         parents=(),
-        findings=(),
-        secrets=(),
         is_followup=case.before is not None and head != case.before.head,
     )
+
+
+def _patch_ground(code: Objects, folder: str, patch: DraftPatch, head: str) -> PatchGround:
+    listing = _listing(code, head, folder) or {}
+    base = patch.base_commit
+    base_listing = None if code.find_commit(base) is None else _listing(code, base, folder)
+    replaced = [c.path for c in patch.changes if isinstance(c, ReplaceText) and c.path in listing]
+    found = code.read([listing[path][1] for path in replaced])
+    contents = {path: item.content for path, item in zip(replaced, found, strict=True)}
+    return PatchGround(listing, base_listing, contents)
 
 
 def _listing(code: Objects, commit: str, folder: str) -> Mapping[str, tuple[int, str]]:
@@ -218,7 +233,7 @@ def check_patch_refused(case: FactCase) -> Iterator[Finding]:
     cause = case.fact.cause
     request = f"{cause.request}@{cause.commit}"
     if case.code is not None and request in case.audit.requests_followed(case.code):
-        yield case.finding(rule.REFUSAL_MISFIT, f"{case.code.name} has a commit of {request}")
+        yield case.finding(rule.AUDIT_REFUSAL_MISFIT, f"{case.code.name} has a commit of {request}")
         return
     if not told & _RECOMPUTED or before is None or view is None or case.code is None:
         case.audit.trusts("why a patch was refused", "the pipeline")
@@ -226,16 +241,17 @@ def check_patch_refused(case: FactCase) -> Iterator[Finding]:
     code = case.code
     if code.find_commit(before.head) is None:
         return  # the finding of the fact that named it
-    due = _patch_input(case, code, view, patch, before.head, body.patch)
+    ground = _patch_ground(code, view.folder, patch, before.head)
     # Once people merged the draft, a patch met what lay on main, at whatever time that was.
     merged = [_files_of(code, tree) for tree in sorted(case.audit.trees_on_main(code, view.folder))]
-    for listing in (due.listing, *merged):
-        again = {reason.code for reason in patched_folder(due, listing).reasons}
+    for listing in (ground.listing, *merged):
+        result = patched_folder(patch, replace(ground, listing=listing))
+        again = {reason.code for reason in result.reasons}
         if told & _RECOMPUTED <= again:
             case.audit.proves("refusals of patches computed again")
             return
     listed = ", ".join(f"`{code}`" for code in sorted(told & _RECOMPUTED))
-    yield case.finding(rule.REFUSAL_MISFIT, f"the patch and its draft do not give {listed}")
+    yield case.finding(rule.AUDIT_REFUSAL_MISFIT, f"the patch and its draft do not give {listed}")
 
 
 def check_built(case: FactCase) -> Iterator[Finding]:
@@ -246,11 +262,12 @@ def check_built(case: FactCase) -> Iterator[Finding]:
     build, status = body.build, case.chain.status
     if build_of(case.chain, build.source_tree, case.fact.sequence) is not None:
         yield case.finding(
-            rule.DIGEST_DIFFERS, f"tree {build.source_tree[:12]} was built before, as another image"
+            rule.AUDIT_DIGEST_DIFFERS,
+            f"tree {build.source_tree[:12]} was built before, as another image",
         )
     if build.image != status.image:
         yield case.finding(
-            rule.NAME_DIFFERS, f"`{build.image}` is not the draft's `{status.image}`"
+            rule.AUDIT_NAME_DIFFERS, f"`{build.image}` is not the draft's `{status.image}`"
         )
     policy = case.audit.main.policy_at(case.fact.cause.commit, case.tenant)
     if policy.signers is None or not build.bundle:
@@ -268,7 +285,7 @@ def check_built(case: FactCase) -> Iterator[Finding]:
             case.audit.trusts("what an image was built from", f"signer `{verified.signer}`")
             return
     if problem is not None:
-        yield case.finding(rule.PROVENANCE_INVALID, f"{problem[0].id}: {problem[1]}")
+        yield case.finding(rule.AUDIT_PROVENANCE, f"{problem[0].id}: {problem[1]}")
 
 
 def check_checked(case: FactCase) -> Iterator[Finding]:
@@ -278,5 +295,5 @@ def check_checked(case: FactCase) -> Iterator[Finding]:
         return
     ran = [result.name for result in body.report.results]
     if len(ran) != len(set(ran)):
-        yield case.finding(rule.TOLD_MISFIT, "a check is reported twice")
+        yield case.finding(rule.AUDIT_TOLD_MISFIT, "a check is reported twice")
     case.audit.trusts("what checks said of a source tree", "the jobs that ran them")

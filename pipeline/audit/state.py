@@ -223,7 +223,7 @@ def _mode_problem(path: str, entry: TreeEntry) -> Iterator[tuple[str, str]]:
         yield path, f"has mode {entry.mode:o}; facts and statuses are plain files (100644)"
 
 
-def read_fact_files(state: StateBranch, primitive: str) -> list[FactFile]:
+def read_stored_facts(state: StateBranch, primitive: str) -> list[FactFile]:
     """The stored facts of a draft at the branch's head, in order."""
     draft = _draft_at(state.objects, primitive, state.drafts[primitive], [])
     ids = {
@@ -256,7 +256,7 @@ def check_state_files(state: StateBranch) -> Iterator[Finding]:
         # What is still there cannot be acknowledged, so no commit is named for it.
         by = "" if (one.path, one.why) in now else f"{state.objects.name}@{one.commit}"
         at = Location(f"{state.branch}:{one.path}")
-        yield rule.STATE_FILE.finding(f"`{one.path}` {one.why}", at, commit=by)
+        yield rule.AUDIT_STATE_FILE.finding(f"`{one.path}` {one.why}", at, commit=by)
 
 
 def _strange_at_head(state: StateBranch) -> list[tuple[str, str]]:
@@ -274,13 +274,13 @@ def check_append_only(state: StateBranch) -> Iterator[Finding]:
     for change in state.commits:
         commit = change.commit
         for path in change.lost:
-            yield rule.STATE_HISTORY.finding(
+            yield rule.AUDIT_STATE_HISTORY.finding(
                 f"commit {commit.id[:12]} takes out or changes `{path}`",
                 Location(f"{state.branch}:{path}"),
                 commit=f"{state.objects.name}@{commit.id}",
             )
         if len(commit.parents) > 1:
-            yield rule.STATE_HISTORY.finding(
+            yield rule.AUDIT_STATE_HISTORY.finding(
                 f"commit {commit.id[:12]} is a merge of {len(commit.parents)} histories",
                 Location(state.branch),
                 commit=f"{state.objects.name}@{commit.id}",
@@ -292,7 +292,7 @@ def check_state_authors(state: StateBranch) -> Iterator[Finding]:
     for change in state.commits:
         commit = change.commit
         if commit.author.email != PIPELINE_EMAIL or commit.committer.email != PIPELINE_EMAIL:
-            yield rule.FOREIGN_COMMIT.finding(
+            yield rule.AUDIT_FOREIGN_COMMIT.finding(
                 f"commit {commit.id[:12]} by {commit.author.email} is on `{state.branch}`",
                 Location(state.branch),
                 commit=f"{state.objects.name}@{commit.id}",
@@ -318,7 +318,7 @@ def check_state_trailers(
         for value in sorted(named ^ expected):
             primitive = value.partition(" ")[0].rpartition("/")[2]
             told = "recorded" if value in named else "does not name"
-            yield rule.FACT_ANCHOR.finding(
+            yield rule.AUDIT_FACT_ANCHOR.finding(
                 f"commit {change.commit.id[:12]} {told} {value}, "
                 + (
                     "which the chain lacks at that point"

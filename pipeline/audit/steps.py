@@ -1,6 +1,6 @@
 """The steps of an audit, each by its name: what it takes, and what it shows.
 
-A new step is one more line here. `tests/integration/test_audit_mutants.py` leaves out each in turn,
+A new step is one more line here. `tests/integration/audit/test_mutants.py` leaves out each in turn,
 and a forgery that then passes is the proof that the step was needed.
 """
 
@@ -22,7 +22,7 @@ C = TypeVar("C")
 
 
 @dataclass(frozen=True)
-class Step(Generic[C]):
+class AuditStep(Generic[C]):
     """One step: a stable name, and the function that gives its findings."""
 
     name: str
@@ -59,42 +59,42 @@ def _folds(case: BranchCase) -> Iterator[Finding]:
         yield from check_fold(case.state, chain)
 
 
-BRANCH_STEPS: tuple[Step[BranchCase], ...] = (
-    Step("state-files", _files),
-    Step("state-append-only", _append_only),
-    Step("state-authors", _authors),
-    Step("state-trailers", _trailers),
+BRANCH_STEPS: tuple[AuditStep[BranchCase], ...] = (
+    AuditStep("state-files", _files),
+    AuditStep("state-append-only", _append_only),
+    AuditStep("state-authors", _authors),
+    AuditStep("state-trailers", _trailers),
 )
 # Of some of the chains at a time.
-CHAIN_STEPS: tuple[Step[BranchCase], ...] = (Step("state-folds", _folds),)
-FACT_STEPS: tuple[Step[FactCase], ...] = (
-    Step("cause", requests.check_cause),
-    Step("request", requests.check_request),
-    Step("brought", requests.check_brought),
-    Step("authority", requests.check_authority),
-    Step("accepted", requests.check_accepted),
-    Step("provisioned", requests.check_provisioned),
-    Step("told", requests.check_told),
-    Step("refusals", requests.check_refusals),
-    Step("source-tree", sources.check_source_tree),
-    Step("scaffold", sources.check_scaffold),
-    Step("patch", sources.check_patch),
-    Step("patch-refused", sources.check_patch_refused),
-    Step("checked", sources.check_checked),
-    Step("built", sources.check_built),
-    Step("place", promotions.check_place),
-    Step("decision", promotions.check_decision),
-    Step("merge", promotions.check_merge),
+CHAIN_STEPS: tuple[AuditStep[BranchCase], ...] = (AuditStep("state-folds", _folds),)
+FACT_STEPS: tuple[AuditStep[FactCase], ...] = (
+    AuditStep("cause", requests.check_cause),
+    AuditStep("request", requests.check_fact_request),
+    AuditStep("brought", requests.check_brought),
+    AuditStep("authority", requests.check_authority),
+    AuditStep("accepted", requests.check_accepted),
+    AuditStep("provisioned", requests.check_provisioned),
+    AuditStep("told", requests.check_told),
+    AuditStep("refusals", requests.check_refusals),
+    AuditStep("source-tree", sources.check_source_tree),
+    AuditStep("scaffold", sources.check_scaffold),
+    AuditStep("patch", sources.check_patch_commit),
+    AuditStep("patch-refused", sources.check_patch_refused),
+    AuditStep("checked", sources.check_checked),
+    AuditStep("built", sources.check_built),
+    AuditStep("place", promotions.check_place),
+    AuditStep("decision", promotions.check_decision),
+    AuditStep("merge", promotions.check_merge_commit),
 )
-REPOSITORY_STEPS: tuple[Step[RepositoryCase], ...] = (
-    Step("first-commit", first_commits.check_first_commit),
-    Step("overlay-commits", repositories.check_overlay_commits),
-    Step("other-commits", repositories.check_other_commits),
-    Step("modes", repositories.check_modes),
-    Step("overlays", repositories.check_overlays),
-    Step("blocked", repositories.check_blocked),
-    Step("trailers", repositories.check_trailers),
-    Step("folders", repositories.check_folders),
+REPOSITORY_STEPS: tuple[AuditStep[RepositoryCase], ...] = (
+    AuditStep("first-commit", first_commits.check_first_commit),
+    AuditStep("overlay-commits", repositories.check_overlay_commits),
+    AuditStep("other-commits", repositories.check_other_commits),
+    AuditStep("modes", repositories.check_modes),
+    AuditStep("overlays", repositories.check_overlays),
+    AuditStep("blocked", repositories.check_running_digests),
+    AuditStep("trailers", repositories.check_trailers),
+    AuditStep("folders", repositories.check_folders),
 )
 # What is not a function of one case: chains are read or are not, and heads descend or do not.
 WHOLE_STEPS = ("chains", "clones", "descent", "objects")

@@ -11,7 +11,7 @@ from pipeline.audit import rules as rule
 from pipeline.audit.acknowledged import Acknowledged, settle
 from pipeline.audit.chains import read_chain, run_steps, statements
 from pipeline.audit.memory import (
-    Memory,
+    AuditMemory,
     policy_key,
     read_memory,
     read_verified,
@@ -36,14 +36,15 @@ from pipeline.audit.steps import (
     CHAIN_STEPS,
     FACT_STEPS,
     REPOSITORY_STEPS,
+    AuditStep,
     BranchCase,
     C,
-    Step,
 )
 from pipeline.control.repo import MAIN, read_snapshot
 from pipeline.diagnostics import Finding, Location, Verdict, sort_findings, verdict_of
 from pipeline.errors import CouldNotCheck
 from pipeline.git.repository import GitRepository
+from pipeline.models.draft_id import DraftId
 from pipeline.models.requests import CodeOrigin
 from pipeline.models.trust import Trust
 from pipeline.names import controllers_repo, gitops_repo
@@ -121,7 +122,7 @@ class _Verification:
         name = snapshot.platform.repos.control
         self.control = Objects(control, name)
         self.without = without
-        self.memory = Memory() if full else read_memory(control, head)
+        self.memory = AuditMemory() if full else read_memory(control, head)
         self.policy = policy_key(control, head)
         self.verified: dict[str, dict[str, str]] = {name: read_verified(control)}
         self.heads: dict[str, dict[str, str]] = {name: {}}
@@ -178,12 +179,16 @@ class _Verification:
         except Missing as missing:
             if "objects" not in self.without:
                 self.audit.findings.append(
-                    rule.OBJECT_MISSING.finding(missing.message, Location(name), help=missing.help)
+                    rule.AUDIT_OBJECT_MISSING.finding(
+                        missing.message, Location(name), help=missing.help
+                    )
                 )
         except CouldNotCheck as failed:
             if "objects" not in self.without:
                 self.audit.findings.append(
-                    rule.OBJECT_MISSING.finding(failed.message, Location(name), help=failed.help)
+                    rule.AUDIT_OBJECT_MISSING.finding(
+                        failed.message, Location(name), help=failed.help
+                    )
                 )
 
     # -- the control repo --------------------------------------------------------------------
@@ -267,7 +272,7 @@ class _Verification:
             except BrokenChain as broken:
                 if "chains" not in self.without:
                     at = Location(f"{branch}:{broken.file}")
-                    audit.findings.append(rule.FACT_CHAIN.finding(broken.message, at))
+                    audit.findings.append(rule.AUDIT_FACT_CHAIN.finding(broken.message, at))
                 audit.unreadable |= {primitive, f"{state.tenant}--{primitive}"}
                 continue
             chains[primitive] = chain
@@ -283,7 +288,7 @@ class _Verification:
         return count_facts(self.control, verified, primitive) if verified else 0
 
     def _other_chain(self, draft: str) -> Chain | None:
-        tenant, _, primitive = draft.partition("/")
+        tenant, primitive = DraftId(draft).tenant, DraftId(draft).primitive
         head = self.branches.get(f"{_STATE}{tenant}")
         if head is None:
             return None
@@ -313,7 +318,7 @@ class _Verification:
             elif repo in named and "clones" not in self.without:
                 # One that no fact names need not exist.
                 audit.findings.append(
-                    rule.REPOSITORY_MISSING.finding(
+                    rule.AUDIT_REPOSITORY_MISSING.finding(
                         f"there is no clone of `{repo}`", Location(repo)
                     )
                 )
@@ -341,7 +346,9 @@ class _Verification:
         case = RepositoryCase(self.audit, objects, branches, usable, is_gitops)
         if MAIN not in branches:
             self.audit.findings.append(
-                rule.REPOSITORY_MISSING.finding(f"`{name}` has no branch `main`", Location(name))
+                rule.AUDIT_REPOSITORY_MISSING.finding(
+                    f"`{name}` has no branch `main`", Location(name)
+                )
             )
         self._run(REPOSITORY_STEPS, case)
         if MAIN in strayed and is_gitops:
@@ -349,7 +356,7 @@ class _Verification:
             sealed = {f: s for (repo, f), s in self.audit.sealed.items() if repo == name}
             self.audit.findings += compare_overlays(case, present, sealed)
 
-    def _run(self, steps: tuple[Step[C], ...], case: C) -> None:
+    def _run(self, steps: tuple[AuditStep[C], ...], case: C) -> None:
         for step in steps:
             if step.name not in self.without:
                 self.audit.findings += step.check(case)
@@ -379,12 +386,12 @@ class _Verification:
             if head is None:
                 # A merged branch of a draft may go; main and what happened may not.
                 if branch == MAIN or branch.startswith(_STATE):
-                    yield rule.REWRITTEN.finding(
+                    yield rule.AUDIT_HISTORY_REWRITTEN.finding(
                         f"`{branch}` is gone; it was verified at {verified[:12]}",
                         Location(f"{name}:{branch}"),
                     )
             elif not git.is_ancestor(verified, head):
-                yield rule.REWRITTEN.finding(
+                yield rule.AUDIT_HISTORY_REWRITTEN.finding(
                     f"`{branch}` at {head[:12]} does not hold {verified[:12]}, which was verified",
                     Location(f"{name}:{branch}"),
                 )
@@ -394,7 +401,7 @@ class _Verification:
         clones = {self.control.name: self.control.git}
         clones |= {n: o.git for n, o in audit.repositories.items() if o is not None}
         heads = {repo: heads for repo, heads in self.heads.items() if repo in clones}
-        kept = Memory(
+        kept = AuditMemory(
             heads,
             report.drafts,
             report.facts,

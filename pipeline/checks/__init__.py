@@ -6,19 +6,17 @@ honours `noqa`. Reports are deterministic: the same bytes give the same report. 
 missing or fails raises CouldNotCheck, and is never a pass.
 
 A folder with a `package.json` is a Node project; what there is of Python beside it is judged too.
-
-Source: design §7; issue "The main job", stage checks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from pipeline.git.objects import Files
 from pipeline.checks import dockerfile, node, python
 from pipeline.checks.results import (
     MAX_DETAIL_CHARACTERS,
     MAX_DETAILS,
-    Files,
     failed,
     result_of_findings,
 )

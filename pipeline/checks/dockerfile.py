@@ -15,6 +15,8 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from pipeline.diagnostics import Rule, Subject, register
+
 DOCKERFILE = "Dockerfile"
 VERSION = "1"  # of these rules, in reports
 _MAX_BYTES = 256 * 1024
@@ -28,6 +30,62 @@ _DIGEST = re.compile(r"[^\s$@]+@sha256:[0-9a-f]{64}")
 _DIGITS = 6  # of a stage's number, more than a file of this size can have
 _BASE = frozenset({"$BASE_IMAGE", "${BASE_IMAGE}"})
 _CHECKSUM = re.compile(r"--checksum=sha256:[0-9a-f]{64}")
+
+
+def _dockerfile(id: str, summary: str, why: str, fix: str, fails: str) -> Rule:
+    passes = "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nCOPY src /app\n"
+    return register(Rule(id, summary, why, fix, Subject.DOCKERFILE, fails, passes))
+
+
+DOCKERFILE_TEXT = _dockerfile(
+    "dockerfile-text",
+    "A Dockerfile is UTF-8 text of at most 256 KiB, with no character that reads as another.",
+    "what a reviewer reads must be what the builder reads",
+    "save it as UTF-8, with plain spaces",
+    "FROM scratch\nCOPY\u00a0a b\n",
+)
+DOCKERFILE_DIRECTIVE = _dockerfile(
+    "dockerfile-directive",
+    "A Dockerfile has no directive `syntax` or `escape`.",
+    "a directive changes how the rest of the file is read",
+    "take the line out",
+    "# syntax=docker/dockerfile:1\nFROM scratch\n",
+)
+DOCKERFILE_INSTRUCTION = _dockerfile(
+    "dockerfile-instruction",
+    "A Dockerfile has only known instructions.",
+    "what is not known here may fetch or run anything",
+    "use a known instruction; `ONBUILD` is none of them",
+    "FROM scratch\nONBUILD COPY a b\n",
+)
+DOCKERFILE_OPTION = _dockerfile(
+    "dockerfile-option",
+    "Options of instructions are written without quotes and escapes.",
+    "a quoted option is read differently by different builders",
+    "write the option plainly",
+    'FROM scratch\nCOPY --fr"om"=alpine /a /b\n',
+)
+DOCKERFILE_HEREDOC = _dockerfile(
+    "dockerfile-heredoc",
+    "A Dockerfile has no here-documents.",
+    "its lines would be read as instructions by one reader and as content by another",
+    "put the content into a file and copy it",
+    "FROM scratch\nRUN <<END\nx\nEND\n",
+)
+DOCKERFILE_IMAGE = _dockerfile(
+    "dockerfile-image",
+    "Every image that a Dockerfile names is the platform's base, a stage, `scratch` or a digest.",
+    "a tag may stand for another image tomorrow",
+    "name the image by digest, `IMAGE@sha256:…`, or use `FROM $BASE_IMAGE`",
+    "FROM python:3.12\n",
+)
+DOCKERFILE_FETCH = _dockerfile(
+    "dockerfile-fetch",
+    "What `ADD` fetches from an address has a checksum.",
+    "what lies at an address may be something else tomorrow",
+    "add `--checksum=sha256:…`, or keep the file in the repository",
+    "FROM scratch\nADD https://example.com/a.tar /a.tar\n",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +105,19 @@ def scan_dockerfile(content: bytes) -> list[str]:
 
 def _scan(content: bytes) -> Iterator[tuple[int, str, str]]:
     if len(content) > _MAX_BYTES:
-        yield 1, "dockerfile-text", f"the file is larger than {_MAX_BYTES} bytes"
+        yield 1, DOCKERFILE_TEXT.id, f"the file is larger than {_MAX_BYTES} bytes"
         return
     try:
         lines = content.decode().split("\n")
     except UnicodeDecodeError:
-        yield 1, "dockerfile-text", "the file is not UTF-8"
+        yield 1, DOCKERFILE_TEXT.id, "the file is not UTF-8"
         return
     for number, line in enumerate(lines, 1):
         found = _DIRECTIVE.match(line)
         if found:
-            yield number, "dockerfile-directive", f"`{found[1]}` changes how the file is read"
+            yield number, DOCKERFILE_DIRECTIVE.id, f"`{found[1]}` changes how the file is read"
         if any(_reads_as_space_or_nothing(c) for c in line.removesuffix("\r")):
-            yield number, "dockerfile-text", "a character reads as space, or as nothing"
+            yield number, DOCKERFILE_TEXT.id, "a character reads as space, or as nothing"
     stages = _Stages()
     for instruction in _instructions(lines):
         yield from _problems(instruction, stages)
@@ -128,20 +186,20 @@ class _Stages:
 
 def _problems(at: Instruction, stages: _Stages) -> Iterator[tuple[int, str, str]]:
     if at.word not in _KNOWN:
-        yield at.line, "dockerfile-instruction", f"`{at.word}` is not an instruction to be used here"
+        yield at.line, DOCKERFILE_INSTRUCTION.id, f"`{at.word}` is not an instruction to be used here"
     if any(mark in option for option in at.options for mark in "\"'\\"):
-        yield at.line, "dockerfile-option", "an option is written with quotes or escapes"
+        yield at.line, DOCKERFILE_OPTION.id, "an option is written with quotes or escapes"
     if at.word in {"RUN", "COPY", "ADD"} and "<<" in at.rest:
-        yield at.line, "dockerfile-heredoc", "a here-document; put what it holds into a file"
+        yield at.line, DOCKERFILE_HEREDOC.id, "a here-document; put what it holds into a file"
     for image in _images(at):
         # Within a stage the same name may be a variable of the stage's own.
         given = at.word == "FROM" and image in _BASE
         fixed = given or image == "scratch" or _DIGEST.fullmatch(image)
         if not fixed and not stages.know(image, at.word):
-            yield at.line, "dockerfile-image", f"`{image}` is not named by its digest"
+            yield at.line, DOCKERFILE_IMAGE.id, f"`{image}` is not named by its digest"
     if at.word == "ADD" and _is_remote(at.rest):
         if not any(_CHECKSUM.fullmatch(option) for option in at.options):
-            yield at.line, "dockerfile-fetch", "what `ADD` fetches has no `--checksum=sha256:…`"
+            yield at.line, DOCKERFILE_FETCH.id, "what `ADD` fetches has no `--checksum=sha256:…`"
     if at.word == "FROM":
         words = at.rest.split()
         stages.add(words[2] if len(words) == 3 and words[1].upper() == "AS" else "")

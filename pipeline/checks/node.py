@@ -12,7 +12,8 @@ import re
 import stat
 from pathlib import Path
 
-from pipeline.checks.results import TERMINAL, Files, failed, passed
+from pipeline.git.objects import Files
+from pipeline.checks.results import TERMINAL, failed, passed
 from pipeline.errors import CouldNotCheck
 from pipeline.machine.versions import read_tool
 from pipeline.models.evidence import CheckResult

@@ -12,7 +12,8 @@ import stat
 import sys
 from pathlib import Path
 
-from pipeline.checks.results import MAX_DETAIL_CHARACTERS, MAX_DETAILS, TERMINAL, Files, failed, passed
+from pipeline.git.objects import Files
+from pipeline.checks.results import MAX_DETAIL_CHARACTERS, MAX_DETAILS, TERMINAL, failed, passed
 from pipeline.errors import CouldNotCheck
 from pipeline.models.evidence import CheckResult
 from pipeline.sandbox.limits import Limits
@@ -137,7 +138,7 @@ def _ruff_program() -> Path:
 
 def ruff_version() -> str:
     """The version of the linter. Raises CouldNotCheck when it is not installed."""
-    from importlib import metadata  # slow to import
+    from importlib import metadata  # 13 ms: `doctor` and `template` run no check
 
     try:
         return metadata.version("ruff")
@@ -146,7 +147,7 @@ def ruff_version() -> str:
 
 
 def _version_in(packages: Path, name: str) -> str:
-    from importlib import metadata  # slow to import
+    from importlib import metadata  # 13 ms: `doctor` and `template` run no check
 
     found = next(iter(metadata.distributions(name=name, path=[str(packages)])), None)
     return found.version if found else "of unknown version"

@@ -7,12 +7,11 @@ out, so that a check repeated after a crash gives the same fact.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from pipeline.characters import FORBIDDEN_IN_VALUE
 from pipeline.models.evidence import CheckName, CheckOutcome, CheckResult
 
-Files = Mapping[str, tuple[int, bytes]]  # relative path → git mode, bytes
 
 MAX_DETAILS = 20
 MAX_DETAIL_CHARACTERS = 300

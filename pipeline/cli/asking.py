@@ -40,7 +40,7 @@ def asking_options(function: F) -> F:
     return function
 
 
-def check_asking(submit: bool, account: str | None, replace: bool) -> None:
+def require_asking_options(submit: bool, account: str | None, replace: bool) -> None:
     """Nothing; raises a usage error for options that do not go together."""
     if submit and not account:
         raise click.UsageError("--submit needs --as ACCOUNT")
@@ -65,9 +65,9 @@ def read_platform(session: Session) -> Platform:
 
 def read_account(session: Session, who: str) -> Account:
     """The account of a login or numeric id. Raises UsageFault."""
-    from pipeline.control.submit import account_of
+    from pipeline.control.submit import find_account
 
-    return account_of(read_platform(session), who)
+    return find_account(read_platform(session), who)
 
 
 def bring(

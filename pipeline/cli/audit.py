@@ -27,14 +27,14 @@ def audit() -> None:
 @pass_session
 def log(session: Session, draft: str) -> int:
     """Show a draft's facts in order, with every link of the chain checked."""
-    from pipeline.api import draft_id
     from pipeline.errors import Refused
+    from pipeline.models.draft_id import parse_draft_id
     from pipeline.render.audit import render_log
     from pipeline.render.style import Style
     from pipeline.state.facts import BrokenChain
 
     try:
-        facts = session.engine().facts(draft_id(draft))
+        facts = session.engine().facts(parse_draft_id(draft))
     except BrokenChain as broken:
         raise Refused(
             str(broken), help="`pipeline audit verify` shows all that is wrong"
@@ -102,19 +102,20 @@ def provenance(session: Session, draft: str, sbom: Path | None, bundle: Path | N
     JSON out of the image store, held to the digest that was stated. The exit code is 1 if a
     statement is missing or not believed.
     """
-    from pipeline.api import draft_id
+    from pipeline.api import get_draft_status
     from pipeline.engine.opening import forge_root, image_store
     from pipeline.errors import NotFound
     from pipeline.images.attesting import read_stated
+    from pipeline.models.draft_id import parse_draft_id
     from pipeline.models.facts import Built
     from pipeline.render.audit import render_provenance
     from pipeline.render.style import Style
 
     engine = session.engine()
-    facts = engine.facts(draft_id(draft))
+    facts = engine.facts(parse_draft_id(draft))
     records = [fact.body.build for fact in facts if isinstance(fact.body, Built)]
-    snapshot = engine.reading(engine.control.head())[0].snapshot
-    status = engine.status(draft)
+    snapshot = engine.snapshot()
+    status = get_draft_status(engine, draft)
     stated = [read_stated(record, status, snapshot.signers) for record in records]
     session.write(render_provenance(draft, stated, Style(session.colour)))
     if (sbom or bundle) and not records:

@@ -30,6 +30,7 @@ def catalog(session: Session, out: Path | None, check: bool) -> int:
     from pipeline.control.checkout import find_checkout
     from pipeline.control.repo import read_worktree_snapshot
     from pipeline.errors import UsageFault
+    from pipeline.models.outputs import CatalogueFiles
     from pipeline.render.catalogue import FOLDER, render_catalogue
 
     top = find_checkout(session.directory.resolve())
@@ -60,14 +61,12 @@ def catalog(session: Session, out: Path | None, check: bool) -> int:
     removed = [f"tenants/{path.name}" for path in gone]
     if session.is_json:
         session.write_document(
-            {
-                "apiVersion": "pipeline.ameide.io/v1",
-                "kind": "CatalogueFiles",
-                "folder": str(folder),
-                "files": sorted(wanted),
-                "changed": stale,
-                "removed": removed,
-            }
+            CatalogueFiles(
+                folder=str(folder),
+                files=tuple(sorted(wanted)),
+                changed=tuple(stale),
+                removed=tuple(removed),
+            )
         )
     else:
         word = "stale" if check else "wrote"

@@ -1,5 +1,8 @@
 """Every command by name: where it is and what it is for, so that `--help` imports none of them.
 
+For the same reason every command imports what it needs inside its function: `pipeline --help` takes
+61 ms of CPU time, of which Python itself takes 12; with all that commands import it takes 870.
+
 The words here are those of the commands themselves; a test holds the two together.
 """
 
@@ -10,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate:validate", "Judge requests: every finding, with position and fix."),
     "draft": ("draft:draft", "Ask for a primitive, read and change its files, see how it does."),
     "promote": ("promote:promote", "Ask to run a release in an environment."),
+    "digest": ("digest:digest", "Ask that an image runs nowhere any more."),
     "plan": ("runs:plan", "Show what a run would do now; nothing is written."),
     "apply": ("runs:apply", "Carry out a saved plan exactly, or refuse it as stale."),
     "run": ("runs:run", "Plan and apply until nothing is left to do."),

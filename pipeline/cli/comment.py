@@ -11,7 +11,7 @@ from pipeline.cli.session import Session, pass_session
 from pipeline.errors import Refused
 
 if TYPE_CHECKING:
-    from pipeline.engine.loop import Engine
+    from pipeline.engine.engine import Engine
 
 
 @click.command()
@@ -49,14 +49,14 @@ def comment(
     It is judged by this validator, whatever validator and workflows it brings; nothing of it
     reaches the page but as text.
     """
-    from pipeline.engine.judge import judge_pull, judge_queued
     from pipeline.models.outputs import ValidationReport
     from pipeline.render.comment import KEY, headline, render_comment
     from pipeline.render.report import validation_report
     from pipeline.render.sarif import render_sarif
 
     engine = session.engine()
-    judged = judge_queued(engine, number, queued) if queued else judge_pull(engine, number)
+    judge = engine.judge
+    judged = judge.queued(number, queued) if queued else judge.pull(number)
     report = ValidationReport.model_validate(
         {**validation_report(judged.findings), "asked": judged.asked}, strict=False
     )
@@ -85,7 +85,7 @@ def _account(engine: Engine) -> int:
     """The account that comments. Raises Refused when nobody says which that is."""
     if engine.forge.account is not None:
         return engine.forge.account
-    platform = engine.reading(engine.control.head())[0].snapshot.platform
+    platform = engine.snapshot().platform
     if platform is None:
         raise Refused("environments/platform.yaml is missing or invalid")
     return platform.pipeline_account.id

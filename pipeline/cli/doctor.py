@@ -13,7 +13,7 @@ from pipeline.errors import CouldNotCheck, PipelineError
 if TYPE_CHECKING:
     from pipeline.control.repo import Control
     from pipeline.forges.github.settings import Setting
-    from pipeline.forges.port import Forge
+    from pipeline.forges.port import Repositories
     from pipeline.models.outputs import DoctorItem
 
 GIT_MINIMUM = (2, 38, 0)  # `git merge-tree --write-tree`
@@ -108,13 +108,14 @@ def _rules(session: Session) -> Iterator[Setting]:
     Raises Refused without a platform.
     """
     from pipeline.errors import NotFound, Refused
+    from pipeline.forges.control_rules import control_rules
     from pipeline.forges.github import settings
     from pipeline.forges.port import BranchRule
     from pipeline.stages.provision import rules_wanted
 
     engine = session.engine()
     forge, control = engine.forge, engine.control
-    snapshot = engine.reading(control.head())[0].snapshot
+    snapshot = engine.snapshot()
     if snapshot.platform is None:
         raise Refused("environments/platform.yaml is missing or invalid")
     tenants = {t: found for t in snapshot.tenant_ids if (found := snapshot.tenant(t))}
@@ -129,7 +130,7 @@ def _rules(session: Session) -> Iterator[Setting]:
         except NotFound:
             there[repo] = None
     yield from settings.check_rules(
-        settings.control_rules(snapshot.platform), forge.read_rules(control.control_repo)
+        control_rules(snapshot.platform), forge.read_rules(control.control_repo)
     )
     yield from settings.check_repositories(wanted, there)
 
@@ -208,7 +209,7 @@ def _look_at_forge(session: Session) -> DoctorItem:
     return DoctorItem(name="forge", state="ok", detail=detail)
 
 
-def _read_environment(forge: Forge, control: Control, name: str) -> tuple[str, ...] | None:
+def _read_environment(forge: Repositories, control: Control, name: str) -> tuple[str, ...] | None:
     from pipeline.errors import NotFound
 
     try:
@@ -234,7 +235,7 @@ def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
     forge, control = engine.forge, engine.control
     if forge.account is None:
         raise UsageFault("the control repo is on no GitHub", help="its `origin` is a folder")
-    snapshot = engine.reading(control.head())[0].snapshot
+    snapshot = engine.snapshot()
     platform = snapshot.platform
     if platform is None:
         raise Refused("environments/platform.yaml is missing or invalid")
@@ -245,7 +246,7 @@ def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
         *settings.check_teams(platform, {team: forge.read_team(team) for team in teams}),
         *settings.check_gate(forge.read_required_checks(control.control_repo, MAIN), forge.account),
         *(
-            settings.check_environment(name, _read_environment(forge, control, name), MAIN)
+            settings.check_secrets_environment(name, _read_environment(forge, control, name), MAIN)
             for name in settings.ENVIRONMENTS_WITH_SECRETS
         ),
         settings.check_code_owners(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.asking import asking_options, bring, check_asking
+from pipeline.cli.asking import asking_options, bring, require_asking_options
 from pipeline.cli.session import Session, format_option, pass_session
 from pipeline.errors import UsageFault
 
@@ -68,13 +68,14 @@ def create(
     `pipeline schema template NAME` shows a template's parameters. A list is given as JSON or
     with commas.
     """
-    check_asking(submit, account, replace)
+    require_asking_options(submit, account, replace)
     from pipeline import api
+    from pipeline.models.draft_id import parse_draft_id
     from pipeline.render.requests import render_proposal
     from pipeline.render.style import Style
 
     engine = session.engine()
-    tenant, _, primitive = api.draft_id(draft).partition("/")
+    id = parse_draft_id(draft)
     found = engine.templates.get(template.partition("@")[0])
     parameters: dict[str, object] = {}
     for name, value in (("description", description), ("owner", owner)):
@@ -83,16 +84,16 @@ def create(
     if entities:
         parameters["entities"] = list(entities)
     parameters |= _parameters(params, found)
-    request = api.create_primitive_implementation_draft(
-        engine,
-        tenant_id=tenant,
-        primitive_id=primitive,
+    new = api.NewDraft(
+        tenant_id=id.tenant,
+        primitive_id=id.primitive,
         template_id=template,
         code_origin=origin,
         design_refs=design_refs,
         parameters=parameters,
         risk_tier=risk_tier,  # type: ignore[arg-type]  # one of the option's choices
     )
+    request = api.create_primitive_implementation_draft(engine, new)
     document = bring(session, request, account=account, replace=replace)
     if session.is_json:
         session.write_document(document)
@@ -229,16 +230,18 @@ def update(
     PATH is relative to the primitive's folder. A file that changed since --base makes the patch
     stale; by default that is the branch as it stands now.
     """
-    check_asking(submit, account, replace)
+    require_asking_options(submit, account, replace)
     from pipeline import api
+    from pipeline.models.draft_id import parse_draft_id
     from pipeline.render.requests import render_proposal
     from pipeline.render.style import Style
+    from pipeline.requests.layout import draft_folder
 
     changes = _changes(writes, deletes, source)
     if not changes:
         raise click.UsageError("nothing to change: give --write, --delete or --from")
     engine = session.engine()
-    folder = engine.control.directory / f"tenants/{api.draft_id(draft).replace('/', '/drafts/')}"
+    folder = engine.control.directory / draft_folder(parse_draft_id(draft))
     known = {
         path.stem: path.read_bytes()
         for path in sorted((folder / "patches").glob("[0-9]*.yaml"))

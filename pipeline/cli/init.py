@@ -57,7 +57,8 @@ def init(
     """Write a new control repo.
 
     FOLDER must be empty, or hold nothing but `.git`. Policy, workflows, code owners, rulesets to
-    import and a first tenant are written; README.md there says what is left to do.
+    import and a first tenant are written; README.md there says what is left to do. Without `.git`
+    a repository is made, with all of it staged for the first commit and `origin` on GitHub.
     """
     from pipeline.publish.starter import PARTS, Answers, Person, starter_files
 
@@ -82,8 +83,14 @@ def init(
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
+    from pipeline.git.checkouts import begin_checkout  # imports GitPython, 75 ms
+    from pipeline.models.requests import RepoNames
+
+    control = f"https://github.com/{organisation}/{RepoNames().control}.git"
+    made = begin_checkout(folder, files, origin=control)
+    staged = f", staged for the first commit; origin is {control}" if made else ""
     session.write(
-        f"✓ {len(files)} files in {folder}\n"
-        f"  next     read {folder / 'README.md'}; then `git init` there, commit and push\n"
+        f"✓ {len(files)} files in {folder}{staged}\n"
+        f"  next     read {folder / 'README.md'}; then commit and push\n"
     )
     return 0

@@ -1,7 +1,7 @@
 """`pipeline`: the entry point, the lazy group of commands, and the one place where errors end.
 
 A command imports only what it needs: `pipeline --help` imports no command at all. Exit codes are
-those of design §8; 130 after Ctrl-C, 141 when nobody reads the output any more.
+those of `pipeline.errors`; 130 after Ctrl-C, 141 when nobody reads the output any more.
 """
 
 from __future__ import annotations
@@ -190,9 +190,11 @@ def _tell(
     if help:
         complain(f"  help: {visible(help)}\n")
     if session.is_json and not session.wrote_document:
+        from pipeline.models.base import API_VERSION
+
         session.write_document(
             {
-                "apiVersion": "pipeline.ameide.io/v1",
+                "apiVersion": API_VERSION,
                 "kind": "Error",
                 "code": code,
                 "message": message,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.asking import asking_options, bring, check_asking
+from pipeline.cli.asking import asking_options, bring, require_asking_options
 from pipeline.cli.session import Session, format_option, pass_session
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def request(
 
     The gate answers first: what can never be allowed is refused here, and nothing is written.
     """
-    check_asking(submit, account, replace)
+    require_asking_options(submit, account, replace)
     from pipeline import api
     from pipeline.render.requests import render_promotion, render_refusal
     from pipeline.render.style import Style
@@ -92,11 +92,11 @@ def why(session: Session, draft: str, environment: str) -> int:
     Replays the one gate on the request that is on main, else on one that could be made now. The
     exit code is 0 if it is allowed.
     """
-    from pipeline.api import draft_id
+    from pipeline.models.draft_id import parse_draft_id
     from pipeline.render.decision import render_decision
     from pipeline.render.style import Style
 
-    decision, due = session.engine().decide(draft_id(draft), environment)
+    decision, due = session.engine().decide(parse_draft_id(draft), environment)
     requested = due.caused.cause.run != "prospective"
     document = _document(session, decision, due.promotion, due.overlay, requested=requested)
     if session.is_json:
@@ -117,7 +117,7 @@ def _document(
     from pipeline.render.decision import decision_document
 
     engine = session.engine()
-    snapshot = engine.reading(engine.control.head())[0].snapshot
+    snapshot = engine.snapshot()
     tier = engine.status(decision.draft).risk_tier
     environment = snapshot.environments.get(decision.environment)
     return decision_document(

@@ -34,7 +34,7 @@ revision_option = click.option(
 body_option = click.option("--body", default="", help="What the reviewer writes.")
 
 
-def parse_pull(text: str) -> tuple[str, int]:
+def parse_pull_name(text: str) -> tuple[str, int]:
     """Repository and number of `REPO#N`. Raises UsageFault."""
     match = _PULL.match(text)
     if not match:
@@ -123,7 +123,7 @@ def list_(session: Session, repo: str, everything: bool) -> int:
 def show(session: Session, pull: str) -> int:
     """Show one pull request with its changed files and reviews."""
     control = session.control()
-    repo, number = parse_pull(pull)
+    repo, number = parse_pull_name(pull)
     found = control.forge.read_pull(repo, number)
     if session.is_json:
         session.write_document(pull_item(session, found))
@@ -156,7 +156,7 @@ def _read_at(session: Session, pull: str, revision: str | None) -> PullRequest:
     """The pull request, if its head is the revision that was read. Raises StalePlan."""
     from pipeline.errors import StalePlan
 
-    repo, number = parse_pull(pull)
+    repo, number = parse_pull_name(pull)
     found = session.control().forge.read_pull(repo, number)
     if revision is not None and (len(revision) < 7 or not found.head.startswith(revision)):
         raise StalePlan(
@@ -175,7 +175,7 @@ def _review(
     revision: str | None = None,
 ) -> None:
     control = session.control()
-    repo, number = parse_pull(pull)
+    repo, number = parse_pull_name(pull)
     found = _read_at(session, pull, revision)
     control.forge.submit_review(
         repo,
@@ -189,7 +189,7 @@ def _review(
 
 def _merge(session: Session, pull: str, account: str, revision: str | None = None) -> str:
     control = session.control()
-    repo, number = parse_pull(pull)
+    repo, number = parse_pull_name(pull)
     found = _read_at(session, pull, revision)
     if repo == control.control_repo:
         _check_judged(session, number)
@@ -205,11 +205,10 @@ def _merge(session: Session, pull: str, account: str, revision: str | None = Non
 
 def _check_judged(session: Session, number: int) -> None:
     """Nothing; raises Refused for a pull request of the control repo that may not be merged."""
-    from pipeline.engine.judge import judge_pull
     from pipeline.errors import Refused
     from pipeline.render.text import render_terminal
 
-    judged = judge_pull(session.engine(), number, with_previews=False)
+    judged = session.engine().judge.pull(number, with_previews=False)
     if judged.passed:
         return
     if judged.findings:
@@ -296,7 +295,7 @@ def merge(session: Session, pull: str, account: str, revision: str | None) -> in
 def close(session: Session, pull: str, account: str) -> int:
     """Close PULL (`REPO#N`) without a merge."""
     control = session.control()
-    repo, number = parse_pull(pull)
+    repo, number = parse_pull_name(pull)
     control.forge.close_pull(repo, number, actor=account_id(session, account))
     _show_again(session, pull, f"✓ {account} closed {pull}")
     return 0
@@ -340,7 +339,7 @@ def pull_item(session: Session, pull: PullRequest) -> PullRequestItem:
 
 
 def _show_again(session: Session, pull: str, line: str) -> None:
-    repo, number = parse_pull(pull)
+    repo, number = parse_pull_name(pull)
     _show(session, session.control().forge.read_pull(repo, number), line)
 
 

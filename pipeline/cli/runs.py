@@ -16,7 +16,8 @@ from pipeline.errors import UsageFault
 if TYPE_CHECKING:
     from pipeline.diagnostics import Finding
     from pipeline.models.evidence import Observation
-    from pipeline.plan.effects import Incident, Plan
+    from pipeline.models.run_report import RunReportDocument
+    from pipeline.plan.effects import Plan
 
 F = TypeVar("F", bound=Callable[..., Any])
 Shard = tuple[int, int]
@@ -145,16 +146,23 @@ def apply(session: Session, file: Path) -> int:
 
     The exit code is 3, and nothing is written, when the world is not what the plan was made on.
     """
+    from pipeline.render.plan import run_report_document
+
     found = _read_plan(file)
     receipts = session.engine().apply(found, progress=session.note)
     waiting = [w for tenant in found.tenants for w in tenant.waiting]
     incidents = [i for tenant in found.tenants for i in tenant.incidents]
     failures = [f for receipt in receipts for f in receipt.failures]
-    engine = session.engine()
-    findings = engine.reading(engine.control.head())[1]
-    return _write_report(
-        session, receipts, waiting, failures, rounds=1, findings=findings, incidents=incidents
+    findings = session.engine().findings()
+    document = run_report_document(
+        receipts,
+        waiting,
+        failures,
+        rounds=1,
+        invalid_requests=_count_invalid(findings),
+        incidents=incidents,
     )
+    return _write_report(session, document)
 
 
 def _read_plan(file: Path) -> Plan:
@@ -210,10 +218,10 @@ def run(
     main is not as it must be.
     """
     from pipeline.engine.opening import restrict
+    from pipeline.render.plan import run_report_document
 
     seen = _observations(observations)
-    engine = session.engine()
-    restrict(engine, stages, evidence)
+    engine = restrict(session.engine(), stages, evidence)
     if dry_run:
         found = engine.plan(tenants=tenants or None, shard=shard, observations=seen)
         _write_plan(session, found)
@@ -229,13 +237,12 @@ def run(
     waiting = [w for tenant in sorted(report.waiting) for w in report.waiting[tenant]]
     if cost := engine.forge.cost():
         session.note(f"  {cost}")
-    return _write_report(
-        session,
+    document = run_report_document(
         report.receipts,
         waiting,
         report.failures,
         rounds=report.rounds,
-        findings=report.findings,
+        invalid_requests=_count_invalid(report.findings),
         incidents=[i for tenant in sorted(report.incidents) for i in report.incidents[tenant]],
         restored=report.restored,
         problems=[
@@ -243,38 +250,23 @@ def run(
             *(f for tenant in sorted(report.standing) for f in report.standing[tenant]),
         ],
     )
+    return _write_report(session, document)
 
 
-def _write_report(
-    session: Session,
-    receipts: Any,
-    waiting: Any,
-    failures: Any,
-    *,
-    rounds: int,
-    findings: Sequence[Finding],
-    incidents: Sequence[Incident],
-    restored: Sequence[Incident] = (),
-    problems: Sequence[Finding] = (),
-) -> int:
-    from pipeline.render.plan import render_run_report, run_report_document
+def _count_invalid(findings: Sequence[Finding]) -> int:
+    """How many files on main `validate` refuses."""
+    return len({f.location.file for f in findings if f.severity == "error"})
+
+
+def _write_report(session: Session, document: RunReportDocument) -> int:
+    from pipeline.render.plan import render_run_report
     from pipeline.render.style import Style
 
-    refused = {f.location.file for f in findings if f.severity == "error"}
-    document = run_report_document(
-        receipts,
-        waiting,
-        failures,
-        rounds=rounds,
-        invalid_requests=len(refused),
-        incidents=incidents,
-        restored=restored,
-        problems=problems,
-    )
     if session.is_json:
         session.write_document(document)
     else:
         session.write(render_run_report(document, Style(session.colour)))
     if document.failures:
         return 4
-    return 1 if incidents or problems else 0
+    stands = any(not incident.put_back for incident in document.incidents)
+    return 1 if stands or document.problems else 0

@@ -18,6 +18,7 @@ def schema(session: Session, kind: str | None, name: str | None) -> int:
     KIND is a kind such as `Promotion`, or `template` followed by a template's NAME. Without it,
     the kinds are listed. Schemas are draft-07, as editors read them.
     """
+    from pipeline.models.outputs import SchemaItem, SchemaList
     from pipeline.publish.schemas import SCHEMAS, render_schema, schema_of
 
     if kind == "template":
@@ -33,15 +34,10 @@ def schema(session: Session, kind: str | None, name: str | None) -> int:
         raise click.UsageError("a second name goes with `template` alone")
     if kind is None:
         if session.is_json:
-            session.write_document(
-                {
-                    "apiVersion": "pipeline.ameide.io/v1",
-                    "kind": "SchemaList",
-                    "items": [
-                        {"kind": k, "file": f"schemas/{s}.schema.json"} for k, s in SCHEMAS.items()
-                    ],
-                }
-            )
+            items = [
+                SchemaItem(kind=k, file=f"schemas/{s}.schema.json") for k, s in SCHEMAS.items()
+            ]
+            session.write_document(SchemaList(items=tuple(items)))
         else:
             session.write("".join(f"{k:<30} schemas/{s}.schema.json\n" for k, s in SCHEMAS.items()))
         return 0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from pipeline.control.repo import Control
-    from pipeline.engine.loop import Engine
+    from pipeline.engine.engine import Engine
 
 F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("text", "json", "sarif", "github")
@@ -50,12 +50,10 @@ class Session:
 
     @property
     def colour(self) -> bool:
-        """Whether text is in colour: only on a terminal, and never under NO_COLOR."""
-        if os.environ.get("NO_COLOR"):
-            return False
-        if os.environ.get("FORCE_COLOR"):
-            return True
-        return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        """Whether text is in colour (`pipeline.render.style.wants_colour`)."""
+        from pipeline.render.style import wants_colour
+
+        return wants_colour(os.environ, is_terminal=sys.stdout.isatty())
 
     def write(self, text: str) -> None:
         """Write text of a result: nothing in it commands the terminal that shows it."""

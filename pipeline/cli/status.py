@@ -12,6 +12,7 @@ from pipeline.cli.session import Session, complain, format_option, pass_session
 
 if TYPE_CHECKING:
     from pipeline.diagnostics import Finding
+    from pipeline.errors import Failure
     from pipeline.render.status import Beside
 
 
@@ -69,7 +70,8 @@ def _with(text: str, found: Sequence[Finding]) -> str:
 def write_list(session: Session, tenant: str | None) -> int:
     """Write the statuses of all drafts, or of one tenant's."""
     from pipeline.control.reading import open_state
-    from pipeline.errors import CouldNotCheck
+    from pipeline.errors import CouldNotCheck, Failure
+    from pipeline.models.base import API_VERSION
     from pipeline.render.report import finding_values
     from pipeline.render.status import render_statuses
     from pipeline.render.style import Style
@@ -83,7 +85,7 @@ def write_list(session: Session, tenant: str | None) -> int:
     documents, damaged = read_status_documents(state, tenant)
     requested = read_requested(state, tenant)
     said = "its status is damaged; `pipeline audit verify` says where"
-    failures = [(draft, CouldNotCheck.code, said) for draft in damaged]
+    failures = [Failure(draft, CouldNotCheck.code, said) for draft in damaged]
     try:
         # What cannot be read may be of any overlay, so nothing is foreign for not being known.
         found = _look(session, documents, whole=tenant is None and not damaged, failures=failures)
@@ -98,7 +100,7 @@ def write_list(session: Session, tenant: str | None) -> int:
     if session.is_json:
         session.write_document(
             {
-                "apiVersion": "pipeline.ameide.io/v1",
+                "apiVersion": API_VERSION,
                 "kind": "DraftStatusList",
                 "items": [dict(document) for document in documents],
                 "requested": waiting,
@@ -152,11 +154,11 @@ def _look(
     documents: Sequence[Mapping[str, Any]],
     *,
     whole: bool,
-    failures: Sequence[tuple[str, str, str]] = (),
+    failures: Sequence[Failure] = (),
 ) -> Looked:
     """What lies in the GitOps repositories of these drafts, against what was recorded."""
     from pipeline.control.reading import open_gitops
-    from pipeline.errors import CouldNotCheck
+    from pipeline.errors import CouldNotCheck, Failure
     from pipeline.gitops.statuses import read_unsealed
     from pipeline.render.status import Beside
 
@@ -164,13 +166,13 @@ def _look(
     if open_one is None:
         return Looked(Beside(is_checked=False, failures=tuple(failures)))
     unsealed = read_unsealed(open_one, documents, whole=whole)
-    unread = [(r, CouldNotCheck.code, why) for r, why in unsealed.items() if why]
+    unread = [Failure(r, CouldNotCheck.code, why) for r, why in unsealed.items() if why]
     foreign = [repo for repo, why in unsealed.items() if not why]
     incidents: list[tuple[str, str, str, str]] = []
     if foreign:
         # Only now what takes long: which paths, and whether they merely lack their fact.
-        found, unjudged = session.engine().gitops_incidents(foreign)
+        found, unjudged = session.engine().reader.gitops_incidents(foreign)
         incidents = [(i.repo, i.path, i.code, i.message) for i in found]
-        known = {subject for subject, _, _ in failures}
-        unread += [failure for failure in unjudged if failure[0] not in known]
+        known = {failure.subject for failure in failures}
+        unread += [failure for failure in unjudged if failure.subject not in known]
     return Looked(Beside(True, tuple(incidents), (*failures, *unread)))

@@ -23,26 +23,25 @@ def template() -> None:
 @pass_session
 def list_templates(session: Session) -> int:
     """List the golden templates with version, size and digest."""
+    from pipeline.models.outputs import TemplateItem, TemplateList
     from pipeline.render.style import table
     from pipeline.templates import LazyTemplates
 
     found = [template for _, template in sorted(LazyTemplates().items())]
     if session.is_json:
         session.write_document(
-            {
-                "apiVersion": "pipeline.ameide.io/v1",
-                "kind": "TemplateList",
-                "items": [
-                    {
-                        "id": f"{t.name}@{t.version}",
-                        "name": t.name,
-                        "version": t.version,
-                        "digest": t.digest,
-                        "files": len(t.files),
-                    }
+            TemplateList(
+                items=tuple(
+                    TemplateItem(
+                        id=f"{t.name}@{t.version}",
+                        name=t.name,
+                        version=t.version,
+                        digest=t.digest,
+                        files=len(t.files),
+                    )
                     for t in found
-                ],
-            }
+                )
+            )
         )
         return 0
     rows = [(f"{t.name}@{t.version}", f"{len(t.files)} files", f"tree {t.digest}") for t in found]
@@ -60,29 +59,28 @@ def lint(session: Session, templates: tuple[str, ...]) -> int:
 
     TEMPLATE is the name of a built-in one or a folder; all built-in ones without it.
     """
+    from pipeline.models.outputs import TemplateLint, TemplateLintItem
     from pipeline.render.style import Style, counted
     from pipeline.templates import list_builtin_templates
     from pipeline.templates.trial import read_template
     from pipeline.templating import TemplateError
 
     style = Style(session.colour)
-    items: list[dict[str, object]] = []
+    items: list[TemplateLintItem] = []
     for named in templates or list_builtin_templates():
         try:
             found = read_template(named)
         except TemplateError as error:
-            items.append({"template": named, "reasons": list(error.reasons)})
+            items.append(TemplateLintItem(template=named, reasons=tuple(error.reasons)))
             _write_reasons(session, named, error)
             continue
-        items.append({"template": named, "reasons": []})
+        items.append(TemplateLintItem(template=named, reasons=()))
         if not session.is_json:
             files = counted(len(found.files), "file")
             session.write(f"{style.good} {found.name}@{found.version}  {files}\n")
     if session.is_json:
-        session.write_document(
-            {"apiVersion": "pipeline.ameide.io/v1", "kind": "TemplateLint", "items": items}
-        )
-    return 1 if any(item["reasons"] for item in items) else 0
+        session.write_document(TemplateLint(items=tuple(items)))
+    return 1 if any(item.reasons for item in items) else 0
 
 
 def _write_reasons(session: Session, named: str, error: TemplateError) -> None:

@@ -85,14 +85,23 @@ def validate(
     sources = without_secrets(_sources(git, revision, reading, found), found)
     asked: tuple[AskedItem, ...] = ()
     if session.format == "json" and since and changed:
-        from pipeline.engine.judge import read_before
-        from pipeline.requests.asked import asked_of
-
-        before = read_before(git, git.resolve_commit(since), revision, changed)
-        asked = asked_of(changed, reading.snapshot, before)
+        asked = _asked(git, since, revision, changed, reading)
     _write(session, found, sources, reading, asked)
     verdict = verdict_of(found)
     return {Verdict.VALID: 0, Verdict.INVALID: 1, Verdict.COULD_NOT_CHECK: 4}[verdict]
+
+
+def _asked(
+    git: GitRepository, since: str, revision: str, changed: Sequence[str], reading: SnapshotReading
+) -> tuple[AskedItem, ...]:
+    """What the changed files ask for."""
+    from pipeline.engine.judge import read_before
+    from pipeline.engine.judge_patches import read_changed_files
+    from pipeline.requests.asked import asked_of
+
+    now = read_changed_files(git, revision, changed)
+    before = read_before(git, git.resolve_commit(since), changed, now)
+    return asked_of(changed, reading.snapshot, before)
 
 
 def _read(

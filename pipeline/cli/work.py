@@ -16,9 +16,10 @@ import click
 from pipeline.cli.runs import Shard, ShardType, stage_option
 from pipeline.cli.session import Session, format_option, pass_session
 from pipeline.errors import UsageFault
+from pipeline.git.objects import Files
 
 if TYPE_CHECKING:
-    from pipeline.jobs.work import Evidence
+    from pipeline.jobs.work import WorkEvidence
     from pipeline.models.evidence import BuildRecord
     from pipeline.plan.effects import BuildImage, Plan, RunChecks
 
@@ -57,8 +58,7 @@ def due(
     from pipeline.engine.opening import restrict
     from pipeline.jobs.work import build_matrix, due_work, tenant_matrix, work_matrix
 
-    engine = session.engine()
-    restrict(engine, stages, None)
+    engine = restrict(session.engine(), stages, None)
     plan = engine.plan_due(tenants=tenants or None, shard=shard)
     work = due_work(plan)
     failures = [failure for tenant in plan.tenants for failure in tenant.failures]
@@ -134,11 +134,11 @@ def perform(session: Session, work: Path, out: Path, keys: tuple[str, ...]) -> i
     return 4 if failed else 0
 
 
-def _perform(item: RunChecks | BuildImage, work: Path, out: Path) -> Evidence:
+def _perform(item: RunChecks | BuildImage, work: Path, out: Path) -> WorkEvidence:
     from pipeline.engine.opening import check_runner
     from pipeline.errors import OverBound
     from pipeline.jobs.files import read_source
-    from pipeline.jobs.work import Evidence
+    from pipeline.jobs.work import WorkEvidence
     from pipeline.plan.effects import RunChecks
     from pipeline.stages.build import refused_build
     from pipeline.stages.checks import refused_report
@@ -146,15 +146,15 @@ def _perform(item: RunChecks | BuildImage, work: Path, out: Path) -> Evidence:
     try:
         files = read_source(work, item.tree)
         if isinstance(item, RunChecks):
-            return Evidence(item=item, report=check_runner(item, files))
-        return Evidence(item=item, build=_build(item, files, out))
+            return WorkEvidence(item=item, report=check_runner(item, files))
+        return WorkEvidence(item=item, build=_build(item, files, out))
     except OverBound as error:
         if isinstance(item, RunChecks):
-            return Evidence(item=item, report=refused_report(item, error))
-        return Evidence(item=item, refused=refused_build(error))
+            return WorkEvidence(item=item, report=refused_report(item, error))
+        return WorkEvidence(item=item, refused=refused_build(error))
 
 
-def _build(item: BuildImage, files: dict[str, tuple[int, bytes]], out: Path) -> BuildRecord:
+def _build(item: BuildImage, files: Files, out: Path) -> BuildRecord:
     from pipeline.engine.opening import maker_of_machine
     from pipeline.images.port import source_tag
     from pipeline.images.stores import LayoutStore
@@ -174,7 +174,7 @@ def _build(item: BuildImage, files: dict[str, tuple[int, bytes]], out: Path) -> 
     )
 
 
-def _evidence_text(evidence: Evidence) -> str:
+def _evidence_text(evidence: WorkEvidence) -> str:
     if evidence.build is not None:
         said = f"built {evidence.build.digest}"
     elif evidence.refused is not None:
@@ -209,13 +209,14 @@ def predicate(session: Session, work: Path, evidence: Path, key: str, out: Path)
     type; nothing for a build that was refused. The builder is the workflow that runs
     (GITHUB_WORKFLOW_REF).
     """
+    from pipeline.forges.github.workflow_run import workflow_run
     from pipeline.images.provenance import predicate_of
     from pipeline.jobs.files import read_evidence, read_made
     from pipeline.models.provenance import PREDICATE_TYPE
 
-    builder, invocation = _workflow()
+    run = workflow_run(os.environ)
     for made in read_made(work, evidence, (key,)):
-        stated = predicate_of(made.claim, builder, invocation)
+        stated = predicate_of(made.claim, run.builder, run.invocation)
         out.write_text(json.dumps(stated, indent=1) + "\n", encoding="utf-8")
         session.write(f"name={made.source.image}\ndigest={made.image.digest}\n")
         session.write(f"type={PREDICATE_TYPE}\n")
@@ -223,20 +224,6 @@ def predicate(session: Session, work: Path, evidence: Path, key: str, out: Path)
     if read_evidence(evidence)[key].refused is not None:
         return 0
     raise UsageFault(f"`{evidence}` holds no image of the key `{key}` that is due in `{work}`")
-
-
-def _workflow() -> tuple[str, str]:
-    """The id of the workflow that runs here, and the address of its run. Raises UsageFault."""
-    server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
-    reference = os.environ.get("GITHUB_WORKFLOW_REF", "")
-    if not reference:
-        raise UsageFault(
-            "this is no workflow: GITHUB_WORKFLOW_REF is not set",
-            help="elsewhere `pipeline push` signs by itself, with PIPELINE_SIGNING_KEY_FILE",
-        )
-    repository, run = os.environ.get("GITHUB_REPOSITORY", ""), os.environ.get("GITHUB_RUN_ID", "")
-    invocation = f"{server}/{repository}/actions/runs/{run}" if repository and run else ""
-    return f"{server}/{reference}", invocation
 
 
 @click.command()
@@ -266,7 +253,7 @@ def push(
     if bundle is not None and len(keys) != 1:
         raise UsageFault("`--bundle` is of one build", help="name it with `--key`")
     engine = session.engine()
-    snapshot = engine.reading(engine.control.head())[0].snapshot
+    snapshot = engine.snapshot()
     root = forge_root(engine.control)
     text = bundle.read_text(encoding="utf-8", errors="replace").strip() if bundle else ""
     attest: Attest | None = (lambda claim: text) if bundle else None

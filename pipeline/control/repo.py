@@ -2,7 +2,7 @@
 
 A snapshot is read from a commit through one `git cat-file --batch`, never from the work tree
 unless asked, so that what is judged is what was reviewed. Blobs that were read and found clean
-in form are not parsed again within a process (`_PARSED`, by blob id).
+in form are not parsed again within a process (`pipeline.control.parsed`).
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.control.checkout import find_checkout, is_remote, read_address, read_origin
+from pipeline.control.checkout import find_checkout, read_address
+from pipeline.control.parsed import PARSED, Parsed
 from pipeline.diagnostics import Finding
 from pipeline.errors import UsageFault
-from pipeline.forges.local.forge import LocalForge
+from pipeline.forges.opening import open_forge
 from pipeline.forges.port import Forge, RepoView
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK
 from pipeline.git.repository import GitRepository
 from pipeline.requests.identity import check_entries
+from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import REQUEST_ROOTS
 from pipeline.requests.snapshot import (
     ReadRequest,
     Snapshot,
     paths_needed_by,
-    read_request,
     snapshot_of,
 )
 
@@ -74,20 +75,8 @@ def open_control(directory: Path) -> Control:
     """
     top = find_checkout(directory.resolve())
     git = GitRepository(top)
-    address = read_address(top, git)
-    if is_remote(address):
-        return _open_remote(top, git, address)
-    origin = read_origin(top, git)
-    return Control(top, git, LocalForge(origin.root, origin.organisation), origin.repo)
-
-
-def _open_remote(top: Path, git: GitRepository, address: str) -> Control:
-    # Imported here: most commands on a local forge need no HTTP.
-    from pipeline.forges.github.opening import open_github, parse_address
-
-    origin = parse_address(address)
-    assert origin is not None  # it is remote
-    return Control(top, git, open_github(origin, os.environ), origin.repo)
+    opened = open_forge(read_address(top, git), top, os.environ)
+    return Control(top, git, opened.forge, opened.repo)
 
 
 @dataclass(frozen=True)
@@ -112,9 +101,6 @@ def _request_blobs(entries: Mapping[str, tuple[int, str]]) -> dict[str, str]:
         for path, (mode, id) in entries.items()
         if path.startswith(_ROOTS) and mode in (MODE_FILE, MODE_EXECUTABLE)
     }
-
-
-_PARSED: dict[tuple[str, str], tuple[ReadRequest | None, tuple[Finding, ...]]] = {}
 
 
 def read_snapshot(
@@ -144,13 +130,15 @@ def read_snapshot(
     odd = tuple(check_entries((p, entries[p][0]) for p in sorted(looked_at)))
     order = sorted(wanted)
     sources: dict[str, bytes] = {}
-    unread = [p for p in order if (p, blobs[p]) not in _PARSED]
+    results = {p: PARSED.find(p, blobs[p]) for p in order}
+    unread = [p for p in order if results[p] is None]
     for path, found in zip(unread, git.read_objects([blobs[p] for p in unread]), strict=True):
         content = found.content if found else b""
-        _PARSED[(path, blobs[path])] = read_request(path, content)
-        if _PARSED[(path, blobs[path])][1]:
+        parsed = results[path] = PARSED.parse(path, blobs[path], content)
+        if parsed[1]:
             sources[path] = content
-    return _reading(commit, blobs, [(None, odd), *(_PARSED[p, blobs[p]] for p in order)], sources)
+    parsed_all = (result for result in results.values() if result is not None)
+    return _reading(commit, blobs, [(None, odd), *parsed_all], sources)
 
 
 def _is_of(path: str, tenants: Collection[str]) -> bool:
@@ -168,9 +156,7 @@ def read_snapshot_of(git: GitRepository, commit: str, paths: Sequence[str]) -> S
         if item is None or item.type != "blob":
             continue
         blobs[path] = item.id
-        if (path, item.id) not in _PARSED:
-            _PARSED[(path, item.id)] = read_request(path, item.content)
-        read = _PARSED[(path, item.id)][0]
+        read = PARSED.parse(path, item.id, item.content)[0]
         if read is not None:
             reads.append(read)
     return snapshot_of(commit, blobs, reads)
@@ -180,7 +166,7 @@ def read_worktree_snapshot(directory: Path) -> SnapshotReading:
     """The requests as they lie in the work tree now, committed or not."""
     blobs: dict[str, str] = {}
     sources: dict[str, bytes] = {}
-    results: list[tuple[ReadRequest | None, tuple[Finding, ...]]] = []
+    results: list[Parsed] = []
     for root in REQUEST_ROOTS:
         for path in sorted((directory / root).rglob("*")):
             name = path.relative_to(directory).as_posix()
@@ -190,14 +176,14 @@ def read_worktree_snapshot(directory: Path) -> SnapshotReading:
                 continue
             sources[name] = path.read_bytes()
             blobs[name] = ""
-            results.append(read_request(name, sources[name]))
+            results.append(parse_request(name, sources[name]))
     return _reading("", blobs, results, sources)
 
 
 def _reading(
     commit: str,
     blobs: dict[str, str],
-    results: Iterable[tuple[ReadRequest | None, tuple[Finding, ...]]],
+    results: Iterable[Parsed],
     sources: dict[str, bytes],
 ) -> SnapshotReading:
     reads = []

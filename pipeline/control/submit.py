@@ -2,7 +2,7 @@
 
 A submission is made from bytes in memory, under an account that the platform knows: no work tree
 is touched, and whoever asks holds no Git credential. It is find-or-create, so that asking twice
-gives one branch and one pull request (design §3).
+gives one branch and one pull request.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ from pipeline.git.objects import (
 from pipeline.git.repository import GitRepository, read_parents
 from pipeline.models.base import key_of
 from pipeline.models.requests import ENVIRONMENTS, Account, Platform
+from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import PLATFORM_PATH
 from pipeline.requests.proposed import ProposedRequest
-from pipeline.requests.snapshot import read_request, snapshot_of
+from pipeline.requests.snapshot import snapshot_of
 
 EMAIL_DOMAIN = "users.noreply.pipeline.invalid"
 _STEP_S = 60
@@ -50,7 +51,7 @@ class Submission:
     pull: PullRequest | None
 
 
-def account_of(platform: Platform, who: str) -> Account:
+def find_account(platform: Platform, who: str) -> Account:
     """The account of a login or a numeric id. Raises UsageFault."""
     for account in platform.accounts:
         if who in (str(account.id), account.login):
@@ -66,8 +67,8 @@ def write_request(
 ) -> Literal["written", "unchanged"]:
     """What became of the request's file in the checkout at `top`.
 
-    Raises UsageFault when another file is there and `replace` is not asked for, or when the path
-    leads out of the checkout.
+    Raises UsageFault when another file is there than the one that the request is an edit of and
+    `replace` is not asked for, or when the path leads out of the checkout.
     """
     target = top / request.path
     existing = next(p for p in (target.parent, *target.parent.parents) if p.exists())
@@ -76,9 +77,10 @@ def write_request(
     if target.exists():
         if not target.is_file():
             raise UsageFault(f"`{request.path}` is there and is no file")
-        if target.read_bytes() == request.content:
+        there = target.read_bytes()
+        if there == request.content:
             return "unchanged"
-        if not replace:
+        if not replace and there != request.edits:
             raise UsageFault(
                 f"`{request.path}` is there already and says something else",
                 help="--replace writes over it, --submit asks from main instead",
@@ -102,7 +104,7 @@ def submit_request(control: Control, request: ProposedRequest, account: Account)
     """
     git = control.open_repository()
     head = control.head()
-    check_may_ask(git, head, request, account)
+    require_may_ask(git, head, request, account)
     there = git.read_object(f"{head}:{request.path}")
     if there is not None and there.content == request.content:
         return Submission(request, None)
@@ -121,7 +123,7 @@ def submit_request(control: Control, request: ProposedRequest, account: Account)
     return Submission(request, pull)
 
 
-def check_may_ask(
+def require_may_ask(
     git: GitRepository, head: str, request: ProposedRequest, account: Account
 ) -> None:
     """Nothing; raises Refused for an account that may not ask for this, by the policy of main."""
@@ -134,7 +136,7 @@ def check_may_ask(
     base = read_snapshot_of(git, head, needed)
     if base.platform is None:
         raise CouldNotCheck(f"`{PLATFORM_PATH}` of main cannot be read, so nobody is known")
-    read = read_request(request.path, request.content)[0]
+    read = parse_request(request.path, request.content)[0]
     proposed = snapshot_of(head, {}, [read] if read else [])
     problem = may_ask(base.platform, account.id, matters_of([request.path], base, proposed))
     if problem:
@@ -154,7 +156,7 @@ def _own_branch(
     branches = view.branches if view else {}
     for number in range(1, _MAX_BRANCHES + 1):
         mark = "" if number == 1 else f"-{number}"
-        branch = f"request/{request.draft.replace('/', '-')}-{key[:12]}{mark}"
+        branch = f"request/{request.subject.replace('/', '-')}-{key[:12]}{mark}"
         if branch not in branches:
             _push(control, request, account, head, branch, key)
             return branch
@@ -163,7 +165,7 @@ def _own_branch(
             return branch
     raise Refused(
         f"{_MAX_BRANCHES} branches for this request hold something else",
-        help=f"look at who pushed `request/{request.draft.replace('/', '-')}-{key[:12]}…`",
+        help=f"look at who pushed `request/{request.subject.replace('/', '-')}-{key[:12]}…`",
     )
 
 
@@ -190,7 +192,8 @@ def _push(
     # Dated from what it rests on, so that the same request at the same time is the same commit.
     time_s = git.read_commit(head).committer.time_s + _STEP_S
     signature = Signature(account.login, f"{account.id}@{EMAIL_DOMAIN}", time_s)
-    trailers = render_trailers((("Draft", request.draft), ("Key", key)))
+    about = (("Draft", request.draft),) if request.draft else ()
+    trailers = render_trailers((*about, ("Key", key)))
     message = f"{request.title}\n\n{trailers}"
     commit = commit_object(above[-1].id, [head], message, signature, signature)
     control.forge.push(

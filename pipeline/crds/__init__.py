@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 
 from pipeline.crds.kinds import KINDS, Kind
-from pipeline.crds.parts import status
+from pipeline.crds.parts import status_schema
 from pipeline.crds.schema import DNS_NAME, Schema, mapping, record, strict, text
 from pipeline.documents import render_document
 
@@ -66,7 +66,7 @@ def _object_schema(kind: Kind) -> Schema:
             "kind": {"type": "string", "description": "Kind"},
             "metadata": {"type": "object"},
             "spec": kind.spec,
-            "status": status(),
+            "status": status_schema(),
         },
         required=["spec"],
     )

@@ -129,7 +129,7 @@ def env_from(description: str) -> Schema:
 
 
 def definition_ref(kind: str) -> Schema:
-    """The design that the primitive realises; its tenant cannot change (seed §8.1)."""
+    """The design that the primitive realises; its tenant cannot change."""
     # The same form as `design_refs` of a draft; the kind may be left out, since it is known.
     return record(
         f"The {kind} that this primitive realises",
@@ -183,7 +183,7 @@ def dependencies(*kinds: str) -> Schema:
     )
 
 
-def status() -> Schema:
+def status_schema() -> Schema:
     """What the operator reports; conditions as apimachinery's `metav1.Condition` has them."""
     generation: Schema = {"type": "integer", "format": "int64", "minimum": 0}
     condition = record(

@@ -110,7 +110,7 @@ def rule(expression: str, message: str) -> Schema:
 
 
 def image(description: str) -> Schema:
-    """A reference by digest; a tag beside it only if it cannot move (limits.md "image policy").
+    """A reference by digest; a tag beside it only if it cannot move.
 
     The pattern holds wherever the schema is read; the rule only where CEL is.
     """

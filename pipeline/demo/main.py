@@ -22,12 +22,13 @@ from rich.rule import Rule
 from rich.text import Text
 
 from pipeline.demo import story
-from pipeline.demo.setting import LocalSetting, Setting, read_sample_files
+from pipeline.demo.setting import DemoSetting, LocalSetting, read_sample_files
 from pipeline.errors import PipelineError, UsageFault
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
 from pipeline.models.status import DraftStatus
 from pipeline.requests.observations import render_observations
+from pipeline.state.facts import parse_status, status_path
 
 PACKAGE = "domain_order_router"
 MARKER = "made-by-pipeline-demo"
@@ -49,7 +50,7 @@ class Teller:
 
     root: Path
     shown_root: str
-    setting: Setting
+    setting: DemoSetting
     console: Console
     run_command: RunCommand
     commands: int = 0
@@ -141,7 +142,7 @@ def write_observations(work: Path, status: DraftStatus) -> None:
     (work / "observations.yaml").write_bytes(render_observations(seen))
 
 
-MakeSetting = Callable[[Path, str, Mapping[str, bytes]], Setting]
+MakeSetting = Callable[[Path, str, Mapping[str, bytes]], DemoSetting]
 
 
 def run_demo(
@@ -190,13 +191,11 @@ def _shown(root: Path) -> str:
         return str(root)
 
 
-def read_status(setting: Setting) -> DraftStatus:
+def read_status(setting: DemoSetting) -> DraftStatus:
     """The story's draft as its state branch records it now."""
-    from pipeline.state.facts import parse_status, status_path
-
     forge = setting.open_forge()
     git = forge.open_repository("control")
-    path = status_path(story.DRAFT.split("/")[1])
+    path = status_path(story.DRAFT.primitive)
     found = git.read_object(f"refs/heads/state/{story.TENANT}:{path}")
     forge.close()
     if found is None:
@@ -237,7 +236,7 @@ def _tell_proof(teller: Teller, number: int) -> None:
         "Three environments, one digest",
         "The image was built once; people approved exactly this digest.",
     )
-    instance = story.DRAFT.split("/")[1]
+    instance = story.DRAFT.primitive
     for environment in ("dev", "staging", "prod"):
         file = f"environments/{environment}/{instance}/release.yaml"
         teller.type_line(f"git -C {path} show main:{file} | grep digest")

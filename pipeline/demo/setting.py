@@ -13,7 +13,7 @@ from typing import Protocol
 from pipeline.documents import render_document
 from pipeline.engine.opening import workspace_key
 from pipeline.errors import UsageFault
-from pipeline.forges.github.settings import control_rules
+from pipeline.forges.control_rules import control_rules
 from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import Forge, RepoSpec
 from pipeline.git.objects import MODE_FILE, Signature, commit_object, objects_of_files
@@ -22,8 +22,8 @@ from pipeline.images.signing import SigningKey
 from pipeline.models.base import API_VERSION
 from pipeline.models.requests import Platform, Signers
 from pipeline.models.signers import Signer
+from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import PLATFORM_PATH, REQUEST_ROOTS, SIGNERS_PATH
-from pipeline.requests.snapshot import read_request
 
 START_TIME_S = 1_767_225_600  # 2026-01-01T00:00:00Z
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -49,7 +49,7 @@ def with_workspace_key(root: Path, files: Mapping[str, bytes]) -> dict[str, byte
     """The files, in which whose word counts is also the workspace's key; made if there is none."""
     path = workspace_key(root / "forge")
     key = SigningKey.read(path) if path.exists() else SigningKey.create(path)
-    read, findings = read_request(SIGNERS_PATH, files.get(SIGNERS_PATH, b""))
+    read, findings = parse_request(SIGNERS_PATH, files.get(SIGNERS_PATH, b""))
     known = read.model if read and not findings and isinstance(read.model, Signers) else None
     entry = Signer(name="workspace", public_key=key.public_key)
     signers = Signers(
@@ -64,7 +64,7 @@ def with_workspace_key(root: Path, files: Mapping[str, bytes]) -> dict[str, byte
 
 def platform_of(files: Mapping[str, bytes]) -> Platform:
     """The platform that the files describe. Raises UsageFault when it is invalid."""
-    read, findings = read_request(PLATFORM_PATH, files[PLATFORM_PATH])
+    read, findings = parse_request(PLATFORM_PATH, files[PLATFORM_PATH])
     if findings or read is None or not isinstance(read.model, Platform):
         raise UsageFault(f"{PLATFORM_PATH} is invalid", help="see `pipeline validate`")
     return read.model
@@ -105,7 +105,7 @@ def create_setting(root: Path, files: Mapping[str, bytes]) -> LocalForge:
     return forge
 
 
-class Setting(Protocol):
+class DemoSetting(Protocol):
     """Where the demo plays: a forge that is ready, and a checkout of its control repo."""
 
     def describe(self) -> str:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-DRAFT = "acme/order-router"
+from pipeline.models.draft_id import DraftId
+
+DRAFT = DraftId("acme/order-router")
 TENANT = "acme"
 AGENT = "acme-agent[bot]"
 ENGINEER = "acme-engineer-1"
@@ -89,13 +91,24 @@ def _review(pull: str, who: str, *, merge: bool = True) -> Command:
     return Command(("review", "approve", pull, "--as", who, *(("--merge",) if merge else ())))
 
 
+def _patch(summary: str, *writes: str, exit_code: int = 0) -> Command:
+    """The agent's patch of its draft; `writes` are PATH=FILE."""
+    files = [part for write in writes for part in ("--write", write)]
+    asked = [*f"draft update {DRAFT} --summary".split(), summary, *files]
+    return Command((*asked, "--submit", "--as", AGENT), exit_code)
+
+
+def _promote(environment: str, reason: str) -> Command:
+    asked = [*f"promote request {DRAFT} --env {environment} --reason".split(), reason]
+    return Command((*asked, "--submit", "--as", AGENT))
+
+
 def _run() -> Command:
     return _command(f"run --tenant {TENANT}")
 
 
-def chapters(package: str, work: str) -> tuple[Chapter, ...]:
-    """The whole story. `package` is the service's package, `work` the folder of its new files."""
-    source = f"src/{package}"
+def _asked() -> tuple[Chapter, ...]:
+    """A primitive is asked for, and scaffolded."""
     return (
         Chapter(
             "An agent asks for a new primitive",
@@ -123,52 +136,35 @@ def chapters(package: str, work: str) -> tuple[Chapter, ...]:
                 _command(f"draft status {DRAFT}"),
             ),
         ),
+    )
+
+
+def _written(package: str, work: str) -> tuple[Chapter, ...]:
+    """Code comes in patches; one of them is refused."""
+    source = f"src/{package}"
+    return (
         Chapter(
             "The agent writes code through patches",
             "Both patches were made against the scaffold. The second one carries a credential: it "
             "is refused before anything is pushed, and its pull request would be. The agent takes "
             "the credential out; what is left touches a file that the first patch writes.",
             (
-                Command(
-                    (
-                        *f"draft update {DRAFT} --summary".split(),
-                        "Choose the quickest partner",
-                        "--write",
-                        f"{source}/routing.py={work}/routing.py",
-                        "--write",
-                        f"tests/test_routing.py={work}/test_routing.py",
-                        "--submit",
-                        "--as",
-                        AGENT,
-                    )
+                _patch(
+                    "Choose the quickest partner",
+                    f"{source}/routing.py={work}/routing.py",
+                    f"tests/test_routing.py={work}/test_routing.py",
                 ),
                 _review("control#2", ENGINEER),
-                Command(
-                    (
-                        *f"draft update {DRAFT} --summary".split(),
-                        "Read partners from the API",
-                        "--write",
-                        f"{source}/routing.py={work}/other_routing.py",
-                        "--write",
-                        f"{source}/partner_api.py={work}/leaked_settings.py",
-                        "--submit",
-                        "--as",
-                        AGENT,
-                    ),
+                _patch(
+                    "Read partners from the API",
+                    f"{source}/routing.py={work}/other_routing.py",
+                    f"{source}/partner_api.py={work}/leaked_settings.py",
                     exit_code=1,
                 ),
-                Command(
-                    (
-                        *f"draft update {DRAFT} --summary".split(),
-                        "Read partners from the API",
-                        "--write",
-                        f"{source}/routing.py={work}/other_routing.py",
-                        "--write",
-                        f"{source}/partner_api.py={work}/partner_api.py",
-                        "--submit",
-                        "--as",
-                        AGENT,
-                    )
+                _patch(
+                    "Read partners from the API",
+                    f"{source}/routing.py={work}/other_routing.py",
+                    f"{source}/partner_api.py={work}/partner_api.py",
                 ),
                 _review("control#3", ENGINEER),
             ),
@@ -179,20 +175,18 @@ def chapters(package: str, work: str) -> tuple[Chapter, ...]:
             "without network or credentials. The other one is kept with the reasons against it.",
             (_run(), _command(f"draft status {DRAFT}")),
         ),
+    )
+
+
+def _tried() -> tuple[Chapter, ...]:
+    """The release runs in dev, and not in prod."""
+    return (
         Chapter(
             "Put this in test",
             "dev's policy names no approvers, so one of the tenant's engineers approves, and the "
             "source commit is enough. The image is built once, and policy merges the overlay.",
             (
-                Command(
-                    (
-                        *f"promote request {DRAFT} --env dev --reason".split(),
-                        "Put this in test",
-                        "--submit",
-                        "--as",
-                        AGENT,
-                    )
-                ),
+                _promote("dev", "Put this in test"),
                 _review("control#4", ENGINEER),
                 _run(),
             ),
@@ -207,6 +201,12 @@ def chapters(package: str, work: str) -> tuple[Chapter, ...]:
                 ),
             ),
         ),
+    )
+
+
+def _released() -> tuple[Chapter, ...]:
+    """The release goes through staging to prod."""
+    return (
         Chapter(
             "The tenant's engineers take the code over",
             "staging and prod ask that the source is on the default branch of the tenant's repo.",
@@ -216,15 +216,7 @@ def chapters(package: str, work: str) -> tuple[Chapter, ...]:
             "Staging, with one approval",
             "The request pins digest and overlay tree. Who approves it approves exactly that.",
             (
-                Command(
-                    (
-                        *f"promote request {DRAFT} --env staging --reason".split(),
-                        "Rehearse peak season",
-                        "--submit",
-                        "--as",
-                        AGENT,
-                    )
-                ),
+                _promote("staging", "Rehearse peak season"),
                 _review("control#5", RELEASE_MANAGER),
                 _run(),
             ),
@@ -233,15 +225,7 @@ def chapters(package: str, work: str) -> tuple[Chapter, ...]:
             "Production, with two approvals",
             "One approval is not enough: nothing is merged before both teams have approved.",
             (
-                Command(
-                    (
-                        *f"promote request {DRAFT} --env prod --reason".split(),
-                        "Peak season routing",
-                        "--submit",
-                        "--as",
-                        AGENT,
-                    )
-                ),
+                _promote("prod", "Peak season routing"),
                 _review("control#6", RELEASE_MANAGER, merge=False),
                 _command(f"review merge control#6 --as {RELEASE_MANAGER}", exit_code=1),
                 _review("control#6", SECURITY),
@@ -249,6 +233,12 @@ def chapters(package: str, work: str) -> tuple[Chapter, ...]:
                 _command(f"why {DRAFT} --env prod"),
             ),
         ),
+    )
+
+
+def _observed(work: str) -> tuple[Chapter, ...]:
+    """What runs is reported, and looked up."""
+    return (
         Chapter(
             "Observe",
             "What the delivery tool reports is recorded too.",
@@ -258,4 +248,15 @@ def chapters(package: str, work: str) -> tuple[Chapter, ...]:
                 _command(f"audit provenance {DRAFT}"),
             ),
         ),
+    )
+
+
+def chapters(package: str, work: str) -> tuple[Chapter, ...]:
+    """The whole story. `package` is the service's package, `work` the folder of its new files."""
+    return (
+        *_asked(),
+        *_written(package, work),
+        *_tried(),
+        *_released(),
+        *_observed(work),
     )

@@ -19,12 +19,12 @@ from pipeline.diagnostics import Finding, Location, Rule
 from pipeline.documents import rules
 
 _KINDS: tuple[tuple[Rule, re.Pattern[str]], ...] = (
-    (rules.CARRIAGE_RETURN, re.compile("\r")),
-    (rules.LINE_SEPARATOR, re.compile(f"[{LINE_SEPARATORS}]")),
-    (rules.BIDI_CHARACTER, re.compile(f"[{BIDI}]")),
-    (rules.INVISIBLE_CHARACTER, re.compile(f"[{INVISIBLE}]")),
-    (rules.SURROGATE, re.compile(f"[{SURROGATES}]")),
-    (rules.CONTROL_CHARACTER, re.compile(f"[{CONTROL}]")),
+    (rules.YAML_CARRIAGE_RETURN, re.compile("\r")),
+    (rules.YAML_LINE_SEPARATOR, re.compile(f"[{LINE_SEPARATORS}]")),
+    (rules.YAML_BIDI_CHARACTER, re.compile(f"[{BIDI}]")),
+    (rules.YAML_INVISIBLE_CHARACTER, re.compile(f"[{INVISIBLE}]")),
+    (rules.YAML_SURROGATE, re.compile(f"[{SURROGATES}]")),
+    (rules.YAML_CONTROL_CHARACTER, re.compile(f"[{CONTROL}]")),
 )
 
 

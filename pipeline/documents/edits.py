@@ -1,44 +1,49 @@
 """Edits of a request file that change the named values and leave every other line alone.
 
-Pure. An edit replaces the span of one value, found by the parser's own marks, so comments, blank
-lines, quoting and order of everything else survive byte for byte. Each result is read again: what
-does not give exactly the value asked for is never returned.
+Pure. ruamel.yaml reads the file, sets the value and writes the file again, which keeps comments,
+quotes and order but not every blank. So only the lines of the named entry are taken from what
+ruamel wrote, moved to the column where the entry stands; all others are the bytes that were there.
+What would lose a comment, or does not read back as exactly the value asked for, is refused.
+
+Import this module where an edit is made: it imports ruamel.yaml, 25 ms (processor time in a fresh
+process, median of 9), and most commands edit nothing.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import io
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from yaml import events
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, ScalarNode
+from ruamel.yaml.representer import RoundTripRepresenter
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
 
-from pipeline.documents.events import Path, open_events
+from pipeline.documents.events import Path
 from pipeline.documents.reader import parse_document
-from pipeline.documents.writer import entry_lines, item_lines, render_flow
-from pipeline.errors import PipelineError, Refused, UsageFault
+from pipeline.documents.writer import is_literal_safe, refuse_forbidden
+from pipeline.documents.yaml12 import is_plain_safe
+from pipeline.errors import Refused, UsageFault
 
-
-@dataclass(slots=True)
-class _Span:
-    """One node: where it and its key start, where its last leaf ends, and how it is written."""
-
-    start: int
-    end: int
-    column: int
-    key_start: int
-    in_flow: bool
-    shape: str  # scalar, block (a block scalar), mapping, list
-    is_flow: bool = False
+_BY_HAND = "change the file by hand"
+_COMMENT = re.compile(r"(?:^|(?<=[ \t]))#.*")
+_TEXT = re.compile(r"^(?=\n)|[^\n]", re.MULTILINE)
 
 
 def edit_document(content: bytes, changes: Mapping[Path, object]) -> bytes:
-    """`content` with the value at each path set; everything else is the same bytes.
+    """`content` with the value at each path set; every line of no named entry is the same bytes.
 
     A path may name a new key of an existing mapping, or the index behind the last item of a list.
-    Raises Refused if `content` is no acceptable document, UsageFault for a path whose parent does
-    not exist or a value that no request may hold.
+    Raises Refused if `content` is no acceptable document, or for an edit that would lose a comment
+    or change more than it says; UsageFault for a path whose parent does not exist or a value that
+    no request may hold.
     """
     document = parse_document("(document)", content)
     if not document.ok:
@@ -46,19 +51,23 @@ def edit_document(content: bytes, changes: Mapping[Path, object]) -> bytes:
     text = content.decode("utf-8")
     wanted: Any = copy.deepcopy(document.value)
     for path, value in changes.items():
-        if not path:
-            raise UsageFault("an edit names a field, not the whole document")
-        wanted = _with_value(wanted, path, value)
+        _set(wanted, path, _plain(value))
         text = _edit(text, path, value)
     edited = text.encode("utf-8")
     result = parse_document("(edited document)", edited)
-    if not result.ok or result.value != wanted:
-        names = ", ".join(".".join(map(str, path)) for path in changes)
-        raise PipelineError(f"an edit of {names} would change more than it says")
+    if not result.ok or repr(result.value) != repr(wanted):
+        names = ", ".join(map(_name, changes))
+        raise Refused(f"an edit of {names} would change more than it says", help=_BY_HAND)
     return edited
 
 
-def _with_value(tree: Any, path: Path, value: object) -> Any:
+def _name(path: Path) -> str:
+    return f"`{'.'.join(map(str, path))}`"
+
+
+def _set(tree: Any, path: Path, value: object) -> None:
+    if not path:
+        raise UsageFault("an edit names a field, not the whole document")
     target: Any = tree
     try:
         for step in path[:-1]:
@@ -68,14 +77,12 @@ def _with_value(tree: Any, path: Path, value: object) -> Any:
         if not isinstance(target, (dict, list)):
             raise KeyError(path[-1])
         place: Any = target
-        place[path[-1]] = _plain(value)
+        place[path[-1]] = value
     except (KeyError, IndexError, TypeError) as error:
-        message = f"there is no place `{'.'.join(map(str, path))}` in the document"
-        raise UsageFault(message) from error
-    return tree
+        raise UsageFault(f"there is no place {_name(path)} in the document") from error
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -83,116 +90,223 @@ def _plain(value: object) -> Any:
     return str(value) if isinstance(value, str) else value
 
 
+def _styled(value: object) -> object:
+    """The value with each text in the style that every reader takes for text, as our writer's."""
+    if isinstance(value, Mapping):
+        return {_styled_text(str(key), block=False): _styled(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_styled(inner) for inner in value]
+    return _styled_text(str(value), block=True) if isinstance(value, str) else value
+
+
+def _styled_text(text: str, *, block: bool) -> Any:
+    refuse_forbidden(text)
+    if block and is_literal_safe(text):
+        return LiteralScalarString(text)
+    return text if is_plain_safe(text) else DoubleQuotedScalarString(text)
+
+
+# -- by ruamel -----------------------------------------------------------------------------
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes a missing value as `null`, where ruamel writes nothing."""
+
+    def represent_null(self, _: None) -> Any:
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+_Representer.add_representer(type(None), _Representer.represent_null)
+
+
+def _round_trip() -> YAML:
+    yaml = YAML(typ="rt", pure=True)
+    yaml.Representer = _Representer
+    yaml.preserve_quotes = True
+    yaml.width = 2**31
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
+def _rewritten(text: str, path: Path, value: object) -> str:
+    """The whole document with the value set, in ruamel's layout. Raises Refused."""
+    yaml = _round_trip()
+    out = io.StringIO()
+    try:
+        data: Any = yaml.load(text)
+        parent = data
+        for step in path[:-1]:
+            parent = parent[step]
+        if not parent:  # written as `[]` or `{}` until now
+            parent.fa.set_block_style()
+        _set(data, path, _styled(value))
+        yaml.dump(data, out)
+    except (YAMLError, LookupError) as error:
+        raise Refused(f"an edit of {_name(path)} cannot be made", help=_BY_HAND) from error
+    return out.getvalue()
+
+
 def _edit(text: str, path: Path, value: object) -> str:
-    spans = _read_spans(text)
-    line_end = "\r\n" if "\r\n" in text else "\n"
-    span = spans.get(path)
-    if span is None:
-        return _insert(text, spans[path[:-1]], path[-1], value, line_end)
-    if span.in_flow:
-        replacement = render_flow(value, in_flow=True)
-    elif span.shape == "scalar" and _is_one_line(value):
-        replacement = render_flow(value)
+    """The text with the lines of one entry as ruamel writes them. Raises Refused."""
+    there, written = _Layout(text), _Layout(_rewritten(text, path, value))
+    old = there.find(path)
+    if old is None:
+        parent, new = there.entry(path[:-1]), written.entry(path)
+        # Behind the last entry, before the comments that follow it.
+        first = end = parent.last + 1
+        column, begin = parent.inner_column, " " * parent.inner_column
     else:
-        return _replace_entry(text, span, path[-1], value, line_end)
-    if span.start == span.end:  # nothing stood behind the colon or the dash
-        replacement = " " + replacement
-    return text[: span.start] + replacement + text[span.end :]
+        new = written.entry(old.path)
+        if old.path != path and old.first != old.last:
+            message = f"{_name(path)} stands in brackets that go over several lines"
+            raise Refused(message, help="write the list or mapping without brackets first")
+        first, end, column = old.first, old.last + 1, old.column
+        begin = there.lines[first][:column]
+    head, *others = written.lines[new.first : new.last + 1]
+    before = Counter(there.comments(first, end))
+    # ruamel counts what follows a text as part of it, and would write it inside the new value.
+    own = [written.is_own(new.first + 1 + n, before) for n in range(len(others))]
+    kept = [
+        _moved(line, column - new.column)
+        for line, is_own in zip(others, own, strict=True)
+        if is_own
+    ]
+    lost = before - Counter(written.comments(new.first, new.last + 1))
+    if lost:
+        message = f"an edit of {_name(path)} would lose the comment `{min(lost)}`"
+        raise Refused(message, help=_BY_HAND)
+    lines = [begin + head[new.column :], *kept]
+    return _spliced(text, first, end, lines)
 
 
-def _is_one_line(value: object) -> bool:
-    if isinstance(value, str):
-        return "\n" not in value
-    return not (isinstance(value, (Mapping, list, tuple)) and value)
+def _moved(line: str, columns: int) -> str:
+    return (" " * columns + line)[max(-columns, 0) :] if line else line
 
 
-def _lines(step: str | int, value: object) -> list[str]:
-    return item_lines(value) if isinstance(step, int) else entry_lines(step, value)
+def _spliced(text: str, first: int, end: int, new: list[str]) -> str:
+    """The text with its lines from `first` up to `end` replaced, in its own line ends."""
+    lines = text.split("\n")
+    carriage = "\r" if "\r\n" in text else ""
+    put = [line + carriage for line in new]
+    if end == len(lines):  # the last line has no end
+        put[-1] = new[-1]
+        if first == end:
+            lines[-1] += carriage
+    return "\n".join([*lines[:first], *put, *lines[end:]])
 
 
-def _replace_entry(text: str, span: _Span, step: str | int, value: object, line_end: str) -> str:
-    """The text with an entry written anew, from its key or dash to the end of its last line."""
-    start = span.key_start
-    if isinstance(step, int):
-        start = text.rindex("-", 0, span.key_start)
-    indent = " " * (start - (text.rfind("\n", 0, start) + 1))
-    first, *others = _lines(step, value)
-    block = line_end.join([first, *(indent + line if line else "" for line in others)])
-    return text[:start] + block + text[_end_of_line(text, span.end) :]
+# -- where entries stand -------------------------------------------------------------------
 
 
-def _insert(text: str, parent: _Span, step: str | int, value: object, line_end: str) -> str:
-    if parent.is_flow:
-        entry = render_flow(value, in_flow=True)
-        if isinstance(step, str):
-            entry = render_flow({step: value})[1:-1]
-        closing = parent.end - 1
-        inside = text[parent.start + 1 : closing]
-        comma = "" if not inside.strip() or inside.rstrip().endswith(",") else ","
-        before = closing - (len(inside) - len(inside.rstrip()))
-        space = " " if inside.strip() else ""
-        return text[:before] + comma + space + entry + text[before:]
-    indent = " " * parent.column
-    block = line_end.join(indent + line if line else "" for line in _lines(step, value))
-    end = _end_of_line(text, parent.end)
-    return text[:end] + line_end + block + text[end:]
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One `key: value` or `- value`: its first and last line, its column, that of what is in it."""
+
+    path: Path
+    first: int
+    last: int
+    column: int
+    inner_column: int
 
 
-def _end_of_line(text: str, index: int) -> int:
-    end = text.find("\n", index)
-    if end == -1:
-        return len(text)
-    return end - 1 if text[end - 1] == "\r" else end
+class _Layout:
+    """The lines of a document and where its entries stand in them, counted from 0."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text.replace("\r\n", "\n")
+        self.lines = self.text.split("\n")
+        self._root: Any = _round_trip().compose(self.text)
+
+    def entry(self, path: Path) -> _Entry:
+        """The entry at a path. Raises Refused where there is none."""
+        found = self.find(path)
+        if found is None:
+            raise Refused(f"{_name(path)} cannot be found in the document", help=_BY_HAND)
+        return found
+
+    def find(self, path: Path) -> _Entry | None:
+        """The entry at a path, or None; for one in brackets the entry that the brackets are in."""
+        node, first, column = self._root, self._root.start_mark.line, 0
+        for depth, step in enumerate(path):
+            if node.flow_style:
+                return self._entry(path[:depth], node, first, column)
+            if isinstance(node, MappingNode):
+                pairs = [(key, value) for key, value in node.value if key.value == step]
+                if not pairs:
+                    return None
+                [(key, node)] = pairs
+                first, column = key.start_mark.line, key.start_mark.column
+            elif isinstance(step, int) and step < len(node.value):
+                column = node.start_mark.column
+                node = node.value[step]
+                first = self._line_of_dash(node, column)
+            else:
+                return None
+        return self._entry(path, node, first, column)
+
+    def comments(self, first: int, end: int) -> list[str]:
+        """The comments in these lines, from their `#` on."""
+        found = (_COMMENT.search(line) for line in self._masked[first:end])
+        return [comment.group() for comment in found if comment]
+
+    def is_own(self, number: int, comments: Collection[str]) -> bool:
+        """Whether a line holds more than a comment or nothing, unless it is one of `comments`."""
+        line = self._masked[number].strip(" ")
+        return bool(line) and (not line.startswith("#") or line in comments)
+
+    @cached_property
+    def _masked(self) -> list[str]:
+        """The lines with the characters of every text, and its empty lines, as `x`."""
+        parts, at = [], 0
+        for node in _scalars(self._root):
+            start, stop = node.start_mark.index, node.end_mark.index
+            if node.style in ("|", ">"):  # a comment may stand beside the indicator
+                start = self.text.find("\n", start) + 1 or stop
+            parts += [self.text[at:start], _TEXT.sub("x", self.text[start:stop])]
+            at = stop
+        return "".join([*parts, self.text[at:]]).split("\n")
+
+    def _entry(self, path: Path, node: Any, first: int, column: int) -> _Entry:
+        last = self._last_line(node, first, column)
+        return _Entry(path, first, last, column, node.start_mark.column)
+
+    def _line_of_dash(self, node: Any, column: int) -> int:
+        line: int = node.start_mark.line
+        while self.lines[line][column : column + 1] != "-":
+            line -= 1
+        return line
+
+    def _last_line(self, node: Any, first: int, column: int) -> int:
+        """The last line of the value of an entry; comments after it are not part of it."""
+        last: int = node.end_mark.line
+        if isinstance(node, ScalarNode):
+            if node.style in ("|", ">"):
+                return self._last_line_of_block(node, column)
+            return last if node.value or node.style else first
+        if node.flow_style:
+            return last
+        if isinstance(node, MappingNode):
+            key, value = node.value[-1]
+            return self._last_line(value, key.start_mark.line, key.start_mark.column)
+        column, item = node.start_mark.column, node.value[-1]
+        return self._last_line(item, self._line_of_dash(item, column), column)
+
+    def _last_line_of_block(self, node: Any, column: int) -> int:
+        last: int = node.start_mark.line
+        keeps = "+" in self.lines[last][node.start_mark.column :].split("#", 1)[0]
+        for number in range(last + 1, len(self.lines)):
+            line = self.lines[number]
+            if line.strip(" ") and len(line) - len(line.lstrip(" ")) <= column:
+                break
+            if line.strip(" ") or (keeps and number + 1 < len(self.lines)):
+                last = number
+        return last
 
 
-def _read_spans(text: str) -> dict[Path, _Span]:
-    """The span of every node of an accepted document."""
-    spans: dict[Path, _Span] = {}
-    stack: list[tuple[Path, _Span, list[int]]] = []  # path, span, [index of the next item]
-    key: tuple[str, int] | None = None
-    for event in open_events(text):
-        if isinstance(event, events.CollectionEndEvent):
-            _, span, _ = stack.pop()
-            if span.is_flow:
-                end: Any = event.end_mark
-                span.end = end.index
-            if stack:
-                stack[-1][1].end = span.end
-            continue
-        if not isinstance(event, events.NodeEvent):
-            continue
-        mark: Any = event.start_mark
-        parent = stack[-1] if stack else None
-        key_start = mark.index
-        path: Path = ()
-        if parent is not None and parent[1].shape == "mapping":
-            if key is None:
-                assert isinstance(event, events.ScalarEvent)  # the reader took no other keys
-                key = (event.value, mark.index)
-                continue
-            path, key_start, key = (*parent[0], key[0]), key[1], None
-        elif parent is not None:
-            path = (*parent[0], parent[2][0])
-            parent[2][0] += 1
-        span = _span_of(text, event, key_start, parent is not None and parent[1].is_flow)
-        spans[path] = span
-        if isinstance(event, events.CollectionStartEvent):
-            stack.append((path, span, [0]))
-        elif parent is not None:
-            parent[1].end = span.end
-    return spans
-
-
-def _span_of(text: str, event: Any, key_start: int, in_flow: bool) -> _Span:
-    start, end = event.start_mark.index, event.end_mark.index
-    shape, is_flow = "scalar", False
-    if isinstance(event, events.ScalarEvent):
-        if event.style in ("|", ">"):
-            # The mark lies behind the line ends, which are part of the text only after `+`.
-            raw = text[start:end]
-            keeps = "+" in raw.split("\n", 1)[0].split("#", 1)[0]
-            shape, end = "block", start + len(raw.rstrip(" ")[:-1] if keeps else raw.rstrip())
-    else:
-        shape = "mapping" if isinstance(event, events.MappingStartEvent) else "list"
-        is_flow = bool(event.flow_style)
-    return _Span(start, end, event.start_mark.column, key_start, in_flow, shape, is_flow)
+def _scalars(node: Any) -> Iterator[ScalarNode]:
+    if isinstance(node, ScalarNode):
+        yield node
+        return
+    for inner in node.value:
+        for part in inner if isinstance(inner, tuple) else (inner,):
+            yield from _scalars(part)

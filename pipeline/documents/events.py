@@ -1,7 +1,7 @@
 """One YAML document as events, read into values and findings in one pass.
 
-Pure. `Reader` enforces every limit while it goes. The events are libyaml's, or those of PyYAML's
-own parser where libyaml is missing.
+Pure. `EventReader` enforces every limit while it goes. The events are libyaml's, or those of
+PyYAML's own parser where libyaml is missing.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _Frame:
     key: str | None = None
 
 
-class Reader:
+class EventReader:
     """Reads the events of one document into plain values and findings."""
 
     def __init__(self, file: str, text: str) -> None:
@@ -91,7 +91,7 @@ class Reader:
         next_event()  # start of the stream
         start = next_event()
         if isinstance(start, events.StreamEndEvent):
-            self._add(rules.EMPTY, "the file holds no document", Location(self.file, 1, 1))
+            self._add(rules.YAML_EMPTY, "the file holds no document", Location(self.file, 1, 1))
             raise _Stop
         self._check_document_start(start)
         value = self._read_nodes(next_event)
@@ -99,13 +99,15 @@ class Reader:
         after = next_event()
         if isinstance(after, events.DocumentStartEvent):
             message = "a second document starts here"
-            self._add(rules.MULTIPLE_DOCUMENTS, message, self._at(after.start_mark))
+            self._add(rules.YAML_MULTIPLE_DOCUMENTS, message, self._at(after.start_mark))
         return value
 
     def _check_document_start(self, event: _Event) -> None:
         if event.version or event.tags:
             index = 0 if self.text.startswith("%") else self.text.find("\n%") + 1
-            self._add(rules.DIRECTIVE, "a directive changes how to read", self._at_index(index))
+            self._add(
+                rules.YAML_DIRECTIVE, "a directive changes how to read", self._at_index(index)
+            )
 
     def _read_nodes(self, next_event: Callable[[], _Event]) -> Value:
         stack: list[_Frame] = []
@@ -125,7 +127,7 @@ class Reader:
             nodes += 1
             if nodes > rules.NODES_MAXIMUM:
                 message = f"the file holds more than {rules.NODES_MAXIMUM:,} keys and values"
-                self._add(rules.TOO_MANY_NODES, message, self._at(event.start_mark))
+                self._add(rules.YAML_TOO_MANY_NODES, message, self._at(event.start_mark))
                 raise _Stop
             if event.anchor is not None:
                 self._add_anchor(event)
@@ -161,14 +163,14 @@ class Reader:
                 stack.append(frame)
                 if len(stack) > rules.DEPTH_MAXIMUM:
                     message = f"this is level {len(stack)}"
-                    self._add(rules.TOO_DEEP, message, self._at(event.start_mark))
+                    self._add(rules.YAML_TOO_DEEP, message, self._at(event.start_mark))
                     raise _Stop
 
     def _key(self, event: _Event, keys: dict[str, tuple[str, _Mark]]) -> str:
         text: str = event.value
         if not event.style:
             if text == "<<":
-                self._add(rules.MERGE_KEY, "`<<` merges mappings", self._at(event.start_mark))
+                self._add(rules.YAML_MERGE_KEY, "`<<` merges mappings", self._at(event.start_mark))
                 return text
             try:
                 is_string = isinstance(resolve_plain(text), str)
@@ -177,7 +179,7 @@ class Reader:
             if not is_string:
                 shown = f"`{_short(text)}`" if text else "nothing"
                 message = f"the key is {shown}, which is not text"
-                self._add(rules.KEY_NOT_STRING, message, self._at(event.start_mark))
+                self._add(rules.YAML_KEY_NOT_STRING, message, self._at(event.start_mark))
         elif FORBIDDEN_IN_VALUE.search(text):
             self._add_escapes(event)
         form = look_of(text)
@@ -185,7 +187,7 @@ class Reader:
             first, mark = keys[form]
             again = "stands a second time" if first == text else "looks like an earlier key"
             message = f"key `{_short(text)}` {again}, first in line {mark.line + 1}"
-            self._add(rules.DUPLICATE_KEY, message, self._at(event.start_mark))
+            self._add(rules.YAML_DUPLICATE_KEY, message, self._at(event.start_mark))
         else:
             keys[form] = (text, event.start_mark)
         return text
@@ -194,7 +196,7 @@ class Reader:
         if kind is not events.AliasEvent:
             what = "mapping" if kind is events.MappingStartEvent else "list"
             message = f"the key is a {what}, which is not text"
-            self._add(rules.KEY_NOT_STRING, message, self._at(event.start_mark))
+            self._add(rules.YAML_KEY_NOT_STRING, message, self._at(event.start_mark))
         return ""
 
     def _scalar(self, event: _Event) -> Value:
@@ -207,18 +209,18 @@ class Reader:
             return resolve_plain(text)
         except NumberRefused as error:
             message = f"`{_short(text)}`: {error}"
-            self._add(rules.NUMBER_RANGE, message, self._at(event.start_mark))
+            self._add(rules.YAML_NUMBER_RANGE, message, self._at(event.start_mark))
             return None
 
     def _add_anchor(self, event: _Event) -> None:
         start: int = event.start_mark.index
         if isinstance(event, events.AliasEvent):
             message = f"`*{_short(event.anchor)}` stands for a value written elsewhere"
-            self._add(rules.ALIAS, message, self._at(event.start_mark))
+            self._add(rules.YAML_ALIAS, message, self._at(event.start_mark))
             return
         index = self.text.find(f"&{event.anchor}", start)
         message = f"`&{_short(event.anchor)}` names this value for use elsewhere"
-        self._add(rules.ANCHOR, message, self._at_index(max(index, start)))
+        self._add(rules.YAML_ANCHOR, message, self._at_index(max(index, start)))
 
     def _add_tag(self, event: _Event) -> None:
         start: int = event.start_mark.index
@@ -226,15 +228,15 @@ class Reader:
         index = self.text.find("!", after_anchor)
         end = re.compile(r"[\s,\]}]").search(self.text, index)
         shown = _short(self.text[index : end.start() if end else None])
-        self._add(rules.TAG, f"the value carries the tag `{shown}`", self._at_index(index))
+        self._add(rules.YAML_TAG, f"the value carries the tag `{shown}`", self._at_index(index))
 
     def _add_top_level(self, event: _Event) -> None:
         if isinstance(event, events.ScalarEvent) and not event.style and event.value == "":
-            self._add(rules.EMPTY, "the document is empty", Location(self.file, 1, 1))
+            self._add(rules.YAML_EMPTY, "the document is empty", Location(self.file, 1, 1))
         else:
             what = "a list" if isinstance(event, events.SequenceStartEvent) else "a single value"
             message = f"the top level is {what}"
-            self._add(rules.NOT_A_MAPPING, message, self._at(event.start_mark))
+            self._add(rules.YAML_NOT_A_MAPPING, message, self._at(event.start_mark))
 
     def _add_escapes(self, event: _Event) -> None:
         """Findings at the escapes that made forbidden characters; raw ones are found already."""
@@ -254,7 +256,7 @@ class Reader:
     def _add_syntax_error(self, error: yaml.YAMLError) -> None:
         if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
             message = f"the YAML cannot be read: {' '.join(str(error).split())}"
-            self.findings.append(rules.SYNTAX.finding(message, Location(self.file, 1, 1)))
+            self.findings.append(rules.YAML_SYNTAX.finding(message, Location(self.file, 1, 1)))
             return
         mark = error.problem_mark
         if error.context_mark is not None and "expected ':'" in (error.problem or ""):
@@ -264,30 +266,30 @@ class Reader:
         half = re.compile(r"\\u[dD][89a-fA-F]").search(self.text, max(index - 8, 0))
         if self.text[line_start : line_start + 1] == "%":
             message = "a directive changes how to read"
-            finding = rules.DIRECTIVE.finding(message, self._at_index(line_start))
+            finding = rules.YAML_DIRECTIVE.finding(message, self._at_index(line_start))
         elif half and half.start() <= index and "escape" in (error.problem or ""):
-            finding = rules.SURROGATE.finding(
+            finding = rules.YAML_SURROGATE.finding(
                 f"the escape `{self.text[half.start() : half.start() + 6]}` is half a character",
                 self._at_index(half.start()),
             )
         elif "nesting depth" in (error.problem or ""):
             # libyaml looks ahead for a key and meets its own limit before an event is made.
-            finding = rules.TOO_DEEP.finding("this is level 1,000 at least", self._at(mark))
+            finding = rules.YAML_TOO_DEEP.finding("this is level 1,000 at least", self._at(mark))
         elif self.text.startswith(("<<<<<<<", "=======", ">>>>>>>"), line_start):
             message = "a merge conflict was committed"
             help = "decide which side is meant, and delete the markers"
-            finding = rules.SYNTAX.finding(message, self._at_index(line_start), help=help)
+            finding = rules.YAML_SYNTAX.finding(message, self._at_index(line_start), help=help)
         elif self.text[index : index + 1] == "\t":
             message = "a tab cannot indent or start a value"
-            finding = rules.SYNTAX.finding(message, self._at(mark), help="indent with spaces")
+            finding = rules.YAML_SYNTAX.finding(message, self._at(mark), help="indent with spaces")
         elif index >= len(self.text.rstrip()):
             # The end of the file says little; where the open thing starts says more.
             start: _Mark = error.context_mark or mark
             place = self._at_index(min(start.index, max(len(self.text.rstrip()) - 1, 0)))
-            finding = rules.SYNTAX.finding(f"this never ends: {error.problem}", place)
+            finding = rules.YAML_SYNTAX.finding(f"this never ends: {error.problem}", place)
         else:
             while_ = f", {error.context}" if error.context else ""
-            finding = rules.SYNTAX.finding(f"{error.problem}{while_}", self._at(mark))
+            finding = rules.YAML_SYNTAX.finding(f"{error.problem}{while_}", self._at(mark))
         self.findings.append(finding)
 
 

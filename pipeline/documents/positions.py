@@ -16,6 +16,7 @@ from pipeline.documents.events import Path, open_events
 _Place: TypeAlias = tuple[int, int]
 
 
+# The findings of one file come together, and those of a run are shown file by file.
 @lru_cache(maxsize=64)
 def read_positions(text: str) -> dict[Path, tuple[_Place, _Place]]:
     """Each node's path to the places of its key (of itself, in a list) and of its value."""

@@ -15,11 +15,11 @@ from pipeline.characters import (
 from pipeline.diagnostics import Finding, Location, sort_findings
 from pipeline.documents import rules
 from pipeline.documents.characters import check_characters
-from pipeline.documents.events import Path, Reader, Value
+from pipeline.documents.events import EventReader, Path, Value
 from pipeline.documents.positions import read_positions
 
 # After these the parser and a diff would count lines differently, or the parser would stop.
-_STOPPING = (rules.CARRIAGE_RETURN, rules.LINE_SEPARATOR, rules.CONTROL_CHARACTER)
+_STOPPING = (rules.YAML_CARRIAGE_RETURN, rules.YAML_LINE_SEPARATOR, rules.YAML_CONTROL_CHARACTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def parse_document(file: str, content: bytes) -> ParsedDocument:
     """
     if len(content) > rules.DOCUMENT_BYTES_MAXIMUM:
         message = f"the file has {len(content):,} bytes"
-        return _refused(file, "", [rules.TOO_LARGE.finding(message, Location(file, 1, 1))])
+        return _refused(file, "", [rules.YAML_TOO_LARGE.finding(message, Location(file, 1, 1))])
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -66,13 +66,13 @@ def parse_document(file: str, content: bytes) -> ParsedDocument:
     findings: list[Finding] = []
     if text.startswith("\ufeff"):
         message = "the file starts with a byte order mark"
-        findings.append(rules.BYTE_ORDER_MARK.finding(message, Location(file, 1, 1)))
+        findings.append(rules.YAML_BYTE_ORDER_MARK.finding(message, Location(file, 1, 1)))
         text = text[1:]
     if FORBIDDEN_IN_TEXT.search(text):
         findings += check_characters(file, text)
         if any(finding.rule in _STOPPING for finding in findings):
             return _refused(file, text, findings)
-    reader = Reader(file, text)
+    reader = EventReader(file, text)
     value = reader.read()
     findings += reader.findings
     if findings:
@@ -92,4 +92,4 @@ def _encoding_finding(file: str, content: bytes, error: UnicodeDecodeError) -> F
         message = "the file is UTF-16 or UTF-32"
     else:
         message = f"byte 0x{content[error.start]:02x} is not UTF-8 here"
-    return rules.NOT_UTF8.finding(message, Location(file, line, column))
+    return rules.YAML_NOT_UTF8.finding(message, Location(file, line, column))

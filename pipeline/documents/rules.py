@@ -14,178 +14,176 @@ NODES_MAXIMUM = 20_000
 _PASSES = "kind: Tenant\ntenant_id: acme\n"
 
 
-def _rule(
-    name: str, summary: str, *, why: str, fix: str, fails: str, passes: str = _PASSES
-) -> Rule:
-    return register(Rule(f"yaml-{name}", summary, why, fix, Subject.DOCUMENT, fails, passes))
+def _rule(id: str, summary: str, *, why: str, fix: str, fails: str, passes: str = _PASSES) -> Rule:
+    return register(Rule(id, summary, why, fix, Subject.DOCUMENT, fails, passes))
 
 
-NOT_UTF8 = _rule(
-    "not-utf8",
+YAML_NOT_UTF8 = _rule(
+    "yaml-not-utf8",
     "A request file is UTF-8 text.",
     why="bytes that readers decode differently show a reviewer something else than what runs",
     fix="save the file as UTF-8",
     fails="bytes:kind: Tenant\\ntenant_id: caf\\xe9\\n",
     passes="kind: Tenant\ntenant_id: café\n",
 )
-BYTE_ORDER_MARK = _rule(
-    "byte-order-mark",
+YAML_BYTE_ORDER_MARK = _rule(
+    "yaml-byte-order-mark",
     "A request file has no byte order mark.",
     why="the mark is invisible, and some readers make it part of the first key",
     fix="save the file as UTF-8 without a byte order mark",
     fails="bytes:\\xef\\xbb\\xbfkind: Tenant\\n",
 )
-CONTROL_CHARACTER = _rule(
-    "control-character",
+YAML_CONTROL_CHARACTER = _rule(
+    "yaml-control-character",
     "Text holds no control characters but tab and line feed.",
     why="terminals and logs obey control characters instead of showing them",
     fix="remove the character; files with such bytes travel as `content_base64`",
     fails='kind: Tenant\ntenant_id: "ac\\x1b[2Kme"\n',
 )
-CARRIAGE_RETURN = _rule(
-    "carriage-return",
+YAML_CARRIAGE_RETURN = _rule(
+    "yaml-carriage-return",
     "Lines end with a line feed, or with CR LF, never with a lone carriage return.",
     why="YAML starts a new line there and a diff does not, so a reviewer misses what follows",
     fix="end the line with a line feed",
     fails="bytes:kind: Tenant # harmless\\rtenant_id: acme\\n",
     passes="bytes:kind: Tenant\\r\\ntenant_id: acme\\r\\n",
 )
-LINE_SEPARATOR = _rule(
-    "line-separator",
+YAML_LINE_SEPARATOR = _rule(
+    "yaml-line-separator",
     "Text holds no U+0085, U+2028 or U+2029.",
     why="YAML 1.1 starts a new line there and YAML 1.2 does not, so two readers see two files",
     fix="replace it with a line feed or a space",
     fails="kind: Tenant # harmless\u2028tenant_id: acme\n",
 )
-BIDI_CHARACTER = _rule(
-    "bidi-character",
+YAML_BIDI_CHARACTER = _rule(
+    "yaml-bidi-character",
     "Text holds no characters that change the direction of writing.",
     why="they make a reviewer read the text in another order than the machine does",
     fix="remove the character",
     fails="kind: Tenant\ntenant_id: acme # \u202e\n",
 )
-INVISIBLE_CHARACTER = _rule(
-    "invisible-character",
+YAML_INVISIBLE_CHARACTER = _rule(
+    "yaml-invisible-character",
     "Text holds no characters without a visible form.",
     why="two texts that look the same would differ, and hidden text could address a machine",
     fix="remove the character",
     fails="kind: Tenant\ntenant_id: ac\u200bme\n",
 )
-SURROGATE = _rule(
-    "surrogate",
+YAML_SURROGATE = _rule(
+    "yaml-surrogate",
     "An escape names a whole character, not half of a surrogate pair.",
     why="half a pair is no character, and readers replace it, drop it or fail",
     fix="write the character itself, or one `\\U` escape with its full number",
     fails='kind: Tenant\ntenant_id: "\\ud83d"\n',
     passes='kind: Tenant\ntenant_id: "\\U0001F600"\n',
 )
-TOO_LARGE = _rule(
-    "too-large",
+YAML_TOO_LARGE = _rule(
+    "yaml-too-large",
     "A request file has at most 1 MiB.",
     why="nobody reviews a file of that size, and every run reads it",
     fix="split the request; large files do not belong into requests",
     fails="bytes:kind: Tenant\\n" + "#" * DOCUMENT_BYTES_MAXIMUM + "\\n",
 )
-TOO_DEEP = _rule(
-    "too-deep",
+YAML_TOO_DEEP = _rule(
+    "yaml-too-deep",
     f"Mappings and lists nest at most {DEPTH_MAXIMUM} levels deep.",
     why="deep nesting exhausts readers that recurse, and no request needs it",
     fix="flatten the structure",
     fails="kind: " + "[" * DEPTH_MAXIMUM + "]" * DEPTH_MAXIMUM + "\n",
     passes="kind: " + "[" * (DEPTH_MAXIMUM - 1) + "]" * (DEPTH_MAXIMUM - 1) + "\n",
 )
-TOO_MANY_NODES = _rule(
-    "too-many-nodes",
+YAML_TOO_MANY_NODES = _rule(
+    "yaml-too-many-nodes",
     f"A request file has at most {NODES_MAXIMUM:,} keys and values.",
     why="a small file may hold a huge number of tiny values, and every run pays for each",
     fix="split the request",
     fails="kind: [" + "1," * NODES_MAXIMUM + "]\n",
 )
-SYNTAX = _rule(
-    "syntax",
+YAML_SYNTAX = _rule(
+    "yaml-syntax",
     "A request file is well-formed YAML.",
     why="what cannot be parsed cannot be judged",
     fix="correct the YAML at this place; most often it is indentation or a missing quote",
     fails="kind: Tenant\ntenant_id: [acme\n",
 )
-EMPTY = _rule(
-    "empty",
+YAML_EMPTY = _rule(
+    "yaml-empty",
     "A request file says something.",
     why="an empty file is more likely lost than meant",
     fix="write the request, or delete the file",
     fails="# nothing here\n",
 )
-NOT_A_MAPPING = _rule(
-    "not-a-mapping",
+YAML_NOT_A_MAPPING = _rule(
+    "yaml-not-a-mapping",
     "The top level of a request file is a mapping.",
     why="every request starts with its fields, `kind` among them",
     fix="write `field: value` lines at the top level",
     fails="- kind: Tenant\n",
 )
-MULTIPLE_DOCUMENTS = _rule(
-    "multiple-documents",
+YAML_MULTIPLE_DOCUMENTS = _rule(
+    "yaml-multiple-documents",
     "A request file holds one document.",
     why="a reader that takes only the first, or only the last, would miss the other",
     fix="put each request into its own file",
     fails="kind: Tenant\n---\nkind: Tenant\n",
     passes="---\nkind: Tenant\n",
 )
-DIRECTIVE = _rule(
-    "directive",
+YAML_DIRECTIVE = _rule(
+    "yaml-directive",
     "A request file has no YAML directives.",
     why="a directive changes the version or the meaning of tags for the lines below",
     fix="delete the line that starts with `%`",
     fails="%YAML 1.1\n---\nkind: Tenant\n",
     passes="---\nkind: Tenant\n",
 )
-TAG = _rule(
-    "tag",
+YAML_TAG = _rule(
+    "yaml-tag",
     "Values carry no tags.",
     why="a tag makes a reader build something other than the text shows, even run code",
     fix="delete the tag; quote the value if it must be text",
     fails="kind: !!python/name:os.system Tenant\n",
 )
-ANCHOR = _rule(
-    "anchor",
+YAML_ANCHOR = _rule(
+    "yaml-anchor",
     "Values carry no anchors.",
     why="an anchor lets one line change many places that a diff does not show",
     fix="delete the anchor and write the value where it is needed",
     fails="kind: &k Tenant\n",
     passes='kind: "&k"\n',
 )
-ALIAS = _rule(
-    "alias",
+YAML_ALIAS = _rule(
+    "yaml-alias",
     "Values are written out, not referred to by an alias.",
     why="aliases of aliases grow without bound, and hide what a value is",
     fix="write the value itself",
     fails="kind: &k Tenant\ntenant_id: *k\n",
     passes='kind: Tenant\ntenant_id: "*k"\n',
 )
-MERGE_KEY = _rule(
-    "merge-key",
+YAML_MERGE_KEY = _rule(
+    "yaml-merge-key",
     "Mappings are not merged with `<<`.",
     why="YAML 1.1 readers merge and YAML 1.2 readers do not, so two readers see two mappings",
     fix="write the fields out",
     fails="kind: Tenant\nquota:\n  <<: {cpu: 4}\n",
     passes="kind: Tenant\nquota:\n  cpu: 4\n",
 )
-DUPLICATE_KEY = _rule(
-    "duplicate-key",
+YAML_DUPLICATE_KEY = _rule(
+    "yaml-duplicate-key",
     "A key stands once in its mapping, and no other one looks the same.",
     why="readers keep the first or the last without a word, or both where people see one",
     fix="delete one of the two",
     fails="kind: Tenant\nkind: Platform\n",
 )
-KEY_NOT_STRING = _rule(
-    "key-not-string",
+YAML_KEY_NOT_STRING = _rule(
+    "yaml-key-not-string",
     "Keys are text.",
     why="numbers, booleans and nothing as keys turn into different text in different readers",
     fix="quote the key",
     fails="kind: Tenant\nquota: {1: small}\n",
     passes='kind: Tenant\nquota: {"1": small}\n',
 )
-NUMBER_RANGE = _rule(
-    "number-range",
+YAML_NUMBER_RANGE = _rule(
+    "yaml-number-range",
     "Numbers are finite and held exactly: integers in 64 bits, floats in a double.",
     why="readers round, overflow or fail on others, so two of them see two values",
     fix="write a number that fits; quote it if it is text, such as a commit id",

@@ -6,11 +6,12 @@ words what a model refused.
 
 from __future__ import annotations
 
+from pipeline import API_VERSION
 from pipeline.diagnostics import Rule, Subject, register
 
-_DRAFT = """\
+_DRAFT = f"""\
 # file: tenants/acme/drafts/order-router/draft.yaml
-apiVersion: pipeline.ameide.io/v1
+apiVersion: {API_VERSION}
 kind: PrimitiveImplementationDraft
 id: acme/order-router
 tenant_id: acme
@@ -27,34 +28,34 @@ parameters:
 """
 
 
-def _rule(name: str, summary: str, *, why: str, fix: str, change: tuple[str, str]) -> Rule:
+def _rule(id: str, summary: str, *, why: str, fix: str, change: tuple[str, str]) -> Rule:
     fails = _DRAFT.replace(*change)
-    return register(Rule(f"request-{name}", summary, why, fix, Subject.REQUEST, fails, _DRAFT))
+    return register(Rule(id, summary, why, fix, Subject.REQUEST, fails, _DRAFT))
 
 
-UNKNOWN_FIELD = _rule(
-    "unknown-field",
+REQUEST_UNKNOWN_FIELD = _rule(
+    "request-unknown-field",
     "A request has only the fields of its kind.",
     why="a misspelt field would be ignored without a word, and its safe default used instead",
     fix="correct the name, or delete the field",
     change=("code_origin: tenant", "code_origin: tenant\nrisk_teir: HIGH"),
 )
-MISSING_FIELD = _rule(
-    "missing-field",
+REQUEST_MISSING_FIELD = _rule(
+    "request-missing-field",
     "A request has every field that its kind requires.",
     why="what is not said is not guessed",
     fix="add the field",
     change=("tenant_id: acme\n", ""),
 )
-WRONG_TYPE = _rule(
-    "wrong-type",
+REQUEST_WRONG_TYPE = _rule(
+    "request-wrong-type",
     "A field holds a value of its type, and none is converted.",
     why="a conversion would be a guess, and the next reader may guess otherwise",
     fix="write a value of that type; quotes make text of a number, a `-` or brackets make a list",
     change=("primitive_id: order-router", "primitive_id: 3"),
 )
-BAD_VALUE = _rule(
-    "bad-value",
+REQUEST_BAD_VALUE = _rule(
+    "request-bad-value",
     "A field holds one of the values it allows.",
     why="names, repositories and policies are derived from it, and would be wrong with it",
     fix="write a value of the form that the message describes",

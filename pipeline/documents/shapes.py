@@ -106,7 +106,7 @@ def _finding_of(
         missing = str(details["loc"][-1])
         message = f"field `{missing}` is missing" + (f" in `{name}`" if path else "")
         place = document.position_of(path, key=True)
-        return rules.MISSING_FIELD.finding(message, place, help=f"add `{missing}: …`")
+        return rules.REQUEST_MISSING_FIELD.finding(message, place, help=f"add `{missing}: …`")
     place = document.position_of(path, key=is_key or kind == "extra_forbidden")
     if kind == "extra_forbidden":
         return _unknown_field(details, document, root, path)
@@ -143,7 +143,9 @@ def _unknown_field(
         help = ""
     where = f" in `{visible('.'.join(map(str, path[:-1])))}`" if path[1:] else ""
     message = f"field `{visible(unknown)}` is not known{where}"
-    return rules.UNKNOWN_FIELD.finding(message, document.position_of(path, key=True), help=help)
+    return rules.REQUEST_UNKNOWN_FIELD.finding(
+        message, document.position_of(path, key=True), help=help
+    )
 
 
 def _words_for(details: ErrorDetails, name: str, is_key: bool) -> tuple[Rule, str, str]:
@@ -155,13 +157,13 @@ def _words_for(details: ErrorDetails, name: str, is_key: bool) -> tuple[Rule, st
         help = ""
         if kind == "string_type" and isinstance(details["input"], (int, float, bool)):
             help = "put quotes around the value to make it text"
-        return rules.WRONG_TYPE, message, help
+        return rules.REQUEST_WRONG_TYPE, message, help
     if kind in ("literal_error", "enum"):
         allowed = str(context.get("expected", "")).replace("'", "`")
         return _choice(subject, details["input"], allowed)
     if kind == "union_tag_not_found":
         wanted = str(context.get("discriminator", "")).strip("'")
-        return rules.MISSING_FIELD, f"{subject} lacks `{wanted}`", f"add `{wanted}: …`"
+        return rules.REQUEST_MISSING_FIELD, f"{subject} lacks `{wanted}`", f"add `{wanted}: …`"
     if kind == "union_tag_invalid":
         tag = str(context.get("tag", ""))
         allowed = str(context.get("expected_tags", "")).replace("'", "`")
@@ -170,19 +172,23 @@ def _words_for(details: ErrorDetails, name: str, is_key: bool) -> tuple[Rule, st
     if kind == "string_pattern_mismatch":
         pattern = str(context.get("pattern", ""))
         words = PATTERN_WORDS.get(pattern, f"text that matches `{pattern}`")
-        return rules.BAD_VALUE, f"{subject} is {found}, which is not {words}", ""
+        return rules.REQUEST_BAD_VALUE, f"{subject} is {found}, which is not {words}", ""
     if kind in _LIMITS:
         words, limit = _LIMITS[kind]
-        return rules.BAD_VALUE, f"{subject} is {found}; it {words.format(context[limit])}", ""
+        return (
+            rules.REQUEST_BAD_VALUE,
+            f"{subject} is {found}; it {words.format(context[limit])}",
+            "",
+        )
     reason = details["msg"][:1].lower() + details["msg"][1:]
-    return rules.BAD_VALUE, f"{subject} is {found}: {visible(reason)}", ""
+    return rules.REQUEST_BAD_VALUE, f"{subject} is {found}: {visible(reason)}", ""
 
 
 def _choice(subject: str, value: object, allowed: str) -> tuple[Rule, str, str]:
     names = allowed.replace("`", "").replace(" or ", ", ").split(", ")
     near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.6)
     help = f"did you mean `{near[0]}`?" if near else f"allowed: {allowed}"
-    return rules.BAD_VALUE, f"{subject} is {_shown(value)}; it may be {allowed}", help
+    return rules.REQUEST_BAD_VALUE, f"{subject} is {_shown(value)}; it may be {allowed}", help
 
 
 def _shown(value: object) -> str:

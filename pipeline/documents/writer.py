@@ -36,10 +36,12 @@ def _document(body: Sequence[str], nodes: int, header: str) -> bytes:
     content = ("\n".join(lines) + "\n").encode("utf-8")
     if len(content) > rules.DOCUMENT_BYTES_MAXIMUM:
         raise UsageFault(
-            f"the document would have {len(content):,} bytes", help=rules.TOO_LARGE.fix
+            f"the document would have {len(content):,} bytes", help=rules.YAML_TOO_LARGE.fix
         )
     if nodes > rules.NODES_MAXIMUM:
-        raise UsageFault(f"the document would have {nodes:,} nodes", help=rules.TOO_MANY_NODES.fix)
+        raise UsageFault(
+            f"the document would have {nodes:,} nodes", help=rules.YAML_TOO_MANY_NODES.fix
+        )
     return content
 
 
@@ -102,7 +104,7 @@ def refuse_twins(value: object, level: int = 0) -> None:
             other = seen.setdefault(look_of(key), key)
             if other != key:
                 message = f"the keys `{visible(other)}` and `{visible(key)}` look alike"
-                raise UsageFault(message, help=rules.DUPLICATE_KEY.fix)
+                raise UsageFault(message, help=rules.YAML_DUPLICATE_KEY.fix)
         inner = value.values()
     elif isinstance(value, (list, tuple)):
         inner = value
@@ -122,7 +124,7 @@ def count_nodes(value: object) -> int:
 def block_lines(value: object, *, level: int = 1) -> list[str]:
     """The lines of a mapping or list (none if it is empty), without indentation of its own."""
     if level > rules.DEPTH_MAXIMUM:
-        raise UsageFault(f"the document would have {level} levels", help=rules.TOO_DEEP.fix)
+        raise UsageFault(f"the document would have {level} levels", help=rules.YAML_TOO_DEEP.fix)
     lines: list[str] = []
     if isinstance(value, Mapping):
         for key, inner in value.items():
@@ -137,7 +139,7 @@ def block_lines(value: object, *, level: int = 1) -> list[str]:
 def entry_lines(key: object, value: object, *, level: int = 1) -> list[str]:
     """The lines of one `key: value` of a block mapping."""
     if not isinstance(key, str):
-        raise UsageFault(f"the key {key!r} is not text", help=rules.KEY_NOT_STRING.fix)
+        raise UsageFault(f"the key {key!r} is not text", help=rules.YAML_KEY_NOT_STRING.fix)
     start = render_string(str(key)) + ":"
     if _is_open(value):
         return [start, *_indented(block_lines(value, level=level + 1))]
@@ -157,7 +159,7 @@ def _is_open(value: object) -> bool:
 
 
 def _with_start(start: str, value: object) -> list[str]:
-    if isinstance(value, str) and _is_literal_safe(value):
+    if isinstance(value, str) and is_literal_safe(value):
         refuse_forbidden(value)
         indicator = "|" if value.endswith("\n") else "|-"
         return [start + indicator, *_indented(value.removesuffix("\n").split("\n"))]
@@ -168,7 +170,7 @@ def _indented(lines: Sequence[str]) -> Iterator[str]:
     return (f"  {line}" if line else "" for line in lines)
 
 
-def _is_literal_safe(text: str) -> bool:
+def is_literal_safe(text: str) -> bool:
     """True for several lines that no reader and no editor changes in a literal block."""
     if "\n" not in text or text[0] in " \t\n" or text.endswith("\n\n"):
         return False
@@ -193,11 +195,13 @@ def render_flow(value: object, *, in_flow: bool = False) -> str:
         return "true" if value else "false"
     if isinstance(value, int):
         if not INTEGER_MINIMUM <= value <= INTEGER_MAXIMUM:
-            raise UsageFault("the integer does not fit into 64 bits", help=rules.NUMBER_RANGE.fix)
+            raise UsageFault(
+                "the integer does not fit into 64 bits", help=rules.YAML_NUMBER_RANGE.fix
+            )
         return str(int(value))
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise UsageFault("the number is not finite", help=rules.NUMBER_RANGE.fix)
+            raise UsageFault("the number is not finite", help=rules.YAML_NUMBER_RANGE.fix)
         mantissa, e, exponent = repr(float(value)).partition("e")
         # YAML 1.1 takes a float without a point for text.
         return (mantissa if "." in mantissa else mantissa + ".0") + e + exponent

@@ -21,14 +21,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from pipeline import names
-from pipeline.forges.port import Forge, RepoView
+from pipeline.forges.port import Repositories, RepoView
 from pipeline.git.objects import TreeEntry
 from pipeline.git.repository import GitRepository
 from pipeline.machine.cache import cache_key, read_cached, write_cached
 from pipeline.machine.identity import tool_identity
 from pipeline.models.requests import CodeOrigin, Platform
+from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import PLATFORM_PATH, tenant_path
-from pipeline.requests.snapshot import read_request
 
 _KIND = "settled"
 
@@ -52,7 +52,7 @@ def read_ground(control: GitRepository, commit: str) -> Ground | None:
     environments = root.get("environments")
     if platform is None or environments is None or not all(map(_is_folder, folders)):
         return None
-    read, _ = read_request(PLATFORM_PATH, platform.content)
+    read, _ = parse_request(PLATFORM_PATH, platform.content)
     if read is None or not isinstance(read.model, Platform):
         return None
     found = control.read_objects([f"{commit}:{tenant_path(e.name)}" for e in folders])
@@ -76,7 +76,9 @@ def repos_of(ground: Ground, tenant: str) -> tuple[str, ...]:
     return tuple(kind(ground.platform, tenant, origin) for kind in kinds for origin in origins)
 
 
-def key_of(ground: Ground, tenant: str, state_head: str | None, *, sees_gitops: bool) -> str | None:
+def tenant_key(
+    ground: Ground, tenant: str, state_head: str | None, *, sees_gitops: bool
+) -> str | None:
     """What stands for what a tenant's plan follows from in the control repo; None without one."""
     if tenant not in ground.folders:
         return None
@@ -106,26 +108,30 @@ class Before:
 class Memory:
     """What one run remembers of the runs before it, and leaves to the next."""
 
-    forge: Forge
+    forge: Repositories
     control_repo: str
     sees_gitops: bool = True  # whether looks see GitOps repositories, too
     _grounds: dict[str, Ground | None] = field(default_factory=dict)
     _first: dict[str, Before] = field(default_factory=dict)  # by tenant, good for one look
     _empty: dict[str, dict[str, str]] = field(default_factory=dict)  # key → what it rests on
 
-    def ground(self, commit: str) -> Ground | None:
+    def _ground(self, commit: str) -> Ground | None:
         """The ground at a commit of main, read once."""
         if commit not in self._grounds:
             control = self.forge.open_repository(self.control_repo)
             self._grounds[commit] = read_ground(control, commit)
         return self._grounds[commit]
 
-    def read_unsettled(self, ground: Ground, control: RepoView) -> frozenset[str]:
-        """The folders below `tenants/` of which it is not known that nothing is due.
+    def read_unsettled(self, control: RepoView) -> frozenset[str] | None:
+        """The folders below `tenants/` of which it is not known that nothing is due, with the
+        control repo as `control` has it; None where that can't be told.
 
         One question about all repositories that matter: those that settled tenants rest on, and
         those that the others may ask for.
         """
+        ground = self._ground(str(control.head))
+        if ground is None:
+            return None
         keys = {t: self._key(ground, t, _state_head(control, t)) for t in ground.folders}
         records = {t: _read_record(key) if key else None for t, key in keys.items()}
         asked: dict[str, None] = {}
@@ -147,15 +153,20 @@ class Memory:
             if record is None or any(found.get(repo) != told for repo, told in record.items())
         )
 
+    def tenants_at(self, control: RepoView) -> tuple[str, ...]:
+        """The tenants on main; none where main is not as a control repo's is."""
+        ground = self._ground(str(control.head))
+        return ground.tenants if ground else ()
+
     def _key(self, ground: Ground, tenant: str, state_head: str | None) -> str | None:
-        return key_of(ground, tenant, state_head, sees_gitops=self.sees_gitops)
+        return tenant_key(ground, tenant, state_head, sees_gitops=self.sees_gitops)
 
     def read_before(self, commit: str, tenant: str, state_head: str | None) -> Before | None:
         """What a look at a tenant that now begins would rest on; None if that cannot be told.
 
         The first look rests on what the run began with, and asks nothing.
         """
-        ground = self.ground(commit)
+        ground = self._ground(commit)
         key = self._key(ground, tenant, state_head) if ground else None
         if ground is None or key is None:
             return None

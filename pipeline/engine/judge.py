@@ -7,7 +7,6 @@ gate says what speaks against it, all but the approvals that nobody can have giv
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,8 +19,10 @@ from pipeline.engine.judge_patches import (
     read_patch_findings,
     without_secrets,
 )
-from pipeline.engine.loop import Engine
-from pipeline.errors import CouldNotCheck, PipelineError, Refused
+from pipeline.engine.propose import Proposer
+from pipeline.engine.reader import EngineReader
+from pipeline.errors import CouldNotCheck, PipelineError
+from pipeline.forges.github.merge_queue import QUEUE_REFS
 from pipeline.forges.port import PullRequest
 from pipeline.gate.authorise import Decision
 from pipeline.gate.authority import Authority
@@ -31,16 +32,16 @@ from pipeline.models.outputs import AskedItem, Link, PromotionPreview
 from pipeline.models.requests import Platform, Promotion, RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.plan.view import PromotionInput
+from pipeline.releases.differences import diff_lines
 from pipeline.render.decision import reason_item
-from pipeline.requests.asked import Before, asked_of
-from pipeline.requests.layout import PLATFORM_PATH, request_path
+from pipeline.requests.asked import BeforeMerge, asked_of
+from pipeline.requests.kinds import request_path
+from pipeline.requests.layout import PLATFORM_PATH
 from pipeline.requests.snapshot import Snapshot
 from pipeline.stages.validate import check_requests
-from pipeline.world.drafts import World
+from pipeline.world.look import World
 
 MAX_LINES = 400
-# Where GitHub keeps what a merge queue is about to merge, one branch a pull request.
-QUEUE_REFS = "refs/heads/gh-readonly-queue/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,70 +62,97 @@ class Judged:
         return verdict_of(self.findings) is Verdict.VALID and self.authority.is_complete
 
 
-def judge_pull(engine: Engine, number: int, *, with_previews: bool = True) -> Judged:
-    """The judgement of a pull request at its head, and what its promotions would do.
+@dataclass(frozen=True)
+class Judge:
+    """Judges open pull requests, each by one look at the world as it is now."""
 
-    Raises StalePlan if it conflicts with main, CouldNotCheck when its commits cannot be read.
-    """
-    pull = engine.forge.read_pull(engine.control.control_repo, number)
-    git, main = engine.control.open_repository(), str(engine.control.head())
-    if git.read_object(pull.head) is None:
-        raise CouldNotCheck(f"commit {pull.head[:12]} of #{number} is not in this repository")
-    judged, snapshot = _judge(engine, git, pull, main, git.merge_tree(main, pull.head))
-    promotions = _promotions_of(judged.changed, snapshot) if with_previews else ()
-    return replace(judged, previews=tuple(_preview(engine, each) for each in promotions))
+    reader: EngineReader
+    proposer: Proposer
 
+    def pull(self, number: int, *, with_previews: bool = True) -> Judged:
+        """The judgement of a pull request at its head, and what its promotions would do.
 
-def judge_queued(engine: Engine, number: int, commit: str) -> Judged:
-    """The judgement of the commit that a merge queue made of a pull request, without previews.
+        Raises StalePlan if it conflicts with main, CouldNotCheck when its commits cannot be read.
+        """
+        control = self.reader.control
+        pull = self.reader.forge.read_pull(control.control_repo, number)
+        git = control.open_repository()
+        if git.read_object(pull.head) is None:
+            raise CouldNotCheck(f"commit {pull.head[:12]} of #{number} is not in this repository")
+        world = self.reader.world()
+        main = world.snapshot.commit
+        judged, snapshot = self._judge(world, pull, main, git.merge_tree(main, pull.head))
+        promotions = _promotions_of(judged.changed, snapshot) if with_previews else ()
+        return replace(judged, previews=tuple(self._preview(world, each) for each in promotions))
 
-    What it adds to its first parent is judged: main, or what the queue merges before it, whose own
-    commit is judged by itself. Raises CouldNotCheck when the commit cannot be read, or its parent
-    is neither, as where a queue rebases several commits.
-    """
-    pull = engine.forge.read_pull(engine.control.control_repo, number)
-    git, main = engine.control.open_repository(), str(engine.control.head())
-    found = git.read_object(commit)
-    if found is None or (found.type, found.id) != ("commit", commit):
-        raise CouldNotCheck(f"commit {commit[:12]} of the queue is not in this repository")
-    parent = next(iter(git.read_commit(commit).parents), "")
-    ahead = set(git.read_refs((QUEUE_REFS,)).values()) - {commit}
-    if parent not in ahead and not (parent and git.is_ancestor(parent, main)):
-        raise CouldNotCheck(
-            f"commit {commit[:12]} of the queue follows neither main nor another one of the queue",
-            help="let the merge queue merge or squash, not rebase",
+    def queued(self, number: int, commit: str) -> Judged:
+        """The judgement of the commit that a merge queue made of a pull request, without previews.
+
+        What it adds to its first parent is judged: main, or what the queue merges before it, whose
+        own commit is judged by itself. Raises CouldNotCheck when the commit cannot be read, or its
+        parent is neither, as where a queue rebases several commits.
+        """
+        control = self.reader.control
+        pull = self.reader.forge.read_pull(control.control_repo, number)
+        git = control.open_repository()
+        found = git.read_object(commit)
+        if found is None or (found.type, found.id) != ("commit", commit):
+            raise CouldNotCheck(f"commit {commit[:12]} of the queue is not in this repository")
+        world = self.reader.world()
+        parent = next(iter(git.read_commit(commit).parents), "")
+        ahead = set(git.read_refs((QUEUE_REFS,)).values()) - {commit}
+        is_on_main = bool(parent) and git.is_ancestor(parent, world.snapshot.commit)
+        if parent not in ahead and not is_on_main:
+            raise CouldNotCheck(
+                f"commit {commit[:12]} of the queue follows neither main nor another one of the "
+                "queue",
+                help="let the merge queue merge or squash, not rebase",
+            )
+        return self._judge(world, pull, parent, commit)[0]
+
+    def _judge(
+        self, world: World, pull: PullRequest, base: str, tree: str
+    ) -> tuple[Judged, Snapshot]:
+        git, templates = world.states.control, self.reader.tools.templates
+        changed = git.diff_names(base, tree)
+        read = read_snapshot(git, tree, paths=changed)
+        authority = _authority(world, pull, tree, changed)
+        now = read_changed_files(git, tree, changed)
+        patches = patches_of(read.reads, changed)
+        left = replace(world.policy, pending=world.policy.left_by(git, tree))
+        found = (
+            *check_requests(read.reads, read.findings, read.snapshot, templates, asked=changed),
+            *(reason.finding() for reason in authority.reasons if reason.final),
+            # What main's policy lacks, unless merging puts it back: nothing is merged upon it.
+            *left.findings(),
+            *read_patch_findings(self.proposer, world, patches, now),
+            *_deleted(world, changed, read.snapshot),
         )
-    return _judge(engine, git, pull, parent, commit)[0]
+        asked = asked_of(changed, read.snapshot, read_before(git, base, changed, now))
+        sources = without_secrets(_sources(git, tree, found), found)
+        judged = Judged(pull, found, asked, (), sources, tuple(changed), authority)
+        return judged, read.snapshot
+
+    def _preview(self, world: World, promotion: Promotion) -> PromotionPreview:
+        try:
+            decision, due = self.proposer.decide(
+                promotion.draft, promotion.environment, promotion, world=world
+            )
+            return _told(world, promotion, decision, due)
+        except PipelineError as error:
+            return PromotionPreview(
+                draft=promotion.draft,
+                environment=promotion.environment,
+                problem=visible(f"{error.code}: {error.message}"),
+            )
 
 
-def _judge(
-    engine: Engine, git: GitRepository, pull: PullRequest, base: str, tree: str
-) -> tuple[Judged, Snapshot]:
-    changed = git.diff_names(base, tree)
-    read = read_snapshot(git, tree, paths=changed)
-    authority = _authority(engine, pull, tree, changed)
-    found = (
-        *check_requests(read.reads, read.findings, read.snapshot, engine.templates, asked=changed),
-        *(reason.finding() for reason in authority.reasons if reason.final),
-        *_policy_findings(engine, git, tree),
-        *read_patch_findings(
-            engine, patches_of(read.reads, changed), read_changed_files(git, tree, changed)
-        ),
-        *_deleted(engine, changed, read.snapshot),
-    )
-    asked = asked_of(changed, read.snapshot, read_before(git, base, tree, changed))
-    sources = without_secrets(_sources(git, tree, found), found)
-    judged = Judged(pull, found, asked, (), sources, tuple(changed), authority)
-    return judged, read.snapshot
-
-
-def _authority(engine: Engine, pull: PullRequest, tree: str, changed: Sequence[str]) -> Authority:
+def _authority(world: World, pull: PullRequest, tree: str, changed: Sequence[str]) -> Authority:
     """What authority there is over merging it now. Raises CouldNotCheck when nobody is known.
 
     By main alone: what only waits to be merged gives nobody a right.
     """
-    world = engine.world()
-    revisions, main = world.revisions, str(engine.control.head())
+    revisions, main = world.revisions, world.snapshot.commit
     base = revisions.policy_at(main, changed)
     if base.platform is None:
         raise CouldNotCheck(f"`{PLATFORM_PATH}` of main cannot be read, so nobody is known")
@@ -134,43 +162,39 @@ def _authority(engine: Engine, pull: PullRequest, tree: str, changed: Sequence[s
     return revisions.judge(matters, revisions.brought_of(pull, main), base.platform)
 
 
-def _policy_findings(engine: Engine, git: GitRepository, tree: str) -> tuple[Finding, ...]:
-    """What main's policy lacks, unless merging puts it back: nothing else is merged upon it."""
-    history = engine.policy(str(engine.control.head()))
-    return replace(history, pending=history.left_by(git, tree)).findings()
-
-
 def _tier_then(world: World, changed: Sequence[str]) -> RiskTier:
     """The highest tier that any draft of these paths had when it was accepted."""
     tiers: list[RiskTier] = ["LOW"]
     for path in changed:
         meaning = request_path(path)
         if meaning is not None and meaning.primitive:
-            found = world.statuses(meaning.tenant, [meaning.primitive])
+            found = world.states.statuses(meaning.tenant, [meaning.primitive])
             tiers += [status.risk_tier for status in found.values()]
     return higher_tier(*tiers)
 
 
-def _deleted(engine: Engine, changed: Sequence[str], snapshot: Snapshot) -> Iterator[Finding]:
+def _deleted(world: World, changed: Sequence[str], snapshot: Snapshot) -> Iterator[Finding]:
     """What would stand of drafts and tenants whose files the pull request deletes."""
     gone = {
         path.split("/")[1]
         for path in changed
         if path.endswith(("/draft.yaml", "/tenant.yaml")) and path not in snapshot.blobs
     }
-    if gone:
-        world = engine.world()
-        for tenant in sorted(gone):
-            yield from world.deleted(tenant, snapshot.blobs)
+    for tenant in sorted(gone):
+        yield from world.states.deleted(tenant, snapshot.blobs)
 
 
-def read_before(git: GitRepository, base: str, tree: str, changed: Sequence[str]) -> Before:
-    """What the changed paths were at the base, for telling what changes."""
+def read_before(
+    git: GitRepository, base: str, changed: Sequence[str], now: Mapping[str, bytes]
+) -> BeforeMerge:
+    """What the changed paths were at the base, for telling what changes; `now` holds what they
+    are, as `read_changed_files` gives it.
+    """
     others = [path for path in changed if not path.startswith(("tenants/", "environments/"))]
-    return Before(
+    return BeforeMerge(
         read_snapshot(git, base, paths=changed).snapshot,
         read_changed_files(git, base, others),
-        read_changed_files(git, tree, others),
+        {path: now[path] for path in others if path in now},
     )
 
 
@@ -194,32 +218,18 @@ def _promotions_of(changed: Sequence[str], snapshot: Snapshot) -> Iterator[Promo
                 yield loaded.model
 
 
-def _preview(engine: Engine, promotion: Promotion) -> PromotionPreview:
-    try:
-        decision, due = engine.decide(promotion.draft, promotion.environment, promotion)
-        return _told(engine, promotion, decision, due)
-    except PipelineError as error:
-        return PromotionPreview(
-            draft=promotion.draft,
-            environment=promotion.environment,
-            problem=visible(f"{error.code}: {error.message}"),
-        )
-
-
 def _told(
-    engine: Engine, promotion: Promotion, decision: Decision, due: PromotionInput
+    world: World, promotion: Promotion, decision: Decision, due: PromotionInput
 ) -> PromotionPreview:
-    status = engine.status(promotion.draft)
-    platform = engine.reading(engine.control.head())[0].snapshot.platform
-    if platform is None:
-        raise Refused("environments/platform.yaml is missing or invalid")
+    status, platform = world.states.status(promotion.draft), world.snapshot.platform
+    assert status is not None and platform is not None  # the decision rests on them
     running = status.promotion(promotion.environment)
     reasons = tuple(reason_item(r) for r in decision.reasons if r.code != "approval-missing")
     known = due.status or status
     build = known.build_of_tree(due.source_tree) if due.source_tree else None
     lines: tuple[str, ...] = ()
     if due.overlay is not None:
-        now = _files_now(engine, status, due.overlay.folder)
+        now = _files_now(world, status, due.overlay.folder)
         lines = tuple(diff_lines(now, due.overlay.files))
     return PromotionPreview(
         draft=promotion.draft,
@@ -237,30 +247,13 @@ def _told(
     )
 
 
-def _files_now(engine: Engine, status: DraftStatus, folder: str) -> dict[str, bytes]:
+def _files_now(world: World, status: DraftStatus, folder: str) -> dict[str, bytes]:
     """What an overlay's folder holds on the GitOps repository's default branch."""
-    view = engine.forge.read_repo(status.gitops_repo)
+    view = world.repositories.view(status.gitops_repo)
     if view is None or view.head is None:
         return {}
-    files = engine.forge.open_repository(status.gitops_repo).read_files(view.head, folder)
+    files = world.repositories.git(status.gitops_repo).read_files(view.head, folder)
     return {path: content for path, (_, content) in files.items()}
-
-
-def diff_lines(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> Iterator[str]:
-    """The unified differences of two sets of files, with nothing invisible in them."""
-    for path in sorted({*old, *new}):
-        before, after = (
-            [visible(line) for line in files.get(path, b"").decode("utf-8", "replace").splitlines()]
-            for files in (old, new)
-        )
-        yield from difflib.unified_diff(
-            before,
-            after,
-            visible(path) if path in old else "/dev/null",
-            visible(path) if path in new else "/dev/null",
-            lineterm="",
-            n=2,
-        )
 
 
 def _links(

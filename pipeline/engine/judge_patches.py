@@ -12,24 +12,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pipeline.diagnostics import Finding, Location
-from pipeline.engine.propose import Deciding
+from pipeline.engine.propose import Proposer
 from pipeline.errors import OverBound, PipelineError, UsageFault
 from pipeline.git.repository import GitRepository
 from pipeline.models.requests import DraftPatch, ReplaceText, WriteFile
 from pipeline.plan.bounds import PATCH_OVER_BOUND
+from pipeline.plan.patches import PatchResult
 from pipeline.requests.patches import (
+    PATCH_BASE_STALE,
     PATCH_NOT_JUDGED,
     PATCH_SECRET,
-    PATCH_STALE,
     content_of,
     printable,
     secret_finding,
 )
 from pipeline.requests.snapshot import ReadRequest
-from pipeline.stages.patch import PatchResult, patched_folder
-from pipeline.world.drafts import World
 from pipeline.world.hydrate import CHART
-from pipeline.world.look import ScanSecrets
+from pipeline.world.look import World
+from pipeline.world.patches import ScanSecrets
 
 Patches = Sequence[tuple[ReadRequest, DraftPatch]]
 # What is searched at once: where it is told of, and its bytes.
@@ -47,7 +47,10 @@ def patches_of(reads: Iterable[ReadRequest], changed: Iterable[str]) -> Patches:
 
 
 def read_patch_findings(
-    engine: Deciding, patches: Patches, others: Mapping[str, bytes] | None = None
+    proposer: Proposer,
+    world: World,
+    patches: Patches,
+    others: Mapping[str, bytes] | None = None,
 ) -> tuple[Finding, ...]:
     """What speaks against the patches, each by itself on its draft as it stands.
 
@@ -55,11 +58,9 @@ def read_patch_findings(
     """
     found: list[Finding] = []
     searched: _Searched = {}
-    world = engine.world() if patches else None
     for read, patch in patches:
-        assert world is not None
         try:
-            result = _applied(engine, world, read, patch, found)
+            result = _applied(proposer, world, read, patch, found)
         except OverBound as error:
             found.append(PATCH_OVER_BOUND.finding(error.message, Location(read.path, 1, 1)))
             result = None
@@ -70,7 +71,7 @@ def read_patch_findings(
         _search(searched, read, patch, result)
     for path, content in (others or {}).items():
         searched.setdefault(path, (Location(path), printable(path), content))
-    return (*found, *_read_secrets(engine.scan_secrets, searched))
+    return (*found, *_read_secrets(proposer.reader.tools.scan_secrets, searched))
 
 
 def read_written_secrets(
@@ -97,27 +98,26 @@ def read_changed_files(git: GitRepository, tree: str, changed: Sequence[str]) ->
 
 
 def _applied(
-    engine: Deciding, world: World, read: ReadRequest, patch: DraftPatch, found: list[Finding]
+    proposer: Proposer, world: World, read: ReadRequest, patch: DraftPatch, found: list[Finding]
 ) -> PatchResult | None:
     """The draft's folder once the patch is on it; None where there is no folder to change."""
     at = read.document.position_of
     try:
-        view = engine.draft_view(world, patch.draft)
+        view = proposer.draft_view(world, patch.draft)
     except UsageFault as error:
-        found.append(PATCH_STALE.finding(error.message, at(("base_commit",))))
+        found.append(PATCH_BASE_STALE.finding(error.message, at(("base_commit",))))
         return None
-    due = world.proposed_patch(view, read.meaning.name, patch)
-    result = patched_folder(due, due.listing)
+    result = world.patches.proposed(view, patch)
     for problem in result.problems:
         place: tuple[str | int, ...] = ("changes",)
         if problem.change is not None:
             place = ("changes", problem.change, "path")
-        elif problem.code == PATCH_STALE.id:
+        elif problem.code == PATCH_BASE_STALE.id:
             place = ("base_commit",)
         found.append(Finding(problem.code, problem.message, at(place)))
     if not result.problems and any(c.path.startswith(CHART) for c in patch.changes):
         where = at(("changes",))
-        for finding in world.chart_findings(view, result.entries, result.blobs):
+        for finding in world.releases.chart_findings(view, result.entries, result.blobs):
             told = f"the chart would give {finding.location.file}: {finding.message}"
             found.append(replace(finding, message=told, location=where))
     return result

@@ -1,7 +1,8 @@
-"""The engine: read the world, plan, apply, and look again until nothing is left to do.
+"""The loop: read the world, plan, apply, and look again until nothing is left to do.
 
-Level-triggered (design §3): a run remembers nothing, so a broken-off run needs no repair and
-two runs at once need no lock. A plan that turns out stale is made again from what is there now.
+Level-triggered (docs/adr/0002-plan-then-apply.md): a run remembers nothing, so a broken-off run
+needs no repair and two runs at once need no lock. A plan that turns out stale is made again from
+what is there now.
 """
 
 from __future__ import annotations
@@ -12,30 +13,25 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from pipeline import __version__, names
-from pipeline.apply.effects import Ports, Progress, apply_tenant_plan
+from pipeline import __version__
+from pipeline.apply.effects import Ports, apply_tenant_plan
 from pipeline.diagnostics import Finding
-from pipeline.engine.idle import Before
-from pipeline.engine.propose import Deciding
+from pipeline.engine.idle import Memory
+from pipeline.engine.planner import Planned, Planner, note, read_before
+from pipeline.engine.reader import EngineReader
 from pipeline.engine.shards import choose_tenants
-from pipeline.errors import PipelineError, Refused, StalePlan, failure_of
+from pipeline.errors import Failure, PipelineError, Refused, StalePlan, failure_of
 from pipeline.models.evidence import Observation
 from pipeline.plan.effects import Incident, Plan, Receipt, TenantPlan, Waiting, describe
-from pipeline.plan.view import Stage
-from pipeline.stages.gitops import with_gitops
-from pipeline.stages.order import plan_tenant
-from pipeline.world.drafts import World
+from pipeline.plan.ports import Progress, silent
+from pipeline.world.look import World
+from pipeline.world.states import tenants_with_state
 
 MAX_STALE = 60
-STATE = names.state_branch("")
 # A plan holds what it writes, so many drafts take several: memory does not grow with their number.
 MAX_DRAFTS_AT_ONCE = 50
 # A patch needs two, and a draft has up to 9,999; beyond this many a plan never empties.
 MAX_ROUNDS = 25_000
-
-
-def silent(line: str) -> None:
-    """The progress of a caller that wants none."""
 
 
 @dataclass
@@ -59,131 +55,17 @@ class RunReport:
         return sum(r.count for r in self.receipts)
 
     @property
-    def failures(self) -> tuple[tuple[str, str, str], ...]:
+    def failures(self) -> tuple[Failure, ...]:
         """Draft, code and message of each tool or forge failure."""
         return tuple(dict.fromkeys(f for r in self.receipts for f in r.failures))
 
 
-class Engine(Deciding):
+@dataclass(frozen=True)
+class RunLoop:
     """Plans and applies for one control repo."""
 
-    def tenants(
-        self,
-        world: World,
-        tenants: Collection[str] | None = None,
-        shard: tuple[int, int] | None = None,
-    ) -> tuple[str, ...]:
-        """The tenants to work on, as `choose_tenants` says."""
-        return choose_tenants(world.snapshot.tenant_ids, tenants, shard)
-
-    def plan(
-        self,
-        *,
-        tenants: Collection[str] | None = None,
-        shard: tuple[int, int] | None = None,
-        observations: Collection[Observation] = (),
-    ) -> Plan:
-        """What a run would do first, for each tenant; equal worlds give equal plans."""
-        world = self.world()
-        plans = tuple(
-            self._plan_or_failure(world, tenant, observations)
-            for tenant in self.tenants(world, tenants, shard)
-        )
-        return Plan(
-            tool_version=__version__,
-            control_commit=world.snapshot.commit,
-            tenants=plans,
-        )
-
-    def plan_due(
-        self,
-        *,
-        tenants: Collection[str] | None = None,
-        shard: tuple[int, int] | None = None,
-    ) -> Plan:
-        """What is due of the tenants of which it is not known that nothing is."""
-        view = self.control.read_view()
-        ground = self.memory.ground(str(view.head)) if self.memory else None
-        only = self.memory.read_unsettled(ground, view) if self.memory and ground else None
-        if ground and not only:
-            return Plan(tool_version=__version__, control_commit=str(view.head), tenants=())
-        world = self.world(only)
-        chosen = self.tenants(world, tenants, shard)
-        plans = []
-        for tenant in chosen:
-            if only is None or tenant in only:
-                plans.append(self._plan_or_failure(world, tenant, remember=True))
-        if self.memory:
-            self.memory.remember()
-        return Plan(
-            tool_version=__version__,
-            control_commit=world.snapshot.commit,
-            tenants=tuple(plan for plan in plans if plan.effects or plan.failures),
-        )
-
-    def _read_before(self, world: World, tenant: str) -> Before | None:
-        if self.memory is None:
-            return None
-        commit, head = world.snapshot.commit, world.state_head(tenant)
-        return self.memory.read_before(commit, tenant, head)
-
-    def _note(self, world: World, tenant: str, before: Before | None) -> None:
-        """Keep that a look at a tenant, which began as of `before`, found nothing due."""
-        if self.memory and before and tenant in world.settled:
-            self.memory.note_nothing_due(before, world.asked_for)
-
-    def _plan_or_failure(
-        self,
-        world: World,
-        tenant: str,
-        observations: Collection[Observation] = (),
-        *,
-        remember: bool = False,
-    ) -> TenantPlan:
-        """The plan for one tenant, or why there is none; `remember` notes that nothing is due."""
-        try:
-            before = self._read_before(world, tenant) if remember else None
-            plan, _ = self._plan_tenant(world, tenant, observations)
-            self._note(world, tenant, before)
-        except Exception as error:
-            failure = (tenant, *failure_of(error))
-            head = world.state_head(tenant)
-            return TenantPlan(tenant=tenant, state_head=head, failures=(failure,))
-        return plan
-
-    def _plan_tenant(
-        self,
-        world: World,
-        tenant: str,
-        observations: Collection[Observation],
-        leave_out: Collection[str] = (),
-        at_most: int | None = None,
-    ) -> tuple[TenantPlan, tuple[str, ...]]:
-        """The plan for one tenant, without the drafts to leave out, and the drafts it is for."""
-        failed_before = len(world.failures)
-        views = world.views(tenant, observations, leave_out=leave_out, at_most=at_most)
-        plan = plan_tenant(tenant, world.state_head(tenant), views, self.scope)
-        foreign = any(view.gitops_findings for view in views)
-        if Stage.PROMOTE in self.scope.stages and (foreign or not plan.effects):
-            # Once nothing else is due, so that a run looks at what lies there once.
-            plan = with_gitops(plan, world.gitops_views(tenant, leave_out))
-        failures = (*dict.fromkeys(world.failures[failed_before:]), *plan.failures)
-        plan = plan.model_copy(update={"failures": failures})
-        return plan, tuple(view.id for view in views)
-
-    def ports(self, world: World) -> Ports:
-        """What applying writes through."""
-        platform = world.snapshot.platform
-        if platform is None:
-            raise Refused("environments/platform.yaml is missing or invalid, so nothing can run")
-        return Ports(
-            forge=self.forge,
-            control_repo=self.control.control_repo,
-            actor=platform.pipeline_account.id,
-            run_checks=self.run_checks,
-            make_builder=partial(self.make_builder, world.snapshot),
-            faults=self.faults,
-        )
+    reader: EngineReader
+    planner: Planner
 
     def apply(self, plan: Plan, progress: Progress = silent) -> tuple[Receipt, ...]:
         """What a saved plan did, exactly as it was reviewed.
@@ -191,7 +73,7 @@ class Engine(Deciding):
         Raises StalePlan, before anything is written, when the control repo, the tool or a
         state branch is not what it was planned on.
         """
-        world = self.world()
+        world = self.reader.world()
         if plan.tool_version != __version__:
             raise StalePlan(f"planned by version {plan.tool_version}, this is {__version__}")
         if plan.control_commit != world.snapshot.commit:
@@ -200,20 +82,21 @@ class Engine(Deciding):
                 help="make the plan again and have it reviewed",
             )
         for tenant_plan in plan.tenants:
-            if tenant_plan.state_head != world.state_head(tenant_plan.tenant):
+            if tenant_plan.state_head != world.states.head(tenant_plan.tenant):
                 raise StalePlan(f"state/{tenant_plan.tenant} moved since the plan was made")
-        chosen = self.tenants(world, [t.tenant for t in plan.tenants])
-        current = [self._plan_or_failure(world, tenant) for tenant in chosen]
+        chosen = choose_tenants(world.snapshot.tenant_ids, [t.tenant for t in plan.tenants])
+        current = [self.planner.plan_or_failure(world, tenant) for tenant in chosen]
         if [_promised(t) for t in plan.tenants] != [_promised(t) for t in current]:
             raise StalePlan(
                 f"the plan is not what would be planned now: {_first_difference(plan, current)}",
                 help="make the plan again and have it reviewed",
             )
-        ports = self.ports(world)
+        ports = self._ports(world)
         return tuple(apply_tenant_plan(t, ports, progress) for t in plan.tenants)
 
     def run(
         self,
+        memory: Memory | None = None,
         *,
         tenants: Collection[str] | None = None,
         shard: tuple[int, int] | None = None,
@@ -225,102 +108,140 @@ class Engine(Deciding):
         A tenant that is known to have nothing due, and no finding, is not looked at again.
         """
         report = RunReport()
-        view = self.control.read_view()
-        ground = self.memory.ground(str(view.head)) if self.memory and not observations else None
-        only = self.memory.read_unsettled(ground, view) if self.memory and ground else None
-        if ground and not only:
-            known = frozenset(ground.tenants)
+        view = self.reader.control.read_view()
+        only = memory.read_unsettled(view) if memory and not observations else None
+        if memory and only is not None and not only:
+            known: Collection[str] = memory.tenants_at(view)
         else:
-            read, found = self.reading(str(view.head), only)
-            report.findings, report.policy = found, self.policy(str(view.head)).findings()
-            known = read.snapshot.tenant_ids
-        gone = {b.removeprefix(STATE) for b in view.branches if b.startswith(STATE)} - known
-        for tenant in sorted(gone) if tenants is None else ():
-            world = self.world()
-            report.standing[tenant] = world.deleted(tenant, world.snapshot.blobs)
+            head = str(view.head)
+            checked = self.reader.checked(head, only)
+            report.findings, report.policy = checked.findings, self.reader.policy(head).findings()
+            known = checked.reading.snapshot.tenant_ids
+        gone = [t for t in tenants_with_state(view.branches) if t not in known]
+        if gone and tenants is None:
+            world = self.reader.world(only)
+            for tenant in gone:
+                report.standing[tenant] = world.states.deleted(tenant, world.snapshot.blobs)
         for tenant in choose_tenants(known, tenants, shard):
             if only is None or tenant in only:
+                one = _TenantRun(self, tenant, observations, report, progress, only, memory)
                 try:
-                    self._run_tenant(tenant, observations, report, progress, only)
+                    one.run()
                 except Exception as error:
                     # One tenant that cannot go on keeps no other from it.
-                    report.receipts.append(Receipt(failures=((tenant, *failure_of(error)),)))
-        if self.memory:
-            self.memory.remember()
+                    report.receipts.append(Receipt(failures=(failure_of(tenant, error),)))
+        if memory:
+            memory.remember()
         return report
 
-    def _run_tenant(
-        self,
-        tenant: str,
-        observations: Collection[Observation],
-        report: RunReport,
-        progress: Progress,
-        only: frozenset[str] | None,
-    ) -> None:
-        left_out: set[str] = set()  # what failed, and what only waits when there is more to look at
-        resting: set[str] = set()  # what had nothing due; looked at again when nothing else has
-        waiting: list[Waiting] = []  # of those
-        before: TenantPlan | None = None
-        tries = 0  # of the same plan: one that changes shows that somebody gets on
+    def apply_now(self, plan: TenantPlan, world: World, progress: Progress) -> Receipt:
+        """What a plan did that was made by this very look. Raises StalePlan."""
+        return apply_tenant_plan(plan, self._ports(world), progress)
+
+    def _ports(self, world: World) -> Ports:
+        """What applying writes through."""
+        platform, tools = world.snapshot.platform, self.reader.tools
+        if platform is None:
+            raise Refused("environments/platform.yaml is missing or invalid, so nothing can run")
+        return Ports(
+            forge=self.reader.forge,
+            control_repo=self.reader.control.control_repo,
+            actor=platform.pipeline_account.id,
+            run_checks=tools.run_checks,
+            make_builder=partial(tools.make_builder, world.snapshot),
+            faults=tools.faults,
+        )
+
+
+@dataclass
+class _TenantRun:
+    """The rounds of one run for one tenant."""
+
+    loop: RunLoop
+    tenant: str
+    observations: Collection[Observation]
+    report: RunReport
+    progress: Progress
+    only: frozenset[str] | None  # the tenants whose requests are read
+    memory: Memory | None
+    # What failed, and what only waits when there is more to look at.
+    left_out: set[str] = field(default_factory=set)
+    # What had nothing due; looked at again when nothing else has.
+    resting: set[str] = field(default_factory=set)
+    waiting: list[Waiting] = field(default_factory=list)  # of those that are left out
+    before: TenantPlan | None = None
+    tries: int = 0  # of the same plan: one that changes shows that somebody gets on
+
+    def run(self) -> None:
+        """Rounds until nothing is left to do. Raises PipelineError when that never comes."""
         for _ in range(MAX_ROUNDS):
             try:
-                world = self.world(only)
-                whole = not (left_out or resting)
-                begun = self._read_before(world, tenant) if whole else None
-                plan, drafts = self._plan_tenant(
-                    world, tenant, observations, left_out | resting, MAX_DRAFTS_AT_ONCE
-                )
-                report.waiting[tenant] = (*waiting, *plan.waiting)
-                report.incidents[tenant] = plan.incidents
-                report.standing[tenant] = world.standing.get(tenant, ())
-                if plan.failures:
-                    report.receipts.append(Receipt(failures=plan.failures))
-                    left_out |= {draft for draft, _, _ in plan.failures}
-                if plan.is_empty and len(drafts) == MAX_DRAFTS_AT_ONCE:
-                    left_out |= set(drafts)
-                    waiting += plan.waiting
-                    continue
-                if plan.is_empty and resting:
-                    resting = set()
-                    continue
-                resting |= world.resting
-                if plan.is_empty:
-                    self._note(world, tenant, begun)
+                if self._round():
                     return
-                if plan != before:
-                    before, tries = plan, 0
-                report.rounds += 1
-                receipt = apply_tenant_plan(plan, self.ports(world), progress)
             except StalePlan as moved:
-                # Somebody else was quicker: look again. Never rebase, never retry blindly.
-                tries += 1
-                if tries > MAX_STALE:
-                    if not set(moved.drafts) - left_out:
-                        raise
-                    # Whatever it is that never holds still, the tenant's other drafts go on.
-                    failed = tuple((draft, *failure_of(moved)) for draft in moved.drafts)
-                    report.receipts.append(Receipt(failures=failed))
-                    left_out |= set(moved.drafts)
-                    tries = 0
-                    continue
-                progress(f"{tenant}: {moved.message}; looking again")
-                time.sleep(random.uniform(0, 0.05 * min(tries, 10)))
-                continue
-            # A draft whose tool failed is left for the next run; the others go on in this one.
-            report.receipts.append(receipt)
-            report.restored += _restored(plan, receipt)
-            left_out |= {draft for draft, _, _ in receipt.failures}
-            left_out |= {wait.draft for wait in receipt.waiting}
-            waiting += receipt.waiting
-        raise PipelineError(f"{tenant} has more to do after each of {MAX_ROUNDS} rounds")
+                self._look_again(moved)
+        raise PipelineError(f"{self.tenant} has more to do after each of {MAX_ROUNDS} rounds")
 
-    def dispatch(self, events: Sequence[str]) -> None:
-        """Start what waits for these events of the control repo."""
-        platform = self.world().snapshot.platform if events else None
-        for event in events if platform else ():
-            assert platform is not None
-            account = platform.pipeline_account.id
-            self.forge.dispatch(self.control.control_repo, event, actor=account)
+    def _round(self) -> bool:
+        """Whether a look at the whole tenant found nothing to do; else what was due is done."""
+        world = self.loop.reader.world(self.only)
+        whole = not (self.left_out or self.resting)
+        begun = read_before(self.memory, world, self.tenant) if whole else None
+        planned = self.loop.planner.plan_tenant(
+            world, self.tenant, self.observations, self.left_out | self.resting, MAX_DRAFTS_AT_ONCE
+        )
+        plan = planned.plan
+        self._report(planned)
+        if plan.is_empty and len(planned.drafts) == MAX_DRAFTS_AT_ONCE:
+            self.left_out |= set(planned.drafts)
+            self.waiting += plan.waiting
+            return False
+        if plan.is_empty and self.resting:
+            self.resting = set()
+            return False
+        self.resting |= planned.look.resting
+        if plan.is_empty:
+            note(self.memory, begun, planned)
+            return True
+        if plan != self.before:
+            self.before, self.tries = plan, 0
+        self.report.rounds += 1
+        receipt = self.loop.apply_now(plan, world, self.progress)
+        # A draft whose tool failed is left for the next run; the others go on in this one.
+        self.report.receipts.append(receipt)
+        self.report.restored += _restored(plan, receipt)
+        self.left_out |= {failure.subject for failure in receipt.failures}
+        self.left_out |= {wait.draft for wait in receipt.waiting}
+        self.waiting += receipt.waiting
+        return False
+
+    def _report(self, planned: Planned) -> None:
+        """Tell what a look showed; what could not be planned is left out from here on."""
+        plan, report = planned.plan, self.report
+        report.waiting[self.tenant] = (*self.waiting, *plan.waiting)
+        report.incidents[self.tenant] = plan.incidents
+        report.standing[self.tenant] = planned.look.standing
+        if plan.failures:
+            report.receipts.append(Receipt(failures=plan.failures))
+            self.left_out |= {failure.subject for failure in plan.failures}
+
+    def _look_again(self, moved: StalePlan) -> None:
+        """Go on where somebody else was quicker: never rebase, never retry blindly.
+
+        Raises StalePlan for what never holds still, unless other drafts can go on without it.
+        """
+        self.tries += 1
+        if self.tries <= MAX_STALE:
+            self.progress(f"{self.tenant}: {moved.message}; looking again")
+            time.sleep(random.uniform(0, 0.05 * min(self.tries, 10)))
+            return
+        if not set(moved.drafts) - self.left_out:
+            raise moved
+        # Whatever it is that never holds still, the tenant's other drafts go on.
+        failed = tuple(failure_of(draft, moved) for draft in moved.drafts)
+        self.report.receipts.append(Receipt(failures=failed))
+        self.left_out |= set(moved.drafts)
+        self.tries = 0
 
 
 def _restored(plan: TenantPlan, receipt: Receipt) -> list[Incident]:

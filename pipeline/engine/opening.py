@@ -1,7 +1,7 @@
 """Wiring: the engine over a control checkout, with the tools and stores of this machine.
 
-Everything a test replaces is an argument of `Engine`; this is the one place that chooses the
-real things, and it imports each when it is first needed, since most commands need few.
+Everything a test replaces is one of `Tools`; this is the one place that chooses the real things,
+and it imports each when it is first needed, since most commands need few.
 `PIPELINE_FAULT` (`before:N` or `after:N`) stops the process hard at the N-th
 effect, for crash tests from outside.
 """
@@ -17,23 +17,24 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pipeline.apply.effects import FaultHook, no_faults
 from pipeline.control.repo import Control, open_control
-from pipeline.engine.idle import Memory
-from pipeline.engine.loop import Engine
+from pipeline.engine.engine import Engine
+from pipeline.engine.tools import Tools
 from pipeline.errors import CouldNotCheck, Refused, UsageFault
 from pipeline.forges.local.forge import LocalForge
+from pipeline.git.objects import Files
+from pipeline.images.stores import ImageStore, LayoutStore, RegistryStore
+from pipeline.plan.ports import FaultHook, no_faults
 from pipeline.plan.view import Scope, Stage
 from pipeline.templates import LazyTemplates
+from pipeline.tools.gitleaks import SecretHit, run_secret_scan
 
 if TYPE_CHECKING:
     from pipeline.images.attesting import Attest
     from pipeline.images.port import Builder, Maker
-    from pipeline.images.stores import ImageStore
     from pipeline.models.evidence import CheckReport
     from pipeline.plan.effects import Effect, RunChecks
     from pipeline.requests.snapshot import Snapshot
-    from pipeline.tools.gitleaks import SecretHit
 
 CRASH_EXIT_CODE = 137
 
@@ -43,8 +44,6 @@ def image_store(snapshot: Snapshot, forge_root: Path) -> ImageStore:
 
     Raises Refused when the platform is missing or invalid.
     """
-    from pipeline.images.stores import LayoutStore, RegistryStore
-
     if snapshot.platform is None:
         raise Refused("environments/platform.yaml is missing or invalid")
     if snapshot.platform.registry.store == "registry":
@@ -54,6 +53,7 @@ def image_store(snapshot: Snapshot, forge_root: Path) -> ImageStore:
 
 def builder_of(snapshot: Snapshot, *, forge_root: Path) -> Builder:
     """What builds on this machine, attested by its key."""
+    # 24 ms: most runs build nothing.
     from pipeline.images.attesting import AttestingBuilder
     from pipeline.tools.bundlecheck import verify_bundle
 
@@ -68,6 +68,7 @@ def builder_of(snapshot: Snapshot, *, forge_root: Path) -> Builder:
 
 def maker_of_machine() -> Maker:
     """What makes images; PIPELINE_BUILDER chooses another than the embedded one."""
+    # 11 ms: most runs build nothing.
     from pipeline.images.buildah import BuildahMaker
     from pipeline.images.buildx import BuildxMaker
     from pipeline.images.layout import LayoutMaker
@@ -102,6 +103,7 @@ def workspace_key(forge_root: Path) -> Path:
 
 def attest_here(snapshot: Snapshot, forge_root: Path) -> Attest:
     """What signs statements on this machine. Raises CouldNotCheck when nothing does."""
+    # 24 ms: most runs build nothing.
     from pipeline.images.attesting import attest_with
     from pipeline.images.signing import SigningKey
 
@@ -114,8 +116,9 @@ def attest_here(snapshot: Snapshot, forge_root: Path) -> Attest:
     return attest_with(SigningKey.read(path), snapshot.signers)
 
 
-def check_runner(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> CheckReport:
+def check_runner(effect: RunChecks, files: Files) -> CheckReport:
     """The report of running an effect's checks in the sandbox."""
+    # 13 ms: most runs check nothing.
     from pipeline.checks import run_checks
 
     return run_checks(files, commit=effect.commit, tree=effect.tree, names=effect.names)
@@ -123,8 +126,6 @@ def check_runner(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> Chec
 
 def secret_hits(files: Mapping[str, bytes]) -> Sequence[SecretHit]:
     """What a secret scan found; the secret itself is in none of it."""
-    from pipeline.tools.gitleaks import run_secret_scan
-
     return run_secret_scan(files)
 
 
@@ -155,13 +156,14 @@ def forge_root(control: Control) -> Path:
     return control.forge.root if isinstance(control.forge, LocalForge) else control.directory
 
 
-def restrict(engine: Engine, stages: Sequence[str], evidence: Path | None) -> None:
-    """Hold an engine to some stages, and to checks and builds that were performed elsewhere.
+def restrict(engine: Engine, stages: Sequence[str], evidence: Path | None) -> Engine:
+    """The engine held to some stages, and to checks and builds that were performed elsewhere.
 
     Raises UsageFault for a folder that holds no evidence.
     """
     scope = Scope(frozenset(map(Stage, stages)) or frozenset(Stage))
     if evidence is not None:
+        # 31 ms: a run that performs checks and builds itself reads none.
         from pipeline.jobs.files import RecordedBuilder, read_evidence, recorded_checks
         from pipeline.tools.bundlecheck import verify_bundle
 
@@ -172,21 +174,20 @@ def restrict(engine: Engine, stages: Sequence[str], evidence: Path | None) -> No
                 found, image_store(snapshot, root), snapshot.signers, verify_bundle
             )
 
-        engine.run_checks, engine.make_builder = partial(recorded_checks, found), recorded_builder
+        engine = engine.using(
+            run_checks=partial(recorded_checks, found), make_builder=recorded_builder
+        )
         scope = replace(scope, evidence=frozenset(found))
-    engine.scope = scope
-    if engine.memory:
-        engine.memory.sees_gitops = Stage.PROMOTE in scope.stages
+    return replace(engine, scope=scope)
 
 
 def engine_of(control: Control) -> Engine:
     """The engine over an opened control checkout."""
-    return Engine(
-        control=control,
+    tools = Tools(
         make_builder=partial(builder_of, forge_root=forge_root(control)),
         run_checks=check_runner,
         scan_secrets=secret_hits,
         templates=LazyTemplates(),
         faults=fault_from_environment(),
-        memory=Memory(control.forge, control.control_repo),
     )
+    return Engine(control, tools, remembers=True)

@@ -1,28 +1,29 @@
-"""Deciding: what the one gate says of a promotion that is asked for, or could be."""
+"""The proposer: what the one gate says of a promotion that is asked for, or could be."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pipeline.engine.reader import Looking, split_id
+from pipeline.engine.reader import EngineReader
 from pipeline.errors import Refused, UsageFault
 from pipeline.gate.authorise import Decision, authorise
 from pipeline.gate.authority import unasked
 from pipeline.gate.matters import matters_of
 from pipeline.models.base import API_VERSION, BlobId, CommitId
+from pipeline.models.draft_id import parse_draft_id
 from pipeline.models.facts import Cause
 from pipeline.models.requests import Promotion, RequestedRelease
 from pipeline.plan.view import Caused, DraftView, PromotionInput
+from pipeline.releases.differences import count_changed_lines
 from pipeline.releases.overlays import Overlay
 from pipeline.requests.layout import draft_path, promotion_path
 from pipeline.stages.promote import evidence_of
 from pipeline.state.bounds import with_evidence
-from pipeline.world.drafts import World
-from pipeline.world.look import damaged_status
+from pipeline.world.look import World
 
 
 @dataclass(frozen=True)
-class Proposal:
+class PromotionProposal:
     """A promotion request as it would be written, and what is known of it now."""
 
     promotion: Promotion
@@ -33,68 +34,73 @@ class Proposal:
     signer: str = ""  # who states what its image was built from
 
 
-class Deciding(Looking):
+@dataclass(frozen=True)
+class Proposer:
     """Decisions on promotions, by the world as it is now; nothing is written."""
+
+    reader: EngineReader
 
     def draft_view(self, world: World, draft: str) -> DraftView:
         """All that is known of a scaffolded draft. Raises UsageFault, or Refused if its request
         is invalid.
         """
-        tenant, primitive = split_id(draft)
+        draft = parse_draft_id(draft)
         if draft_path(draft) not in world.snapshot.requests:
             raise UsageFault(f"there is no draft `{draft}` on main")
-        status = world.statuses(tenant, [primitive]).get(primitive)
-        if draft in world.unreadable:
-            raise damaged_status(draft)
+        status = world.states.status(draft)
         if status is None or not status.branch_name:
             raise UsageFault(f"`{draft}` is not scaffolded yet", help="`pipeline run` does it")
-        view = world.view(draft, status, force=True)
+        view = world.drafts.about(draft, status)
         if view is None:
-            found = world.in_the_way_of(draft_path(draft))
+            found = world.drafts.in_the_way_of(draft_path(draft))
             raise Refused(f"nothing is decided of `{draft}` while this stands", found)
         return view
 
     def decide(
-        self, draft: str, environment: str, promotion: Promotion | None = None
+        self,
+        draft: str,
+        environment: str,
+        promotion: Promotion | None = None,
+        *,
+        world: World | None = None,
     ) -> tuple[Decision, PromotionInput]:
-        """The decision on a promotion: of the request on main, else of one that could be made."""
-        world = self.world()
-        view = self.draft_view(world, draft)
-        if environment not in view.environments:
-            raise UsageFault(f"there is no environment `{environment}`")
+        """The decision on a promotion: of the request on main, else of one that could be made.
+
+        `world` is a look to go by; a fresh one if none is given.
+        """
+        world = world or self.reader.world()
+        view = self._view_for(world, draft, environment)
         loaded = next(
             (r for r in world.snapshot.promotions_of(draft) if r.meaning.name == environment), None
         )
         if promotion is None and loaded is not None:
-            due = world.promotion(view, loaded)
+            due = world.promotions.of_request(view, loaded)
         else:
             wanted = promotion or self._prospective(
                 world, view, environment, None, "Asked by `why`"
             )
-            due = world.promotion_input(view, wanted, _nobody(world, view, environment))
+            due = world.promotions.of(view, wanted, _nobody(world, view, environment))
         return authorise(evidence_of(view, due)), due
 
     def propose_promotion(
         self, draft: str, environment: str, *, source_commit: str | None = None, reason: str
-    ) -> Proposal:
+    ) -> PromotionProposal:
         """A promotion request with digest and overlay tree pinned, and what speaks against it.
 
         Approvals are left out of the decision, since nobody can have approved it yet.
         """
-        world = self.world()
-        view = self.draft_view(world, draft)
-        if environment not in view.environments:
-            raise UsageFault(f"there is no environment `{environment}`")
+        world = self.reader.world()
+        view = self._view_for(world, draft, environment)
         promotion = self._prospective(world, view, environment, source_commit, reason)
-        nobody = _nobody(world, view, environment)
-        due = world.promotion_input(view, promotion, nobody)
+        due = world.promotions.of(view, promotion, _nobody(world, view, environment))
         if view.environments[environment].approvals and due.overlay is not None:
             promotion = promotion.model_copy(update={"overlay_tree": due.overlay.tree})
-            due = world.promotion_input(view, promotion, nobody)
+            # The tree is what was rendered: nothing else that the decision rests on changes.
+            due = replace(due, promotion=promotion)
         decision = authorise(evidence_of(view, due))
         without = tuple(r for r in decision.reasons if r.code != "approval-missing")
         added, removed = self._overlay_lines(world, view, due)
-        return Proposal(
+        return PromotionProposal(
             promotion,
             Decision(decision.draft, decision.environment, without, ()),
             due.overlay,
@@ -102,6 +108,12 @@ class Deciding(Looking):
             removed,
             due.provenance.signer if due.provenance else "",
         )
+
+    def _view_for(self, world: World, draft: str, environment: str) -> DraftView:
+        view = self.draft_view(world, draft)
+        if environment not in view.environments:
+            raise UsageFault(f"there is no environment `{environment}`")
+        return view
 
     def _prospective(
         self,
@@ -120,10 +132,10 @@ class Deciding(Looking):
         commit = source_commit or before or status.head
         digest = None
         if view.environments[environment].approvals:
-            source = world.git(view.target_repo).read_object(f"{commit}:{view.folder}")
+            source = world.repositories.git(view.target_repo).read_object(f"{commit}:{view.folder}")
             build = status.build_of_tree(source.id) if source else None
             if source and not build:
-                facts, _ = world.chain(status.tenant_id, status)
+                facts, _ = world.states.chain(status.tenant_id, status)
                 build = with_evidence(status, facts, source.id).build_of_tree(source.id)
             digest = build.digest if build else None
         return Promotion(
@@ -136,18 +148,13 @@ class Deciding(Looking):
         )
 
     def _overlay_lines(self, world: World, view: DraftView, due: PromotionInput) -> tuple[int, int]:
-        """Lines added and removed against what the environment's overlay holds now."""
+        """Lines that a diff adds to and removes from what the environment's overlay holds now."""
         overlay = due.overlay
         if overlay is None or view.gitops is None or view.gitops.head is None:
             return 0, 0
-        now = world.git(view.gitops_repo).read_files(view.gitops.head, overlay.folder)
-        added = removed = 0
-        for path in sorted({*now, *overlay.files}):
-            old = set(now.get(path, (0, b""))[1].decode("utf-8", "replace").splitlines())
-            new = set(overlay.files.get(path, b"").decode("utf-8", "replace").splitlines())
-            added += len(new - old)
-            removed += len(old - new)
-        return added, removed
+        now = world.repositories.git(view.gitops_repo).read_files(view.gitops.head, overlay.folder)
+        there = {path: content for path, (_, content) in now.items()}
+        return count_changed_lines(there, overlay.files)
 
 
 def _nobody(world: World, view: DraftView, environment: str) -> Caused:

@@ -1,93 +1,104 @@
-"""Looking: a control repo with all that it takes to read its world, and what was recorded in it."""
+"""The reader: main's requests, the world around them, and what was recorded. It writes nothing."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from pipeline import names
-from pipeline.apply.effects import FaultHook, no_faults
 from pipeline.control.repo import Control, SnapshotReading, read_snapshot
 from pipeline.diagnostics import Finding
-from pipeline.engine.idle import Memory
-from pipeline.errors import PipelineError, UsageFault
-from pipeline.forges.port import Forge
-from pipeline.models.evidence import CheckReport
+from pipeline.engine.tools import Tools
+from pipeline.errors import Failure, PipelineError, UsageFault
+from pipeline.forges.port import Forge, RepoView
+from pipeline.git.objects import Files
+from pipeline.models.draft_id import parse_draft_id
 from pipeline.models.facts import Fact
 from pipeline.models.status import DraftStatus
-from pipeline.plan.effects import Incident, RunChecks
-from pipeline.plan.view import EVERYTHING, Scope
+from pipeline.plan.effects import Incident
+from pipeline.requests.snapshot import Snapshot
 from pipeline.sandbox.sources import read_source_files
 from pipeline.stages.gitops import incidents_of
 from pipeline.stages.validate import check_requests
 from pipeline.state.facts import parse_chain
 from pipeline.state.store import read_fact_files
-from pipeline.templating import Template
-from pipeline.tools.bundlecheck import verify_bundle
-from pipeline.world.drafts import World
-from pipeline.world.gitops import RecordedState
-from pipeline.world.hydrate import Hydrator
-from pipeline.world.look import ScanSecrets, Verify, damaged_status
+from pipeline.world.causes import Causes
+from pipeline.world.drafts import Drafts
+from pipeline.world.failures import Failures
+from pipeline.world.gitops import GitopsRepositories, RecordedState
+from pipeline.world.look import World
+from pipeline.world.patches import Patches
 from pipeline.world.policy_history import PolicyHistory, read_policy_history
+from pipeline.world.promotions import Promotions
+from pipeline.world.releases import Releases
+from pipeline.world.repositories import OpenRepositories
 from pipeline.world.revisions import RevisionCache, Revisions
+from pipeline.world.states import States
 
-if TYPE_CHECKING:
-    from pipeline.images.port import Builder
-    from pipeline.requests.snapshot import Snapshot
+
+@dataclass(frozen=True)
+class Checked:
+    """The requests at a commit of main, and every finding in them."""
+
+    reading: SnapshotReading
+    findings: tuple[Finding, ...]
 
 
 @dataclass
-class Looking:
-    """One control repo, its forge, and the tools and stores that its work is done with."""
+class _Kept:
+    """What one look read that holds for the next one too; of heads that moved on it is dropped."""
+
+    checked: dict[object, Checked] = field(default_factory=dict)  # the newest alone
+    policies: dict[str, PolicyHistory] = field(default_factory=dict)  # the newest alone
+    # Commit of main, the newest alone → request path → the commit that brought it.
+    brought: dict[str, dict[str, str]] = field(default_factory=dict)
+    statuses: dict[str, DraftStatus] = field(default_factory=dict)  # by tree of the draft's folder
+    recorded: dict[str, RecordedState] = field(default_factory=dict)  # by state commit
+    revisions: RevisionCache = field(default_factory=RevisionCache)
+
+
+@dataclass(frozen=True)
+class EngineReader:
+    """Reads one control repo and the world around it."""
 
     control: Control
-    make_builder: Callable[[Snapshot], Builder]
-    run_checks: Callable[[RunChecks, dict[str, tuple[int, bytes]]], CheckReport]
-    scan_secrets: ScanSecrets
-    templates: Mapping[str, Template]
-    faults: FaultHook = no_faults
-    run_id: str = field(default_factory=lambda: os.environ.get("PIPELINE_RUN_ID", ""))
-    hydrator: Hydrator = field(default_factory=Hydrator)
-    verify: Verify = verify_bundle
-    memory: Memory | None = None
-    scope: Scope = EVERYTHING
-    _brought: dict[str, dict[str, str]] = field(default_factory=dict)
-    _statuses: dict[str, DraftStatus] = field(default_factory=dict)
-    _revision_cache: RevisionCache = field(default_factory=RevisionCache)
-    _policies: dict[str, PolicyHistory] = field(default_factory=dict)
-    _recorded: dict[str, RecordedState] = field(default_factory=dict)
-    _checked: dict[object, tuple[SnapshotReading, tuple[Finding, ...]]] = field(
-        default_factory=dict
-    )
+    tools: Tools
+    _kept: _Kept = field(default_factory=_Kept)
 
     @property
     def forge(self) -> Forge:
         """The forge of the control repo."""
         return self.control.forge
 
-    def reading(
-        self, commit: str, only: frozenset[str] | None = None
-    ) -> tuple[SnapshotReading, tuple[Finding, ...]]:
+    def snapshot(self, commit: str | None = None) -> Snapshot:
+        """The requests and the policy at a commit, main's head if none is given."""
+        return self.checked(commit or self.control.head()).reading.snapshot
+
+    def findings(self, commit: str | None = None) -> tuple[Finding, ...]:
+        """Every finding in the requests at a commit, main's head if none is given."""
+        return self.checked(commit or self.control.head()).findings
+
+    def checked(self, commit: str, only: frozenset[str] | None = None) -> Checked:
         """The requests at a commit and every finding in them; once per commit and process.
 
         `only` leaves out the requests of all tenants but these.
         """
-        if (commit, only) not in self._checked:
+        kept = self._kept
+        if (commit, only) not in kept.checked:
             read = read_snapshot(self.control.open_repository(), commit, tenants=only)
             found = check_requests(
-                read.reads, read.findings, read.snapshot, self.templates, asked=()
+                read.reads, read.findings, read.snapshot, self.tools.templates, asked=()
             )
-            self._checked = {(commit, only): (read, found)}
-        return self._checked[commit, only]
+            kept.checked = {(commit, only): Checked(read, found)}
+        return kept.checked[commit, only]
 
     def policy(self, head: str) -> PolicyHistory:
         """Whether the policy at a commit of main came with authority.
 
         A good answer is kept for as long as this lives; another one may get better any time.
         """
-        if head not in self._policies:
+        kept = self._kept
+        if head not in kept.policies:
             revisions = self._revisions(None)
             repo = self.control.control_repo
             found = read_policy_history(
@@ -98,52 +109,78 @@ class Looking:
             )
             if found.pending:
                 return found
-            self._policies = {head: found}
-        return self._policies[head]
+            kept.policies = {head: found}
+        return kept.policies[head]
 
     def _revisions(self, policy: PolicyHistory | None) -> Revisions:
         return Revisions(
             forge=self.forge,
             control_repo=self.control.control_repo,
             control=self.control.open_repository(),
-            cache=self._revision_cache,
+            cache=self._kept.revisions,
             policy=policy,
         )
 
     def world(self, only: frozenset[str] | None = None) -> World:
         """A fresh look at the world, at the requests of these tenants alone if they are named."""
-        view = self.control.read_view()
-        read, found = self.reading(str(view.head), only)
-        policy = self.policy(str(view.head))
-        by_path: dict[str, list[Finding]] = {}
-        for finding in (*found, *policy.findings()):
-            by_path.setdefault(finding.location.file, []).append(finding)
-        return World(
-            forge=self.forge,
-            control_repo=self.control.control_repo,
-            control=self.control.open_repository(),
-            snapshot=read.snapshot,
-            findings={path: tuple(items) for path, items in by_path.items()},
-            templates=self.templates,
-            hydrator=self.hydrator,
-            scan_secrets=self.scan_secrets,
-            verify=self.verify,
-            run_id=self.run_id,
-            revisions=self._revisions(policy),
-            _repos={self.control.control_repo: view},
-            # History up to a commit is the same in every look.
-            _brought=self._brought.setdefault(read.snapshot.commit, {}),
-            _statuses=self._statuses,
-            _recorded=self._recorded,
+        view, kept, tools = self.control.read_view(), self._kept, self.tools
+        checked, policy = self.checked(str(view.head), only), self.policy(str(view.head))
+        snapshot, control = checked.reading.snapshot, self.control.open_repository()
+        by_path = _by_path((*checked.findings, *policy.findings()))
+        failures, repositories = Failures(), OpenRepositories(self.forge)
+        revisions = self._revisions(policy)
+        states = self._states(view, failures)
+        # History up to a commit is the same in every look.
+        kept.brought = {snapshot.commit: kept.brought.get(snapshot.commit, {})}
+        brought = kept.brought[snapshot.commit]
+        for gone in kept.recorded.keys() - set(view.branches.values()):
+            del kept.recorded[gone]
+        repo = self.control.control_repo
+        causes = Causes(self.forge, repo, control, snapshot, revisions, tools.run_id, brought)
+        releases = Releases(repositories, tools.hydrator)
+        patches = Patches(repositories, causes, tools.scan_secrets, by_path)
+        promotions = Promotions(repositories, states, causes, releases, tools.verify)
+        gitops = GitopsRepositories(
+            self.forge, control, snapshot, repositories, states, revisions, failures, kept.recorded
         )
+        drafts = Drafts(
+            snapshot=snapshot,
+            findings=by_path,
+            templates=tools.templates,
+            repositories=repositories,
+            states=states,
+            causes=causes,
+            patches=patches,
+            promotions=promotions,
+            gitops=gitops,
+            failures=failures,
+        )
+        return World(
+            snapshot=snapshot,
+            policy=policy,
+            revisions=revisions,
+            failures=failures,
+            repositories=repositories,
+            states=states,
+            causes=causes,
+            releases=releases,
+            patches=patches,
+            promotions=promotions,
+            gitops=gitops,
+            drafts=drafts,
+        )
+
+    def _states(self, view: RepoView, failures: Failures) -> States:
+        control = self.control.open_repository()
+        return States(control, view.branches, failures, self._kept.statuses)
+
+    def _states_now(self) -> States:
+        """The state branches as they are, without a look at anything else."""
+        return self._states(self.control.read_view(), Failures())
 
     def status(self, draft: str) -> DraftStatus:
         """One draft's recorded status. Raises UsageFault when it has none."""
-        world = self.world()
-        tenant, primitive = split_id(draft)
-        found = world.statuses(tenant, [primitive]).get(primitive)
-        if draft in world.unreadable:
-            raise damaged_status(draft)
+        found = self._states_now().status(parse_draft_id(draft))
         if found is None:
             raise UsageFault(
                 f"nothing has happened to `{draft}` yet",
@@ -153,45 +190,34 @@ class Looking:
 
     def statuses(self) -> tuple[DraftStatus, ...]:
         """Every draft's recorded status, by id."""
-        world = self.world()
-        found: list[DraftStatus] = []
-        view = world.repo(self.control.control_repo)
-        prefix = names.state_branch("")
-        for branch, head in sorted((view.branches if view else {}).items()):
-            if branch.startswith(prefix):
-                tree = world.control.read_tree(f"{head}:drafts") or ()
-                tenant = branch.removeprefix(prefix)
-                found += world.statuses(tenant, [e.name for e in tree]).values()
-        return tuple(sorted(found, key=lambda s: s.id))
+        return self._states_now().all_statuses()
 
     def gitops_incidents(
         self, repos: Collection[str]
-    ) -> tuple[tuple[Incident, ...], tuple[tuple[str, str, str], ...]]:
+    ) -> tuple[tuple[Incident, ...], tuple[Failure, ...]]:
         """What is not as promoted in GitOps repositories, and what could not be looked at."""
         world = self.world()
         incidents: list[Incident] = []
         for repo in repos:
             try:
-                view = world.gitops(repo)
+                view = world.gitops.view(repo)
             except PipelineError as error:
-                world.fail(repo, error)
+                world.failures.add(repo, error)
                 continue
             incidents += incidents_of(repo, view.findings if view else ())
-        return tuple(incidents), tuple(dict.fromkeys(world.failures))
+        return tuple(incidents), world.failures.since(0)
 
     def facts(self, draft: str) -> tuple[Fact, ...]:
         """A draft's facts in order, with every link checked. Raises UsageFault, BrokenChain."""
-        world = self.world()
-        tenant, primitive = split_id(draft)
-        head = world.state_head(tenant)
-        files = read_fact_files(world.control, head, primitive) if head else ()
+        tenant, primitive = (id := parse_draft_id(draft)).tenant, id.primitive
+        states = self._states_now()
+        head = states.head(tenant)
+        files = read_fact_files(states.control, head, primitive) if head else ()
         if not files:
             raise UsageFault(f"nothing has happened to `{draft}` yet")
         return parse_chain(draft, files)
 
-    def draft_files(
-        self, draft: str, paths: Collection[str] = ()
-    ) -> tuple[str, dict[str, tuple[int, bytes]]]:
+    def draft_files(self, draft: str, paths: Collection[str] = ()) -> tuple[str, Files]:
         """The newest commit of a draft and its files there (all, or those named)."""
         status = self.status(draft)
         if not status.head:
@@ -206,9 +232,8 @@ class Looking:
         return commit, {p: f for p, f in files.items() if not paths or p in paths}
 
 
-def split_id(draft: str) -> tuple[str, str]:
-    """The tenant and the primitive of a draft's id. Raises UsageFault."""
-    tenant, slash, primitive = draft.partition("/")
-    if not slash or not names.is_tenant_id(tenant) or not names.is_tenant_id(primitive):
-        raise UsageFault(f"`{draft}` is no draft id", help="write tenant/primitive")
-    return tenant, primitive
+def _by_path(findings: Iterable[Finding]) -> dict[str, tuple[Finding, ...]]:
+    found: dict[str, list[Finding]] = {}
+    for finding in findings:
+        found.setdefault(finding.location.file, []).append(finding)
+    return {path: tuple(items) for path, items in found.items()}

@@ -1,1 +1,1 @@
-"""Forges: where repositories, pull requests and reviews live (design §9)."""
+"""Forges: where repositories, pull requests and reviews live (docs/adr/0005-local-forge.md)."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from pipeline.forges.port import BranchRule, PullRequest, Review, ReviewVerdict
+from pipeline.forges.approvals import count_approvals
+from pipeline.forges.port import BranchRule, PullRequest, Review
 
 
 def rules_of(rules: Iterable[BranchRule], branch: str) -> tuple[BranchRule, ...]:
@@ -64,17 +65,6 @@ def newest_review(pull: PullRequest, actor: int) -> Review | None:
     return next((r for r in reversed(pull.reviews) if r.user_id == actor), None)
 
 
-def newest_verdicts(reviews: Iterable[Review], head: str) -> dict[int, ReviewVerdict]:
-    """User id → what they hold of `head`; a review of another revision counts as dismissed."""
-    newest: dict[int, ReviewVerdict] = {}
-    for review in sorted(reviews, key=lambda r: r.sequence):
-        if review.verdict is not ReviewVerdict.COMMENTED:
-            newest[review.user_id] = (
-                review.verdict if review.commit == head else ReviewVerdict.DISMISSED
-            )
-    return newest
-
-
 def check_close(rules: Iterable[BranchRule], pull: PullRequest, actor: int) -> str | None:
     """Why `actor` may not close `pull`: its author may, and whoever may merge it."""
     if actor == pull.author_id:
@@ -87,23 +77,17 @@ def check_close(rules: Iterable[BranchRule], pull: PullRequest, actor: int) -> s
 
 def check_merge(rules: Iterable[BranchRule], pull: PullRequest, actor: int) -> str | None:
     """Why `actor` may not merge `pull` into its base branch."""
-    verdicts = newest_verdicts(pull.reviews, pull.head)
+    reviewed = count_approvals(pull.reviews, pull.head, taking_part=(pull.author_id,))
     for rule in rules_of(rules, pull.base_branch):
         if rule.merge is not None and actor not in rule.merge:
             return f"account {actor} may not merge into `{pull.base_branch}`"
-        approving = {
-            user
-            for user, verdict in verdicts.items()
-            if verdict is ReviewVerdict.APPROVED
-            and user != pull.author_id
-            # Who may not merge there approves nothing there: bots, and people of other teams.
-            and (rule.merge is None or user in rule.merge)
-        }
-        if len(approving) < rule.approvals:
+        # Who may not merge there approves nothing there: bots, and people of other teams.
+        counted = reviewed if rule.merge is None else reviewed.of(rule.merge)
+        if len(counted.approving) < rule.approvals:
             return (
-                f"{len(approving)} of {rule.approvals} approvals of revision {pull.head[:12]} "
-                f"for a merge into `{pull.base_branch}`"
+                f"{len(counted.approving)} of {rule.approvals} approvals of revision "
+                f"{pull.head[:12]} for a merge into `{pull.base_branch}`"
             )
-        if rule.approvals and ReviewVerdict.CHANGES_REQUESTED in verdicts.values():
+        if rule.approvals and reviewed.objecting:
             return "a reviewer asks for changes"
     return None

@@ -1,6 +1,8 @@
-"""The forge port: repositories, refs, pull requests, reviews and merges.
+"""The forge port: three protocols, and `Forge`, which is all of them.
 
-Two implementations meet it under one contract-test suite (`tests/contract/test_forge.py`).
+`Repositories` has repositories, their refs and rules, `PullRequests` has pull requests, reviews and
+merges, `ChecksAndEvents` has what is said beside the code. A function asks for the one that it
+needs. Two implementations meet them under one contract-test suite (`tests/contract/`).
 Every write is find-or-create or compare-and-swap, so that repeating it after a lost reply
 changes nothing. Actors are numeric user ids, since logins can be renamed and reused.
 Repositories are named without the organisation; one forge object serves one organisation.
@@ -163,15 +165,11 @@ class RepoView:
         return self.branches.get(self.default_branch)
 
 
-class Forge(Protocol):
-    """What the pipeline asks of a forge. Errors: NotFound, ForgeRefused, StalePlan, GitFailed."""
+class Repositories(Protocol):
+    """The repositories of one organisation: what is in them, and who may change what."""
 
     def close(self) -> None:
         """End the processes that answer, those that run."""
-
-    @property
-    def account(self) -> int | None:
-        """The account whose credential this process holds; None where none is asked for."""
 
     def cost(self) -> str:
         """What this process asked of the forge, in one line; empty where asking costs nothing."""
@@ -182,14 +180,16 @@ class Forge(Protocol):
     def read_rules(self, repo: str) -> tuple[BranchRule, ...]:
         """The rules of its branches, as `ensure_repo` brought them in line. Raises NotFound."""
 
-    def read_required_checks(self, repo: str, branch: str) -> Mapping[str, int | None]:
-        """The checks without which nothing is merged into a branch, and who must say each: this
-        process's account, 0 for another one, or None for anybody. Raises NotFound."""
-
     def read_environment(self, repo: str, name: str) -> tuple[str, ...]:
         """The branches whose workflows are given an environment's secrets, as patterns; `*` is any.
 
         Raises NotFound where there is no such environment, ForgeRefused for lack of a right.
+        """
+
+    def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
+        """Repository → text that changes with any branch or pull request of it, cheap to get.
+
+        A repository that is not there has one too; one that is left out has none to give.
         """
 
     def open_repository(self, repo: str) -> GitRepository:
@@ -219,6 +219,10 @@ class Forge(Protocol):
         ForgeRefused if a rule forbids it; nothing moves then.
         """
 
+
+class PullRequests(Protocol):
+    """Pull requests: opened, read with their reviews, reviewed, merged and closed."""
+
     def open_pull(
         self, repo: str, *, head_branch: str, base_branch: str, title: str, body: str, actor: int
     ) -> PullRequest:
@@ -231,12 +235,6 @@ class Forge(Protocol):
         """For each, in order, what `open_pull` gives; at the cost of one where the forge can.
 
         Raises what `open_pull` raises; some may be open then.
-        """
-
-    def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
-        """Repository → text that changes with any branch or pull request of it, cheap to get.
-
-        A repository that is not there has one too; one that is left out has none to give.
         """
 
     def read_pulls(self, repo: str) -> tuple[PullRequest, ...]:
@@ -258,11 +256,14 @@ class Forge(Protocol):
     ) -> Mapping[str, PullRequest]:
         """Commit → the merged pull request whose merge put it on its base branch."""
 
-    def read_pushes(self, repo: str, branch: str) -> tuple[Push, ...]:
-        """Who moved a branch where, the oldest first, whether or not it is still there.
+    def submit_review(
+        self, repo: str, number: int, *, commit: str, verdict: ReviewVerdict, body: str, actor: int
+    ) -> Review:
+        """Record a review of `commit`; the same as the actor's newest one changes nothing.
 
-        A local forge keeps this for branches that no rule closes; what was pushed past it, with
-        plain git, is not in it. Raises NotFound.
+        A merged pull request can still be approved late: its head is frozen. Raises StalePlan
+        if the head is another by now, ForgeRefused for an author's approval of their own work
+        and for a pull request that was closed without a merge.
         """
 
     def merge_pull(
@@ -277,9 +278,30 @@ class Forge(Protocol):
         merges it by itself later: it is in a merge queue, or waits for a required check.
         """
 
+    def close_pull(self, repo: str, number: int, *, actor: int) -> None:
+        """Close an open pull request; one already closed is left as it is.
+
+        Raises ForgeRefused for whoever neither opened it nor may merge it.
+        """
+
+
+class ChecksAndEvents(Protocol):
+    """What is beside the code: checks, comments, who is in a team, who pushed, what starts."""
+
+    @property
+    def account(self) -> int | None:
+        """The account whose credential this process holds; None where none is asked for."""
+
     def read_team(self, team: str) -> frozenset[int] | None:
         """The numbers of a team's members, none of a team that is not there; None where the forge
         keeps no teams, so that what the platform's own file says is all there is."""
+
+    def read_pushes(self, repo: str, branch: str) -> tuple[Push, ...]:
+        """Who moved a branch where, the oldest first, whether or not it is still there.
+
+        A local forge keeps this for branches that no rule closes; what was pushed past it, with
+        plain git, is not in it. Raises NotFound.
+        """
 
     def read_comments(self, repo: str, number: int) -> tuple[Comment, ...]:
         """The comments on a pull request, the oldest first. Raises NotFound."""
@@ -302,22 +324,14 @@ class Forge(Protocol):
         Raises ForgeRefused where only Apps may, and the actor is none.
         """
 
+    def read_required_checks(self, repo: str, branch: str) -> Mapping[str, int | None]:
+        """The checks without which nothing is merged into a branch, and who must say each: this
+        process's account, 0 for another one, or None for anybody. Raises NotFound."""
+
     def dispatch(self, repo: str, event: str, *, actor: int) -> None:
         """Start what waits for this event, if the forge starts anything: a hint, that may be lost
         or come twice."""
 
-    def close_pull(self, repo: str, number: int, *, actor: int) -> None:
-        """Close an open pull request; one already closed is left as it is.
 
-        Raises ForgeRefused for whoever neither opened it nor may merge it.
-        """
-
-    def submit_review(
-        self, repo: str, number: int, *, commit: str, verdict: ReviewVerdict, body: str, actor: int
-    ) -> Review:
-        """Record a review of `commit`; the same as the actor's newest one changes nothing.
-
-        A merged pull request can still be approved late: its head is frozen. Raises StalePlan
-        if the head is another by now, ForgeRefused for an author's approval of their own work
-        and for a pull request that was closed without a merge.
-        """
+class Forge(Repositories, PullRequests, ChecksAndEvents, Protocol):
+    """What the pipeline asks of a forge. Errors: NotFound, ForgeRefused, StalePlan, GitFailed."""

@@ -1,4 +1,4 @@
-"""The one gate: every write to an environment passes `authorise` (design §7).
+"""The one gate: every write to an environment passes `authorise` (docs/model.md §10).
 
 Pure: a request, its release, the policy at the base commit, evidence and the draft's status go
 in; allowed, or reasons with stable codes, come out. A clause is a function of the evidence;
@@ -112,7 +112,7 @@ def clause_source(e: Evidence) -> Iterator[DecisionReason]:
         )
     elif e.environment.requires_default_branch and not e.source_on_default:
         yield _waits(
-            rule.SOURCE_NOT_MERGED.id,
+            rule.SOURCE_NOT_ON_DEFAULT_BRANCH.id,
             f"the source at {commit[:12]} is not on the default branch of {e.status.target_repo}",
         )
 
@@ -235,7 +235,7 @@ def clause_runtime(e: Evidence) -> Iterator[DecisionReason]:
     if e.overlay and not has_runtime(e.overlay.files, e.environment.runtime):
         env, runtime = e.environment.environment, e.environment.runtime
         yield _final(
-            rule.RUNTIME_MISSING.id,
+            rule.RUNTIME_NOT_OFFERED.id,
             f"{env} runs primitives by {runtime}; the chart has no such form",
         )
 
@@ -245,7 +245,7 @@ def clause_overlay(e: Evidence) -> Iterator[DecisionReason]:
     pinned = e.promotion.overlay_tree
     if pinned and e.overlay and pinned != e.overlay.tree:
         yield _final(
-            rule.OVERLAY_CHANGED.id,
+            rule.OVERLAY_TREE_MISMATCH.id,
             f"the release renders to tree {e.overlay.tree[:12]}, the request pins {pinned[:12]}",
         )
 

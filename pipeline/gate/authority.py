@@ -1,4 +1,4 @@
-"""Authority: who may ask for a change, who must approve it, and what is missing (design §7). Pure.
+"""Authority: who may ask for a change, who must approve it, and what is missing. Pure.
 
 `judge` is the only place that decides it. The comment on a pull request, its required check, the
 merge, every run and the audit call it with the same three things:
@@ -9,7 +9,8 @@ merge, every run and the audit call it with the same three things:
 3. the *people*: the platform's accounts at the base.
 
 What is not known may do nothing: an account that policy does not list asks for nothing and approves
-nothing, and a path that belongs to nobody is asked for by nobody.
+nothing, and a path that belongs to nobody is asked for by nobody. Why one function:
+docs/adr/0010-one-authority-function.md.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
 from pipeline.diagnostics import Finding, Location, Rule, Subject, register
-from pipeline.forges.branch_rules import newest_verdicts
-from pipeline.forges.port import Review, ReviewVerdict
+from pipeline.forges.approvals import Approvals, count_approvals
+from pipeline.forges.port import Review
 from pipeline.gate.rules import APPROVAL_MISSING, APPROVAL_OTHER_REVISION
 from pipeline.models.requests import Account, ApprovalPolicy, Platform
 
@@ -140,11 +142,6 @@ class Authority:
         """Whether the change may be merged and followed."""
         return not self.reasons
 
-    @property
-    def is_refused(self) -> bool:
-        """Whether no further approval can help."""
-        return any(reason.final for reason in self.reasons)
-
 
 # What stands in the first commit of a repository was there before any policy.
 FOUNDING = Authority(())
@@ -152,12 +149,11 @@ FOUNDING = Authority(())
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One approval policy: the first path that asks for it, its teams' people, who approved."""
+    """One approval policy: the first path that asks for it, and what its teams' people hold."""
 
     path: str
     policy: ApprovalPolicy
-    people: frozenset[int]
-    counted: frozenset[int]
+    held: Approvals
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +164,6 @@ class _Case:
     revision: Revision
     people: Platform
     asked: tuple[_Asked, ...]
-    objecting: frozenset[int]  # who asks for changes to the final revision
 
 
 Clause = Callable[[_Case], Iterator[AuthorityReason]]
@@ -180,10 +175,7 @@ def clause_askers(case: _Case) -> Iterator[AuthorityReason]:
         account = case.people.account(account_id)
         for matter in case.matters:
             if not _may_ask(account, matter):
-                who = f"`{account.login}`" if account else f"account {account_id}"
-                message = (
-                    f"{who} may not ask for `{matter.path}`; that is for {describe_askers(matter)}"
-                )
+                message = _not_theirs(account, account_id, matter)
                 yield AuthorityReason(AUTHOR_OUT_OF_SCOPE.id, message, matter.path, final=True)
 
 
@@ -213,18 +205,18 @@ def clause_revision(case: _Case) -> Iterator[AuthorityReason]:
 def clause_count(case: _Case) -> Iterator[AuthorityReason]:
     """Enough distinct people of the asked teams approved the final revision."""
     for asked in case.asked:
-        if len(asked.counted) < asked.policy.count:
-            message = _missing(len(asked.counted), asked.policy)
+        if len(asked.held.approving) < asked.policy.count:
+            message = _missing(len(asked.held.approving), asked.policy)
             yield AuthorityReason(APPROVAL_MISSING.id, message, asked.path, final=False)
 
 
 def clause_each_team(case: _Case) -> Iterator[AuthorityReason]:
     """Where as many approvals as teams are asked for, each team gives one at least."""
     for asked in case.asked:
-        if not len(asked.policy.teams) <= asked.policy.count <= len(asked.counted):
+        if not len(asked.policy.teams) <= asked.policy.count <= len(asked.held.approving):
             continue
         for team in asked.policy.teams:
-            if asked.counted.isdisjoint(case.people.members((team,))):
+            if asked.held.approving.isdisjoint(case.people.members((team,))):
                 message = f"nobody of {team} approved"
                 yield AuthorityReason(APPROVAL_MISSING.id, message, asked.path, final=False)
 
@@ -232,9 +224,8 @@ def clause_each_team(case: _Case) -> Iterator[AuthorityReason]:
 def clause_objections(case: _Case) -> Iterator[AuthorityReason]:
     """Nobody whose approval would count asks for changes."""
     for asked in case.asked:
-        blocking = case.objecting & asked.people
-        if blocking:
-            message = f"{len(blocking)} people ask for changes"
+        if asked.held.objecting:
+            message = f"{len(asked.held.objecting)} people ask for changes"
             yield AuthorityReason(APPROVAL_MISSING.id, message, asked.path, final=False)
 
 
@@ -255,17 +246,16 @@ def judge(matters: Sequence[Matter], revision: Revision, people: Platform) -> Au
     `people` are the accounts at the change's base, held to the forge's teams
     (`Platform.held_to`) where there are such.
     """
-    verdicts = newest_verdicts(revision.reviews, revision.head).items()
-    approving = _holding(verdicts, ReviewVerdict.APPROVED) - _taking_part(revision, people)
-    asked = tuple(
-        _Asked(path, policy, eligible, approving & eligible)
-        for path, policy in _policies(matters)
-        for eligible in (people.members(policy.teams),)
+    reviewed = count_approvals(
+        revision.reviews, revision.head, taking_part=_taking_part(revision, people)
     )
-    objecting = _holding(verdicts, ReviewVerdict.CHANGES_REQUESTED)
-    case = _Case(matters, revision, people, asked, objecting)
+    asked = tuple(
+        _Asked(path, policy, reviewed.of(people.members(policy.teams)))
+        for path, policy in _policies(matters)
+    )
+    case = _Case(matters, revision, people, asked)
     reasons = tuple(dict.fromkeys(reason for clause in CLAUSES for reason in clause(case)))
-    approved_by = frozenset[int]().union(*(each.counted for each in asked))
+    approved_by = frozenset[int]().union(*(each.held.approving for each in asked))
     return Authority(reasons, tuple(sorted(approved_by)), tuple(each.policy for each in asked))
 
 
@@ -309,6 +299,7 @@ def _may_ask(account: Account | None, matter: Matter) -> bool:
             return bool(matter.ask_bots_of) and matter.ask_bots_of in account.tenants
         case "pipeline":
             return False
+    assert_never(account.kind)
 
 
 def _not_theirs(account: Account | None, account_id: int, matter: Matter) -> str:
@@ -336,12 +327,6 @@ def _policies(matters: Iterable[Matter]) -> Iterator[tuple[str, ApprovalPolicy]]
 
 def _first_path(case: _Case) -> str:
     return case.matters[0].path if case.matters else ""
-
-
-def _holding(
-    verdicts: Iterable[tuple[int, ReviewVerdict]], verdict: ReviewVerdict
-) -> frozenset[int]:
-    return frozenset(user for user, found in verdicts if found is verdict)
 
 
 def _taking_part(revision: Revision, people: Platform) -> frozenset[int]:

@@ -3,7 +3,7 @@
 `TABLE` is the whole of it, in words, and docs/authority.md is written from it. `matters_of` reads
 it off the policy *at the base* of a change. A path that no row knows is a file of the repository
 and belongs to the platform's owners, so nothing is anybody's by being forgotten.
-Sources: design §7 "Authority"; seed §3.3 "Repository Ownership Matrix".
+Who owns which repository: docs/model.md §11.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.gate.authority import Matter, MatterKind
+from pipeline.models.draft_id import DraftId
 from pipeline.models.requests import (
     RISK_TIERS,
     ApprovalPolicy,
@@ -21,7 +22,8 @@ from pipeline.models.requests import (
     Tenant,
 )
 from pipeline.names import PLATFORM_TENANT
-from pipeline.requests.layout import draft_path, request_path
+from pipeline.requests.kinds import request_path
+from pipeline.requests.layout import draft_path
 from pipeline.requests.snapshot import Snapshot
 
 _OF_TENANT = re.compile(r"tenants/([a-z][a-z0-9-]*)/(?:drafts/([a-z][a-z0-9-]*)/)?", re.ASCII)
@@ -145,7 +147,7 @@ def _matter(
 
 def is_of_platform(draft: str, *sides: Snapshot) -> bool:
     """Whether the code is the platform's: by its tenant, or by what either side's request says."""
-    if draft.split("/")[0] == PLATFORM_TENANT:
+    if DraftId(draft).tenant == PLATFORM_TENANT:
         return True
     found = [side.draft(draft) for side in sides]
     return any(request and request.code_origin is CodeOrigin.PLATFORM for request in found)
@@ -163,7 +165,7 @@ def _approvals(
     found = policy.environments.get(environment)
     if found is None:
         return ApprovalPolicy.model_construct(count=1, teams=())
-    tenant, request = policy.tenant(draft.split("/")[0]), policy.draft(draft)
+    tenant, request = policy.tenant(DraftId(draft).tenant), policy.draft(draft)
     return found.approval_for(higher_tier(tier, *_tiers(tenant, request)))
 
 

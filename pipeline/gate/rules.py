@@ -1,4 +1,4 @@
-"""Rules of decisions: why a promotion is refused or waits (design §7).
+"""Rules of decisions: why a promotion is refused or waits.
 
 The clauses that apply them are in `pipeline.gate.authorise`. Examples are what is changed in the
 evidence of a promotion to prod that is allowed: see `tests/unit/gate/test_authorise.py`.
@@ -37,7 +37,7 @@ SOURCE_UNKNOWN = _decision(
     "source_tree: null\n",
     "source_on_default: true\n",
 )
-SOURCE_NOT_MERGED = _decision(
+SOURCE_NOT_ON_DEFAULT_BRANCH = _decision(
     "source-not-on-default-branch",
     "Where the environment asks for it, the source tree is on the default branch.",
     "code that its owners have not merged yet is not theirs",
@@ -141,7 +141,7 @@ NAMESPACE_CHANGED = _decision(
     "namespace: tenant-acme-prod-base\n",
     "namespace: tenant-acme-prod-cust\n",
 )
-OVERLAY_CHANGED = _decision(
+OVERLAY_TREE_MISMATCH = _decision(
     "overlay-tree-mismatch",
     "The overlay renders to exactly the tree that the request pins.",
     "people approved that tree and no other",
@@ -165,7 +165,7 @@ APPROVAL_OTHER_REVISION = _decision(
     "approved_blob: other\n",
     "approved_blob: same\n",
 )
-RUNTIME_MISSING = _decision(
+RUNTIME_NOT_OFFERED = _decision(
     "runtime-not-offered",
     "A release that goes where an operator runs primitives holds a custom resource.",
     "there the operator makes the workload; plain objects would run beside it, unmanaged",
@@ -173,7 +173,7 @@ RUNTIME_MISSING = _decision(
     "runtime: operator\n",
     "runtime: workload\n",
 )
-DRAFT_CHANGED = register(
+DRAFT_IDENTITY_CHANGED = register(
     Rule(
         "draft-identity-changed",
         "An accepted draft stays what it is: origin, type, template, repository and sku.",

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipeline.diagnostics import Finding, Location, Rule, Subject, register
+from pipeline.models.draft_id import DraftId
 from pipeline.requests.layout import BLOCKED_PATH, draft_path, tenant_path
 
 if TYPE_CHECKING:
     from pipeline.models.status import DraftStatus  # slow to import, and `status` does without
 
-BLOCKED_RUNS = register(
+BLOCKED_DIGEST_RUNS = register(
     Rule(
         id="blocked-digest-runs",
         summary="No environment runs a digest that `environments/blocked-digests.yaml` names.",
@@ -28,7 +29,7 @@ BLOCKED_RUNS = register(
         passes="a digest is blocked that no environment runs",
     )
 )
-DRAFT_DELETED = register(
+DRAFT_FILE_DELETED = register(
     Rule(
         id="draft-file-deleted",
         summary="`draft.yaml` stays on main until its draft has ended.",
@@ -40,7 +41,7 @@ DRAFT_DELETED = register(
         passes="a draft's file is deleted after its pull request was closed, and a run saw it",
     )
 )
-TENANT_DELETED = register(
+TENANT_FILE_DELETED = register(
     Rule(
         id="tenant-file-deleted",
         summary="`tenant.yaml` stays on main until all drafts of the tenant have ended.",
@@ -83,7 +84,7 @@ def check_blocked(standings: Iterable[Standing], blocked: Mapping[str, str]) -> 
                 commands = " and ".join(
                     f"`pipeline promote request {standing.draft} --env {e}`" for e in where
                 )
-                yield BLOCKED_RUNS.finding(
+                yield BLOCKED_DIGEST_RUNS.finding(
                     f"{', '.join(where)} runs {digest} of `{standing.draft}`, which is blocked: "
                     f"{blocked[digest]}",
                     Location(BLOCKED_PATH),
@@ -97,16 +98,16 @@ def check_deleted(standings: Iterable[Standing], paths: Collection[str]) -> Iter
     for standing in standings:
         if standing.ended and not standing.runs:
             continue
-        tenant = standing.draft.partition("/")[0]
+        tenant = DraftId(standing.draft).tenant
         path = draft_path(standing.draft)
         if tenant_path(tenant) not in paths:
             tenants.setdefault(tenant, []).append(standing.draft)
         if path not in paths:
             runs = ", ".join(standing.runs)
             what = f"runs in {runs}" if runs else "has its branch and pull request"
-            yield DRAFT_DELETED.finding(f"`{standing.draft}` {what}", Location(path))
+            yield DRAFT_FILE_DELETED.finding(f"`{standing.draft}` {what}", Location(path))
     for tenant, drafts in sorted(tenants.items()):
         listed = ", ".join(f"`{draft}`" for draft in sorted(drafts))
-        yield TENANT_DELETED.finding(
+        yield TENANT_FILE_DELETED.finding(
             f"`{tenant}` has drafts that have not ended: {listed}", Location(tenant_path(tenant))
         )

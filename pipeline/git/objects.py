@@ -21,6 +21,8 @@ MODE_EXECUTABLE = 0o100755
 MODE_SYMLINK = 0o120000
 MODE_TREE = 0o040000
 MODE_SUBMODULE = 0o160000
+File = tuple[int, bytes]  # git mode, content
+Files = Mapping[str, File]  # by path
 
 ObjectType = Literal["commit", "tree", "blob"]
 # git-fsck refuses these names; a checkout would write outside of itself.
@@ -109,7 +111,7 @@ def parse_tree(content: bytes) -> tuple[TreeEntry, ...]:
     return tuple(entries)
 
 
-def objects_of_files(files: Mapping[str, tuple[int, bytes]]) -> tuple[GitObject, ...]:
+def objects_of_files(files: Files) -> tuple[GitObject, ...]:
     """All blobs and trees of `files` (path → mode, content); the root tree comes last.
 
     Paths are relative with `/`; an empty mapping gives git's empty tree. Raises ValueError for
@@ -181,7 +183,7 @@ def graft(
     return tuple(made)
 
 
-def tree_id_of_files(files: Mapping[str, tuple[int, bytes]]) -> str:
+def tree_id_of_files(files: Files) -> str:
     """The id of the tree that holds `files` (path → mode, content)."""
     return objects_of_files(files)[-1].id
 

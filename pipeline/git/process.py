@@ -67,6 +67,15 @@ def git_environment(protocols: str = "") -> dict[str, str]:
     }
 
 
+def configured_environment(protocols: str = "") -> dict[str, str]:
+    """The same with the configuration that every call has, for a caller that makes the command."""
+    environment = git_environment(protocols) | {"GIT_CONFIG_COUNT": str(len(_CONFIG))}
+    for number, setting in enumerate(_CONFIG):
+        key, _, value = setting.partition("=")
+        environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return environment
+
+
 def git_command(*arguments: str) -> list[str]:
     """The argument vector of one git call, with the configuration that every call has."""
     command = ["git", "--no-pager", "--literal-pathspecs"]

@@ -30,7 +30,7 @@ def _proposal(id: str, summary: str, why: str, fix: str, fails: str, passes: str
     return register(Rule(id, summary, why, fix, Subject.SCENARIO, fails, passes))
 
 
-ENVIRONMENTS_PROPOSED = _proposal(
+GITOPS_ENVIRONMENTS_PROPOSED = _proposal(
     "gitops-environments-proposed",
     "Nobody proposes what runs in a GitOps repository: it comes of promotions alone.",
     "what lies below `environments/` runs, and is rendered from a request that was approved",
@@ -38,7 +38,7 @@ ENVIRONMENTS_PROPOSED = _proposal(
     "a person's pull request into a GitOps repository changes `environments/prod/…`",
     "it changes `README.md`",
 )
-PROPOSAL_UNFIT = _proposal(
+GITOPS_PROPOSAL_UNFIT = _proposal(
     "gitops-proposal-unfit",
     "What people propose in a GitOps repository are plain files, and few at a time.",
     "a link, a submodule or one of git's own files changes what a delivery tool checks out",
@@ -106,13 +106,15 @@ def _check_content(proposal: Proposal) -> Iterator[Finding]:
     at = Location(proposal.name)
     for path in sorted(proposal.changes):
         if is_below_root(path):
-            yield ENVIRONMENTS_PROPOSED.finding(f"it changes `{visible(path)}`", at)
+            yield GITOPS_ENVIRONMENTS_PROPOSED.finding(f"it changes `{visible(path)}`", at)
             return
     if proposal.problem or not proposal.changes:
         # Nobody has to approve nothing, and its commits would be in history all the same.
-        yield PROPOSAL_UNFIT.finding(proposal.problem or "it changes nothing", at)
+        yield GITOPS_PROPOSAL_UNFIT.finding(proposal.problem or "it changes nothing", at)
     for path, entry in sorted(proposal.changes.items()):
         if not is_plain(path):
-            yield PROPOSAL_UNFIT.finding(f"`{visible(path)}` is no plain path", at)
+            yield GITOPS_PROPOSAL_UNFIT.finding(f"`{visible(path)}` is no plain path", at)
         elif entry is not None and entry[0] not in (MODE_FILE, MODE_EXECUTABLE):
-            yield PROPOSAL_UNFIT.finding(f"`{path}` is no file: its mode is {entry[0]:06o}", at)
+            yield GITOPS_PROPOSAL_UNFIT.finding(
+                f"`{path}` is no file: its mode is {entry[0]:06o}", at
+            )

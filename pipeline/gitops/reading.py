@@ -75,7 +75,7 @@ def _listed(git: GitRepository, entry: TreeEntry | None) -> dict[str, tuple[int,
     return git.list_files(entry.id)
 
 
-def check_trees(git: GitRepository, repo: str, overlays: Mapping[str, str]) -> None:
+def require_trees(git: GitRepository, repo: str, overlays: Mapping[str, str]) -> None:
     """Nothing, when the repository has every overlay's tree. Raises CouldNotCheck."""
     found = git.read_objects(list(overlays.values()))
     for (folder, tree), item in zip(overlays.items(), found, strict=True):

@@ -32,7 +32,7 @@ def _gitops(id: str, summary: str, why: str, fix: str, fails: str, passes: str) 
     return register(Rule(id, summary, why, fix, Subject.SCENARIO, fails, passes))
 
 
-CONTENT_FOREIGN = _gitops(
+GITOPS_CONTENT_FOREIGN = _gitops(
     "gitops-content-foreign",
     "Below `environments/` of a GitOps repository lies what was promoted, and nothing else.",
     "the delivery tool runs what lies there, whoever wrote it",
@@ -41,7 +41,7 @@ CONTENT_FOREIGN = _gitops(
     "a person's commit lays `.argocd-source.yaml` beside an overlay",
     "the overlays are the trees that `promoted` facts name",
 )
-OVERLAY_MISSING = _gitops(
+GITOPS_OVERLAY_MISSING = _gitops(
     "gitops-overlay-missing",
     "Every overlay that was promoted lies in its GitOps repository.",
     "what is taken away there stops running, without anybody having asked for it",
@@ -113,16 +113,22 @@ def _check_one(repo: str, item: Difference) -> Iterator[Finding]:
     at = Location(visible(f"{repo}:{item.path}"))
     if item.there is None:
         if item.sealed is not None:
-            yield OVERLAY_MISSING.finding("the overlay that was promoted is gone", at)
+            yield GITOPS_OVERLAY_MISSING.finding("the overlay that was promoted is gone", at)
         return
     if item.sealed is None:
-        yield CONTENT_FOREIGN.finding(f"{_what(item.there)} that no fact of a promotion knows", at)
+        yield GITOPS_CONTENT_FOREIGN.finding(
+            f"{_what(item.there)} that no fact of a promotion knows", at
+        )
         return
     told = list(_changes(item.sealed, item.there))
     for path, message in told[:MAX_TOLD]:
-        yield CONTENT_FOREIGN.finding(message, Location(visible(f"{repo}:{path_of(item, path)}")))
+        yield GITOPS_CONTENT_FOREIGN.finding(
+            message, Location(visible(f"{repo}:{path_of(item, path)}"))
+        )
     if len(told) > MAX_TOLD:
-        yield CONTENT_FOREIGN.finding(f"{len(told) - MAX_TOLD} more files are not as promoted", at)
+        yield GITOPS_CONTENT_FOREIGN.finding(
+            f"{len(told) - MAX_TOLD} more files are not as promoted", at
+        )
 
 
 def _what(there: Listing) -> str:

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.errors import CouldNotCheck
+from pipeline.git.objects import Files
 from pipeline.images.bounded import run_build
 from pipeline.images.oci import Image
-from pipeline.images.port import Files
 from pipeline.images.stores import image_from_layout
 from pipeline.machine.process import Completed
 from pipeline.machine.versions import find_tool

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from pipeline.git.objects import Files
 from pipeline.images.oci import Image, image_of
-from pipeline.images.port import Files
 
 
 class LayoutMaker:

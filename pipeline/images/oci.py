@@ -2,7 +2,8 @@
 
 One layer: an uncompressed tar, sorted, with fixed times, owner and modes, so that its digest
 depends on the files alone and not on a zlib version. Media types: OCI image specification 1.1.
-The digest that is recorded is the index's, not one platform's manifest's (limits.md).
+The digest that is recorded is the index's, not one platform's manifest's
+(docs/adr/0004-build-once.md).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pipeline.git.objects import Files
 from pipeline.models.base import ImageDigest, digest_of
 
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
@@ -51,7 +53,7 @@ class Attached:
     sbom: bytes
 
 
-def layer_of(files: Mapping[str, tuple[int, bytes]]) -> bytes:
+def layer_of(files: Files) -> bytes:
     """The layer tar of `files` (path → git mode, content), below one folder."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -77,7 +79,7 @@ def _member(name: str, mode: int, type: bytes, size: int) -> tarfile.TarInfo:
     return member
 
 
-def image_of(files: Mapping[str, tuple[int, bytes]], labels: Mapping[str, str]) -> Image:
+def image_of(files: Files, labels: Mapping[str, str]) -> Image:
     """The image of a folder; equal files and labels give an equal digest."""
     layer = layer_of(files)
     config = _json(

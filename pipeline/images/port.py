@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from pipeline.git.objects import Files
 from pipeline.images.oci import Image
 from pipeline.models.evidence import BuildRecord
 from pipeline.plan.effects import BuildImage
 
-Files = Mapping[str, tuple[int, bytes]]  # path → git mode, content
 BuilderName = Literal["source-layout", "buildah", "buildx"]
 
 

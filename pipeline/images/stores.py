@@ -64,7 +64,7 @@ class LayoutStore:
 
     def folder(self, repository: str) -> Path:
         """Where a repository's layout lies. Raises CouldNotCheck for a name with odd parts."""
-        check_repository(repository)
+        require_repository_name(repository)
         # A host has no `_`, so no two names meet.
         return self.root.joinpath(*(part.replace(":", "_") for part in repository.split("/")))
 
@@ -137,7 +137,7 @@ class RegistryStore:
 
     def read_digest(self, repository: str, tag: str) -> ImageDigest | None:
         """The digest that the registry has under a tag."""
-        check_repository(repository)
+        require_repository_name(repository)
         done = self._crane("digest", f"{repository}:{tag}")
         told = done.stdout.decode("utf-8", "replace").strip()
         if done.exit_code == 0 and _DIGEST.match(told):
@@ -208,7 +208,7 @@ _ABSENT = re.compile(r"\b(?:MANIFEST_UNKNOWN|NAME_UNKNOWN)\b|unexpected status c
 _REF_NAME = "org.opencontainers.image.ref.name"
 
 
-def check_repository(repository: str) -> None:
+def require_repository_name(repository: str) -> None:
     """Nothing; raises CouldNotCheck for a name that is no repository, or a path or option."""
     host, *parts = repository.split("/")
     if not _HOST.match(host) or not all(_PART.match(part) for part in parts):

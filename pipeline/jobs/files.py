@@ -19,14 +19,21 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.errors import CouldNotCheck, OverBound, UsageFault, failure_of
-from pipeline.forges.port import Forge
-from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK, objects_of_files
+from pipeline.errors import CouldNotCheck, Failure, OverBound, UsageFault, failure_of
+from pipeline.forges.port import Repositories
+from pipeline.git.objects import (
+    MODE_EXECUTABLE,
+    MODE_FILE,
+    MODE_SYMLINK,
+    File,
+    Files,
+    objects_of_files,
+)
 from pipeline.images.attesting import Attest, Verify, claim_of, read_record, store_attested
 from pipeline.images.oci import Image
 from pipeline.images.port import Source, source_of
 from pipeline.images.stores import ImageStore, LayoutStore, image_from_layout
-from pipeline.jobs.work import DueWork, Evidence, evidence_problem, is_of
+from pipeline.jobs.work import DueWork, WorkEvidence, evidence_problem, is_of
 from pipeline.models.base import CommitId, first_problem
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.models.provenance import Claim
@@ -34,7 +41,6 @@ from pipeline.models.requests import Signers
 from pipeline.plan.effects import BuildImage, RunChecks
 from pipeline.sandbox.sources import read_source_files
 
-Files = dict[str, tuple[int, bytes]]
 # The name under which a layout holds the one image of a build.
 IMAGE = "image"
 _KEY = re.compile(r"[0-9a-f]{64}\Z")
@@ -44,18 +50,18 @@ _Document = TypeVar("_Document", bound=BaseModel)
 
 
 def write_work(
-    folder: Path, work: DueWork, forge: Forge
-) -> tuple[DueWork, tuple[tuple[str, str, str], ...]]:
+    folder: Path, work: DueWork, forge: Repositories
+) -> tuple[DueWork, tuple[Failure, ...]]:
     """The work that was written with its sources, and what could not be: draft, code, message."""
     sources = folder / "sources"
     sources.mkdir(parents=True, exist_ok=True)
     items: list[RunChecks | BuildImage] = []
-    failures: list[tuple[str, str, str]] = []
+    failures: list[Failure] = []
     for item in work.items:
         try:
             _write_source(sources / f"{item.tree}.tar", item, forge)
         except Exception as error:
-            failures.append((item.draft, *failure_of(error)))
+            failures.append(failure_of(item.draft, error))
         else:
             items.append(item)
     written = work.model_copy(update={"items": tuple(items)})
@@ -63,7 +69,7 @@ def write_work(
     return written, tuple(failures)
 
 
-def _write_source(path: Path, item: RunChecks | BuildImage, forge: Forge) -> None:
+def _write_source(path: Path, item: RunChecks | BuildImage, forge: Repositories) -> None:
     git = forge.open_repository(item.repo)
     tree = git.read_object(f"{item.commit}:{item.folder}")
     if tree is None or tree.id != item.tree:
@@ -103,7 +109,7 @@ def read_source(folder: Path, tree: str) -> Files:
     return files
 
 
-def _tar_of(files: Mapping[str, tuple[int, bytes]]) -> bytes:
+def _tar_of(files: Files) -> bytes:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path, (mode, content) in sorted(files.items()):
@@ -120,7 +126,7 @@ def _tar_of(files: Mapping[str, tuple[int, bytes]]) -> bytes:
 
 def _files_of(packed: bytes) -> Files:
     """What a tar holds, in memory: nothing is unpacked, so no path leads anywhere."""
-    files: Files = {}
+    files: dict[str, File] = {}
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         for entry in tar:
             if entry.issym():
@@ -142,13 +148,13 @@ def images_folder(folder: Path, key: str) -> Path:
     return folder / "images" / key
 
 
-def write_evidence(folder: Path, evidence: Evidence) -> None:
+def write_evidence(folder: Path, evidence: WorkEvidence) -> None:
     """Write what performing one piece of work gave."""
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / f"{evidence.item.key}.json", evidence)
 
 
-def read_evidence(folder: Path) -> dict[str, Evidence]:
+def read_evidence(folder: Path) -> dict[str, WorkEvidence]:
     """Key → what was performed. Nothing that jobs left there is believed for its name alone.
 
     Raises UsageFault for a folder that holds what no `pipeline perform` writes.
@@ -158,9 +164,9 @@ def read_evidence(folder: Path) -> dict[str, Evidence]:
     paths = sorted(folder.glob("*.json"))
     if len(paths) > _MAX_FILES:
         raise UsageFault(f"`{folder}` holds {len(paths)} files, which no run makes")
-    found: dict[str, Evidence] = {}
+    found: dict[str, WorkEvidence] = {}
     for path in paths:
-        evidence = _read(path, Evidence)
+        evidence = _read(path, WorkEvidence)
         problem = evidence_problem(evidence)
         if path.stem != evidence.item.key or not _KEY.match(path.stem):
             problem = "its name is not the key of its work"
@@ -170,7 +176,9 @@ def read_evidence(folder: Path) -> dict[str, Evidence]:
     return found
 
 
-def recorded_checks(evidence: Mapping[str, Evidence], item: RunChecks, files: Files) -> CheckReport:
+def recorded_checks(
+    evidence: Mapping[str, WorkEvidence], item: RunChecks, files: Files
+) -> CheckReport:
     """The report of checks that were performed elsewhere. Raises CouldNotCheck if none were."""
     found = evidence.get(item.key)
     if found is None or found.report is None or not is_of(found, item):
@@ -186,7 +194,7 @@ class RecordedBuilder:
     statement in the store says.
     """
 
-    evidence: Mapping[str, Evidence]
+    evidence: Mapping[str, WorkEvidence]
     store: ImageStore
     signers: Signers | None
     verify: Verify
@@ -211,7 +219,7 @@ class RecordedBuilder:
         return read_record(self.store, source, there, self.signers, self.verify)
 
 
-def _is_build_of(evidence: Evidence, source: Source) -> bool:
+def _is_build_of(evidence: WorkEvidence, source: Source) -> bool:
     item = evidence.item
     return (
         isinstance(item, BuildImage)
@@ -224,7 +232,7 @@ def _is_build_of(evidence: Evidence, source: Source) -> bool:
 class Made:
     """An image that a job made, with all that is stated of it."""
 
-    evidence: Evidence
+    evidence: WorkEvidence
     source: Source
     image: Image
     claim: Claim

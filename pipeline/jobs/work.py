@@ -1,8 +1,9 @@
-"""Work that only tools can do, apart from the run that records it (design §7). Pure.
+"""Work that only tools can do, apart from the run that records it. Pure.
 
 Checks and builds are run by jobs without credentials, on sources that a job with the right to
 read took out of Git. Each piece of work is an effect of a plan; its evidence repeats that effect,
-so that what was performed is compared with what is due and never believed by name.
+so that what was performed is compared with what is due and never believed by name
+(docs/adr/0014-jobs-without-credentials.md).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.models.base import API_VERSION, Model
+from pipeline.models.base import API_VERSION, ApiVersion, Model
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.models.facts import Reason
 from pipeline.plan.bounds import BUILD_OVER_BOUND
@@ -26,18 +27,18 @@ MAX_MATRIX = 256
 class DueWork(Model):
     """The checks and builds that are due, as of one commit of main."""
 
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
     kind: Literal["DueWork"] = "DueWork"
     control_commit: str
     items: tuple[WorkItem, ...]
 
 
-class Evidence(Model):
+class WorkEvidence(Model):
     """What performing one piece of work gave: a report of checks, the record of an image, or why
     there will be none.
     """
 
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
     kind: Literal["Evidence"] = "Evidence"
     item: WorkItem
     report: CheckReport | None = None
@@ -51,7 +52,7 @@ def due_work(plan: Plan) -> DueWork:
     return DueWork(control_commit=plan.control_commit, items=items)
 
 
-def evidence_problem(evidence: Evidence) -> str:
+def evidence_problem(evidence: WorkEvidence) -> str:
     """Why this cannot be what performing its item gives; empty when it can."""
     item = evidence.item
     if isinstance(item, RunChecks):
@@ -77,7 +78,7 @@ def evidence_problem(evidence: Evidence) -> str:
     return ""
 
 
-def is_of(evidence: Evidence, item: RunChecks | BuildImage) -> bool:
+def is_of(evidence: WorkEvidence, item: RunChecks | BuildImage) -> bool:
     """Whether evidence is of this work; of the same tree at another commit it is."""
     return evidence.item.model_copy(update={"commit": item.commit}) == item
 

@@ -11,6 +11,7 @@ from pipeline import __version__
 from pipeline.machine.cache import cache_key
 
 
+# Without a parameter: one value a process.
 @lru_cache(maxsize=1)
 def tool_identity() -> str:
     """The version, and where the installed files stand, so that changed code asks anew."""

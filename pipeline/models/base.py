@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Literal, NewType
+from typing import Annotated, NewType
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
+# Named again for whoever has to do with models; what stands below them takes it from the package.
+from pipeline import API_VERSION as API_VERSION
+from pipeline import ApiVersion as ApiVersion
 from pipeline.characters import visible
-
-API_VERSION: Literal["pipeline.ameide.io/v1"] = "pipeline.ameide.io/v1"
 
 
 def first_problem(error: ValidationError) -> str:

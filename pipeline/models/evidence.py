@@ -1,7 +1,7 @@
 """What was seen by running a tool on exact bytes: check results, builds, observed health.
 
 Evidence is deterministic: it holds no durations, hosts or clock, so that finding it again
-after a crash gives the same fact, byte for byte.
+after a crash gives the same fact, byte for byte (docs/adr/0003-no-clock-in-evidence.md).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Facts: what happened to a draft, each an immutable record chained to the one before.
 
 A fact is stored as canonical JSON on `state/<tenant>`, the first at
-`drafts/<primitive_id>/facts/<nnnnnn>-<type>.json` (`pipeline.state.facts` says where).
-`previous` is the SHA-256 of the draft's fact before it, empty for the first. A correction is a new
-fact. Bodies are a closed union discriminated by `type`.
+`drafts/<primitive_id>/facts/<nnnnnn>-<type>.json` (docs/model.md §9; `pipeline.state.facts` says
+where the others are). `previous` is the SHA-256 of the draft's fact before it, empty for the first.
+A correction is a new fact. Bodies are a closed union discriminated by `type`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from pipeline.models.base import (
     API_VERSION,
+    ApiVersion,
     BlobIdField,
     CommitIdField,
     FactHashField,
@@ -24,10 +25,10 @@ from pipeline.models.base import (
     TreeIdField,
     without_empty,
 )
+from pipeline.models.draft_id import DraftId
 from pipeline.models.evidence import BuildRecord, CheckReport, Observation
 from pipeline.models.requests import (
     CodeOrigin,
-    DraftId,
     EnvironmentName,
     PrimitiveType,
     RiskTier,
@@ -86,7 +87,7 @@ class Reason(Model):
 
 
 class Release(Model):
-    """What is promoted: the same in every environment (design §6)."""
+    """What is promoted: the same in every environment (docs/model.md §10)."""
 
     source_commit: CommitIdField
     source_tree: TreeIdField
@@ -226,7 +227,7 @@ FactBody = Annotated[
 class Fact(Model):
     """One link of a draft's chain."""
 
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
     kind: Literal["Fact"] = "Fact"
     draft: DraftId
     sequence: int = Field(ge=1, le=999_999)

@@ -10,8 +10,9 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.models.base import Model
-from pipeline.models.facts import Fact
-from pipeline.models.requests import RiskTier
+from pipeline.models.draft_id import DraftId
+from pipeline.models.facts import Fact, Release
+from pipeline.models.requests import EnvironmentName, RiskTier
 from pipeline.models.run_report import (
     DecisionReasonItem,
     Document,
@@ -260,7 +261,7 @@ class RequestProposal(Document):
     """A request that was written into the checkout, or opened as a pull request."""
 
     kind: Literal["RequestProposal"] = "RequestProposal"
-    draft: str
+    draft: str = Field(description="the draft asked about; empty where it is policy")
     path: str
     content: str
     findings: tuple[FindingItem, ...]
@@ -297,33 +298,135 @@ class DoctorReport(Document):
     items: tuple[DoctorItem, ...]
 
 
-OUTPUT_STEMS: dict[str, str] = {
-    "ValidationReport": "validation-report",
-    "Decision": "decision",
-    "Authority": "authority",
-    "AuditReport": "audit-report",
-    "AuditLog": "audit-log",
-    "DraftStatusList": "draft-status-list",
-    "DraftFiles": "draft-files",
-    "PullRequest": "pull-request",
-    "PullRequestList": "pull-request-list",
-    "RequestProposal": "request-proposal",
-    "RunReport": "run-report",
-    "DoctorReport": "doctor-report",
-    "Error": "error",
-}
-OUTPUT_KINDS: dict[str, type[Document]] = {
-    "ValidationReport": ValidationReport,
-    "Decision": DecisionDocument,
-    "Authority": AuthorityDocument,
-    "AuditReport": AuditReportDocument,
-    "AuditLog": AuditLog,
-    "DraftStatusList": DraftStatusList,
-    "DraftFiles": DraftFilesDocument,
-    "PullRequest": PullRequestItem,
-    "PullRequestList": PullRequestList,
-    "RequestProposal": RequestProposal,
-    "RunReport": RunReportDocument,
-    "DoctorReport": DoctorReport,
-    "Error": Error,
-}
+class RuleItem(Model):
+    """One rule that requests and releases are judged by, with an example each way."""
+
+    code: str
+    summary: str
+    severity: Literal["error", "warning", "note"]
+    subject: str
+    could_not_check: bool
+    why: str
+    fix: str
+    docs: str
+    fails: str
+    passes: str
+
+
+class _KindRule(Document):
+    kind: Literal["Rule"] = "Rule"
+
+
+class RuleDocument(RuleItem, _KindRule):
+    """One rule, as `explain` shows it."""
+
+
+class RuleList(Document):
+    """All rules, by code."""
+
+    kind: Literal["RuleList"] = "RuleList"
+    items: tuple[RuleItem, ...]
+
+
+class ErrorCode(Document):
+    """One code that a command may end with, as `explain` shows it."""
+
+    kind: Literal["ErrorCode"] = "ErrorCode"
+    code: str
+    summary: str
+    fix: str
+    docs: str
+
+
+class SchemaItem(Model):
+    """One published schema."""
+
+    kind: str
+    file: str
+
+
+class SchemaList(Document):
+    """The kinds that have a schema."""
+
+    kind: Literal["SchemaList"] = "SchemaList"
+    items: tuple[SchemaItem, ...]
+
+
+class TemplateItem(Model):
+    """One golden template; `id` is name and version, `digest` the tree of its folder."""
+
+    id: str
+    name: str
+    version: str
+    digest: str
+    files: int
+
+
+class TemplateList(Document):
+    """The golden templates, by name."""
+
+    kind: Literal["TemplateList"] = "TemplateList"
+    items: tuple[TemplateItem, ...]
+
+
+class TemplateLintItem(Model):
+    """What is malformed in one template; no reasons if nothing is."""
+
+    template: str
+    reasons: tuple[str, ...]
+
+
+class TemplateLint(Document):
+    """What `template lint` found, one item a template."""
+
+    kind: Literal["TemplateLint"] = "TemplateLint"
+    items: tuple[TemplateLintItem, ...]
+
+
+class CatalogueFiles(Document):
+    """The files of the portal's catalogue, below `folder`."""
+
+    kind: Literal["CatalogueFiles"] = "CatalogueFiles"
+    folder: str
+    files: tuple[str, ...]
+    changed: tuple[str, ...] = Field(description="those that were written, or are stale")
+    removed: tuple[str, ...] = Field(description="those of tenants that are gone")
+
+
+class _KindRelease(Document):
+    kind: Literal["Release"] = "Release"
+    draft: DraftId
+    environment: EnvironmentName
+    namespace: str
+    image: str
+    template: str
+
+
+class SealedRelease(Release, _KindRelease):
+    """`release.yaml` of an overlay: which release runs where, by which template."""
+
+
+# Every kind that a command writes, beside `Plan`, `DraftStatus`, `DueWork` and `Fact`.
+OUTPUTS: tuple[type[Document], ...] = (
+    ValidationReport,
+    DecisionDocument,
+    AuthorityDocument,
+    AuditReportDocument,
+    AuditLog,
+    DraftStatusList,
+    DraftFilesDocument,
+    PullRequestItem,
+    PullRequestList,
+    RequestProposal,
+    RunReportDocument,
+    DoctorReport,
+    RuleDocument,
+    RuleList,
+    ErrorCode,
+    SchemaList,
+    TemplateList,
+    TemplateLint,
+    CatalogueFiles,
+    SealedRelease,
+    Error,
+)

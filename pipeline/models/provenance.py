@@ -29,7 +29,7 @@ class Sha256(Model):
     sha256: _Hex
 
 
-class Subject(Model):
+class ImageSubject(Model):
     """The image: its repository, and the digest of its index."""
 
     name: str
@@ -37,7 +37,7 @@ class Subject(Model):
 
 
 class SourceParameters(Model):
-    """The folder that was built, by its git tree id: the key of the build (design §4)."""
+    """The folder that was built, by its git tree id: the key of the build."""
 
     repository: str
     folder: str
@@ -120,7 +120,7 @@ class Statement(Model):
     """What is signed."""
 
     type: Literal["https://in-toto.io/Statement/v1"] = Field(STATEMENT_TYPE, alias="_type")
-    subject: tuple[Subject]
+    subject: tuple[ImageSubject]
     predicate_type: Literal["https://slsa.dev/provenance/v1"] = Field(
         PREDICATE_TYPE, alias="predicateType"
     )

@@ -1,8 +1,8 @@
-"""The kinds of request that `main` of a control repo holds (design §4).
+"""The kinds of request that `main` of a control repo holds (docs/model.md §7).
 
-Field names of the draft are those of the message `PrimitiveImplementationDraft` (seed §8.2).
+Field names of the draft are those of the platform's message `PrimitiveImplementationDraft`.
 Every model is frozen, refuses unknown fields and converts nothing; what a field may be is said
-here, what files must say together is said by `pipeline.rules.requests`.
+here, what files must say together is said by the checks of `pipeline.requests`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from pipeline.models.base import (
+    ApiVersion,
     CommitIdField,
     Identifier,
     ImageDigestField,
     Model,
     TreeIdField,
 )
+from pipeline.models.draft_id import DraftId
 from pipeline.models.evidence import CheckName
 from pipeline.models.signers import Signer
 
@@ -28,12 +30,6 @@ ENVIRONMENTS: tuple[EnvironmentName, ...] = ("dev", "staging", "prod")
 RiskTier = Literal["LOW", "MEDIUM", "HIGH"]
 RISK_TIERS: tuple[RiskTier, ...] = ("LOW", "MEDIUM", "HIGH")
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\r\n]*$")]
-DraftId = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*/[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=81
-    ),
-]
 TeamName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=60)
 ]
@@ -46,7 +42,7 @@ ReleaseName = Annotated[
 
 
 class Sku(StrEnum):
-    """How a tenant's product runs (seed §4.2)."""
+    """How a tenant's product runs (docs/model.md §3)."""
 
     SHARED = "Shared"
     NAMESPACE = "Namespace"
@@ -62,7 +58,7 @@ class CodeOrigin(StrEnum):
 
 
 class PrimitiveType(StrEnum):
-    """What a primitive is (seed §2.1, §5.1)."""
+    """What a primitive is (docs/model.md §5)."""
 
     DOMAIN = "domain"
     PROCESS = "process"
@@ -73,7 +69,7 @@ class PrimitiveType(StrEnum):
 class Request(Model):
     """What every request file starts with."""
 
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(alias="apiVersion")
+    api_version: ApiVersion = Field(alias="apiVersion")
 
 
 class Account(Model):
@@ -120,8 +116,8 @@ class Reach(Model):
 class Network(Model):
     """What the NetworkPolicy of every primitive lets through; all else is denied.
 
-    The gateway is the one way in, and a way out (seed §9). `egress` are further ways out, by type
-    of primitive.
+    The gateway is the one way in, and a way out (docs/model.md §12). `egress` are further ways out,
+    by type of primitive.
     """
 
     gateway: Reach = Reach(namespace="gateway")
@@ -266,7 +262,7 @@ class Tenant(Request):
 
 
 class PrimitiveImplementationDraft(Request):
-    """`tenants/<id>/drafts/<primitive_id>/draft.yaml`: one primitive that is wanted (seed §8)."""
+    """`tenants/<id>/drafts/<primitive_id>/draft.yaml`: one primitive that is wanted."""
 
     kind: Literal["PrimitiveImplementationDraft"]
     id: DraftId
@@ -321,7 +317,7 @@ FileChange = Annotated[WriteFile | ReplaceText | DeleteFile, Field(discriminator
 
 
 class DraftPatch(Request):
-    """`…/patches/<nnnn>.yaml`: changes to a draft's files (UpdatePrimitiveDraftFiles, seed §8.3).
+    """`…/patches/<nnnn>.yaml`: changes to a draft's files (docs/model.md §7.2).
 
     Paths are relative to the primitive's folder. `base_commit` is the branch head that the
     author read; a file that changed since then makes the patch stale.
@@ -342,7 +338,7 @@ class RequestedRelease(Model):
 
 
 class Promotion(Request):
-    """`…/promotions/<env>.yaml`: run this release there (RequestPromotion, seed §8.3)."""
+    """`…/promotions/<env>.yaml`: run this release there (docs/model.md §7.3)."""
 
     kind: Literal["Promotion"]
     draft: DraftId
@@ -375,41 +371,3 @@ class Acknowledgement(Request):
     # Findings about facts, which no commit can be blamed for alone.
     findings: tuple[SettledFinding, ...] = Field((), max_length=100)
     reason: Sentence
-
-
-AnyRequest = (
-    Platform
-    | Environment
-    | BlockedDigests
-    | Signers
-    | Tenant
-    | PrimitiveImplementationDraft
-    | DraftPatch
-    | Promotion
-    | Acknowledgement
-)
-
-REQUEST_KINDS: dict[str, type[Request]] = {
-    "Platform": Platform,
-    "Environment": Environment,
-    "BlockedDigests": BlockedDigests,
-    "Signers": Signers,
-    "Tenant": Tenant,
-    "PrimitiveImplementationDraft": PrimitiveImplementationDraft,
-    "DraftPatch": DraftPatch,
-    "Promotion": Promotion,
-    "Acknowledgement": Acknowledgement,
-}
-
-# The name of each kind's published schema: `schemas/<stem>.schema.json`.
-SCHEMA_STEMS: dict[str, str] = {
-    "Platform": "platform",
-    "Environment": "environment",
-    "BlockedDigests": "blocked-digests",
-    "Signers": "signers",
-    "Tenant": "tenant",
-    "PrimitiveImplementationDraft": "draft",
-    "DraftPatch": "patch",
-    "Promotion": "promotion",
-    "Acknowledgement": "acknowledgement",
-}

@@ -9,13 +9,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.models.base import API_VERSION, Model
+from pipeline.models.base import API_VERSION, ApiVersion, Model
 
 
 class Document(Model):
     """What every document starts with."""
 
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
 
 
 class DecisionReasonItem(Model):

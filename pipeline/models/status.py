@@ -1,4 +1,4 @@
-"""`status.yaml`: the readable fold of a draft's facts (design §2, seed §8.2).
+"""`status.yaml`: the readable fold of a draft's facts (docs/model.md §9).
 
 It holds all that planning needs, so that a run reads one small file a draft and not its
 history; `pipeline audit verify` proves that it equals the fold. Its size does not grow with the
@@ -12,14 +12,14 @@ from typing import Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from pipeline.models.base import API_VERSION, FactHashField, Model, without_empty
+from pipeline.models.base import API_VERSION, ApiVersion, FactHashField, Model, without_empty
 from pipeline.models.evidence import BuildRecord, CheckReport, Observation
 from pipeline.models.facts import PullRequestLink, Reason, Release
 from pipeline.models.requests import CodeOrigin, EnvironmentName, PrimitiveType, RiskTier, Sku
 
 
 class DraftState(StrEnum):
-    """States of seed §8.2; a fold of facts, never set."""
+    """The states of a draft (docs/model.md §8); a fold of facts, never set."""
 
     PENDING = "PENDING"
     SCAFFOLDED = "SCAFFOLDED"
@@ -74,7 +74,7 @@ class RefusedPromotion(Model):
 class DraftStatus(Model):
     """The message `PrimitiveImplementationDraft` as it stands, and what planning needs."""
 
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
     kind: Literal["DraftStatus"] = "DraftStatus"
     id: str
     state: DraftState

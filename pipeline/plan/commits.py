@@ -2,43 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import commit_object, graft, trees_of_entries
 from pipeline.plan.effects import CommitFolder, Content
 from pipeline.plan.view import Caused, DraftView, Parents, message_of
 
 
+@dataclass(frozen=True, slots=True)
+class CommitPlace:
+    """Where a commit goes: onto `base`, as the head of a branch."""
+
+    repo: str
+    branch: str
+    base: str  # the parent's commit id
+    expected: str | None  # the branch's head now; None: there is no such branch
+    parents: Parents  # trees above the folder at `base`
+
+
+@dataclass(frozen=True, slots=True)
+class FolderFiles:
+    """A folder as it is to be: all its files, and the bytes of those that are new."""
+
+    path: str
+    entries: Mapping[str, tuple[int, str]]  # path below the folder → mode, blob id
+    blobs: Mapping[str, bytes]  # blob id → bytes
+
+
 def commit_folder(
     view: DraftView,
     caused: Caused,
+    place: CommitPlace,
+    folder: FolderFiles,
     *,
     key: str,
-    repo: str,
-    branch: str,
-    base: str,
-    expected: str | None,
-    folder: str,
-    entries: dict[str, tuple[int, str]],
-    blobs: dict[str, bytes],
-    parents: Parents,
     subject: str,
 ) -> CommitFolder:
-    """The effect that makes `folder` exactly `entries`, with the ids it will have."""
-    folder_tree = trees_of_entries(entries)[-1].id
-    root = graft(parents, folder, folder_tree)[-1].id
+    """The effect that makes the folder hold exactly these files, with the ids it will have."""
+    folder_tree = trees_of_entries(folder.entries)[-1].id
+    root = graft(place.parents, folder.path, folder_tree)[-1].id
     message = message_of(subject, view, caused, key)
     signature = pipeline_signature(caused.time_s)
-    commit = commit_object(root, [base], message, signature, signature)
+    commit = commit_object(root, [place.base], message, signature, signature)
     return CommitFolder(
         key=key,
         draft=view.id,
-        repo=repo,
-        branch=branch,
-        base=base,
-        expected=expected,
-        folder=folder,
-        entries=dict(sorted(entries.items())),
-        blobs={id: Content.of(content) for id, content in sorted(blobs.items())},
+        repo=place.repo,
+        branch=place.branch,
+        base=place.base,
+        expected=place.expected,
+        folder=folder.path,
+        entries=dict(sorted(folder.entries.items())),
+        blobs={id: Content.of(content) for id, content in sorted(folder.blobs.items())},
         folder_tree=folder_tree,
         commit=commit.id,
         message=message,

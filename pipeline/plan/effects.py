@@ -1,8 +1,8 @@
 """Plans: what a run would do, as a closed union of effects, before any of it is done.
 
-A plan is data: it prints, it is saved and applied exactly (design §3). Every effect is
-find-or-create or compare-and-swap and carries an idempotency key. Commit ids of trees to be
-written are already in the plan, since git's ids are computed (`pipeline.git.objects`); what only
+A plan is data: it prints, it is saved and applied exactly (docs/adr/0002-plan-then-apply.md). Every
+effect is find-or-create or compare-and-swap and carries an idempotency key. Commit ids of trees to
+be written are already in the plan, since git's ids are computed (`pipeline.git.objects`); what only
 the world can say (a pull request's number, a merge commit, a check's result) is filled into
 the facts when they are published, which is always last.
 """
@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, assert_never
 
 from pydantic import Field, StringConstraints
 
-from pipeline.models.base import API_VERSION, Model
+from pipeline.errors import Failure
+from pipeline.models.base import API_VERSION, ApiVersion, Model
 from pipeline.models.evidence import CheckName
 from pipeline.models.facts import Cause, Reason
 
@@ -45,7 +46,7 @@ class Content(Model):
         return base64.b64decode(self.base64 or "")
 
 
-class Rule(Model):
+class PlannedRule(Model):
     """A branch rule of a repository to be; see `pipeline.forges.port.BranchRule`."""
 
     pattern: str
@@ -66,7 +67,7 @@ class EnsureRepo(Model):
     files: dict[str, Content]
     message: str
     time_s: int
-    rules: tuple[Rule, ...]
+    rules: tuple[PlannedRule, ...]
     owners: tuple[str, ...]  # teams that may write to it
 
 
@@ -77,7 +78,7 @@ class EnsureRules(Model):
     key: str
     draft: str
     repo: str
-    rules: tuple[Rule, ...]
+    rules: tuple[PlannedRule, ...]
     owners: tuple[str, ...]
 
 
@@ -236,9 +237,8 @@ class TenantPlan(Model):
     effects: tuple[Effect, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     incidents: tuple[Incident, ...] = ()
-    # What could not be looked at (draft, repository or tenant, error code, message); nothing is
-    # planned for it.
-    failures: tuple[tuple[str, str, str], ...] = ()
+    # What could not be looked at; nothing is planned for it.
+    failures: tuple[Failure, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -249,7 +249,7 @@ class TenantPlan(Model):
 class Plan(Model):
     """What a run would do now, for all tenants it was made for."""
 
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
     kind: Literal["Plan"] = "Plan"
     tool_version: str
     control_commit: ObjectId
@@ -270,7 +270,7 @@ class Receipt(Model):
     """What applying a plan did: for each effect whether it was found done or was done now."""
 
     applied: tuple[tuple[str, str], ...] = ()  # key, kind
-    failures: tuple[tuple[str, str, str], ...] = ()  # draft, error code, message
+    failures: tuple[Failure, ...] = ()
     waiting: tuple[Waiting, ...] = ()  # what the forge took and does later by itself
 
     @property
@@ -306,6 +306,7 @@ def describe(effect: Effect) -> str:
                 counts[entry.type] = counts.get(entry.type, 0) + 1
             listed = ", ".join(name if n == 1 else f"{n} {name}" for name, n in counts.items())
             return f"record {listed} on state/{effect.tenant}"
+    assert_never(effect)
 
 
 def resolved_body(entry: FactEntry, outcomes: Mapping[str, object]) -> dict[str, object]:

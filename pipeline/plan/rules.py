@@ -1,8 +1,8 @@
-"""The rule of saved plans: a plan is carried out exactly as it was reviewed, or not at all."""
+"""Rules of plans: what a run waits for, and when a saved plan is no longer carried out."""
 
 from __future__ import annotations
 
-from pipeline.diagnostics import Rule, Subject, register
+from pipeline.diagnostics import Rule, Severity, Subject, register
 
 STALE_PLAN = register(
     Rule(
@@ -13,5 +13,29 @@ STALE_PLAN = register(
         subject=Subject.SCENARIO,
         fails="a saved plan whose commit goes to another branch, or a main that moved since",
         passes="a saved plan as it was written, on the world that it was made for",
+    )
+)
+EVIDENCE_DUE = register(
+    Rule(
+        id="evidence-due",
+        summary="A run that records checks and builds has evidence of each one that is due.",
+        why="the jobs that perform them hold no credentials; a run records only what they showed",
+        fix="perform what is due (`pipeline due`, `pipeline perform`), then run with its evidence",
+        subject=Subject.SCENARIO,
+        fails="a patch was applied, and no job has checked its source yet",
+        passes="the same source with the evidence of its checks",
+        severity=Severity.NOTE,
+    )
+)
+MERGE_PENDING = register(
+    Rule(
+        id="merge-pending",
+        summary="A merge that the forge has queued is awaited, and not asked for again.",
+        why="the forge merges it by itself once its own checks pass; the fact follows the merge",
+        fix="wait for the forge's merge queue, then run again",
+        subject=Subject.SCENARIO,
+        fails="a promotion's pull request is in the merge queue",
+        passes="a promotion's pull request that can be merged now",
+        severity=Severity.NOTE,
     )
 )

@@ -16,6 +16,7 @@ from pipeline.forges.port import PullRequest, RepoView
 from pipeline.gate.authority import FOUNDING, Authority
 from pipeline.git.commits import render_trailers
 from pipeline.git.objects import TreeEntry
+from pipeline.models.draft_id import DraftId
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Cause
 from pipeline.models.provenance import Verified
@@ -33,11 +34,11 @@ from pipeline.models.requests import (
 )
 from pipeline.models.status import DraftStatus
 from pipeline.plan.effects import Effect, FactEntry, Waiting
+from pipeline.plan.patches import PatchResult
 from pipeline.releases.overlays import Overlay
 from pipeline.templating import Template
 
 Parents = tuple[tuple[TreeEntry, ...], ...]
-Listing = Mapping[str, tuple[int, str]]  # path below a folder → mode, blob id
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +61,15 @@ class Existing:
 
 @dataclass(frozen=True, slots=True)
 class PatchInput:
-    """One patch that is due, and the files it meets."""
+    """One patch that is due, and what it makes of the files that it meets."""
 
     number: str
     patch: DraftPatch
     caused: Caused
     head: str  # the commit the patch goes on: the branch's, or the default branch's once merged
-    listing: Listing  # of the primitive's folder at `head`
-    base_listing: Listing | None  # at the patch's base commit; None: no such commit
-    contents: Mapping[str, bytes]  # of the files whose text is replaced, at `head`
+    result: PatchResult  # what it makes of the primitive's folder at `head`
     parents: Parents  # trees above the primitive's folder at `head`
-    findings: tuple[Finding, ...]  # of the request's form
-    secrets: tuple[str, ...]  # what the secret scan found in the result, one line each
+    secrets: tuple[str, ...] = ()  # what the secret scan found in the result, one line each
     is_followup: bool = False  # it needs a branch and a pull request of its own
     existing: Existing | None = None
 
@@ -117,7 +115,6 @@ class DraftView:
     gitops: RepoView | None = None
     pull: PullRequest | None = None  # the draft's, as the forge has it now
     base_parents: Parents = ()  # trees above the primitive's folder at the target's head
-    base_tree: str | None = None  # of the primitive's folder at the target's head
     patch: PatchInput | None = None
     promotions: tuple[PromotionInput, ...] = ()
     observations: tuple[Observation, ...] = ()
@@ -126,7 +123,7 @@ class DraftView:
     existing: Existing | None = None  # of the scaffold's branch
 
     @property
-    def id(self) -> str:
+    def id(self) -> DraftId:
         """The draft's id."""
         return self.request.id
 
@@ -226,7 +223,7 @@ class Step:
 
 
 def message_of(subject: str, view: DraftView, caused: Caused, key: str) -> str:
-    """A commit message with the trailers that tie it to request and facts (design §2)."""
+    """A commit message with the trailers that tie it to request and facts (docs/model.md §9)."""
     trailers = (
         ("Draft", view.id),
         ("Request", f"{caused.cause.request}@{caused.cause.commit}"),

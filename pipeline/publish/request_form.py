@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pipeline.documents import render_document
+from pipeline.models.base import API_VERSION
 from pipeline.requests.layout import draft_path
 from pipeline.templating import GIVEN_VALUES, Template
 
@@ -195,7 +196,7 @@ def _skeleton(templates: Mapping[str, Template]) -> str:
     )
     return (
         "# yaml-language-server: $schema=../../../../schemas/draft.schema.json\n"
-        "apiVersion: pipeline.ameide.io/v1\n"
+        f"apiVersion: {API_VERSION}\n"
         "kind: PrimitiveImplementationDraft\n"
         "id: ${{ values.tenant_id }}/${{ values.primitive_id }}\n"
         "tenant_id: ${{ values.tenant_id | dump }}\n"

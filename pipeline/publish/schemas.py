@@ -1,45 +1,50 @@
 """The published JSON Schemas: draft-07, made from the models, as editors read them. Pure.
 
 Pydantic gives schemas of 2020-12; what differs in draft-07 is rewritten here: `$defs`, tuples,
-and keywords beside `$ref`, which draft-07 ignores. Source: JSON Schema draft-07; limits.md
-"Editors".
+and keywords beside `$ref`, which draft-07 ignores. Source: JSON Schema draft-07.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from typing import get_args
 
-from pipeline.jobs.work import DueWork, Evidence
+from pipeline.jobs.work import DueWork, WorkEvidence
 from pipeline.models.base import Model
 from pipeline.models.facts import Fact
-from pipeline.models.outputs import OUTPUT_KINDS, OUTPUT_STEMS
-from pipeline.models.requests import REQUEST_KINDS, SCHEMA_STEMS
+from pipeline.models.outputs import OUTPUTS
 from pipeline.models.status import DraftStatus
 from pipeline.plan.effects import Plan
+from pipeline.requests.kinds import KINDS
 from pipeline.requests.observations import Observations
 
 DRAFT_07 = "http://json-schema.org/draft-07/schema#"
-# Kind → the stem of its file `schemas/<stem>.schema.json`: what people write, then what we write.
-SCHEMAS: dict[str, str] = {
-    **SCHEMA_STEMS,
-    "Observations": "observations",
-    "Plan": "plan",
-    "DueWork": "due-work",
-    "Evidence": "evidence",
-    "DraftStatus": "draft-status",
-    "Fact": "fact",
-    **OUTPUT_STEMS,
-}
+
+
+def _kind_of(model: type[Model]) -> str:
+    """The one value that a model's field `kind` may have."""
+    return str(get_args(model.model_fields["kind"].annotation)[0])
+
+
+def _stem_of(kind: str) -> str:
+    """`DraftStatus` → `draft-status`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind).lower()
+
+
+# Kind → its model: what people write, then what we write.
+_WRITTEN: tuple[type[Model], ...] = (
+    *(Observations, Plan, DueWork, WorkEvidence, DraftStatus, Fact),
+    *OUTPUTS,
+)
 _MODELS: dict[str, type[Model]] = {
-    **REQUEST_KINDS,
-    "Observations": Observations,
-    "Plan": Plan,
-    "DueWork": DueWork,
-    "Evidence": Evidence,
-    "DraftStatus": DraftStatus,
-    "Fact": Fact,
-    **OUTPUT_KINDS,
+    **{kind.name: kind.model for kind in KINDS},
+    **{_kind_of(model): model for model in _WRITTEN},
+}
+# Kind → the stem of its file `schemas/<stem>.schema.json`.
+SCHEMAS: dict[str, str] = {kind: _stem_of(kind) for kind in _MODELS} | {
+    kind.name: kind.schema_stem for kind in KINDS
 }
 
 

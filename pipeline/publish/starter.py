@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pipeline.diagnostics import Finding
 from pipeline.documents import render_document
 from pipeline.errors import Refused, UsageFault
-from pipeline.forges.github.rulesets import PREFIX, rulesets_of
-from pipeline.forges.github.settings import control_rules
+from pipeline.forges.github.control_rulesets import control_rulesets
 from pipeline.git.objects import blob_id
 from pipeline.models.base import API_VERSION
-from pipeline.models.requests import ENVIRONMENTS, SCHEMA_STEMS, Platform
+from pipeline.models.requests import ENVIRONMENTS, Platform
 from pipeline.publish.schemas import render_schema, schema_of
 from pipeline.render import code_owners
+from pipeline.requests.kinds import KINDS, parse_request
 from pipeline.requests.layout import (
     BLOCKED_PATH,
     PLATFORM_PATH,
@@ -29,7 +29,7 @@ from pipeline.requests.layout import (
     environment_path,
     tenant_path,
 )
-from pipeline.requests.snapshot import Snapshot, read_request, snapshot_of
+from pipeline.requests.snapshot import Snapshot, snapshot_of
 from pipeline.stages.validate import check_requests
 
 WORKFLOWS = ("validate", "comment", "scaffold", "build", "promote", "observe")
@@ -107,9 +107,10 @@ def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, byt
     for workflow in WORKFLOWS:
         text = parts[f"workflows/{workflow}.yaml"].decode().replace(ACTION_MARK, answers.action)
         files[f".github/workflows/{workflow}.yaml"] = text.encode()
-    for kind, stem in SCHEMA_STEMS.items():
-        files[f"schemas/{stem}.schema.json"] = render_schema(schema_of(kind)).encode()
-    for stem, ruleset in _rulesets(platform, answers.app_id).items():
+    for kind in KINDS:
+        schema = render_schema(schema_of(kind.name))
+        files[f"schemas/{kind.schema_stem}.schema.json"] = schema.encode()
+    for stem, ruleset in control_rulesets(platform, answers.app_id).items():
         text = json.dumps(ruleset, indent=2, sort_keys=True) + "\n"
         files[f".github/rulesets/{stem}.json"] = text.encode()
     snapshot, found = _judged(files)
@@ -122,7 +123,7 @@ def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, byt
 def _judged(files: Mapping[str, bytes]) -> tuple[Snapshot, tuple[Finding, ...]]:
     """The requests among the files, and every finding in them."""
     paths = [p for p in sorted(files) if p.split("/")[0] in REQUEST_ROOTS]
-    results = [read_request(path, files[path]) for path in paths]
+    results = [parse_request(path, files[path]) for path in paths]
     reads = [read for read, _ in results if read is not None]
     snapshot = snapshot_of("", {path: blob_id(files[path]) for path in paths}, reads)
     form = [finding for _, findings in results for finding in findings]
@@ -155,7 +156,7 @@ def _platform_values(answers: Answers) -> dict[str, object]:
 
 
 def _platform(answers: Answers) -> Platform:
-    read, findings = read_request(PLATFORM_PATH, render_document(_platform_values(answers)))
+    read, findings = parse_request(PLATFORM_PATH, render_document(_platform_values(answers)))
     if read is None or not isinstance(read.model, Platform):
         said = "; ".join(finding.message for finding in findings)
         raise UsageFault(f"these answers make no platform: {said}")
@@ -179,36 +180,6 @@ def _headed(values: Mapping[str, object], stem: str, depth: int) -> bytes:
     above = "../" * depth
     header = f"yaml-language-server: $schema={above}schemas/{stem}.schema.json"
     return render_document(values, header=header)
-
-
-def _rulesets(platform: Platform, app_id: int) -> dict[str, dict[str, object]]:
-    """File stem → ruleset of the control repo, as GitHub imports it."""
-    apps = {platform.pipeline_account.id: app_id}
-    made = {r["name"]: r for r in rulesets_of(control_rules(platform), apps)}
-    gate = {
-        "name": f"{PREFIX}: gate main",
-        "target": "branch",
-        "enforcement": "active",
-        "conditions": {"ref_name": {"include": ["refs/heads/main"], "exclude": []}},
-        "bypass_actors": [],
-        "rules": [
-            {
-                "type": "required_status_checks",
-                "parameters": {
-                    "required_status_checks": [
-                        {"context": "gate"},
-                        # Of the App itself: no workflow that a pull request brings can say it.
-                        {"context": "judged", "integration_id": app_id},
-                    ],
-                    "strict_required_status_checks_policy": False,
-                },
-            }
-        ],
-    }
-    stem = re.compile(r"[^a-z]+")
-    return {stem.sub("-", n.partition(": ")[2]).strip("-"): r for n, r in made.items()} | {
-        "gate-main": gate
-    }
 
 
 def _readme(answers: Answers) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import lru_cache
 from importlib.resources import files
 from typing import cast
 
@@ -23,7 +23,7 @@ VALUE_RULE, FIELD_RULE = "manifest-value", "manifest-field"
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class AllowedValue:
     """What one field may hold. Exactly one of the conditions is set; `any_of` are values."""
 
     name: str
@@ -35,14 +35,14 @@ class Value:
     text: str = ""
     longest: int = 0
     boolean: bool = False
-    any_of: tuple[Value, ...] = ()
+    any_of: tuple[AllowedValue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
     """A map with keys of one's own choice."""
 
-    keys: Value
+    keys: AllowedValue
     values: Node
 
 
@@ -64,7 +64,7 @@ class Field:
     many: bool = False
 
 
-Node = Value | Keyed | Fields
+Node = AllowedValue | Keyed | Fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +83,12 @@ class AllowList:
     """All that may stand in an overlay: kinds by apiVersion and kind, and the parts they share."""
 
     kinds: Mapping[tuple[str, str], AllowedKind]
-    values: Mapping[str, Value] = field(default_factory=dict)
+    values: Mapping[str, AllowedValue] = field(default_factory=dict)
     shapes: Mapping[str, Fields] = field(default_factory=dict)
 
 
-@cache
+# Without a parameter: one value a process.
+@lru_cache(maxsize=1)
 def load_allowed() -> AllowList:
     """The allow-list. Raises ValueError, naming the entry, for data that says nothing clear."""
     entries = _read("values.yaml")
@@ -103,7 +104,8 @@ def load_allowed() -> AllowList:
     return AllowList({(k.api_version, k.kind): k for k in kinds}, values, shapes)
 
 
-@cache
+# The files of `allowed/`, each read by one caller or two.
+@lru_cache(maxsize=8)
 def _read(name: str) -> dict[str, dict[str, object]]:
     content = files("pipeline.releases").joinpath("allowed", name).read_bytes()
     document = parse_document(name, content)
@@ -112,7 +114,7 @@ def _read(name: str) -> dict[str, dict[str, object]]:
     return cast("dict[str, dict[str, object]]", document.value)
 
 
-def _value(name: str, entry: Mapping[str, object]) -> Value:
+def _value(name: str, entry: Mapping[str, object]) -> AllowedValue:
     """The value of an entry; the values of `any_of` are put in later, once all are known."""
     conditions = set(entry) - {"says", "refused_as"}
     known = {"equals", "one_of", "integer", "text", "boolean", "any_of"}
@@ -124,7 +126,7 @@ def _value(name: str, entry: Mapping[str, object]) -> Value:
     integer = entry.get("integer")
     text = str(entry.get("text", ""))
     re.compile(text)
-    return Value(
+    return AllowedValue(
         name=name,
         says=f"one of {choices}" if isinstance(choices, str) and choices else str(says),
         refused_as=str(entry.get("refused_as", "")),
@@ -143,7 +145,9 @@ def _frozen(value: object) -> object:
 class _Reader:
     """Reads fields, with the values and shapes that their names stand for."""
 
-    def __init__(self, values: Mapping[str, Value], shapes: Mapping[str, Mapping[str, object]]):
+    def __init__(
+        self, values: Mapping[str, AllowedValue], shapes: Mapping[str, Mapping[str, object]]
+    ):
         self._values = values
         self._entries = shapes
         self._shapes: dict[str, Fields] = {}
@@ -192,8 +196,8 @@ class _Reader:
             }
         )
         fixed = {
-            "apiVersion": Field(Value("", f"`{api}`", equals=api), required=True),
-            "kind": Field(Value("", f"`{kind}`", equals=kind), required=True),
+            "apiVersion": Field(AllowedValue("", f"`{api}`", equals=api), required=True),
+            "kind": Field(AllowedValue("", f"`{kind}`", equals=kind), required=True),
             "metadata": Field(metadata, required=True),
         }
         return Fields({**fixed, **fields})
@@ -233,21 +237,21 @@ def _node_of_schema(schema: Mapping[str, object]) -> Node:
         required = cast("list[str]", schema.get("required", []))
         return Fields({n: _field_of_schema(s, n in required) for n, s in properties.items()})
     if isinstance(more, Mapping):
-        keys = Value("", "a name", text=r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,252}")
+        keys = AllowedValue("", "a name", text=r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,252}")
         return Keyed(keys, _node_of_schema(more))
     if choices := cast("list[object]", schema.get("enum", [])):
-        return Value("", ", ".join(f"`{c}`" for c in choices), one_of=tuple(choices))
+        return AllowedValue("", ", ".join(f"`{c}`" for c in choices), one_of=tuple(choices))
     match schema.get("type"):
         case "integer":
             least, most = cast("int", schema["minimum"]), cast("int", schema["maximum"])
-            return Value("", f"{least} to {most}", integer=(least, most))
+            return AllowedValue("", f"{least} to {most}", integer=(least, most))
         case "boolean":
-            return Value("", "`true` or `false`", boolean=True)
+            return AllowedValue("", "`true` or `false`", boolean=True)
         case "string":
             longest, pattern = cast("int", schema["maxLength"]), str(schema.get("pattern", ""))
             says = f"text that matches `{pattern}`, of at most" if pattern else "text of at most"
             anything = "(?s).+" if schema.get("minLength") else "(?s).*"
-            return Value(
+            return AllowedValue(
                 "", f"{says} {longest} characters", text=pattern or anything, longest=longest
             )
     raise ValueError(f"no node for the schema {schema!r}")
@@ -260,7 +264,7 @@ def _field_of_schema(schema: Mapping[str, object], required: bool) -> Field:
     return Field(_node_of_schema(schema), required=required)
 
 
-def _put(node: Node, path: list[str], value: Value) -> Node:
+def _put(node: Node, path: list[str], value: AllowedValue) -> Node:
     """The node with the value at a path of fields, `[]` behind the name of a list."""
     if not path:
         return value

@@ -19,7 +19,7 @@ OWN_FILES = (KUSTOMIZATION, "release.yaml", *PLATFORM_FILES)
 _OBJECT = re.compile(r"base/(?:operator/)?(?P<kind>[a-z]+)-[a-z0-9.-]+\.yaml\Z")
 
 
-def check_files(overlay: Overlay) -> Iterator[Finding]:
+def check_overlay_files(overlay: Overlay) -> Iterator[Finding]:
     """What lies in the overlay's folder and is not written by the pipeline.
 
     A NetworkPolicy or ServiceAccount of the chart is told here, since kustomize refuses to build

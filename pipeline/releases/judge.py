@@ -15,12 +15,12 @@ from pipeline.characters import visible
 from pipeline.releases.allowlist import (
     FIELD_RULE,
     VALUE_RULE,
+    AllowedValue,
     AllowList,
     Field,
     Fields,
     Keyed,
     Node,
-    Value,
 )
 
 MOST_ENTRIES = 200  # of a list or a map
@@ -70,7 +70,7 @@ def check_node(value: object, node: Node, bound: Bound) -> Iterator[Refusal]:
 
 def _check(value: object, node: Node, path: str, rule: str, bound: Bound) -> Iterator[Refusal]:
     match node:
-        case Value():
+        case AllowedValue():
             if not is_allowed(value, node, bound):
                 yield Refusal(
                     node.refused_as or rule or VALUE_RULE,
@@ -99,7 +99,7 @@ def _check_fields(
             yield from _check_field(child, field, below, rule, bound)
     for name, field in node.fields.items():
         if field.required and name not in value:
-            told, missing = describe(field, bound)
+            told, missing = describe_required(field, bound)
             yield Refusal(missing or rule or VALUE_RULE, _join(path, name), f"is missing; {told}")
 
 
@@ -117,7 +117,7 @@ def _check_field(
         )
         return
     if field.required and not value:
-        told, missing = describe(field, bound)
+        told, missing = describe_required(field, bound)
         yield Refusal(missing or rule or VALUE_RULE, path, f"is empty; {told}")
     for index, item in enumerate(value):
         yield from _check(item, field.node, f"{path}[{index}]", rule, bound)
@@ -143,16 +143,16 @@ def _check_keyed(
         yield from _check(child, node.values, _join(path, str(key)), rule, bound)
 
 
-def describe(field: Field, bound: Bound) -> tuple[str, str]:
+def describe_required(field: Field, bound: Bound) -> tuple[str, str]:
     """What a required field has to hold, in words, and the rule that its absence breaks."""
-    if isinstance(field.node, Value):
+    if isinstance(field.node, AllowedValue):
         return f"required: {says(field.node, bound)}", field.node.refused_as
     if isinstance(field.node, Fields):
         return f"required, with {', '.join(field.node.fields)}", field.node.refused_as
     return "required", ""
 
 
-def is_allowed(value: object, allowed: Value, bound: Bound) -> bool:
+def is_allowed(value: object, allowed: AllowedValue, bound: Bound) -> bool:
     """Whether a field may hold the value."""
     if allowed.any_of:
         return any(is_allowed(value, other, bound) for other in allowed.any_of)
@@ -177,13 +177,15 @@ def _is_one_of(value: object, choices: tuple[object, ...] | str, bound: Bound) -
     return any(type(value) is type(choice) and value == choice for choice in choices)
 
 
-def _is_text(value: str, allowed: Value, bound: Bound) -> bool:
+def _is_text(value: str, allowed: AllowedValue, bound: Bound) -> bool:
     if allowed.longest and len(value) > allowed.longest:
         return False
     pattern = _pattern(allowed.text, bound)
     return pattern is not None and pattern.fullmatch(value) is not None
 
 
+# The patterns of the allow-list, some dozens, filled in for the overlay that is judged: those of
+# its two or three bounds and of the overlays before it.
 @lru_cache(maxsize=1024)
 def _pattern(text: str, bound: Bound) -> re.Pattern[str] | None:
     """The pattern with its words filled in; None when one of them is not bound."""
@@ -194,6 +196,7 @@ def _pattern(text: str, bound: Bound) -> re.Pattern[str] | None:
     return re.compile(_WORD.sub(lambda m: re.escape(words[m[1]]), text) if found else text)
 
 
+# As `_pattern`.
 @lru_cache(maxsize=1024)
 def _filled(text: str, bound: Bound) -> str | None:
     """The text with its words filled in; None when one of them is not bound."""
@@ -203,7 +206,7 @@ def _filled(text: str, bound: Bound) -> str | None:
     return _WORD.sub(lambda m: words[m[1]], text)
 
 
-def says(allowed: Value, bound: Bound) -> str:
+def says(allowed: AllowedValue, bound: Bound) -> str:
     """What is allowed, in words, with the bound ones filled in."""
     if isinstance(allowed.one_of, str) and allowed.one_of:
         choices = _filled(allowed.one_of, bound) or ""

@@ -1,11 +1,11 @@
 """Overlays: what one release becomes in one environment, as files and as a tree id. Pure.
 
 `base/` is the chart hydrated once per release and the same tree in every environment; the
-overlay adds namespace, image digest, labels and the environment's settings (design §6). Where
-the chart can also be run by an operator, `base/operator/` holds that form, and an environment's
-policy decides which of the two its overlay points at. Plain objects get the NetworkPolicy and the
-ServiceAccount of the platform beside them.
-Labels: limits.md "platform labels"; `tenant-id` is omitted in the shared plane.
+overlay adds namespace, image digest, labels and the environment's settings (docs/model.md §10).
+Where the chart can also be run by an operator, `base/operator/` holds that form, and an
+environment's policy decides which of the two its overlay points at. Plain objects get the
+NetworkPolicy and the ServiceAccount of the platform beside them.
+The label `tenant-id` is omitted in the shared plane.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pipeline import names
 from pipeline.documents import parse_document, render_document
 from pipeline.git.objects import MODE_FILE, tree_id_of_files
-from pipeline.models.base import TreeId
+from pipeline.models.base import API_VERSION, TreeId
 from pipeline.models.facts import Release
 from pipeline.models.requests import Environment, Platform, PrimitiveType, Tenant
 from pipeline.models.status import DraftStatus
@@ -134,7 +134,7 @@ def render_overlay(
         "generatorOptions": {"disableNameSuffixHash": True},
     }
     sealed = {
-        "apiVersion": "pipeline.ameide.io/v1",
+        "apiVersion": API_VERSION,
         "kind": "Release",
         "draft": status.id,
         "environment": env,

@@ -2,7 +2,7 @@
 
 They judge `kustomize build` of the finished overlay, whatever chart or template it came from, by
 the allow-list of `pipeline.releases` (docs/manifests.md); what is not listed there is refused.
-Sources: seed §7.1–7.2; limits.md "AppProject" (hooks have bypassed it), "image policy".
+Why a list of what is allowed: docs/adr/0012-allow-list-as-data.md.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from importlib.resources import files
 from typing import cast
 
@@ -37,7 +37,8 @@ class TemplateProblem:
     problem: str
 
 
-@cache
+# Without a parameter: one value a process.
+@lru_cache(maxsize=1)
 def load_functions() -> frozenset[str]:
     """The names that a template may call."""
     content = files("pipeline.releases").joinpath("allowed", "functions.yaml").read_bytes()

@@ -34,7 +34,7 @@ from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id
 from pipeline.state.facts import fact_bytes, hash_of
 
 
-class Acknowledged(Protocol):
+class ShownAcknowledgement(Protocol):
     """A finding that was acknowledged."""
 
     @property
@@ -47,7 +47,7 @@ class Acknowledged(Protocol):
     def reason(self) -> str: ...
 
 
-class AuditReport(Protocol):
+class ShownReport(Protocol):
     """What `pipeline.audit.verify` returns, as far as it is shown."""
 
     @property
@@ -67,7 +67,7 @@ class AuditReport(Protocol):
     @property
     def trusted(self) -> Mapping[Trust, int]: ...
     @property
-    def acknowledged(self) -> Sequence[Acknowledged]: ...
+    def acknowledged(self) -> Sequence[ShownAcknowledgement]: ...
     @property
     def verdict(self) -> Verdict: ...
 
@@ -146,7 +146,7 @@ def render_provenance(draft: str, stated: Sequence[Stated], style: Style = PLAIN
     return "".join(f"{line}\n" for line in lines)
 
 
-def audit_report_document(report: AuditReport) -> AuditReportDocument:
+def audit_report_document(report: ShownReport) -> AuditReportDocument:
     """The report of `audit verify` as a document."""
     acknowledged = tuple(
         AcknowledgedItem(
@@ -174,7 +174,7 @@ def audit_report_document(report: AuditReport) -> AuditReportDocument:
     )
 
 
-def render_audit_summary(report: AuditReport, style: Style = PLAIN) -> str:
+def render_audit_summary(report: ShownReport, style: Style = PLAIN) -> str:
     """The closing lines of `audit verify`: the verdict, what was proved, what rests on trust."""
     lines = [_verdict_line(report, style)]
     if report.proved:
@@ -195,7 +195,7 @@ def render_audit_summary(report: AuditReport, style: Style = PLAIN) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _verdict_line(report: AuditReport, style: Style) -> str:
+def _verdict_line(report: ShownReport, style: Style) -> str:
     read = (
         f"{counted(report.facts, 'fact')} of {counted(report.drafts, 'draft')}, "
         f"{counted(report.overlays, 'overlay')}, "

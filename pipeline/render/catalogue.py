@@ -1,9 +1,9 @@
 """The portal's catalogue: tenants, their teams and systems, and where their repositories are. Pure.
 
 So the portal sees every primitive of every tenant, and the platform's repository holds none of
-their code (seed §3.2): each tenant's repository lists its own primitives, and this names the
-repositories. Owners come from here alone: a tenant cannot change who answers for it. Kinds and
-fields are those of Backstage's catalog-model (limits.md "Backstage kinds").
+their code: each tenant's repository lists its own primitives, and this names the repositories.
+Owners come from here alone: a tenant cannot change who answers for it. Kinds and fields are those
+of Backstage, "Descriptor Format of Catalog Entities".
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import assert_never
 
 from pipeline.characters import visible
 from pipeline.gate.authority import Authority
@@ -84,8 +85,9 @@ def headline(report: ValidationReport, authority: Authority | None = None) -> st
             return f"✓ {counted(len(report.asked), 'request')}, nothing against them"
         case "invalid":
             return f"✗ {counted(report.counts.error, 'finding')} to correct before this is merged"
-        case _:
+        case "could-not-check":
             return "… could not be checked, so it is not good"
+    assert_never(report.verdict)
 
 
 def _authority_lines(authority: Authority) -> Iterator[str]:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from pipeline.releases.allowlist import AllowedKind, AllowList, Field, Fields, Keyed, Node, Value
+from pipeline.releases.allowlist import (
+    AllowedKind,
+    AllowedValue,
+    AllowList,
+    Field,
+    Fields,
+    Keyed,
+    Node,
+)
 
 _WIDTH = 100
 # Told once, at the top: they are the same in every object.
@@ -49,11 +57,11 @@ def _metadata(allowed: AllowList) -> Fields:
         metadata = kind.node.fields["metadata"].node
         assert isinstance(metadata, Fields)
         name = metadata.fields["name"].node
-        assert isinstance(name, Value)
+        assert isinstance(name, AllowedValue)
         named.append(name)
         last = metadata
     told = "; or, for some kinds, ".join(dict.fromkeys(name.says for name in named))
-    fields = {**last.fields, "name": Field(Value("name", told), required=True)}
+    fields = {**last.fields, "name": Field(AllowedValue("name", told), required=True)}
     return Fields({"metadata": Field(Fields(fields), required=True)})
 
 
@@ -67,7 +75,7 @@ def _section(kind: AllowedKind) -> Iterator[str]:
     metadata = kind.node.fields["metadata"].node
     assert isinstance(metadata, Fields)
     name = metadata.fields["name"].node
-    assert isinstance(name, Value)
+    assert isinstance(name, AllowedValue)
     yield f"Its name is {name.says}."
     yield ""
     fields = {n: f for n, f in kind.node.fields.items() if n not in _OF_EVERY_OBJECT}
@@ -101,7 +109,7 @@ def _row(path: str, field: Field, told: str) -> str:
 
 def _told(node: Node) -> str:
     match node:
-        case Value():
+        case AllowedValue():
             return node.says
         case Keyed():
             return f"keys: {node.keys.says}; values: {_told(node.values)}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.characters import visible
 from pipeline.diagnostics import Finding
+from pipeline.errors import Failure
 from pipeline.models.run_report import (
     DecisionReasonItem,
     FailureItem,
@@ -63,7 +64,7 @@ def _waiting_lines(waiting: Waiting, style: Style) -> list[str]:
 def run_report_document(
     receipts: Sequence[Receipt],
     waiting: Iterable[Waiting],
-    failures: Iterable[tuple[str, str, str]],
+    failures: Iterable[Failure],
     *,
     rounds: int,
     invalid_requests: int,

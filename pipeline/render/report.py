@@ -1,8 +1,7 @@
-"""Findings as one JSON document of kind `ValidationReport`, for scripts and agents. Pure."""
+"""Findings as one document of kind `ValidationReport`, for scripts and agents. Pure."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from pipeline.characters import visible
@@ -21,11 +20,6 @@ def validation_report(findings: Sequence[Finding]) -> dict[str, object]:
         },
         "findings": [finding_values(finding) for finding in findings],
     }
-
-
-def render_report(findings: Sequence[Finding]) -> str:
-    """The report as JSON text, ASCII only, with a line feed at the end."""
-    return json.dumps(validation_report(findings), indent=2) + "\n"
 
 
 def finding_values(finding: Finding) -> dict[str, object]:

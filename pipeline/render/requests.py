@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from pipeline.characters import visible
 from pipeline.diagnostics import Finding
@@ -49,6 +50,7 @@ def outcome_lines(document: RequestProposal) -> list[str]:
             else:
                 lines.append("  next     it was closed; ask again with another reason or summary")
             return lines
+    assert_never(document.outcome)
 
 
 def render_promotion(

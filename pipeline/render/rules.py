@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from pipeline.characters import visible
 from pipeline.diagnostics import Rule, Subject
+from pipeline.errors import ERRORS
+from pipeline.models.outputs import ErrorCode, RuleDocument, RuleItem
 
 _SUBJECTS: dict[Subject, tuple[str, str]] = {
     Subject.DOCUMENT: (
@@ -20,6 +22,10 @@ _SUBJECTS: dict[Subject, tuple[str, str]] = {
         "line of an example names its file.",
     ),
     Subject.PATCH: ("Patches", "About the changes that a `DraftPatch` asks for."),
+    Subject.DOCKERFILE: (
+        "Dockerfiles",
+        "About the Dockerfile of a primitive, found by the check `code-scan`.",
+    ),
     Subject.MANIFEST: ("Manifests", "About the Kubernetes manifests of a release."),
     Subject.DECISION: ("Decisions", "About whether a promotion may be written."),
     Subject.SCENARIO: ("Scenarios", "About several repositories or runs together."),
@@ -44,6 +50,10 @@ def render_rules_page(rules: Mapping[str, Rule]) -> bytes:
         lines += [f"- [`{rule.id}`](#{rule.id}): {rule.summary}" for rule in group]
         for rule in group:
             lines += ["", *_section(rule)]
+    lines += ["", "## Errors", "", "What ends a command without a finding of a rule.", ""]
+    lines += [f"- [`{code}`](#{code}): {error.summary}" for code, error in sorted(ERRORS.items())]
+    for code, error in sorted(ERRORS.items()):
+        lines += ["", f"### {code}", "", error.summary, "", f"- **Fix:** {error.fix}"]
     return ("\n".join(lines) + "\n").encode("utf-8")
 
 
@@ -62,14 +72,37 @@ def render_rule(rule: Rule) -> str:
     return "\n".join(parts) + "\n"
 
 
+def render_error(code: str) -> str:
+    """One error as plain text: what happened, and how to go on. Raises KeyError."""
+    error = ERRORS[code]
+    lines = [f"{code} (error)", f"  {error.summary}", ""]
+    lines += [f"  help: {error.fix}", f"  docs: docs/rules.md#{code}"]
+    return "\n".join(lines) + "\n"
+
+
+def error_document(code: str) -> ErrorCode:
+    """One error as a document. Raises KeyError."""
+    error = ERRORS[code]
+    return ErrorCode(code=code, summary=error.summary, fix=error.fix, docs=f"docs/rules.md#{code}")
+
+
 def render_rule_list(rules: Mapping[str, Rule]) -> str:
     """All rules, one line each: id and summary."""
     width = max((len(id) for id in rules), default=0)
     return "".join(f"{id:<{width}}  {rule.summary}\n" for id, rule in rules.items())
 
 
-def rule_values(rule: Rule) -> dict[str, object]:
-    """One rule as plain values, for a JSON document."""
+def rule_item(rule: Rule) -> RuleItem:
+    """One rule as an item of a document."""
+    return RuleItem.model_validate(_rule_values(rule))
+
+
+def rule_document(rule: Rule) -> RuleDocument:
+    """One rule as a document of its own."""
+    return RuleDocument.model_validate(_rule_values(rule))
+
+
+def _rule_values(rule: Rule) -> dict[str, object]:
     return {
         "code": rule.id,
         "summary": rule.summary,
@@ -113,11 +146,13 @@ def _section(rule: Rule) -> list[str]:
     lines += [f"- **Why:** {rule.why}", f"- **Fix:** {rule.fix}"]
     if rule.subject is Subject.SCENARIO:
         return [*lines, f"- **Fails:** {rule.fails}", f"- **Passes:** {rule.passes}"]
-    return [*lines, *_example("Fails:", rule.fails), *_example("Passes:", rule.passes)]
+    language = "dockerfile" if rule.subject is Subject.DOCKERFILE else "yaml"
+    fails = _example("Fails:", rule.fails, language)
+    return [*lines, *fails, *_example("Passes:", rule.passes, language)]
 
 
-def _example(title: str, example: str) -> list[str]:
+def _example(title: str, example: str, language: str) -> list[str]:
     lines = example_lines(example)
     longest = max((len(run) for run in re.findall("`+", "\n".join(lines))), default=0)
     fence = "`" * max(3, longest + 1)
-    return ["", title, "", f"{fence}yaml", *(line.rstrip() for line in lines), fence]
+    return ["", title, "", f"{fence}{language}", *(line.rstrip() for line in lines), fence]

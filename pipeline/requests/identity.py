@@ -1,6 +1,6 @@
 """Rules of identity: a request says who it is by its path, and nothing in it may disagree.
 
-Sources: design §4 ("The path decides the tenant; a body that disagrees is refused"), §5.
+Which path means what: docs/model.md §7. Ids: docs/model.md §4.3.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from functools import lru_cache
 from pipeline.diagnostics import Finding, Location, Rule, Subject, register
 from pipeline.documents import ParsedDocument
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, MODE_SUBMODULE, MODE_SYMLINK
+from pipeline.models.base import API_VERSION
 from pipeline.requests.layout import RequestPath
 
-_DRAFT = """# file: tenants/acme/drafts/order-router/draft.yaml
-apiVersion: pipeline.ameide.io/v1
+_DRAFT = f"""# file: tenants/acme/drafts/order-router/draft.yaml
+apiVersion: {API_VERSION}
 kind: PrimitiveImplementationDraft
-id: {id}
-tenant_id: {tenant}
+id: {{id}}
+tenant_id: {{tenant}}
 primitive_type: domain
-primitive_id: {primitive}
+primitive_id: {{primitive}}
 template_id: domain@1.0.0
 code_origin: tenant
 target_repo: tenant-acme-controllers
 parameters:
-  description: {description}
+  description: {{description}}
   owner: acme-engineers
   entities: [order, route]
 """
@@ -48,7 +49,7 @@ PATH_UNKNOWN = register(
         id="path-unknown",
         summary="Every file under `tenants/` and `environments/` is a request at a known path.",
         why="a file that nothing reads looks like a request and is none",
-        fix="move it to a path of the layout (design §4), or out of these folders",
+        fix="move it to a path that docs/model.md §7 lists, or out of these folders",
         subject=Subject.REQUEST,
         fails="# file: tenants/acme/drafts/order-router/drafts.yaml\nkind: X\n",
         passes=draft_example(),
@@ -65,7 +66,7 @@ PATH_NOT_A_FILE = register(
         passes="`tenants/acme/tenant.yaml` is a file",
     )
 )
-KIND_MISMATCH = register(
+REQUEST_KIND = register(
     Rule(
         id="request-kind",
         summary="`kind` is the one that the file's path stands for.",
@@ -76,7 +77,7 @@ KIND_MISMATCH = register(
         passes=draft_example(),
     )
 )
-PATH_MISMATCH = register(
+REQUEST_PATH_MISMATCH = register(
     Rule(
         id="request-path-mismatch",
         summary="Ids in a request are those of its path.",
@@ -87,7 +88,7 @@ PATH_MISMATCH = register(
         passes=draft_example(),
     )
 )
-CROSS_TENANT = register(
+CROSS_TENANT_REFERENCE = register(
     Rule(
         id="cross-tenant-reference",
         summary="A tenant's request names no other tenant, in any field.",
@@ -116,8 +117,8 @@ DRAFT_MISSING = register(
         why="they change a draft, and there is none to change",
         fix="create the draft first: `pipeline draft create`",
         subject=Subject.REQUEST,
-        fails="""# file: tenants/acme/drafts/no-such-draft/promotions/dev.yaml
-apiVersion: pipeline.ameide.io/v1
+        fails=f"""# file: tenants/acme/drafts/no-such-draft/promotions/dev.yaml
+apiVersion: {API_VERSION}
 kind: Promotion
 draft: acme/no-such-draft
 environment: dev
@@ -155,7 +156,7 @@ def check_identity(meaning: RequestPath, document: ParsedDocument) -> Iterator[F
     }
     for field, expected in told.items():
         if field in value and value[field] != expected:
-            yield PATH_MISMATCH.finding(
+            yield REQUEST_PATH_MISMATCH.finding(
                 f"`{field}` is `{value[field]}`, the path says `{expected}`",
                 document.position_of((field,)),
             )
@@ -174,6 +175,7 @@ class OtherTenants:
     longest: int
 
     @staticmethod
+    # One a tenant, of the 1,000 that a world is measured with (`bench/`).
     @lru_cache(maxsize=1024)
     def of(tenant_ids: frozenset[str], own: str) -> OtherTenants:
         """All tenants but `own` and the platform."""
@@ -200,7 +202,7 @@ def check_other_tenants(
             text = _decoded(text)
         named = sorted(set(_tenants_named(text.lower(), others)))
         if named:
-            yield CROSS_TENANT.finding(
+            yield CROSS_TENANT_REFERENCE.finding(
                 f"names tenant `{named[0]}`; the request belongs to `{meaning.tenant}`",
                 document.position_of(path, key=is_key),
             )

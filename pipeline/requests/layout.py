@@ -1,42 +1,15 @@
 """Where request files lie in a control repo: the path decides the tenant and the kind.
 
-Source: design §4. A path that this module does not know is no request; a file in `tenants/`
+`pipeline.requests.kinds` knows which paths are requests; a file in `tenants/`
 or `environments/` that is none is reported, since it would otherwise be read by nobody.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-_ID = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
-_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("Platform", re.compile(r"environments/platform\.yaml\Z")),
-    ("BlockedDigests", re.compile(r"environments/blocked-digests\.yaml\Z")),
-    ("Signers", re.compile(r"environments/signers\.yaml\Z")),
-    ("Environment", re.compile(r"environments/(?P<name>[a-z]+)/environment\.yaml\Z")),
-    (
-        "Acknowledgement",
-        re.compile(rf"environments/acknowledgements/(?P<name>{_ID})\.yaml\Z"),
-    ),
-    ("Tenant", re.compile(rf"tenants/(?P<tenant>{_ID})/tenant\.yaml\Z")),
-    (
-        "PrimitiveImplementationDraft",
-        re.compile(rf"tenants/(?P<tenant>{_ID})/drafts/(?P<primitive>{_ID})/draft\.yaml\Z"),
-    ),
-    (
-        "DraftPatch",
-        re.compile(
-            rf"tenants/(?P<tenant>{_ID})/drafts/(?P<primitive>{_ID})/patches/(?P<name>[0-9]{{4}})\.yaml\Z"
-        ),
-    ),
-    (
-        "Promotion",
-        re.compile(
-            rf"tenants/(?P<tenant>{_ID})/drafts/(?P<primitive>{_ID})/promotions/(?P<name>[a-z]+)\.yaml\Z"
-        ),
-    ),
-)
+from pipeline.models.draft_id import DraftId
+
 PLATFORM_PATH = "environments/platform.yaml"
 BLOCKED_PATH = "environments/blocked-digests.yaml"
 SIGNERS_PATH = "environments/signers.yaml"
@@ -53,18 +26,9 @@ class RequestPath:
     name: str = ""
 
     @property
-    def draft(self) -> str:
-        """The draft's id, `tenant/primitive`."""
-        return f"{self.tenant}/{self.primitive}"
-
-
-def request_path(path: str) -> RequestPath | None:
-    """What `path` says, or None if no request may lie there."""
-    for kind, pattern in _PATTERNS:
-        match = pattern.match(path)
-        if match:
-            return RequestPath(kind, **match.groupdict())
-    return None
+    def draft(self) -> DraftId:
+        """The draft's id."""
+        return DraftId(f"{self.tenant}/{self.primitive}")
 
 
 def tenant_path(tenant: str) -> str:
@@ -79,8 +43,8 @@ def environment_path(environment: str) -> str:
 
 def draft_folder(draft: str) -> str:
     """The folder of a draft's requests."""
-    tenant, primitive = draft.split("/", 1)
-    return f"tenants/{tenant}/drafts/{primitive}"
+    # Asked for every draft of every run: a replacement is the quickest way to the two parts.
+    return f"tenants/{draft.replace('/', '/drafts/', 1)}"
 
 
 def draft_path(draft: str) -> str:

@@ -13,14 +13,14 @@ from pydantic import Field, ValidationError
 
 from pipeline.diagnostics import Finding
 from pipeline.documents import findings_of_validation_error, parse_document, render_document
-from pipeline.models.base import API_VERSION, Model
+from pipeline.models.base import API_VERSION, ApiVersion, Model
 from pipeline.models.evidence import Observation
 
 
 class Observations(Model):
     """A report over any number of drafts and environments."""
 
-    api_version: Literal["pipeline.ameide.io/v1"] = Field(API_VERSION, alias="apiVersion")
+    api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
     kind: Literal["Observations"]
     observations: tuple[Observation, ...] = ()
 

@@ -2,7 +2,7 @@
 
 Judged twice: on the request when it is validated, and on the resulting tree before it is
 committed (`pipeline.stages.patch`), since a description may differ from its effect.
-Source: seed §6 step 5; design §6 (`sdk/` is pipeline-owned).
+What a patch may be: docs/model.md §7.2.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ import binascii
 import re
 import unicodedata
 from collections.abc import Iterator
+from typing import assert_never
 
 from pipeline.diagnostics import Finding, Location, Rule, Subject, register
 from pipeline.documents import ParsedDocument
+from pipeline.models.base import API_VERSION
 from pipeline.models.requests import DeleteFile, DraftPatch, ReplaceText, WriteFile
 
 MAX_FILE_BYTES = 512 * 1024
 MAX_PATCH_BYTES = 1024 * 1024
-_HEAD = """apiVersion: pipeline.ameide.io/v1
+_HEAD = f"""apiVersion: {API_VERSION}
 kind: DraftPatch
 draft: acme/order-router
 base_commit: 0123456789abcdef0123456789abcdef01234567
@@ -35,7 +37,7 @@ def patch_example(path: str, content: str = "x = 1", op: str = "write") -> str:
     return _HEAD + body + (f'    {field}: "{content}"\n' if op == "write" else "")
 
 
-PATH_UNSAFE = register(
+PATCH_PATH_UNSAFE = register(
     Rule(
         id="patch-path-unsafe",
         summary="A patch's paths are relative, plain and inside the primitive's folder.",
@@ -46,7 +48,7 @@ PATH_UNSAFE = register(
         passes=patch_example("src/order_router/routing.py"),
     )
 )
-PATH_PROTECTED = register(
+PATCH_PATH_PROTECTED = register(
     Rule(
         id="patch-path-protected",
         summary="Patches do not touch files that decide about the code instead of being it.",
@@ -57,7 +59,7 @@ PATH_PROTECTED = register(
         passes=patch_example("src/order_router/routing.py"),
     )
 )
-PATH_TWICE = register(
+PATCH_PATH_TWICE = register(
     Rule(
         id="patch-path-twice",
         summary="Each file is changed once in a patch, and no two paths differ by case only.",
@@ -94,7 +96,7 @@ PATCH_CONTENT = register(
         passes=patch_example("src/a.py"),
     )
 )
-PATCH_STALE = register(
+PATCH_BASE_STALE = register(
     Rule(
         id="patch-base-stale",
         summary="The files a patch touches are as they were at its `base_commit`.",
@@ -105,7 +107,7 @@ PATCH_STALE = register(
         passes="patch 0002 changes another file",
     )
 )
-PATCH_NO_MATCH = register(
+PATCH_DOES_NOT_APPLY = register(
     Rule(
         id="patch-does-not-apply",
         summary="Replaced text stands in its file exactly once; deleted files exist.",
@@ -116,7 +118,7 @@ PATCH_NO_MATCH = register(
         passes="`old` occurs once in the file",
     )
 )
-PATCH_EMPTY = register(
+PATCH_CHANGES_NOTHING = register(
     Rule(
         id="patch-changes-nothing",
         summary="A patch changes something.",
@@ -239,12 +241,12 @@ def check_patch(patch: DraftPatch, document: ParsedDocument) -> Iterator[Finding
         at = document.position_of(("changes", index, "path"))
         problem = path_problem(change.path)
         if problem:
-            yield PATH_UNSAFE.finding(f"`{printable(change.path)}` {problem}", at)
+            yield PATCH_PATH_UNSAFE.finding(f"`{printable(change.path)}` {problem}", at)
         elif is_protected(change.path):
-            yield PATH_PROTECTED.finding(f"`{change.path}` is closed to patches", at)
+            yield PATCH_PATH_PROTECTED.finding(f"`{change.path}` is closed to patches", at)
         folded = change.path.casefold()
         if folded in seen:
-            yield PATH_TWICE.finding(
+            yield PATCH_PATH_TWICE.finding(
                 f"`{printable(change.path)}` and `{printable(seen[folded])}` are one file", at
             )
         seen[folded] = change.path
@@ -260,6 +262,8 @@ def check_patch(patch: DraftPatch, document: ParsedDocument) -> Iterator[Finding
                 size = len(change.new.encode())
             case DeleteFile():
                 size = 0
+            case _:
+                assert_never(change)
         total += size
         if size > MAX_FILE_BYTES:
             yield PATCH_TOO_LARGE.finding(

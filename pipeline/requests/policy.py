@@ -1,4 +1,4 @@
-"""Rules of policy: the platform, its tenants and its environments. Sources: seed §4; design §4."""
+"""Rules of policy: the platform, its tenants and its environments."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pipeline import names
 from pipeline.diagnostics import Finding, Rule, Subject, register
 from pipeline.documents import ParsedDocument
+from pipeline.models.base import API_VERSION
 from pipeline.models.requests import (
     ENVIRONMENTS,
     Acknowledgement,
@@ -19,15 +20,15 @@ from pipeline.requests.acknowledgements import ABOUT_COMMITS, ABOUT_FACTS
 from pipeline.requests.identity import draft_example
 from pipeline.requests.snapshot import Snapshot
 
-TENANT_RESERVED = register(
+TENANT_ID_RESERVED = register(
     Rule(
         id="tenant-id-reserved",
         summary="A tenant's id is no word that names of the platform are made of.",
         why="`dev`, `base` or the platform's own name as a tenant would make names ambiguous",
         fix="choose another id",
         subject=Subject.REQUEST,
-        fails="""# file: tenants/staging/tenant.yaml
-apiVersion: pipeline.ameide.io/v1
+        fails=f"""# file: tenants/staging/tenant.yaml
+apiVersion: {API_VERSION}
 kind: Tenant
 tenant_id: staging
 sku: Shared
@@ -36,8 +37,8 @@ risk_tier: LOW
 owners: [platform-engineers]
 cost_centre: CC-1
 """,
-        passes="""# file: tenants/northwind/tenant.yaml
-apiVersion: pipeline.ameide.io/v1
+        passes=f"""# file: tenants/northwind/tenant.yaml
+apiVersion: {API_VERSION}
 kind: Tenant
 tenant_id: northwind
 sku: Shared
@@ -55,25 +56,25 @@ PLATFORM_NAME = register(
         why="`tenant-a` as a platform would own repositories that a tenant `a` owns",
         fix="choose a name that neither starts with `tenant` nor ends in an environment",
         subject=Subject.REQUEST,
-        fails="""# file: environments/platform.yaml
-apiVersion: pipeline.ameide.io/v1
+        fails=f"""# file: environments/platform.yaml
+apiVersion: {API_VERSION}
 kind: Platform
 platform: tenant-acme
 organisation: ameide
-registry: {prefix: registry.example.com/ameide}
+registry: {{prefix: registry.example.com/ameide}}
 accounts:
-  - {id: 1, login: primitive-pipeline, kind: pipeline}
+  - {{id: 1, login: primitive-pipeline, kind: pipeline}}
 owners: [platform-engineers]
 """,
-        passes="""# file: environments/platform.yaml
-apiVersion: pipeline.ameide.io/v1
+        passes=f"""# file: environments/platform.yaml
+apiVersion: {API_VERSION}
 kind: Platform
 platform: ameide
 organisation: ameide
-registry: {prefix: registry.example.com/ameide}
+registry: {{prefix: registry.example.com/ameide}}
 accounts:
-  - {id: 1, login: primitive-pipeline, kind: pipeline}
-  - {id: 2, login: platform-engineer, kind: person, teams: [platform-engineers, acme-engineers]}
+  - {{id: 1, login: primitive-pipeline, kind: pipeline}}
+  - {{id: 2, login: platform-engineer, kind: person, teams: [platform-engineers, acme-engineers]}}
 owners: [platform-engineers]
 """,
     )
@@ -100,21 +101,21 @@ OWNER_UNKNOWN = register(
         passes=draft_example(),
     )
 )
-ENVIRONMENT_ORDER = register(
+ENVIRONMENT_DEFINITION = register(
     Rule(
         id="environment-definition",
         summary="Environments promote from ones that exist, in one direction, from one first.",
         why="a cycle or a missing step would let a release skip what proves it",
         fix="name existing environments in `promotes_from`, without a cycle",
         subject=Subject.REQUEST,
-        fails="""# file: environments/dev/environment.yaml
-apiVersion: pipeline.ameide.io/v1
+        fails=f"""# file: environments/dev/environment.yaml
+apiVersion: {API_VERSION}
 kind: Environment
 environment: dev
 promotes_from: [prod]
 """,
-        passes="""# file: environments/dev/environment.yaml
-apiVersion: pipeline.ameide.io/v1
+        passes=f"""# file: environments/dev/environment.yaml
+apiVersion: {API_VERSION}
 kind: Environment
 environment: dev
 """,
@@ -122,15 +123,15 @@ environment: dev
 )
 
 
-_ACKNOWLEDGEMENT = """# file: environments/acknowledgements/late-hotfix.yaml
-apiVersion: pipeline.ameide.io/v1
+_ACKNOWLEDGEMENT = f"""# file: environments/acknowledgements/late-hotfix.yaml
+apiVersion: {API_VERSION}
 kind: Acknowledgement
 acknowledgement: late-hotfix
 repository: tenant-acme-gitops
-{named}
+{{named}}
 reason: An engineer tried a log level by hand; access was taken back
 """
-ACKNOWLEDGES_NOTHING = register(
+ACKNOWLEDGEMENT_NAMES_NOTHING = register(
     Rule(
         id="acknowledgement-names-nothing",
         summary="An acknowledgement names commits, or findings about facts, and only those.",
@@ -152,16 +153,16 @@ def check_acknowledgement(
     """Findings for one acknowledgement: it settles nothing, or what cannot be settled."""
     if not acknowledgement.commits and not acknowledgement.findings:
         at = document.position_of(("repository",))
-        yield ACKNOWLEDGES_NOTHING.finding("it names neither a commit nor a finding", at)
+        yield ACKNOWLEDGEMENT_NAMES_NOTHING.finding("it names neither a commit nor a finding", at)
     for index, settled in enumerate(acknowledgement.findings):
         if settled.code in ABOUT_FACTS:
             continue
         at = document.position_of(("findings", index, "code"))
         by = "by its commit" if settled.code in ABOUT_COMMITS else "by nothing but a remedy"
-        yield ACKNOWLEDGES_NOTHING.finding(f"`{settled.code}` is settled {by}", at)
+        yield ACKNOWLEDGEMENT_NAMES_NOTHING.finding(f"`{settled.code}` is settled {by}", at)
 
 
-def check_platform(path: str, platform: Platform, document: ParsedDocument) -> Iterator[Finding]:
+def check_platform(platform: Platform, document: ParsedDocument) -> Iterator[Finding]:
     """Findings for the platform's own file."""
     if not names.is_platform_name(platform.platform):
         yield PLATFORM_NAME.finding(
@@ -210,13 +211,15 @@ def check_environment(
     for index, source in enumerate(environment.promotes_from):
         at = document.position_of(("promotes_from", index))
         if source not in snapshot.environments:
-            yield ENVIRONMENT_ORDER.finding(f"there is no environment `{source}`", at)
+            yield ENVIRONMENT_DEFINITION.finding(f"there is no environment `{source}`", at)
         elif _reaches(source, environment.environment, snapshot):
-            yield ENVIRONMENT_ORDER.finding(f"`{source}` itself comes after this environment", at)
+            yield ENVIRONMENT_DEFINITION.finding(
+                f"`{source}` itself comes after this environment", at
+            )
     before = ENVIRONMENTS[: ENVIRONMENTS.index(environment.environment)]
     firsts = [e for e in before if e in snapshot.environments]
     if firsts and not environment.promotes_from:
-        yield ENVIRONMENT_ORDER.finding(
+        yield ENVIRONMENT_DEFINITION.finding(
             f"only the first environment, `{firsts[0]}`, promotes from nowhere",
             document.position_of(("environment",)),
         )
@@ -248,11 +251,11 @@ def check_tenant(
         reserved |= {platform.platform}
         yield from _check_teams(tenant.owners, platform, document, ("owners",))
     if tenant.tenant_id in reserved:
-        yield TENANT_RESERVED.finding(
+        yield TENANT_ID_RESERVED.finding(
             f"`{tenant.tenant_id}` is reserved", document.position_of(("tenant_id",))
         )
     if tenant.tenant_id == names.PLATFORM_TENANT and tenant.sku is not Sku.SHARED:
-        yield TENANT_RESERVED.finding(
+        yield TENANT_ID_RESERVED.finding(
             "the reserved tenant `platform` stands for the shared plane",
             document.position_of(("sku",)),
         )

@@ -7,7 +7,7 @@ shown as text. What the words are about is the effect: whom an approval asks, wh
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import TypeVar, get_args
+from typing import get_args
 
 from pydantic import BaseModel
 
@@ -17,30 +17,13 @@ from pipeline.models.requests import (
     BlockedDigests,
     Environment,
     Platform,
-    Request,
     RiskTier,
     Signers,
 )
 from pipeline.models.signers import Signer, key_hint
 
 Line = tuple[str, str]
-R = TypeVar("R", bound=Request)
 _NONE = "none"
-
-
-def policy_lines(old: Request | None, new: Request | None) -> Iterator[Line]:
-    """What is different, one line each; old is None for a new file, new for one taken away."""
-    match new or old:
-        case Platform():
-            yield from _platform(_as(old, Platform), _as(new, Platform))
-        case Environment():
-            yield from _environment(_as(old, Environment), _as(new, Environment))
-        case Signers():
-            yield from _signers(_as(old, Signers), _as(new, Signers))
-        case BlockedDigests():
-            yield from _blocked(_as(old, BlockedDigests), _as(new, BlockedDigests))
-        case _:
-            yield from field_lines(old, new)
 
 
 def field_lines(
@@ -77,10 +60,6 @@ def _told(value: object) -> str:
             return str(value)
 
 
-def _as(request: Request | None, kind: type[R]) -> R | None:
-    return request if isinstance(request, kind) else None
-
-
 def _listed(old: Collection[str], new: Collection[str], more: str, less: str) -> Iterator[Line]:
     """One line for what a set gains and one for what it loses."""
     gained = [item for item in new if item not in old]
@@ -94,7 +73,8 @@ def _listed(old: Collection[str], new: Collection[str], more: str, less: str) ->
 # -- accounts ------------------------------------------------------------------------------
 
 
-def _platform(old: Platform | None, new: Platform | None) -> Iterator[Line]:
+def platform_changes(old: Platform | None, new: Platform | None) -> Iterator[Line]:
+    """What a change of the platform does: its accounts, then its other fields."""
     before = {a.id: a for a in old.accounts} if old else {}
     after = {a.id: a for a in new.accounts} if new else {}
     for id in sorted({*before, *after}):
@@ -133,7 +113,8 @@ def _account_told(account: Account) -> str:
 # -- environments --------------------------------------------------------------------------
 
 
-def _environment(old: Environment | None, new: Environment | None) -> Iterator[Line]:
+def environment_changes(old: Environment | None, new: Environment | None) -> Iterator[Line]:
+    """What a change of an environment does: whom it asks, and what it requires."""
     for tier in get_args(RiskTier):
         before = _approvals(old.approval_for(tier) if old else None)
         after = _approvals(new.approval_for(tier) if new else None)
@@ -171,7 +152,8 @@ def _approvals(policy: ApprovalPolicy | None) -> str:
 # -- whose word counts, and what may not run -----------------------------------------------
 
 
-def _signers(old: Signers | None, new: Signers | None) -> Iterator[Line]:
+def signers_changes(old: Signers | None, new: Signers | None) -> Iterator[Line]:
+    """Whose word on images counts more or less."""
     before = {s.name: s for s in old.signers} if old else {}
     after = {s.name: s for s in new.signers} if new else {}
     for name in sorted({*before, *after}):
@@ -193,7 +175,8 @@ def _signer(signer: Signer) -> str:
     return f"the key {key_hint(signer.public_key or '')}"
 
 
-def _blocked(old: BlockedDigests | None, new: BlockedDigests | None) -> Iterator[Line]:
+def blocked_changes(old: BlockedDigests | None, new: BlockedDigests | None) -> Iterator[Line]:
+    """Which digests may no longer run, and which may again."""
     before = {b.digest: b.reason for b in old.digests} if old else {}
     after = {b.digest: b.reason for b in new.digests} if new else {}
     for digest in sorted({*before, *after}):

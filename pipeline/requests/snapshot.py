@@ -7,19 +7,15 @@ A snapshot may be partial (`validate --since` loads what changed and what it dep
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
-from pydantic import ValidationError
-
-from pipeline.diagnostics import Finding, Location
-from pipeline.documents import ParsedDocument, findings_of_validation_error, parse_document
+from pipeline.documents import ParsedDocument
+from pipeline.models.draft_id import DraftId
 from pipeline.models.requests import (
     ENVIRONMENTS,
-    REQUEST_KINDS,
     BlockedDigests,
     DraftPatch,
     Environment,
@@ -30,7 +26,6 @@ from pipeline.models.requests import (
     Signers,
     Tenant,
 )
-from pipeline.requests.identity import KIND_MISMATCH, PATH_UNKNOWN
 from pipeline.requests.layout import (
     BLOCKED_PATH,
     PLATFORM_PATH,
@@ -39,7 +34,6 @@ from pipeline.requests.layout import (
     draft_folder,
     draft_path,
     environment_path,
-    request_path,
     tenant_path,
 )
 
@@ -117,15 +111,15 @@ class Snapshot:
         return self.model_at(draft_path(draft), PrimitiveImplementationDraft)
 
     @cached_property
-    def _by_draft(self) -> Mapping[str, tuple[LoadedRequest, ...]]:
-        grouped: dict[str, list[LoadedRequest]] = {}
+    def _by_draft(self) -> Mapping[DraftId, tuple[LoadedRequest, ...]]:
+        grouped: dict[DraftId, list[LoadedRequest]] = {}
         for path in sorted(self.requests):
             loaded = self.requests[path]
             if loaded.meaning.primitive:
                 grouped.setdefault(loaded.meaning.draft, []).append(loaded)
         return {draft: tuple(found) for draft, found in grouped.items()}
 
-    def drafts_of(self, tenant_id: str) -> tuple[str, ...]:
+    def drafts_of(self, tenant_id: str) -> tuple[DraftId, ...]:
         """Ids of the drafts whose request is loaded and valid, sorted."""
         return tuple(
             draft
@@ -135,15 +129,15 @@ class Snapshot:
 
     def requests_of(self, draft: str) -> tuple[LoadedRequest, ...]:
         """All requests of a draft that are loaded and valid, by path."""
-        return self._by_draft.get(draft, ())
+        return self._by_draft.get(DraftId(draft), ())
 
     def patches_of(self, draft: str) -> tuple[LoadedRequest, ...]:
         """A draft's patches in the order of their numbers."""
-        return tuple(r for r in self._by_draft.get(draft, ()) if isinstance(r.model, DraftPatch))
+        return tuple(r for r in self.requests_of(draft) if isinstance(r.model, DraftPatch))
 
     def promotions_of(self, draft: str) -> tuple[LoadedRequest, ...]:
         """A draft's promotion requests, dev first."""
-        found = [r for r in self._by_draft.get(draft, ()) if isinstance(r.model, Promotion)]
+        found = [r for r in self.requests_of(draft) if isinstance(r.model, Promotion)]
         order: dict[str, int] = {name: i for i, name in enumerate(ENVIRONMENTS)}
         return tuple(sorted(found, key=lambda r: order.get(r.meaning.name, 9)))
 
@@ -156,36 +150,6 @@ class ReadRequest:
     meaning: RequestPath
     document: ParsedDocument
     model: Request | None
-
-
-def read_request(path: str, content: bytes) -> tuple[ReadRequest | None, tuple[Finding, ...]]:
-    """The request in a file's bytes and what is wrong with its form.
-
-    None where the path can hold no request at all.
-    """
-    meaning = request_path(path)
-    if meaning is None:
-        message = f"no request may lie at `{path}`"
-        return None, (PATH_UNKNOWN.finding(message, Location(path)),)
-    document = parse_document(path, content)
-    if document.findings or not isinstance(document.value, dict):
-        return ReadRequest(path, meaning, document, None), tuple(document.findings)
-    kind = document.value.get("kind")
-    if kind != meaning.kind:
-        message = f"`kind` is {kind!r}; a file at this path is a `{meaning.kind}`"
-        location = (
-            document.position_of(("kind",)) if "kind" in document.value else Location(path, 1, 1)
-        )
-        return ReadRequest(path, meaning, document, None), (
-            KIND_MISMATCH.finding(message, location),
-        )
-    try:
-        # JSON mode: strict about types, yet a YAML list is what a tuple field means.
-        model = REQUEST_KINDS[meaning.kind].model_validate_json(json.dumps(document.value))
-    except ValidationError as error:
-        findings = findings_of_validation_error(error, document, REQUEST_KINDS[meaning.kind])
-        return ReadRequest(path, meaning, document, None), tuple(findings)
-    return ReadRequest(path, meaning, document, model), ()
 
 
 def snapshot_of(commit: str, blobs: Mapping[str, str], read: Iterable[ReadRequest]) -> Snapshot:

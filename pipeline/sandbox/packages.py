@@ -4,8 +4,6 @@ A lock pins each package to one version and at least one SHA-256, and holds noth
 options, addresses, version control or includes, for each of these would let a tenant choose what
 runs here or where it comes from. Only wheels are taken, so that no code of a package runs while
 it is fetched or installed; that happens only here, and only here is there a network.
-
-Source: issue "The main job", stage checks.
 """
 
 from __future__ import annotations

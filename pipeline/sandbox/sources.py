@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from pipeline.errors import OverBound
+from pipeline.git.objects import File
 from pipeline.sandbox.limits import MAX_FILES
 
 if TYPE_CHECKING:
@@ -17,18 +18,16 @@ MAX_SOURCE_FILES = 20_000
 _MAX_PART_BYTES, _MAX_PATH_BYTES = 255, 4000  # NAME_MAX; PATH_MAX with room for the folder
 
 
-def read_source_files(
-    git: GitRepository, treeish: str, folder: str
-) -> dict[str, tuple[int, bytes]]:
+def read_source_files(git: GitRepository, treeish: str, folder: str) -> dict[str, File]:
     """Path below `folder` → (mode, content) of every file there.
 
     Raises OverBound, before any content is read, for more than a source may have.
     """
-    check_source(git, treeish, folder)
+    require_bounded_source(git, treeish, folder)
     return git.read_files(treeish, folder)
 
 
-def check_source(git: GitRepository, treeish: str, folder: str) -> None:
+def require_bounded_source(git: GitRepository, treeish: str, folder: str) -> None:
     """Nothing. Raises OverBound for a folder that has more than a source may have."""
     sizes = git.list_sizes(treeish, folder)
     if len(sizes) > MAX_SOURCE_FILES:
@@ -40,10 +39,10 @@ def check_source(git: GitRepository, treeish: str, folder: str) -> None:
         raise OverBound(
             "size", f"the source has {total_bytes:,} bytes, and {MAX_SOURCE_BYTES:,} are allowed"
         )
-    check_paths(sizes)
+    require_plain_paths(sizes)
 
 
-def check_paths(paths: Collection[str]) -> None:
+def require_plain_paths(paths: Collection[str]) -> None:
     """Nothing. Raises OverBound, naming the path, for files that no folder can hold."""
     if len(paths) > MAX_FILES:
         raise OverBound("files", f"{len(paths):,} files, and {MAX_FILES:,} can be handled")

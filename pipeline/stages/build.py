@@ -1,4 +1,4 @@
-"""Build: one image per source tree, ever (design §4 "Building once"). Pure."""
+"""Build: one image per source tree, ever (docs/adr/0004-build-once.md). Pure."""
 
 from __future__ import annotations
 

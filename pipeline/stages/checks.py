@@ -1,7 +1,7 @@
 """Checks: lint, tests and scans of one exact source tree, recorded as a fact. Pure.
 
 They run after every applied patch, so that a reviewer sees them, and for every source that a
-promotion asks for. What runs them is `pipeline.checks`, in a sandbox (design §7).
+promotion asks for. What runs them is `pipeline.checks`, in a sandbox.
 """
 
 from __future__ import annotations

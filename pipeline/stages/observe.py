@@ -1,7 +1,7 @@
 """Observe: what a delivery tool reports of a promoted release becomes a fact. Pure.
 
-Seed §6 step 7. Only a report that differs from the newest recorded one is news; one about
-another digest than the promoted one is recorded too, since that is drift worth knowing.
+Only a report that differs from the newest recorded one is news; one about another digest than the
+promoted one is recorded too, since that is drift worth knowing.
 """
 
 from __future__ import annotations

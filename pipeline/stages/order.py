@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.errors import failure_of
+from pipeline.errors import Failure, failure_of
 from pipeline.forges.port import PullState
-from pipeline.gate.rules import DRAFT_CHANGED
+from pipeline.gate.rules import DRAFT_IDENTITY_CHANGED
 from pipeline.models.base import key_of
 from pipeline.models.facts import Rejected
 from pipeline.models.status import DraftState
@@ -19,6 +19,7 @@ from pipeline.plan.effects import (
     Waiting,
     describe,
 )
+from pipeline.plan.rules import EVIDENCE_DUE
 from pipeline.plan.view import EVERYTHING, DraftView, Scope, Stage, Step
 from pipeline.stages.checks import plan_head_checks
 from pipeline.stages.observe import plan_observe
@@ -74,7 +75,7 @@ def plan_blocked(view: DraftView) -> Step | None:
         for field, (then, now) in told.items():
             if then != now:
                 message = f"`{field}` was `{then}` when the draft was accepted and is `{now}` now"
-                reasons.append((DRAFT_CHANGED.id, message))
+                reasons.append((DRAFT_IDENTITY_CHANGED.id, message))
     if not reasons:
         return None
     request = view.caused.cause.request
@@ -90,8 +91,6 @@ _PLANNERS = (
 )
 # What only a tool can say is of its own stage, whichever stage asks for it.
 _BY_TOOLS = ("run-checks", "build-image")
-# What a run waits for that records only what was performed elsewhere.
-EVIDENCE_DUE = "evidence-due"
 
 
 def plan_draft(view: DraftView, scope: Scope = EVERYTHING) -> Step:
@@ -109,7 +108,7 @@ def plan_draft(view: DraftView, scope: Scope = EVERYTHING) -> Step:
         return Step(waiting=step.waiting)
     if scope.evidence is None or all(effect.key in scope.evidence for effect in by_tools):
         return step
-    reasons = tuple((EVIDENCE_DUE, f"nobody was seen to {describe(e)}") for e in by_tools)
+    reasons = tuple((EVIDENCE_DUE.id, f"nobody was seen to {describe(e)}") for e in by_tools)
     causes = [fact.cause.request for fact in step.facts]
     waits = Waiting(draft=view.id, request=(*causes, view.id)[0], reasons=reasons)
     return Step(waiting=(*step.waiting, waits))
@@ -153,7 +152,7 @@ def plan_tenant(
     effects: list[Effect] = []
     entries: list[FactEntry] = []
     waiting: list[Waiting] = []
-    failures: list[tuple[str, str, str]] = []
+    failures: list[Failure] = []
     ensured: set[str] = set()
     contents: dict[str, Content] = {}
     times = [0]
@@ -162,7 +161,7 @@ def plan_tenant(
             step = plan_draft(view, scope)
         except Exception as error:
             # One draft that cannot be planned keeps no other from going on.
-            failures.append((view.id, *failure_of(error)))
+            failures.append(failure_of(view.id, error))
             continue
         for effect in step.effects:
             if effect.kind in ("ensure-repo", "ensure-rules"):

@@ -1,7 +1,7 @@
 """Promote: an allowed release becomes an overlay that the delivery tool syncs. Pure.
 
-Seed §6 steps 6 and 8: the same image everywhere, only GitOps configuration changes, policy by
-environment. The request is the plan: what is written is the tree that it pins (design §4).
+The same image everywhere, only GitOps configuration changes, policy by environment. The request is
+the plan: what is written is the tree that it pins (docs/model.md §7.3).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from pipeline import names
 from pipeline.diagnostics import RULES
-from pipeline.forges.branch_rules import newest_verdicts
-from pipeline.forges.port import PullRequest, PullState, ReviewVerdict
+from pipeline.forges.approvals import count_approvals
+from pipeline.forges.port import PullRequest
 from pipeline.gate.authorise import Decision, Evidence, authorise
 from pipeline.gate.matters import higher_tier
 from pipeline.gate.rules import BUILD_MISSING, CHECK_MISSING
@@ -19,9 +19,11 @@ from pipeline.git.objects import MODE_FILE, blob_id
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED
 from pipeline.models.base import key_of
 from pipeline.models.evidence import CheckOutcome
-from pipeline.plan.commits import commit_folder
-from pipeline.plan.effects import FactEntry, MergePull, OpenPull, Waiting
+from pipeline.plan.commits import CommitPlace, FolderFiles, commit_folder
+from pipeline.plan.effects import CommitFolder, FactEntry, MergePull, OpenPull, Waiting
+from pipeline.plan.rules import MERGE_PENDING
 from pipeline.plan.view import TOOL, Caused, DraftView, PromotionInput, Step, message_of
+from pipeline.releases.overlays import Overlay
 from pipeline.stages.build import plan_build
 from pipeline.stages.checks import plan_checks
 
@@ -114,54 +116,30 @@ def _refusal(view: DraftView, due: PromotionInput, decision: Decision) -> Step:
 
 
 def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> Step | None:
+    """The overlay's commit, pull request and merge with the fact, or what the merge waits for."""
     overlay, status, gitops = due.overlay, view.status, view.gitops
     if overlay is None or status is None or gitops is None or gitops.head is None:
         return None
-    env = due.promotion.environment
-    key = promotion_key(due.caused)
-    branch = names.promotion_branch(env, view.instance, key)
-    subject = f"Run {view.instance} {overlay.release.digest[7:19]} in {env}"
-    entries = {path: (MODE_FILE, blob_id(content)) for path, content in overlay.files.items()}
-    found = due.existing
-    done = found is not None and found.folder_tree == overlay.tree
-    commit = commit_folder(
-        view,
-        due.caused,
-        key=key,
-        repo=view.gitops_repo,
-        branch=branch,
-        base=due.gitops_base or gitops.head,
-        expected=found.commit if found else None,
-        folder=overlay.folder,
-        entries=entries,
-        blobs={entries[path][1]: content for path, content in overlay.files.items()},
-        parents=due.gitops_parents,
-        subject=subject,
+    branch = names.promotion_branch(
+        due.promotion.environment, view.instance, promotion_key(due.caused)
     )
+    commit = _overlay_commit(view, due, overlay, branch, due.gitops_base or gitops.head)
     pull = OpenPull(
         key=key_of("pull", view.gitops_repo, branch),
         draft=view.id,
         repo=view.gitops_repo,
         branch=branch,
         base_branch=gitops.default_branch,
-        title=subject,
+        title=_subject(view, due, overlay),
         body=_promotion_body(view, due, decision),
     )
-    head = found.commit if found and done else commit.commit
-    merge = MergePull(
-        key=key_of("merge", view.gitops_repo, branch, head),
-        draft=view.id,
-        repo=view.gitops_repo,
-        branch=branch,
-        base_branch=gitops.default_branch,
-        expected_head=head,
-        message=message_of(f"Merge: {subject}", view, due.caused, key),
-        time_s=due.caused.time_s,
-    )
-    environment = view.environments[env]
+    found = due.existing
+    done = found is not None and found.folder_tree == overlay.tree
+    merge = _merge_of(view, due, pull, found.commit if found and done else commit.commit)
     opening = (pull,) if done else (commit, pull)
     if done and due.is_queued:
-        return _waits(view, due, "merge-pending", f"{view.gitops_repo}:{branch} is to be merged")
+        return _waits(view, due, MERGE_PENDING.id, f"{view.gitops_repo}:{branch} is to be merged")
+    environment = view.environments[due.promotion.environment]
     if environment.merge == "manual" and not due.merged:
         if not (done and due.gitops_pull):
             return Step(effects=opening)
@@ -169,14 +147,61 @@ def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> S
         if problem:
             said = f"{view.gitops_repo}#{due.gitops_pull.number} {problem}"
             return _waits(view, due, GITOPS_NOT_APPROVED.id, said)
-    report = status.checks_of_tree(overlay.release.source_tree)
+    outcomes = {"pull_request": pull.key, "gitops_commit": merge.key}
+    fact = _promoted(view, due, decision, overlay, outcomes)
+    return Step(effects=(*opening, merge), facts=(fact,))
+
+
+def _subject(view: DraftView, due: PromotionInput, overlay: Overlay) -> str:
+    return f"Run {view.instance} {overlay.release.digest[7:19]} in {due.promotion.environment}"
+
+
+def _overlay_commit(
+    view: DraftView, due: PromotionInput, overlay: Overlay, branch: str, base: str
+) -> CommitFolder:
+    entries = {path: (MODE_FILE, blob_id(content)) for path, content in overlay.files.items()}
+    blobs = {entries[path][1]: content for path, content in overlay.files.items()}
+    expected = due.existing.commit if due.existing else None
+    return commit_folder(
+        view,
+        due.caused,
+        CommitPlace(view.gitops_repo, branch, base, expected, due.gitops_parents),
+        FolderFiles(overlay.folder, entries, blobs),
+        key=promotion_key(due.caused),
+        subject=_subject(view, due, overlay),
+    )
+
+
+def _merge_of(view: DraftView, due: PromotionInput, pull: OpenPull, head: str) -> MergePull:
+    return MergePull(
+        key=key_of("merge", pull.repo, pull.branch, head),
+        draft=view.id,
+        repo=pull.repo,
+        branch=pull.branch,
+        base_branch=pull.base_branch,
+        expected_head=head,
+        message=message_of(f"Merge: {pull.title}", view, due.caused, promotion_key(due.caused)),
+        time_s=due.caused.time_s,
+    )
+
+
+def _promoted(
+    view: DraftView,
+    due: PromotionInput,
+    decision: Decision,
+    overlay: Overlay,
+    outcomes: dict[str, str],
+) -> FactEntry:
+    """The fact of a promotion; `outcomes` are the keys of the effects that fill in the rest."""
+    status = view.status
+    report = status.checks_of_tree(overlay.release.source_tree) if status else None
     passed = [r.name for r in report.results if r.outcome is CheckOutcome.PASSED] if report else []
-    fact = FactEntry(
+    return FactEntry(
         draft=view.id,
         cause=due.caused.cause,
         type="promoted",
         known={
-            "environment": env,
+            "environment": due.promotion.environment,
             "namespace": overlay.namespace,
             "release": overlay.release.model_dump(mode="json"),
             "overlay_tree": overlay.tree,
@@ -185,9 +210,8 @@ def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> S
             "approved_by": list(decision.approved_by),
             "checks": sorted(passed),
         },
-        outcomes={"pull_request": pull.key, "gitops_commit": merge.key},
+        outcomes=outcomes,
     )
-    return Step(effects=(*opening, merge), facts=(fact,))
 
 
 def _waits(view: DraftView, due: PromotionInput, code: str, message: str) -> Step:
@@ -213,15 +237,9 @@ def approval_problem(pull: PullRequest, owners: frozenset[int]) -> str:
     """Why the pipeline does not merge a pull request of its own yet; empty once an owner approved
     its final revision and none asks for changes.
     """
-    verdicts = newest_verdicts(pull.reviews, pull.head)
-    said = {user: verdict for user, verdict in verdicts.items() if user in owners}
-    if ReviewVerdict.CHANGES_REQUESTED in said.values():
+    held = count_approvals(pull.reviews, pull.head, taking_part=(pull.author_id,)).of(owners)
+    if held.objecting:
         return "has a reviewer who asks for changes"
-    if not any(v is ReviewVerdict.APPROVED and u != pull.author_id for u, v in said.items()):
+    if not held.approving:
         return f"waits for an owner to approve revision {pull.head[:12]}"
     return ""
-
-
-def is_merged(state: PullState | None) -> bool:
-    """Whether a pull request of that state has been merged."""
-    return state is PullState.MERGED

@@ -1,7 +1,7 @@
 """Provision: both repositories of a tenant exist once its first draft is accepted. Pure.
 
-Design §10: created with rules and owners, by the pipeline alone. The first commit is the same
-whoever makes it, so two runs that race create one repository.
+They are created with rules and owners, by the pipeline alone (docs/model.md §11). The first
+commit is the same whoever makes it, so two runs that race create one repository.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pipeline.models.base import key_of
 from pipeline.models.facts import Accepted, Provisioned
 from pipeline.models.requests import Platform, TeamName, Tenant
 from pipeline.models.status import DraftStatus
-from pipeline.plan.effects import Content, EnsureRepo, EnsureRules, FactEntry, Rule
+from pipeline.plan.effects import Content, EnsureRepo, EnsureRules, FactEntry, PlannedRule
 from pipeline.plan.view import DraftView, Step, owners_of
 from pipeline.render.catalogue import render_repository_entry
 
@@ -21,23 +21,23 @@ FIRST_COMMIT_TIME_S = 0
 
 def repository_rules(
     platform: Platform, owners: tuple[TeamName, ...], *, gitops: bool
-) -> tuple[Rule, ...]:
+) -> tuple[PlannedRule, ...]:
     """Who may do what: the pipeline writes its branches, owners merge code, nobody else.
 
     The default branch of a GitOps repository is what runs, so the pipeline alone moves it; what
-    people propose there goes by `pipeline.stages.proposals`.
+    people propose there goes by `pipeline.gitops.proposals`.
     """
     pipeline = platform.pipeline_account.id
     if gitops:
         return (
-            Rule(pattern="main", push=(), merge=(pipeline,)),
-            Rule(pattern="promote/*", push=(pipeline,)),
-            Rule(pattern="restore/*", push=(pipeline,)),
+            PlannedRule(pattern="main", push=(), merge=(pipeline,)),
+            PlannedRule(pattern="promote/*", push=(pipeline,)),
+            PlannedRule(pattern="restore/*", push=(pipeline,)),
         )
     people = tuple(sorted(platform.members(owners)))
     return (
-        Rule(pattern="main", push=(), merge=people, approvals=1),
-        Rule(pattern="draft/*", push=(pipeline,)),
+        PlannedRule(pattern="main", push=(), merge=people, approvals=1),
+        PlannedRule(pattern="draft/*", push=(pipeline,)),
     )
 
 
@@ -51,9 +51,9 @@ def rules_key(platform: Platform, owners: tuple[TeamName, ...]) -> str:
 
 def rules_wanted(
     platform: Platform, tenants: Mapping[str, Tenant], statuses: Iterable[DraftStatus]
-) -> dict[str, tuple[Rule, ...]]:
+) -> dict[str, tuple[PlannedRule, ...]]:
     """Repository → the rules that it must have, of all that facts say were made."""
-    wanted: dict[str, tuple[Rule, ...]] = {}
+    wanted: dict[str, tuple[PlannedRule, ...]] = {}
     for status in statuses:
         tenant = tenants.get(status.tenant_id)
         if tenant is None:

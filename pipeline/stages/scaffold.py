@@ -1,6 +1,6 @@
 """Scaffold: the golden template, rendered into a branch with a pull request. Pure.
 
-Seed §6 step 4: the right repository, the right namespaces, a branch and a pull request.
+The right repository, the right namespaces, a branch and a pull request (docs/model.md §6).
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pipeline.git.objects import (
     blob_id,
 )
 from pipeline.models.base import key_of
-from pipeline.plan.commits import commit_folder
+from pipeline.plan.commits import CommitPlace, FolderFiles, commit_folder
 from pipeline.plan.effects import FactEntry, OpenPull
 from pipeline.plan.view import TOOL, DraftView, Step
 from pipeline.templating import complete_parameters, render_template
 
 
 def template_values(view: DraftView) -> dict[str, object]:
-    """What a template is rendered with: the draft, and what is computed from it (seed §5.2–5.3)."""
+    """What a template is rendered with: the draft, and what is computed from it."""
     r = view.request
     return {
         **complete_parameters(view.template, r.parameters),
@@ -58,15 +58,9 @@ def plan_scaffold(view: DraftView) -> Step | None:
     commit = commit_folder(
         view,
         view.caused,
+        CommitPlace(view.target_repo, branch, view.target.head, None, view.base_parents),
+        FolderFiles(view.folder, entries, blobs),
         key=key,
-        repo=view.target_repo,
-        branch=branch,
-        base=view.target.head,
-        expected=None,
-        folder=view.folder,
-        entries=entries,
-        blobs=blobs,
-        parents=view.base_parents,
         subject=f"Scaffold {view.instance} from {view.request.template_id}",
     )
     pull = OpenPull(

@@ -1,4 +1,4 @@
-"""Validate: every finding of a set of requests, all of them shown. Pure (seed §6 steps 2–3)."""
+"""Validate: every finding of a set of requests, all of them shown. Pure."""
 
 from __future__ import annotations
 
@@ -6,29 +6,17 @@ from collections.abc import Collection, Iterable, Mapping
 
 from pipeline.diagnostics import Finding, Location, sort_findings
 from pipeline.models.requests import (
-    Acknowledgement,
-    DraftPatch,
-    Environment,
-    Platform,
-    PrimitiveImplementationDraft,
-    Promotion,
     Tenant,
 )
-from pipeline.requests.drafts import DIGEST_BLOCKED, check_draft, check_promotion
+from pipeline.requests.drafts import DIGEST_BLOCKED
 from pipeline.requests.identity import (
     DRAFT_MISSING,
     TENANT_MISSING,
     check_identity,
     check_other_tenants,
 )
+from pipeline.requests.kinds import Surroundings, kind_of
 from pipeline.requests.layout import PLATFORM_PATH, draft_path, tenant_path
-from pipeline.requests.patches import check_patch
-from pipeline.requests.policy import (
-    check_acknowledgement,
-    check_environment,
-    check_platform,
-    check_tenant,
-)
 from pipeline.requests.snapshot import ReadRequest, Snapshot
 from pipeline.templating import Template
 
@@ -50,24 +38,8 @@ def check_request(
     if meaning.primitive and draft_path(meaning.draft) not in snapshot.blobs:
         where = draft_path(meaning.draft)
         yield DRAFT_MISSING.finding(f"there is no `{where}`", Location(read.path, 1, 1))
-    match model:
-        case Platform():
-            yield from check_platform(read.path, model, document)
-        case Environment():
-            yield from check_environment(model, snapshot, document)
-        case Tenant():
-            yield from check_tenant(model, snapshot.platform, document)
-        case PrimitiveImplementationDraft():
-            if tenant and snapshot.platform and model.tenant_id == meaning.tenant:
-                yield from check_draft(model, tenant, snapshot.platform, templates, document)
-        case DraftPatch():
-            yield from check_patch(model, document)
-        case Promotion():
-            yield from check_promotion(model, snapshot, document)
-        case Acknowledgement():
-            yield from check_acknowledgement(model, document)
-        case _:
-            return
+    around = Surroundings(meaning, document, snapshot, templates)
+    yield from kind_of(model).check(model, around)
 
 
 def check_requests(

@@ -31,7 +31,8 @@ from pipeline.models.facts import (
     PatchRefused,
 )
 from pipeline.models.status import DraftStatus, EarlierPatches, PatchRecord, RefusedPromotion
-from pipeline.requests.layout import patch_path, request_path
+from pipeline.requests.kinds import request_path
+from pipeline.requests.layout import patch_path
 
 R = TypeVar("R", PatchRecord, RefusedPromotion)
 

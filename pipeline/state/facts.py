@@ -1,6 +1,6 @@
 """The chain of facts and its fold into a status: pure, and the only way a state comes to be.
 
-Invariants (design §2): a fact's file name, sequence and type agree; sequences have no gap;
+Invariants (docs/model.md §9): a fact's file name, sequence and type agree; sequences have no gap;
 each fact names the hash of the one before it; `fold(facts)` equals the recorded status byte
 for byte. Canonical JSON: UTF-8, keys sorted, no spaces, no floats, one newline at the end.
 
@@ -22,6 +22,7 @@ from typing import assert_never
 from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 
+from pipeline.documents import parse_document
 from pipeline.documents.writer import (
     Entry,
     list_entry,
@@ -31,6 +32,7 @@ from pipeline.documents.writer import (
     render_item,
 )
 from pipeline.models.base import FactHash, Model, canonical_json, first_problem
+from pipeline.models.draft_id import DraftId
 from pipeline.models.facts import (
     Accepted,
     Built,
@@ -140,7 +142,7 @@ def hash_of(content: bytes) -> FactHash:
 def next_fact(draft: str, status: DraftStatus | None, cause: Cause, body: FactBody) -> Fact:
     """The fact that follows the newest one of `status`, or a draft's first."""
     return Fact(
-        draft=draft,
+        draft=DraftId(draft),
         sequence=status.facts + 1 if status else 1,
         previous=status.newest_fact if status else FactHash(""),
         cause=cause,
@@ -155,7 +157,7 @@ def parse_chain(draft: str, files: Sequence[FactFile]) -> tuple[Fact, ...]:
     """
     facts: list[Fact] = []
     previous, previous_path = FactHash(""), ""
-    primitive_id = draft.split("/", 1)[1]
+    primitive_id = DraftId(draft).primitive
     for position, file in enumerate(sorted(files, key=_place), start=1):
         try:
             fact = Fact.model_validate_json(file.content)
@@ -232,7 +234,7 @@ def fold_one_unbounded(status: DraftStatus | None, fact: Fact) -> DraftStatus:
     body = fact.body
     if status is None:
         if not isinstance(body, Accepted):
-            path = fact_path(fact.draft.split("/", 1)[1], fact.sequence, body.type)
+            path = fact_path(fact.draft.primitive, fact.sequence, body.type)
             raise BrokenChain(path, "a draft's first fact must be `accepted`")
         base = _first_status(fact, body)
     else:
@@ -390,16 +392,20 @@ def _status_entry(name: str, value: object) -> Entry:
     return render_entry(name, to_jsonable_python(value, by_alias=True))
 
 
+# Statuses of one tenant hold the same values, and one draft's differ by what a fact adds. At some
+# 40 entries a status these are those of 400 drafts, more than a run writes between two of one.
 @lru_cache(maxsize=16_384)
 def _pair_entry(key: str, value: str) -> Entry:
     return render_entry(key, value)
 
 
+# As `_pair_entry`.
 @lru_cache(maxsize=16_384)
 def _plain_entry(name: str, value: str | int) -> Entry:
     return render_entry(name, to_jsonable_python(value))
 
 
+# As `_pair_entry`: a status is written after each fact, with all its records but the new one.
 @lru_cache(maxsize=16_384)
 def _record_item(record: Model) -> Entry:
     return render_item(record.model_dump(mode="json", by_alias=True))
@@ -409,7 +415,5 @@ def _record_item(record: Model) -> Entry:
 @lru_cache(maxsize=128)
 def parse_status(content: bytes) -> DraftStatus:
     """The status that bytes written by `status_bytes` hold. Raises ValueError."""
-    from pipeline.documents import parse_document
-
     document = parse_document("status.yaml", content)
     return DraftStatus.model_validate_json(json.dumps(document.value))

@@ -17,12 +17,12 @@ from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck, UsageFault
 from pipeline.gate.standing import Standing, check_blocked, check_deleted
 from pipeline.git.repository import GitRepository
+from pipeline.models.draft_id import parse_draft_id
 from pipeline.requests.layout import BLOCKED_PATH
 
 # The names of `pipeline.names` and `pipeline.state.facts`, which would import the models.
 STATE_PREFIX = "state/"
 _ID = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
-_DRAFT = re.compile(rf"({_ID})/({_ID})\Z")
 _REQUEST = re.compile(rf"({_ID})/drafts/({_ID})/draft\.yaml\Z")
 
 StatusDocument = Mapping[str, object]
@@ -43,14 +43,9 @@ def status_spec(tenant: str, primitive: str) -> tuple[str, str]:
 
 def read_status_document(state: StateRefs, draft: str) -> StatusDocument:
     """One draft's recorded status. Raises UsageFault when it has none."""
-    match = _DRAFT.match(draft)
-    if match is None:
-        raise UsageFault(
-            f"`{draft}` is no draft id",
-            help="write tenant/primitive, each in lower-case letters, digits and single dashes",
-        )
+    id = parse_draft_id(draft)
     git, prefix = state.git, state.prefix
-    branch, path = status_spec(*match.groups())
+    branch, path = status_spec(id.tenant, id.primitive)
     found = git.read_object(f"{prefix}{branch}:{path}")
     if found is None:
         raise UsageFault(

@@ -13,6 +13,7 @@ from pipeline.templating import Template, TemplateError, parse_template
 _ROOT = Path(__file__).parent
 
 
+# Without a parameter: one value a process.
 @lru_cache(maxsize=1)
 def list_builtin_templates() -> tuple[str, ...]:
     """The names of the built-in templates, sorted."""
@@ -42,6 +43,7 @@ def template_folder(name: str) -> Path:
     return _ROOT / name
 
 
+# One a built-in template, of which there are four.
 @lru_cache(maxsize=16)
 def _read(name: str) -> Template:
     files = read_folder(_ROOT / name)

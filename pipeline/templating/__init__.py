@@ -7,13 +7,14 @@ and never an empty string. The expressions allowed are those that Jinja and Back
 read alike (`pipeline.templating.engine`); anything else is refused when the template is parsed,
 with file and line.
 
-Sources: issue "Golden templates", seed §5.2; Backstage scaffolder-common `Template.v1beta3`.
+Why a subset: docs/adr/0008-template-subset.md.
+Source: Backstage, scaffolder-common, `Template.v1beta3`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -29,7 +30,7 @@ from pipeline.templating.parameters import (
     compile_schema,
     merge_pages,
 )
-from pipeline.templating.steps import MANIFEST, SHARED, check_steps
+from pipeline.templating.steps import MANIFEST, SHARED, parse_steps
 from pipeline.templating.texts import Compiled, compile_text
 from pipeline.templating.values import TemplateFault, context_of
 
@@ -45,7 +46,7 @@ __all__ = [
     "render_template",
 ]
 
-API_VERSION: Final = "scaffolder.backstage.io/v1beta3"
+SCAFFOLDER_API_VERSION: Final = "scaffolder.backstage.io/v1beta3"
 VERSION_ANNOTATION: Final = "pipeline.ameide.io/version"
 SKELETON: Final = "skeleton/"
 # What the pipeline gives to every template; a template's own parameters come on top.
@@ -146,11 +147,29 @@ def parse_template(
         )
     reasons: list[str] = []
     manifest = document.value
-    metadata = _mapping(manifest.get("metadata"))
+    version = _check_heading(name, manifest, reasons)
     spec = _mapping(manifest.get("spec"))
+    steps = parse_steps(spec.get("steps"), reasons)
+    schema = merge_pages(spec.get("parameters"), reasons)
+    skeleton, taken = _skeleton_of(files, executables, shared or {}, steps.shares, reasons)
+    _check_values(steps.passed, schema, reasons)
+    for file in skeleton if check_skeleton else ():
+        _check_file(file, steps.copy_only, steps.passed, reasons)
+    if reasons:
+        raise TemplateError(name, reasons)
+    tree = {
+        path: (MODE_EXECUTABLE if path in executables else MODE_FILE, content)
+        for path, content in {**files, **taken}.items()
+    }
+    return Template(name, version, skeleton, schema, steps.copy_only, tree_id_of_files(tree))
+
+
+def _check_heading(name: str, manifest: Mapping[str, object], reasons: list[str]) -> str:
+    """The version; what is wrong with the manifest above its steps and parameters is added."""
+    metadata = _mapping(manifest.get("metadata"))
     version = _mapping(metadata.get("annotations")).get(VERSION_ANNOTATION)
     for stated, wanted, what in (
-        (manifest.get("apiVersion"), API_VERSION, "apiVersion"),
+        (manifest.get("apiVersion"), SCAFFOLDER_API_VERSION, "apiVersion"),
         (manifest.get("kind"), "Template", "kind"),
         (metadata.get("name"), name, "metadata.name"),
     ):
@@ -162,10 +181,22 @@ def parse_template(
         reasons.append(
             f"{MANIFEST}: annotation {VERSION_ANNOTATION} is {version!r}, not major.minor.patch"
         )
-    if not isinstance(spec.get("type"), str):
+    if not isinstance(_mapping(manifest.get("spec")).get("type"), str):
         reasons.append(f"{MANIFEST}: spec.type is missing")
-    steps = check_steps(spec.get("steps"), reasons)
-    schema = merge_pages(spec.get("parameters"), reasons)
+    return str(version)
+
+
+def _skeleton_of(
+    files: Mapping[str, bytes],
+    executables: Collection[str],
+    shared: Mapping[str, Mapping[str, bytes]],
+    shares: Iterable[tuple[str, str]],
+    reasons: list[str],
+) -> tuple[tuple[TemplateFile, ...], dict[str, bytes]]:
+    """The skeleton with what it takes from shared folders, and those files by path in the digest.
+
+    `shares` are pairs of a shared folder and where its files go.
+    """
     skeleton = tuple(
         TemplateFile(path.removeprefix(SKELETON), content, path in executables)
         for path, content in sorted(files.items())
@@ -174,26 +205,17 @@ def parse_template(
     if not skeleton:
         reasons.append(f"{SKELETON}: the folder is missing or empty")
     taken: dict[str, bytes] = {}
-    for folder, target in steps.shares:
-        if not (shared or {}).get(folder):
+    for folder, target in shares:
+        if not shared.get(folder):
             reasons.append(f"{MANIFEST}: there is no shared folder {folder!r}")
             continue
-        found = (shared or {})[folder]
+        found = shared[folder]
         taken |= {f"{SHARED}{folder}/{path}": content for path, content in found.items()}
         skeleton += tuple(
             TemplateFile(f"{target}/{path}", content, shared=True)
             for path, content in sorted(found.items())
         )
-    _check_values(steps.passed, schema, reasons)
-    for file in skeleton if check_skeleton else ():
-        _check_file(file, steps.copy_only, steps.passed, reasons)
-    if reasons:
-        raise TemplateError(name, reasons)
-    tree = {
-        path: (MODE_EXECUTABLE if path in executables else MODE_FILE, content)
-        for path, content in {**files, **taken}.items()
-    }
-    return Template(name, str(version), skeleton, schema, steps.copy_only, tree_id_of_files(tree))
+    return skeleton, taken
 
 
 def _mapping(value: object) -> Mapping[str, object]:
@@ -222,6 +244,7 @@ def _check_values(
 def _check_file(
     file: TemplateFile, copy_only: Collection[str], declared: Collection[str], reasons: list[str]
 ) -> None:
+    # 24 ms, of Jinja: built-in templates are checked by tests, not in every process.
     from pipeline.templating import engine
 
     where = f"{SHARED if file.shared else SKELETON}{file.path}"

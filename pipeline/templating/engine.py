@@ -23,7 +23,7 @@ from jinja2.exceptions import TemplateRuntimeError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pipeline.templating.files import MARKS
-from pipeline.templating.values import FILTERS, List, Object, TemplateFault, dump, written
+from pipeline.templating.values import FILTERS, List, Object, TemplateFault, json_text, written
 
 _ALLOWED: Final[tuple[type[nodes.Node], ...]] = (
     nodes.Template,
@@ -53,10 +53,10 @@ def _finalized(value: object) -> object:
 
 
 def _dumped(value: object) -> str:
-    return str(value) if isinstance(value, Undefined) else dump(value)
+    return str(value) if isinstance(value, Undefined) else json_text(value)
 
 
-class Engine(ImmutableSandboxedEnvironment):
+class BackstageJinja(ImmutableSandboxedEnvironment):
     """Jinja with Backstage's delimiters, where attributes are keys of objects and nothing else."""
 
     def getattr(self, obj: object, attribute: str) -> object:
@@ -76,9 +76,10 @@ class Engine(ImmutableSandboxedEnvironment):
         return self.undefined(obj=obj, name=str(argument))
 
 
+# Without a parameter: one value a process.
 @lru_cache(maxsize=1)
-def _engine() -> Engine:
-    environment = Engine(
+def _engine() -> BackstageJinja:
+    environment = BackstageJinja(
         variable_start_string="${{",
         variable_end_string="}}",
         undefined=StrictUndefined,
@@ -124,6 +125,7 @@ def _line_of(traceback: TracebackType | None, template: JinjaTemplate, file: str
     return line
 
 
+# As `compile_text`, for the texts that need a program.
 @lru_cache(maxsize=4096)
 def compile_program(file: str, text: str) -> Program:
     """The text as a Jinja program; it has been through `check_text` before."""

@@ -60,6 +60,7 @@ def glob_matches(glob: str, path: str) -> bool:
     return bool(_glob_pattern(glob).match(path))
 
 
+# The `copyWithoutTemplating` of the templates in use: a few globs each.
 @lru_cache(maxsize=256)
 def _glob_pattern(glob: str) -> re.Pattern[str]:
     parts = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}

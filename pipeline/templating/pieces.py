@@ -5,6 +5,20 @@ perhaps `not`, perhaps compared with a constant text; and `for name in path`. A 
 anything else has no pieces (None) and is Jinja's. What pieces render is what Jinja renders
 (`tests/property/test_templating.py`); what they cannot, they refuse by LookupError, TypeError,
 AttributeError or ValueError, and say no more, since Jinja knows lines.
+
+Why not Jinja alone. One scaffold, first in a fresh process and again in the same, in ms:
+
+| template | files | by pieces | by Jinja, compiled there | by Jinja, loaded as byte code |
+|---|---|---|---|---|
+| domain | 77 | 4.5, then 0.5 | 61, then 0.5 | 32, then 0.5 |
+| process | 72 | 5.0, then 0.5 | 78, then 0.6 | 30, then 0.6 |
+| agent | 69 | 4.9, then 0.5 | 69, then 0.6 | 33, then 0.6 |
+| ui | 85 | 3.3, then 0.5 | 42, then 0.5 | 35, then 0.5 |
+
+A run mostly scaffolds one draft in a fresh process, so the first one counts, and 20 ms is what it
+may take: importing Jinja alone is 26 ms. A whole `pipeline run` of one domain took 573 ms of
+processor time by pieces, 614 by Jinja compiled there and 598 from byte code (least of 15, taking
+turns), and byte code on disk would have to be trusted like the package itself.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Steps:
     passed: frozenset[str] = frozenset()
 
 
-def check_steps(steps: object, reasons: list[str]) -> Steps:
+def parse_steps(steps: object, reasons: list[str]) -> Steps:
     """What the steps do; appends to `reasons` what is wrong with them."""
     if not isinstance(steps, list) or not steps:
         reasons.append(f"{MANIFEST}: spec.steps is missing")

@@ -2,8 +2,7 @@
 
 All files of the golden templates do, so no program is compiled for them and Jinja is not even
 imported. Any other text, and every text that does not come out (so that the message is the same),
-goes to Jinja (`pipeline.templating.engine`). Measured on the domain template, 79 files, in a
-fresh process: 100 ms by Jinja alone, its import included, 7 ms by pieces.
+goes to Jinja (`pipeline.templating.engine`). What that buys is measured in `templating.pieces`.
 """
 
 from __future__ import annotations
@@ -30,11 +29,13 @@ class Compiled:
                 return "".join(texts_of(self.pieces, context))
             except (AttributeError, LookupError, TypeError, ValueError):
                 pass  # told below, in the words of the one engine that knows lines
+        # 24 ms, of Jinja: the built-in templates do without.
         from pipeline.templating.engine import compile_program
 
         return compile_program(self.file, self.text).render(context)
 
 
+# Names and contents of the files of the four built-in templates are some 450 texts.
 @lru_cache(maxsize=4096)
 def compile_text(file: str, text: str) -> Compiled:
     """The text ready to be rendered; it has been through the engine's `check_text` before."""

@@ -97,7 +97,7 @@ def _keys_in_order(value: Mapping[object, object], where: str) -> list[str]:
     return sorted(indices, key=int) + [key for key in keys if key not in set(indices)]
 
 
-def dump(value: object) -> str:
+def json_text(value: object) -> str:
     """The value as JavaScript's JSON.stringify writes it; also a valid YAML and TOML scalar.
 
     That holds for text without control characters and line separators, which the schemas refuse.
@@ -130,7 +130,7 @@ def _joined(items: Sequence[str], separator: str = "") -> str:
 
 
 FILTERS: Final[Mapping[str, Callable[..., object]]] = {
-    "dump": dump,
+    "dump": json_text,
     "join": _joined,
     "lower": str.lower,
     "replace": _replaced,

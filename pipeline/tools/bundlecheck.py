@@ -20,6 +20,7 @@ from pipeline.sandbox.tools import run_tool_confined
 MAX_BUNDLE_BYTES = 256 * 1024
 
 
+# One a build that a run decides on; at `MAX_BUNDLE_BYTES` each they take 256 MiB at most.
 @lru_cache(maxsize=1024)
 def verify_bundle(bundle: str, signers: str) -> Verified:
     """What comes of one bundle; `signers` is the model as JSON. Raises CouldNotCheck."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.errors import CouldNotCheck
-from pipeline.sandbox.sources import check_paths
+from pipeline.sandbox.sources import require_plain_paths
 
 
 def write_files(
@@ -17,7 +17,7 @@ def write_files(
     Raises OverBound for a path that would leave `root` or that no file system holds, CouldNotCheck
     when it can't be written.
     """
-    check_paths(files)
+    require_plain_paths(files)
     for path, content in sorted(files.items()):
         parts = path.split("/")
         target = root.joinpath(*parts)

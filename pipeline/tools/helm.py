@@ -57,7 +57,7 @@ def run_helm_template(
 
     Raises Unrenderable when helm cannot render the chart or two objects are the same.
     """
-    check_stable(chart)
+    require_stable_chart(chart)
     arguments = ("template", release, "chart", "--namespace", _PLACEHOLDER_NAMESPACE)
     options = ("--include-crds", "--kube-version", kubernetes_version, *_VALUES)
     first = _run(chart, values, *arguments, *options, before=("/bin/sh", "-c", _TWICE, "sh"))
@@ -72,7 +72,7 @@ def run_helm_template(
     return split_objects(first.stdout)
 
 
-def check_stable(chart: Mapping[str, bytes]) -> None:
+def require_stable_chart(chart: Mapping[str, bytes]) -> None:
     """Nothing. Raises Unrenderable for a file that no chart has, or a call that is not allowed."""
     for path, content in sorted(chart.items()):
         if not _FILES.match(path):

@@ -1,7 +1,7 @@
 """kubeconform: rendered objects against the schemas of one Kubernetes version, strictly.
 
 An object that was skipped or could not be checked is a finding of a could-not-check rule, so
-it never counts as valid (design §8).
+it never counts as valid.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def run_kustomize_build(files: Mapping[str, bytes], folder: str) -> bytes:
     folders = {"/".join(p.split("/")[:n]) for p in files for n in range(1, p.count("/") + 1)}
     for path, content in files.items():
         if path.rsplit("/", 1)[-1] in {"kustomization.yaml", "kustomization.yml", "Kustomization"}:
-            check_local(path, content, files.keys() | folders, folders)
+            require_local_files(path, content, files.keys() | folders, folders)
     try:
         done = run_tool_confined(
             find_tool("kustomize"),
@@ -49,7 +49,7 @@ def run_kustomize_build(files: Mapping[str, bytes], folder: str) -> bytes:
     return done.stdout
 
 
-def check_local(
+def require_local_files(
     path: str, content: bytes, paths: Collection[str], folders: Collection[str]
 ) -> None:
     """Nothing. Raises Unrenderable when the kustomization at `path` reads what is not in `paths`.

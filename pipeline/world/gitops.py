@@ -12,18 +12,23 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline import names
+from pipeline.diagnostics import Finding
 from pipeline.documents import parse_document
-from pipeline.errors import CouldNotCheck, NotFound, StalePlan
-from pipeline.forges.port import PullRequest, PullState, RepoView
+from pipeline.errors import CouldNotCheck, NotFound, PipelineError, StalePlan
+from pipeline.forges.port import Forge, PullRequest, PullState, RepoView
 from pipeline.git.repository import GitRepository
 from pipeline.gitops.proposals import MAX_FILES, Proposal, is_plain
-from pipeline.gitops.reading import check_trees, is_sealed, read_differences
+from pipeline.gitops.reading import is_sealed, read_differences, require_trees
 from pipeline.gitops.sealed import ROOT, Recorded, check_gitops
+from pipeline.models.draft_id import DraftId
 from pipeline.models.requests import CodeOrigin
+from pipeline.requests.snapshot import Snapshot
 from pipeline.stages.gitops import GitopsView
 from pipeline.state.facts import status_path
-from pipeline.world.promotions import PromotionSight
-from pipeline.world.revisions import read_committers
+from pipeline.world.failures import Failures
+from pipeline.world.repositories import OpenRepositories
+from pipeline.world.revisions import Revisions, read_committers
+from pipeline.world.states import States
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +44,57 @@ class RecordedState:
 
 
 @dataclass
-class GitopsSight(PromotionSight):
-    """A look that also sees whether GitOps repositories are as promoted."""
+class GitopsRepositories:
+    """The GitOps repositories as of one look, each judged once: is it as promoted?"""
 
+    forge: Forge
+    control: GitRepository
+    snapshot: Snapshot
+    repositories: OpenRepositories
+    states: States
+    revisions: Revisions
+    failures: Failures
     # State commit → what it records; the same in every look.
-    _recorded: dict[str, RecordedState] = field(default_factory=dict)
-    _gitops: dict[str, GitopsView | None] = field(default_factory=dict)
+    recorded: dict[str, RecordedState] = field(default_factory=dict)
+    _views: dict[str, GitopsView | None] = field(default_factory=dict)
 
-    def gitops_repos(self, tenant: str) -> tuple[str, ...]:
+    def kept_for(
+        self, tenant: str, leave_out: Collection[str] = ()
+    ) -> tuple[tuple[GitopsView, ...], bool]:
+        """The GitOps repositories that a look at a tenant keeps, with what people propose there;
+        and whether all are as promoted, with nothing to do or to wait for.
+
+        One that cannot be looked at is a failure of its own.
+        """
+        views, are_clean = [], True
+        for repo in self.repos_of(tenant):
+            view, is_clean = None, False
+            try:
+                if repo not in leave_out:
+                    found = self.view(repo)
+                    view = self._with_proposals(found, tenant) if found else None
+                    is_clean = not (view and (view.findings or view.proposals or view.unrecorded))
+            except StalePlan:
+                raise
+            except Exception as error:
+                self.failures.add(repo, error)
+            are_clean = are_clean and is_clean
+            if view:
+                views.append(view)
+        return tuple(views), are_clean
+
+    def findings_of(self, repo: str) -> tuple[Finding, ...]:
+        """What is not as promoted where a promotion goes; what cannot be told stops none."""
+        try:
+            found = self.view(repo)
+        except StalePlan:
+            raise
+        except PipelineError as error:
+            self.failures.add(repo, error)
+            return ()
+        return found.findings if found else ()
+
+    def repos_of(self, tenant: str) -> tuple[str, ...]:
         """The GitOps repositories that a look at this tenant keeps."""
         platform = self.snapshot.platform
         if platform is None:
@@ -56,7 +104,7 @@ class GitopsSight(PromotionSight):
         state = self._state_of(tenant)
         found = [own] if own in state.repos or state.unknown else []
         if tenant == self._keeper and any(
-            shared in self._state_of(other).repos for other in self._state_tenants()
+            shared in self._state_of(other).repos for other in self.states.tenants
         ):
             found.append(shared)
         return tuple(found)
@@ -69,16 +117,16 @@ class GitopsSight(PromotionSight):
         platform = names.PLATFORM_TENANT
         return platform if platform in tenants else next(iter(tenants), platform)
 
-    def gitops(self, repo: str) -> GitopsView | None:
+    def view(self, repo: str) -> GitopsView | None:
         """A GitOps repository, judged once a look; None where none is and none should be.
 
         Raises what the forge raised, NotFound for one that facts say was made, CouldNotCheck.
         """
-        if repo not in self._gitops:
-            self._gitops[repo] = self._read_gitops(repo)
-        return self._gitops[repo]
+        if repo not in self._views:
+            self._views[repo] = self._read(repo)
+        return self._views[repo]
 
-    def with_proposals(self, view: GitopsView, tenant: str) -> GitopsView:
+    def _with_proposals(self, view: GitopsView, tenant: str) -> GitopsView:
         """The same with what people propose there, and who its owners are.
 
         `tenant` is the one that checks it; the platform's owners own the platform's repository.
@@ -92,7 +140,7 @@ class GitopsSight(PromotionSight):
             return view
         own = names.gitops_repo(platform.platform, tenant, CodeOrigin.TENANT)
         teams = owner.owners if view.repo == own else platform.owners
-        git = self.git(view.repo)
+        git = self.repositories.git(view.repo)
         return replace(
             view,
             proposals=tuple(self._proposal(git, view.head, pull) for pull in proposed),
@@ -122,8 +170,8 @@ class GitopsSight(PromotionSight):
         except (StalePlan, CouldNotCheck, NotFound) as error:
             return Proposal(pull, 0, {}, error.message)
 
-    def _read_gitops(self, repo: str) -> GitopsView | None:
-        platform, view = self.snapshot.platform, self.repo(repo)
+    def _read(self, repo: str) -> GitopsView | None:
+        platform, view = self.snapshot.platform, self.repositories.view(repo)
         states = [self._state_of(tenant) for tenant in self._tenants_of(repo)]
         if view is None or view.head is None:
             if any(repo in state.repos for state in states):
@@ -138,7 +186,7 @@ class GitopsSight(PromotionSight):
             for folder, item in state.overlays.get(repo, {}).items()
         }
         unknown = {draft for state in states for draft in state.unknown}
-        git = self.git(repo)
+        git = self.repositories.git(repo)
         head = git.read_commit(view.head)
         clean = GitopsView(
             repo=repo,
@@ -167,7 +215,7 @@ class GitopsSight(PromotionSight):
             unrecorded=bool(unrecorded),
         )
         if found.findings and found.restores:
-            check_trees(git, repo, found.overlays)
+            require_trees(git, repo, found.overlays)
         return found
 
     def _tenants_of(self, repo: str) -> list[str]:
@@ -175,20 +223,15 @@ class GitopsSight(PromotionSight):
         owner = repo.removeprefix("tenant-").removesuffix("-gitops")
         if repo == f"tenant-{owner}-gitops":
             return [owner]
-        return self._state_tenants()
-
-    def _state_tenants(self) -> list[str]:
-        view, prefix = self.repo(self.control_repo), names.state_branch("")
-        branches = view.branches if view else {}
-        return sorted(b.removeprefix(prefix) for b in branches if b.startswith(prefix))
+        return self.states.tenants
 
     def _state_of(self, tenant: str) -> RecordedState:
-        head = self.state_head(tenant)
+        head = self.states.head(tenant)
         if head is None:
             return RecordedState(frozenset(), {}, frozenset())
-        if head not in self._recorded:
-            self._recorded[head] = _read_state(self.control, tenant, head)
-        return self._recorded[head]
+        if head not in self.recorded:
+            self.recorded[head] = _read_state(self.control, tenant, head)
+        return self.recorded[head]
 
     def _is_own(
         self,
@@ -232,10 +275,10 @@ def _folder_names(drafts: Collection[str]) -> set[str]:
     """What the overlays of these drafts may be called."""
     found = set()
     for draft in drafts:
-        tenant, _, primitive = draft.partition("/")
+        id = DraftId(draft)
         for origin in (CodeOrigin.TENANT, CodeOrigin.PLATFORM):
             with suppress(names.NameRefused):
-                found.add(names.instance(tenant, primitive, origin))
+                found.add(names.instance(id.tenant, id.primitive, origin))
     return found
 
 

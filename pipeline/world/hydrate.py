@@ -1,20 +1,22 @@
 """Hydrate: the chart of a source tree as the files of `base/`, and what judges a whole overlay.
 
 Shell around helm, kustomize, kubeconform and podcheck. Results depend on exact bytes and pinned
-tools alone, so they are kept in memory by key: a release is hydrated once however many environments
-it goes to. The tools are imported when the first release is hydrated: most runs have none.
+tools alone, so they are kept in memory by key, within a bound: a release is hydrated once however
+many environments it goes to. The tools are imported when the first release is hydrated: most
+runs have none.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pipeline.diagnostics import Finding
 from pipeline.errors import Unrenderable
-from pipeline.releases.folder import check_files
+from pipeline.machine.lru import LruCache
+from pipeline.releases.folder import check_overlay_files
 from pipeline.releases.judge import Bound
 from pipeline.releases.overlays import Overlay, render_base
 from pipeline.releases.rules import Target, check_objects
@@ -22,14 +24,38 @@ from pipeline.releases.rules import Target, check_objects
 CHART = "chart/"
 _MAX_SCHEMA_BYTES = 1024**2  # of what is read here, and not by helm in the sandbox
 
+# Of each kind of result: the releases of some thousand drafts at 10 KiB a base. A run goes through
+# tenants one after the other and asks for a draft's results while it is at that draft.
+_MOST_BYTES = 32 * 1024**2
+_ENTRY_BYTES = 512  # what an entry counts as beside its texts
+
+
+def _size_of_files(files: Mapping[str, bytes]) -> int:
+    return _ENTRY_BYTES + sum(len(path) + len(content) for path, content in files.items())
+
+
+def _size_of_findings(findings: Sequence[Finding]) -> int:
+    return _ENTRY_BYTES + sum(_ENTRY_BYTES + len(finding.message) for finding in findings)
+
+
+def _size_of_texts(texts: Sequence[str]) -> int:
+    return _ENTRY_BYTES + sum(map(len, texts))
+
 
 @dataclass
 class Hydrator:
     """Runs the rendering tools; one a process, so that equal work is done once."""
 
-    _bases: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
-    _judged: dict[tuple[str, Target], tuple[Finding, ...]] = field(default_factory=dict)
-    _refused: dict[object, Unrenderable] = field(default_factory=dict)
+    _bases: LruCache[tuple[str, str], dict[str, bytes]] = field(
+        default_factory=lambda: LruCache(_MOST_BYTES, _size_of_files)
+    )
+    _judged: LruCache[tuple[str, Target], tuple[Finding, ...]] = field(
+        default_factory=lambda: LruCache(_MOST_BYTES, _size_of_findings)
+    )
+    # Message and help of what could not be rendered.
+    _refused: LruCache[object, tuple[str, str]] = field(
+        default_factory=lambda: LruCache(_MOST_BYTES, _size_of_texts)
+    )
 
     def read_base(
         self,
@@ -45,7 +71,8 @@ class Hydrator:
         `image` is the release's reference by digest, so `base/` belongs to one release.
         """
         key = (source_tree, f"{release} {image} {kubernetes_version}")
-        if key not in self._bases:
+        base = self._bases.get(key)
+        if base is None:
             chart = {p.removeprefix(CHART): c for p, c in source.items() if p.startswith(CHART)}
             if "Chart.yaml" not in chart:
                 raise Unrenderable(
@@ -56,8 +83,8 @@ class Hydrator:
                 forms = read_forms(
                     chart, release=release, image=image, kubernetes_version=kubernetes_version
                 )
-            self._bases[key] = render_base(*forms.values())
-        return self._bases[key]
+            base = self._bases.put(key, render_base(*forms.values()))
+        return base
 
     def read_findings(self, overlay: Overlay, image: str) -> tuple[Finding, ...]:
         """Findings of the overlay as a delivery tool would apply it: files, rules, schemas, pods.
@@ -71,25 +98,29 @@ class Hydrator:
         }
         target = Target(overlay.folder, Bound.of(words))
         key = (overlay.tree, target)
-        if key not in self._judged:
+        found = self._judged.get(key)
+        if found is None:
             # What is beside the manifests may change what they come to: it is judged before.
             with self._remembering(key):
-                self._judged[key] = tuple(check_files(overlay)) or _judged(overlay, target)
-        return self._judged[key]
+                found = tuple(check_overlay_files(overlay)) or _judged(overlay, target)
+            self._judged.put(key, found)
+        return found
 
     @contextmanager
     def _remembering(self, key: object) -> Iterator[None]:
         """Keeps a refusal as results are kept: what takes a minute to refuse takes it once."""
-        if key in self._refused:
-            raise self._refused[key]
+        refused = self._refused.get(key)
+        if refused is not None:
+            raise Unrenderable(refused[0], help=refused[1])
         try:
             yield
         except Unrenderable as error:
-            self._refused[key] = error
+            self._refused.put(key, (error.message, error.help))
             raise
 
 
 def _judged(overlay: Overlay, target: Target) -> tuple[Finding, ...]:
+    # 30 ms for all tools of this module: most runs hydrate nothing.
     from pipeline.tools.kubeconform import run_kubeconform
     from pipeline.tools.kustomize import run_kustomize_build
     from pipeline.tools.podcheck import run_podcheck
@@ -112,6 +143,7 @@ def read_forms(
 
     Raises Unrenderable, naming the form if there are two.
     """
+    # 30 ms, as above.
     from pipeline.tools.helm import run_helm_template
 
     # A chart of one form knows no value of that name, and its schema may refuse it.

@@ -14,7 +14,7 @@ from typing import Protocol
 from pipeline.control.repo import read_snapshot_of
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck
-from pipeline.forges.port import Forge, PullRequest, Push, Review, ReviewVerdict
+from pipeline.forges.port import ChecksAndEvents, PullRequest, Push, Review, ReviewVerdict
 from pipeline.gate.authority import (
     FOUNDING,
     Authority,
@@ -54,7 +54,7 @@ class RevisionCache:
 class Revisions:
     """Authority over revisions of requests, as of one look at the world."""
 
-    forge: Forge
+    forge: ChecksAndEvents
     control_repo: str
     control: GitRepository
     cache: RevisionCache

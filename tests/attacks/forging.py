@@ -77,9 +77,9 @@ def _cause_of(world: AttackWorld, facts: tuple[Fact, ...], environment: str) -> 
         if isinstance(fact.body, Promoted) and fact.body.environment == environment:
             return fact.cause
     engine = world.story.engine
-    for loaded in engine.world().snapshot.promotions_of(DRAFT):
+    for loaded in engine.snapshot().promotions_of(DRAFT):
         if loaded.meaning.name == environment:
-            return engine.world().caused(loaded.path, loaded.blob).cause
+            return engine.world().causes.of(loaded.path, loaded.blob).cause
     known = next(f for f in reversed(facts) if isinstance(f.body, Promoted))
     request = known.cause.request.replace(f"/{known.body.environment}.", f"/{environment}.")
     return known.cause.model_copy(update={"request": request})

@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
-from pipeline.control.submit import account_of as account_named
+from pipeline.control.submit import find_account as account_named
 from pipeline.control.submit import submit_request
-from pipeline.engine.judge import judge_pull
 from pipeline.engine.opening import check_runner, secret_hits
 from pipeline.errors import PipelineError
 from pipeline.forges.port import ReviewVerdict
@@ -165,7 +164,7 @@ def turn_to(world: AttackWorld, words: Any) -> None:
 @step
 def check(world: AttackWorld, words: Any) -> None:
     """What the required check says of the pull request."""
-    judged = judge_pull(world.story.engine, world.pull, with_previews=bool(words))
+    judged = world.story.engine.judge.pull(world.pull, with_previews=bool(words))
     for finding in judged.findings:
         world.see("check", finding.code, finding.message)
     for reason in judged.authority.reasons:
@@ -181,7 +180,7 @@ def check(world: AttackWorld, words: Any) -> None:
 def merge(world: AttackWorld, words: Any) -> None:
     """Merge as `pipeline review merge` does: if the check passes."""
     assert world.repo == CONTROL
-    if judge_pull(world.story.engine, world.pull, with_previews=False).passed:
+    if world.story.engine.judge.pull(world.pull, with_previews=False).passed:
         merge_unjudged(world, words)
         world.see("merge", "merged", "the check passed")
     else:
@@ -235,7 +234,7 @@ def submit(world: AttackWorld, words: Any) -> None:
     listed = changed(world, {}, words["changes"])
     [(path, (_, content))] = listed.items()
     engine = world.story.engine
-    platform = engine.reading(engine.control.head())[0].snapshot.platform
+    platform = engine.snapshot().platform
     assert platform is not None
     account = account_named(platform, str(account_of(words["as"])))
     kind = "DraftPatch" if "/patches/" in path else "PrimitiveImplementationDraft"
@@ -334,13 +333,13 @@ def tools(world: AttackWorld, words: Any) -> None:
     """
     assert set(words) <= {"builds", "charts", "checks", "secrets"}
     if "builds" in words:
-        world.story.engine.make_builder = lambda snapshot: SteppingBuilder(one_builder(snapshot))
+        world.story.use(make_builder=lambda snapshot: SteppingBuilder(one_builder(snapshot)))
     if "charts" in words:
-        world.story.engine.hydrator = Hydrator()
+        world.story.use(hydrator=Hydrator())
     if "secrets" in words:
-        world.story.engine.scan_secrets = secret_hits
+        world.story.use(scan_secrets=secret_hits)
     if "checks" in words:
-        world.story.engine.run_checks = check_runner
+        world.story.use(run_checks=check_runner)
 
 
 @step

@@ -10,14 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.git.repository import GitRepository
-from tests.support.finished_story import (
-    CONTROL,
-    PlainHydrator,
-    all_checks_pass,
-    no_secrets,
-    one_builder,
-)
-from tests.support.github_sweep import FIRST_MERGE_S, GithubSweepWorld, keep, put_back
+from tests.support.finished_story import CONTROL
+from tests.support.github_story import github_story
+from tests.support.github_sweep import FIRST_MERGE_S, keep, put_back
 from tests.support.samples import sample_platform
 from tests.support.story import STAGES, Story, everything, policy_files, story_at
 from worlds.github_server import GitHubServer
@@ -30,24 +25,6 @@ LOGINS = {account.login.removesuffix("[bot]"): account.id for account in sample_
 def account_of(who: str | int) -> int:
     """The number of an account, by its login in the samples."""
     return who if isinstance(who, int) else LOGINS[who]
-
-
-class GithubStory(GithubSweepWorld, Story):
-    """The story of `Story`, on a GitHub."""
-
-    server: GitHubServer
-
-    @classmethod
-    def on(cls, server: GitHubServer, root: Path) -> GithubStory:
-        """The world below `root`, as a fresh process sees it."""
-        world = cls.over(server, root)
-        assert isinstance(world, GithubStory)
-        world.server = server
-        world.engine.make_builder = one_builder
-        world.engine.run_checks = all_checks_pass
-        world.engine.scan_secrets = no_secrets
-        world.engine.hydrator = PlainHydrator()
-        return world
 
 
 @dataclass
@@ -129,7 +106,7 @@ class GithubWorlds:
                 GithubSetting(self.server, live, sample_platform()).begin(policy_files())
             else:
                 put_back(self.server, self._keep(names[before]), live)
-            world = GithubStory.on(self.server, live)
+            world = github_story(self.server, live)
             STAGES[stage](world)
             world.close()
             self._kept[stage] = live.parent / "kept"
@@ -142,9 +119,9 @@ class GithubWorlds:
         """A copy of the story at a stage."""
         root = scratch / "world"
         put_back(self.server, self._keep(stage), root)
-        story = GithubStory.on(self.server, root)
+        story = github_story(self.server, root)
         world = AttackWorld(
-            story, folder, scratch, lambda: GithubStory.on(self.server, root), self._refs
+            story, folder, scratch, lambda: github_story(self.server, root), self._refs
         )
         try:
             yield world

@@ -6,20 +6,16 @@ import pytest
 
 from pipeline.errors import ForgeRefused, NotFound
 from pipeline.forges.port import Forge, PullAsk, PullState
-from tests.contract.test_forge import (
+from tests.support.forge_contract import (
     AUTHOR,
     REPO,
     STRANGER,
     approve,
-    empty,
-    forge,
     head_of,
     merge,
     open_pull,
     push,
 )
-
-__all__ = ["empty", "forge"]
 
 
 def ask(branch: str, title: str = "Several", base: str = "main") -> PullAsk:

@@ -12,7 +12,7 @@ from pipeline.requests.layout import draft_path
 from tests.conftest import ROOT
 from tests.support.fact_history import PLATFORM_ENGINEERS
 from tests.support.finished_story import CONTROL
-from tests.support.github_sweep import FIRST_MERGE_S, GithubSweepWorld
+from tests.support.github_sweep import FIRST_MERGE_S, github_world
 from tests.support.samples import sample_platform, tenant_example
 from tests.support.sweep import story_files
 from worlds.github_server import GitHubServer
@@ -65,7 +65,7 @@ def test_sixteen_runs_of_different_tenants_land_every_request_once(tmp_path: Pat
     with GitHubServer(tmp_path / "server") as server:
         server.state.first_merge_s = FIRST_MERGE_S
         setting = GithubSetting(server, root, sample_platform()).begin({**policy, **requests})
-        world = GithubSweepWorld.over(server, root)
+        world = github_world(server, root)
         for tenant in TENANTS:
             path = draft_path(f"{tenant}/counter")
             content = _DRAFT.format(tenant).encode()
@@ -74,7 +74,7 @@ def test_sixteen_runs_of_different_tenants_land_every_request_once(tmp_path: Pat
 
         _run_all_at_once(setting, root)
 
-        world = GithubSweepWorld.over(server, root)
+        world = github_world(server, root)
         assert world.engine.plan().is_empty
         for tenant in TENANTS:
             draft = f"{tenant}/counter"

@@ -114,7 +114,8 @@ def _sweep(name: str, tmp_path: Path, stride: int) -> None:
     asked.close()
     shutil.copytree(tmp_path / "asked", tmp_path / "whole", symlinks=True)
     world = Story.open(tmp_path / "whole")
-    world.engine.faults, effects = fault_at(0, "after")
+    hook, effects = fault_at(0, "after")
+    world.use(faults=hook)
     with counted_ref_moves() as moves:
         world.go()
     world.close()
@@ -127,7 +128,8 @@ def _sweep(name: str, tmp_path: Path, stride: int) -> None:
         folder = tmp_path / f"{mode}-{number}-{meanwhile.__name__}"
         shutil.copytree(tmp_path / "asked", folder, symlinks=True)
         broken = Story.open(folder)
-        broken.engine.faults, _ = fault_at(number if mode == "after" else 0, "after")
+        hook, _ = fault_at(number if mode == "after" else 0, "after")
+        broken.use(faults=hook)
         with pytest.raises(Crash), counted_ref_moves(number if mode == "torn" else 0):
             broken.go()
         broken.close()
@@ -145,7 +147,8 @@ def test_a_draft_closed_after_a_crash_ends(tmp_path: Path) -> None:
     """The patch reached the branch, then people closed the pull request: no fact is lost."""
     world = story_at("scaffolded", tmp_path / "world")
     world.write("0001", f"{SOURCE}/one.py", "X = 1\n")
-    world.engine.faults, _ = fault_at(1, "after")
+    hook, _ = fault_at(1, "after")
+    world.use(faults=hook)
     with pytest.raises(Crash):
         world.engine.run(tenants=["acme"])
     world.close()
@@ -162,7 +165,8 @@ def test_a_merged_promotion_gets_its_fact_whatever_policy_says_by_then(tmp_path:
     world = story_at("in dev", tmp_path / "world")
     world.take_over()
     world.ask(DRAFT, "staging", RELEASE_MANAGERS[0])
-    world.engine.faults, _ = fault_at(3, "after")  # branch, pull request, merge; no fact
+    hook, _ = fault_at(3, "after")  # branch, pull request, merge; no fact
+    world.use(faults=hook)
     with pytest.raises(Crash):
         world.engine.run(tenants=["acme"])
     world.close()

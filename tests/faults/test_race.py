@@ -14,7 +14,8 @@ import pytest
 from pipeline.documents import render_document
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from tests.conftest import ROOT
-from tests.support.sweep import SweepWorld, start
+from tests.support.finished_story import StoryWorld
+from tests.support.sweep import start, sweep_world
 
 # Who asks, and who approves and merges.
 TENANTS = {"acme": (1901, 1201), "contoso": (1902, 1301), "fabrikam": (1101, 1401)}
@@ -40,7 +41,7 @@ REAL = [sys.executable, "-m", "pipeline", "-C", "control", "run"]
 QUICK = [
     sys.executable,
     "-c",
-    "import sys; from pathlib import Path; from tests.story import Story\n"
+    "import sys; from pathlib import Path; from tests.support.story import Story\n"
     "sys.exit(4 if Story.open(Path()).engine.run().failures else 0)",
 ]
 
@@ -62,19 +63,19 @@ def _race(root: Path, processes: int, command: list[str]) -> None:
         assert process.returncode == 0, output.decode()[-3000:]
 
 
-def _ask(world: SweepWorld, path: str, content: bytes, tenant: str) -> None:
+def _ask(world: StoryWorld, path: str, content: bytes, tenant: str) -> None:
     bot, engineer = TENANTS[tenant]
     world.request(path, content, engineer, asker=bot)
 
 
 def _check_all_landed_once(root: Path, drafts: list[str], promoted: int) -> None:
-    world = SweepWorld.at(root)
+    world = sweep_world(root)
     statuses = {s.id: s for s in world.engine.statuses()}
     assert set(drafts) <= set(statuses)
     for draft in drafts:
         assert [(p.patch, p.outcome) for p in statuses[draft].patches] == [("0001", "applied")]
     assert sum(len(statuses[draft].promotions) for draft in drafts) == promoted
-    snapshot = world.engine.world().snapshot
+    snapshot = world.engine.snapshot()
     facts = 0
     for status in world.engine.statuses():
         chain = world.engine.facts(status.id)
@@ -116,7 +117,7 @@ def _tell(
     """Drafts, then a patch of each and some promotions to dev, all pending when a race starts."""
     started = time.monotonic()
     start(root)
-    world = SweepWorld.at(root)
+    world = sweep_world(root)
     for draft in drafts:
         tenant, name = draft.split("/")
         content = _DRAFT.format(tenant=tenant, name=name).encode()
@@ -125,7 +126,7 @@ def _tell(
     _race(root, processes, command)
     print(f"{processes} processes scaffolded, {time.monotonic() - started:.0f} s")
 
-    world = SweepWorld.at(root)
+    world = sweep_world(root)
     for draft in drafts:
         tenant, name = draft.split("/")
         patch = {

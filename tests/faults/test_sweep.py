@@ -16,11 +16,11 @@ from tests.support.sweep import (
     STEPS,
     Checkpoint,
     Point,
-    SweepWorld,
     differences,
     fingerprint,
     points_of,
     start,
+    sweep_world,
     tell,
 )
 
@@ -60,7 +60,7 @@ def test_story_converges_from_some_points(tmp_path: Path) -> None:
 def test_process_killed_for_real_leaves_nothing_to_repair(tmp_path: Path) -> None:
     """The same through `pipeline run` in a process of its own, ended at once by `os._exit`."""
     start(tmp_path / "world")
-    world = SweepWorld.at(tmp_path / "world")
+    world = sweep_world(tmp_path / "world")
     STEPS[0](world)
     world.close()
     command = [sys.executable, "-m", "pipeline", "-C", "control", "run", "--tenant", "acme"]
@@ -86,7 +86,7 @@ def test_process_killed_for_real_leaves_nothing_to_repair(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr.decode()
 
     start(tmp_path / "unbroken")
-    world = SweepWorld.at(tmp_path / "unbroken")
+    world = sweep_world(tmp_path / "unbroken")
     STEPS[0](world)
     world.engine.run(tenants=["acme"])
     world.close()

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS
 from tests.support.finished_story import CODE, CONTROL
 from tests.support.samples import DRAFT
-from tests.support.sweep import ask_for_drafts, observe_and_follow_up
+from tests.support.sweep import ask, ask_for_drafts, observe_and_follow_up
 from tests.support.workflow_control import Actions, open_actions
 from tests.support.workflows import APP_PERMISSIONS, Withheld
 from worlds.github_server.merge_queue import form_groups, group_of
@@ -91,7 +91,7 @@ def test_each_right_of_each_job_is_needed(tmp_path: Path) -> None:
         actions.settle()
 
         world = actions.open()
-        world.ask(DRAFT, "dev", ENGINEER_ID)
+        ask(world, DRAFT, "dev", ENGINEER_ID)
         world.close()
         asked = {"action": "pipeline-build"}
         others = ("due", "perform", "record")
@@ -107,7 +107,7 @@ def test_each_right_of_each_job_is_needed(tmp_path: Path) -> None:
         world.merge(CODE, 1, ENGINEER_ID)
         world.close()
         world = actions.open()
-        world.ask(DRAFT, "staging", RELEASE_MANAGERS[0])
+        ask(world, DRAFT, "staging", RELEASE_MANAGERS[0])
         world.close()
         tried += check(actions, "promote", "schedule")
         actions.run("promote", "schedule")

@@ -14,12 +14,12 @@ import yaml
 
 from pipeline.releases.allowlist import (
     AllowedKind,
+    AllowedValue,
     AllowList,
     Field,
     Fields,
     Keyed,
     Node,
-    Value,
 )
 from pipeline.releases.judge import Bound
 from tests.support import custom_resources
@@ -170,7 +170,7 @@ def read_mutants(allowed: AllowList) -> Iterator[tuple[str, AllowList]]:
 
 def _loosen_value(name: str) -> Change:
     def change(_: str, node: Node) -> Node:
-        return ANYTHING if isinstance(node, Value) and node.name == name else node
+        return ANYTHING if isinstance(node, AllowedValue) and node.name == name else node
 
     return change
 
@@ -234,7 +234,7 @@ def _changed(allowed: AllowList, change: Change) -> AllowList:
 
 def _mapped(path: str, node: Node, change: Change) -> Any:
     """The node with the change at every place in it; a shape begins a path of its own."""
-    if isinstance(node, Value) and node.any_of:
+    if isinstance(node, AllowedValue) and node.any_of:
         listed = tuple(_mapped(path, other, change) for other in node.any_of)
         node = ANYTHING if ANYTHING in listed else node
     if isinstance(node, Keyed):
@@ -248,4 +248,4 @@ def _mapped(path: str, node: Node, change: Change) -> Any:
             for name, field in node.fields.items()
         }
         return change(own, replace(node, fields=fields))
-    return change(path, node) if isinstance(node, Value) else node
+    return change(path, node) if isinstance(node, AllowedValue) else node

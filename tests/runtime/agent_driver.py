@@ -47,7 +47,7 @@ async def scripted(messages: list[ModelMessage], info: AgentInfo) -> ModelRespon
         told = [str(p.content) for m in answered for p in m.parts if p.part_kind == "tool-return"]
         return ModelResponse(parts=[TextPart(" | ".join(told))], usage=usage)
     if step == "sleep":
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
     if isinstance(step, str):
         return ModelResponse(parts=[TextPart(step)], usage=usage)
     return ModelResponse(parts=[ToolCallPart(n, a) for n, a in step], usage=usage)

@@ -23,9 +23,9 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-LIFETIME_S = 1200
-START_TIMEOUT_S = 90
-STOP_TIMEOUT_S = 10
+LIFETIME_S = 1800
+START_TIMEOUT_S = 180
+STOP_TIMEOUT_S = 60
 # Where Debian's packages put what is not on PATH.
 DEBIAN = Path("/usr/lib/postgresql")
 # Durability is of no use to a database that is thrown away.

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-LIFETIME_S = 600
-START_TIMEOUT_S = 30
-STOP_TIMEOUT_S = 10
+LIFETIME_S = 1800
+START_TIMEOUT_S = 180
+STOP_TIMEOUT_S = 60
 
 
 class NoTemporal(Exception):

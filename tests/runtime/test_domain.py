@@ -38,7 +38,7 @@ from ameide.domain.v1 import entity_service_pb2_grpc as stubs  # noqa: E402
 
 ISSUER = "https://issuer.test/realms/one"
 KEY = ec.generate_private_key(ec.SECP256R1())
-DEADLINE_S = 20
+DEADLINE_S = 120
 SCHEMA = "domain_order_router"
 VALUES = {
     "tenant_id": "platform",

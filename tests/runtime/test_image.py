@@ -40,7 +40,7 @@ pytestmark = pytest.mark.image
 
 IMAGE = "registry.example.com/ameide/tenant-platform/order-router"
 USER = 65532
-DEADLINE_S = 60
+DEADLINE_S = 180
 
 
 @pytest.fixture(scope="module")

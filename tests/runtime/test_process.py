@@ -24,7 +24,7 @@ from tests.support.rendered_project import draft_values, locked_venv, render_pro
 PACKAGE = "process_order_router"
 DRIVER = Path(__file__).with_name("process_driver.py")
 ATTRIBUTE = "TenantId"
-WAIT_S = 30
+WAIT_S = 180
 STEPS: list[dict[str, object]] = [
     {"name": "reserve", "action": "inventory/reserve", "undo": "inventory/release"},
     {

@@ -12,7 +12,7 @@ import pytest
 from tests.runtime import keycloak as sharing
 from tools.keycloak import Keycloak
 
-WAIT_S = 20
+WAIT_S = 120
 
 
 def test_the_first_starts_it_and_it_ends_after_the_last(

@@ -10,8 +10,6 @@ import re
 import shutil
 import subprocess
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -27,6 +25,7 @@ from tests.runtime.ui_workspace import (
     ROOT,
     TOOLS,
     Workspace,
+    ask,
     copy_bundle,
     free_port,
     render_project,
@@ -42,7 +41,7 @@ pytestmark = pytest.mark.ui
 ARTIFACTS = ROOT / "build" / "artifacts"
 AXE = TOOLS / "node" / "node_modules" / "axe-core" / "axe.min.js"
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 120_000
 
 
 def item(name: str, kind: str, state: str, description: str) -> Item:
@@ -183,29 +182,6 @@ def check_accessible(page: Page) -> None:
     )
     assert len(found["passes"]) >= 15
     assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in found["violations"]] == []
-
-
-class NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: object) -> None:
-        return None
-
-
-def ask(
-    url: str, method: str = "GET", **headers: str
-) -> tuple[int, dict[str, str], bytes, list[str]]:
-    """Status, headers, body and cookies of one request without any session."""
-    request = urllib.request.Request(
-        url, method=method, headers={name.replace("_", "-"): v for name, v in headers.items()}
-    )
-    opener = urllib.request.build_opener(NoRedirects, urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=30) as answer:
-            status, found, body = answer.status, answer.headers, answer.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            status, found, body = error.code, error.headers, error.read()
-    cookies = found.get_all("set-cookie") or []
-    return status, {name.lower(): value for name, value in found.items()}, body, cookies
 
 
 def test_it_lints_type_checks_passes_its_tests_and_builds(built: str) -> None:

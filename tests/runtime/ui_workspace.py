@@ -153,7 +153,7 @@ def running(bundle: Path, environment: Mapping[str, str], log: Path) -> Iterator
         _await(process, f"{origin}{PREFIX}/readyz", log)
         yield Workspace(origin, log)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=25) in (0, 143), log.read_text()
+        assert process.wait(timeout=120) in (0, 143), log.read_text()
     finally:
         if process.poll() is None:
             process.kill()
@@ -161,7 +161,7 @@ def running(bundle: Path, environment: Mapping[str, str], log: Path) -> Iterator
 
 
 def _await(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text()
         try:
@@ -178,3 +178,26 @@ def copy_bundle(project: Path, target: Path) -> Path:
     shutil.copytree(project / ".next" / "standalone", target)
     target.chmod(0o755)
     return target
+
+
+class NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def ask(
+    url: str, method: str = "GET", **headers: str
+) -> tuple[int, dict[str, str], bytes, list[str]]:
+    """Status, headers, body and cookies of one request without any session."""
+    request = urllib.request.Request(
+        url, method=method, headers={name.replace("_", "-"): v for name, v in headers.items()}
+    )
+    opener = urllib.request.build_opener(NoRedirects, urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=30) as answer:
+            status, found, body = answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            status, found, body = error.code, error.headers, error.read()
+    cookies = found.get_all("set-cookie") or []
+    return status, {name.lower(): value for name, value in found.items()}, body, cookies

@@ -1,4 +1,4 @@
-"""The command line as tests call it, and control repos that the story was told in.
+"""The command line as tests call it, and what it left in repositories.
 
 Commands run in this process with real git and tools, in front of a local forge. Only the checks
 are a double: they pass at once, since running a primitive's tests is tested elsewhere.
@@ -10,33 +10,18 @@ import contextlib
 import io
 import json
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import jsonschema_rs
-import pytest
+from git import Reference, Repo
 
 from pipeline.cli.main import main
-from pipeline.demo import story
-from pipeline.demo.main import PACKAGE, write_observations, write_patch_files
-from pipeline.demo.setting import create_setting, read_sample_files
-from pipeline.engine import opening as wiring
 from pipeline.models.evidence import CheckOutcome, CheckReport, CheckResult
 from pipeline.plan.effects import RunChecks
 from pipeline.publish.schemas import SCHEMAS, schema_of
-from tests.conftest import ROOT
-
-CLOCK = "1767225600"
-DRAFT = story.DRAFT
-AGENT = story.AGENT
-MANAGER = story.RELEASE_MANAGER
-CREATE = (
-    *f"draft create {DRAFT} --template domain --origin agent --owner acme-engineers".split(),
-    *("--description", "Routes orders", "--entity", "order"),
-)
 
 
 @dataclass(frozen=True)
@@ -95,28 +80,13 @@ def passing_checks(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> Ch
 def refs(control: Path, what: str = "objectname") -> dict[str, str]:
     """`repo ref` → commit id, or `tree`, of every ref of every repository of the forge."""
     found = {}
-    for repo in sorted((control.parent / "forge").rglob("*.git")):
-        done = subprocess.run(
-            ["git", "-C", str(repo), "for-each-ref", f"--format=%(refname) %({what})"],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        for line in done.stdout.splitlines():
-            name, _, id = line.partition(" ")
-            found[f"{repo.name} {name}"] = id
+    for path in sorted((control.parent / "forge").rglob("*.git")):
+        with Repo(path) as repo:
+            for ref in Reference.iter_items(repo):
+                commit = ref.commit
+                id = commit.tree.hexsha if what == "tree" else commit.hexsha
+                found[f"{path.name} {ref.path}"] = id
     return found
-
-
-def create_control(root: Path) -> Path:
-    """A fresh control checkout below `root`, with its forge."""
-    create_setting(root, dict(_sample_files())).close()
-    return root / "control"
-
-
-@lru_cache
-def _sample_files() -> dict[str, bytes]:
-    return read_sample_files(ROOT)
 
 
 def copy_world(source: Path, target: Path) -> Path:
@@ -125,24 +95,3 @@ def copy_world(source: Path, target: Path) -> Path:
     config = target / source.name / ".git" / "config"
     config.write_text(config.read_text().replace(str(source.parent), str(target)))
     return target / source.name
-
-
-def tell(root: Path, *, until: str = "") -> Path:
-    """The control checkout after the story's chapters up to, without, the one titled `until`."""
-    control = create_control(root)
-    work = root / "work"
-    write_patch_files(work)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wiring, "check_runner", passing_checks)
-        patch.setenv("SOURCE_DATE_EPOCH", CLOCK)
-        for chapter in story.chapters(PACKAGE, str(work)):
-            if until and chapter.title.startswith(until):
-                break
-            for command in chapter.commands:
-                if "--observations" in command.arguments:
-                    from pipeline.engine.opening import open_engine
-
-                    write_observations(work, open_engine(control).status(DRAFT))
-                ran = call(control, *command.arguments)
-                assert ran.exit_code == command.exit_code, (command.arguments, ran)
-    return control

@@ -25,8 +25,8 @@ from tests.support.projects import TOOLS
 BUILDKIT = TOOLS / "buildkit"
 IMAGE = "localhost/buildkit:of-the-tests"
 DRIVER_OPTIONS = f"image={IMAGE},network=host"
-LIFETIME_S = 900
-START_S = 60
+LIFETIME_S = 1800
+START_S = 180
 
 
 @dataclass(frozen=True)

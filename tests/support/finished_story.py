@@ -11,13 +11,14 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pipeline.audit import AuditReport, verify
 from pipeline.control.repo import Control
-from pipeline.demo.setting import create_setting
 from pipeline.documents import render_document
-from pipeline.engine.loop import Engine
+from pipeline.engine.engine import Engine
 from pipeline.engine.opening import attest_here
+from pipeline.engine.tools import Tools
 from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import ReviewVerdict
 from pipeline.git.commits import pipeline_signature
@@ -37,6 +38,7 @@ from pipeline.requests.snapshot import Snapshot
 from pipeline.world.hydrate import Hydrator
 from tests.support import fact_history as history
 from tests.support.samples import DRAFT, sample_files, templates
+from worlds.control_repo import create_control
 
 ORGANISATION, CONTROL = "ameide", "control"
 CODE, GITOPS = "tenant-acme-controllers", "tenant-acme-gitops"
@@ -104,9 +106,23 @@ def one_builder(snapshot: Snapshot) -> WordBuilder:
     return WordBuilder(attest_here(snapshot, Path()))
 
 
+def doubles() -> dict[str, Any]:
+    """Quick doubles of the tools that build, check, scan and render."""
+    return {
+        "make_builder": one_builder,
+        "run_checks": all_checks_pass,
+        "scan_secrets": no_secrets,
+        "hydrator": PlainHydrator(),
+    }
+
+
 @dataclass
 class StoryWorld:
-    """A local forge with the control repo in it, and an engine over both."""
+    """A forge with the control repo in it, an engine over both, and what people do there.
+
+    What a story does with it stands in functions and classes that hold a world: the finished story
+    below, `story.Story`, the steps of `sweep`. None of them is a kind of world.
+    """
 
     root: Path
     forge: LocalForge
@@ -118,16 +134,18 @@ class StoryWorld:
         """The world that lies below `root`."""
         forge = LocalForge(root / "forge", ORGANISATION)
         control = Control(root / "control", GitRepository(root / "control"), forge, CONTROL)
-        engine = Engine(
-            control=control,
-            make_builder=one_builder,
-            run_checks=all_checks_pass,
-            scan_secrets=no_secrets,
-            templates=templates(),
-            hydrator=PlainHydrator(),
-            run_id="run-1",
-        )
+        tools = Tools(**doubles(), templates=templates(), run_id="run-1")
+        engine = Engine(control, tools)
         return cls(root, forge, engine, [pull.number for pull in forge.read_pulls(CONTROL)])
+
+    def use(self, **tools: Any) -> None:
+        """From here on, work with these tools in place of those that the world has."""
+        self.engine = self.engine.using(**tools)
+
+    def close(self) -> None:
+        """End every git process of this world."""
+        self.forge.close()
+        self.engine.control.git.close()
 
     def propose(self, changes: Mapping[str, bytes | None], asker: int) -> int:
         """The number of an open pull request that brings these files to main; None deletes one."""
@@ -184,63 +202,84 @@ class StoryWorld:
         )
         return pull.number
 
-    def run(self) -> None:
-        """Let the engine do all that there is to do for acme."""
-        report = self.engine.run(tenants=["acme"])
-        assert report.failures == () and report.findings == (), report
-
-    def patch(self, number: str, path: str, content: str) -> None:
-        """Ask for one file to be written, against the draft as it is, and let it."""
-        request = {
-            "apiVersion": "pipeline.ameide.io/v1",
-            "kind": "DraftPatch",
-            "draft": DRAFT,
-            "base_commit": self.engine.status(DRAFT).head,
-            "summary": f"Write {path}",
-            "changes": [{"op": "write", "path": path, "content": content}],
-        }
-        self.request(patch_path(DRAFT, number), render_document(request), history.ENGINEER_ID)
-        self.run()
-
-    def promote(self, environment: EnvironmentName, *approvers: int) -> None:
-        """Ask for the release to run in an environment, approved, and let it."""
-        proposal = self.engine.propose_promotion(DRAFT, environment, reason="Peak season")
-        content = render_document(
-            proposal.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
+    def approve(self, repo: str, number: int, user: int) -> None:
+        """Approve the newest revision of a pull request."""
+        pull = self.forge.read_pull(repo, number)
+        self.forge.submit_review(
+            repo, number, commit=pull.head, verdict=ReviewVerdict.APPROVED, body="", actor=user
         )
-        self.request(promotion_path(DRAFT, environment), content, *approvers)
-        self.run()
+
+    def merge(self, repo: str, number: int, user: int) -> None:
+        """Merge a pull request at its newest revision."""
+        pull = self.forge.read_pull(repo, number)
+        self.forge.merge_pull(
+            repo,
+            number,
+            expected_head=pull.head,
+            message="Take it over\n",
+            time_s=1_767_226_000,
+            actor=user,
+        )
+
+
+# -- the finished story, step by step ---------------------------------------------------------
+
+
+def run_acme(world: StoryWorld) -> None:
+    """Let the engine do all that there is to do for acme."""
+    report = world.engine.run(tenants=["acme"])
+    assert report.failures == () and report.findings == (), report
+
+
+def patch_file(world: StoryWorld, number: str, path: str, content: str) -> None:
+    """Ask for one file to be written, against the draft as it is, and let it."""
+    request = patch_of(DRAFT, world.engine.status(DRAFT).head, {path: content})
+    world.request(patch_path(DRAFT, number), request, history.ENGINEER_ID)
+    run_acme(world)
+
+
+def promote(world: StoryWorld, environment: EnvironmentName, *approvers: int) -> None:
+    """Ask for the release to run in an environment, approved, and let it."""
+    world.request(
+        promotion_path(DRAFT, environment), promotion_of(world, DRAFT, environment), *approvers
+    )
+    run_acme(world)
+
+
+def patch_of(draft: str, base: str, files: Mapping[str, str], summary: str | None = None) -> bytes:
+    """The request of a patch that writes whole files."""
+    value = {
+        "apiVersion": "pipeline.ameide.io/v1",
+        "kind": "DraftPatch",
+        "draft": draft,
+        "base_commit": base,
+        "summary": summary or f"Write {', '.join(files)}",
+        "changes": [{"op": "write", "path": p, "content": c} for p, c in files.items()],
+    }
+    return render_document(value)
+
+
+def promotion_of(world: StoryWorld, draft: str, environment: EnvironmentName) -> bytes:
+    """The request to run a draft's release in an environment, as the engine proposes it."""
+    proposal = world.engine.propose_promotion(draft, environment, reason="Peak season")
+    value = proposal.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return render_document(value)
 
 
 def tell_story(root: Path) -> StoryWorld:
     """A world in which `acme/order-router` went from a draft to production."""
     root.mkdir(parents=True, exist_ok=True)
     files = {path: content for path, content in sample_files().items() if "/drafts/" not in path}
-    create_setting(root, files).close()
+    create_control(root, files)
     world = StoryWorld.open(root)
     world.request(draft_path(DRAFT), draft_example().encode(), history.ENGINEER_ID)
-    world.run()
-    world.patch("0001", "src/routing.py", "x = 1\n")
-    world.promote("dev", history.ENGINEER_ID)
-    source = world.forge.read_pull(CODE, 1)
-    world.forge.submit_review(
-        CODE,
-        1,
-        commit=source.head,
-        verdict=ReviewVerdict.APPROVED,
-        body="",
-        actor=history.ENGINEER_ID,
-    )
-    world.forge.merge_pull(
-        CODE,
-        1,
-        expected_head=source.head,
-        message="Take it over\n",
-        time_s=_TIME_S + 50,
-        actor=history.ENGINEER_ID,
-    )
-    world.promote("staging", history.RELEASE_MANAGERS[0])
-    world.promote("prod", history.RELEASE_MANAGERS[0], history.SECURITY_ID)
+    run_acme(world)
+    patch_file(world, "0001", "src/routing.py", "x = 1\n")
+    promote(world, "dev", history.ENGINEER_ID)
+    world.approve(CODE, 1, history.ENGINEER_ID)
+    world.merge(CODE, 1, history.ENGINEER_ID)
+    promote(world, "staging", history.RELEASE_MANAGERS[0])
+    promote(world, "prod", history.RELEASE_MANAGERS[0], history.SECURITY_ID)
     assert world.engine.status(DRAFT).state == "PROMOTED_PROD"
     return world
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.forges.github.client import GithubClient
 from pipeline.forges.github.credentials import AppInstallation, PlainToken
 from pipeline.forges.github.forge import GithubForge
+from pipeline.forges.github.session import GithubSession
 from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import Forge
 from worlds.github_server import GitHubServer
@@ -33,7 +34,7 @@ def github_forge(server: GitHubServer, folder: Path, people: tuple[int, ...] = (
     """A forge that acts for the App and for these people, by their own credentials."""
     asking = GithubClient(server.api_url, None)
     source = AppInstallation(APP_ID, app_key()[0], ORGANISATION, asking.ask_as_app)
-    return GithubForge(
+    session = GithubSession(
         organisation=ORGANISATION,
         server_url=server.url,
         client=GithubClient(server.api_url, source),
@@ -43,6 +44,7 @@ def github_forge(server: GitHubServer, folder: Path, people: tuple[int, ...] = (
             for person in people
         },
     )
+    return GithubForge(session)
 
 
 def make_local(folder: Path, pipeline: int, people: tuple[int, ...]) -> Forge:

@@ -7,6 +7,7 @@ approve and merge.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,23 +18,25 @@ from typing import Any
 from unittest import mock
 
 from pipeline.control.repo import Control
-from pipeline.engine.loop import Engine
+from pipeline.engine.engine import Engine
 from pipeline.engine.opening import builder_of, secret_hits
+from pipeline.engine.tools import Tools
 from pipeline.forges.github.client import GithubClient
 from pipeline.forges.github.credentials import PlainToken
 from pipeline.forges.github.forge import GithubForge
-from pipeline.forges.http.repository import Connection, RemoteRepository
+from pipeline.forges.http.connection import Connection
+from pipeline.forges.http.repository import RemoteRepository
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
-from tests.support.finished_story import CONTROL
+from tests.support.finished_story import CONTROL, StoryWorld
 from tests.support.samples import sample_platform, templates
 from tests.support.sweep import (
     HYDRATOR,
     STEPS,
     TENANTS,
     Crash,
-    SweepWorld,
     checked_once,
+    run_all,
     story_files,
 )
 from worlds.github_server import Fault, GitHubServer, Seen
@@ -43,31 +46,28 @@ from worlds.github_setting import GithubSetting
 FIRST_MERGE_S = 1_767_226_000
 
 
-class GithubSweepWorld(SweepWorld):
-    """A story's world on GitHub, as fresh processes of its accounts see it."""
-
-    @classmethod
-    def over(cls, server: GitHubServer, root: Path) -> GithubSweepWorld:
-        """The world below `root`, whose GitHub is `server`."""
-        forge = open_forge(server, root)
-        engine = Engine(
-            control=Control(root / "control", GitRepository(root / "control"), forge, CONTROL),
-            make_builder=partial(builder_of, forge_root=root / "forge"),
-            run_checks=checked_once,
-            scan_secrets=secret_hits,
-            templates=templates(),
-            hydrator=HYDRATOR,
-            run_id="run-1",
-        )
-        made = len(server.repository(forge.organisation, CONTROL).pulls)
-        return cls(root, forge, engine, list(range(made)))  # type: ignore[arg-type]  # a forge
+def github_world(server: GitHubServer, root: Path) -> StoryWorld:
+    """The world below `root` with the real tools, whose GitHub is `server`: a fresh process's."""
+    forge = open_forge(server, root)
+    control = Control(root / "control", GitRepository(root / "control"), forge, CONTROL)
+    tools = Tools(
+        make_builder=partial(builder_of, forge_root=root / "forge"),
+        run_checks=checked_once,
+        scan_secrets=secret_hits,
+        templates=templates(),
+        hydrator=HYDRATOR,
+        run_id="run-1",
+    )
+    made = len(server.repository(forge.session.organisation, CONTROL).pulls)
+    return StoryWorld(root, forge, Engine(control, tools), list(range(made)))
 
 
 def open_forge(server: GitHubServer, root: Path) -> GithubForge:
     """The forge of the pipeline's App, beside clients of all people; nobody really waits."""
     forge = GithubSetting(server, root, sample_platform()).open_forge()
-    forge.sleep = forge.client.sleep = no_sleep
-    forge.others = {
+    session = forge.session
+    session.sleep = session.client.sleep = no_sleep
+    session.others = {
         account.id: GithubClient(server.api_url, PlainToken(server.add_token(account.id)))
         for account in server.state.accounts.values()
         if account.type == "User"
@@ -127,21 +127,36 @@ class Point:
     writes: bool
 
 
+@contextmanager
+def own_memory(root: Path) -> Iterator[None]:
+    """Within the block runs remember below `root`, where it is kept and put back with the world.
+
+    A run that remembers what another one saw asks for less, and its n-th call is another.
+    """
+    with mock.patch.dict(os.environ, PIPELINE_CACHE=str(root / "cache")):
+        yield
+
+
 def tell(server: GitHubServer, root: Path, steps: int = len(STEPS)) -> tuple[Checkpoint, ...]:
     """The unbroken story, with the world kept as it was before each step's run."""
     live = root / "live"
     live.mkdir(parents=True)
+    with own_memory(live):
+        return _tell(server, root, live, steps)
+
+
+def _tell(server: GitHubServer, root: Path, live: Path, steps: int) -> tuple[Checkpoint, ...]:
     start(server, live)
     checkpoints = []
     for index, act in enumerate(STEPS[:steps]):
-        world = GithubSweepWorld.over(server, live)
+        world = github_world(server, live)
         observations = act(world)
         world.close()
         before = root / f"before-{index}"
         keep(server, live, before)
-        world = GithubSweepWorld.over(server, live)
+        world = github_world(server, live)
         begin = len(server.log)
-        world.run_all(observations)
+        run_all(world, observations)
         calls = tuple(server.log[begin:])
         plan = world.engine.plan(tenants=TENANTS)
         assert plan.is_empty and not any(t.waiting for t in plan.tenants), plan
@@ -210,7 +225,7 @@ def stopped_by(point: Point, struck: list[bool]) -> Iterator[None]:
         return call
 
     with (
-        mock.patch.object(GithubClient, "_request", stopping(GithubClient._request)),
+        mock.patch.object(GithubClient, "request", stopping(GithubClient.request)),
         mock.patch.object(Connection, "send", stopping(Connection.send)),
         mock.patch.object(RemoteRepository, "run_fetch", stopping(RemoteRepository.run_fetch)),
     ):
@@ -222,18 +237,27 @@ def differences(
 ) -> list[str]:
     """What is other than in the unbroken run after the fault, and after one more run."""
     put_back(server, checkpoint.before, folder)
-    world = GithubSweepWorld.over(server, folder)
+    try:
+        with own_memory(folder):
+            return _differences(server, point, checkpoint, folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _differences(
+    server: GitHubServer, point: Point, checkpoint: Checkpoint, folder: Path
+) -> list[str]:
+    world = github_world(server, folder)
     with fault_at(server, point) as struck, stopped_by(point, struck), suppress(Crash):
         world.engine.run(tenants=TENANTS, observations=checkpoint.observations)
     world.close()
     if not struck[0]:
         return [f"nothing broke at {point}"]
-    world = GithubSweepWorld.over(server, folder)
-    world.run_all(checkpoint.observations)
+    world = github_world(server, folder)
+    run_all(world, checkpoint.observations)
     again = world.engine.plan(tenants=TENANTS)
     world.close()
     found = fingerprint(server, folder)
-    shutil.rmtree(folder)
     wrong = [] if again.is_empty else ["the plan is not empty afterwards"]
     for key in sorted({*found, *checkpoint.after}):
         if found.get(key) != checkpoint.after.get(key):

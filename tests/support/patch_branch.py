@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pipeline.diagnostics import RULES, Finding, Location
 from pipeline.git.objects import MODE_FILE, blob_id
 from pipeline.models.requests import DraftPatch
-from pipeline.plan.view import Caused, Listing, PatchInput
+from pipeline.plan.patches import Listing, PatchGround, PatchResult, patched_folder
+from pipeline.plan.view import Caused, PatchInput
+from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import patch_path
-from pipeline.requests.snapshot import read_request
-from pipeline.stages.patch import PatchResult, patched_folder
 from tests.support import fact_history as history
 from tests.support.samples import DRAFT, findings_of
 
@@ -40,18 +40,22 @@ def patch_input(
         patch=patch,
         caused=Caused(history.cause_of(PATCH_FILE), 0),
         head=history.id_of("scaffold"),
-        listing=listing_of(now),
-        base_listing=None if then is None else listing_of(then),
-        contents=now,
+        result=patched_folder(patch, patch_ground(now, then, findings)),
         parents=(),
-        findings=findings,
-        secrets=(),
     )
+
+
+def patch_ground(
+    now: Mapping[str, bytes], then: Mapping[str, bytes] | None, findings: tuple[Finding, ...] = ()
+) -> PatchGround:
+    """What a patch meets on a branch that holds `now` and held `then` at its base commit."""
+    before = None if then is None else listing_of(then)
+    return PatchGround(listing_of(now), before, now, findings)
 
 
 def patch_of(content: bytes) -> DraftPatch:
     """The patch in a request file's bytes."""
-    read, findings = read_request(PATCH_FILE, content)
+    read, findings = parse_request(PATCH_FILE, content)
     assert read is not None and isinstance(read.model, DraftPatch), findings
     return read.model
 
@@ -63,7 +67,7 @@ def apply_patch(
     then: Mapping[str, bytes] | None = BRANCH,
 ) -> PatchResult:
     """What a patch makes of the branch."""
-    return patched_folder(patch_input(patch_of(content), now=now, then=then), listing_of(now))
+    return patched_folder(patch_of(content), patch_ground(now, then))
 
 
 def patch_findings(content: bytes) -> tuple[Finding, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from pipeline.checks.dockerfile import scan_dockerfile
 from pipeline.diagnostics import Finding, Location, Rule, Subject
 from pipeline.documents import parse_document
 from pipeline.releases.rules import Target, check_objects
@@ -67,6 +68,12 @@ def run_patch_example(example: str) -> tuple[Finding, ...]:
     return patch_findings(example.encode("utf-8"))
 
 
+def run_dockerfile_example(example: str) -> tuple[Finding, ...]:
+    """What the scan finds in the Dockerfile: lines of a place, a code and what is wrong."""
+    lines = [line.split(" ", 2) for line in scan_dockerfile(example.encode("utf-8"))]
+    return tuple(Finding(code, message, Location(place)) for place, code, message in lines)
+
+
 def run_manifest_example(example: str) -> tuple[Finding, ...]:
     """What is found in rendered objects of `acme/order-router` in dev."""
     objects = [item for item in yaml.safe_load_all(example) if item is not None]
@@ -119,6 +126,7 @@ EXAMPLE_RUNNERS: Mapping[Subject, ExampleRunner] = {
     Subject.DOCUMENT: run_document_example,
     Subject.REQUEST: run_request_example,
     Subject.PATCH: run_patch_example,
+    Subject.DOCKERFILE: run_dockerfile_example,
     Subject.MANIFEST: run_manifest_example,
     Subject.DECISION: decision_findings,
 }

@@ -17,7 +17,8 @@ from pipeline.git.objects import MODE_FILE, MODE_SYMLINK
 from pipeline.gitops.proposals import Proposal, check_proposal
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED, Difference, check_gitops
 from pipeline.models.requests import CodeOrigin
-from pipeline.releases.folder import check_files
+from pipeline.plan.view import Caused, Existing, PromotionInput, Scope
+from pipeline.releases.folder import check_overlay_files
 from pipeline.requests.identity import check_entries
 from pipeline.requests.layout import (
     PLATFORM_PATH,
@@ -28,7 +29,7 @@ from pipeline.requests.layout import (
 )
 from pipeline.requests.patches import MAX_FILE_BYTES
 from pipeline.stages.order import plan_draft
-from pipeline.stages.promote import approval_problem
+from pipeline.stages.promote import approval_problem, plan_promotion
 from pipeline.world.policy_history import Walk
 from tests.support import (
     fact_history as history,
@@ -39,6 +40,7 @@ from tests.support import (
 from tests.support import (
     saved_plans as planning,
 )
+from tests.support.promotion_evidence import allowed_evidence
 from tests.support.samples import (
     DRAFT,
     findings_of,
@@ -263,7 +265,7 @@ def overlay_file(fail: bool) -> set[str]:
     files = dict(overlay.files)
     if fail:
         files[".argocd-source.yaml"] = b"kustomize: {images: [other]}\n"
-    return {finding.code for finding in check_files(replace(overlay, files=files))}
+    return {finding.code for finding in check_overlay_files(replace(overlay, files=files))}
 
 
 def path_not_a_file(fail: bool) -> set[str]:
@@ -290,6 +292,40 @@ def tenant_file_deleted(fail: bool) -> set[str]:
     return {f.code for f in check_deleted([standing], {draft_path(DRAFT)})}
 
 
+def evidence_due(fail: bool) -> set[str]:
+    """The checks of a patched source are due, and a run has no evidence of them, or has it."""
+    status = history.sample_status().model_copy(update={"checks": ()})
+    view = sample_view(status=status, provisioned=True)
+    due = frozenset(effect.key for effect in plan_draft(view).effects)
+    assert due
+    step = plan_draft(view, Scope(evidence=frozenset() if fail else due))
+    return {code for waiting in step.waiting for code, _ in waiting.reasons}
+
+
+def merge_pending(fail: bool) -> set[str]:
+    """The pull request of an allowed promotion is in the forge's merge queue, or is not."""
+    evidence = allowed_evidence("dev")
+    overlay = evidence.overlay
+    assert overlay is not None
+    view = sample_view(status=evidence.status, provisioned=True)
+    cause = history.cause_of(promotion_path(DRAFT, "dev"))
+    due = PromotionInput(
+        promotion=evidence.promotion,
+        caused=Caused(cause, view.caused.time_s, evidence.authority),
+        source_tree=evidence.source_tree,
+        source_on_default=True,
+        overlay=overlay,
+        manifest_findings=(),
+        chain_problem="",
+        provenance=evidence.provenance,
+        existing=Existing(history.id_of("begun overlay"), overlay.tree),
+        is_queued=fail,
+    )
+    step = plan_promotion(view, due)
+    assert step is not None
+    return {code for waiting in step.waiting for code, _ in waiting.reasons}
+
+
 SCENARIOS: Mapping[str, Scenario] = {
     "gitops-content-foreign": gitops_foreign,
     "gitops-overlay-missing": gitops_missing,
@@ -306,6 +342,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     "pusher-unknown": pusher_unknown,
     "authority-missing": authority_missing,
     "policy-without-authority": policy_without_authority,
+    "evidence-due": evidence_due,
+    "merge-pending": merge_pending,
     "stale-plan": planning.stale_plan,
     "namespace-shared-custom-code": shared_namespace,
     "environment-unknown": environment_unknown,

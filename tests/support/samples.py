@@ -13,8 +13,9 @@ from pathlib import Path
 from pipeline.diagnostics import Finding
 from pipeline.models.requests import Environment, Platform, PrimitiveImplementationDraft, Tenant
 from pipeline.requests.identity import draft_example
+from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import REQUEST_ROOTS, draft_path
-from pipeline.requests.snapshot import ReadRequest, Snapshot, read_request, snapshot_of
+from pipeline.requests.snapshot import ReadRequest, Snapshot, snapshot_of
 from pipeline.stages.validate import check_requests
 from pipeline.templates import list_builtin_templates, read_builtin_template
 from pipeline.templating import Template
@@ -50,7 +51,7 @@ def world_files() -> Mapping[str, bytes]:
 
 @lru_cache(maxsize=512)
 def _read(path: str, content: bytes) -> tuple[ReadRequest | None, tuple[Finding, ...]]:
-    return read_request(path, content)
+    return parse_request(path, content)
 
 
 def snapshot_and_findings(files: Mapping[str, bytes]) -> tuple[Snapshot, tuple[Finding, ...]]:

@@ -12,17 +12,19 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from pipeline.demo.setting import create_setting
-from pipeline.documents import render_document
+from pipeline.engine.engine import Engine
 from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import PullState
 from pipeline.models.requests import EnvironmentName
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from tests.support.fact_history import (
+    AGENT_ID,
     ENGINEER_ID,
     PLATFORM_ENGINEERS,
     RELEASE_MANAGERS,
@@ -31,38 +33,87 @@ from tests.support.fact_history import (
 from tests.support.finished_story import (
     CODE,
     ORGANISATION,
-    PlainHydrator,
-    all_checks_pass,
-    no_secrets,
-    one_builder,
+    StoryWorld,
+    doubles,
+    patch_of,
+    promotion_of,
 )
 from tests.support.samples import DRAFT, sample_files
-from tests.support.sweep import SweepWorld, fingerprint
+from tests.support.sweep import fingerprint, sweep_world
+from worlds.control_repo import create_control
+from worlds.github_server import GitHubServer
 
 SOURCE = "src/domain_order_router"
 Stage = Callable[["Story"], None]
 
 
-class Story(SweepWorld):
-    """A world in which only acme is looked at, and tools are doubles."""
+@dataclass
+class Story:
+    """What acme does in a world in which it alone is looked at, and tools are doubles."""
+
+    world: StoryWorld
+    server: GitHubServer | None = None  # where the forge is a GitHub
 
     @classmethod
     def open(cls, root: Path) -> Story:
-        """The world below `root`, as a fresh process sees it."""
-        world = cls.at(root)
-        assert isinstance(world, Story)
-        world.engine.make_builder = one_builder
-        world.engine.run_checks = all_checks_pass
-        world.engine.scan_secrets = no_secrets
-        world.engine.hydrator = PlainHydrator()
-        return world
+        """The story below `root`, as a fresh process sees it."""
+        return cls.of(sweep_world(root))
+
+    @classmethod
+    def of(cls, world: StoryWorld, server: GitHubServer | None = None) -> Story:
+        """The story of a world, which works with doubles from here on."""
+        world.use(**doubles())
+        return cls(world, server)
 
     @classmethod
     def begin(cls, root: Path, files: Mapping[str, bytes] | None = None) -> Story:
-        """A world before anybody asked for anything; `files` lie over policy and tenants."""
+        """A story before anybody asked for anything; `files` lie over policy and tenants."""
         root.mkdir(parents=True, exist_ok=True)
-        create_setting(root, {**policy_files(), **(files or {})}).close()
+        create_control(root, {**policy_files(), **(files or {})})
         return cls.open(root)
+
+    # -- the world, by the names that tests use most --------------------------------------
+
+    @property
+    def root(self) -> Path:
+        """The folder of forge and control checkout."""
+        return self.world.root
+
+    @property
+    def forge(self) -> LocalForge:
+        """The forge."""
+        return self.world.forge
+
+    @property
+    def engine(self) -> Engine:
+        """The engine."""
+        return self.world.engine
+
+    def use(self, **tools: Any) -> None:
+        """From here on, work with these tools in place of those that the world has."""
+        self.world.use(**tools)
+
+    def close(self) -> None:
+        """End every git process of the world."""
+        self.world.close()
+
+    def propose(self, changes: Mapping[str, bytes | None], asker: int) -> int:
+        """The number of an open pull request that brings these files to main; None deletes one."""
+        return self.world.propose(changes, asker)
+
+    def request(self, path: str, content: bytes, *approvers: int, asker: int = AGENT_ID) -> int:
+        """The number of the merged pull request by which a bot brought a request."""
+        return self.world.request(path, content, *approvers, asker=asker)
+
+    def approve(self, repo: str, number: int, user: int) -> None:
+        """Approve the newest revision of a pull request."""
+        self.world.approve(repo, number, user)
+
+    def merge(self, repo: str, number: int, user: int) -> None:
+        """Merge a pull request at its newest revision."""
+        self.world.merge(repo, number, user)
+
+    # -- what acme does ------------------------------------------------------------------------
 
     def go(self) -> None:
         """One run for acme in which no tool fails."""
@@ -77,9 +128,8 @@ class Story(SweepWorld):
 
     def ask(self, draft: str, environment: EnvironmentName, *approvers: int) -> int:
         """Bring the request to run one of acme's drafts in an environment."""
-        proposal = self.engine.propose_promotion(draft, environment, reason="Peak season")
-        value = proposal.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return self.request(promotion_path(draft, environment), render_document(value), *approvers)
+        content = promotion_of(self.world, draft, environment)
+        return self.request(promotion_path(draft, environment), content, *approvers)
 
     def change_policy(self, path: str, content: bytes) -> int:
         """Bring a policy file, asked for by one of the platform's owners, approved by another."""
@@ -105,19 +155,6 @@ class Story(SweepWorld):
     def kinds(self, draft: str = DRAFT) -> list[str]:
         """The types of a draft's facts in order."""
         return [fact.body.type for fact in self.engine.facts(draft)]
-
-
-def patch_of(draft: str, base: str, files: Mapping[str, str]) -> bytes:
-    """The request of a patch that writes whole files."""
-    value = {
-        "apiVersion": "pipeline.ameide.io/v1",
-        "kind": "DraftPatch",
-        "draft": draft,
-        "base_commit": base,
-        "summary": f"Write {', '.join(files)}",
-        "changes": [{"op": "write", "path": p, "content": c} for p, c in files.items()],
-    }
-    return render_document(value)
 
 
 def policy_files() -> dict[str, bytes]:

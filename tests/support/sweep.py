@@ -16,23 +16,21 @@ from pathlib import Path
 from typing import Literal
 from unittest import mock
 
-from pipeline.apply.effects import FaultHook, no_faults
 from pipeline.control.repo import Control
-from pipeline.demo.setting import create_setting
-from pipeline.demo.story import CLEAN_SETTINGS, ROUTING
-from pipeline.documents import render_document
-from pipeline.engine.loop import Engine
+from pipeline.engine.engine import Engine
 from pipeline.engine.opening import builder_of, check_runner, secret_hits
+from pipeline.engine.tools import Tools
 from pipeline.errors import StalePlan
 from pipeline.forges.local.forge import LocalForge
-from pipeline.forges.port import ReviewVerdict
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import CheckReport, Observation
 from pipeline.models.requests import EnvironmentName
 from pipeline.plan.effects import Effect, RunChecks
+from pipeline.plan.ports import FaultHook, no_faults
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from pipeline.world.hydrate import Hydrator
+from tests.support.deliveries import healthy_everywhere
 from tests.support.fact_history import (
     AGENT_ID,
     ENGINEER_ID,
@@ -40,15 +38,24 @@ from tests.support.fact_history import (
     RELEASE_MANAGERS,
     SECURITY_ID,
 )
-from tests.support.finished_story import CODE, CONTROL, ORGANISATION, StoryWorld
+from tests.support.finished_story import (
+    CODE,
+    CONTROL,
+    ORGANISATION,
+    StoryWorld,
+    patch_of,
+    promotion_of,
+)
 from tests.support.samples import DRAFT, sample_files, templates
+from tests.support.sources import CLEAN_SETTINGS, ROUTING
+from worlds.control_repo import create_control
 
 RATING, INVENTORY = "contoso/supplier-rating", "contoso/inventory"
 CONTOSO_AGENT_ID, CONTOSO_ENGINEER_ID, PLATFORM_ENGINEER_ID = 1902, 1301, PLATFORM_ENGINEERS[0]
 TENANTS = ("acme", "contoso")
 HYDRATOR = Hydrator()
 _REPORTS: dict[tuple[str, tuple[str, ...]], CheckReport] = {}
-Act = Callable[["SweepWorld"], tuple[Observation, ...]]
+Act = Callable[[StoryWorld], tuple[Observation, ...]]
 
 
 class Crash(BaseException):
@@ -63,138 +70,96 @@ def checked_once(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> Chec
     return _REPORTS[key].model_copy(update={"commit": effect.commit})
 
 
-class SweepWorld(StoryWorld):
-    """A story's world with the real tools, and a fault at any effect."""
+def sweep_world(root: Path, faults: FaultHook = no_faults) -> StoryWorld:
+    """The world below `root` with the real tools, as a fresh process sees it."""
+    forge = LocalForge(root / "forge", ORGANISATION)
+    control = Control(root / "control", GitRepository(root / "control"), forge, CONTROL)
+    tools = Tools(
+        make_builder=partial(builder_of, forge_root=forge.root),
+        run_checks=checked_once,
+        scan_secrets=secret_hits,
+        templates=templates(),
+        faults=faults,
+        hydrator=HYDRATOR,
+        run_id="run-1",
+    )
+    made = len(forge.read_pulls(CONTROL))
+    return StoryWorld(root, forge, Engine(control, tools), list(range(made)))
 
-    @classmethod
-    def at(cls, root: Path, faults: FaultHook = no_faults) -> SweepWorld:
-        """The world below `root`, as a fresh process sees it."""
-        forge = LocalForge(root / "forge", ORGANISATION)
-        engine = Engine(
-            control=Control(root / "control", GitRepository(root / "control"), forge, CONTROL),
-            make_builder=partial(builder_of, forge_root=forge.root),
-            run_checks=checked_once,
-            scan_secrets=secret_hits,
-            templates=templates(),
-            faults=faults,
-            hydrator=HYDRATOR,
-            run_id="run-1",
-        )
-        made = len(forge.read_pulls(CONTROL))
-        return cls(root, forge, engine, list(range(made)))
 
-    def close(self) -> None:
-        """End every git process of this world."""
-        self.forge.close()
-        self.engine.control.git.close()
+def run_all(world: StoryWorld, observations: tuple[Observation, ...] = ()) -> None:
+    """One run over the story's tenants; a failure of a tool is a failure of the test."""
+    report = world.engine.run(tenants=TENANTS, observations=observations)
+    assert report.findings == (), report.findings
+    assert report.failures == (), report.failures
 
-    def run_all(self, observations: tuple[Observation, ...] = ()) -> None:
-        """One run over the story's tenants; a failure of a tool is a failure of the test."""
-        report = self.engine.run(tenants=TENANTS, observations=observations)
-        assert report.findings == (), report.findings
-        assert report.failures == (), report.failures
 
-    def patch(self, number: str, summary: str, files: Mapping[str, str], base: str) -> None:
-        """Bring a patch of acme's draft, made against `base`."""
-        value = {
-            "apiVersion": "pipeline.ameide.io/v1",
-            "kind": "DraftPatch",
-            "draft": DRAFT,
-            "base_commit": base,
-            "summary": summary,
-            "changes": [{"op": "write", "path": p, "content": c} for p, c in files.items()],
-        }
-        self.request(patch_path(DRAFT, number), render_document(value), ENGINEER_ID)
+def bring_patch(
+    world: StoryWorld, number: str, summary: str, files: Mapping[str, str], base: str
+) -> None:
+    """Bring a patch of acme's draft, made against `base`."""
+    content = patch_of(DRAFT, base, files, summary)
+    world.request(patch_path(DRAFT, number), content, ENGINEER_ID)
 
-    def ask(self, draft: str, environment: EnvironmentName, *approvers: int) -> int:
-        """Bring the request to run a draft's release in an environment."""
-        proposal = self.engine.propose_promotion(draft, environment, reason="Peak season")
-        value = proposal.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
-        asker = {DRAFT: AGENT_ID, INVENTORY: PLATFORM_ENGINEERS[1]}.get(draft, CONTOSO_AGENT_ID)
-        path = promotion_path(draft, environment)
-        return self.request(path, render_document(value), *approvers, asker=asker)
 
-    def approve(self, repo: str, number: int, user: int) -> None:
-        """Approve the newest revision of a pull request."""
-        pull = self.forge.read_pull(repo, number)
-        self.forge.submit_review(
-            repo, number, commit=pull.head, verdict=ReviewVerdict.APPROVED, body="", actor=user
-        )
-
-    def merge(self, repo: str, number: int, user: int) -> None:
-        """Merge a pull request at its newest revision."""
-        pull = self.forge.read_pull(repo, number)
-        self.forge.merge_pull(
-            repo,
-            number,
-            expected_head=pull.head,
-            message="Take it over\n",
-            time_s=1_767_226_000,
-            actor=user,
-        )
+def ask(world: StoryWorld, draft: str, environment: EnvironmentName, *approvers: int) -> int:
+    """Bring the request to run a draft's release in an environment, asked for by its tenant."""
+    asker = {DRAFT: AGENT_ID, INVENTORY: PLATFORM_ENGINEERS[1]}.get(draft, CONTOSO_AGENT_ID)
+    content = promotion_of(world, draft, environment)
+    return world.request(promotion_path(draft, environment), content, *approvers, asker=asker)
 
 
 # -- the steps -----------------------------------------------------------------------------
 
 
-def ask_for_drafts(world: SweepWorld) -> tuple[Observation, ...]:
+def ask_for_drafts(world: StoryWorld) -> tuple[Observation, ...]:
     """acme's agent asks for a primitive; contoso's two drafts lie in the samples."""
     content = draft_example().replace("code_origin: tenant", "code_origin: agent")
     world.request(draft_path(DRAFT), content.encode(), ENGINEER_ID)
     return ()
 
 
-def bring_patches(world: SweepWorld) -> tuple[Observation, ...]:
+def bring_patches(world: StoryWorld) -> tuple[Observation, ...]:
     """A good patch and one to refuse, both made against the scaffold."""
     base = world.engine.status(DRAFT).head
     source = "src/domain_order_router"
-    world.patch("0001", "Choose the quickest partner", {f"{source}/routing.py": ROUTING}, base)
+    bring_patch(
+        world, "0001", "Choose the quickest partner", {f"{source}/routing.py": ROUTING}, base
+    )
     other = {f"{source}/routing.py": "x = 1\n", f"{source}/partner_api.py": CLEAN_SETTINGS}
-    world.patch("0002", "Read partners from the API", other, base)
+    bring_patch(world, "0002", "Read partners from the API", other, base)
     return ()
 
 
-def ask_for_dev(world: SweepWorld) -> tuple[Observation, ...]:
+def ask_for_dev(world: StoryWorld) -> tuple[Observation, ...]:
     """All three primitives are to run in dev: custom code, and the platform's for a tenant."""
-    world.ask(DRAFT, "dev", ENGINEER_ID)
-    world.ask(RATING, "dev", CONTOSO_ENGINEER_ID)
-    world.ask(INVENTORY, "dev", PLATFORM_ENGINEER_ID)
+    ask(world, DRAFT, "dev", ENGINEER_ID)
+    ask(world, RATING, "dev", CONTOSO_ENGINEER_ID)
+    ask(world, INVENTORY, "dev", PLATFORM_ENGINEER_ID)
     return ()
 
 
-def take_over_and_ask_for_staging(world: SweepWorld) -> tuple[Observation, ...]:
+def take_over_and_ask_for_staging(world: StoryWorld) -> tuple[Observation, ...]:
     """acme's engineers merge the code; then staging is asked for."""
     world.approve(CODE, 1, ENGINEER_ID)
     world.merge(CODE, 1, ENGINEER_ID)
-    world.ask(DRAFT, "staging", RELEASE_MANAGERS[0])
+    ask(world, DRAFT, "staging", RELEASE_MANAGERS[0])
     return ()
 
 
-def ask_for_prod(world: SweepWorld) -> tuple[Observation, ...]:
+def ask_for_prod(world: StoryWorld) -> tuple[Observation, ...]:
     """prod is asked for and approved by two people."""
-    world.ask(DRAFT, "prod", RELEASE_MANAGERS[0], SECURITY_ID)
+    ask(world, DRAFT, "prod", RELEASE_MANAGERS[0], SECURITY_ID)
     return ()
 
 
-def observe_and_follow_up(world: SweepWorld) -> tuple[Observation, ...]:
+def observe_and_follow_up(world: StoryWorld) -> tuple[Observation, ...]:
     """Delivery reports, and a patch after the merge needs a branch of its own."""
     status = world.engine.status(DRAFT)
     base = world.forge.read_repo(CODE)
     assert base is not None and base.head is not None
-    world.patch("0003", "Say what routing is", {"docs/routing.md": "# Routing\n"}, base.head)
-    return tuple(
-        Observation.model_validate(
-            {
-                "environment": p.environment,
-                "draft": DRAFT,
-                "digest": p.release.digest,
-                "health": "Healthy",
-                "sync": "Synced",
-                "revision": p.gitops_commit,
-            }
-        )
-        for p in status.promotions
-    )
+    bring_patch(world, "0003", "Say what routing is", {"docs/routing.md": "# Routing\n"}, base.head)
+    return healthy_everywhere(status)
 
 
 STEPS: tuple[Act, ...] = (
@@ -218,7 +183,7 @@ def story_files() -> dict[str, bytes]:
 
 def start(root: Path) -> None:
     """A world before the first step."""
-    create_setting(root, story_files()).close()
+    create_control(root, story_files())
 
 
 # -- comparing -----------------------------------------------------------------------------
@@ -305,13 +270,13 @@ def tell(root: Path) -> tuple[Checkpoint, ...]:
     checkpoints = []
     for index, act in enumerate(STEPS):
         hook, effects = fault_at(0, "before")
-        world = SweepWorld.at(live, hook)
+        world = sweep_world(live, hook)
         observations = act(world)
         world.close()
         before = root / f"before-{index}"
         shutil.copytree(live, before, symlinks=True)
         with counted_ref_moves() as moves:
-            world.run_all(observations)
+            run_all(world, observations)
         plan = world.engine.plan(tenants=TENANTS)
         assert plan.is_empty and not any(t.waiting for t in plan.tenants), plan
         world.close()
@@ -336,7 +301,7 @@ def differences(point: Point, checkpoint: Checkpoint, folder: Path) -> list[str]
     """What is other than in the unbroken run after breaking off and running again."""
     shutil.copytree(checkpoint.before, folder, symlinks=True)
     hook, _ = fault_at(point.number if point.mode != "torn" else 0, point.mode)
-    world = SweepWorld.at(folder, hook)
+    world = sweep_world(folder, hook)
     broke = False
     try:
         with counted_ref_moves(point.number if point.mode == "torn" else 0):
@@ -347,8 +312,8 @@ def differences(point: Point, checkpoint: Checkpoint, folder: Path) -> list[str]
     world.close()
     if not broke:
         return [f"nothing broke at {point}"]
-    world = SweepWorld.at(folder)
-    world.run_all(checkpoint.observations)
+    world = sweep_world(folder)
+    run_all(world, checkpoint.observations)
     found = fingerprint(folder)
     again = world.engine.plan(tenants=TENANTS)
     world.close()

@@ -15,11 +15,11 @@ from pipeline.models.requests import Signers
 from pipeline.models.signers import Signer, WorkflowIdentity
 from pipeline.requests.layout import SIGNERS_PATH
 from tests.conftest import ROOT
-from tests.support.github_sweep import FIRST_MERGE_S, GithubSweepWorld
+from tests.support.finished_story import StoryWorld
+from tests.support.github_sweep import FIRST_MERGE_S, github_world
 from tests.support.registry import serve_registry
 from tests.support.samples import sample_files, sample_platform
 from tests.support.sigstore import sigstore
-from tests.support.sweep import SweepWorld
 from tests.support.workflows import Runner, Withheld, WorkflowRun
 from worlds.github_server import GitHubServer
 from worlds.github_server.state import State
@@ -67,9 +67,9 @@ class Actions:
     root: Path
     runner: Runner
 
-    def open(self) -> SweepWorld:
+    def open(self) -> StoryWorld:
         """The world as people see it."""
-        return GithubSweepWorld.over(self.server, self.root)
+        return github_world(self.server, self.root)
 
     def run(self, workflow: str, event: str = "push", **payload: Any) -> WorkflowRun:
         """A run of a workflow in which no job fails."""

@@ -1,1 +1,1 @@
-"""GitHub behind the forge port: `client` speaks HTTP, `mirror` git, `forge` the port."""
+"""GitHub behind the forge port: a session over one client, and one class per protocol over it."""

@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pipeline import __version__
 from pipeline.errors import CouldNotCheck, ForgeRefused, NotFound
 from pipeline.forges.github.credentials import TokenSource
+from pipeline.forges.http.connection import TIMEOUT_S, TRIES
 
 if TYPE_CHECKING:
     from github.Requester import Requester
 
-TIMEOUT_S = 30
-TRIES = 5
 # Waiting longer than this helps nobody who watches; the next run goes on where this one ends.
 MAX_WAIT_S = 120
 PER_PAGE = 100
@@ -271,7 +270,7 @@ class GithubClient:
             if number:
                 self._wait(random.uniform(0, 0.25 * 2**number))
             try:
-                answer = self._request(verb, path, headers, body)
+                answer = self.request(verb, path, headers, body)
             except ConnectionError as lost:
                 said = str(lost)
                 continue
@@ -284,10 +283,11 @@ class GithubClient:
 
     def _send(self, verb: str, path: str, headers: Mapping[str, str], body: object) -> _Answer:
         token = {"Authorization": f"Bearer {self.source.token()}"} if self.source else {}
-        return self._request(verb, path, {**token, **headers}, body)
+        return self.request(verb, path, {**token, **headers}, body)
 
-    def _request(self, verb: str, path: str, headers: Mapping[str, str], body: object) -> _Answer:
+    def request(self, verb: str, path: str, headers: Mapping[str, str], body: object) -> _Answer:
         """One request. Raises ConnectionError when there is no answer to it."""
+        # 84 ms, as soon as it is asked for something; a local forge never is.
         import requests
 
         try:
@@ -301,6 +301,7 @@ class GithubClient:
 
     def _transport(self) -> Requester:
         if self._requester is None:
+            # 166 ms: a local forge asks GitHub nothing.
             from github import Github
 
             self._requester = Github(

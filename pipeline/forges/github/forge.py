@@ -8,19 +8,21 @@ is not used, and a repository is as of the last time its branches were read (`re
 
 from __future__ import annotations
 
-from pipeline.forges.github.notes import Notes
-from pipeline.forges.github.pulls import Pulls
+from pipeline.forges.composed import ComposedForge
+from pipeline.forges.github.checks_and_events import GithubChecksAndEvents
+from pipeline.forges.github.pull_requests import GithubPullRequests
+from pipeline.forges.github.repositories import GithubRepositories
+from pipeline.forges.github.session import GithubSession
 
 
-class GithubForge(Pulls, Notes):
-    """The repositories of one organisation on GitHub, as the account of `client` sees them."""
+class GithubForge(ComposedForge):
+    """The repositories of one organisation on GitHub, as the account of a session sees them."""
 
-    def cost(self) -> str:
-        """What was asked of GitHub so far."""
-        return self.client.cost.line()
-
-    def close(self) -> None:
-        """End the reading processes of all repositories."""
-        for git in self._open.values():
-            git.close()
-        self._open.clear()
+    def __init__(self, session: GithubSession) -> None:
+        repositories = GithubRepositories(session)
+        super().__init__(
+            repositories,
+            GithubPullRequests(session, repositories),
+            GithubChecksAndEvents(session),
+        )
+        self.session = session

@@ -17,6 +17,8 @@ from pipeline.errors import UsageFault
 from pipeline.forges.github.client import ApiCost, GithubClient
 from pipeline.forges.github.credentials import AppInstallation, PlainToken, TokenSource
 from pipeline.forges.github.forge import GithubForge
+from pipeline.forges.github.session import GithubSession
+from pipeline.forges.opening import OpenedForge
 from pipeline.machine.cache import cache_dir
 
 PUBLIC = "https://github.com"
@@ -33,13 +35,12 @@ class GithubOrigin:
     repo: str
 
 
-def parse_address(address: str) -> GithubOrigin | None:
-    """The parts of an http(s) address of a repository; None for any other.
+def parse_address(address: str) -> GithubOrigin:
+    """The parts of an http(s) address of a repository.
 
-    Raises UsageFault for one that carries a credential, which belongs into no configuration.
+    Raises UsageFault for any other, and for one that carries a credential, which belongs into no
+    configuration.
     """
-    if not address.startswith(("https://", "http://")):
-        return None
     if "@" in urlsplit(address).netloc:
         raise UsageFault(
             "the address of `origin` carries a credential",
@@ -52,6 +53,15 @@ def parse_address(address: str) -> GithubOrigin | None:
             help="write it as https://github.com/ORGANISATION/REPOSITORY.git",
         )
     return GithubOrigin(found[1], found[2], found[3])
+
+
+def open_at(address: str, top: Path, environment: Mapping[str, str]) -> OpenedForge:
+    """The forge of the organisation that the address names; `top` makes no difference.
+
+    Raises UsageFault.
+    """
+    origin = parse_address(address)
+    return OpenedForge(open_github(origin, environment), origin.repo)
 
 
 def open_github(origin: GithubOrigin, environment: Mapping[str, str]) -> GithubForge:
@@ -75,12 +85,13 @@ def open_github(origin: GithubOrigin, environment: Mapping[str, str]) -> GithubF
     api_url = environment.get("GITHUB_API_URL") or own
     cost = ApiCost()
     source = _source(api_url, origin.organisation, environment, cost)
-    return GithubForge(
+    session = GithubSession(
         organisation=origin.organisation,
         server_url=server,
         client=GithubClient(api_url, source, cost),
         folder=cache_dir() / "github" / _folder_of(server),
     )
+    return GithubForge(session)
 
 
 def _source(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 from pipeline.errors import (
@@ -16,15 +17,16 @@ from pipeline.errors import (
 )
 from pipeline.forges.branch_rules import check_push
 from pipeline.forges.github import queries
-from pipeline.forges.github.asking import Asking
 from pipeline.forges.github.client import (
-    TRIES,
     GithubClient,
     Invalid,
     Unanswered,
     Unavailable,
 )
+from pipeline.forges.github.lost_answers import found_or_made, repeatedly
 from pipeline.forges.github.rulesets import PREFIX, Ruleset, rules_of_rulesets, rulesets_of
+from pipeline.forges.github.session import GithubSession
+from pipeline.forges.http.connection import TRIES
 from pipeline.forges.http.repository import PushRefused
 from pipeline.forges.port import BranchRule, RepoSpec, RepoView
 from pipeline.git.commits import walk_back
@@ -35,21 +37,29 @@ _HEADS = "refs/heads/"
 _WRITING = ("push", "maintain", "admin")
 
 
-class Repositories(Asking):
+class GithubRepositories:
     """The repositories of the organisation."""
 
-    @property
-    def apps(self) -> Mapping[int, int]:
-        """Of which App an account is the bot: rulesets name Apps by a number of their own."""
-        source = self.client.source
-        app = source.app_id if source else None
-        return {} if app is None else {self.account: app}
+    def __init__(self, session: GithubSession) -> None:
+        self._session = session
+        self._views: dict[str, RepoView] = {}
+        self._open: dict[str, GitRepository] = {}
+
+    def close(self) -> None:
+        """End the reading processes of all repositories."""
+        for git in self._open.values():
+            git.close()
+        self._open.clear()
+
+    def cost(self) -> str:
+        """What was asked of GitHub so far."""
+        return self._session.client.cost.line()
 
     def read_repo(self, repo: str) -> RepoView | None:
         """The repository, or None: one question to git, however many branches there are."""
-        self._views.pop(repo, None)
+        self.forget(repo)
         try:
-            head, refs = self._remote(repo, self.client).read_refs()
+            head, refs = self._session.remote(repo, self._session.client).read_refs()
         except NotFound:
             return None
         branches = {ref.removeprefix(_HEADS): id for ref, id in refs.items()}
@@ -57,40 +67,33 @@ class Repositories(Asking):
         self._views[repo] = view
         return view
 
+    def forget(self, repo: str) -> None:
+        """Take its branches for unread, since something moves them."""
+        self._views.pop(repo, None)
+
     def read_rules(self, repo: str) -> tuple[BranchRule, ...]:
         """The branch rules that the pipeline's own rulesets stand for. Raises NotFound."""
-        return rules_of_rulesets(self._read_rulesets(repo), self.apps)
-
-    def read_required_checks(self, repo: str, branch: str) -> Mapping[str, int | None]:
-        """Those of all rulesets that hold the branch, the organisation's too."""
-        path = f"{self._path(repo)}/rules/branches/{quote(branch)}"
-        accounts: dict[int | None, int | None] = {None: None}
-        accounts |= {app: account for account, app in self.apps.items()}
-        return {
-            check["context"]: accounts.get(check.get("integration_id"), 0)
-            for rule in self.client.read_all(path)
-            if rule["type"] == "required_status_checks"
-            for check in rule["parameters"]["required_status_checks"]
-        }
+        return rules_of_rulesets(self._read_rulesets(repo), self._session.apps)
 
     def read_environment(self, repo: str, name: str) -> tuple[str, ...]:
         """The branches of its deployment policy."""
-        path = f"{self._path(repo)}/environments/{quote(name)}"
-        policy = self.client.read(path)["deployment_branch_policy"]
+        client, path = self._session.client, self._session.path_of(repo)
+        path = f"{path}/environments/{quote(name)}"
+        policy = client.read(path)["deployment_branch_policy"]
         if policy is None:
             return ("*",)
         if policy["protected_branches"]:
             return ("every protected branch",)
-        listed = self.client.read_all(f"{path}/deployment-branch-policies", "branch_policies")
+        listed = client.read_all(f"{path}/deployment-branch-policies", "branch_policies")
         return tuple(sorted(item["name"] for item in listed))
 
     def _read_rulesets(self, repo: str) -> list[Ruleset]:
-        path = f"{self._path(repo)}/rulesets"
-        listed = self.client.read_all(f"{path}?includes_parents=false")
+        path = f"{self._session.path_of(repo)}/rulesets"
+        listed = self._session.client.read_all(f"{path}?includes_parents=false")
         ids = [item["id"] for item in listed if item["name"].startswith(f"{PREFIX}: ")]
-        return [self.client.read(f"{path}/{id}") for id in ids]
+        return [self._session.client.read(f"{path}/{id}") for id in ids]
 
-    def _rules_or_none(self, repo: str) -> tuple[BranchRule, ...]:
+    def rules_or_none(self, repo: str) -> tuple[BranchRule, ...]:
         """The rules, for words only; without the right to read them there are none to quote."""
         try:
             return self.read_rules(repo)
@@ -108,9 +111,9 @@ class Repositories(Asking):
 
     def _fingerprints(self, names: list[str]) -> dict[str, str]:
         """Those of one query, or of two where GitHub finds it too much to answer."""
-        text = queries.fingerprint_query(self.organisation, names)
+        text = queries.fingerprint_query(self._session.organisation, names)
         try:
-            data = self.client.query_partly(text)
+            data = self._session.client.query_partly(text)
         except (ForgeRefused, Unavailable):
             half = len(names) // 2
             if half == 0:
@@ -122,17 +125,17 @@ class Repositories(Asking):
         """The copy of a repository, with the branches that were read last. Raises NotFound."""
         view = self._views.get(repo) or self.read_repo(repo)
         if view is None:
-            raise NotFound(f"GitHub has no repository `{self.organisation}/{repo}`")
+            raise NotFound(f"GitHub has no repository `{self._session.organisation}/{repo}`")
         git = self._copy(repo)
         there = git.read_refs((_HEADS,))
         wanted = {f"{_HEADS}{name}": id for name, id in view.branches.items()}
         if there != wanted:
-            self._remote(repo, self.client).fetch()
+            self._session.remote(repo, self._session.client).fetch()
         return git
 
     def _copy(self, repo: str) -> GitRepository:
         if repo not in self._open:
-            self._open[repo] = self._remote(repo, self.client).open()
+            self._open[repo] = self._session.remote(repo, self._session.client).open()
         return self._open[repo]
 
     def ensure_repo(self, repo: str, spec: RepoSpec) -> RepoView:
@@ -141,19 +144,19 @@ class Repositories(Asking):
         They come one after the other, and each is looked for first: what a crash left undone the
         next call does. The first commit is the same whoever pushes it.
         """
-        client = self.client
-        found = self._found_or_made(
-            lambda: self._read_or_none(self._path(repo)),
+        client = self._session.client
+        found = found_or_made(
+            lambda: self._read_or_none(repo),
             lambda: client.write(
                 "POST",
-                f"/orgs/{self.organisation}/repos",
+                f"/orgs/{self._session.organisation}/repos",
                 {"name": repo, "description": spec.description, "private": True},
             ),
         )
         view = self.read_repo(repo)
         if view is None or spec.default_branch not in view.branches:
             update = RefUpdate(f"{_HEADS}{spec.default_branch}", None, spec.initial_commit)
-            self._push(repo, spec.initial_objects, (update,), self.client)
+            self._push(repo, spec.initial_objects, (update,), self._session.client)
         if not self._begins_with(repo, spec):
             raise ForgeRefused(
                 f"`{repo}` exists with another first commit",
@@ -168,20 +171,26 @@ class Repositories(Asking):
             if found.get(name) != value
         }
         if changes:
-            self._repeatedly(lambda: client.write("PATCH", self._path(repo), changes))
+            repeatedly(lambda: client.write("PATCH", self._session.path_of(repo), changes))
         self._ensure_teams(repo, spec.teams)
-        self._ensure_rulesets(repo, rulesets_of(spec.rules, self.apps))
+        self._ensure_rulesets(repo, rulesets_of(spec.rules, self._session.apps))
         read = self.read_repo(repo)
         if read is None:
             raise NotFound(f"`{repo}` is gone again")
         return read
+
+    def _read_or_none(self, repo: str) -> Any:
+        try:
+            return self._session.client.read(self._session.path_of(repo))
+        except NotFound:
+            return None
 
     def ensure_rules(
         self, repo: str, rules: tuple[BranchRule, ...], *, teams: tuple[str, ...] = ()
     ) -> None:
         """The rules as rulesets; those of the pipeline alone are looked at."""
         self._ensure_teams(repo, teams)
-        self._ensure_rulesets(repo, rulesets_of(rules, self.apps))
+        self._ensure_rulesets(repo, rulesets_of(rules, self._session.apps))
 
     def _ensure_teams(self, repo: str, teams: Sequence[str]) -> None:
         """Each team may write: otherwise nobody of it sees the repository, and GitHub takes no
@@ -189,15 +198,16 @@ class Repositories(Asking):
         """
         if not teams:
             return
-        there = self.client.read_all(f"{self._path(repo)}/teams")
+        organisation = quote(self._session.organisation)
+        there = self._session.client.read_all(f"{self._session.path_of(repo)}/teams")
         writing = {team["slug"] for team in there if team["permission"] in _WRITING}
         for team in teams:
             if team in writing:
                 continue
-            path = f"/orgs/{quote(self.organisation)}/teams/{quote(team)}{self._path(repo)}"
+            path = f"/orgs/{organisation}/teams/{quote(team)}{self._session.path_of(repo)}"
             fields = {"permission": "push"}
             try:
-                self._repeatedly(partial(self.client.write, "PUT", path, fields))
+                repeatedly(partial(self._session.client.write, "PUT", path, fields))
             except NotFound as missing:
                 raise ForgeRefused(
                     f"team `{team}` cannot be given `{repo}`: {missing.message}",
@@ -211,18 +221,18 @@ class Repositories(Asking):
         return head is not None and known and git.is_ancestor(spec.initial_commit, head)
 
     def _ensure_rulesets(self, repo: str, wanted: tuple[Ruleset, ...]) -> None:
-        path = f"{self._path(repo)}/rulesets"
+        path = f"{self._session.path_of(repo)}/rulesets"
         for _ in range(TRIES):
             there = {ruleset["name"]: ruleset for ruleset in self._read_rulesets(repo)}
             try:
                 for ruleset in wanted:
                     found = there.pop(ruleset["name"], None)
                     if found is None:
-                        self.client.write("POST", path, ruleset)
+                        self._session.client.write("POST", path, ruleset)
                     elif any(found.get(key) != value for key, value in ruleset.items()):
-                        self.client.write("PUT", f"{path}/{found['id']}", ruleset)
+                        self._session.client.write("PUT", f"{path}/{found['id']}", ruleset)
                 for left in there.values():
-                    self.client.write("DELETE", f"{path}/{left['id']}")
+                    self._session.client.write("DELETE", f"{path}/{left['id']}")
                 return
             except (Unanswered, Invalid, NotFound) as lost:
                 # It acted, or another run was quicker: look again.
@@ -238,9 +248,9 @@ class Repositories(Asking):
                 raise ForgeRefused(f"{repo}: `{update.ref}` is no branch")
         self.open_repository(repo)
         try:
-            self._push(repo, objects, updates, self._client(actor))
+            self._push(repo, objects, updates, self._session.client_of(actor))
         except PushRefused as refused:
-            rules = self._rules_or_none(repo)
+            rules = self.rules_or_none(repo)
             for update in updates:
                 reason = check_push(rules, update.ref, actor)
                 if reason:
@@ -261,8 +271,8 @@ class Repositories(Asking):
                 if git.read_object(update.old) is None:
                     raise StalePlan(f"{update.ref} of `{repo}` is not at {update.old[:12]}")
                 raise ForgeRefused(f"{repo}: {update.ref} would lose commits")
-        self._views.pop(repo, None)
-        self._remote(repo, client).push(updates, made.values())
+        self.forget(repo)
+        self._session.remote(repo, client).push(updates, made.values())
         # What was just sent need not be fetched, which takes three requests. Where somebody else
         # moved the copy in the meantime, the next look fetches as ever.
         with suppress(GitFailed, StalePlan):

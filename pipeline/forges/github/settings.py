@@ -29,15 +29,6 @@ class Setting:
     help: str = ""
 
 
-def control_rules(platform: Platform) -> tuple[BranchRule, ...]:
-    """Who may do what in a control repo: people merge reviewed requests, the pipeline records."""
-    people = tuple(sorted(a.id for a in platform.accounts if a.kind == "person"))
-    return (
-        BranchRule("main", push=(), merge=people, approvals=1),
-        BranchRule("state/*", push=(platform.pipeline_account.id,)),
-    )
-
-
 def check_account(platform: Platform, account: int | None) -> Setting:
     """Whether the credential is of the account that the platform says the pipeline has."""
     wanted = platform.pipeline_account
@@ -200,7 +191,7 @@ def check_gate(required: Mapping[str, int | None], account: int) -> Iterator[Set
     yield Setting("check judged", "is required of the App", problem, help if problem else "")
 
 
-def check_environment(name: str, branches: tuple[str, ...] | None, main: str) -> Setting:
+def check_secrets_environment(name: str, branches: tuple[str, ...] | None, main: str) -> Setting:
     """Whether an environment's secrets are for the workflows of the default branch alone.
 
     `branches` is None where there is no such environment.

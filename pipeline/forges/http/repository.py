@@ -1,9 +1,9 @@
-"""One repository on GitHub as git sees it: its refs, pushes to it, and a copy to read from.
+"""One repository of a forge as git sees it: its refs, pushes to it, and a copy to read from.
 
 Refs are asked for, and pushes sent, in one HTTP request each (`wire`): over a kept connection
-8 ms where `git ls-remote` takes 85, and 30 ms where `git push` takes 115 (a GitHub on 127.0.0.1).
-GitHub's Git data API would take a request for each blob, tree and commit, and counts each as a
-write: over 80 for a scaffold of 79 files. Only what the copy lacks is fetched, by a git process.
+8 ms where `git ls-remote` takes 85, and 30 ms where `git push` takes 115 (a server on 127.0.0.1).
+A REST API for Git's objects would take a request for each blob, tree and commit: over 80 for a
+scaffold of 79 files. Only what the copy lacks is fetched, by a git process.
 
 The token goes into a header of these requests and into the environment of the one git process that
 needs it: into no file and onto no command line. A copy is only a cache, safe to delete.
@@ -11,27 +11,20 @@ needs it: into no file and onto no command line. A copy is only a cache, safe to
 
 from __future__ import annotations
 
-import base64
 import random
 import re
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.errors import ForgeRefused, GitFailed, NotFound, StalePlan
-from pipeline.forges.github.client import TIMEOUT_S, TRIES, ApiCost, Unavailable
-from pipeline.forges.github.credentials import TokenSource
 from pipeline.forges.http import wire
+from pipeline.forges.http.connection import TRIES, Connection
 from pipeline.git.objects import GitObject, RefUpdate, pack_of
 from pipeline.git.process import in_repository, run_git
 from pipeline.git.repository import GitRepository
-
-if TYPE_CHECKING:
-    import requests
 
 _HEADS = "refs/heads/"
 _MISSING = re.compile(r"not found|returned error: 404", re.IGNORECASE)
@@ -40,83 +33,6 @@ _TOKEN = re.compile(r"returned error: 401|Authentication failed|could not read U
 
 class PushRefused(ForgeRefused):
     """A push that the forge's rules do not allow."""
-
-
-@dataclass
-class Connection:
-    """HTTP to one server's git, kept open between requests; one account's."""
-
-    source: TokenSource
-    cost: ApiCost
-    sleep: Callable[[float], None] = time.sleep
-    _session: requests.Session | None = field(default=None, repr=False)
-
-    def post(self, url: str, service: str, body: bytes, *, name: str, repeat: bool) -> bytes:
-        """The answer to one request of git's protocol.
-
-        Raises ConnectionError when there is none and `repeat` is not asked for, NotFound,
-        ForgeRefused, Unavailable.
-        """
-        said = ""
-        for number in range(TRIES):
-            if number:
-                self.sleep(0.2 * 2**number)
-            try:
-                status, answer = self.send(f"{url}/{service}", service, body)
-            except ConnectionError as lost:
-                if not repeat:
-                    raise
-                said = str(lost)
-                continue
-            if status == 200:
-                return answer
-            said = f"status {status}"
-            if status == 401 and self.source.renew():
-                continue
-            if status >= 500:
-                if not repeat:
-                    raise ConnectionError(said)
-                continue
-            if status == 404:
-                raise NotFound(f"GitHub has no repository `{name}`, or the token may not see it")
-            raise ForgeRefused(
-                f"GitHub lets the token do no {service} with `{name}` ({status})",
-                help="the App needs the permission `contents` on it",
-            )
-        raise Unavailable(
-            f"`{name}` cannot be reached on GitHub: {said}",
-            help="run it again: what happened is found",
-        )
-
-    def send(self, url: str, service: str, body: bytes) -> tuple[int, bytes]:
-        """Status and body of one request. Raises ConnectionError."""
-        import requests
-
-        self.cost.git += 1
-        if self._session is None:
-            self._session = requests.Session()
-            self._session.trust_env = False
-        try:
-            answer = self._session.post(
-                url,
-                data=body,
-                headers={
-                    "Authorization": f"Basic {self.pair()}",
-                    "Content-Type": f"application/x-{service}-request",
-                    "Accept": f"application/x-{service}-result",
-                    "Git-Protocol": "version=2",
-                },
-                timeout=TIMEOUT_S,
-                allow_redirects=False,
-            )
-        except (requests.RequestException, OSError) as error:
-            self._session = None
-            raise ConnectionError(type(error).__name__) from error
-        return answer.status_code, answer.content
-
-    def pair(self) -> str:
-        """The token as git sends it."""
-        return base64.b64encode(f"x-access-token:{self.source.token()}".encode()).decode()
 
 
 @dataclass
@@ -131,7 +47,7 @@ class RemoteRepository:
     def read_refs(self) -> tuple[str, dict[str, str]]:
         """The ref that HEAD names (empty if none) and all branches: full name → commit.
 
-        Raises NotFound, ForgeRefused, Unavailable.
+        Raises NotFound, ForgeRefused, and the host's own error for a forge that does not answer.
         """
         body = wire.refs_request((_HEADS,))
         answer = self.connection.post(
@@ -140,14 +56,16 @@ class RemoteRepository:
         try:
             return wire.refs_of(answer)
         except wire.Malformed as error:
-            raise Unavailable(f"`{self.name}` answers with no refs: {error}") from error
+            raise self.connection.host.unavailable(
+                f"`{self.name}` answers with no refs: {error}"
+            ) from error
 
     def push(self, updates: Sequence[RefUpdate], objects: Iterable[GitObject]) -> None:
         """Move all refs at once, with the objects that the other side lacks.
 
         One that is at its new value already is fine: after a lost answer that is looked at, and
-        then it is pushed again. Raises StalePlan for a ref that is elsewhere, PushRefused,
-        NotFound, Unavailable.
+        then it is pushed again. Raises StalePlan for a ref that is elsewhere, PushRefused, and
+        what `read_refs` raises.
         """
         body = wire.push_request(updates, pack_of(list(objects)))
         for _ in range(TRIES):
@@ -169,8 +87,8 @@ class RemoteRepository:
             if report is not None and not report.is_busy:
                 self._refuse(report)
             self.connection.sleep(random.uniform(0, 0.2))
-        raise Unavailable(
-            f"`{self.name}` cannot be pushed to on GitHub",
+        raise self.connection.host.unavailable(
+            f"`{self.name}` cannot be pushed to on {self.connection.host.name}",
             help="run it again: a push that happened is found",
         )
 
@@ -195,8 +113,8 @@ class RemoteRepository:
         return GitRepository(self.path)
 
     def fetch(self) -> None:
-        """Bring the copy's branches to where GitHub has them. Raises as `read_refs`."""
-        said = ""
+        """Bring the copy's branches to where the forge has them. Raises as `read_refs`."""
+        said, host = "", self.connection.host
         for number in range(TRIES):
             if number:
                 self.connection.sleep(0.2 * 2**number)
@@ -206,13 +124,13 @@ class RemoteRepository:
             except GitFailed as failed:
                 said = failed.message
                 if _MISSING.search(said):
-                    raise NotFound(f"GitHub has no repository `{self.name}`") from failed
-                if _TOKEN.search(said) and not self.connection.source.renew():
+                    raise NotFound(f"{host.name} has no repository `{self.name}`") from failed
+                if _TOKEN.search(said) and not self.connection.credential.renew():
                     raise ForgeRefused(
-                        f"GitHub gives `{self.name}` to no such token",
-                        help="the App needs the permission `contents` on it",
+                        f"{host.name} gives `{self.name}` to no such token",
+                        help=host.access_help,
                     ) from failed
-        raise Unavailable(f"`{self.name}` cannot be fetched from GitHub: {said}")
+        raise host.unavailable(f"`{self.name}` cannot be fetched from {host.name}: {said}")
 
     def run_fetch(self) -> None:
         """One `git fetch` of all branches. Raises GitFailed."""
@@ -228,8 +146,9 @@ class RemoteRepository:
 
     def _authorised(self) -> Mapping[str, str]:
         """git's configuration of one process, by its environment: the token for this address."""
+        authorisation = self.connection.credential.authorisation()
         settings = {
-            f"http.{self.url}.extraHeader": f"Authorization: Basic {self.connection.pair()}",
+            f"http.{self.url}.extraHeader": f"Authorization: {authorisation}",
             "http.followRedirects": "false",
             "http.lowSpeedLimit": "1000",
             "http.lowSpeedTime": "30",

@@ -33,6 +33,7 @@ from pipeline.forges.port import (
 from pipeline.git.objects import (
     MODE_FILE,
     MODE_TREE,
+    Files,
     GitObject,
     TreeEntry,
     git_object,
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 JOURNAL_REF = "refs/forge/journal"
 _FORMAT = 2
 _PULLS_A_FOLDER = 100
-Files = Mapping[str, tuple[int, bytes]]  # path → mode, content
 
 
 def _bytes(value: object) -> bytes:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.forges.branch_rules import is_open_to_all
-from pipeline.forges.local.journal import Files, push_files, read_journal, read_pushes
-from pipeline.forges.local.pulls import HEADS
+from pipeline.forges.local.journal import push_files, read_journal, read_pushes
+from pipeline.forges.local.pull_values import HEADS
 from pipeline.forges.port import PullAsk, Push
-from pipeline.git.objects import RefUpdate
+from pipeline.git.objects import File, Files, RefUpdate
 
 if TYPE_CHECKING:
     from pipeline.git.repository import GitRepository
@@ -49,7 +49,7 @@ def _files(
     git: GitRepository, journal: str, heads: Mapping[str, str], actor: int, *, again: bool
 ) -> Files:
     """`again`: a commit that somebody else pushed is the actor's as well."""
-    files: dict[str, tuple[int, bytes]] = {}
+    files: dict[str, File] = {}
     for branch, commit in heads.items():
         pushes, push = read_pushes(git, journal, branch), Push(commit, actor)
         known = push in pushes if again else commit in {p.commit for p in pushes}

@@ -4,7 +4,8 @@ Counted are the pages of each process, those that several share once each (Pss),
 stands in scratch space, each inode there (bubblewrap bounds the bytes of a tmpfs and not its
 inodes), and what descriptors and sockets may hold in the kernel. Not counted, because nothing
 shows it from outside: memory without a process or a file. Calls that make such memory (memfds,
-which live on in a socket's queue; System V segments and queues) are refused (`calls.py`).
+which live on in a socket's queue; System V segments and queues) are refused
+(`pipeline.sandbox.calls`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The reader, the writer, edits and what is said about fields, on small documents."""
+"""The reader, the writer and what is said about fields, on small documents."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from pipeline.characters import FINDINGS_MAXIMUM, visible
 from pipeline.diagnostics import Subject
 from pipeline.documents import (
     ParsedDocument,
-    edit_document,
     events,
     findings_of_validation_error,
     parse_document,
     render_document,
 )
 from pipeline.documents.rules import DEPTH_MAXIMUM, NODES_MAXIMUM
-from pipeline.errors import Refused, UsageFault
+from pipeline.errors import UsageFault
 from pipeline.models.base import Model
 from pipeline.rules import load_rules
 from tests.support.rule_runners import bytes_of_example
@@ -234,79 +233,6 @@ def test_nesting_beyond_the_limit_is_not_written() -> None:
     assert parse_document("x", render_document(value)).value == value
     with pytest.raises(UsageFault):
         render_document({"a": value})
-
-
-SAMPLE = """\
-# head
-kind: Tenant   # what
-quota: {cpu: "4", pods: 40}  # flow
-
-owners:
-  - a   # first
-  - b
-note: >+
-  folded
-  text
-
-list:
-- name: x
-  value:
-tail: 'end' # last
-"""
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "old", "new"),
-    [
-        (("kind",), "Platform", "kind: Tenant   #", "kind: Platform   #"),
-        (("quota", "cpu"), "8", 'cpu: "4"', 'cpu: "8"'),
-        (("quota", "cpu"), "a\nb", 'cpu: "4"', 'cpu: "a\\nb"'),
-        (("quota", "gpu"), 1, "pods: 40}", "pods: 40, gpu: 1}"),
-        (("owners", 0), "c, d", "  - a   # first", "  - c, d   # first"),
-        (("owners", 2), "c", "  - b\n", "  - b\n  - c\n"),
-        (("owners",), ["z"], "owners:\n  - a   # first\n  - b\n", "owners:\n  - z\n"),
-        (("owners",), [], "owners:\n  - a   # first\n  - b\n", "owners: []\n"),
-        (("tail",), "x\ny", "tail: 'end' # last", "tail: |-\n  x\n  y"),
-        (("tail",), 3, "'end'", "3"),
-        (("list", 0, "value"), "v", "  value:\n", "  value: v\n"),
-        (("list", 0, "more"), [1], "  value:\n", "  value:\n  more:\n    - 1\n"),
-        (("list", 1), {"name": "yy"}, "  value:\n", "  value:\n- name: yy\n"),
-        (("note",), "nn", "note: >+\n  folded\n  text\n\n", "note: nn\n"),
-        (("new",), None, "# last\n", "# last\nnew: null\n"),
-    ],
-)
-def test_edit_changes_its_lines_only(
-    path: tuple[str | int, ...], value: object, old: str, new: str
-) -> None:
-    assert SAMPLE.count(old) == 1
-    for line_end in ("\n", "\r\n"):
-        before = SAMPLE.replace("\n", line_end).encode()
-        after = SAMPLE.replace(old, new).replace("\n", line_end).encode()
-        assert edit_document(before, {path: value}) == after
-
-
-def test_edits_apply_one_after_the_other() -> None:
-    changes = {("kind",): "A", ("owners", 2): "c", ("owners", 3): "d", ("tail",): [1, 2]}
-    value = parse_document("x", edit_document(SAMPLE.encode(), changes)).value
-    assert value["owners"] == ["a", "b", "c", "d"] and value["tail"] == [1, 2]
-
-
-def test_edit_without_final_line_feed() -> None:
-    assert edit_document(b"a: 1", {("b",): 2}) == b"a: 1\nb: 2"
-
-
-@pytest.mark.parametrize(
-    "path", [(), ("no", "such"), ("owners", 5), ("kind", "x"), ("owners", "x")]
-)
-def test_edit_of_no_place_is_refused(path: tuple[str | int, ...]) -> None:
-    with pytest.raises(UsageFault):
-        edit_document(SAMPLE.encode(), {path: 1})
-
-
-def test_edit_of_a_refused_document_is_refused() -> None:
-    with pytest.raises(Refused) as error:
-        edit_document(b"a: 1\na: 2\n", {("a",): 3})
-    assert [f.code for f in error.value.findings] == ["yaml-duplicate-key"]
 
 
 class Quota(Model):

@@ -11,7 +11,6 @@ from pipeline.forges.branch_rules import (
     check_merge,
     check_push,
     newest_review,
-    newest_verdicts,
     rules_of,
 )
 from pipeline.forges.local.journal import Journal, parse_pull, parse_repo, pull_files
@@ -20,7 +19,7 @@ from pipeline.forges.port import BranchRule, PullRequest, PullState, Review, Rev
 AUTHOR, ONE, TWO = 1, 2, 3
 HEAD, OLD = "a" * 40, "b" * 40
 APPROVED, CHANGES = ReviewVerdict.APPROVED, ReviewVerdict.CHANGES_REQUESTED
-COMMENTED, DISMISSED = ReviewVerdict.COMMENTED, ReviewVerdict.DISMISSED
+DISMISSED = ReviewVerdict.DISMISSED
 
 PULL = PullRequest(
     repo="x",
@@ -76,15 +75,6 @@ def test_every_matching_rule_is_asked() -> None:
     assert check_push(rules, "refs/heads/other", TWO) is None
     assert check_push([], "refs/heads/other", AUTHOR) is None
     assert check_push([], "refs/tags/x", AUTHOR) is not None
-
-
-def test_the_newest_word_of_each_counts_by_its_order_and_only_for_this_head() -> None:
-    reviews = reviewed(
-        (ONE, CHANGES, HEAD), (TWO, APPROVED, OLD), (ONE, APPROVED, HEAD), (ONE, COMMENTED, HEAD)
-    ).reviews
-    wanted = {ONE: APPROVED, TWO: DISMISSED}
-    assert newest_verdicts(reviews, HEAD) == wanted
-    assert newest_verdicts(reversed(reviews), HEAD) == wanted
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,15 @@ would miss.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import yaml
 
-from pipeline.forges import branch_rules as forge_rules
-from pipeline.forges.port import Review, ReviewVerdict
+from pipeline.forges import approvals
+from pipeline.forges.port import Review
 from pipeline.gate import authorise, authority, matters
 from pipeline.gate.authority import Matter, MatterKind, Revision
 from pipeline.models.requests import (
@@ -25,213 +25,9 @@ from pipeline.models.requests import (
     Platform,
     RiskTier,
 )
-from pipeline.requests.layout import (
-    PLATFORM_PATH,
-    draft_path,
-    environment_path,
-    patch_path,
-    promotion_path,
-    tenant_path,
-)
 from pipeline.requests.snapshot import Snapshot
-from tests.support.fact_history import id_of
+from tests.support.authority_cases import CASES
 from tests.support.promotion_evidence import evidence_of_case
-from tests.support.samples import DRAFT, sample_snapshot, snapshot_and_findings, world_files
-
-HEAD, OLD = id_of("head"), id_of("older")
-AGENT, FOREIGN_AGENT, PIPELINE, NOBODY = 1901, 1902, 1000, 4711
-ENGINEER, COLLEAGUE, FOREIGN_ENGINEER = 1201, 1202, 1301
-OWNER, OTHER_OWNER = 1101, 1102
-MANAGER, OTHER_MANAGER, SECURITY = 1501, 1502, 1601
-PLATFORM_DRAFT = "contoso/inventory"
-GITOPS = "gitops:"
-APPROVED, OBJECTS = ReviewVerdict.APPROVED, ReviewVerdict.CHANGES_REQUESTED
-
-
-@dataclass(frozen=True)
-class Case:
-    """A change, and the codes of the reasons against it; none means that it is allowed."""
-
-    codes: frozenset[str]
-    paths: tuple[str, ...]
-    author: int = AGENT
-    approvals: tuple[int, ...] = ()
-    objections: tuple[int, ...] = ()
-    earlier: tuple[int, ...] = ()  # approvals of an earlier revision
-    taken_back: tuple[int, ...] = ()  # approvals that were dismissed
-    pushers: frozenset[int] = frozenset()
-    committers: frozenset[int] = frozenset()
-    is_pusher_known: bool = True
-    is_reviewed: bool = True
-    tier: RiskTier = "LOW"
-    base: Mapping[str, bytes] = field(default_factory=dict)  # over the samples
-    proposed: Mapping[str, bytes] = field(default_factory=dict)  # over the base
-    now: Mapping[str, bytes] | None = None  # over the samples
-
-    def found(self) -> frozenset[str]:
-        """The codes that come out."""
-        base = _snapshot(tuple(sorted(self.base.items())))
-        proposed = _snapshot(tuple(sorted({**self.base, **self.proposed}.items())))
-        now = None if self.now is None else _snapshot(tuple(sorted(self.now.items())))
-        assert base.platform is not None
-        if self.paths[0].startswith(GITOPS):
-            paths = [path.removeprefix(GITOPS) for path in self.paths]
-            listed = matters.gitops_matters(paths, ("acme-engineers",))
-        else:
-            listed = matters.matters_of(self.paths, base, proposed, now=now, tier=self.tier)
-        given = [
-            *((who, APPROVED, OLD) for who in self.earlier),
-            *((who, APPROVED, HEAD) for who in self.approvals),
-            *((who, APPROVED, HEAD) for who in self.taken_back),
-            *((who, ReviewVerdict.DISMISSED, HEAD) for who in self.taken_back),
-            *((who, OBJECTS, HEAD) for who in self.objections),
-        ]
-        reviews = tuple(Review(n, who, at, said) for n, (who, said, at) in enumerate(given, 1))
-        revision = Revision(
-            HEAD,
-            self.author,
-            self.pushers,
-            self.is_pusher_known,
-            reviews,
-            self.committers,
-            self.is_reviewed,
-        )
-        return frozenset(r.code for r in authority.judge(listed, revision, base.platform).reasons)
-
-
-@cache
-def _snapshot(changes: tuple[tuple[str, bytes], ...]) -> Snapshot:
-    return (
-        snapshot_and_findings({**world_files(), **dict(changes)})[0]
-        if changes
-        else (sample_snapshot())
-    )
-
-
-def edited(path: str, *pairs: tuple[str, str]) -> dict[str, bytes]:
-    """A file of the samples with texts replaced."""
-    text = world_files()[path].decode()
-    for old, new in pairs:
-        assert old in text
-        text = text.replace(old, new)
-    return {path: text.encode()}
-
-
-SCOPE, MISSING = "author-out-of-scope", "approval-missing"
-TOGETHER, UNKNOWN, OTHER = "policy-with-requests", "pusher-unknown", "approval-other-revision"
-OWN, PATCH = draft_path(DRAFT), patch_path(DRAFT, "0001")
-DEV, STAGING, PROD = (promotion_path(DRAFT, env) for env in ("dev", "staging", "prod"))
-POLICY, TENANT = environment_path("prod"), tenant_path("acme")
-_AS_PLATFORM = edited(OWN, ("code_origin: tenant", "code_origin: platform"))
-_DELEGATED = edited(
-    PLATFORM_PATH,
-    ("kind: bot, tenants: [acme]", f"kind: bot, tenants: [acme], delegators: [{ENGINEER}]"),
-)
-_PIPELINE_LISTED = edited(
-    PLATFORM_PATH, ("kind: pipeline}", "kind: pipeline, teams: [platform-engineers]}")
-)
-_BOT_IN_TEAM = edited(
-    PLATFORM_PATH, ("kind: bot, tenants: [contoso]", "kind: bot, teams: [acme-engineers]")
-)
-_LOWERED = edited(
-    POLICY,
-    (
-        "count: 2, teams: [release-managers, security]",
-        "count: 1, teams: [acme-engineers]",
-    ),
-)
-_RESERVED = draft_path("platform/price-list")
-_BOT_OF_RESERVED = edited(PLATFORM_PATH, ("tenants: [acme]", "tenants: [acme, platform]"))
-_HIGH = edited(TENANT, ("risk_tier: MEDIUM", "risk_tier: HIGH"))
-
-
-def case(codes: str, *paths: str, **given: object) -> Case:
-    """A case; `codes` are words."""
-    sets = {k: frozenset(v) for k, v in given.items() if k in ("pushers", "committers")}  # type: ignore[call-overload]  # of numbers
-    return Case(frozenset(codes.split()), paths, **{**given, **sets})  # type: ignore[arg-type]  # as the fields are
-
-
-CASES: tuple[Case, ...] = (
-    # What is allowed, for each row.
-    case("", OWN, approvals=(ENGINEER,)),
-    case("", PATCH, author=ENGINEER, approvals=(COLLEAGUE,)),
-    case("", OWN, author=OWNER, approvals=(ENGINEER,)),
-    case("", POLICY, author=OWNER, approvals=(OTHER_OWNER,)),
-    case("", TENANT, author=ENGINEER, approvals=(OWNER,)),
-    case("", ".github/workflows/ci.yaml", author=OWNER, approvals=(OTHER_OWNER,)),
-    case("", draft_path(PLATFORM_DRAFT), author=OWNER, approvals=(OTHER_OWNER,)),
-    case("", DEV, approvals=(ENGINEER,)),
-    case("", STAGING, author=MANAGER, approvals=(OTHER_MANAGER,)),
-    case("", PROD, approvals=(MANAGER, SECURITY)),
-    case("", f"{GITOPS}README.md", author=ENGINEER, approvals=(COLLEAGUE,)),
-    # Who may ask.
-    case(SCOPE, OWN, author=FOREIGN_AGENT, approvals=(ENGINEER,)),
-    case(SCOPE, OWN, author=FOREIGN_ENGINEER, approvals=(ENGINEER,)),
-    case(SCOPE, OWN, author=NOBODY, approvals=(ENGINEER,)),
-    case(SCOPE, POLICY, author=PIPELINE, approvals=(OWNER,), base=_PIPELINE_LISTED),
-    case(SCOPE, OWN, pushers={AGENT, FOREIGN_ENGINEER}, approvals=(ENGINEER,)),
-    case(SCOPE, POLICY, author=ENGINEER, approvals=(OWNER,)),
-    case(SCOPE, POLICY, author=AGENT, approvals=(OWNER,)),
-    case(SCOPE, TENANT, author=AGENT, approvals=(OWNER,)),
-    case(SCOPE, TENANT, author=FOREIGN_ENGINEER, approvals=(OWNER,)),
-    case(SCOPE, "CODEOWNERS", author=AGENT, approvals=(OWNER,)),
-    case(SCOPE, "CODEOWNERS", author=ENGINEER, approvals=(OWNER,)),
-    case(SCOPE, draft_path(PLATFORM_DRAFT), author=FOREIGN_AGENT, approvals=(OWNER,)),
-    case(SCOPE, draft_path(PLATFORM_DRAFT), author=FOREIGN_ENGINEER, approvals=(OWNER,)),
-    case(SCOPE, DEV, author=MANAGER, approvals=(ENGINEER,)),
-    case(SCOPE, STAGING, author=FOREIGN_ENGINEER, approvals=(MANAGER,)),
-    case(SCOPE, STAGING, author=FOREIGN_AGENT, approvals=(MANAGER,)),
-    case(SCOPE, f"{GITOPS}README.md", author=AGENT, approvals=(ENGINEER,)),
-    case(SCOPE, f"{GITOPS}README.md", author=FOREIGN_ENGINEER, approvals=(ENGINEER,)),
-    case(SCOPE, _RESERVED, author=AGENT, approvals=(OWNER,), base=_BOT_OF_RESERVED),
-    # Who must approve.
-    case(MISSING, OWN),
-    case(MISSING, OWN, approvals=(FOREIGN_ENGINEER,)),
-    case(MISSING, OWN, approvals=(OWNER,)),
-    case(MISSING, OWN, approvals=(FOREIGN_AGENT,), base=_BOT_IN_TEAM),
-    case(MISSING, OWN, author=ENGINEER, approvals=(ENGINEER,)),
-    case(MISSING, OWN, pushers={AGENT, ENGINEER}, approvals=(ENGINEER,)),
-    case(MISSING, OWN, committers={ENGINEER}, approvals=(ENGINEER,)),
-    case(MISSING, OWN, approvals=(ENGINEER,), base=_DELEGATED),
-    case(MISSING, OWN, earlier=(ENGINEER,)),
-    case(MISSING, OWN, taken_back=(ENGINEER,)),
-    case(MISSING, OWN, approvals=(ENGINEER,), objections=(COLLEAGUE,)),
-    case(MISSING, POLICY, author=OWNER, approvals=(MANAGER,)),
-    case(MISSING, TENANT, author=ENGINEER, approvals=(COLLEAGUE,)),
-    case(MISSING, "CODEOWNERS", author=OWNER, approvals=(ENGINEER,)),
-    case(MISSING, draft_path(PLATFORM_DRAFT), author=OWNER, approvals=(ENGINEER,)),
-    case(MISSING, DEV, approvals=(MANAGER,)),
-    case(MISSING, STAGING, approvals=(ENGINEER,)),
-    case(MISSING, PROD, approvals=(MANAGER,)),
-    case(MISSING, PROD, approvals=(MANAGER, OTHER_MANAGER)),
-    case(MISSING, f"{GITOPS}README.md", author=ENGINEER, approvals=(OWNER,)),
-    case(MISSING, promotion_path(DRAFT, "moon"), approvals=(ENGINEER,)),
-    # How it came.
-    case(UNKNOWN, OWN, is_pusher_known=False, approvals=(ENGINEER,)),
-    case(OTHER, OWN, is_reviewed=False, approvals=(ENGINEER,)),
-    # Policy by itself, and by the policy before it.
-    case(TOGETHER, POLICY, DEV, author=OWNER, approvals=(OTHER_OWNER, ENGINEER)),
-    case(TOGETHER, TENANT, OWN, author=OWNER, approvals=(OTHER_OWNER, ENGINEER)),
-    case(TOGETHER, "CODEOWNERS", OWN, author=OWNER, approvals=(OTHER_OWNER, ENGINEER)),
-    case(MISSING, PROD, approvals=(ENGINEER,), proposed=_LOWERED),
-    case(MISSING, PROD, approvals=(MANAGER, SECURITY), now=_LOWERED),
-    case(MISSING, PROD, approvals=(ENGINEER,), now=_LOWERED),
-    # Origin, as either side has it.
-    case(f"{SCOPE} {MISSING}", OWN, approvals=(ENGINEER,), proposed=_AS_PLATFORM),
-    case(
-        f"{SCOPE} {MISSING}",
-        PATCH,
-        approvals=(ENGINEER,),
-        base=_AS_PLATFORM,
-        proposed=edited(OWN),
-    ),
-    # Tier, the higher of then and now.
-    case(MISSING, STAGING, approvals=(MANAGER,), tier="HIGH"),
-    case(MISSING, STAGING, approvals=(MANAGER,), base=_HIGH),
-    case(MISSING, STAGING, approvals=(MANAGER,), now=_HIGH),
-    case("", STAGING, approvals=(MANAGER, SECURITY), base=_HIGH, tier="MEDIUM"),
-)
-
 
 # -- mutants ---------------------------------------------------------------------------------
 
@@ -316,22 +112,25 @@ def _any_team(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("an approval of any revision counts")
 def _any_revision(patch: pytest.MonkeyPatch) -> None:
-    real = forge_rules.newest_verdicts
-
-    def verdicts(reviews: Iterable[Review], head: str) -> dict[int, ReviewVerdict]:
-        return real([replace(review, commit=head) for review in reviews], head)
-
-    patch.setattr(authority, "newest_verdicts", verdicts)
+    _change_reviews(patch, lambda review, head: replace(review, commit=head))
 
 
 @mutant("the first word of a reviewer counts")
 def _first_word(patch: pytest.MonkeyPatch) -> None:
-    real = forge_rules.newest_verdicts
+    _change_reviews(patch, lambda review, _: replace(review, sequence=-review.sequence))
 
-    def verdicts(reviews: Iterable[Review], head: str) -> dict[int, ReviewVerdict]:
-        return real([replace(review, sequence=-review.sequence) for review in reviews], head)
 
-    patch.setattr(authority, "newest_verdicts", verdicts)
+def _change_reviews(patch: pytest.MonkeyPatch, change: Callable[[Review, str], Review]) -> None:
+    """Let the one function that counts approvals see other reviews."""
+    real = approvals.count_approvals
+
+    def counted(
+        reviews: Iterable[Review], head: str, *, taking_part: Collection[int]
+    ) -> approvals.Approvals:
+        seen = [change(review, head) for review in reviews]
+        return real(seen, head, taking_part=taking_part)
+
+    patch.setattr(authority, "count_approvals", counted)
 
 
 @mutant("one of several policies is enough")

@@ -67,7 +67,7 @@ def test_the_whole_process_group_of_a_server_ends(tmp_path: Path) -> None:
     process.stdout.close()
     keycloak.stop(process, timeout_s=0.2)
     assert process.returncode == -signal.SIGKILL
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while time.monotonic() < end and _runs(child):
         time.sleep(0.01)
     assert not _runs(child)

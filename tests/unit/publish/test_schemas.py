@@ -10,9 +10,9 @@ import jsonschema_rs
 import pytest
 
 from pipeline.documents import parse_document
-from pipeline.models.requests import SCHEMA_STEMS
 from pipeline.publish.schemas import DRAFT_07, SCHEMAS, render_schema, schema_of
-from pipeline.requests.layout import REQUEST_ROOTS, request_path
+from pipeline.requests.kinds import REQUEST_KINDS, request_path
+from pipeline.requests.layout import REQUEST_ROOTS
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLES = [
@@ -75,7 +75,7 @@ def test_samples_are_valid_and_name_their_schema(path: str) -> None:
     assert not validator.is_valid({**value, "kind": "Surprise"})
     header = content.decode().splitlines()[0]
     named = header.removeprefix("# yaml-language-server: $schema=")
-    stem = SCHEMA_STEMS[meaning.kind]
+    stem = REQUEST_KINDS[meaning.kind].schema_stem
     whole = (ROOT / path).parent / named
     assert whole.resolve() == ROOT / "schemas" / f"{stem}.schema.json"
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 import yaml
 
 from pipeline.git.objects import MODE_FILE, tree_id_of_files
+from pipeline.models.outputs import SealedRelease
 from pipeline.models.requests import ENVIRONMENTS, CodeOrigin, EnvironmentName, PrimitiveType, Sku
 from pipeline.models.status import DraftStatus
 from pipeline.releases.overlays import (
@@ -93,6 +95,7 @@ def test_release_file_seals_what_was_promoted() -> None:
         "digest": history.DIGEST,
         "base_tree": history.RELEASE.base_tree,
     }
+    assert SealedRelease.model_validate_json(json.dumps(sealed)).digest == history.DIGEST
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pipeline.diagnostics import Finding
 from pipeline.models.outputs import AskedItem, PromotionPreview, ValidationReport
 from pipeline.render.comment import code_span, render_comment
 from pipeline.render.report import validation_report
-from pipeline.requests.asked import Before, asked_of
+from pipeline.requests.asked import BeforeMerge, asked_of
 from pipeline.requests.layout import draft_path, promotion_path
 from tests.support.fact_history import RELEASE_MANAGERS, SECURITY_ID
 from tests.support.promotion_evidence import authority_of, review
@@ -42,7 +42,7 @@ def test_a_reviewer_reads_what_merging_does() -> None:
     files = {**world_files(), path: PROMOTION.encode()}
     snapshot = snapshot_and_findings(files)[0]
     text = render_comment(
-        report_of(*asked_of([draft_path(DRAFT), path], snapshot, Before(snapshot)))
+        report_of(*asked_of([draft_path(DRAFT), path], snapshot, BeforeMerge(snapshot)))
     )
     assert text.startswith("### ✓ 2 requests, nothing against them\n")
     assert "- scaffold a primitive, or keep it as it is if it is there" in text
@@ -55,7 +55,7 @@ def test_a_reviewer_reads_what_merging_does() -> None:
 def test_a_reviewer_reads_whose_approval_is_missing() -> None:
     path = promotion_path(DRAFT, "prod")
     snapshot = snapshot_and_findings({**world_files(), path: PROMOTION.encode()})[0]
-    report = report_of(*asked_of([path], snapshot, Before(snapshot)))
+    report = report_of(*asked_of([path], snapshot, BeforeMerge(snapshot)))
     one = render_comment(report, (), authority_of("prod", (review(1, RELEASE_MANAGERS[0]),)))
     assert one.startswith("### … 1 request: approvals are missing\n")
     assert "- 2 approvals of the final revision by `release-managers` or `security`" in one
@@ -69,7 +69,7 @@ def test_a_reviewer_reads_whose_approval_is_missing() -> None:
 def test_what_is_taken_away_and_what_is_no_request() -> None:
     snapshot = snapshot_and_findings(world_files())[0]
     other, gone = asked_of(
-        ["tenants/acme/drafts/gone/draft.yaml", "README.md"], snapshot, Before(snapshot)
+        ["tenants/acme/drafts/gone/draft.yaml", "README.md"], snapshot, BeforeMerge(snapshot)
     )
     assert other.asks == "change a file that is no request" and gone.kind == other.kind == ""
 
@@ -110,7 +110,7 @@ def test_nothing_gets_out_of_a_code_span(text: str) -> None:
 def test_a_request_s_words_are_only_in_code_spans() -> None:
     path = promotion_path(DRAFT, "prod")
     snapshot = snapshot_and_findings({**world_files(), path: PROMOTION.encode()})[0]
-    text = render_comment(report_of(*asked_of([path], snapshot, Before(snapshot))))
+    text = render_comment(report_of(*asked_of([path], snapshot, BeforeMerge(snapshot))))
     [line] = [line for line in text.splitlines() if "reason:" in line]
     assert line.startswith("  - reason: ``@ameide/security fixes #1 <img") and line.endswith("``")
     outside = re.sub(r"(`+).*?\1", "", text)

@@ -8,14 +8,15 @@ import jsonschema_rs
 import pytest
 
 from pipeline.diagnostics import Finding, Location, Severity
-from pipeline.documents.rules import ANCHOR, TAG
+from pipeline.documents.rules import YAML_ANCHOR, YAML_TAG
 from pipeline.render.github import render_github
-from pipeline.render.report import render_report, validation_report
+from pipeline.render.json import render_json
+from pipeline.render.report import validation_report
 from pipeline.render.sarif import FINGERPRINT, render_sarif, sarif_log
 
 FILE = "tenants/acme/tenant.yaml"
 HOSTILE = "a\x1b[2K\r\n::error::b\u202e\u2028%0A"
-ERROR = ANCHOR.finding("an anchor", Location(FILE, 2, 7))
+ERROR = YAML_ANCHOR.finding("an anchor", Location(FILE, 2, 7))
 WARNING = Finding("yaml-tag", "a tag", Location(FILE, 3), Severity.WARNING, "delete it")
 NOTE = Finding("yaml-tag", "a tag", Location("x y/ü#.yaml"), Severity.NOTE)
 ALL = (ERROR, WARNING, NOTE)
@@ -142,7 +143,7 @@ def fingerprints(findings: tuple[Finding, ...], sources: dict[str, str]) -> list
 
 
 def test_report_holds_everything() -> None:
-    report = json.loads(render_report(ALL))
+    report = json.loads(render_json(validation_report(ALL)))
     assert (report["apiVersion"], report["kind"]) == ("pipeline.ameide.io/v1", "ValidationReport")
     assert report["verdict"] == "invalid"
     assert report["counts"] == {"error": 1, "warning": 1, "note": 1}
@@ -153,8 +154,8 @@ def test_report_holds_everything() -> None:
         "file": FILE,
         "line": 2,
         "column": 7,
-        "why": ANCHOR.why,
-        "help": ANCHOR.fix,
+        "why": YAML_ANCHOR.why,
+        "help": YAML_ANCHOR.fix,
         "docs": "docs/rules.md#yaml-anchor",
     }
     assert report["findings"][1]["help"] == "delete it"
@@ -188,8 +189,14 @@ def test_sarif_says_what_the_findings_say() -> None:
 
 
 def test_fingerprints_survive_lines_added_above_and_tell_equals_apart() -> None:
-    before = (TAG.finding("m", Location(FILE, 1, 4)), TAG.finding("m", Location(FILE, 2, 4)))
-    after = (TAG.finding("m", Location(FILE, 3, 4)), TAG.finding("m", Location(FILE, 4, 4)))
+    before = (
+        YAML_TAG.finding("m", Location(FILE, 1, 4)),
+        YAML_TAG.finding("m", Location(FILE, 2, 4)),
+    )
+    after = (
+        YAML_TAG.finding("m", Location(FILE, 3, 4)),
+        YAML_TAG.finding("m", Location(FILE, 4, 4)),
+    )
     old = fingerprints(before, {FILE: "a: !t 1\nb: !t 1\n"})
     assert old == fingerprints(after, {FILE: "# x\n# y\na: !t 1\nb: !t 1\n"})
     assert len(set(old)) == 2
@@ -200,19 +207,19 @@ def test_fingerprints_survive_lines_added_above_and_tell_equals_apart() -> None:
 def test_annotations() -> None:
     first, second, third = render_github(ALL).splitlines()
     assert first == (
-        f"::error file={FILE},line=2,col=7,title=yaml-anchor::an anchor%0Awhy: {ANCHOR.why}"
-        f"%0Ahelp: {ANCHOR.fix}%0Adocs: docs/rules.md#yaml-anchor"
+        f"::error file={FILE},line=2,col=7,title=yaml-anchor::an anchor%0Awhy: {YAML_ANCHOR.why}"
+        f"%0Ahelp: {YAML_ANCHOR.fix}%0Adocs: docs/rules.md#yaml-anchor"
     )
     assert second.startswith(f"::warning file={FILE},line=3,title=yaml-tag::")
     assert third.startswith("::notice file=x y/ü#.yaml,title=yaml-tag::")
 
 
 def test_untrusted_text_gives_no_command_and_ends_no_line() -> None:
-    hostile = ANCHOR.finding(HOSTILE, Location("a,b:c%\n::stop::", 1, 1), help=HOSTILE)
+    hostile = YAML_ANCHOR.finding(HOSTILE, Location("a,b:c%\n::stop::", 1, 1), help=HOSTILE)
     lines = render_github([hostile]).splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("::error file=a%2Cb%3Ac%25<U+000A>%3A%3Astop%3A%3A,line=1,col=1,")
     assert "%250A" in lines[0] and "\x1b" not in lines[0] and "\u202e" not in lines[0]
-    for text in (render_report([hostile]), render_sarif([hostile])):
+    for text in (render_json(validation_report([hostile])), render_sarif([hostile])):
         assert text.isascii() and "\x1b" not in text and "\\u001b" not in text
         assert "\\u202e" not in text and "\\r" not in text

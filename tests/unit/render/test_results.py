@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from pipeline.audit.acknowledged import Acknowledged
-from pipeline.audit.rules import FACT_CHAIN
+from pipeline.audit.rules import AUDIT_FACT_CHAIN
 from pipeline.diagnostics import Finding, Location, Verdict
 from pipeline.gate.authorise import authorise
 from pipeline.models.evidence import Observation
@@ -282,15 +282,15 @@ class Report:
 def test_an_audit_says_what_it_read() -> None:
     expected = "✓ verified: 9 facts of 1 draft, 2 overlays, 1 repository\n"
     assert render_audit_summary(Report()) == expected
-    finding = FACT_CHAIN.finding("broken", Location("state/acme:x"))
+    finding = AUDIT_FACT_CHAIN.finding("broken", Location("state/acme:x"))
     broken = replace(Report(), findings=(finding,), verdict=Verdict.INVALID)
     assert render_audit_summary(broken).startswith("✗ 1 finding in 9 facts")
     document = audit_report_document(broken)
-    assert (document.verdict, document.findings[0].code) == ("invalid", FACT_CHAIN.id)
+    assert (document.verdict, document.findings[0].code) == ("invalid", AUDIT_FACT_CHAIN.id)
 
 
 def test_an_audit_says_what_it_proved_and_whose_word_the_rest_rests_on() -> None:
-    finding = FACT_CHAIN.finding("broken\x1b[2J", Location("state/acme:x"))
+    finding = AUDIT_FACT_CHAIN.finding("broken\x1b[2J", Location("state/acme:x"))
     report = replace(
         Report(),
         proved={"acceptances computed again": 3},

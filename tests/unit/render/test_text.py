@@ -8,8 +8,9 @@ from itertools import pairwise
 import pytest
 
 from pipeline.diagnostics import Finding, Location, Severity
-from pipeline.documents.rules import ANCHOR, BIDI_CHARACTER
-from pipeline.render.text import render_summary, render_terminal, render_text, wants_colour
+from pipeline.documents.rules import YAML_ANCHOR, YAML_BIDI_CHARACTER
+from pipeline.render.style import wants_colour
+from pipeline.render.text import render_summary, render_terminal, render_text
 
 FILE = "tenants/acme/tenant.yaml"
 HOSTILE = "a\x1b[2K\r\n::error::b\u202ec\u200b\x9b\u2028d"
@@ -17,7 +18,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def finding(line: int | None = 2, column: int | None = 7) -> Finding:
-    return ANCHOR.finding("`&k` names this value", Location(FILE, line, column))
+    return YAML_ANCHOR.finding("`&k` names this value", Location(FILE, line, column))
 
 
 def test_form_of_a_finding() -> None:
@@ -27,8 +28,8 @@ def test_form_of_a_finding() -> None:
         "   |\n"
         " 2 | kind: &k Tenant\n"
         "   |       ^\n"
-        f"  why:  {ANCHOR.why}\n"
-        f"  help: {ANCHOR.fix}\n"
+        f"  why:  {YAML_ANCHOR.why}\n"
+        f"  help: {YAML_ANCHOR.fix}\n"
         "  docs: docs/rules.md#yaml-anchor\n"
     )
 
@@ -46,8 +47,8 @@ def test_findings_are_apart_and_none_is_nothing() -> None:
 
 
 def test_own_help_replaces_that_of_the_rule() -> None:
-    text = render_text([ANCHOR.finding("m", Location(FILE), help="do this")])
-    assert "  help: do this\n" in text and ANCHOR.fix not in text
+    text = render_text([YAML_ANCHOR.finding("m", Location(FILE), help="do this")])
+    assert "  help: do this\n" in text and YAML_ANCHOR.fix not in text
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_width_folds_sentences() -> None:
 
 @pytest.mark.parametrize("colour", [True, False])
 def test_untrusted_text_cannot_command_a_terminal(colour: bool) -> None:
-    hostile = BIDI_CHARACTER.finding(HOSTILE, Location(HOSTILE, 1, 1), help=f"[red]{HOSTILE}")
+    hostile = YAML_BIDI_CHARACTER.finding(HOSTILE, Location(HOSTILE, 1, 1), help=f"[red]{HOSTILE}")
     text = render_terminal([hostile], {HOSTILE: HOSTILE}, width=80, colour=colour)
     plain = ESCAPES.sub("", text)
     assert not set("\x1b\r\u202e\u200b\x9b\u2028") & set(plain)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.forges.github.file_changes import read_workflow
 from pipeline.models.outputs import AskedItem
-from pipeline.requests.asked import Before, asked_of
-from pipeline.requests.file_changes import read_workflow
+from pipeline.requests.asked import BeforeMerge, asked_of
 from pipeline.requests.layout import (
     BLOCKED_PATH,
     PLATFORM_PATH,
@@ -48,7 +48,7 @@ def asked(path: str, old: bytes | None, new: bytes | None) -> AskedItem:
         for files in states
     )
     texts = [{path: c} if c is not None else {} for c in (old, new)]
-    [item] = asked_of([path], after, Before(before, *texts))
+    [item] = asked_of([path], after, BeforeMerge(before, *texts))
     return item
 
 
@@ -296,5 +296,5 @@ def test_no_added_file_is_taken_away(
 def test_policy_and_workflows_come_before_drafts() -> None:
     snapshot = snapshot_and_findings(FILES)[0]
     paths = [draft_path(DRAFT), "zzz.md", ".github/workflows/x.yaml", PLATFORM_PATH]
-    told = [item.path for item in asked_of(paths, snapshot, Before(snapshot))]
+    told = [item.path for item in asked_of(paths, snapshot, BeforeMerge(snapshot))]
     assert told[-1] == draft_path(DRAFT)

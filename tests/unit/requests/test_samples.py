@@ -6,8 +6,9 @@ import posixpath
 import re
 
 from pipeline import names
-from pipeline.models.requests import SCHEMA_STEMS, CodeOrigin, Environment, Sku
-from pipeline.requests.layout import draft_path, request_path
+from pipeline.models.requests import CodeOrigin, Environment, Sku
+from pipeline.requests.kinds import REQUEST_KINDS, request_path
+from pipeline.requests.layout import draft_path
 from tests.support.samples import (
     DRAFT,
     sample_files,
@@ -31,7 +32,7 @@ def test_every_sample_is_read_and_tells_editors_its_schema() -> None:
         header = _HEADER.match(content)
         assert header is not None, path
         schema = posixpath.normpath(posixpath.join(posixpath.dirname(path), header[1].decode()))
-        assert schema == f"schemas/{SCHEMA_STEMS[meaning.kind]}.schema.json"
+        assert schema == f"schemas/{REQUEST_KINDS[meaning.kind].schema_stem}.schema.json"
 
 
 def test_drafts_cover_every_row_of_the_namespace_matrix() -> None:
@@ -46,7 +47,7 @@ def test_drafts_cover_every_row_of_the_namespace_matrix() -> None:
             origin = draft.code_origin
             namespace = names.namespace("ameide", tenant_id, tenant.sku, origin, "dev")
             rows.add((tenant.sku, origin is CodeOrigin.PLATFORM, namespace))
-    # Seed §4.4: sku, product or custom code, namespace.
+    # docs/model.md §4.1: sku, product or custom code, namespace.
     assert rows == {
         (Sku.SHARED, True, "ameide-dev"),
         (Sku.SHARED, False, "tenant-acme-dev-cust"),

@@ -6,14 +6,14 @@ import pytest
 
 from pipeline.models.requests import DraftPatch, Tenant
 from pipeline.requests.identity import draft_example
+from pipeline.requests.kinds import parse_request, request_path
 from pipeline.requests.layout import (
     draft_path,
     patch_path,
     promotion_path,
-    request_path,
     tenant_path,
 )
-from pipeline.requests.snapshot import paths_needed_by, read_request, snapshot_of
+from pipeline.requests.snapshot import paths_needed_by, snapshot_of
 from tests.support.samples import sample_files
 
 POLICY = {
@@ -70,7 +70,7 @@ def test_a_patch_is_no_tenant_of_its_name() -> None:
 
 
 def test_reading_finds_the_kind_by_the_path() -> None:
-    read, findings = read_request(draft_path("acme/order-router"), draft_example().encode())
+    read, findings = parse_request(draft_path("acme/order-router"), draft_example().encode())
     assert findings == () and read is not None and read.model is not None
     assert read.meaning.draft == "acme/order-router"
 
@@ -87,7 +87,7 @@ def test_reading_finds_the_kind_by_the_path() -> None:
     ],
 )
 def test_form_is_refused_with_a_place(path: str, content: bytes, codes: list[str]) -> None:
-    read, findings = read_request(path, content)
+    read, findings = parse_request(path, content)
     assert [f.code for f in findings] == codes
     assert read is None or read.model is None
     assert findings[0].location.file == path
@@ -96,11 +96,11 @@ def test_form_is_refused_with_a_place(path: str, content: bytes, codes: list[str
 def test_lists_are_tuples_and_nothing_is_converted() -> None:
     path = tenant_path("acme")
     content = sample_files()[path]
-    read, _ = read_request(path, content)
+    read, _ = parse_request(path, content)
     assert read is not None and isinstance(read.model, Tenant)
     assert read.model.owners == ("acme-engineers",)
     for wrong in (b"custom_code: 1", b'custom_code: "true"', b"custom_code: yes"):
-        _, findings = read_request(path, content.replace(b"custom_code: true", wrong))
+        _, findings = parse_request(path, content.replace(b"custom_code: true", wrong))
         assert [f.code for f in findings] == ["request-wrong-type"]
 
 
@@ -130,7 +130,7 @@ def test_a_drafts_requests_come_in_order() -> None:
             for env in ("prod", "dev", "staging")
         },
     }
-    reads = [read_request(path, text.encode())[0] for path, text in files.items()]
+    reads = [parse_request(path, text.encode())[0] for path, text in files.items()]
     snapshot = snapshot_of("c" * 40, dict.fromkeys(files, "0" * 40), [r for r in reads if r])
     patches = snapshot.patches_of("acme/order-router")
     assert [p.meaning.name for p in patches] == ["0001", "0002", "0010"]
@@ -143,7 +143,7 @@ def test_a_drafts_requests_come_in_order() -> None:
 
 def test_an_invalid_request_is_there_but_has_no_model() -> None:
     path = tenant_path("acme")
-    read, findings = read_request(path, b"kind: Tenant\n")
+    read, findings = parse_request(path, b"kind: Tenant\n")
     assert read is not None and findings
     snapshot = snapshot_of("c" * 40, {path: "0" * 40}, [read])
     assert snapshot.tenant("acme") is None and snapshot.tenant_ids == {"acme"}

@@ -18,8 +18,8 @@ from pipeline.templating import (
     parse_template,
     render_template,
 )
-from pipeline.templating.engine import dump
 from pipeline.templating.files import glob_matches, is_plain_glob
+from pipeline.templating.values import json_text
 
 MANIFEST = b"""apiVersion: scaffolder.backstage.io/v1beta3
 kind: Template
@@ -399,4 +399,4 @@ def test_dumped_text_is_the_same_scalar_in_yaml_and_toml(text: str) -> None:
 
     line = rendered("key: ${{ values.owner | dump }}\nnext: 1\n", owner=text)
     assert yaml.safe_load(line) == {"key": text, "next": 1}
-    assert tomllib.loads(f"key = {dump(text)}\nnext = 1") == {"key": text, "next": 1}
+    assert tomllib.loads(f"key = {json_text(text)}\nnext = 1") == {"key": text, "next": 1}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.errors import CouldNotCheck
-from pipeline.tools.helm import check_stable
+from pipeline.tools.helm import require_stable_chart
 from pipeline.tools.rendered import parse_rendered
 
 
@@ -71,5 +71,7 @@ def test_what_readers_could_disagree_on_is_refused(stream: bytes) -> None:
 
 def test_functions_of_chance_are_found_with_their_line() -> None:
     with pytest.raises(CouldNotCheck, match=r"templates/x/a\.tpl line 3 calls `uuidv4`"):
-        check_stable({"templates/x/a.tpl": b"a: 1\nb: {{ .x }}\nc: {{ (uuidv4) }}\n"})
-    check_stable({"README.md": b"{{ now }}", "templates/a.yaml": b"now: {{ .Values.now }} uuidv4"})
+        require_stable_chart({"templates/x/a.tpl": b"a: 1\nb: {{ .x }}\nc: {{ (uuidv4) }}\n"})
+    require_stable_chart(
+        {"README.md": b"{{ now }}", "templates/a.yaml": b"now: {{ .Values.now }} uuidv4"}
+    )

@@ -16,9 +16,9 @@ FILES = ("kustomization.yaml", "release.yaml", "base/deployment.yaml", "base/ser
 def begin(world: AttackWorld) -> None:
     """The overlay is dev's own, so that it reads well."""
     engine = world.story.engine
-    loaded = engine.world().snapshot.promotions_of(DRAFT)
+    loaded = engine.snapshot().promotions_of(DRAFT)
     [request] = [r for r in loaded if r.meaning.name == "staging"]
-    key = promotion_key(engine.world().caused(request.path, request.blob))
+    key = promotion_key(engine.world().causes.of(request.path, request.blob))
     branch = promotion_branch("staging", "order-router", key)
     there = world.git(GITOPS).read_files(world.main(GITOPS), "environments/dev/order-router")
     changes = [

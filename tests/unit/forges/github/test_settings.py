@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.forges.control_rules import control_rules
 from pipeline.forges.github.settings import (
     approving_teams,
     check_account,
     check_repositories,
     check_rules,
     check_teams,
-    control_rules,
     promotion_pace,
 )
 from pipeline.forges.port import BranchRule

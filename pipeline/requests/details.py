@@ -1,0 +1,74 @@
+"""What each kind of request asks for, in lines of a name and a value for its reviewers. Pure.
+
+A line's name is this module's own; its value holds what the file says, and is shown as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipeline import names
+from pipeline.models.requests import (
+    ENVIRONMENTS,
+    Acknowledgement,
+    DraftPatch,
+    PrimitiveImplementationDraft,
+    Promotion,
+)
+from pipeline.requests.policy_changes import field_lines
+from pipeline.requests.snapshot import Snapshot
+
+Detail = tuple[str, object]
+
+
+def draft_details(
+    draft: PrimitiveImplementationDraft,
+    old: PrimitiveImplementationDraft | None,
+    snapshot: Snapshot,
+) -> Iterator[Detail]:
+    """What a draft asks for, where it may run, and what is different from before."""
+    yield "draft", draft.id
+    yield "template", draft.template_id
+    yield "origin", draft.code_origin
+    yield "code goes to", draft.target_repo
+    tenant = snapshot.tenant(draft.tenant_id)
+    if tenant and snapshot.platform:
+        place = (snapshot.platform.platform, draft.tenant_id, tenant.sku, draft.code_origin)
+        runs = [names.namespace(*place, environment) for environment in ENVIRONMENTS]
+        yield "may run in", ", ".join(runs)
+    if old is not None:
+        yield from field_lines(old, draft)
+
+
+def patch_details(
+    patch: DraftPatch, old: DraftPatch | None, snapshot: Snapshot
+) -> Iterator[Detail]:
+    """What a patch changes."""
+    yield "draft", patch.draft
+    yield "made against", patch.base_commit[:12]
+    yield "summary", patch.summary
+    yield "changes", ", ".join(change.path for change in patch.changes)
+
+
+def promotion_details(
+    promotion: Promotion, old: Promotion | None, snapshot: Snapshot
+) -> Iterator[Detail]:
+    """What a promotion would run, and where."""
+    yield "draft", promotion.draft
+    yield "environment", promotion.environment
+    yield "source commit", promotion.release.source_commit
+    yield "digest", promotion.release.digest or "that of the source commit, once built"
+    if promotion.overlay_tree:
+        yield "writes exactly the tree", promotion.overlay_tree
+    yield "reason", promotion.reason
+
+
+def acknowledgement_details(
+    settled: Acknowledgement, old: Acknowledgement | None, snapshot: Snapshot
+) -> Iterator[Detail]:
+    """Which commits and findings an acknowledgement settles."""
+    yield "acknowledgement", settled.acknowledgement
+    yield "repository", settled.repository
+    yield "commits", ", ".join(settled.commits)
+    yield "findings", ", ".join(f"{f.code} at {f.at}" for f in settled.findings)
+    yield "reason", settled.reason

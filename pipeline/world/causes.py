@@ -1,0 +1,79 @@
+"""Why requests are as they are: who brought each to main, by which pull request, when."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from pipeline.forges.port import Forge, PullRequest
+from pipeline.git.commits import account_of_email
+from pipeline.git.history import read_newest_touching
+from pipeline.git.repository import GitRepository
+from pipeline.models.base import BlobId, CommitId
+from pipeline.models.facts import Cause
+from pipeline.models.requests import RiskTier
+from pipeline.plan.view import Caused
+from pipeline.requests.snapshot import Snapshot
+from pipeline.world.revisions import Revisions
+
+
+@dataclass
+class Causes:
+    """The causes of the requests of one snapshot of main."""
+
+    forge: Forge
+    control_repo: str
+    control: GitRepository
+    snapshot: Snapshot
+    revisions: Revisions
+    run_id: str
+    # Request path → commit of main: the same in every look at this commit.
+    brought: dict[str, str] = field(default_factory=dict)
+    # Commit of main → the pull request that brought it.
+    _merged: dict[str, PullRequest | None] = field(default_factory=dict)
+
+    def read_ahead(self, tenant: str, paths: AbstractSet[str], asked: Collection[str]) -> None:
+        """Have at hand what `of` asks for of some of a tenant's requests, by one question each.
+
+        Of all `paths` the commit that brought them is read; of those in `asked`, which is what the
+        look goes into, also the pull request and what else it changed.
+        """
+        if not paths <= self.brought.keys():
+            self._read_brought(f"tenants/{tenant}", paths)
+        commits = [self.brought.get(path, self.snapshot.commit) for path in asked]
+        self._read_merged(commits)
+        self.revisions.read_changed(commits)
+
+    def of(self, path: str, blob: str, *, tier: RiskTier = "LOW") -> Caused:
+        """Why a request is as it is: the commit of main that brought it, who asked, and whether
+        they and the reviewers had the authority. `tier` is that of an accepted draft.
+        """
+        if path not in self.brought:
+            self._read_brought(path, [path])
+        commit = self.control.read_commit(self.brought.get(path, self.snapshot.commit))
+        self._read_merged([commit.id])
+        pull = self._merged[commit.id]
+        brought = self.revisions.read_brought(commit.id, pull) if pull else None
+        actor = pull.author_id if pull else account_of_email(commit.author.email) or 0
+        cause = Cause(
+            request=path,
+            commit=CommitId(commit.id),
+            blob=BlobId(blob),
+            run=self.run_id or f"local-{self.snapshot.commit[:12]}",
+            actor=actor,
+            brought=brought,
+        )
+        authority = self.revisions.read_authority(
+            [path], commit.id, brought, now=self.snapshot, tier=tier
+        )
+        return Caused(cause, commit.committer.time_s, authority)
+
+    def _read_brought(self, folder: str, paths: Collection[str]) -> None:
+        head = self.snapshot.commit
+        self.brought.update(read_newest_touching(self.control.path, head, folder, paths))
+
+    def _read_merged(self, commits: Collection[str]) -> None:
+        new = [commit for commit in dict.fromkeys(commits) if commit not in self._merged]
+        found = self.forge.read_pulls_of_commits(self.control_repo, new) if new else {}
+        self._merged.update({commit: found.get(commit) for commit in new})

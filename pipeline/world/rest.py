@@ -1,0 +1,66 @@
+"""Whether a draft rests: only a new request could give it something to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from pipeline.errors import PipelineError
+from pipeline.forges.port import PullState
+from pipeline.models.status import DraftState, DraftStatus
+from pipeline.plan.view import owners_of
+from pipeline.requests.snapshot import Snapshot
+from pipeline.stages.provision import rules_key
+from pipeline.world.repositories import OpenRepositories
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Tells which of some drafts rest, by their statuses, policy and their pull requests."""
+
+    snapshot: Snapshot
+    repositories: OpenRepositories
+    # Of these drafts, those that record the branch rules of their repositories.
+    keepers: frozenset[str] = frozenset()
+
+    def holds(self, status: DraftStatus | None) -> bool:
+        """Whether only a new request could give this draft something to do."""
+        if status is None or not _is_complete(status):
+            return False
+        if status.id in self.keepers and status.rules != self._rules_of(status):
+            return False
+        if not _rests_on_pull(status):
+            return True
+        pull = self.repositories.pull_of_branch(status.target_repo, status.branch_name)
+        return pull is None or pull.state is not PullState.CLOSED
+
+    def read_ahead(self, statuses: Iterable[DraftStatus]) -> None:
+        """Have at hand the pull requests that `holds` asks for, at one question a repository."""
+        branches: dict[str, list[str]] = {}
+        for status in statuses:
+            if _is_complete(status) and _rests_on_pull(status):
+                branches.setdefault(status.target_repo, []).append(status.branch_name)
+        for repo, wanted in branches.items():
+            # What cannot be had is asked for again, and then is a failure of the draft.
+            with suppress(PipelineError):
+                self.repositories.read_pulls(repo, wanted)
+
+    def _rules_of(self, status: DraftStatus) -> str:
+        """The key of the branch rules that a draft's repositories must have by policy."""
+        platform, tenant = self.snapshot.platform, self.snapshot.tenant(status.tenant_id)
+        if platform is None or tenant is None:
+            return status.rules
+        return rules_key(platform, owners_of(platform, tenant, status.code_origin))
+
+
+def _is_complete(status: DraftStatus) -> bool:
+    """Whether a draft has its repositories and its branch, and its newest patch was checked."""
+    if not (status.repos and status.branch_name):
+        return False
+    return not status.is_patched or status.checks_of_tree(status.head_tree) is not None
+
+
+def _rests_on_pull(status: DraftStatus) -> bool:
+    """Whether closing its pull request would still end a draft."""
+    return not status.promotions and status.state is not DraftState.REJECTED

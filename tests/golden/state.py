@@ -1,0 +1,207 @@
+"""What people read of what happened and what would: plans, run reports, status, audit, doctor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from pipeline.audit.acknowledged import Acknowledged
+from pipeline.audit.rules import AUDIT_FACT_CHAIN
+from pipeline.diagnostics import Finding, Location, Verdict
+from pipeline.models.evidence import Observation
+from pipeline.models.facts import (
+    FactBody,
+    Observed,
+    PatchRefused,
+    PromotionRefused,
+    Reason,
+    Rejected,
+)
+from pipeline.models.outputs import DoctorItem, DoctorReport
+from pipeline.models.provenance import Stated
+from pipeline.models.trust import Trust
+from pipeline.plan.effects import Plan, Receipt, TenantPlan, Waiting
+from pipeline.render.audit import (
+    audit_report_document,
+    render_audit_summary,
+    render_log,
+    render_provenance,
+)
+from pipeline.render.doctor import render_doctor
+from pipeline.render.json import render_json
+from pipeline.render.plan import render_plan, render_run_report, run_report_document
+from pipeline.render.status import Beside, render_status, render_statuses
+from pipeline.stages.provision import plan_provision
+from pipeline.stages.scaffold import plan_scaffold
+from tests.support import fact_history as history
+from tests.support.samples import DRAFT
+from tests.support.views import sample_view
+
+ALONE = Beside()
+WAITS = Waiting(
+    draft=DRAFT,
+    request=f"tenants/{DRAFT.replace('/', '/drafts/')}/promotions/prod.yaml",
+    reasons=(("approval-missing", "1 of 2 approvals by release-managers or security"),),
+)
+
+
+def planned(*steps: str, waiting: tuple[Waiting, ...] = ()) -> dict[str, str]:
+    """A plan of acme's with the effects of these steps."""
+    found = {
+        "provision": plan_provision(sample_view()),
+        "scaffold": plan_scaffold(sample_view(provisioned=True)),
+    }
+    effects = tuple(e for name in steps if (step := found[name]) is not None for e in step.effects)
+    tenants = (
+        TenantPlan(tenant="acme", state_head=None, effects=effects, waiting=waiting),
+        TenantPlan(tenant="contoso", state_head=None),
+    )
+    plan = Plan(tool_version="1.2.3", control_commit=history.id_of("main"), tenants=tenants)
+    return {"plan.txt": render_plan(plan)}
+
+
+def ran(
+    *effects: str,
+    waiting: tuple[Waiting, ...] = (),
+    failures: tuple[tuple[str, str, str], ...] = (),
+    invalid: int = 0,
+) -> dict[str, str]:
+    """The report of a run."""
+    receipt = Receipt(applied=tuple((f"k{n}", kind) for n, kind in enumerate(effects)))
+    report = run_report_document(
+        [receipt] if effects else [], waiting, failures, rounds=2, invalid_requests=invalid
+    )
+    values = report.model_dump(mode="json", by_alias=True)
+    return {"report.txt": render_run_report(report), "report.json": render_json(values)}
+
+
+def status_with(*bodies: FactBody) -> dict[str, object]:
+    last = history.sample_facts()[-1]
+    more = (last.model_copy(update={"body": body}) for body in bodies)
+    _, status = history.refolded((*history.sample_facts(), *more))
+    return status.model_dump(mode="json", by_alias=True)
+
+
+def status(*bodies: FactBody, facts: int | None = None, beside: Beside = ALONE) -> dict[str, str]:
+    """The status after these facts; of the sample's only the first `facts`, if that is given."""
+    if facts is None:
+        values = status_with(*bodies)
+    else:
+        _, found = history.refolded(history.sample_facts()[:facts])
+        values = found.model_dump(mode="json", by_alias=True)
+    return {"status.txt": render_status(values, beside)}
+
+
+def listed(requested: tuple[str, ...] = (), beside: Beside = ALONE) -> dict[str, str]:
+    return {"statuses.txt": render_statuses([status_with()], requested, beside)}
+
+
+SEEN = Observation(
+    environment="dev",
+    draft=DRAFT,
+    digest=history.DIGEST,
+    health="Healthy",
+    sync="Synced",
+    revision=history.SOURCE_COMMIT,
+)
+FOREIGN = Beside(
+    incidents=(
+        (
+            "tenant-acme-gitops",
+            "environments/dev/order-router/x.yaml",
+            "gitops-content-foreign",
+            "a file beside what was promoted",
+        ),
+    )
+)
+UNREAD = Beside(failures=(("tenant-acme-gitops", "not-found", "it is gone"),))
+PATCH_REFUSED = PatchRefused(
+    patch="0002", reasons=(Reason(code="patch-secret", message="line 3 holds a credential"),)
+)
+PROMOTION_REFUSED = PromotionRefused(
+    environment="prod",
+    reasons=(Reason(code="environment-order", message="staging has not run this primitive"),),
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report as `pipeline.audit.verify` returns it."""
+
+    findings: tuple[Finding, ...] = ()
+    drafts: int = 2
+    facts: int = 9
+    overlays: int = 2
+    repositories: int = 1
+    remembered: int = 0
+    proved: Mapping[str, int] = field(default_factory=lambda: {"acceptances computed again": 3})
+    trusted: Mapping[Trust, int] = field(
+        default_factory=lambda: {Trust("what checks said", "the jobs that ran them"): 2}
+    )
+    acknowledged: tuple[Acknowledged, ...] = ()
+    verdict: Verdict = Verdict.VALID
+
+
+BROKEN = AUDIT_FACT_CHAIN.finding(
+    "fact 3 does not name fact 2", Location("state/acme:facts/0003.yaml")
+)
+
+
+def audited(report: Report) -> dict[str, str]:
+    values = audit_report_document(report).model_dump(mode="json", by_alias=True)
+    return {"audit.txt": render_audit_summary(report), "audit.json": render_json(values)}
+
+
+def provenance() -> dict[str, str]:
+    [record] = history.sample_status().builds
+    stated = (Stated(record, "build-workflow", ""), Stated(record, "", "its statement is missing"))
+    return {"some.txt": render_provenance(DRAFT, stated), "none.txt": render_provenance(DRAFT, ())}
+
+
+def doctor(*items: tuple[str, str, str, str]) -> dict[str, str]:
+    found = tuple(
+        DoctorItem.model_validate({"name": n, "state": s, "detail": d, "help": h})
+        for n, s, d, h in items
+    )
+    is_ready = all(item.state != "missing" for item in found)
+    report = DoctorReport(verdict="valid" if is_ready else "could-not-check", items=found)
+    return {"doctor.txt": render_doctor(report)}
+
+
+GIT = ("git", "ok", "2.45.0", "")
+CASES: dict[str, Callable[[], dict[str, str]]] = {
+    "plan-provision": partial(planned, "provision"),
+    "plan-scaffold": partial(planned, "scaffold"),
+    "plan-that-waits": partial(planned, "provision", waiting=(WAITS,)),
+    "plan-of-nothing": planned,
+    "run-of-nothing": ran,
+    "run-of-effects": partial(ran, "open-pull", "open-pull", "append-facts"),
+    "run-that-waits": partial(ran, "append-facts", waiting=(WAITS,)),
+    "run-with-failures": partial(
+        ran, failures=((DRAFT, "could-not-check", "helm is missing"),), invalid=1
+    ),
+    **{f"status-after-{n:02d}-facts": partial(status, facts=n) for n in (2, 4, 6, 8)},
+    "status-observed": partial(status, Observed(observation=SEEN)),
+    "status-refused": partial(status, PATCH_REFUSED, PROMOTION_REFUSED),
+    "status-rejected": partial(status, Rejected(reason="its pull request was closed")),
+    "status-foreign-content": partial(status, Observed(observation=SEEN), beside=FOREIGN),
+    "status-unread": partial(status, beside=UNREAD),
+    "statuses": partial(listed, ("contoso/inventory", DRAFT)),
+    "statuses-with-incidents": partial(listed, beside=FOREIGN),
+    "statuses-not-looked-at": partial(listed, beside=Beside(is_checked=False)),
+    "statuses-of-nothing": lambda: {"statuses.txt": render_statuses([])},
+    "audit-log": lambda: {"log.txt": render_log(DRAFT, history.sample_facts())},
+    "audit-verified": partial(audited, Report(remembered=4)),
+    "audit-with-findings": partial(audited, Report((BROKEN,), verdict=Verdict.INVALID)),
+    "audit-acknowledged": partial(
+        audited,
+        Report(acknowledged=(Acknowledged(BROKEN, "environments/x.yaml", "E <e@x>", "Seen"),)),
+    ),
+    "audit-provenance": provenance,
+    "doctor-ready": partial(doctor, GIT),
+    "doctor-missing": partial(doctor, GIT, ("helm", "missing", "not found", "run `make setup`")),
+    "doctor-optional": partial(
+        doctor, GIT, ("buildah", "optional", "not found", "needed for images alone")
+    ),
+}

@@ -1,0 +1,302 @@
+"""Ways to falsify a finished story, each by the rule of the audit that it breaks."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pipeline.git.objects import MODE_FILE, RefUpdate
+from pipeline.git.repository import GitRepository
+from pipeline.images.provenance import with_bundle
+from pipeline.images.signing import SigningKey
+from pipeline.models.facts import Built, ChecksRecorded, Fact, PatchRefused, Promoted, Reason
+from pipeline.state.facts import parse_chain, status_bytes, status_path
+from tests.support import (
+    fact_history as history,
+)
+from tests.support import (
+    finished_story as audit_world,
+)
+from tests.support.fact_history import refolded
+from tests.support.finished_story import CODE, CONTROL, GITOPS, STATE, StoryWorld
+from tests.support.samples import DRAFT
+
+Files = dict[str, tuple[int, bytes]]
+FACTS = "drafts/order-router/facts"
+
+
+def read_facts(files: Files) -> tuple[Fact, ...]:
+    """The chain in the files of a state branch."""
+    found = [p for p in files if p.startswith(FACTS)]
+    return parse_chain(DRAFT, [history.FactFile(p, files[p][1]) for p in sorted(found)])
+
+
+def with_facts(change: Callable[[Fact], Fact]) -> Callable[[Files], None]:
+    """A change of the whole chain such that chain and fold are sound again."""
+
+    def rewrite(files: Files) -> None:
+        facts, status = refolded([change(fact) for fact in read_facts(files)])
+        for file in history.fact_files(facts):
+            files[file.path] = (MODE_FILE, file.content)
+        files[status_path("order-router")] = (MODE_FILE, status_bytes(status))
+
+    return rewrite
+
+
+def promotion_to(environment: str, **changes: object) -> Callable[[Fact], Fact]:
+    """Changes of what the fact of one promotion says."""
+
+    def change(fact: Fact) -> Fact:
+        if not isinstance(fact.body, Promoted) or fact.body.environment != environment:
+            return fact
+        return fact.model_copy(update={"body": fact.body.model_copy(update=changes)})
+
+    return change
+
+
+def other_digest(fact: Fact) -> Fact:
+    """The promotion to prod, as if of another image."""
+    if not isinstance(fact.body, Promoted):
+        return fact
+    release = fact.body.release.model_copy(update={"digest": history.digest_of("other")})
+    return promotion_to("prod", release=release)(fact)
+
+
+def other_run(fact: Fact) -> Fact:
+    """A fact as if another run had made it."""
+    return fact.model_copy(update={"cause": fact.cause.model_copy(update={"run": "run-2"})})
+
+
+def add(path: str, content: bytes) -> Callable[[Files], None]:
+    """A file more."""
+
+    def change(files: Files) -> None:
+        files[path] = (MODE_FILE, content)
+
+    return change
+
+
+def drop(prefix: str) -> Callable[[Files], None]:
+    """Fewer files."""
+
+    def change(files: Files) -> None:
+        gone = [path for path in files if path.startswith(prefix)]
+        assert gone
+        for path in gone:
+            del files[path]
+
+    return change
+
+
+def reset_to_first(world: StoryWorld, repo: str, *branches: str) -> None:
+    """Branches of a repository, back at its first commit."""
+    git = GitRepository(world.forge.path(repo))
+    for branch in branches:
+        head = git.resolve(f"refs/heads/{branch}")
+        assert head is not None
+        audit_world.move(git, branch, list(git.log_commits(head))[-1].id)
+    git.close()
+
+
+def change_state(change: Callable[[Files], None]) -> Callable[[StoryWorld], None]:
+    """The newest commit of the state branch, amended."""
+    return lambda world: audit_world.rewrite(world, CONTROL, STATE, change)
+
+
+def change_overlays(change: Callable[[Files], None]) -> Callable[[StoryWorld], None]:
+    """A commit of a person on the GitOps main branch."""
+    return lambda world: audit_world.rewrite(world, GITOPS, "main", change, by_pipeline=False)
+
+
+def lose_sources(world: StoryWorld) -> None:
+    """No branch of the tenant's repository holds the draft's commits any more."""
+    branch = world.engine.status(DRAFT).branch_name
+    reset_to_first(world, CODE, "main", branch)
+
+
+KUSTOMIZATION = "environments/prod/order-router/kustomization.yaml"
+
+
+def forged_statement(fact: Fact) -> Fact:
+    """The fact, in which a built image's statement is signed by a key that nobody trusts."""
+    if not isinstance(fact.body, Built):
+        return fact
+    payload = json.loads(fact.body.build.bundle)["dsseEnvelope"]["payload"]
+    with tempfile.TemporaryDirectory() as name:
+        key = SigningKey.create(Path(name) / "key.pem")
+    build = with_bundle(fact.body.build, key.sign(base64.b64decode(payload)))
+    return fact.model_copy(update={"body": fact.body.model_copy(update={"build": build})})
+
+
+def fact_at(number: int, **changes: object) -> Callable[[Fact], Fact]:
+    """Changes of what one fact's body says."""
+
+    def change(fact: Fact) -> Fact:
+        if fact.sequence != number:
+            return fact
+        return fact.model_copy(update={"body": fact.body.model_copy(update=changes)})
+
+    return change
+
+
+def caused_by(number: int, **changes: object) -> Callable[[Fact], Fact]:
+    """Changes of what one fact's cause says."""
+
+    def change(fact: Fact) -> Fact:
+        if fact.sequence != number:
+            return fact
+        return fact.model_copy(update={"cause": fact.cause.model_copy(update=changes)})
+
+    return change
+
+
+def unapproved(fact: Fact) -> Fact:
+    """The draft's acceptance, as if nobody had approved it."""
+    if fact.sequence != 1 or fact.cause.brought is None:
+        return fact
+    return caused_by(1, brought=fact.cause.brought.model_copy(update={"reviews": ()}))(fact)
+
+
+def other_base(fact: Fact) -> Fact:
+    """The promotion to prod, as if its request had come upon another main."""
+    if fact.sequence != 9 or fact.cause.brought is None:
+        return fact
+    base = fact.cause.brought.model_copy(update={"base": history.id_of("other")})
+    return caused_by(9, brought=base)(fact)
+
+
+def by_stagings_request(files: Files) -> None:
+    """The promotion to prod, as if staging's request had caused it."""
+    staging = read_facts(files)[7].cause
+    with_facts(lambda f: f.model_copy(update={"cause": staging}) if f.sequence == 9 else f)(files)
+
+
+def without_checks(files: Files) -> None:
+    """The chain, as if no check had run."""
+    facts = [fact for fact in read_facts(files) if fact.body.type != "checks-recorded"]
+    drop(FACTS)(files)
+    chained, status = refolded(facts)
+    for file in history.fact_files(chained):
+        files[file.path] = (MODE_FILE, file.content)
+    files[status_path("order-router")] = (MODE_FILE, status_bytes(status))
+
+
+def patch_refused(files: Files) -> None:
+    """The chain, as if the patch had been refused for no rule's reason."""
+    told = PatchRefused(patch="0001", reasons=(Reason(code="because", message="no"),))
+    facts = [*read_facts(files)[:3], read_facts(files)[3].model_copy(update={"body": told})]
+    drop(FACTS)(files)
+    chained, status = refolded(facts)
+    for file in history.fact_files(chained):
+        files[file.path] = (MODE_FILE, file.content)
+    files[status_path("order-router")] = (MODE_FILE, status_bytes(status))
+
+
+def twice_checked(fact: Fact) -> Fact:
+    """The report of the checks, with one of them twice."""
+    if not isinstance(fact.body, ChecksRecorded):
+        return fact
+    report = fact.body.report
+    told = report.model_copy(update={"results": (*report.results, report.results[0])})
+    return fact_at(fact.sequence, report=told)(fact)
+
+
+def lose_object(world: StoryWorld) -> None:
+    """The blob of the newest status is gone from the forge's own repository."""
+    git = GitRepository(world.forge.path(CONTROL))
+    found = git.read_object(f"refs/heads/{STATE}:{status_path('order-router')}")
+    assert found is not None
+    git.close()
+    (world.forge.path(CONTROL) / "objects" / found.id[:2] / found.id[2:]).unlink()
+
+
+def lose_draft(world: StoryWorld) -> None:
+    """The state branch begins anew, without the draft."""
+    audit_world.rewrite(world, CONTROL, STATE, drop("drafts/"), keep_parents=False)
+
+
+def rewrite_since(world: StoryWorld) -> None:
+    """Main's tail is another one than a clone of it verified."""
+    git = GitRepository(world.forge.path(GITOPS))
+    head = git.resolve("refs/heads/main")
+    assert head is not None
+    git.update_refs([RefUpdate("refs/verified/main", None, head)])
+    git.close()
+    audit_world.rewrite(world, GITOPS, "main", lambda files: None, keep_parents=False)
+
+
+def block_running(world: StoryWorld) -> None:
+    """The digest that runs is blocked by the policy of today."""
+    digest = world.engine.status(DRAFT).builds[0].digest
+    text = (
+        "apiVersion: pipeline.ameide.io/v1\nkind: BlockedDigests\ndigests:\n"
+        f"  - {{digest: '{digest}', reason: Leaks}}\n"
+    )
+    change = add("environments/blocked-digests.yaml", text.encode())
+    audit_world.rewrite(world, CONTROL, "main", change, by_pipeline=False)
+
+
+FALSIFIED: Mapping[str, Callable[[StoryWorld], None]] = {
+    "audit-accepted-differs": change_state(with_facts(fact_at(1, risk_tier="LOW"))),
+    "audit-approvals": change_state(with_facts(promotion_to("prod", approved_by=(1501,)))),
+    "audit-authority": change_state(with_facts(unapproved)),
+    "audit-brought-differs": change_state(with_facts(other_base)),
+    "audit-cause-other": change_state(by_stagings_request),
+    "audit-digest-blocked": block_running,
+    "audit-draft-lost": lose_draft,
+    "audit-file-mode": change_overlays(
+        lambda files: files.update({"docs": (0o120000, b"README.md")})
+    ),
+    "audit-folder-without-draft": lambda world: audit_world.rewrite(
+        world, CODE, "main", add("primitives/other/x.py", b""), by_pipeline=False
+    ),
+    "audit-gate": change_state(without_checks),
+    "audit-name-differs": change_state(
+        with_facts(promotion_to("prod", gitops_repo="tenant-acme-other"))
+    ),
+    "audit-promotion-differs": change_state(
+        with_facts(promotion_to("prod", namespace="ameide-prod"))
+    ),
+    "audit-refusal-misfit": change_state(patch_refused),
+    "audit-source-differs": change_state(
+        with_facts(caused_by(4, request="tenants/acme/drafts/order-router/draft.yaml"))
+    ),
+    "audit-state-history": lambda world: audit_world.rewrite(
+        world, CONTROL, STATE, drop("drafts/"), by_pipeline=False
+    ),
+    "audit-told-misfit": change_state(with_facts(twice_checked)),
+    "audit-cause-missing": lambda world: reset_to_first(world, CONTROL, "main"),
+    "audit-digest-differs": change_state(with_facts(other_digest)),
+    "audit-fact-anchor": change_state(with_facts(other_run)),
+    "audit-fact-chain": change_state(
+        audit_world.replace_in(f"{FACTS}/000003-scaffolded.json", b"run-1", b"run-2")
+    ),
+    "audit-foreign-commit": change_overlays(
+        audit_world.replace_in(KUSTOMIZATION, b"warning", b"debug")
+    ),
+    "audit-overlay-missing": lambda world: reset_to_first(world, GITOPS, "main"),
+    "audit-overlay-tree": change_overlays(
+        audit_world.replace_in(KUSTOMIZATION, b"warning", b"debug")
+    ),
+    "audit-overlay-without-fact": change_overlays(
+        add("environments/prod/other/kustomization.yaml", b"kind: Kustomization\n")
+    ),
+    "audit-provenance": change_state(with_facts(forged_statement)),
+    "audit-repository-missing": lambda world: shutil.rmtree(world.forge.path(GITOPS)),
+    "audit-source-missing": lose_sources,
+    "audit-state-file": change_state(add("notes.txt", b"Remember the milk\n")),
+    "audit-status-fold": change_state(
+        audit_world.replace_in(status_path("order-router"), b"PROMOTED_PROD", b"REJECTED")
+    ),
+}
+
+
+# What shows in a repository itself, and in no fresh clone of it.
+IN_PLACE: Mapping[str, Callable[[StoryWorld], None]] = {
+    "audit-history-rewritten": rewrite_since,
+    "audit-object-missing": lose_object,
+}

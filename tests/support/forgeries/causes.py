@@ -1,0 +1,79 @@
+"""Forgeries of causes, and of what delivery tools and people are said to have told."""
+
+from __future__ import annotations
+
+from pipeline.git.objects import MODE_FILE
+from pipeline.models.facts import Observed, Rejected
+from tests.support.finished_story import CONTROL
+from tests.support.forgeries.ways import DEV, NOWHERE, PROD, PROVISIONED, Forgery, body, cause
+from tests.support.state_writer import OTHER, Forger
+
+
+def observed_elsewhere(f: Forger) -> None:
+    """An observation of prod, before anything was promoted there."""
+    seen = f.facts()[-1]
+    assert isinstance(seen.body, Observed)
+    f.retell(lambda facts: [*facts[:DEV], seen, *facts[DEV:]])
+
+
+def observed_other_draft(f: Forger) -> None:
+    """An observation of another draft."""
+    seen = f.facts()[-1].body
+    assert isinstance(seen, Observed)
+    told = seen.observation.model_copy(update={"draft": OTHER})
+    f.retell_body(len(f.facts()), observation=told)
+
+
+def ended_in_prod(f: Forger) -> None:
+    """The draft that runs in prod is told to have ended."""
+    first = f.facts()[0].cause
+    f.retell(
+        lambda facts: [
+            *facts,
+            facts[-1].model_copy(update={"cause": first, "body": Rejected(reason="closed")}),
+        ]
+    )
+
+
+def main_without(f: Forger) -> None:
+    """main is put back to before anybody asked."""
+    first = list(f.gits[CONTROL].log_commits(f.head(CONTROL)))[-1]
+    f.put(CONTROL, "main", first.id)
+
+
+def request_amended(f: Forger) -> None:
+    """The request for prod, as if it had had another reason."""
+    git, head = f.gits[CONTROL], f.head(CONTROL)
+    old = git.read_commit(head)
+    files = f.files(CONTROL)
+    path = "tenants/acme/drafts/order-router/promotions/prod.yaml"
+    files[path] = (MODE_FILE, files[path][1].replace(b"Peak season", b"Low season"))
+    f.put(CONTROL, "main", f.commit(CONTROL, files, old.parents, old.message, old.author))
+
+
+CAUSES = (
+    Forgery(
+        "caused by a commit that is not there",
+        cause(PROD, commit=NOWHERE),
+        "cause",
+        "audit-cause-missing",
+    ),
+    Forgery("caused by another content", cause(PROD, blob=NOWHERE), "cause", "audit-cause-missing"),
+    Forgery("main without the requests", main_without, "cause", "audit-cause-missing"),
+    Forgery("a request amended on main", request_amended, "cause", "audit-cause-missing"),
+    Forgery(
+        "brought by a commit that only kept it",
+        lambda f: f.retell_cause(PROVISIONED, commit=f.head(CONTROL)),
+        "cause",
+        "audit-cause-missing",
+    ),
+    Forgery(
+        "provisioned elsewhere",
+        body(PROVISIONED, repos=("tenant-acme-controllers", "tenant-acme-other")),
+        "provisioned",
+        "audit-name-differs",
+    ),
+    Forgery("observed before it was promoted", observed_elsewhere, "told", "audit-told-misfit"),
+    Forgery("an observation of another draft", observed_other_draft, "told", "audit-told-misfit"),
+    Forgery("ended although it runs", ended_in_prod, "told", "audit-told-misfit"),
+)
