@@ -12,6 +12,7 @@ from pipeline.gate.matters import matters_of
 from pipeline.images.provenance import statement_of
 from pipeline.images.signing import SigningKey
 from pipeline.models.base import API_VERSION, BlobId, CommitId, ImageDigest, TreeId, digest_of
+from pipeline.models.draft_id import DraftId
 from pipeline.models.evidence import BuildRecord
 from pipeline.models.facts import Built, Cause, FactBody, Promoted, PullRequestLink, Release
 from pipeline.models.provenance import Claim, Verified
@@ -68,7 +69,7 @@ def allowed_promotion(key: SigningKey) -> Allowed:
         promotion=Promotion(
             api_version=API_VERSION,
             kind="Promotion",
-            draft=DRAFT,
+            draft=DraftId(DRAFT),
             environment="prod",
             release=RequestedRelease(source_commit=release.source_commit, digest=release.digest),
             overlay_tree=overlay.tree,

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.apply.facts import record_facts
-from pipeline.demo.setting import START_TIME_S
 from pipeline.documents import render_document
 from pipeline.git.objects import (
     MODE_FILE,
@@ -33,6 +32,7 @@ from tests.support.samples import DRAFT as STORY
 from tests.support.story import patch_of, story_at
 from worlds import PIPELINE, requests
 from worlds.control import id_of
+from worlds.control_repo import START_TIME_S
 from worlds.history import Draft, History, Store
 
 TENANT, PRIMITIVE = requests.tenant_name(0), requests.draft_name(0)
