@@ -128,7 +128,7 @@ class Explanation:
     fix: str
 
 
-# Every code of an error that is no rule; `stale-plan` and `merge-pending` are rules.
+# Every code of an error that is not a rule; `stale-plan` and `merge-pending` are rules.
 ERRORS: Mapping[str, Explanation] = {
     "internal-error": Explanation(
         "The pipeline met a case that it does not handle: a bug.",
@@ -184,7 +184,7 @@ ERRORS: Mapping[str, Explanation] = {
     ),
     "object-missing": Explanation(
         "An object that history names is not in the clone, or is not what its id says.",
-        "fetch into a fresh clone; `git fsck` names what else is damaged",
+        "fetch into a fresh clone; `git fsck` lists other damage",
     ),
     "demo-broke": Explanation(
         "A step of the demo did not end as it must.",

@@ -43,7 +43,7 @@ def authority_of(
     tier = before.risk_tier if before is not None else "LOW"
     matters = matters_of(changed, base, proposed, now=now, tier=tier)
     if base.platform is None:
-        return unbrought(PLATFORM_PATH, f"nobody is known at the base {parent.id[:12]}")
+        return unbrought(PLATFORM_PATH, f"no account is known at the base {parent.id[:12]}")
     head = main.objects.find_commit(brought.head)
     revision = revision_of(
         _counted(fact, brought),

@@ -41,7 +41,7 @@ def tree_of(content: bytes) -> dict[str, TreeEntry]:
             raise ValueError(f"it names {name!r} twice")
         entries[name] = TreeEntry(int(found[1], 8), name, found[3].hex())
     if end != len(content):
-        raise ValueError("it is no tree")
+        raise ValueError("it is not a tree")
     return entries
 
 
@@ -84,7 +84,7 @@ class Objects:
                 if found is None:
                     raise Missing(
                         f"{self.name} lacks object {id}",
-                        help="fetch it anew: `git fsck` in the clone names what else is missing",
+                        help="fetch it again: `git fsck` in the clone names what else is missing",
                     )
                 self.hashed += 1
                 yield found
@@ -229,7 +229,7 @@ class Objects:
         return self.entry(self.commit(commit).tree, path)
 
     def listing(self, tree: str) -> dict[str, TreeEntry]:
-        """Path → entry of everything below a tree that is no folder."""
+        """Path → entry of everything below a tree that is not a folder."""
         files: dict[str, TreeEntry] = {}
         level = [("", tree)]
         while level:

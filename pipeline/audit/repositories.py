@@ -192,7 +192,7 @@ def check_modes(case: RepositoryCase) -> Iterator[Finding]:
         below = path.startswith(f"{ENVIRONMENTS_FOLDER}/")
         if entry.mode != MODE_FILE and (below or entry.mode != MODE_EXECUTABLE):
             yield rule.AUDIT_FILE_MODE.finding(
-                f"`{path}` has mode {entry.mode:o}, which is no plain file", case.at(path)
+                f"`{path}` has mode {entry.mode:o}, which is not a plain file", case.at(path)
             )
 
 

@@ -101,7 +101,8 @@ def check_scaffold(case: FactCase) -> Iterator[Finding]:
     problem = _scaffold_problem(case, code, found)
     if problem:
         yield case.finding(
-            rule.AUDIT_SOURCE_DIFFERS, f"commit {body.commit[:12]} is no scaffold of it: {problem}"
+            rule.AUDIT_SOURCE_DIFFERS,
+            f"commit {body.commit[:12]} is not a scaffold of it: {problem}",
         )
         return
     if problem is None:
@@ -140,7 +141,7 @@ def _check_branch(case: FactCase, body: Scaffolded | PatchApplied, key: str) -> 
     link = body.pull_request
     if body.branch not in expected or link.repo != case.chain.status.target_repo:
         yield case.finding(
-            rule.AUDIT_NAME_DIFFERS, f"`{body.branch}` of {link.repo} is no branch of this draft"
+            rule.AUDIT_NAME_DIFFERS, f"`{body.branch}` of {link.repo} is not a branch of this draft"
         )
         return
     case.audit.trusts("which pull request shows a branch", "the forge")

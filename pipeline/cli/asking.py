@@ -22,18 +22,18 @@ def asking_options(function: F) -> F:
     """The options `--submit`, `--as` and `--replace`."""
     for option in (
         click.option(
-            "--replace", is_flag=True, help="Write over a different request in the checkout."
+            "--replace", is_flag=True, help="Overwrite a different request in the checkout."
         ),
         click.option(
             "--as",
             "account",
             metavar="ACCOUNT",
-            help="Login or numeric id of the account that asks; with --submit.",
+            help="With --submit: login or numeric id of the requesting account.",
         ),
         click.option(
             "--submit",
             is_flag=True,
-            help="Open the pull request; without it the file is written into the checkout.",
+            help="Open a pull request instead of writing the file into the checkout.",
         ),
     ):
         function = option(function)

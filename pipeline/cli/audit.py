@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def audit() -> None:
-    """Show what happened to a draft; prove it from clones."""
+    """Show a draft's history; prove all history from clones."""
 
 
 @audit.command()
@@ -26,7 +26,7 @@ def audit() -> None:
 @format_option("text", "json")
 @pass_session
 def log(session: Session, draft: str) -> int:
-    """Show a draft's facts in order, with every link of the chain checked."""
+    """Show a draft's facts in order, with the hash chain checked."""
     from pipeline.errors import Refused
     from pipeline.models.draft_id import parse_draft_id
     from pipeline.render.audit import render_log
@@ -52,20 +52,20 @@ def log(session: Session, draft: str) -> int:
 @click.option(
     "--clones",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder with clones of the repositories that facts name.  [default: the local forge]",
+    help="Folder with clones of the repositories in the facts.  [default: the local forge]",
 )
-@click.option("--full", is_flag=True, help="Verify all of it, whatever clones remember.")
-@click.option("--no-remember", is_flag=True, help="Leave no refs in the clones.")
+@click.option("--full", is_flag=True, help="Verify everything again.")
+@click.option("--no-remember", is_flag=True, help="Don't write refs/verified/ to the clones.")
 @format_option("text", "json", "sarif")
 @pass_session
 def verify(session: Session, clones: Path | None, full: bool, no_remember: bool) -> int:
-    """Prove the whole history, by computing every fact again from what it names.
+    """Prove the whole history by recomputing every fact.
 
-    The report ends with what was proved, what is taken on trust, and from whom. With --clones, no
-    forge is asked: the control clone is the one here (or at -C). Clones remember the heads that
-    were verified (refs/verified/): later heads must descend from them, and what lies below is not
-    read again by the same tool under the same policy. The exit code is 0 if all of it adds up, 1
-    with findings that nobody acknowledged, 4 if something could not be read.
+    The report ends with what was proved, and what rests on trust in whom. With --clones no forge is
+    asked; the control clone is the one here (or at -C). Clones remember verified heads
+    (refs/verified/): later heads must descend from them, and verified history is not read again by
+    the same tool and policy. Exit code 0 if everything holds, 1 with unacknowledged findings, 4 if
+    something could not be read.
     """
     from pipeline.audit import verify as verify_history
     from pipeline.diagnostics import Verdict
@@ -92,15 +92,15 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 @audit.command()
 @click.argument("draft", metavar="DRAFT")
-@click.option("--sbom", type=_FILE, metavar="FILE", help="Write the newest image's contents.")
-@click.option("--bundle", type=_FILE, metavar="FILE", help="Write the newest image's statement.")
+@click.option("--sbom", type=_FILE, metavar="FILE", help="Write the newest image's SBOM.")
+@click.option("--bundle", type=_FILE, metavar="FILE", help="Write the newest image's provenance.")
 @pass_session
 def provenance(session: Session, draft: str, sbom: Path | None, bundle: Path | None) -> int:
-    """Show who states what each image of a draft was built from, with every signature verified.
+    """Show the provenance of a draft's images, with signatures verified.
 
-    FILE of --bundle is a Sigstore bundle that other tools verify too; FILE of --sbom is CycloneDX
-    JSON out of the image store, held to the digest that was stated. The exit code is 1 if a
-    statement is missing or not believed.
+    --bundle writes a Sigstore bundle that other tools can verify; --sbom writes CycloneDX JSON from
+    the image store, checked against the attested digest. Exit code 1 if provenance is missing or
+    not trusted.
     """
     from pipeline.api import get_draft_status
     from pipeline.engine.opening import forge_root, image_store

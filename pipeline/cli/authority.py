@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 @click.option(
     "--code-owners",
     is_flag=True,
-    help="Print a CODEOWNERS file that says as much of it as such a file can.",
+    help="Print a CODEOWNERS file for these rules, as far as the format allows.",
 )
 @format_option("text", "json")
 @pass_session
 def authority(session: Session, paths: tuple[str, ...], code_owners: bool) -> int:
-    """Say who may ask for a change of PATHS, and who must approve it.
+    """Show who may request a change of PATHS, and who must approve it.
 
-    PATHS are files of the control repo, there or not yet; without one the answer is the table of
-    all kinds of change. It is judged by the policy of HEAD, as a pull request would be.
+    PATHS are existing or new files of the control repo; without any, all kinds of change are
+    listed. Uses the policy at HEAD, as for a pull request.
     """
     if code_owners and paths:
         raise click.UsageError("--code-owners takes no paths")
@@ -69,7 +69,7 @@ def _rows_of(session: Session, paths: tuple[str, ...]) -> tuple[AuthorityRow, ..
     policy = read_snapshot_of(git, head, paths_behind(paths, ENVIRONMENTS))
     if policy.platform is None:
         raise UsageFault(
-            "environments/platform.yaml is missing or invalid at HEAD, so nobody is known",
+            "environments/platform.yaml is missing or invalid at HEAD, so no account is known",
             help="see `pipeline validate`",
         )
     return tuple(

@@ -16,16 +16,14 @@ from pipeline.cli.session import Session, format_option, pass_session
     metavar="DIR",
     help="Where to write.  [default: service_catalog/ of the control checkout]",
 )
-@click.option(
-    "--check", is_flag=True, help="Write nothing; exit 1 if a file is not as it should be."
-)
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 if a file is out of date.")
 @format_option("text", "json")
 @pass_session
 def catalog(session: Session, out: Path | None, check: bool) -> int:
-    """Write the portal's catalogue: tenants, teams, systems and their repositories.
+    """Write the portal's catalogue of tenants, teams, systems and repositories.
 
-    It is made from the requests as they lie in the work tree. A file of a tenant that is gone is
-    removed; other files are left alone.
+    Generated from the requests in the work tree. Files of removed tenants are deleted, other files
+    are left alone.
     """
     from pipeline.control.checkout import find_checkout
     from pipeline.control.repo import read_worktree_snapshot

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--check",
     metavar="NAME",
-    help="Say whether it is good as a check of this name too, which merging may be made to need.",
+    help="Also publish the verdict as a check run with this name, so branch rules can require it.",
 )
 @click.option(
     "--sarif",
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--queued",
     metavar="COMMIT",
-    help="Judge this commit that a merge queue made of it: for the check alone, no comment.",
+    help="Judge this merge queue commit: publish the check only, no comment.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the comment and write nothing.")
 @pass_session
@@ -42,12 +42,11 @@ def comment(
     queued: str | None,
     dry_run: bool,
 ) -> int:
-    """Tell a reviewer what a pull request asks for, in one comment.
+    """Comment on a pull request: what it requests and what speaks against it.
 
-    The comment on pull request NUMBER of the control repo is made, or updated in place: what
-    merging does, what a promotion changes where it runs, what speaks against it, who must approve.
-    It is judged by this validator, whatever validator and workflows it brings; nothing of it
-    reaches the page but as text.
+    Creates or updates the comment on pull request NUMBER of the control repo: what merging it does,
+    what a promotion changes, findings, who must approve. Judged by this version of the validator,
+    whatever the pull request contains; its content is shown as text only.
     """
     from pipeline.models.outputs import ValidationReport
     from pipeline.render.comment import KEY, headline, render_comment

@@ -11,7 +11,7 @@ from pipeline.cli.session import Session, pass_session
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @pass_session
 def completion(session: Session, shell: str) -> int:
-    """Print the script that completes words in a shell.
+    """Print the completion script for a shell.
 
     bash: add `eval "$(pipeline completion bash)"` to ~/.bashrc; zsh: the same with zsh in
     ~/.zshrc; fish: `pipeline completion fish > ~/.config/fish/completions/pipeline.fish`.

@@ -15,7 +15,7 @@ from pipeline.cli.session import Session, pass_session
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(".demo"),
     show_default=True,
-    help="Where the repositories are made; what an earlier demo left there is removed.",
+    help="Where to create the repositories; replaces an earlier demo.",
 )
 @pass_session
 def demo(session: Session, root: Path) -> int:

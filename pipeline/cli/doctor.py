@@ -26,15 +26,15 @@ OPTIONAL_TOOLS = {"buildah", "crane", "docker"}
 @click.option(
     "--github",
     is_flag=True,
-    help="Check the settings of the organisation that the control repo is in, too.",
+    help="Also check the GitHub organisation's settings.",
 )
 @format_option("text", "json")
 @pass_session
 def doctor(session: Session, github: bool) -> int:
     """Check that this machine has what the pipeline needs.
 
-    The exit code is 4 if something is missing that a run could not do without; with --github, or
-    that the guarantees rest on.
+    Exit code 4 if a run would miss something; with --github also if a setting that the guarantees
+    need is missing.
     """
     from pipeline.models.outputs import DoctorReport
     from pipeline.render.doctor import render_doctor

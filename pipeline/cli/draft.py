@@ -25,13 +25,16 @@ STDIN_BYTES_MAXIMUM = 1024 * 1024
 
 @click.group()
 def draft() -> None:
-    """Ask for a primitive, read and change its files, see how it does."""
+    """Request a primitive, read and change its files, show its status."""
 
 
 @draft.command()
 @click.argument("draft", metavar="TENANT/PRIMITIVE")
 @click.option(
-    "--template", required=True, metavar="NAME[@VERSION]", help="Golden template; newest version."
+    "--template",
+    required=True,
+    metavar="NAME[@VERSION]",
+    help="Golden template; the newest version by default.",
 )
 @click.option(
     "--origin",
@@ -39,12 +42,24 @@ def draft() -> None:
     type=click.Choice(["platform", "tenant", "agent"]),
     help="Who writes the code.",
 )
-@click.option("--description", help="One line: what it is for.")
+@click.option("--description", help="One line: its purpose.")
 @click.option("--owner", help="The team that owns it.")
-@click.option("--entity", "entities", multiple=True, help="Something it keeps; may be repeated.")
-@click.option("--design-ref", "design_refs", multiple=True, metavar="REF", help="What it realises.")
+@click.option(
+    "--entity", "entities", multiple=True, help="An entity that it stores; may be repeated."
+)
+@click.option(
+    "--design-ref",
+    "design_refs",
+    multiple=True,
+    metavar="REF",
+    help="A design that it implements; may be repeated.",
+)
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Another parameter.")
-@click.option("--risk-tier", type=click.Choice(["LOW", "MEDIUM", "HIGH"]), help="If riskier.")
+@click.option(
+    "--risk-tier",
+    type=click.Choice(["LOW", "MEDIUM", "HIGH"]),
+    help="Risk tier, if higher than the tenant's.",
+)
 @asking_options
 @format_option("text", "json")
 @pass_session
@@ -63,10 +78,10 @@ def create(
     account: str | None,
     replace: bool,
 ) -> int:
-    """Ask for a new primitive, scaffolded from a golden template.
+    """Request a new primitive, scaffolded from a golden template.
 
-    `pipeline schema template NAME` shows a template's parameters. A list is given as JSON or
-    with commas.
+    `pipeline schema template NAME` shows a template's parameters. Write a list as JSON or separated
+    by commas.
     """
     require_asking_options(submit, account, replace)
     from pipeline import api
@@ -134,14 +149,14 @@ def _parameters(given: Sequence[str], template: Template | None) -> dict[str, ob
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write the files into this folder, which must be empty or new.",
+    help="Write the files into this new or empty folder.",
 )
 @format_option("text", "json")
 @pass_session
 def files(session: Session, draft: str, paths: tuple[str, ...], output: Path | None) -> int:
-    """Read a draft's files as they stand on its branch.
+    """Read a draft's files from its branch.
 
-    Without --output they are listed, or with one --path printed; JSON holds every content.
+    Lists the files by default; --path prints one, --output writes them. JSON includes all contents.
     """
     from pipeline import api
 
@@ -209,7 +224,7 @@ def _write_files(output: Path, found: DraftFiles) -> None:
     metavar="FILE",
     help="A YAML file with a list `changes`, as in a DraftPatch; `-` reads standard input.",
 )
-@click.option("--base", metavar="COMMIT", help="What the changes were made against.")
+@click.option("--base", metavar="COMMIT", help="Commit that the changes were made against.")
 @asking_options
 @format_option("text", "json")
 @pass_session
@@ -225,10 +240,10 @@ def update(
     account: str | None,
     replace: bool,
 ) -> int:
-    """Ask to change a draft's files.
+    """Request a change of a draft's files.
 
-    PATH is relative to the primitive's folder. A file that changed since --base makes the patch
-    stale; by default that is the branch as it stands now.
+    PATH is relative to the primitive's folder. The patch is stale if one of its files changed since
+    --base (default: the branch's head).
     """
     require_asking_options(submit, account, replace)
     from pipeline import api
@@ -322,7 +337,7 @@ def _read_changes(source: str) -> Sequence[FileChange]:
 @format_option("text", "json")
 @pass_session
 def list_drafts(session: Session, tenant: str | None) -> int:
-    """List all drafts on main, with their states."""
+    """List all drafts on main with their states."""
     from pipeline.cli.status import write_list
 
     return write_list(session, tenant)
@@ -333,7 +348,7 @@ def list_drafts(session: Session, tenant: str | None) -> int:
 @format_option("text", "json")
 @pass_session
 def status(session: Session, draft: str) -> int:
-    """Show where a draft stands: state, pull request, patches, promotions."""
+    """Show a draft's state, pull request, patches and promotions."""
     from pipeline.cli.status import write_one
 
     return write_one(session, draft)

@@ -15,7 +15,7 @@ def _account(text: str, more: int) -> list[str]:
     parts = text.split(":", 1 + more)
     if len(parts) != 2 + more or not parts[0].isdigit():
         form = "NUMBER:LOGIN:TEAM,TEAM" if more else "NUMBER:LOGIN"
-        raise UsageFault(f"`{text}` is no account", help=f"write {form}")
+        raise UsageFault(f"`{text}` is not an account", help=f"write {form}")
     return parts
 
 
@@ -23,7 +23,7 @@ def _account(text: str, more: int) -> list[str]:
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--platform", required=True, metavar="ID", help="The platform's name.")
 @click.option("--organisation", required=True, metavar="LOGIN", help="The organisation on GitHub.")
-@click.option("--registry", required=True, metavar="PREFIX", help="Where images go.")
+@click.option("--registry", required=True, metavar="PREFIX", help="Registry prefix for images.")
 @click.option("--app", type=int, required=True, metavar="ID", help="The pipeline's GitHub App.")
 @click.option("--bot", required=True, metavar="NUMBER:LOGIN", help="The account of the App's bot.")
 @click.option(
@@ -32,14 +32,14 @@ def _account(text: str, more: int) -> list[str]:
     multiple=True,
     required=True,
     metavar="NUMBER:LOGIN:TEAM,TEAM",
-    help="Somebody who asks, reviews or merges; several times.",
+    help="A person who requests, reviews or merges; may be repeated.",
 )
 @click.option("--tenant", required=True, metavar="ID", help="The first tenant.")
 @click.option(
     "--action",
     required=True,
     metavar="OWNER/REPO@COMMIT",
-    help="The repository of the pipeline's action, at the commit to use.",
+    help="Repository of the pipeline's action, with the commit to use.",
 )
 @pass_session
 def init(
@@ -56,9 +56,9 @@ def init(
 ) -> int:
     """Write a new control repo.
 
-    FOLDER must be empty, or hold nothing but `.git`. Policy, workflows, code owners, rulesets to
-    import and a first tenant are written; README.md there says what is left to do. Without `.git`
-    a repository is made, with all of it staged for the first commit and `origin` on GitHub.
+    FOLDER must be empty except for `.git`. Writes policy, workflows, code owners, rulesets to
+    import and a first tenant; its README.md lists the next steps. Without `.git` a repository is
+    made, with all of it staged for the first commit and `origin` on GitHub.
     """
     from pipeline.publish.starter import PARTS, Answers, Person, starter_files
 

@@ -50,7 +50,7 @@ class LazyGroup(click.Group):
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         found = getattr(importlib.import_module(f"pipeline.cli.{module}"), attribute)
         if not isinstance(found, click.Command):
-            raise TypeError(f"{module}:{attribute} is no command")
+            raise TypeError(f"{module}:{attribute} is not a command")
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -105,13 +105,13 @@ def _refuse_format(ctx: click.Context, command: click.Command) -> None:
     callback=choose_format,
     expose_value=False,
     is_eager=True,  # an error in what follows is already told in this format
-    help="How results are written.  [default: text]",
+    help="Output format.  [default: text]",
 )
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(__version__, prog_name="pipeline", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context, directory: Path, debug: bool) -> None:
-    """Run a software factory from Git alone: requests in, plans, facts, promotions out."""
+    """A software factory on Git alone: from requests through plans and facts to promotions."""
     session = session_of(ctx)
     session.directory, session.debug = directory, debug
     if not directory.is_dir():

@@ -20,12 +20,12 @@ ENVIRONMENT = click.Choice(["dev", "staging", "prod"])
 
 @click.group()
 def promote() -> None:
-    """Ask to run a release in an environment."""
+    """Request a release for an environment."""
 
 
 @promote.command()
 @click.argument("draft", metavar="DRAFT")
-@click.option("--env", "environment", required=True, type=ENVIRONMENT, help="Where to run it.")
+@click.option("--env", "environment", required=True, type=ENVIRONMENT, help="Target environment.")
 @click.option("--reason", required=True, help="One line: why now.")
 @click.option("--commit", metavar="COMMIT", help="Source commit.  [default: what runs before it]")
 @asking_options
@@ -41,9 +41,9 @@ def request(
     account: str | None,
     replace: bool,
 ) -> int:
-    """Ask to run a release in an environment, with digest and overlay tree pinned.
+    """Request a release for an environment, with digest and overlay tree pinned.
 
-    The gate answers first: what can never be allowed is refused here, and nothing is written.
+    The gate is asked first: if it can never allow the promotion, nothing is written.
     """
     require_asking_options(submit, account, replace)
     from pipeline import api
@@ -87,10 +87,10 @@ def request(
 @format_option("text", "json")
 @pass_session
 def why(session: Session, draft: str, environment: str) -> int:
-    """Say whether a promotion is allowed, and every reason against it.
+    """Show whether a promotion is allowed, with every reason against it.
 
-    Replays the one gate on the request that is on main, else on one that could be made now. The
-    exit code is 0 if it is allowed.
+    Asks the gate about the request on main, or about one that could be made now. Exit code 0 if it
+    is allowed.
     """
     from pipeline.models.draft_id import parse_draft_id
     from pipeline.render.decision import render_decision

@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 _PULL = re.compile(r"(?P<repo>[a-z0-9][a-z0-9-]*)#(?P<number>[0-9]{1,9})\Z")
 
 as_option = click.option(
-    "--as", "account", required=True, metavar="ACCOUNT", help="Who acts: a login or its number."
+    "--as", "account", required=True, metavar="ACCOUNT", help="Acting account: login or numeric id."
 )
 revision_option = click.option(
     "--revision",
     metavar="COMMIT",
-    help="The head that was read; refused if there is a newer one.  [default: the newest]",
+    help="Reviewed head; refused if there is a newer one.  [default: the newest]",
 )
-body_option = click.option("--body", default="", help="What the reviewer writes.")
+body_option = click.option("--body", default="", help="Text of the review or pull request.")
 
 
 def parse_pull_name(text: str) -> tuple[str, int]:
     """Repository and number of `REPO#N`. Raises UsageFault."""
     match = _PULL.match(text)
     if not match:
-        raise UsageFault(f"`{text}` is no pull request", help="write it as `control#3`")
+        raise UsageFault(f"`{text}` is not a pull request", help="write it as `control#3`")
     return match["repo"], int(match["number"])
 
 
@@ -60,9 +60,11 @@ def review() -> None:
 
 @review.command("open")
 @click.argument("repo")
-@click.option("--head", "head_branch", required=True, help="The branch that is to be merged.")
-@click.option("--base", "base_branch", default="main", show_default=True, help="Into which one.")
-@click.option("--title", required=True, help="One line: what it brings.")
+@click.option("--head", "head_branch", required=True, help="Branch to merge.")
+@click.option(
+    "--base", "base_branch", default="main", show_default=True, help="Branch to merge into."
+)
+@click.option("--title", required=True, help="One line: what it changes.")
 @body_option
 @as_option
 @format_option("text", "json")
@@ -76,7 +78,7 @@ def open_(
     body: str,
     account: str,
 ) -> int:
-    """Open a pull request for a branch of REPO, or find the one that is open."""
+    """Open a pull request for a branch of REPO, or find the open one."""
     control = session.control()
     pull = control.forge.open_pull(
         repo,
@@ -92,7 +94,7 @@ def open_(
 
 @review.command("list")
 @click.argument("repo", default="control")
-@click.option("--all", "everything", is_flag=True, help="Merged and closed ones too.")
+@click.option("--all", "everything", is_flag=True, help="Include merged and closed ones.")
 @format_option("text", "json")
 @pass_session
 def list_(session: Session, repo: str, everything: bool) -> int:
@@ -121,7 +123,7 @@ def list_(session: Session, repo: str, everything: bool) -> int:
 @format_option("text", "json")
 @pass_session
 def show(session: Session, pull: str) -> int:
-    """Show one pull request with its changed files and reviews."""
+    """Show a pull request with its changed files and reviews."""
     control = session.control()
     repo, number = parse_pull_name(pull)
     found = control.forge.read_pull(repo, number)
@@ -227,7 +229,7 @@ def _check_judged(session: Session, number: int) -> None:
 @as_option
 @body_option
 @revision_option
-@click.option("--merge", is_flag=True, help="Merge it as well.")
+@click.option("--merge", is_flag=True, help="Also merge it.")
 @format_option("text", "json")
 @pass_session
 def approve(
@@ -251,7 +253,7 @@ def approve(
 @format_option("text", "json")
 @pass_session
 def request_changes(session: Session, pull: str, account: str, body: str) -> int:
-    """Ask for changes to PULL (`REPO#N`); it cannot be merged until that is taken back."""
+    """Request changes to PULL (`REPO#N`), which blocks its merge."""
     from pipeline.forges.port import ReviewVerdict
 
     _review(session, pull, account, body, ReviewVerdict.CHANGES_REQUESTED)
@@ -266,7 +268,7 @@ def request_changes(session: Session, pull: str, account: str, body: str) -> int
 @format_option("text", "json")
 @pass_session
 def dismiss(session: Session, pull: str, account: str, body: str) -> int:
-    """Take back one's own review of PULL (`REPO#N`)."""
+    """Dismiss your own review of PULL (`REPO#N`)."""
     from pipeline.forges.port import ReviewVerdict
 
     _review(session, pull, account, body, ReviewVerdict.DISMISSED)

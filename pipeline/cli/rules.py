@@ -32,7 +32,7 @@ def rules(session: Session) -> int:
 @format_option("text", "json")
 @pass_session
 def explain(session: Session, code: str) -> int:
-    """Explain one rule: why it exists, how to comply, examples.
+    """Explain a rule: why it exists, how to comply, examples.
 
     CODE is what stands in the brackets of a finding, as in `error[yaml-anchor]`, or the code of
     any other error.

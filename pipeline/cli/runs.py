@@ -38,7 +38,7 @@ class ShardType(click.ParamType[Shard]):
             self.fail(f"`{value}` is not like `1/4`", param, ctx)
         found = int(match[1]), int(match[2])
         if not 1 <= found[0] <= found[1] <= 10_000:
-            self.fail(f"`{value}` is no shard: the first number counts from 1", param, ctx)
+            self.fail(f"`{value}` is not a shard: the first number counts from 1", param, ctx)
         return found
 
 
@@ -48,9 +48,9 @@ def scope_options(function: F) -> F:
         click.option(
             "--observations",
             type=click.Path(dir_okay=False, path_type=Path),
-            help="A file with what the delivery tool reported.",
+            help="File with the delivery tool's observations.",
         ),
-        click.option("--shard", type=ShardType(), help="Only the i-th of n shares of the tenants."),
+        click.option("--shard", type=ShardType(), help="Only share I of N of the tenants."),
         click.option("--tenant", "tenants", multiple=True, metavar="ID", help="Only this tenant."),
     ):
         function = option(function)
@@ -64,7 +64,7 @@ def stage_option(function: F) -> F:
         "stages",
         type=click.Choice(("scaffold", "build", "promote", "observe")),
         multiple=True,
-        help="Only this part of the work.  [default: all]",
+        help="Only this stage.  [default: all]",
     )(function)
 
 
@@ -100,9 +100,9 @@ def plan(
     shard: Shard | None,
     observations: Path | None,
 ) -> int:
-    """Show what a run would do now; nothing is written.
+    """Show what a run would do now, without writing anything.
 
-    The exit code is 4 if a draft or tenant could not be looked at; the others are planned.
+    Exit code 4 if a draft or tenant could not be read; the others are planned.
     """
     found = session.engine().plan(
         tenants=tenants or None, shard=shard, observations=_observations(observations)
@@ -116,7 +116,7 @@ def plan(
 
 
 def _plan_code(found: Plan) -> int:
-    """4 when something could not be looked at, so that the plan lacks it."""
+    """4 when something could not be read, so that the plan lacks it."""
     return 4 if any(tenant.failures for tenant in found.tenants) else 0
 
 
@@ -142,9 +142,9 @@ def _write_plan(session: Session, found: Plan) -> None:
 @format_option("text", "json")
 @pass_session
 def apply(session: Session, file: Path) -> int:
-    """Carry out a saved plan exactly, or refuse it as stale.
+    """Apply a saved plan exactly, or refuse it as stale.
 
-    The exit code is 3, and nothing is written, when the world is not what the plan was made on.
+    Exit code 3, with nothing written, if something changed since the plan was made.
     """
     from pipeline.render.plan import run_report_document
 
@@ -177,7 +177,7 @@ def _read_plan(file: Path) -> Plan:
         raise UsageFault(f"`{file}` cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise UsageFault(
-            f"`{file}` is no saved plan: {first_problem(error)}",
+            f"`{file}` is not a saved plan: {first_problem(error)}",
             help=f"`pipeline plan --out {file}` makes one",
         ) from error
 
@@ -190,13 +190,13 @@ def _read_plan(file: Path) -> Plan:
     "events",
     type=click.Choice(("scaffold", "build", "promote")),
     multiple=True,
-    help="When something was done, start the forge's workflow of that name.",
+    help="If something was done, start the workflow of this name.",
 )
 @click.option(
     "--evidence",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Run no check and no build; record those that `pipeline perform` left here.",
+    help="Don't run checks and builds; record the results of `pipeline perform` from here.",
 )
 @scope_options
 @format_option("text", "json")
@@ -213,9 +213,8 @@ def run(
 ) -> int:
     """Plan and apply until nothing is left to do.
 
-    What waits is judged again by the next run; what failed goes on from where it was. The exit
-    code is 4 if a tool or service failed, and 1 if a GitOps repository is not as promoted, or
-    main is not as it must be.
+    The next run retries what waits and resumes what failed. Exit code 4 if a tool or service
+    failed, 1 if a GitOps repository differs from what was promoted or main breaks a rule.
     """
     from pipeline.engine.opening import restrict
     from pipeline.render.plan import run_report_document

@@ -142,7 +142,7 @@ def format_option(*formats: str) -> Callable[[F], F]:
             type=click.Choice(formats),
             callback=choose_format,
             expose_value=False,
-            help="How the result is written.  [default: text]",
+            help="Output format.  [default: text]",
         )
         return option(function)
 

@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 @format_option("text", "json")
 @pass_session
 def status(session: Session, draft: str | None) -> int:
-    """Show where one draft, or every draft, stands.
+    """Show the status of one draft, or of all drafts.
 
-    States are a fold of facts: PENDING, SCAFFOLDED, IN_REVIEW, PROMOTED_DEV, PROMOTED_STAGING,
-    PROMOTED_PROD, REJECTED. What runs is shown only beside a look at the GitOps repository: the
-    exit code is 1 if it is not as promoted, and 4 if it could not be read. It is 1, too, where a
-    blocked digest runs, or a draft stands whose file was deleted.
+    States: PENDING, SCAFFOLDED, IN_REVIEW, PROMOTED_DEV, PROMOTED_STAGING, PROMOTED_PROD, REJECTED.
+    The GitOps repositories are compared with what was promoted. Exit code 1 if they differ, a
+    blocked digest runs or a live draft's file was deleted; 4 if a repository could not be read.
     """
     return write_list(session, None) if draft is None else write_one(session, draft)
 

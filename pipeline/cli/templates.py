@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def template() -> None:
-    """List, judge, render and try out golden templates."""
+    """List, lint, render and test golden templates."""
 
 
 @template.command(name="list")
@@ -55,9 +55,9 @@ def list_templates(session: Session) -> int:
 @format_option("text", "json")
 @pass_session
 def lint(session: Session, templates: tuple[str, ...]) -> int:
-    """Judge templates: what is malformed, or would render otherwise in Backstage.
+    """Lint templates: malformed parts, and what Backstage would render differently.
 
-    TEMPLATE is the name of a built-in one or a folder; all built-in ones without it.
+    TEMPLATE is a built-in template's name or a folder; by default all built-in ones.
     """
     from pipeline.models.outputs import TemplateLint, TemplateLintItem
     from pipeline.render.style import Style, counted
@@ -97,19 +97,19 @@ def _write_reasons(session: Session, named: str, error: TemplateError) -> None:
     "--values",
     "values_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="YAML file with parameters; what is absent takes a sample value.",
+    help="YAML file with parameters; missing ones get sample values.",
 )
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="Folder to write to; it must be absent or empty.",
+    help="New or empty folder to write to.",
 )
 @pass_session
 def render(session: Session, named: str, values_file: Path | None, out: Path) -> int:
-    """Write what a template makes of some values.
+    """Render a template with given values.
 
-    TEMPLATE is the name of a built-in one or a folder. Nothing is written when a value is refused.
+    TEMPLATE is a built-in template's name or a folder. Writes nothing if a value is refused.
     """
     from pipeline.documents import parse_document
     from pipeline.errors import UsageFault
@@ -124,7 +124,7 @@ def render(session: Session, named: str, values_file: Path | None, out: Path) ->
         document = parse_document(values_file.name, values_file.read_bytes())
         if not document.ok or not isinstance(document.value, dict):
             reasons = [f"{f.location}: {f.message}" for f in document.findings]
-            raise UsageFault("\n  ".join([f"`{values_file}` is no mapping in YAML", *reasons]))
+            raise UsageFault("\n  ".join([f"`{values_file}` is not a mapping in YAML", *reasons]))
         own = {name: value for name, value in values.items() if name not in GIVEN_VALUES}
         problems = check_parameters(found, own | document.value)
         for problem in problems:
@@ -142,13 +142,13 @@ def render(session: Session, named: str, values_file: Path | None, out: Path) ->
 
 @template.command()
 @click.argument("templates", metavar="[TEMPLATE]...", nargs=-1)
-@click.option("--checks/--no-checks", default=True, help="Run the result's own checks as well.")
+@click.option("--checks/--no-checks", default=True, help="Also run the result's own checks.")
 @pass_session
 def test(session: Session, templates: tuple[str, ...], checks: bool) -> int:
-    """Render templates with all values worth trying, and check what comes out.
+    """Render templates with many values and check the results.
 
-    TEMPLATE is the name of a built-in one or a folder; all built-in ones without it. The plain
-    result goes through its chart, lint, code scan, secret scan and its own tests in the sandbox.
+    TEMPLATE is a built-in template's name or a folder; by default all built-in ones. The default
+    result is also linted, scanned, rendered by its chart and tested in the sandbox.
     """
     from pipeline.render.style import Style, counted
     from pipeline.templates import list_builtin_templates

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("paths", nargs=-1, metavar="[PATHS]...")
-@click.option("--since", metavar="REV", help="Only what changed after this revision.")
-@click.option("--commit", metavar="REV", help="The revision to judge.  [default: HEAD]")
+@click.option("--since", metavar="REV", help="Only requests that changed since this revision.")
+@click.option("--commit", metavar="REV", help="The revision to validate.  [default: HEAD]")
 @click.option(
     "--author",
     type=int,
     metavar="ID",
-    help="The account whose pull request it is: a bot changes only drafts of its tenants.",
+    help="Account id of the pull request's author: bots may only change drafts of their tenants.",
 )
 @click.option(
-    "--worktree", is_flag=True, help="Judge the files as they lie here, committed or not."
+    "--worktree", is_flag=True, help="Validate the files in the work tree, committed or not."
 )
 @format_option(*FORMATS)
 @pass_session
@@ -41,10 +41,10 @@ def validate(
     author: int | None,
     worktree: bool,
 ) -> int:
-    """Judge requests: every finding, with position and fix.
+    """Validate requests; show every finding with its position and fix.
 
-    PATHS are files or folders of the control repo; all requests by default. What they depend on
-    is read too. The verdict is the exit code: 0 valid, 1 invalid, 4 could not check.
+    PATHS are files or folders of the control repo; by default all requests. What they depend on is
+    read too. Exit code: 0 valid, 1 invalid, 4 could not check.
     """
     if worktree and (since or commit):
         raise click.UsageError("--worktree goes with neither --since nor --commit")

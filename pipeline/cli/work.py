@@ -29,14 +29,19 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.command()
 @stage_option
 @click.option("--tenant", "tenants", multiple=True, metavar="ID", help="Only this tenant.")
-@click.option("--shard", type=ShardType(), help="Only the i-th of n shares of the tenants.")
-@click.option("--out", type=_FOLDER, metavar="DIR", help="Write checks and builds, with sources.")
+@click.option("--shard", type=ShardType(), help="Only share I of N of the tenants.")
+@click.option(
+    "--out",
+    type=_FOLDER,
+    metavar="DIR",
+    help="Write pending checks and builds, with their sources.",
+)
 @click.option(
     "--matrix",
     "matrices",
     multiple=True,
     type=click.Choice(("tenants", "work", "builds")),
-    help="Print `NAME=` and the jobs of a matrix over these, on one line.",
+    help="Print `NAME=` and a job matrix over these, on one line.",
 )
 @format_option("text", "json")
 @pass_session
@@ -48,11 +53,11 @@ def due(
     out: Path | None,
     matrices: tuple[str, ...],
 ) -> int:
-    """Say what is due, for which tenants, and take out what tools need.
+    """List pending checks and builds per tenant and export their sources.
 
-    Nothing is written to the forge. Tenants that were seen to have nothing due are not looked at.
-    The exit code is 4 if a draft or tenant could not be looked at. With --matrix it is so only if
-    nothing else is due: else the others have their jobs, and the job of that tenant fails.
+    Writes nothing to the forge and skips tenants known to be idle. Exit code 4 if a draft or tenant
+    could not be read; with --matrix only if nothing else is due: otherwise the others get their
+    jobs and that tenant's job fails.
     """
     from pipeline.characters import visible
     from pipeline.engine.opening import restrict
@@ -102,15 +107,18 @@ def _due_text(plan: Plan, out: Path | None) -> str:
 
 
 @click.command()
-@click.option("--work", type=_FOLDER, required=True, metavar="DIR", help="What `due` wrote.")
-@click.option("--out", type=_FOLDER, required=True, metavar="DIR", help="Where evidence goes.")
-@click.option("--key", "keys", multiple=True, help="Only this piece of work.  [default: all]")
+@click.option(
+    "--work", type=_FOLDER, required=True, metavar="DIR", help="Folder that `pipeline due` wrote."
+)
+@click.option("--out", type=_FOLDER, required=True, metavar="DIR", help="Folder for the evidence.")
+@click.option(
+    "--key", "keys", multiple=True, help="Only the check or build with this key.  [default: all]"
+)
 @pass_session
 def perform(session: Session, work: Path, out: Path, keys: tuple[str, ...]) -> int:
-    """Perform checks and builds that are due, without any credential.
+    """Run pending checks and builds, without credentials.
 
-    A check that fails is evidence as well, and so is a build that takes more than it may; the exit
-    code is 4 if one could not be performed.
+    Failed checks and builds over their limits are evidence too. Exit code 4 if one could not run.
     """
     from pipeline.errors import CouldNotCheck
     from pipeline.jobs.files import read_work, write_evidence
@@ -119,7 +127,7 @@ def perform(session: Session, work: Path, out: Path, keys: tuple[str, ...]) -> i
     items = {item.key: item for item in read_work(work).items}
     for key in keys:
         if key not in items:
-            raise UsageFault(f"`{work}` holds no work of the key `{key}`")
+            raise UsageFault(f"`{work}` has no work with the key `{key}`")
     failed = 0
     for key in keys or tuple(items):
         session.note(f"  {describe(items[key])}")
@@ -184,30 +192,35 @@ def _evidence_text(evidence: WorkEvidence) -> str:
     return f"{evidence.item.draft}  {said}\n"
 
 
-_WORK = click.option("--work", type=_FOLDER, required=True, metavar="DIR", help="What `due` wrote.")
+_WORK = click.option(
+    "--work", type=_FOLDER, required=True, metavar="DIR", help="Folder that `pipeline due` wrote."
+)
 _EVIDENCE = click.option(
-    "--evidence", type=_FOLDER, required=True, metavar="DIR", help="What was performed."
+    "--evidence",
+    type=_FOLDER,
+    required=True,
+    metavar="DIR",
+    help="Folder that `pipeline perform` wrote.",
 )
 
 
 @click.command()
 @_WORK
 @_EVIDENCE
-@click.option("--key", required=True, help="The build that the statement is of.")
+@click.option("--key", required=True, help="Key of the build to attest.")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,
     metavar="FILE",
-    help="Where the predicate goes.",
+    help="File for the predicate.",
 )
 @pass_session
 def predicate(session: Session, work: Path, evidence: Path, key: str, out: Path) -> int:
-    """Write what is to be stated of an image that was built: its SLSA provenance.
+    """Write the SLSA provenance predicate of a built image.
 
-    Prints `name=`, `digest=` and `type=` for what attests: the image, its digest, the predicate's
-    type; nothing for a build that was refused. The builder is the workflow that runs
-    (GITHUB_WORKFLOW_REF).
+    Prints `name=` (image), `digest=` and `type=` (predicate type) for the attesting step; nothing
+    for a refused build. The builder is the running workflow (GITHUB_WORKFLOW_REF).
     """
     from pipeline.forges.github.workflow_run import workflow_run
     from pipeline.images.provenance import predicate_of
@@ -223,7 +236,7 @@ def predicate(session: Session, work: Path, evidence: Path, key: str, out: Path)
         return 0
     if read_evidence(evidence)[key].refused is not None:
         return 0
-    raise UsageFault(f"`{evidence}` holds no image of the key `{key}` that is due in `{work}`")
+    raise UsageFault(f"`{evidence}` has no image with the key `{key}` that is due in `{work}`")
 
 
 @click.command()
@@ -234,16 +247,16 @@ def predicate(session: Session, work: Path, evidence: Path, key: str, out: Path)
     "--bundle",
     type=click.Path(dir_okay=False, exists=True, path_type=Path),
     metavar="FILE",
-    help="The attestation of the one build, instead of signing here.",
+    help="Attestation of this build, instead of signing here.",
 )
 @pass_session
 def push(
     session: Session, work: Path, evidence: Path, keys: tuple[str, ...], bundle: Path | None
 ) -> int:
-    """Bring images that were built into the registry, each with its statement and its contents.
+    """Push built images to the registry, each with its provenance and SBOM.
 
-    An image that is there already for the same source wins: a source has one image, ever. Nothing
-    is pushed without a statement that one of environments/signers.yaml signed.
+    An image that the registry already has for the same source is kept: a source has one image,
+    ever. Every image needs provenance signed by a signer in environments/signers.yaml.
     """
     from pipeline.engine.opening import attest_here, forge_root, image_store
     from pipeline.images.attesting import Attest
@@ -251,7 +264,7 @@ def push(
     from pipeline.tools.bundlecheck import verify_bundle
 
     if bundle is not None and len(keys) != 1:
-        raise UsageFault("`--bundle` is of one build", help="name it with `--key`")
+        raise UsageFault("`--bundle` is for one build", help="name it with `--key`")
     engine = session.engine()
     snapshot = engine.snapshot()
     root = forge_root(engine.control)
@@ -269,9 +282,9 @@ def push(
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @pass_session
 def signing_key(session: Session, file: Path) -> int:
-    """Make a key that signs provenance, or read the one in FILE, and print who it is.
+    """Create a signing key for provenance, or read FILE, and print its public part.
 
-    What is printed is an entry of `environments/signers.yaml`. GitHub's workflows need no key.
+    Prints an entry for `environments/signers.yaml`. Workflows on GitHub need no key.
     """
     from pipeline.documents import render_document
     from pipeline.images.signing import SigningKey

@@ -95,7 +95,7 @@ def read_request_blobs(git: GitRepository, commit: str) -> dict[str, str]:
 
 
 def _request_blobs(entries: Mapping[str, tuple[int, str]]) -> dict[str, str]:
-    """The requests among all entries of a commit; what is no file holds none."""
+    """The requests among all entries of a commit; what is not a file holds none."""
     return {
         path: id
         for path, (mode, id) in entries.items()

@@ -76,7 +76,7 @@ def write_request(
         raise UsageFault(f"`{request.path}` leads out of the checkout through a link")
     if target.exists():
         if not target.is_file():
-            raise UsageFault(f"`{request.path}` is there and is no file")
+            raise UsageFault(f"`{request.path}` is there and is not a file")
         there = target.read_bytes()
         if there == request.content:
             return "unchanged"
@@ -135,7 +135,7 @@ def require_may_ask(
     needed = paths_behind([request.path], ENVIRONMENTS)
     base = read_snapshot_of(git, head, needed)
     if base.platform is None:
-        raise CouldNotCheck(f"`{PLATFORM_PATH}` of main cannot be read, so nobody is known")
+        raise CouldNotCheck(f"`{PLATFORM_PATH}` of main cannot be read, so no account is known")
     read = parse_request(request.path, request.content)[0]
     proposed = snapshot_of(head, {}, [read] if read else [])
     problem = may_ask(base.platform, account.id, matters_of([request.path], base, proposed))

@@ -41,9 +41,9 @@ def edit_document(content: bytes, changes: Mapping[Path, object]) -> bytes:
     """`content` with the value at each path set; every line of no named entry is the same bytes.
 
     A path may name a new key of an existing mapping, or the index behind the last item of a list.
-    Raises Refused if `content` is no acceptable document, or for an edit that would lose a comment
-    or change more than it says; UsageFault for a path whose parent does not exist or a value that
-    no request may hold.
+    Raises Refused if `content` is not an acceptable document, or for an edit that would lose a
+    comment or change more than it says; UsageFault for a path whose parent does not exist or a
+    value that no request may hold.
     """
     document = parse_document("(document)", content)
     if not document.ok:

@@ -185,7 +185,7 @@ class EventReader:
         form = look_of(text)
         if form in keys:
             first, mark = keys[form]
-            again = "stands a second time" if first == text else "looks like an earlier key"
+            again = "occurs a second time" if first == text else "looks like an earlier key"
             message = f"key `{_short(text)}` {again}, first in line {mark.line + 1}"
             self._add(rules.YAML_DUPLICATE_KEY, message, self._at(event.start_mark))
         else:

@@ -36,28 +36,28 @@ def _rule(id: str, summary: str, *, why: str, fix: str, change: tuple[str, str])
 REQUEST_UNKNOWN_FIELD = _rule(
     "request-unknown-field",
     "A request has only the fields of its kind.",
-    why="a misspelt field would be ignored without a word, and its safe default used instead",
+    why="a misspelt field would be ignored silently, and its default used",
     fix="correct the name, or delete the field",
     change=("code_origin: tenant", "code_origin: tenant\nrisk_teir: HIGH"),
 )
 REQUEST_MISSING_FIELD = _rule(
     "request-missing-field",
     "A request has every field that its kind requires.",
-    why="what is not said is not guessed",
+    why="missing values are not guessed",
     fix="add the field",
     change=("tenant_id: acme\n", ""),
 )
 REQUEST_WRONG_TYPE = _rule(
     "request-wrong-type",
-    "A field holds a value of its type, and none is converted.",
-    why="a conversion would be a guess, and the next reader may guess otherwise",
-    fix="write a value of that type; quotes make text of a number, a `-` or brackets make a list",
+    "Every field has a value of its type; nothing is converted.",
+    why="a conversion would be a guess",
+    fix="use a value of that type; quotes make a number text, `-` or brackets make a list",
     change=("primitive_id: order-router", "primitive_id: 3"),
 )
 REQUEST_BAD_VALUE = _rule(
     "request-bad-value",
-    "A field holds one of the values it allows.",
-    why="names, repositories and policies are derived from it, and would be wrong with it",
-    fix="write a value of the form that the message describes",
+    "Every field has an allowed value.",
+    why="names, repositories and policy are derived from it",
+    fix="use a value of the form in the message",
     change=("code_origin: tenant", "code_origin: contractor"),
 )

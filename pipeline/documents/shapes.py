@@ -219,7 +219,7 @@ def _fields_at(root: type[BaseModel] | None, location: tuple[int | str, ...]) ->
         inner = [
             f.annotation for m in here for n, f in m.model_fields.items() if step in (n, f.alias)
         ]
-        # What is no field is an item's index, a mapping's key, or the tag of a union's branch.
+        # What is not a field is an item's index, a mapping's key, or the tag of a union's branch.
         here = (
             [model for annotation in inner for model in models_in(annotation)]
             if inner

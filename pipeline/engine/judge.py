@@ -155,7 +155,7 @@ def _authority(world: World, pull: PullRequest, tree: str, changed: Sequence[str
     revisions, main = world.revisions, world.snapshot.commit
     base = revisions.policy_at(main, changed)
     if base.platform is None:
-        raise CouldNotCheck(f"`{PLATFORM_PATH}` of main cannot be read, so nobody is known")
+        raise CouldNotCheck(f"`{PLATFORM_PATH}` of main cannot be read, so no account is known")
     matters = matters_of(
         changed, base, revisions.policy_at(tree, changed), tier=_tier_then(world, changed)
     )

@@ -65,7 +65,7 @@ def read_patch_findings(
             found.append(PATCH_OVER_BOUND.finding(error.message, Location(read.path, 1, 1)))
             result = None
         except PipelineError as error:
-            message = f"`{patch.draft}` could not be looked at: {error.code}: {error.message}"
+            message = f"`{patch.draft}` could not be read: {error.code}: {error.message}"
             found.append(PATCH_NOT_JUDGED.finding(message, Location(read.path, 1, 1)))
             result = None
         _search(searched, read, patch, result)

@@ -253,7 +253,7 @@ def _restored(plan: TenantPlan, receipt: Receipt) -> list[Incident]:
 
 
 def _promised(plan: TenantPlan) -> TenantPlan:
-    """What a reviewer was shown and apply is held to; what a tool could not do is no promise."""
+    """What a reviewer was shown and apply is held to; what a tool could not do is not a promise."""
     return plan.model_copy(update={"failures": ()})
 
 

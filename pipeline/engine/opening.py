@@ -110,7 +110,7 @@ def attest_here(snapshot: Snapshot, forge_root: Path) -> Attest:
     path = workspace_key(forge_root)
     if not path.is_file():
         raise CouldNotCheck(
-            "there is no key to sign the image's provenance with",
+            "there is no key to sign the image's provenance",
             help="`pipeline signing-key FILE` makes one; PIPELINE_SIGNING_KEY_FILE names it",
         )
     return attest_with(SigningKey.read(path), snapshot.signers)

@@ -195,7 +195,7 @@ class EngineReader:
     def gitops_incidents(
         self, repos: Collection[str]
     ) -> tuple[tuple[Incident, ...], tuple[Failure, ...]]:
-        """What is not as promoted in GitOps repositories, and what could not be looked at."""
+        """What is not as promoted in GitOps repositories, and what could not be read."""
         world = self.world()
         incidents: list[Incident] = []
         for repo in repos:

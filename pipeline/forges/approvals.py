@@ -30,7 +30,7 @@ def count_approvals(
 ) -> Approvals:
     """What reviewers hold of `head`, each by their newest verdict on it.
 
-    A comment is no verdict, and a verdict on another revision takes back the one before it. The
+    A comment is not a verdict, and a verdict on another revision takes back the one before it. The
     approval of an account in `taking_part` (author, pushers) does not count; its objection does.
     """
     newest: dict[int, ReviewVerdict] = {}

@@ -40,7 +40,7 @@ def closed_patterns(rules: Iterable[BranchRule]) -> tuple[str, ...]:
 def check_push(rules: Iterable[BranchRule], ref: str, actor: int) -> str | None:
     """Why `actor` may not move `ref` directly."""
     if not ref.startswith("refs/heads/"):
-        return f"`{ref}` is no branch"
+        return f"`{ref}` is not a branch"
     branch = ref.removeprefix("refs/heads/")
     if any(fnmatchcase(branch, pattern) for pattern in _MISLEADING):
         return f"a branch `{branch}` would be taken for something else"

@@ -133,7 +133,7 @@ class BranchRule:
 
     def __post_init__(self) -> None:
         if not _PATTERN.match(self.pattern):
-            raise ValueError(f"{self.pattern!r} is no branch pattern")
+            raise ValueError(f"{self.pattern!r} is not a branch pattern")
 
 
 @dataclass(frozen=True, slots=True)

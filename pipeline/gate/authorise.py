@@ -108,7 +108,7 @@ def clause_source(e: Evidence) -> Iterator[DecisionReason]:
     if e.source_tree is None:
         yield _final(
             rule.SOURCE_UNKNOWN.id,
-            f"{commit[:12]} is no commit of {e.status.target_repo} with this primitive",
+            f"{commit[:12]} is not a commit of {e.status.target_repo} with this primitive",
         )
     elif e.environment.requires_default_branch and not e.source_on_default:
         yield _waits(

@@ -33,16 +33,16 @@ def _authority(id: str, summary: str, why: str, fix: str, fails: str, passes: st
 
 AUTHOR_OUT_OF_SCOPE = _authority(
     "author-out-of-scope",
-    "Whoever opens or pushes a change may ask for every path in it.",
-    "what somebody may not ask for is not theirs to change, whoever approves it",
-    "have an account ask that may; docs/authority.md lists who asks for what",
+    "Whoever opens or pushes a change may request every path in it.",
+    "an approval can't give somebody the right to ask",
+    "have somebody who may ask open it; docs/authority.md lists who may ask for what",
     "acme's agent changes a draft of contoso, or a workflow",
     "acme's agent changes a draft of acme",
 )
 POLICY_WITH_REQUESTS = _authority(
     "policy-with-requests",
-    "Policy and requests never come in one pull request.",
-    "a request is judged by the policy before it, so reviewers must see each by itself",
+    "A pull request changes policy or requests, never both.",
+    "a request is judged by the policy before it, so reviewers must see them apart",
     "open one pull request for the policy, and after its merge one for the request",
     "one pull request lowers prod's approvals and asks for prod",
     "one pull request asks for prod",
@@ -50,16 +50,16 @@ POLICY_WITH_REQUESTS = _authority(
 PUSHER_UNKNOWN = _authority(
     "pusher-unknown",
     "The forge knows which account pushed the final revision.",
-    "whoever pushed it may be the one who approves it",
-    "push it again through an account, and have it approved again",
+    "whoever pushed it could be the one who approves it",
+    "push it again from an account, and have it approved again",
     "somebody moves the branch in the bare repository by hand",
     "the account that asks pushes the branch",
 )
 AUTHORITY_MISSING = _authority(
     "authority-missing",
-    "A request reaches main through a pull request that one merge or squash commit brings.",
-    "without one nobody is known to have asked for it or approved it",
-    "take it out of main, and ask again with a pull request",
+    "A request reaches main through one pull request, by a merge or squash commit.",
+    "otherwise nobody is known to have requested or approved it",
+    "remove it from main, and open a pull request for it",
     "a draft is committed straight to main",
     "a draft's pull request is merged",
 )
@@ -217,7 +217,7 @@ def clause_each_team(case: _Case) -> Iterator[AuthorityReason]:
             continue
         for team in asked.policy.teams:
             if asked.held.approving.isdisjoint(case.people.members((team,))):
-                message = f"nobody of {team} approved"
+                message = f"nobody from {team} approved"
                 yield AuthorityReason(APPROVAL_MISSING.id, message, asked.path, final=False)
 
 

@@ -52,7 +52,7 @@ def provenance_problem(
     try:
         statement = parse_statement(verified.statement)
     except ValueError as error:
-        return rule.PROVENANCE_UNREADABLE, f"its statement is no SLSA provenance: {error}"
+        return rule.PROVENANCE_UNREADABLE, f"its statement is not SLSA provenance: {error}"
     said = _differences(statement, claim, signer)
     return (rule.PROVENANCE_MISMATCH, said) if said else None
 
@@ -75,5 +75,5 @@ def _differences(statement: Statement, claim: Claim, signer: Signer) -> str:
     )
     for what, stated, expected in told:
         if stated != expected:
-            return f"its statement is of another {what}: `{stated}`, not `{expected}`"
+            return f"its statement is about another {what}: `{stated}`, not `{expected}`"
     return ""

@@ -15,23 +15,23 @@ def _decision(id: str, summary: str, why: str, fix: str, fails: str, passes: str
 
 DRAFT_ENDED = _decision(
     "draft-ended",
-    "A draft that was rejected is promoted nowhere.",
+    "A rejected draft is not promoted.",
     "its pull request was closed, so nobody vouches for the code",
-    "create a new draft, or revive this one",
+    "create a new draft",
     "state: REJECTED\n",
     "state: PROMOTED_STAGING\n",
 )
 STATE_TAMPERED = _decision(
     "state-tampered",
     "A draft's facts form an unbroken chain that folds to its status.",
-    "a promotion that rests on altered facts proves nothing",
+    "a promotion based on changed facts proves nothing",
     "`pipeline audit verify` names the fact; restore the state branch from a clone",
     "chain_problem: fact 3 does not name the hash of fact 2\n",
     "chain_problem: ''\n",
 )
 SOURCE_UNKNOWN = _decision(
     "source-unknown",
-    "The source commit exists in the target repository and holds the primitive.",
+    "The source commit is in the target repository and holds the primitive.",
     "an unknown commit was never checked",
     "take the commit from `pipeline draft status`",
     "source_tree: null\n",
@@ -39,32 +39,32 @@ SOURCE_UNKNOWN = _decision(
 )
 SOURCE_NOT_ON_DEFAULT_BRANCH = _decision(
     "source-not-on-default-branch",
-    "Where the environment asks for it, the source tree is on the default branch.",
-    "code that its owners have not merged yet is not theirs",
+    "Where the environment requires it, the source tree is on the default branch.",
+    "code that its owners haven't merged is not theirs yet",
     "merge the draft's pull request in the target repository",
     "source_on_default: false\n",
     "source_on_default: true\n",
 )
 ENVIRONMENT_ORDER = _decision(
     "environment-order",
-    "A release runs in an environment before it is promoted to the next one.",
-    "what no earlier environment ran is untested there",
+    "A release runs in one environment before it is promoted to the next.",
+    "what no earlier environment ran is untested",
     "promote it to the earlier environment first",
     "promotions: []\n",
     "promotions: [staging]\n",
 )
 BASE_CHANGED = _decision(
     "base-changed",
-    "The manifests that a release is made of are those that the environment before it ran.",
-    "the same image with other manifests is another release, which nobody tried",
-    "promote it to the earlier environment again, then ask anew",
+    "A release has the same manifests as in the environment before.",
+    "the same image with other manifests is a different, untested release",
+    "promote it to the earlier environment again, then request this one anew",
     "base: other\n",
     "base: same\n",
 )
 DIGEST_NOT_BUILT = _decision(
     "digest-not-built",
-    "The digest is the one image that was built from the source tree.",
-    "the same digest runs in every environment, and only what was built here",
+    "The digest is the image that the pipeline built from the source tree.",
+    "every environment runs the same digest, and only images built here",
     "write the request with `pipeline promote request`",
     "digest: other\n",
     "digest: built\n",
@@ -72,7 +72,7 @@ DIGEST_NOT_BUILT = _decision(
 BUILD_MISSING = _decision(
     "build-missing",
     "The source tree has an image.",
-    "there is nothing to run before it is built",
+    "without an image there is nothing to run",
     "`pipeline run` builds it once its checks have passed",
     "environment: dev\nbuilds: []\n",
     "environment: dev\n",
@@ -80,63 +80,63 @@ BUILD_MISSING = _decision(
 BUILDER_REFUSED = _decision(
     "builder-refused",
     "The image was made by a builder that the environment accepts.",
-    "some builders give no runnable or no provable image",
-    "build with an accepted builder, or change `builders` of the environment",
+    "some builders give images that don't run or have no provenance",
+    "build with an accepted builder, or change the environment's `builders`",
     "builders: [buildah]\n",
     "builders: [source-layout]\n",
 )
 PROVENANCE_MISSING = _decision(
     "provenance-missing",
-    "A signed statement says what the image was built from.",
-    "an image that nobody vouches for may be anything",
-    "a new commit of the source is built anew, with its statement",
+    "The image has a signed provenance statement.",
+    "without one, nobody knows what is in the image",
+    "push a new commit; it is built again, with its own statement",
     "provenance: none\n",
     "provenance: signed\n",
 )
 PROVENANCE_UNREADABLE = _decision(
     "provenance-unreadable",
-    "The statement is a Sigstore bundle around SLSA provenance v1.",
-    "what cannot be read says nothing",
-    "a new commit of the source is built anew, with its statement",
+    "The provenance statement is a Sigstore bundle with SLSA provenance v1.",
+    "a statement that can't be read proves nothing",
+    "push a new commit; it is built again, with its own statement",
     "provenance: damaged\n",
     "provenance: signed\n",
 )
 PROVENANCE_FOREIGN = _decision(
     "provenance-foreign",
-    "The statement is signed by one of `environments/signers.yaml`.",
-    "anybody can state anything",
-    "build it by the build workflow, or have its signer trusted in `environments/signers.yaml`",
+    "The provenance statement is signed by a signer in `environments/signers.yaml`.",
+    "anybody can sign something; only trusted signers count",
+    "build it with the build workflow, or add its signer to `environments/signers.yaml`",
     "provenance: of another key\n",
     "provenance: signed\n",
 )
 PROVENANCE_MISMATCH = _decision(
     "provenance-mismatch",
-    "The statement is of this image, this source and this builder.",
-    "a true statement of another image says nothing of this one",
-    "a new commit of the source is built anew, with its statement",
+    "The provenance statement is about this image, source and builder.",
+    "a true statement about another image says nothing about this one",
+    "push a new commit; it is built again, with its own statement",
     "provenance: of another image\n",
     "provenance: signed\n",
 )
 CHECK_MISSING = _decision(
     "check-missing",
-    "Every required check has run on exactly this source tree.",
-    "a result for other source says nothing of this one",
-    "`pipeline run` runs what is missing",
+    "Every required check ran on exactly this source tree.",
+    "a result for other source says nothing about this one",
+    "`pipeline run` runs the missing checks",
     "environment: dev\nchecks: []\n",
     "environment: dev\n",
 )
 CHECK_FAILED = _decision(
     "check-failed",
-    "Every required check has passed on exactly this source tree.",
-    "code that fails its checks goes nowhere",
-    "patch the code; the message shows the failure",
+    "Every required check passed on exactly this source tree.",
+    "code that fails its checks is not promoted",
+    "fix the code with a patch; the message shows the failure",
     "checks: [failed]\n",
     "checks: [passed]\n",
 )
 NAMESPACE_CHANGED = _decision(
     "namespace-changed",
-    "The overlay's namespace is the one that tenant, origin and environment decide.",
-    "a namespace that can be chosen is one that can be somebody else's",
+    "The overlay's namespace is the derived one.",
+    "a namespace that can be chosen could be somebody else's",
     "render the overlay with the pipeline",
     "namespace: tenant-acme-prod-base\n",
     "namespace: tenant-acme-prod-cust\n",
@@ -151,34 +151,34 @@ OVERLAY_TREE_MISMATCH = _decision(
 )
 APPROVAL_MISSING = _decision(
     "approval-missing",
-    "Enough distinct people of the asked teams approved; not the author, not a bot.",
-    "people answer for what runs, in the number that the risk asks for",
+    "Enough distinct people from the required teams approved; the author and bots don't count.",
+    "people are responsible for what runs; riskier changes need more of them",
     "have the request's pull request approved by the teams that the message names",
     "reviews: []\n",
     "reviews: [1501, 1601]\n",
 )
 APPROVAL_OTHER_REVISION = _decision(
     "approval-other-revision",
-    "The revision that was merged is the one that was reviewed.",
-    "an approval covers the bytes that were shown",
-    "open a new pull request with the request as it stands",
+    "The merged revision is the one that was reviewed.",
+    "an approval covers only what the reviewer saw",
+    "open a new pull request with the same request",
     "approved_blob: other\n",
     "approved_blob: same\n",
 )
 RUNTIME_NOT_OFFERED = _decision(
     "runtime-not-offered",
-    "A release that goes where an operator runs primitives holds a custom resource.",
-    "there the operator makes the workload; plain objects would run beside it, unmanaged",
-    "take up the golden template's chart, whose value `runtime` gives both forms",
+    "Where an operator runs primitives, the release has a custom resource.",
+    "plain objects would run there beside the operator, unmanaged",
+    "use the golden template's chart, whose value `runtime` offers both forms",
     "runtime: operator\n",
     "runtime: workload\n",
 )
 DRAFT_IDENTITY_CHANGED = register(
     Rule(
         "draft-identity-changed",
-        "An accepted draft stays what it is: origin, type, template, repository and sku.",
-        "its code, names and namespaces follow from them, and cannot move afterwards",
-        "undo the change; create another draft for another primitive",
+        "An accepted draft keeps its origin, type, template, repository and SKU.",
+        "its code, names and namespaces are derived from them and can't move",
+        "undo the change; create another draft instead",
         Subject.SCENARIO,
         "an accepted draft's `code_origin` turns from tenant to platform",
         "an accepted draft's description changes",

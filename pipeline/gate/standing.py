@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 BLOCKED_DIGEST_RUNS = register(
     Rule(
         id="blocked-digest-runs",
-        summary="No environment runs a digest that `environments/blocked-digests.yaml` names.",
-        why="a digest is blocked when it is known to be bad, and blocking it stops nothing",
-        fix="promote a release built from other source there; blocking only keeps it from others",
+        summary="No environment runs a digest listed in `environments/blocked-digests.yaml`.",
+        why="a blocked digest is known to be bad, and blocking it does not stop it",
+        fix="promote a release built from other source; blocking only prevents new promotions",
         subject=Subject.SCENARIO,
         fails="the digest that prod runs is blocked after its promotion",
         passes="a digest is blocked that no environment runs",
@@ -33,9 +33,9 @@ DRAFT_FILE_DELETED = register(
     Rule(
         id="draft-file-deleted",
         summary="`draft.yaml` stays on main until its draft has ended.",
-        why="branch, pull request and what runs stay, and no request says any more that they may",
-        fix="put the file back (`git revert`); a draft that was promoted nowhere ends when the "
-        "pull request of its code is closed, and its file can be deleted after the next run",
+        why="its branch, pull request and releases stay, but no request allows them any more",
+        fix="restore the file (`git revert`); a draft that was never promoted ends when its "
+        "code's pull request is closed, and its file can be deleted after the next run",
         subject=Subject.SCENARIO,
         fails="a draft's file is deleted while dev runs its release",
         passes="a draft's file is deleted after its pull request was closed, and a run saw it",
@@ -44,9 +44,9 @@ DRAFT_FILE_DELETED = register(
 TENANT_FILE_DELETED = register(
     Rule(
         id="tenant-file-deleted",
-        summary="`tenant.yaml` stays on main until all drafts of the tenant have ended.",
-        why="no run looks at a tenant without one, so nothing of it is judged or put right",
-        fix="put the file back (`git revert`), end each draft, and then delete it",
+        summary="`tenant.yaml` stays on main until all of the tenant's drafts have ended.",
+        why="runs skip a tenant without it, so nothing of it is judged or repaired",
+        fix="restore the file (`git revert`), end each draft, then delete it",
         subject=Subject.SCENARIO,
         fails="a tenant's file is deleted while prod runs one of its releases",
         passes="a tenant's file is deleted after the last of its drafts was rejected",

@@ -143,7 +143,7 @@ def trees_of_entries(entries: Mapping[str, tuple[int, str]]) -> tuple[GitObject,
     for path, (mode, id) in entries.items():
         parts = path.split("/")
         if _NO_PATH.search(path):
-            raise ValueError(f"{path!r} is no plain relative path")
+            raise ValueError(f"{path!r} is not a plain relative path")
         level = nested
         for part in parts[:-1]:
             child = level.setdefault(part, {})

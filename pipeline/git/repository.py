@@ -359,7 +359,7 @@ class GitRepository:
         for update in updates:
             problem = ref_problem(update.ref)
             if problem:
-                raise GitFailed(f"`{update.ref}` is no ref name: {problem}")
+                raise GitFailed(f"`{update.ref}` is not a ref name: {problem}")
             if not (FULL_ID.match(update.new) and FULL_ID.match(update.old or update.new)):
                 raise GitFailed(f"{update.ref} can only be moved between full object ids")
         left = list(updates)
@@ -429,7 +429,7 @@ class GitRepository:
         """A new bare repository at `path`, without template files (gitrepository-layout)."""
         problem = ref_problem(f"refs/heads/{default_branch}")
         if problem:
-            raise GitFailed(f"`{default_branch}` is no branch name: {problem}")
+            raise GitFailed(f"`{default_branch}` is not a branch name: {problem}")
         for folder in ("objects/info", "objects/pack", "refs/heads", "refs/tags"):
             (path / folder).mkdir(parents=True, exist_ok=True)
         (path / "config").write_text(_BARE_CONFIG, encoding="utf-8")

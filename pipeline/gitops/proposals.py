@@ -32,17 +32,17 @@ def _proposal(id: str, summary: str, why: str, fix: str, fails: str, passes: str
 
 GITOPS_ENVIRONMENTS_PROPOSED = _proposal(
     "gitops-environments-proposed",
-    "Nobody proposes what runs in a GitOps repository: it comes of promotions alone.",
-    "what lies below `environments/` runs, and is rendered from a request that was approved",
-    "close the pull request; ask with `pipeline promote request`, or change the chart by a patch",
+    "Nobody proposes changes to `environments/` in a GitOps repository.",
+    "what lies there runs, and only promotions write it",
+    "close the pull request; use `pipeline promote request`, or change the chart with a patch",
     "a person's pull request into a GitOps repository changes `environments/prod/…`",
     "it changes `README.md`",
 )
 GITOPS_PROPOSAL_UNFIT = _proposal(
     "gitops-proposal-unfit",
-    "What people propose in a GitOps repository are plain files, and few at a time.",
-    "a link, a submodule or one of git's own files changes what a delivery tool checks out",
-    "take them out of the pull request, or bring it up to date if it conflicts",
+    "Proposals in a GitOps repository are a few plain files.",
+    "links, submodules and Git's own files change what a delivery tool checks out",
+    "remove them from the pull request; rebase it if it conflicts",
     "a person's pull request brings a link, or `.gitattributes`",
     "it changes `README.md`",
 )
@@ -113,8 +113,8 @@ def _check_content(proposal: Proposal) -> Iterator[Finding]:
         yield GITOPS_PROPOSAL_UNFIT.finding(proposal.problem or "it changes nothing", at)
     for path, entry in sorted(proposal.changes.items()):
         if not is_plain(path):
-            yield GITOPS_PROPOSAL_UNFIT.finding(f"`{visible(path)}` is no plain path", at)
+            yield GITOPS_PROPOSAL_UNFIT.finding(f"`{visible(path)}` is not a plain path", at)
         elif entry is not None and entry[0] not in (MODE_FILE, MODE_EXECUTABLE):
             yield GITOPS_PROPOSAL_UNFIT.finding(
-                f"`{path}` is no file: its mode is {entry[0]:06o}", at
+                f"`{path}` is not a file: its mode is {entry[0]:06o}", at
             )

@@ -34,27 +34,27 @@ def _gitops(id: str, summary: str, why: str, fix: str, fails: str, passes: str) 
 
 GITOPS_CONTENT_FOREIGN = _gitops(
     "gitops-content-foreign",
-    "Below `environments/` of a GitOps repository lies what was promoted, and nothing else.",
+    "`environments/` in a GitOps repository holds what was promoted, nothing else.",
     "the delivery tool runs what lies there, whoever wrote it",
-    "find who wrote it (`git log`); `pipeline run` puts the sealed trees back where platform.yaml "
-    "says `gitops_drift: restore`, else revert the commit",
+    "find who wrote it (`git log`); `pipeline run` restores the sealed trees if platform.yaml "
+    "has `gitops_drift: restore`, otherwise revert the commit",
     "a person's commit lays `.argocd-source.yaml` beside an overlay",
     "the overlays are the trees that `promoted` facts name",
 )
 GITOPS_OVERLAY_MISSING = _gitops(
     "gitops-overlay-missing",
-    "Every overlay that was promoted lies in its GitOps repository.",
-    "what is taken away there stops running, without anybody having asked for it",
-    "find who took it away (`git log`); `pipeline run` puts the sealed trees back where "
-    "platform.yaml says `gitops_drift: restore`, else revert the commit",
+    "Every promoted overlay is in its GitOps repository.",
+    "a removed overlay stops running without a request",
+    "find who removed it (`git log`); `pipeline run` restores the sealed trees if platform.yaml "
+    "has `gitops_drift: restore`, otherwise revert the commit",
     "a person's commit removes an overlay",
     "the overlays are the trees that `promoted` facts name",
 )
 GITOPS_NOT_APPROVED = _gitops(
     "gitops-not-approved",
-    "Where an environment says `merge: manual`, an owner approves the GitOps pull request, too.",
-    "the pipeline alone merges there, and waits until somebody who runs it says so",
-    "have an owner of the repository approve the pull request as it stands",
+    "With `merge: manual`, an owner also approves the GitOps pull request.",
+    "the environment asks for a person's approval before each merge",
+    "have an owner of the repository approve the pull request",
     "the GitOps pull request of an environment with `merge: manual` has no approval",
     "an owner of the tenant approved its final revision",
 )

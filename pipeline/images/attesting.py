@@ -102,7 +102,7 @@ def read_record(
     attached = store.read_attached(source.image, digest)
     if attached is None:
         raise CouldNotCheck(
-            f"{where} lies under `{source.tag}` without a statement of what it was built from",
+            f"{where} has the tag `{source.tag}` but no provenance",
             help="somebody else put it there: remove the tag from the registry, then run again",
         )
     bundle = attached.bundle.decode("utf-8", "replace")

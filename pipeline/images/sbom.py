@@ -111,7 +111,7 @@ def _node_hashes(entry: Mapping[str, object]) -> list[HashType]:
                 raise ValueError("nothing")
             found.append(made.from_hashlib_alg(algorithm, content))
         except (binascii.Error, ValueError) as error:
-            raise ValueError(f"`{part[:80]}` is no digest") from error
+            raise ValueError(f"`{part[:80]}` is not a digest") from error
     return found
 
 

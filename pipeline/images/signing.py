@@ -45,7 +45,7 @@ class SigningKey:
             raise UsageFault(f"`{path}` holds no private key in PEM that can be used") from error
         if not isinstance(key, Ed25519PrivateKey):
             raise UsageFault(
-                f"`{path}` is no Ed25519 key", help="make one: `pipeline signing-key FILE`"
+                f"`{path}` is not an Ed25519 key", help="make one: `pipeline signing-key FILE`"
             )
         return cls(key)
 

@@ -209,10 +209,10 @@ _REF_NAME = "org.opencontainers.image.ref.name"
 
 
 def require_repository_name(repository: str) -> None:
-    """Nothing; raises CouldNotCheck for a name that is no repository, or a path or option."""
+    """Nothing; raises CouldNotCheck for a name that is not a repository, or a path or option."""
     host, *parts = repository.split("/")
     if not _HOST.match(host) or not all(_PART.match(part) for part in parts):
-        raise CouldNotCheck(f"`{repository}` is no image repository")
+        raise CouldNotCheck(f"`{repository}` is not an image repository")
 
 
 def _last(text: str) -> str:
@@ -268,7 +268,7 @@ def _entries_of(index: bytes) -> list[dict[str, object]]:
             return list(entries)
     except (ValueError, KeyError, TypeError) as error:
         raise CouldNotCheck(f"the layout's index.json is damaged: {error}") from error
-    raise CouldNotCheck("the layout's index.json names something that is no digest")
+    raise CouldNotCheck("the layout's index.json names something that is not a digest")
 
 
 def _collect(folder: Path, digest: str, blobs: dict[str, bytes]) -> None:
@@ -276,7 +276,7 @@ def _collect(folder: Path, digest: str, blobs: dict[str, bytes]) -> None:
     if digest in blobs:
         return
     if not _DIGEST.match(digest):
-        raise CouldNotCheck(f"the image store names `{digest}`, which is no digest")
+        raise CouldNotCheck(f"the image store names `{digest}`, which is not a digest")
     path = folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
     try:
         if sum(map(len, blobs.values())) + path.stat().st_size > MAX_IMAGE_BYTES:

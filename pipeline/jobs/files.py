@@ -134,7 +134,7 @@ def _files_of(packed: bytes) -> Files:
                 continue
             held = tar.extractfile(entry)
             if held is None:
-                raise tarfile.TarError(f"`{entry.name}` is no file")
+                raise tarfile.TarError(f"`{entry.name}` is not a file")
             mode = MODE_EXECUTABLE if entry.mode & 0o100 else MODE_FILE
             files[entry.name] = (mode, held.read())
     return files
@@ -171,7 +171,7 @@ def read_evidence(folder: Path) -> dict[str, WorkEvidence]:
         if path.stem != evidence.item.key or not _KEY.match(path.stem):
             problem = "its name is not the key of its work"
         if problem:
-            raise UsageFault(f"`{path}` is no evidence: {problem}")
+            raise UsageFault(f"`{path}` is not evidence: {problem}")
         found[evidence.item.key] = evidence
     return found
 
@@ -250,7 +250,7 @@ def read_made(work: Path, evidence: Path, keys: Collection[str] = ()) -> Iterabl
     found = read_evidence(evidence)
     for key in keys:
         if key not in found:
-            raise UsageFault(f"`{evidence}` holds no evidence of the key `{key}`")
+            raise UsageFault(f"`{evidence}` has no evidence with the key `{key}`")
     for key in keys or tuple(found):
         item, build = due.get(key), found[key].build
         if not isinstance(item, BuildImage) or build is None or not is_of(found[key], item):

@@ -60,9 +60,9 @@ def evidence_problem(evidence: WorkEvidence) -> str:
         if report is None or evidence.build is not None or evidence.refused is not None:
             return "it holds no report of the checks"
         if (report.commit, report.tree) != (item.commit, item.tree):
-            return "its report is of another source"
+            return "its report is for another source"
         if tuple(result.name for result in report.results) != item.names:
-            return "its report is of other checks"
+            return "its report is for other checks"
         return ""
     build, refused = evidence.build, evidence.refused
     if evidence.report is not None or (build is None) is (refused is None):
@@ -72,9 +72,9 @@ def evidence_problem(evidence: WorkEvidence) -> str:
         return "" if known else f"no build is refused for `{refused.code}`"
     assert build is not None
     if (build.source_commit, build.source_tree) != (item.commit, item.tree):
-        return "its image is of another source"
+        return "its image is for another source"
     if build.image != item.image:
-        return "its image lies elsewhere"
+        return "its image has another repository"
     return ""
 
 

@@ -36,7 +36,7 @@ class DraftId(str):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> CoreSchema:
-        """Fields of this type refuse text that is no draft id."""
+        """Fields of this type refuse text that is not a draft id."""
         from pydantic_core import core_schema  # 30 ms; only a model needs it, and then has it
 
         text = core_schema.str_schema(pattern=_PATTERN, max_length=MOST_CHARACTERS)
@@ -47,7 +47,7 @@ def parse_draft_id(text: str) -> DraftId:
     """The id that somebody gave. Raises UsageFault for text that is none."""
     if len(text) > MOST_CHARACTERS or not _ID.match(text):
         raise UsageFault(
-            f"`{text}` is no draft id",
+            f"`{text}` is not a draft id",
             help="write tenant/primitive, each in lower-case letters, digits and single dashes",
         )
     return DraftId(text)

@@ -11,9 +11,9 @@ from pipeline.diagnostics import Rule, Subject, register
 PATCH_OVER_BOUND = register(
     Rule(
         id="patch-over-bound",
-        summary="The files that a patch writes can be scanned within the bounds of the scan.",
-        why="a scan that never ends would hold up its draft in every run, and prove nothing",
-        fix="leave out archives in archives and what else unpacks to far more than it is",
+        summary="The secret scan can finish on the files that a patch writes.",
+        why="a scan that never ends would block its draft in every run",
+        fix="leave out nested archives and files that unpack to far more than their size",
         subject=Subject.SCENARIO,
         fails="an archive of archives that unpacks to gigabytes",
         passes="an archive of one text file",
@@ -22,8 +22,8 @@ PATCH_OVER_BOUND = register(
 SOURCE_OVER_BOUND = register(
     Rule(
         id="source-over-bound",
-        summary="A primitive's folder has at most 20,000 files and 128 MiB, by plain names.",
-        why="checks and builds write it to a file system and hold it in memory",
+        summary="A primitive's folder has at most 20,000 files and 128 MiB, with plain names.",
+        why="checks and builds hold it in memory and write it to disk",
         fix="keep large files elsewhere; each part of a path has at most 255 bytes",
         subject=Subject.SCENARIO,
         fails="a file whose name has 256 characters",
@@ -33,9 +33,9 @@ SOURCE_OVER_BOUND = register(
 BUILD_OVER_BOUND = register(
     Rule(
         id="build-over-bound",
-        summary="The image of a source is built within 50 minutes and has at most 2 GiB.",
-        why="a build that never ends would be begun again in every run, and its promotion wait",
-        fix="make the Dockerfile's steps shorter or the image smaller by a patch, then ask for the "
+        summary="An image builds within 50 minutes and has at most 2 GiB.",
+        why="a build that never ends would start again in every run",
+        fix="shorten the Dockerfile's steps or shrink the image with a patch, then request the "
         "promotion of the new commit",
         subject=Subject.SCENARIO,
         fails="a Dockerfile whose `RUN` step never ends",

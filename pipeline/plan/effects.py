@@ -237,7 +237,7 @@ class TenantPlan(Model):
     effects: tuple[Effect, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     incidents: tuple[Incident, ...] = ()
-    # What could not be looked at; nothing is planned for it.
+    # What could not be read; nothing is planned for it.
     failures: tuple[Failure, ...] = ()
 
     @property

@@ -86,10 +86,8 @@ def patched_folder(patch: DraftPatch, meets: PatchGround) -> PatchResult:
                 old = meets.contents.get(path)
                 count = old.decode("utf-8", "replace").count(change.old) if old is not None else 0
                 if old is None or count != 1:
-                    where = (
-                        "there is no such file" if old is None else f"it stands there {count} times"
-                    )
-                    told = f"`old` must stand once in `{path}`: {where}"
+                    where = "there is no such file" if old is None else f"it occurs {count} times"
+                    told = f"`old` must occur exactly once in `{path}`: {where}"
                     problems.append(Problem(PATCH_DOES_NOT_APPLY.id, told, index))
                     continue
                 new = old.replace(change.old.encode(), change.new.encode())

@@ -7,8 +7,8 @@ from pipeline.diagnostics import Rule, Severity, Subject, register
 STALE_PLAN = register(
     Rule(
         id="stale-plan",
-        summary="A saved plan is applied only while it is, to the letter, what would be planned.",
-        why="who reviewed the plan approved these effects on this world, and no others",
+        summary="A saved plan is applied only if it is still exactly what would be planned.",
+        why="the reviewer approved these effects on that state, and no others",
         fix="make the plan again (`pipeline plan --out FILE`) and have it reviewed",
         subject=Subject.SCENARIO,
         fails="a saved plan whose commit goes to another branch, or a main that moved since",

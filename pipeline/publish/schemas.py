@@ -52,7 +52,7 @@ def schema_of(kind: str) -> dict[str, object]:
     """The draft-07 schema of a kind. Raises KeyError for a kind that is not in `SCHEMAS`."""
     found = _converted(_MODELS[kind].model_json_schema(by_alias=True))
     if not isinstance(found, dict):
-        raise TypeError(f"the schema of {kind} is no mapping")
+        raise TypeError(f"the schema of {kind} is not a mapping")
     found.pop("$schema", None)
     return {"$schema": DRAFT_07, **found, "title": kind}
 

@@ -89,7 +89,7 @@ def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, byt
     """
     if not _ACTION.match(answers.action):
         raise UsageFault(
-            f"`{answers.action}` is no action at a commit",
+            f"`{answers.action}` is not an action at a commit",
             help="write OWNER/REPO@ and the 40 digits of the commit",
         )
     platform = _platform(answers)

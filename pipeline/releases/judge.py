@@ -230,7 +230,7 @@ def shown(value: object) -> str:
 
 
 def _join(path: str, key: str) -> str:
-    """The path of a field; a key that is no plain word stands in brackets."""
+    """The path of a field; a key that is not a plain word stands in brackets."""
     plain = re.fullmatch(r"[A-Za-z0-9_-]{1,80}", key)
     if plain:
         return f"{path}.{key}" if path else key

@@ -201,7 +201,7 @@ def parse_overlay(folder: str, files: Mapping[str, bytes]) -> Overlay:
     """
     sealed = parse_document("release.yaml", files.get("release.yaml", b"")).value
     if not isinstance(sealed, dict):
-        raise ValueError(f"{folder}/release.yaml is no sealed record")
+        raise ValueError(f"{folder}/release.yaml is not a sealed record")
     release = {name: sealed.get(name) for name in Release.model_fields}
     tree = tree_id_of_files({path: (MODE_FILE, content) for path, content in files.items()})
     return Overlay(

@@ -63,24 +63,24 @@ def _rule(id: str, summary: str, why: str, fix: str, old: str, new: str) -> Rule
 
 MANIFEST_NAMESPACE = _rule(
     "manifest-namespace",
-    "Every object lies in the namespace that tenant, origin and environment decide.",
-    "an object elsewhere is custom code in a shared namespace, or one tenant in another's",
-    "take `namespace:` out of the chart; the overlay sets it",
+    "Every object is in the namespace that tenant, origin and environment give.",
+    "elsewhere it would be custom code in a shared namespace, or one tenant inside another",
+    "remove `namespace:` from the chart; the overlay sets it",
     "tenant-acme-dev-cust",
     "ameide-dev",
 )
 MANIFEST_KIND = _rule(
     "manifest-kind",
-    "Only workloads and what belongs to them: no cluster-wide kinds, no access rules.",
+    "Only workload kinds are allowed: nothing cluster-wide, no access rights.",
     "a role, a webhook or a namespace reaches beyond the primitive's own namespace",
-    "take the object out of the chart; docs/manifests.md lists the kinds that may stand there",
+    "remove the object from the chart; docs/manifests.md lists the allowed kinds",
     "apiVersion: apps/v1\nkind: Deployment",
     "apiVersion: apps/v1\nkind: DaemonSet",
 )
 MANIFEST_HOOK = _rule(
     "manifest-hook",
-    "No Helm or Argo CD hooks.",
-    "hooks run outside the sync that was approved, and have bypassed project limits",
+    "Manifests have no Helm or Argo CD hooks.",
+    "hooks run outside the approved sync, and have bypassed project limits",
     "use a plain Job or an init container",
     "  namespace: tenant",
     "  annotations: {argocd.argoproj.io/hook: PostDelete}\n  namespace: tenant",
@@ -88,65 +88,65 @@ MANIFEST_HOOK = _rule(
 MANIFEST_IMAGE = _rule(
     "manifest-image",
     "Every container runs the release's image, by digest.",
-    "another image was neither built nor checked here; a tag can change after approval",
-    "use the chart's one value `image.ref` in every container",
+    "another image was neither built nor checked here, and a tag can change",
+    "use the chart's value `image.ref` in every container",
     f"@{_SAMPLE_DIGEST}",
     ":latest",
 )
 MANIFEST_FIELD = _rule(
     "manifest-field",
-    "Every field is one that docs/manifests.md lists for its kind.",
-    "a field that nobody looked at may reach the node, the network or another primitive",
-    "take the field out of the chart; docs/manifests.md lists the fields that may stand there",
+    "Every field is listed in docs/manifests.md for its kind.",
+    "an unreviewed field may reach the node, the network or another primitive",
+    "remove the field from the chart; docs/manifests.md lists the allowed fields",
     "    spec:\n      serviceAccountName",
     "    spec:\n      hostPID: true\n      serviceAccountName",
 )
 MANIFEST_VALUE = _rule(
     "manifest-value",
-    "Every field holds a value that docs/manifests.md allows, and no required one is missing.",
-    "a harmless field can hold a harmful value, such as no limit or the root account",
-    "write a value that the message allows",
+    "Every field has a value that docs/manifests.md allows; required ones are set.",
+    "a harmless field can hold a harmful value, such as the root user",
+    "use a value that the message allows",
     "automountServiceAccountToken: false",
     "automountServiceAccountToken: true",
 )
 MANIFEST_NAME = _rule(
     "manifest-name",
-    "Every object's name is the primitive's instance, or that and one word behind it.",
-    "an object of another name takes the place of another primitive's, or of the platform's",
+    "Every object is named after the instance, with at most one word behind it.",
+    "another name could replace another primitive's object, or the platform's",
     "name it after `.Release.Name`, as the golden chart does",
     "name: order-router\n  namespace",
     "name: order-desk\n  namespace",
 )
 MANIFEST_LABEL = _rule(
     "manifest-label",
-    "Labels and annotations are the primitive's own and the platform's, and nothing else.",
-    "controllers act on them: cloud roles, sync options and injected containers come by annotation",
-    "take the label or annotation out; docs/manifests.md lists those that may stand there",
+    "Labels and annotations are the primitive's own or the platform's.",
+    "controllers act on them: cloud roles, sync options and sidecars come by annotation",
+    "remove the label or annotation; docs/manifests.md lists the allowed ones",
     "  namespace: tenant",
     "  annotations: {eks.amazonaws.com/role-arn: admin}\n  namespace: tenant",
 )
 MANIFEST_SELECTOR = _rule(
     "manifest-selector",
-    "Every selector means exactly the primitive's own pods.",
-    "a wider selector takes in another primitive's pods: its traffic, its budget, its policy",
+    "Every selector selects exactly the primitive's own pods.",
+    "a wider selector would take another primitive's pods",
     "select by app.kubernetes.io/name and app.kubernetes.io/instance, as the golden chart does",
     "app.kubernetes.io/instance: order-router}",
     "app.kubernetes.io/instance: order-desk}",
 )
 MANIFEST_REFERENCE = _rule(
     "manifest-reference",
-    "Every reference names an object of the primitive's own.",
-    "a Secret, a claim or an account of another primitive gives its data and its rights",
-    "name the primitive's own object: its instance, `-` and one word",
+    "Every reference names an object of the same primitive.",
+    "another primitive's Secret, claim or account would give its data and rights",
+    "reference the primitive's own object: its instance, `-` and one word",
     "serviceAccountName: order-router",
     "serviceAccountName: default",
 )
 MANIFEST_PLATFORM_OWNED = register(
     Rule(
         id="manifest-platform-owned",
-        summary="NetworkPolicies and ServiceAccounts are the platform's, as its policy has them.",
-        why="who writes them decides what a primitive reaches and who it is",
-        fix="take it out of the chart: the pipeline writes it, by `network` of "
+        summary="NetworkPolicies and ServiceAccounts come from the platform.",
+        why="they decide what a primitive can reach and who it is",
+        fix="remove it from the chart: the pipeline writes it from `network` in "
         "environments/platform.yaml",
         subject=Subject.MANIFEST,
         fails=_SAMPLE.partition("spec:")[0]
@@ -160,9 +160,9 @@ MANIFEST_PLATFORM_OWNED = register(
 )
 MANIFEST_POD_SECURITY = _rule(
     "manifest-pod-security",
-    "Every pod meets the Pod Security Standard `restricted`, by Kubernetes' own judgement.",
-    "what the standard refuses is known to lead from a container to its node",
-    "take out or set what the message names, as the golden chart does",
+    "Every pod meets the Pod Security Standard `restricted`, judged by Kubernetes' own code.",
+    "what the standard forbids is known to lead from a container to its node",
+    "change what the message names, as the golden chart does",
     "allowPrivilegeEscalation: false",
     "allowPrivilegeEscalation: true",
 )
@@ -170,8 +170,8 @@ MANIFEST_MALFORMED = register(
     Rule(
         id="manifest-malformed",
         summary="Every document is a Kubernetes object with apiVersion, kind and name.",
-        why="what cannot be read cannot be judged",
-        fix="correct the chart's template",
+        why="an object that can't be read can't be judged",
+        fix="fix the chart's template",
         subject=Subject.MANIFEST,
         fails="kind: Deployment\nmetadata: {}\n",
         passes=_SAMPLE,
@@ -180,9 +180,9 @@ MANIFEST_MALFORMED = register(
 MANIFEST_NOT_RENDERED = register(
     Rule(
         id="manifest-not-rendered",
-        summary="The chart renders, by helm and kustomize, to the same objects each time.",
-        why="what cannot be rendered cannot be judged, and would be applied unseen",
-        fix="run `helm template` on the primitive's chart; the message says what it stumbles over",
+        summary="The chart renders to the same objects each time, by helm and kustomize.",
+        why="a chart that doesn't render can't be judged",
+        fix="run `helm template` on the chart; the message shows the error",
         subject=Subject.SCENARIO,
         fails="a chart whose template calls a function that does not exist",
         passes="the chart of the golden template",
@@ -191,10 +191,10 @@ MANIFEST_NOT_RENDERED = register(
 OVERLAY_FILE = register(
     Rule(
         id="overlay-file",
-        summary="An overlay's folder holds the files that the pipeline writes, and no others.",
-        why="delivery tools take orders from files beside the manifests: `.argocd-source.yaml` "
-        "replaces images, a remote base brings objects that nobody saw",
-        fix="take the file out; objects come from the chart",
+        summary="An overlay's folder holds only the files that the pipeline writes.",
+        why="delivery tools obey extra files: `.argocd-source.yaml` replaces images, a remote "
+        "base adds objects",
+        fix="remove the file; objects come from the chart",
         subject=Subject.SCENARIO,
         fails="an overlay with `.argocd-source.yaml` beside its kustomization.yaml",
         passes="the overlay that the pipeline renders",
@@ -217,7 +217,7 @@ def check_objects(
     allowed = allowed or load_allowed()
     for item in objects:
         if not isinstance(item, Mapping):
-            yield MANIFEST_MALFORMED.finding("a document is no mapping", Location(target.file))
+            yield MANIFEST_MALFORMED.finding("a document is not a mapping", Location(target.file))
             continue
         metadata = item.get("metadata")
         api, kind = item.get("apiVersion"), item.get("kind")

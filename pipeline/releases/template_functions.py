@@ -56,7 +56,7 @@ def check_template(content: bytes) -> Iterator[TemplateProblem]:
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
-        yield TemplateProblem(1, "is no UTF-8 text")
+        yield TemplateProblem(1, "is not UTF-8 text")
         return
     allowed = load_functions()
     line, counted = 1, 0

@@ -86,7 +86,7 @@ def headline(report: ValidationReport, authority: Authority | None = None) -> st
         case "invalid":
             return f"✗ {counted(report.counts.error, 'finding')} to correct before this is merged"
         case "could-not-check":
-            return "… could not be checked, so it is not good"
+            return "… could not be checked; treated as failing"
     assert_never(report.verdict)
 
 
@@ -95,7 +95,7 @@ def _authority_lines(authority: Authority) -> Iterator[str]:
     yield "**Before it is merged**"
     yield ""
     for policy in authority.wanted:
-        teams = " or ".join(code_span(team) for team in policy.teams) or "nobody that policy names"
+        teams = " or ".join(code_span(team) for team in policy.teams) or "nobody named in policy"
         yield f"- {counted(policy.count, 'approval')} of the final revision by {teams}"
     missing = list(dict.fromkeys(r.message for r in authority.reasons if not r.final))
     yield from (f"- missing: {code_span(message)}" for message in missing)
@@ -117,12 +117,14 @@ def _preview_lines(preview: PromotionPreview, with_diffs: bool) -> Iterator[str]
     yield f"**{code_span(preview.draft)} in {code_span(preview.environment)}**"
     yield ""
     if preview.problem:
-        yield f"- could not be looked at: {code_span(preview.problem)}"
+        yield f"- could not be read: {code_span(preview.problem)}"
         return
     if preview.digest:
         same = " – that runs there already" if preview.digest == preview.running else ""
         yield f"- image: {code_span(preview.digest)}{same}"
-        stated = f"stated by {code_span(preview.signer)}" if preview.signer else "by nobody's word"
+        stated = (
+            f"stated by {code_span(preview.signer)}" if preview.signer else "no signed provenance"
+        )
         yield (
             f"- built from {code_span(preview.source_commit[:12])} by {code_span(preview.builder)},"
             f" {stated}"

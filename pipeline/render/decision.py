@@ -53,7 +53,7 @@ def reason_item(reason: DecisionReason) -> DecisionReasonItem:
 def render_decision(document: DecisionDocument, style: Style = PLAIN) -> str:
     """The answer of `why`: verdict, release, every reason, what may be done next."""
     sign = {"allowed": style.good, "waits": style.wait, "refused": style.bad}[document.verdict]
-    asked = "" if document.requested else " (nobody has asked for it yet)"
+    asked = "" if document.requested else " (not requested yet)"
     lines = [
         f"{sign} {document.draft} in {document.environment}: "
         f"{style.paint('bold', document.verdict)}{asked}",

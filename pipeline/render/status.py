@@ -91,7 +91,7 @@ def render_statuses(
     head, *others = table([rows[0], *sorted(rows[1:])])
     wrong = beside_lines(beside, style)
     if not beside.is_checked and any(status["promotions"] for status in statuses):
-        wrong.append("  ?        what runs was not looked at: this clone reaches no forge")
+        wrong.append("  ?        what runs was not checked: this clone has no forge to ask")
     return "".join(f"{line}\n" for line in (style.paint("dim", head), *others, *wrong))
 
 
@@ -164,9 +164,9 @@ def _promotion_line(
     repo, where = status["gitops_repo"], promotion["namespace"]
     digest = short_digest(promotion["release"]["digest"])
     if beside.is_foreign(repo, promotion["overlay_folder"]):
-        return f"{style.bad} something else lies there; {digest} was promoted to {where}"
+        return f"{style.bad} another tree is there; {digest} was promoted to {where}"
     if not beside.is_known(repo):
-        return f"{style.wait} {digest} was promoted to {where}; what lies there was not looked at"
+        return f"{style.wait} {digest} was promoted to {where}; what lies there was not checked"
     seen = promotion["observation"]
     health = f"  {visible(seen['health'])}, {visible(seen['sync'])}" if seen else ""
     people = promotion["approved_by"]

@@ -31,7 +31,8 @@ CUSTOM_CODE_NOT_ALLOWED = register(
         id="custom-code-not-allowed",
         summary="Code of origin tenant or agent needs a tenant with `custom_code: true`.",
         why="the tenant's contract decides whether custom code runs at all",
-        fix="meet the need by definitions, or have the platform allow custom code in `tenant.yaml`",
+        fix="configure an existing primitive instead, or have the platform set `custom_code: "
+        "true` in `tenant.yaml`",
         subject=Subject.REQUEST,
         fails=f"""# file: tenants/platform/drafts/order-router/draft.yaml
 apiVersion: {API_VERSION}
@@ -53,7 +54,7 @@ NAMESPACE_SHARED_CUSTOM_CODE = register(
         id="namespace-shared-custom-code",
         summary="Code of origin tenant or agent never runs in a shared namespace.",
         why="custom code runs in a dedicated tenant namespace",
-        fix="give the tenant an id whose namespaces are its own",
+        fix="give the tenant an id that gives it namespaces of its own",
         subject=Subject.SCENARIO,
         fails="a platform named so that `{platform}-*` covers a tenant's namespace",
         passes="origin tenant, platform `ameide`: namespace `tenant-acme-dev-cust`",
@@ -63,7 +64,7 @@ NAME_TOO_LONG = register(
     Rule(
         id="name-too-long",
         summary="Every name derived from a draft fits its limit.",
-        why="a name that is cut meets another one; it is refused before anything exists",
+        why="shortened names can collide, so they are refused before anything is created",
         fix="choose a shorter `primitive_id`",
         subject=Subject.REQUEST,
         fails=draft_example(
@@ -76,9 +77,9 @@ NAME_TOO_LONG = register(
 TARGET_REPO = register(
     Rule(
         id="target-repo",
-        summary="`target_repo` is the repository that origin and tenant decide.",
-        why="tenant code never lies in the platform's repository, nor the other way",
-        fix="write the repository that the message names",
+        summary="`target_repo` is the repository that origin and tenant give.",
+        why="tenant code never goes into the platform's repository, nor the other way round",
+        fix="use the repository that the message names",
         subject=Subject.REQUEST,
         fails=draft_example().replace("tenant-acme-controllers", "ameide-platform"),
         passes=draft_example(),
@@ -87,9 +88,9 @@ TARGET_REPO = register(
 TEMPLATE_UNKNOWN = register(
     Rule(
         id="template-unknown",
-        summary="`template_id` names a golden template and a version of it.",
-        why="a draft pins what it is scaffolded from, so that the result can be proven",
-        fix="`pipeline draft create` writes the newest version; known ones are in the message",
+        summary="`template_id` names a golden template and one of its versions.",
+        why="a draft pins its template, so that its scaffold can be proven",
+        fix="`pipeline draft create` writes the newest version; the message lists the known ones",
         subject=Subject.REQUEST,
         fails=draft_example().replace("domain@1.0.0", "domain@99.0.0"),
         passes=draft_example(),
@@ -98,9 +99,9 @@ TEMPLATE_UNKNOWN = register(
 TEMPLATE_TYPE = register(
     Rule(
         id="template-type",
-        summary="A primitive's type is the one its template makes.",
-        why="type decides the custom resource and the checks; a mismatch deploys the wrong kind",
-        fix="use the template of that type, or correct `primitive_type`",
+        summary="A primitive's type is the one that its template makes.",
+        why="the type decides the custom resource and the checks",
+        fix="use a template of that type, or correct `primitive_type`",
         subject=Subject.REQUEST,
         fails=draft_example().replace("primitive_type: domain", "primitive_type: agent"),
         passes=draft_example(),
@@ -109,8 +110,8 @@ TEMPLATE_TYPE = register(
 DRAFT_PARAMETERS = register(
     Rule(
         id="draft-parameters",
-        summary="`parameters` fit the schema of the template.",
-        why="a template renders only what it was tested with",
+        summary="`parameters` match the template's schema.",
+        why="a template only renders values that it was tested with",
         fix="see the template's inputs: `pipeline schema template domain`",
         subject=Subject.REQUEST,
         fails=draft_example().replace("[order, route]", "[Order Route]"),
@@ -121,8 +122,8 @@ RISK_TIER_LOWERED = register(
     Rule(
         id="risk-tier-lowered",
         summary="A draft's risk tier is not below its tenant's.",
-        why="a lower tier asks for fewer approvals, and the asker may not choose that",
-        fix="drop `risk_tier`, or raise it",
+        why="a lower tier needs fewer approvals, and that is not the asker's choice",
+        fix="remove `risk_tier`, or raise it",
         subject=Subject.REQUEST,
         fails=draft_example() + "risk_tier: LOW\n",
         passes=draft_example() + "risk_tier: HIGH\n",
@@ -132,8 +133,8 @@ ENVIRONMENT_UNKNOWN = register(
     Rule(
         id="environment-unknown",
         summary="A promotion's environment is defined in the control repo.",
-        why="an environment without a policy would be one without a gate",
-        fix="name a defined environment, or define it first",
+        why="an environment without policy would have no gate",
+        fix="use a defined environment, or define it first",
         subject=Subject.SCENARIO,
         fails="a promotion to `prod` in a control repo without `environments/prod`",
         passes="the same promotion where `environments/prod/environment.yaml` exists",
@@ -152,7 +153,7 @@ PROMOTION_NOT_PINNED = register(
     Rule(
         id="promotion-not-pinned",
         summary="A promotion that people approve pins `digest` and `overlay_tree`.",
-        why="people approve exactly what runs, so the request must say exactly what that is",
+        why="reviewers approve exactly what runs, so the request must say what that is",
         fix="write the request with `pipeline promote request`, which pins both",
         subject=Subject.REQUEST,
         fails=_PROMOTION.format(env="prod"),
@@ -162,8 +163,8 @@ PROMOTION_NOT_PINNED = register(
 DIGEST_BLOCKED = register(
     Rule(
         id="digest-blocked",
-        summary="No environment runs a digest of `environments/blocked-digests.yaml`.",
-        why="a digest is blocked when it is known to be bad",
+        summary="A promotion's digest is not listed in `environments/blocked-digests.yaml`.",
+        why="a blocked digest is known to be bad",
         fix="promote a release built from other source",
         subject=Subject.DECISION,
         fails="blocked: true\n",

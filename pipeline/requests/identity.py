@@ -48,8 +48,8 @@ PATH_UNKNOWN = register(
     Rule(
         id="path-unknown",
         summary="Every file under `tenants/` and `environments/` is a request at a known path.",
-        why="a file that nothing reads looks like a request and is none",
-        fix="move it to a path that docs/model.md §7 lists, or out of these folders",
+        why="a file that nothing reads looks like a request and isn't one",
+        fix="move it to a known path, or out of these folders",
         subject=Subject.REQUEST,
         fails="# file: tenants/acme/drafts/order-router/drafts.yaml\nkind: X\n",
         passes=draft_example(),
@@ -59,8 +59,8 @@ PATH_NOT_A_FILE = register(
     Rule(
         id="path-not-a-file",
         summary="The control repo holds plain files: no symbolic links, no submodules.",
-        why="a link shows a reviewer a name where readers follow it to other content",
-        fix="commit the file itself, or take the entry out",
+        why="a reviewer sees a link's name, while readers follow it to other content",
+        fix="commit the file itself, or remove the entry",
         subject=Subject.SCENARIO,
         fails="`tenants/acme/tenant.yaml` is a symbolic link to another tenant's file",
         passes="`tenants/acme/tenant.yaml` is a file",
@@ -69,8 +69,8 @@ PATH_NOT_A_FILE = register(
 REQUEST_KIND = register(
     Rule(
         id="request-kind",
-        summary="`kind` is the one that the file's path stands for.",
-        why="the path decides what a file is; a body may not claim to be something else",
+        summary="`kind` matches the file's path.",
+        why="the path decides what a file is",
         fix="write the kind that belongs to the path, or move the file",
         subject=Subject.REQUEST,
         fails="# file: tenants/acme/tenant.yaml\nkind: Platform\n",
@@ -80,9 +80,9 @@ REQUEST_KIND = register(
 REQUEST_PATH_MISMATCH = register(
     Rule(
         id="request-path-mismatch",
-        summary="Ids in a request are those of its path.",
-        why="the path decides the tenant and the draft, so a body cannot reach another one",
-        fix="write the ids of the path, or move the file",
+        summary="Ids in a request match its path.",
+        why="the path decides the tenant and the draft, so the content can't reach another one",
+        fix="use the ids of the path, or move the file",
         subject=Subject.REQUEST,
         fails=draft_example(id="acme/order-router-two"),
         passes=draft_example(),
@@ -92,8 +92,8 @@ CROSS_TENANT_REFERENCE = register(
     Rule(
         id="cross-tenant-reference",
         summary="A tenant's request names no other tenant, in any field.",
-        why="one tenant never touches another, and a name is the first step of touching",
-        fix="take the other tenant's name out; what belongs to both is asked for by the platform",
+        why="tenants must not reach each other, and naming is the first step",
+        fix="remove the other tenant's name; the platform requests what both need",
         subject=Subject.REQUEST,
         fails=draft_example(description="Mirrors what contoso has"),
         passes=draft_example(),
@@ -102,9 +102,9 @@ CROSS_TENANT_REFERENCE = register(
 TENANT_MISSING = register(
     Rule(
         id="tenant-missing",
-        summary="A tenant's folder holds a valid `tenant.yaml`.",
-        why="without it nothing says who owns the draft or whether custom code is allowed",
-        fix="add `tenants/<id>/tenant.yaml`, or correct the findings in it",
+        summary="A tenant's folder has a valid `tenant.yaml`.",
+        why="it says who owns the draft and whether custom code is allowed",
+        fix="add `tenants/<id>/tenant.yaml`, or fix the findings in it",
         subject=Subject.REQUEST,
         fails=draft_example("newco/order-router", "newco").replace("tenants/acme", "tenants/newco"),
         passes=draft_example(),
@@ -113,8 +113,8 @@ TENANT_MISSING = register(
 DRAFT_MISSING = register(
     Rule(
         id="draft-missing",
-        summary="Patches and promotions lie beside a valid `draft.yaml`.",
-        why="they change a draft, and there is none to change",
+        summary="Patches and promotions stand beside a valid `draft.yaml`.",
+        why="they change a draft, so the draft has to exist",
         fix="create the draft first: `pipeline draft create`",
         subject=Subject.REQUEST,
         fails=f"""# file: tenants/acme/drafts/no-such-draft/promotions/dev.yaml
@@ -134,7 +134,7 @@ _WORD = re.compile(r"[a-z0-9]+(?:-+[a-z0-9]+)*")
 
 
 def check_entries(entries: Iterable[tuple[str, int]]) -> Iterator[Finding]:
-    """A finding for each path of a commit (with its mode) that is no plain file."""
+    """A finding for each path of a commit (with its mode) that is not a plain file."""
     for path, mode in entries:
         if mode not in (MODE_FILE, MODE_EXECUTABLE):
             what = {MODE_SYMLINK: "a symbolic link", MODE_SUBMODULE: "a submodule"}.get(
@@ -190,7 +190,8 @@ def check_other_tenants(
     """Findings for every string, key or value, that names a tenant other than the path's.
 
     A name counts wherever it stands as whole parts between dashes: `contoso`, `tenant-contoso`,
-    `contoso-db`, `for-contoso`; `orders` is no mention of a tenant `order`. Base64 is looked into.
+    `contoso-db`, `for-contoso`; `orders` is not a mention of a tenant `order`. Base64 is looked
+    into.
     """
     if not meaning.tenant or meaning.tenant == "platform":
         return
@@ -209,7 +210,7 @@ def check_other_tenants(
 
 
 def _decoded(text: str) -> str:
-    """The text that base64 stands for, as far as it is text; empty if it is no base64."""
+    """The text that base64 stands for, as far as it is text; empty if it is not a base64."""
     try:
         return base64.b64decode(text, validate=True).decode("utf-8", "replace")
     except ValueError:

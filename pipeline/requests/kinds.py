@@ -126,7 +126,7 @@ class RequestKind(Generic[R]):
 
 
 _POLICY = Asks("add policy", "change policy", "take policy away")
-_DRAFT_ASKS = "scaffold a primitive, or keep it as it is if it is there"
+_DRAFT_ASKS = "scaffold a primitive, or keep it if it exists"
 _PATCH_ASKS = "apply a patch, if it passes the gates"
 _PROMOTION_ASKS = "run a release, if the gate allows it"
 _SETTLES = "settle what an audit found in history; it stays in the record"

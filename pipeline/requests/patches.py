@@ -40,8 +40,8 @@ def patch_example(path: str, content: str = "x = 1", op: str = "write") -> str:
 PATCH_PATH_UNSAFE = register(
     Rule(
         id="patch-path-unsafe",
-        summary="A patch's paths are relative, plain and inside the primitive's folder.",
-        why="`..`, absolute or oddly spelled paths reach files that belong to somebody else",
+        summary="A patch's paths are relative and stay inside the primitive's folder.",
+        why="`..`, absolute or oddly spelled paths reach other people's files",
         fix="use a path below the primitive's folder, with `/` and without `.`, `..` or `\\`",
         subject=Subject.PATCH,
         fails=patch_example("../other/main.py"),
@@ -51,9 +51,10 @@ PATCH_PATH_UNSAFE = register(
 PATCH_PATH_PROTECTED = register(
     Rule(
         id="patch-path-protected",
-        summary="Patches do not touch files that decide about the code instead of being it.",
-        why="who may change its own checks, owners or git settings is not checked at all",
-        fix="leave the file out; the tenant's engineers change it by their own pull request",
+        summary="Patches don't change files that control the code's checks, owners or Git "
+        "settings.",
+        why="whoever can change their own checks is not checked",
+        fix="leave the file out; the tenant's engineers change it with their own pull request",
         subject=Subject.PATCH,
         fails=patch_example(".github/workflows/ci.yaml"),
         passes=patch_example("src/order_router/routing.py"),
@@ -62,9 +63,9 @@ PATCH_PATH_PROTECTED = register(
 PATCH_PATH_TWICE = register(
     Rule(
         id="patch-path-twice",
-        summary="Each file is changed once in a patch, and no two paths differ by case only.",
-        why="two changes of one file have no order; names that differ by case clash on checkout",
-        fix="join the changes of a file into one",
+        summary="A patch changes each file once, and no two paths differ only by case.",
+        why="two changes of one file have no order; case-only differences clash on checkout",
+        fix="merge the changes of a file into one",
         subject=Subject.PATCH,
         fails=_HEAD
         + "  - {op: write, path: src/a.py, content: x}\n"
@@ -77,9 +78,9 @@ PATCH_PATH_TWICE = register(
 PATCH_TOO_LARGE = register(
     Rule(
         id="patch-too-large",
-        summary="A file has at most 512 KiB and a patch's files 1 MiB together.",
-        why="what nobody can read cannot be reviewed",
-        fix="split the patch; keep binary assets out of it",
+        summary="A file has at most 512 KiB, and all files of a patch 1 MiB.",
+        why="nobody can review a larger change",
+        fix="split the patch; keep binary files out of it",
         subject=Subject.SCENARIO,
         fails="one file of 513 KiB",
         passes="one file of 512 KiB",
@@ -88,9 +89,9 @@ PATCH_TOO_LARGE = register(
 PATCH_CONTENT = register(
     Rule(
         id="patch-content",
-        summary="A written file gives `content` or `content_base64`, one of them, well formed.",
-        why="two contents or none leave open what is written",
-        fix="give exactly one; base64 in its standard alphabet, padded",
+        summary="A written file has either `content` or `content_base64`, and it is valid.",
+        why="with both or neither it is unclear what to write",
+        fix="give exactly one; base64 in the standard alphabet, padded",
         subject=Subject.PATCH,
         fails=_HEAD + "  - {op: write, path: src/a.py}\n",
         passes=patch_example("src/a.py"),
@@ -99,9 +100,9 @@ PATCH_CONTENT = register(
 PATCH_BASE_STALE = register(
     Rule(
         id="patch-base-stale",
-        summary="The files a patch touches are as they were at its `base_commit`.",
-        why="a change made against other content may undo what somebody did since",
-        fix="read the files again (`pipeline draft files`) and make the patch against them",
+        summary="The files that a patch changes are unchanged since its `base_commit`.",
+        why="otherwise the patch could undo somebody's later change",
+        fix="read the files again (`pipeline draft files`) and write the patch against them",
         subject=Subject.SCENARIO,
         fails="patch 0002 changes a file that patch 0001 changed after its base commit",
         passes="patch 0002 changes another file",
@@ -110,9 +111,9 @@ PATCH_BASE_STALE = register(
 PATCH_DOES_NOT_APPLY = register(
     Rule(
         id="patch-does-not-apply",
-        summary="Replaced text stands in its file exactly once; deleted files exist.",
-        why="a change that fits nowhere or in two places was made for another file",
-        fix="give more of the surrounding text, or write the whole file",
+        summary="Text to replace occurs exactly once in its file; files to delete exist.",
+        why="a change that fits nowhere, or twice, was written for another file",
+        fix="include more of the surrounding text, or write the whole file",
         subject=Subject.SCENARIO,
         fails="`old` occurs twice in the file",
         passes="`old` occurs once in the file",
@@ -122,7 +123,7 @@ PATCH_CHANGES_NOTHING = register(
     Rule(
         id="patch-changes-nothing",
         summary="A patch changes something.",
-        why="an empty commit hides that what was asked for is already there",
+        why="an empty commit would hide that nothing was left to do",
         fix="drop the patch",
         subject=Subject.SCENARIO,
         fails="every file written has the content it already has",
@@ -132,8 +133,8 @@ PATCH_CHANGES_NOTHING = register(
 PATCH_SECRET = register(
     Rule(
         id="patch-secret",
-        summary="No file that a patch writes, and no file of the control repo, holds a credential.",
-        why="what is once in Git history is public to all who can clone it",
+        summary="No file in a patch or in the control repo holds a credential.",
+        why="everybody who can clone the repository can read its history",
         fix="revoke the credential; read it from the environment instead",
         subject=Subject.SCENARIO,
         fails="a file with an access key of a cloud provider",
@@ -144,8 +145,8 @@ PATCH_SECRET = register(
 PATCH_NOT_JUDGED = register(
     Rule(
         id="patch-not-judged",
-        summary="What a patch does is known before it is merged.",
-        why="a patch that was applied to nothing may hold anything",
+        summary="A patch's effect is known before it is merged.",
+        why="a patch that couldn't be tried may do anything",
         fix="see the message; once the repository can be read, judge the pull request again",
         subject=Subject.SCENARIO,
         fails="the repository of the draft's code is not there",

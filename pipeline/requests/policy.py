@@ -23,8 +23,8 @@ from pipeline.requests.snapshot import Snapshot
 TENANT_ID_RESERVED = register(
     Rule(
         id="tenant-id-reserved",
-        summary="A tenant's id is no word that names of the platform are made of.",
-        why="`dev`, `base` or the platform's own name as a tenant would make names ambiguous",
+        summary="A tenant's id is not a word used in the platform's names.",
+        why="a tenant named `dev`, `base` or like the platform would make names ambiguous",
         fix="choose another id",
         subject=Subject.REQUEST,
         fails=f"""# file: tenants/staging/tenant.yaml
@@ -52,9 +52,9 @@ cost_centre: CC-1
 PLATFORM_NAME = register(
     Rule(
         id="platform-name",
-        summary="The platform's name cannot be taken for a name derived from a tenant.",
-        why="`tenant-a` as a platform would own repositories that a tenant `a` owns",
-        fix="choose a name that neither starts with `tenant` nor ends in an environment",
+        summary="The platform's name can't be mistaken for a name derived from a tenant.",
+        why="a platform named `tenant-a` would own the repositories of a tenant `a`",
+        fix="choose a name that doesn't start with `tenant` or end in an environment's name",
         subject=Subject.REQUEST,
         fails=f"""# file: environments/platform.yaml
 apiVersion: {API_VERSION}
@@ -82,9 +82,9 @@ owners: [platform-engineers]
 PLATFORM_ACCOUNTS = register(
     Rule(
         id="platform-accounts",
-        summary="Accounts have distinct ids and logins, and exactly one is the pipeline's.",
-        why="approvals are counted by id, and one account alone writes what the pipeline owns",
-        fix="give each account its own id and login, and one of them `kind: pipeline`",
+        summary="Accounts have distinct ids and logins; exactly one is the pipeline's.",
+        why="approvals are counted by id, and only one account writes what the pipeline owns",
+        fix="give each account its own id and login, and exactly one `kind: pipeline`",
         subject=Subject.REQUEST,
         fails=PLATFORM_NAME.passes.replace("id: 2", "id: 1"),
         passes=PLATFORM_NAME.passes,
@@ -93,9 +93,10 @@ PLATFORM_ACCOUNTS = register(
 OWNER_UNKNOWN = register(
     Rule(
         id="owner-unknown",
-        summary="`parameters.owner` owns the tenant, or the platform for its code, and is known.",
-        why="an owner that is nobody's team means that nobody is asked",
-        fix="name a team that accounts in `environments/platform.yaml` belong to",
+        summary="`parameters.owner` is a known team that owns the tenant, or the platform for "
+        "its code.",
+        why="an owner without members means that nobody gets asked",
+        fix="name a team that has accounts in `environments/platform.yaml`",
         subject=Subject.REQUEST,
         fails=draft_example().replace("owner: acme-engineers", "owner: strangers"),
         passes=draft_example(),
@@ -104,8 +105,8 @@ OWNER_UNKNOWN = register(
 ENVIRONMENT_DEFINITION = register(
     Rule(
         id="environment-definition",
-        summary="Environments promote from ones that exist, in one direction, from one first.",
-        why="a cycle or a missing step would let a release skip what proves it",
+        summary="Environments promote from existing ones, without cycles, starting from one.",
+        why="a cycle or a gap would let a release skip an environment",
         fix="name existing environments in `promotes_from`, without a cycle",
         subject=Subject.REQUEST,
         fails=f"""# file: environments/dev/environment.yaml
@@ -134,10 +135,10 @@ reason: An engineer tried a log level by hand; access was taken back
 ACKNOWLEDGEMENT_NAMES_NOTHING = register(
     Rule(
         id="acknowledgement-names-nothing",
-        summary="An acknowledgement names commits, or findings about facts, and only those.",
-        why="what lies in a repository now is put right, and never explained away",
-        fix="name the commits by their full ids, or a finding's code and place as the audit prints "
-        "them; the audit's help tells which",
+        summary="An acknowledgement names commits or findings about facts, nothing else.",
+        why="what lies in a repository now has to be corrected, not explained",
+        fix="name commits by their full id, or a finding by the code and place that the audit "
+        "prints",
         subject=Subject.REQUEST,
         fails=_ACKNOWLEDGEMENT.format(
             named="findings: [{code: audit-overlay-tree, at: 'state/acme:drafts/a/status.yaml'}]"

@@ -108,7 +108,7 @@ def plan_draft(view: DraftView, scope: Scope = EVERYTHING) -> Step:
         return Step(waiting=step.waiting)
     if scope.evidence is None or all(effect.key in scope.evidence for effect in by_tools):
         return step
-    reasons = tuple((EVIDENCE_DUE.id, f"nobody was seen to {describe(e)}") for e in by_tools)
+    reasons = tuple((EVIDENCE_DUE.id, f"no evidence yet: {describe(e)}") for e in by_tools)
     causes = [fact.cause.request for fact in step.facts]
     waits = Waiting(draft=view.id, request=(*causes, view.id)[0], reasons=reasons)
     return Step(waiting=(*step.waiting, waits))

@@ -75,7 +75,7 @@ class SharedFolders(Mapping[str, Mapping[str, bytes]]):
 def read_folder(folder: Path) -> dict[str, bytes]:
     """Path → bytes of every file of a template's folder, sorted; compiled Python is left out.
 
-    Raises TemplateError for links and whatever else is no plain file: they are never followed.
+    Raises TemplateError for links and whatever else is not a plain file: they are never followed.
     """
     files: dict[str, bytes] = {}
     reasons = []

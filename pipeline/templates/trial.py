@@ -1,7 +1,7 @@
 """Trying a template out: read from its folder, rendered with many values, its result checked.
 
 Shell of `pipeline template`: what is read may be anybody's work in progress, so links and
-anything that is no plain file are refused, with their names.
+anything that is not a plain file are refused, with their names.
 """
 
 from __future__ import annotations

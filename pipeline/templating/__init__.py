@@ -134,7 +134,7 @@ def parse_template(
     """The template in `files`: path below the template's folder → bytes.
 
     `shared` holds the folders that several templates take files from: name → path → bytes.
-    Raises TemplateError with all reasons when the manifest is no valid Backstage Template, when
+    Raises TemplateError with all reasons when the manifest is not a valid Backstage Template, when
     the skeleton uses a construct or a value it may not use, or when a path is unsafe.
     `check_skeleton=False` leaves out the last two, for templates that passed them before.
     """

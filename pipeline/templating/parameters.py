@@ -28,7 +28,7 @@ class ParameterProblem:
 def merge_pages(pages: object, reasons: list[str]) -> dict[str, object]:
     """The pages of `spec.parameters` as one closed JSON Schema, without `ui:` hints.
 
-    Appends to `reasons` what cannot be merged or is no valid schema.
+    Appends to `reasons` what cannot be merged or is not a valid schema.
     """
     properties: dict[str, object] = {}
     required: list[str] = []
@@ -66,7 +66,7 @@ def merge_pages(pages: object, reasons: list[str]) -> dict[str, object]:
             jsonschema_rs.Draft7Validator(schema)
         except (jsonschema_rs.ValidationError, ValueError) as error:
             first = str(getattr(error, "message", error)).splitlines()[0]
-            reasons.append(f"template.yaml: spec.parameters is no JSON Schema: {first}")
+            reasons.append(f"template.yaml: spec.parameters is not a JSON Schema: {first}")
     return schema
 
 

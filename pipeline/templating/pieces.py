@@ -239,7 +239,7 @@ def _plain(text: str) -> str:
 def _path_of(path: str) -> Path:
     name, *steps = (word or int(index) for word, index in _STEP.findall(path))
     if name == "loop" and not steps:
-        raise _NotPlain  # the state of a loop is no value
+        raise _NotPlain  # the state of a loop is not a value
     return Path(str(name), tuple(steps))
 
 

@@ -82,7 +82,7 @@ def _as_json(value: object, where: str) -> object:
         case Sequence():
             return List(_as_json(item, f"{where}[{i}]") for i, item in enumerate(value))
         case _:
-            raise TemplateFault(f"{where}: a {type(value).__name__} is no JSON value")
+            raise TemplateFault(f"{where}: a {type(value).__name__} is not a JSON value")
 
 
 def _keys_in_order(value: Mapping[object, object], where: str) -> list[str]:
@@ -108,7 +108,7 @@ def json_text(value: object) -> str:
 def _plain(value: object) -> object:
     if isinstance(value, Object):
         return value.items_of
-    raise TemplateFault(f"a {type(value).__name__} is no JSON value")
+    raise TemplateFault(f"a {type(value).__name__} is not a JSON value")
 
 
 def written(value: object) -> object:

@@ -35,7 +35,7 @@ def verify_bundles(asked: Sequence[tuple[str, Signers]]) -> tuple[Verified, ...]
     for number, (bundle, signers) in enumerate(asked):
         parsed = _parsed(bundle)
         if parsed is None:
-            told[number] = Verified(problem="it is no JSON object", unreadable=True)
+            told[number] = Verified(problem="it is not a JSON object", unreadable=True)
             continue
         trust = _trust_of(signers)
         if trust not in trusts:
@@ -112,4 +112,4 @@ def _verified(answer: dict[str, object], signers: Signers) -> Verified:
         if known.name == signer or (known.public_key and key_hint(known.public_key) == signer):
             statement = json.dumps(answer.get("statement"), sort_keys=True).encode()
             return Verified(signer=known.name, statement=statement)
-    return Verified(problem=f"`{signer}` is no signer that was asked about")
+    return Verified(problem=f"`{signer}` is not a signer that was asked about")

@@ -26,5 +26,5 @@ def write_files(
             target.write_bytes(content)
             target.chmod(0o755 if path in executables else 0o644)
         except (OSError, UnicodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
             raise CouldNotCheck(f"`{path!r}` cannot be written: {reason}") from error

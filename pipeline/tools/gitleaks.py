@@ -19,7 +19,7 @@ from pipeline.errors import CouldNotCheck
 from pipeline.machine.versions import find_tool
 from pipeline.sandbox.tools import TOOL_LIMITS, run_tool_confined
 
-# An archive in archives is opened again and again; what is no bomb takes less than a second.
+# An archive in archives is opened again and again; what is not a bomb takes less than a second.
 LIMITS = replace(TOOL_LIMITS, cpu_s=30)
 _FOUND = 10
 _ARCHIVE_DEPTH = 3

@@ -77,7 +77,7 @@ def require_stable_chart(chart: Mapping[str, bytes]) -> None:
     for path, content in sorted(chart.items()):
         if not _FILES.match(path):
             raise Unrenderable(
-                f"{visible(path)} is no file of a chart; allowed: Chart.yaml, values.yaml, "
+                f"{visible(path)} is not a file of a chart; allowed: Chart.yaml, values.yaml, "
                 "values.schema.json, templates/, files/, and charts/NAME/ with the same",
                 help="take it out of the chart",
             )
@@ -116,7 +116,7 @@ def _run(
         raise Unrenderable(f"Chart.yaml is larger than {_MAX_DESCRIPTION_BYTES} bytes")
     manifest = _load(described)
     if not isinstance(manifest, dict):
-        raise Unrenderable("Chart.yaml is no mapping")
+        raise Unrenderable("Chart.yaml is not a mapping")
     if manifest.get("dependencies") or "requirements.yaml" in chart:
         raise Unrenderable(
             "the chart has dependencies, which would be fetched from elsewhere",
@@ -179,7 +179,7 @@ def _load(content: bytes) -> object:
     try:
         value: object = yaml.load(content, yaml.CSafeLoader)
     except (yaml.YAMLError, RecursionError) as error:
-        raise Unrenderable(f"Chart.yaml is no YAML: {error}") from error
+        raise Unrenderable(f"Chart.yaml is not valid YAML: {error}") from error
     return value
 
 

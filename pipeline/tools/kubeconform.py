@@ -98,7 +98,8 @@ def _run(manifests: bytes) -> Completed:
 
 
 def _count_documents(manifests: bytes) -> int:
-    """How many documents hold something; none if the stream is no YAML, which is told as such."""
+    """How many documents hold something; none if the stream is not valid YAML, which is "
+    "told as such."""
     try:
         nodes: list[yaml.Node | None] = list(yaml.compose_all(manifests, yaml.CBaseLoader))
     except yaml.YAMLError:

@@ -62,7 +62,7 @@ def require_local_files(
     except Unrenderable as error:
         raise Unrenderable(f"{path}: {error.message}") from error
     except ValueError as error:
-        raise Unrenderable(f"{path} is no single mapping") from error
+        raise Unrenderable(f"{path} is not a single mapping") from error
     if forbidden := sorted(str(key) for key in value if key in _KEYS_THAT_RUN):
         raise Unrenderable(f"{path} has `{forbidden[0]}`, which runs or fetches something")
     if any("://" in read for read in _paths_in(value)):
@@ -71,10 +71,10 @@ def require_local_files(
     for key in _KEYS_THAT_READ:
         entries = value.get(key) or []
         if not isinstance(entries, list):
-            raise Unrenderable(f"{path}: `{key}` is no list")
+            raise Unrenderable(f"{path}: `{key}` is not a list")
         for entry in entries:
             if not isinstance(entry, str) or entry.startswith("/"):
-                raise Unrenderable(f"{path} reads `{entry}`, which is no plain local path")
+                raise Unrenderable(f"{path} reads `{entry}`, which is not a plain local path")
             target = posixpath.normpath(posixpath.join(base, entry))
             # It takes a folder for a host and clones it if the name looks like one.
             if target not in paths or (target in folders and not _FOLDER.match(entry)):

@@ -41,14 +41,14 @@ def parse_rendered(stream: bytes) -> list[dict[str, object]]:
         text = stream.decode("utf-8")
         nodes = list(yaml.compose_all(text, yaml.CBaseLoader))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise Unrenderable(f"it is no YAML: {_first_line(error)}") from error
+        raise Unrenderable(f"it is not valid YAML: {_first_line(error)}") from error
     objects = []
     for node in nodes:
         value = _value(node, set(), 0)
         if value is None:
             continue
         if not isinstance(value, dict):
-            raise _refused(node, "a document is no mapping")
+            raise _refused(node, "a document is not a mapping")
         objects.append(cast("dict[str, object]", value))
     return objects
 
@@ -65,9 +65,9 @@ def _value(node: yaml.Node, seen: set[int], depth: int) -> object:
         for key_node, value_node in node.value:
             key = _value(key_node, seen, depth + 1)
             if not isinstance(key, str):
-                raise _refused(key_node, "a key is no text: put it in quotes")
+                raise _refused(key_node, "a key is not text: put it in quotes")
             if key in mapping:
-                raise _refused(key_node, f"the key `{key}` stands there twice")
+                raise _refused(key_node, f"the key `{key}` occurs twice")
             if key == "<<" and key_node.style not in _QUOTED:
                 raise _refused(key_node, "merge keys are refused: write the values out")
             mapping[key] = _value(value_node, seen, depth + 1)

@@ -26,9 +26,9 @@ spec:
 MANIFEST_SCHEMA = register(
     Rule(
         id="manifest-schema",
-        summary="Every rendered object fits the schema of its Kubernetes version, strictly.",
-        why="an unknown or ill-typed field is dropped or refused by the cluster, after approval",
-        fix="correct the chart's template; the message names the field",
+        summary="Every rendered object strictly matches its Kubernetes version's schema.",
+        why="the cluster drops or refuses unknown fields, after the approval",
+        fix="fix the chart's template; the message names the field",
         subject=Subject.MANIFEST,
         fails=_SERVICE % "targetPrt",
         passes=_SERVICE % "targetPort",
@@ -37,8 +37,8 @@ MANIFEST_SCHEMA = register(
 MANIFEST_NOT_CHECKED = register(
     Rule(
         id="manifest-not-checked",
-        summary="Every rendered object was checked against a schema; none was skipped.",
-        why="an object without a schema was not looked at, which is not the same as fine",
+        summary="Every rendered object was validated against a schema; none was skipped.",
+        why="an object without a schema was not checked",
         fix="use a kind that has a schema, or give kubeconform one",
         subject=Subject.MANIFEST,
         fails=(

@@ -24,9 +24,9 @@ from pipeline.world.revisions import Revisions
 POLICY_WITHOUT_AUTHORITY = register(
     Rule(
         "policy-without-authority",
-        "Every change of policy on main was asked for and approved by those who may.",
-        "policy that anybody could bring would allow anything",
-        "have its pull request approved after all, or bring the file back as it was before",
+        "Every policy change on main was requested and approved by people who may.",
+        "otherwise anybody could change the rules",
+        "have its pull request approved after all, or restore the file",
         Subject.SCENARIO,
         "one engineer merges a lower number of approvals for prod past the branch rules",
         "the platform's owners ask for it and approve it",

@@ -198,7 +198,7 @@ def check_asker(
     needed = paths_behind(changed, ENVIRONMENTS)
     before = read_snapshot_of(git, base, needed)
     if before.platform is None:
-        raise CouldNotCheck(f"`{PLATFORM_PATH}` of the base cannot be read, so nobody is known")
+        raise CouldNotCheck(f"`{PLATFORM_PATH}` of the base cannot be read, so no account is known")
     matters = matters_of(changed, before, read_snapshot_of(git, proposed, needed))
     revision = Revision(proposed, author, frozenset(), True, ())
     found = judge(matters, revision, before.platform)

@@ -196,7 +196,7 @@ def test_a_registry_is_asked_for_repositories_only(name: str) -> None:
         lambda: RegistryStore().read_digest(name, TAG),
         lambda: RegistryStore().write_image(name, TAG, image_with(b"1")),
     ):
-        with pytest.raises(CouldNotCheck, match="no image repository"):
+        with pytest.raises(CouldNotCheck, match="not an image repository"):
             call()
 
 
@@ -288,16 +288,16 @@ def test_a_manifest_leads_nowhere_but_to_blobs(tmp_path: Path, child: str) -> No
     entry = {"mediaType": INDEX_TYPE, "digest": digest, "size": len(document)}
     index = {"manifests": [{**entry, "annotations": {"org.opencontainers.image.ref.name": TAG}}]}
     (tmp_path / "router" / "index.json").write_text(json.dumps(index))
-    with pytest.raises(CouldNotCheck, match="no digest"):
+    with pytest.raises(CouldNotCheck, match="not a digest"):
         LayoutStore(tmp_path).read_digest("router", TAG)
 
 
 def test_no_two_repositories_share_a_folder(tmp_path: Path) -> None:
     store = LayoutStore(tmp_path)
     assert store.folder("host:5000/a") != store.folder("host/a")
-    with pytest.raises(CouldNotCheck, match="no image repository"):
+    with pytest.raises(CouldNotCheck, match="not an image repository"):
         store.folder("host_5000/a")
-    with pytest.raises(CouldNotCheck, match="no image repository"):
+    with pytest.raises(CouldNotCheck, match="not an image repository"):
         store.folder("host/a:5000")
 
 
@@ -324,7 +324,7 @@ def test_other_tools_take_a_layout_for_a_valid_image(
 @pytest.mark.parametrize("name", ["../router", "a//b", "/router", "a/./b", "-a/b", "", "a/b\0"])
 def test_a_repository_stays_below_the_root(tmp_path: Path, name: str) -> None:
     store = LayoutStore(tmp_path / "images")
-    with pytest.raises(CouldNotCheck, match="no image repository"):
+    with pytest.raises(CouldNotCheck, match="not an image repository"):
         store.write_image(name, TAG, image_with(b"1"))
     assert not (tmp_path / "images").exists()
 

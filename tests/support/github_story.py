@@ -35,7 +35,7 @@ def propose_staging(story: Story) -> PullRequest:
 
 
 def land(story: Story, pull: PullRequest) -> dict[str, set[str]]:
-    """An engineer, who is no release manager, approves and merges it; then one run."""
+    """An engineer, who is not a release manager, approves and merges it; then one run."""
     story.approve(CONTROL, pull.number, ENGINEER_ID)
     story.merge(CONTROL, pull.number, ENGINEER_ID)
     return codes_of_run(story)

@@ -123,7 +123,7 @@ def _provenance(evidence: Evidence, which: str) -> Verified | None:
     return {
         "none": None,
         "signed": good,
-        "damaged": Verified(problem="it is no JSON object", unreadable=True),
+        "damaged": Verified(problem="it is not a JSON object", unreadable=True),
         "no provenance": replace(good, statement=b'{"_type": "https://in-toto.io/Statement/v1"}'),
         "of another key": Verified(problem="could not verify envelope"),
         "of an unknown signer": replace(good, signer="somebody"),

@@ -63,15 +63,6 @@ MODULE = re.compile(r"((?:bench|pipeline|tests|tools)(?:\.[A-Za-z_]\w*)+)(?:\(\)
 HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
 # Made by a command, and not committed.
 MADE = frozenset({"bench/results/latest.json"})
-# Named in CONTRIBUTING.md, and brought by the table of request kinds and the choice among forges.
-AWAITED = frozenset(
-    {
-        "docs/requests.md",
-        "pipeline/forges/opening.py",
-        "pipeline/requests/details.py",
-        "pipeline/requests/kinds.py",
-    }
-)
 # Files of a primitive or of a tenant's repository, named in stories about one.
 OF_PRIMITIVES = re.compile(r"src/|tests/test_(?:routing|part|more)\.py|attack\.py\Z")
 
@@ -130,8 +121,6 @@ def pages_problems(text: str, name: str) -> Iterator[str]:
     """Cited pages of docs/, anchors and sections that are not there."""
     for found in CITED_PAGE.finditer(text):
         page, anchor, section = found.groups()
-        if page in AWAITED:
-            continue
         if not (ROOT / page).is_file():
             yield f"there is no {page}"
         elif anchor and anchor not in anchors(page):
@@ -178,7 +167,7 @@ def paths_problems(text: str, name: str) -> Iterator[str]:
     looked_like = (OWN_PATH, PYTHON_FILE)
     cited = [c for c in BACKTICKED.findall(text) if any(form.match(c) for form in looked_like)]
     for path in dict.fromkeys((*cited, *BARE_PATH.findall(text))):
-        if path in MADE | AWAITED or OF_PRIMITIVES.match(path):
+        if path in MADE or OF_PRIMITIVES.match(path):
             continue
         if not any((folder / path).exists() for folder in below):
             yield f"there is no `{path}`"

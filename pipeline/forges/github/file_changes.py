@@ -1,4 +1,4 @@
-"""What a change of a file that is no request does: workflows, owners, anything else. Pure.
+"""What a change of a file that is not a request does: workflows, owners, anything else. Pure.
 
 A workflow is read as data. What it may do is what GitHub lets it: the events that start it, the
 permissions of its token, the secrets and environments that it names, the actions it calls.
@@ -31,7 +31,7 @@ def file_change(path: str, old: bytes | None, new: bytes | None) -> tuple[str, t
         return f"{verb} who owns which files", tuple(_owner_lines(old, new))
     if _ACTION.match(path) or path.startswith(".github/actions/"):
         return f"{verb} an action that workflows run", ()
-    return f"{verb} a file that is no request", ()
+    return f"{verb} a file that is not a request", ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def read_workflow(path: str, content: bytes) -> Workflow:
     named = {a or b for a, b in _SECRET.findall(text)}
     secrets = (*sorted(named), *(["all of them"] if _ALL_SECRETS.search(text) else []))
     if document.findings or not isinstance(document.value, Mapping):
-        problem = document.findings[0].message if document.findings else "it is no mapping"
+        problem = document.findings[0].message if document.findings else "it is not a mapping"
         return Workflow(secrets=secrets, problem=problem)
     value: Mapping[str, object] = document.value
     jobs = {k: v for k, v in _mapping(value.get("jobs")).items() if isinstance(v, Mapping)}

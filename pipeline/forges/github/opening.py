@@ -100,7 +100,7 @@ def _source(
     app = environment.get("PIPELINE_APP_ID", "")
     if app:
         if not app.isdigit():
-            raise UsageFault("PIPELINE_APP_ID is no number", help="the App's page shows it")
+            raise UsageFault("PIPELINE_APP_ID is not a number", help="the App's page shows it")
         asking = GithubClient(api_url, None, cost)
         return AppInstallation(
             int(app),

@@ -245,7 +245,7 @@ class GithubRepositories:
         """Store objects, then move all refs at once; see the port."""
         for update in updates:
             if not update.ref.startswith(_HEADS):
-                raise ForgeRefused(f"{repo}: `{update.ref}` is no branch")
+                raise ForgeRefused(f"{repo}: `{update.ref}` is not a branch")
         self.open_repository(repo)
         try:
             self._push(repo, objects, updates, self._session.client_of(actor))

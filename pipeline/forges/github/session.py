@@ -52,7 +52,7 @@ class GithubSession:
         return {} if app is None else {self.account: app}
 
     def path_of(self, repo: str) -> str:
-        """The path of a repository in the REST API. Raises NotFound for what is no name."""
+        """The path of a repository in the REST API. Raises NotFound for what is not a name."""
         _check_name(repo)
         return f"/repos/{quote(self.organisation)}/{quote(repo)}"
 
@@ -94,4 +94,4 @@ class GithubSession:
 
 def _check_name(repo: str) -> None:
     if not _REPO_NAME.match(repo):
-        raise NotFound(f"`{repo}` is no repository name")
+        raise NotFound(f"`{repo}` is not a repository name")

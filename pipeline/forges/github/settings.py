@@ -133,7 +133,8 @@ def check_teams(
         problem = ""
         if not both:
             problem = (
-                f"nobody is of `{team}` on the forge and in platform.yaml: nothing is approved"
+                f"no account is in team `{team}` both on the forge and in platform.yaml, "
+                "so no approval can count"
             )
         elif named - there:
             gone = ", ".join(map(str, sorted(named - there)))

@@ -25,7 +25,7 @@ def workflow_run(environment: Mapping[str, str]) -> WorkflowRun:
     reference = environment.get("GITHUB_WORKFLOW_REF", "")
     if not reference:
         raise UsageFault(
-            "this is no workflow: GITHUB_WORKFLOW_REF is not set",
+            "this is not a workflow: GITHUB_WORKFLOW_REF is not set",
             help="elsewhere `pipeline push` signs by itself, with PIPELINE_SIGNING_KEY_FILE",
         )
     repository, run = environment.get("GITHUB_REPOSITORY", ""), environment.get("GITHUB_RUN_ID", "")

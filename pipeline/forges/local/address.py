@@ -34,7 +34,7 @@ def find_origin(address: str, top: Path, environment: Mapping[str, str]) -> Loca
         path = top / path
     if path.suffix != ".git" or not path.is_dir():
         raise UsageFault(
-            f"origin `{address}` is no repository of a local forge",
+            f"origin `{address}` is not a repository of a local forge",
             help="a local forge keeps `<root>/<organisation>/<repo>.git`",
         )
     path = path.resolve()

@@ -184,7 +184,7 @@ def read_journal(git: GitRepository, revision: str | None) -> Journal:
     """What the journal at a commit says of the repository. Raises NotFound, GitFailed."""
     found = git.read_object(f"{revision}:repo.json") if revision else None
     if found is None:
-        raise NotFound(f"{git.path.name} is no repository of a local forge (no journal)")
+        raise NotFound(f"{git.path.name} is not a repository of a local forge (no journal)")
     return parse_repo(found.content)
 
 

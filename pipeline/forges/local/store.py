@@ -31,7 +31,7 @@ class LocalStore:
 
     def __init__(self, root: Path, organisation: str, most_open: int = _MOST_OPEN) -> None:
         if not _REPO_NAME.match(organisation):
-            raise NotFound(f"`{organisation}` is no organisation name")
+            raise NotFound(f"`{organisation}` is not an organisation name")
         self.root = root
         self.organisation = organisation
         self.most_open = most_open
@@ -42,7 +42,7 @@ class LocalStore:
     def path(self, repo: str) -> Path:
         """Where a repository lies. Raises NotFound for a name that could be a path."""
         if not _REPO_NAME.match(repo):
-            raise NotFound(f"`{repo}` is no repository name")
+            raise NotFound(f"`{repo}` is not a repository name")
         path = self.root / self.organisation / f"{repo}.git"
         if path.is_symlink():
             raise NotFound(f"`{repo}` is a link to somewhere else, and no repository of the forge")

@@ -154,7 +154,7 @@ def test_files_of_a_commit_whose_tree_is_missing_are_no_empty_folder(
     ],
 )
 def test_what_is_no_tree_is_refused(content: bytes) -> None:
-    with pytest.raises(ValueError, match="no tree"):
+    with pytest.raises(ValueError, match="not a tree"):
         tree_of(content)
 
 

@@ -260,7 +260,7 @@ def test_a_commit_of_the_pipeline_that_puts_the_sealed_tree_back_needs_no_promot
     auditor.gits[CONTROL].close()
     report = auditor.audit()
     assert report.findings == () and len(report.acknowledged) == 1
-    # To put back anything else than what was sealed is no restoring.
+    # To put back anything else than what was sealed is not a restoring.
     other = {p: f for p, f in sealed.items() if not p.startswith("environments/dev/")}
     made = forger.commit(GITOPS, other, [made], message, forger.pipeline)
     forger.put(GITOPS, "main", made)

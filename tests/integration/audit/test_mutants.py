@@ -85,7 +85,7 @@ def test_every_mutant_of_the_audit_is_killed(
 
 
 def test_a_step_that_does_nothing_would_survive(forger: Forger) -> None:
-    """So a mutant that is killed is no matter of course."""
+    """So a mutant that is killed is not a matter of course."""
     with forger.undone():
         next(f for f in FORGERIES if f.step == "modes").forge(forger)
         whole = set(forger.audit([]).findings)

@@ -174,7 +174,7 @@ def test_ids_that_are_none(fresh_world: Path, draft: str) -> None:
     ):
         ran = call(fresh_world, *arguments)
         assert ran.exit_code == 2, (arguments, ran)
-        assert "is no draft id" in ran.err
+        assert "is not a draft id" in ran.err
 
 
 def test_drafts_that_are_not_there(fresh_world: Path) -> None:

@@ -157,9 +157,9 @@ def test_only_the_app_s_own_judgement_opens_the_gate(made: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"action": "nova-org/primitive-pipeline@v1"}, "no action at a commit"),
-        ({"bot": "primitive-pipeline[bot]"}, "is no account"),
-        ({"person": "7:somebody"}, "is no account"),
+        ({"action": "nova-org/primitive-pipeline@v1"}, "not an action at a commit"),
+        ({"bot": "primitive-pipeline[bot]"}, "is not an account"),
+        ({"person": "7:somebody"}, "is not an account"),
         ({"platform": "Not A Name"}, "make no platform"),
     ],
 )

@@ -88,7 +88,7 @@ def test_a_changed_plan_is_refused(fresh_world: Path, tmp_path: Path) -> None:
     for content in ("", "{}", "[]", "\x00", '{"kind": "Plan"}', json.dumps({**plan, "x": 1})):
         file.write_text(content)
         ran = call(control, "apply", str(file))
-        assert ran.exit_code == 2 and "is no saved plan" in ran.err
+        assert ran.exit_code == 2 and "is not a saved plan" in ran.err
     assert call(control, "apply", str(tmp_path / "nothing")).exit_code == 2
     assert call(control, "plan", "--out", str(tmp_path)).exit_code == 2
     assert refs(control) == before

@@ -60,7 +60,7 @@ def test_what_is_no_plain_file_is_refused(copied: Path) -> None:
     os.mkfifo(copied / "skeleton" / "pipe")
     done = call("lint", copied)
     assert done.return_value == 1
-    assert "skeleton/pipe:1: is no plain file" in done.output
+    assert "skeleton/pipe:1: is not a plain file" in done.output
 
 
 def test_a_template_renders_with_the_values_of_a_file(tmp_path: Path) -> None:

@@ -118,14 +118,14 @@ def test_a_run_waits_for_evidence_that_is_not_there(world: Path) -> None:
     evidence_file(world).unlink()
     ran = recorded(world)
     assert ran.exit_code == 0 and facts(world) == before
-    assert "evidence-due: nobody was seen to run lint, tests, secrets" in ran.out
+    assert "evidence-due: no evidence yet: run lint, tests, secrets" in ran.out
 
 
 @pytest.mark.parametrize(
     ("place", "value", "said"),
     [
-        (("report", "tree"), "0" * 40, "its report is of another source"),
-        (("report", "results"), [], "its report is of other checks"),
+        (("report", "tree"), "0" * 40, "its report is for another source"),
+        (("report", "results"), [], "its report is for other checks"),
         (("report",), None, "it holds no report of the checks"),
         (("item", "key"), "0" * 64, "its name is not the key of its work"),
         (("kind",), "Proof", "kind"),

@@ -66,7 +66,7 @@ def test_manual_environment_waits_for_an_owner_s_approval(root: Path) -> None:
         world.merge(GITOPS, 1, ENGINEER_ID)
     world.approve(GITOPS, 1, CONTOSO_ENGINEER_ID)
     world.go()
-    assert "promoted" not in world.kinds(), "an engineer of another tenant is no owner"
+    assert "promoted" not in world.kinds(), "an engineer of another tenant is not an owner"
     world.approve(GITOPS, 1, ENGINEER_ID)
     world.go()
     assert world.forge.read_pull(GITOPS, 1).merged_by == 1000

@@ -91,7 +91,7 @@ def test_a_deleted_draft_is_never_silent(stage: str, what: str, tmp_path: Path) 
     ]
     world.approve(CONTROL, number, ENGINEER_ID)
     world.merge(CONTROL, number, ENGINEER_ID)
-    for _ in range(2):  # a second look is no quieter
+    for _ in range(2):  # a second look is not a quieter
         report = world.engine.run(tenants=["acme"])
         assert [f.code for f in report.standing["acme"]] == ["draft-file-deleted"]
     document = run_report_document(

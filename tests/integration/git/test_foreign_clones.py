@@ -124,7 +124,7 @@ def test_a_shallow_mark_hides_no_commit(
 def test_a_clone_that_is_shallow_indeed_could_not_be_checked(
     clone: GitRepository, history: tuple[str, str, str], tmp_path: Path
 ) -> None:
-    """A history cut short is no history: an error, and never a shorter answer."""
+    """A history cut short is not a history: an error, and never a shorter answer."""
     shallow = tmp_path / "shallow"
     subprocess.run(
         ["git", "clone", "-q", "--depth=1", f"file://{clone.path}", str(shallow)], check=True

@@ -62,7 +62,7 @@ def test_odd_path_names_are_read_as_they_are(git: GitRepository) -> None:
     new = write_commit(git, files, old)
     assert git.read_files(new, "odd") == {p.removeprefix("odd/"): f for p, f in files.items()}
     assert set(git.diff_names(old, new)) == set(files)
-    assert git.diff_names(old, new, "odd/*") == ("odd/*",), "a path is no pattern"
+    assert git.diff_names(old, new, "odd/*") == ("odd/*",), "a path is not a pattern"
     for path in files:
         assert git.commits_touching(new, path, limit=5) == (new,)
         if "\n" not in path:
@@ -259,7 +259,7 @@ def test_good_ref_names_are_good_for_git_too(name: str, git: GitRepository) -> N
 )  # fmt: skip
 def test_bad_ref_names_reach_no_git(ref: str, git: GitRepository, head: str) -> None:
     assert ref_problem(ref)
-    with pytest.raises(GitFailed, match="no ref name"):
+    with pytest.raises(GitFailed, match="not a ref name"):
         git.update_refs([RefUpdate(ref, None, head)])
     assert git.read_refs(("refs/",)) == {MAIN: head}
 

@@ -114,9 +114,9 @@ def test_a_clone_without_its_forge_says_that_nothing_was_looked_at(
     world, control = observed
     shutil.rmtree(world.root / "forge")
     ran = call(control, "status")
-    assert ran.exit_code == 0 and "was not looked at" in ran.out
+    assert ran.exit_code == 0 and "was not checked" in ran.out
     one = call(control, "status", DRAFT)
-    assert "Healthy" not in one.out and "not looked at" in one.out
+    assert "Healthy" not in one.out and "not checked" in one.out
 
 
 def test_run_says_what_is_foreign_and_what_it_put_back(observed: tuple[Story, Path]) -> None:

@@ -268,7 +268,7 @@ REFUSED: Mapping[str, tuple[str, Values]] = {
     "a missing value": ("agent", {"health": {"port": 8081, "livePath": "/healthz"}}),
     "no replica": ("agent", {"replicas": 0}),
     "a number for a setting": ("agent", {"settings": {"PORT": 8080}}),
-    "a setting that is no variable": ("agent", {"settings": {"log-level": "INFO"}}),
+    "a setting that is not a variable": ("agent", {"settings": {"log-level": "INFO"}}),
     "a port's name in capitals": ("agent", {"ports": [{**_PORT, "name": "HTTP"}]}),
     "a port beyond the last": ("agent", {"ports": [{**_PORT, "port": 65536}]}),
     "a port of the node": ("agent", {"ports": [{**_PORT, "hostPort": 80}]}),

@@ -50,7 +50,7 @@ def as_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict | list):
-        raise ExpressionError(f"{value!r} is no text")
+        raise ExpressionError(f"{value!r} is not text")
     return str(value)
 
 

@@ -64,7 +64,7 @@ def test_a_pattern_covers_the_whole_name(pattern: str, branch: str, matches: boo
     ["", "a?", "[ab]", "[!a]", "a\\*", "a b", "a\nb", "-x", "/x", "é", "$(id)", "a|b", "{a,b}"],
 )
 def test_a_pattern_that_readers_could_take_differently_is_no_rule(pattern: str) -> None:
-    with pytest.raises(ValueError, match="no branch pattern"):
+    with pytest.raises(ValueError, match="not a branch pattern"):
         BranchRule(pattern)
 
 

@@ -56,7 +56,7 @@ def test_the_root_of_a_local_forge_can_be_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("address", ["missing.git", "folder"])
 def test_what_is_no_repository_of_a_local_forge_is_told(tmp_path: Path, address: str) -> None:
     (tmp_path / "folder").mkdir()
-    with pytest.raises(UsageFault, match="no repository of a local forge"):
+    with pytest.raises(UsageFault, match="not a repository of a local forge"):
         open_forge(address, tmp_path, {})
 
 

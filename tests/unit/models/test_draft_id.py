@@ -36,7 +36,7 @@ def test_an_id_has_two_parts(text: str) -> None:
 
 @pytest.mark.parametrize("text", BAD)
 def test_anything_else_is_refused_by_people_s_edge_and_by_models(text: str) -> None:
-    with pytest.raises(UsageFault, match="is no draft id"):
+    with pytest.raises(UsageFault, match="is not a draft id"):
         parse_draft_id(text)
     with pytest.raises(ValidationError):
         Holder.model_validate_json(json.dumps({"draft": text}))

@@ -45,7 +45,7 @@ def test_a_reviewer_reads_what_merging_does() -> None:
         report_of(*asked_of([draft_path(DRAFT), path], snapshot, BeforeMerge(snapshot)))
     )
     assert text.startswith("### ✓ 2 requests, nothing against them\n")
-    assert "- scaffold a primitive, or keep it as it is if it is there" in text
+    assert "- scaffold a primitive, or keep it if it exists" in text
     assert "  - may run in: `tenant-acme-dev-cust, tenant-acme-staging-cust" in text
     assert f"  - digest: `sha256:{'2' * 64}`" in text
     assert f"  - writes exactly the tree: `{'3c' * 20}`" in text
@@ -71,7 +71,7 @@ def test_what_is_taken_away_and_what_is_no_request() -> None:
     other, gone = asked_of(
         ["tenants/acme/drafts/gone/draft.yaml", "README.md"], snapshot, BeforeMerge(snapshot)
     )
-    assert other.asks == "change a file that is no request" and gone.kind == other.kind == ""
+    assert other.asks == "change a file that is not a request" and gone.kind == other.kind == ""
 
 
 def test_findings_stand_in_a_table() -> None:
@@ -141,7 +141,7 @@ def test_a_reviewer_reads_whose_word_there_is_and_what_is_against_it() -> None:
     assert "stated by `build-workflow`" in text
     assert f"- runs there now: `sha256:{'3' * 64}`" in text
     assert "- against it: `provenance-foreign` ``nobody `trusted` ¦ @a``" in text
-    assert "by nobody's word" in render_comment(report_of(), [preview_of()])
+    assert "no signed provenance" in render_comment(report_of(), [preview_of()])
     running = preview_of(running="sha256:" + "2" * 64)
     assert "that runs there already" in render_comment(report_of(), [running])
 

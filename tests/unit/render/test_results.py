@@ -186,7 +186,7 @@ def test_an_allowed_decision() -> None:
     assert text.startswith(f"✓ {DRAFT} in prod: allowed\n")
     assert text.endswith("  next     `pipeline run` writes the overlay\n")
     asked = render_decision(document.model_copy(update={"requested": False}))
-    assert "nobody has asked for it yet" in asked and "promote request" in asked
+    assert "not requested yet" in asked and "promote request" in asked
 
 
 def test_a_decision_that_waits_and_one_that_is_final() -> None:
@@ -340,7 +340,7 @@ def test_what_a_delivery_tool_said_is_shown_of_what_was_promoted_alone() -> None
     for beside in (foreign, unread, Beside(is_checked=False)):
         text = render_status(shown, beside)
         assert "Healthy" not in text and history.DIGEST[7:19] in text
-    assert "something else lies there" in render_status(shown, foreign)
+    assert "another tree is there" in render_status(shown, foreign)
     assert "foreign  tenant-acme-gitops:environments/dev/order-router/x.yaml" in render_status(
         shown, foreign
     )

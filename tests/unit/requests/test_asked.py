@@ -279,9 +279,9 @@ def test_a_change_of_owners_is_told_line_by_line() -> None:
 @pytest.mark.parametrize(
     ("path", "old", "new", "asks"),
     [
-        ("docs/how-to.md", None, b"x", "add a file that is no request"),
-        ("docs/how-to.md", b"x", b"y", "change a file that is no request"),
-        ("docs/how-to.md", b"x", None, "take away a file that is no request"),
+        ("docs/how-to.md", None, b"x", "add a file that is not a request"),
+        ("docs/how-to.md", b"x", b"y", "change a file that is not a request"),
+        ("docs/how-to.md", b"x", None, "take away a file that is not a request"),
         ("action.yml", b"x", b"y", "change an action that workflows run"),
         ("CODEOWNERS", None, b"* @o/x", "add who owns which files"),
         ("tenants/acme/notes.txt", None, b"x", "add a file that holds no valid request"),

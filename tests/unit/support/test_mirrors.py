@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 TESTS = ROOT / "tests"
 LINES_MAXIMUM = 500
-# Folders that mirror what is no package of `pipeline`, and where that lies.
+# Folders that mirror what is not a package of `pipeline`, and where that lies.
 ELSEWHERE = {
     "project_tools": ROOT / "tools",
     "sdk": ROOT / "pipeline" / "shared" / "sdk-python" / "primitive_sdk",

@@ -244,8 +244,8 @@ def test_what_has_no_value_or_no_text_is_named_with_file_and_line(
         (b"fetch:template", b"fetch:plain", "expected one step fetch:template, found 0"),
         (b"description: The tenant", b"title: x", "'tenant_id' has no description"),
         (b"required: [tenant_id", b"required: [nobody", "'nobody' is required but not described"),
-        (b"maxLength: 10", b"maxLength: ten", "is no JSON Schema"),
-        (b"pattern: '^[a-z-]+$'", b"pattern: '('", "is no JSON Schema"),
+        (b"maxLength: 10", b"maxLength: ten", "is not a JSON Schema"),
+        (b"pattern: '^[a-z-]+$'", b"pattern: '('", "is not a JSON Schema"),
         (b"kind: Template", b"kind: Template\nkind: Template", "template.yaml:3"),
     ],
 )

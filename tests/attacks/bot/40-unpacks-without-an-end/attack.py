@@ -14,7 +14,7 @@ from tests.support.samples import DRAFT
 
 
 def archives(world: AttackWorld, files: Files) -> None:
-    """It is no text, so it comes in base64."""
+    """It is not text, so it comes in base64."""
     content = base64.b64encode(nested_zip()).decode()
     value = {
         "apiVersion": "pipeline.ameide.io/v1",

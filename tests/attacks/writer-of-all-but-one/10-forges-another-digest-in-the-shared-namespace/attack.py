@@ -7,6 +7,6 @@ from tests.attacks.worlds import AttackWorld
 
 
 def forge(world: AttackWorld) -> None:
-    """Nobody built it, and it is no tenant's place."""
+    """Nobody built it, and it is not a tenant's place."""
     digest = "sha256:" + "1" * 64
     forge_promotion(world, "prod", approved_by=(1501, 1601), digest=digest, namespace="ameide-prod")

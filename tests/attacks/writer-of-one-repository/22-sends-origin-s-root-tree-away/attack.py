@@ -1,4 +1,4 @@
-"""The root tree of the state branch's head is no object of the auditor's clone any more."""
+"""The root tree of the state branch's head is not an object of the auditor's clone any more."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_teams_have_the_members_that_approve() -> None:
     assert problem(managers | {9}) == [""]
     assert problem(None) == []
     assert f"{RELEASE_MANAGERS[1]} of `release-managers`" in problem(managers - {1502})[0]
-    assert "nobody is of" in problem(frozenset())[0]
+    assert "no account is in team" in problem(frozenset())[0]
 
 
 def test_the_pace_follows_from_the_limits() -> None:

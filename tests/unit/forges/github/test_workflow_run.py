@@ -29,5 +29,5 @@ def test_a_run_without_an_address_of_its_own_has_none(missing: str) -> None:
 
 
 def test_outside_of_a_workflow_there_is_no_run() -> None:
-    with pytest.raises(UsageFault, match="this is no workflow"):
+    with pytest.raises(UsageFault, match="this is not a workflow"):
         workflow_run({})
