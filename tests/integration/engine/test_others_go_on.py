@@ -243,7 +243,8 @@ def test_scaffold_that_was_pushed_before_a_crash_survives_a_change_of_policy(roo
     world = Story.begin(root)
     world.ask_for_draft()
     # Provision lands, and then the scaffold is pushed without its fact.
-    world.engine.faults, _ = fault_at(4, "after")
+    hook, _ = fault_at(4, "after")
+    world.use(faults=hook)
     with pytest.raises(Crash):
         world.engine.run(tenants=["acme"])
     assert world.kinds() == ["accepted", "provisioned"]
