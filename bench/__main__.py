@@ -1,4 +1,7 @@
-"""`python -m bench [NAME]...`: measure, print a table, and keep the numbers as JSON."""
+"""`python -m bench [NAME]...`: measure, print a table, and keep the numbers as JSON.
+
+`python -m bench compare COMMIT [NAME]...` measures beside another commit, in the same run.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.cases import BY_DEFAULT, CASES, Place, Row
@@ -55,11 +59,44 @@ def document(rows: Sequence[Row]) -> dict[str, object]:
     }
 
 
+def main_compare(arguments: Sequence[str]) -> int:
+    """0 if no row is slower than at the other commit by more than is allowed, 1 if one is, 4 if
+    something could not be measured.
+    """
+    from bench.compare import compare, document_of, render_compared
+
+    parser = argparse.ArgumentParser(prog="python -m bench compare")
+    parser.add_argument("commit", metavar="COMMIT", help="what to measure beside this checkout")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="cases that both have")
+    parser.add_argument("--turns", type=int, default=3, help="of each side (default 3)")
+    parser.add_argument("--times", type=int, default=3, help="runs a process in each turn")
+    parser.add_argument("--short", action="store_true", help="over small worlds")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    o = parser.parse_args(arguments)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    try:
+        options = ["--times", str(o.times), *(["--short"] if o.short else [])]
+        found = compare(o.commit, o.names, turns=o.turns, options=options)
+    except BenchFailure as failure:
+        print(f"✗ could not be measured: {failure}", file=sys.stderr)
+        return 4
+    text = json.dumps(document_of(o.commit, found), indent=2) + "\n"
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / "compared.json").write_text(text, encoding="utf-8")
+    print(text if o.json else render_compared(found), end="")
+    return 1 if any(row.is_slower for row in found) else 0
+
+
 def main(arguments: Sequence[str]) -> int:
     """0 if every limit was kept, 1 if not, 4 if something could not be measured."""
+    if arguments[:1] == ["compare"]:
+        return main_compare(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(CASES))
     parser.add_argument("--times", type=int, default=5, help="runs of each process (default 5)")
+    parser.add_argument(
+        "--short", action="store_true", help="each once over small worlds; no limit is judged"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     options = parser.parse_args(arguments)
     for name in options.names:
@@ -74,15 +111,18 @@ def main(arguments: Sequence[str]) -> int:
     for name in options.names or BY_DEFAULT:
         with tempfile.TemporaryDirectory(prefix="pipeline-bench-") as folder:
             try:
-                for row in CASES[name](Place(Path(folder), options.times)):
+                times = 1 if options.short else options.times
+                for found in CASES[name](Place(Path(folder), times, options.short)):
+                    row = replace(found, limit="", passed=None) if options.short else found
                     rows.append(row)
                     print(render_row(row), file=out, flush=True)
             except BenchFailure as failure:
                 failed = True
                 print(f"✗ {name:<9} could not be measured: {failure}", file=out, flush=True)
     text = json.dumps(document(rows), indent=2) + "\n"
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / "latest.json").write_text(text, encoding="utf-8")
+    if not options.short:
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        (RESULTS / "latest.json").write_text(text, encoding="utf-8")
     if options.json:
         print(text, end="")
     if failed:

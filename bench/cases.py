@@ -1,16 +1,24 @@
-"""What is measured: each case makes its worlds, runs whole processes, and gives rows."""
+"""What is measured: each case makes its worlds, runs whole processes, and gives rows.
+
+Each looks whether the work was done that it names, and raises BenchFailure if not. In its short
+form it does the same work over small worlds, once, and no limit is judged.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from bench.measure import PIPELINE, ROOT, BenchFailure, Timing, measure
+from bench.measure import ROOT, BenchFailure, Timing, measure
+from worlds import PIPELINE, requests
 
 FURTHER = 20
 GATE_LEAST = 20_000
@@ -18,6 +26,9 @@ SANDBOX_LIMITS_MS = {"start": 60}
 # Tenants and drafts of each, all asked for and nothing done yet; the first is what memory of the
 # others is held against.
 SHAPES = ((1, 100), (1, 300), (1, 1000), (50, 20))
+SHORT_SHAPES = ((1, 2), (2, 1))
+Shape = tuple[int, int]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,11 @@ class Place:
 
     root: Path
     times: int
+    short: bool = False
+
+    def size(self, full: T, short: T) -> T:
+        """How much is measured: all of it, or in the short form little."""
+        return short if self.short else full
 
     @property
     def environment(self) -> dict[str, str]:
@@ -47,7 +63,7 @@ class Place:
 
     def make(self, name: str, folder: str, *numbers: int) -> Path:
         """The world of this name, made in a process of its own."""
-        return Path(self.tell("bench.worlds", name, str(self.root / folder), *map(str, numbers)))
+        return Path(self.tell("worlds.control", name, str(self.root / folder), *map(str, numbers)))
 
     def tell(self, module: str, *arguments: str) -> str:
         """The last line that a module of the benchmark says."""
@@ -56,6 +72,23 @@ class Place:
         if done.returncode:
             raise BenchFailure(f"{' '.join(command)}\n{done.stderr[-2000:]}")
         return done.stdout.strip().split("\n")[-1]
+
+    def said(self, world: Path, *arguments: str) -> str:
+        """What the pipeline says, run once on a world."""
+        command = [PIPELINE, "-C", str(world / "control"), *arguments]
+        environment = {**os.environ, **self.environment}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        return done.stdout
+
+    def expect(self, told: str, pattern: str) -> None:
+        """Nothing; raises BenchFailure where what was said is not what a case is about."""
+        if not re.search(pattern, told):
+            raise BenchFailure(f"it did other work than it names: no `{pattern}` in\n{told[-500:]}")
+
+    def expect_scaffolded(self, world: Path, drafts: int) -> None:
+        """Nothing; raises BenchFailure where other than so many drafts were scaffolded."""
+        told = self.tell("worlds.control", "count", str(world))
+        self.expect(told, rf"^{drafts} ")
 
     def pipeline(
         self, world: Path, *arguments: str, prepare: Callable[[], None] | None = None
@@ -80,11 +113,17 @@ def startup(place: Place) -> Iterable[Row]:
 
 def validate(place: Place) -> Iterable[Row]:
     """Validation of 10,000 drafts, and of one that changed among them."""
-    world = place.make("validate", "validate", 100, 100)
+    tenants, drafts = place.size((100, 100), (3, 4))
+    world = place.make("validate", "validate", tenants, drafts)
+    count, policy = tenants * drafts, len(requests.policy_files())
     full = place.pipeline(world, "validate")
-    yield below("validate", "10,000 drafts", full, 10, 300)
-    since = place.pipeline(world, "validate", "--since", "HEAD~1")
-    yield below("validate", "--since, one changed of 10,000", since, 0.5)
+    place.expect(place.said(world, "validate"), rf"✓ {policy + tenants + count} requests")
+    yield below("validate", f"{count:,} drafts", full, 10, 300)
+    options = ("validate", "--since", "HEAD~1")
+    since = place.pipeline(world, *options)
+    # The draft that changed, its tenant, and policy; all are judged where policy changes.
+    place.expect(place.said(world, *options), rf"✓ {policy + 2} requests")
+    yield below("validate", f"--since, one changed of {count:,}", since, 0.5)
 
 
 def scaffold(place: Place) -> Iterable[Row]:
@@ -92,44 +131,47 @@ def scaffold(place: Place) -> Iterable[Row]:
 
     The runs take turns, so that what else the machine does falls on all alike.
     """
+    further = place.size(FURTHER, 2)
     count, copy = make_copier(place)
-    worlds = {n: keep(place.make("scaffold", f"scaffold-{n}", n)) for n in (1, 1 + FURTHER)}
+    worlds = {n: keep(place.make("scaffold", f"scaffold-{n}", n)) for n in (1, 1 + further)}
     runs: dict[str, list[Timing]] = {"copier": [], "one": [], "many": []}
-    one = Place(place.root, 1)
     for number in range(place.times + 1):
         taken = {
             "copier": copy(),
-            "one": measure_run(one, worlds[1]),
-            "many": measure_run(one, worlds[1 + FURTHER]),
+            "one": measure_run(place, worlds[1]),
+            "many": measure_run(place, worlds[1 + further]),
         }
         if number:
             for name, timing in taken.items():
                 runs[name].append(timing)
+    for pending, world in worlds.items():
+        place.expect_scaffolded(world, 1 + pending)
     copier, first, many = (together(runs[name]) for name in ("copier", "one", "many"))
     yield Row("scaffold", f"copier copy, {count} files", copier)
     yield Row("scaffold", f"run, 1 draft of {count} files", first)
-    yield Row("scaffold", f"run, {1 + FURTHER} drafts of {count} files", many)
+    yield Row("scaffold", f"run, {1 + further} drafts of {count} files", many)
     yield _ratio("scaffold", "copier to the first", copier.best_s / first.best_s, 2)
-    further = (many.best_s - first.best_s) / FURTHER
-    what = f"copier to each further ({further * 1000:.0f} ms)"
-    yield _ratio("scaffold", what, copier.best_s / further, 20)
+    each = max(many.best_s - first.best_s, 1e-9) / further
+    what = f"copier to each further ({each * 1000:.0f} ms)"
+    yield _ratio("scaffold", what, copier.best_s / each, 20)
 
 
 def scaffolds(place: Place) -> Iterable[Row]:
     """Up to 1,000 scaffolds in one run, of one tenant and of many, from requests that were merely
     merged: acceptance, repositories and start-up count. Copier takes turns with the runs."""
+    shapes: tuple[Shape, ...] = place.size(SHAPES, SHORT_SHAPES)
     count, copy = make_copier(place)
     worlds = {
-        shape: keep(place.make("asked", f"asked-{shape[0]}-{shape[1]}", *shape)) for shape in SHAPES
+        shape: keep(place.make("asked", f"asked-{shape[0]}-{shape[1]}", *shape)) for shape in shapes
     }
     copies: list[Timing] = []
-    runs: dict[tuple[int, int], list[Timing]] = {shape: [] for shape in SHAPES}
-    once = Place(place.root, 1)
+    runs: dict[Shape, list[Timing]] = {shape: [] for shape in shapes}
     copy()
     for _ in range(min(place.times, 2)):
         for shape, world in worlds.items():
             copies += [copy(), copy()]
-            runs[shape].append(measure_run(once, world))
+            runs[shape].append(measure_run(place, world))
+            place.expect_scaffolded(world, shape[0] * shape[1])
     copier = together(copies)
     yield Row("scaffolds", f"copier copy, {count} files", copier)
     timings = {shape: together(found) for shape, found in runs.items()}
@@ -140,8 +182,8 @@ def scaffolds(place: Place) -> Iterable[Row]:
         each = timing.best_s / (tenants * drafts)
         what = f"copier to each of {tenants * drafts:,} ({each * 1000:.0f} ms)"
         yield _ratio("scaffolds", what, copier.best_s / each, 30)
-    grown = max(t.peak_mb for t in timings.values()) / timings[SHAPES[0]].peak_mb
-    what = f"memory, 1,000 drafts to {SHAPES[0][1]}"
+    grown = max(t.peak_mb for t in timings.values()) / timings[shapes[0]].peak_mb
+    what = f"memory, most drafts to {shapes[0][1]}"
     yield Row("scaffolds", what, None, grown, "×", "< 1.3 ×", grown < 1.3)
 
 
@@ -149,14 +191,16 @@ def reconcile(place: Place) -> Iterable[Row]:
     """Runs over a GitHub of 50 ms a request; 1,000 tenants have a draft under way."""
     import time
 
-    from bench.github import serve
+    from bench.github import DELAY_S, serve
 
-    world = place.make("many", "many", 1000)
-    with serve(world) as github:
+    tenants, asking = place.size((1000, 10), (2, 1))
+    world = place.make("many", "many", tenants)
+    drafts = tenants
+    with serve(world, delay_s=place.size(DELAY_S, 0)) as github:
         for what, changed in (
             ("no cache", None),
             ("nothing changed", 0),
-            ("10 tenants ask for a draft", 10),
+            (f"{asking} tenants ask for a draft", asking),
             ("once more", 0),
             ("nothing changed then", 0),
         ):
@@ -165,7 +209,10 @@ def reconcile(place: Place) -> Iterable[Row]:
             begun = time.perf_counter()
             cost = github.run()
             seconds = time.perf_counter() - begun
-            yield Row("reconcile", f"1,000 tenants, {what}", None, seconds, "s")
+            drafts += changed or 0
+            if github.scaffolded() != drafts:
+                raise BenchFailure(f"{github.scaffolded()} of {drafts} drafts are scaffolded")
+            yield Row("reconcile", f"{tenants:,} tenants, {what}", None, seconds, "s")
             yield Row("reconcile", "  calls of the API", None, cost.calls, "")
             yield Row("reconcile", "  calls of git", None, cost.git, "")
 
@@ -174,6 +221,9 @@ def make_copier(place: Place) -> tuple[str, Callable[[], Timing]]:
     """How many files copier writes, and a call that measures it writing them once."""
     from bench.peers import COPIER
 
+    if place.short:
+        # The peer is no part of this project: its stand-in takes a moment and writes nothing.
+        return "no", lambda: measure([sys.executable, "-c", ""], times=1, warm_up=False)
     if not COPIER.exists():
         raise BenchFailure("copier is missing: `python3 tools/setup.py bench` installs it")
     count = place.tell("bench.peers", str(place.root / "peer"))
@@ -213,43 +263,104 @@ def _ratio(case: str, what: str, value: float, least: float) -> Row:
 
 def status(place: Place) -> Iterable[Row]:
     """The status of one draft among many."""
-    world = place.make("status", "status", 1000, 50)
-    timing = place.pipeline(world, "status", "unit-000/order-router-007")
-    yield below("status", "one of 1,000 drafts, 50,000 facts", timing, 0.2)
+    drafts, facts = place.size((1000, 50), (3, 30))
+    world = place.make("status", "status", drafts, facts)
+    asked = ("status", f"{requests.tenant_name(0)}/{requests.draft_name(drafts // 2)}")
+    timing = place.pipeline(world, *asked)
+    place.expect(place.said(world, *asked), rf"facts +{facts} facts")
+    what = f"one of {drafts:,} drafts, {drafts * facts:,} facts"
+    yield below("status", what, timing, 0.2)
 
 
 def audit(place: Place) -> Iterable[Row]:
     """The proof of 50,000 facts from clones, and again after one more, which clones remember."""
-    world = Path(place.tell("bench.audited", "make", str(place.root / "audit"), "20", "50", "50"))
+    sizes = place.size((20, 50, 50), (2, 2, 12))
+    facts, drafts = sizes[0] * sizes[1] * sizes[2], sizes[0] * sizes[1]
+    folder = str(place.root / "audit")
+    world = Path(place.tell("worlds.history", "make", folder, *map(str, sizes)))
     clones = str(next((world / "forge").iterdir()))
     options = ("audit", "verify", "--clones", clones)
     command = [PIPELINE, "-C", str(world / "control"), *options, "--full"]
     full = measure(command, times=1, environment=place.environment, warm_up=False)
-    yield below("audit", "50,000 facts of 1,000 drafts", full, 60)
+    place.expect(place.said(world, *options), f"verified: {facts} facts of {drafts} drafts")
+    yield below("audit", f"{facts:,} facts of {drafts:,} drafts", full, 60)
 
     def one_more() -> None:
-        place.tell("bench.audited", "more", str(world))
+        place.tell("worlds.history", "more", str(world))
 
     more = place.pipeline(world, *options, prepare=one_more)
+    grown = facts + len(more.samples) + 1  # the one that warms up adds a fact, too
+    place.expect(place.said(world, *options), f"verified: {grown} facts")
     yield below("audit", "again, after one more fact", more, 2)
 
 
 def idle(place: Place) -> Iterable[Row]:
     """A run with nothing to do: by tenants, and by history."""
     best = {}
-    for tenants, patches in ((5, 4), (5, 40), (50, 4)):
+    shapes = place.size(((5, 4), (5, 40), (50, 4)), ((1, 2), (1, 20), (2, 2)))
+    for tenants, patches in shapes:
         world = place.make("idle", f"idle-{tenants}-{patches}", tenants, patches)
         facts = (3 + 2 * patches) * 2 * tenants
         timing = place.pipeline(world, "run")
         best[tenants, patches] = timing.best_s
+        place.expect(place.said(world, "run"), "nothing to do")
+        told = place.tell("worlds.control", "count", str(world))
+        place.expect(told, rf"^{2 * tenants} {facts}$")
         yield Row("idle", f"{tenants} tenants, {facts:,} facts", timing)
-    grown = best[5, 40] / best[5, 4]
+    grown = best[shapes[1]] / best[shapes[0]]
     yield Row("idle", "10 × the history", None, grown, "×", "< 1.3 ×", grown < 1.3)
+
+
+def tenants(place: Place) -> Iterable[Row]:
+    """1,000 tenants on a local forge: a run with nothing to do, and one in which one asks."""
+    count = place.size(1000, 3)
+    world = place.make("many", "tenants", count)
+    idle = place.pipeline(world, "run")
+    place.expect(place.said(world, "run"), "nothing to do")
+    yield Row("tenants", f"{count:,} tenants, nothing to do", idle)
+
+    def ask() -> None:
+        place.tell("worlds.control", "ask", str(world), str(count // 2))
+
+    due = place.pipeline(world, "run", prepare=ask)
+    place.expect_scaffolded(world, count + len(due.samples) + 1)
+    yield Row("tenants", f"{count:,} tenants, one asks for a draft", due)
+
+
+def patches(place: Place) -> Iterable[Row]:
+    """1,000 patches on one draft in one run, and the proof of it; what one fact costs."""
+    count = place.size(1000, 24)
+    world = place.root / "patches"
+    told = json.loads(place.tell("bench.patches", str(world), str(count)))
+    for name in ("first", "last"):
+        what = f"{count:,} patches of a draft, each of the {name}"
+        yield Row("patches", what, None, told[f"{name}_ms"], "ms")
+    fetch = ["git", "-C", str(world / "control"), "fetch", "-q", "origin"]
+    subprocess.run(fetch, check=True)
+    clones = str(next((world / "forge").iterdir()))
+    proof = ("audit", "verify", "--clones", clones)
+    command = [PIPELINE, "-C", str(world / "control"), *proof, "--full"]
+    timing = measure(command, times=1, environment=place.environment, warm_up=False)
+    place.expect(place.said(world, *proof), f"verified: {told['facts']} facts of 1 draft")
+    yield Row("patches", f"audit of its {told['facts']:,} facts", timing)
+    numbers = place.size((100, 1000, 10_000), (20, 120, 160))
+    cost = json.loads(place.tell("bench.facts", str(place.root / "facts"), *map(str, numbers)))
+    for number in numbers:
+        of = cost[str(number)]
+        what = f"fact {number:,}: {of['processes']} process, {of['objects']} objects"
+        yield Row("patches", what, None, of["ms"], "ms")
+        yield Row("patches", f"fact {number:,}: bytes", None, of["bytes"], "B")
+    grown = cost[str(numbers[-1])]["bytes"] / cost[str(numbers[0])]["bytes"]
+    what = f"bytes, fact {numbers[-1]:,} to {numbers[0]:,}"
+    yield Row("patches", what, None, grown, "×", "< 1.2 ×", grown < 1.2)
 
 
 def demo(place: Place) -> Iterable[Row]:
     """The whole demo, once everything is set up."""
-    timing = measure(["make", "demo"], times=1)
+    root = place.size(ROOT / ".demo", place.root / "demo")
+    command = place.size(["make", "demo"], [PIPELINE, "demo", "--root", str(root)])
+    timing = measure(command, times=1, warm_up=not place.short)
+    place.expect(place.said(root, "status"), "PROMOTED_PROD")
     yield below("demo", "make demo, set up before", timing, 60)
 
 
@@ -292,6 +403,8 @@ CASES: dict[str, Callable[[Place], Iterable[Row]]] = {
     "status": status,
     "audit": audit,
     "idle": idle,
+    "tenants": tenants,
+    "patches": patches,
     "gate": gate,
     "sandbox": sandbox,
     "demo": demo,

@@ -7,7 +7,6 @@ the gate waits for nothing.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ from pipeline.gate.authority import judge
 from pipeline.gate.matters import matters_of
 from pipeline.images.signing import SigningKey
 from pipeline.requests.layout import promotion_path
-from tests.support.samples import DRAFT, sample_platform, sample_snapshot
+from worlds.evidence import DRAFT, allowed_promotion
 
 
 def rate(do: Callable[[], object], count: int) -> float:
@@ -37,21 +36,19 @@ def rate(do: Callable[[], object], count: int) -> float:
 def main(arguments: list[str]) -> int:
     """Prints decisions a second: of the gate alone, and with authority judged each time."""
     with tempfile.TemporaryDirectory() as folder:
-        key = Path(folder) / "key"
-        SigningKey.create(key)
-        os.environ["PIPELINE_SIGNING_KEY_FILE"] = str(key)
-        from tests.support.promotion_evidence import allowed_evidence, allowed_revision
-
-        evidence, revision = allowed_evidence("prod"), allowed_revision("prod")
-    policy, platform = sample_snapshot(), sample_platform()
+        allowed = allowed_promotion(SigningKey.create(Path(folder) / "key"))
+    evidence, policy = allowed.evidence, allowed.policy
     paths = [promotion_path(DRAFT, "prod")]
 
     def from_the_start() -> object:
         matters = matters_of(paths, policy, policy, now=policy, tier=evidence.tier)
-        return authorise(replace(evidence, authority=judge(matters, revision, platform)))
+        authority = judge(matters, allowed.revision, allowed.platform)
+        return authorise(replace(evidence, authority=authority))
 
     count = int(arguments[0])
-    assert authorise(evidence).allowed and from_the_start() == authorise(evidence)
+    decision = authorise(evidence)
+    if not decision.allowed or from_the_start() != decision:
+        raise SystemExit(f"the promotion is not allowed: {decision}")
     told = {
         "decisions": rate(lambda: authorise(evidence), count),
         "decisions, authority judged anew": rate(from_the_start, count),

@@ -11,18 +11,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import requests
-from bench.measure import PIPELINE, BenchFailure
+from bench.measure import BenchFailure
 from pipeline.demo.setting import START_TIME_S, platform_of
 from pipeline.forges.github.rulesets import rulesets_of
 from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.local.journal import JOURNAL_REF, read_journal
-from pipeline.forges.port import PullState
+from pipeline.forges.port import PullState, ReviewVerdict
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.models.requests import Platform
-from tests.support.github_demo.setting import APP_ID, GithubSetting
-from tests.support.github_server import GitHubServer
-from tests.support.github_server.state import Account, Pull, Repository, Ruleset
+from pipeline.names import state_branch
+from pipeline.state.facts import parse_status
+from worlds import PIPELINE, requests
+from worlds.github_server import GitHubServer
+from worlds.github_server.state import Account, Pull, Repository, Ruleset
+from worlds.github_setting import APP_ID, GithubSetting
 
 # One request of a GitHub that is not next door.
 DELAY_S = 0.05
@@ -45,6 +47,7 @@ class BenchGithub:
     world: Path
     platform: Platform
     environment: Mapping[str, str]
+    setting: GithubSetting
 
     def run(self) -> Cost:
         """What one run, with the cache that the last one left, says that it asked."""
@@ -60,26 +63,66 @@ class BenchGithub:
             raise BenchFailure(f"pipeline run\n{done.stdout[-1000:]}{done.stderr[-1000:]}")
         return Cost(int(found[1]), int(found[2]))
 
-    def ask(self, tenants: int, number: int) -> None:
-        """Bring one more draft of each of so many tenants to main, by the server's own hand."""
+    def scaffolded(self) -> int:
+        """How many drafts have a branch of code, as the state branches of the server record."""
         forge = LocalForge(self.server.state.folder, self.platform.organisation)
         git = forge.open_repository(self.platform.repos.control)
-        main = git.resolve("refs/heads/main")
-        assert main is not None
-        files = git.read_files(main)
+        heads = git.read_refs((f"refs/heads/{state_branch('')}",)).values()
+        found = [
+            parse_status(content).branch_name
+            for head in heads
+            for path, (_, content) in git.read_files(head).items()
+            if path.endswith("/status.yaml")
+        ]
+        forge.close()
+        return sum(map(bool, found))
+
+    def ask(self, tenants: int, number: int) -> None:
+        """Bring one more draft of each of so many tenants to main, by a reviewed pull request."""
+        name, branch, delay_s = self.platform.repos.control, f"ask/{number}", self.server.delay_s
+        owner, other, *_ = (a for a in self.platform.accounts if requests.PEOPLE in a.teams)
+        self.server.delay_s = 0
+        asking = self.setting.open_forge(owner.login)
+        git = asking.open_repository(name)
+        view = asking.read_repo(name)
+        assert view is not None and view.head is not None  # the world has it
+        files = git.read_files(view.head)
         for tenant in map(requests.tenant_name, range(tenants)):
             path, content = requests.draft_file(tenant, requests.draft_name(number))
             files[path] = (MODE_FILE, content)
         objects = objects_of_files(files)
-        me = Signature("bench", "bench@pipeline.invalid", START_TIME_S)
-        commit = commit_object(objects[-1].id, [main], "Ask\n", me, me)
-        git.write_objects([*objects, commit])
-        git.update_refs([RefUpdate("refs/heads/main", main, commit.id)])
-        forge.close()
+        email = f"{owner.id}+{owner.login}@users.noreply.pipeline.invalid"
+        me = Signature(owner.login, email, START_TIME_S)
+        commit = commit_object(objects[-1].id, [view.head], "Ask\n", me, me)
+        update = RefUpdate(f"refs/heads/{branch}", None, commit.id)
+        asking.push(name, [*objects, commit], (update,), actor=owner.id)
+        pull = asking.open_pull(
+            name, head_branch=branch, base_branch="main", title="Ask", body="", actor=owner.id
+        )
+        asking.close()
+        approving = self.setting.open_forge(other.login)
+        approving.submit_review(
+            name,
+            pull.number,
+            commit=commit.id,
+            verdict=ReviewVerdict.APPROVED,
+            body="",
+            actor=other.id,
+        )
+        approving.merge_pull(
+            name,
+            pull.number,
+            expected_head=commit.id,
+            message="Ask\n",
+            time_s=START_TIME_S,
+            actor=other.id,
+        )
+        approving.close()
+        self.server.delay_s = delay_s
 
 
 @contextmanager
-def serve(world: Path) -> Iterator[BenchGithub]:
+def serve(world: Path, *, delay_s: float = DELAY_S) -> Iterator[BenchGithub]:
     """A GitHub that holds what the world's local forge holds."""
     platform = platform_of(requests.policy_files())
     with GitHubServer(world / "github", validate=False) as server:
@@ -94,8 +137,8 @@ def serve(world: Path) -> Iterator[BenchGithub]:
         subprocess.run(
             ["git", "-C", str(world / "control"), "remote", "set-url", "origin", origin], check=True
         )
-        server.delay_s = DELAY_S
-        yield BenchGithub(server, world, platform, setting.credential(None)[1])
+        server.delay_s = delay_s
+        yield BenchGithub(server, world, platform, setting.credential(None)[1], setting)
 
 
 def _take_over(server: GitHubServer, forge: LocalForge, source: Path, bot: Account) -> None:

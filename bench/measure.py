@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PIPELINE = str(Path(sys.executable).with_name("pipeline"))
 
 
 class BenchFailure(Exception):

@@ -11,11 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import requests
 from bench.measure import ROOT, BenchFailure
 from pipeline.templates import read_builtin_template
 from pipeline.templating import complete_parameters, render_template
 from pipeline.templating.files import is_copied
+from worlds import requests
 
 COPIER = ROOT / ".tools" / "bench-venv" / "bin" / "copier"
 _CONFIG = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
@@ -22,19 +23,24 @@ from pipeline.git.objects import (
     tree_object,
 )
 from pipeline.git.repository import GitRepository
+from pipeline.models.draft_id import DraftId
 from pipeline.models.facts import Fact, FactBody
 from pipeline.models.status import DraftStatus
 from pipeline.names import state_branch
 from pipeline.plan.effects import AppendFacts, FactEntry, resolved_body
 from pipeline.state.facts import (
+    FACTS,
+    LATER_FACTS,
     fact_bytes,
     fact_path,
     fold_one,
     next_fact,
+    parse_chain,
     parse_status,
     status_bytes,
     status_path,
 )
+from pipeline.state.store import read_fact_files
 
 # Built when the first fact is recorded: most runs record none.
 _BODY: TypeAdapter[FactBody] = TypeAdapter(FactBody, config=ConfigDict(defer_build=True))
@@ -98,10 +104,11 @@ def _facts_to_write(
         try:
             status = parse_status(recorded[draft]) if draft in recorded else None
             facts: list[tuple[Fact, DraftStatus]] = []
+            before = partial(_read_facts, git, head, draft, facts)
             for entry in entries:
                 if entry.draft == draft:
                     fact = _fact_of(entry, status, outcomes)
-                    status = fold_one(status, fact)
+                    status = fold_one(status, fact, before)
                     facts.append((fact, status))
         except ValueError as error:
             failed.append((draft, error))
@@ -109,6 +116,14 @@ def _facts_to_write(
         written += facts
         newest[draft] = facts[-1][1].newest_fact
     return written, newest, failed
+
+
+def _read_facts(
+    git: GitRepository, head: str | None, draft: str, new: Sequence[tuple[Fact, DraftStatus]]
+) -> tuple[Fact, ...]:
+    """The recorded facts of a draft, and those that are about to be."""
+    files = read_fact_files(git, head, DraftId(draft).primitive) if head else ()
+    return (*parse_chain(draft, files), *(fact for fact, _ in new))
 
 
 def _fact_of(entry: FactEntry, status: DraftStatus | None, outcomes: Mapping[str, object]) -> Fact:
@@ -128,32 +143,46 @@ def _state_trees(
     git: GitRepository, head: str | None, written: list[tuple[Fact, DraftStatus]]
 ) -> tuple[list[GitObject], str]:
     """The objects of the state branch's next tree, touching only the drafts written to."""
+    newest = {status.primitive_id: status for _, status in written}
+    folders = {path.rpartition("/")[0] for path in map(_path_of, written)}
+    above = {folder.rsplit("/", n)[0] for folder in folders for n in range(folder.count("/"))}
+    known = _read_folders(git, head, sorted({"drafts", *folders, *above}))
     objects: list[GitObject] = []
-    by_draft: dict[str, list[tuple[Fact, DraftStatus]]] = {}
     for fact, status in written:
-        by_draft.setdefault(status.primitive_id, []).append((fact, status))
-    specs = [f"{head}:drafts"] + [f"{head}:drafts/{p}/facts" for p in by_draft]
-    found = git.read_objects(specs) if head else [None] * len(specs)
-    drafts = {e.name: e for e in parse_tree(found[0].content)} if found[0] else {}
-    for (primitive, items), present in zip(by_draft.items(), found[1:], strict=True):
-        entries = {e.name: e for e in parse_tree(present.content)} if present else {}
-        for fact, _ in items:
-            blob = git_object("blob", fact_bytes(fact))
-            name = fact_path(primitive, fact.sequence, fact.body.type).rsplit("/", 1)[1]
-            if name in entries:
-                raise StalePlan(f"fact {name} of {primitive} is there already")
-            entries[name] = TreeEntry(MODE_FILE, name, blob.id)
-            objects.append(blob)
-        facts_tree = tree_object(entries.values())
-        status_blob = git_object("blob", status_bytes(items[-1][1]))
-        draft_tree = tree_object(
-            [
-                TreeEntry(MODE_TREE, "facts", facts_tree.id),
-                TreeEntry(MODE_FILE, "status.yaml", status_blob.id),
-            ]
-        )
-        objects += [facts_tree, status_blob, draft_tree]
-        drafts[primitive] = TreeEntry(MODE_TREE, primitive, draft_tree.id)
-    drafts_tree = tree_object(drafts.values())
-    root = tree_object([TreeEntry(MODE_TREE, "drafts", drafts_tree.id)])
-    return [*objects, drafts_tree, root], root.id
+        path = _path_of((fact, status))
+        blob = git_object("blob", fact_bytes(fact))
+        folder, _, name = path.rpartition("/")
+        if name in known[folder]:
+            raise StalePlan(f"fact {name} of {status.primitive_id} is there already")
+        known[folder][name] = TreeEntry(MODE_FILE, name, blob.id)
+        objects.append(blob)
+    for primitive, status in newest.items():
+        blob = git_object("blob", status_bytes(status))
+        folder, _, name = status_path(primitive).rpartition("/")
+        ours = {n: entry for n, entry in known[folder].items() if n in (FACTS, LATER_FACTS)}
+        known[folder] = {**ours, name: TreeEntry(MODE_FILE, name, blob.id)}
+        objects.append(blob)
+    for folder in sorted(known, key=lambda f: f.count("/"), reverse=True):
+        tree = tree_object(known[folder].values())
+        objects.append(tree)
+        parent, _, name = folder.rpartition("/")
+        if parent:
+            known[parent][name] = TreeEntry(MODE_TREE, name, tree.id)
+    root = tree_object([TreeEntry(MODE_TREE, "drafts", objects[-1].id)])
+    return [*objects, root], root.id
+
+
+def _path_of(written: tuple[Fact, DraftStatus]) -> str:
+    fact, status = written
+    return fact_path(status.primitive_id, fact.sequence, fact.body.type)
+
+
+def _read_folders(
+    git: GitRepository, head: str | None, folders: Sequence[str]
+) -> dict[str, dict[str, TreeEntry]]:
+    """Folder → its entries by name at a state commit; none for one that is not there."""
+    found = git.read_objects([f"{head}:{f}" for f in folders]) if head else [None] * len(folders)
+    return {
+        folder: {e.name: e for e in parse_tree(item.content)} if item else {}
+        for folder, item in zip(folders, found, strict=True)
+    }

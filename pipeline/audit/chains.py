@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase
@@ -26,6 +27,7 @@ from pipeline.state.facts import (
     parse_chain,
     status_bytes,
     status_path,
+    unbounded_folds,
 )
 
 FactStep = Callable[[FactCase], Iterator[Finding]]
@@ -78,13 +80,20 @@ def _read_ahead_code(code: Objects, chain: Chain, folder: str) -> None:
 
 
 def check_fold(state: StateBranch, chain: Chain) -> Iterator[Finding]:
-    """Each status that a commit recorded is the fold of the facts that there were then."""
+    """Each status that a commit recorded is the fold of the facts that there were then.
+
+    It may list everything, as older tools wrote it: that follows from the facts as well.
+    """
     recorded = state.recorded.get(chain.status.primitive_id, {})
     status: DraftStatus | None = None
+    unbounded = enumerate(unbounded_folds(chain.facts), start=1)
     for fact in chain.facts:
-        status = fold_one(status, fact)
+        status = fold_one(status, fact, partial(chain.before, fact))
         found = recorded.get(fact.sequence)
         if found is None or found == blob_id(status_bytes(status)):
+            continue
+        older = next(folded for count, folded in unbounded if count == fact.sequence)
+        if found == blob_id(status_bytes(older)):
             continue
         newest = fact_path(status.primitive_id, fact.sequence, fact.body.type)
         yield rule.AUDIT_STATUS_FOLD.finding(
@@ -114,7 +123,7 @@ def run_steps(audit: Audit, chain: Chain, steps: Iterable[FactStep]) -> None:
             case = FactCase(audit, chain, fact, status)
             for step in steps:
                 audit.findings += step(case)
-        status = fold_one(status, fact)
+        status = fold_one(status, fact, partial(chain.before, fact))
     for fact, body in promotions(chain):
         # By the names that things have, whatever the fact claims.
         folder = overlay_folder(body.environment, chain.status.instance)

@@ -23,6 +23,7 @@ from pipeline.plan.effects import CommitFolder
 from pipeline.plan.view import DraftView, PromotionInput
 from pipeline.releases.overlays import base_tree_of, render_overlay
 from pipeline.stages.promote import evidence_of, plan_promotion
+from pipeline.state.bounds import with_evidence
 
 # Code of the gate → the rule of the audit that says so, where it has one of its own.
 _OWN_RULE = {
@@ -77,7 +78,7 @@ def check_decision(case: FactCase) -> Iterator[Finding]:
     reasons: tuple[DecisionReason, ...] = ()
     wrong: list[str] = []
     decided = False
-    for view in case.views():
+    for view in _views(case, promotion):
         due = _due(case, view, promotion, found)
         if due is None:
             continue
@@ -110,6 +111,16 @@ def check_decision(case: FactCase) -> Iterator[Finding]:
         )
 
 
+def _views(case: FactCase, promotion: Promotion) -> Iterator[DraftView]:
+    """The views, with the checks and the build of the source that is promoted, however old."""
+    for view in case.views():
+        code, status = case.code, view.status
+        if code is not None and status is not None:
+            tree = folder_at(code, promotion.release.source_commit, view.folder)
+            status = with_evidence(status, case.chain.before(case.fact), tree)
+        yield replace(view, status=status)
+
+
 def _overlay_there(case: FactCase, body: Promoted) -> dict[str, File] | None:
     """The files of the overlay as its commit has them."""
     gitops = case.gitops
@@ -130,7 +141,7 @@ def _due(
     if environment is None or code is None or before is None:
         return None
     tree = folder_at(code, promotion.release.source_commit, view.folder)
-    build = before.build_of_tree(tree) if tree else None
+    build = view.status.build_of_tree(tree) if tree and view.status else None
     overlay = None
     if build is not None:
         base = {
@@ -219,7 +230,7 @@ def check_merge_commit(case: FactCase) -> Iterator[Finding]:
     merge = gitops.commit(body.gitops_commit)
     made = gitops.commit(merge.parents[-1]) if len(merge.parents) > 1 else merge
     problem: str | None = "it has no parent"
-    for view in case.views() if made.parents else ():
+    for view in _views(case, promotion) if made.parents else ():
         due = _due(case, view, promotion, there)
         if due is None or due.overlay is None or due.overlay.tree != body.overlay_tree:
             problem = "it is not the overlay of its release"

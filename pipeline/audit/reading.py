@@ -41,6 +41,10 @@ class Chain:
         path = fact_path(self.status.primitive_id, fact.sequence, fact.body.type)
         return Location(f"{self.branch}:{path}")
 
+    def before(self, fact: Fact) -> tuple[Fact, ...]:
+        """The facts before one of them."""
+        return self.facts[: fact.sequence - 1]
+
     @property
     def new_facts(self) -> tuple[Fact, ...]:
         """The facts that no earlier audit verified."""

@@ -32,7 +32,7 @@ AUDIT_STATE_FILE = _audit(
     "the pipeline writes no other file there",
     _RESTORE,
     "a file `notes.txt` lies on the state branch",
-    "only `drafts/<id>/facts/*` and `drafts/<id>/status.yaml`",
+    "only `drafts/<id>/status.yaml` and facts in `drafts/<id>/facts` and `…/later-facts`",
 )
 AUDIT_FACT_ANCHOR = _audit(
     "audit-fact-anchor",

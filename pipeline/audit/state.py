@@ -8,7 +8,7 @@ costs what was written to it, not its size at each commit.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.audit import rules as rule
@@ -17,9 +17,11 @@ from pipeline.diagnostics import Finding, Location
 from pipeline.git.commits import PIPELINE_EMAIL, Commit
 from pipeline.git.objects import MODE_FILE, TreeEntry
 from pipeline.names import is_tenant_id
-from pipeline.state.facts import FactFile, facts_folder, status_path
+from pipeline.state.facts import FACTS, LATER_FACTS, FactFile, status_path
 
 _FACT_NAME = re.compile(r"[0-9]{6}-[a-z-]+\.json\Z")
+# The folders in the one of later facts, and in those.
+_LATER_FOLDERS = (re.compile(r"[0-9]{3}\Z"), re.compile(r"[0-9]{6}\Z"))
 _NO_TREE: Tree = {}
 
 
@@ -111,49 +113,109 @@ def _drafts_of(objects: Objects, root: str, strange: list[tuple[str, str]]) -> T
     return plain
 
 
+@dataclass(frozen=True, slots=True)
+class _DraftTree:
+    """A draft's folder at one commit: its folders of facts by path below it, and its status."""
+
+    folders: Mapping[str, str] = field(default_factory=dict)  # path → tree id
+    status: str = ""  # blob id, empty where there is none
+
+
 def _read_change(
     objects: Objects, before: Tree, now: Tree, strange: list[tuple[str, str]]
 ) -> tuple[tuple[Written, ...], tuple[str, ...]]:
     written: list[Written] = []
     changed = [e for p, e in now.items() if (old := before.get(p)) is None or old.id != e.id]
-    objects.read_ahead(entry.id for entry in changed)
-    inner = [objects.tree(entry.id).get("facts") for entry in changed]
-    objects.read_ahead(entry.id for entry in inner if entry is not None and entry.is_tree)
+    _read_ahead(objects, [entry.id for entry in changed])
     lost = [f"drafts/{primitive}" for primitive in before if primitive not in now]
     for entry in changed:
         primitive, old = entry.name, before.get(entry.name)
-        facts, status = _draft_at(objects, primitive, entry.id, strange)
-        had = _draft_at(objects, primitive, old.id, [])[0] if old is not None else _NO_TREE
-        lost += [
-            f"{facts_folder(primitive)}/{name}"
-            for name, fact in had.items()
-            if facts.get(name) != fact
-        ]
-        written.append(Written(primitive, len(facts), status))
+        draft = _draft_at(objects, primitive, entry.id, strange)
+        had = _draft_at(objects, primitive, old.id, []) if old is not None else _DraftTree()
+        lost += _lost(objects, primitive, had, draft)
+        count = sum(
+            len(_facts_in(objects, _path(primitive, folder), tree, strange))
+            for folder, tree in draft.folders.items()
+        )
+        written.append(Written(primitive, count, draft.status))
     return tuple(written), tuple(lost)
+
+
+def _path(primitive: str, below: str) -> str:
+    return f"drafts/{primitive}/{below}"
+
+
+def _read_ahead(objects: Objects, drafts: Sequence[str]) -> None:
+    """Have the trees of drafts' folders at hand, and of the folders of facts in them."""
+    level = list(drafts)
+    for depth in range(2 + len(_LATER_FOLDERS)):
+        objects.read_ahead(level)
+        below = [entry for tree in level for entry in objects.tree(tree).values() if entry.is_tree]
+        level = [e.id for e in below if depth or e.name in (FACTS, LATER_FACTS)]
+
+
+def _lost(objects: Objects, primitive: str, had: _DraftTree, now: _DraftTree) -> Iterator[str]:
+    """The paths of facts that were there and are not, or are other ones."""
+    for folder, tree in had.folders.items():
+        if now.folders.get(folder) == tree:
+            continue
+        path = _path(primitive, folder)
+        there = now.folders.get(folder)
+        facts = _facts_in(objects, path, there, []) if there is not None else _NO_TREE
+        for name, fact in _facts_in(objects, path, tree, []).items():
+            if facts.get(name) != fact:
+                yield f"{path}/{name}"
 
 
 def _draft_at(
     objects: Objects, primitive: str, tree: str, strange: list[tuple[str, str]]
-) -> tuple[Tree, str]:
-    """The facts by file name, and the status' blob; what lies beside them is noted."""
-    facts: dict[str, TreeEntry] = {}
+) -> _DraftTree:
+    """The folders of facts, and the status' blob; what lies beside them is noted."""
+    folders: dict[str, str] = {}
     status = ""
     for name, entry in objects.tree(tree).items():
         if name == "status.yaml" and not entry.is_tree:
             status = entry.id
             strange += _mode_problem(status_path(primitive), entry)
-        elif name == "facts" and entry.is_tree:
-            for inner, fact in objects.tree(entry.id).items():
-                path = f"{facts_folder(primitive)}/{inner}"
-                if fact.is_tree or not _FACT_NAME.match(inner):
-                    strange.append((path, "belongs to nothing"))
-                    continue
-                facts[inner] = fact
-                strange += _mode_problem(path, fact)
+        elif name == FACTS and entry.is_tree:
+            folders[FACTS] = entry.id
+        elif name == LATER_FACTS and entry.is_tree:
+            folders |= _later_folders(objects, primitive, entry.id, strange)
         else:
-            strange.append((f"drafts/{primitive}/{name}", "belongs to nothing"))
-    return facts, status
+            strange.append((_path(primitive, name), "belongs to nothing"))
+    return _DraftTree(folders, status)
+
+
+def _later_folders(
+    objects: Objects, primitive: str, tree: str, strange: list[tuple[str, str]]
+) -> dict[str, str]:
+    """Path below the draft's folder → tree of each folder of later facts."""
+    level = {LATER_FACTS: tree}
+    for pattern in _LATER_FOLDERS:
+        below: dict[str, str] = {}
+        for folder, id in level.items():
+            for name, entry in objects.tree(id).items():
+                if entry.is_tree and pattern.match(name):
+                    below[f"{folder}/{name}"] = entry.id
+                else:
+                    strange.append((_path(primitive, f"{folder}/{name}"), "belongs to nothing"))
+        level = below
+    return level
+
+
+def _facts_in(
+    objects: Objects, folder: str, tree: str, strange: list[tuple[str, str]]
+) -> dict[str, TreeEntry]:
+    """The facts of a folder by file name; what is none is noted."""
+    facts: dict[str, TreeEntry] = {}
+    for name, entry in objects.tree(tree).items():
+        path = f"{folder}/{name}"
+        if entry.is_tree or not _FACT_NAME.match(name):
+            strange.append((path, "belongs to nothing"))
+            continue
+        facts[name] = entry
+        strange += _mode_problem(path, entry)
+    return facts
 
 
 def _mode_problem(path: str, entry: TreeEntry) -> Iterator[tuple[str, str]]:
@@ -163,11 +225,25 @@ def _mode_problem(path: str, entry: TreeEntry) -> Iterator[tuple[str, str]]:
 
 def read_stored_facts(state: StateBranch, primitive: str) -> list[FactFile]:
     """The stored facts of a draft at the branch's head, in order."""
-    facts, _ = _draft_at(state.objects, primitive, state.drafts[primitive], [])
-    names = sorted(name for name, entry in facts.items() if entry.mode == MODE_FILE)
-    found = state.objects.read([facts[name].id for name in names])
-    folder = facts_folder(primitive)
-    return [FactFile(f"{folder}/{n}", o.content) for n, o in zip(names, found, strict=True)]
+    draft = _draft_at(state.objects, primitive, state.drafts[primitive], [])
+    ids = {
+        f"{path}/{name}": entry.id
+        for folder, tree in draft.folders.items()
+        for path in [_path(primitive, folder)]
+        for name, entry in _facts_in(state.objects, path, tree, []).items()
+        if entry.mode == MODE_FILE
+    }
+    found = state.objects.read(list(ids.values()))
+    return [FactFile(path, o.content) for path, o in zip(ids, found, strict=True)]
+
+
+def count_facts(objects: Objects, commit: str, primitive: str) -> int:
+    """How many facts of a draft there were at a commit of its state branch."""
+    entry = objects.at(commit, f"drafts/{primitive}")
+    if entry is None or not entry.is_tree:
+        return 0
+    folders = _draft_at(objects, primitive, entry.id, []).folders
+    return sum(len(_facts_in(objects, "", tree, [])) for tree in folders.values())
 
 
 # -- the steps ------------------------------------------------------------------------------
@@ -187,7 +263,9 @@ def _strange_at_head(state: StateBranch) -> list[tuple[str, str]]:
     strange: list[tuple[str, str]] = []
     root = state.objects.commit(state.head).tree
     for primitive, entry in _drafts_of(state.objects, root, strange).items():
-        _draft_at(state.objects, primitive, entry.id, strange)
+        draft = _draft_at(state.objects, primitive, entry.id, strange)
+        for folder, tree in draft.folders.items():
+            _facts_in(state.objects, _path(primitive, folder), tree, strange)
     return strange
 
 

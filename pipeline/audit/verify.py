@@ -30,7 +30,7 @@ from pipeline.audit.reading import (
     read_strayed,
 )
 from pipeline.audit.repositories import RepositoryCase, compare_overlays, overlays_at
-from pipeline.audit.state import StateBranch, read_state_branch
+from pipeline.audit.state import StateBranch, count_facts, read_state_branch
 from pipeline.audit.steps import (
     BRANCH_STEPS,
     CHAIN_STEPS,
@@ -285,9 +285,7 @@ class _Verification:
 
     def _verified_facts(self, verified: str | None, primitive: str) -> int:
         """How many facts of a draft an earlier audit verified."""
-        folder = f"drafts/{primitive}/facts"
-        entry = self.control.at(verified, folder) if verified else None
-        return len(self.control.tree(entry.id)) if entry is not None else 0
+        return count_facts(self.control, verified, primitive) if verified else 0
 
     def _other_chain(self, draft: str) -> Chain | None:
         tenant, primitive = DraftId(draft).tenant, DraftId(draft).primitive

@@ -132,9 +132,17 @@ def _document(
 
 def _known(session: Session, draft: str, decision: DecisionDocument, signer: str) -> str:
     """What is known of the release already: who built it and says so, where it runs and how."""
-    status = session.engine().status(draft)
+    from pipeline.models.facts import Built
+
+    engine = session.engine()
+    status = engine.status(draft)
     facts = []
     build = next((b for b in status.builds if b.digest == decision.digest), None)
+    if build is None and decision.digest:
+        # The status lists the newest builds alone; facts hold all.
+        bodies = (fact.body for fact in engine.facts(draft))
+        built = (body.build for body in bodies if isinstance(body, Built))
+        build = next((b for b in built if b.digest == decision.digest), None)
     if build is not None:
         facts.append(f"built by {build.builder}")
         if signer:

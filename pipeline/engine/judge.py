@@ -225,7 +225,8 @@ def _told(
     assert status is not None and platform is not None  # the decision rests on them
     running = status.promotion(promotion.environment)
     reasons = tuple(reason_item(r) for r in decision.reasons if r.code != "approval-missing")
-    build = status.build_of_tree(due.source_tree) if due.source_tree else None
+    known = due.status or status
+    build = known.build_of_tree(due.source_tree) if due.source_tree else None
     lines: tuple[str, ...] = ()
     if due.overlay is not None:
         now = _files_now(world, status, due.overlay.folder)

@@ -30,7 +30,8 @@ from pipeline.world.states import tenants_with_state
 MAX_STALE = 60
 # A plan holds what it writes, so many drafts take several: memory does not grow with their number.
 MAX_DRAFTS_AT_ONCE = 50
-MAX_ROUNDS = 2_000  # one patch a draft needs two; beyond this many a plan never empties
+# A patch needs two, and a draft has up to 9,999; beyond this many a plan never empties.
+MAX_ROUNDS = 25_000
 
 
 @dataclass

@@ -18,6 +18,7 @@ from pipeline.releases.differences import count_changed_lines
 from pipeline.releases.overlays import Overlay
 from pipeline.requests.layout import draft_path, promotion_path
 from pipeline.stages.promote import evidence_of
+from pipeline.state.bounds import with_evidence
 from pipeline.world.look import World
 
 
@@ -133,6 +134,9 @@ class Proposer:
         if view.environments[environment].approvals:
             source = world.repositories.git(view.target_repo).read_object(f"{commit}:{view.folder}")
             build = status.build_of_tree(source.id) if source else None
+            if source and not build:
+                facts, _ = world.states.chain(status.tenant_id, status)
+                build = with_evidence(status, facts, source.id).build_of_tree(source.id)
             digest = build.digest if build else None
         return Promotion(
             api_version=API_VERSION,

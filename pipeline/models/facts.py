@@ -1,8 +1,9 @@
 """Facts: what happened to a draft, each an immutable record chained to the one before.
 
-A fact is stored as canonical JSON at `drafts/<primitive_id>/facts/<nnnnnn>-<type>.json` on
-`state/<tenant>` (docs/model.md §9). `previous` is the SHA-256 of the draft's fact before it, empty
-for the first. A correction is a new fact. Bodies are a closed union discriminated by `type`.
+A fact is stored as canonical JSON on `state/<tenant>`, the first at
+`drafts/<primitive_id>/facts/<nnnnnn>-<type>.json` (docs/model.md §9; `pipeline.state.facts` says
+where the others are). `previous` is the SHA-256 of the draft's fact before it, empty for the first.
+A correction is a new fact. Bodies are a closed union discriminated by `type`.
 """
 
 from __future__ import annotations

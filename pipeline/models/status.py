@@ -1,7 +1,8 @@
 """`status.yaml`: the readable fold of a draft's facts (docs/model.md §9).
 
 It holds all that planning needs, so that a run reads one small file a draft and not its
-history; `pipeline audit verify` proves that it equals the fold.
+history; `pipeline audit verify` proves that it equals the fold. Its size does not grow with the
+history: `pipeline.state.bounds` says what is listed, and how the rest is found in the facts.
 """
 
 from __future__ import annotations
@@ -36,6 +37,16 @@ class PatchRecord(Model):
     outcome: Literal["applied", "refused"]
     commit: str = ""
     reasons: tuple[Reason, ...] = ()
+
+
+class EarlierPatches(Model):
+    """The patches that a status does not list any more, all numbered up to `through`."""
+
+    count: int
+    applied: int  # how many of them were applied; the others were refused
+    through: str
+    # Stands for the newest request of each: `pipeline.state.bounds` says how it is made.
+    requests: FactHashField
 
 
 class PromotionRecord(Model):
@@ -88,7 +99,8 @@ class DraftStatus(Model):
     pull_request: PullRequestLink | None = None
     head: str = ""  # newest commit of the draft's branch that the pipeline made
     head_tree: str = ""
-    patches: tuple[PatchRecord, ...] = ()
+    patches: tuple[PatchRecord, ...] = ()  # the newest, by number
+    earlier_patches: EarlierPatches | None = None
     checks: tuple[CheckReport, ...] = ()
     builds: tuple[BuildRecord, ...] = ()
     promotions: tuple[PromotionRecord, ...] = ()
@@ -100,16 +112,23 @@ class DraftStatus(Model):
 
     @model_serializer(mode="wrap")
     def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_empty("rules", dump(self))
+        return without_empty("earlier_patches", without_empty("rules", dump(self)))
+
+    @property
+    def is_patched(self) -> bool:
+        """Whether any patch was applied to the draft."""
+        earlier = self.earlier_patches
+        listed = any(p.outcome == "applied" for p in self.patches)
+        return listed or (earlier is not None and earlier.applied > 0)
 
     def promotion(self, environment: str) -> PromotionRecord | None:
         """What runs in an environment, if anything was promoted there."""
         return next((p for p in self.promotions if p.environment == environment), None)
 
     def checks_of_tree(self, tree: str) -> CheckReport | None:
-        """The check report of a source tree, if it was checked."""
+        """The check report of a source tree, if it is among the newest."""
         return next((c for c in self.checks if c.tree == tree), None)
 
     def build_of_tree(self, tree: str) -> BuildRecord | None:
-        """The build of a source tree, if it was built."""
+        """The build of a source tree, if it is among the newest."""
         return next((b for b in self.builds if b.source_tree == tree), None)

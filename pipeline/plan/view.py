@@ -85,6 +85,8 @@ class PromotionInput:
     overlay: Overlay | None
     manifest_findings: tuple[Finding, ...]
     chain_problem: str
+    # The draft's, with the checks and the build of this source, which it may list no more.
+    status: DraftStatus | None = None
     provenance: Verified | None = None  # of the source tree's image, if it has a statement
     gitops_base: str = ""  # the commit that the overlay goes on: main's, or the begun branch's
     gitops_parents: Parents = ()  # trees above the overlay's folder at that commit

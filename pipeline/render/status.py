@@ -111,6 +111,10 @@ def _entries(status: Mapping[str, Any], beside: Beside, style: Style) -> Iterato
         yield "code", f"{status['target_repo']}  {status['branch_name']}"
         yield "", f"pull request {status['pr_url']}, head {short_id(status['head'])}"
     label = "patches"
+    earlier = status.get("earlier_patches")
+    if earlier:
+        yield label, f"{earlier['count']} earlier ones, {earlier['applied']} of them applied"
+        label = ""
     for patch in status["patches"]:
         for line in _patch_lines(patch, style):
             yield label, line

@@ -61,6 +61,6 @@ def refused_report(effect: RunChecks, error: OverBound) -> CheckReport:
 def plan_head_checks(view: DraftView) -> Step | None:
     """The checks of the draft's own head once a patch was applied to it."""
     status = view.status
-    if status is None or not any(p.outcome == "applied" for p in status.patches):
+    if status is None or not status.is_patched:
         return None
     return plan_checks(view, status.head, status.head_tree, view.caused)

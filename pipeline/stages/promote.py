@@ -6,6 +6,8 @@ the plan: what is written is the tree that it pins (docs/model.md §7.3).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipeline import names
 from pipeline.diagnostics import RULES
 from pipeline.forges.approvals import count_approvals
@@ -28,20 +30,21 @@ from pipeline.stages.checks import plan_checks
 
 def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
     """What the decision on one promotion rests on. Raises KeyError without a status."""
-    if view.status is None:
+    status = due.status or view.status
+    if status is None:
         raise KeyError(view.id)
     return Evidence(
         promotion=due.promotion,
         environment=view.environments[due.promotion.environment],
         platform=view.platform,
         blocked_digests=view.blocked_digests,
-        status=view.status,
+        status=status,
         source_tree=due.source_tree,
         source_on_default=due.source_on_default,
         overlay=due.overlay,
         manifest_findings=due.manifest_findings,
         authority=due.caused.authority,
-        tier=higher_tier(view.status.risk_tier, view.risk_tier),
+        tier=higher_tier(status.risk_tier, view.risk_tier),
         chain_problem=due.chain_problem,
         signers=view.signers,
         provenance=due.provenance,
@@ -64,6 +67,7 @@ def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
     A decision with a final reason gives the fact of refusal; one that waits gives `waiting`. A
     promotion that was merged already only lacks its fact.
     """
+    view = replace(view, status=due.status or view.status)
     decision = authorise(evidence_of(view, due))
     release = due.promotion.release
     if due.merged and not due.chain_problem:

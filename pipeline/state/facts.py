@@ -3,15 +3,20 @@
 Invariants (docs/model.md §9): a fact's file name, sequence and type agree; sequences have no gap;
 each fact names the hash of the one before it; `fold(facts)` equals the recorded status byte
 for byte. Canonical JSON: UTF-8, keys sorted, no spaces, no floats, one newline at the end.
+
+Decision: a commit writes the folder of its facts anew, so a folder holds few. The first 99 facts
+of a draft lie in `facts/`, where all of them lay once; the others in folders of fifty below
+folders of a thousand, beside it: `later-facts/012/012350/012399-built.json`. So what a fact costs
+does not grow with its number. Facts that older tools wrote beyond the 99th stay in `facts/`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import assert_never
 
 from pydantic import ValidationError
@@ -52,6 +57,7 @@ from pipeline.models.status import (
     PromotionRecord,
     RefusedPromotion,
 )
+from pipeline.state.bounds import bounded, is_bounded
 
 STATUS_HEADER = "The fold of the facts beside it; written by the pipeline, never by hand."
 _STATE_OF_ENVIRONMENT = {
@@ -60,6 +66,10 @@ _STATE_OF_ENVIRONMENT = {
     "prod": DraftState.PROMOTED_PROD,
 }
 _STATE_ORDER = list(DraftState)
+_IN_FACTS = 99  # facts in the first folder; further ones lie in folders of fifty
+_IN_FOLDER = 50
+FACTS, LATER_FACTS = "facts", "later-facts"  # the folders of facts in a draft's folder
+ReadFacts = Callable[[], Sequence[Fact]]
 
 
 class BrokenChain(ValueError):
@@ -80,8 +90,13 @@ class FactFile:
 
 
 def facts_folder(primitive_id: str) -> str:
-    """Where a draft's facts lie on its tenant's state branch."""
-    return f"drafts/{primitive_id}/facts"
+    """Where a draft's first facts lie on its tenant's state branch."""
+    return f"drafts/{primitive_id}/{FACTS}"
+
+
+def later_facts_folder(primitive_id: str) -> str:
+    """Where the folders lie that hold a draft's further facts."""
+    return f"drafts/{primitive_id}/{LATER_FACTS}"
 
 
 def status_path(primitive_id: str) -> str:
@@ -91,7 +106,27 @@ def status_path(primitive_id: str) -> str:
 
 def fact_path(primitive_id: str, sequence: int, type: str) -> str:
     """The path of one fact on its tenant's state branch."""
-    return f"{facts_folder(primitive_id)}/{sequence:06d}-{type}.json"
+    folder = facts_folder(primitive_id)
+    if sequence > _IN_FACTS:
+        first = sequence // _IN_FOLDER * _IN_FOLDER
+        folder = f"{later_facts_folder(primitive_id)}/{sequence // 1000:03d}/{first:06d}"
+    return f"{folder}/{_file_name(sequence, type)}"
+
+
+def _file_name(sequence: int, type: str) -> str:
+    return f"{sequence:06d}-{type}.json"
+
+
+def _is_path_of(path: str, primitive_id: str, fact: Fact) -> bool:
+    """Whether a fact lies where it must, or where older tools put all of them."""
+    sequence, type = fact.sequence, fact.body.type
+    old = f"{facts_folder(primitive_id)}/{_file_name(sequence, type)}"
+    return path in (fact_path(primitive_id, sequence, type), old)
+
+
+def _place(file: FactFile) -> tuple[str, str]:
+    """What orders fact files: the name, which begins with the sequence, before the folder."""
+    return file.path.rpartition("/")[2], file.path
 
 
 def fact_bytes(fact: Fact) -> bytes:
@@ -123,7 +158,7 @@ def parse_chain(draft: str, files: Sequence[FactFile]) -> tuple[Fact, ...]:
     facts: list[Fact] = []
     previous, previous_path = FactHash(""), ""
     primitive_id = DraftId(draft).primitive
-    for position, file in enumerate(sorted(files, key=lambda f: f.path), start=1):
+    for position, file in enumerate(sorted(files, key=_place), start=1):
         try:
             fact = Fact.model_validate_json(file.content)
         except ValidationError as error:
@@ -134,7 +169,7 @@ def parse_chain(draft: str, files: Sequence[FactFile]) -> tuple[Fact, ...]:
             raise BrokenChain(file.path, f"belongs to {fact.draft}, not to {draft}")
         if fact.sequence != position:
             raise BrokenChain(file.path, f"has sequence {fact.sequence} where {position} is due")
-        if file.path != fact_path(primitive_id, fact.sequence, fact.body.type):
+        if not _is_path_of(file.path, primitive_id, fact):
             raise BrokenChain(file.path, "has a file name that its content does not have")
         if fact.previous != previous:
             # Either of the two may be the one that was changed, so both are named.
@@ -153,13 +188,49 @@ def fold(facts: Sequence[Fact]) -> DraftStatus | None:
     Raises BrokenChain when the first fact is not `accepted`.
     """
     status: DraftStatus | None = None
-    for fact in facts:
-        status = fold_one(status, fact)
+    for position, fact in enumerate(facts):
+        status = fold_one(status, fact, partial(_first, facts, position))
     return status
 
 
-def fold_one(status: DraftStatus | None, fact: Fact) -> DraftStatus:
-    """The status after one more fact."""
+def _first(facts: Sequence[Fact], count: int) -> Sequence[Fact]:
+    return facts[:count]
+
+
+def _unread() -> Sequence[Fact]:
+    raise ValueError("the status after this fact rests on all facts before it")
+
+
+def fold_one(status: DraftStatus | None, fact: Fact, before: ReadFacts = _unread) -> DraftStatus:
+    """The status after one more fact.
+
+    `before` gives all facts before it. It is called only for a patch with a number below those that
+    the status lists, and for a status of a tool that listed everything; without it they raise
+    ValueError.
+    """
+    if status is not None and not is_bounded(status):
+        status = fold(before())
+    return bounded(fold_one_unbounded(status, fact), fact, before)
+
+
+def unbounded_folds(facts: Sequence[Fact]) -> Iterator[DraftStatus]:
+    """The status after each fact as tools wrote it that listed everything in it."""
+    status: DraftStatus | None = None
+    for fact in facts:
+        status = fold_one_unbounded(status, fact)
+        yield status
+
+
+def is_fold_of(status: DraftStatus, facts: Sequence[Fact]) -> bool:
+    """Whether a status is what the facts amount to, in this tool's form or in the older one."""
+    if fold(facts) == status:
+        return True
+    *_, unbounded = (None, *unbounded_folds(facts))
+    return unbounded == status
+
+
+def fold_one_unbounded(status: DraftStatus | None, fact: Fact) -> DraftStatus:
+    """The status after one more fact, that lists everything."""
     body = fact.body
     if status is None:
         if not isinstance(body, Accepted):
@@ -168,12 +239,12 @@ def fold_one(status: DraftStatus | None, fact: Fact) -> DraftStatus:
         base = _first_status(fact, body)
     else:
         base = status.model_copy(update=_changes(status, fact))
-    requests = dict(base.requests)
+    requests = base.requests
     if not isinstance(body, Observed | ChecksRecorded | Built | Rejected | Provisioned):
-        requests[fact.cause.request] = fact.cause.blob
+        requests = dict(sorted({**requests, fact.cause.request: fact.cause.blob}.items()))
     return base.model_copy(
         update={
-            "requests": dict(sorted(requests.items())),
+            "requests": requests,
             "facts": fact.sequence,
             "newest_fact": hash_of(fact_bytes(fact)),
         }
@@ -299,7 +370,12 @@ def _with_promotion(
 def status_bytes(status: DraftStatus) -> bytes:
     """The bytes of `status.yaml`; equal statuses give equal bytes."""
     return render_entries(
-        (_status_entry(name, value) for name, value in status), header=STATUS_HEADER
+        (
+            _status_entry(name, value)
+            for name, value in status
+            if name != "earlier_patches" or value is not None
+        ),
+        header=STATUS_HEADER,
     )
 
 

@@ -33,11 +33,15 @@ class Causes:
     # Commit of main → the pull request that brought it.
     _merged: dict[str, PullRequest | None] = field(default_factory=dict)
 
-    def read_ahead(self, tenant: str, paths: AbstractSet[str]) -> None:
-        """Have at hand what `of` asks for of each of a tenant's requests, by one question each."""
+    def read_ahead(self, tenant: str, paths: AbstractSet[str], asked: Collection[str]) -> None:
+        """Have at hand what `of` asks for of some of a tenant's requests, by one question each.
+
+        Of all `paths` the commit that brought them is read; of those in `asked`, which is what the
+        look goes into, also the pull request and what else it changed.
+        """
         if not paths <= self.brought.keys():
             self._read_brought(f"tenants/{tenant}", paths)
-        commits = [self.brought.get(path, self.snapshot.commit) for path in paths]
+        commits = [self.brought.get(path, self.snapshot.commit) for path in asked]
         self._read_merged(commits)
         self.revisions.read_changed(commits)
 

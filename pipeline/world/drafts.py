@@ -89,7 +89,11 @@ class Drafts:
         rest.read_ahead(found.values())
         statuses = {draft: found.get(draft.primitive) for draft in drafts}
         paths = self._due_paths_of(statuses, rest)
-        self.causes.read_ahead(tenant, {path for due in paths.values() for path in due})
+        self.causes.read_ahead(
+            tenant,
+            {path for due in paths.values() for path in due},
+            {path for due in paths.values() for path in _next_paths(due)},
+        )
         views: list[DraftView] = []
         resting: set[str] = set()
         for draft in paths:
@@ -98,7 +102,11 @@ class Drafts:
             seen = tuple(o for o in observations if o.draft == draft)
             try:
                 due = bool(paths[draft] or seen)
-                view = self._due_view(draft, statuses[draft], seen, rest) if due else None
+                view = (
+                    self._due_view(draft, statuses[draft], paths[draft], seen, rest)
+                    if due
+                    else None
+                )
             except StalePlan:
                 raise
             except Exception as error:
@@ -141,40 +149,42 @@ class Drafts:
 
     def _due_paths_of(
         self, statuses: Mapping[DraftId, DraftStatus | None], rest: Rest
-    ) -> dict[DraftId, set[str]]:
+    ) -> dict[DraftId, frozenset[str]]:
         """Each readable draft → the paths of its requests that have something due, and then its
         own.
         """
-        found: dict[DraftId, set[str]] = {}
+        found: dict[DraftId, frozenset[str]] = {}
         for draft, status in statuses.items():
             if draft in self.states.unreadable:
                 continue
-            done = status.requests if status else {}
-            due = {r.path for r in self.snapshot.requests_of(draft) if done.get(r.path) != r.blob}
+            asked = {r.path: r.blob for r in self.snapshot.requests_of(draft)}
             try:
+                due = self.states.requests_due(draft, status, asked)
                 rests = not due and rest.holds(status)
             except PipelineError as error:
                 self.failures.add(draft, error)
             else:
-                found[draft] = due if rests else {*due, draft_path(draft)}
+                found[draft] = due if rests else due | {draft_path(draft)}
         return found
 
     def _due_view(
         self,
         draft: DraftId,
         status: DraftStatus | None,
+        due: Collection[str],
         observations: tuple[Observation, ...],
         rest: Rest,
     ) -> DraftView | None:
         """One draft's view; None when its request is refused, or it has nothing due.
 
-        An invalid draft is never planned on: `validate` reports it.
+        `due` has the paths of its requests that nobody dealt with as they are. An invalid draft is
+        never planned on: `validate` reports it.
         """
         asked = self._accepted(draft)
         if asked is None:
             return None
-        due_patches = self._due(self.snapshot.patches_of(draft), status)
-        due_promotions = self._due(self.snapshot.promotions_of(draft), status)
+        due_patches = self._due(self.snapshot.patches_of(draft), due)
+        due_promotions = self._due(self.snapshot.promotions_of(draft), due)
         has_requests = bool(self._is_new(draft, status) or due_patches or due_promotions)
         if not (has_requests or observations) and rest.holds(status):
             return None
@@ -237,15 +247,11 @@ class Drafts:
         loaded = self.snapshot.requests[draft_path(draft)]
         return status is None or status.requests.get(loaded.path) != loaded.blob
 
-    def _due(
-        self, requests: Sequence[LoadedRequest], status: DraftStatus | None
-    ) -> list[LoadedRequest]:
-        done = status.requests if status else {}
+    def _due(self, requests: Sequence[LoadedRequest], due: Collection[str]) -> list[LoadedRequest]:
         return [
             r
             for r in requests
-            if done.get(r.path) != r.blob
-            and (isinstance(r.model, DraftPatch) or not self._is_refused(r.path))
+            if r.path in due and (isinstance(r.model, DraftPatch) or not self._is_refused(r.path))
         ]
 
     def _is_refused(self, path: str) -> bool:
@@ -266,3 +272,9 @@ class Drafts:
         git = self.repositories.git(view.target_repo)
         parents = read_parents(git, target.head, view.folder)
         return replace(view, existing=existing, base_parents=parents)
+
+
+def _next_paths(due: Collection[str]) -> list[str]:
+    """Those of a draft's due requests that a look goes into: of its patches the first alone."""
+    patches = sorted(path for path in due if "/patches/" in path)
+    return [*patches[:1], *(path for path in due if "/patches/" not in path)]

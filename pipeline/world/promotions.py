@@ -15,6 +15,7 @@ from pipeline.plan.view import Caused, DraftView, PromotionInput
 from pipeline.releases.overlays import parse_overlay
 from pipeline.requests.snapshot import LoadedRequest
 from pipeline.stages.promote import promotion_key
+from pipeline.state.bounds import with_evidence
 from pipeline.world.causes import Causes
 from pipeline.world.releases import Releases
 from pipeline.world.repositories import OpenRepositories
@@ -49,11 +50,13 @@ class Promotions:
         known = view.target is not None and git.has_commit(source_commit)
         source = git.read_object(f"{source_commit}:{view.folder}") if known else None
         tree = source.id if source and source.type == "tree" else None
-        overlay, findings = self.releases.overlay(view, promotion, tree)
         facts, chain_problem = self.states.chain(view.request.tenant_id, status)
+        view = replace(view, status=with_evidence(status, facts, tree))
+        overlay, findings = self.releases.overlay(view, promotion, tree)
         due = PromotionInput(
             promotion=promotion,
             caused=caused,
+            status=view.status,
             source_tree=tree,
             source_on_default=_is_on_default(view, git, tree),
             overlay=overlay,

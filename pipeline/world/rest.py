@@ -58,8 +58,7 @@ def _is_complete(status: DraftStatus) -> bool:
     """Whether a draft has its repositories and its branch, and its newest patch was checked."""
     if not (status.repos and status.branch_name):
         return False
-    patched = any(p.outcome == "applied" for p in status.patches)
-    return not patched or status.checks_of_tree(status.head_tree) is not None
+    return not status.is_patched or status.checks_of_tree(status.head_tree) is not None
 
 
 def _rests_on_pull(status: DraftStatus) -> bool:

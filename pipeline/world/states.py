@@ -14,7 +14,8 @@ from pipeline.models.draft_id import DraftId
 from pipeline.models.facts import Fact
 from pipeline.models.status import DraftStatus
 from pipeline.requests.layout import draft_path, tenant_path
-from pipeline.state.facts import BrokenChain, fold, parse_chain, parse_status, status_path
+from pipeline.state.bounds import requests_due
+from pipeline.state.facts import BrokenChain, is_fold_of, parse_chain, parse_status, status_path
 from pipeline.state.store import read_fact_files
 from pipeline.world.failures import Failures
 
@@ -93,6 +94,27 @@ class States:
             raise damaged_status(draft)
         return found
 
+    def requests_due(
+        self, draft: DraftId, status: DraftStatus | None, asked: Mapping[str, str]
+    ) -> frozenset[str]:
+        """The paths of a draft's requests, of those on main (path → blob), that nobody dealt with.
+
+        Raises CouldNotCheck where that rests on facts which are damaged.
+        """
+
+        def read_facts() -> tuple[Fact, ...]:
+            head = self.head(draft.tenant)
+            files = read_fact_files(self.control, head, draft.primitive) if head else ()
+            return parse_chain(draft, files)
+
+        try:
+            return requests_due(status, asked, read_facts)
+        except BrokenChain as broken:
+            raise CouldNotCheck(
+                f"the facts of `{draft}` are damaged: {broken}",
+                help="`pipeline audit verify` says more",
+            ) from broken
+
     def all_statuses(self) -> tuple[DraftStatus, ...]:
         """Every draft's recorded status, by id."""
         found: list[DraftStatus] = []
@@ -121,9 +143,9 @@ class States:
             return (), "there is no state branch"
         try:
             facts = parse_chain(status.id, read_fact_files(self.control, head, status.primitive_id))
-            folded = fold(facts)
+            is_fold = is_fold_of(status, facts)
         except BrokenChain as broken:
             return (), str(broken)
-        if folded != status:
+        if not is_fold:
             return facts, f"{status_path(status.primitive_id)} is not the fold"
         return facts, ""

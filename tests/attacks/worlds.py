@@ -11,12 +11,12 @@ from pathlib import Path
 
 from pipeline.git.repository import GitRepository
 from tests.support.finished_story import CONTROL
-from tests.support.github_demo.setting import GithubSetting
-from tests.support.github_server import GitHubServer
 from tests.support.github_story import github_story
 from tests.support.github_sweep import FIRST_MERGE_S, keep, put_back
 from tests.support.samples import sample_platform
 from tests.support.story import STAGES, Story, everything, policy_files, story_at
+from worlds.github_server import GitHubServer
+from worlds.github_setting import GithubSetting
 
 # Whom attacks name. Numbers stand for accounts that policy does not know.
 LOGINS = {account.login.removesuffix("[bot]"): account.id for account in sample_platform().accounts}

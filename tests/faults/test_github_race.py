@@ -12,11 +12,11 @@ from pipeline.requests.layout import draft_path
 from tests.conftest import ROOT
 from tests.support.fact_history import PLATFORM_ENGINEERS
 from tests.support.finished_story import CONTROL
-from tests.support.github_demo.setting import GithubSetting
-from tests.support.github_server import GitHubServer
 from tests.support.github_sweep import FIRST_MERGE_S, github_world
 from tests.support.samples import sample_platform, tenant_example
 from tests.support.sweep import story_files
+from worlds.github_server import GitHubServer
+from worlds.github_setting import GithubSetting
 
 TENANTS = tuple(f"unit-{number:02}" for number in range(16))
 _DRAFT = """apiVersion: pipeline.ameide.io/v1

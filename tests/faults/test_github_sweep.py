@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.github_server import GitHubServer
 from tests.support.github_sweep import Checkpoint, Point, differences, points_of, tell
+from worlds.github_server import GitHubServer
 
 SHORT_STRIDE = 97
 

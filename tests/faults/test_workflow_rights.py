@@ -14,11 +14,11 @@ from pipeline.requests.layout import draft_path
 from tests.conftest import ROOT
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS
 from tests.support.finished_story import CODE, CONTROL
-from tests.support.github_server.merge_queue import form_groups, group_of
 from tests.support.samples import DRAFT
 from tests.support.sweep import ask, ask_for_drafts, observe_and_follow_up
 from tests.support.workflow_control import Actions, open_actions
 from tests.support.workflows import APP_PERMISSIONS, Withheld
+from worlds.github_server.merge_queue import form_groups, group_of
 
 
 def rights(workflow: str) -> Iterator[Withheld]:

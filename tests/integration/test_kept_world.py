@@ -27,7 +27,7 @@ from pipeline.engine import opening
 from pipeline.errors import UsageFault
 from tests.conftest import KEEP_WORLD, ROOT
 from tests.support.command_line import passing_checks, refs
-from tests.support.control_repo import START_TIME_S
+from worlds.control_repo import START_TIME_S
 
 KEPT = ROOT / "tests" / "golden" / "kept-world" / "trees.txt"
 

@@ -37,8 +37,8 @@ from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from pipeline.requests.snapshot import Snapshot
 from pipeline.world.hydrate import Hydrator
 from tests.support import fact_history as history
-from tests.support.control_repo import create_control
 from tests.support.samples import DRAFT, sample_files, templates
+from worlds.control_repo import create_control
 
 ORGANISATION, CONTROL = "ameide", "control"
 CODE, GITOPS = "tenant-acme-controllers", "tenant-acme-gitops"

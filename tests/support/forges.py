@@ -11,8 +11,8 @@ from pipeline.forges.github.forge import GithubForge
 from pipeline.forges.github.session import GithubSession
 from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import Forge
-from tests.support.github_demo.setting import APP_ID, add_pipeline_app, app_key
-from tests.support.github_server import GitHubServer
+from worlds.github_server import GitHubServer
+from worlds.github_setting import APP_ID, add_pipeline_app, app_key
 
 ORGANISATION = "acme"
 _SERVERS: dict[Path, GitHubServer] = {}

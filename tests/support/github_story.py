@@ -9,10 +9,10 @@ from pipeline.git.objects import RefUpdate, Signature, commit_object, objects_of
 from pipeline.requests.layout import promotion_path
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID
 from tests.support.finished_story import CONTROL, promotion_of
-from tests.support.github_server import GitHubServer
 from tests.support.github_sweep import github_world
 from tests.support.samples import DRAFT
 from tests.support.story import Story
+from worlds.github_server import GitHubServer
 
 
 def github_story(server: GitHubServer, root: Path) -> Story:

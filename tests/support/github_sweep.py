@@ -29,9 +29,6 @@ from pipeline.forges.http.repository import RemoteRepository
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
 from tests.support.finished_story import CONTROL, StoryWorld
-from tests.support.github_demo.setting import GithubSetting
-from tests.support.github_server import Fault, GitHubServer, Seen
-from tests.support.github_server.state import State
 from tests.support.samples import sample_platform, templates
 from tests.support.sweep import (
     HYDRATOR,
@@ -42,6 +39,9 @@ from tests.support.sweep import (
     run_all,
     story_files,
 )
+from worlds.github_server import Fault, GitHubServer, Seen
+from worlds.github_server.state import State
+from worlds.github_setting import GithubSetting
 
 FIRST_MERGE_S = 1_767_226_000
 

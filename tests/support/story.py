@@ -23,7 +23,6 @@ from pipeline.forges.port import PullState
 from pipeline.models.requests import EnvironmentName
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
-from tests.support.control_repo import create_control
 from tests.support.fact_history import (
     AGENT_ID,
     ENGINEER_ID,
@@ -39,9 +38,10 @@ from tests.support.finished_story import (
     patch_of,
     promotion_of,
 )
-from tests.support.github_server import GitHubServer
 from tests.support.samples import DRAFT, sample_files
 from tests.support.sweep import fingerprint, sweep_world
+from worlds.control_repo import create_control
+from worlds.github_server import GitHubServer
 
 SOURCE = "src/domain_order_router"
 Stage = Callable[["Story"], None]

@@ -14,10 +14,10 @@ from pipeline.engine import opening as wiring
 from pipeline.engine.opening import open_engine
 from pipeline.requests.observations import render_observations
 from tests.support.command_line import call, passing_checks
-from tests.support.control_repo import START_TIME_S, create_control
 from tests.support.deliveries import healthy_everywhere
 from tests.support.samples import DRAFT, sample_files
 from tests.support.sources import CLEAN_SETTINGS, ROUTING
+from worlds.control_repo import START_TIME_S, create_control
 
 CLOCK = str(START_TIME_S)
 AGENT, ENGINEER = "acme-agent[bot]", "acme-engineer-1"

@@ -30,7 +30,6 @@ from pipeline.plan.ports import FaultHook, no_faults
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from pipeline.world.hydrate import Hydrator
-from tests.support.control_repo import create_control
 from tests.support.deliveries import healthy_everywhere
 from tests.support.fact_history import (
     AGENT_ID,
@@ -49,6 +48,7 @@ from tests.support.finished_story import (
 )
 from tests.support.samples import DRAFT, sample_files, templates
 from tests.support.sources import CLEAN_SETTINGS, ROUTING
+from worlds.control_repo import create_control
 
 RATING, INVENTORY = "contoso/supplier-rating", "contoso/inventory"
 CONTOSO_AGENT_ID, CONTOSO_ENGINEER_ID, PLATFORM_ENGINEER_ID = 1902, 1301, PLATFORM_ENGINEERS[0]

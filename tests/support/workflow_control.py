@@ -16,14 +16,14 @@ from pipeline.models.signers import Signer, WorkflowIdentity
 from pipeline.requests.layout import SIGNERS_PATH
 from tests.conftest import ROOT
 from tests.support.finished_story import StoryWorld
-from tests.support.github_demo.setting import APP_ID, GithubSetting, app_key
-from tests.support.github_server import GitHubServer
-from tests.support.github_server.state import State
 from tests.support.github_sweep import FIRST_MERGE_S, github_world
 from tests.support.registry import serve_registry
 from tests.support.samples import sample_files, sample_platform
 from tests.support.sigstore import sigstore
 from tests.support.workflows import Runner, Withheld, WorkflowRun
+from worlds.github_server import GitHubServer
+from worlds.github_server.state import State
+from worlds.github_setting import APP_ID, GithubSetting, app_key
 
 # What of this repository a control repo needs to run the workflows.
 WORKFLOWS = ("action.yml", ".github")

@@ -21,8 +21,8 @@ from pipeline.errors import CouldNotCheck
 from pipeline.publish.schemas import schema_of
 from tests.conftest import ROOT
 from tests.support.command_line import call
-from tests.support.control_repo import create_control
 from tests.support.samples import sample_files
+from worlds.control_repo import create_control
 
 
 @pytest.fixture(scope="module")

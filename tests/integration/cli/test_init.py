@@ -20,9 +20,9 @@ from pipeline.models.requests import Platform, Signers
 from pipeline.requests.kinds import parse_request
 from tests.conftest import ROOT
 from tests.support.command_line import Ran, call
-from tests.support.github_demo.setting import APP_ID, add_pipeline_app, app_key
-from tests.support.github_server import GitHubServer
 from tests.support.sigstore import make_sigstore
+from worlds.github_server import GitHubServer
+from worlds.github_setting import APP_ID, add_pipeline_app, app_key
 
 COMMIT = "0123456789" * 4
 ACTION = f"nova-org/primitive-pipeline@{COMMIT}"

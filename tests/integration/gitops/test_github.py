@@ -16,13 +16,13 @@ from pipeline.requests.layout import PLATFORM_PATH
 from tests.support.command_line import call
 from tests.support.fact_history import ENGINEER_ID
 from tests.support.finished_story import CONTROL, GITOPS
-from tests.support.github_demo.setting import GithubSetting
-from tests.support.github_server import GitHubServer
 from tests.support.github_story import codes_of_run, github_story
 from tests.support.github_sweep import keep, put_back, start
 from tests.support.samples import DRAFT, sample_platform
 from tests.support.story import Story
 from tests.support.sweep import PLATFORM_ENGINEER_ID, ask_for_drafts
+from worlds.github_server import GitHubServer
+from worlds.github_setting import GithubSetting
 
 SECOND_ENGINEER_ID, SECOND_PLATFORM_ENGINEER_ID = 1202, 1102
 DEV = "environments/dev/order-router"

@@ -13,13 +13,13 @@ from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID
 from tests.support.finished_story import CODE, CONTROL
-from tests.support.github_demo.setting import APP_ID
-from tests.support.github_server.merge_queue import form_groups, group_of, merge_groups
-from tests.support.github_server.state import Repository, Ruleset
 from tests.support.samples import DRAFT
 from tests.support.sweep import PLATFORM_ENGINEER_ID, ask, ask_for_drafts
 from tests.support.workflow_control import Actions, open_actions
 from tests.support.workflows import WorkflowRun
+from worlds.github_server.merge_queue import form_groups, group_of, merge_groups
+from worlds.github_server.state import Repository, Ruleset
+from worlds.github_setting import APP_ID
 
 
 @pytest.fixture

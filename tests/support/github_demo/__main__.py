@@ -16,8 +16,8 @@ from pipeline.cli.main import main as run_command
 from pipeline.demo.main import run_demo
 from pipeline.demo.setting import platform_of
 from pipeline.errors import PipelineError
-from tests.support.github_demo.setting import GithubSetting
-from tests.support.github_server import GitHubServer
+from worlds.github_server import GitHubServer
+from worlds.github_setting import GithubSetting
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 
-from tests.support.github_server import GitHubServer
-from tests.support.github_server.state import Account, App, Token
 from tests.support.sigstore import sigstore
 from tests.support.workflows.expressions import as_text, evaluated, expanded
+from worlds.github_server import GitHubServer
+from worlds.github_server.state import Account, App, Token
 
 ACTIONS_APP_ID, ACTIONS_BOT_ID = 15368, 41898282
 TIMEOUT_S = 600

@@ -13,9 +13,9 @@ from pipeline.forges.github.credentials import RENEW_BEFORE_S, AppInstallation, 
 from pipeline.forges.github.forge import GithubForge
 from pipeline.forges.github.session import GithubSession
 from pipeline.forges.http.connection import TRIES
-from tests.support.github_demo.setting import APP_ID, add_pipeline_app, app_key
-from tests.support.github_server import Fault, GitHubServer, Seen
-from tests.support.github_server.state import Activity
+from worlds.github_server import Fault, GitHubServer, Seen
+from worlds.github_server.state import Activity
+from worlds.github_setting import APP_ID, add_pipeline_app, app_key
 
 ORGANISATION = "ameide"
 PERSON, BOT = 1101, 1000

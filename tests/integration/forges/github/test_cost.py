@@ -13,11 +13,11 @@ from pipeline.errors import ForgeRefused
 from pipeline.forges.github.forge import GithubForge
 from tests.support.fact_history import ENGINEER_ID
 from tests.support.finished_story import CODE, StoryWorld
-from tests.support.github_demo.setting import GithubSetting
-from tests.support.github_server import GitHubServer
 from tests.support.github_sweep import FIRST_MERGE_S, github_world
 from tests.support.samples import sample_platform, tenant_example
 from tests.support.sweep import ask_for_drafts, story_files
+from worlds.github_server import GitHubServer
+from worlds.github_setting import GithubSetting
 
 MANY = 60
 

@@ -12,13 +12,13 @@ from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID
 from tests.support.finished_story import CODE, CONTROL
-from tests.support.github_server.merge_queue import form_groups
-from tests.support.github_server.webhooks import Event, Webhook
 from tests.support.samples import DRAFT
 from tests.support.sweep import ask, ask_for_drafts
 from tests.support.workflow_control import Actions, open_actions
 from tests.support.workflows import WorkflowRun
 from tests.support.workflows.events import Receiver, receiving
+from worlds.github_server.merge_queue import form_groups
+from worlds.github_server.webhooks import Event, Webhook
 
 SECRET = b"shared with GitHub alone"
 Told = tuple[Actions, Webhook, Receiver]

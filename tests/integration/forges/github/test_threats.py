@@ -20,15 +20,15 @@ from pipeline.requests.layout import PLATFORM_PATH, draft_path, promotion_path
 from tests.support.command_line import call
 from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.support.finished_story import CODE, CONTROL, GITOPS
-from tests.support.github_demo.setting import APP_ID, GithubSetting
-from tests.support.github_server import GitHubServer
-from tests.support.github_server.pulls import merge_when_allowed
-from tests.support.github_server.state import Ruleset
 from tests.support.github_story import codes_of_run, github_story, land, propose_staging, pushed
 from tests.support.github_sweep import keep, put_back, start
 from tests.support.samples import DRAFT, sample_platform
 from tests.support.story import Story
 from tests.support.sweep import CONTOSO_AGENT_ID, PLATFORM_ENGINEER_ID, ask_for_drafts
+from worlds.github_server import GitHubServer
+from worlds.github_server.pulls import merge_when_allowed
+from worlds.github_server.state import Ruleset
+from worlds.github_setting import APP_ID, GithubSetting
 
 MANAGER, OTHER_MANAGER = RELEASE_MANAGERS
 APPROVED = ReviewVerdict.APPROVED

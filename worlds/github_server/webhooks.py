@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.github_server.merge_queue import GROUPS, group_of
-from tests.support.github_server.shapes import Shapes
-from tests.support.github_server.state import Repository, State
+from worlds.github_server.merge_queue import GROUPS, group_of
+from worlds.github_server.shapes import Shapes
+from worlds.github_server.state import Repository, State
 
 NOTHING = "0" * 40
 Json = dict[str, Any]

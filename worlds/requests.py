@@ -71,7 +71,7 @@ draft: {draft}
 base_commit: {base_commit}
 summary: Note revision {number}
 changes:
-  - {{op: write, path: NOTES.md, content: "Revision {number}"}}
+  - {{op: write, path: notes/{number:04d}.md, content: "Revision {number}"}}
 """
     tenant, _, primitive = draft.partition("/")
     return f"tenants/{tenant}/drafts/{primitive}/patches/{number:04d}.yaml", text.encode()

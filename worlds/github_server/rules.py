@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tests.support.github_server.state import Json, Pull, Repository, Ruleset, State, Token
+from worlds.github_server.state import Json, Pull, Repository, Ruleset, State, Token
 
 _VIOLATED = "Repository rule violations found\n\n"
 _NO_REVIEWS: Json = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import re
 
-from tests.support.github_server.calls import Answer, Call, Problem, invalid, not_found, route
-from tests.support.github_server.rules import check_update, forward_only, rulesets_of
-from tests.support.github_server.state import GitError, Json, Repository, Ruleset
+from worlds.github_server.calls import Answer, Call, Problem, invalid, not_found, route
+from worlds.github_server.rules import check_update, forward_only, rulesets_of
+from worlds.github_server.state import GitError, Json, Repository, Ruleset
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}\Z")
 _SHA = re.compile(r"[0-9a-f]{40}\Z")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.github_server.pulls import land, merge_commit
-from tests.support.github_server.rules import check_statuses
-from tests.support.github_server.state import Repository, State
+from worlds.github_server.pulls import land, merge_commit
+from worlds.github_server.rules import check_statuses
+from worlds.github_server.state import Repository, State
 
 GROUPS = "refs/heads/gh-readonly-queue/"
 

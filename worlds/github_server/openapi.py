@@ -9,9 +9,9 @@ from pathlib import Path
 
 import jsonschema_rs
 
-from tests.support.github_server.state import Json
+from worlds.github_server.state import Json
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 DESCRIPTION = Path(os.environ.get("PIPELINE_TOOLS", ROOT / ".tools")) / "github" / "openapi.json"
 
 

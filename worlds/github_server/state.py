@@ -393,7 +393,7 @@ class State:
         repository.seen_heads = dict(heads)
 
     def _dismiss_stale(self, repository: Repository, pull: Pull) -> None:
-        from tests.support.github_server.rules import review_parameters
+        from worlds.github_server.rules import review_parameters
 
         if review_parameters(self, repository, pull.base_branch)["dismiss_stale_reviews_on_push"]:
             for review in pull.reviews:

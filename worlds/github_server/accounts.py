@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from tests.support.github_server.calls import Answer, Call, Problem, invalid, not_found, route
-from tests.support.github_server.state import TOKEN_LIFETIME_S, Account, App, Team
+from worlds.github_server.calls import Answer, Call, Problem, invalid, not_found, route
+from worlds.github_server.state import TOKEN_LIFETIME_S, Account, App, Team
 
 
 @route("GET", "/user")

@@ -1,4 +1,4 @@
-"""A long history that an audit has to prove: `python -m bench.audited make|more FOLDER ...`.
+"""A long history that an audit has to prove: `python -m worlds.history make|more FOLDER ...`.
 
 Every request came by a pull request of its own, every commit is the one that the pipeline's own
 stages plan, and every fact follows from them. The stages are called for their plans alone, and what
@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench import requests
-from bench.worlds import World, id_of
 from pipeline import names
 from pipeline.forges.port import RepoView
 from pipeline.git.commits import pipeline_signature
@@ -58,12 +56,16 @@ from pipeline.stages.scaffold import plan_scaffold
 from pipeline.state.facts import (
     fact_bytes,
     fact_path,
+    facts_folder,
     fold_one,
+    fold_one_unbounded,
     next_fact,
     status_bytes,
     status_path,
 )
 from pipeline.templates import read_builtin_template
+from worlds import requests
+from worlds.control import World, id_of
 
 _ASKER, _APPROVER = 1101, 1102
 _PACK_OBJECTS = 20_000
@@ -144,12 +146,15 @@ class Draft:
     head: str = ""
     code: Folder = field(default_factory=Folder)
     patches: int = 0
+    listing: DraftStatus | None = None  # the status that lists everything, as older tools wrote it
 
 
 class History(World):
     """The world, and what is written into it without running anything."""
 
-    def __init__(self, root: Path, tenants: int) -> None:
+    def __init__(self, root: Path, tenants: int, *, is_older: bool = False) -> None:
+        """`is_older`: what is recorded is laid out as by tools that bounded nothing."""
+        self.is_older = is_older
         super().__init__(root, requests.policy_files() | _tenant_files(tenants))
         self.main = Store(self.control)
         head = self.control.resolve("refs/heads/main")
@@ -241,10 +246,14 @@ class History(World):
         tenant, _, primitive = draft.id.partition("/")
         fact = next_fact(draft.id, draft.status, caused.cause, body)
         draft.status = fold_one(draft.status, fact)
+        draft.listing = fold_one_unbounded(draft.listing, fact)
         blob = git_object("blob", fact_bytes(fact))
         self.main.add(blob)
         folder = self.state.setdefault(tenant, Folder())
-        folder.put(fact_path(primitive, fact.sequence, body.type), blob.id)
+        path = fact_path(primitive, fact.sequence, body.type)
+        if self.is_older:
+            path = f"{facts_folder(primitive)}/{path.rpartition('/')[2]}"
+        folder.put(path, blob.id)
 
     def publish(self, tenant: str, drafts: list[Draft]) -> None:
         """One commit of the tenant's state branch with what was recorded of these drafts."""
@@ -252,7 +261,8 @@ class History(World):
         trailers = []
         for draft in drafts:
             assert draft.status is not None
-            blob = git_object("blob", status_bytes(draft.status))
+            status = draft.listing if self.is_older and draft.listing else draft.status
+            blob = git_object("blob", status_bytes(status))
             self.main.add(blob)
             folder.put(status_path(draft.id.partition("/")[2]), blob.id)
             trailers.append(f"Fact: {draft.id} {draft.status.newest_fact}\n")

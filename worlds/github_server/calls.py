@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.support.github_server.shapes import Shapes
-from tests.support.github_server.state import App, Json, Repository, State, Token
+from worlds.github_server.shapes import Shapes
+from worlds.github_server.state import App, Json, Repository, State, Token
 
 
 class Problem(Exception):

@@ -24,12 +24,12 @@ from typing import Any, Self
 
 import jwt
 
-from tests.support.github_server.calls import Problem
-from tests.support.github_server.faults import Fault, Faults, Seen
-from tests.support.github_server.handler import API, Handler, Http
-from tests.support.github_server.shapes import Shapes
-from tests.support.github_server.state import Account, App, Repository, State, Team, Token
-from tests.support.github_server.webhooks import Webhook
+from worlds.github_server.calls import Problem
+from worlds.github_server.faults import Fault, Faults, Seen
+from worlds.github_server.handler import API, Handler, Http
+from worlds.github_server.shapes import Shapes
+from worlds.github_server.state import Account, App, Repository, State, Team, Token
+from worlds.github_server.webhooks import Webhook
 
 HOURLY_LIMIT = 15_000
 STALE_READS = 4

@@ -13,9 +13,9 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tests.support.github_server.calls import can_see
-from tests.support.github_server.rules import check_update, forward_only
-from tests.support.github_server.state import Repository, State, Token
+from worlds.github_server.calls import can_see
+from worlds.github_server.rules import check_update, forward_only
+from worlds.github_server.state import Repository, State, Token
 
 _PATH = re.compile(
     r"/(?P<owner>[^/]+)/(?P<repo>[^/]+?)(?:\.git)?/"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
-from tests.support.github_server.rules import has_queue
-from tests.support.github_server.state import (
+from worlds.github_server.rules import has_queue
+from worlds.github_server.state import (
     Account,
     Activity,
     App,

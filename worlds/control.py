@@ -1,4 +1,4 @@
-"""The control repos and forges that are measured, made by `python -m bench.worlds NAME FOLDER`.
+"""The control repos and forges that are measured, made by `python -m worlds.control NAME FOLDER`.
 
 Each is made in a process of its own, which keeps the measuring one small. What a run would have
 recorded is made by running the pipeline, except for long histories: those are written straight
@@ -13,9 +13,6 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from bench import requests
-from bench.measure import PIPELINE
-from bench.requests import PEOPLE
 from pipeline import names
 from pipeline.demo.setting import START_TIME_S, create_control, platform_of
 from pipeline.forges.local.forge import LocalForge
@@ -42,7 +39,7 @@ from pipeline.models.facts import (
     PullRequestLink,
     Scaffolded,
 )
-from pipeline.models.requests import CodeOrigin, PrimitiveType, Sku
+from pipeline.models.requests import CodeOrigin, Platform, PrimitiveType, Sku
 from pipeline.models.status import DraftStatus
 from pipeline.requests.layout import draft_path
 from pipeline.state.facts import (
@@ -54,6 +51,8 @@ from pipeline.state.facts import (
     status_bytes,
     status_path,
 )
+from worlds import PIPELINE, requests
+from worlds.requests import PEOPLE
 
 Files = dict[str, bytes]
 
@@ -75,18 +74,24 @@ def control_files(tenants: int, drafts: int) -> Files:
 class World:
     """A forge with a control repo below a folder, and its checkout beside it."""
 
-    def __init__(self, root: Path, files: Files) -> None:
+    def __init__(self, root: Path, files: Files | None = None) -> None:
+        """A new one that holds these files, or without them the one that is there."""
         self.root = root
-        platform = platform_of(files)
+        platform = platform_of(files if files is not None else requests.policy_files())
         self.platform = platform
-        self.forge: LocalForge = create_control(root, files)
+        self.forge: LocalForge = (
+            create_control(root, files)
+            if files is not None
+            else LocalForge(root / "forge", platform.organisation)
+        )
         self.name = platform.repos.control
         self.control = self.forge.open_repository(self.name)
         # With the workspace's key among the signers: other signers would be a change of policy.
         there = self.control.read_files("refs/heads/main")
         self.files = {path: content for path, (_, content) in there.items()}
         owner, other, *_ = (a for a in platform.accounts if PEOPLE in a.teams)
-        self.owner, self.other_owner, self.asked = owner.id, other.id, 0
+        self.owner, self.other_owner = owner.id, other.id
+        self.asked = len(self.control.read_refs(("refs/heads/ask/",)))
         self.signature = Signature(
             owner.login, f"{owner.id}+{owner.login}@users.noreply.pipeline.invalid", START_TIME_S
         )
@@ -163,11 +168,11 @@ class World:
 # -- histories -----------------------------------------------------------------------------
 
 
-def first_bodies(world: World, tenant: str, primitive: str) -> tuple[FactBody, ...]:
+def first_bodies(platform: Platform, tenant: str, primitive: str) -> tuple[FactBody, ...]:
     """What happens to a draft until it is scaffolded."""
-    origin, platform = CodeOrigin.TENANT, world.platform.platform
-    code = names.controllers_repo(platform, tenant, origin)
-    gitops = names.gitops_repo(platform, tenant, origin)
+    origin, name = CodeOrigin.TENANT, platform.platform
+    code = names.controllers_repo(name, tenant, origin)
+    gitops = names.gitops_repo(name, tenant, origin)
     instance = names.instance(tenant, primitive, origin)
     accepted = Accepted(
         tenant_id=tenant,
@@ -181,10 +186,10 @@ def first_bodies(world: World, tenant: str, primitive: str) -> tuple[FactBody, .
         target_repo=code,
         gitops_repo=gitops,
         instance=instance,
-        image=names.image_repository(world.platform.registry.prefix, tenant, primitive),
+        image=names.image_repository(platform.registry.prefix, tenant, primitive),
         design_refs=("process-definition/order-to-cash@3",),
         target_namespaces={
-            e: names.namespace(platform, tenant, Sku.SHARED, origin, e)
+            e: names.namespace(name, tenant, Sku.SHARED, origin, e)
             for e in ("dev", "staging", "prod")
         },
     )
@@ -299,7 +304,8 @@ def _write_pulls(world: World, count: int) -> None:
 def make_validate(root: Path, tenants: int = 100, drafts: int = 100) -> None:
     """Many valid drafts, of which the newest commit changed one."""
     world = World(root, control_files(tenants, drafts))
-    world.ask([requests.draft_file(requests.tenant_name(7), requests.draft_name(7), "Changed")])
+    last = requests.tenant_name(tenants - 1), requests.draft_name(drafts - 1)
+    world.ask([requests.draft_file(*last, "Changed")])
     world.check_out()
 
 
@@ -336,7 +342,7 @@ def make_status(root: Path, drafts: int = 1000, facts: int = 50) -> None:
     for number in range(drafts):
         primitive = requests.draft_name(number)
         draft = f"{tenant}/{primitive}"
-        bodies = [("draft.yaml", body) for body in first_bodies(world, tenant, primitive)]
+        bodies = [("draft.yaml", body) for body in first_bodies(world.platform, tenant, primitive)]
         status, files = extend(world, None, draft, bodies)
         written |= files
         later = list(later_bodies(status, facts))[: facts - len(bodies)]
@@ -355,8 +361,33 @@ def make_idle(root: Path, tenants: int, patches: int) -> None:
     world.pack()
 
 
+def ask_for_one(root: Path, tenant: int) -> None:
+    """Have one more draft of a tenant asked for on main."""
+    world = World(root)
+    name = requests.tenant_name(tenant)
+    below = f"tenants/{name}/drafts/"
+    number = sum(path.startswith(below) for path in world.files)
+    world.ask([requests.draft_file(name, requests.draft_name(number))])
+
+
+def count(root: Path) -> tuple[int, int]:
+    """How many drafts have a branch of code by what state branches record, and their facts."""
+    world = World(root)
+    heads = world.control.read_refs((f"refs/heads/{names.state_branch('')}",)).values()
+    statuses = [
+        parse_status(content)
+        for head in heads
+        for path, (_, content) in world.control.read_files(head).items()
+        if path.endswith("/status.yaml")
+    ]
+    return sum(bool(s.branch_name) for s in statuses), sum(s.facts for s in statuses)
+
+
 def main(arguments: list[str]) -> int:
-    """Make one world and say where it is; `NAME FOLDER [NUMBER]...`."""
+    """Make one world and say where it is; `NAME FOLDER [NUMBER]...`.
+
+    `ask` has one more draft of a tenant asked for, `count` tells what was recorded.
+    """
     makers = {
         "validate": make_validate,
         "scaffold": make_scaffold,
@@ -364,8 +395,12 @@ def main(arguments: list[str]) -> int:
         "many": make_many,
         "status": make_status,
         "idle": make_idle,
+        "ask": ask_for_one,
     }
     name, folder, *numbers = arguments
+    if name == "count":
+        print(*count(Path(folder)))
+        return 0
     makers[name](Path(folder), *map(int, numbers))  # type: ignore[operator] # one shape each
     print(folder)
     return 0

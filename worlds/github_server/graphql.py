@@ -14,11 +14,11 @@ from typing import Any
 
 from graphql import GraphQLError, GraphQLResolveInfo, build_schema, graphql_sync
 
-from tests.support.github_server.calls import Answer, can_see
-from tests.support.github_server.pulls import merge_when_allowed, pulls_of_commit
-from tests.support.github_server.rules import has_queue
-from tests.support.github_server.shapes import Shapes, node_id
-from tests.support.github_server.state import (
+from worlds.github_server.calls import Answer, can_see
+from worlds.github_server.pulls import merge_when_allowed, pulls_of_commit
+from worlds.github_server.rules import has_queue
+from worlds.github_server.shapes import Shapes, node_id
+from worlds.github_server.state import (
     Account,
     Comment,
     Json,

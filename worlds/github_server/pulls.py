@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.support.github_server.calls import Answer, Call, Problem, invalid, not_found, route
-from tests.support.github_server.rules import check_merge, has_queue
-from tests.support.github_server.state import (
+from worlds.github_server.calls import Answer, Call, Problem, invalid, not_found, route
+from worlds.github_server.rules import check_merge, has_queue
+from worlds.github_server.state import (
     Account,
     CheckRun,
     Comment,

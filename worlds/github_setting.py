@@ -16,8 +16,8 @@ from pipeline.forges.github.forge import GithubForge
 from pipeline.forges.github.opening import GithubOrigin, open_github
 from pipeline.git.process import run_git
 from pipeline.models.requests import Platform
-from tests.support.control_repo import control_spec, trusting_workspace
-from tests.support.github_server import GitHubServer
+from worlds.control_repo import control_spec, trusting_workspace
+from worlds.github_server import GitHubServer
 
 APP_ID = 77
 # What the pipeline's App is granted, and no more.

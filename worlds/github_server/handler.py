@@ -13,16 +13,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from tests.support.github_server import accounts, pulls, repositories  # noqa: F401  # they fill the table
-from tests.support.github_server.calls import Answer, Call, Problem, check_permission, find_route
-from tests.support.github_server.faults import Fault, Seen
-from tests.support.github_server.git_http import answer_git, parse_request
-from tests.support.github_server.graphql import answer_graphql
-from tests.support.github_server.openapi import problem_of
-from tests.support.github_server.state import App, Token
+from worlds.github_server import accounts, pulls, repositories  # noqa: F401  # they fill the table
+from worlds.github_server.calls import Answer, Call, Problem, check_permission, find_route
+from worlds.github_server.faults import Fault, Seen
+from worlds.github_server.git_http import answer_git, parse_request
+from worlds.github_server.graphql import answer_graphql
+from worlds.github_server.openapi import problem_of
+from worlds.github_server.state import App, Token
 
 if TYPE_CHECKING:
-    from tests.support.github_server.server import GitHubServer
+    from worlds.github_server.server import GitHubServer
 
 API = "/api/v3"
 MAX_BODY_BYTES = 64 * 1024 * 1024

@@ -1,0 +1,9 @@
+"""Worlds that tests and benchmarks run over: control repos, long histories, a GitHub of our own.
+
+Nothing here measures or judges; tests and benchmarks import it, and it imports neither of them.
+"""
+
+import sys
+from pathlib import Path
+
+PIPELINE = str(Path(sys.executable).with_name("pipeline"))
