@@ -99,7 +99,7 @@ def test_a_deleted_draft_is_never_silent(stage: str, what: str, tmp_path: Path) 
     )
     text = render_run_report(document)
     assert f"draft-file-deleted {draft_path(DRAFT)}: `{DRAFT}` {what}" in text
-    assert "help: put the file back (`git revert`)" in text
+    assert "help: restore the file (`git revert`)" in text
     directory = world.engine.control.directory
     for _ in range(2):  # nor is one that remembers which tenants have nothing to do
         assert "draft-file-deleted" in call(directory, "run", "--tenant", "acme").out

@@ -76,7 +76,7 @@ def story(path: Path) -> list[object]:
     seen: list[object] = [
         git.read_refs(("refs/",)),
         git.resolve(MAIN),
-        git.head_commit(),
+        git.resolve_commit("HEAD"),
         git.resolve_commit("main~1"),
         git.list_files(ours),
         git.read_files(theirs),
@@ -88,7 +88,7 @@ def story(path: Path) -> list[object]:
         git.merge_base(ours, theirs),
         git.merge_tree(ours, theirs),
         git.remote_url("origin"),
-        clone.head_commit(),
+        clone.resolve_commit("HEAD"),
         (clone.path / "b").read_bytes(),
         sorted(p.name for p in (clone.path / ".git" / "hooks").glob("*")),
     ]
@@ -167,7 +167,7 @@ def test_a_work_tree_of_another_checkout_is_read_too(tmp_path: Path) -> None:
         tmp_path / "main", "worktree", "add", "-q", "--detach", str(tmp_path / "second"), commit
     )
     assert (tmp_path / "second" / ".git").is_file()
-    assert GitRepository(tmp_path / "second").head_commit() == commit
+    assert GitRepository(tmp_path / "second").resolve_commit("HEAD") == commit
 
 
 def test_git_that_is_missing_could_not_check(

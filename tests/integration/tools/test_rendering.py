@@ -152,7 +152,7 @@ def test_the_namespace_may_stand_in_metadata_only() -> None:
         (HEAD + b"x: &a {y: z}\nw: *a\n", "aliases"),
         (HEAD + b"x: 0644\n", "base 8"),
         (HEAD + b"x: 1e400\n", "too large"),
-        (HEAD + b"1: x\n", "no text"),
+        (HEAD + b"1: x\n", "not text"),
         (b"apiVersion: v1\nkind: List\nmetadata: {name: x}\nitems: []\n", "one by one"),
         (b"apiVersion: v1\nkind: A\nmetadata: {generateName: x-}\n", "without kind"),
         (b"apiVersion: v1\nkind: A/../B\nmetadata: {name: x}\n", "odd name"),
