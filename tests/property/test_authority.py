@@ -72,6 +72,7 @@ class Stories(RuleBasedStateMachine):
         self.story: Story = story_at("begun", self.folder / "world")
         self.known: dict[int, Known] = {}
         self.merged: dict[str, int] = {}  # commit of main → pull request
+        self.accepted: set[tuple[str, str]] = set()  # draft, commit of main
         self.patches = 0
 
     def teardown(self) -> None:
@@ -347,7 +348,14 @@ class Stories(RuleBasedStateMachine):
                 base = git.read_commit(cause.commit).parents[0]
                 assert not self.pending(base), f"{cause.request} was judged by policy of nobody"
                 pull = self.pull(number)
+                begun = (id, cause.commit)
+                if fact.body.type == "checks-recorded" and begun in self.accepted:
+                    # They follow a patch, which was judged by itself. Whoever takes back an
+                    # approval of the draft later does not take back the draft.
+                    continue
                 assert self.is_allowed(pull, base, cause.commit, now), (fact.body.type, pull)
+                if fact.body.type == "accepted":
+                    self.accepted.add(begun)
                 assert cause.brought is not None and cause.brought.author == pull.author_id
                 for account in getattr(fact.body, "approved_by", ()):
                     assert account not in self.known[number].pushers | {pull.author_id}
