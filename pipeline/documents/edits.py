@@ -52,13 +52,20 @@ def edit_document(content: bytes, changes: Mapping[Path, object]) -> bytes:
     wanted: Any = copy.deepcopy(document.value)
     for path, value in changes.items():
         _set(wanted, path, _plain(value))
-        text = _edit(text, path, value)
+        try:
+            text = _edit(text, path, value)
+        except YAMLError as error:  # what an edit before this one made cannot be read
+            raise _changes_more(changes) from error
     edited = text.encode("utf-8")
     result = parse_document("(edited document)", edited)
     if not result.ok or repr(result.value) != repr(wanted):
-        names = ", ".join(map(_name, changes))
-        raise Refused(f"an edit of {names} would change more than it says", help=_BY_HAND)
+        raise _changes_more(changes)
     return edited
+
+
+def _changes_more(changes: Mapping[Path, object]) -> Refused:
+    names = ", ".join(map(_name, changes))
+    return Refused(f"an edit of {names} would change more than it says", help=_BY_HAND)
 
 
 def _name(path: Path) -> str:
