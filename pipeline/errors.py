@@ -122,7 +122,7 @@ class NotFound(PipelineError):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What `pipeline explain` says of an error: what happened, and how to go on."""
+    """What `pipeline explain` prints for an error: what happened, and how to go on."""
 
     summary: str
     fix: str

@@ -70,7 +70,7 @@ AUDIT_HISTORY_REWRITTEN = _audit(
 )
 AUDIT_CAUSE_OTHER = _audit(
     "audit-cause-other",
-    "A fact's request belongs to the same draft and is of the right kind.",
+    "A fact's request belongs to the same draft and has the right kind.",
     "a promotion to prod caused by the request for staging was never requested",
     _RESTORE,
     "the `promoted` fact of prod names the request for staging",

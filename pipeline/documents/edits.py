@@ -86,7 +86,7 @@ def _set(tree: Any, path: Path, value: object) -> None:
         place: Any = target
         place[path[-1]] = value
     except (KeyError, IndexError, TypeError) as error:
-        raise UsageFault(f"there is no place {_name(path)} in the document") from error
+        raise UsageFault(f"the document has no {_name(path)}") from error
 
 
 def _plain(value: object) -> object:

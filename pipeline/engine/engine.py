@@ -154,7 +154,7 @@ class Engine:
         tenants: Collection[str] | None = None,
         shard: tuple[int, int] | None = None,
     ) -> Plan:
-        """What is due of the tenants of which it is not known that nothing is."""
+        """Plan only the tenants that are not known to be idle."""
         return self._loop.planner.plan_due(self._memory(), tenants=tenants, shard=shard)
 
     def apply(self, plan: Plan, progress: Progress = silent) -> tuple[Receipt, ...]:

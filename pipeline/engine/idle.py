@@ -123,7 +123,7 @@ class Memory:
         return self._grounds[commit]
 
     def read_unsettled(self, control: RepoView) -> frozenset[str] | None:
-        """The folders below `tenants/` of which it is not known that nothing is due, with the
+        """The folders below `tenants/` that are not known to be idle, with the
         control repo as `control` has it; None where that can't be told.
 
         One question about all repositories that matter: those that settled tenants rest on, and

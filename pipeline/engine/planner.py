@@ -63,7 +63,7 @@ class Planner:
         tenants: Collection[str] | None = None,
         shard: tuple[int, int] | None = None,
     ) -> Plan:
-        """What is due of the tenants of which it is not known that nothing is."""
+        """Plan only the tenants that are not known to be idle."""
         view = self.reader.control.read_view()
         only = memory.read_unsettled(view) if memory else None
         if only is not None and not only:

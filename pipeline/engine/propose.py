@@ -1,4 +1,4 @@
-"""The proposer: what the one gate says of a promotion that is asked for, or could be."""
+"""The proposer: what the gate decides about a promotion that is requested, or could be."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Opener(Protocol):
 
 
 def is_remote(address: str) -> bool:
-    """Whether an address is of a forge on a server, and not of one on this machine."""
+    """Whether an address belongs to a forge on a server rather than on this machine."""
     return address.startswith(_ON_SERVERS)
 
 

@@ -334,4 +334,4 @@ class ChecksAndEvents(Protocol):
 
 
 class Forge(Repositories, PullRequests, ChecksAndEvents, Protocol):
-    """What the pipeline asks of a forge. Errors: NotFound, ForgeRefused, StalePlan, GitFailed."""
+    """What the pipeline needs of a forge. Errors: NotFound, ForgeRefused, StalePlan, GitFailed."""

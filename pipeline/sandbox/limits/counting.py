@@ -37,7 +37,7 @@ def over_limit(first: int, limits: Limits) -> str | None:
         if os.path.samestat(os.stat(root), os.stat("/")):  # noqa: PTH116 # twenty times a second
             return None  # its own root is not there yet
         space_bytes, inodes = _scratch(root)
-        pids = [n for n in os.listdir(f"{root}/proc") if n.isdigit()]  # noqa: PTH208 # the same
+        pids = [n for n in os.listdir(f"{root}/proc") if n.isdigit()]  # noqa: PTH208 # twenty times a second, too
         threads, highest_bytes, descriptors = _usage(root, pids)
         # Go ignores the signal that comes before the end.
         longest_s = max((_cpu_s(f"{root}/proc/{pid}/stat") for pid in pids), default=0.0)
@@ -80,7 +80,7 @@ def _usage(root: str, pids: list[str]) -> tuple[int, int, int]:
                 else:
                     kib += int(value)
             try:
-                descriptors += len(os.listdir(f"{root}/proc/{pid}/fd"))  # noqa: PTH208 # for each process
+                descriptors += len(os.listdir(f"{root}/proc/{pid}/fd"))  # noqa: PTH208 # once a process, twenty times a second
             except PermissionError:
                 descriptors += MAX_DESCRIPTORS
     return threads, kib * 1024, descriptors
