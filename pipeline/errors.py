@@ -75,11 +75,15 @@ class Unrenderable(CouldNotCheck):
     code = "unrenderable"
 
 
+STEP = "step"  # the bound of a build whose own Dockerfile fails
+
+
 class OverBound(PipelineError):
     """What was handed to a tool is more than it may take: its author's fault (exit 1).
 
     It is recorded as a refusal, once: trying again would end the same way. `bound` is a limit of
-    the sandbox (`time`, `memory` …), `crash` for input that a tool dies of, or `path`.
+    the sandbox (`time`, `memory` …), `crash` for input that a tool dies of, `path`, or `step` for
+    a build whose own Dockerfile fails.
     """
 
     exit_code = 1

@@ -165,11 +165,14 @@ def _perform(item: RunChecks | BuildImage, work: Path, out: Path) -> WorkEvidenc
 def _build(item: BuildImage, files: Files, out: Path) -> BuildRecord:
     from pipeline.engine.opening import maker_of_machine
     from pipeline.images.port import source_tag
+    from pipeline.images.sbom import sbom_of
     from pipeline.images.stores import LayoutStore
     from pipeline.jobs.files import IMAGE, images_folder
     from pipeline.models.base import CommitId, TreeId
     from pipeline.models.evidence import BuildRecord
 
+    # Here a lock file that can't be listed is a refusal; in the job that pushes it would be an error.
+    sbom_of(files, image=item.image, tree=item.tree)
     maker = maker_of_machine()
     made = maker.make(files, item.labels)
     store = LayoutStore(images_folder(out, item.key))

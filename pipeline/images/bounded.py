@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.errors import OverBound
+from pipeline.errors import STEP, CouldNotCheck, OverBound, PipelineError
 from pipeline.machine.process import MAX_OUTPUT_BYTES, Completed, run_bounded
 
 BUILD_S = 3_000
+# What builders say when the Dockerfile is at fault: buildah of any step, BuildKit of a command that
+# failed, of a missing file and of a syntax error. A base image that can't be fetched is none of
+# these.
+_AT_FAULT = re.compile(
+    "building at STEP |did not complete successfully: exit code|failed to calculate checksum of ref"
+    "|dockerfile parse error"
+)
 
 
 def run_build(
@@ -30,3 +38,15 @@ def run_build(
             ended.stopped_by, f"the build wrote more than {MAX_OUTPUT_BYTES:,} bytes of output"
         )
     return Completed(ended.exit_code, ended.stdout, ended.stderr)
+
+
+def failed_build(builder: str, stderr: bytes, help: str = "") -> PipelineError:
+    """What to raise for a build that ended badly: OverBound if the Dockerfile is at fault.
+
+    Anything else may be the machine's, a registry's or the network's, and is CouldNotCheck.
+    """
+    said = stderr.decode("utf-8", "replace").strip().splitlines() or [""]
+    message = f"{builder} failed: {said[-1][:300]}"
+    if any(_AT_FAULT.search(line) for line in said):
+        return OverBound(STEP, message, help=help)
+    return CouldNotCheck(message, help=help)

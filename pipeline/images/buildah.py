@@ -19,9 +19,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pipeline.errors import CouldNotCheck
+from pipeline.errors import STEP, OverBound
 from pipeline.git.objects import Files
-from pipeline.images.bounded import run_build
+from pipeline.images.bounded import failed_build, run_build
 from pipeline.images.oci import Image
 from pipeline.images.stores import image_from_layout
 from pipeline.machine.versions import find_tool
@@ -39,7 +39,7 @@ def wheel_options(files: Files) -> list[str]:
     try:
         folder = read_wheels(parse_lock(files[LOCK_FILE][1]))
     except LockRefused as refused:
-        raise CouldNotCheck(f"`{LOCK_FILE}` is refused: {refused.message}") from refused
+        raise OverBound(STEP, f"`{LOCK_FILE}` is refused: {refused.message}") from refused
     return [
         *("--volume", f"{folder}:{_WHEELS_FOLDER}:ro"),
         *("--build-arg", f"PIP_FIND_LINKS={_WHEELS_FOLDER}", "--build-arg", "PIP_NO_INDEX=1"),
@@ -63,7 +63,7 @@ class BuildahMaker:
     def make(self, files: Files, labels: Mapping[str, str]) -> Image:
         """The image."""
         if "Dockerfile" not in files:
-            raise CouldNotCheck("the primitive has no Dockerfile for buildah to build")
+            raise OverBound(STEP, "the primitive has no Dockerfile for buildah to build")
         with tempfile.TemporaryDirectory(prefix="pipeline-buildah-") as name:
             return image_from_layout(self._build(Path(name), files, labels))
 
@@ -93,8 +93,5 @@ class BuildahMaker:
         ):
             done = run_build([*offline, program, *storage, *arguments], environment)
             if done.exit_code != 0:
-                said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-                raise CouldNotCheck(
-                    f"buildah {arguments[0]} failed: {said[-1][:300] if said else ''}"
-                )
+                raise failed_build(f"buildah {arguments[0]}", done.stderr)
         return root / "layout"

@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pipeline.errors import CouldNotCheck
+from pipeline.errors import STEP, OverBound
 from pipeline.git.objects import Files
-from pipeline.images.bounded import run_build
+from pipeline.images.bounded import failed_build, run_build
 from pipeline.images.oci import Image
 from pipeline.images.stores import image_from_layout
 from pipeline.machine.process import Completed
@@ -44,7 +44,7 @@ class BuildxMaker:
     def make(self, files: Files, labels: Mapping[str, str]) -> Image:
         """The image."""
         if "Dockerfile" not in files:
-            raise CouldNotCheck("the primitive has no Dockerfile for buildx to build")
+            raise OverBound(STEP, "the primitive has no Dockerfile for buildx to build")
         with tempfile.TemporaryDirectory(prefix="pipeline-buildx-") as name:
             root, builder = Path(name), f"pipeline-{uuid.uuid4().hex[:12]}"
             executables = frozenset(path for path, (mode, _) in files.items() if mode & 0o111)
@@ -84,10 +84,8 @@ def _ask(root: Path, *arguments: str) -> Completed:
 def _run(root: Path, *arguments: str) -> None:
     done = _ask(root, *arguments)
     if done.exit_code != 0:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines() or [""]
-        raise CouldNotCheck(
-            f"buildx {arguments[0]} failed: {said[-1][:300]}", help=_words_of_the_step(said)
-        )
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise failed_build(f"buildx {arguments[0]}", done.stderr, _words_of_the_step(said))
 
 
 def _words_of_the_step(said: list[str]) -> str:

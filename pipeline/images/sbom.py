@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
 
-from pipeline.errors import CouldNotCheck
+from pipeline.errors import STEP, OverBound
 from pipeline.git.objects import Files
 from pipeline.sandbox.packages import LockRefused, parse_lock
 
@@ -33,7 +33,7 @@ _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 def sbom_of(files: Files, *, image: str, tree: str) -> bytes:
     """The document, for an image of a source tree (path → git mode, content).
 
-    Raises CouldNotCheck for a lock file that cannot be read.
+    Raises OverBound for a lock file that cannot be read: its author's fault, as a failed step is.
     """
     # 61 ms for the library of these and of those below: only a build needs it.
     from cyclonedx.model.bom import Bom, BomMetaData
@@ -64,7 +64,7 @@ def _python(files: Files) -> Iterator[Component]:
     try:
         requirements = parse_lock(files[PYTHON_LOCK][1])
     except LockRefused as refused:
-        raise CouldNotCheck(f"`{PYTHON_LOCK}` is refused: {refused.message}") from refused
+        raise OverBound(STEP, f"`{PYTHON_LOCK}` is refused: {refused.message}") from refused
     for requirement in requirements:
         pinned = _PINNED.match(requirement.line)
         assert pinned is not None  # as it was parsed
@@ -80,7 +80,7 @@ def _node(files: Files) -> Iterator[Component]:
     if NODE_LOCK not in files:
         return
     if len(files[NODE_LOCK][1]) > _MAX_LOCK_BYTES:
-        raise CouldNotCheck(f"`{NODE_LOCK}` is larger than {_MAX_LOCK_BYTES} bytes")
+        raise OverBound(STEP, f"`{NODE_LOCK}` is larger than {_MAX_LOCK_BYTES} bytes")
     seen: set[tuple[str, str]] = set()
     try:
         for path, entry in sorted(json.loads(files[NODE_LOCK][1])["packages"].items()):
@@ -94,7 +94,7 @@ def _node(files: Files) -> Iterator[Component]:
             scope, _, short = name.rpartition("/")
             yield _library("npm", scope or None, short, version, _node_hashes(entry))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CouldNotCheck(f"`{NODE_LOCK}` cannot be read: {error!r}") from error
+        raise OverBound(STEP, f"`{NODE_LOCK}` cannot be read: {error!r}") from error
 
 
 def _node_hashes(entry: Mapping[str, object]) -> list[HashType]:

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.errors import CouldNotCheck, Failure, OverBound, UsageFault, failure_of
+from pipeline.errors import STEP, CouldNotCheck, Failure, OverBound, UsageFault, failure_of
 from pipeline.forges.port import Repositories
 from pipeline.git.objects import (
     MODE_EXECUTABLE,
@@ -38,6 +38,7 @@ from pipeline.models.base import CommitId, first_problem
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.models.provenance import Claim
 from pipeline.models.requests import Signers
+from pipeline.plan.bounds import BUILD_FAILED
 from pipeline.plan.effects import BuildImage, RunChecks
 from pipeline.sandbox.sources import read_source_files
 
@@ -209,7 +210,8 @@ class RecordedBuilder:
             raise CouldNotCheck(f"there is no evidence of a build of {source.tree[:12]}")
         there = self.store.read_digest(source.image, source.tag)
         if there is None and found.refused is not None:
-            raise OverBound("build", found.refused.message)
+            bound = STEP if found.refused.code == BUILD_FAILED.id else "build"
+            raise OverBound(bound, found.refused.message)
         if there is None or (found.build is not None and there != found.build.digest):
             raise CouldNotCheck(
                 f"{source.image} holds {there or 'no image'} for {source.tree[:12]}, "

@@ -16,7 +16,7 @@ from pydantic import Field
 from pipeline.models.base import API_VERSION, ApiVersion, Model
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.models.facts import Reason
-from pipeline.plan.bounds import BUILD_OVER_BOUND
+from pipeline.plan.bounds import BUILD_FAILED, BUILD_OVER_BOUND
 from pipeline.plan.effects import BuildImage, Plan, RunChecks
 
 WorkItem = Annotated[RunChecks | BuildImage, Field(discriminator="kind")]
@@ -68,7 +68,7 @@ def evidence_problem(evidence: WorkEvidence) -> str:
     if evidence.report is not None or (build is None) is (refused is None):
         return "it holds no record of the image"
     if refused is not None:
-        known = refused.code == BUILD_OVER_BOUND.id
+        known = refused.code in (BUILD_FAILED.id, BUILD_OVER_BOUND.id)
         return "" if known else f"no build is refused for `{refused.code}`"
     assert build is not None
     if (build.source_commit, build.source_tree) != (item.commit, item.tree):

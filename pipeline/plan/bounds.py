@@ -42,3 +42,15 @@ BUILD_OVER_BOUND = register(
         passes="the Dockerfile of the golden template",
     )
 )
+BUILD_FAILED = register(
+    Rule(
+        id="build-failed",
+        summary="Every step of the Dockerfile succeeds.",
+        why="a step that fails would fail again in every run",
+        fix="fix the Dockerfile or the lock file with a patch, then request the promotion of the "
+        "new commit; if only the network failed, request the same promotion again",
+        subject=Subject.SCENARIO,
+        fails="a Dockerfile with `RUN false`",
+        passes="the Dockerfile of the golden template",
+    )
+)

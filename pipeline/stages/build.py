@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pipeline.errors import OverBound
+from pipeline.errors import STEP, OverBound
 from pipeline.models.base import key_of
 from pipeline.models.facts import Reason
-from pipeline.plan.bounds import BUILD_OVER_BOUND
+from pipeline.plan.bounds import BUILD_FAILED, BUILD_OVER_BOUND
 from pipeline.plan.effects import BuildImage, FactEntry
 from pipeline.plan.view import Caused, DraftView, Step
 
@@ -45,5 +45,6 @@ def plan_build(
 
 
 def refused_build(error: OverBound) -> Reason:
-    """Why a source has no image and will have none: its build is more than a build may take."""
-    return Reason(code=BUILD_OVER_BOUND.id, message=error.message[:300])
+    """Why a source has no image: its build fails, or is more than a build may take."""
+    rule = BUILD_FAILED if error.bound == STEP else BUILD_OVER_BOUND
+    return Reason(code=rule.id, message=error.message[:300])

@@ -21,7 +21,7 @@ from pipeline.forges.port import ReviewVerdict
 from pipeline.git.objects import RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.process import git_environment
 from pipeline.git.repository import GitRepository
-from pipeline.images.bounded import run_build
+from pipeline.images.bounded import failed_build, run_build
 from pipeline.images.port import Builder, Source
 from pipeline.models.evidence import BuildRecord
 from pipeline.requests.proposed import ProposedRequest
@@ -321,7 +321,10 @@ class SteppingBuilder:
         """The record of the image."""
         for line in source.files["Dockerfile"][1].decode().splitlines():
             if line.startswith("RUN "):
-                run_build(["/bin/sh", "-c", line[4:]], {}, timeout_s=0.2)
+                done = run_build(["/bin/sh", "-c", line[4:]], {}, timeout_s=2)
+                if done.exit_code:
+                    said = f'building at STEP "{line}": exit status {done.exit_code}'
+                    raise failed_build("buildah bud", said.encode())
         return self.then.build(source)
 
 

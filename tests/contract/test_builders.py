@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.checks.dockerfile import scan_dockerfile
-from pipeline.errors import CouldNotCheck
+from pipeline.errors import CouldNotCheck, OverBound
 from pipeline.git.objects import tree_id_of_files
 from pipeline.images.attesting import claim_of, store_attested
 from pipeline.images.buildah import BuildahMaker
@@ -231,7 +231,7 @@ def test_contents_that_are_not_those_that_were_stated_are_refused(
 def test_a_lock_that_cannot_be_read_is_no_empty_list(make: Make, tmp_path: Path) -> None:
     store = LayoutStore(tmp_path)
     for path in ("requirements.lock", "package-lock.json"):
-        with pytest.raises(CouldNotCheck, match=path):
+        with pytest.raises(OverBound, match=path):
             build(make(store), {**FILES, path: (0o100644, b"--index-url evil")})
     assert not any(tmp_path.rglob("index.json"))
 
@@ -249,7 +249,7 @@ def test_the_order_of_files_does_not_count(make: Make, tmp_path: Path) -> None:
 def test_a_build_of_buildx_leaves_nothing_behind(docker: Docker, tmp_path: Path) -> None:
     assert build(make_buildx(LayoutStore(tmp_path / "one"))).digest
     broken = {"Dockerfile": (0o100644, b"FROM scratch\nCOPY absent /\n")}
-    with pytest.raises(CouldNotCheck, match="buildx build failed"):
+    with pytest.raises(OverBound, match="buildx build failed"):
         build(make_buildx(LayoutStore(tmp_path / "two")), broken)
     assert docker.ask("ps", "--all", "--quiet") == ""
     assert docker.ask("volume", "ls", "--quiet") == ""
@@ -269,7 +269,7 @@ def test_a_build_of_buildx_never_sees_what_another_one_left(docker: Docker, tmp_
     leaves, finds = '["/helm", "create", "/kept/chart"]', '["/helm", "lint", "/kept/chart"]'
     # A cache outlives the step that filled it, so that it would outlive the build as well.
     assert build_of("one", leaves, finds).digest
-    with pytest.raises(CouldNotCheck, match="/helm lint /kept/chart") as refused:
+    with pytest.raises(OverBound, match="/helm lint /kept/chart") as refused:
         build_of("two", finds)
     assert "no such file or directory" in refused.value.help
 
@@ -289,7 +289,7 @@ def test_buildkit_joins_lines_as_the_scan_of_dockerfiles_does(
 
 @pytest.mark.image
 def test_buildx_says_what_is_wrong(docker: Docker, tmp_path: Path) -> None:
-    with pytest.raises(CouldNotCheck, match="no Dockerfile"):
+    with pytest.raises(OverBound, match="no Dockerfile"):
         build(make_buildx(LayoutStore(tmp_path)), {"a": (0o100644, b"")})
     unknown = Built(BuildxMaker(driver_options="speed=great"), LayoutStore(tmp_path))
     with pytest.raises(CouldNotCheck, match=r"buildx \w+ failed: .*speed"):
@@ -302,9 +302,9 @@ def test_buildx_says_what_is_wrong(docker: Docker, tmp_path: Path) -> None:
 
 def test_buildah_says_what_is_wrong_with_a_dockerfile(tmp_path: Path) -> None:
     builder = make_buildah(LayoutStore(tmp_path))
-    with pytest.raises(CouldNotCheck, match="no Dockerfile"):
+    with pytest.raises(OverBound, match="no Dockerfile"):
         build(builder, {"a": (0o100644, b"")})
-    with pytest.raises(CouldNotCheck, match="buildah bud failed"):
+    with pytest.raises(OverBound, match="buildah bud failed"):
         build(builder, {"Dockerfile": (0o100644, b"FROM scratch\nCOPY absent /\n")})
     assert not any(tmp_path.rglob("index.json"))
 
@@ -318,7 +318,7 @@ def test_a_run_step_of_buildah_has_no_network(tmp_path: Path) -> None:
         port = server.getsockname()[1]
         calls = f'RUN ["/crane", "digest", "127.0.0.1:{port}/any:tag"]\n'.encode()
         text = b"FROM scratch\nCOPY crane /crane\n"
-        with pytest.raises(CouldNotCheck, match="buildah bud failed"):
+        with pytest.raises(OverBound, match="buildah bud failed"):
             build(builder, {"crane": program, "Dockerfile": (0o100644, text + calls)})
         with pytest.raises(BlockingIOError):
             server.accept()

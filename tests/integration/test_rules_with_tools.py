@@ -20,7 +20,7 @@ from pipeline.diagnostics import Verdict, verdict_of
 from pipeline.engine.opening import secret_hits
 from pipeline.git.objects import RefUpdate
 from pipeline.git.repository import GitRepository
-from pipeline.images.bounded import run_build
+from pipeline.images.bounded import failed_build, run_build
 from pipeline.images.port import Builder
 from pipeline.requests.layout import patch_path
 from pipeline.requests.snapshot import Snapshot
@@ -219,6 +219,30 @@ def test_a_build_that_does_not_end_is_refused(
     assert run.problems == ()
 
 
+def test_a_build_that_fails_is_refused(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    def codes(name: str, program: str) -> tuple[str, ...]:
+        def make_builder(snapshot: Snapshot) -> Builder:
+            done = run_build([program], {})
+            if done.exit_code:
+                raise failed_build("buildah bud", b'building at STEP "RUN false": exit status 1')
+            return audit_world.one_builder(snapshot)
+
+        world = story_at("patched", tmp_path / name)
+        world.use(make_builder=make_builder)
+        world.take_over()
+        world.ask(DRAFT, "dev", history.ENGINEER_ID)
+        world.go()
+        refused = world.engine.status(DRAFT).refused_promotions
+        world.close()
+        return tuple(sorted({reason.code for each in refused for reason in each.reasons}))
+
+    run = RuleRun(RULES["build-failed"], codes("fails", "/bin/false"), codes("passes", "/bin/true"))
+    record_property("rule", run.row)
+    assert run.problems == ()
+
+
 def test_a_patch_of_a_repository_that_is_not_there_could_not_be_judged(
     story: StoryWorld, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
@@ -244,6 +268,7 @@ def test_every_rule_that_needs_tools_is_run_here() -> None:
         "manifest-not-checked",
         "manifest-not-rendered",
         "manifest-pod-security",
+        "build-failed",
         "build-over-bound",
         "patch-over-bound",
         "patch-not-judged",

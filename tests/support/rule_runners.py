@@ -34,7 +34,7 @@ MANIFEST_TARGET = Target("overlay", bound_of())
 # Rules that only a tool or real repositories can break; the rest is pure.
 NEEDS_TOOLS = (
     *("audit-", "manifest-schema", "manifest-not-", "manifest-pod-"),
-    *("patch-secret", "patch-not-", "patch-over-", "source-over-", "build-over-"),
+    *("patch-secret", "patch-not-", "patch-over-", "source-over-", "build-over-", "build-failed"),
 )
 
 

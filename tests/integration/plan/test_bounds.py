@@ -16,6 +16,7 @@ from pipeline.documents import render_document
 from pipeline.engine import opening as wiring
 from pipeline.engine.opening import secret_hits
 from pipeline.errors import OverBound, Unrenderable
+from pipeline.git.objects import tree_id_of_files
 from pipeline.images import bounded
 from pipeline.images import stores as images
 from pipeline.images.bounded import run_build
@@ -24,6 +25,7 @@ from pipeline.images.buildx import BuildxMaker
 from pipeline.images.oci import Image, image_of
 from pipeline.images.port import Files, Maker
 from pipeline.images.stores import LayoutStore, image_from_layout
+from pipeline.jobs import files as work_files
 from pipeline.jobs.files import (
     RecordedBuilder,
     read_evidence,
@@ -375,3 +377,24 @@ def test_a_refusal_that_no_build_gives_is_no_evidence(changes: dict[str, Any], s
     assert said in evidence_problem(
         WorkEvidence.model_validate_json(json.dumps({**whole, **changes}))
     )
+
+
+def test_a_lock_file_that_cannot_be_listed_is_refused_in_its_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"package-lock.json": (0o100644, b"no JSON")}
+    tree = tree_id_of_files(files)
+    item = BuildImage(
+        key="0" * 64,
+        draft=DRAFT,
+        repo=CODE,
+        commit="1" * 40,
+        folder=FOLDER,
+        tree=tree,
+        image="registry.example.com/x",
+        labels={},
+    )
+    monkeypatch.setattr(work_files, "read_source", lambda folder, tree: files)
+    refused = _perform(item, tmp_path, tmp_path / "out").refused
+    assert refused is not None and refused.code == "build-failed"
+    assert "package-lock.json" in refused.message
