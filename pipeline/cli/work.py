@@ -171,7 +171,7 @@ def _build(item: BuildImage, files: Files, out: Path) -> BuildRecord:
     from pipeline.models.base import CommitId, TreeId
     from pipeline.models.evidence import BuildRecord
 
-    # Here a lock file that can't be listed is a refusal; in the job that pushes it would be an error.
+    # A lock file that can't be listed is a refusal here; in the job that pushes it is an error.
     sbom_of(files, image=item.image, tree=item.tree)
     maker = maker_of_machine()
     made = maker.make(files, item.labels)
