@@ -1,6 +1,6 @@
-"""Worlds that tests and benchmarks run over: control repos, long histories, a GitHub of our own.
+"""Worlds that tests and benchmarks share: control repos, long histories, a GitHub on 127.0.0.1.
 
-Nothing here measures or judges; tests and benchmarks import it, and it imports neither of them.
+Nothing here measures or judges; tests and benchmarks import it, and it imports neither.
 """
 
 import sys

@@ -1,8 +1,8 @@
-"""The control repos and forges that are measured, made by `python -m worlds.control NAME FOLDER`.
+"""Control repos and forges for benchmarks, made by `python -m worlds.control NAME FOLDER`.
 
-Each is made in a process of its own, which keeps the measuring one small. What a run would have
-recorded is made by running the pipeline, except for long histories: those are written straight
-into the state branches and the journal, as valid chains of facts.
+Each is made in a process of its own, so the measuring process stays small. Running the pipeline
+makes what a run would have recorded, except for long histories: those are written straight into
+state branches and the journal, as valid chains of facts.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def id_of(word: str) -> str:
 
 
 def control_files(tenants: int, drafts: int) -> Files:
-    """Policy, so many tenants, and so many drafts in each."""
+    """Policy, a number of tenants, and a number of drafts in each."""
     files = requests.policy_files()
     for tenant in map(requests.tenant_name, range(tenants)):
         files |= [requests.tenant_file(tenant)]
@@ -97,7 +97,7 @@ class World:
         )
 
     def write(self, ref: str, files: Mapping[str, bytes], message: str) -> str:
-        """The commit that puts exactly these files at a ref of the control repo."""
+        """The commit that sets a ref of the control repo to exactly these files."""
         old = self.control.resolve(ref)
         objects = objects_of_files({path: (MODE_FILE, content) for path, content in files.items()})
         parents = [old] if old else []
@@ -146,12 +146,12 @@ class World:
         GitRepository.clone(str(self.forge.path(self.name)), self.root / "control")
 
     def run(self) -> None:
-        """Run the pipeline until nothing is left to do."""
+        """Run the pipeline until nothing is due."""
         command = [PIPELINE, "-C", str(self.root / "control"), "run"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def run_one_plan(self) -> None:
-        """Apply what a first look at the world plans, and no more."""
+        """Apply the plan of one first look at the world."""
         pipeline = [PIPELINE, "-C", str(self.root / "control")]
         plan = str(self.root / "plan.json")
         for command in ([*pipeline, "plan", "--out", plan], [*pipeline, "apply", plan]):
@@ -169,7 +169,7 @@ class World:
 
 
 def first_bodies(platform: Platform, tenant: str, primitive: str) -> tuple[FactBody, ...]:
-    """What happens to a draft until it is scaffolded."""
+    """The fact bodies of a draft until it is scaffolded."""
     origin, name = CodeOrigin.TENANT, platform.platform
     code = names.controllers_repo(name, tenant, origin)
     gitops = names.gitops_repo(name, tenant, origin)
@@ -203,7 +203,7 @@ def first_bodies(platform: Platform, tenant: str, primitive: str) -> tuple[FactB
 
 
 def later_bodies(status: DraftStatus, count: int) -> Iterator[tuple[str, FactBody]]:
-    """So many patches with their checks; each with the name of the request that caused it."""
+    """The fact bodies of a number of patches with their checks, each with its request's name."""
     passed = tuple(
         CheckResult(name=name, outcome=CheckOutcome.PASSED, tool="checker 1.0", summary="passed")
         for name in ("lint", "tests", "secrets")
@@ -231,7 +231,7 @@ def later_bodies(status: DraftStatus, count: int) -> Iterator[tuple[str, FactBod
 def extend(
     world: World, status: DraftStatus | None, draft: str, bodies: Iterable[tuple[str, FactBody]]
 ) -> tuple[DraftStatus, Files]:
-    """The status after these facts, and the files of the state branch that say so."""
+    """The status after these facts, and the files of the state branch that record them."""
     primitive = draft.split("/")[1]
     folder = draft_path(draft).rsplit("/", 1)[0]
     files: Files = {}
@@ -253,7 +253,7 @@ def extend(
 
 
 def age(world: World, patches: int, pulls: int) -> None:
-    """Give every draft so many patches, checked, and the control repo so many pull requests."""
+    """Give every draft some checked patches, and the control repo some pull requests."""
     state: dict[str, Files] = {}
     asked: Files = {}
     found: list[tuple[str, DraftStatus]] = []
@@ -275,7 +275,7 @@ def age(world: World, patches: int, pulls: int) -> None:
 
 
 def _write_pulls(world: World, count: int) -> None:
-    """Put so many merged pull requests into the control repo's journal."""
+    """Write a number of merged pull requests into the control repo's journal."""
     head = world.control.resolve(JOURNAL_REF)
     assert head is not None  # every repository of a local forge has one
     files = world.control.read_files(head)
@@ -323,19 +323,19 @@ def make_scaffold(root: Path, pending: int) -> None:
 
 
 def make_asked(root: Path, tenants: int, drafts: int) -> None:
-    """So many tenants with so many drafts each, asked for on main and nothing done yet."""
+    """A number of tenants with a number of requested drafts each, none of them run yet."""
     World(root, control_files(tenants, drafts)).check_out()
 
 
 def make_many(root: Path, tenants: int) -> None:
-    """So many tenants, each with one scaffolded draft."""
+    """A number of tenants, each with one scaffolded draft."""
     world = World(root, control_files(tenants, 1))
     world.check_out()
     world.run()
 
 
 def make_status(root: Path, drafts: int = 1000, facts: int = 50) -> None:
-    """One state branch with so many drafts of so many facts each."""
+    """One state branch with a number of drafts, each with a number of facts."""
     world = World(root, control_files(1, drafts))
     tenant = requests.tenant_name(0)
     written: Files = {}
@@ -353,7 +353,7 @@ def make_status(root: Path, drafts: int = 1000, facts: int = 50) -> None:
 
 
 def make_idle(root: Path, tenants: int, patches: int) -> None:
-    """Tenants with two drafts each and nothing left to do, after so many patches a draft."""
+    """Tenants with two drafts each and nothing due, after a number of patches per draft."""
     world = World(root, control_files(tenants, 2))
     world.check_out()
     world.run()
@@ -362,7 +362,7 @@ def make_idle(root: Path, tenants: int, patches: int) -> None:
 
 
 def ask_for_one(root: Path, tenant: int) -> None:
-    """Have one more draft of a tenant asked for on main."""
+    """Bring the request for one more draft of a tenant to main."""
     world = World(root)
     name = requests.tenant_name(tenant)
     below = f"tenants/{name}/drafts/"
@@ -371,7 +371,7 @@ def ask_for_one(root: Path, tenant: int) -> None:
 
 
 def count(root: Path) -> tuple[int, int]:
-    """How many drafts have a branch of code by what state branches record, and their facts."""
+    """The number of drafts with a code branch, and of their facts, by the state branches."""
     world = World(root)
     heads = world.control.read_refs((f"refs/heads/{names.state_branch('')}",)).values()
     statuses = [

@@ -1,7 +1,6 @@
 """A control repo that tests start from: policy and requests in one first commit, on a local forge.
 
-Date and identity of that commit are fixed, so every story of the same files starts from the same
-ids.
+Date and identity of that commit are fixed, so stories of the same files start from the same ids.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def create_control(root: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def control_spec(platform: Platform, files: Mapping[str, bytes]) -> RepoSpec:
-    """What makes a control repo that holds `files` in its first commit."""
+    """The specification of a control repo with `files` in its first commit."""
     objects = objects_of_files({path: (MODE_FILE, content) for path, content in files.items()})
     commit = commit_object(objects[-1].id, [], "Begin\n", SETUP, SETUP)
     return RepoSpec(
@@ -60,7 +59,7 @@ def control_spec(platform: Platform, files: Mapping[str, bytes]) -> RepoSpec:
 
 
 def trusting_workspace(root: Path, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files, with the key of the workspace at `root` among the signers; made at first."""
+    """The files, with the key of the workspace at `root` among the signers; made on first use."""
     path = workspace_key(root / "forge")
     key = SigningKey.read(path) if path.exists() else SigningKey.create(path)
     document = yaml.safe_load(files.get(SIGNERS_PATH, _NO_SIGNERS))

@@ -1,4 +1,4 @@
-"""Where a story over GitHub starts: accounts of the sample platform, its App, its control repo."""
+"""The start of a story on GitHub: the sample platform's accounts, its App, its control repo."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A long history that an audit has to prove: `python -m worlds.history make|more FOLDER ...`.
+"""A long history for an audit to prove: `python -m worlds.history make|more FOLDER ...`.
 
-Every request came by a pull request of its own, every commit is the one that the pipeline's own
-stages plan, and every fact follows from them. The stages are called for their plans alone, and what
-they plan is written in large packs, since running the pipeline 24,000 times would take hours.
+Every request came by its own pull request, every commit is the one that the pipeline's stages plan,
+and every fact follows from them. Only the stages' plans are computed, and their commits are written
+in large packs, since running the pipeline 24,000 times would take hours.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from worlds.github_server.state import App, Json, Repository, State, Token
 
 
 class Problem(Exception):
-    """An answer that is an error, in GitHub's shape."""
+    """An error response, in GitHub's form."""
 
     def __init__(
         self,
@@ -33,12 +33,12 @@ class Problem(Exception):
 
 
 def not_found() -> Problem:
-    """What is not there, and what one may not see."""
+    """The error for what does not exist or may not be seen."""
     return Problem(404, "Not Found")
 
 
 def invalid(resource: str, field_name: str, code: str = "invalid", message: str = "") -> Problem:
-    """A body that GitHub refuses, with the field that is wrong."""
+    """The error for a bad body, with the bad field."""
     error: Json = {"resource": resource, "field": field_name, "code": code}
     if message:
         error["message"] = message
@@ -56,7 +56,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a handler is given."""
+    """The input of a handler."""
 
     state: State
     shapes: Shapes
@@ -82,14 +82,14 @@ class Call:
         return found
 
     def number(self, name: str) -> int:
-        """A number out of the path. Raises Problem."""
+        """A number from the path. Raises Problem."""
         text = self.parameters[name]
         if not text.isdigit():
             raise not_found()
         return int(text)
 
     def text(self, name: str, *, resource: str) -> str:
-        """A text of the body that has to be there. Raises Problem."""
+        """A required string of the body. Raises Problem."""
         value = self.body.get(name)
         if not isinstance(value, str) or not value:
             raise invalid(resource, name, "missing_field")
@@ -97,7 +97,7 @@ class Call:
 
 
 def can_see(state: State, token: Token | None, repository: Repository) -> bool:
-    """Whether a credential reaches a repository at all."""
+    """Whether a credential may see a repository at all."""
     if token is None:
         return not repository.private
     if token.app is not None:
@@ -142,7 +142,7 @@ def route(
 
 
 def find_route(method: str, path: str) -> tuple[Route, Mapping[str, str]] | None:
-    """The handler of a path with what the path names."""
+    """The handler of a path, with the path's parameters."""
     for candidate in ROUTES:
         if candidate.method == method:
             found = candidate.pattern.fullmatch(path)

@@ -1,7 +1,7 @@
 """GraphQL: the part of GitHub's public schema that saves calls, over what the server holds.
 
-Names, types and arguments are those of GitHub's schema, so a query that is answered here is one
-that GitHub reads too; what is not in the part is an error, as it would be there for a mistake.
+Names, types and arguments are those of GitHub's schema, so GitHub reads any query that this server
+answers; anything outside the part is an error, as GitHub gives for a mistake.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ Node = dict[str, Any]
 
 
 def answer_graphql(state: State, shapes: Shapes, token: Token, body: bytes) -> Answer:
-    """What a query gives; errors are in the answer, as GraphQL has it."""
+    """The result of a query; errors are part of it, as in GraphQL."""
     asked = json.loads(body)
     root = Root(state, shapes, token)
     done = graphql_sync(
@@ -190,11 +190,11 @@ class Root:
     # -- queries -----------------------------------------------------------------------
 
     def viewer(self, info: GraphQLResolveInfo) -> Node:
-        """Whose token it is."""
+        """The person of the token."""
         return _actor(self.token.account)
 
     def rateLimit(self, info: GraphQLResolveInfo) -> Node:
-        """What the query costs."""
+        """The cost of the query."""
         return {"cost": 1, "remaining": 4999, "limit": 5000}
 
     def organization(self, info: GraphQLResolveInfo, login: str) -> Node:
@@ -220,7 +220,7 @@ class Root:
     # -- mutations ---------------------------------------------------------------------
 
     def enablePullRequestAutoMerge(self, info: GraphQLResolveInfo, input: Node) -> Node:
-        """Merge once nothing stands in the way."""
+        """Merge once everything required is met."""
         self._need("pull_requests", "write")
         self._need("contents", "write")
         repository, pull = self._pull_of(input)

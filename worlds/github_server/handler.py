@@ -1,4 +1,4 @@
-"""How the server answers over HTTP: each request to its call, and each answer in GitHub's shape."""
+"""The HTTP handler: routes each request to its call, and answers in GitHub's form."""
 
 from __future__ import annotations
 
@@ -300,20 +300,20 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _drop(self) -> None:
-        """Close the connection without a word."""
+        """Close the connection without an answer."""
         self.close_connection = True
         self.connection.close()
 
 
 def _place(page: int, by_cursor: bool) -> dict[str, object]:
-    """What asks for a page: its number, or a cursor that a client can only hand back."""
+    """The parameter that asks for a page: its number, or an opaque cursor."""
     if not by_cursor:
         return {"page": page}
     return {"after": base64.urlsafe_b64encode(f"cursor {page}".encode()).decode()}
 
 
 def _place_of(cursor: str) -> str:
-    """The number of the page of a cursor; the first without one."""
+    """The page number of a cursor; the first without one."""
     if not cursor:
         return "1"
     return base64.urlsafe_b64decode(cursor).decode().removeprefix("cursor ")

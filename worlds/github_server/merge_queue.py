@@ -1,7 +1,7 @@
-"""The merge queue: what it makes of each pull request, one upon the other, and when it merges.
+"""The merge queue: the commits that it makes, one pull request on top of another, and its merges.
 
 Source: GitHub, "Managing a merge queue", "Webhook events and payloads" (`merge_group`). A group
-holds one pull request; groups are made, and merged, when a test says so.
+holds one pull request; a test says when groups are made and merged.
 """
 
 from __future__ import annotations

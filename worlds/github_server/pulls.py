@@ -122,7 +122,7 @@ def pulls_of_commit(repository: Repository, sha: str) -> list[Pull]:
 
 @route("PUT", "/repos/{owner}/{repo}/pulls/{pull_number}/merge", ("contents", "write"))
 def merge_pull(call: Call) -> Answer:
-    """A merge into the base branch, at the head that the caller saw."""
+    """A merge into the base branch, at the head that the caller named."""
     repository, pull = call.repository, _pull(call)
     expected = call.body.get("sha")
     if pull.state != "open":
@@ -146,7 +146,7 @@ def merge_pull(call: Call) -> Answer:
 def merge(
     state: State, repository: Repository, pull: Pull, account: Account, message: str
 ) -> str | None:
-    """The merge commit on the base branch; None when the two sides conflict."""
+    """The merge commit on the base branch; None if the two sides conflict."""
     base = repository.branch(pull.base_branch)
     commit = merge_commit(state, repository, pull, base, account, message) if base else None
     if base is not None and commit is not None:
@@ -157,7 +157,7 @@ def merge(
 def merge_commit(
     state: State, repository: Repository, pull: Pull, base: str, account: Account, message: str
 ) -> str | None:
-    """A commit that merges a pull request into `base`, on no branch; None when they conflict."""
+    """A commit that merges a pull request into `base`, on no branch; None if they conflict."""
     try:
         tree = repository.git("merge-tree", "--write-tree", base, pull.head).split("\n")[0]
     except GitError:
@@ -192,7 +192,7 @@ def land(
 
 
 def merge_when_allowed(state: State, repository: Repository, pull: Pull, token: Token) -> None:
-    """What auto-merge and the merge queue do once nothing stands in the way."""
+    """Merge as auto-merge and the merge queue do once everything required is met."""
     queued = has_queue(repository, pull.base_branch)
     if pull.state == "open" and check_merge(state, repository, pull, token, queued=queued) is None:
         merge(state, repository, pull, token.account, f"Merge pull request #{pull.number}")
@@ -237,7 +237,7 @@ def create_review(call: Call) -> Answer:
     ("pull_requests", "write"),
 )
 def dismiss_review(call: Call) -> Answer:
-    """A review that counts no more."""
+    """A review that no longer counts."""
     pull, id = _pull(call), call.number("review_id")
     for review in pull.reviews:
         if review.id == id:

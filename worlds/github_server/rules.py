@@ -1,4 +1,4 @@
-"""What rulesets forbid: pushes and merges, by the actor and the ref. Pure over `State`.
+"""What rulesets forbid: pushes and merges, by actor and ref. Pure over `State`.
 
 Source: GitHub's "Available rules for rulesets" and "Creating rulesets for a repository".
 """
@@ -33,7 +33,7 @@ def matches(pattern: str, ref: str, default_branch: str) -> bool:
 
 
 def rulesets_of(repository: Repository, ref: str) -> Iterator[Ruleset]:
-    """The active rulesets that hold a ref."""
+    """The active rulesets for a ref."""
     for ruleset in repository.rulesets.values():
         if ruleset.enforcement != "active":
             continue
@@ -44,7 +44,7 @@ def rulesets_of(repository: Repository, ref: str) -> Iterator[Ruleset]:
 
 
 def may_bypass(state: State, ruleset: Ruleset, token: Token, *, by_pull: bool) -> bool:
-    """Whether the token's actor stands above a ruleset, for a push or for a merge."""
+    """Whether the token's actor may bypass a ruleset, for a push or for a merge."""
     for actor in ruleset.bypass_actors:
         if actor.get("bypass_mode", "always") == "pull_request" and not by_pull:
             continue

@@ -6,8 +6,8 @@
         token = github.add_token(1101)
         ... github.api_url, github.url ...
 
-Every answer is held against GitHub's own description; what does not match is kept in `violations`
-and answered with 500, and leaving the block raises.
+Every answer is checked against GitHub's own description; one that does not fit is kept in
+`violations` and answered with 500, and leaving the block raises.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What the server holds: accounts, tokens, repositories and all that hangs on them.
+"""The server's state: accounts, tokens, repositories and what belongs to them.
 
-Refs and objects live in bare repositories on disk, everything else in memory. Numbers come from
-one counter, times from one clock that a test may move.
+Refs and objects are in bare repositories on disk, everything else in memory. Numbers come from one
+counter, times from one clock that a test may move.
 """
 
 from __future__ import annotations

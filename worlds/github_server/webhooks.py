@@ -1,8 +1,8 @@
-"""Webhooks: what each write changed as GitHub's events, signed, and delivered when a test asks.
+"""Webhooks: every write as GitHub's events, signed, and delivered when a test asks.
 
-Source: GitHub, "Webhook events and payloads", "Validating webhook deliveries". An event says no
-more than its name, its action and what it is of. Deliveries may come twice, in another order or
-never: a test says in which order, and how often.
+Source: GitHub, "Webhook events and payloads", "Validating webhook deliveries". An event says only
+its name, its action and its subject. Deliveries may come twice, in another order or never, as the
+test says.
 """
 
 from __future__ import annotations
