@@ -1,4 +1,4 @@
-"""Validate: every finding of a set of requests, all of them shown. Pure."""
+"""Validate: all findings about a set of requests. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pipeline.templating import Template
 def check_request(
     read: ReadRequest, snapshot: Snapshot, templates: Mapping[str, Template]
 ) -> Iterable[Finding]:
-    """Findings for one request beyond its form, against the rest of the control repo."""
+    """Findings about one well-formed request, judged against the rest of the control repo."""
     document, model, meaning = read.document, read.model, read.meaning
     if model is None:
         return
@@ -50,12 +50,12 @@ def check_requests(
     *,
     asked: Collection[str] | None = None,
 ) -> tuple[Finding, ...]:
-    """All findings of the requests read, in one order.
+    """All findings about the requests read, in a fixed order.
 
-    A control repo without a platform file is itself a finding, since nothing can be judged.
-    `asked` are the paths that are asked for now, None for all: only those may not name a blocked
-    digest. What was merged before the digest was blocked is for the gate and `status` to tell, or
-    nobody could block what runs.
+    A missing platform file is itself a finding, since nothing can be judged without it. `asked` are
+    the paths requested now, None for all: only those may not name a blocked digest. Requests merged
+    before the digest was blocked are reported by the gate and `status`; otherwise a digest that
+    runs could not be blocked.
     """
     found = list(form_findings)
     if PLATFORM_PATH not in snapshot.blobs:
