@@ -1,8 +1,8 @@
 """Whether an image's signed provenance agrees with facts and policy. Pure.
 
 `pipeline.tools.bundlecheck` verifies the signature and names the signer. Here the statement's
-image, digest, source tree, builder and SBOM are compared with the draft's facts and the policy. A
-statement that is missing, unreadable, by another signer or about something else is a reason against.
+image, digest, source tree, builder and SBOM are compared with the draft's facts and the policy. One
+that is missing, unreadable, by another signer or about something else is a reason against.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Scaffold: the golden template, rendered into a branch with a pull request (docs/model.md §6). Pure."""
+"""Scaffold: the golden template, rendered into a branch with a pull request. Pure.
+
+Source: docs/model.md §6.
+"""
 
 from __future__ import annotations
 
