@@ -170,7 +170,7 @@ class Engine:
         observations: Collection[Observation] = (),
         progress: Progress = silent,
     ) -> RunReport:
-        """The report of a run: all that can be done now, tenant by tenant, until a plan is empty."""
+        """The report of a run, which goes on tenant by tenant until a plan is empty."""
         return self._loop.run(
             self._memory(),
             tenants=tenants,

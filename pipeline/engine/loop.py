@@ -102,7 +102,7 @@ class RunLoop:
         observations: Collection[Observation] = (),
         progress: Progress = silent,
     ) -> RunReport:
-        """The report of a run: all that can be done now, tenant by tenant, until a plan is empty.
+        """The report of a run, which goes on tenant by tenant until a plan is empty.
 
         Skips tenants known to have nothing due and no finding.
         """
