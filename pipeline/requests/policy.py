@@ -151,7 +151,7 @@ ACKNOWLEDGEMENT_NAMES_NOTHING = register(
 def check_acknowledgement(
     acknowledgement: Acknowledgement, document: ParsedDocument
 ) -> Iterator[Finding]:
-    """Findings for one acknowledgement: it settles nothing, or what cannot be settled."""
+    """Findings for an acknowledgement that settles nothing, or something it cannot settle."""
     if not acknowledgement.commits and not acknowledgement.findings:
         at = document.position_of(("repository",))
         yield ACKNOWLEDGEMENT_NAMES_NOTHING.finding("it names neither a commit nor a finding", at)
@@ -208,7 +208,7 @@ def _check_teams(
 def check_environment(
     environment: Environment, snapshot: Snapshot, document: ParsedDocument
 ) -> Iterator[Finding]:
-    """Findings for one environment: its order and the teams it asks."""
+    """Findings for one environment: its place in the order, and its approving teams."""
     for index, source in enumerate(environment.promotes_from):
         at = document.position_of(("promotes_from", index))
         if source not in snapshot.environments:
