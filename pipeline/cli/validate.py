@@ -133,7 +133,7 @@ def _read(
 def _secrets(
     git: GitRepository, revision: str, changed: Sequence[str], reading: SnapshotReading
 ) -> tuple[Finding, ...]:
-    """Credentials in changed files; only `pipeline comment` also searches the results of patches."""
+    """Credentials in changed files; `pipeline comment` also searches the results of patches."""
     from pipeline.engine.judge_patches import patches_of, read_changed_files, read_written_secrets
     from pipeline.engine.opening import secret_hits
 
