@@ -185,8 +185,9 @@ def clause_provenance(e: Evidence) -> Iterator[DecisionReason]:
     build = e.status.build_of_tree(e.source_tree) if e.source_tree else None
     if build is None or e.environment.provenance == "unchecked":
         return
-    record = build.model_copy(update={"image": e.status.image})
-    claim = Claim(record, e.status.target_repo, names.primitive_folder(e.status.instance))
+    if build.image != e.status.image:
+        build = build.model_copy(update={"image": e.status.image})
+    claim = Claim(build, e.status.target_repo, names.primitive_folder(e.status.instance))
     problem = provenance_problem(e.provenance, claim, e.signers)
     if problem is not None:
         yield _final(problem[0].id, problem[1])
