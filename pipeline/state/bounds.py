@@ -1,19 +1,20 @@
 """What a status lists of a long history, and how the rest is found in the facts. Pure.
 
 Decision: a status is read at each look at a draft and written with each fact, so its size must not
-grow with their number. It lists the newest 10 patches, check reports and builds, and the first 10
-reasons of a refusal. Facts hold the rest, and are read when it is asked for:
+grow with their number. It lists the newest 10 patches, check reports and builds, the newest 10 runs
+of each environment, and the first 10 reasons of a refusal. Facts hold the rest, and are read when
+it is asked for:
 
-- A promotion may name any source that was ever merged. Its checks and its build are looked for in
-  the facts (`with_evidence`), which a promotion reads anyway.
+- A promotion may name any source that was ever merged. Its checks, its build and where it has run
+  are looked for in the facts (`with_evidence`), which a promotion reads anyway.
 - A request is due unless its newest content was dealt with. Patches that are not listed any more
   are held against one hash of all their requests (`requests_due`): where main has the same, none is
   due; else the facts tell which. So each look costs one hash, and exactness is not given up.
 
-Tools before 0.1.0 listed everything. Their statuses are read and audited as what they are, another
-fold of the same facts (`pipeline.state.facts.unbounded_folds`); with the next fact such a status is
-folded anew from all facts. A short history gives the same bytes in both forms, so statuses carry no
-number of a format.
+Older tools listed no runs, and those before 0.1.0 everything else. Their statuses are read and
+audited as what they are, other folds of the same facts (`pipeline.state.facts.older_folds`); with
+the next fact such a status is folded anew from all facts. A draft that was promoted nowhere and
+has a short history has the same bytes in each form, so statuses carry no number of a format.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from pipeline.models.facts import (
 from pipeline.models.status import DraftStatus, EarlierPatches, PatchRecord, RefusedPromotion
 from pipeline.requests.kinds import request_path
 from pipeline.requests.layout import patch_path
+from pipeline.state.runs import listed_runs, runs_of
 
 R = TypeVar("R", PatchRecord, RefusedPromotion)
 
@@ -44,7 +46,8 @@ def is_bounded(status: DraftStatus) -> bool:
     lists: list[Sequence[object]] = [status.patches, status.checks, status.builds]
     lists += [patch.reasons for patch in status.patches]
     lists += [refused.reasons for refused in status.refused_promotions]
-    return all(len(listed) <= LISTED for listed in lists)
+    is_short = all(len(listed) <= LISTED for listed in lists)
+    return is_short and listed_runs(status.runs) == status.runs
 
 
 def bounded(status: DraftStatus, fact: Fact, before: Callable[[], Sequence[Fact]]) -> DraftStatus:
@@ -59,6 +62,7 @@ def bounded(status: DraftStatus, fact: Fact, before: Callable[[], Sequence[Fact]
         update={
             "checks": status.checks[-LISTED:],
             "builds": status.builds[-LISTED:],
+            "runs": listed_runs(status.runs),
             "patches": tuple(map(_shortened, status.patches)),
             "refused_promotions": tuple(map(_shortened, status.refused_promotions)),
         }
@@ -158,9 +162,15 @@ def _patch_number(path: str) -> str:
 
 
 def with_evidence(status: DraftStatus, facts: Iterable[Fact], tree: str | None) -> DraftStatus:
-    """The status with the checks and the build of a source tree, though it lists them no more."""
+    """The status with the checks, the build and the runs of a source tree that it lists no more."""
     if tree is None:
         return status
+    facts = tuple(facts)
+    every = runs_of(facts)
+    listed = {run.fact for run in listed_runs(every)}
+    runs = tuple(run for run in every if run.fact in listed or run.release.source_tree == tree)
+    if runs != status.runs:
+        status = status.model_copy(update={"runs": runs})
     report, build = status.checks_of_tree(tree), status.build_of_tree(tree)
     if report and build:
         return status
