@@ -1,6 +1,6 @@
 """Writes the generated pages anew: `python -m pipeline.docs`, or `--check` to see if they are.
 
-`PRODUCERS` lists every generated file and what makes its bytes.
+`PRODUCERS` lists every generated file and the function that makes its bytes.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ def commands_page() -> bytes:
 
 
 def authority_page() -> bytes:
-    """The page of who may ask for and approve what."""
+    """The page on who may ask for and approve which change."""
     return render_authority_page()
 
 
 def manifests_page() -> bytes:
-    """The page of what may stand in manifests."""
+    """The page on what manifests may contain."""
     return render_manifests_page(load_allowed(), load_functions())
 
 
@@ -64,7 +64,7 @@ def schema_file(kind: str) -> bytes:
 
 
 def request_form(path: str) -> bytes:
-    """One file of the form that asks for a primitive."""
+    """One file of the form that requests a primitive."""
     return render_request_form(LazyTemplates())[path]
 
 
@@ -75,7 +75,7 @@ _PARTS = starter_parts(
 
 
 def starter_file(path: str) -> bytes:
-    """One file of what `pipeline init` writes, from this checkout's own."""
+    """One file for `pipeline init`, made from this checkout's own."""
     return starter_part(path, (_TOP / _PARTS[path]).read_bytes())
 
 
@@ -97,7 +97,7 @@ PRODUCERS: tuple[tuple[str, Callable[[], bytes]], ...] = (
 
 
 def read_stale(root: Path) -> tuple[tuple[str, bytes], ...]:
-    """Each generated file below `root` that is missing or differs, with the bytes it needs."""
+    """Each generated file below `root` that is missing or differs, with its right bytes."""
     made = ((path, produce()) for path, produce in PRODUCERS)
     return tuple(
         (path, content)
@@ -107,7 +107,7 @@ def read_stale(root: Path) -> tuple[tuple[str, bytes], ...]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code: 0 if all is fresh or now written, 1 if `--check` found something stale."""
+    """The exit code: 0 if all is fresh or now written, 1 if `--check` found something stale."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.docs", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if stale")
     parser.add_argument("--root", type=Path, default=Path(), help="the checkout (default: here)")

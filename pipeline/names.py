@@ -39,7 +39,7 @@ class NameRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """One way to derive a name: what it is called and the most characters it may have."""
+    """One kind of derived name: what it is called, and its maximum length."""
 
     what: str
     limit: int
@@ -63,7 +63,7 @@ def _checked(scheme: Scheme, name: str) -> str:
 
 
 def is_platform_name(platform: str) -> bool:
-    """Whether this may be a platform's name: an id that no tenant-derived name can meet."""
+    """Whether this may be a platform's name: an id that no tenant-derived name can equal."""
     return (
         bool(_ID.match(platform))
         and platform.split("-")[0] != "tenant"
@@ -81,7 +81,7 @@ def namespace(
 ) -> str:
     """The namespace that a primitive runs in (docs/model.md §4.1).
 
-    Raises NameRefused when it would not fit in 63 characters.
+    Raises NameRefused if it would exceed 63 characters.
     """
     if origin is not CodeOrigin.PLATFORM:
         return _checked(NAMESPACE, f"tenant-{tenant_id}-{environment}-cust")
@@ -144,13 +144,13 @@ def application(tenant_id: str, primitive_id: str, environment: EnvironmentName)
 
 
 def image_repository(prefix: str, tenant_id: str, primitive_id: str) -> str:
-    """The image's repository, below the tenant's own path."""
+    """The image's repository, below the tenant's path."""
     tenant = _checked(IMAGE_SEGMENT, f"tenant-{tenant_id}")
     return f"{prefix}/{tenant}/{_checked(IMAGE_SEGMENT, primitive_id)}"
 
 
 def state_branch(tenant_id: str) -> str:
-    """The branch of the control repo that holds what happened for a tenant."""
+    """The branch of the control repo with a tenant's facts."""
     return f"state/{tenant_id}"
 
 
@@ -165,17 +165,17 @@ def promotion_branch(environment: EnvironmentName, instance_name: str, key: str)
 
 
 def restore_branch(key: str) -> str:
-    """The branch of a GitOps repository that puts back what was promoted."""
+    """The branch of a GitOps repository that restores what was promoted."""
     return f"restore/{key[:12]}"
 
 
 def primitive_folder(instance_name: str) -> str:
-    """Where a primitive's code lives in its repository."""
+    """The folder of a primitive's code in its repository."""
     return f"primitives/{instance_name}"
 
 
 def overlay_folder(environment: EnvironmentName, instance_name: str) -> str:
-    """Where a primitive's overlay lives in its GitOps repository."""
+    """The folder of a primitive's overlay in its GitOps repository."""
     return f"environments/{environment}/{instance_name}"
 
 
@@ -188,7 +188,7 @@ def check_all_names(
     origin: CodeOrigin,
     environments: Iterable[EnvironmentName],
 ) -> tuple[str, ...]:
-    """Why the names derived for a primitive do not fit; empty when all of them do."""
+    """Why names derived for a primitive are refused; empty if all of them fit."""
     derivations: list[Callable[[], str]] = [
         partial(controllers_repo, platform, tenant_id, origin),
         partial(gitops_repo, platform, tenant_id, origin),

@@ -1,8 +1,8 @@
-"""Authority judged again, by the policy at the base: who asked for a request, who approved it.
+"""Authority judged again by the policy at the base: who asked for a request and who approved it.
 
-The function is the gate's own (`pipeline.gate.authority.judge`). What a request's pull request
-changed, the policy before it and who its commits name are read from the clone; who opened, pushed
-and reviewed it is what the fact recorded of the forge.
+It calls the gate's own `pipeline.gate.authority.judge`. The changes of a request's pull request,
+the policy before it and the committers come from the clone; who opened, pushed and reviewed it
+comes from the fact, as the forge reported it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from pipeline.world.revisions import revision_of
 def authority_of(
     main: MainLine, fact: Fact, before: DraftStatus | None, now: Snapshot
 ) -> Authority:
-    """The authority over the revision that caused a fact; `now` is the policy it was decided by.
+    """The authority over the revision that caused a fact; `now` is the policy of the decision.
 
-    Of approvals only those count here that the fact says counted: the forge's teams, which no
-    clone has, may have taken others away.
+    Only approvals that the fact lists as counted count here: the forge's teams, which no clone has,
+    may have excluded others.
     """
     cause = fact.cause
     commit = main.objects.commit(cause.commit)
@@ -66,7 +66,7 @@ def _committers(objects: Objects, brought: Brought) -> frozenset[int]:
     if objects.find_commit(brought.base) is None:
         return frozenset()
     newest = objects.commit(brought.head)
-    # One commit on top of main is what most pull requests are.
+    # Most pull requests are one commit on top of main.
     alone = newest.parents == (brought.base,)
     commits = [newest] if alone else objects.history([brought.head], {brought.base})
     people = [person for c in commits for person in (c.author, c.committer)]

@@ -1,4 +1,4 @@
-"""`pipeline promote request` and `pipeline why`: asking the one gate, before and after."""
+"""`pipeline promote request` and `pipeline why`: ask the gate before and after a request."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _document(
 
 
 def _known(session: Session, draft: str, decision: DecisionDocument, signer: str) -> str:
-    """What is known of the release already: who built it and says so, where it runs and how."""
+    """What is known about the release: its builder and signer, where it runs, and its health."""
     from pipeline.models.facts import Built
 
     engine = session.engine()
@@ -137,7 +137,7 @@ def _known(session: Session, draft: str, decision: DecisionDocument, signer: str
     facts = []
     build = next((b for b in status.builds if b.digest == decision.digest), None)
     if build is None and decision.digest:
-        # The status lists the newest builds alone; facts hold all.
+        # The status lists only the newest builds; facts hold all.
         bodies = (fact.body for fact in engine.facts(draft))
         built = (body.build for body in bodies if isinstance(body, Built))
         build = next((b for b in built if b.digest == decision.digest), None)

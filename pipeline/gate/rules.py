@@ -1,7 +1,7 @@
 """Rules of decisions: why a promotion is refused or waits.
 
-The clauses that apply them are in `pipeline.gate.authorise`. Examples are what is changed in the
-evidence of a promotion to prod that is allowed: see `tests/unit/gate/test_authorise.py`.
+The clauses that apply them are in `pipeline.gate.authorise`. Each example is a change to the
+evidence of an allowed promotion to prod: see `tests/unit/gate/test_authorise.py`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Rules about what stands though policy or requests on main say otherwise. Pure.
+"""Rules about drafts that still stand although main now says otherwise. Pure.
 
-They look at what happened, as statuses record it, and at main as it is now: a digest that was
-blocked after it was promoted, and a draft or a tenant whose file was deleted. Neither may be
-silent, since no request is there that a run would judge.
+They compare statuses with main as it is now: a digest that was blocked after its promotion, and a
+draft or tenant whose file was deleted. No request is left for a run to judge, so these rules report
+them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pipeline.models.draft_id import DraftId
 from pipeline.requests.layout import BLOCKED_PATH, draft_path, environment_path, tenant_path
 
 if TYPE_CHECKING:
-    from pipeline.models.status import DraftStatus  # slow to import, and `status` does without
+    from pipeline.models.status import DraftStatus  # slow to import; `status` does not need it
 
 _MOST_LISTED = 5
 BLOCKED_DIGEST_RUNS = register(
@@ -72,7 +72,7 @@ ENVIRONMENT_FILE_DELETED = register(
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A draft that something happened to: whether it ended, and what runs of it where."""
+    """A draft that has facts: whether it ended, and what runs where."""
 
     draft: str
     ended: bool
@@ -80,19 +80,19 @@ class Standing:
 
     @staticmethod
     def of_status(status: DraftStatus) -> Standing:
-        """That of a recorded status."""
+        """The standing in a recorded status."""
         runs: dict[str, str] = {p.environment: p.release.digest for p in status.promotions}
         return Standing(status.id, status.state == "REJECTED", runs)
 
     @staticmethod
     def of(status: Mapping[str, Any]) -> Standing:
-        """That of a recorded status as plain values. Raises KeyError or TypeError if damaged."""
+        """The standing in a status as plain values. Raises KeyError or TypeError if damaged."""
         runs = {p["environment"]: p["release"]["digest"] for p in status["promotions"]}
         return Standing(str(status["id"]), status["state"] == "REJECTED", runs)
 
 
 def check_blocked(standings: Iterable[Standing], blocked: Mapping[str, str]) -> Iterator[Finding]:
-    """A finding for each draft and blocked digest (with its reason) that an environment runs."""
+    """One finding per draft and blocked digest that runs; `blocked` maps digests to reasons."""
     for standing in standings:
         for digest in dict.fromkeys(standing.runs.values()):
             if digest in blocked:
@@ -125,7 +125,7 @@ def check_environments(standings: Iterable[Standing], paths: Collection[str]) ->
 
 
 def check_deleted(standings: Iterable[Standing], paths: Collection[str]) -> Iterator[Finding]:
-    """A finding for each draft and tenant that stands, and has no file among main's `paths`."""
+    """One finding for each standing draft or tenant without a file among main's `paths`."""
     tenants: dict[str, list[str]] = {}
     for standing in standings:
         if standing.ended and not standing.runs:

@@ -1,4 +1,4 @@
-"""Which commit brought each of many paths to where it is: one walk of history for all of them."""
+"""Finds the newest commit that changed each of many paths, in one walk of history."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ def read_newest_touching(
 ) -> dict[str, str]:
     """Path → the newest commit on the first-parent line of `head` that changed it.
 
-    All `paths` lie below `folder` (or one of them is it). The walk ends at the last one found;
-    a path that no commit changed is left out, and so is one that git would quote, which no
-    request's path is. Raises GitFailed.
+    All `paths` are at or below `folder`. The walk ends when all are found. A path that no commit
+    changed is left out, and so is one that git would quote, which no request has. Raises GitFailed.
     """
     wanted = set(paths)
     found: dict[str, str] = {}
@@ -53,7 +52,7 @@ def read_newest_touching(
         raise GitFailed(
             f"git cannot be started: {missing.strerror}", help="install git 2.38 or newer"
         ) from missing
-    assert process.stdout is not None  # asked for above
+    assert process.stdout is not None  # started with a pipe
     commit = ""
     with process, process.stdout as lines:
         for raw in lines:
@@ -73,7 +72,7 @@ def read_newest_touching(
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One path that a commit changed: its blob before and after, `NO_BLOB` for none."""
+    """One path changed by a commit: its blob before and after, `NO_BLOB` for none."""
 
     path: str
     old: str
@@ -81,9 +80,9 @@ class Change:
 
 
 def read_changed_paths(repository: Path, commits: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """Commit → the paths that differ from its first parent, for all of them by one process.
+    """Commit → the paths that differ from its first parent, with one process for all.
 
-    A first commit has all its paths. Raises GitFailed.
+    A first commit changes all its paths. Raises GitFailed.
     """
     wanted = "".join(f"{commit}\n" for commit in commits).encode()
     found = dict(_read_log(repository, ["--no-walk=unsorted", "--stdin"], wanted))
@@ -93,7 +92,7 @@ def read_changed_paths(repository: Path, commits: Collection[str]) -> dict[str, 
 def read_path_changes(
     repository: Path, revisions: str, pathspecs: Sequence[str]
 ) -> list[tuple[str, tuple[Change, ...]]]:
-    """The commits of a first-parent line that changed these paths, the oldest first.
+    """The commits of a first-parent line that changed these paths, oldest first.
 
     `revisions` is a commit, or `OLD..NEW`; a pathspec may be a pattern. Raises GitFailed.
     """
@@ -116,7 +115,7 @@ def _read_log(
         f"--format={_MARK}%H",
         *options,
     )
-    # Every call takes pathspecs as they stand, but these are ours and hold patterns.
+    # Other calls take pathspecs literally, but these are our own and hold patterns.
     command.remove("--literal-pathspecs")
     try:
         done = subprocess.run(
@@ -131,7 +130,7 @@ def _read_log(
     found: list[tuple[str, list[Change]]] = []
     tokens = iter(done.stdout.decode("utf-8", "surrogateescape").split("\0"))
     for token in tokens:
-        # A change is two tokens, `:modes ids status` and the path, so no path passes for a mark.
+        # A change is two tokens, `:modes ids status` and the path, so no path is taken for a mark.
         told = token.lstrip("\n")
         if told.startswith(":"):
             _, _, old, new, _ = told.split(" ")
@@ -161,7 +160,7 @@ def read_was_tree(git: GitRepository, head: str, folder: str, tree: str) -> bool
 
 
 def read_new_commits(git: GitRepository, base: str, head: str) -> tuple[Commit, ...]:
-    """The commits of `head` that `base` does not have; the usual single one costs no process."""
+    """The commits of `head` that `base` lacks; the usual single commit needs no process."""
     newest = git.read_commit(head)
     if newest.parents == (base,):
         return (newest,)

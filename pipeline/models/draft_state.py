@@ -11,7 +11,7 @@ STAGES: tuple[Stage, ...] = ("dev", "staging", "prod")
 
 
 class DraftState(StrEnum):
-    """The states of a draft, lowest first; a fold of facts, never set."""
+    """The states of a draft (docs/model.md §8), lowest first; folded from facts, never set."""
 
     PENDING = "PENDING"
     SCAFFOLDED = "SCAFFOLDED"

@@ -1,6 +1,6 @@
 """Statuses for people: one draft in a few lines, or all of them as a table. Pure.
 
-Works on the plain values of `status.yaml`, so that showing one draft imports no models.
+Works on the plain values of `status.yaml`, so showing one draft imports no models.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id,
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What was seen in GitOps repositories beside the statuses.
+    """What was found in GitOps repositories, to be shown with the statuses.
 
-    `incidents` are repository, path, code and message of what is not as promoted; `failures` are
-    draft or repository, code and message of what could not be read. Not `is_checked`: nothing was
-    looked at, as in a clone without its forge.
+    `incidents` are repository, path, code and message of each difference from what was promoted;
+    `failures` are draft or repository, code and message of what could not be read. Without
+    `is_checked` nothing was looked at, as in a clone without its forge.
     """
 
     is_checked: bool = True
@@ -28,7 +28,7 @@ class Beside:
     failures: tuple[Failure, ...] = ()
 
     def is_foreign(self, repo: str, folder: str) -> bool:
-        """Whether something in an overlay's folder, or above it, is not as promoted."""
+        """Whether something in an overlay's folder, or above it, differs from what was promoted."""
         return any(
             f"{folder}/".startswith(f"{path}/") or path.startswith(f"{folder}/")
             for of, path, _, _ in self.incidents
@@ -36,12 +36,12 @@ class Beside:
         )
 
     def is_known(self, repo: str) -> bool:
-        """Whether a repository could be looked at."""
+        """Whether a repository could be read."""
         return self.is_checked and all(subject != repo for subject, _, _ in self.failures)
 
 
 def beside_lines(beside: Beside, style: Style = PLAIN) -> list[str]:
-    """One line for each thing that is wrong in GitOps repositories, and what to do."""
+    """One line for each problem in GitOps repositories, and what to do."""
     lines = [
         f"{style.bad} foreign  {repo}:{visible(path)}  {code}: {visible(message)}"
         for repo, path, code, message in beside.incidents
@@ -67,7 +67,7 @@ def render_status(
     beside: Beside = Beside(),
     style: Style = PLAIN,
 ) -> str:
-    """Where one draft stands, and what may be done next; `environments` are policy's, in order."""
+    """One draft's status, and the next step; `environments` are those of policy, in order."""
     state = status["state"]
     colour = "bad" if state == "REJECTED" else "good"
     lines = [f"{style.paint('bold', status['id'])}  {style.paint(colour, state)}"]
@@ -84,7 +84,7 @@ def render_statuses(
     beside: Beside = Beside(),
     style: Style = PLAIN,
 ) -> str:
-    """Every draft on one line: state, and what each environment runs."""
+    """One line for each draft: its state, and what each environment runs."""
     columns = _columns(environments, statuses)
     rows = [("DRAFT", "STATE", *(e.upper() for e in columns), "PULL REQUEST")]
     for status in statuses:
@@ -105,7 +105,7 @@ def render_statuses(
 
 
 def _digest_cell(promotion: Mapping[str, Any] | None, repo: str, beside: Beside) -> str:
-    """The digest that was promoted; with `!` where something else lies there, `?` unseen."""
+    """The promoted digest; with `!` if the repository differs, `?` if it was not read."""
     if promotion is None:
         return "-"
     digest = promotion["release"]["digest"].removeprefix("sha256:")[:12]
@@ -171,7 +171,7 @@ def _checks_line(report: Mapping[str, Any], style: Style) -> str:
 def _promotion_line(
     promotion: Mapping[str, Any], status: Mapping[str, Any], beside: Beside, style: Style
 ) -> str:
-    """What was promoted, and what a delivery tool said of it: only if that is what lies there."""
+    """What was promoted and, if the repository still holds it, its observation."""
     repo, where = status["gitops_repo"], promotion["namespace"]
     digest = short_digest(promotion["release"]["digest"])
     if beside.is_foreign(repo, promotion["overlay_folder"]):

@@ -1,6 +1,6 @@
-"""What each kind of request asks for, in lines of a name and a value for its reviewers. Pure.
+"""What each kind of request asks for, as lines of name and value for reviewers. Pure.
 
-A line's name is this module's own; its value holds what the file says, and is shown as text.
+This module chooses a line's name; its value comes from the file and is shown as text.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def draft_details(
     old: PrimitiveImplementationDraft | None,
     snapshot: Snapshot,
 ) -> Iterator[Detail]:
-    """What a draft asks for, where it may run, and what is different from before."""
+    """What a draft asks for, where it may run, and what changed."""
     yield "draft", draft.id
     yield "template", draft.template_id
     yield "origin", draft.code_origin
@@ -75,7 +75,7 @@ def promotion_details(
 def acknowledgement_details(
     settled: Acknowledgement, old: Acknowledgement | None, snapshot: Snapshot
 ) -> Iterator[Detail]:
-    """Which commits and findings an acknowledgement settles."""
+    """The commits and findings that an acknowledgement settles."""
     yield "acknowledgement", settled.acknowledgement
     yield "repository", settled.repository
     yield "commits", ", ".join(settled.commits)

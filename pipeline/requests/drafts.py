@@ -1,6 +1,6 @@
 """Rules of drafts and promotions: what a tenant may ask for.
 
-Where code of which origin may run: docs/model.md §4.1.
+Where code of each origin may run: docs/model.md §4.1.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ def check_draft(
         yield RISK_TIER_LOWERED.finding(
             f"{tier} is below the tenant's {tenant.risk_tier}", at(("risk_tier",))
         )
-    # Code of origin platform is the platform's, whichever tenant it runs for.
+    # Code of origin `platform` is the platform's, whatever tenant it runs for.
     owners = tenant.owners if custom else platform.owners
     yield from _check_template(draft, owners, templates, document)
 
@@ -269,7 +269,7 @@ def _check_template(
 def check_promotion(
     promotion: Promotion, snapshot: Snapshot, document: ParsedDocument
 ) -> Iterator[Finding]:
-    """Findings for one promotion request as far as the control repo alone can tell."""
+    """Findings for one promotion request, from the control repo alone."""
     environment = snapshot.environments.get(promotion.environment)
     if environment is None:
         yield ENVIRONMENT_UNKNOWN.finding(

@@ -197,7 +197,7 @@ ACKNOWLEDGEMENT_NAMES_NOTHING = register(
 def check_acknowledgement(
     acknowledgement: Acknowledgement, document: ParsedDocument
 ) -> Iterator[Finding]:
-    """Findings for one acknowledgement: it settles nothing, or what cannot be settled."""
+    """Findings for an acknowledgement that settles nothing, or something it cannot settle."""
     if not acknowledgement.commits and not acknowledgement.findings:
         at = document.position_of(("repository",))
         yield ACKNOWLEDGEMENT_NAMES_NOTHING.finding("it names neither a commit nor a finding", at)
@@ -254,7 +254,7 @@ def _check_teams(
 def check_environment(
     environment: Environment, snapshot: Snapshot, document: ParsedDocument
 ) -> Iterator[Finding]:
-    """Findings for one environment: its name, its place in the graph and the teams it asks."""
+    """Findings for one environment: its place in the graph, its name, and its approving teams."""
     yield from _check_place(environment, snapshot, document)
     if snapshot.platform:
         yield from _check_names(environment.environment, snapshot.platform, snapshot, document)

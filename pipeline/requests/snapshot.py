@@ -1,8 +1,8 @@
-"""The control repo as of one commit: every request parsed once, and looked up by meaning.
+"""The control repo as of one commit: every request parsed once, and found by its meaning.
 
 Pure: bytes and blob ids come in, models and findings go out. `pipeline.control.repo` reads them.
 A snapshot may be partial (`validate --since` loads what changed and what it depends on);
-`blobs` always lists every request path, so that existence is known without reading.
+`blobs` always lists every request path, so existence is known without reading.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ R = TypeVar("R", bound=Request)
 
 @dataclass(frozen=True, slots=True)
 class LoadedRequest:
-    """One request: where it lies, what the path says, the model, and its blob id."""
+    """One request: its path, the path's meaning, the model, and its blob id."""
 
     path: str
     meaning: RequestPath
@@ -58,13 +58,13 @@ class Snapshot:
     requests: Mapping[str, LoadedRequest] = field(default_factory=dict)
 
     def model_at(self, path: str, kind: type[R]) -> R | None:
-        """The request of this kind at `path`, if it is there and valid."""
+        """The request of this kind at `path`, if it exists and is valid."""
         loaded = self.requests.get(path)
         return loaded.model if loaded and isinstance(loaded.model, kind) else None
 
     @cached_property
     def platform(self) -> Platform | None:
-        """The platform, if its file is there and valid."""
+        """The platform, if its file exists and is valid."""
         return self.model_at(PLATFORM_PATH, Platform)
 
     @cached_property
@@ -85,13 +85,13 @@ class Snapshot:
 
     @cached_property
     def blocked_reasons(self) -> Mapping[str, str]:
-        """Digest that may run nowhere → why."""
+        """Blocked digest → the reason."""
         blocked = self.model_at(BLOCKED_PATH, BlockedDigests)
         return {b.digest: b.reason for b in blocked.digests} if blocked else {}
 
     @cached_property
     def signers(self) -> Signers | None:
-        """Whose word on a build counts, if the file is there and valid."""
+        """The trusted signers, if the file exists and is valid."""
         return self.model_at(SIGNERS_PATH, Signers)
 
     @cached_property
@@ -163,7 +163,7 @@ class ReadRequest:
 
 
 def snapshot_of(commit: str, blobs: Mapping[str, str], read: Iterable[ReadRequest]) -> Snapshot:
-    """The snapshot of the requests that were read and are valid in form."""
+    """The snapshot of the well-formed requests among those read."""
     requests = {
         r.path: LoadedRequest(r.path, r.meaning, r.model, blobs.get(r.path, ""))
         for r in read
@@ -173,10 +173,10 @@ def snapshot_of(commit: str, blobs: Mapping[str, str], read: Iterable[ReadReques
 
 
 def paths_needed_by(paths: Iterable[str], blobs: Mapping[str, str]) -> frozenset[str]:
-    """The paths to load so that a change of `paths` is judged: they, and what they depend on.
+    """The paths to load to judge a change of `paths`: those, and what they depend on.
 
-    A changed tenant or policy file brings in every draft that it governs; a changed draft
-    only its tenant and the policy.
+    A changed tenant or policy file needs every draft that it governs; a changed draft needs only
+    its tenant and the policy.
     """
     changed = set(paths)
     needed = {p for p in changed if p in blobs}

@@ -1,7 +1,7 @@
 """Promote: an allowed release becomes an overlay that the delivery tool syncs. Pure.
 
-The same image everywhere, only GitOps configuration changes, policy by environment. The request is
-the plan: what is written is the tree that it pins (docs/model.md §7.3).
+The image is the same everywhere; only GitOps configuration and policy differ by environment. The
+request is the plan: the tree that it pins is written (docs/model.md §7.3).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pipeline.stages.checks import plan_checks
 
 
 def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
-    """What the decision on one promotion rests on. Raises KeyError without a status."""
+    """The evidence for the decision on one promotion. Raises KeyError without a status."""
     status = due.status or view.status
     if status is None:
         raise KeyError(view.id)
@@ -57,7 +57,7 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
 def promotion_key(caused: Caused) -> str:
     """The idempotency key of a promotion: this revision of its request, and the tool.
 
-    The tree that it writes is no part of it: where policy changed after a crash, what was begun
+    The tree to be written is not part of the key: if policy changed after a crash, the begun work
     is found again and goes on, and one request never has two branches.
     """
     cause = caused.cause
@@ -65,22 +65,22 @@ def promotion_key(caused: Caused) -> str:
 
 
 def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
-    """What one due promotion asks for now: checks, then a build, then the overlay.
+    """The next step of one due promotion: checks, then a build, then the overlay.
 
     A decision with a final reason gives the fact of refusal; one that waits gives `waiting`. A
-    promotion that was merged already only lacks its fact.
+    promotion already merged gives only its fact.
     """
     view = replace(view, status=due.status or view.status)
     is_known = due.promotion.environment in view.environments
     decision = authorise(evidence_of(view, due)) if is_known else _decision_without(view, due)
     release = due.promotion.release
     if due.merged and not due.chain_problem:
-        # It was allowed when it was opened, and it runs: that is recorded, whatever holds now.
+        # It was allowed when it was opened, and it runs: record it, whatever policy says now.
         return _overlay_step(view, due, decision)
     if decision.refused:
         return _refusal(view, due, decision)
     if view.gitops_findings:
-        # What was approved goes beside nothing that nobody approved.
+        # An approved overlay is not merged next to content that nobody approved.
         found = view.gitops_findings[0]
         more = len(view.gitops_findings) - 1
         said = f"{found.location.file}: {found.message}" + (f" (+{more})" if more else "")
@@ -131,7 +131,7 @@ def _refusal(view: DraftView, due: PromotionInput, decision: Decision) -> Step:
 
 
 def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> Step | None:
-    """The overlay's commit, pull request and merge with the fact, or what the merge waits for."""
+    """The overlay's commit, pull request, merge and fact, or what the merge waits for."""
     overlay, status, gitops = due.overlay, view.status, view.gitops
     if overlay is None or status is None or gitops is None or gitops.head is None:
         return None
@@ -206,7 +206,7 @@ def _promoted(
     overlay: Overlay,
     outcomes: dict[str, str],
 ) -> FactEntry:
-    """The fact of a promotion; `outcomes` are the keys of the effects that fill in the rest."""
+    """The fact of a promotion; `outcomes` maps fields to the effects that fill them in."""
     status, environment = view.status, due.promotion.environment
     assert status is not None  # nothing is promoted before it is accepted
     report = status.checks_of_tree(overlay.release.source_tree)
@@ -251,8 +251,8 @@ def _promotion_body(view: DraftView, due: PromotionInput, decision: Decision) ->
 
 
 def approval_problem(pull: PullRequest, owners: frozenset[int]) -> str:
-    """Why the pipeline does not merge a pull request of its own yet; empty once an owner approved
-    its final revision and none asks for changes.
+    """Why the pipeline does not merge its own pull request yet; empty once an owner approved its
+    final revision and no owner asks for changes.
     """
     held = count_approvals(pull.reviews, pull.head, taking_part=(pull.author_id,)).of(owners)
     if held.objecting:

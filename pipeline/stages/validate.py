@@ -1,4 +1,4 @@
-"""Validate: every finding of a set of requests, all of them shown. Pure."""
+"""Validate: all findings about a set of requests. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OF_THE_ASKED = (DIGEST_BLOCKED.id, ENVIRONMENT_UNKNOWN.id)
 def check_request(
     read: ReadRequest, snapshot: Snapshot, templates: Mapping[str, Template]
 ) -> Iterable[Finding]:
-    """Findings for one request beyond its form, against the rest of the control repo."""
+    """Findings about one well-formed request, judged against the rest of the control repo."""
     document, model, meaning = read.document, read.model, read.meaning
     if model is None:
         return
@@ -53,12 +53,13 @@ def check_requests(
     *,
     asked: Collection[str] | None = None,
 ) -> tuple[Finding, ...]:
-    """All findings of the requests read, in one order.
+    """All findings about the requests read, in a fixed order.
 
-    A control repo without a platform file is itself a finding, since nothing can be judged.
-    `asked` are the paths that are asked for now, None for all: only those may not name a blocked
-    digest or an environment that there is not. What was merged before the digest was blocked, or
-    the environment was taken away, is for the gate and `status` to tell, or nobody could do either.
+    A missing platform file is itself a finding, since nothing can be judged without it. `asked` are
+    the paths requested now, None for all: only those may not name a blocked digest, or an
+    environment that does not exist. Requests merged before the digest was blocked or the
+    environment was removed are reported by the gate and `status`; otherwise neither could be done
+    while anything runs.
     """
     found = list(form_findings)
     if PLATFORM_PATH not in snapshot.blobs:

@@ -1,13 +1,13 @@
-"""The chain of facts and its fold into a status: pure, and the only way a state comes to be.
+"""The chain of facts and its fold into a status: pure, and the only source of a state.
 
 Invariants (docs/model.md §9): a fact's file name, sequence and type agree; sequences have no gap;
 each fact names the hash of the one before it; `fold(facts)` equals the recorded status byte
 for byte. Canonical JSON: UTF-8, keys sorted, no spaces, no floats, one newline at the end.
 
-Decision: a commit writes the folder of its facts anew, so a folder holds few. The first 99 facts
-of a draft lie in `facts/`, where all of them lay once; the others in folders of fifty below
-folders of a thousand, beside it: `later-facts/012/012350/012399-built.json`. So what a fact costs
-does not grow with its number. Facts that older tools wrote beyond the 99th stay in `facts/`.
+Decision: a commit rewrites the folder of its facts, so folders are kept small. A draft's first 99
+facts lie in `facts/`, which once held all of them; later ones lie in folders of fifty below folders
+of a thousand: `later-facts/012/012350/012399-built.json`. So the cost of a fact does not grow with
+its number. Facts beyond the 99th that older tools wrote stay in `facts/`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ ReadFacts = Callable[[], Sequence[Fact]]
 
 
 class BrokenChain(ValueError):
-    """Facts that cannot be folded: says which file and why."""
+    """Facts that cannot be folded, with the file and the reason."""
 
     def __init__(self, file: str, message: str) -> None:
         super().__init__(f"{file}: {message}")
@@ -85,17 +85,17 @@ class FactFile:
 
 
 def facts_folder(primitive_id: str) -> str:
-    """Where a draft's first facts lie on its tenant's state branch."""
+    """The folder of a draft's first facts on its tenant's state branch."""
     return f"drafts/{primitive_id}/{FACTS}"
 
 
 def later_facts_folder(primitive_id: str) -> str:
-    """Where the folders lie that hold a draft's further facts."""
+    """The folder above the folders of a draft's later facts."""
     return f"drafts/{primitive_id}/{LATER_FACTS}"
 
 
 def status_path(primitive_id: str) -> str:
-    """Where a draft's status lies on its tenant's state branch."""
+    """The path of a draft's status on its tenant's state branch."""
     return f"drafts/{primitive_id}/status.yaml"
 
 
@@ -120,12 +120,12 @@ def _is_path_of(path: str, primitive_id: str, fact: Fact) -> bool:
 
 
 def _place(file: FactFile) -> tuple[str, str]:
-    """What orders fact files: the name, which begins with the sequence, before the folder."""
+    """The sort key of fact files: the name, which begins with the sequence, then the path."""
     return file.path.rpartition("/")[2], file.path
 
 
 def fact_bytes(fact: Fact) -> bytes:
-    """The canonical bytes of a fact; what is stored and hashed."""
+    """The canonical bytes of a fact, as stored and hashed."""
     return canonical_json(fact.model_dump(mode="json", by_alias=True))
 
 
@@ -167,7 +167,7 @@ def parse_chain(draft: str, files: Sequence[FactFile]) -> tuple[Fact, ...]:
         if not _is_path_of(file.path, primitive_id, fact):
             raise BrokenChain(file.path, "has a file name that its content does not have")
         if fact.previous != previous:
-            # Either of the two may be the one that was changed, so both are named.
+            # Either of the two may have been changed, so name both.
             before = f"{previous_path} is {previous}" if previous else "that is none"
             raise BrokenChain(
                 file.path, f"names {fact.previous or 'nothing'} as the fact before it; {before}"
@@ -178,7 +178,7 @@ def parse_chain(draft: str, files: Sequence[FactFile]) -> tuple[Fact, ...]:
 
 
 def fold(facts: Sequence[Fact]) -> DraftStatus | None:
-    """The status that the facts amount to; None for no facts.
+    """The status that the facts fold to; None for no facts.
 
     Raises BrokenChain when the first fact is not `accepted`.
     """
@@ -199,9 +199,9 @@ def _unread() -> Sequence[Fact]:
 def fold_one(status: DraftStatus | None, fact: Fact, before: ReadFacts = _unread) -> DraftStatus:
     """The status after one more fact.
 
-    `before` gives all facts before it. It is called only for a patch with a number below those that
-    the status lists, and for a status of a tool that listed everything, or no runs; without it they
-    raise ValueError.
+    `before` returns all facts before it. It is called only for a patch numbered below those that
+    the status lists, and for a status of a tool that listed everything, or no runs; without it
+    these cases raise ValueError.
     """
     if status is not None and (lacks_runs(status) or not is_bounded(status)):
         status = fold(before())
@@ -209,7 +209,7 @@ def fold_one(status: DraftStatus | None, fact: Fact, before: ReadFacts = _unread
 
 
 def older_folds(facts: Sequence[Fact]) -> Iterator[tuple[DraftStatus, DraftStatus]]:
-    """The status after each fact in the two forms of older tools, which listed no runs.
+    """The status after each fact, in the two forms of older tools, which listed no runs.
 
     The first lists everything else, the second as little of it as this tool does.
     """
@@ -222,7 +222,7 @@ def older_folds(facts: Sequence[Fact]) -> Iterator[tuple[DraftStatus, DraftStatu
 
 
 def is_fold_of(status: DraftStatus, facts: Sequence[Fact]) -> bool:
-    """Whether a status is what the facts amount to, in this tool's form or in an older one."""
+    """Whether the facts fold to this status, in the current form or in an older one."""
     if fold(facts) == status:
         return True
     *_, older = ((), *older_folds(facts))
@@ -230,7 +230,7 @@ def is_fold_of(status: DraftStatus, facts: Sequence[Fact]) -> bool:
 
 
 def fold_one_unbounded(status: DraftStatus | None, fact: Fact) -> DraftStatus:
-    """The status after one more fact, that lists everything."""
+    """The status after one more fact, with all lists unbounded."""
     body = fact.body
     if status is None:
         if not isinstance(body, Accepted):
@@ -394,7 +394,7 @@ def status_bytes(status: DraftStatus) -> bytes:
 
 
 def _status_entry(name: str, value: object) -> Entry:
-    """One field of a status, as text. Records that a fact adds are rendered once each."""
+    """One field of a status, as text. Each record that a fact adds is rendered once."""
     name = DraftStatus.model_fields[name].alias or name
     if isinstance(value, tuple) and value and all(isinstance(v, Model) for v in value):
         items = [_record_item(record) for record in value]
@@ -406,28 +406,28 @@ def _status_entry(name: str, value: object) -> Entry:
     return render_entry(name, to_jsonable_python(value, by_alias=True))
 
 
-# Statuses of one tenant hold the same values, and one draft's differ by what a fact adds. At some
-# 40 entries a status these are those of 400 drafts, more than a run writes between two of one.
+# Statuses of one tenant share values, and one draft's differ by what a fact adds. At some 40
+# entries per status this holds 400 drafts, more than a run writes between two statuses of one.
 @lru_cache(maxsize=16_384)
 def _pair_entry(key: str, value: str) -> Entry:
     return render_entry(key, value)
 
 
-# As `_pair_entry`.
+# Size as for `_pair_entry`.
 @lru_cache(maxsize=16_384)
 def _plain_entry(name: str, value: str | int) -> Entry:
     return render_entry(name, to_jsonable_python(value))
 
 
-# As `_pair_entry`: a status is written after each fact, with all its records but the new one.
+# Size as for `_pair_entry`: a status is written after each fact, and only one record is new.
 @lru_cache(maxsize=16_384)
 def _record_item(record: Model) -> Entry:
     return render_item(record.model_dump(mode="json", by_alias=True))
 
 
-# Planning and applying ask for the same few, one after the other.
+# Planning and applying parse the same few, one after the other.
 @lru_cache(maxsize=128)
 def parse_status(content: bytes) -> DraftStatus:
-    """The status that bytes written by `status_bytes` hold. Raises ValueError."""
+    """The status in bytes that `status_bytes` wrote. Raises ValueError."""
     document = parse_document("status.yaml", content)
     return DraftStatus.model_validate_json(json.dumps(document.value))

@@ -1,4 +1,4 @@
-"""What the decision on a promotion rests on: its release rendered, whose word it is, what runs."""
+"""The evidence for promotions: the rendered release, its provenance, and what runs now."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Verify = Callable[[str, str], Verified]  # bundle, signers as JSON
 
 @dataclass(frozen=True)
 class Promotions:
-    """Evidence on promotions, of requests on main and of those that could be made."""
+    """Evidence for promotions, both requested on main and hypothetical."""
 
     repositories: OpenRepositories
     states: States
@@ -43,7 +43,7 @@ class Promotions:
         return self.of(view, promotion, caused)
 
     def of(self, view: DraftView, promotion: Promotion, caused: Caused) -> PromotionInput:
-        """The same for a request that may not be merged yet (`promote request`, `why`)."""
+        """Everything for the decision on a promotion that may not be merged yet."""
         status = view.status
         assert status is not None
         source_commit = promotion.release.source_commit
@@ -72,7 +72,9 @@ class Promotions:
     def _on_its_way(
         self, view: DraftView, gitops: RepoView, head: str, due: PromotionInput
     ) -> PromotionInput:
-        """The same with what was begun of it in the GitOps repository, whose main is at `head`."""
+        """The input with the branch and pull request begun for it in the GitOps repository, whose
+        main is at `head`.
+        """
         environment, key = due.promotion.environment, promotion_key(due.caused)
         branch = names.promotion_branch(environment, view.instance, key)
         folder = names.overlay_folder(environment, view.instance)
@@ -90,20 +92,20 @@ class Promotions:
             return replace(due, overlay=there, manifest_findings=(), merged=True)
         if due.overlay is None:
             return due
-        # Begun with another tree, before policy changed: the same branch goes on from there.
+        # Begun with another tree before policy changed: continue on the same branch.
         begun = existing and existing.folder_tree != due.overlay.tree
         base = existing.commit if existing and begun else head
         return replace(due, gitops_base=base, gitops_parents=read_parents(git, base, folder))
 
     def _owners(self, platform: Platform, teams: Collection[str]) -> frozenset[int]:
-        """The people of any of these teams, by policy and by the forge."""
+        """The people in any of these teams, both by policy and on the forge."""
         members = self.causes.revisions.read_members(teams)
         return platform.held_to(members).members(tuple(teams))
 
     def _provenance(
         self, signers: Signers | None, facts: Iterable[Fact], tree: str | None
     ) -> Verified | None:
-        """What comes of the statement of a source tree's image; None where a fact holds none.
+        """The verified provenance of a source tree's image; None if no fact holds any.
 
         Raises CouldNotCheck.
         """
