@@ -8,9 +8,9 @@ A correction is a new fact. Bodies are a closed union discriminated by `type`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from pipeline.models.base import (
     API_VERSION,
@@ -26,6 +26,7 @@ from pipeline.models.base import (
     without_empty,
 )
 from pipeline.models.draft_id import DraftId
+from pipeline.models.draft_state import DraftState
 from pipeline.models.evidence import BuildRecord, CheckReport, Observation
 from pipeline.models.requests import (
     CodeOrigin,
@@ -113,6 +114,18 @@ class Accepted(Model):
     image: str
     design_refs: tuple[str, ...]
     target_namespaces: dict[EnvironmentName, str]
+    # The same environments in the order of policy, which the canonical form of a mapping loses.
+    environments: tuple[EnvironmentName, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_each_once(self) -> Self:
+        if self.environments and sorted(self.environments) != sorted(self.target_namespaces):
+            raise ValueError("`environments` and `target_namespaces` name different environments")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_empty("environments", dump(self))
 
 
 class Provisioned(Model):
@@ -192,6 +205,13 @@ class Promoted(Model):
     pull_request: PullRequestLink
     approved_by: tuple[int, ...]
     checks: tuple[str, ...]
+    # The state of the draft from here on, by the policy of the time. Older tools left it out: there
+    # an environment's name is its stage.
+    state: DraftState | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_empty("state", dump(self))
 
 
 class Observed(Model):

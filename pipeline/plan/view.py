@@ -21,7 +21,6 @@ from pipeline.models.evidence import Observation
 from pipeline.models.facts import Cause
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import (
-    ENVIRONMENTS,
     CodeOrigin,
     DraftPatch,
     Environment,
@@ -168,13 +167,13 @@ class DraftView:
 
     @property
     def namespaces(self) -> dict[str, str]:
-        """Environment → namespace."""
+        """Environment → namespace, in the order of environments."""
         r = self.request
         return {
             env: names.namespace(
                 self.platform.platform, r.tenant_id, self.tenant.sku, r.code_origin, env
             )
-            for env in ENVIRONMENTS
+            for env in self.environments
         }
 
     @property
