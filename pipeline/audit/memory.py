@@ -3,8 +3,8 @@
 `refs/verified/<branch>` stands in every clone at the head that was verified; whatever the tool or
 the policy, a later head must descend from it, so a tail that was rewritten since shows. Beside
 them `refs/audit/memory` of the control clone stands for a record: how much was proved and taken on
-trust up to those heads, which overlays they sealed, and what was found and acknowledged. It counts
-only for the same tool and the same policy, and only if the refs still stand where it says.
+trust up to those heads, which overlays they sealed, and what was noted, or found and acknowledged.
+It counts only for the same tool and policy, and only if the refs still stand where it says.
 
 Why that is sound: a fact is judged by what it names, all of it below those heads, and by policy
 on main since its request, which later commits only add to. What may change without a commit below
@@ -76,7 +76,7 @@ class AuditMemory:
     trusted: Counter[Trust] = field(default_factory=Counter)
     sealed: dict[tuple[str, str], Sealed] = field(default_factory=dict)
     instances: set[tuple[str, str]] = field(default_factory=set)
-    findings: list[Finding] = field(default_factory=list)  # all of them acknowledged then
+    findings: list[Finding] = field(default_factory=list)  # acknowledged then, or notes on facts
 
     def of(self, repo: str) -> Mapping[str, str]:
         """Branch → the commit that was verified, of one repository."""

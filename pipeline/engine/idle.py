@@ -11,7 +11,8 @@ Nothing else is ever remembered: not a plan that waits, not a finding. Without t
 is looked at anew and ends the same.
 
 All tenants' repositories are asked about together, once when a run begins and once when it ends.
-Whoever makes planning depend on more, a clock for one, adds it to the key.
+What changes by time alone says when (`Waiting.until`): past that moment nothing is remembered.
+Whoever makes planning depend on more adds it to the key.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from pipeline.forges.port import Repositories, RepoView
 from pipeline.git.objects import TreeEntry
 from pipeline.git.repository import GitRepository
 from pipeline.machine.cache import cache_key, read_cached, write_cached
+from pipeline.machine.clock import Clock, read_clock
 from pipeline.machine.identity import tool_identity
+from pipeline.models.base import Moment, moment_of
 from pipeline.models.requests import CodeOrigin, Platform
 from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import PLATFORM_PATH, tenant_path
@@ -104,6 +107,18 @@ class Before:
     fingerprints: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a tenant with nothing due rests on: repositories' fingerprints, and until when."""
+
+    rests_on: Mapping[str, str]
+    until: Moment | None = None  # None: no time changes it
+
+    def holds_at(self, now_s: int) -> bool:
+        """Whether time alone has changed nothing yet."""
+        return self.until is None or moment_of(now_s) < self.until
+
+
 @dataclass
 class Memory:
     """What one run remembers of the runs before it, and leaves to the next."""
@@ -111,9 +126,10 @@ class Memory:
     forge: Repositories
     control_repo: str
     sees_gitops: bool = True  # whether looks see GitOps repositories, too
+    clock: Clock = read_clock
     _grounds: dict[str, Ground | None] = field(default_factory=dict)
     _first: dict[str, Before] = field(default_factory=dict)  # by tenant, good for one look
-    _empty: dict[str, dict[str, str]] = field(default_factory=dict)  # key → what it rests on
+    _empty: dict[str, Settled] = field(default_factory=dict)  # by key
 
     def _ground(self, commit: str) -> Ground | None:
         """The ground at a commit of main, read once."""
@@ -133,7 +149,9 @@ class Memory:
         if ground is None:
             return None
         keys = {t: self._key(ground, t, _state_head(control, t)) for t in ground.folders}
-        records = {t: _read_record(key) if key else None for t, key in keys.items()}
+        now_s = self.clock()
+        read = {t: _read_record(key) if key else None for t, key in keys.items()}
+        records = {t: r.rests_on if r and r.holds_at(now_s) else None for t, r in read.items()}
         asked: dict[str, None] = {}
         for tenant, record in records.items():
             asked |= dict.fromkeys(repos_of(ground, tenant) if record is None else record)
@@ -175,18 +193,24 @@ class Memory:
             return first
         return Before(key, self.forge.read_fingerprints(repos))
 
-    def note_nothing_due(self, before: Before, asked_for: Collection[str]) -> None:
-        """Keep, until the run ends, that a look that asked for these repositories found nothing."""
+    def note_nothing_due(
+        self, before: Before, asked_for: Collection[str], until: Moment | None = None
+    ) -> None:
+        """Keep, until the run ends, that a look that asked for these repositories found nothing.
+
+        `until` is the first moment at which time alone may change that.
+        """
         if before.fingerprints.keys() >= set(asked_for):
-            self._empty[before.key] = {repo: before.fingerprints[repo] for repo in asked_for}
+            rests_on = {repo: before.fingerprints[repo] for repo in asked_for}
+            self._empty[before.key] = Settled(rests_on, until)
 
     def remember(self) -> None:
         """Write what was noted and still holds: what is remembered must be what was looked at."""
-        repos = {repo: None for rests_on in self._empty.values() for repo in rests_on}
+        repos = {repo: None for settled in self._empty.values() for repo in settled.rests_on}
         now = self.forge.read_fingerprints(repos) if repos else {}
-        for key, rests_on in self._empty.items():
-            if all(now.get(repo) == told for repo, told in rests_on.items()):
-                content = json.dumps(rests_on, sort_keys=True, separators=(",", ":"))
+        for key, settled in self._empty.items():
+            if all(now.get(repo) == told for repo, told in settled.rests_on.items()):
+                content = json.dumps([settled.rests_on, settled.until], separators=(",", ":"))
                 write_cached(_KIND, key, content.encode())
         self._empty.clear()
 
@@ -195,10 +219,10 @@ def _state_head(control: RepoView, tenant: str) -> str | None:
     return control.branches.get(names.state_branch(tenant))
 
 
-def _read_record(key: str) -> Mapping[str, str] | None:
+def _read_record(key: str) -> Settled | None:
     """What a settled tenant rests on; None if it is not known to be settled."""
     try:
-        record = json.loads(read_cached(_KIND, key) or b"null")
-    except ValueError:
-        return None  # damaged
-    return record if isinstance(record, dict) else None
+        rests_on, until = json.loads(read_cached(_KIND, key) or b"null")
+        return Settled(dict(rests_on), None if until is None else str(until))
+    except (ValueError, TypeError):
+        return None  # absent or damaged

@@ -45,6 +45,7 @@ class Evidence:
     manifest_findings: tuple[Finding, ...]
     authority: Authority  # over this revision of the request
     tier: RiskTier  # the higher one of when the draft was accepted and of now
+    now_s: int  # the moment of the decision, in seconds since the epoch
     chain_problem: str = ""  # why the draft's facts do not add up, if they do not
     signers: Signers | None = None
     provenance: Verified | None = None  # what came of the statement of the source tree's image

@@ -151,7 +151,7 @@ class GitopsRepositories:
     def _proposal(self, git: GitRepository, head: str, pull: PullRequest) -> Proposal:
         """What merging a person's pull request into `head` would change, and who made it."""
         try:
-            newest = git.read_commit(pull.head)
+            git.read_commit(pull.head)  # NotFound for one that is not here
             merged = git.merge_tree(head, pull.head)
             changed = git.diff_names(head, merged)
             plain = [path for path in changed if is_plain(path)]
@@ -161,14 +161,13 @@ class GitopsRepositories:
                 problem, listed = "", git.list_folders(merged, plain) if plain else {}
             return Proposal(
                 pull,
-                newest.committer.time_s,
                 {path: listed.get(path) for path in changed},
                 problem,
                 self.forge.read_pushes(pull.repo, pull.head_branch),
                 read_committers(git, head, pull.head),
             )
         except (StalePlan, CouldNotCheck, NotFound) as error:
-            return Proposal(pull, 0, {}, error.message)
+            return Proposal(pull, {}, error.message)
 
     def _read(self, repo: str) -> GitopsView | None:
         platform, view = self.snapshot.platform, self.repositories.view(repo)

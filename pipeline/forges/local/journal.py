@@ -1,8 +1,9 @@
 """How a local forge keeps rules, pull requests and reviews: small files in one git tree.
 
-The tree stands at `refs/forge/journal`. Nothing in it depends on a clock, so that the same
-operations give the same ids. No folder grows with the number of pull requests beyond what a
-hundredth or a 256th of them takes, so that a write costs the same however many there are. Files:
+The tree stands at `refs/forge/journal`. Only when reviews were given and pull requests merged
+depends on a clock, so by the same clock the same operations give the same ids. No folder grows with
+the number of pull requests beyond what a hundredth or a 256th of them takes, so that a write costs
+the same however many there are. Files:
 
 - `repo.json`: description, rules, first commit, and the format of all this
 - `pulls/<nnnnnn>/<nn>/pull.json`: one pull request; the last two digits of its number come last
@@ -111,8 +112,12 @@ def pull_files(pull: PullRequest) -> Files:
     value = asdict(pull)
     reviews = value.pop("reviews")
     del value["is_queued"]  # nothing waits in a local forge
+    if pull.merged_at is None:
+        del value["merged_at"]
     files = {f"{folder}/pull.json": (MODE_FILE, _bytes(value))}
     for review in reviews:
+        if review["at"] is None:  # of before reviews had one
+            del review["at"]
         files[f"{folder}/reviews/{review['sequence']:04d}.json"] = (MODE_FILE, _bytes(review))
     return files
 
