@@ -26,8 +26,8 @@ from pipeline.models.draft_state import Stage
 from pipeline.models.evidence import CheckName
 from pipeline.models.signers import Signer
 
-# A DNS label (RFC 1035) without `--`, which separates the parts of derived names. The names that it
-# goes into have limits of their own: `pipeline.names`.
+# A DNS label (RFC 1035) without `--`, which separates the parts of derived names. Those names have
+# limits of their own: `pipeline.names`.
 EnvironmentName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)
 ]
@@ -206,7 +206,7 @@ class Environment(Request):
 
     kind: Literal["Environment"]
     environment: EnvironmentName
-    # What it is for. An environment with the name of a stage is of that stage if it says nothing.
+    # What it is for; by default its name, if that is a stage.
     stage: Stage = Field(default_factory=_stage_of_name, validate_default=True)
     promotes_from: tuple[EnvironmentName, ...] = ()
     # A draft has reached a stage when all required environments of the stage run the same release;

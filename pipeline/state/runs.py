@@ -6,6 +6,7 @@ status lists the newest 10 of each environment (`LISTED_RUNS`); facts hold all o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from pipeline.models.facts import Fact, Observed, Promoted
@@ -53,6 +54,12 @@ def listed_runs(runs: Runs) -> Runs:
         if counts[run.environment] <= LISTED_RUNS:
             kept.append(run)
     return runs if len(kept) == len(runs) else tuple(reversed(kept))
+
+
+def lists_all_runs(status: DraftStatus) -> bool:
+    """Whether a status surely lists every run that there was."""
+    counts = Counter(run.environment for run in status.runs)
+    return not lacks_runs(status) and all(count < LISTED_RUNS for count in counts.values())
 
 
 def lacks_runs(status: DraftStatus) -> bool:

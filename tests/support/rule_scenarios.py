@@ -79,7 +79,7 @@ def shared_namespace(fail: bool) -> set[str]:
 
 
 def namespaces_clash(fail: bool) -> set[str]:
-    """A region, and a tenant that with another environment comes to what another tenant has."""
+    """A region and a tenant whose names, joined, are those of another pair, or of none."""
     region = """apiVersion: pipeline.ameide.io/v1
 kind: Environment
 environment: eu-prod
