@@ -31,7 +31,7 @@ from pipeline.render.audit import (
 )
 from pipeline.render.doctor import render_doctor
 from pipeline.render.json import render_json
-from pipeline.render.plan import render_plan, render_run_report, run_report_document
+from pipeline.render.plan import RunSpan, render_plan, render_run_report, run_report_document
 from pipeline.render.status import Beside, render_status, render_statuses
 from pipeline.stages.provision import plan_provision
 from pipeline.stages.scaffold import plan_scaffold
@@ -81,8 +81,7 @@ def ran(
         [receipt] if effects else [],
         waiting,
         failures,
-        lasted_s=(CLOCK_S, CLOCK_S + 60),
-        rounds=2,
+        RunSpan(CLOCK_S, CLOCK_S + 60, 2),
         invalid_requests=invalid,
     )
     values = report.model_dump(mode="json", by_alias=True)

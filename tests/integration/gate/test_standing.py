@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.documents import render_document
-from pipeline.render.plan import render_run_report, run_report_document
+from pipeline.render.plan import RunSpan, render_run_report, run_report_document
 from pipeline.requests.layout import BLOCKED_PATH, draft_path, tenant_path
 from tests.support.command_line import call
 from tests.support.fact_history import ENGINEER_ID
@@ -98,8 +98,7 @@ def test_a_deleted_draft_is_never_silent(stage: str, what: str, tmp_path: Path) 
         [],
         [],
         [],
-        lasted_s=(report.began_s, report.ended_s),
-        rounds=1,
+        RunSpan(report.began_s, report.ended_s, 1),
         invalid_requests=0,
         problems=report.standing["acme"],
     )
