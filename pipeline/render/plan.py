@@ -83,6 +83,7 @@ def run_report_document(
     receipts: Sequence[Receipt],
     waiting: Iterable[Waiting],
     failures: Iterable[Failure],
+    span: RunSpan,
     *,
     span: RunSpan,
     invalid_requests: int,
