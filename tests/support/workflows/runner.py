@@ -462,8 +462,8 @@ class _Job:
             shutil.copytree(path, target, dirs_exist_ok=True)
 
 
-# In place of those of GitHub's machines: nobody is root here, and no kernel takes a profile, which is
-# kept instead. What would be lifted for the whole machine ends the step.
+# In place of those of GitHub's machines: nobody is root here, and a profile is kept instead of
+# loaded. What would change a setting of the machine ends the step.
 _PROGRAMS = {
     "sudo": '#!/bin/sh\nexec "$@"\n',
     "apparmor_parser": """#!/bin/sh
