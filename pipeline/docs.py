@@ -21,7 +21,7 @@ from pipeline.crds import (
 )
 from pipeline.publish.request_form import FORM_FILES, render_request_form
 from pipeline.publish.schemas import SCHEMAS, render_schema, schema_of
-from pipeline.publish.starter import PARTS, starter_part
+from pipeline.publish.starter import starter_part, starter_parts
 from pipeline.releases.allowlist import load_allowed
 from pipeline.releases.template_functions import load_functions
 from pipeline.render.authority import render_authority_page
@@ -68,10 +68,15 @@ def request_form(path: str) -> bytes:
     return render_request_form(LazyTemplates())[path]
 
 
+_TOP = Path(__file__).resolve().parent.parent
+_PARTS = starter_parts(
+    path.relative_to(_TOP).as_posix() for path in sorted(_TOP.glob("environments/*/*.yaml"))
+)
+
+
 def starter_file(path: str) -> bytes:
     """One file for `pipeline init`, made from this checkout's own."""
-    top = Path(__file__).resolve().parent.parent
-    return starter_part(path, (top / PARTS[path]).read_bytes())
+    return starter_part(path, (_TOP / _PARTS[path]).read_bytes())
 
 
 PRODUCERS: tuple[tuple[str, Callable[[], bytes]], ...] = (
@@ -85,7 +90,7 @@ PRODUCERS: tuple[tuple[str, Callable[[], bytes]], ...] = (
         for kind, stem in sorted(SCHEMAS.items())
     ),
     *((path, partial(request_form, path)) for path in FORM_FILES),
-    *((f"pipeline/starter/{path}", partial(starter_file, path)) for path in PARTS),
+    *((f"pipeline/starter/{path}", partial(starter_file, path)) for path in _PARTS),
     *((definition_path(kind), partial(definition_file, kind)) for kind in KINDS),
     *((json_schema_path(kind), partial(json_schema_file, kind)) for kind in KINDS),
 )

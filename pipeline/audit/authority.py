@@ -13,7 +13,6 @@ from pipeline.gate.authority import FOUNDING, Authority, judge, unbrought
 from pipeline.gate.matters import matters_of, paths_behind
 from pipeline.git.commits import account_of_email
 from pipeline.models.facts import Brought, Fact, Promoted
-from pipeline.models.requests import ENVIRONMENTS
 from pipeline.models.status import DraftStatus
 from pipeline.requests.layout import PLATFORM_PATH
 from pipeline.requests.snapshot import Snapshot
@@ -37,7 +36,7 @@ def authority_of(
         return unbrought(cause.request, f"no pull request is recorded for {cause.commit[:12]}")
     parent = main.objects.commit(commit.parents[0])
     changed = changed_paths(main.objects, parent.tree, commit.tree)
-    needed = paths_behind(changed, ENVIRONMENTS)
+    needed = paths_behind(changed)
     base = main.requests_at(parent.id, needed)
     proposed = main.requests_at(commit.id, needed)
     tier = before.risk_tier if before is not None else "LOW"

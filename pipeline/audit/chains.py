@@ -24,10 +24,10 @@ from pipeline.state.facts import (
     fold,
     fold_one,
     hash_of,
+    older_folds,
     parse_chain,
     status_bytes,
     status_path,
-    unbounded_folds,
 )
 
 FactStep = Callable[[FactCase], Iterator[Finding]]
@@ -82,18 +82,18 @@ def _read_ahead_code(code: Objects, chain: Chain, folder: str) -> None:
 def check_fold(state: StateBranch, chain: Chain) -> Iterator[Finding]:
     """Findings for recorded statuses that are not the fold of the facts at their commit.
 
-    A status may list everything, as older tools wrote it: that too is a fold of the facts.
+    A status may be in a form of older tools: that too is a fold of the facts.
     """
     recorded = state.recorded.get(chain.status.primitive_id, {})
     status: DraftStatus | None = None
-    unbounded = enumerate(unbounded_folds(chain.facts), start=1)
+    older = enumerate(older_folds(chain.facts), start=1)
     for fact in chain.facts:
         status = fold_one(status, fact, partial(chain.before, fact))
         found = recorded.get(fact.sequence)
         if found is None or found == blob_id(status_bytes(status)):
             continue
-        older = next(folded for count, folded in unbounded if count == fact.sequence)
-        if found == blob_id(status_bytes(older)):
+        forms = next(folded for count, folded in older if count == fact.sequence)
+        if found in [blob_id(status_bytes(form)) for form in forms]:
             continue
         newest = fact_path(status.primitive_id, fact.sequence, fact.body.type)
         yield rule.AUDIT_STATUS_FOLD.finding(

@@ -20,10 +20,12 @@ from pipeline.models.facts import Promoted, Release
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import Promotion
 from pipeline.plan.effects import CommitFolder
+from pipeline.plan.reached import state_reached
 from pipeline.plan.view import DraftView, PromotionInput
 from pipeline.releases.overlays import base_tree_of, render_overlay
 from pipeline.stages.promote import evidence_of, plan_promotion
 from pipeline.state.bounds import with_evidence
+from pipeline.state.facts import told_state
 
 # Code of the gate → the audit's own rule for it, if there is one.
 _OWN_RULE = {
@@ -87,7 +89,7 @@ def check_decision(case: FactCase) -> Iterator[Finding]:
         if decision.reasons:
             reasons = reasons or decision.reasons
             continue
-        differing = _differing(view, due, body)
+        differing = _differing(case, view, due, body)
         if "release" in differing and due.overlay is not None:
             yield from _check_digest(case, body, due.overlay.release)
         if not differing:
@@ -194,11 +196,29 @@ def _with_gitops(view: DraftView, base: str) -> DraftView:
     return replace(view, gitops=RepoView(view.gitops_repo, "main", {"main": base}))
 
 
-def _differing(view: DraftView, due: PromotionInput, body: Promoted) -> list[str]:
+def _differing(case: FactCase, view: DraftView, due: PromotionInput, body: Promoted) -> list[str]:
     """The fields of the fact that the stage would have recorded differently."""
     known, _ = _planned(_with_gitops(view, body.gitops_commit), due)
     told = body.model_dump(mode="json")
-    return [name for name in known if told.get(name) != known[name]]
+    if view.status is not None:
+        # What older tools left out is what an environment's name tells.
+        told["state"] = told_state(view.status, body).value
+    differing = [name for name in known if told.get(name) != known[name]]
+    if differing == ["state"] and told["state"] in _states_since(case, body):
+        return []
+    return differing
+
+
+def _states_since(case: FactCase, body: Promoted) -> set[str]:
+    """The states that a promotion leads to by the policies since its request was merged.
+
+    A run that found it merged recorded the state by the policy of that run.
+    """
+    return {
+        state_reached(view.status, view.environments, body.environment, body.release).value
+        for view in case.views()
+        if view.status is not None
+    }
 
 
 def _check_digest(case: FactCase, body: Promoted, release: Release) -> Iterator[Finding]:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from pipeline.models.requests import Promotion
     from pipeline.releases.overlays import Overlay
 
-ENVIRONMENT = click.Choice(["dev", "staging", "prod"])
-
 
 @click.group()
 def promote() -> None:
@@ -25,7 +23,7 @@ def promote() -> None:
 
 @promote.command()
 @click.argument("draft", metavar="DRAFT")
-@click.option("--env", "environment", required=True, type=ENVIRONMENT, help="Target environment.")
+@click.option("--env", "environment", required=True, metavar="ENV", help="Target environment.")
 @click.option("--reason", required=True, help="One line: why now.")
 @click.option("--commit", metavar="COMMIT", help="Source commit.  [default: what runs before it]")
 @asking_options
@@ -83,7 +81,7 @@ def request(
 
 @click.command()
 @click.argument("draft", metavar="DRAFT")
-@click.option("--env", "environment", required=True, type=ENVIRONMENT, help="Where.")
+@click.option("--env", "environment", required=True, metavar="ENV", help="Where.")
 @format_option("text", "json")
 @pass_session
 def why(session: Session, draft: str, environment: str) -> int:

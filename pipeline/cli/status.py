@@ -37,13 +37,18 @@ def write_one(session: Session, draft: str) -> int:
     from pipeline.render.status import render_status
     from pipeline.render.style import Style
     from pipeline.render.text import render_text
-    from pipeline.state.statuses import read_standing_findings, read_status_document
+    from pipeline.state.statuses import (
+        read_environments,
+        read_standing_findings,
+        read_status_document,
+    )
 
     state = open_state(session.directory)
     document = read_status_document(state, draft)
     try:
         found = _look(session, [document], whole=False)
-        text = render_status(document, found.beside, Style(session.colour))
+        environments = read_environments(state)
+        text = render_status(document, environments, found.beside, Style(session.colour))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CouldNotCheck(
             f"the status of `{draft}` is damaged", help="`pipeline audit verify` says where"
@@ -56,7 +61,12 @@ def write_one(session: Session, draft: str) -> int:
         complain(render_text(wrong))
     else:
         session.write(_with(text, wrong))
-    return found.exit_code or (1 if wrong else 0)
+    return found.exit_code or _exit_code(wrong)
+
+
+def _exit_code(found: Sequence[Finding]) -> int:
+    """1 for what must not stand, 0 where there are warnings alone."""
+    return 1 if any(finding.severity == "error" for finding in found) else 0
 
 
 def _with(text: str, found: Sequence[Finding]) -> str:
@@ -75,6 +85,7 @@ def write_list(session: Session, tenant: str | None) -> int:
     from pipeline.render.status import render_statuses
     from pipeline.render.style import Style
     from pipeline.state.statuses import (
+        read_environments,
         read_requested,
         read_standing_findings,
         read_status_documents,
@@ -90,7 +101,9 @@ def write_list(session: Session, tenant: str | None) -> int:
         found = _look(session, documents, whole=tenant is None and not damaged, failures=failures)
         known = {document["id"] for document in documents} | set(damaged)
         waiting = [draft for draft in requested if draft not in known]
-        text = render_statuses(documents, waiting, found.beside, Style(session.colour))
+        environments = read_environments(state)
+        style = Style(session.colour)
+        text = render_statuses(documents, environments, waiting, found.beside, style)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CouldNotCheck(
             "a status is damaged", help="`pipeline audit verify` says which"
@@ -109,7 +122,7 @@ def write_list(session: Session, tenant: str | None) -> int:
         )
     else:
         session.write(_with(text, wrong))
-    return found.exit_code or (1 if wrong else 0)
+    return found.exit_code or _exit_code(wrong)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from pipeline.git.objects import (
 )
 from pipeline.git.repository import GitRepository, read_parents
 from pipeline.models.base import key_of
-from pipeline.models.requests import ENVIRONMENTS, Account, Platform
+from pipeline.models.requests import Account, Platform
 from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import PLATFORM_PATH
 from pipeline.requests.proposed import ProposedRequest
@@ -132,7 +132,7 @@ def require_may_ask(
             f"`{account.login}` carries requests out and makes none",
             help="submit as a person or a bot of the tenant",
         )
-    needed = paths_behind([request.path], ENVIRONMENTS)
+    needed = paths_behind([request.path])
     base = read_snapshot_of(git, head, needed)
     if base.platform is None:
         raise CouldNotCheck(f"`{PLATFORM_PATH}` of main cannot be read, so no account is known")

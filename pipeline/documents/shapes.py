@@ -86,8 +86,10 @@ def findings_of_validation_error(
     found = [
         _finding_of(details, document, model)
         for details in all_details
-        # Pydantic also calls a list with refused items too short, which adds nothing.
-        if details["type"] != "too_short" or not _any_below(details["loc"], places)
+        # Pydantic also calls a list with refused items too short, and a default missing that rests
+        # on refused fields, which adds nothing.
+        if details["type"] != "default_factory_not_called"
+        and (details["type"] != "too_short" or not _any_below(details["loc"], places))
     ]
     return sort_findings(found)
 
@@ -102,11 +104,15 @@ def _finding_of(
     kind = details["type"]
     path, is_key = _path_in(document.value, details["loc"])
     name = visible(".".join(map(str, path))) or "the document"
-    if kind == "missing":
+    # A default that follows from another field, and cannot: it has to be given.
+    is_left_out = kind == "literal_error" and path[-1:] != details["loc"][-1:]
+    if kind == "missing" or is_left_out:
         missing = str(details["loc"][-1])
         message = f"field `{missing}` is missing" + (f" in `{name}`" if path else "")
         place = document.position_of(path, key=True)
-        return rules.REQUEST_MISSING_FIELD.finding(message, place, help=f"add `{missing}: …`")
+        choices = str((details.get("ctx") or {}).get("expected", "")).replace("'", "`")
+        help = f"add `{missing}: …`" + (f", which may be {choices}" if is_left_out else "")
+        return rules.REQUEST_MISSING_FIELD.finding(message, place, help=help)
     place = document.position_of(path, key=is_key or kind == "extra_forbidden")
     if kind == "extra_forbidden":
         return _unknown_field(details, document, root, path)

@@ -27,6 +27,7 @@ from pipeline.forges.port import PullRequest
 from pipeline.gate.authorise import Decision
 from pipeline.gate.authority import Authority
 from pipeline.gate.matters import higher_tier, matters_of
+from pipeline.gate.standing import Standing, check_environments
 from pipeline.git.repository import GitRepository
 from pipeline.models.outputs import AskedItem, Link, PromotionPreview
 from pipeline.models.requests import Platform, Promotion, RiskTier
@@ -35,7 +36,7 @@ from pipeline.plan.view import PromotionInput
 from pipeline.releases.differences import diff_lines
 from pipeline.render.decision import reason_item
 from pipeline.requests.asked import BeforeMerge, asked_of
-from pipeline.requests.kinds import request_path
+from pipeline.requests.kinds import is_of_kind, request_path
 from pipeline.requests.layout import PLATFORM_PATH
 from pipeline.requests.snapshot import Snapshot
 from pipeline.stages.validate import check_requests
@@ -174,7 +175,7 @@ def _tier_then(world: World, changed: Sequence[str]) -> RiskTier:
 
 
 def _deleted(world: World, changed: Sequence[str], snapshot: Snapshot) -> Iterator[Finding]:
-    """Findings for drafts that would still stand after the pull request deletes their files."""
+    """Findings for what would still stand after the pull request deletes its files."""
     gone = {
         path.split("/")[1]
         for path in changed
@@ -182,6 +183,9 @@ def _deleted(world: World, changed: Sequence[str], snapshot: Snapshot) -> Iterat
     }
     for tenant in sorted(gone):
         yield from world.states.deleted(tenant, snapshot.blobs)
+    if any(is_of_kind(p, "Environment") and p not in snapshot.blobs for p in changed):
+        standings = map(Standing.of_status, world.states.all_statuses())
+        yield from check_environments(standings, snapshot.blobs)
 
 
 def read_before(

@@ -110,7 +110,10 @@ class Proposer:
     def _view_for(self, world: World, draft: str, environment: str) -> DraftView:
         view = self.draft_view(world, draft)
         if environment not in view.environments:
-            raise UsageFault(f"there is no environment `{environment}`")
+            known = ", ".join(f"`{name}`" for name in view.environments)
+            raise UsageFault(
+                f"there is no environment `{environment}`", help=f"environments are {known}"
+            )
         return view
 
     def _prospective(
@@ -140,7 +143,7 @@ class Proposer:
             api_version=API_VERSION,
             kind="Promotion",
             draft=view.id,
-            environment=environment,  # type: ignore[arg-type]  # checked against the defined ones
+            environment=environment,
             release=RequestedRelease(source_commit=CommitId(commit), digest=digest),
             reason=reason,
         )

@@ -26,7 +26,7 @@ from pipeline.models.requests import (
     RiskTier,
     Signers,
 )
-from pipeline.models.status import DraftState, DraftStatus
+from pipeline.models.status import DraftState, DraftStatus, RunRecord
 from pipeline.releases.overlays import Overlay, has_runtime
 
 
@@ -45,6 +45,7 @@ class Evidence:
     manifest_findings: tuple[Finding, ...]
     authority: Authority  # over this revision of the request
     tier: RiskTier  # the higher of the tier at acceptance and the tier now
+    now_s: int  # the moment of the decision, in seconds since the epoch
     chain_problem: str = ""  # why the draft's facts do not add up; empty if they do
     signers: Signers | None = None
     provenance: Verified | None = None  # verified provenance of the source tree's image
@@ -118,34 +119,44 @@ def clause_source(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
-    """The release runs in an environment before this one, with the same digest."""
+    """The release has run in an environment before this one; it need not run there now."""
     sources = e.environment.promotes_from
     if not sources:
         return
-    wanted = e.promotion.release.digest
-    running = {s: p.release.digest for s in sources if (p := e.status.promotion(s))}
-    if not running:
+    earlier, ran = e.status.runs_in(sources), _earlier_runs(e)
+    wanted = e.promotion.release
+    if not earlier:
         listed = " or ".join(sources)
         yield _final(rule.ENVIRONMENT_ORDER.id, f"{listed} has not run this primitive")
-    elif wanted not in running.values():
-        shown = ", ".join(f"{s} runs {d[:19]}…" for s, d in sorted(running.items()))
-        yield _final(
-            rule.ENVIRONMENT_ORDER.id, f"{shown}; the request asks for {str(wanted)[:19]}…"
-        )
+    elif not ran:
+        newest = {run.environment: run.release.digest for run in earlier}
+        shown = ", ".join(f"{s} runs {newest[s][:19]}…" for s in sources if s in newest)
+        what = f"{wanted.digest[:19]}…" if wanted.digest else f"source {wanted.source_commit[:12]}"
+        yield _final(rule.ENVIRONMENT_ORDER.id, f"{shown}; {' and '.join(newest)} never ran {what}")
+
+
+def _earlier_runs(e: Evidence) -> tuple[RunRecord, ...]:
+    """The runs of this release in environments before: by its digest, else by its source."""
+    wanted = e.promotion.release.digest
+    return tuple(
+        run
+        for run in e.status.runs_in(e.environment.promotes_from)
+        if (run.release.digest == wanted if wanted else run.release.source_tree == e.source_tree)
+    )
 
 
 def clause_same_base(e: Evidence) -> Iterator[DecisionReason]:
-    """The rendered base is the one that an earlier environment ran, and not only the same image.
+    """The rendered base is one that an earlier environment ran, and not only the same image.
 
     `clause_environment_order` refuses a release that no earlier environment ran.
     """
     if e.overlay is None:
         return
     release = e.overlay.release
-    earlier = (e.status.promotion(source) for source in e.environment.promotes_from)
-    ran = {p.environment: p.release for p in earlier if p and p.release.digest == release.digest}
-    if ran and release.base_tree not in {r.base_tree for r in ran.values()}:
-        shown = ", ".join(f"{name} runs base {r.base_tree[:12]}" for name, r in sorted(ran.items()))
+    ran = [run for run in _earlier_runs(e) if run.release.digest == release.digest]
+    if ran and release.base_tree not in {run.release.base_tree for run in ran}:
+        newest = {run.environment: run.release.base_tree for run in ran}
+        shown = ", ".join(f"{name} ran base {base[:12]}" for name, base in newest.items())
         yield _final(
             rule.BASE_CHANGED.id, f"{shown}; the release renders to {release.base_tree[:12]}"
         )
@@ -185,8 +196,9 @@ def clause_provenance(e: Evidence) -> Iterator[DecisionReason]:
     build = e.status.build_of_tree(e.source_tree) if e.source_tree else None
     if build is None or e.environment.provenance == "unchecked":
         return
-    record = build.model_copy(update={"image": e.status.image})
-    claim = Claim(record, e.status.target_repo, names.primitive_folder(e.status.instance))
+    if build.image != e.status.image:
+        build = build.model_copy(update={"image": e.status.image})
+    claim = Claim(build, e.status.target_repo, names.primitive_folder(e.status.instance))
     problem = provenance_problem(e.provenance, claim, e.signers)
     if problem is not None:
         yield _final(problem[0].id, problem[1])

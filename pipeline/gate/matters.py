@@ -23,7 +23,7 @@ from pipeline.models.requests import (
 )
 from pipeline.names import PLATFORM_TENANT
 from pipeline.requests.kinds import request_path
-from pipeline.requests.layout import draft_path
+from pipeline.requests.layout import draft_path, environment_path
 from pipeline.requests.snapshot import Snapshot
 
 _OF_TENANT = re.compile(r"tenants/([a-z][a-z0-9-]*)/(?:drafts/([a-z][a-z0-9-]*)/)?", re.ASCII)
@@ -179,7 +179,7 @@ def _one_of(teams: tuple[str, ...]) -> tuple[ApprovalPolicy, ...]:
     return (ApprovalPolicy.model_construct(count=1, teams=teams),)
 
 
-def paths_behind(paths: Iterable[str], environments: Iterable[str]) -> tuple[str, ...]:
+def paths_behind(paths: Iterable[str]) -> tuple[str, ...]:
     """The only files of a snapshot that `matters_of` reads."""
     needed = dict.fromkeys(["environments/platform.yaml"])
     for path in paths:
@@ -189,5 +189,7 @@ def paths_behind(paths: Iterable[str], environments: Iterable[str]) -> tuple[str
         needed[f"tenants/{match[1]}/tenant.yaml"] = None
         if match[2] is not None:
             needed[draft_path(f"{match[1]}/{match[2]}")] = None
-            needed |= {f"environments/{name}/environment.yaml": None for name in environments}
+            meaning = request_path(path)
+            if meaning is not None and meaning.kind == "Promotion":
+                needed[environment_path(meaning.name)] = None
     return tuple(needed)

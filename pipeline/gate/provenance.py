@@ -7,6 +7,8 @@ that is missing, unreadable, by another signer or about something else is a reas
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from pydantic import ValidationError
 
 from pipeline.diagnostics import Rule
@@ -19,6 +21,9 @@ from pipeline.models.signers import Signer
 _SHA256 = "sha256:"
 
 
+# A run decides on one image for each environment, and the judge and the audit decide again: parsing
+# was a quarter of a decision. A statement is some kilobytes.
+@lru_cache(maxsize=256)
 def parse_statement(statement: bytes) -> Statement:
     """The statement in signed bytes. Raises ValueError for anything else."""
     try:

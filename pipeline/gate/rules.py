@@ -39,7 +39,7 @@ SOURCE_UNKNOWN = _decision(
 )
 SOURCE_NOT_ON_DEFAULT_BRANCH = _decision(
     "source-not-on-default-branch",
-    "Where the environment requires it, the source tree is on the default branch.",
+    "Where the environment requires it, the source tree is, or was, on the default branch.",
     "code that its owners haven't merged is not theirs yet",
     "merge the draft's pull request in the target repository",
     "source_on_default: false\n",
@@ -47,7 +47,7 @@ SOURCE_NOT_ON_DEFAULT_BRANCH = _decision(
 )
 ENVIRONMENT_ORDER = _decision(
     "environment-order",
-    "A release runs in one environment before it is promoted to the next.",
+    "A release has run in one environment before it is promoted to the next.",
     "what no earlier environment ran is untested",
     "promote it to the earlier environment first",
     "promotions: []\n",
@@ -55,7 +55,7 @@ ENVIRONMENT_ORDER = _decision(
 )
 BASE_CHANGED = _decision(
     "base-changed",
-    "A release has the same manifests as in the environment before.",
+    "A release has the same manifests as it had in the environment before.",
     "the same image with other manifests is a different, untested release",
     "promote it to the earlier environment again, then request this one anew",
     "base: other\n",

@@ -11,13 +11,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.diagnostics import Finding, Location, Rule, Subject, register
+from pipeline.diagnostics import Finding, Location, Rule, Severity, Subject, register
 from pipeline.models.draft_id import DraftId
-from pipeline.requests.layout import BLOCKED_PATH, draft_path, tenant_path
+from pipeline.requests.layout import BLOCKED_PATH, draft_path, environment_path, tenant_path
 
 if TYPE_CHECKING:
     from pipeline.models.status import DraftStatus  # slow to import; `status` does not need it
 
+_MOST_LISTED = 5
 BLOCKED_DIGEST_RUNS = register(
     Rule(
         id="blocked-digest-runs",
@@ -50,6 +51,21 @@ TENANT_FILE_DELETED = register(
         subject=Subject.SCENARIO,
         fails="a tenant's file is deleted while prod runs one of its releases",
         passes="a tenant's file is deleted after the last of its drafts was rejected",
+    )
+)
+
+
+ENVIRONMENT_FILE_DELETED = register(
+    Rule(
+        id="environment-file-deleted",
+        summary="Releases run only in environments that policy has.",
+        why="its overlays stay as they were promoted, and nothing is promoted there any more",
+        fix="stop what syncs the environment's folder of the GitOps repositories, which keep it as "
+        "the record of what ran; or restore the file (`git revert`) to promote there again",
+        subject=Subject.SCENARIO,
+        fails="`environments/prod-eu/environment.yaml` is deleted while a release runs there",
+        passes="the file of an environment that runs nothing is deleted",
+        severity=Severity.WARNING,
     )
 )
 
@@ -90,6 +106,22 @@ def check_blocked(standings: Iterable[Standing], blocked: Mapping[str, str]) -> 
                     Location(BLOCKED_PATH),
                     help=f"promote a release built from other source: {commands}",
                 )
+
+
+def check_environments(standings: Iterable[Standing], paths: Collection[str]) -> Iterator[Finding]:
+    """A finding for each environment that runs something, and has no file among main's `paths`."""
+    found: dict[str, list[str]] = {}
+    for standing in standings:
+        for environment in standing.runs:
+            if environment_path(environment) not in paths:
+                found.setdefault(environment, []).append(standing.draft)
+    for environment, drafts in sorted(found.items()):
+        listed = ", ".join(f"`{draft}`" for draft in sorted(drafts)[:_MOST_LISTED])
+        more = f" and {len(drafts) - _MOST_LISTED} more" if drafts[_MOST_LISTED:] else ""
+        yield ENVIRONMENT_FILE_DELETED.finding(
+            f"`{environment}` is no environment any more and runs {listed}{more}",
+            Location(environment_path(environment)),
+        )
 
 
 def check_deleted(standings: Iterable[Standing], paths: Collection[str]) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from pipeline.git.repository import GitRepository
 
 _MARK = "commit "
 NO_BLOB = "0" * 40
+_NEWER, _ALL = 50, -1  # how many commits to list
 
 
 def read_newest_touching(
@@ -137,6 +138,25 @@ def _read_log(
         elif told:
             found.append((told.removeprefix(_MARK), []))
     return [(commit, tuple(changes)) for commit, changes in found]
+
+
+def read_was_tree(git: GitRepository, head: str, folder: str, tree: str) -> bool:
+    """Whether a folder ever was this tree on the first-parent line that ends at `head`.
+
+    A commit that squashed the branch of a tree counts as well, and what a branch held on its way
+    does not. Newer commits are looked at first, since most trees that are asked for are new.
+    """
+    newest = git.read_object(f"{head}:{folder}")
+    if newest is not None and newest.id == tree:
+        return True
+    for limit in (_NEWER, _ALL):
+        commits = git.commits_touching(head, folder, limit=limit)
+        found = git.read_objects([f"{commit}:{folder}" for commit in commits])
+        if any(item is not None and item.id == tree for item in found):
+            return True
+        if len(commits) < _NEWER:
+            break
+    return False
 
 
 def read_new_commits(git: GitRepository, base: str, head: str) -> tuple[Commit, ...]:

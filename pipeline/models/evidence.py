@@ -1,17 +1,25 @@
 """Evidence from running a tool on exact bytes: check results, builds, observed health.
 
-Evidence is deterministic: it holds no durations, hosts or clock, so that finding it again
-after a crash gives the same fact, byte for byte (docs/adr/0003-no-clock-in-evidence.md).
+Evidence of a tool is deterministic: it holds no durations, hosts or clock, so that finding it again
+after a crash gives the same body, byte for byte (docs/adr/0003-no-clock-in-evidence.md).
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from operator import not_
 from typing import Literal
 
 from pydantic import Field
 
-from pipeline.models.base import CommitIdField, ImageDigestField, Model, ToldText, TreeIdField
+from pipeline.models.base import (
+    CommitIdField,
+    ImageDigestField,
+    Model,
+    Moment,
+    ToldText,
+    TreeIdField,
+)
 
 CheckName = Literal["lint", "tests", "secrets", "code-scan"]
 
@@ -73,3 +81,5 @@ class Observation(Model):
     sync: Literal["Synced", "OutOfSync", "Unknown"]
     revision: CommitIdField
     message: ToldText = ""
+    # When the delivery tool saw it, by its own clock.
+    observed_at: Moment | None = Field(None, exclude_if=not_)

@@ -4,13 +4,17 @@ A fact is stored as canonical JSON on `state/<tenant>`, the first at
 `drafts/<primitive_id>/facts/<nnnnnn>-<type>.json` (docs/model.md §9; `pipeline.state.facts` says
 where the others lie). `previous` is the SHA-256 of the draft's fact before it, empty for the first.
 A correction is a new fact. Bodies are a closed union discriminated by `type`.
+
+Every fact says when it was decided, and which moments the world itself holds: of reviews, merges
+and observations. Facts of older tools hold no time (docs/adr/0015-times.md).
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from operator import not_
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from pipeline.models.base import (
     API_VERSION,
@@ -21,11 +25,13 @@ from pipeline.models.base import (
     Identifier,
     ImageDigestField,
     Model,
+    Moment,
     ToldText,
     TreeIdField,
     without_empty,
 )
 from pipeline.models.draft_id import DraftId
+from pipeline.models.draft_state import DraftState
 from pipeline.models.evidence import BuildRecord, CheckReport, Observation
 from pipeline.models.requests import (
     CodeOrigin,
@@ -42,6 +48,7 @@ class GivenReview(Model):
     account: int
     commit: str  # the reviewed revision; empty if the forge no longer has it
     verdict: Literal["approved", "changes-requested", "commented", "dismissed"]
+    at: Moment | None = Field(None, exclude_if=not_)
 
 
 class Brought(Model):
@@ -67,6 +74,7 @@ class Cause(Model):
     blob: BlobIdField  # of the request's content
     run: str
     actor: int  # numeric id of the account that asked
+    merged_at: Moment | None = Field(None, exclude_if=not_)  # committer date of `commit`
     # None for a request in the repository's first commit: there was no policy before it.
     brought: Brought | None = None
 
@@ -113,6 +121,18 @@ class Accepted(Model):
     image: str
     design_refs: tuple[str, ...]
     target_namespaces: dict[EnvironmentName, str]
+    # The same environments in the order of policy, which the canonical form of a mapping loses.
+    environments: tuple[EnvironmentName, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_each_once(self) -> Self:
+        if self.environments and sorted(self.environments) != sorted(self.target_namespaces):
+            raise ValueError("`environments` and `target_namespaces` name different environments")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_empty("environments", dump(self))
 
 
 class Provisioned(Model):
@@ -189,9 +209,17 @@ class Promoted(Model):
     overlay_folder: str
     gitops_repo: str
     gitops_commit: CommitIdField
+    merged_at: Moment | None = Field(None, exclude_if=not_)  # committer date of `gitops_commit`
     pull_request: PullRequestLink
     approved_by: tuple[int, ...]
     checks: tuple[str, ...]
+    # The state of the draft from here on, by the policy of the time. Older tools left it out: there
+    # an environment's name is its stage.
+    state: DraftState | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_empty("state", dump(self))
 
 
 class Observed(Model):
@@ -232,5 +260,7 @@ class Fact(Model):
     draft: DraftId
     sequence: int = Field(ge=1, le=999_999)
     previous: FactHashField
+    # By the clock of whoever decided it, and no later than the merge that it records.
+    decided_at: Moment | None = Field(None, exclude_if=not_)
     cause: Cause
     body: FactBody

@@ -22,11 +22,15 @@ from pipeline.models.base import (
     TreeIdField,
 )
 from pipeline.models.draft_id import DraftId
+from pipeline.models.draft_state import Stage
 from pipeline.models.evidence import CheckName
 from pipeline.models.signers import Signer
 
-EnvironmentName = Literal["dev", "staging", "prod"]
-ENVIRONMENTS: tuple[EnvironmentName, ...] = ("dev", "staging", "prod")
+# A DNS label (RFC 1035) without `--`, which separates the parts of derived names. The names that it
+# goes into have limits of their own: `pipeline.names`.
+EnvironmentName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)
+]
 RiskTier = Literal["LOW", "MEDIUM", "HIGH"]
 RISK_TIERS: tuple[RiskTier, ...] = ("LOW", "MEDIUM", "HIGH")
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\r\n]*$")]
@@ -193,12 +197,21 @@ class ApprovalPolicy(Model):
     teams: tuple[TeamName, ...] = Field(min_length=1)
 
 
+def _stage_of_name(fields: dict[str, object]) -> object:
+    return fields.get("environment")
+
+
 class Environment(Request):
     """`environments/<env>/environment.yaml`: one environment and its policy."""
 
     kind: Literal["Environment"]
     environment: EnvironmentName
+    # What it is for. An environment with the name of a stage is of that stage if it says nothing.
+    stage: Stage = Field(default_factory=_stage_of_name, validate_default=True)
     promotes_from: tuple[EnvironmentName, ...] = ()
+    # A draft has reached a stage when all required environments of the stage run the same release;
+    # where none is required, when one environment of the stage runs one.
+    required: bool = False
     # When the pipeline merges the GitOps pull request of an allowed promotion: at once, or once an
     # owner of the repository has approved it as well.
     merge: Literal["auto", "manual"] = "auto"

@@ -7,27 +7,24 @@ It holds all that planning needs, so a run reads one small file per draft instea
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Collection
+from operator import not_
 from typing import Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from pipeline.models.base import API_VERSION, ApiVersion, FactHashField, Model, without_empty
+from pipeline.models.base import (
+    API_VERSION,
+    ApiVersion,
+    FactHashField,
+    Model,
+    Moment,
+    without_empty,
+)
+from pipeline.models.draft_state import DraftState as DraftState
 from pipeline.models.evidence import BuildRecord, CheckReport, Observation
 from pipeline.models.facts import PullRequestLink, Reason, Release
 from pipeline.models.requests import CodeOrigin, EnvironmentName, PrimitiveType, RiskTier, Sku
-
-
-class DraftState(StrEnum):
-    """The states of a draft (docs/model.md §8); folded from facts, never set."""
-
-    PENDING = "PENDING"
-    SCAFFOLDED = "SCAFFOLDED"
-    IN_REVIEW = "IN_REVIEW"
-    PROMOTED_DEV = "PROMOTED_DEV"
-    PROMOTED_STAGING = "PROMOTED_STAGING"
-    PROMOTED_PROD = "PROMOTED_PROD"
-    REJECTED = "REJECTED"
 
 
 class PatchRecord(Model):
@@ -58,10 +55,20 @@ class PromotionRecord(Model):
     overlay_tree: str
     overlay_folder: str
     gitops_commit: str
+    merged_at: Moment | None = Field(None, exclude_if=not_)
     pull_request: PullRequestLink
     approved_by: tuple[int, ...]
     fact: int
     observation: Observation | None = None
+
+
+class RunRecord(Model):
+    """A release that ran in one environment, from its promotion to the next one there."""
+
+    environment: EnvironmentName
+    release: Release
+    fact: int  # the number of the promotion
+    was_healthy: bool = False  # a delivery tool saw exactly this release healthy and synced there
 
 
 class RefusedPromotion(Model):
@@ -104,15 +111,18 @@ class DraftStatus(Model):
     checks: tuple[CheckReport, ...] = ()
     builds: tuple[BuildRecord, ...] = ()
     promotions: tuple[PromotionRecord, ...] = ()
+    runs: tuple[RunRecord, ...] = ()  # the newest of each environment, by fact
     refused_promotions: tuple[RefusedPromotion, ...] = ()
     # Request path → blob already handled; a different blob there is due.
     requests: dict[str, str] = Field({})
     facts: int
     newest_fact: FactHashField
+    decided_at: Moment | None = Field(None, exclude_if=not_)  # of the newest fact that says it
 
     @model_serializer(mode="wrap")
     def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_empty("earlier_patches", without_empty("rules", dump(self)))
+        written = without_empty("runs", without_empty("rules", dump(self)))
+        return without_empty("earlier_patches", written)
 
     @property
     def is_patched(self) -> bool:
@@ -124,6 +134,10 @@ class DraftStatus(Model):
     def promotion(self, environment: str) -> PromotionRecord | None:
         """What runs in an environment, or None if nothing was promoted there."""
         return next((p for p in self.promotions if p.environment == environment), None)
+
+    def runs_in(self, environments: Collection[str]) -> tuple[RunRecord, ...]:
+        """What has run in any of these environments, as far as it is listed."""
+        return tuple(run for run in self.runs if run.environment in environments)
 
     def checks_of_tree(self, tree: str) -> CheckReport | None:
         """The check report of a source tree, if the status lists it."""

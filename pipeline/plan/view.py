@@ -21,7 +21,6 @@ from pipeline.models.evidence import Observation
 from pipeline.models.facts import Cause
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import (
-    ENVIRONMENTS,
     CodeOrigin,
     DraftPatch,
     Environment,
@@ -111,6 +110,7 @@ class DraftView:
     template: Template
     status: DraftStatus | None
     is_new_revision: bool  # the draft's own request is not yet among the facts
+    now_s: int  # the moment that is planned for, in seconds since the epoch
     target: RepoView | None = None
     gitops: RepoView | None = None
     pull: PullRequest | None = None  # the draft's pull request, as the forge has it now
@@ -168,13 +168,13 @@ class DraftView:
 
     @property
     def namespaces(self) -> dict[str, str]:
-        """Environment → namespace."""
+        """Environment → namespace, in the order of environments."""
         r = self.request
         return {
             env: names.namespace(
                 self.platform.platform, r.tenant_id, self.tenant.sku, r.code_origin, env
             )
-            for env in ENVIRONMENTS
+            for env in self.environments
         }
 
     @property

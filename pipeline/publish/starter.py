@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.diagnostics import Finding
@@ -18,16 +18,15 @@ from pipeline.forges.github.control_rulesets import control_rulesets
 from pipeline.forges.github.servers import PUBLIC, is_run_by_github
 from pipeline.git.objects import blob_id
 from pipeline.models.base import API_VERSION
-from pipeline.models.requests import ENVIRONMENTS, Platform
+from pipeline.models.requests import Platform
 from pipeline.publish.schemas import render_schema, schema_of
 from pipeline.render import code_owners
-from pipeline.requests.kinds import KINDS, parse_request
+from pipeline.requests.kinds import KINDS, is_of_kind, parse_request
 from pipeline.requests.layout import (
     BLOCKED_PATH,
     PLATFORM_PATH,
     REQUEST_ROOTS,
     SIGNERS_PATH,
-    environment_path,
     tenant_path,
 )
 from pipeline.requests.snapshot import Snapshot, snapshot_of
@@ -36,13 +35,6 @@ from pipeline.stages.validate import check_requests
 WORKFLOWS = ("validate", "comment", "scaffold", "build", "promote", "observe")
 # Placeholder for the action in the workflows, replaced by the answer.
 ACTION_MARK = "OWNER/primitive-pipeline@COMMIT"
-# Path in `pipeline/starter/` → the path of this repository that it is made from.
-PARTS: Mapping[str, str] = {
-    **{f"workflows/{name}.yaml": f".github/workflows/{name}.yaml" for name in WORKFLOWS},
-    **{f"environments/{name}.yaml": environment_path(name) for name in ENVIRONMENTS},
-    "environments/blocked-digests.yaml": BLOCKED_PATH,
-    "environments/signers.yaml": SIGNERS_PATH,
-}
 # Placeholder for the repository of the build workflow in the signers, replaced by the answer.
 SIGNER_MARK = "OWNER/CONTROL"
 _SIGNING_REPOSITORY = re.compile(r"(?m)^( +repository: ).+$")
@@ -52,9 +44,20 @@ _SERVER = re.compile(r"https://[a-z0-9.-]+(:[0-9]+)?\Z")
 _QUEUE = re.compile(r"(?m)(?:^ +#.*\n)*^( +)concurrency:\n(?:\1 +.*\n)*?\1 +queue: max\n")
 
 
+def starter_parts(requests: Iterable[str]) -> dict[str, str]:
+    """Paths in `pipeline/starter/` → paths of this repository that they are made from.
+
+    `requests` are the paths of its requests: a new control repo begins with its environments.
+    """
+    workflows = {f"workflows/{name}.yaml": f".github/workflows/{name}.yaml" for name in WORKFLOWS}
+    environments = [path for path in requests if is_of_kind(path, "Environment")]
+    policy = (*environments, BLOCKED_PATH, SIGNERS_PATH)
+    return {**workflows, **{path: path for path in policy}}
+
+
 def starter_part(path: str, content: bytes) -> bytes:
     """The content of a file of `pipeline/starter/`, made from this repository's."""
-    if PARTS[path] == SIGNERS_PATH:
+    if path == SIGNERS_PATH:
         return _SIGNING_REPOSITORY.sub(rf"\1{SIGNER_MARK}", content.decode()).encode()
     if not path.startswith("workflows/"):
         return content
@@ -105,16 +108,15 @@ def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, byt
     files = {
         PLATFORM_PATH: _headed(_platform_values(answers), "platform", 1),
         tenant_path(answers.tenant): _headed(_tenant_values(answers), "tenant", 2),
-        BLOCKED_PATH: parts["environments/blocked-digests.yaml"],
+        BLOCKED_PATH: parts[BLOCKED_PATH],
         SIGNERS_PATH: _signers(
-            parts["environments/signers.yaml"],
+            parts[SIGNERS_PATH],
             f"{answers.organisation}/{platform.repos.control}",
             answers.server,
         ),
         "README.md": _readme(answers),
     }
-    for name in ENVIRONMENTS:
-        files[environment_path(name)] = parts[f"environments/{name}.yaml"]
+    files |= {path: parts[path] for path in parts if is_of_kind(path, "Environment")}
     for workflow in WORKFLOWS:
         text = parts[f"workflows/{workflow}.yaml"].decode().replace(ACTION_MARK, answers.action)
         if not is_run_by_github(answers.server):

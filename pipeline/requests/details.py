@@ -9,11 +9,12 @@ from collections.abc import Iterator
 
 from pipeline import names
 from pipeline.models.requests import (
-    ENVIRONMENTS,
     Acknowledgement,
+    CodeOrigin,
     DraftPatch,
     PrimitiveImplementationDraft,
     Promotion,
+    Sku,
 )
 from pipeline.requests.policy_changes import field_lines
 from pipeline.requests.snapshot import Snapshot
@@ -34,10 +35,18 @@ def draft_details(
     tenant = snapshot.tenant(draft.tenant_id)
     if tenant and snapshot.platform:
         place = (snapshot.platform.platform, draft.tenant_id, tenant.sku, draft.code_origin)
-        runs = [names.namespace(*place, environment) for environment in ENVIRONMENTS]
-        yield "may run in", ", ".join(runs)
+        runs = [_namespace(place, environment) for environment in snapshot.environments]
+        yield "may run in", ", ".join(filter(None, runs))
     if old is not None:
         yield from field_lines(old, draft)
+
+
+def _namespace(place: tuple[str, str, Sku, CodeOrigin], environment: str) -> str:
+    """Where it would run; nothing where that name is refused, which is a finding of its own."""
+    try:
+        return names.namespace(*place, environment)
+    except names.NameRefused:
+        return ""
 
 
 def patch_details(

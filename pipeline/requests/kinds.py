@@ -61,7 +61,8 @@ _ID = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
 _PARTS = {
     "<tenant>": rf"(?P<tenant>{_ID})",
     "<primitive>": rf"(?P<primitive>{_ID})",
-    "<environment>": r"(?P<name>[a-z]+)",
+    # `environments/acknowledgements/` holds other requests.
+    "<environment>": rf"(?P<name>(?!acknowledgements[/.]){_ID})",
     "<number>": r"(?P<name>[0-9]{4})",
     "<name>": rf"(?P<name>{_ID})",
 }
@@ -135,8 +136,11 @@ _GONE = "take a request away"
 
 def _check_draft(draft: PrimitiveImplementationDraft, around: Surroundings) -> Iterable[Finding]:
     snapshot, tenant = around.snapshot, around.snapshot.tenant(around.meaning.tenant)
-    if tenant and snapshot.platform and draft.tenant_id == around.meaning.tenant:
-        yield from check_draft(draft, tenant, snapshot.platform, around.templates, around.document)
+    platform, environments = snapshot.platform, snapshot.environments
+    if tenant and platform and draft.tenant_id == around.meaning.tenant:
+        yield from check_draft(
+            draft, tenant, platform, environments, around.templates, around.document
+        )
 
 
 KINDS: tuple[RequestKind[Any], ...] = (
@@ -197,7 +201,7 @@ signers:
         summary="One tenant: how its product runs, its risk tier and who owns it.",
         asks=_POLICY,
         example=TENANT_ID_RESERVED.passes,
-        check=lambda it, around: check_tenant(it, around.snapshot.platform, around.document),
+        check=lambda it, around: check_tenant(it, around.snapshot, around.document),
     ),
     RequestKind(
         model=PrimitiveImplementationDraft,
@@ -258,6 +262,12 @@ def request_path(path: str) -> RequestPath | None:
         if match:
             return RequestPath(kind, **match.groupdict())
     return None
+
+
+def is_of_kind(path: str, kind: str) -> bool:
+    """Whether a path is that of a kind of request."""
+    meaning = request_path(path)
+    return meaning is not None and meaning.kind == kind
 
 
 def parse_request(path: str, content: bytes) -> tuple[ReadRequest | None, tuple[Finding, ...]]:

@@ -15,7 +15,6 @@ from typing import TypeVar
 from pipeline.documents import ParsedDocument
 from pipeline.models.draft_id import DraftId
 from pipeline.models.requests import (
-    ENVIRONMENTS,
     BlockedDigests,
     DraftPatch,
     Environment,
@@ -33,9 +32,9 @@ from pipeline.requests.layout import (
     RequestPath,
     draft_folder,
     draft_path,
-    environment_path,
     tenant_path,
 )
+from pipeline.requests.order import Place, ordered
 
 R = TypeVar("R", bound=Request)
 
@@ -70,9 +69,13 @@ class Snapshot:
 
     @cached_property
     def environments(self) -> Mapping[str, Environment]:
-        """The valid environments by name."""
-        found = {name: self.model_at(environment_path(name), Environment) for name in ENVIRONMENTS}
-        return {name: env for name, env in found.items() if env}
+        """The valid environments by name, in the order of their graph."""
+        found = {
+            loaded.meaning.name: loaded.model
+            for loaded in self.requests.values()
+            if isinstance(loaded.model, Environment)
+        }
+        return {name: found[name] for name in ordered(places_of(found))}
 
     @cached_property
     def blocked_digests(self) -> frozenset[str]:
@@ -119,13 +122,15 @@ class Snapshot:
                 grouped.setdefault(loaded.meaning.draft, []).append(loaded)
         return {draft: tuple(found) for draft, found in grouped.items()}
 
+    @cached_property
+    def draft_ids(self) -> tuple[DraftId, ...]:
+        """Ids of all drafts whose request is loaded and valid, sorted."""
+        return tuple(d for d in sorted(self._by_draft) if draft_path(d) in self.requests)
+
     def drafts_of(self, tenant_id: str) -> tuple[DraftId, ...]:
         """Ids of the drafts whose request is loaded and valid, sorted."""
-        return tuple(
-            draft
-            for draft in sorted(self._by_draft)
-            if draft.startswith(f"{tenant_id}/") and draft_path(draft) in self.requests
-        )
+        prefix = f"{tenant_id}/"
+        return tuple(draft for draft in self.draft_ids if draft.startswith(prefix))
 
     def requests_of(self, draft: str) -> tuple[LoadedRequest, ...]:
         """All requests of a draft that are loaded and valid, by path."""
@@ -136,10 +141,15 @@ class Snapshot:
         return tuple(r for r in self.requests_of(draft) if isinstance(r.model, DraftPatch))
 
     def promotions_of(self, draft: str) -> tuple[LoadedRequest, ...]:
-        """A draft's promotion requests, dev first."""
+        """A draft's promotion requests in the order of environments, unknown ones last."""
         found = [r for r in self.requests_of(draft) if isinstance(r.model, Promotion)]
-        order: dict[str, int] = {name: i for i, name in enumerate(ENVIRONMENTS)}
-        return tuple(sorted(found, key=lambda r: order.get(r.meaning.name, 9)))
+        order = {name: at for at, name in enumerate(self.environments)}
+        return tuple(sorted(found, key=lambda r: order.get(r.meaning.name, len(order))))
+
+
+def places_of(environments: Mapping[str, Environment]) -> dict[str, Place]:
+    """Where each of these environments stands in their graph."""
+    return {name: Place(e.stage, e.promotes_from) for name, e in environments.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pipeline import names
 from pipeline.diagnostics import RULES
 from pipeline.forges.approvals import count_approvals
 from pipeline.forges.port import PullRequest
-from pipeline.gate.authorise import Decision, Evidence, authorise
+from pipeline.gate.authorise import Decision, DecisionReason, Evidence, authorise
 from pipeline.gate.matters import higher_tier
 from pipeline.gate.rules import BUILD_MISSING, CHECK_MISSING
 from pipeline.git.objects import MODE_FILE, blob_id
@@ -20,10 +20,20 @@ from pipeline.gitops.sealed import GITOPS_NOT_APPROVED
 from pipeline.models.base import key_of
 from pipeline.models.evidence import CheckOutcome
 from pipeline.plan.commits import CommitPlace, FolderFiles, commit_folder
-from pipeline.plan.effects import CommitFolder, FactEntry, MergePull, OpenPull, Waiting
+from pipeline.plan.effects import (
+    MERGED,
+    CommitFolder,
+    FactEntry,
+    MergePull,
+    OpenPull,
+    Waiting,
+)
+from pipeline.plan.reached import state_reached
 from pipeline.plan.rules import MERGE_PENDING
 from pipeline.plan.view import TOOL, Caused, DraftView, PromotionInput, Step, message_of
 from pipeline.releases.overlays import Overlay
+from pipeline.requests.drafts import ENVIRONMENT_UNKNOWN
+from pipeline.requests.layout import environment_path
 from pipeline.stages.build import plan_build
 from pipeline.stages.checks import plan_checks
 
@@ -45,6 +55,7 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
         manifest_findings=due.manifest_findings,
         authority=due.caused.authority,
         tier=higher_tier(status.risk_tier, view.risk_tier),
+        now_s=view.now_s,
         chain_problem=due.chain_problem,
         signers=view.signers,
         provenance=due.provenance,
@@ -68,7 +79,8 @@ def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
     promotion already merged gives only its fact.
     """
     view = replace(view, status=due.status or view.status)
-    decision = authorise(evidence_of(view, due))
+    is_known = due.promotion.environment in view.environments
+    decision = authorise(evidence_of(view, due)) if is_known else _decision_without(view, due)
     release = due.promotion.release
     if due.merged and not due.chain_problem:
         # It was allowed when it was opened, and it runs: record it, whatever policy says now.
@@ -101,6 +113,17 @@ def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
         waits = Waiting(draft=view.id, request=due.caused.cause.request, reasons=reasons)
         return Step(waiting=(waits,))
     return _overlay_step(view, due, decision)
+
+
+def _decision_without(view: DraftView, due: PromotionInput) -> Decision:
+    """The decision on a promotion to an environment that policy does not have any more."""
+    name = due.promotion.environment
+    gone = DecisionReason(
+        ENVIRONMENT_UNKNOWN.id,
+        f"{name} is no environment any more: {environment_path(name)} was taken away",
+        final=True,
+    )
+    return Decision(view.id, name, (gone,), due.caused.authority.approved_by)
 
 
 def _refusal(view: DraftView, due: PromotionInput, decision: Decision) -> Step:
@@ -139,15 +162,14 @@ def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> S
     opening = (pull,) if done else (commit, pull)
     if done and due.is_queued:
         return _waits(view, due, MERGE_PENDING.id, f"{view.gitops_repo}:{branch} is to be merged")
-    environment = view.environments[due.promotion.environment]
-    if environment.merge == "manual" and not due.merged:
+    if not due.merged and view.environments[due.promotion.environment].merge == "manual":
         if not (done and due.gitops_pull):
             return Step(effects=opening)
         problem = approval_problem(due.gitops_pull, due.owners)
         if problem:
             said = f"{view.gitops_repo}#{due.gitops_pull.number} {problem}"
             return _waits(view, due, GITOPS_NOT_APPROVED.id, said)
-    outcomes = {"pull_request": pull.key, "gitops_commit": merge.key}
+    outcomes = {"pull_request": pull.key, MERGED: merge.key}
     fact = _promoted(view, due, decision, overlay, outcomes)
     return Step(effects=(*opening, merge), facts=(fact,))
 
@@ -181,7 +203,6 @@ def _merge_of(view: DraftView, due: PromotionInput, pull: OpenPull, head: str) -
         base_branch=pull.base_branch,
         expected_head=head,
         message=message_of(f"Merge: {pull.title}", view, due.caused, promotion_key(due.caused)),
-        time_s=due.caused.time_s,
     )
 
 
@@ -193,15 +214,17 @@ def _promoted(
     outcomes: dict[str, str],
 ) -> FactEntry:
     """The fact of a promotion; `outcomes` maps fields to the effects that fill them in."""
-    status = view.status
-    report = status.checks_of_tree(overlay.release.source_tree) if status else None
+    status, environment = view.status, due.promotion.environment
+    assert status is not None  # nothing is promoted before it is accepted
+    report = status.checks_of_tree(overlay.release.source_tree)
     passed = [r.name for r in report.results if r.outcome is CheckOutcome.PASSED] if report else []
+    state = state_reached(status, view.environments, environment, overlay.release)
     return FactEntry(
         draft=view.id,
         cause=due.caused.cause,
         type="promoted",
         known={
-            "environment": due.promotion.environment,
+            "environment": environment,
             "namespace": overlay.namespace,
             "release": overlay.release.model_dump(mode="json"),
             "overlay_tree": overlay.tree,
@@ -209,6 +232,7 @@ def _promoted(
             "gitops_repo": view.gitops_repo,
             "approved_by": list(decision.approved_by),
             "checks": sorted(passed),
+            "state": state.value,
         },
         outcomes=outcomes,
     )

@@ -141,7 +141,8 @@ def accepted_fact(view: DraftView) -> FactEntry:
         instance=view.instance,
         image=view.image,
         design_refs=view.request.design_refs,
-        target_namespaces=view.namespaces,  # type: ignore[arg-type]  # keys are the environments
+        target_namespaces=view.namespaces,
+        environments=tuple(view.environments),
     )
     return entry_of(view, body)
 

@@ -8,7 +8,7 @@ from pipeline.diagnostics import Finding, Location, sort_findings
 from pipeline.models.requests import (
     Tenant,
 )
-from pipeline.requests.drafts import DIGEST_BLOCKED
+from pipeline.requests.drafts import DIGEST_BLOCKED, ENVIRONMENT_UNKNOWN
 from pipeline.requests.identity import (
     DRAFT_MISSING,
     TENANT_MISSING,
@@ -19,6 +19,9 @@ from pipeline.requests.kinds import Surroundings, kind_of
 from pipeline.requests.layout import PLATFORM_PATH, draft_path, tenant_path
 from pipeline.requests.snapshot import ReadRequest, Snapshot
 from pipeline.templating import Template
+
+# Codes of what only stands against a request that is asked for now.
+_OF_THE_ASKED = (DIGEST_BLOCKED.id, ENVIRONMENT_UNKNOWN.id)
 
 
 def check_request(
@@ -53,9 +56,10 @@ def check_requests(
     """All findings about the requests read, in a fixed order.
 
     A missing platform file is itself a finding, since nothing can be judged without it. `asked` are
-    the paths requested now, None for all: only those may not name a blocked digest. Requests merged
-    before the digest was blocked are reported by the gate and `status`; otherwise a digest that
-    runs could not be blocked.
+    the paths requested now, None for all: only those may not name a blocked digest, or an
+    environment that does not exist. Requests merged before the digest was blocked or the
+    environment was removed are reported by the gate and `status`; otherwise neither could be done
+    while anything runs.
     """
     found = list(form_findings)
     if PLATFORM_PATH not in snapshot.blobs:
@@ -65,5 +69,5 @@ def check_requests(
     for read in reads:
         found.extend(check_request(read, snapshot, templates))
     if asked is not None:
-        found = [f for f in found if f.code != DIGEST_BLOCKED.id or f.location.file in asked]
+        found = [f for f in found if f.code not in _OF_THE_ASKED or f.location.file in asked]
     return sort_findings(found)

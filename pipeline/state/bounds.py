@@ -1,18 +1,20 @@
 """The part of a long history that a status lists; the rest is found in the facts. Pure.
 
 Decision: a status is read at each look at a draft and written with each fact, so its size must not
-grow with the number of facts. It lists the newest 10 patches, check reports and builds, and the
-first 10 reasons of a refusal. Facts hold the rest and are read on demand:
+grow with the number of facts. It lists the newest 10 patches, check reports and builds, the newest
+10 runs of each environment, and the first 10 reasons of a refusal. Facts hold the rest and are read
+on demand:
 
-- A promotion may name any source that was ever merged. `with_evidence` finds its checks and build
-  in the facts, which a promotion reads anyway.
+- A promotion may name any source that was ever merged. `with_evidence` finds its checks, its build
+  and where it has run in the facts, which a promotion reads anyway.
 - A request is due unless its newest content was handled. Unlisted patches are compared with main by
   one hash over all their requests (`requests_due`): if it matches, none is due; otherwise the facts
   say which. So each look costs one hash and stays exact.
 
-Tools before 0.1.0 listed everything. Their statuses are read and audited as another fold of the
-same facts (`pipeline.state.facts.unbounded_folds`); the next fact folds such a status again from
-all facts. A short history gives the same bytes in both forms, so statuses carry no format number.
+Older tools listed no runs, and those before 0.1.0 listed everything else. Their statuses are read
+and audited as other folds of the same facts (`pipeline.state.facts.older_folds`); the next fact
+folds such a status again from all facts. A short history without promotions gives the same bytes in
+all forms, so statuses carry no format number.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from pipeline.models.facts import (
 from pipeline.models.status import DraftStatus, EarlierPatches, PatchRecord, RefusedPromotion
 from pipeline.requests.kinds import request_path
 from pipeline.requests.layout import patch_path
+from pipeline.state.runs import listed_runs, runs_of
 
 R = TypeVar("R", PatchRecord, RefusedPromotion)
 
@@ -43,7 +46,8 @@ def is_bounded(status: DraftStatus) -> bool:
     lists: list[Sequence[object]] = [status.patches, status.checks, status.builds]
     lists += [patch.reasons for patch in status.patches]
     lists += [refused.reasons for refused in status.refused_promotions]
-    return all(len(listed) <= LISTED for listed in lists)
+    is_short = all(len(listed) <= LISTED for listed in lists)
+    return is_short and listed_runs(status.runs) == status.runs
 
 
 def bounded(status: DraftStatus, fact: Fact, before: Callable[[], Sequence[Fact]]) -> DraftStatus:
@@ -58,6 +62,7 @@ def bounded(status: DraftStatus, fact: Fact, before: Callable[[], Sequence[Fact]
         update={
             "checks": status.checks[-LISTED:],
             "builds": status.builds[-LISTED:],
+            "runs": listed_runs(status.runs),
             "patches": tuple(map(_shortened, status.patches)),
             "refused_promotions": tuple(map(_shortened, status.refused_promotions)),
         }
@@ -157,9 +162,15 @@ def _patch_number(path: str) -> str:
 
 
 def with_evidence(status: DraftStatus, facts: Iterable[Fact], tree: str | None) -> DraftStatus:
-    """The status with a source tree's checks and build, taken from the facts if unlisted."""
+    """The status with a source tree's checks, build and runs, taken from the facts if unlisted."""
     if tree is None:
         return status
+    facts = tuple(facts)
+    every = runs_of(facts)
+    listed = {run.fact for run in listed_runs(every)}
+    runs = tuple(run for run in every if run.fact in listed or run.release.source_tree == tree)
+    if runs != status.runs:
+        status = status.model_copy(update={"runs": runs})
     report, build = status.checks_of_tree(tree), status.build_of_tree(tree)
     if report and build:
         return status

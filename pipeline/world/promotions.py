@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from pipeline import names
 from pipeline.forges.port import PullState, RepoView
+from pipeline.git.history import read_was_tree
 from pipeline.git.repository import GitRepository, read_parents
 from pipeline.models.facts import Built, Fact
 from pipeline.models.provenance import Verified
@@ -38,8 +39,15 @@ class Promotions:
         """Everything the decision on one promotion request rests on."""
         promotion = loaded.model
         assert isinstance(promotion, Promotion) and view.status
-        caused = self.causes.of(loaded.path, loaded.blob, tier=view.status.risk_tier)
-        return self.of(view, promotion, caused)
+        tier = view.status.risk_tier
+        caused = self.causes.of(loaded.path, loaded.blob, tier=tier)
+        due = self.of(view, promotion, caused)
+        if due.merged and due.gitops_pull and due.gitops_pull.merged_at:
+            # It was merged before a crash, so it rests on nothing that people said since.
+            until = due.gitops_pull.merged_at
+            caused = self.causes.of(loaded.path, loaded.blob, tier=tier, until=until)
+            due = replace(due, caused=caused)
+        return due
 
     def of(self, view: DraftView, promotion: Promotion, caused: Caused) -> PromotionInput:
         """Everything for the decision on a promotion that may not be merged yet."""
@@ -82,7 +90,8 @@ class Promotions:
         opened = self.repositories.pull_of_branch(view.gitops_repo, branch) if existing else None
         queued = opened is not None and opened.is_queued
         due = replace(due, existing=existing, gitops_pull=opened, is_queued=queued)
-        if opened and view.environments[environment].merge == "manual":
+        policy = view.environments.get(environment)
+        if opened and policy is not None and policy.merge == "manual":
             due = replace(due, owners=self._owners(view.platform, view.owners))
         if existing and opened and opened.state is PullState.MERGED:
             files = git.read_files(existing.commit, folder)
@@ -118,8 +127,7 @@ class Promotions:
 
 
 def _is_on_default(view: DraftView, git: GitRepository, tree: str | None) -> bool:
-    """Whether the source tree is the one on the target's default branch."""
+    """Whether the source tree is, or was, the one on the target's default branch."""
     if tree is None or view.target is None or view.target.head is None:
         return False
-    found = git.read_object(f"{view.target.head}:{view.folder}")
-    return found is not None and found.id == tree
+    return read_was_tree(git, view.target.head, view.folder, tree)

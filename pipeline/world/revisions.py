@@ -29,7 +29,7 @@ from pipeline.git.history import read_changed_paths, read_new_commits
 from pipeline.git.repository import GitRepository
 from pipeline.models.base import CommitId
 from pipeline.models.facts import Brought, GivenReview
-from pipeline.models.requests import ENVIRONMENTS, Platform, RiskTier
+from pipeline.models.requests import Platform, RiskTier
 from pipeline.requests.layout import PLATFORM_PATH
 from pipeline.requests.snapshot import Snapshot
 
@@ -87,7 +87,7 @@ class Revisions:
             pushers=tuple(sorted({push.account for push in pushes})),
             is_pusher_known=pull.head in {push.commit for push in pushes if push.account},
             reviews=tuple(
-                GivenReview(account=r.user_id, commit=r.commit, verdict=r.verdict.value)
+                GivenReview(account=r.user_id, commit=r.commit, verdict=r.verdict.value, at=r.at)
                 for r in sorted(pull.reviews, key=lambda r: r.sequence)
             ),
         )
@@ -160,7 +160,7 @@ class Revisions:
 
     def policy_at(self, commit: str, changed: Sequence[str]) -> Snapshot:
         """The policy at a commit, as far as authority over these paths needs it."""
-        needed = paths_behind(changed, ENVIRONMENTS)
+        needed = paths_behind(changed)
         key = (commit, needed)
         if key not in self.cache.policies:
             self.cache.policies[key] = read_snapshot_of(self.control, commit, needed)
@@ -195,7 +195,7 @@ def check_asker(
     `proposed` is the commit or tree after the change. Raises CouldNotCheck if the base lists no
     accounts.
     """
-    needed = paths_behind(changed, ENVIRONMENTS)
+    needed = paths_behind(changed)
     before = read_snapshot_of(git, base, needed)
     if before.platform is None:
         raise CouldNotCheck(f"`{PLATFORM_PATH}` of the base cannot be read, so no account is known")
@@ -226,7 +226,7 @@ def revision_of(
         pushers=frozenset(brought.pushers),
         is_pusher_known=brought.is_pusher_known,
         reviews=tuple(
-            Review(number, given.account, given.commit, ReviewVerdict(given.verdict))
+            Review(number, given.account, given.commit, ReviewVerdict(given.verdict), at=given.at)
             for number, given in enumerate(brought.reviews, start=1)
         ),
         committers=committers,
