@@ -20,6 +20,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.checks.dockerfile",
     "pipeline.tools.rules",
     "pipeline.gate.rules",
+    "pipeline.delivery.rules",
     "pipeline.gitops.sealed",
     "pipeline.gitops.proposals",
     "pipeline.plan.rules",

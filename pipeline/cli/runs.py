@@ -71,8 +71,8 @@ def stage_option(function: F) -> F:
 def _observations(file: Path | None) -> tuple[Observation, ...]:
     if file is None:
         return ()
+    from pipeline.delivery.reports import parse_observations
     from pipeline.errors import Refused
-    from pipeline.requests.observations import parse_observations
 
     try:
         content = file.read_bytes()

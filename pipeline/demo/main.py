@@ -21,13 +21,13 @@ from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
+from pipeline.delivery.reports import render_observations
 from pipeline.demo import story
 from pipeline.demo.setting import DemoSetting, LocalSetting, read_sample_files
 from pipeline.errors import PipelineError, UsageFault
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
 from pipeline.models.status import DraftStatus
-from pipeline.requests.observations import render_observations
 from pipeline.state.facts import parse_status, status_path
 
 PACKAGE = "domain_order_router"
