@@ -46,6 +46,7 @@ NAMESPACE = Scheme("namespace", LABEL_MAX)
 REPOSITORY = Scheme("repository", REPO_MAX)
 INSTANCE = Scheme("Helm release", RELEASE_MAX)
 APPLICATION = Scheme("Argo CD application", RELEASE_MAX)
+PROJECT = Scheme("Argo CD project", LABEL_MAX)
 IMAGE_SEGMENT = Scheme("image path segment", 128)
 
 
@@ -119,6 +120,13 @@ def instance(tenant_id: str, primitive_id: str, origin: CodeOrigin) -> str:
 def application(tenant_id: str, primitive_id: str, environment: EnvironmentName) -> str:
     """The Argo CD application of one primitive in one environment."""
     return _checked(APPLICATION, f"{tenant_id}--{primitive_id}--{environment}")
+
+
+def project(platform: str, tenant_id: str, origin: CodeOrigin) -> str:
+    """The Argo CD project that a primitive's application belongs to: its GitOps repository's."""
+    if origin is CodeOrigin.PLATFORM:
+        return _checked(PROJECT, platform)
+    return _checked(PROJECT, f"tenant-{tenant_id}")
 
 
 def parse_application(name: str) -> tuple[str, str, str] | None:

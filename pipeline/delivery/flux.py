@@ -30,8 +30,11 @@ KUSTOMIZATION = ("kustomize.toolkit.fluxcd.io/v1", "Kustomization")
 HELM_RELEASE = ("helm.toolkit.fluxcd.io/v2", "HelmRelease")
 # `main@sha1:` and a commit, as Flux names revisions of Git.
 _REVISION = re.compile(r"(?:[^@]*@)?sha1:([0-9a-f]{40})\Z")
-# The version that `pipeline.delivery.forms` gives the chart of an overlay: its tree.
-_CHART_VERSION = re.compile(r"[0-9.]+-t([0-9a-f]{40})(?:\+[0-9A-Za-z.-]+)?\Z")
+# Before the tree of the chart of an overlay, as `pipeline.delivery.forms` writes its version.
+CHART_VERSION_PREFIX = "1.0.0-t"
+_CHART_VERSION = re.compile(
+    rf"{re.escape(CHART_VERSION_PREFIX)}([0-9a-f]{{40}})(?:\+[0-9A-Za-z.-]+)?\Z"
+)
 
 
 class _SourceRef(Part):

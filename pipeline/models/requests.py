@@ -193,6 +193,10 @@ class ApprovalPolicy(Model):
     teams: tuple[TeamName, ...] = Field(min_length=1)
 
 
+# What a delivery tool finds a release by: the overlay's folder alone, or a manifest of its own.
+DeliveryForm = Literal["applicationset", "application", "helmrelease", "kustomization"]
+
+
 class Environment(Request):
     """`environments/<env>/environment.yaml`: one environment and what it asks for."""
 
@@ -212,6 +216,10 @@ class Environment(Request):
     # What runs primitives there: plain objects, or the platform's operators on custom resources.
     runtime: Literal["workload", "operator"] = "workload"
     settings: dict[str, str] = Field({})
+    # How a delivery tool is told of a release; all but the first lay a manifest into the overlay.
+    delivery: DeliveryForm = "applicationset"
+    # The cluster that such a manifest names, as the tool calls it; else the tool's own.
+    cluster: Identifier | None = None
 
     def approval_for(self, tier: RiskTier) -> ApprovalPolicy | None:
         """What this tier needs: its own entry, else that of the nearest lower tier."""
