@@ -63,6 +63,7 @@ from pipeline.state.facts import (
     status_bytes,
     status_path,
 )
+from pipeline.state.runs import without_runs
 from pipeline.templates import read_builtin_template
 from worlds import requests
 from worlds.control import World, id_of
@@ -246,7 +247,7 @@ class History(World):
         tenant, _, primitive = draft.id.partition("/")
         fact = next_fact(draft.id, draft.status, caused.cause, body)
         draft.status = fold_one(draft.status, fact)
-        draft.listing = fold_one_unbounded(draft.listing, fact)
+        draft.listing = without_runs(fold_one_unbounded(draft.listing, fact))
         blob = git_object("blob", fact_bytes(fact))
         self.main.add(blob)
         folder = self.state.setdefault(tenant, Folder())

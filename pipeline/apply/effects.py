@@ -1,8 +1,8 @@
-"""Apply: the one place that writes. Effects in order, facts last, each safe to repeat.
+"""Apply: the only writer. Effects in order, facts last, each safe to repeat.
 
-Every effect is found or made; a moved head raises StalePlan and nothing after it is done. A
-draft whose tool failed keeps its facts unpublished while the other drafts' go on. `faults` is
-called before and after each effect, so that tests can stop, repeat or lose the reply of any.
+Every effect is found or made; a moved head raises StalePlan and ends the rest. If a draft's tool
+fails, its facts stay unpublished and the other drafts go on. `faults` is called before and after
+each effect, so that tests can stop, repeat or lose the reply of any.
 """
 
 from __future__ import annotations
@@ -56,15 +56,15 @@ from pipeline.stages.checks import refused_report
 if TYPE_CHECKING:
     from pipeline.images.port import Builder
 
-# Commits of one repository that come after each other in a plan are pushed together, and so are
-# pull requests opened; so many at most, since a push holds all that it sends.
+# The most consecutive commits of one repository to push together, and pull requests to open
+# together: a push holds everything that it sends.
 _AT_ONCE = 25
 _Together = TypeVar("_Together", CommitFolder, OpenPull)
 
 
 @dataclass(frozen=True)
 class Ports:
-    """What applying needs of the world."""
+    """The parts of the world that applying needs."""
 
     forge: Forge
     control_repo: str
@@ -81,19 +81,19 @@ class _Applied:
     failures: list[Failure] = field(default_factory=list)
     failed_drafts: set[str] = field(default_factory=set)
     waiting: list[Waiting] = field(default_factory=list)
-    ahead: dict[str, object] = field(default_factory=dict)  # outcomes of what went with another
-    one_by_one: bool = False  # several at once were refused
+    ahead: dict[str, object] = field(default_factory=dict)  # outcomes of effects done with another
+    one_by_one: bool = False  # whether several at once were refused
 
     def fail(self, draft: str, error: Exception) -> None:
-        """Leave a draft to the next run; the others go on."""
+        """Leave a draft for the next run; the others go on."""
         self.failed_drafts.add(draft)
         self.failures.append(failure_of(draft, error))
 
 
 def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Receipt:
-    """What was done of a tenant's plan.
+    """The receipt of applying a tenant's plan.
 
-    Raises StalePlan when the world moved; what was done until then is found again next time.
+    Raises StalePlan if the world moved; the next run finds what was done until then.
     """
     done = _Applied()
     for number, effect in enumerate(plan.effects):
@@ -125,20 +125,20 @@ def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Rec
 
 
 def _waiting_for(effect: Effect, plan: TenantPlan, pending: MergePending) -> Waiting:
-    """The request whose fact waits for an effect that the forge carries out later."""
+    """The request whose fact waits for a merge that the forge does later."""
     entries = [e for other in plan.effects if isinstance(other, AppendFacts) for e in other.entries]
     reason = (pending.code, pending.message)
     for entry in entries:
         if effect.key in entry.outcomes.values():
             return Waiting(draft=entry.draft, request=entry.cause.request, reasons=(reason,))
-    # No fact waits for what keeps a repository as it must be.
+    # No fact waits for the merge of a restoration or a proposal.
     assert isinstance(effect, MergePull)
     where = f"{effect.repo}:{effect.branch}"
     return Waiting(draft=effect.draft, request=where, reasons=(reason,))
 
 
 def _drafts_of(effect: Effect, plan: TenantPlan) -> list[str]:
-    """The drafts that cannot go on without an effect: a repository serves all of a tenant's."""
+    """The drafts that need an effect; all of a tenant's share its repositories."""
     if isinstance(effect, AppendFacts):
         return []
     found = {effect.draft}
@@ -212,7 +212,7 @@ def _branch_rules(rules: Sequence[PlannedRule]) -> tuple[BranchRule, ...]:
 def _commit_folder(
     effect: CommitFolder, later: Sequence[Effect], ports: Ports, done: _Applied
 ) -> str:
-    """The branch's new head; commits that come next in the same repository are pushed with it."""
+    """The branch's new head; the next commits of the same repository are pushed with it."""
 
     def push(effects: Sequence[CommitFolder]) -> None:
         push_commits(ports.forge, effect.repo, effects, actor=ports.actor)
@@ -225,7 +225,7 @@ def _commit_folder(
 def _open_pull(
     effect: OpenPull, later: Sequence[Effect], ports: Ports, done: _Applied
 ) -> PullRequestLink:
-    """The pull request; those that come next in the same repository are opened with it."""
+    """The pull request; the next ones of the same repository are opened with it."""
 
     def open_pulls(effects: Sequence[OpenPull]) -> None:
         asked = [PullAsk(e.branch, e.base_branch, e.title, e.body) for e in effects]
@@ -235,7 +235,7 @@ def _open_pull(
 
     _do_with_next(effect, later, done, open_pulls)
     link = done.ahead[effect.key]
-    assert isinstance(link, PullRequestLink)  # as it was put there
+    assert isinstance(link, PullRequestLink)  # `open_pulls` put it there
     return link
 
 
@@ -245,9 +245,9 @@ def _do_with_next(
     done: _Applied,
     do: Callable[[Sequence[_Together]], None],
 ) -> None:
-    """See an effect done, and in the same call those of its kind and repository that come next.
+    """Do an effect, in one call with the next ones of the same kind and repository.
 
-    When that is refused each is done by itself, so that only the one to blame fails.
+    If that is refused, each is done alone, so that only the one at fault fails.
     """
     if effect.key in done.ahead:
         return
@@ -300,7 +300,7 @@ def _run_checks(effect: RunChecks, ports: Ports) -> CheckReport:
 
 
 def _build_image(effect: BuildImage, ports: Ports) -> BuildRecord | Reason:
-    """The image's record, or why the source is not built: that is recorded, too."""
+    """The image's record, or the reason why the source is not built, which is recorded too."""
     try:
         return ports.make_builder().build(source_of(effect, _source_files(effect, ports)))
     except OverBound as error:
@@ -308,7 +308,7 @@ def _build_image(effect: BuildImage, ports: Ports) -> BuildRecord | Reason:
 
 
 def _append_facts(effect: AppendFacts, ports: Ports, done: _Applied) -> str:
-    """The state branch's new head; facts of drafts that failed are left out."""
+    """The state branch's new head; facts of failed drafts are left out."""
     head, failed = record_facts(
         effect,
         ports.forge,

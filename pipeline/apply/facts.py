@@ -1,4 +1,4 @@
-"""Recording: a plan's facts on a tenant's state branch, in one commit. Part of apply: it writes."""
+"""Records a plan's facts on a tenant's state branch, in one commit. Part of apply: it writes."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def record_facts(
     outcomes: Mapping[str, object],
     left_out: Collection[str],
 ) -> tuple[str, list[tuple[str, ValueError]]]:
-    """The state branch's new head, and the drafts whose facts could not be recorded and why.
+    """The state branch's new head, and the drafts whose facts could not be recorded, with reasons.
 
-    `outcomes` are those of the plan's other effects; drafts to leave out failed before. Raises
-    StalePlan when the branch is not where it was planned on.
+    `outcomes` are those of the plan's other effects; the drafts in `left_out` failed before. Raises
+    StalePlan if the branch is not where the plan expects it.
     """
     entries = [e for e in effect.entries if e.draft not in left_out]
     if not entries:
@@ -90,7 +90,7 @@ def _facts_to_write(
 ) -> tuple[list[tuple[Fact, DraftStatus]], dict[str, str], list[tuple[str, ValueError]]]:
     """The facts with the status after each, each draft's newest hash, and drafts that failed.
 
-    A draft whose status is damaged, or whose facts cannot be said, fails alone.
+    A draft with a damaged status, or with facts that cannot be made, fails alone.
     """
     drafts = sorted({e.draft for e in entries})
     found = (
@@ -121,7 +121,7 @@ def _facts_to_write(
 def _read_facts(
     git: GitRepository, head: str | None, draft: str, new: Sequence[tuple[Fact, DraftStatus]]
 ) -> tuple[Fact, ...]:
-    """The recorded facts of a draft, and those that are about to be."""
+    """The recorded facts of a draft, and those about to be recorded."""
     files = read_fact_files(git, head, DraftId(draft).primitive) if head else ()
     return (*parse_chain(draft, files), *(fact for fact, _ in new))
 
@@ -180,7 +180,7 @@ def _path_of(written: tuple[Fact, DraftStatus]) -> str:
 def _read_folders(
     git: GitRepository, head: str | None, folders: Sequence[str]
 ) -> dict[str, dict[str, TreeEntry]]:
-    """Folder → its entries by name at a state commit; none for one that is not there."""
+    """Folder → its entries by name at a state commit; none for a missing folder."""
     found = git.read_objects([f"{head}:{f}" for f in folders]) if head else [None] * len(folders)
     return {
         folder: {e.name: e for e in parse_tree(item.content)} if item else {}

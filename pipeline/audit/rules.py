@@ -1,4 +1,4 @@
-"""Rules of the audit: what clones must show for history to prove what happened."""
+"""Rules of the audit: what clones must contain to prove what happened."""
 
 from __future__ import annotations
 

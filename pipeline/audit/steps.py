@@ -1,7 +1,7 @@
-"""The steps of an audit, each by its name: what it takes, and what it shows.
+"""The steps of an audit, by name.
 
-A new step is one more line here. `tests/integration/audit/test_mutants.py` leaves out each in turn,
-and a forgery that then passes is the proof that the step was needed.
+A new step is one more line here. `tests/integration/audit/test_mutants.py` leaves out each in turn;
+a forgery that then passes proves that the step is needed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ C = TypeVar("C")
 
 @dataclass(frozen=True)
 class AuditStep(Generic[C]):
-    """One step: a stable name, and the function that gives its findings."""
+    """One step: a stable name, and the function that returns its findings."""
 
     name: str
     check: Callable[[C], Iterator[Finding]]
@@ -31,7 +31,7 @@ class AuditStep(Generic[C]):
 
 @dataclass(frozen=True)
 class BranchCase:
-    """A state branch with the chains at its head, by primitive; broken ones are left out."""
+    """A state branch with the unbroken chains at its head, by primitive."""
 
     state: StateBranch
     chains: Mapping[str, Chain]
@@ -65,7 +65,7 @@ BRANCH_STEPS: tuple[AuditStep[BranchCase], ...] = (
     AuditStep("state-authors", _authors),
     AuditStep("state-trailers", _trailers),
 )
-# Of some of the chains at a time.
+# Steps that run on some of the chains at a time.
 CHAIN_STEPS: tuple[AuditStep[BranchCase], ...] = (AuditStep("state-folds", _folds),)
 FACT_STEPS: tuple[AuditStep[FactCase], ...] = (
     AuditStep("cause", requests.check_cause),
@@ -96,7 +96,7 @@ REPOSITORY_STEPS: tuple[AuditStep[RepositoryCase], ...] = (
     AuditStep("trailers", repositories.check_trailers),
     AuditStep("folders", repositories.check_folders),
 )
-# What is not a function of one case: chains are read or are not, and heads descend or do not.
+# Steps that are not a function of one case, such as reading chains and checking descent.
 WHOLE_STEPS = ("chains", "clones", "descent", "objects")
 STEP_NAMES: tuple[str, ...] = (
     *(step.name for step in BRANCH_STEPS),

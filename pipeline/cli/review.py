@@ -1,4 +1,4 @@
-"""`pipeline review`: pull requests of a local forge, as people open, review and merge them.
+"""`pipeline review`: people open, review and merge pull requests of a local forge.
 
 A local forge has no accounts to log in with: `--as` says who acts, by login or number, and the
 forge's own rules decide what that account may do.
@@ -35,7 +35,7 @@ body_option = click.option("--body", default="", help="Text of the review or pul
 
 
 def parse_pull_name(text: str) -> tuple[str, int]:
-    """Repository and number of `REPO#N`. Raises UsageFault."""
+    """The repository and number in `REPO#N`. Raises UsageFault."""
     match = _PULL.match(text)
     if not match:
         raise UsageFault(f"`{text}` is not a pull request", help="write it as `control#3`")
@@ -48,7 +48,7 @@ def account_id(session: Session, name: str) -> int:
 
 
 def read_clock() -> int:
-    """Seconds since the epoch; SOURCE_DATE_EPOCH stops the clock, for results that repeat."""
+    """Seconds since the epoch; SOURCE_DATE_EPOCH fixes the time, for reproducible results."""
     fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
     return int(fixed) if fixed.isascii() and fixed.isdigit() else int(time.time())
 
@@ -155,7 +155,7 @@ def show(session: Session, pull: str) -> int:
 
 
 def _read_at(session: Session, pull: str, revision: str | None) -> PullRequest:
-    """The pull request, if its head is the revision that was read. Raises StalePlan."""
+    """The pull request, if its head is the revision that the reviewer read. Raises StalePlan."""
     from pipeline.errors import StalePlan
 
     repo, number = parse_pull_name(pull)
@@ -206,7 +206,7 @@ def _merge(session: Session, pull: str, account: str, revision: str | None = Non
 
 
 def _check_judged(session: Session, number: int) -> None:
-    """Nothing; raises Refused for a pull request of the control repo that may not be merged."""
+    """Raise Refused for a pull request of the control repo that may not be merged."""
     from pipeline.errors import Refused
     from pipeline.render.text import render_terminal
 
@@ -304,7 +304,7 @@ def close(session: Session, pull: str, account: str) -> int:
 
 
 def pull_item(session: Session, pull: PullRequest) -> PullRequestItem:
-    """A pull request as a JSON document holds it."""
+    """A pull request as a JSON document."""
     from pipeline.models.outputs import PullRequestItem, ReviewItem
 
     platform = read_platform(session)

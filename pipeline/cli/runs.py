@@ -1,4 +1,4 @@
-"""`pipeline plan`, `apply` and `run`: what is left of what was asked for, shown and done."""
+"""`pipeline plan`, `apply` and `run`: show and do the outstanding work of merged requests."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ShardType(click.ParamType[Shard]):
 
 
 def scope_options(function: F) -> F:
-    """The options that say for which tenants, and with what observed."""
+    """The options for tenants and observations."""
     for option in (
         click.option(
             "--observations",
@@ -58,7 +58,7 @@ def scope_options(function: F) -> F:
 
 
 def stage_option(function: F) -> F:
-    """The option that holds a run to some stages."""
+    """The option that limits a run to some stages."""
     return click.option(
         "--stage",
         "stages",
@@ -116,7 +116,7 @@ def plan(
 
 
 def _plan_code(found: Plan) -> int:
-    """4 when something could not be read, so that the plan lacks it."""
+    """The exit code: 4 if something could not be read and the plan lacks it."""
     return 4 if any(tenant.failures for tenant in found.tenants) else 0
 
 
@@ -253,7 +253,7 @@ def run(
 
 
 def _count_invalid(findings: Sequence[Finding]) -> int:
-    """How many files on main `validate` refuses."""
+    """The number of files on main that `validate` refuses."""
     return len({f.location.file for f in findings if f.severity == "error"})
 
 

@@ -1,4 +1,4 @@
-"""What an engine's work is done with: given when it is made, and never changed afterwards."""
+"""The tools of an engine: given when it is made, and never changed afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was seen by running a tool on exact bytes: check results, builds, observed health.
+"""Evidence from running a tool on exact bytes: check results, builds, observed health.
 
 Evidence of a tool is deterministic: it holds no durations, hosts or clock, so that finding it again
 after a crash gives the same body, byte for byte (docs/adr/0003-no-clock-in-evidence.md).
@@ -56,10 +56,10 @@ class CheckReport(Model):
 
 
 class BuildRecord(Model):
-    """One image per source tree, ever: what was built from it, and where it is kept.
+    """The one image of a source tree: what was built, and where it is stored.
 
-    `bundle` is the signed statement of that, a Sigstore bundle as JSON; the status names only its
-    digest, since the fact holds it.
+    `bundle` is its signed provenance, a Sigstore bundle as JSON. The fact holds the bundle; the
+    status holds only its digest.
     """
 
     source_commit: CommitIdField
@@ -67,7 +67,7 @@ class BuildRecord(Model):
     digest: ImageDigestField  # of the image index, not of one platform's manifest
     builder: Literal["source-layout", "buildah", "buildx"]
     image: str = Field(description="repository without tag or digest")
-    sbom: ImageDigestField | None = None  # of the list of what is inside, as CycloneDX JSON
+    sbom: ImageDigestField | None = None  # of the CycloneDX JSON
     provenance: ImageDigestField | None = None  # of `bundle`
     bundle: str = ""
 
@@ -77,7 +77,7 @@ SyncState = Literal["Synced", "OutOfSync", "Unknown"]
 
 
 class Observation(Model):
-    """What a delivery tool reported of one primitive in one environment.
+    """A delivery tool's report on one primitive in one environment.
 
     A tool's own words, until `pipeline.stages.observe` judges them: it records that a release is
     Healthy only where the report is about the very tree that was promoted.

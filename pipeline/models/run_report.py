@@ -1,6 +1,6 @@
-"""What a run writes for machines, and the parts that other documents share with it.
+"""The JSON report of a run, and the parts that other documents share with it.
 
-Apart from `pipeline.models.outputs`, since every run imports this and hardly any the rest.
+Separate from `pipeline.models.outputs`: every run imports this, hardly any run imports the rest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pipeline.models.base import API_VERSION, ApiVersion, Model
 
 
 class Document(Model):
-    """What every document starts with."""
+    """The field that every document starts with."""
 
     api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
 

@@ -1,10 +1,10 @@
-"""Plans: what a run would do, as a closed union of effects, before any of it is done.
+"""Plans: what a run would do, as a closed union of effects.
 
-A plan is data: it prints, it is saved and applied exactly (docs/adr/0002-plan-then-apply.md). Every
-effect is find-or-create or compare-and-swap and carries an idempotency key. Commit ids of trees to
-be written are already in the plan, since git's ids are computed (`pipeline.git.objects`); what only
-the world can say (a pull request's number, a merge commit, a check's result) is filled into
-the facts when they are published, which is always last.
+A plan is data: it prints, and is saved and applied exactly (docs/adr/0002-plan-then-apply.md).
+Every effect is find-or-create or compare-and-swap and carries an idempotency key. A plan already
+names the commits to be written, since git's ids are computed (`pipeline.git.objects`). What only
+the world knows (a pull request's number, a merge commit, a check's result) is filled into the facts
+when they are published, which is always last.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.models.base import API_VERSION, ApiVersion, Model
 from pipeline.models.evidence import CheckName
 from pipeline.models.facts import Cause, Reason
 
-# A plan is read back from a file, so its ids are checked again; their kind is the field's name.
+# A plan is read back from a file, so its ids are validated again.
 ObjectId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 
 
@@ -32,7 +32,7 @@ class Content(Model):
 
     @classmethod
     def of(cls, content: bytes) -> Content:
-        """The form of these bytes that a reviewer can read, if there is one."""
+        """These bytes as text if they are UTF-8, so that reviewers can read them."""
         try:
             return cls(text=content.decode())
         except UnicodeDecodeError:
@@ -47,7 +47,7 @@ class Content(Model):
 
 
 class PlannedRule(Model):
-    """A branch rule of a repository to be; see `pipeline.forges.port.BranchRule`."""
+    """A branch rule to set on a repository; see `pipeline.forges.port.BranchRule`."""
 
     pattern: str
     push: tuple[int, ...] | None = None
@@ -72,7 +72,7 @@ class EnsureRepo(Model):
 
 
 class EnsureRules(Model):
-    """The repository, which exists, has exactly these rules, and these teams write to it."""
+    """The existing repository has exactly these rules, and these teams may write to it."""
 
     kind: Literal["ensure-rules"] = "ensure-rules"
     key: str
@@ -91,10 +91,10 @@ class CommitFolder(Model):
     repo: str
     branch: str
     base: ObjectId  # the parent of the commit
-    expected: ObjectId | None  # the branch's head now; None: there is no such branch
+    expected: ObjectId | None  # the branch's head now; None if there is no such branch
     folder: str
     entries: dict[str, tuple[int, str]]  # path below folder → mode, blob id
-    blobs: dict[str, Content]  # blob id → bytes, only those that are new
+    blobs: dict[str, Content]  # blob id → bytes, only new ones
     folder_tree: ObjectId
     commit: ObjectId
     message: str
@@ -122,11 +122,11 @@ class RestoreOverlays(Model):
 
     kind: Literal["restore-overlays"] = "restore-overlays"
     key: str
-    draft: str  # the repository: it is of all its drafts
+    draft: str  # the repository's name: this effect belongs to all its drafts
     repo: str
     branch: str
-    base: ObjectId  # the parent of the commit: the head that is not as promoted
-    expected: ObjectId | None  # the branch's head now; None: there is no such branch
+    base: ObjectId  # the parent of the commit: the head that differs from what was promoted
+    expected: ObjectId | None  # the branch's head now; None if there is no such branch
     overlays: dict[str, ObjectId]  # folder → tree
     commit: ObjectId
     message: str
@@ -145,7 +145,7 @@ class MergePull(Model):
     expected_head: ObjectId
     message: str
     time_s: int
-    number: int | None = None  # of somebody else's pull request; None: the one this plan opens
+    number: int | None = None  # of another author's pull request; None for the one this plan opens
 
 
 class RunChecks(Model):
@@ -176,14 +176,14 @@ class BuildImage(Model):
 
 
 class FactEntry(Model):
-    """A fact to publish: what is known of its body, and which fields effects will fill in."""
+    """A fact to publish: the known part of its body, and the fields that effects fill in."""
 
     draft: str
     cause: Cause
     type: str
     known: dict[str, object]
     outcomes: dict[str, str] = Field({})  # field → key of the effect whose outcome it is
-    # The fact to publish instead when one of these effects is refused: its type and what is known.
+    # Type and body of the fact to publish instead if one of these effects is refused.
     if_refused: dict[str, object] = Field({})
 
 
@@ -230,14 +230,14 @@ class Incident(Model):
 
 
 class TenantPlan(Model):
-    """What is to be done for one tenant; facts last."""
+    """The plan for one tenant; facts last."""
 
     tenant: str
     state_head: ObjectId | None
     effects: tuple[Effect, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     incidents: tuple[Incident, ...] = ()
-    # What could not be read; nothing is planned for it.
+    # Subjects that could not be read; nothing is planned for them.
     failures: tuple[Failure, ...] = ()
 
     @property
@@ -247,7 +247,7 @@ class TenantPlan(Model):
 
 
 class Plan(Model):
-    """What a run would do now, for all tenants it was made for."""
+    """What a run would do now for the chosen tenants."""
 
     api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
     kind: Literal["Plan"] = "Plan"
@@ -267,11 +267,11 @@ class Plan(Model):
 
 
 class Receipt(Model):
-    """What applying a plan did: for each effect whether it was found done or was done now."""
+    """What applying a plan did: the effects carried out or found done."""
 
     applied: tuple[tuple[str, str], ...] = ()  # key, kind
     failures: tuple[Failure, ...] = ()
-    waiting: tuple[Waiting, ...] = ()  # what the forge took and does later by itself
+    waiting: tuple[Waiting, ...] = ()  # merges that the forge queued and will do itself
 
     @property
     def count(self) -> int:
@@ -280,7 +280,7 @@ class Receipt(Model):
 
 
 def describe(effect: Effect) -> str:
-    """One line that says what an effect does."""
+    """One line that describes an effect."""
     match effect:
         case EnsureRepo():
             return f"ensure repository {effect.repo}"
@@ -310,10 +310,10 @@ def describe(effect: Effect) -> str:
 
 
 def resolved_body(entry: FactEntry, outcomes: Mapping[str, object]) -> dict[str, object]:
-    """The body of a fact once the effects it waits for have an outcome.
+    """The body of a fact, filled in from the outcomes of its effects.
 
-    An outcome that is a Reason says that its effect was refused. Raises KeyError for an effect
-    that has none: such a fact must not be published.
+    A Reason as outcome means that the effect was refused. Raises KeyError for an effect without
+    an outcome: such a fact must not be published.
     """
     filled = {field: outcomes[key] for field, key in entry.outcomes.items()}
     reasons = [outcome for outcome in filled.values() if isinstance(outcome, Reason)]

@@ -35,7 +35,7 @@ from pipeline.state.facts import fact_bytes, hash_of
 
 
 class ShownAcknowledgement(Protocol):
-    """A finding that was acknowledged."""
+    """An acknowledged finding."""
 
     @property
     def finding(self) -> Finding: ...
@@ -48,7 +48,7 @@ class ShownAcknowledgement(Protocol):
 
 
 class ShownReport(Protocol):
-    """What `pipeline.audit.verify` returns, as far as it is shown."""
+    """The shown part of what `pipeline.audit.verify` returns."""
 
     @property
     def findings(self) -> tuple[Finding, ...]: ...
@@ -73,7 +73,7 @@ class ShownReport(Protocol):
 
 
 def render_log(draft: str, facts: Sequence[Fact], style: Style = PLAIN) -> str:
-    """A draft's facts in order: what, because of which request, asked by which account."""
+    """A draft's facts in order: what happened, for which request, by which account."""
     lines = [f"{style.good} {draft}: {counted(len(facts), 'fact')}, every link checked"]
     for fact in facts:
         head = f"  {fact.sequence:>4}  {fact.body.type:<17}"
@@ -92,7 +92,7 @@ def render_log(draft: str, facts: Sequence[Fact], style: Style = PLAIN) -> str:
 
 
 def summary_of(fact: Fact) -> str:
-    """One line of what a fact says."""
+    """One line that summarises a fact."""
     body = fact.body
     match body:
         case Accepted():
@@ -129,7 +129,7 @@ def summary_of(fact: Fact) -> str:
 
 
 def render_provenance(draft: str, stated: Sequence[Stated], style: Style = PLAIN) -> str:
-    """One line for each image of a draft: what it was built from, and whose word that is."""
+    """One line for each image of a draft: its source, and the signer of its provenance."""
     lines = [draft]
     for one in stated:
         record = one.record
@@ -175,7 +175,7 @@ def audit_report_document(report: ShownReport) -> AuditReportDocument:
 
 
 def render_audit_summary(report: ShownReport, style: Style = PLAIN) -> str:
-    """The closing lines of `audit verify`: the verdict, what was proved, what rests on trust."""
+    """The last lines of `audit verify`: the verdict, what was proved, what is taken on trust."""
     lines = [_verdict_line(report, style)]
     if report.proved:
         lines.append(style.paint("bold", "proved, by computing it again"))

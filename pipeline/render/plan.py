@@ -1,4 +1,4 @@
-"""Plans and what became of them, for people. Pure; the document of a plan is the model itself."""
+"""Plans and run reports, for people. Pure; the document of a plan is the model itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.render.style import PLAIN, Style, counted
 
 
 def render_plan(plan: Plan, style: Style = PLAIN) -> str:
-    """The plan: each tenant's effects in order, one line each, and what waits and why."""
+    """The plan: each tenant's effects in order, one line each, and what waits, with reasons."""
     lines = [_headline(plan, style)]
     for tenant in plan.tenants:
         lines += _tenant_lines(tenant, style)
@@ -72,7 +72,7 @@ def run_report_document(
     restored: Iterable[Incident] = (),
     problems: Iterable[Finding] = (),
 ) -> RunReportDocument:
-    """What was done, as a document."""
+    """The report of a run, as a document."""
     counts = Counter(kind for receipt in receipts for _, kind in receipt.applied)
     return RunReportDocument(
         rounds=rounds,
@@ -108,7 +108,7 @@ def run_report_document(
 
 
 def render_run_report(report: RunReportDocument, style: Style = PLAIN) -> str:
-    """What a run did: how much, what waits and why, what failed, what comes next."""
+    """The report of a run: what was done, what waits and why, what failed, and the next step."""
     done = sum(report.effects.values())
     left = [incident for incident in report.incidents if not incident.put_back]
     sign = style.bad if report.failures or left or report.problems else style.good

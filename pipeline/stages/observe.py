@@ -1,7 +1,7 @@
-"""Observe: what a delivery tool reports of a promoted release becomes a fact. Pure.
+"""Observe: a delivery tool's report on a promoted release becomes a fact. Pure.
 
-Only a report that differs from the newest recorded one is news; one about another digest than the
-promoted one is recorded too, since that is drift worth knowing.
+Only a report that differs from the newest recorded one is news. A report about another digest than
+the promoted one is recorded too, since it shows drift.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pipeline.plan.view import DraftView, Step
 
 
 def plan_observe(view: DraftView) -> Step | None:
-    """The facts of observations that are news; None if there are none."""
+    """The facts of new observations; None if there are none."""
     if view.status is None:
         return None
     facts = []

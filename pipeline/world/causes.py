@@ -1,4 +1,4 @@
-"""Why requests are as they are: who brought each to main, by which pull request, when."""
+"""The causes of requests: who brought each to main, with which pull request, and when."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class Causes:
     snapshot: Snapshot
     revisions: Revisions
     run_id: str
-    # Request path → commit of main: the same in every look at this commit.
+    # Request path → commit of main; the same for every look at this commit.
     brought: dict[str, str] = field(default_factory=dict)
     # Commit of main → the pull request that brought it.
     _merged: dict[str, PullRequest | None] = field(default_factory=dict)
 
     def read_ahead(self, tenant: str, paths: AbstractSet[str], asked: Collection[str]) -> None:
-        """Have at hand what `of` asks for of some of a tenant's requests, by one question each.
+        """Prefetch what `of` needs for a tenant's requests, in one query for each kind of thing.
 
-        Of all `paths` the commit that brought them is read; of those in `asked`, which is what the
-        look goes into, also the pull request and what else it changed.
+        For all `paths` it reads the commit that brought them; for those in `asked`, which the look
+        will use, also the pull request and its other changes.
         """
         if not paths <= self.brought.keys():
             self._read_brought(f"tenants/{tenant}", paths)
@@ -46,8 +46,8 @@ class Causes:
         self.revisions.read_changed(commits)
 
     def of(self, path: str, blob: str, *, tier: RiskTier = "LOW") -> Caused:
-        """Why a request is as it is: the commit of main that brought it, who asked, and whether
-        they and the reviewers had the authority. `tier` is that of an accepted draft.
+        """The cause of a request's current content: the commit of main that brought it, who asked,
+        and their and the reviewers' authority. `tier` is the accepted draft's.
         """
         if path not in self.brought:
             self._read_brought(path, [path])

@@ -1,4 +1,4 @@
-"""One look at the world, as of one commit of main: the parts that read it, put together."""
+"""One look at the world, as of one commit of main, assembled from the parts that read it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipeline.world.states import States
 
 @dataclass(frozen=True)
 class World:
-    """What exists outside, each thing read once and only when asked."""
+    """The outside world, each thing read once and only when asked for."""
 
     snapshot: Snapshot
     policy: PolicyHistory  # as of the snapshot's commit

@@ -35,7 +35,7 @@ from pipeline.render.status import Beside, render_status, render_statuses
 from pipeline.stages.provision import plan_provision
 from pipeline.stages.scaffold import plan_scaffold
 from tests.support import fact_history as history
-from tests.support.samples import DRAFT
+from tests.support.samples import DRAFT, ENVIRONMENTS
 from tests.support.views import sample_view
 
 ALONE = Beside()
@@ -90,11 +90,11 @@ def status(*bodies: FactBody, facts: int | None = None, beside: Beside = ALONE) 
     else:
         _, found = history.refolded(history.sample_facts()[:facts])
         values = found.model_dump(mode="json", by_alias=True)
-    return {"status.txt": render_status(values, beside)}
+    return {"status.txt": render_status(values, ENVIRONMENTS, beside)}
 
 
 def listed(requested: tuple[str, ...] = (), beside: Beside = ALONE) -> dict[str, str]:
-    return {"statuses.txt": render_statuses([status_with()], requested, beside)}
+    return {"statuses.txt": render_statuses([status_with()], ENVIRONMENTS, requested, beside)}
 
 
 SEEN = Observation(
@@ -190,7 +190,7 @@ CASES: dict[str, Callable[[], dict[str, str]]] = {
     "statuses": partial(listed, ("contoso/inventory", DRAFT)),
     "statuses-with-incidents": partial(listed, beside=FOREIGN),
     "statuses-not-looked-at": partial(listed, beside=Beside(is_checked=False)),
-    "statuses-of-nothing": lambda: {"statuses.txt": render_statuses([])},
+    "statuses-of-nothing": lambda: {"statuses.txt": render_statuses([], ENVIRONMENTS)},
     "audit-log": lambda: {"log.txt": render_log(DRAFT, history.sample_facts())},
     "audit-verified": partial(audited, Report(remembered=4)),
     "audit-with-findings": partial(audited, Report((BROKEN,), verdict=Verdict.INVALID)),

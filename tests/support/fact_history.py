@@ -26,7 +26,7 @@ from pipeline.models.facts import (
     Scaffolded,
 )
 from pipeline.models.provenance import Claim
-from pipeline.models.requests import ENVIRONMENTS, EnvironmentName
+from pipeline.models.requests import EnvironmentName
 from pipeline.models.status import DraftStatus
 from pipeline.names import (
     controllers_repo,
@@ -41,6 +41,7 @@ from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from pipeline.state.facts import FactFile, fact_bytes, fact_path, fold, fold_one, next_fact
 from tests.support.samples import (
     DRAFT,
+    ENVIRONMENTS,
     sample_draft,
     sample_environment,
     sample_platform,

@@ -1,9 +1,9 @@
 """The local forge: bare repositories in a folder, with rules, pull requests and reviews in git.
 
 Layout: `<root>/<organisation>/<repo>.git`. A repository's journal (`pipeline.forges.local.journal`)
-moves by compare-and-swap together with the branches that an operation moves, in one ref
-transaction, so a crash leaves an operation done or not done. Plain `git push` by people goes
-through a `pre-receive` hook that keeps protected branches and the journal closed.
+moves by compare-and-swap together with an operation's branches, in one ref transaction, so after a
+crash an operation is either done or not done. A `pre-receive` hook closes protected branches and
+the journal to people's plain `git push`.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class LocalForge(ComposedForge):
 
     @property
     def organisation(self) -> str:
-        """The organisation whose repositories these are."""
+        """The organisation that owns these repositories."""
         return self.store.organisation
 
     def path(self, repo: str) -> Path:
-        """Where a repository lies. Raises NotFound for a name that could be a path."""
+        """The folder of a repository. Raises NotFound for an invalid name."""
         return self.store.path(repo)

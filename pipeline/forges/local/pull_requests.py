@@ -41,7 +41,7 @@ class LocalPullRequests:
     def open_pulls(
         self, repo: str, asked: Sequence[PullAsk], *, actor: int
     ) -> tuple[PullRequest, ...]:
-        """The pull request of each branch, found or created; all are written at once."""
+        """The pull request of each branch, found or created, with one write for all."""
         for ask in asked:
             if ask.head_branch == ask.base_branch:
                 raise ForgeRefused(f"{repo}: `{ask.head_branch}` cannot be merged into itself")
@@ -74,11 +74,11 @@ class LocalPullRequests:
         raise too_busy(repo, "open a pull request")
 
     def read_pulls(self, repo: str) -> tuple[PullRequest, ...]:
-        """All pull requests by number; a few reads of objects however many there are."""
+        """All pull requests by number, in a few reads for any number."""
         return self._store.read_pulls(self._store.open_repository(repo))
 
     def read_open_pulls(self, repo: str, *, base_branch: str) -> tuple[PullRequest, ...]:
-        """Those in the journal that are open."""
+        """The open pull requests in the journal."""
         return tuple(
             pull
             for pull in self.read_pulls(repo)
@@ -114,14 +114,14 @@ class LocalPullRequests:
     def submit_review(
         self, repo: str, number: int, *, commit: str, verdict: ReviewVerdict, body: str, actor: int
     ) -> Review:
-        """Record a review of the head commit."""
+        """The recorded review of the head commit."""
 
         def change(pull: PullRequest) -> PullRequest:
             review = Review(len(pull.reviews) + 1, actor, commit, verdict, body)
             before = newest_review(pull, actor)
             if before and replace(before, sequence=review.sequence) == review:
                 return pull
-            # What was merged is frozen, and can still be approved late; what was closed cannot.
+            # A merged pull request is frozen and can be approved late; a closed one cannot.
             if pull.state is PullState.CLOSED:
                 raise ForgeRefused(f"{pull.url} is closed, so it is not reviewed any more")
             if pull.head != commit:
@@ -165,7 +165,7 @@ class LocalPullRequests:
             merged = replace(pull, state=PullState.MERGED, merge_commit=commit.id, merged_by=actor)
             moves = (
                 RefUpdate(base_ref, base, commit.id),
-                # Not moved, but held: what is merged is the head at this very moment.
+                # Not moved, only compared: the merge is of exactly this head.
                 RefUpdate(head_ref, pull.head, pull.head),
             )
             if move_journal(git, journal, pull_files(merged), moves, extra=(commit,)):
@@ -190,7 +190,7 @@ class LocalPullRequests:
     def _change_pull(
         self, repo: str, number: int, change: Callable[[PullRequest], PullRequest]
     ) -> PullRequest:
-        """The pull request after a change, written unless it is as it was."""
+        """The pull request after a change, written if it differs."""
         git = self._store.open_repository(repo)
         for attempt in range(JOURNAL_TRIES):
             journal, pull = self._store.read_pull(git, repo, number)

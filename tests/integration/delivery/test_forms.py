@@ -1,4 +1,4 @@
-"""Each form of delivery: its manifest passes the tool's own definition and runs what was approved."""
+"""Each form of delivery: its manifest passes the tool's own definition, and runs what is sealed."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from pipeline import names
 from pipeline.diagnostics import Finding
 from pipeline.errors import Unrenderable
 from pipeline.git.objects import MODE_FILE, tree_id_of_files
-from pipeline.models.requests import ENVIRONMENTS
 from pipeline.releases.overlays import base_tree_of
 from pipeline.tools import helm
 from pipeline.world.hydrate import Hydrator
@@ -23,7 +22,7 @@ from tests.support.hydrated import (
     case_of,
     overlay_of,
 )
-from tests.support.samples import DRAFT, sample_snapshot
+from tests.support.samples import DRAFT, ENVIRONMENTS, sample_snapshot
 
 
 @pytest.fixture(scope="module", params=ROWS)

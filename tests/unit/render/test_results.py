@@ -40,7 +40,7 @@ from pipeline.stages.provision import plan_provision
 from pipeline.stages.scaffold import plan_scaffold
 from tests.support import fact_history as history
 from tests.support.promotion_evidence import allowed_evidence, changed
-from tests.support.samples import DRAFT
+from tests.support.samples import DRAFT, ENVIRONMENTS
 from tests.support.views import sample_view
 
 HOSTILE = "\x1b[2Jgone\u202e"
@@ -71,7 +71,7 @@ def test_ids_as_people_compare_them() -> None:
 
 
 def test_a_status_says_state_first_and_what_may_be_done_last() -> None:
-    lines = render_status(values(history.sample_status())).splitlines()
+    lines = render_status(values(history.sample_status()), ENVIRONMENTS).splitlines()
     assert lines[0] == f"{DRAFT}  PROMOTED_STAGING"
     assert lines[-1] == f"  next     `pipeline promote request {DRAFT} --env prod --reason …`"
     assert any(line.startswith("  staging  ✓ sha256:") for line in lines)
@@ -84,7 +84,7 @@ def test_a_status_shows_refusals_and_nothing_that_commands_a_terminal() -> None:
     )
     facts = (*history.sample_facts(), *(_fact(body) for body in (refused, held)))
     _, status = history.refolded(facts)
-    text = render_status(values(status))
+    text = render_status(values(status), ENVIRONMENTS)
     assert "0002 ✗ refused" in text and "patch-secret: " in text
     assert "  prod     ✗ refused  environment-order: " in text
     assert "\x1b" not in text and "\u202e" not in text and "<U+202E>" in text
@@ -92,18 +92,28 @@ def test_a_status_shows_refusals_and_nothing_that_commands_a_terminal() -> None:
 
 def test_a_rejected_draft_has_nothing_next() -> None:
     _, status = history.refolded((*history.sample_facts(), _fact(Rejected(reason="closed"))))
-    text = render_status(values(status), style=Style(colour=True))
+    text = render_status(values(status), ENVIRONMENTS, style=Style(colour=True))
     assert "\x1b[31mREJECTED\x1b[0m" in text and "next" not in text
+
+
+def test_environments_stand_in_the_order_of_policy_and_lost_ones_last() -> None:
+    status = values(history.sample_status())
+    order = ("staging", "canary", "prod-eu")
+    head, _ = render_statuses([status], order).splitlines()
+    assert head.split()[2:6] == ["STAGING", "CANARY", "PROD-EU", "DEV"]
+    labels = [line.split()[0] for line in render_status(status, order).splitlines()]
+    assert labels.index("staging") < labels.index("dev")
+    assert "--env canary" in render_status(status, order)
 
 
 def test_all_statuses_as_a_table() -> None:
     status = values(history.sample_status())
-    text = render_statuses([status], ["contoso/inventory", DRAFT])
+    text = render_statuses([status], ENVIRONMENTS, ["contoso/inventory", DRAFT])
     head, first, second = text.splitlines()
     assert head.split() == ["DRAFT", "STATE", "DEV", "STAGING", "PROD", "PULL", "REQUEST"]
     assert first.split()[:2] == [DRAFT, "PROMOTED_STAGING"]
     assert second.split()[:2] == ["contoso/inventory", "(requested)"]
-    assert render_statuses([]).startswith("no drafts yet\n")
+    assert render_statuses([], ENVIRONMENTS).startswith("no drafts yet\n")
 
 
 def _fact(body: PatchRefused | PromotionRefused | Rejected | Observed) -> history.Fact:
@@ -334,15 +344,15 @@ def test_what_a_delivery_tool_said_is_shown_of_what_was_promoted_alone() -> None
     )
     _, status = history.refolded((*history.sample_facts(), _fact(Observed(observation=seen))))
     shown = values(status)
-    assert "Healthy, Synced" in render_status(shown)
+    assert "Healthy, Synced" in render_status(shown, ENVIRONMENTS)
     foreign = Beside(incidents=((*FOREIGN, "a file beside what was promoted"),))
     unread = Beside(failures=((FOREIGN[0], "not-found", "it is gone"),))
     for beside in (foreign, unread, Beside(is_checked=False)):
-        text = render_status(shown, beside)
+        text = render_status(shown, ENVIRONMENTS, beside)
         assert "Healthy" not in text and history.DIGEST[7:19] in text
-    assert "another tree is there" in render_status(shown, foreign)
+    assert "another tree is there" in render_status(shown, ENVIRONMENTS, foreign)
     assert "foreign  tenant-acme-gitops:environments/dev/order-router/x.yaml" in render_status(
-        shown, foreign
+        shown, ENVIRONMENTS, foreign
     )
 
 
@@ -366,10 +376,10 @@ def test_an_overlay_is_foreign_by_what_lies_in_or_above_it(path: str, is_foreign
 def test_a_list_marks_what_is_foreign_and_what_was_not_looked_at() -> None:
     shown = values(history.sample_status())
     digest = history.DIGEST[7:19]
-    marked = render_statuses([shown], beside=Beside(incidents=((*FOREIGN, "said"),)))
+    marked = render_statuses([shown], ENVIRONMENTS, beside=Beside(incidents=((*FOREIGN, "said"),)))
     assert f"{digest}!" in marked and f"{digest} " in marked
-    assert f"{digest}?" in render_statuses([shown], beside=Beside(is_checked=False))
+    assert f"{digest}?" in render_statuses([shown], ENVIRONMENTS, beside=Beside(is_checked=False))
     failed = render_statuses(
-        [shown], beside=Beside(failures=(("acme/x", "could-not-check", "no"),))
+        [shown], ENVIRONMENTS, beside=Beside(failures=(("acme/x", "could-not-check", "no"),))
     )
     assert "failed   acme/x  could-not-check: no" in failed
