@@ -13,11 +13,11 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from pipeline.apply.facts import record_facts
+from pipeline.apply.facts import Told, record_facts
 from pipeline.demo.setting import START_TIME_S
 from pipeline.forges.port import Forge
 from pipeline.git.objects import GitObject, RefUpdate
-from pipeline.models.base import BlobId, CommitId
+from pipeline.models.base import BlobId, CommitId, moment_of
 from pipeline.models.facts import Cause
 from pipeline.models.status import DraftStatus
 from pipeline.names import state_branch
@@ -98,8 +98,8 @@ def cost_of(world: World, number: int) -> dict[str, float]:
             effect,
             forge,  # type: ignore[arg-type]  # hands all else on
             world.name,
+            Told({}, moment_of(START_TIME_S)),
             actor=world.platform.pipeline_account.id,
-            outcomes={},
             left_out=(),
         )
         processes = len(_STARTED)

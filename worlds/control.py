@@ -27,7 +27,7 @@ from pipeline.git.objects import (
     objects_of_files,
 )
 from pipeline.git.repository import GitRepository
-from pipeline.models.base import BlobId, CommitId, TreeId
+from pipeline.models.base import BlobId, CommitId, TreeId, moment_of
 from pipeline.models.evidence import CheckOutcome, CheckReport, CheckResult
 from pipeline.models.facts import (
     Accepted,
@@ -235,6 +235,7 @@ def extend(
     primitive = draft.split("/")[1]
     folder = draft_path(draft).rsplit("/", 1)[0]
     files: Files = {}
+    now = moment_of(START_TIME_S)
     for request, body in bodies:
         path = f"{folder}/{request}"
         cause = Cause(
@@ -243,8 +244,9 @@ def extend(
             blob=BlobId(blob_id(world.files.get(path, b""))),
             run="run-1",
             actor=world.owner,
+            merged_at=now,
         )
-        fact = next_fact(draft, status, cause, body)
+        fact = next_fact(draft, status, cause, body, decided_at=now)
         status = fold_one(status, fact)
         files[fact_path(primitive, fact.sequence, body.type)] = fact_bytes(fact)
     assert status is not None  # the first body accepts the draft

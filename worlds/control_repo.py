@@ -24,9 +24,17 @@ from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import PLATFORM_PATH, SIGNERS_PATH
 
 START_TIME_S = 1_767_225_600  # 2026-01-01T00:00:00Z
+CLOCK_S = START_TIME_S + 300  # what every clock of a story says
 SETUP = Signature(
     "platform-engineer-1", "1101+platform-engineer-1@users.noreply.pipeline.invalid", START_TIME_S
 )
+
+
+def still_clock() -> int:
+    """The clock of stories: it stands still, so that the same story gives the same facts."""
+    return CLOCK_S
+
+
 _NO_SIGNERS = b"apiVersion: pipeline.ameide.io/v1\nkind: Signers\nsigners: []\n"
 
 
@@ -38,7 +46,7 @@ def create_control(root: Path, files: Mapping[str, bytes]) -> Path:
     read, _ = parse_request(PLATFORM_PATH, files[PLATFORM_PATH])
     assert read is not None and isinstance(read.model, Platform)
     platform = read.model
-    forge = LocalForge(root / "forge", platform.organisation)
+    forge = LocalForge(root / "forge", platform.organisation, still_clock)
     name = platform.repos.control
     forge.ensure_repo(name, control_spec(platform, trusting_workspace(root, files)))
     GitRepository.clone(str(forge.path(name)), root / "control").close()

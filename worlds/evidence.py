@@ -34,6 +34,7 @@ from pipeline.requests.snapshot import Snapshot, snapshot_of
 from pipeline.state.facts import fold_one, next_fact
 from worlds import requests
 from worlds.control import first_bodies, id_of, later_bodies
+from worlds.control_repo import CLOCK_S
 
 TENANT, PRIMITIVE = requests.tenant_name(0), requests.draft_name(0)
 DRAFT = f"{TENANT}/{PRIMITIVE}"
@@ -85,6 +86,7 @@ def allowed_promotion(key: SigningKey) -> Allowed:
         manifest_findings=(),
         authority=judge(matters, revision, platform),
         tier=status.risk_tier,
+        now_s=CLOCK_S,
         signers=Signers(api_version=API_VERSION, kind="Signers", signers=(signer,)),
         provenance=Verified(signer=signer.name, statement=statement_of(claim, signer.builder_id)),
     )

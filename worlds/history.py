@@ -29,7 +29,7 @@ from pipeline.git.objects import (
     tree_object,
 )
 from pipeline.git.repository import GitRepository
-from pipeline.models.base import BlobId, CommitId, TreeId
+from pipeline.models.base import BlobId, CommitId, TreeId, moment_of
 from pipeline.models.evidence import CheckOutcome, CheckReport, CheckResult
 from pipeline.models.facts import (
     Accepted,
@@ -184,7 +184,8 @@ class History(World):
         merge = commit_object(self.tree.id, [base, head.id], f"Merge {path}\n", asker, asker)
         self.main.add(blob, *trees, head, merge)
         self.main.heads["main"] = merge.id
-        review = GivenReview(account=_APPROVER, commit=head.id, verdict="approved")
+        now = None if self.is_older else moment_of(time_s)
+        review = GivenReview(account=_APPROVER, commit=head.id, verdict="approved", at=now)
         brought = Brought(
             pull=self.pulls,
             base=CommitId(base),
@@ -200,6 +201,7 @@ class History(World):
             blob=BlobId(blob.id),
             run="run-1",
             actor=_ASKER,
+            merged_at=now,
             brought=brought,
         )
         return Caused(cause, time_s)
@@ -238,6 +240,7 @@ class History(World):
             template=read_builtin_template(name, version),
             status=draft.status,
             is_new_revision=draft.status is None,
+            now_s=draft.caused.time_s,
         )
 
     # -- what the pipeline does ------------------------------------------------------------------
@@ -245,7 +248,8 @@ class History(World):
     def record(self, draft: Draft, caused: Caused, body: FactBody) -> None:
         """One fact more of a draft, in its tenant's state folder."""
         tenant, _, primitive = draft.id.partition("/")
-        fact = next_fact(draft.id, draft.status, caused.cause, body)
+        decided_at = caused.cause.merged_at
+        fact = next_fact(draft.id, draft.status, caused.cause, body, decided_at=decided_at)
         draft.status = fold_one(draft.status, fact)
         draft.listing = without_runs(fold_one_unbounded(draft.listing, fact))
         blob = git_object("blob", fact_bytes(fact))

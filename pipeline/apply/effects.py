@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from pipeline.apply.commits import push_commits, push_restoration
-from pipeline.apply.facts import record_facts
+from pipeline.apply.facts import Told, record_facts
 from pipeline.errors import (
     CouldNotCheck,
     Failure,
@@ -27,10 +27,11 @@ from pipeline.forges.port import BranchRule, Forge, PullAsk, RepoSpec
 from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import MODE_FILE, Files, commit_object, objects_of_files
 from pipeline.images.port import source_of
-from pipeline.models.base import key_of
+from pipeline.models.base import CommitId, key_of, moment_of
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.models.facts import PullRequestLink, Reason
 from pipeline.plan.effects import (
+    MERGED,
     AppendFacts,
     BuildImage,
     CommitFolder,
@@ -38,6 +39,7 @@ from pipeline.plan.effects import (
     EnsureRepo,
     EnsureRules,
     FactEntry,
+    Merged,
     MergePull,
     OpenPull,
     PlannedRule,
@@ -49,6 +51,7 @@ from pipeline.plan.effects import (
     describe,
 )
 from pipeline.plan.ports import FaultHook, Progress, RunChecksPort, no_faults
+from pipeline.plan.rules import MERGE_PENDING
 from pipeline.sandbox.sources import read_source_files
 from pipeline.stages.build import refused_build
 from pipeline.stages.checks import refused_report
@@ -71,6 +74,7 @@ class Ports:
     actor: int
     run_checks: RunChecksPort
     make_builder: Callable[[], Builder]
+    now_s: int  # the moment that was planned for, in seconds since the epoch
     faults: FaultHook = no_faults
 
 
@@ -278,7 +282,7 @@ def _merge_pull(effect: MergePull, ports: Ports, done: _Applied) -> str:
         number,
         expected_head=effect.expected_head,
         message=effect.message,
-        time_s=effect.time_s,
+        time_s=ports.now_s,
         actor=ports.actor,
     )
 
@@ -307,14 +311,38 @@ def _build_image(effect: BuildImage, ports: Ports) -> BuildRecord | Reason:
         return refused_build(error)
 
 
+def _read_merges(effect: AppendFacts, ports: Ports, done: _Applied) -> None:
+    """Put the date of each merge beside its commit, repository by repository.
+
+    A forge may show a commit later than it says that it merged: such a draft waits.
+    """
+    for entry in effect.entries:
+        key = entry.outcomes.get(MERGED, "")
+        repo, commit = str(entry.known.get("gitops_repo")), done.outcomes.get(key)
+        if entry.draft in done.failed_drafts or not isinstance(commit, str):
+            continue
+        try:
+            made = ports.forge.open_repository(repo).read_commit(commit)
+        except NotFound:
+            late = f"{repo}@{commit[:12]} is merged, and the forge does not show it yet"
+            reasons = ((MERGE_PENDING.id, late),)
+            waits = Waiting(draft=entry.draft, request=entry.cause.request, reasons=reasons)
+            done.failed_drafts.add(entry.draft)
+            done.waiting.append(waits)
+            continue
+        dated = moment_of(made.committer.time_s)
+        done.outcomes[key] = Merged(gitops_commit=CommitId(commit), merged_at=dated)
+
+
 def _append_facts(effect: AppendFacts, ports: Ports, done: _Applied) -> str:
     """The state branch's new head; facts of failed drafts are left out."""
+    _read_merges(effect, ports, done)
     head, failed = record_facts(
         effect,
         ports.forge,
         ports.control_repo,
+        Told(done.outcomes, moment_of(ports.now_s)),
         actor=ports.actor,
-        outcomes=done.outcomes,
         left_out=done.failed_drafts,
     )
     for draft, error in failed:

@@ -18,6 +18,7 @@ from pipeline.errors import NotFound
 from pipeline.forges.port import RepoView
 from pipeline.git.commits import Commit, pipeline_signature
 from pipeline.git.objects import TreeEntry, commit_object, graft
+from pipeline.models.base import seconds_of
 from pipeline.models.facts import Accepted, Fact
 from pipeline.models.requests import PrimitiveImplementationDraft, Request
 from pipeline.models.status import DraftStatus
@@ -98,6 +99,13 @@ class FactCase:
             self._caused[id(now)] = Caused(self.fact.cause, commit.committer.time_s, authority)
         return self._caused[id(now)]
 
+    @cached_property
+    def decided_s(self) -> int:
+        """When it was decided; of a fact without times, when its request came to main."""
+        if self.fact.decided_at is not None:
+            return seconds_of(self.fact.decided_at)
+        return self.audit.control.commit(self.fact.cause.commit).committer.time_s
+
     def views(self) -> Iterator[DraftView]:
         """The possible inputs of the stage: one view for each policy since the cause."""
         request = self.draft_request
@@ -124,6 +132,7 @@ class FactCase:
             template=self.template(request.template_id),
             status=self.before,
             is_new_revision=isinstance(self.fact.body, Accepted),
+            now_s=self.decided_s,
         )
 
     def template(self, release: str) -> Template:

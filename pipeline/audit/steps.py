@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from pipeline.audit import first_commits, promotions, repositories, requests, sources, state
+from pipeline.audit import (
+    first_commits,
+    promotions,
+    repositories,
+    requests,
+    sources,
+    state,
+    times,
+)
 from pipeline.audit.cases import FactCase
 from pipeline.audit.chains import check_fold
 from pipeline.audit.reading import Chain
@@ -76,6 +84,9 @@ FACT_STEPS: tuple[AuditStep[FactCase], ...] = (
     AuditStep("provisioned", requests.check_provisioned),
     AuditStep("told", requests.check_told),
     AuditStep("refusals", requests.check_refusals),
+    AuditStep("merge-times", times.check_merge_times),
+    AuditStep("time-order", times.check_time_order),
+    AuditStep("told-times", times.check_told_times),
     AuditStep("source-tree", sources.check_source_tree),
     AuditStep("scaffold", sources.check_scaffold),
     AuditStep("patch", sources.check_patch_commit),

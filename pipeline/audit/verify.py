@@ -409,6 +409,9 @@ class _Verification:
             Counter(report.trusted),
             audit.sealed,
             audit.instances,
-            [item.finding for item in report.acknowledged],
+            [
+                *(item.finding for item in report.acknowledged),
+                *(f for f in report.findings if f.code == rule.AUDIT_REVIEW_LATE.id),
+            ],
         )
         write_memory(self.control.git, self.policy, kept, clones)

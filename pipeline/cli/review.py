@@ -6,9 +6,7 @@ forge's own rules decide what that account may do.
 
 from __future__ import annotations
 
-import os
 import re
-import time
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +14,7 @@ import click
 from pipeline.cli.asking import read_account, read_platform
 from pipeline.cli.session import Session, format_option, pass_session
 from pipeline.errors import UsageFault
+from pipeline.machine.clock import read_clock
 
 if TYPE_CHECKING:
     from pipeline.forges.port import PullRequest, ReviewVerdict
@@ -45,12 +44,6 @@ def parse_pull_name(text: str) -> tuple[str, int]:
 def account_id(session: Session, name: str) -> int:
     """The number of an account that platform.yaml lists. Raises UsageFault."""
     return read_account(session, name).id
-
-
-def read_clock() -> int:
-    """Seconds since the epoch; SOURCE_DATE_EPOCH fixes the time, for reproducible results."""
-    fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
-    return int(fixed) if fixed.isascii() and fixed.isdigit() else int(time.time())
 
 
 @click.group()
@@ -131,6 +124,7 @@ def show(session: Session, pull: str) -> int:
         session.write_document(pull_item(session, found))
         return 0
     from pipeline.characters import visible
+    from pipeline.render.style import shown_moment
 
     git = control.forge.open_repository(repo)
     view = control.forge.read_repo(repo)
@@ -140,6 +134,7 @@ def show(session: Session, pull: str) -> int:
     lines = [
         f"{pull}  {found.state}  {visible(found.title)}",
         f"  head {found.head}",
+        *([f"  merged {shown_moment(found.merged_at)}"] if found.merged_at else []),
         "",
         *body,
         "",
@@ -147,7 +142,8 @@ def show(session: Session, pull: str) -> int:
     if found.merge_commit is None and start:
         lines += [f"  {visible(path)}" for path in git.diff_names(start, found.head)]
     lines += [
-        f"  account {r.user_id} {r.verdict} {r.commit[:12]}  {visible(r.body)}".rstrip()
+        f"  {shown_moment(r.at)}  account {r.user_id} {r.verdict} {r.commit[:12]}  "
+        f"{visible(r.body)}".rstrip()
         for r in found.reviews
     ]
     session.write("\n".join(lines).rstrip() + "\n")
@@ -326,6 +322,7 @@ def pull_item(session: Session, pull: PullRequest) -> PullRequestItem:
         head=pull.head,
         base_branch=pull.base_branch,
         merge_commit=pull.merge_commit,
+        merged_at=pull.merged_at,
         url=pull.url,
         reviews=tuple(
             ReviewItem(
@@ -334,6 +331,7 @@ def pull_item(session: Session, pull: PullRequest) -> PullRequestItem:
                 verdict=r.verdict.value,
                 commit=r.commit,
                 body=r.body,
+                at=r.at,
             )
             for r in pull.reviews
         ),

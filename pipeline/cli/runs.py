@@ -149,6 +149,8 @@ def apply(session: Session, file: Path) -> int:
     from pipeline.render.plan import run_report_document
 
     found = _read_plan(file)
+    clock = session.engine().tools.clock
+    began_s = clock()
     receipts = session.engine().apply(found, progress=session.note)
     waiting = [w for tenant in found.tenants for w in tenant.waiting]
     incidents = [i for tenant in found.tenants for i in tenant.incidents]
@@ -158,6 +160,7 @@ def apply(session: Session, file: Path) -> int:
         receipts,
         waiting,
         failures,
+        lasted_s=(began_s, clock()),
         rounds=1,
         invalid_requests=_count_invalid(findings),
         incidents=incidents,
@@ -240,6 +243,7 @@ def run(
         report.receipts,
         waiting,
         report.failures,
+        lasted_s=(report.began_s, report.ended_s),
         rounds=report.rounds,
         invalid_requests=_count_invalid(report.findings),
         incidents=[i for tenant in sorted(report.incidents) for i in report.incidents[tenant]],

@@ -79,7 +79,7 @@ class Engine:
         if not self.remembers:
             return None
         sees_gitops = Stage.PROMOTE in self.scope.stages
-        return Memory(self.forge, self.control.control_repo, sees_gitops)
+        return Memory(self.forge, self.control.control_repo, sees_gitops, self.tools.clock)
 
     @property
     def forge(self) -> Forge:

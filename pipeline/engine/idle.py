@@ -10,7 +10,8 @@ with them. Nothing else is remembered, neither a plan that waits nor a finding. 
 everything is read again, with the same result.
 
 The forge is asked about all tenants' repositories together, once when a run begins and once when it
-ends. Anything further that planning comes to depend on, such as a clock, must go into the key.
+ends. A change that comes with time alone has a moment (`Waiting.until`): past it, nothing is
+remembered. Anything further that planning comes to depend on must go into the key.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from pipeline.forges.port import Repositories, RepoView
 from pipeline.git.objects import TreeEntry
 from pipeline.git.repository import GitRepository
 from pipeline.machine.cache import cache_key, read_cached, write_cached
+from pipeline.machine.clock import Clock, read_clock
 from pipeline.machine.identity import tool_identity
+from pipeline.models.base import Moment, moment_of
 from pipeline.models.requests import CodeOrigin, Platform
 from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import PLATFORM_PATH, tenant_path
@@ -103,6 +106,18 @@ class Before:
     fingerprints: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a tenant with nothing due rests on: repositories' fingerprints, and until when."""
+
+    rests_on: Mapping[str, str]
+    until: Moment | None = None  # None: no time changes it
+
+    def holds_at(self, now_s: int) -> bool:
+        """Whether time alone has changed nothing yet."""
+        return self.until is None or moment_of(now_s) < self.until
+
+
 @dataclass
 class Memory:
     """What one run remembers from earlier runs, and leaves to the next."""
@@ -110,9 +125,10 @@ class Memory:
     forge: Repositories
     control_repo: str
     sees_gitops: bool = True  # whether looks include GitOps repositories
+    clock: Clock = read_clock
     _grounds: dict[str, Ground | None] = field(default_factory=dict)
     _first: dict[str, Before] = field(default_factory=dict)  # by tenant, valid for one look
-    _empty: dict[str, dict[str, str]] = field(default_factory=dict)  # key → its fingerprints
+    _empty: dict[str, Settled] = field(default_factory=dict)  # by key
 
     def _ground(self, commit: str) -> Ground | None:
         """The ground at a commit of main, read once."""
@@ -132,7 +148,9 @@ class Memory:
         if ground is None:
             return None
         keys = {t: self._key(ground, t, _state_head(control, t)) for t in ground.folders}
-        records = {t: _read_record(key) if key else None for t, key in keys.items()}
+        now_s = self.clock()
+        read = {t: _read_record(key) if key else None for t, key in keys.items()}
+        records = {t: r.rests_on if r and r.holds_at(now_s) else None for t, r in read.items()}
         asked: dict[str, None] = {}
         for tenant, record in records.items():
             asked |= dict.fromkeys(repos_of(ground, tenant) if record is None else record)
@@ -174,18 +192,24 @@ class Memory:
             return first
         return Before(key, self.forge.read_fingerprints(repos))
 
-    def note_nothing_due(self, before: Before, asked_for: Collection[str]) -> None:
-        """Note, until the run ends, that a look that asked for these repositories found nothing."""
+    def note_nothing_due(
+        self, before: Before, asked_for: Collection[str], until: Moment | None = None
+    ) -> None:
+        """Note, until the run ends, that a look that asked for these repositories found nothing.
+
+        `until` is the first moment at which time alone may change that.
+        """
         if before.fingerprints.keys() >= set(asked_for):
-            self._empty[before.key] = {repo: before.fingerprints[repo] for repo in asked_for}
+            rests_on = {repo: before.fingerprints[repo] for repo in asked_for}
+            self._empty[before.key] = Settled(rests_on, until)
 
     def remember(self) -> None:
         """Write to the cache what was noted, if the repositories are still as the look saw them."""
-        repos = {repo: None for rests_on in self._empty.values() for repo in rests_on}
+        repos = {repo: None for settled in self._empty.values() for repo in settled.rests_on}
         now = self.forge.read_fingerprints(repos) if repos else {}
-        for key, rests_on in self._empty.items():
-            if all(now.get(repo) == told for repo, told in rests_on.items()):
-                content = json.dumps(rests_on, sort_keys=True, separators=(",", ":"))
+        for key, settled in self._empty.items():
+            if all(now.get(repo) == told for repo, told in settled.rests_on.items()):
+                content = json.dumps([settled.rests_on, settled.until], separators=(",", ":"))
                 write_cached(_KIND, key, content.encode())
         self._empty.clear()
 
@@ -194,10 +218,10 @@ def _state_head(control: RepoView, tenant: str) -> str | None:
     return control.branches.get(names.state_branch(tenant))
 
 
-def _read_record(key: str) -> Mapping[str, str] | None:
-    """The fingerprints that a settled tenant depends on; None if it is not known to be settled."""
+def _read_record(key: str) -> Settled | None:
+    """What a settled tenant depends on; None if it is not known to be settled."""
     try:
-        record = json.loads(read_cached(_KIND, key) or b"null")
-    except ValueError:
-        return None  # damaged
-    return record if isinstance(record, dict) else None
+        rests_on, until = json.loads(read_cached(_KIND, key) or b"null")
+        return Settled(dict(rests_on), None if until is None else str(until))
+    except (ValueError, TypeError):
+        return None  # absent or damaged

@@ -20,8 +20,19 @@ from pipeline.engine.planner import Planned, Planner, note, read_before
 from pipeline.engine.reader import EngineReader
 from pipeline.engine.shards import choose_tenants
 from pipeline.errors import Failure, PipelineError, Refused, StalePlan, failure_of
+from pipeline.machine.clock import CLOCK_SKEW_S
+from pipeline.models.base import moment_of, seconds_of
 from pipeline.models.evidence import Observation
-from pipeline.plan.effects import Incident, Plan, Receipt, TenantPlan, Waiting, describe
+from pipeline.plan.effects import (
+    Effect,
+    Incident,
+    Plan,
+    Receipt,
+    TenantPlan,
+    Waiting,
+    describe,
+    missing_step,
+)
 from pipeline.plan.ports import Progress, silent
 from pipeline.world.look import World
 from pipeline.world.states import tenants_with_state
@@ -45,6 +56,8 @@ class RunReport:
     # Tenant → what differs from promotions in its GitOps repositories; and what was restored.
     incidents: dict[str, tuple[Incident, ...]] = field(default_factory=dict)
     restored: list[Incident] = field(default_factory=list)
+    began_s: int = 0
+    ended_s: int = 0
     # Tenant → findings for drafts that stand although their files are gone from main.
     standing: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
 
@@ -70,7 +83,7 @@ class RunLoop:
         """Receipts of applying a saved plan exactly as reviewed.
 
         Raises StalePlan, before anything is written, if the control repo, the tool or a state
-        branch is no longer what the plan was made on.
+        branch is no longer what the plan was made on, or if a planned effect is no longer allowed.
         """
         world = self.reader.world()
         if plan.tool_version != __version__:
@@ -83,15 +96,32 @@ class RunLoop:
         for tenant_plan in plan.tenants:
             if tenant_plan.state_head != world.states.head(tenant_plan.tenant):
                 raise StalePlan(f"state/{tenant_plan.tenant} moved since the plan was made")
+        self._require_current(plan, world)
+        ports = self._ports(world)
+        return tuple(apply_tenant_plan(t, ports, progress) for t in plan.tenants)
+
+    def _require_current(self, plan: Plan, world: World) -> None:
+        """Nothing; raises StalePlan unless the plan is what would be planned at its own moment,
+        and all that it would do is still allowed. That more may be done by now is no difference.
+        """
+        made_s, again = seconds_of(plan.made_at), "make the plan again and have it reviewed"
+        if made_s > world.now_s + CLOCK_SKEW_S:
+            now = moment_of(world.now_s)
+            raise StalePlan(f"the plan was made at {plan.made_at}, and it is {now}", help=again)
         chosen = choose_tenants(world.snapshot.tenant_ids, [t.tenant for t in plan.tenants])
-        current = [self.planner.plan_or_failure(world, tenant) for tenant in chosen]
+        then = world.at(made_s)
+        current = [self.planner.plan_or_failure(then, tenant) for tenant in chosen]
         if [_promised(t) for t in plan.tenants] != [_promised(t) for t in current]:
             raise StalePlan(
                 f"the plan is not what would be planned now: {_first_difference(plan, current)}",
-                help="make the plan again and have it reviewed",
+                help=again,
             )
-        ports = self._ports(world)
-        return tuple(apply_tenant_plan(t, ports, progress) for t in plan.tenants)
+        if made_s == world.now_s:
+            return
+        allowed = [self.planner.plan_or_failure(world, tenant) for tenant in chosen]
+        lapsed = missing_step(plan.tenants, allowed)
+        if lapsed:
+            raise StalePlan(f"since {plan.made_at} it is allowed no more to {lapsed}", help=again)
 
     def run(
         self,
@@ -106,7 +136,7 @@ class RunLoop:
 
         Skips tenants known to have nothing due and no finding.
         """
-        report = RunReport()
+        report = RunReport(began_s=self.reader.tools.clock())
         view = self.reader.control.read_view()
         only = memory.read_unsettled(view) if memory and not observations else None
         if memory and only is not None and not only:
@@ -131,6 +161,7 @@ class RunLoop:
                     report.receipts.append(Receipt(failures=(failure_of(tenant, error),)))
         if memory:
             memory.remember()
+        report.ended_s = self.reader.tools.clock()
         return report
 
     def apply_now(self, plan: TenantPlan, world: World, progress: Progress) -> Receipt:
@@ -148,6 +179,7 @@ class RunLoop:
             actor=platform.pipeline_account.id,
             run_checks=tools.run_checks,
             make_builder=partial(tools.make_builder, world.snapshot),
+            now_s=world.now_s,
             faults=tools.faults,
         )
 
@@ -168,8 +200,8 @@ class _TenantRun:
     # Drafts with nothing due; looked at again once no other draft has anything due.
     resting: set[str] = field(default_factory=set)
     waiting: list[Waiting] = field(default_factory=list)  # of those left out
-    before: TenantPlan | None = None
-    tries: int = 0  # at the same plan; a changed plan means that another run made progress
+    before: tuple[Effect, ...] = ()
+    tries: int = 0  # at the same effects; others mean that another run made progress
 
     def run(self) -> None:
         """Run rounds until nothing is left to do. Raises PipelineError if that never happens."""
@@ -202,8 +234,8 @@ class _TenantRun:
         if plan.is_empty:
             note(self.memory, begun, planned)
             return True
-        if plan != self.before:
-            self.before, self.tries = plan, 0
+        if plan.effects != self.before:
+            self.before, self.tries = plan.effects, 0
         self.report.rounds += 1
         receipt = self.loop.apply_now(plan, world, self.progress)
         # A draft whose tool failed is left for the next run; the others go on in this one.

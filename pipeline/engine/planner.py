@@ -13,6 +13,7 @@ from pipeline.engine.idle import Before, Memory
 from pipeline.engine.reader import EngineReader
 from pipeline.engine.shards import choose_tenants
 from pipeline.errors import failure_of
+from pipeline.models.base import moment_of
 from pipeline.models.evidence import Observation
 from pipeline.plan.effects import Plan, TenantPlan
 from pipeline.plan.view import Scope, Stage
@@ -54,7 +55,7 @@ class Planner:
         world = self.reader.world()
         chosen = choose_tenants(world.snapshot.tenant_ids, tenants, shard)
         plans = tuple(self.plan_or_failure(world, tenant, observations) for tenant in chosen)
-        return _plan_at(world.snapshot.commit, plans)
+        return _plan_at(world.snapshot.commit, plans, world.now_s)
 
     def plan_due(
         self,
@@ -67,7 +68,7 @@ class Planner:
         view = self.reader.control.read_view()
         only = memory.read_unsettled(view) if memory else None
         if only is not None and not only:
-            return _plan_at(str(view.head), ())
+            return _plan_at(str(view.head), (), self.reader.tools.clock())
         world = self.reader.world(only)
         plans = []
         for tenant in choose_tenants(world.snapshot.tenant_ids, tenants, shard):
@@ -75,9 +76,8 @@ class Planner:
                 plans.append(self.plan_or_failure(world, tenant, memory=memory))
         if memory:
             memory.remember()
-        return _plan_at(
-            world.snapshot.commit, tuple(plan for plan in plans if plan.effects or plan.failures)
-        )
+        due = tuple(plan for plan in plans if plan.effects or plan.failures)
+        return _plan_at(world.snapshot.commit, due, world.now_s)
 
     def plan_or_failure(
         self,
@@ -131,8 +131,14 @@ def read_before(memory: Memory | None, world: World, tenant: str) -> Before | No
 def note(memory: Memory | None, before: Before | None, planned: Planned) -> None:
     """Note in the memory if a look at a tenant, begun at `before`, found nothing due."""
     if memory and before and planned.look.is_settled:
-        memory.note_nothing_due(before, planned.rests_on)
+        until = min((w.until for w in planned.plan.waiting if w.until), default=None)
+        memory.note_nothing_due(before, planned.rests_on, until)
 
 
-def _plan_at(commit: str, plans: tuple[TenantPlan, ...]) -> Plan:
-    return Plan(tool_version=__version__, control_commit=commit, tenants=plans)
+def _plan_at(commit: str, plans: tuple[TenantPlan, ...], now_s: int) -> Plan:
+    return Plan(
+        tool_version=__version__,
+        control_commit=commit,
+        made_at=moment_of(now_s),
+        tenants=plans,
+    )

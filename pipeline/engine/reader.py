@@ -154,6 +154,7 @@ class EngineReader:
             promotions=promotions,
             gitops=gitops,
             failures=failures,
+            now_s=tools.clock(),
         )
         return World(
             snapshot=snapshot,

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.git.objects import GitObject, RefUpdate
+from pipeline.models.base import Moment
 
 if TYPE_CHECKING:
     from pipeline.git.repository import GitRepository
@@ -52,6 +53,7 @@ class Review:
     commit: str
     verdict: ReviewVerdict
     body: str = ""
+    at: Moment | None = None  # by the forge's clock; None for one of before it kept this
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class PullRequest:
     url: str
     merge_commit: str | None = None
     merged_by: int | None = None
+    merged_at: Moment | None = None  # by the forge's clock
     reviews: tuple[Review, ...] = ()
     is_queued: bool = False  # the forge will merge it once nothing blocks it
 

@@ -45,6 +45,7 @@ class Evidence:
     manifest_findings: tuple[Finding, ...]
     authority: Authority  # over this revision of the request
     tier: RiskTier  # the higher of the tier at acceptance and the tier now
+    now_s: int  # the moment of the decision, in seconds since the epoch
     chain_problem: str = ""  # why the draft's facts do not add up; empty if they do
     signers: Signers | None = None
     provenance: Verified | None = None  # verified provenance of the source tree's image

@@ -57,7 +57,6 @@ class Proposal:
     """
 
     pull: PullRequest
-    time_s: int  # of its newest commit
     changes: Mapping[str, tuple[int, str] | None]
     problem: str = ""
     pushes: tuple[Push, ...] = ()

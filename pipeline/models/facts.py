@@ -4,10 +4,14 @@ A fact is stored as canonical JSON on `state/<tenant>`, the first at
 `drafts/<primitive_id>/facts/<nnnnnn>-<type>.json` (docs/model.md §9; `pipeline.state.facts` says
 where the others lie). `previous` is the SHA-256 of the draft's fact before it, empty for the first.
 A correction is a new fact. Bodies are a closed union discriminated by `type`.
+
+Every fact says when it was decided, and which moments the world itself holds: of reviews, merges
+and observations. Facts of older tools hold no time (docs/adr/0015-times.md).
 """
 
 from __future__ import annotations
 
+from operator import not_
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -21,6 +25,7 @@ from pipeline.models.base import (
     Identifier,
     ImageDigestField,
     Model,
+    Moment,
     ToldText,
     TreeIdField,
     without_empty,
@@ -43,6 +48,7 @@ class GivenReview(Model):
     account: int
     commit: str  # the reviewed revision; empty if the forge no longer has it
     verdict: Literal["approved", "changes-requested", "commented", "dismissed"]
+    at: Moment | None = Field(None, exclude_if=not_)
 
 
 class Brought(Model):
@@ -68,6 +74,7 @@ class Cause(Model):
     blob: BlobIdField  # of the request's content
     run: str
     actor: int  # numeric id of the account that asked
+    merged_at: Moment | None = Field(None, exclude_if=not_)  # committer date of `commit`
     # None for a request in the repository's first commit: there was no policy before it.
     brought: Brought | None = None
 
@@ -202,6 +209,7 @@ class Promoted(Model):
     overlay_folder: str
     gitops_repo: str
     gitops_commit: CommitIdField
+    merged_at: Moment | None = Field(None, exclude_if=not_)  # committer date of `gitops_commit`
     pull_request: PullRequestLink
     approved_by: tuple[int, ...]
     checks: tuple[str, ...]
@@ -252,5 +260,7 @@ class Fact(Model):
     draft: DraftId
     sequence: int = Field(ge=1, le=999_999)
     previous: FactHashField
+    # By the clock of whoever decided it, and no later than the merge that it records.
+    decided_at: Moment | None = Field(None, exclude_if=not_)
     cause: Cause
     body: FactBody

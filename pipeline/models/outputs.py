@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.models.base import Model
+from pipeline.models.base import Model, Moment
 from pipeline.models.draft_id import DraftId
 from pipeline.models.facts import Fact, Release
 from pipeline.models.requests import EnvironmentName, RiskTier
@@ -225,6 +225,7 @@ class ReviewItem(Model):
     verdict: str
     commit: str
     body: str
+    at: Moment | None = None
 
 
 class PullRequestItem(Document):
@@ -243,6 +244,7 @@ class PullRequestItem(Document):
     head: str
     base_branch: str
     merge_commit: str | None
+    merged_at: Moment | None = None
     url: str
     reviews: tuple[ReviewItem, ...]
 

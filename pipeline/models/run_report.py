@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.models.base import API_VERSION, ApiVersion, Model
+from pipeline.models.base import API_VERSION, ApiVersion, Model, Moment
 
 
 class Document(Model):
@@ -40,6 +40,9 @@ class WaitingItem(Model):
     draft: str
     request: str
     reasons: tuple[DecisionReasonItem, ...]
+    until: Moment | None = Field(
+        None, description="the first moment at which time alone may change that"
+    )
 
 
 class IncidentItem(Model):
@@ -66,6 +69,8 @@ class RunReportDocument(Document):
     """What a run or an applied plan did."""
 
     kind: Literal["RunReport"] = "RunReport"
+    began_at: Moment
+    ended_at: Moment
     rounds: int
     effects: dict[str, int] = Field(description="kind of effect → how many were done or found")
     waiting: tuple[WaitingItem, ...]

@@ -8,11 +8,19 @@ It holds all that planning needs, so a run reads one small file per draft instea
 from __future__ import annotations
 
 from collections.abc import Collection
+from operator import not_
 from typing import Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from pipeline.models.base import API_VERSION, ApiVersion, FactHashField, Model, without_empty
+from pipeline.models.base import (
+    API_VERSION,
+    ApiVersion,
+    FactHashField,
+    Model,
+    Moment,
+    without_empty,
+)
 from pipeline.models.draft_state import DraftState as DraftState
 from pipeline.models.evidence import BuildRecord, CheckReport, Observation
 from pipeline.models.facts import PullRequestLink, Reason, Release
@@ -47,6 +55,7 @@ class PromotionRecord(Model):
     overlay_tree: str
     overlay_folder: str
     gitops_commit: str
+    merged_at: Moment | None = Field(None, exclude_if=not_)
     pull_request: PullRequestLink
     approved_by: tuple[int, ...]
     fact: int
@@ -108,6 +117,7 @@ class DraftStatus(Model):
     requests: dict[str, str] = Field({})
     facts: int
     newest_fact: FactHashField
+    decided_at: Moment | None = Field(None, exclude_if=not_)  # of the newest fact that says it
 
     @model_serializer(mode="wrap")
     def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:

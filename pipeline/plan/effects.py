@@ -10,13 +10,13 @@ when they are published, which is always last.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, assert_never
 
 from pydantic import Field, StringConstraints
 
 from pipeline.errors import Failure
-from pipeline.models.base import API_VERSION, ApiVersion, Model
+from pipeline.models.base import API_VERSION, ApiVersion, CommitIdField, Model, Moment
 from pipeline.models.evidence import CheckName
 from pipeline.models.facts import Cause, Reason
 
@@ -134,7 +134,10 @@ class RestoreOverlays(Model):
 
 
 class MergePull(Model):
-    """The pull request of the branch is merged at exactly this head."""
+    """The pull request of the branch is merged at exactly this head.
+
+    The merge is dated by the moment at which it was decided: a plan holds no time but its own.
+    """
 
     kind: Literal["merge-pull"] = "merge-pull"
     key: str
@@ -144,7 +147,6 @@ class MergePull(Model):
     base_branch: str
     expected_head: ObjectId
     message: str
-    time_s: int
     number: int | None = None  # of another author's pull request; None for the one this plan opens
 
 
@@ -173,6 +175,16 @@ class BuildImage(Model):
     tree: ObjectId
     image: str
     labels: dict[str, str]
+
+
+class Merged(Model):
+    """What a merge gives a fact: its commit, and the committer date of that."""
+
+    gitops_commit: CommitIdField
+    merged_at: Moment
+
+
+MERGED = "merge"  # stands in `FactEntry.outcomes` for all fields of `Merged`
 
 
 class FactEntry(Model):
@@ -213,11 +225,15 @@ Effect = Annotated[
 
 
 class Waiting(Model):
-    """A request that cannot go on yet, and what it waits for (code, message)."""
+    """A request that cannot go on yet, and what it waits for (code, message).
+
+    `until` is the first moment at which that may change by time alone, where there is one.
+    """
 
     draft: str
     request: str
     reasons: tuple[tuple[str, str], ...]
+    until: Moment | None = None
 
 
 class Incident(Model):
@@ -253,6 +269,7 @@ class Plan(Model):
     kind: Literal["Plan"] = "Plan"
     tool_version: str
     control_commit: ObjectId
+    made_at: Moment
     tenants: tuple[TenantPlan, ...]
 
     @property
@@ -309,6 +326,21 @@ def describe(effect: Effect) -> str:
     assert_never(effect)
 
 
+def missing_step(plans: Iterable[TenantPlan], allowed: Iterable[TenantPlan]) -> str:
+    """What the first effect or fact of some plans that others lack would do; empty if none."""
+    others = [effect for plan in allowed for effect in plan.effects]
+    known = {(e.kind, e.key): e for e in others}
+    facts = [entry for e in others if isinstance(e, AppendFacts) for entry in e.entries]
+    for effect in (e for plan in plans for e in plan.effects):
+        if isinstance(effect, AppendFacts):
+            lacking = [entry for entry in effect.entries if entry not in facts]
+            if lacking:
+                return describe(effect.model_copy(update={"entries": tuple(lacking)}))
+        elif known.get((effect.kind, effect.key)) != effect:
+            return describe(effect)
+    return ""
+
+
 def resolved_body(entry: FactEntry, outcomes: Mapping[str, object]) -> dict[str, object]:
     """The body of a fact, filled in from the outcomes of its effects.
 
@@ -319,4 +351,6 @@ def resolved_body(entry: FactEntry, outcomes: Mapping[str, object]) -> dict[str,
     reasons = [outcome for outcome in filled.values() if isinstance(outcome, Reason)]
     if reasons:
         return {**entry.if_refused, "reasons": [r.model_dump(mode="json") for r in reasons]}
-    return {"type": entry.type, **entry.known, **filled}
+    merged = filled.pop(MERGED, None)
+    told = merged.model_dump() if isinstance(merged, Merged) else {}
+    return {"type": entry.type, **entry.known, **filled, **told}

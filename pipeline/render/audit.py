@@ -7,6 +7,7 @@ from typing import Protocol, assert_never
 
 from pipeline.characters import visible
 from pipeline.diagnostics import Finding, Verdict
+from pipeline.models.base import Moment
 from pipeline.models.facts import (
     Accepted,
     Built,
@@ -30,7 +31,7 @@ from pipeline.models.outputs import (
 from pipeline.models.provenance import Stated
 from pipeline.models.trust import Trust
 from pipeline.render.requests import finding_items
-from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id
+from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id, shown_moment
 from pipeline.state.facts import fact_bytes, hash_of
 
 
@@ -73,15 +74,19 @@ class ShownReport(Protocol):
 
 
 def render_log(draft: str, facts: Sequence[Fact], style: Style = PLAIN) -> str:
-    """A draft's facts in order: what happened, for which request, by which account."""
+    """A draft's facts in order: what happened, for which request, by which account, and when.
+
+    The time before a fact is that of its decision.
+    """
     lines = [f"{style.good} {draft}: {counted(len(facts), 'fact')}, every link checked"]
     for fact in facts:
-        head = f"  {fact.sequence:>4}  {fact.body.type:<17}"
+        head = f"  {fact.sequence:>4}  {shown_moment(fact.decided_at):<17}  {fact.body.type:<17}"
         lines.append(f"{head} {visible(summary_of(fact))}")
         lines.append(
             style.paint(
                 "dim",
-                f"        {fact.cause.request}@{short_id(fact.cause.commit)}, "
+                f"        {fact.cause.request}@{short_id(fact.cause.commit)}"
+                f"{_merged(fact.cause.merged_at)}, "
                 f"account {fact.cause.actor}, {visible(fact.cause.run)}",
             )
         )
@@ -89,6 +94,10 @@ def render_log(draft: str, facts: Sequence[Fact], style: Style = PLAIN) -> str:
         lines.append(f"  newest   {hash_of(fact_bytes(facts[-1]))}")
     lines.append("  next     `pipeline audit verify` proves all of it from clones")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _merged(moment: Moment | None) -> str:
+    return f", merged {shown_moment(moment)}" if moment else ""
 
 
 def summary_of(fact: Fact) -> str:
@@ -119,10 +128,12 @@ def summary_of(fact: Fact) -> str:
             people = ", ".join(map(str, body.approved_by))
             approved = f", approved by {people}" if people else ""
             digest = short_digest(body.release.digest)
-            return f"{body.environment} runs {digest} in {body.namespace}{approved}"
+            merged = _merged(body.merged_at)
+            return f"{body.environment} runs {digest} in {body.namespace}{approved}{merged}"
         case Observed():
             seen = body.observation
-            return f"{seen.environment}: {seen.health}, {seen.sync}"
+            when = f", seen {shown_moment(seen.observed_at)}" if seen.observed_at else ""
+            return f"{seen.environment}: {seen.health}, {seen.sync}{when}"
         case Rejected():
             return body.reason
     assert_never(body)

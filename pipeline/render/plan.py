@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pipeline.characters import visible
 from pipeline.diagnostics import Finding
 from pipeline.errors import Failure
+from pipeline.models.base import Moment, moment_of
 from pipeline.models.run_report import (
     DecisionReasonItem,
     FailureItem,
@@ -17,7 +18,7 @@ from pipeline.models.run_report import (
     WaitingItem,
 )
 from pipeline.plan.effects import Incident, Plan, Receipt, TenantPlan, Waiting, describe
-from pipeline.render.style import PLAIN, Style, counted
+from pipeline.render.style import PLAIN, Style, counted, shown_moment
 
 
 def render_plan(plan: Plan, style: Style = PLAIN) -> str:
@@ -25,7 +26,8 @@ def render_plan(plan: Plan, style: Style = PLAIN) -> str:
     lines = [_headline(plan, style)]
     for tenant in plan.tenants:
         lines += _tenant_lines(tenant, style)
-    lines.append(f"  planned on main at {plan.control_commit[:12]} by {plan.tool_version}")
+    made = f"{shown_moment(plan.made_at)} by {plan.tool_version}"
+    lines.append(f"  planned on main at {plan.control_commit[:12]}, {made}")
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -56,9 +58,15 @@ def _tenant_lines(tenant: TenantPlan, style: Style) -> list[str]:
 
 
 def _waiting_lines(waiting: Waiting, style: Style) -> list[str]:
-    return [f"  {style.wait} waits  {waiting.request}"] + [
-        f"         {code}: {visible(message)}" for code, message in waiting.reasons
+    return [
+        f"  {style.wait} waits  {waiting.request}",
+        *(f"         {code}: {visible(message)}" for code, message in waiting.reasons),
+        *_until_line(waiting.until),
     ]
+
+
+def _until_line(until: Moment | None) -> list[str]:
+    return [f"         may change at {shown_moment(until)}"] if until else []
 
 
 def run_report_document(
@@ -66,15 +74,19 @@ def run_report_document(
     waiting: Iterable[Waiting],
     failures: Iterable[Failure],
     *,
+    lasted_s: tuple[int, int],
     rounds: int,
     invalid_requests: int,
     incidents: Iterable[Incident] = (),
     restored: Iterable[Incident] = (),
     problems: Iterable[Finding] = (),
 ) -> RunReportDocument:
-    """The report of a run, as a document."""
+    """The report of a run, as a document. `lasted_s` is when it began and ended, from the epoch."""
+    began_s, ended_s = lasted_s
     counts = Counter(kind for receipt in receipts for _, kind in receipt.applied)
     return RunReportDocument(
+        began_at=moment_of(began_s),
+        ended_at=moment_of(ended_s),
         rounds=rounds,
         effects=dict(sorted(counts.items())),
         waiting=tuple(
@@ -85,6 +97,7 @@ def run_report_document(
                     DecisionReasonItem(code=code, message=visible(message), final=False)
                     for code, message in w.reasons
                 ),
+                until=w.until,
             )
             for w in waiting
         ),
@@ -117,6 +130,7 @@ def render_run_report(report: RunReportDocument, style: Style = PLAIN) -> str:
     for waiting in report.waiting:
         lines.append(f"  {style.wait} waits  {waiting.request}")
         lines += [f"         {r.code}: {r.message}" for r in waiting.reasons]
+        lines += _until_line(waiting.until)
     for incident in report.incidents:
         mark, word = (style.good, "put back") if incident.put_back else (style.bad, "foreign ")
         where = f"{incident.repo}:{visible(incident.path)}"
@@ -135,6 +149,7 @@ def render_run_report(report: RunReportDocument, style: Style = PLAIN) -> str:
     for item in report.problems:
         lines.append(f"  {style.bad} {item.code} {visible(item.path)}: {item.message}")
         lines.append(f"    help: {item.help}")
+    lines.append(f"  ended    {shown_moment(report.ended_at)}")
     return "".join(f"{line}\n" for line in lines)
 
 

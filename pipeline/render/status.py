@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.characters import visible
 from pipeline.errors import Failure
-from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id, table
+from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id, shown_moment, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +86,16 @@ def render_statuses(
 ) -> str:
     """One line for each draft: its state, and what each environment runs."""
     columns = _columns(environments, statuses)
-    rows = [("DRAFT", "STATE", *(e.upper() for e in columns), "PULL REQUEST")]
+    rows = [("DRAFT", "STATE", *(e.upper() for e in columns), "CHANGED", "PULL REQUEST")]
     for status in statuses:
         runs = {p["environment"]: p for p in status["promotions"]}
         cells = (_digest_cell(runs.get(e), status["gitops_repo"], beside) for e in columns)
-        rows.append((status["id"], status["state"], *cells, status.get("pr_url") or "-"))
+        changed = shown_moment(status.get("decided_at"))
+        rows.append((status["id"], status["state"], *cells, changed, status.get("pr_url") or "-"))
     seen = {status["id"] for status in statuses}
     for draft in requested:
         if draft not in seen:
-            rows.append((draft, "(requested)", *("-" for _ in columns), "-"))
+            rows.append((draft, "(requested)", *("-" for _ in columns), "-", "-"))
     if len(rows) == 1 and not beside.failures:
         return "no drafts yet\n  next     `pipeline draft create TENANT/PRIMITIVE …`\n"
     head, *others = table([rows[0], *sorted(rows[1:])])
@@ -145,7 +146,10 @@ def _entries(
             text = f"{style.bad} refused  {reason['code']}: {visible(reason['message'])}"
             yield label, text
             label = ""
-    yield "facts", f"{counted(status['facts'], 'fact')}; `pipeline audit log {status['id']}`"
+    decided = status.get("decided_at")
+    newest = f", newest {shown_moment(decided)}" if decided else ""
+    log = f"`pipeline audit log {status['id']}`"
+    yield "facts", f"{counted(status['facts'], 'fact')}{newest}; {log}"
     following = _next(status, environments, runs)
     if following:
         yield "next", following
@@ -180,9 +184,13 @@ def _promotion_line(
         return f"{style.wait} {digest} was promoted to {where}; what lies there was not checked"
     seen = promotion["observation"]
     health = f"  {visible(seen['health'])}, {visible(seen['sync'])}" if seen else ""
+    if seen and seen.get("observed_at"):
+        health += f" at {shown_moment(seen['observed_at'])}"
+    merged = promotion.get("merged_at")
+    since = f"  since {shown_moment(merged)}" if merged else ""
     people = promotion["approved_by"]
     approved = f"  approved by {', '.join(map(str, people))}" if people else ""
-    return f"{style.good} {digest} in {where}{health}{approved}"
+    return f"{style.good} {digest} in {where}{since}{health}{approved}"
 
 
 def _next(status: Mapping[str, Any], environments: Sequence[str], runs: Mapping[str, Any]) -> str:

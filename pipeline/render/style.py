@@ -47,6 +47,11 @@ def short_id(id: str | None) -> str:
     return id[:12] if id else "-"
 
 
+def shown_moment(moment: str | None) -> str:
+    """A moment as people read it: `2026-12-01 10:52Z`; a dash for none."""
+    return f"{moment[:10]} {moment[11:16]}Z" if moment else "-"
+
+
 def counted(number: int, word: str) -> str:
     """A number with its word: `1 effect`, `2 effects`."""
     return f"{number} {word}{'' if number == 1 else 's'}"

@@ -25,6 +25,7 @@ ABOUT_FACTS = frozenset(
         "audit-cause-missing",
         "audit-cause-other",
         "audit-digest-differs",
+        "audit-evidence-later",
         "audit-gate",
         "audit-name-differs",
         "audit-promotion-differs",
@@ -32,6 +33,7 @@ ABOUT_FACTS = frozenset(
         "audit-refusal-misfit",
         "audit-source-differs",
         "audit-source-missing",
+        "audit-time-order",
         "audit-told-misfit",
     }
 )

@@ -146,7 +146,6 @@ def _restoration(view: GitopsView) -> tuple[Effect, ...]:
         base_branch=view.default_branch,
         expected_head=commit.id,
         message=f"Merge: {subject}\n\n{trailers}",
-        time_s=time_s,
     )
     return restore, pull, merge
 
@@ -172,6 +171,5 @@ def _merge_of(view: GitopsView, proposal: Proposal) -> MergePull:
         base_branch=view.default_branch,
         expected_head=pull.head,
         message=f"Merge {name}\n\n{render_trailers((('Proposal', name), ('Key', key)))}",
-        time_s=min(max(proposal.time_s, 0), _LATEST_S),
         number=pull.number,
     )

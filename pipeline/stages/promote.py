@@ -20,7 +20,14 @@ from pipeline.gitops.sealed import GITOPS_NOT_APPROVED
 from pipeline.models.base import key_of
 from pipeline.models.evidence import CheckOutcome
 from pipeline.plan.commits import CommitPlace, FolderFiles, commit_folder
-from pipeline.plan.effects import CommitFolder, FactEntry, MergePull, OpenPull, Waiting
+from pipeline.plan.effects import (
+    MERGED,
+    CommitFolder,
+    FactEntry,
+    MergePull,
+    OpenPull,
+    Waiting,
+)
 from pipeline.plan.reached import state_reached
 from pipeline.plan.rules import MERGE_PENDING
 from pipeline.plan.view import TOOL, Caused, DraftView, PromotionInput, Step, message_of
@@ -48,6 +55,7 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
         manifest_findings=due.manifest_findings,
         authority=due.caused.authority,
         tier=higher_tier(status.risk_tier, view.risk_tier),
+        now_s=view.now_s,
         chain_problem=due.chain_problem,
         signers=view.signers,
         provenance=due.provenance,
@@ -161,7 +169,7 @@ def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> S
         if problem:
             said = f"{view.gitops_repo}#{due.gitops_pull.number} {problem}"
             return _waits(view, due, GITOPS_NOT_APPROVED.id, said)
-    outcomes = {"pull_request": pull.key, "gitops_commit": merge.key}
+    outcomes = {"pull_request": pull.key, MERGED: merge.key}
     fact = _promoted(view, due, decision, overlay, outcomes)
     return Step(effects=(*opening, merge), facts=(fact,))
 
@@ -195,7 +203,6 @@ def _merge_of(view: DraftView, due: PromotionInput, pull: OpenPull, head: str) -
         base_branch=pull.base_branch,
         expected_head=head,
         message=message_of(f"Merge: {pull.title}", view, due.caused, promotion_key(due.caused)),
-        time_s=due.caused.time_s,
     )
 
 

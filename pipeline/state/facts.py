@@ -31,7 +31,7 @@ from pipeline.documents.writer import (
     render_entry,
     render_item,
 )
-from pipeline.models.base import FactHash, Model, canonical_json, first_problem
+from pipeline.models.base import FactHash, Model, Moment, canonical_json, first_problem
 from pipeline.models.draft_id import DraftId
 from pipeline.models.draft_state import STAGES, STATE_OF_STAGE, higher_state
 from pipeline.models.facts import (
@@ -64,6 +64,8 @@ STATUS_HEADER = "The fold of the facts beside it; written by the pipeline, never
 _IN_FACTS = 99  # facts in the first folder; further ones lie in folders of fifty
 _IN_FOLDER = 50
 FACTS, LATER_FACTS = "facts", "later-facts"  # the folders of facts in a draft's folder
+# Fields of a status that came later: it stays as it was where they are empty.
+_ADDED = ("earlier_patches", "runs", "decided_at")
 ReadFacts = Callable[[], Sequence[Fact]]
 
 
@@ -134,12 +136,20 @@ def hash_of(content: bytes) -> FactHash:
     return FactHash("sha256:" + hashlib.sha256(content).hexdigest())
 
 
-def next_fact(draft: str, status: DraftStatus | None, cause: Cause, body: FactBody) -> Fact:
+def next_fact(
+    draft: str,
+    status: DraftStatus | None,
+    cause: Cause,
+    body: FactBody,
+    *,
+    decided_at: Moment | None = None,
+) -> Fact:
     """The fact that follows the newest one of `status`, or a draft's first."""
     return Fact(
         draft=DraftId(draft),
         sequence=status.facts + 1 if status else 1,
         previous=status.newest_fact if status else FactHash(""),
+        decided_at=decided_at,
         cause=cause,
         body=body,
     )
@@ -248,6 +258,7 @@ def fold_one_unbounded(status: DraftStatus | None, fact: Fact) -> DraftStatus:
             "runs": runs_after(base.runs, fact),
             "facts": fact.sequence,
             "newest_fact": hash_of(fact_bytes(fact)),
+            "decided_at": fact.decided_at or base.decided_at,
         }
     )
 
@@ -367,6 +378,7 @@ def _with_promotion(
         overlay_tree=body.overlay_tree,
         overlay_folder=body.overlay_folder,
         gitops_commit=body.gitops_commit,
+        merged_at=body.merged_at,
         pull_request=body.pull_request,
         approved_by=body.approved_by,
         fact=sequence,
@@ -383,12 +395,7 @@ def _with_promotion(
 def status_bytes(status: DraftStatus) -> bytes:
     """The bytes of `status.yaml`; equal statuses give equal bytes."""
     return render_entries(
-        (
-            _status_entry(name, value)
-            for name, value in status
-            # Fields that came later, and are empty in what was written before.
-            if name not in ("earlier_patches", "runs") or value
-        ),
+        (_status_entry(name, value) for name, value in status if name not in _ADDED or value),
         header=STATUS_HEADER,
     )
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.forges.port import Forge, PullRequest
 from pipeline.git.commits import account_of_email
 from pipeline.git.history import read_newest_touching
 from pipeline.git.repository import GitRepository
-from pipeline.models.base import BlobId, CommitId
+from pipeline.models.base import BlobId, CommitId, Moment, moment_of
 from pipeline.models.facts import Cause
 from pipeline.models.requests import RiskTier
 from pipeline.plan.view import Caused
@@ -45,15 +45,22 @@ class Causes:
         self._read_merged(commits)
         self.revisions.read_changed(commits)
 
-    def of(self, path: str, blob: str, *, tier: RiskTier = "LOW") -> Caused:
+    def of(
+        self, path: str, blob: str, *, tier: RiskTier = "LOW", until: Moment | None = None
+    ) -> Caused:
         """The cause of a request's current content: the commit of main that brought it, who asked,
-        and their and the reviewers' authority. `tier` is the accepted draft's.
+        and their and the reviewers' authority.
+
+        `tier` is the accepted draft's. Reviews given after `until` are left out.
         """
         if path not in self.brought:
             self._read_brought(path, [path])
         commit = self.control.read_commit(self.brought.get(path, self.snapshot.commit))
         self._read_merged([commit.id])
         pull = self._merged[commit.id]
+        if pull and until:
+            reviews = tuple(r for r in pull.reviews if r.at is None or r.at <= until)
+            pull = replace(pull, reviews=reviews)
         brought = self.revisions.read_brought(commit.id, pull) if pull else None
         actor = pull.author_id if pull else account_of_email(commit.author.email) or 0
         cause = Cause(
@@ -62,6 +69,7 @@ class Causes:
             blob=BlobId(blob),
             run=self.run_id or f"local-{self.snapshot.commit[:12]}",
             actor=actor,
+            merged_at=moment_of(commit.committer.time_s),
             brought=brought,
         )
         authority = self.revisions.read_authority(

@@ -67,6 +67,7 @@ class Drafts:
     promotions: Promotions
     gitops: GitopsRepositories
     failures: Failures
+    now_s: int
 
     def look_at(
         self,
@@ -233,6 +234,7 @@ class Drafts:
             template=self.templates[request.template_id.split("@")[0]],
             status=status,
             is_new_revision=self._is_new(draft, status),
+            now_s=self.now_s,
         )
         view = self._with_repos(view)
         is_gone = view.target is None and status is not None and bool(status.branch_name)

@@ -152,7 +152,7 @@ class GitopsRepositories:
     def _proposal(self, git: GitRepository, head: str, pull: PullRequest) -> Proposal:
         """A person's pull request as a proposal: what merging it into `head` changes, by whom."""
         try:
-            newest = git.read_commit(pull.head)
+            git.read_commit(pull.head)  # NotFound for one that is not here
             merged = git.merge_tree(head, pull.head)
             changed = git.diff_names(head, merged)
             plain = [path for path in changed if is_plain(path)]
@@ -162,14 +162,13 @@ class GitopsRepositories:
                 problem, listed = "", git.list_folders(merged, plain) if plain else {}
             return Proposal(
                 pull,
-                newest.committer.time_s,
                 {path: listed.get(path) for path in changed},
                 problem,
                 self.forge.read_pushes(pull.repo, pull.head_branch),
                 read_committers(git, head, pull.head),
             )
         except (StalePlan, CouldNotCheck, NotFound) as error:
-            return Proposal(pull, 0, {}, error.message)
+            return Proposal(pull, {}, error.message)
 
     def _read(self, repo: str) -> GitopsView | None:
         platform, view = self.snapshot.platform, self.repositories.view(repo)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.requests.snapshot import Snapshot
 from pipeline.world.causes import Causes
@@ -34,3 +34,12 @@ class World:
     promotions: Promotions
     gitops: GitopsRepositories
     drafts: Drafts
+
+    @property
+    def now_s(self) -> int:
+        """The moment that is planned for, in seconds since the epoch."""
+        return self.drafts.now_s
+
+    def at(self, now_s: int) -> World:
+        """The same world, planned for another moment."""
+        return replace(self, drafts=replace(self.drafts, now_s=now_s))

@@ -39,8 +39,15 @@ class Promotions:
         """Everything the decision on one promotion request rests on."""
         promotion = loaded.model
         assert isinstance(promotion, Promotion) and view.status
-        caused = self.causes.of(loaded.path, loaded.blob, tier=view.status.risk_tier)
-        return self.of(view, promotion, caused)
+        tier = view.status.risk_tier
+        caused = self.causes.of(loaded.path, loaded.blob, tier=tier)
+        due = self.of(view, promotion, caused)
+        if due.merged and due.gitops_pull and due.gitops_pull.merged_at:
+            # It was merged before a crash, so it rests on nothing that people said since.
+            until = due.gitops_pull.merged_at
+            caused = self.causes.of(loaded.path, loaded.blob, tier=tier, until=until)
+            due = replace(due, caused=caused)
+        return due
 
     def of(self, view: DraftView, promotion: Promotion, caused: Caused) -> PromotionInput:
         """Everything for the decision on a promotion that may not be merged yet."""

@@ -87,7 +87,7 @@ class Revisions:
             pushers=tuple(sorted({push.account for push in pushes})),
             is_pusher_known=pull.head in {push.commit for push in pushes if push.account},
             reviews=tuple(
-                GivenReview(account=r.user_id, commit=r.commit, verdict=r.verdict.value)
+                GivenReview(account=r.user_id, commit=r.commit, verdict=r.verdict.value, at=r.at)
                 for r in sorted(pull.reviews, key=lambda r: r.sequence)
             ),
         )
@@ -226,7 +226,7 @@ def revision_of(
         pushers=frozenset(brought.pushers),
         is_pusher_known=brought.is_pusher_known,
         reviews=tuple(
-            Review(number, given.account, given.commit, ReviewVerdict(given.verdict))
+            Review(number, given.account, given.commit, ReviewVerdict(given.verdict), at=given.at)
             for number, given in enumerate(brought.reviews, start=1)
         ),
         committers=committers,

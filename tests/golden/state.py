@@ -9,6 +9,7 @@ from functools import partial
 from pipeline.audit.acknowledged import Acknowledged
 from pipeline.audit.rules import AUDIT_FACT_CHAIN
 from pipeline.diagnostics import Finding, Location, Verdict
+from pipeline.models.base import moment_of
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import (
     FactBody,
@@ -37,6 +38,7 @@ from pipeline.stages.scaffold import plan_scaffold
 from tests.support import fact_history as history
 from tests.support.samples import DRAFT, ENVIRONMENTS
 from tests.support.views import sample_view
+from worlds.control_repo import CLOCK_S
 
 ALONE = Beside()
 WAITS = Waiting(
@@ -44,6 +46,7 @@ WAITS = Waiting(
     request=f"tenants/{DRAFT.replace('/', '/drafts/')}/promotions/prod.yaml",
     reasons=(("approval-missing", "1 of 2 approvals by release-managers or security"),),
 )
+WAITS_FOR_TIME = WAITS.model_copy(update={"until": moment_of(CLOCK_S + 3600)})
 
 
 def planned(*steps: str, waiting: tuple[Waiting, ...] = ()) -> dict[str, str]:
@@ -57,7 +60,12 @@ def planned(*steps: str, waiting: tuple[Waiting, ...] = ()) -> dict[str, str]:
         TenantPlan(tenant="acme", state_head=None, effects=effects, waiting=waiting),
         TenantPlan(tenant="contoso", state_head=None),
     )
-    plan = Plan(tool_version="1.2.3", control_commit=history.id_of("main"), tenants=tenants)
+    plan = Plan(
+        tool_version="1.2.3",
+        control_commit=history.id_of("main"),
+        made_at=moment_of(CLOCK_S),
+        tenants=tenants,
+    )
     return {"plan.txt": render_plan(plan)}
 
 
@@ -70,7 +78,12 @@ def ran(
     """The report of a run."""
     receipt = Receipt(applied=tuple((f"k{n}", kind) for n, kind in enumerate(effects)))
     report = run_report_document(
-        [receipt] if effects else [], waiting, failures, rounds=2, invalid_requests=invalid
+        [receipt] if effects else [],
+        waiting,
+        failures,
+        lasted_s=(CLOCK_S, CLOCK_S + 60),
+        rounds=2,
+        invalid_requests=invalid,
     )
     values = report.model_dump(mode="json", by_alias=True)
     return {"report.txt": render_run_report(report), "report.json": render_json(values)}
@@ -104,6 +117,7 @@ SEEN = Observation(
     health="Healthy",
     sync="Synced",
     revision=history.SOURCE_COMMIT,
+    observed_at=moment_of(CLOCK_S + 3600),
 )
 FOREIGN = Beside(
     incidents=(
@@ -177,7 +191,7 @@ CASES: dict[str, Callable[[], dict[str, str]]] = {
     "plan-of-nothing": planned,
     "run-of-nothing": ran,
     "run-of-effects": partial(ran, "open-pull", "open-pull", "append-facts"),
-    "run-that-waits": partial(ran, "append-facts", waiting=(WAITS,)),
+    "run-that-waits": partial(ran, "append-facts", waiting=(WAITS, WAITS_FOR_TIME)),
     "run-with-failures": partial(
         ran, failures=((DRAFT, "could-not-check", "helm is missing"),), invalid=1
     ),

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 
-from pipeline.models.base import BlobId, CommitId, ImageDigest, TreeId
+from pipeline.models.base import BlobId, CommitId, ImageDigest, TreeId, moment_of
 from pipeline.models.evidence import BuildRecord, CheckName, CheckOutcome, CheckReport, CheckResult
 from pipeline.models.facts import (
     Accepted,
@@ -47,6 +47,7 @@ from tests.support.samples import (
     sample_platform,
     sample_tenant,
 )
+from worlds.control_repo import CLOCK_S, START_TIME_S
 
 AGENT_ID, ENGINEER_ID = 1901, 1201
 RELEASE_MANAGERS, SECURITY_ID = (1501, 1502), 1601
@@ -87,6 +88,7 @@ def cause_of(request: str, actor: int = AGENT_ID) -> Cause:
         blob=BlobId(id_of(f"blob of {request}")),
         run="run-1",
         actor=actor,
+        merged_at=moment_of(START_TIME_S),
     )
 
 
@@ -150,6 +152,7 @@ def promoted(
         overlay_folder=overlay.folder,
         gitops_repo=status.gitops_repo,
         gitops_commit=CommitId(id_of(f"merge in {environment}")),
+        merged_at=moment_of(CLOCK_S),
         pull_request=link(status.gitops_repo, 1 + ENVIRONMENTS.index(environment)),
         approved_by=approved_by,
         checks=("lint", "secrets", "tests"),
@@ -174,7 +177,8 @@ def chain_of(bodies: Sequence[tuple[str, FactBody]], draft: str = DRAFT) -> tupl
     facts: list[Fact] = []
     status: DraftStatus | None = None
     for request, body in bodies:
-        fact = next_fact(draft, status, cause_of(request), body)
+        decided_at = moment_of(CLOCK_S + 60 * len(facts))
+        fact = next_fact(draft, status, cause_of(request), body, decided_at=decided_at)
         status = fold_one(status, fact)
         facts.append(fact)
     return tuple(facts)
@@ -194,7 +198,7 @@ def refolded(facts: Sequence[Fact]) -> tuple[tuple[Fact, ...], DraftStatus]:
     chained: list[Fact] = []
     status: DraftStatus | None = None
     for fact in facts:
-        fact = next_fact(fact.draft, status, fact.cause, fact.body)
+        fact = next_fact(fact.draft, status, fact.cause, fact.body, decided_at=fact.decided_at)
         status = fold_one(status, fact)
         chained.append(fact)
     assert status is not None

@@ -33,6 +33,7 @@ from pipeline.requests.layout import promotion_path
 from tests.support import fact_history as history
 from tests.support.samples import DRAFT, sample_environment, sample_platform, sample_snapshot
 from tests.support.signing import trusted_signers, verified
+from worlds.control_repo import CLOCK_S
 
 R = TypeVar("R", PromotionRecord, RunRecord)
 HEAD, OLD_HEAD = history.id_of("final revision"), history.id_of("earlier revision")
@@ -106,6 +107,7 @@ def allowed_evidence(environment: EnvironmentName = "prod") -> Evidence:
         manifest_findings=(),
         authority=authority_of(environment, _reviews(list(_approvers(environment)))),
         tier=status.risk_tier,
+        now_s=CLOCK_S,
         signers=trusted_signers(),
         provenance=verified(history.claim_of_build(status)),
     )

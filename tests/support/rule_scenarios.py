@@ -265,7 +265,7 @@ def _proposed(changes: Mapping[str, tuple[int, str] | None], *reviews: Review) -
         url="local:ameide/tenant-acme-gitops#7",
         reviews=reviews,
     )
-    return Proposal(pull, 0, changes, pushes=(Push(pull.head, pull.author_id),))
+    return Proposal(pull, changes, pushes=(Push(pull.head, pull.author_id),))
 
 
 def _judged(path: str, mode: int = 0o100644) -> set[str]:

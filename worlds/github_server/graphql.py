@@ -79,7 +79,7 @@ type PullRequest {
   id: ID! number: Int! title: String! body: String! url: URI!
   headRefName: String! headRefOid: GitObjectID! baseRefName: String! baseRefOid: GitObjectID!
   isCrossRepository: Boolean! state: PullRequestState! updatedAt: DateTime!
-  author: Actor mergedBy: Actor mergeCommit: Commit
+  author: Actor mergedBy: Actor mergedAt: DateTime mergeCommit: Commit
   reviews(first: Int, after: String): PullRequestReviewConnection
   comments(first: Int, after: String): IssueCommentConnection!
   mergeQueueEntry: MergeQueueEntry autoMergeRequest: AutoMergeRequest
@@ -373,6 +373,7 @@ class Root:
             "state": _state_of(pull),
             "author": _actor(pull.account),
             "mergedBy": _actor(pull.merged_by) if pull.merged_by else None,
+            "mergedAt": pull.merged,
             "mergeCommit": {"oid": pull.merge_commit} if pull.merge_commit else None,
             "updatedAt": pull.updated,
             "reviews": reviews,

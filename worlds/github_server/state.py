@@ -309,8 +309,9 @@ class State:
         return next(self._numbers)
 
     def now(self) -> str:
-        """The time as GitHub writes it."""
-        return datetime.fromtimestamp(self.clock(), tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        """The time as GitHub writes it; it stands still where merges must be the same again."""
+        time_s = self.clock() if self.first_merge_s is None else self.first_merge_s
+        return datetime.fromtimestamp(time_s, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def account_named(self, login: str) -> Account | None:
         """The account of a login, whatever its case."""

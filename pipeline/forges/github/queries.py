@@ -10,9 +10,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pipeline.forges.port import Comment, PullRequest, PullState, Review, ReviewVerdict
+from pipeline.models.base import Moment, moment_of
 
 PAGE = 100
 # Repositories per query: at most 49,000 nodes, where GitHub allows 500,000. A query that takes
@@ -27,13 +29,13 @@ _OF_ONE_NAME = 5
 _ACTOR = "{ login ... on User { databaseId } ... on Bot { databaseId } }"
 _REVIEWS = f"""
   reviews(first: {PAGE}, after: $reviewsAfter) {{
-    nodes {{ fullDatabaseId state body commit {{ oid }} author {_ACTOR} }}
+    nodes {{ fullDatabaseId state body submittedAt commit {{ oid }} author {_ACTOR} }}
     pageInfo {{ hasNextPage endCursor }}
   }}"""
 _PULL = f"""
   id number title body url state headRefName headRefOid baseRefName
   mergeQueueEntry {{ position }} autoMergeRequest {{ enabledAt }}
-  isCrossRepository author {_ACTOR} mergedBy {_ACTOR} mergeCommit {{ oid }} {_REVIEWS}"""
+  isCrossRepository author {_ACTOR} mergedBy {_ACTOR} mergedAt mergeCommit {{ oid }} {_REVIEWS}"""
 
 _MARK = re.compile(r"<!-- primitive-pipeline: ([a-z-]+) -->\r?\n")
 
@@ -170,6 +172,7 @@ def pull_of(
         url=node["url"],
         merge_commit=merged["oid"] if merged and is_merged else None,
         merged_by=account_of(merged_by) if merged_by and is_merged else None,
+        merged_at=_moment(node["mergedAt"]) if is_merged else None,
         reviews=tuple(
             review_of(index, review)
             for index, review in enumerate(reviews, start=1)
@@ -190,7 +193,15 @@ def review_of(sequence: int, node: Mapping[str, Any]) -> Review:
         commit["oid"] if commit else "",
         verdict,
         node["body"],
+        _moment(node["submittedAt"]),
     )
+
+
+def _moment(told: str | None) -> Moment | None:
+    """A `DateTime` as we write moments."""
+    if told is None:
+        return None
+    return moment_of(int(datetime.fromisoformat(told).timestamp()))
 
 
 def mark_of(key: str) -> str:

@@ -15,16 +15,20 @@ from pipeline.forges.local.checks_and_events import LocalChecksAndEvents
 from pipeline.forges.local.pull_requests import LocalPullRequests
 from pipeline.forges.local.repositories import LocalRepositories
 from pipeline.forges.local.store import LocalStore
+from pipeline.machine.clock import Clock, read_clock
 
 
 class LocalForge(ComposedForge):
-    """A forge of bare repositories below `root`; see `pipeline.forges.port.Forge`."""
+    """A forge of bare repositories below `root`; see `pipeline.forges.port.Forge`.
 
-    def __init__(self, root: Path, organisation: str) -> None:
+    `clock` says when reviews are given and pull requests merged.
+    """
+
+    def __init__(self, root: Path, organisation: str, clock: Clock = read_clock) -> None:
         self.store = LocalStore(root, organisation)
         super().__init__(
             LocalRepositories(self.store),
-            LocalPullRequests(self.store),
+            LocalPullRequests(self.store, clock),
             LocalChecksAndEvents(self.store),
         )
 

@@ -21,13 +21,16 @@ from pipeline.forges.local.pushers import read_files_of_openings
 from pipeline.forges.local.store import LocalStore
 from pipeline.forges.port import PullAsk, PullRequest, PullState, Review, ReviewVerdict
 from pipeline.git.objects import RefUpdate, Signature, commit_object
+from pipeline.machine.clock import Clock
+from pipeline.models.base import moment_of
 
 
 class LocalPullRequests:
     """The pull requests of one organisation's repositories."""
 
-    def __init__(self, store: LocalStore) -> None:
+    def __init__(self, store: LocalStore, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
 
     def open_pull(
         self, repo: str, *, head_branch: str, base_branch: str, title: str, body: str, actor: int
@@ -117,9 +120,10 @@ class LocalPullRequests:
         """The recorded review of the head commit."""
 
         def change(pull: PullRequest) -> PullRequest:
-            review = Review(len(pull.reviews) + 1, actor, commit, verdict, body)
+            now = moment_of(self._clock())
+            review = Review(len(pull.reviews) + 1, actor, commit, verdict, body, now)
             before = newest_review(pull, actor)
-            if before and replace(before, sequence=review.sequence) == review:
+            if before and replace(before, sequence=review.sequence, at=now) == review:
                 return pull
             # A merged pull request is frozen and can be approved late; a closed one cannot.
             if pull.state is PullState.CLOSED:
@@ -162,7 +166,13 @@ class LocalPullRequests:
             )
             tree = git.merge_tree(base, pull.head)
             commit = commit_object(tree, [base, pull.head], message, signature, signature)
-            merged = replace(pull, state=PullState.MERGED, merge_commit=commit.id, merged_by=actor)
+            merged = replace(
+                pull,
+                state=PullState.MERGED,
+                merge_commit=commit.id,
+                merged_by=actor,
+                merged_at=moment_of(self._clock()),
+            )
             moves = (
                 RefUpdate(base_ref, base, commit.id),
                 # Not moved, only compared: the merge is of exactly this head.

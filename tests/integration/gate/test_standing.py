@@ -95,7 +95,13 @@ def test_a_deleted_draft_is_never_silent(stage: str, what: str, tmp_path: Path) 
         report = world.engine.run(tenants=["acme"])
         assert [f.code for f in report.standing["acme"]] == ["draft-file-deleted"]
     document = run_report_document(
-        [], [], [], rounds=1, invalid_requests=0, problems=report.standing["acme"]
+        [],
+        [],
+        [],
+        lasted_s=(report.began_s, report.ended_s),
+        rounds=1,
+        invalid_requests=0,
+        problems=report.standing["acme"],
     )
     text = render_run_report(document)
     assert f"draft-file-deleted {draft_path(DRAFT)}: `{DRAFT}` {what}" in text

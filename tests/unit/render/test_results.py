@@ -11,6 +11,7 @@ from pipeline.audit.acknowledged import Acknowledged
 from pipeline.audit.rules import AUDIT_FACT_CHAIN
 from pipeline.diagnostics import Finding, Location, Verdict
 from pipeline.gate.authorise import authorise
+from pipeline.models.base import moment_of
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Observed, PatchRefused, PromotionRefused, Reason, Rejected
 from pipeline.models.outputs import (
@@ -42,6 +43,7 @@ from tests.support import fact_history as history
 from tests.support.promotion_evidence import allowed_evidence, changed
 from tests.support.samples import DRAFT, ENVIRONMENTS
 from tests.support.views import sample_view
+from worlds.control_repo import CLOCK_S
 
 HOSTILE = "\x1b[2Jgone\u202e"
 
@@ -137,7 +139,12 @@ def sample_plan() -> Plan:
         ),
         TenantPlan(tenant="contoso", state_head=None),
     )
-    return Plan(tool_version="1.2.3", control_commit=history.id_of("main"), tenants=tenants)
+    return Plan(
+        tool_version="1.2.3",
+        control_commit=history.id_of("main"),
+        made_at=moment_of(CLOCK_S),
+        tenants=tenants,
+    )
 
 
 def test_a_plan_has_one_line_for_each_effect() -> None:
@@ -153,7 +160,8 @@ def test_a_plan_has_one_line_for_each_effect() -> None:
 
 
 def test_an_empty_plan_says_so_first() -> None:
-    plan = Plan(tool_version="1", control_commit="0" * 40, tenants=sample_plan().tenants[1:])
+    plan = sample_plan()
+    plan = plan.model_copy(update={"tenants": plan.tenants[1:]})
     assert render_plan(plan).startswith("✓ nothing to do for 1 tenant\n")
 
 
@@ -161,15 +169,34 @@ def test_a_run_counts_what_it_did_and_tells_failures() -> None:
     receipt = Receipt(applied=(("k1", "open-pull"), ("k2", "open-pull"), ("k3", "append-facts")))
     waiting = sample_plan().tenants[0].waiting
     report = run_report_document(
-        [receipt], waiting, [(DRAFT, "could-not-check", HOSTILE)], rounds=2, invalid_requests=1
+        [receipt],
+        waiting,
+        [(DRAFT, "could-not-check", HOSTILE)],
+        lasted_s=(CLOCK_S, CLOCK_S + 60),
+        rounds=2,
+        invalid_requests=1,
     )
     assert report.effects == {"append-facts": 1, "open-pull": 2}
     text = render_run_report(report)
     assert text.startswith("✗ 3 effects done: 1 append-facts, 2 open-pull\n")
     assert f"  ✗ failed {DRAFT}  could-not-check: " in text
     assert "1 request on main refused" in text and "\x1b" not in text
-    nothing = run_report_document([], [], [], rounds=0, invalid_requests=0)
-    assert render_run_report(nothing) == "✓ nothing to do\n"
+    nothing = run_report_document(
+        [], [], [], lasted_s=(CLOCK_S, CLOCK_S), rounds=0, invalid_requests=0
+    )
+    assert render_run_report(nothing) == "✓ nothing to do\n  ended    2026-01-01 00:05Z\n"
+
+
+def test_what_waits_says_when_time_alone_may_change_it() -> None:
+    waits = sample_plan().tenants[0].waiting[0].model_copy(update={"until": moment_of(CLOCK_S)})
+    report = run_report_document(
+        [], [waits], [], lasted_s=(CLOCK_S, CLOCK_S), rounds=1, invalid_requests=0
+    )
+    assert "         may change at 2026-01-01 00:05Z\n" in render_run_report(report)
+    assert report.waiting[0].until == "2026-01-01T00:05:00Z"
+    tenant = TenantPlan(tenant="acme", state_head=None, waiting=(waits,))
+    plan = sample_plan().model_copy(update={"tenants": (tenant,)})
+    assert "         may change at 2026-01-01 00:05Z\n" in render_plan(plan)
 
 
 # -- decisions ---------------------------------------------------------------------------
