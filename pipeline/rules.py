@@ -23,6 +23,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.delivery.rules",
     "pipeline.gitops.sealed",
     "pipeline.gitops.proposals",
+    "pipeline.stages.observe",
     "pipeline.plan.rules",
     "pipeline.audit.rules",
     "pipeline.gate.authority",

@@ -131,7 +131,7 @@ def application_of(item: Object) -> Seen:
                 moment(operation.finishedAt) if operation else None,
             ),
             synced_at=moment(operation.finishedAt) if operation else None,
-            application=told(app.metadata.full_name),
+            application=told(f"{KIND} {app.metadata.full_name}"),
         ),
         images=tuple(status.summary.images or ()),
     )

@@ -152,7 +152,7 @@ def kustomization_of(item: Object, read_at: Moment) -> Seen:
             revision=commit(match[1]) if (match := _REVISION.match(applied)) else None,
             message=told(*against, _message(ready)),
             observed_at=newest(reconciled, moment(ready.lastTransitionTime) if ready else None),
-            application=told(found.metadata.full_name),
+            application=told(f"{KUSTOMIZATION[1]} {found.metadata.full_name}"),
         ),
     )
 
@@ -192,7 +192,7 @@ def helm_release_of(item: Object, read_at: Moment) -> Seen:
             message=told(*against, _message(ready)),
             observed_at=read_at,
             synced_at=moment(snapshot.lastDeployed),
-            application=told(found.metadata.full_name),
+            application=told(f"{HELM_RELEASE[1]} {found.metadata.full_name}"),
         ),
     )
 

@@ -135,6 +135,7 @@ def write_observations(work: Path, status: DraftStatus) -> None:
             health="Healthy",
             sync="Synced",
             revision=p.gitops_commit,  # type: ignore[arg-type]  # a commit id by construction
+            observed_at=p.merged_at,
         )
         for p in status.promotions
     )

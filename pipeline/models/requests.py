@@ -229,6 +229,8 @@ class Environment(Request):
     # What runs primitives there: plain workloads, or operators acting on custom resources.
     runtime: Literal["workload", "operator"] = "workload"
     settings: dict[str, str] = Field({})
+    # How old an observation of a delivery tool may be; of an older one nothing is known.
+    observed_within_hours: int = Field(6, ge=1, le=720)
     # How a delivery tool is told of a release; all but the first lay a manifest into the overlay.
     delivery: DeliveryForm = "applicationset"
     # The cluster that such a manifest names, as the tool calls it; else the tool's own.

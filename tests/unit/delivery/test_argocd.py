@@ -43,7 +43,7 @@ def test_an_application_tells_what_runs_how_and_since_when() -> None:
         revision=REVISION,
         observed_at="2026-12-01T10:52:00Z",
         synced_at="2026-12-01T10:49:30Z",
-        application="argocd/acme--order-router--prod",
+        application="Application argocd/acme--order-router--prod",
     )
 
 
@@ -199,7 +199,7 @@ def test_two_applications_of_one_place_say_nothing() -> None:
 def test_one_that_runs_no_overlay_in_a_tenants_namespace_is_a_stranger() -> None:
     found = report(application("by-hand", path="elsewhere"))
     [seen] = found.observations
-    assert (seen.draft, seen.environment, seen.application) == ("", "", "argocd/by-hand")
+    assert (seen.draft, seen.application) == ("", "Application argocd/by-hand")
     assert [f.code for f in found.findings] == ["application-unplaced"]
 
 
