@@ -34,6 +34,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "work:signing_key",
         "Create a signing key for provenance, or read FILE, and print its public part.",
     ),
+    "observe": (
+        "observe:observe",
+        "Show what delivery tools say of what runs, beside what was promoted.",
+    ),
     "status": ("status:status", "Show the status of one draft, or of all drafts."),
     "why": ("promote:why", "Show whether a promotion is allowed, with every reason against it."),
     "authority": (

@@ -197,6 +197,10 @@ class ApprovalPolicy(Model):
     teams: tuple[TeamName, ...] = Field(min_length=1)
 
 
+# What a delivery tool finds a release by: the overlay's folder alone, or a manifest of its own.
+DeliveryForm = Literal["applicationset", "application", "helmrelease", "kustomization"]
+
+
 def _stage_of_name(fields: dict[str, object]) -> object:
     return fields.get("environment")
 
@@ -225,6 +229,12 @@ class Environment(Request):
     # What runs primitives there: plain workloads, or operators acting on custom resources.
     runtime: Literal["workload", "operator"] = "workload"
     settings: dict[str, str] = Field({})
+    # How old an observation of a delivery tool may be; of an older one nothing is known.
+    observed_within_hours: int = Field(6, ge=1, le=720)
+    # How a delivery tool is told of a release; all but the first lay a manifest into the overlay.
+    delivery: DeliveryForm = "applicationset"
+    # The cluster that such a manifest names, as the tool calls it; else the tool's own.
+    cluster: Identifier | None = None
 
     def approval_for(self, tier: RiskTier) -> ApprovalPolicy | None:
         """The approvals this tier needs: its own entry, else that of the nearest lower tier."""

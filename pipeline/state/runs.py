@@ -29,9 +29,7 @@ def runs_after(runs: Runs, fact: Fact) -> Runs:
     newest = max((r.fact for r in runs if r.environment == seen.environment), default=0)
     return tuple(
         run.model_copy(update={"was_healthy": True})
-        if run.fact == newest
-        and run.release.digest == seen.digest
-        and (seen.health, seen.sync) == ("Healthy", "Synced")
+        if run.fact == newest and seen.is_healthy_as(run.release.digest)
         else run
         for run in runs
     )
