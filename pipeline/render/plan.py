@@ -85,7 +85,6 @@ def run_report_document(
     failures: Iterable[Failure],
     span: RunSpan,
     *,
-    span: RunSpan,
     invalid_requests: int,
     incidents: Iterable[Incident] = (),
     restored: Iterable[Incident] = (),
