@@ -1,4 +1,4 @@
-"""Worlds that tests and benchmarks share: control repos, long histories, a GitHub on 127.0.0.1.
+"""Worlds for tests and benchmarks: control repos, long histories, a GitHub of our own.
 
 Nothing here measures or judges; tests and benchmarks import it, and it imports neither.
 """

@@ -1,4 +1,4 @@
-"""The requests in measured control repos: valid, small and all alike."""
+"""The requests of the measured control repos: valid, small and all alike."""
 
 from __future__ import annotations
 

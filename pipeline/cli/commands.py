@@ -1,14 +1,14 @@
-"""Every command by name: where it is and what it is for, so that `--help` imports none of them.
+"""Every command by name, with its module and one line of help, so that `--help` imports none.
 
 For the same reason every command imports what it needs inside its function: `pipeline --help` takes
-61 ms of CPU time, of which Python itself takes 12; with all that commands import it takes 870.
+61 ms of CPU time, 12 of them for Python itself; with all imports of commands it takes 870.
 
-The words here are those of the commands themselves; a test holds the two together.
+A test checks that the lines here equal those of the commands.
 """
 
 from __future__ import annotations
 
-# Name → `module:attribute` and the one line that `pipeline --help` shows, in the order of the work.
+# Name → `module:attribute` and its line in `pipeline --help`, in the order of the work.
 COMMANDS: dict[str, tuple[str, str]] = {
     "validate": (
         "validate:validate",
@@ -34,6 +34,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "work:signing_key",
         "Create a signing key for provenance, or read FILE, and print its public part.",
     ),
+    "observe": (
+        "observe:observe",
+        "Show what delivery tools say of what runs, beside what was promoted.",
+    ),
     "status": ("status:status", "Show the status of one draft, or of all drafts."),
     "why": ("promote:why", "Show whether a promotion is allowed, with every reason against it."),
     "authority": (
@@ -56,6 +60,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("rules:explain", "Explain a rule: why it exists, how to comply, examples."),
     "init": ("init:init", "Write a new control repo."),
     "doctor": ("doctor:doctor", "Check that this machine has what the pipeline needs."),
+    "sandbox-profile": (
+        "sandbox_profile:sandbox_profile",
+        "Print the AppArmor profile that lets the sandbox work.",
+    ),
     "demo": ("demo:demo", "Tell the main job as a story, on real repositories in .demo/."),
     "completion": ("completion:completion", "Print the completion script for a shell."),
 }

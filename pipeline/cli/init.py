@@ -41,6 +41,13 @@ def _account(text: str, more: int) -> list[str]:
     metavar="OWNER/REPO@COMMIT",
     help="Repository of the pipeline's action, with the commit to use.",
 )
+@click.option(
+    "--server",
+    default="https://github.com",
+    show_default=True,
+    metavar="URL",
+    help="Address of the GitHub that has the organisation.",
+)
 @pass_session
 def init(
     session: Session,
@@ -53,14 +60,16 @@ def init(
     people: tuple[str, ...],
     tenant: str,
     action: str,
+    server: str,
 ) -> int:
     """Write a new control repo.
 
     FOLDER must be empty except for `.git`. Writes policy, workflows, code owners, rulesets to
     import and a first tenant; its README.md lists the next steps. Without `.git` a repository is
-    made, with all of it staged for the first commit and `origin` on GitHub.
+    made, with all of it staged for the first commit and `origin` on GitHub. For Enterprise Server
+    the workflows have no `queue: max`, which it does not know.
     """
-    from pipeline.publish.starter import PARTS, Answers, Person, starter_files
+    from pipeline.publish.starter import Answers, Person, starter_files
 
     if folder.exists() and any(entry.name != ".git" for entry in folder.iterdir()):
         raise UsageFault(f"`{folder}` is not empty", help="name a new folder")
@@ -75,9 +84,12 @@ def init(
         people=[Person(int(n), who, tuple(teams.split(","))) for n, who, teams in named],
         tenant=tenant,
         action=action,
+        server=server,
     )
     there = resources.files("pipeline") / "starter"
-    parts = {path: there.joinpath(path).read_bytes() for path in PARTS}
+    with resources.as_file(there) as top:
+        found = (path for path in sorted(top.rglob("*")) if path.is_file())
+        parts = {path.relative_to(top).as_posix(): path.read_bytes() for path in found}
     files = starter_files(answers, parts)
     for path, content in files.items():
         target = folder / path
@@ -86,7 +98,7 @@ def init(
     from pipeline.git.checkouts import begin_checkout  # imports GitPython, 75 ms
     from pipeline.models.requests import RepoNames
 
-    control = f"https://github.com/{organisation}/{RepoNames().control}.git"
+    control = f"{server}/{organisation}/{RepoNames().control}.git"
     made = begin_checkout(folder, files, origin=control)
     staged = f", staged for the first commit; origin is {control}" if made else ""
     session.write(

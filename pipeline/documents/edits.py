@@ -16,8 +16,8 @@ Refused, and left to people:
 
 `tests/unit/documents/test_edits.py` has one of each.
 
-Import this module where an edit is made: it imports ruamel.yaml, 25 ms (processor time in a fresh
-process, median of 9), and most commands edit nothing.
+Import this module only where an edit is made: it imports ruamel.yaml, 25 ms (processor time in a
+fresh process, median of 9), and most commands edit nothing.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ _TEXT = re.compile(r"^(?=\n)|[^\n]", re.MULTILINE)
 
 
 def edit_document(content: bytes, changes: Mapping[Path, object]) -> bytes:
-    """`content` with the value at each path set; every line of no named entry is the same bytes.
+    """`content` with the value at each path set; lines outside the named entries keep their bytes.
 
-    A path may name a new key of an existing mapping, or the index behind the last item of a list.
+    A path may name a new key of an existing mapping, or the index after the last item of a list.
     Raises Refused if `content` is not an acceptable document, or for an edit that would lose a
     comment or change more than it says; UsageFault for a path whose parent does not exist or a
-    value that no request may hold.
+    value that no request may contain.
     """
     document = parse_document("(document)", content)
     if not document.ok:
@@ -72,7 +72,7 @@ def edit_document(content: bytes, changes: Mapping[Path, object]) -> bytes:
         _set(wanted, path, _plain(value))
         try:
             text = _edit(text, path, value)
-        except YAMLError as error:  # what an edit before this one made cannot be read
+        except YAMLError as error:  # an earlier edit made it unreadable
             raise _changes_more([path]) from error
     # A last line without an end stays so, unless the new value needs it.
     for edited in (text.removesuffix(line_end), text):
@@ -117,7 +117,7 @@ def _plain(value: object) -> object:
 
 
 def _styled(value: object) -> object:
-    """The value with each text in the style that every reader takes for text, as our writer's."""
+    """The value with each string in a style that every reader takes as text, like our writer."""
     if isinstance(value, Mapping):
         return {_styled_text(str(key), block=False): _styled(v) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -136,7 +136,7 @@ def _styled_text(text: str, *, block: bool) -> Any:
 
 
 class _Representer(RoundTripRepresenter):
-    """Writes a missing value as `null`, where ruamel writes nothing."""
+    """Writes None as `null`; ruamel writes nothing."""
 
     def represent_null(self, _: None) -> Any:
         return self.represent_scalar("tag:yaml.org,2002:null", "null")
@@ -163,7 +163,7 @@ def _rewritten(text: str, path: Path, value: object) -> str:
         parent = data
         for step in path[:-1]:
             parent = parent[step]
-        if not parent:  # written as `[]` or `{}` until now
+        if not parent:  # it is written as `[]` or `{}`
             parent.fa.set_block_style()
         _forget_what_follows(parent, path[-1])
         _set(data, path, _styled(value))
@@ -195,7 +195,7 @@ def _edit(text: str, path: Path, value: object) -> str:
     old = there.find(path)
     if old is None:
         parent, new = there.entry(path[:-1]), written.entry(path)
-        # Behind the last entry, before the comments that follow it.
+        # After the last entry, before the comments that follow it.
         first = end = parent.last + 1
         column, begin = parent.inner_column, " " * parent.inner_column
     else:
@@ -223,18 +223,18 @@ def _moved(line: str, columns: int) -> str:
 
 
 def _spliced(text: str, first: int, end: int, new: list[str]) -> str:
-    """The text with its lines from `first` up to `end` replaced, in its own line ends."""
+    """The text with lines `first` up to `end` replaced, keeping its line ends."""
     lines = text.split("\n")
     carriage = "\r" if "\r\n" in text else ""
     return "\n".join([*lines[:first], *(line + carriage for line in new), *lines[end:]])
 
 
-# -- where entries stand -------------------------------------------------------------------
+# -- positions of entries ------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One `key: value` or `- value`: its first and last line, its column, that of what is in it."""
+    """One `key: value` or `- value`: first and last line, its column, and its value's column."""
 
     path: Path
     first: int
@@ -244,7 +244,7 @@ class _Entry:
 
 
 class _Layout:
-    """The lines of a document and where its entries stand in them, counted from 0."""
+    """The lines of a document and the positions of its entries, counted from 0."""
 
     def __init__(self, text: str) -> None:
         self.text = text.replace("\r\n", "\n")
@@ -252,14 +252,14 @@ class _Layout:
         self._root: Any = _round_trip().compose(self.text)
 
     def entry(self, path: Path) -> _Entry:
-        """The entry at a path. Raises Refused where there is none."""
+        """The entry at a path. Raises Refused if there is none."""
         found = self.find(path)
         if found is None:
             raise Refused(f"{_name(path)} cannot be found in the document", help=_BY_HAND)
         return found
 
     def find(self, path: Path) -> _Entry | None:
-        """The entry at a path, or None; for one in brackets the entry that the brackets are in."""
+        """The entry at a path, or None; for one in brackets, the entry that holds the brackets."""
         node, first, column = self._root, self._root.start_mark.line, 0
         for depth, step in enumerate(path):
             if node.flow_style:
@@ -279,17 +279,17 @@ class _Layout:
         return self._entry(path, node, first, column)
 
     def comments(self, first: int, end: int) -> list[str]:
-        """The comments in these lines, from their `#` on."""
+        """The comments in these lines, each from its `#`."""
         found = (_COMMENT.search(line) for line in self._masked[first:end])
         return [comment.group() for comment in found if comment]
 
     @cached_property
     def _masked(self) -> list[str]:
-        """The lines with the characters of every text, and its empty lines, as `x`."""
+        """The lines with every string's characters, and its empty lines, replaced by `x`."""
         parts, at = [], 0
         for node in _scalars(self._root):
             start, stop = node.start_mark.index, node.end_mark.index
-            if node.style in ("|", ">"):  # a comment may stand beside the indicator
+            if node.style in ("|", ">"):  # a comment may follow the indicator
                 start = self.text.find("\n", start) + 1 or stop
             parts += [self.text[at:start], _TEXT.sub("x", self.text[start:stop])]
             at = stop

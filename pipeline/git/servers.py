@@ -1,9 +1,9 @@
-"""Git processes that stay and answer: one that reads objects, one that moves refs.
+"""Long-running git processes: one that reads objects, one that moves refs.
 
-Both are begun when they are first asked, and again after a failure. What that saves: a process
-costs 4 ms, an answer 0.1 ms; of the four that scaffolding one more draft took, two are left.
-GitPython keeps a reader, too, but asks it for one object after the other and checks no content
-against its id; `pipeline.git.repository` has the figures.
+Both start on first use, and again after a failure. The gain: a process costs 4 ms, an answer
+0.1 ms; of the four processes for scaffolding one more draft, two are left. GitPython keeps a reader
+too, but asks it for one object after the other and checks no content against its id;
+`pipeline.git.repository` has the figures.
 """
 
 from __future__ import annotations
@@ -20,46 +20,62 @@ from typing import IO
 
 from pipeline.errors import GitFailed
 from pipeline.git.objects import GitObject, ObjectType, git_object
-from pipeline.git.process import (
-    FULL_ID,
-    NO_ID,
-    TIMEOUT_S,
-    git_command,
-    git_environment,
-    in_repository,
-)
+from pipeline.git.process import FULL_ID, NO_ID, TIMEOUT_S, start_git
 from pipeline.git.watchdog import WATCHDOG
 
 _FOUND = re.compile(rb"([0-9a-f]{40}) (commit|tree|blob|tag) ([0-9]+)\n\Z")
 _TYPES: dict[bytes, ObjectType] = {b"commit": "commit", b"tree": "tree", b"blob": "blob"}
-# What a pipe takes at once on every system (PIPE_BUF); all earlier requests have been read by git.
+# The bytes that a pipe accepts at once on every system (PIPE_BUF); git has read earlier requests.
 _PIPE_BYTES = 4096
 
 
-class ObjectReader:
-    """One `git cat-file --batch` process, begun when first asked and again after a failure."""
+class _Server:
+    """One git process in a repository, started on first use and again after it ended."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *arguments: str, stderr: int = subprocess.DEVNULL) -> None:
         self.path = path
-        self._process: subprocess.Popen[bytes] | None = None
+        self._arguments = arguments
+        self._stderr = stderr
+        self.process: subprocess.Popen[bytes] | None = None  # None: start one on the next use
+
+    def running(self) -> subprocess.Popen[bytes]:
+        """The process, started if none runs. Raises GitFailed."""
+        if self.process is not None and self.process.poll() is not None:
+            self.close()
+        if self.process is None:
+            self.process = start_git(self.path, *self._arguments, stderr=self._stderr)
+            weakref.finalize(self, _end, self.process)
+        return self.process
 
     def close(self) -> None:
         """End the process, if one runs."""
-        if self._process is not None:
-            _end(self._process)
-            self._process = None
+        if self.process is not None:
+            _end(self.process)
+            self.process = None
+
+
+class ObjectReader:
+    """One `git cat-file --batch` process."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._server = _Server(path, "cat-file", "--batch")
+
+    def close(self) -> None:
+        """End the process, if one runs."""
+        self._server.close()
 
     def read(self, specs: Sequence[str]) -> list[GitObject | None]:
-        """The objects that the names stand for, in order; None for each that is not there.
+        """The objects with these names, in order; None for each missing one.
 
-        One round trip for all. Every object's content is checked against its id. Raises
-        GitFailed for a damaged object and for a name with a line break, which cannot be asked
-        for here (list the tree above it instead). Raises GitFailed after TIMEOUT_S, too.
+        One round trip for all. Every object's content is checked against its id. Raises GitFailed
+        for a damaged object, after TIMEOUT_S, and for a name with a line break, which the protocol
+        cannot express (list the tree above it instead).
         """
         if not specs:
             return []
         asked = [_line_of(spec) for spec in specs]
-        process = self._running()
+        process = self._server.running()
         stdin, stdout = process.stdin, process.stdout
         if stdin is None or stdout is None:
             raise GitFailed("git cat-file has no pipes")
@@ -70,7 +86,7 @@ class ObjectReader:
                 stdin.write(request)
                 stdin.flush()
             except (OSError, ValueError):
-                return  # the reader below sees the process gone
+                return  # the reader below notices that the process is gone
 
         # Both sides write: without a second thread a large batch fills both pipes and stops.
         writer = threading.Thread(target=send, daemon=True) if len(request) > _PIPE_BYTES else None
@@ -82,34 +98,15 @@ class ObjectReader:
                     send()
                 return [_read_answer(stdout, spec, self.path.name) for spec in specs]
         except BaseException:
-            # Answers of this batch may still be in the pipe: nobody may take them for others.
+            # Answers of this batch may still be in the pipe and must not be read as others.
             process.kill()
-            self._process = None
+            self._server.process = None
             raise
         finally:
             if writer:
                 writer.join(timeout=TIMEOUT_S)
-            if self._process is None:
+            if self._server.process is None:
                 _end(process)
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is not None and self._process.poll() is not None:
-            self.close()
-        if self._process is None:
-            try:
-                self._process = subprocess.Popen(
-                    git_command(*in_repository(self.path), "cat-file", "--batch"),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    env=git_environment(),
-                )
-            except OSError as missing:
-                raise GitFailed(
-                    f"git cannot be started: {missing.strerror}", help="install git 2.38 or newer"
-                ) from missing
-            weakref.finalize(self, _end, self._process)
-        return self._process
 
 
 class RefWriter:
@@ -117,20 +114,20 @@ class RefWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._process: subprocess.Popen[bytes] | None = None
+        # Without --no-deref a symbolic ref would move the branch it points to.
+        arguments = ("update-ref", "--no-deref", "--stdin", "-z")
+        self._server = _Server(path, *arguments, stderr=subprocess.PIPE)
 
     def close(self) -> None:
         """End the process, if one runs."""
-        if self._process is not None:
-            _end(self._process)
-            self._process = None
+        self._server.close()
 
     def commit(self, transaction: bytes) -> None:
-        """Carry out one transaction of NUL-ended lines, `start` to `prepare` and `commit`.
+        """Run one transaction of NUL-ended lines, from `start` to `prepare` and `commit`.
 
-        Raises GitFailed with git's reason when nothing was moved, or when it took TIMEOUT_S.
+        Raises GitFailed with git's reason if nothing was moved, or after TIMEOUT_S.
         """
-        process = self._running()
+        process = self._server.running()
         stdin, stdout = process.stdin, process.stdout
         assert stdin is not None and stdout is not None  # made with pipes
         try:
@@ -139,20 +136,20 @@ class RefWriter:
                     stdin.write(transaction)
                     stdin.flush()
                 except BrokenPipeError:
-                    pass  # it says why on its way out
+                    pass  # git prints the reason before it ends
                 answers = [stdout.readline() for _ in range(3)]
             if answers == [b"start: ok\n", b"prepare: ok\n", b"commit: ok\n"]:
                 return
             raise self._failure(process)
         except BaseException:
-            self._process = None
+            self._server.process = None
             _end(process)
             raise
 
     def _failure(self, process: subprocess.Popen[bytes]) -> GitFailed:
         assert process.stderr is not None  # made with a pipe
         with contextlib.suppress(OSError):
-            # Flushes what it did not read any more.
+            # Closing flushes input that git no longer read.
             if process.stdin is not None:
                 process.stdin.close()
         said = process.stderr.read().decode("utf-8", "replace").strip().splitlines()
@@ -163,37 +160,16 @@ class RefWriter:
         reason = reasons[-1] if reasons else f"exit code {code}"
         return GitFailed(f"git update-ref failed in {self.path.name}: {reason}")
 
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is not None and self._process.poll() is not None:
-            self.close()
-        if self._process is None:
-            # Without --no-deref a symbolic ref would move the branch that it stands for.
-            arguments = ("update-ref", "--no-deref", "--stdin", "-z")
-            try:
-                self._process = subprocess.Popen(
-                    git_command(*in_repository(self.path), *arguments),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    env=git_environment(),
-                )
-            except OSError as missing:
-                raise GitFailed(
-                    f"git cannot be started: {missing.strerror}", help="install git 2.38 or newer"
-                ) from missing
-            weakref.finalize(self, _end, self._process)
-        return self._process
-
 
 def _line_of(spec: str) -> bytes:
-    # git takes a carriage return before the end of a line for a part of that end.
+    # git takes a carriage return before a line feed as part of the line end.
     if "\n" in spec or spec.endswith("\r"):
         raise GitFailed(f"{spec!r} has a line break and cannot be asked for by name")
     try:
         line = spec.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         line = b""
-    # What no ref or path can be named stands for nothing, and neither does an empty line.
+    # An empty line, or a name that no ref or path can have, names nothing.
     return (line if line.strip() and b"\0" not in line else NO_ID.encode()) + b"\n"
 
 

@@ -1,10 +1,10 @@
-"""Overlays: what one release becomes in one environment, as files and as a tree id. Pure.
+"""Overlays: one release in one environment, as files and as a tree id. Pure.
 
-`base/` is the chart hydrated once per release and the same tree in every environment; the
-overlay adds namespace, image digest, labels and the environment's settings (docs/model.md §10).
-Where the chart can also be run by an operator, `base/operator/` holds that form, and an
-environment's policy decides which of the two its overlay points at. Plain objects get the
-NetworkPolicy and the ServiceAccount of the platform beside them.
+`base/` is the chart hydrated once per release, and the same tree in every environment; the overlay
+adds namespace, image digest, labels and the environment's settings (docs/model.md §10). If an
+operator can also run the chart, `base/operator/` holds that form, and the environment's policy
+decides which of the two its overlay points to. Plain workloads also get the platform's
+NetworkPolicy and ServiceAccount.
 The label `tenant-id` is omitted in the shared plane.
 """
 
@@ -15,14 +15,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pipeline import names
+from pipeline.delivery.forms import Delivery, render_delivery
 from pipeline.documents import parse_document, render_document
 from pipeline.git.objects import MODE_FILE, tree_id_of_files
 from pipeline.models.base import API_VERSION, TreeId
 from pipeline.models.facts import Release
 from pipeline.models.requests import Environment, Platform, PrimitiveType, Tenant
 from pipeline.models.status import DraftStatus
+from pipeline.releases.finished import finished_objects
 from pipeline.releases.judge import UNBOUND, Bound
-from pipeline.releases.platform_objects import platform_objects, reachable_namespaces
+from pipeline.releases.platform_objects import (
+    PLATFORM_FILES,
+    platform_objects,
+    reachable_namespaces,
+)
 
 TIER_OF = {
     PrimitiveType.DOMAIN: "backend",
@@ -30,7 +36,7 @@ TIER_OF = {
     PrimitiveType.AGENT: "backend",
     PrimitiveType.UI: "frontend",
 }
-# Runtime of an environment → the folder of an overlay that its kustomization points at.
+# Runtime of an environment → the folder that an overlay's kustomization points to.
 FOLDER_OF = {"workload": "base", "operator": "base/operator"}
 # The kinds of Service that a chart may have.
 SERVICE_TYPES = ("ClusterIP",)
@@ -38,10 +44,10 @@ SERVICE_TYPES = ("ClusterIP",)
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """One environment's files of a release: path below `folder` → bytes, and their tree.
+    """A release's files for one environment: path below `folder` → bytes, and their tree.
 
-    `bound` is what names, labels and references of its objects have to be. An overlay that was
-    read back has none, so nothing in it would be allowed: it is compared by its tree instead.
+    `bound` holds the required names, labels and references of its objects. An overlay that was read
+    back has none, so nothing in it would be allowed: it is compared by its tree instead.
     """
 
     environment: str
@@ -58,7 +64,7 @@ def render_base(
 ) -> dict[str, bytes]:
     """The files of `base/`: the hydrated objects and the kustomization that lists them.
 
-    `operator` are the objects of the chart's other form; they lie below, as a base of their own.
+    `operator` are the objects of the chart's other form; they get a base of their own below.
     """
     files = {**dict(sorted(objects.items())), "kustomization.yaml": base_kustomization(objects)}
     below = render_base(operator) if operator else {}
@@ -149,6 +155,7 @@ def render_overlay(
         **own,
         **{f"base/{path}": content for path, content in base.items()},
     }
+    files |= _delivery_files(status, platform, environment, (namespace, labels, settings), files)
     files = dict(sorted(files.items()))
     tree = tree_id_of_files({path: (MODE_FILE, content) for path, content in files.items()})
     folder = names.overlay_folder(env, status.instance)
@@ -156,10 +163,57 @@ def render_overlay(
     return Overlay(env, namespace, folder, release, files, TreeId(tree), bound)
 
 
+def _delivery_files(
+    status: DraftStatus,
+    platform: Platform,
+    environment: Environment,
+    given: tuple[str, Mapping[str, str], Mapping[str, str]],
+    files: Mapping[str, bytes],
+) -> dict[str, bytes]:
+    """What the environment's form of delivery lays beside the files of an overlay."""
+    namespace, labels, settings = given
+    tenant_id, origin = status.tenant_id, status.code_origin
+    repo = names.gitops_repo(platform.platform, tenant_id, origin)
+    delivery = Delivery(
+        name=names.application(tenant_id, status.primitive_id, environment.environment),
+        draft=status.id,
+        instance=status.instance,
+        project=names.project(platform.platform, tenant_id, origin),
+        namespace=namespace,
+        labels=labels,
+        repo=repo,
+        repo_url=f"{platform.forge_url}/{platform.organisation}/{repo}.git",
+        folder=names.overlay_folder(environment.environment, status.instance),
+        cluster=environment.cluster or "",
+    )
+    if environment.delivery != "helmrelease":
+        return render_delivery(environment.delivery, delivery, {})
+    objects = finished_objects(
+        _resources(files, FOLDER_OF[environment.runtime]),
+        namespace=namespace,
+        labels=labels,
+        settings=(f"{status.instance}-environment", settings),
+    )
+    return render_delivery(environment.delivery, delivery, objects)
+
+
+def _resources(files: Mapping[str, bytes], base: str) -> dict[str, bytes]:
+    """The files of the objects that an overlay's kustomization lists, by their own names."""
+    own = {path: content for path, content in files.items() if path in PLATFORM_FILES}
+    below = {
+        path.removeprefix(f"{base}/"): content
+        for path, content in files.items()
+        if path.startswith(f"{base}/")
+    }
+    plain = {path: c for path, c in below.items() if "/" not in path}
+    plain.pop("kustomization.yaml", None)
+    return {**plain, **own}
+
+
 def _own_files(
     status: DraftStatus, platform: Platform, base: Mapping[str, bytes]
 ) -> dict[str, bytes]:
-    """The files of the objects that the platform writes for plain workloads."""
+    """The files of the platform's own objects for plain workloads."""
     objects = platform_objects(
         status.instance,
         status.primitive_id,
@@ -177,7 +231,7 @@ def bound_words(
     digest: str,
     labels: Mapping[str, str],
 ) -> Bound:
-    """What the objects of a primitive's overlay are bound to, by the words of the allow-list."""
+    """The values that an overlay's objects are bound to, by the allow-list's words."""
     reachable = reachable_namespaces(platform.network, status.primitive_type)
     return Bound.of(
         {
@@ -195,9 +249,9 @@ def bound_words(
 
 
 def parse_overlay(folder: str, files: Mapping[str, bytes]) -> Overlay:
-    """The overlay that lies in a folder, by the record that `render_overlay` sealed in it.
+    """The overlay in a folder, from the record that `render_overlay` sealed in it.
 
-    Raises ValueError for files that hold no such record.
+    Raises ValueError for files without such a record.
     """
     sealed = parse_document("release.yaml", files.get("release.yaml", b"")).value
     if not isinstance(sealed, dict):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pipeline.audit.acknowledged import Acknowledged
 from pipeline.diagnostics import Finding, Verdict
 from pipeline.gate.authorise import authorise
+from pipeline.models.base import moment_of
 from pipeline.models.outputs import DecisionDocument
 from pipeline.models.trust import Trust
 from pipeline.plan.effects import Plan, TenantPlan, Waiting
@@ -17,6 +18,7 @@ from pipeline.stages.scaffold import plan_scaffold
 from tests.support import fact_history as history
 from tests.support.promotion_evidence import allowed_evidence, changed
 from tests.support.views import sample_view
+from worlds.control_repo import CLOCK_S
 
 
 def decision_of(*, requested: bool = True, **changes: object) -> DecisionDocument:
@@ -63,4 +65,9 @@ def plan_of(*steps: str, waiting: tuple[Waiting, ...] = ()) -> Plan:
         TenantPlan(tenant="acme", state_head=None, effects=effects, waiting=waiting),
         TenantPlan(tenant="contoso", state_head=None),
     )
-    return Plan(tool_version="1.2.3", control_commit=history.id_of("main"), tenants=tenants)
+    return Plan(
+        tool_version="1.2.3",
+        control_commit=history.id_of("main"),
+        made_at=moment_of(CLOCK_S),
+        tenants=tenants,
+    )

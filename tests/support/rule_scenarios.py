@@ -11,11 +11,12 @@ from dataclasses import replace
 from pipeline.forges.port import PullRequest, PullState, Push, Review, ReviewVerdict
 from pipeline.gate.authority import Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
-from pipeline.gate.standing import Standing, check_blocked, check_deleted
+from pipeline.gate.standing import Standing, check_blocked, check_deleted, check_environments
 from pipeline.git.history import Change
 from pipeline.git.objects import MODE_FILE, MODE_SYMLINK
 from pipeline.gitops.proposals import Proposal, check_proposal
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED, Difference, check_gitops
+from pipeline.models.base import moment_of
 from pipeline.models.requests import CodeOrigin
 from pipeline.plan.view import Caused, Existing, PromotionInput, Scope
 from pipeline.releases.folder import check_overlay_files
@@ -28,6 +29,8 @@ from pipeline.requests.layout import (
     tenant_path,
 )
 from pipeline.requests.patches import MAX_FILE_BYTES
+from pipeline.stages.observe import Sighting, judge_all
+from pipeline.stages.observe import judge as judge_report
 from pipeline.stages.order import plan_draft
 from pipeline.stages.promote import approval_problem, plan_promotion
 from pipeline.world.policy_history import Walk
@@ -40,16 +43,19 @@ from tests.support import (
 from tests.support import (
     saved_plans as planning,
 )
+from tests.support.deliveries import seen_of
 from tests.support.promotion_evidence import allowed_evidence
 from tests.support.samples import (
     DRAFT,
     findings_of,
+    sample_environment,
     sample_platform,
     sample_snapshot,
     snapshot_and_findings,
     world_files,
 )
 from tests.support.views import MAIN_HEAD, sample_view
+from worlds.control_repo import CLOCK_S
 
 Scenario = Callable[[bool], set[str]]
 
@@ -76,6 +82,32 @@ def shared_namespace(fail: bool) -> set[str]:
         files[PLATFORM_PATH] = named
     found = snapshot_and_findings(files)[1]
     return {f.code for f in found if f.location.file == draft_path(DRAFT)}
+
+
+def namespaces_clash(fail: bool) -> set[str]:
+    """A region and a tenant whose names, joined, are those of another pair, or of none."""
+    region = """apiVersion: pipeline.ameide.io/v1
+kind: Environment
+environment: eu-prod
+stage: prod
+promotes_from: [staging]
+"""
+    id = "acme-eu" if fail else "globex-eu"
+    tenant = f"""apiVersion: pipeline.ameide.io/v1
+kind: Tenant
+tenant_id: {id}
+sku: Shared
+custom_code: true
+risk_tier: LOW
+owners: [platform-engineers]
+cost_centre: CC-1
+"""
+    files = {
+        **world_files(),
+        environment_path("eu-prod"): region.encode(),
+        tenant_path(id): tenant.encode(),
+    }
+    return {finding.code for finding in snapshot_and_findings(files)[1]}
 
 
 def environment_unknown(fail: bool) -> set[str]:
@@ -239,7 +271,7 @@ def _proposed(changes: Mapping[str, tuple[int, str] | None], *reviews: Review) -
         url="local:ameide/tenant-acme-gitops#7",
         reviews=reviews,
     )
-    return Proposal(pull, 0, changes, pushes=(Push(pull.head, pull.author_id),))
+    return Proposal(pull, changes, pushes=(Push(pull.head, pull.author_id),))
 
 
 def _judged(path: str, mode: int = 0o100644) -> set[str]:
@@ -286,6 +318,13 @@ def draft_file_deleted(fail: bool) -> set[str]:
     return {f.code for f in check_deleted([standing], {tenant_path("acme")})}
 
 
+def environment_file_deleted(fail: bool) -> set[str]:
+    """An environment's file is gone while a draft runs there, or where nothing runs."""
+    standing = Standing("acme/order-router", ended=False, runs={"prod-eu": history.DIGEST})
+    paths = set(world_files()) | ({environment_path("prod-eu")} if not fail else set())
+    return {finding.code for finding in check_environments([standing], paths)}
+
+
 def tenant_file_deleted(fail: bool) -> set[str]:
     """The tenant's file deleted while its draft is open, or after it ended."""
     standing = Standing(DRAFT, not fail, {})
@@ -300,6 +339,42 @@ def evidence_due(fail: bool) -> set[str]:
     assert due
     step = plan_draft(view, Scope(evidence=frozenset() if fail else due))
     return {code for waiting in step.waiting for code, _ in waiting.reasons}
+
+
+def _reported(**over: object) -> set[str]:
+    """The codes against a report on the release that dev runs."""
+    record = history.sample_status().promotion("dev")
+    assert record is not None
+    told = seen_of(DRAFT, record, **over)
+    sighting = Sighting(told, record, record.overlay_tree)
+    return {f.code for f in judge_report(sighting, sample_environment("dev"), CLOCK_S).findings}
+
+
+def observation_from_future(fail: bool) -> set[str]:
+    """An application was reconciled an hour from now, or now."""
+    return _reported(observed_at=moment_of(CLOCK_S + (3600 if fail else 0)))
+
+
+def observation_unknown_release(fail: bool) -> set[str]:
+    """An application of a draft that was never promoted to prod, or of one that dev runs."""
+    status = history.sample_status()
+    record = status.promotion("dev")
+    assert record is not None
+    told = seen_of(DRAFT, record, environment="prod" if fail else "dev")
+    environments = sample_snapshot().environments
+    [found] = judge_all(status, {told: record.overlay_tree}, environments, CLOCK_S)
+    return {finding.code for finding in found.findings}
+
+
+def running_digest_differs(fail: bool) -> set[str]:
+    """A synced release runs another digest, or the sealed one."""
+    return _reported(**({"digest": f"sha256:{'9' * 64}"} if fail else {}))
+
+
+def running_without_digest(fail: bool) -> set[str]:
+    """A pod runs the primitive's image by tag, or all run it by digest."""
+    tag = {"digest": None, "images": ["registry.example.com/tenant-acme/order-router:1"]}
+    return _reported(**(tag if fail else {}))
 
 
 def merge_pending(fail: bool) -> set[str]:
@@ -335,6 +410,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "overlay-file": overlay_file,
     "blocked-digest-runs": blocked_digest_runs,
     "draft-file-deleted": draft_file_deleted,
+    "environment-file-deleted": environment_file_deleted,
     "tenant-file-deleted": tenant_file_deleted,
     "path-not-a-file": path_not_a_file,
     "author-out-of-scope": author_out_of_scope,
@@ -344,9 +420,14 @@ SCENARIOS: Mapping[str, Scenario] = {
     "policy-without-authority": policy_without_authority,
     "evidence-due": evidence_due,
     "merge-pending": merge_pending,
+    "observation-from-future": observation_from_future,
+    "observation-unknown-release": observation_unknown_release,
+    "running-digest-differs": running_digest_differs,
+    "running-without-digest": running_without_digest,
     "stale-plan": planning.stale_plan,
     "namespace-shared-custom-code": shared_namespace,
     "environment-unknown": environment_unknown,
+    "namespaces-clash": namespaces_clash,
     "draft-identity-changed": draft_changed,
     "patch-too-large": patch_too_large,
     "patch-base-stale": patch_stale,

@@ -299,7 +299,7 @@ class Forger:
 def _chained(facts: Sequence[Fact]) -> Iterator[tuple[Fact, DraftStatus]]:
     status: DraftStatus | None = None
     for fact in facts:
-        fact = next_fact(fact.draft, status, fact.cause, fact.body)
+        fact = next_fact(fact.draft, status, fact.cause, fact.body, decided_at=fact.decided_at)
         status = fold_one(status, fact)
         yield fact, status
 

@@ -10,7 +10,7 @@ from worlds.github_server.state import TOKEN_LIFETIME_S, Account, App, Team
 
 @route("GET", "/user")
 def get_user(call: Call) -> Answer:
-    """The person of the token; an app's installation has none."""
+    """The token's person; an app's installation has none."""
     token = call.actor
     if token.app is not None:
         raise Problem(403, "Resource not accessible by integration")
@@ -49,7 +49,7 @@ def list_repository_teams(call: Call) -> Answer:
 
 @route("PUT", "/orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}", ("administration", "write"))
 def add_team_repository(call: Call) -> Answer:
-    """Grant a team a permission on a repository; the caller must see the team."""
+    """Give a team a permission on a repository; needs the permission to see teams."""
     app = call.actor.app
     if app is not None and "members" not in call.actor.permissions:
         raise not_found()
@@ -95,7 +95,7 @@ def get_app(call: Call) -> Answer:
 
 @route("GET", "/orgs/{org}/installation")
 def get_installation(call: Call) -> Answer:
-    """The installation of the app in an organisation."""
+    """The app's installation in an organisation."""
     app, organisation = _app(call), _organisation(call)
     if app.organisation != organisation.login:
         raise not_found()
@@ -104,7 +104,7 @@ def get_installation(call: Call) -> Answer:
 
 @route("POST", "/app/installations/{installation_id}/access_tokens")
 def create_installation_token(call: Call) -> Answer:
-    """A token of an installation, narrowed to what was asked and never wider."""
+    """A token of an installation, narrowed as requested and never wider."""
     app = _app(call)
     if app.installation_id != call.number("installation_id"):
         raise not_found()
@@ -125,7 +125,7 @@ def create_installation_token(call: Call) -> Answer:
     token = call.state.new_token(
         app.bot,
         app=app,
-        # Every installation may read what repositories are called.
+        # Every installation may read the names of repositories.
         permissions={**asked, "metadata": "read"},
         repositories=None if names is None else frozenset(names),
         expires_s=expires,

@@ -1,7 +1,7 @@
 """Smart HTTP: `git-upload-pack` and `git-receive-pack` of the bare repositories.
 
-Rulesets judge a push before git sees it; what git then refuses (a moved ref, a push that is not a
-fast-forward) it reports itself. Source: git's gitprotocol-http and gitprotocol-pack.
+Rulesets judge a push before git sees it; git itself then refuses a moved ref and a push that is not
+a fast-forward. Source: git's gitprotocol-http and gitprotocol-pack.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _run(command: list[str], body: bytes, environment: Mapping[str, str]) -> byt
 
 
 def _judge(state: State, repository: Repository, token: Token, body: bytes) -> Mapping[str, str]:
-    """What the push hook is told: a reason to refuse, and refs that may only move forward."""
+    """The input of a push's hook: the reasons against it, and refs that only move forward."""
     refused, forward = [], []
     for old, new, ref in _commands(body):
         before, after = (None if id == _NO_ID else id for id in (old, new))

@@ -140,6 +140,18 @@ def test_jobs_that_sign_provenance_run_no_tenant_code() -> None:
     assert signing == [push]
 
 
+def test_root_loads_the_profile_of_the_sandbox_s_program_and_does_nothing_else() -> None:
+    as_root = {line.strip() for _, step in steps() for line in _lines(step) if "sudo" in line}
+    assert as_root == {
+        "pipeline sandbox-profile | sudo apparmor_parser --replace",
+        ".venv/bin/pipeline sandbox-profile | sudo apparmor_parser --replace",
+    }
+
+
+def _lines(step: Mapping[str, Any]) -> list[str]:
+    return str(step.get("run", "")).splitlines()
+
+
 def test_one_writer_per_tenant_and_no_run_is_dropped() -> None:
     groups = {}
     for path in WORKFLOWS:

@@ -430,6 +430,6 @@ def test_an_unknown_architecture_has_no_sandbox(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_refused_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_FORBIDDING", (("kernel/ostype", "Linux", "kernel.x=1"),))
+    monkeypatch.setattr(run, "_FORBIDDING", (("kernel/ostype", "Linux", "sysctl -w kernel.x=1"),))
     error = run._no_sandbox("EPERM")
     assert error.help == "allow user namespaces: `sysctl -w kernel.x=1`"

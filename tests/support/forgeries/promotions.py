@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pipeline.git.objects import MODE_FILE
+from pipeline.models.draft_state import DraftState
 from pipeline.models.facts import GivenReview, Promoted, PromotionRefused, Reason, Release
 from pipeline.names import overlay_folder
 from pipeline.releases.overlays import base_tree_of
@@ -153,6 +154,11 @@ PROMOTIONS = (
             ("promoted from another tree", release(PROD, source_tree=NOWHERE)),
             ("promoted with another base", release(PROD, base_tree=NOWHERE)),
             ("approved by one who does not count, too", body(PROD, approved_by=(1301, 1501, 1601))),
+            ("a state that prod does not lead to", body(PROD, state=DraftState.PROMOTED_STAGING)),
+            (
+                "a state beyond the one that staging leads to",
+                body(STAGING, state=DraftState.PROMOTED_PROD),
+            ),
             (
                 "a check told as passed that never ran",
                 body(PROD, checks=("code-scan", "lint", "secrets", "tests")),
@@ -224,6 +230,12 @@ PROMOTIONS = (
             ("another overlay tree", body(PROD, overlay_tree=NOWHERE)),
             ("a merge that is not there", body(PROD, gitops_commit=NOWHERE)),
         ),
+    ),
+    Forgery(
+        "environments in another order than policy's",
+        body(ACCEPTED, environments=("prod", "staging", "dev")),
+        "accepted",
+        "audit-accepted-differs",
     ),
     Forgery(
         "refused for a reason that no rule gives",
