@@ -13,6 +13,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.documents.shape_rules",
     "pipeline.requests.identity",
     "pipeline.requests.policy",
+    "pipeline.requests.windows",
     "pipeline.requests.drafts",
     "pipeline.requests.patches",
     "pipeline.plan.bounds",

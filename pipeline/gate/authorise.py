@@ -15,7 +15,9 @@ from pipeline import names
 from pipeline.diagnostics import Finding
 from pipeline.gate import rules as rule
 from pipeline.gate.authority import Authority
+from pipeline.gate.holds import clause_lane, clause_windows
 from pipeline.gate.provenance import provenance_problem
+from pipeline.gate.reasons import DecisionReason as DecisionReason
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.provenance import Claim, Verified
 from pipeline.models.requests import (
@@ -45,18 +47,10 @@ class Evidence:
     manifest_findings: tuple[Finding, ...]
     authority: Authority  # over this revision of the request
     tier: RiskTier  # the higher one of when the draft was accepted and of now
+    now_s: int = 0  # the moment of the decision, in seconds since the epoch
     chain_problem: str = ""  # why the draft's facts do not add up, if they do not
     signers: Signers | None = None
     provenance: Verified | None = None  # what came of the statement of the source tree's image
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionReason:
-    """One reason against: the rule's code, the message, and whether waiting can help."""
-
-    code: str
-    message: str
-    final: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +272,8 @@ CLAUSES: tuple[Clause, ...] = (
     clause_runtime,
     clause_overlay,
     clause_pinned,
+    clause_lane,
+    clause_windows,
     clause_authority,
 )
 

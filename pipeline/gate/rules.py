@@ -173,6 +173,16 @@ RUNTIME_NOT_OFFERED = _decision(
     "runtime: operator\n",
     "runtime: workload\n",
 )
+WINDOW_CLOSED = _decision(
+    "window-closed",
+    "No window that denies lasts, and one of those that allow does, where there are any.",
+    "people decided that nothing changes at this time",
+    "wait; where the window lets a lane pass, ask for that lane",
+    "now: 2026-12-24T12:00:00Z\nwindows: [{effect: deny, from: 2026-12-24T00:00:00, "
+    "to: 2026-12-27T00:00:00}]\n",
+    "now: 2026-12-27T00:00:00Z\nwindows: [{effect: deny, from: 2026-12-24T00:00:00, "
+    "to: 2026-12-27T00:00:00}]\n",
+)
 DRAFT_IDENTITY_CHANGED = register(
     Rule(
         "draft-identity-changed",

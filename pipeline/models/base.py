@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from typing import Annotated, NewType
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
@@ -63,6 +64,38 @@ FactHashField = Annotated[FactHash, StringConstraints(pattern=r"^(sha256:[0-9a-f
 Identifier = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", min_length=1, max_length=40)
 ]
+
+
+# The last second that the form below can say.
+_LATEST_S = 253_402_300_799  # 9999-12-31T23:59:59Z
+
+
+def _a_moment(text: str) -> str:
+    seconds_of(text)
+    return text
+
+
+# A second in UTC, as files hold it: RFC 3339, and always the same form, so it orders as text.
+# A field for one that came later is `Moment | None = Field(None, exclude_if=not_)`: what was
+# written without it stays as it is, byte for byte.
+Moment = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"),
+    AfterValidator(_a_moment),
+]
+
+
+def moment_of(time_s: int) -> Moment:
+    """The moment so many seconds after the epoch.
+
+    A commit may be dated anything: what no moment can say is the first or the last one.
+    """
+    return datetime.fromtimestamp(min(max(time_s, 0), _LATEST_S), UTC).isoformat()[:19] + "Z"
+
+
+def seconds_of(moment: Moment) -> int:
+    """Whole seconds from the epoch to a moment. Raises ValueError for a date that is none."""
+    return int(datetime.fromisoformat(moment).timestamp())
 
 
 def canonical_json(value: object) -> bytes:

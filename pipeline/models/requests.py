@@ -23,13 +23,13 @@ from pipeline.models.base import (
 )
 from pipeline.models.draft_id import DraftId
 from pipeline.models.evidence import CheckName
+from pipeline.models.risk import RISK_TIERS as RISK_TIERS
+from pipeline.models.risk import RiskTier as RiskTier
 from pipeline.models.signers import Signer
+from pipeline.models.windows import FastLane, Lane, PlatformWindow, Sentence, Window
 
 EnvironmentName = Literal["dev", "staging", "prod"]
 ENVIRONMENTS: tuple[EnvironmentName, ...] = ("dev", "staging", "prod")
-RiskTier = Literal["LOW", "MEDIUM", "HIGH"]
-RISK_TIERS: tuple[RiskTier, ...] = ("LOW", "MEDIUM", "HIGH")
-Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\r\n]*$")]
 TeamName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=60)
 ]
@@ -154,6 +154,11 @@ class Platform(Request):
     # or say so and wait.
     gitops_drift: Literal["restore", "report"] = "report"
     kubernetes_version: Annotated[str, StringConstraints(pattern=r"^1\.[0-9]+\.[0-9]+$")] = "1.33.0"
+    # When promotions pass, in all environments or in some; those of an environment come on top.
+    windows: tuple[PlatformWindow, ...] = Field((), max_length=50)
+    # Lane → the teams of which one more approval is needed to use it. A lane that is not listed
+    # may not be used.
+    lanes: dict[FastLane, Annotated[tuple[TeamName, ...], Field(min_length=1)]] = Field({})
 
     def account(self, user_id: int) -> Account | None:
         """The account with this id, if the platform knows it."""
@@ -212,6 +217,8 @@ class Environment(Request):
     # What runs primitives there: plain objects, or the platform's operators on custom resources.
     runtime: Literal["workload", "operator"] = "workload"
     settings: dict[str, str] = Field({})
+    # When promotions pass.
+    windows: tuple[Window, ...] = Field((), max_length=50)
 
     def approval_for(self, tier: RiskTier) -> ApprovalPolicy | None:
         """What this tier needs: its own entry, else that of the nearest lower tier."""
@@ -346,6 +353,8 @@ class Promotion(Request):
     release: RequestedRelease
     # The exact tree of `environments/<env>/<instance>` that will be written.
     overlay_tree: TreeIdField | None = None
+    # A lane that is not normal passes the windows and stops that let it.
+    lane: Lane = "normal"
     reason: Sentence
 
 

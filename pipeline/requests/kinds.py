@@ -147,7 +147,7 @@ KINDS: tuple[RequestKind[Any], ...] = (
         summary="The platform as a whole: its name, registry, network, accounts and owners.",
         asks=_POLICY,
         example=PLATFORM_NAME.passes,
-        check=lambda it, around: check_platform(it, around.document),
+        check=lambda it, around: check_platform(it, around.snapshot, around.document),
         changes=policy_changes.platform_changes,
     ),
     RequestKind(

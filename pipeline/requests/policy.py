@@ -19,6 +19,7 @@ from pipeline.models.requests import (
 from pipeline.requests.acknowledgements import ABOUT_COMMITS, ABOUT_FACTS
 from pipeline.requests.identity import draft_example
 from pipeline.requests.snapshot import Snapshot
+from pipeline.requests.windows import check_windows
 
 TENANT_ID_RESERVED = register(
     Rule(
@@ -163,7 +164,9 @@ def check_acknowledgement(
         yield ACKNOWLEDGEMENT_NAMES_NOTHING.finding(f"`{settled.code}` is settled {by}", at)
 
 
-def check_platform(platform: Platform, document: ParsedDocument) -> Iterator[Finding]:
+def check_platform(
+    platform: Platform, snapshot: Snapshot, document: ParsedDocument
+) -> Iterator[Finding]:
     """Findings for the platform's own file."""
     if not names.is_platform_name(platform.platform):
         yield PLATFORM_NAME.finding(
@@ -191,6 +194,9 @@ def check_platform(platform: Platform, document: ParsedDocument) -> Iterator[Fin
             document.position_of(("accounts",)),
         )
     yield from _check_teams(platform.owners, platform, document, ("owners",))
+    for lane, teams in platform.lanes.items():
+        yield from _check_teams(teams, platform, document, ("lanes", lane))
+    yield from check_windows(platform.windows, document, snapshot.tenant_ids, snapshot.environments)
 
 
 def _check_teams(
@@ -229,6 +235,9 @@ def check_environment(
             yield from _check_teams(
                 policy.teams, snapshot.platform, document, ("approvals", tier, "teams")
             )
+    yield from check_windows(
+        environment.windows, document, snapshot.tenant_ids, snapshot.environments
+    )
 
 
 def _reaches(start: str, target: str, snapshot: Snapshot) -> bool:

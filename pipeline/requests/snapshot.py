@@ -63,6 +63,10 @@ class Snapshot:
         loaded = self.requests.get(path)
         return loaded.model if loaded and isinstance(loaded.model, kind) else None
 
+    def with_request(self, asked: LoadedRequest) -> Snapshot:
+        """The same as if a request were merged."""
+        return Snapshot(self.commit, self.blobs, {**self.requests, asked.path: asked})
+
     @cached_property
     def platform(self) -> Platform | None:
         """The platform, if its file is there and valid."""

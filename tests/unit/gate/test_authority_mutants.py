@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-import yaml
 
 from pipeline.forges import approvals
 from pipeline.forges.port import Review
@@ -27,7 +26,7 @@ from pipeline.models.requests import (
 )
 from pipeline.requests.snapshot import Snapshot
 from tests.support.authority_cases import CASES
-from tests.support.promotion_evidence import evidence_of_case
+from tests.support.promotion_evidence import case_of, evidence_of_case
 
 # -- mutants ---------------------------------------------------------------------------------
 
@@ -282,6 +281,21 @@ def _no_environment(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(matters, "_approvals", approvals)
 
 
+@mutant("nobody vouches for a lane")
+def _lanes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(matters, "_of_lane", lambda lane, policy: None)
+
+
+@mutant("a lane that is not listed asks for nobody")
+def _unlisted_lane(patch: pytest.MonkeyPatch) -> None:
+    real = matters._of_lane
+    patch.setattr(
+        matters,
+        "_of_lane",
+        lambda lane, policy: real(lane, policy) if policy.platform.lanes else None,
+    )
+
+
 # -- the gate --------------------------------------------------------------------------------
 
 
@@ -292,6 +306,7 @@ def _drop_gate(clause: object, patch: pytest.MonkeyPatch) -> None:
 GATE_MUTANTS: dict[str, Patch] = {
     f"gate without {clause.__name__}": partial(_drop_gate, clause) for clause in authorise.CLAUSES
 }
+FREEZE = "{effect: deny, from: 2026-12-24T00:00:00, to: 2026-12-27T00:00:00}"
 # One thing that is wrong with an allowed promotion → the codes of the reasons against it.
 GATE_CASES: Mapping[str, frozenset[str]] = {
     "{}": frozenset(),
@@ -313,11 +328,13 @@ GATE_CASES: Mapping[str, frozenset[str]] = {
     "overlay_tree: null": frozenset({"promotion-not-pinned"}),
     "reviews: []": frozenset({"approval-missing"}),
     "author: 4711": frozenset({"author-out-of-scope"}),
+    "lane: security": frozenset({"lane-not-offered"}),
+    f"{{windows: [{FREEZE}], now: 2026-12-24T12:00:00Z}}": frozenset({"window-closed"}),
 }
 
 
 def _gate_outcome(text: str) -> frozenset[str]:
-    decision = authorise.authorise(evidence_of_case(yaml.safe_load(text)))
+    decision = authorise.authorise(evidence_of_case(case_of(text)))
     return frozenset(reason.code for reason in decision.reasons)
 
 
