@@ -14,6 +14,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.requests.identity",
     "pipeline.requests.policy",
     "pipeline.requests.windows",
+    "pipeline.requests.stops",
     "pipeline.requests.drafts",
     "pipeline.requests.patches",
     "pipeline.plan.bounds",

@@ -15,7 +15,7 @@ from pipeline import names
 from pipeline.diagnostics import Finding
 from pipeline.gate import rules as rule
 from pipeline.gate.authority import Authority
-from pipeline.gate.holds import clause_lane, clause_windows
+from pipeline.gate.holds import clause_lane, clause_stop, clause_windows
 from pipeline.gate.provenance import provenance_problem
 from pipeline.gate.reasons import DecisionReason as DecisionReason
 from pipeline.models.evidence import CheckOutcome
@@ -23,6 +23,7 @@ from pipeline.models.provenance import Claim, Verified
 from pipeline.models.requests import (
     CodeOrigin,
     Environment,
+    Halt,
     Platform,
     Promotion,
     RiskTier,
@@ -51,6 +52,7 @@ class Evidence:
     chain_problem: str = ""  # why the draft's facts do not add up, if they do not
     signers: Signers | None = None
     provenance: Verified | None = None  # what came of the statement of the source tree's image
+    stops: tuple[Halt, ...] = ()  # what is stopped now
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +275,7 @@ CLAUSES: tuple[Clause, ...] = (
     clause_overlay,
     clause_pinned,
     clause_lane,
+    clause_stop,
     clause_windows,
     clause_authority,
 )

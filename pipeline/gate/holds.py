@@ -1,4 +1,4 @@
-"""Clauses of the gate that hold a promotion up for a time: lanes, windows. Pure.
+"""Clauses of the gate that hold a promotion up for a time: lanes, stops, windows. Pure.
 
 They yield reasons that wait, with the moment until which, where time alone ends them.
 """
@@ -23,6 +23,17 @@ def clause_lane(e: Evidence) -> Iterator[DecisionReason]:
     lane = e.promotion.lane
     if lane != "normal" and lane not in e.platform.lanes:
         yield refuses(LANE_NOT_OFFERED, f"the platform's policy lists no lane `{lane}`")
+
+
+def clause_stop(e: Evidence) -> Iterator[DecisionReason]:
+    """Nothing that people stopped goes on, however far it is."""
+    for halt in e.stops:
+        if halt.environments and e.environment.environment not in halt.environments:
+            continue
+        if halt.tenants and e.status.tenant_id not in halt.tenants:
+            continue
+        if e.promotion.lane not in halt.lanes:
+            yield waits(rule.PROMOTION_STOPPED, f"stopped: {halt.reason}")
 
 
 def clause_windows(e: Evidence) -> Iterator[DecisionReason]:

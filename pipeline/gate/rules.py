@@ -183,6 +183,14 @@ WINDOW_CLOSED = _decision(
     "now: 2026-12-27T00:00:00Z\nwindows: [{effect: deny, from: 2026-12-24T00:00:00, "
     "to: 2026-12-27T00:00:00}]\n",
 )
+PROMOTION_STOPPED = _decision(
+    "promotion-stopped",
+    "Nothing in `environments/stop.yaml` stops it.",
+    "people stopped it because of an incident; what is queued would make that worse",
+    "wait until the stop is taken away by a pull request; where it lets a lane pass, ask for that",
+    "stops: [{reason: The gateway drops requests}]\n",
+    "stops: [{reason: The gateway drops requests, environments: [dev]}]\n",
+)
 DRAFT_IDENTITY_CHANGED = register(
     Rule(
         "draft-identity-changed",

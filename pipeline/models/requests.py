@@ -254,6 +254,23 @@ class Signers(Request):
     trusted_roots: tuple[dict[str, object], ...] = ()
 
 
+class Halt(Model):
+    """What is stopped and why; an empty list of environments or tenants means all of them."""
+
+    reason: Sentence
+    environments: tuple[EnvironmentName, ...] = ()
+    tenants: tuple[Identifier, ...] = ()
+    # Lanes that go on.
+    lanes: tuple[FastLane, ...] = ()
+
+
+class Stop(Request):
+    """`environments/stop.yaml`: promotions wait for as long as it is on main."""
+
+    kind: Literal["Stop"]
+    stops: tuple[Halt, ...] = Field(min_length=1, max_length=50)
+
+
 class Tenant(Request):
     """`tenants/<id>/tenant.yaml`: one tenant, how it runs and who owns it."""
 

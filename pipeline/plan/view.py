@@ -25,6 +25,7 @@ from pipeline.models.requests import (
     CodeOrigin,
     DraftPatch,
     Environment,
+    Halt,
     Platform,
     PrimitiveImplementationDraft,
     Promotion,
@@ -107,6 +108,7 @@ class DraftView:
     platform: Platform
     environments: Mapping[str, Environment]
     blocked_digests: frozenset[str]
+    stops: tuple[Halt, ...]
     signers: Signers | None
     template: Template
     status: DraftStatus | None

@@ -16,9 +16,11 @@ from pipeline.models.requests import (
     ApprovalPolicy,
     BlockedDigests,
     Environment,
+    Halt,
     Platform,
     RiskTier,
     Signers,
+    Stop,
 )
 from pipeline.models.signers import Signer, key_hint
 from pipeline.models.windows import PlatformWindow, Window
@@ -223,3 +225,20 @@ def blocked_changes(old: BlockedDigests | None, new: BlockedDigests | None) -> I
             yield "may run again", f"{digest}, blocked for: {before[digest]}"
         elif before[digest] != after[digest]:
             yield "blocked for another reason", f"{digest}: {after[digest]}"
+
+
+def stop_changes(old: Stop | None, new: Stop | None) -> Iterator[Line]:
+    """What is stopped, and what goes on again."""
+    yield from _listed(
+        [_halt(halt) for halt in old.stops] if old else [],
+        [_halt(halt) for halt in new.stops] if new else [],
+        "stops",
+        "goes on again",
+    )
+
+
+def _halt(halt: Halt) -> str:
+    where = ", ".join(halt.environments) or "every environment"
+    whose = f" of {', '.join(halt.tenants)}" if halt.tenants else ""
+    but = f", but not lane {', '.join(halt.lanes)}" if halt.lanes else ""
+    return f"{where}{whose}{but}: {halt.reason}"

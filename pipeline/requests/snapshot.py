@@ -19,17 +19,20 @@ from pipeline.models.requests import (
     BlockedDigests,
     DraftPatch,
     Environment,
+    Halt,
     Platform,
     PrimitiveImplementationDraft,
     Promotion,
     Request,
     Signers,
+    Stop,
     Tenant,
 )
 from pipeline.requests.layout import (
     BLOCKED_PATH,
     PLATFORM_PATH,
     SIGNERS_PATH,
+    STOP_PATH,
     RequestPath,
     draft_folder,
     draft_path,
@@ -94,6 +97,14 @@ class Snapshot:
     def signers(self) -> Signers | None:
         """Whose word on a build counts, if the file is there and valid."""
         return self.model_at(SIGNERS_PATH, Signers)
+
+    @cached_property
+    def stops(self) -> tuple[Halt, ...]:
+        """What is stopped. A file that cannot be read stops everything."""
+        stop = self.model_at(STOP_PATH, Stop)
+        if stop is None and STOP_PATH in self.blobs:
+            return (Halt(reason=f"`{STOP_PATH}` cannot be read"),)
+        return stop.stops if stop else ()
 
     @cached_property
     def tenant_ids(self) -> frozenset[str]:

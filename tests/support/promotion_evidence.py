@@ -24,6 +24,7 @@ from pipeline.models.provenance import Verified
 from pipeline.models.requests import (
     RISK_TIERS,
     EnvironmentName,
+    Halt,
     Promotion,
     RequestedRelease,
     RiskTier,
@@ -231,6 +232,9 @@ def changed(evidence: Evidence, key: str, value: object) -> Evidence:
             return replace(evidence, now_s=seconds_of(str(value)))
         case "windows" | "platform_windows":
             return _with_windows(evidence, key, value)
+        case "stops":
+            listed = TypeAdapter(tuple[Halt, ...]).validate_json(json.dumps(value))
+            return replace(evidence, stops=listed)
         case "lanes":
             platform = evidence.platform.model_copy(update={"lanes": value})
             return replace(evidence, platform=platform)

@@ -74,6 +74,14 @@ FINAL = {
 }
 FREEZE = "{effect: deny, from: 2026-12-24T00:00:00, to: 2026-12-27T00:00:00}"
 WAITS = {
+    "stops: [{reason: Down}]": "promotion-stopped",
+    "stops: [{reason: Down, environments: [staging, prod]}]": "promotion-stopped",
+    "stops: [{reason: Down, tenants: [acme]}]": "promotion-stopped",
+    "stops: [{reason: Down, lanes: [rollback, security]}]": "promotion-stopped",
+    "stops: [{reason: Down, environments: [dev]}, {reason: Down}]": "promotion-stopped",
+    "{stops: [{reason: Down, lanes: [rollback]}], lane: security, lanes: {security: [security]}}": (
+        "promotion-stopped"
+    ),
     f"{{windows: [{FREEZE}], now: 2026-12-24T12:00:00Z}}": "window-closed",
     f"{{platform_windows: [{FREEZE}], now: 2026-12-24T12:00:00Z}}": "window-closed",
     f"{{windows: [{FREEZE.replace('deny', 'allow')}], now: 2026-12-28T12:00:00Z}}": "window-closed",
@@ -260,6 +268,20 @@ def test_a_closed_window_says_until_when() -> None:
     )
     for now_s, allowed in ((reason.until_s - 1, False), (reason.until_s, True)):
         assert authorise(replace(evidence, now_s=now_s)).allowed == allowed
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "stops: []",
+        "stops: [{reason: Down, environments: [dev, staging]}]",
+        "stops: [{reason: Down, tenants: [contoso]}]",
+        "stops: [{reason: Down, environments: [prod], tenants: [contoso]}]",
+        "stops: [{reason: Down, lanes: [security]}]\nlane: security\nlanes: {security: [security]}",
+    ],
+)
+def test_what_is_not_stopped_goes_on(case: str) -> None:
+    assert reasons_of(case) == []
 
 
 def test_a_lane_passes_where_window_and_platform_let_it() -> None:

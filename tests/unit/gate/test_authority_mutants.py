@@ -328,6 +328,7 @@ GATE_CASES: Mapping[str, frozenset[str]] = {
     "overlay_tree: null": frozenset({"promotion-not-pinned"}),
     "reviews: []": frozenset({"approval-missing"}),
     "author: 4711": frozenset({"author-out-of-scope"}),
+    "stops: [{reason: Down}]": frozenset({"promotion-stopped"}),
     "lane: security": frozenset({"lane-not-offered"}),
     f"{{windows: [{FREEZE}], now: 2026-12-24T12:00:00Z}}": frozenset({"window-closed"}),
 }
