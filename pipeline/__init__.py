@@ -3,6 +3,6 @@
 from typing import Literal, get_args
 
 __version__ = "0.1.0"
-# What every document of the pipeline starts with; written here and nowhere else.
+# The `apiVersion` of every document of the pipeline; written only here.
 ApiVersion = Literal["pipeline.ameide.io/v1"]
 API_VERSION: ApiVersion = get_args(ApiVersion)[0]

@@ -1,8 +1,8 @@
 """The five calls (docs/model.md §7.1) as a library; the command line is a thin layer over it.
 
-A call that asks for something returns a `ProposedRequest`: the file that a pull request to the
+A call that requests something returns a `ProposedRequest`: the file that a pull request to the
 control repo would bring, already judged. `pipeline.control.submit` writes it into a checkout, or
-opens that pull request; the pipeline acts only on what was merged. Nothing here writes.
+opens that pull request; the pipeline acts only on merged requests. Nothing here writes.
 """
 
 from __future__ import annotations
@@ -53,23 +53,23 @@ class DraftFiles:
 
 @dataclass(frozen=True, slots=True)
 class ProposedPromotion:
-    """A promotion request and what the gate says of it now; no request if that is final."""
+    """A promotion request and the gate's decision now; no request if that is a final refusal."""
 
     proposal: PromotionProposal
     request: ProposedRequest | None
 
 
 class ChangeList(Model):
-    """A file of changes, as `draft update --from` reads it."""
+    """A file of changes for `draft update --from`."""
 
     changes: tuple[FileChange, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class NewDraft:
-    """What is asked of a new primitive; type, repository and template version follow if left out.
+    """The fields of a new primitive; type, repository and template version have defaults.
 
-    `template_id` is a template's name, and perhaps `@` and its version.
+    `template_id` is a template's name, optionally with `@` and its version.
     """
 
     tenant_id: str
@@ -86,7 +86,7 @@ class NewDraft:
 def create_primitive_implementation_draft(engine: Engine, new: NewDraft) -> ProposedRequest:
     """The request for a new primitive.
 
-    Raises UsageFault for an unknown tenant or a draft that is there, Refused with every finding.
+    Raises UsageFault for an unknown tenant or an existing draft, Refused with every finding.
     """
     draft = parse_draft_id(f"{new.tenant_id}/{new.primitive_id}")
     snapshot = engine.snapshot()
@@ -165,7 +165,7 @@ def _draft_values(
 def get_primitive_draft_files(
     engine: Engine, draft: str, *, paths: Collection[str] = ()
 ) -> DraftFiles:
-    """The draft's files as they stand on its branch (all, or those named). Raises UsageFault."""
+    """The draft's files on its branch (all, or those named). Raises UsageFault."""
     commit, files = engine.draft_files(parse_draft_id(draft), paths)
     return DraftFiles(draft, commit, dict(sorted(files.items())))
 
@@ -182,9 +182,9 @@ def update_primitive_draft_files(
     """The request to change a draft's files, made against `base_commit` or the branch's head.
 
     It gets the next free number: after those on main, in open pull requests and in `known`
-    (number → content, of a checkout); the same patch again keeps the number it has. It is judged as
-    in its pull request. Raises UsageFault for a draft without a branch, Refused with every finding,
-    CouldNotCheck when a tool or the draft's repository is missing.
+    (number → content, from a checkout); the same patch keeps its number. It is judged as in its
+    pull request. Raises UsageFault for a draft without a branch, Refused with every finding,
+    CouldNotCheck if a tool or the draft's repository is missing.
     """
     draft = parse_draft_id(draft)
     snapshot = engine.snapshot()
@@ -198,7 +198,7 @@ def update_primitive_draft_files(
             for change in changes
         ],
     }
-    # The number is no part of the content.
+    # The number is not part of the content.
     content = render_request("DraftPatch", patch_path(draft, "0001"), values)
     number = _patch_number(engine, snapshot, draft, content, known or {})
     files = ", ".join(f"`{change.path}`" for change in changes)
@@ -217,9 +217,9 @@ def update_primitive_draft_files(
 
 
 def _refuse_bad_patch(engine: Engine, request: ProposedRequest) -> None:
-    """Nothing; raises Refused for a patch that its pull request's judgement would refuse.
+    """Raise Refused for a patch that the judgement of its pull request would refuse.
 
-    Nothing is pushed then, so a credential in it stays with who wrote it. Raises CouldNotCheck.
+    Nothing is pushed then, so a credential in it does not leave its author. Raises CouldNotCheck.
     """
     read, _ = parse_request(request.path, request.content)
     patches = patches_of([read] if read else [], [request.path])
@@ -243,10 +243,10 @@ def request_promotion(
     source_commit: str | None = None,
     lane: Lane = "normal",
 ) -> ProposedPromotion:
-    """The request to run a release in an environment, digest and overlay tree pinned.
+    """The request to run a release in an environment, with digest and overlay tree pinned.
 
-    Without a request when the gate's answer is final: approving it would be in vain. Raises
-    UsageFault for an unknown draft or environment, Refused with every finding.
+    No request if the gate's refusal is final: approvals could not help. Raises UsageFault for an
+    unknown draft or environment, Refused with every finding.
     """
     draft = parse_draft_id(draft)
     commit = _resolved(engine, draft, source_commit) if source_commit else None
@@ -282,10 +282,10 @@ def request_promotion(
 
 
 def block_digest(engine: Engine, digest: str, *, reason: str) -> ProposedRequest:
-    """The request that no environment runs an image again; comments of the file stay.
+    """The request to block an image in all environments; comments in the file stay.
 
-    The same digest for the same reason is the request that is on main. Raises UsageFault for a
-    digest that is blocked for another reason, Refused with every finding.
+    The same digest with the same reason gives the request already on main. Raises UsageFault for a
+    digest blocked for another reason, Refused with every finding.
     """
     snapshot = engine.snapshot()
     there = engine.control.open_repository().read_object(f"{snapshot.commit}:{BLOCKED_PATH}")
@@ -319,12 +319,12 @@ def block_digest(engine: Engine, digest: str, *, reason: str) -> ProposedRequest
 
 
 def get_draft_status(engine: Engine, draft: str) -> DraftStatus:
-    """The recorded fold of the draft's facts. Raises UsageFault when nothing happened yet."""
+    """The recorded fold of the draft's facts. Raises UsageFault if it has none yet."""
     return engine.status(parse_draft_id(draft))
 
 
 def render_request(kind: str, path: str, values: Mapping[str, object]) -> bytes:
-    """The bytes of a request file, with the line that tells editors where its schema is."""
+    """The bytes of a request file, with the line that names its schema for editors."""
     up = "../" * path.count("/")
     stem = REQUEST_KINDS[kind].schema_stem
     header = f"yaml-language-server: $schema={up}schemas/{stem}.schema.json"
@@ -332,7 +332,7 @@ def render_request(kind: str, path: str, values: Mapping[str, object]) -> bytes:
 
 
 def _template_of(engine: Engine, template_id: str) -> tuple[str, str]:
-    """A template's name and version: the one asked for, else the one there is."""
+    """A template's name and version: the requested version, else the existing one."""
     name, _, version = template_id.partition("@")
     if version:
         return name, version
@@ -351,7 +351,7 @@ def _origin(text: str) -> CodeOrigin:
 
 
 def _resolved(engine: Engine, draft: str, revision: str) -> str:
-    """The commit of the draft's repository that a person's revision stands for."""
+    """The commit of a person's revision in the draft's repository."""
     try:
         git = engine.forge.open_repository(engine.status(draft).target_repo)
         return git.resolve_commit(revision)
@@ -364,7 +364,7 @@ def _list_tenants(snapshot: Snapshot) -> str:
 
 
 def _judged(engine: Engine, snapshot: Snapshot, request: ProposedRequest) -> ProposedRequest:
-    """The request, judged as if it stood on main now. Raises Refused with every finding."""
+    """The request, judged as if it were on main now. Raises Refused with every finding."""
     findings = check_proposed(engine, snapshot, request.path, request.content)
     if any(f.severity is Severity.ERROR for f in findings):
         about = request.draft or request.path
@@ -375,7 +375,7 @@ def _judged(engine: Engine, snapshot: Snapshot, request: ProposedRequest) -> Pro
 def check_proposed(
     engine: Engine, snapshot: Snapshot, path: str, content: bytes
 ) -> tuple[Finding, ...]:
-    """Every finding of one file as if it stood on main beside what is there."""
+    """Every finding for one file, as if it were on main with the other files."""
     read, findings = parse_request(path, content)
     if read is None or read.model is None:
         return findings
@@ -392,7 +392,7 @@ def _patch_number(
     content: bytes,
     known: Mapping[str, bytes],
 ) -> str:
-    """The number that this patch has, else the next one that nobody uses."""
+    """The number that this patch already has, else the next free one."""
     folder = f"{draft_folder(draft)}/patches"
     taken = {
         path.removeprefix(f"{folder}/").removesuffix(".yaml"): blob

@@ -1,7 +1,7 @@
-"""Characters that no request may hold, and how text that may hold them is shown.
+"""Characters that no request may contain, and how text that may contain them is shown.
 
 Pure. Used on raw text by the reader, on values behind escapes, and by every renderer, so that
-what is refused in a request cannot reach a terminal through a finding about it either.
+characters refused in a request cannot reach a terminal through a finding about it either.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# A file of nothing but faults would otherwise give a finding for each byte.
+# Otherwise a file full of faults could give a finding for each byte.
 FINDINGS_MAXIMUM = 100
-# No key of a request is as long; see `look_of`.
+# Longer than any key of a request; see `look_of`.
 LOOK_CHARACTERS_MAXIMUM = 256
 
 LINE_SEPARATORS = "\x85\u2028\u2029"
@@ -34,10 +34,10 @@ SHORT_ESCAPES = {
 
 
 def look_of(text: str) -> str:
-    """What texts share that people cannot tell apart: compatibility forms and spaces are one.
+    """A normal form that is equal for texts that look alike, in compatibility forms and spaces.
 
-    NFKC of Unicode Standard Annex #15; it holds all that NFC makes equal. Of a long text it is the
-    look of its beginning, since putting many combining marks in order takes quadratic time.
+    NFKC of Unicode Standard Annex #15, which includes NFC. Only the beginning of a long text is
+    used, since sorting many combining marks takes quadratic time.
     """
     text = text[:LOOK_CHARACTERS_MAXIMUM]
     if text.isascii():
@@ -51,7 +51,7 @@ def line_and_column(text: str, index: int) -> tuple[int, int]:
 
 
 def name_of_character(character: str) -> str:
-    """The number of a character as `U+202E`: safe to show where the character itself is not."""
+    """The number of a character, such as `U+202E`, which is always safe to show."""
     return f"U+{ord(character):04X}"
 
 
@@ -63,18 +63,18 @@ def visible(text: str) -> str:
     return _NOT_SHOWN.sub(lambda match: f"<{name_of_character(match.group())}>", text)
 
 
-# A raw line feed or tab has its place in text of several lines; a carriage return has none.
+# Line feeds and tabs belong in text of several lines; carriage returns do not.
 _NOT_PRINTED = re.compile(f"[{_FORBIDDEN_CLASS}{SURROGATES}\r]")
-# The codes that `pipeline.render` colours words with, and no other: none moves, hides or asks.
+# Only the colour codes that `pipeline.render` uses: none moves the cursor, hides text or queries.
 _COLOUR = r"\x1b\[(?:0|1|2|3[1-6]|1;3[1-6])m"
 _NOT_PRINTED_IN_COLOUR = re.compile(f"(?!{_COLOUR})[{_FORBIDDEN_CLASS}{SURROGATES}\r]")
 
 
 def printed(text: str, *, colour: bool = False) -> str:
-    """A whole output as a terminal may show it: lines stay, all else that is not shown is told.
+    """A whole output, safe for a terminal: lines stay, other invisible characters become numbers.
 
-    With `colour` the codes that our own renderers colour words with are left as they are. Content
-    that spells one of them can then colour a word, and do nothing else.
+    With `colour` the colour codes of our own renderers are left as they are. Content that contains
+    one of them can colour a word and do nothing else.
     """
     pattern = _NOT_PRINTED_IN_COLOUR if colour else _NOT_PRINTED
     return pattern.sub(lambda match: f"<{name_of_character(match.group())}>", text)

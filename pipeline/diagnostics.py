@@ -1,8 +1,8 @@
 """Findings and rules: what was found, where, why it matters and how to fix it.
 
-A `Rule` registers itself when its module is imported; `RULES` is the registry that
-`docs/rules.md`, `pipeline rules` and `pipeline explain` read. A `Finding` is a value: stages
-collect all of them and the renderers in `pipeline.render` show all of them.
+A `Rule` registers itself when its module is imported; `docs/rules.md`, `pipeline rules` and
+`pipeline explain` read the registry `RULES`. A `Finding` is a value: all are collected, and the
+renderers in `pipeline.render` show all.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Verdict(StrEnum):
 
 
 class Subject(StrEnum):
-    """What a rule judges, and so how its two examples are run by the test of rules."""
+    """What a rule judges, which decides how the test of rules runs its two examples."""
 
     DOCUMENT = "document"  # raw bytes of one request file
     REQUEST = "request"  # one request file laid over the sample control repo
@@ -44,7 +44,7 @@ class Subject(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place in a file: 1-based line and column, or the whole file when they are None."""
+    """A place in a file: 1-based line and column, or the whole file if they are None."""
 
     file: str
     line: int | None = None
@@ -61,9 +61,9 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found. `code` names a rule of `RULES`; `help` may replace the rule's fix.
+    """One finding. `code` names a rule in `RULES`; `help` may replace the rule's fix.
 
-    `commit` (`repository@id`) is the one that did it, where the finding is about a commit.
+    `commit` (`repository@id`) is the commit at fault, if the finding is about one.
     """
 
     code: str
@@ -90,16 +90,16 @@ class Finding:
 
     @property
     def docs(self) -> str:
-        """Where the rule is documented, relative to the repository."""
+        """The rule's documentation, relative to the repository."""
         return f"docs/rules.md#{self.code}"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: stable id, what it asks, why, how to comply, and an example each way.
+    """One rule: stable id, what it requires, why, how to comply, and an example each way.
 
-    `fails` and `passes` are run by the test of rules in the way `subject` says; for
-    `SCENARIO` they are sentences and the test holds the scenario.
+    The test of rules runs `fails` and `passes` as `subject` says; for `SCENARIO` they are sentences
+    and the test holds the scenario.
     """
 
     id: str
@@ -123,7 +123,7 @@ RULES: dict[str, Rule] = {}
 
 
 def register(rule: Rule) -> Rule:
-    """The same rule, now in `RULES`. Raises ValueError for a bad or a taken id."""
+    """The same rule, now in `RULES`. Raises ValueError for a malformed or taken id."""
     if not RULE_ID.match(rule.id):
         raise ValueError(f"rule id is not kebab-case: {rule.id!r}")
     if rule.id in RULES:
@@ -133,7 +133,7 @@ def register(rule: Rule) -> Rule:
 
 
 def verdict_of(findings: tuple[Finding, ...] | list[Finding]) -> Verdict:
-    """The verdict over findings: could-not-check if any check could not run, else by severity."""
+    """The verdict on findings: could-not-check if any check could not run, else by severity."""
     errors = [f for f in findings if f.severity is Severity.ERROR]
     if any(RULES[f.code].could_not_check for f in errors):
         return Verdict.COULD_NOT_CHECK
@@ -141,7 +141,7 @@ def verdict_of(findings: tuple[Finding, ...] | list[Finding]) -> Verdict:
 
 
 def sort_findings(findings: list[Finding]) -> tuple[Finding, ...]:
-    """The findings by file, line, column, code: one order whatever order they were found in."""
+    """The findings sorted by file, line, column and code."""
     unique = dict.fromkeys(findings)
     return tuple(
         sorted(

@@ -1,6 +1,6 @@
 """Writes the generated pages anew: `python -m pipeline.docs`, or `--check` to see if they are.
 
-`PRODUCERS` lists every generated file and what makes its bytes.
+`PRODUCERS` lists every generated file and the function that makes its bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.crds import (
 )
 from pipeline.publish.request_form import FORM_FILES, render_request_form
 from pipeline.publish.schemas import SCHEMAS, render_schema, schema_of
-from pipeline.publish.starter import PARTS, starter_part
+from pipeline.publish.starter import starter_part, starter_parts
 from pipeline.releases.allowlist import load_allowed
 from pipeline.releases.template_functions import load_functions
 from pipeline.render.authority import render_authority_page
@@ -49,12 +49,12 @@ def commands_page() -> bytes:
 
 
 def authority_page() -> bytes:
-    """The page of who may ask for and approve what."""
+    """The page on who may ask for and approve which change."""
     return render_authority_page()
 
 
 def manifests_page() -> bytes:
-    """The page of what may stand in manifests."""
+    """The page on what manifests may contain."""
     return render_manifests_page(load_allowed(), load_functions())
 
 
@@ -64,14 +64,19 @@ def schema_file(kind: str) -> bytes:
 
 
 def request_form(path: str) -> bytes:
-    """One file of the form that asks for a primitive."""
+    """One file of the form that requests a primitive."""
     return render_request_form(LazyTemplates())[path]
 
 
+_TOP = Path(__file__).resolve().parent.parent
+_PARTS = starter_parts(
+    path.relative_to(_TOP).as_posix() for path in sorted(_TOP.glob("environments/*/*.yaml"))
+)
+
+
 def starter_file(path: str) -> bytes:
-    """One file of what `pipeline init` writes, from this checkout's own."""
-    top = Path(__file__).resolve().parent.parent
-    return starter_part(path, (top / PARTS[path]).read_bytes())
+    """One file for `pipeline init`, made from this checkout's own."""
+    return starter_part(path, (_TOP / _PARTS[path]).read_bytes())
 
 
 PRODUCERS: tuple[tuple[str, Callable[[], bytes]], ...] = (
@@ -85,14 +90,14 @@ PRODUCERS: tuple[tuple[str, Callable[[], bytes]], ...] = (
         for kind, stem in sorted(SCHEMAS.items())
     ),
     *((path, partial(request_form, path)) for path in FORM_FILES),
-    *((f"pipeline/starter/{path}", partial(starter_file, path)) for path in PARTS),
+    *((f"pipeline/starter/{path}", partial(starter_file, path)) for path in _PARTS),
     *((definition_path(kind), partial(definition_file, kind)) for kind in KINDS),
     *((json_schema_path(kind), partial(json_schema_file, kind)) for kind in KINDS),
 )
 
 
 def read_stale(root: Path) -> tuple[tuple[str, bytes], ...]:
-    """Each generated file below `root` that is missing or differs, with the bytes it needs."""
+    """Each generated file below `root` that is missing or differs, with its right bytes."""
     made = ((path, produce()) for path, produce in PRODUCERS)
     return tuple(
         (path, content)
@@ -102,7 +107,7 @@ def read_stale(root: Path) -> tuple[tuple[str, bytes], ...]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code: 0 if all is fresh or now written, 1 if `--check` found something stale."""
+    """The exit code: 0 if all is fresh or now written, 1 if `--check` found something stale."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.docs", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if stale")
     parser.add_argument("--root", type=Path, default=Path(), help="the checkout (default: here)")

@@ -1,6 +1,6 @@
-"""The one tree of exceptions: what stops a run, and the exit code it ends with.
+"""The one tree of exceptions that stop a run, with their exit codes.
 
-Findings (`pipeline.diagnostics`) are values and are all shown; an exception stops a run.
+Findings (`pipeline.diagnostics`) are values and all are shown; an exception stops a run.
 Adapters translate foreign exceptions into these with `raise … from`. Exit codes:
 0 clean, 1 findings, 2 usage, 3 stale plan, 4 a tool or service failed, 70 a bug.
 """
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class PipelineError(Exception):
-    """Base of every error the pipeline raises on purpose.
+    """Base of every error that the pipeline raises on purpose.
 
-    `message` says what went wrong, `help` how to go on; `code` is a stable kebab-case name.
+    `message` says what went wrong, `help` what to do; `code` is a stable kebab-case name.
     """
 
     exit_code: ClassVar[int] = 70
@@ -51,7 +51,7 @@ class Refused(PipelineError):
 class StalePlan(PipelineError):
     """The world moved since the plan was made: a head, a branch, a commit (exit 3).
 
-    `drafts` are those whose effect found it moved, where applying knows them.
+    `drafts` are those whose effect found it moved, if applying knows them.
     """
 
     exit_code = 3
@@ -69,7 +69,7 @@ class CouldNotCheck(PipelineError):
 class Unrenderable(CouldNotCheck):
     """A chart or overlay that a tool cannot render: its author's fault, not the tool's.
 
-    The draft that it belongs to is refused by rule `manifest-not-rendered`.
+    Rule `manifest-not-rendered` refuses its draft.
     """
 
     code = "unrenderable"
@@ -79,11 +79,11 @@ STEP = "step"  # the bound of a build whose own Dockerfile fails
 
 
 class OverBound(PipelineError):
-    """What was handed to a tool is more than it may take: its author's fault (exit 1).
+    """A tool's input exceeds a bound: its author's fault (exit 1).
 
-    It is recorded as a refusal, once: trying again would end the same way. `bound` is a limit of
-    the sandbox (`time`, `memory` …), `crash` for input that a tool dies of, `path`, or `step` for
-    a build whose own Dockerfile fails.
+    It is recorded as a refusal, once: a retry would end the same way. `bound` is a limit of the
+    sandbox (`time`, `memory` …), `crash` for input that crashes a tool, `path`, or `step` for a
+    build whose own Dockerfile fails.
     """
 
     exit_code = 1
@@ -108,9 +108,9 @@ class ForgeRefused(PipelineError):
 
 
 class MergePending(PipelineError):
-    """The forge took a merge, and carries it out later by itself (exit 4).
+    """The forge accepted a merge and will do it later (exit 4).
 
-    Whoever planned on the merge waits, and finds it done.
+    A run that needs the merge waits; a later run finds it done.
     """
 
     exit_code = 4
@@ -126,13 +126,13 @@ class NotFound(PipelineError):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What `pipeline explain` prints for an error: what happened, and how to go on."""
+    """What `pipeline explain` prints for an error: what happened, and what to do."""
 
     summary: str
     fix: str
 
 
-# Every code of an error that is not a rule; `stale-plan` and `merge-pending` are rules.
+# Every error code that is not a rule; `stale-plan` and `merge-pending` are rules.
 ERRORS: Mapping[str, Explanation] = {
     "internal-error": Explanation(
         "The pipeline met a case that it does not handle: a bug.",
@@ -198,7 +198,7 @@ ERRORS: Mapping[str, Explanation] = {
 
 
 class Failure(NamedTuple):
-    """What kept one draft, repository or tenant from going on; in JSON a list of three strings."""
+    """Why one draft, repository or tenant could not go on; in JSON a list of three strings."""
 
     subject: str  # the draft, else the repository or tenant
     code: str  # explained by `pipeline explain`
@@ -206,14 +206,14 @@ class Failure(NamedTuple):
 
 
 def failure_of(subject: str, error: Exception) -> Failure:
-    """The failure of a draft, repository or tenant that an exception stands for.
+    """The failure of a draft, repository or tenant, from an exception.
 
-    An exception that nobody raised on purpose is named with the place that it comes from, since
-    the run that reports it goes on with the others.
+    For an exception not raised on purpose the message names its place in the code, since the run
+    that reports it goes on with the others.
     """
     if isinstance(error, PipelineError):
         return Failure(subject, error.code, error.message)
-    # 3 ms: `--help` and most runs report no bug.
+    # 3 ms; `--help` and most runs report no bug.
     import traceback  # most commands never need it
 
     frames = traceback.extract_tb(error.__traceback__)

@@ -1,10 +1,11 @@
 """Every derived name and its limit: namespaces, repositories, branches, applications, images.
 
 A name that would be too long or ill-formed is refused before anything exists, never cut
-(docs/model.md §4). All mappings are injective together. That rests on three facts: an id matches
-`[a-z][a-z0-9]*(-[a-z0-9]+)*`, so it never holds `--`, which separates the parts of joined
-names; environments are a fixed three, none of which holds `-`; and a platform's name may not look
-like a tenant's (`tenant` or `tenant-…`) nor end like an environment's namespace.
+(docs/model.md §4). All mappings are injective together. That rests on three facts: ids and names of
+environments match `[a-z][a-z0-9]*(-[a-z0-9]+)*`, so they never hold `--`, which separates the parts
+of joined names; a platform's name may not look like a tenant's (`tenant` or `tenant-…`); and of
+tenants and environments no two pairs give one namespace, which `clash_of` finds and validation
+refuses.
 `tests/property/test_names.py` proves it by brute force and hypothesis.
 
 Limits: DNS-1123 label 63, Helm release 53, Argo CD Application 53 (the release name defaults
@@ -15,11 +16,13 @@ Selectors"; Helm, "Release name".
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from pipeline.models.requests import ENVIRONMENTS, CodeOrigin, EnvironmentName, Sku
+from pipeline.models.draft_id import DraftId
+from pipeline.models.draft_state import STAGES
+from pipeline.models.requests import CodeOrigin, EnvironmentName, Sku
 
 PLATFORM_TENANT = "platform"
 LABEL_MAX = 63
@@ -36,7 +39,7 @@ class NameRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """One way to derive a name: what it is called and the most characters it may have."""
+    """One kind of derived name: what it is called, and its maximum length."""
 
     what: str
     limit: int
@@ -60,11 +63,11 @@ def _checked(scheme: Scheme, name: str) -> str:
 
 
 def is_platform_name(platform: str) -> bool:
-    """Whether this may be a platform's name: an id that no tenant-derived name can meet."""
+    """Whether this may be a platform's name: an id that no tenant-derived name can equal."""
     return (
         bool(_ID.match(platform))
         and platform.split("-")[0] != "tenant"
-        and platform.rsplit("-", 1)[-1] not in (*ENVIRONMENTS, "base", "cust")
+        and platform.rsplit("-", 1)[-1] not in (*STAGES, "base", "cust")
     )
 
 
@@ -78,13 +81,32 @@ def namespace(
 ) -> str:
     """The namespace that a primitive runs in (docs/model.md §4.1).
 
-    Raises NameRefused when it would not fit in 63 characters.
+    Raises NameRefused if it would exceed 63 characters.
     """
     if origin is not CodeOrigin.PLATFORM:
         return _checked(NAMESPACE, f"tenant-{tenant_id}-{environment}-cust")
     if sku is Sku.SHARED:
         return _checked(NAMESPACE, f"{platform}-{environment}")
     return _checked(NAMESPACE, f"tenant-{tenant_id}-{environment}-base")
+
+
+def clash_of(
+    tenant_id: str,
+    environment: str,
+    tenant_ids: Collection[str],
+    environments: Collection[str],
+) -> tuple[str, str] | None:
+    """The tenant and environment whose namespaces are those of this pair; None if they are its own.
+
+    `a` in `b-c` and `a-b` in `c` both run in `tenant-a-b-c-cust`. All other namespaces differ: they
+    begin with the platform's name, or end otherwise.
+    """
+    parts = f"{tenant_id}-{environment}".split("-")
+    for at in range(1, len(parts)):
+        tenant, name = "-".join(parts[:at]), "-".join(parts[at:])
+        if tenant != tenant_id and tenant in tenant_ids and name in environments:
+            return tenant, name
+    return None
 
 
 def is_shared_namespace(platform: str, name: str) -> bool:
@@ -122,13 +144,13 @@ def application(tenant_id: str, primitive_id: str, environment: EnvironmentName)
 
 
 def image_repository(prefix: str, tenant_id: str, primitive_id: str) -> str:
-    """The image's repository, below the tenant's own path."""
+    """The image's repository, below the tenant's path."""
     tenant = _checked(IMAGE_SEGMENT, f"tenant-{tenant_id}")
     return f"{prefix}/{tenant}/{_checked(IMAGE_SEGMENT, primitive_id)}"
 
 
 def state_branch(tenant_id: str) -> str:
-    """The branch of the control repo that holds what happened for a tenant."""
+    """The branch of the control repo with a tenant's facts."""
     return f"state/{tenant_id}"
 
 
@@ -143,17 +165,17 @@ def promotion_branch(environment: EnvironmentName, instance_name: str, key: str)
 
 
 def restore_branch(key: str) -> str:
-    """The branch of a GitOps repository that puts back what was promoted."""
+    """The branch of a GitOps repository that restores what was promoted."""
     return f"restore/{key[:12]}"
 
 
 def primitive_folder(instance_name: str) -> str:
-    """Where a primitive's code lives in its repository."""
+    """The folder of a primitive's code in its repository."""
     return f"primitives/{instance_name}"
 
 
 def overlay_folder(environment: EnvironmentName, instance_name: str) -> str:
-    """Where a primitive's overlay lives in its GitOps repository."""
+    """The folder of a primitive's overlay in its GitOps repository."""
     return f"environments/{environment}/{instance_name}"
 
 
@@ -164,17 +186,43 @@ def check_all_names(
     sku: Sku,
     primitive_id: str,
     origin: CodeOrigin,
+    environments: Iterable[EnvironmentName],
 ) -> tuple[str, ...]:
-    """Why the names derived for a primitive do not fit; empty when all of them do."""
+    """Why names derived for a primitive are refused; empty if all of them fit."""
     derivations: list[Callable[[], str]] = [
         partial(controllers_repo, platform, tenant_id, origin),
         partial(gitops_repo, platform, tenant_id, origin),
         partial(instance, tenant_id, primitive_id, origin),
         partial(image_repository, registry_prefix, tenant_id, primitive_id),
     ]
-    for env in ENVIRONMENTS:
+    for env in environments:
         derivations.append(partial(namespace, platform, tenant_id, sku, origin, env))
         derivations.append(partial(application, tenant_id, primitive_id, env))
+    return _problems(derivations)
+
+
+def check_environment_names(
+    platform: str,
+    tenant_ids: Iterable[str],
+    drafts: Iterable[DraftId],
+    environment: EnvironmentName,
+) -> tuple[str, ...]:
+    """Why names derived for an environment do not fit, with any of these tenants and drafts."""
+    of_platform = (Sku.SHARED, CodeOrigin.PLATFORM)
+    derivations: list[Callable[[], str]] = [
+        partial(namespace, platform, PLATFORM_TENANT, *of_platform, environment)
+    ]
+    derivations += [
+        partial(namespace, platform, tenant, Sku.SHARED, CodeOrigin.TENANT, environment)
+        for tenant in sorted(tenant_ids)
+    ]
+    derivations += [
+        partial(application, draft.tenant, draft.primitive, environment) for draft in drafts
+    ]
+    return _problems(derivations)
+
+
+def _problems(derivations: Iterable[Callable[[], str]]) -> tuple[str, ...]:
     problems = []
     for derive in derivations:
         try:

@@ -1,4 +1,4 @@
-"""The rules, one module a subject; importing a module registers its rules."""
+"""The rules, one module per subject; importing a module registers its rules."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib import import_module
 
 from pipeline.diagnostics import RULES, Rule
 
-# Every module that registers rules. Listed, so that nothing depends on what a folder holds.
+# Every module that registers rules; listed, so that nothing depends on a folder's content.
 RULE_MODULES: tuple[str, ...] = (
     "pipeline.documents.rules",
     "pipeline.documents.shape_rules",
@@ -33,7 +33,7 @@ RULE_MODULES: tuple[str, ...] = (
 
 
 def load_rules() -> Mapping[str, Rule]:
-    """All rules by id, in order of id; imports the modules that hold them on first use."""
+    """All rules by id, in order of id; imports their modules on first use."""
     for module in RULE_MODULES:
         import_module(module)
     return dict(sorted(RULES.items()))

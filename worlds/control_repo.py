@@ -1,7 +1,6 @@
-"""A control repo that tests start from: policy and requests in one first commit, on a local forge.
+"""A control repo for tests: policy and requests in one first commit, on a local forge.
 
-Date and identity of that commit are fixed, so every story of the same files starts from the same
-ids.
+Date and identity of that commit are fixed, so the same files always give the same ids.
 """
 
 from __future__ import annotations
@@ -24,21 +23,29 @@ from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import PLATFORM_PATH, SIGNERS_PATH
 
 START_TIME_S = 1_767_225_600  # 2026-01-01T00:00:00Z
+CLOCK_S = START_TIME_S + 300  # what every clock of a story says
 SETUP = Signature(
     "platform-engineer-1", "1101+platform-engineer-1@users.noreply.pipeline.invalid", START_TIME_S
 )
+
+
+def still_clock() -> int:
+    """The clock of stories: it stands still, so that the same story gives the same facts."""
+    return CLOCK_S
+
+
 _NO_SIGNERS = b"apiVersion: pipeline.ameide.io/v1\nkind: Signers\nsigners: []\n"
 
 
 def create_control(root: Path, files: Mapping[str, bytes]) -> Path:
     """A checkout at `root/control` of a control repo with these files, on a forge at `root/forge`.
 
-    The workspace's key is one of those whose word on a build counts.
+    The workspace's key is a trusted signer.
     """
     read, _ = parse_request(PLATFORM_PATH, files[PLATFORM_PATH])
     assert read is not None and isinstance(read.model, Platform)
     platform = read.model
-    forge = LocalForge(root / "forge", platform.organisation)
+    forge = LocalForge(root / "forge", platform.organisation, still_clock)
     name = platform.repos.control
     forge.ensure_repo(name, control_spec(platform, trusting_workspace(root, files)))
     GitRepository.clone(str(forge.path(name)), root / "control").close()
@@ -47,7 +54,7 @@ def create_control(root: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def control_spec(platform: Platform, files: Mapping[str, bytes]) -> RepoSpec:
-    """What makes a control repo that holds `files` in its first commit."""
+    """The spec of a control repo with `files` in its first commit."""
     objects = objects_of_files({path: (MODE_FILE, content) for path, content in files.items()})
     commit = commit_object(objects[-1].id, [], "Begin\n", SETUP, SETUP)
     return RepoSpec(
@@ -60,7 +67,7 @@ def control_spec(platform: Platform, files: Mapping[str, bytes]) -> RepoSpec:
 
 
 def trusting_workspace(root: Path, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files, with the key of the workspace at `root` among the signers; made at first."""
+    """The files, with the key of the workspace at `root` among the signers; made on first use."""
     path = workspace_key(root / "forge")
     key = SigningKey.read(path) if path.exists() else SigningKey.create(path)
     document = yaml.safe_load(files.get(SIGNERS_PATH, _NO_SIGNERS))

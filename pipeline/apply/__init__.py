@@ -1,1 +1,1 @@
-"""Applying plans: the one place that writes."""
+"""Applies plans: the only package that writes."""

@@ -1,7 +1,7 @@
 """The commits of a plan as git objects, and their push. Part of apply: it writes.
 
-Everything is made anew from the plan and from what the repository holds, and held against the ids
-that were planned, so that what is pushed is what was reviewed.
+Objects are made from the plan and the repository, and compared with the planned ids, so exactly
+what was reviewed is pushed.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from pipeline.plan.effects import CommitFolder, Content, RestoreOverlays
 def push_commits(
     forge: Repositories, repo: str, effects: Sequence[CommitFolder], *, actor: int
 ) -> None:
-    """Bring branches of one repository to their commits in one push: all, or none of them.
+    """Move branches of one repository to their commits in one push: all of them or none.
 
-    What is there already is left alone. Raises StalePlan when a branch is elsewhere, or would not
+    Branches already there are left alone. Raises StalePlan if a branch is elsewhere or would not
     become what was planned; ForgeRefused.
     """
     try:
@@ -61,8 +61,8 @@ def push_commits(
 def push_restoration(forge: Repositories, effect: RestoreOverlays, *, actor: int) -> str:
     """The head of the branch whose `environments/` is exactly the overlays, pushed or found.
 
-    Raises StalePlan when the branch is elsewhere or would not become what was planned,
-    CouldNotCheck when history lacks a tree that facts name, ForgeRefused.
+    Raises StalePlan if the branch is elsewhere or would not become what was planned, CouldNotCheck
+    if history lacks a tree that facts name, ForgeRefused.
     """
     git = forge.open_repository(effect.repo)
     ref = f"refs/heads/{effect.branch}"
@@ -93,7 +93,7 @@ def _blob_of(id: str, content: Content) -> GitObject:
 
 
 def _trees_of(effect: CommitFolder, git: GitRepository) -> list[GitObject]:
-    """The trees of a commit, itself last. Raises StalePlan if it is not the planned one."""
+    """The trees of a commit, and last the commit. Raises StalePlan if it is not as planned."""
     trees = trees_of_entries(effect.entries)
     above = graft(read_parents(git, effect.base, effect.folder), effect.folder, trees[-1].id)
     signature = pipeline_signature(effect.time_s)

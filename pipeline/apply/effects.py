@@ -1,8 +1,8 @@
-"""Apply: the one place that writes. Effects in order, facts last, each safe to repeat.
+"""Apply: the only writer. Effects in order, facts last, each safe to repeat.
 
-Every effect is found or made; a moved head raises StalePlan and nothing after it is done. A
-draft whose tool failed keeps its facts unpublished while the other drafts' go on. `faults` is
-called before and after each effect, so that tests can stop, repeat or lose the reply of any.
+Every effect is found or made; a moved head raises StalePlan and ends the rest. If a draft's tool
+fails, its facts stay unpublished and the other drafts go on. `faults` is called before and after
+each effect, so that tests can stop, repeat or lose the reply of any.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from pipeline.apply.commits import push_commits, push_restoration
-from pipeline.apply.facts import record_facts
+from pipeline.apply.facts import Told, record_facts
 from pipeline.errors import (
     CouldNotCheck,
     Failure,
@@ -27,10 +27,11 @@ from pipeline.forges.port import BranchRule, Forge, PullAsk, RepoSpec
 from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import MODE_FILE, Files, commit_object, objects_of_files
 from pipeline.images.port import source_of
-from pipeline.models.base import key_of
+from pipeline.models.base import CommitId, key_of, moment_of
 from pipeline.models.evidence import BuildRecord, CheckReport
 from pipeline.models.facts import PullRequestLink, Reason
 from pipeline.plan.effects import (
+    MERGED,
     AppendFacts,
     BuildImage,
     CommitFolder,
@@ -38,6 +39,7 @@ from pipeline.plan.effects import (
     EnsureRepo,
     EnsureRules,
     FactEntry,
+    Merged,
     MergePull,
     OpenPull,
     PlannedRule,
@@ -49,6 +51,7 @@ from pipeline.plan.effects import (
     describe,
 )
 from pipeline.plan.ports import FaultHook, Progress, RunChecksPort, no_faults
+from pipeline.plan.rules import MERGE_PENDING
 from pipeline.sandbox.sources import read_source_files
 from pipeline.stages.build import refused_build
 from pipeline.stages.checks import refused_report
@@ -56,21 +59,22 @@ from pipeline.stages.checks import refused_report
 if TYPE_CHECKING:
     from pipeline.images.port import Builder
 
-# Commits of one repository that come after each other in a plan are pushed together, and so are
-# pull requests opened; so many at most, since a push holds all that it sends.
+# The most consecutive commits of one repository to push together, and pull requests to open
+# together: a push holds everything that it sends.
 _AT_ONCE = 25
 _Together = TypeVar("_Together", CommitFolder, OpenPull)
 
 
 @dataclass(frozen=True)
 class Ports:
-    """What applying needs of the world."""
+    """The parts of the world that applying needs."""
 
     forge: Forge
     control_repo: str
     actor: int
     run_checks: RunChecksPort
     make_builder: Callable[[], Builder]
+    now_s: int  # the moment that was planned for, in seconds since the epoch
     faults: FaultHook = no_faults
 
 
@@ -81,19 +85,19 @@ class _Applied:
     failures: list[Failure] = field(default_factory=list)
     failed_drafts: set[str] = field(default_factory=set)
     waiting: list[Waiting] = field(default_factory=list)
-    ahead: dict[str, object] = field(default_factory=dict)  # outcomes of what went with another
-    one_by_one: bool = False  # several at once were refused
+    ahead: dict[str, object] = field(default_factory=dict)  # outcomes of effects done with another
+    one_by_one: bool = False  # whether several at once were refused
 
     def fail(self, draft: str, error: Exception) -> None:
-        """Leave a draft to the next run; the others go on."""
+        """Leave a draft for the next run; the others go on."""
         self.failed_drafts.add(draft)
         self.failures.append(failure_of(draft, error))
 
 
 def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Receipt:
-    """What was done of a tenant's plan.
+    """The receipt of applying a tenant's plan.
 
-    Raises StalePlan when the world moved; what was done until then is found again next time.
+    Raises StalePlan if the world moved; the next run finds what was done until then.
     """
     done = _Applied()
     for number, effect in enumerate(plan.effects):
@@ -125,20 +129,20 @@ def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Rec
 
 
 def _waiting_for(effect: Effect, plan: TenantPlan, pending: MergePending) -> Waiting:
-    """The request whose fact waits for an effect that the forge carries out later."""
+    """The request whose fact waits for a merge that the forge does later."""
     entries = [e for other in plan.effects if isinstance(other, AppendFacts) for e in other.entries]
     reason = (pending.code, pending.message)
     for entry in entries:
         if effect.key in entry.outcomes.values():
             return Waiting(draft=entry.draft, request=entry.cause.request, reasons=(reason,))
-    # No fact waits for what keeps a repository as it must be.
+    # No fact waits for the merge of a restoration or a proposal.
     assert isinstance(effect, MergePull)
     where = f"{effect.repo}:{effect.branch}"
     return Waiting(draft=effect.draft, request=where, reasons=(reason,))
 
 
 def _drafts_of(effect: Effect, plan: TenantPlan) -> list[str]:
-    """The drafts that cannot go on without an effect: a repository serves all of a tenant's."""
+    """The drafts that need an effect; all of a tenant's share its repositories."""
     if isinstance(effect, AppendFacts):
         return []
     found = {effect.draft}
@@ -212,7 +216,7 @@ def _branch_rules(rules: Sequence[PlannedRule]) -> tuple[BranchRule, ...]:
 def _commit_folder(
     effect: CommitFolder, later: Sequence[Effect], ports: Ports, done: _Applied
 ) -> str:
-    """The branch's new head; commits that come next in the same repository are pushed with it."""
+    """The branch's new head; the next commits of the same repository are pushed with it."""
 
     def push(effects: Sequence[CommitFolder]) -> None:
         push_commits(ports.forge, effect.repo, effects, actor=ports.actor)
@@ -225,7 +229,7 @@ def _commit_folder(
 def _open_pull(
     effect: OpenPull, later: Sequence[Effect], ports: Ports, done: _Applied
 ) -> PullRequestLink:
-    """The pull request; those that come next in the same repository are opened with it."""
+    """The pull request; the next ones of the same repository are opened with it."""
 
     def open_pulls(effects: Sequence[OpenPull]) -> None:
         asked = [PullAsk(e.branch, e.base_branch, e.title, e.body) for e in effects]
@@ -235,7 +239,7 @@ def _open_pull(
 
     _do_with_next(effect, later, done, open_pulls)
     link = done.ahead[effect.key]
-    assert isinstance(link, PullRequestLink)  # as it was put there
+    assert isinstance(link, PullRequestLink)  # `open_pulls` put it there
     return link
 
 
@@ -245,9 +249,9 @@ def _do_with_next(
     done: _Applied,
     do: Callable[[Sequence[_Together]], None],
 ) -> None:
-    """See an effect done, and in the same call those of its kind and repository that come next.
+    """Do an effect, in one call with the next ones of the same kind and repository.
 
-    When that is refused each is done by itself, so that only the one to blame fails.
+    If that is refused, each is done alone, so that only the one at fault fails.
     """
     if effect.key in done.ahead:
         return
@@ -278,7 +282,7 @@ def _merge_pull(effect: MergePull, ports: Ports, done: _Applied) -> str:
         number,
         expected_head=effect.expected_head,
         message=effect.message,
-        time_s=effect.time_s,
+        time_s=ports.now_s,
         actor=ports.actor,
     )
 
@@ -300,21 +304,45 @@ def _run_checks(effect: RunChecks, ports: Ports) -> CheckReport:
 
 
 def _build_image(effect: BuildImage, ports: Ports) -> BuildRecord | Reason:
-    """The image's record, or why the source is not built: that is recorded, too."""
+    """The image's record, or the reason why the source is not built, which is recorded too."""
     try:
         return ports.make_builder().build(source_of(effect, _source_files(effect, ports)))
     except OverBound as error:
         return refused_build(error)
 
 
+def _read_merges(effect: AppendFacts, ports: Ports, done: _Applied) -> None:
+    """Put the date of each merge beside its commit, repository by repository.
+
+    A forge may show a commit later than it says that it merged: such a draft waits.
+    """
+    for entry in effect.entries:
+        key = entry.outcomes.get(MERGED, "")
+        repo, commit = str(entry.known.get("gitops_repo")), done.outcomes.get(key)
+        if entry.draft in done.failed_drafts or not isinstance(commit, str):
+            continue
+        try:
+            made = ports.forge.open_repository(repo).read_commit(commit)
+        except NotFound:
+            late = f"{repo}@{commit[:12]} is merged, and the forge does not show it yet"
+            reasons = ((MERGE_PENDING.id, late),)
+            waits = Waiting(draft=entry.draft, request=entry.cause.request, reasons=reasons)
+            done.failed_drafts.add(entry.draft)
+            done.waiting.append(waits)
+            continue
+        dated = moment_of(made.committer.time_s)
+        done.outcomes[key] = Merged(gitops_commit=CommitId(commit), merged_at=dated)
+
+
 def _append_facts(effect: AppendFacts, ports: Ports, done: _Applied) -> str:
-    """The state branch's new head; facts of drafts that failed are left out."""
+    """The state branch's new head; facts of failed drafts are left out."""
+    _read_merges(effect, ports, done)
     head, failed = record_facts(
         effect,
         ports.forge,
         ports.control_repo,
+        Told(done.outcomes, moment_of(ports.now_s)),
         actor=ports.actor,
-        outcomes=done.outcomes,
         left_out=done.failed_drafts,
     )
     for draft, error in failed:

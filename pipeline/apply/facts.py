@@ -1,9 +1,10 @@
-"""Recording: a plan's facts on a tenant's state branch, in one commit. Part of apply: it writes."""
+"""Records a plan's facts on a tenant's state branch, in one commit. Part of apply: it writes."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -23,8 +24,9 @@ from pipeline.git.objects import (
     tree_object,
 )
 from pipeline.git.repository import GitRepository
+from pipeline.models.base import Moment
 from pipeline.models.draft_id import DraftId
-from pipeline.models.facts import Fact, FactBody
+from pipeline.models.facts import Fact, FactBody, Promoted
 from pipeline.models.status import DraftStatus
 from pipeline.names import state_branch
 from pipeline.plan.effects import AppendFacts, FactEntry, resolved_body
@@ -46,19 +48,28 @@ from pipeline.state.store import read_fact_files
 _BODY: TypeAdapter[FactBody] = TypeAdapter(FactBody, config=ConfigDict(defer_build=True))
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What applying a plan tells its facts: outcomes of effects by key, and the moment that was
+    planned for."""
+
+    outcomes: Mapping[str, object]
+    now: Moment
+
+
 def record_facts(
     effect: AppendFacts,
     forge: Repositories,
     control_repo: str,
+    told: Told,
     *,
     actor: int,
-    outcomes: Mapping[str, object],
     left_out: Collection[str],
 ) -> tuple[str, list[tuple[str, ValueError]]]:
-    """The state branch's new head, and the drafts whose facts could not be recorded and why.
+    """The state branch's new head, and the drafts whose facts could not be recorded, with reasons.
 
-    `outcomes` are those of the plan's other effects; drafts to leave out failed before. Raises
-    StalePlan when the branch is not where it was planned on.
+    The drafts in `left_out` failed before. Raises StalePlan if the branch is not where the plan
+    expects it.
     """
     entries = [e for e in effect.entries if e.draft not in left_out]
     if not entries:
@@ -68,7 +79,7 @@ def record_facts(
     head = git.resolve(f"refs/heads/{branch}")
     if head != effect.expected:
         raise StalePlan(f"{branch} is at {head}, planned on {effect.expected}")
-    written, newest, failed = _facts_to_write(entries, git, head, outcomes)
+    written, newest, failed = _facts_to_write(entries, git, head, told)
     if not written:
         return head or "", failed
     objects, root = _state_trees(git, head, written)
@@ -86,11 +97,11 @@ def _facts_to_write(
     entries: list[FactEntry],
     git: GitRepository,
     head: str | None,
-    outcomes: Mapping[str, object],
+    told: Told,
 ) -> tuple[list[tuple[Fact, DraftStatus]], dict[str, str], list[tuple[str, ValueError]]]:
     """The facts with the status after each, each draft's newest hash, and drafts that failed.
 
-    A draft whose status is damaged, or whose facts cannot be said, fails alone.
+    A draft with a damaged status, or with facts that cannot be made, fails alone.
     """
     drafts = sorted({e.draft for e in entries})
     found = (
@@ -107,7 +118,7 @@ def _facts_to_write(
             before = partial(_read_facts, git, head, draft, facts)
             for entry in entries:
                 if entry.draft == draft:
-                    fact = _fact_of(entry, status, outcomes)
+                    fact = _fact_of(entry, status, told)
                     status = fold_one(status, fact, before)
                     facts.append((fact, status))
         except ValueError as error:
@@ -121,14 +132,17 @@ def _facts_to_write(
 def _read_facts(
     git: GitRepository, head: str | None, draft: str, new: Sequence[tuple[Fact, DraftStatus]]
 ) -> tuple[Fact, ...]:
-    """The recorded facts of a draft, and those that are about to be."""
+    """The recorded facts of a draft, and those about to be recorded."""
     files = read_fact_files(git, head, DraftId(draft).primitive) if head else ()
     return (*parse_chain(draft, files), *(fact for fact, _ in new))
 
 
-def _fact_of(entry: FactEntry, status: DraftStatus | None, outcomes: Mapping[str, object]) -> Fact:
-    body = json.dumps(_jsonable(resolved_body(entry, outcomes)))
-    return next_fact(entry.draft, status, entry.cause, _BODY.validate_json(body))
+def _fact_of(entry: FactEntry, status: DraftStatus | None, told: Told) -> Fact:
+    """The fact of an entry. One that was done before a crash was decided when the world did it."""
+    body = _BODY.validate_json(json.dumps(_jsonable(resolved_body(entry, told.outcomes))))
+    done = body.merged_at if isinstance(body, Promoted) else None
+    decided_at = min(done or told.now, told.now)
+    return next_fact(entry.draft, status, entry.cause, body, decided_at=decided_at)
 
 
 def _jsonable(value: object) -> object:
@@ -180,7 +194,7 @@ def _path_of(written: tuple[Fact, DraftStatus]) -> str:
 def _read_folders(
     git: GitRepository, head: str | None, folders: Sequence[str]
 ) -> dict[str, dict[str, TreeEntry]]:
-    """Folder → its entries by name at a state commit; none for one that is not there."""
+    """Folder → its entries by name at a state commit; none for a missing folder."""
     found = git.read_objects([f"{head}:{f}" for f in folders]) if head else [None] * len(folders)
     return {
         folder: {e.name: e for e in parse_tree(item.content)} if item else {}

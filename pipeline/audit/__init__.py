@@ -1,13 +1,13 @@
-"""Audit: proof from clones alone that what runs was asked for, built once and approved.
+"""Audit: proof from clones alone that everything running was requested, built once and approved.
 
-`verify` reads a clone of the control repo and clones of the repositories that names give; it asks
-no forge and believes no fact. Every fact is computed again from what it names (the request at its
-commit, policy, the source, the overlay as it lies there) by the functions that made it. State
-branches are append-only by their history; every commit and file of a GitOps repository has an
-origin. What clones cannot show is counted as taken on trust, by who vouches for it
+`verify` reads a clone of the control repo and clones of the repositories with derived names; it
+asks no forge and believes no fact. It recomputes every fact from what the fact names (the request
+at its commit, policy, the source, the overlay) with the functions that made it. The history of a
+state branch must be append-only; every commit and file of a GitOps repository must have an origin.
+What clones cannot prove is counted as taken on trust, by who vouches for it
 (docs/adr/0011-audit-recomputes.md).
-Facts vouch for each other across repositories: a commit's `Fact:` trailer names a hash that must
-be in the chain, so a rewritten state branch shows.
+Repositories vouch for each other: a commit's `Fact:` trailer names a hash that must be in the
+chain, which exposes a rewritten state branch.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Findings that people looked into: a reviewed acknowledgement on main settles them, and stays.
+"""Acknowledged findings: a reviewed acknowledgement on main settles them for good.
 
-Only what history holds can be acknowledged: a commit, named by its full id, or a finding about a
-fact, named by its code and place. What lies there now is put right instead, and so is a promotion
-that still runs.
+Only history can be acknowledged: a commit, named by its full id, or a finding about a fact, named
+by its code and place. Present content must be fixed instead, and so must a promotion that still
+runs.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ FOLDER = "environments/acknowledgements"
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """A finding that was acknowledged: where, by whom, and why."""
+    """An acknowledged finding: where, by whom, and why."""
 
     finding: Finding
     path: str
-    by: str  # who signed the commit of main that brought the acknowledgement
+    by: str  # the author of the commit that brought the acknowledgement to main
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What remains to be looked into, and what was."""
+    """The findings still open, and those acknowledged."""
 
     open: tuple[Finding, ...]
     acknowledged: tuple[Acknowledged, ...]
@@ -41,9 +41,9 @@ class Settlement:
 def settle(
     findings: Iterable[Finding], running: frozenset[str], policy: Snapshot, main: MainLine
 ) -> Settlement:
-    """The findings parted by the acknowledgements on main.
+    """The findings, split by the acknowledgements on main.
 
-    `running` are the places of facts whose overlay is still the newest one.
+    `running` are the places of facts whose overlay is still the newest.
     """
     told = dict(_acknowledgements(policy))
     open_: list[Finding] = []
@@ -64,7 +64,7 @@ def settle(
 
 
 def _with_commit(finding: Finding) -> Finding:
-    """The finding, telling the commit that an acknowledgement of it names."""
+    """The finding, with the commit that an acknowledgement must name added to its help."""
     if not finding.commit:
         return finding
     repo, _, commit = finding.commit.rpartition("@")

@@ -1,8 +1,8 @@
-"""Authority judged again, by the policy at the base: who asked for a request, who approved it.
+"""Authority judged again by the policy at the base: who asked for a request and who approved it.
 
-The function is the gate's own (`pipeline.gate.authority.judge`). What a request's pull request
-changed, the policy before it and who its commits name are read from the clone; who opened, pushed
-and reviewed it is what the fact recorded of the forge.
+It calls the gate's own `pipeline.gate.authority.judge`. The changes of a request's pull request,
+the policy before it and the committers come from the clone; who opened, pushed and reviewed it
+comes from the fact, as the forge reported it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pipeline.gate.authority import FOUNDING, Authority, judge, unbrought
 from pipeline.gate.matters import matters_of, paths_behind
 from pipeline.git.commits import account_of_email
 from pipeline.models.facts import Brought, Fact, Promoted
-from pipeline.models.requests import ENVIRONMENTS
 from pipeline.models.status import DraftStatus
 from pipeline.requests.layout import PLATFORM_PATH
 from pipeline.requests.snapshot import Snapshot
@@ -23,10 +22,10 @@ from pipeline.world.revisions import revision_of
 def authority_of(
     main: MainLine, fact: Fact, before: DraftStatus | None, now: Snapshot
 ) -> Authority:
-    """The authority over the revision that caused a fact; `now` is the policy it was decided by.
+    """The authority over the revision that caused a fact; `now` is the policy of the decision.
 
-    Of approvals only those count here that the fact says counted: the forge's teams, which no
-    clone has, may have taken others away.
+    Only approvals that the fact lists as counted count here: the forge's teams, which no clone has,
+    may have excluded others.
     """
     cause = fact.cause
     commit = main.objects.commit(cause.commit)
@@ -37,7 +36,7 @@ def authority_of(
         return unbrought(cause.request, f"no pull request is recorded for {cause.commit[:12]}")
     parent = main.objects.commit(commit.parents[0])
     changed = changed_paths(main.objects, parent.tree, commit.tree)
-    needed = paths_behind(changed, ENVIRONMENTS)
+    needed = paths_behind(changed)
     base = main.requests_at(parent.id, needed)
     proposed = main.requests_at(commit.id, needed)
     tier = before.risk_tier if before is not None else "LOW"
@@ -67,7 +66,7 @@ def _committers(objects: Objects, brought: Brought) -> frozenset[int]:
     if objects.find_commit(brought.base) is None:
         return frozenset()
     newest = objects.commit(brought.head)
-    # One commit on top of main is what most pull requests are.
+    # Most pull requests are one commit on top of main.
     alone = newest.parents == (brought.base,)
     commits = [newest] if alone else objects.history([brought.head], {brought.base})
     people = [person for c in commits for person in (c.author, c.committer)]

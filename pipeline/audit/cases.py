@@ -1,7 +1,7 @@
-"""One fact to be recomputed: what it names, read once, and the view that a stage plans from.
+"""One fact to recompute: the things it names, read once, and the view for its stage.
 
 Stages are pure functions of a `DraftView`. An audit builds that view from clones, as of the fact,
-hands it to the stage that made the fact, and compares what comes out.
+passes it to the stage that made the fact, and compares the result.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pipeline.errors import NotFound
 from pipeline.forges.port import RepoView
 from pipeline.git.commits import Commit, pipeline_signature
 from pipeline.git.objects import TreeEntry, commit_object, graft
+from pipeline.models.base import seconds_of
 from pipeline.models.facts import Accepted, Fact
 from pipeline.models.requests import PrimitiveImplementationDraft, Request
 from pipeline.models.status import DraftStatus
@@ -30,8 +31,8 @@ from pipeline.requests.snapshot import Snapshot
 from pipeline.templates import read_builtin_template
 from pipeline.templating import Template
 
-# The trailers whose values are judged by themselves: the version of the pipeline that made a
-# commit is in its key, and a run that broke off rested on an older fact than the one that ended.
+# Trailers judged separately: the key contains the pipeline's version, and an interrupted run named
+# an older fact than the run that finished.
 _OWN_TRAILERS = ("Key", "Fact")
 
 
@@ -51,7 +52,7 @@ class FactCase:
 
     @cached_property
     def at(self) -> Location:
-        """Where the fact lies."""
+        """The location of the fact."""
         return self.chain.location(self.fact)
 
     @property
@@ -61,12 +62,12 @@ class FactCase:
 
     @cached_property
     def meaning(self) -> RequestPath | None:
-        """What the path of the fact's request says."""
+        """The parsed path of the fact's request."""
         return request_path(self.fact.cause.request)
 
     @cached_property
     def is_caused(self) -> bool:
-        """Whether main has the request there with that content, brought by that commit."""
+        """Whether the cause's commit brought the request with that content to main."""
         cause, main = self.fact.cause, self.audit.main
         at = main.position.get(cause.commit)
         if at is None or main.blob_at(cause.commit, cause.request) != cause.blob:
@@ -75,7 +76,7 @@ class FactCase:
 
     @cached_property
     def request(self) -> Request | None:
-        """The request that caused the fact; None where it is not on main or is none."""
+        """The request that caused the fact; None if it is not on main or not a request."""
         cause = self.fact.cause
         return self.audit.main.request(cause.request, cause.blob) if self.is_caused else None
 
@@ -90,16 +91,23 @@ class FactCase:
         return found if isinstance(found, PrimitiveImplementationDraft) else None
 
     def caused(self, now: Snapshot) -> Caused:
-        """The cause, with the time of its commit, which the pipeline's own commits carry, and
-        with the authority over it by the policy `now`."""
+        """The cause, with its commit's time (which the pipeline's commits carry) and with the
+        authority over it by the policy `now`."""
         if id(now) not in self._caused:
             commit = self.audit.control.commit(self.fact.cause.commit)
             authority = authority_of(self.audit.main, self.fact, self.before, now)
             self._caused[id(now)] = Caused(self.fact.cause, commit.committer.time_s, authority)
         return self._caused[id(now)]
 
+    @cached_property
+    def decided_s(self) -> int:
+        """When it was decided; of a fact without times, when its request came to main."""
+        if self.fact.decided_at is not None:
+            return seconds_of(self.fact.decided_at)
+        return self.audit.control.commit(self.fact.cause.commit).committer.time_s
+
     def views(self) -> Iterator[DraftView]:
-        """What the stages may have planned from: one view for each policy since the cause."""
+        """The possible inputs of the stage: one view for each policy since the cause."""
         request = self.draft_request
         if request is None:
             return
@@ -109,7 +117,7 @@ class FactCase:
                 yield view
 
     def view(self, policy: Snapshot, request: PrimitiveImplementationDraft) -> DraftView | None:
-        """The view by one policy; None where that says nothing of the tenant."""
+        """The view by one policy; None if that policy lacks the tenant."""
         tenant = policy.tenant(self.tenant)
         if tenant is None or policy.platform is None:
             return None
@@ -125,10 +133,11 @@ class FactCase:
             template=self.template(request.template_id),
             status=self.before,
             is_new_revision=isinstance(self.fact.body, Accepted),
+            now_s=self.decided_s,
         )
 
     def template(self, release: str) -> Template:
-        """The template of this release; if it is not at hand, an empty one with the digest told."""
+        """The template of this release; if unavailable, an empty one with the recorded digest."""
         name, _, version = release.partition("@")
         try:
             return read_builtin_template(name, version)
@@ -137,14 +146,14 @@ class FactCase:
 
     @property
     def template_digest(self) -> str:
-        """The digest of the template as the facts have it."""
+        """The template's digest according to the facts."""
         if isinstance(self.fact.body, Accepted):
             return self.fact.body.template_digest
         return self.before.template_digest if self.before else ""
 
     @cached_property
     def code(self) -> Objects | None:
-        """The clone with the draft's code, by the names that policy gives it."""
+        """The clone with the draft's code, by its derived name."""
         return self._clone(gitops=False)
 
     @cached_property
@@ -162,7 +171,7 @@ class FactCase:
 
 
 def folder_at(objects: Objects, commit: str, folder: str) -> str | None:
-    """The tree of a folder at a commit; None where there is no such commit or folder."""
+    """The tree of a folder at a commit; None if there is no such commit or folder."""
     if objects.find_commit(commit) is None:
         return None
     found = objects.at(commit, folder)
@@ -184,16 +193,16 @@ def parents_at(objects: Objects, commit: str, folder: str) -> Parents:
 
 
 def at_base(view: DraftView, repo: str, base: str, parents: Parents) -> DraftView:
-    """The view in which the repository of the code stands at a commit."""
+    """The view with the code repository at a commit."""
     return replace(view, target=RepoView(repo, "main", {"main": base}), base_parents=parents)
 
 
 def commit_problem(
     case: FactCase, found: Commit, planned: CommitFolder, parents: Parents
 ) -> str | None:
-    """Why a commit is not the one that the pipeline planned; None if it is, bit for bit.
+    """How a commit differs from the one the pipeline planned; None if it is equal bit for bit.
 
-    Its key and the fact that it rests on may be those of another version or an earlier run.
+    Its key and fact may come from another version or an earlier run.
     """
     trailers = dict(found.trailers)
     if trailers.get("Fact") not in case.chain.hashes[: case.fact.sequence - 1]:

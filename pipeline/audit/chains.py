@@ -1,4 +1,4 @@
-"""Chains: read whole, folded, and each new fact handed to the steps with the status before it."""
+"""Chains: read whole and folded; each new fact goes to the steps with the status before it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from pipeline.state.facts import (
     fold,
     fold_one,
     hash_of,
+    older_folds,
     parse_chain,
     status_bytes,
     status_path,
-    unbounded_folds,
 )
 
 FactStep = Callable[[FactCase], Iterator[Finding]]
@@ -48,7 +48,7 @@ def read_chain(state: StateBranch, primitive: str, since: int = 0) -> Chain:
 
 
 def read_ahead(audit: Audit, chain: Chain) -> None:
-    """Have what the new facts of a chain name at hand, by few questions: most time goes there."""
+    """Prefetch the objects that a chain's new facts name, in few queries: most time goes there."""
     control, line = audit.control, audit.main
     causes = {f.cause.commit: f.cause for f in chain.new_facts if f.cause.commit in line.position}
     control.read_ahead_commits([c.brought.head for c in causes.values() if c.brought])
@@ -76,24 +76,24 @@ def _read_ahead_code(code: Objects, chain: Chain, folder: str) -> None:
     try:
         code.read_whole(*(entry.id for entry in folders if entry is not None and entry.is_tree))
     except Missing:
-        return  # told by the fact that names it
+        return  # the step for the fact that names it reports it
 
 
 def check_fold(state: StateBranch, chain: Chain) -> Iterator[Finding]:
-    """Each status that a commit recorded is the fold of the facts that there were then.
+    """Findings for recorded statuses that are not the fold of the facts at their commit.
 
-    It may list everything, as older tools wrote it: that follows from the facts as well.
+    A status may be in a form of older tools: that too is a fold of the facts.
     """
     recorded = state.recorded.get(chain.status.primitive_id, {})
     status: DraftStatus | None = None
-    unbounded = enumerate(unbounded_folds(chain.facts), start=1)
+    older = enumerate(older_folds(chain.facts), start=1)
     for fact in chain.facts:
         status = fold_one(status, fact, partial(chain.before, fact))
         found = recorded.get(fact.sequence)
         if found is None or found == blob_id(status_bytes(status)):
             continue
-        older = next(folded for count, folded in unbounded if count == fact.sequence)
-        if found == blob_id(status_bytes(older)):
+        forms = next(folded for count, folded in older if count == fact.sequence)
+        if found in [blob_id(status_bytes(form)) for form in forms]:
             continue
         newest = fact_path(status.primitive_id, fact.sequence, fact.body.type)
         yield rule.AUDIT_STATUS_FOLD.finding(
@@ -104,7 +104,7 @@ def check_fold(state: StateBranch, chain: Chain) -> Iterator[Finding]:
 
 
 def _commit_of(state: StateBranch, chain: Chain, fact: Fact) -> str:
-    """The commit with a wrong status, where the newest one is right again; else nothing."""
+    """The commit with a wrong status, if the newest status is right again; else empty."""
     if fact.sequence == len(chain.facts):
         return ""
     primitive = chain.status.primitive_id
@@ -115,7 +115,7 @@ def _commit_of(state: StateBranch, chain: Chain, fact: Fact) -> str:
 
 
 def run_steps(audit: Audit, chain: Chain, steps: Iterable[FactStep]) -> None:
-    """Every step over every new fact of a chain, with what it seals from now on."""
+    """Run every step over every new fact of a chain, and note the overlays that the facts seal."""
     status: DraftStatus | None = None
     read_ahead(audit, chain)
     for fact in chain.facts:
@@ -125,7 +125,7 @@ def run_steps(audit: Audit, chain: Chain, steps: Iterable[FactStep]) -> None:
                 audit.findings += step(case)
         status = fold_one(status, fact, partial(chain.before, fact))
     for fact, body in promotions(chain):
-        # By the names that things have, whatever the fact claims.
+        # By the derived name, whatever the fact claims.
         folder = overlay_folder(body.environment, chain.status.instance)
         at, image = chain.location(fact), chain.status.image
         sealed = Sealed(body.overlay_tree, body.release.digest, image, at, chain.draft)
@@ -133,7 +133,7 @@ def run_steps(audit: Audit, chain: Chain, steps: Iterable[FactStep]) -> None:
 
 
 def statements(audit: Audit, chains: Iterable[Chain]) -> Iterator[tuple[str, Signers]]:
-    """The statement of every build that was recorded, with the signers of that time."""
+    """The bundle of every recorded build, with the signers of that time."""
     for chain in chains:
         for fact in chain.facts:
             if isinstance(fact.body, Built) and fact.cause.commit in audit.main.position:

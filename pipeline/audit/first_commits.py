@@ -1,4 +1,4 @@
-"""The first commit that provisioning gives a repository, made again from policy."""
+"""The first commit of a provisioned repository, made again from policy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.stages.provision import plan_repository
 
 
 def check_first_commit(case: RepositoryCase) -> Iterator[Finding]:
-    """The repository began with the commit that provisioning makes, and with no other one."""
+    """Findings for a repository whose first commit is not the one that provisioning makes."""
     if case.verified.get("main") or not case.line:
         return
     first, made = case.line[0], ""
@@ -37,8 +37,8 @@ def check_first_commit(case: RepositoryCase) -> Iterator[Finding]:
 
 
 def _views(audit: Audit, repo: str) -> Iterator[DraftView]:
-    """What a repository may have been provisioned from, by the drafts that share it, the first
-    one that was asked for first."""
+    """The views a repository may have been provisioned from, for the drafts that share it, in the
+    order of their requests."""
     found = []
     for chain in audit.chains.values():
         for fact in chain.new_facts:
@@ -50,7 +50,7 @@ def _views(audit: Audit, repo: str) -> Iterator[DraftView]:
 
 
 def first_commit_id(planned: EnsureRepo) -> str:
-    """The commit that carrying out the effect begins a repository with."""
+    """The first commit that this effect gives a repository."""
     files = {path: (MODE_FILE, content.content) for path, content in planned.files.items()}
     signature = pipeline_signature(planned.time_s)
     root = objects_of_files(files)[-1].id

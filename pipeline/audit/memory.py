@@ -1,14 +1,14 @@
-"""What a clone remembers of audits: the heads that were verified, and what was found up to them.
+"""What a clone remembers from earlier audits: the verified heads, and the results up to them.
 
-`refs/verified/<branch>` stands in every clone at the head that was verified; whatever the tool or
-the policy, a later head must descend from it, so a tail that was rewritten since shows. Beside
-them `refs/audit/memory` of the control clone stands for a record: how much was proved and taken on
-trust up to those heads, which overlays they sealed, and what was found and acknowledged. It counts
-only for the same tool and the same policy, and only if the refs still stand where it says.
+In every clone `refs/verified/<branch>` points to the verified head. Whatever the tool or policy, a
+later head must descend from it, which exposes rewritten history. In the control clone
+`refs/audit/memory` points to a record: what was proved and taken on trust up to those heads, which
+overlays they sealed, what was noted, and what was found and acknowledged. The record counts only
+for the same tool and policy, and only if the refs still match it.
 
-Why that is sound: a fact is judged by what it names, all of it below those heads, and by policy
-on main since its request, which later commits only add to. What may change without a commit below
-a head is judged anew each time: digests that are blocked, overlays that lie there, modes.
+Why this is sound: a fact is judged by what it names, all of it below those heads, and by policy on
+main since its request, which later commits only add to. Anything that can change without a commit
+below a head is judged every time: blocked digests, present overlays, modes.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class _Record(Model):
 
 @dataclass
 class AuditMemory:
-    """What earlier audits verified, as far as it still counts."""
+    """The part of earlier audits' results that still counts."""
 
     heads: dict[str, dict[str, str]] = field(default_factory=dict)
     drafts: int = 0
@@ -76,15 +76,15 @@ class AuditMemory:
     trusted: Counter[Trust] = field(default_factory=Counter)
     sealed: dict[tuple[str, str], Sealed] = field(default_factory=dict)
     instances: set[tuple[str, str]] = field(default_factory=set)
-    findings: list[Finding] = field(default_factory=list)  # all of them acknowledged then
+    findings: list[Finding] = field(default_factory=list)  # acknowledged then, or notes on facts
 
     def of(self, repo: str) -> Mapping[str, str]:
-        """Branch → the commit that was verified, of one repository."""
+        """Branch → verified commit, for one repository."""
         return self.heads.get(repo, {})
 
 
 def policy_key(control: GitRepository, main: str) -> str:
-    """What stands for the policy on main: all below `environments/` but acknowledgements."""
+    """A hash of the policy on main: all below `environments/` except acknowledgements."""
     entries = control.read_tree(f"{main}:environments") or ()
     told = sorted(f"{e.name} {e.id}" for e in entries if e.name != ACKNOWLEDGEMENTS)
     return git_object("blob", "\n".join(told).encode()).id
@@ -97,7 +97,7 @@ def read_verified(git: GitRepository) -> dict[str, str]:
 
 
 def read_memory(control: GitRepository, main: str) -> AuditMemory:
-    """The record of the last audit, or an empty one where it doesn't count any more."""
+    """The record of the last audit; an empty one if it no longer counts."""
     found = control.read_object(MEMORY_REF)
     try:
         record = _Record.model_validate_json(found.content if found else b"")
@@ -129,8 +129,7 @@ def write_memory(
 ) -> None:
     """Remember the heads in every clone, and the record in the control clone.
 
-    The record comes last: without it nothing is skipped. A clone that cannot be written to is
-    left as it is.
+    The record is written last: without it nothing is skipped. A read-only clone is left as it is.
     """
     try:
         for repo, git in clones.items():

@@ -1,8 +1,8 @@
 """The objects of one clone, read by id and hashed; paths are walked here and not by git.
 
-To resolve a name such as `COMMIT:a/b`, git walks trees without hashing them, and answers a
-missing object like a path that does not exist. So an audit asks only for full ids and walks the
-trees itself; what is missing or damaged is *could not check*.
+To resolve a name such as `COMMIT:a/b`, git walks trees without hashing them, and gives the same
+answer for a missing object as for a path that does not exist. So an audit asks only for full ids
+and walks the trees itself; a missing or damaged object is *could not check*.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from pipeline.git.objects import MODE_SUBMODULE, MODE_TREE, File, GitObject, Tre
 from pipeline.git.repository import GitRepository
 
 _ENTRY = re.compile(rb"([0-7]{5,6}) ([^\0/]+)\0(.{20})", re.DOTALL)
-_AT_ONCE = 2_000  # objects asked for in one round trip
+_AT_ONCE = 2_000  # objects per round trip
 _TREES_KEPT = 4_000
 Tree = Mapping[str, TreeEntry]
 
 
 class Missing(CouldNotCheck):
-    """An object that another one names is not in the clone, or is not what its id says."""
+    """A referenced object is not in the clone, or does not match its id."""
 
     code = "object-missing"
 
 
 def tree_of(content: bytes) -> dict[str, TreeEntry]:
-    """Name → entry of a tree's content. Raises ValueError unless all of it is entries."""
+    """Name → entry of a tree's content. Raises ValueError if any of it is not an entry."""
     entries: dict[str, TreeEntry] = {}
     end = 0
-    # Each entry begins where the one before it ends: nothing is looked for.
+    # Each entry must begin exactly where the one before it ends.
     while found := _ENTRY.match(content, end):
         end = found.end()
         name = found[2].decode("utf-8", "surrogateescape")
@@ -66,7 +66,7 @@ def changed_paths(objects: Objects, old: str, new: str, prefix: str = "") -> tup
 
 @dataclass
 class Objects:
-    """One clone's objects. Every method raises Missing for one that is not there or damaged."""
+    """One clone's objects. Every method raises Missing for a missing or damaged object."""
 
     git: GitRepository
     name: str
@@ -74,7 +74,7 @@ class Objects:
     _trees: OrderedDict[str, Tree] = field(default_factory=OrderedDict)
     _commits: dict[str, Commit] = field(default_factory=dict)
     _blobs: dict[str, GitObject] = field(default_factory=dict)
-    _whole: set[str] = field(default_factory=set)  # trees of which all below was read
+    _whole: set[str] = field(default_factory=set)  # trees read with everything below them
 
     def read(self, ids: Sequence[str]) -> Iterator[GitObject]:
         """The objects of these ids, in order."""
@@ -94,7 +94,7 @@ class Objects:
         return self._blobs.get(id) or next(self.read([id]))
 
     def has(self, id: str) -> bool:
-        """Whether the clone holds an object of this id, undamaged."""
+        """Whether the clone holds an object with this id, undamaged."""
         return self.git.read_object(id) is not None
 
     def commit(self, id: str) -> Commit:
@@ -104,7 +104,7 @@ class Objects:
         return self._commits[id]
 
     def find_commit(self, id: str) -> Commit | None:
-        """The commit of an id, None where the clone has no such commit."""
+        """The commit of an id; None if the clone has no such commit."""
         if id not in self._commits:
             found = self.git.read_object(id)
             if found is None or found.type != "commit":
@@ -123,9 +123,9 @@ class Objects:
                 )
 
     def history(self, heads: Iterable[str], seen: Collection[str] = ()) -> list[Commit]:
-        """All commits from `heads` on that `seen` ones don't reach, parents before children.
+        """All commits reachable from `heads` but not from `seen`, parents before children.
 
-        git lists them, and what it lists is held against the parents that the commits name.
+        git lists them; the list is checked against the parents that the commits name.
         """
         wanted = [head for head in heads if head not in seen]
         if not wanted:
@@ -140,13 +140,13 @@ class Objects:
         return [self._commits[id] for id in ids]
 
     def line(self, head: str, until: str | None = None) -> list[Commit]:
-        """The first-parent commits after `until` up to `head`, oldest first; all without it.
+        """The first-parent commits after `until` up to `head`, oldest first; all without `until`.
 
-        An empty list if `head` is `until`. Ends at the first commit if `until` is not met.
+        Empty if `head` is `until`. Goes back to the first commit if `until` is not on the line.
         """
         if head == until:
             return []
-        # What git lists is only read ahead: where the line goes is what the commits say.
+        # git's list is only for prefetching: the commits themselves decide the line.
         listed = self.git.list_line(head, until)
         self._keep_commits([id for id in listed if id not in self._commits])
         found: list[Commit] = []
@@ -158,13 +158,13 @@ class Objects:
         return found[::-1]
 
     def read_ahead(self, trees: Iterable[str]) -> None:
-        """Have these trees at hand, by one question for all."""
+        """Prefetch these trees in one query."""
         new = [id for id in dict.fromkeys(trees) if id not in self._trees]
         for found in self.read(new):
             self._keep_tree(found)
 
     def read_ahead_at(self, places: Collection[tuple[str, str]]) -> None:
-        """Have the trees on the way to paths below trees at hand, by one question a level."""
+        """Prefetch the trees along paths below trees, in one query per level."""
         level = [(tree, path.split("/")) for tree, path in places]
         while level:
             self.read_ahead(tree for tree, _ in level)
@@ -176,7 +176,7 @@ class Objects:
             level = below
 
     def read_ahead_commits(self, ids: Iterable[str]) -> None:
-        """Have those of these commits at hand that are there, by one question for all."""
+        """Prefetch those of these commits that exist, in one query."""
         new = [id for id in dict.fromkeys(ids) if id not in self._commits]
         found = self.git.read_objects(new)
         self.hashed += len(found)
@@ -184,7 +184,7 @@ class Objects:
         self._keep_commits(there)
 
     def keep_blobs(self, ids: Iterable[str]) -> None:
-        """Have the content of these blobs at hand until others are asked for, where they are."""
+        """Prefetch those of these blobs that exist, and keep them until the next call."""
         asked = list(dict.fromkeys(ids))
         found = self.git.read_objects(asked)
         self.hashed += len(found)
@@ -213,7 +213,7 @@ class Objects:
         return tree
 
     def entry(self, tree: str, path: str) -> TreeEntry | None:
-        """What lies at a path below a tree; None where nothing does."""
+        """The entry at a path below a tree; None if there is none."""
         at = TreeEntry(MODE_TREE, "", tree)
         for part in path.split("/"):
             if not at.is_tree:
@@ -225,11 +225,11 @@ class Objects:
         return at
 
     def at(self, commit: str, path: str) -> TreeEntry | None:
-        """What lies at a path in a commit."""
+        """The entry at a path in a commit; None if there is none."""
         return self.entry(self.commit(commit).tree, path)
 
     def listing(self, tree: str) -> dict[str, TreeEntry]:
-        """Path → entry of everything below a tree that is not a folder."""
+        """Path → entry of everything below a tree except folders."""
         files: dict[str, TreeEntry] = {}
         level = [("", tree)]
         while level:
@@ -254,7 +254,7 @@ class Objects:
         return {path: (e.mode, contents.get(e.id, b"")) for path, e in listed.items()}
 
     def read_whole(self, *trees: str) -> None:
-        """Read everything below trees once, so that none of it is missing or damaged."""
+        """Read everything below trees once. Raises Missing if any of it is missing or damaged."""
         blobs: dict[str, None] = {}
         seen: set[str] = set()
         level = [tree for tree in dict.fromkeys(trees) if tree not in self._whole]
@@ -273,6 +273,6 @@ class Objects:
         new = [id for id in blobs if id not in self._whole]
         for _ in self.read(new):
             pass
-        # Only now: what was not there is asked for again by the next who needs it.
+        # Only now, so that a later call tries again after a failure.
         self._whole |= seen
         self._whole.update(new)

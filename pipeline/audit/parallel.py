@@ -1,4 +1,4 @@
-"""Work shared out to forked processes, since most of an audit is computing, draft by draft."""
+"""Work split over forked processes, since an audit mostly computes, draft by draft."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
-# Below so much work a process costs more than it brings.
+# Below this weight a process costs more than it saves.
 _WORTH_A_PROCESS = 4_000
 
 
 def run_shared(work: Callable[[Sequence[T]], R], items: Sequence[T], weight: int) -> list[R]:
-    """What `work` gives for parts of the items, in order; in as many processes as are of use.
+    """The results of `work` for parts of the items, in order, from as many processes as useful.
 
-    The processes are forks: they see all that this one has read, and what they change is lost, so
-    `work` returns what it found. Nothing that runs beside this process may be shared with them.
+    The processes are forks: they see all that this one has read, and their changes are lost, so
+    `work` must return its findings. No running child process may be shared with them.
     """
     count = min(os.cpu_count() or 1, weight // _WORTH_A_PROCESS, len(items))
     if count < 2 or "fork" not in multiprocessing.get_all_start_methods():

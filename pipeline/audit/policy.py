@@ -1,8 +1,8 @@
 """The first-parent line of main, and the policy at each of its commits.
 
-A fact names the commit that brought its request, not the one that the run decided at, which may be
-any later one. So what a fact says must follow from the policy at its request's commit, or else
-from a policy that came onto main after it.
+A fact names the commit that brought its request, not the commit at which the run decided, which may
+be any later one. So a fact must follow from the policy at its request's commit or from a later
+policy on main.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _AT_ONCE = 1_000
 
 @dataclass
 class MainLine:
-    """main of the control repo: its first-parent commits, and policy as of each."""
+    """main of the control repo: its first-parent commits, and the policy at each."""
 
     objects: Objects
     head: str
-    verified: str | None = None  # commits up to this one were read and hashed by an earlier audit
+    verified: str | None = None  # an earlier audit read and hashed the commits up to this one
     _parts: dict[tuple[tuple[str, str], ...], Snapshot] = field(default_factory=dict)
     _at_commits: dict[tuple[str, str], Snapshot] = field(default_factory=dict)
     _snapshots: dict[tuple[str, str], Snapshot] = field(default_factory=dict)
 
     @cached_property
     def line(self) -> list[str]:
-        """The ids, oldest first; those not verified before are read and held to their parents."""
+        """The ids, oldest first; those not verified before are checked against their parents."""
         ids = self.objects.git.list_line(self.head)
         new = [c.id for c in self.objects.line(self.head, self.verified)]
         if ids[len(ids) - len(new) :] != new:
@@ -59,7 +59,7 @@ class MainLine:
         return found.id if found is not None and not found.is_tree else None
 
     def request(self, path: str, blob: str) -> Request | None:
-        """The request in a blob, as a file at this path; None for what is none."""
+        """The request in a blob, as a file at this path; None if it is not one."""
         read, _ = parse_request(path, self.objects.read_one(blob).content)
         return read.model if read else None
 
@@ -103,7 +103,7 @@ class MainLine:
         return self._parts[key]
 
     def policies_since(self, commit: str, tenant: str) -> Iterator[Snapshot]:
-        """Each policy that was on main at a commit or came after it, once, the oldest first."""
+        """Each policy on main at a commit or after it, once, oldest first."""
         at = self.position.get(commit)
         if at is None:
             return
@@ -119,7 +119,7 @@ class MainLine:
 
     @cached_property
     def _changes(self) -> tuple[list[int], dict[str, list[int]]]:
-        """Where in the line `environments/` changed, and where each tenant's own file did."""
+        """The positions at which `environments/` changed, and each tenant's own file did."""
         environments: list[int] = []
         tenants: dict[str, list[int]] = {}
         before: Tree = {}

@@ -1,4 +1,4 @@
-"""Promotions decided again: by the same gate, over the overlay as it lies in the GitOps clone."""
+"""Promotions decided again by the same gate, over the overlay in the GitOps clone."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ from pipeline.models.facts import Promoted, Release
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import Promotion
 from pipeline.plan.effects import CommitFolder
+from pipeline.plan.reached import state_reached
 from pipeline.plan.view import DraftView, PromotionInput
 from pipeline.releases.overlays import base_tree_of, render_overlay
 from pipeline.stages.promote import evidence_of, plan_promotion
 from pipeline.state.bounds import with_evidence
+from pipeline.state.facts import told_state
 
-# Code of the gate → the rule of the audit that says so, where it has one of its own.
+# Code of the gate → the audit's own rule for it, if there is one.
 _OWN_RULE = {
     decision_rule.APPROVAL_MISSING.id: rule.AUDIT_APPROVALS,
     decision_rule.APPROVAL_OTHER_REVISION.id: rule.AUDIT_APPROVALS,
@@ -36,13 +38,13 @@ _BASE = "base/"
 
 
 def check_place(case: FactCase) -> Iterator[Finding]:
-    """The overlay's commit is on main of the repository that names give, with that tree."""
+    """A finding unless the overlay's commit and tree are on main of the derived repository."""
     body = case.fact.body
     if not isinstance(body, Promoted) or not case.is_caused:
         return
     gitops = case.gitops
     if gitops is None:
-        return  # the finding of its repository
+        return  # the repository's check reports it
     if body.gitops_repo != gitops.name:
         yield case.finding(
             rule.AUDIT_NAME_DIFFERS,
@@ -68,13 +70,13 @@ def check_place(case: FactCase) -> Iterator[Finding]:
 
 
 def check_decision(case: FactCase) -> Iterator[Finding]:
-    """The gate allows it again, and the fact is what the gate and the plan make of it."""
+    """Findings unless the gate allows it again and the fact equals what gate and plan give."""
     body, promotion = case.fact.body, case.request
     if not isinstance(body, Promoted) or not isinstance(promotion, Promotion):
         return
     found = _overlay_there(case, body)
     if found is None or case.before is None:
-        return  # the finding of `check_place`
+        return  # `check_place` reports it
     reasons: tuple[DecisionReason, ...] = ()
     wrong: list[str] = []
     decided = False
@@ -87,7 +89,7 @@ def check_decision(case: FactCase) -> Iterator[Finding]:
         if decision.reasons:
             reasons = reasons or decision.reasons
             continue
-        differing = _differing(view, due, body)
+        differing = _differing(case, view, due, body)
         if "release" in differing and due.overlay is not None:
             yield from _check_digest(case, body, due.overlay.release)
         if not differing:
@@ -112,7 +114,7 @@ def check_decision(case: FactCase) -> Iterator[Finding]:
 
 
 def _views(case: FactCase, promotion: Promotion) -> Iterator[DraftView]:
-    """The views, with the checks and the build of the source that is promoted, however old."""
+    """The views, with the promoted source's checks and build, however old."""
     for view in case.views():
         code, status = case.code, view.status
         if code is not None and status is not None:
@@ -122,7 +124,7 @@ def _views(case: FactCase, promotion: Promotion) -> Iterator[DraftView]:
 
 
 def _overlay_there(case: FactCase, body: Promoted) -> dict[str, File] | None:
-    """The files of the overlay as its commit has them."""
+    """The files of the overlay at its commit."""
     gitops = case.gitops
     folder = names.overlay_folder(body.environment, case.chain.status.instance)
     tree = folder_at(gitops, body.gitops_commit, folder) if gitops is not None else None
@@ -135,7 +137,7 @@ def _due(
     promotion: Promotion,
     there: Files,
 ) -> PromotionInput | None:
-    """What the gate decides on: release and overlay out of the clones, approvals as recorded."""
+    """The gate's input: release and overlay from the clones, approvals as recorded."""
     environment = view.environments.get(promotion.environment)
     code, before = case.code, case.before
     if environment is None or code is None or before is None:
@@ -176,9 +178,9 @@ def _verified(case: FactCase, view: DraftView, tree: str | None) -> Verified | N
 
 
 def _planned(view: DraftView, due: PromotionInput) -> tuple[dict[str, object], CommitFolder | None]:
-    """What the stage records of a promotion that is allowed, and the commit that it makes."""
+    """What the stage records for an allowed promotion, and the commit it makes."""
     environment = view.environments[due.promotion.environment]
-    # Whoever merged it, it was merged: by hand is as good here.
+    # Whoever merged it, it was merged: a merge by hand is accepted here.
     merged = {
         **view.environments,
         environment.environment: environment.model_copy(update={"merge": "auto"}),
@@ -194,11 +196,29 @@ def _with_gitops(view: DraftView, base: str) -> DraftView:
     return replace(view, gitops=RepoView(view.gitops_repo, "main", {"main": base}))
 
 
-def _differing(view: DraftView, due: PromotionInput, body: Promoted) -> list[str]:
+def _differing(case: FactCase, view: DraftView, due: PromotionInput, body: Promoted) -> list[str]:
     """The fields of the fact that the stage would have recorded differently."""
     known, _ = _planned(_with_gitops(view, body.gitops_commit), due)
     told = body.model_dump(mode="json")
-    return [name for name in known if told.get(name) != known[name]]
+    if view.status is not None:
+        # What older tools left out is what an environment's name tells.
+        told["state"] = told_state(view.status, body).value
+    differing = [name for name in known if told.get(name) != known[name]]
+    if differing == ["state"] and told["state"] in _states_since(case, body):
+        return []
+    return differing
+
+
+def _states_since(case: FactCase, body: Promoted) -> set[str]:
+    """The states that a promotion leads to by the policies since its request was merged.
+
+    A run that found it merged recorded the state by the policy of that run.
+    """
+    return {
+        state_reached(view.status, view.environments, body.environment, body.release).value
+        for view in case.views()
+        if view.status is not None
+    }
 
 
 def _check_digest(case: FactCase, body: Promoted, release: Release) -> Iterator[Finding]:
@@ -220,7 +240,7 @@ def _count(case: FactCase) -> None:
 
 
 def check_merge_commit(case: FactCase) -> Iterator[Finding]:
-    """main came to the overlay by a commit that the pipeline made for that very request."""
+    """A finding unless the pipeline made the overlay's commit on main for this same request."""
     body, promotion = case.fact.body, case.request
     if not isinstance(body, Promoted) or not isinstance(promotion, Promotion):
         return
@@ -237,7 +257,7 @@ def check_merge_commit(case: FactCase) -> Iterator[Finding]:
             continue
         problem = _merge_problem(case, gitops, view, due, (merge, made))
         if problem == "":
-            return  # the finding of `check_decision`
+            return  # `check_decision` reports it
         if problem is None:
             case.audit.proves("commits of overlays made again bit for bit")
             return
@@ -254,11 +274,11 @@ def _merge_problem(
     due: PromotionInput,
     commits: tuple[Commit, Commit],
 ) -> str | None:
-    """Why the commits are others than planned; None if they aren't, empty if the gate refuses."""
+    """How the commits differ from the plan; None if they do not, empty if the gate refuses."""
     merge, made = commits
     base = made.parents[0]
     overlay = due.overlay
-    assert overlay is not None  # looked at by the caller
+    assert overlay is not None  # the caller checked
     parents = parents_at(gitops, base, overlay.folder)
     due = replace(due, gitops_base=base, gitops_parents=parents)
     planned = overlay_commit(_with_gitops(view, base), due)
@@ -268,7 +288,7 @@ def _merge_problem(
     if problem is None and merge is not made:
         trailers = dict(merge.trailers)
         wanted = {name: dict(made.trailers)[name] for name in ("Draft", "Request", "Key")}
-        # A person who merged it by hand says nothing.
+        # A merge by hand has no trailers.
         if trailers and {name: trailers.get(name) for name in wanted} != wanted:
             return f"its merge {merge.id[:12]} names another draft, request or key"
     return problem

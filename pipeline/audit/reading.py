@@ -1,4 +1,4 @@
-"""What an audit reads, and what it has found, proved and taken on trust so far."""
+"""The state of one audit: what it has read, found, proved and taken on trust so far."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ OpenRepository = Callable[[str], GitRepository | None]
 
 @dataclass(frozen=True)
 class Chain:
-    """One draft as its state branch records it, and how much of it was verified before."""
+    """One draft as its state branch records it, and how far it was verified before."""
 
     draft: str
     branch: str
     facts: tuple[Fact, ...]
     hashes: tuple[str, ...]  # of the facts, in order
     status: DraftStatus
-    since: int = 0  # facts up to this one were verified by an earlier audit
+    since: int = 0  # an earlier audit verified the facts up to this one
 
     def location(self, fact: Fact) -> Location:
-        """Where a fact lies, for a finding that names it."""
+        """The location of a fact, for findings."""
         path = fact_path(self.status.primitive_id, fact.sequence, fact.body.type)
         return Location(f"{self.branch}:{path}")
 
     def before(self, fact: Fact) -> tuple[Fact, ...]:
-        """The facts before one of them."""
+        """The facts before this one."""
         return self.facts[: fact.sequence - 1]
 
     @property
@@ -53,7 +53,7 @@ class Chain:
 
 @dataclass(frozen=True)
 class Sealed:
-    """What an overlay's folder must hold: the newest promotion to it, as its fact says."""
+    """The required content of an overlay's folder: its newest promotion, by the fact."""
 
     tree: str
     digest: str
@@ -64,7 +64,7 @@ class Sealed:
 
 @dataclass
 class Audit:
-    """One audit under way: the clones, the policy of main, and what was read and found."""
+    """One audit in progress: the clones, main's policy, and what was read and found."""
 
     control: Objects
     open_repository: OpenRepository
@@ -75,11 +75,11 @@ class Audit:
     proved: Counter[str] = field(default_factory=Counter)
     trusted: Counter[Trust] = field(default_factory=Counter)
     chains: dict[str, Chain] = field(default_factory=dict)
-    # Drafts whose chain is broken: that is the finding, not what follows from it.
+    # Drafts with a broken chain: only the break is a finding, not its consequences.
     unreadable: set[str] = field(default_factory=set)
     sealed: dict[tuple[str, str], Sealed] = field(default_factory=dict)  # by repository, folder
-    sealed_before: dict[tuple[str, str], Sealed] = field(default_factory=dict)  # of earlier audits
-    instances: set[tuple[str, str]] = field(default_factory=set)  # repository of code, instance
+    sealed_before: dict[tuple[str, str], Sealed] = field(default_factory=dict)  # by earlier audits
+    instances: set[tuple[str, str]] = field(default_factory=set)  # code repository, instance
     read_other_chain: Callable[[str], Chain | None] = lambda draft: None
     repositories: dict[str, Objects | None] = field(default_factory=dict)
     bundles: dict[tuple[str, str], Verified] = field(default_factory=dict)
@@ -87,27 +87,27 @@ class Audit:
     _followed: dict[str, frozenset[str]] = field(default_factory=dict)
     _lines: dict[str, frozenset[str]] = field(default_factory=dict)
     _on_main: dict[tuple[str, str], dict[str, set[str]]] = field(default_factory=dict)
-    possible_repos: set[str] = field(default_factory=set)  # by the names that policy gives
+    possible_repos: set[str] = field(default_factory=set)  # every derived repository name
     drafts: int = 0
     facts: int = 0
     overlays: int = 0
 
     def proves(self, what: str, count: int = 1) -> None:
-        """Count something that was computed again and came out the same."""
+        """Count something computed again with the same result."""
         self.proved[what] += count
 
     def trusts(self, what: str, whose: str, count: int = 1) -> None:
-        """Count something that no clone can show."""
+        """Count something that clones cannot prove."""
         self.trusted[Trust(what, whose)] += count
 
     def chain_of(self, draft: str) -> Chain | None:
-        """A draft's chain, read now where no step had to; None where there is none."""
+        """A draft's chain, read now if no step read it yet; None if there is none."""
         if draft not in self.chains and draft not in self._others:
             self._others[draft] = self.read_other_chain(draft)
         return self.chains.get(draft) or self._others.get(draft)
 
     def repository(self, name: str) -> Objects | None:
-        """The clone of a repository, opened once; None where there is none."""
+        """The clone of a repository, opened once; None if there is none."""
         if name not in self.repositories:
             git = self.open_repository(name)
             self.repositories[name] = Objects(git, name) if git is not None else None
@@ -122,7 +122,7 @@ class Audit:
         return self._lines[objects.name]
 
     def requests_followed(self, objects: Objects) -> frozenset[str]:
-        """`path@commit` of each request that a commit on a branch of a repository names."""
+        """`path@commit` of each request named by a commit on any branch of a repository."""
         if objects.name not in self._followed:
             commits = objects.history(dict.fromkeys(read_branches(objects.git).values()))
             self._followed[objects.name] = frozenset(
@@ -131,7 +131,7 @@ class Audit:
         return self._followed[objects.name]
 
     def trees_on_main(self, objects: Objects, folder: str) -> frozenset[str]:
-        """The trees that a folder just below another one ever was on the default branch."""
+        """Every tree that a second-level folder ever had on the default branch."""
         top, _, name = folder.partition("/")
         key = (objects.name, top)
         if key not in self._on_main:
@@ -139,7 +139,7 @@ class Audit:
         return frozenset(self._on_main[key].get(name, ()))
 
     def verified(self, bundle: str, signers: Signers) -> Verified | None:
-        """What comes of a signed statement; None for none. Raises CouldNotCheck."""
+        """The result of verifying a bundle; None if it is empty. Raises CouldNotCheck."""
         if not bundle:
             return None
         key = (bundle, signers.model_dump_json(by_alias=True))
@@ -148,7 +148,7 @@ class Audit:
         return self.bundles[key]
 
     def verify_together(self, asked: Iterable[tuple[str, Signers]]) -> None:
-        """Have what comes of many statements at hand, by one call of the tool."""
+        """Prefetch the results of many bundles, in one call of the tool."""
         new = {(b, s.model_dump_json(by_alias=True)): (b, s) for b, s in asked if b}
         left = [key for key in new if key not in self.bundles]
         if left:
@@ -157,7 +157,7 @@ class Audit:
 
 
 def _trees_below(objects: Objects, top: str) -> dict[str, set[str]]:
-    """Name → every tree that it stood for below a folder, along the line of main."""
+    """Name → every tree it had below a folder, along the line of main."""
     found: dict[str, set[str]] = {}
     head = read_branches(objects.git).get(MAIN)
     before: Tree = {}
@@ -173,7 +173,7 @@ def _trees_below(objects: Objects, top: str) -> dict[str, set[str]]:
 
 
 def read_branches(git: GitRepository) -> dict[str, str]:
-    """Branch → head: local branches, and above them what a clone last saw of its origin."""
+    """Branch → head: local branches, overridden by what the clone last saw at its origin."""
     local = {n.removeprefix("refs/heads/"): id for n, id in git.read_refs(("refs/heads/",)).items()}
     remote = git.read_refs((_ORIGIN,))
     seen = {n.removeprefix(_ORIGIN): id for n, id in remote.items() if not n.endswith("/HEAD")}
@@ -181,9 +181,9 @@ def read_branches(git: GitRepository) -> dict[str, str]:
 
 
 def read_strayed(git: GitRepository) -> dict[str, str]:
-    """Branch → local head of those that hold commits which origin, as last seen, does not.
+    """Branch → local head, for branches with commits that origin, as last seen, does not have.
 
-    Somebody committed in this clone, or origin was put back or rewritten since it was made.
+    Somebody committed in this clone, or origin was reset or rewritten since.
     """
     strayed = {}
     for ref, head in git.read_refs(("refs/heads/",)).items():
@@ -195,7 +195,7 @@ def read_strayed(git: GitRepository) -> dict[str, str]:
 
 
 def check_strayed(repo: str, strayed: Mapping[str, str]) -> Iterator[Finding]:
-    """A finding for each branch that `read_strayed` named."""
+    """One finding for each branch that `read_strayed` returned."""
     for branch, head in strayed.items():
         yield rule.AUDIT_FOREIGN_COMMIT.finding(
             f"`{branch}` at {head[:12]} holds commits that origin does not have: they were made "
@@ -212,7 +212,7 @@ def promotions(chain: Chain) -> Iterator[tuple[Fact, Promoted]]:
 
 
 def build_of(chain: Chain, tree: str, before: int) -> Built | None:
-    """The fact of a source tree's image, with its statement, among those before a sequence."""
+    """The fact of a source tree's build, with its bundle, if it is before a sequence."""
     for fact in chain.facts:
         if isinstance(fact.body, Built) and fact.body.build.source_tree == tree:
             return fact.body if fact.sequence < before else None

@@ -1,9 +1,9 @@
-"""Repositories of code and of overlays: all that lies in them, and every commit that put it there.
+"""Code and GitOps repositories: all their content, and every commit that brought it.
 
-In a GitOps repository nothing is without an origin: its first commit is the one that provisioning
-makes; what changes `environments/` is a recorded promotion, or puts back what one sealed; what
-lies outside came in by a merge that the pipeline made. What people merge into a repository of code
-is theirs, until a fact names it.
+Everything in a GitOps repository has an origin: the first commit is the one that provisioning
+makes; a change of `environments/` is a recorded promotion or restores one; content outside came
+with a merge that the pipeline made. What people merge into a code repository is theirs until a fact
+names it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipeline.models.draft_id import DraftId
 from pipeline.names import overlay_folder, primitive_folder
 
 ENVIRONMENTS_FOLDER = "environments"
-# Trailers of commits that the pipeline makes on a GitOps main beside its promotions.
+# Trailers of the pipeline's commits on a GitOps main other than promotions.
 RESTORES = "Restores"
 PROPOSAL = "Proposal"
 _NO_TREE: Tree = {}
@@ -30,7 +30,7 @@ _NO_TREE: Tree = {}
 
 @dataclass
 class RepositoryCase:
-    """One clone: its branches now, and what earlier audits verified of it."""
+    """One clone: its branches now, and the heads that earlier audits verified."""
 
     audit: Audit
     objects: Objects
@@ -49,7 +49,7 @@ class RepositoryCase:
         return self.branches.get("main")
 
     def at(self, path: str) -> Location:
-        """A place in the repository."""
+        """A location in the repository."""
         return Location(f"{self.name}:{path}")
 
     @cached_property
@@ -59,7 +59,7 @@ class RepositoryCase:
 
     @cached_property
     def known(self) -> dict[str, tuple[str, str]]:
-        """Commit → overlay folder and tree that a fact says it merged, of chains read now."""
+        """Commit → the overlay folder and tree that it merged, by the facts of chains read now."""
         return {
             body.gitops_commit: (
                 overlay_folder(body.environment, chain.status.instance),
@@ -71,11 +71,11 @@ class RepositoryCase:
         }
 
 
-# -- one commit of a GitOps main after the other ---------------------------------------------
+# -- the commits of a GitOps main, one by one ------------------------------------------------
 
 
 def overlays_at(objects: Objects, commit: Commit) -> dict[str, tuple[int, str]]:
-    """Path → mode and id of what lies two folders below `environments/`, or stands in its way."""
+    """Path → mode and id of entries two levels below `environments/`, and of files above those."""
     found: dict[str, tuple[int, str]] = {}
     top = objects.tree(commit.tree).get(ENVIRONMENTS_FOLDER)
     if top is None:
@@ -98,7 +98,7 @@ def _environments_id(objects: Objects, commit: Commit) -> str:
 
 
 def _changes(case: RepositoryCase, commit: Commit) -> dict[str, str]:
-    """Overlay folder → its tree after a commit that changed it, empty where it is gone."""
+    """Overlay folder → its tree after the commit, for changed folders; empty if removed."""
     objects = case.objects
     parent = objects.commit(commit.parents[0]) if commit.parents else None
     if parent and _environments_id(objects, parent) == _environments_id(objects, commit):
@@ -109,7 +109,7 @@ def _changes(case: RepositoryCase, commit: Commit) -> dict[str, str]:
 
 
 def check_overlay_commits(case: RepositoryCase) -> Iterator[Finding]:
-    """Each commit that changes overlays is a promotion, or puts back what one sealed."""
+    """Findings for commits that change overlays without promoting or restoring one."""
     if not case.is_gitops:
         return
     sealed = {
@@ -143,7 +143,7 @@ def check_overlay_commits(case: RepositoryCase) -> Iterator[Finding]:
 
 
 def is_restoring(objects: Objects, commit: Commit) -> bool:
-    """Whether a commit, or the one that it merged, is the pipeline's and puts something back."""
+    """Whether a commit, or the one it merged, is a restoration by the pipeline."""
     merged = [objects.commit(commit.parents[-1])] if len(commit.parents) > 1 else []
     return any(
         c.author.email == PIPELINE_EMAIL and any(name == RESTORES for name, _ in c.trailers)
@@ -152,7 +152,7 @@ def is_restoring(objects: Objects, commit: Commit) -> bool:
 
 
 def check_other_commits(case: RepositoryCase) -> Iterator[Finding]:
-    """Each commit that changes what lies outside `environments/` is one that the pipeline made."""
+    """Findings for changes outside `environments/` that the pipeline did not merge."""
     if not case.is_gitops:
         return
     for commit in case.line:
@@ -177,14 +177,14 @@ def check_other_commits(case: RepositoryCase) -> Iterator[Finding]:
 
 
 def _is_proposal(case: RepositoryCase, commit: Commit) -> bool:
-    """Whether the pipeline's account merged a person's proposal by this commit."""
+    """Whether this commit is a merge of a person's proposal by the pipeline's account."""
     merged_by = account_of_email(commit.author.email)
     is_ours = merged_by == case.audit.platform.pipeline_account.id and len(commit.parents) == 2
     return is_ours and any(name == PROPOSAL for name, _ in commit.trailers)
 
 
 def check_modes(case: RepositoryCase) -> Iterator[Finding]:
-    """A GitOps repository holds plain files and folders: no links, no submodules."""
+    """Findings for links, submodules and other modes in a GitOps repository."""
     if not case.is_gitops or case.main is None:
         return
     root = case.objects.commit(case.main).tree
@@ -196,11 +196,11 @@ def check_modes(case: RepositoryCase) -> Iterator[Finding]:
             )
 
 
-# -- what lies there now ----------------------------------------------------------------------
+# -- the present content ----------------------------------------------------------------------
 
 
 def check_overlays(case: RepositoryCase) -> Iterator[Finding]:
-    """Every overlay on main is the newest that was promoted there, and none is missing."""
+    """Findings unless main holds exactly the newest promoted overlays."""
     if not case.is_gitops or case.main is None:
         return
     sealed = {f: s for (repo, f), s in case.audit.sealed.items() if repo == case.name}
@@ -212,7 +212,7 @@ def check_overlays(case: RepositoryCase) -> Iterator[Finding]:
 def compare_overlays(
     case: RepositoryCase, present: Mapping[str, tuple[int, str]], sealed: Mapping[str, Sealed]
 ) -> Iterator[Finding]:
-    """What differs between overlays that are there and those that facts sealed."""
+    """Findings for differences between the present overlays and those that facts sealed."""
     for folder, (_, tree) in sorted(present.items()):
         found = sealed.get(folder)
         if found is None and folder.rsplit("/", 1)[1] in case.audit.unreadable:
@@ -234,7 +234,7 @@ def compare_overlays(
 
 
 def check_running_digests(case: RepositoryCase) -> Iterator[Finding]:
-    """Nothing that runs is blocked by the policy of today."""
+    """Findings for running digests that today's policy blocks."""
     for (repo, folder), found in sorted(case.audit.sealed.items()):
         if repo == case.name and found.digest in case.audit.snapshot.blocked_digests:
             yield rule.AUDIT_DIGEST_BLOCKED.finding(
@@ -243,7 +243,7 @@ def check_running_digests(case: RepositoryCase) -> Iterator[Finding]:
 
 
 def check_trailers(case: RepositoryCase) -> Iterator[Finding]:
-    """Every commit that the pipeline made here rests on a fact that is in its draft's chain."""
+    """Findings for the pipeline's commits whose `Fact:` is not in their draft's chain."""
     heads = [head for branch, head in sorted(case.branches.items())]
     seen = [head for head in case.verified.values() if case.objects.has(head)]
     for commit in case.objects.history(dict.fromkeys(heads), set(seen)):
@@ -274,7 +274,7 @@ def _lost(case: RepositoryCase, commit: Commit, found: Rule, what: str) -> Findi
 
 
 def check_folders(case: RepositoryCase) -> Iterator[Finding]:
-    """A folder of a primitive on the default branch of code belongs to a draft."""
+    """Findings for primitives' folders on the default branch that belong to no draft."""
     if case.is_gitops or case.main is None:
         return
     entry = case.objects.at(case.main, primitive_folder("x").partition("/")[0])

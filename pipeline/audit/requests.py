@@ -1,4 +1,4 @@
-"""Facts against the requests that they name: the cause, and what acceptance follows from."""
+"""Facts compared with the requests they name: the cause, and the content of acceptances."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pipeline.stages.provision import accepted_fact, plan_provision
 from pipeline.templates import read_builtin_template
 
 _DRAFT, _PATCH, _PROMOTION = "PrimitiveImplementationDraft", "DraftPatch", "Promotion"
-# Type of a fact → the kinds of request that can have caused it.
+# Type of a fact → the kinds of request that can cause it.
 _CAUSED_BY = {
     "accepted": (_DRAFT,),
     "provisioned": (_DRAFT,),
@@ -41,7 +41,7 @@ _CAUSED_BY = {
 
 
 def check_cause(case: FactCase) -> Iterator[Finding]:
-    """main has the fact's request, with that content, and that commit brought it."""
+    """A finding unless the cause's commit brought the request with that content to main."""
     cause = case.fact.cause
     if not case.is_caused:
         yield case.finding(
@@ -54,7 +54,7 @@ def check_cause(case: FactCase) -> Iterator[Finding]:
 
 
 def check_fact_request(case: FactCase) -> Iterator[Finding]:
-    """The request is that draft's own, and of the kind and name that such a fact comes from."""
+    """A finding unless the request is the draft's own and of a kind that causes such a fact."""
     body, meaning = case.fact.body, case.meaning
     name = ""
     if isinstance(body, PatchApplied | PatchRefused):
@@ -74,7 +74,7 @@ def check_fact_request(case: FactCase) -> Iterator[Finding]:
 
 
 def check_brought(case: FactCase) -> Iterator[Finding]:
-    """The pull request that a fact records is the one that its commit of main merged."""
+    """Findings unless the recorded pull request is the one that the cause's commit merged."""
     cause = case.fact.cause
     if not case.is_caused:
         return
@@ -101,7 +101,7 @@ def check_brought(case: FactCase) -> Iterator[Finding]:
 
 
 def check_authority(case: FactCase) -> Iterator[Finding]:
-    """Whoever asked for what was followed could, and whoever had to approve it did."""
+    """Findings if the request was followed without the authority to ask or without approvals."""
     if not isinstance(case.fact.body, Accepted | PatchApplied) or case.request is None:
         return
     reasons = None
@@ -115,7 +115,7 @@ def check_authority(case: FactCase) -> Iterator[Finding]:
 
 
 def check_accepted(case: FactCase) -> Iterator[Finding]:
-    """Names, namespaces, image, tier and template follow from the request and policy."""
+    """Findings unless names, image, tier and template follow from the request and policy."""
     body = case.fact.body
     if not isinstance(body, Accepted) or not case.is_caused:
         return
@@ -144,7 +144,7 @@ def _is_at_hand(release: str) -> bool:
 
 
 def check_provisioned(case: FactCase) -> Iterator[Finding]:
-    """The repositories are the two that the names give."""
+    """A finding unless the repositories are the two derived ones."""
     body = case.fact.body
     if not isinstance(body, Provisioned) or not case.is_caused:
         return
@@ -160,7 +160,7 @@ def check_provisioned(case: FactCase) -> Iterator[Finding]:
 
 
 def check_told(case: FactCase) -> Iterator[Finding]:
-    """What the forge or a delivery tool told fits the draft as it was then."""
+    """Findings for rejections and observations that do not fit the draft at that time."""
     body, before = case.fact.body, case.before
     if isinstance(body, Rejected):
         case.audit.trusts("a pull request that was closed without a merge", "the forge")
@@ -179,7 +179,7 @@ def check_told(case: FactCase) -> Iterator[Finding]:
 
 
 def check_refusals(case: FactCase) -> Iterator[Finding]:
-    """Reasons of a refusal have codes of registered rules."""
+    """Findings for refusals without reasons, or with codes of no registered rule."""
     body = case.fact.body
     if not isinstance(body, PatchRefused | PromotionRefused):
         return

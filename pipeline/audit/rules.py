@@ -1,4 +1,4 @@
-"""Rules of the audit: what clones must show for history to prove what happened."""
+"""Rules of the audit: what clones must contain to prove what happened."""
 
 from __future__ import annotations
 
@@ -147,6 +147,42 @@ AUDIT_TOLD_MISFIT = _audit(
     _RESTORE,
     "an `observed` fact of prod before anything was promoted there",
     "every observation follows its promotion",
+)
+AUDIT_MERGE_TIME_DIFFERS = _audit(
+    "audit-merge-time-differs",
+    "A merge that a fact names was made when its commit says.",
+    "order, soak and windows are judged by these times, and the commit holds the true one",
+    _RESTORE,
+    "a `promoted` fact says that it was merged an hour before its commit was made",
+    "`merged_at` is the committer date of the commit beside it",
+)
+AUDIT_TIME_ORDER = _audit(
+    "audit-time-order",
+    "A fact is decided after the fact before it and after its request, and before its merge.",
+    "a clock that is wrong, or a fact that was written afterwards, shows in no other way",
+    "correct the clock of the machine that ran it; if the fact is true, have it acknowledged",
+    "a fact is decided an hour before the fact that it follows",
+    "times go on from fact to fact; five minutes between two clocks are no disagreement",
+)
+AUDIT_EVIDENCE_LATER = _audit(
+    "audit-evidence-later",
+    "A fact is decided after the reviews and the observation that it names.",
+    "nothing can rest on what was not said yet",
+    "correct the clock of the machine that ran it; if the fact is true, have it acknowledged",
+    "an `observed` fact names an observation of the day after it was decided",
+    "an observation is recorded after it was made",
+)
+AUDIT_REVIEW_LATE = register(
+    Rule(
+        "audit-review-late",
+        "Reviews are given before the pull request is merged.",
+        "whoever merged it did not wait for this review; it counts from when it was given",
+        "nothing is needed if it was approved after all; else check the branch rules",
+        Subject.SCENARIO,
+        "a request is approved an hour after it was merged",
+        "a request is approved, and then merged",
+        severity=Severity.NOTE,
+    )
 )
 AUDIT_DIGEST_BLOCKED = _audit(
     "audit-digest-blocked",

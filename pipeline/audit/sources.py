@@ -1,7 +1,7 @@
-"""Facts against the repository of the code: scaffolds, patches, checked and built source trees.
+"""Facts compared with the code repository: scaffolds, patches, checked and built source trees.
 
-A scaffold and a patch are made again from their request and from the commit that they were put
-on; what comes out must be the commit in the clone, bit for bit.
+A scaffold or patch is made again from its request and parent commit; the result must equal the
+commit in the clone, bit for bit.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from pipeline.requests import patches as patch_rule
 from pipeline.stages.patch import plan_patch
 from pipeline.stages.scaffold import plan_scaffold
 
-# Reasons against a patch that follow from its request and the folder that it met.
+# Reasons against a patch that follow from its request and the folder it was applied to.
 _RECOMPUTED = frozenset(
     {
         patch_rule.PATCH_BASE_STALE.id,
@@ -51,7 +51,7 @@ _RECOMPUTED = frozenset(
 
 
 def check_source_tree(case: FactCase) -> Iterator[Finding]:
-    """Every source that a fact names is there whole: commit, folder, and all that lies below."""
+    """Findings for sources named by a fact whose commit, folder or files are missing."""
     for commit, tree in _sources(case):
         if not case.is_caused:
             return
@@ -83,14 +83,14 @@ def _sources(case: FactCase) -> Iterator[tuple[str, str]]:
 
 
 def _is_there(case: FactCase, commit: str, tree: str) -> Objects | None:
-    """The clone that holds a source; None where that is a finding of `check_source_tree`."""
+    """The clone that holds a source; None if `check_source_tree` reports it."""
     folder = names.primitive_folder(case.chain.status.instance)
     code = case.code if case.is_caused else None
     return code if code is not None and folder_at(code, commit, folder) == tree else None
 
 
 def check_scaffold(case: FactCase) -> Iterator[Finding]:
-    """The commit is the rendered template on the branch of its key."""
+    """Findings unless the commit is the rendered template on the branch of its key."""
     body = case.fact.body
     if not isinstance(body, Scaffolded):
         return
@@ -113,7 +113,7 @@ def check_scaffold(case: FactCase) -> Iterator[Finding]:
 
 
 def _scaffold_problem(case: FactCase, code: Objects, found: Commit) -> str | None:
-    """Why a commit is not the scaffold; empty if its template is not at hand, None if it is."""
+    """How a commit differs from the scaffold; None if equal, empty without its template."""
     problem: str | None = "it has no parent, or no policy lets it be planned"
     for view in case.views() if found.parents else ():
         if view.template.digest != case.template_digest or not view.template.files:
@@ -134,7 +134,7 @@ def _commit_of(effects: tuple[object, ...]) -> CommitFolder | None:
 
 
 def _check_branch(case: FactCase, body: Scaffolded | PatchApplied, key: str) -> Iterator[Finding]:
-    """The branch is that of the commit's key, or the one that the draft has already."""
+    """A finding unless the branch is that of the commit's key, or the draft's own."""
     expected = {names.draft_branch(case.chain.status.instance, key)}
     if isinstance(body, PatchApplied) and case.before is not None:
         expected.add(case.before.branch_name)
@@ -148,7 +148,7 @@ def _check_branch(case: FactCase, body: Scaffolded | PatchApplied, key: str) -> 
 
 
 def check_patch_commit(case: FactCase) -> Iterator[Finding]:
-    """The commit is the patch of its request over its parent's folder."""
+    """Findings unless the commit is its request's patch on its parent's folder."""
     body, patch = case.fact.body, case.request
     if not isinstance(body, PatchApplied) or not isinstance(patch, DraftPatch):
         return
@@ -170,7 +170,7 @@ def check_patch_commit(case: FactCase) -> Iterator[Finding]:
 def _patch_problem(
     case: FactCase, code: Objects, found: Commit, patch: DraftPatch, number: str
 ) -> str | None:
-    """Why a commit is not the patch over its parent; None if it is, bit for bit."""
+    """How a commit differs from the patch on its parent; None if equal bit for bit."""
     problem: str | None = "it has no parent, or no policy lets it be planned"
     for view in case.views() if found.parents else ():
         base = found.parents[0]
@@ -225,7 +225,7 @@ def _files_of(code: Objects, tree: str) -> Mapping[str, tuple[int, str]]:
 
 
 def check_patch_refused(case: FactCase) -> Iterator[Finding]:
-    """Reasons that follow from the request and the folder that it met are the same again."""
+    """Findings unless the reasons that can be computed again come out the same."""
     body, patch, before = case.fact.body, case.request, case.before
     if not isinstance(body, PatchRefused) or not isinstance(patch, DraftPatch):
         return
@@ -241,9 +241,9 @@ def check_patch_refused(case: FactCase) -> Iterator[Finding]:
         return
     code = case.code
     if code.find_commit(before.head) is None:
-        return  # the finding of the fact that named it
+        return  # the check of the fact that named it reports it
     ground = _patch_ground(code, view.folder, patch, before.head)
-    # Once people merged the draft, a patch met what lay on main, at whatever time that was.
+    # After the draft was merged a patch applied to main's folder, as of some unknown time.
     merged = [_files_of(code, tree) for tree in sorted(case.audit.trees_on_main(code, view.folder))]
     for listing in (ground.listing, *merged):
         result = patched_folder(patch, replace(ground, listing=listing))
@@ -256,7 +256,7 @@ def check_patch_refused(case: FactCase) -> Iterator[Finding]:
 
 
 def check_built(case: FactCase) -> Iterator[Finding]:
-    """One image a source tree, of the draft's own name, with a statement that a signer signed."""
+    """Findings unless it is the tree's one image, named after the draft, with signed provenance."""
     body = case.fact.body
     if not isinstance(body, Built) or not case.is_caused:
         return
@@ -290,7 +290,7 @@ def check_built(case: FactCase) -> Iterator[Finding]:
 
 
 def check_checked(case: FactCase) -> Iterator[Finding]:
-    """A report is of one run of each check."""
+    """A finding if a report lists a check twice."""
     body = case.fact.body
     if not isinstance(body, ChecksRecorded):
         return

@@ -1,8 +1,8 @@
 """State branches: append-only by their history, and the chain and fold of every draft.
 
-Each commit of a state branch adds facts and rewrites the statuses of their drafts to the fold at
-that point, and does nothing else. What a commit changed is told by comparing trees, so a branch
-costs what was written to it, not its size at each commit.
+Each commit of a state branch adds facts, rewrites their drafts' statuses to the fold at that point,
+and does nothing else. Changes are found by comparing trees, so the cost of a branch is what was
+written to it, not its size at each commit.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from pipeline.names import is_tenant_id
 from pipeline.state.facts import FACTS, LATER_FACTS, FactFile, status_path
 
 _FACT_NAME = re.compile(r"[0-9]{6}-[a-z-]+\.json\Z")
-# The folders in the one of later facts, and in those.
+# Names of the folders in `later-facts`, and of the folders in those.
 _LATER_FOLDERS = (re.compile(r"[0-9]{3}\Z"), re.compile(r"[0-9]{6}\Z"))
 _NO_TREE: Tree = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What one commit did to one draft: how many facts it had then, and its status."""
+    """What one commit wrote for one draft: its number of facts then, and its status."""
 
     primitive: str
     facts: int
-    status: str  # blob id, empty where there is none
+    status: str  # blob id; empty if there is none
 
 
 @dataclass(frozen=True)
 class StateCommit:
-    """One commit of a state branch, and what it did."""
+    """One commit of a state branch, and what it changed."""
 
     commit: Commit
     written: tuple[Written, ...] = ()
-    lost: tuple[str, ...] = ()  # paths that were there before and are not, or are other ones
+    lost: tuple[str, ...] = ()  # paths of facts that it removed or changed
 
 
 @dataclass(frozen=True, slots=True)
 class Strange:
-    """A path of a state branch that is none of ours, and the commit that first held it."""
+    """A path that does not belong on a state branch, and the commit that first held it."""
 
     path: str
     why: str
@@ -54,7 +54,7 @@ class Strange:
 
 @dataclass
 class StateBranch:
-    """A state branch as its commits since the last audit tell it, the oldest first."""
+    """A state branch: its commits since the last audit, oldest first."""
 
     objects: Objects
     branch: str
@@ -63,19 +63,19 @@ class StateBranch:
     commits: list[StateCommit] = field(default_factory=list)
     strange: list[Strange] = field(default_factory=list)
     drafts: Mapping[str, str] = field(default_factory=dict)  # primitive → tree, at the head
-    # Primitive → facts → status blob that a commit recorded with so many.
+    # Primitive → number of facts → status blob recorded with that many.
     recorded: dict[str, dict[int, str]] = field(default_factory=dict)
 
     @property
     def touched(self) -> tuple[str, ...]:
-        """The primitives that the commits wrote to and that are there."""
+        """The primitives that the commits wrote to and that still exist."""
         return tuple(sorted(p for p in self.recorded if p in self.drafts))
 
 
 def read_state_branch(
     objects: Objects, branch: str, head: str, verified: str | None = None
 ) -> StateBranch:
-    """What the commits after `verified` did, or all of them."""
+    """The state branch from the commits after `verified`, or from all of them."""
     state = StateBranch(objects, branch, branch.removeprefix("state/"), head)
     before = _drafts_of(objects, objects.commit(verified).tree, []) if verified else _NO_TREE
     odd: dict[tuple[str, str], str] = {}
@@ -91,7 +91,7 @@ def read_state_branch(
         before = now
     state.strange = [Strange(path, why, commit) for (path, why), commit in odd.items()]
     state.drafts = {name: entry.id for name, entry in before.items()}
-    # The fold says what a status must be; that it is there is another question.
+    # Only checks that the newest statuses exist; `check_fold` checks their content.
     newest = [recorded[max(recorded)] for recorded in state.recorded.values()]
     for _ in objects.read([id for id in newest if id]):
         pass
@@ -99,7 +99,7 @@ def read_state_branch(
 
 
 def _drafts_of(objects: Objects, root: str, strange: list[tuple[str, str]]) -> Tree:
-    """Primitive → its folder's entry; what lies beside them is noted."""
+    """Primitive → its folder's entry; anything else is added to `strange`."""
     top = objects.tree(root)
     drafts: Tree = _NO_TREE
     for name, entry in top.items():
@@ -115,10 +115,10 @@ def _drafts_of(objects: Objects, root: str, strange: list[tuple[str, str]]) -> T
 
 @dataclass(frozen=True, slots=True)
 class _DraftTree:
-    """A draft's folder at one commit: its folders of facts by path below it, and its status."""
+    """A draft's folder at one commit: its folders of facts, by path, and its status."""
 
     folders: Mapping[str, str] = field(default_factory=dict)  # path → tree id
-    status: str = ""  # blob id, empty where there is none
+    status: str = ""  # blob id; empty if there is none
 
 
 def _read_change(
@@ -146,7 +146,7 @@ def _path(primitive: str, below: str) -> str:
 
 
 def _read_ahead(objects: Objects, drafts: Sequence[str]) -> None:
-    """Have the trees of drafts' folders at hand, and of the folders of facts in them."""
+    """Prefetch the trees of drafts' folders and of the folders of facts in them."""
     level = list(drafts)
     for depth in range(2 + len(_LATER_FOLDERS)):
         objects.read_ahead(level)
@@ -155,7 +155,7 @@ def _read_ahead(objects: Objects, drafts: Sequence[str]) -> None:
 
 
 def _lost(objects: Objects, primitive: str, had: _DraftTree, now: _DraftTree) -> Iterator[str]:
-    """The paths of facts that were there and are not, or are other ones."""
+    """The paths of facts that were removed or changed."""
     for folder, tree in had.folders.items():
         if now.folders.get(folder) == tree:
             continue
@@ -170,7 +170,7 @@ def _lost(objects: Objects, primitive: str, had: _DraftTree, now: _DraftTree) ->
 def _draft_at(
     objects: Objects, primitive: str, tree: str, strange: list[tuple[str, str]]
 ) -> _DraftTree:
-    """The folders of facts, and the status' blob; what lies beside them is noted."""
+    """The folders of facts, and the status's blob; anything else is added to `strange`."""
     folders: dict[str, str] = {}
     status = ""
     for name, entry in objects.tree(tree).items():
@@ -206,7 +206,7 @@ def _later_folders(
 def _facts_in(
     objects: Objects, folder: str, tree: str, strange: list[tuple[str, str]]
 ) -> dict[str, TreeEntry]:
-    """The facts of a folder by file name; what is none is noted."""
+    """The facts of a folder by file name; anything else is added to `strange`."""
     facts: dict[str, TreeEntry] = {}
     for name, entry in objects.tree(tree).items():
         path = f"{folder}/{name}"
@@ -238,7 +238,7 @@ def read_stored_facts(state: StateBranch, primitive: str) -> list[FactFile]:
 
 
 def count_facts(objects: Objects, commit: str, primitive: str) -> int:
-    """How many facts of a draft there were at a commit of its state branch."""
+    """How many facts a draft had at a commit of its state branch."""
     entry = objects.at(commit, f"drafts/{primitive}")
     if entry is None or not entry.is_tree:
         return 0
@@ -250,10 +250,10 @@ def count_facts(objects: Objects, commit: str, primitive: str) -> int:
 
 
 def check_state_files(state: StateBranch) -> Iterator[Finding]:
-    """Facts and statuses as plain files, and nothing else, at every commit."""
+    """Findings for anything but facts and statuses as plain files, at any commit."""
     now = set(_strange_at_head(state)) if state.strange else set()
     for one in state.strange:
-        # What is still there cannot be acknowledged, so no commit is named for it.
+        # Present content cannot be acknowledged, so no commit is named for it.
         by = "" if (one.path, one.why) in now else f"{state.objects.name}@{one.commit}"
         at = Location(f"{state.branch}:{one.path}")
         yield rule.AUDIT_STATE_FILE.finding(f"`{one.path}` {one.why}", at, commit=by)
@@ -270,7 +270,7 @@ def _strange_at_head(state: StateBranch) -> list[tuple[str, str]]:
 
 
 def check_append_only(state: StateBranch) -> Iterator[Finding]:
-    """Each commit leaves every fact that was there as it was, on a line without merges."""
+    """Findings for commits that remove or change a fact, and for merges."""
     for change in state.commits:
         commit = change.commit
         for path in change.lost:
@@ -288,7 +288,7 @@ def check_append_only(state: StateBranch) -> Iterator[Finding]:
 
 
 def check_state_authors(state: StateBranch) -> Iterator[Finding]:
-    """Every commit carries the pipeline's identity."""
+    """Findings for commits without the pipeline's identity."""
     for change in state.commits:
         commit = change.commit
         if commit.author.email != PIPELINE_EMAIL or commit.committer.email != PIPELINE_EMAIL:
@@ -302,7 +302,7 @@ def check_state_authors(state: StateBranch) -> Iterator[Finding]:
 def check_state_trailers(
     state: StateBranch, hashes: Mapping[str, tuple[str, ...]]
 ) -> Iterator[Finding]:
-    """Each commit's `Fact:` trailers name the newest fact of just the drafts that it wrote to.
+    """Findings unless each commit's `Fact:` trailers name the newest facts of its drafts.
 
     `hashes` are those of the drafts' chains at the head, by primitive.
     """

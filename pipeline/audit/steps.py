@@ -1,7 +1,7 @@
-"""The steps of an audit, each by its name: what it takes, and what it shows.
+"""The steps of an audit, by name.
 
-A new step is one more line here. `tests/integration/audit/test_mutants.py` leaves out each in turn,
-and a forgery that then passes is the proof that the step was needed.
+A new step is one more line here. `tests/integration/audit/test_mutants.py` leaves out each in turn;
+a forgery that then passes proves that the step is needed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from pipeline.audit import first_commits, promotions, repositories, requests, sources, state
+from pipeline.audit import (
+    first_commits,
+    promotions,
+    repositories,
+    requests,
+    sources,
+    state,
+    times,
+)
 from pipeline.audit.cases import FactCase
 from pipeline.audit.chains import check_fold
 from pipeline.audit.reading import Chain
@@ -23,7 +31,7 @@ C = TypeVar("C")
 
 @dataclass(frozen=True)
 class AuditStep(Generic[C]):
-    """One step: a stable name, and the function that gives its findings."""
+    """One step: a stable name, and the function that returns its findings."""
 
     name: str
     check: Callable[[C], Iterator[Finding]]
@@ -31,7 +39,7 @@ class AuditStep(Generic[C]):
 
 @dataclass(frozen=True)
 class BranchCase:
-    """A state branch with the chains at its head, by primitive; broken ones are left out."""
+    """A state branch with the unbroken chains at its head, by primitive."""
 
     state: StateBranch
     chains: Mapping[str, Chain]
@@ -65,7 +73,7 @@ BRANCH_STEPS: tuple[AuditStep[BranchCase], ...] = (
     AuditStep("state-authors", _authors),
     AuditStep("state-trailers", _trailers),
 )
-# Of some of the chains at a time.
+# Steps that run on some of the chains at a time.
 CHAIN_STEPS: tuple[AuditStep[BranchCase], ...] = (AuditStep("state-folds", _folds),)
 FACT_STEPS: tuple[AuditStep[FactCase], ...] = (
     AuditStep("cause", requests.check_cause),
@@ -76,6 +84,9 @@ FACT_STEPS: tuple[AuditStep[FactCase], ...] = (
     AuditStep("provisioned", requests.check_provisioned),
     AuditStep("told", requests.check_told),
     AuditStep("refusals", requests.check_refusals),
+    AuditStep("merge-times", times.check_merge_times),
+    AuditStep("time-order", times.check_time_order),
+    AuditStep("told-times", times.check_told_times),
     AuditStep("source-tree", sources.check_source_tree),
     AuditStep("scaffold", sources.check_scaffold),
     AuditStep("patch", sources.check_patch_commit),
@@ -96,7 +107,7 @@ REPOSITORY_STEPS: tuple[AuditStep[RepositoryCase], ...] = (
     AuditStep("trailers", repositories.check_trailers),
     AuditStep("folders", repositories.check_folders),
 )
-# What is not a function of one case: chains are read or are not, and heads descend or do not.
+# Steps that are not a function of one case, such as reading chains and checking descent.
 WHOLE_STEPS = ("chains", "clones", "descent", "objects")
 STEP_NAMES: tuple[str, ...] = (
     *(step.name for step in BRANCH_STEPS),

@@ -1,4 +1,4 @@
-"""One audit from beginning to end: clones, then state branches, facts, repositories, memory."""
+"""One audit from start to end: clones, state branches, facts, repositories, memory."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _STATE = "state/"
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What was verified, what was found, what was proved, and what rests on trust."""
+    """What was verified, found, proved and taken on trust."""
 
     findings: tuple[Finding, ...]
     drafts: int
@@ -66,11 +66,11 @@ class AuditReport:
     acknowledged: tuple[Acknowledged, ...] = ()
     proved: Mapping[str, int] = field(default_factory=dict)
     trusted: Mapping[Trust, int] = field(default_factory=dict)
-    remembered: int = 0  # facts that an earlier audit verified and this one did not read again
+    remembered: int = 0  # facts verified by an earlier audit and not read again
 
     @property
     def verdict(self) -> Verdict:
-        """Valid only if everything could be read and added up."""
+        """Valid only if everything could be read and is consistent."""
         return verdict_of(self.findings)
 
 
@@ -84,17 +84,17 @@ def verify(
 ) -> AuditReport:
     """The report over a control clone and the clones that `open_repository` finds by name.
 
-    What the clones remember of an earlier audit is not computed again, unless `full`; `remember`
-    has them remember this one. Steps named in `without` are left out, for tests of the audit.
+    Results that the clones remember from an earlier audit are not computed again, unless `full`;
+    with `remember` they remember this one. Steps named in `without` are skipped, for tests.
 
-    Raises CouldNotCheck when the control repo has no main or no valid platform file.
+    Raises CouldNotCheck if the control repo has no main or no valid platform file.
     """
     return _Verification(control, open_repository, full, frozenset(without)).run(remember)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What verifying some of the chains gave."""
+    """The results of verifying some of the chains."""
 
     findings: list[Finding]
     proved: Counter[str]
@@ -142,7 +142,7 @@ class _Verification:
         self.touched: set[str] = set()
 
     def run(self, remember: bool) -> AuditReport:
-        """The report; with `remember`, clones keep it if nothing is open."""
+        """The report; with `remember`, clones keep it if no finding is open."""
         audit = self.audit
         self._guarded("control", self._verify_control)
         self._guarded("control", self._verify_files)
@@ -167,12 +167,12 @@ class _Verification:
         return found
 
     def _verify_files(self) -> None:
-        """Each draft and tenant of which something stands has its file on main."""
+        """Add findings for standing drafts and tenants without their file on main."""
         head, paths = self.branches[MAIN], self.audit.snapshot.blobs
         self.audit.findings += read_deleted(self.control.git, head, paths)
 
     def _guarded(self, name: str, verify: partial[None] | object) -> None:
-        """Run a part; what could not be read of it is a finding, and no end of the audit."""
+        """Run a part; if it cannot be read, add a finding and go on."""
         assert callable(verify)
         try:
             verify()
@@ -209,7 +209,7 @@ class _Verification:
             self.heads[name][branch] = head
             self._guarded(branch, partial(self._read_branch, branch, head, read))
             if branch in strayed:
-                # Judged too, so that the fact is named; what origin has stays what counts.
+                # Judge the local branch too, so that its fact is named; only origin's counts.
                 aside: list[tuple[StateBranch, dict[str, Chain]]] = []
                 self._guarded(
                     branch, partial(self._read_branch, branch, strayed[branch], aside, True)
@@ -223,7 +223,7 @@ class _Verification:
             items += ((state, primitive, chain) for primitive, chain in chains.items())
         for _, _, chain in items:
             audit.instances.add((chain.status.target_repo, chain.status.instance))
-        self._close()  # a fork must not share the processes that answer
+        self._close()  # forks must not share git processes
         for part in run_shared(self._verify_chains, items, audit.facts):
             audit.findings += part.findings
             audit.proved += part.proved
@@ -231,7 +231,7 @@ class _Verification:
             audit.sealed |= part.sealed
 
     def _verify_chains(self, items: Sequence[tuple[StateBranch, str, Chain]]) -> Part:
-        """What the steps over facts give for some of the chains."""
+        """The results of the steps over facts for some of the chains."""
         audit = self.audit
         before = (len(audit.findings), audit.proved.copy(), audit.trusted.copy(), audit.sealed)
         audit.proved, audit.trusted, audit.sealed = Counter(), Counter(), dict(audit.sealed)
@@ -246,7 +246,7 @@ class _Verification:
         return made
 
     def _close(self) -> None:
-        """End the git processes that answer; they begin again when they are asked."""
+        """End the running git processes; they start again on demand."""
         self.control.git.close()
         for objects in self.audit.repositories.values():
             if objects is not None:
@@ -303,7 +303,7 @@ class _Verification:
     # -- the other repositories --------------------------------------------------------------
 
     def _verify_repositories(self) -> int:
-        """How many clones there were; what is wrong with them is added to the audit."""
+        """The number of clones; findings about them are added to the audit."""
         audit = self.audit
         named = {repo for repo, _ in audit.instances}
         named |= {repo for repo, _ in audit.sealed}
@@ -316,7 +316,7 @@ class _Verification:
                 found += 1
                 self._guarded(repo, partial(self._verify_repository, objects))
             elif repo in named and "clones" not in self.without:
-                # One that no fact names need not exist.
+                # A repository that no fact names need not exist.
                 audit.findings.append(
                     rule.AUDIT_REPOSITORY_MISSING.finding(
                         f"there is no clone of `{repo}`", Location(repo)
@@ -325,7 +325,7 @@ class _Verification:
         return found
 
     def _possible_repos(self, *, gitops: bool = False) -> set[str]:
-        """Where overlays or code may lie though no fact says so any more."""
+        """The repositories that may hold overlays or code even if no fact says so."""
         platform = self.audit.platform.platform
         name_of = gitops_repo if gitops else controllers_repo
         return {
@@ -364,7 +364,7 @@ class _Verification:
     # -- what clones remember ----------------------------------------------------------------
 
     def _usable(self, repo: str, git: GitRepository) -> Mapping[str, str]:
-        """Branch → verified head, where record and refs agree and the branch still holds it."""
+        """Branch → verified head, for branches where record and refs agree."""
         kept = self.memory.of(repo)
         refs = self.verified.get(repo, {})
         return {branch: id for branch, id in kept.items() if refs.get(branch) == id}
@@ -384,7 +384,7 @@ class _Verification:
             if head == verified:
                 continue
             if head is None:
-                # A merged branch of a draft may go; main and what happened may not.
+                # A draft's merged branch may be deleted; main and state branches may not.
                 if branch == MAIN or branch.startswith(_STATE):
                     yield rule.AUDIT_HISTORY_REWRITTEN.finding(
                         f"`{branch}` is gone; it was verified at {verified[:12]}",
@@ -409,6 +409,9 @@ class _Verification:
             Counter(report.trusted),
             audit.sealed,
             audit.instances,
-            [item.finding for item in report.acknowledged],
+            [
+                *(item.finding for item in report.acknowledged),
+                *(f for f in report.findings if f.code == rule.AUDIT_REVIEW_LATE.id),
+            ],
         )
         write_memory(self.control.git, self.policy, kept, clones)

@@ -1,11 +1,11 @@
 """Checks of one primitive's folder at one exact commit: lint, tests, secrets, code scan.
 
 Tenant code runs only for `tests`, and only in a sandbox (`pipeline.sandbox`). The tools' settings
-are ours; a primitive's own configuration neither adds nor silences anything, save that lint
-honours `noqa`. Reports are deterministic: the same bytes give the same report. A tool that is
-missing or fails raises CouldNotCheck, and is never a pass.
+are ours; a primitive's own configuration neither adds nor silences anything, except that lint
+honours `noqa`. Reports are deterministic: the same bytes give the same report. A missing or failing
+tool raises CouldNotCheck, and is never a pass.
 
-A folder with a `package.json` is a Node project; what there is of Python beside it is judged too.
+A folder with a `package.json` is a Node project; any Python files in it are judged too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["CHECKS", "MAX_DETAILS", "MAX_DETAIL_CHARACTERS", "Files", "run_check
 
 
 def run_lint(files: Files) -> CheckResult:
-    """What the linters find by the platform's configuration."""
+    """The linters' findings, by the platform's configuration."""
     tools, found = [], []
     if node.is_node_project(files):
         tools.append(f"biome {node.biome_version()}")
@@ -42,7 +42,7 @@ def run_lint(files: Files) -> CheckResult:
 
 
 def run_code_scan(files: Files) -> CheckResult:
-    """What the linters' security rules find, and what the Dockerfile builds upon that may change.
+    """Findings of the linters' security rules, and unpinned inputs of the Dockerfile.
 
     No comment in the code silences them.
     """
@@ -60,14 +60,14 @@ def run_code_scan(files: Files) -> CheckResult:
 
 
 def run_secrets(files: Files) -> CheckResult:
-    """Where credentials stand; the credentials themselves are not in the result."""
+    """The places of credentials; the credentials themselves are not in the result."""
     hits = run_secret_scan({path: content for path, (_, content) in files.items()})
     found = [f"{hit.path}:{hit.line}:{hit.column}: {hit.rule}" for hit in hits]
     return result_of_findings("secrets", str(read_tool("gitleaks")), found, "likely credential")
 
 
 def run_tests(files: Files) -> CheckResult:
-    """What the primitive's own tests say, in the sandbox."""
+    """The result of the primitive's own tests, in the sandbox."""
     if node.is_node_project(files):
         return node.run_node_tests(files)
     return python.run_python_tests(files)
@@ -82,7 +82,7 @@ CHECKS: Mapping[CheckName, Callable[[Files], CheckResult]] = {
 
 
 def _bounded(name: CheckName, files: Files) -> CheckResult:
-    """What one check says; that it fails if the files are too much for its tool."""
+    """The result of one check; failed if the files exceed its tool's bounds."""
     try:
         return CHECKS[name](files)
     except OverBound as error:
@@ -90,9 +90,9 @@ def _bounded(name: CheckName, files: Files) -> CheckResult:
 
 
 def run_checks(files: Files, *, commit: str, tree: str, names: Sequence[CheckName]) -> CheckReport:
-    """What the named checks say of a primitive's folder, in the order of `CHECKS`.
+    """The report of the named checks on a primitive's folder, in the order of `CHECKS`.
 
-    `files` is the folder's content, `commit` and `tree` its ids, which only label the report.
+    `files` is the folder's content; `commit` and `tree` are its ids, which only label the report.
     Raises CouldNotCheck.
     """
     results = tuple(_bounded(name, files) for name in CHECKS if name in names)

@@ -1,9 +1,9 @@
-"""What a Dockerfile builds upon is named by digest: nothing that changes later can change the image.
+"""Checks that a Dockerfile pins its inputs: no later change elsewhere can change the image.
 
-An image is the base that the platform gives (`BASE_IMAGE`), an earlier stage, `scratch`, or named by
-digest; what `ADD` fetches has a checksum. What would have to be read as BuildKit reads it is refused
-instead, so that nothing stands here as an argument and is an instruction there: another language or
-escape character, here-documents, quoted options. What `RUN` fetches by itself is not seen.
+An image is the platform's base (`BASE_IMAGE`), an earlier stage, `scratch`, or named by digest; what
+`ADD` fetches has a checksum. Syntax that only BuildKit can read right is refused, so that nothing is
+an argument here and an instruction there: another language or escape character, here-documents,
+quoted options. What `RUN` fetches is not checked.
 
 Source: Docker, "Dockerfile reference".
 """
@@ -27,7 +27,7 @@ _KNOWN = frozenset(
 _DIRECTIVE = re.compile(r"\s*(?:#|//)\s*(syntax|escape)\s*=", re.IGNORECASE)
 _CONTINUES = re.compile(r"(?:[^\\]|\A)\\[ \t]*\Z")
 _DIGEST = re.compile(r"[^\s$@]+@sha256:[0-9a-f]{64}")
-_DIGITS = 6  # of a stage's number, more than a file of this size can have
+_DIGITS = 6  # of a stage's number; a file of this size cannot have more
 _BASE = frozenset({"$BASE_IMAGE", "${BASE_IMAGE}"})
 _CHECKSUM = re.compile(r"--checksum=sha256:[0-9a-f]{64}")
 
@@ -90,7 +90,7 @@ DOCKERFILE_FETCH = _dockerfile(
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One instruction: its line, its word in capitals, its options, and all that follows."""
+    """One instruction: its line, its keyword in capitals, its options, and the rest."""
 
     line: int
     word: str
@@ -134,7 +134,7 @@ def _instructions(lines: list[str]) -> Iterator[Instruction]:
         line = raw.removesuffix("\r")
         last = number > len(lines)
         if not last and (line.lstrip().startswith("#") or not line.strip()):
-            continue  # within an instruction, too
+            continue  # also within an instruction
         if not text:
             begun, line = number, line.lstrip()
         continues = _CONTINUES.search(line)
@@ -166,7 +166,7 @@ def _next_word(text: str, begin: int) -> int:
 
 @dataclass
 class _Stages:
-    """The stages so far, by name, and how many there are."""
+    """The names of the stages so far, and their number."""
 
     names: set[str] = field(default_factory=set)
     count: int = 0
@@ -177,7 +177,7 @@ class _Stages:
         self.count += 1
 
     def know(self, image: str, word: str) -> bool:
-        """Whether an image is a stage; `COPY` alone may say a number instead of a name."""
+        """Whether an image is a stage; only `COPY` may use a number instead of a name."""
         if image.lower() in self.names:
             return True
         is_number = image.isascii() and image.isdecimal() and len(image) <= _DIGITS
@@ -192,7 +192,7 @@ def _problems(at: Instruction, stages: _Stages) -> Iterator[tuple[int, str, str]
     if at.word in {"RUN", "COPY", "ADD"} and "<<" in at.rest:
         yield at.line, DOCKERFILE_HEREDOC.id, "a here-document; put what it holds into a file"
     for image in _images(at):
-        # Within a stage the same name may be a variable of the stage's own.
+        # Within a stage the same name may be the stage's own variable.
         given = at.word == "FROM" and image in _BASE
         fixed = given or image == "scratch" or _DIGEST.fullmatch(image)
         if not fixed and not stages.know(image, at.word):
@@ -206,7 +206,7 @@ def _problems(at: Instruction, stages: _Stages) -> Iterator[tuple[int, str, str]
 
 
 def _is_remote(sources: str) -> bool:
-    """Whether anything is an address, one of Git's as `user@host:path` among them, or may be."""
+    """Whether any source is or may be an address, including Git's `user@host:path`."""
     if "://" in sources or "$" in sources:
         return True
     parts = (part for word in sources.split() for part in word.split("/"))
@@ -220,7 +220,7 @@ def _images(at: Instruction) -> Iterator[str]:
             yield next(iter(at.rest.split()), "")
         case "ARG":
             for word in at.rest.split():
-                # Quoted or not, its default is what is built upon where the platform gives none.
+                # Quoted or not, its default is the base image if the platform gives none.
                 if "BASE_IMAGE" in word and word != "BASE_IMAGE":
                     yield word.removeprefix("BASE_IMAGE=")
         case "COPY" | "RUN":

@@ -1,8 +1,8 @@
-"""Checks of a Node project: Biome by the platform's rules, its own tests by Node's test runner.
+"""Checks of a Node project: Biome with the platform's rules, its own tests with Node's test runner.
 
-Tests run with Node alone, which reads TypeScript by leaving out its types: no package of a lock
-file is there, so nothing is fetched and no install script ever runs. What needs packages is
-tested by the tenant's own CI, which is feedback and no evidence.
+Tests run with Node alone, which strips TypeScript's types. No packages of a lock file are
+installed, so nothing is fetched and no install script ever runs. The tenant's own CI tests code
+that needs packages; its results are feedback, not evidence.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.sandbox.limits import Limits
 from pipeline.sandbox.run import WORK_FOLDER, run_confined
 from pipeline.sandbox.tools import SETTINGS_FOLDER, run_tool_confined
 
-# Node reserves far more addresses than it uses memory; what it uses stays bounded as for all.
+# Node reserves far more addresses than it uses memory; its memory is bounded as usual.
 TEST_LIMITS = Limits(address_space_bytes=64 * 1024**3)
 
 _BIOME_CONFIG = Path(__file__).with_name("biome.json")
@@ -44,19 +44,19 @@ _NOT_OK = re.compile(r"^[ \t]*not ok \d+ - (.*)$", re.MULTILINE)
 
 
 def is_node_project(files: Files) -> bool:
-    """Whether the folder is one of Node's."""
+    """Whether the folder is a Node project."""
     return "package.json" in files
 
 
 def biome_version() -> str:
-    """The version of the linter. Raises CouldNotCheck when there is none."""
+    """The version of the linter. Raises CouldNotCheck if it is missing."""
     return read_tool("biome").version
 
 
 def run_biome(files: Files, *, scan: bool) -> list[str]:
     """One line for each diagnostic, sorted by place. Links are not followed.
 
-    `scan` looks for unsafe constructs alone, and takes no comment as an excuse.
+    `scan` looks only for unsafe constructs, and ignores suppression comments.
     """
     plain = {
         path: content for path, (mode, content) in files.items() if path.endswith(_SOURCES) and not stat.S_ISLNK(mode)
@@ -65,7 +65,7 @@ def run_biome(files: Files, *, scan: bool) -> list[str]:
         plain = {path: _without_excuses(content) for path, content in plain.items()}
     if not plain:
         return []
-    # Read by its name in a folder of its own: the primitive's configuration takes no part.
+    # Passed by name from a separate folder: the primitive's configuration is not read.
     config = _SCAN_CONFIG if scan else _BIOME_CONFIG
     done = run_tool_confined(
         read_tool("biome").path,
@@ -98,7 +98,7 @@ def _line_of(diagnostic: dict[str, object], files: dict[str, bytes]) -> str:
 
 
 def run_node_tests(files: Files) -> CheckResult:
-    """What the project's own tests say, in the sandbox and without any package."""
+    """The result of the project's own tests, in the sandbox and without packages."""
     found = read_tool("node")
     if not any(re.fullmatch(r"tests/.+\.test\.ts", path) for path in files):
         return failed("tests", str(found), f"there are no tests ({_TEST_FILES})")
@@ -114,7 +114,7 @@ def run_node_tests(files: Files) -> CheckResult:
         return failed("tests", str(found), reason)
     text = TERMINAL.sub("", ended.output.decode("utf-8", "replace"))
     counts = {name: int(count) for name, count in _COUNT.findall(text)}
-    # Node counts a file that holds no test as one that passed.
+    # Node counts a file without tests as a passed test.
     counts["pass"] = counts.get("pass", 0) - len(_EMPTY_FILE.findall(text))
     if ended.exit_code == 0 and counts["pass"] > 0 and not counts.get("fail"):
         told = ", ".join(f"{counts[name]} {word}" for name, word in _TOLD if counts.get(name))

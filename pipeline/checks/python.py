@@ -1,7 +1,7 @@
-"""Checks of a Python project: ruff by the platform's rules, its own tests by pytest.
+"""Checks of a Python project: ruff with the platform's rules, its own tests with pytest.
 
-The packages that the tests need come from the lock file, fetched beforehand as hash-checked
-wheels: no code of the tenant's runs where there is a network.
+Packages for the tests come from the lock file, fetched beforehand as hash-checked wheels: no tenant
+code runs with a network.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ TEST_LIMITS = Limits()
 
 _PACKAGES_FOLDER = "/packages"
 _RUFF_CONFIG = Path(__file__).with_name("ruff.toml")
-# Rules of ruff's security family that seldom speak without cause. What a service does on purpose,
-# such as listening on all interfaces, is left to the rules about manifests.
+# Rules of ruff's security family with few false positives. Things that a service does on purpose,
+# such as listening on all interfaces, are left to the rules about manifests.
 _SECURITY_RULES = (
     *("S102", "S103", "S113", "S202", "S301", "S302", "S306", "S307", "S312", "S321", "S323"),
     *("S324", "S501", "S502", "S503", "S504", "S505", "S506", "S507", "S508", "S509"),
@@ -50,12 +50,12 @@ _SUMMARY = re.compile(r"(?:=+ )?((?:\d+ [a-z]+(?:, )?)+) in \d+(?:\.\d+)?s(?: \(
 
 
 def holds_python(files: Files) -> bool:
-    """Whether there is Python to judge."""
+    """Whether there are Python files."""
     return any(path.endswith((".py", ".pyi")) for path in files)
 
 
 def run_python_tests(files: Files) -> CheckResult:
-    """What the primitive's own tests say, in the sandbox and with the locked packages alone."""
+    """The result of the primitive's own tests, in the sandbox with only the locked packages."""
     tool = "pytest"
     if LOCK_FILE not in files or stat.S_ISLNK(files[LOCK_FILE][0]):
         return failed("tests", tool, f"`{LOCK_FILE}` is missing: it pins what the tests need")
@@ -85,7 +85,7 @@ def _result_of_tests(tool: str, ended: Confined) -> CheckResult:
     lines = [line.rstrip() for line in text.splitlines() if line.strip()]
     summary = next((m[1] for line in reversed(lines) if (m := _SUMMARY.fullmatch(line))), "")
     if ended.limit_hit is not None:
-        # How far the tests came by then differs from run to run, so it is not told.
+        # How far the tests got differs from run to run, so it is not recorded.
         return failed("tests", tool, f"the tests were stopped at the limit of {ended.limit_hit}")
     if ended.exit_code == 0 and _PASSED_COUNT.search(summary):
         return passed("tests", tool, summary)
@@ -102,7 +102,7 @@ def _result_of_tests(tool: str, ended: Confined) -> CheckResult:
 def run_ruff(files: Files, *, scan: bool) -> list[str]:
     """One line for each diagnostic, sorted by place. Links are not followed.
 
-    `scan` looks for unsafe calls alone, and takes no comment as an excuse.
+    `scan` looks only for unsafe calls, and ignores suppression comments.
     """
     options = ["--select", ",".join(_SECURITY_RULES), "--ignore-noqa"] if scan else []
     plain = {path: content for path, (mode, content) in files.items() if not stat.S_ISLNK(mode)}
@@ -129,7 +129,7 @@ def run_ruff(files: Files, *, scan: bool) -> list[str]:
 
 
 def _ruff_program() -> Path:
-    """Our own environment's ruff, never one from PATH."""
+    """The ruff of our own environment, never one from PATH."""
     program = Path(sys.executable).with_name("ruff")
     if not program.is_file():
         raise CouldNotCheck("ruff is missing beside this Python", help="run `make setup`")
@@ -137,7 +137,7 @@ def _ruff_program() -> Path:
 
 
 def ruff_version() -> str:
-    """The version of the linter. Raises CouldNotCheck when it is not installed."""
+    """The version of the linter. Raises CouldNotCheck if it is not installed."""
     from importlib import metadata  # 13 ms: `doctor` and `template` run no check
 
     try:

@@ -1,7 +1,7 @@
 """Results of checks: one bounded, printable line of summary, and details worth reading. Pure.
 
-Nothing of a result differs from run to run on the same bytes: durations and addresses are left
-out, so that a check repeated after a crash gives the same fact.
+A result is the same in every run on the same bytes: durations and addresses are left out, so a
+check repeated after a crash gives the same fact.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
 
 
 def passed(name: CheckName, tool: str, summary: str) -> CheckResult:
-    """The result of a check that holds."""
+    """The result of a passed check."""
     return CheckResult(name=name, outcome=CheckOutcome.PASSED, tool=tool, summary=cleaned(summary))
 
 
 def failed(name: CheckName, tool: str, summary: str, details: Iterable[str] = ()) -> CheckResult:
-    """The result of a check that does not hold, with the first of its details, each once."""
+    """The result of a failed check, with the first of its details, each once."""
     kept = tuple(dict.fromkeys(cleaned(line) for line in details))
     if len(kept) > MAX_DETAILS:
         left = len(kept) - (MAX_DETAILS - 1)
@@ -41,7 +41,7 @@ def failed(name: CheckName, tool: str, summary: str, details: Iterable[str] = ()
 
 
 def result_of_findings(name: CheckName, tool: str, found: Sequence[str], noun: str) -> CheckResult:
-    """The result of a tool that lists what it found."""
+    """The result of a tool that lists findings."""
     if not found:
         return passed(name, tool, f"no {noun} found")
     count = f"1 {noun}" if len(found) == 1 else f"{len(found)} {noun}s"
@@ -49,7 +49,7 @@ def result_of_findings(name: CheckName, tool: str, found: Sequence[str], noun: s
 
 
 def cleaned(text: str) -> str:
-    """One bounded, printable line without what differs from run to run."""
+    """One bounded, printable line without parts that differ from run to run."""
     text = _ADDRESS.sub("0x…", _DURATION.sub("… s", text)).replace("\t", " ").replace("\n", " ")
     text = FORBIDDEN_IN_VALUE.sub("�", text)
     if len(text) > MAX_DETAIL_CHARACTERS:

@@ -1,4 +1,4 @@
-"""What all commands that ask for something share: where the request goes, and the answer."""
+"""The shared parts of commands that request something: where the request goes, and the output."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def asking_options(function: F) -> F:
 
 
 def require_asking_options(submit: bool, account: str | None, replace: bool) -> None:
-    """Nothing; raises a usage error for options that do not go together."""
+    """Raise a usage error for options that do not go together."""
     if submit and not account:
         raise click.UsageError("--submit needs --as ACCOUNT")
     if account and not submit:
@@ -64,7 +64,7 @@ def read_platform(session: Session) -> Platform:
 
 
 def read_account(session: Session, who: str) -> Account:
-    """The account of a login or numeric id. Raises UsageFault."""
+    """The account with this login or numeric id. Raises UsageFault."""
     from pipeline.control.submit import find_account
 
     return find_account(read_platform(session), who)
@@ -78,7 +78,7 @@ def bring(
     replace: bool,
     decision: DecisionDocument | None = None,
 ) -> RequestProposal:
-    """Write the request into the checkout, or submit it as `account`; what became of it."""
+    """The outcome of writing the request into the checkout, or submitting it as `account`."""
     from pipeline.control.submit import submit_request, write_request
     from pipeline.models.outputs import RequestProposal
     from pipeline.render.requests import finding_items, pull_name

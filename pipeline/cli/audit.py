@@ -1,4 +1,4 @@
-"""`pipeline audit`: what happened to a draft, and the proof of it from clones alone."""
+"""`pipeline audit`: a draft's history, and its proof from clones alone."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _sources(session: Session, clones: Path | None) -> tuple[GitRepository, Open
         raise UsageFault(f"there is no folder `{clones}`", help="clone the repositories into it")
 
     def open_clone(repo: str) -> GitRepository | None:
-        # The name comes out of facts, which nobody has judged yet.
+        # The name comes from facts, which are not verified yet.
         if not repo or "/" in repo or "\\" in repo or repo.startswith("."):
             return None
         for path, head in ((clones / repo, ".git"), (clones / f"{repo}.git", "HEAD")):

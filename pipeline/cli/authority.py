@@ -62,11 +62,10 @@ def _rows_of(session: Session, paths: tuple[str, ...]) -> tuple[AuthorityRow, ..
     from pipeline.gate.matters import matters_of, paths_behind
     from pipeline.git.repository import GitRepository
     from pipeline.models.outputs import AuthorityRow
-    from pipeline.models.requests import ENVIRONMENTS
 
     git = GitRepository(find_checkout(session.directory.resolve()))
     head = git.resolve_commit("HEAD")
-    policy = read_snapshot_of(git, head, paths_behind(paths, ENVIRONMENTS))
+    policy = read_snapshot_of(git, head, paths_behind(paths))
     if policy.platform is None:
         raise UsageFault(
             "environments/platform.yaml is missing or invalid at HEAD, so no account is known",

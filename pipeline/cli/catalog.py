@@ -1,4 +1,4 @@
-"""`pipeline catalog`: what the portal shows, written from the control repo."""
+"""`pipeline catalog`: writes the portal's catalogue from the control repo."""
 
 from __future__ import annotations
 

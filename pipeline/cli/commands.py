@@ -1,14 +1,14 @@
-"""Every command by name: where it is and what it is for, so that `--help` imports none of them.
+"""Every command by name, with its module and one line of help, so that `--help` imports none.
 
 For the same reason every command imports what it needs inside its function: `pipeline --help` takes
-61 ms of CPU time, of which Python itself takes 12; with all that commands import it takes 870.
+61 ms of CPU time, 12 of them for Python itself; with all imports of commands it takes 870.
 
-The words here are those of the commands themselves; a test holds the two together.
+A test checks that the lines here equal those of the commands.
 """
 
 from __future__ import annotations
 
-# Name → `module:attribute` and the one line that `pipeline --help` shows, in the order of the work.
+# Name → `module:attribute` and its line in `pipeline --help`, in the order of the work.
 COMMANDS: dict[str, tuple[str, str]] = {
     "validate": (
         "validate:validate",

@@ -1,4 +1,4 @@
-"""`pipeline comment`: judge an open pull request, and tell its reviewer in one comment."""
+"""`pipeline comment`: judges an open pull request and writes one comment for its reviewers."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def comment(
 
 
 def _account(engine: Engine) -> int:
-    """The account that comments. Raises Refused when nobody says which that is."""
+    """The account that comments. Raises Refused if neither forge nor platform file names it."""
     if engine.forge.account is not None:
         return engine.forge.account
     platform = engine.snapshot().platform

@@ -24,6 +24,6 @@ def completion(session: Session, shell: str) -> int:
     if found is None:
         raise click.UsageError(f"no completion for `{shell}`")
     script = found(cli, {}, "pipeline", "_PIPELINE_COMPLETE")
-    # Not `source()`, which for bash would start a shell to ask for its version.
+    # Not `source()`, which for bash would start a shell to get its version.
     session.write(script.source_template % script.source_vars())
     return 0

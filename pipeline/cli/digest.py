@@ -1,4 +1,4 @@
-"""`pipeline digest`: what may run nowhere."""
+"""`pipeline digest`: blocks images."""
 
 from __future__ import annotations
 

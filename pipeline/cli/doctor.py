@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.models.outputs import DoctorItem
 
 GIT_MINIMUM = (2, 38, 0)  # `git merge-tree --write-tree`
-# Told of with the sandbox, which has another one at hand.
+# Reported with the sandbox, which has an alternative.
 SANDBOX_PROGRAM = "bwrap"
 OPTIONAL_TOOLS = {"buildah", "crane", "docker"}
 
@@ -90,9 +90,9 @@ def _look(session: Session) -> Iterator[DoctorItem]:
 
 
 def _look_at_local_rules(session: Session) -> Iterator[DoctorItem]:
-    """The branch rules of a local forge, where looking costs nothing; of GitHub's `--github` does.
+    """The branch rules of a local forge, where reading is free; `--github` reads GitHub's.
 
-    None where there is no forge, or no policy to hold it against.
+    Empty without a forge, or without a policy to compare with.
     """
     try:
         forge = session.control().forge
@@ -103,9 +103,9 @@ def _look_at_local_rules(session: Session) -> Iterator[DoctorItem]:
 
 
 def _rules(session: Session) -> Iterator[Setting]:
-    """How the branch rules of the control repo and of all tenants' repositories are.
+    """The checks of the branch rules of the control repo and of all tenants' repositories.
 
-    Raises Refused without a platform.
+    Raises Refused without a platform file.
     """
     from pipeline.errors import NotFound, Refused
     from pipeline.forges.control_rules import control_rules
@@ -203,7 +203,7 @@ def _look_at_forge(session: Session) -> DoctorItem:
         control = session.control()
         head = control.head()
     except PipelineError as error:
-        # Only commands that ask or run need a forge; to validate or audit, a clone is enough.
+        # Only commands that request or run need a forge; `validate` and `audit` need only a clone.
         return DoctorItem(name="forge", state="optional", detail=error.message, help=error.help)
     detail = f"`{control.control_repo}` is at {head[:12]}"
     return DoctorItem(name="forge", state="ok", detail=detail)
@@ -225,7 +225,7 @@ def _read_file(control: Control, path: str) -> bytes:
 
 
 def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
-    """The live settings that guarantees rest on. Raises UsageFault for a forge without accounts."""
+    """The live settings that guarantees need. Raises UsageFault for a forge without accounts."""
     from pipeline.control.repo import MAIN
     from pipeline.errors import Refused, UsageFault
     from pipeline.forges.github import settings

@@ -1,4 +1,4 @@
-"""`pipeline draft`: ask for a primitive, read and change its files, see how it does."""
+"""`pipeline draft`: requests a primitive, reads and changes its files, shows its status."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def create(
 
 
 def _parameters(given: Sequence[str], template: Template | None) -> dict[str, object]:
-    """The values of `--param NAME=VALUE`, each read as the template's schema says."""
+    """The values of `--param NAME=VALUE`, each parsed by the template's schema."""
     properties = template.parameters.get("properties") if template else None
     known: Mapping[str, object] = properties if isinstance(properties, Mapping) else {}
     parameters: dict[str, object] = {}
@@ -289,7 +289,7 @@ def _changes(writes: Sequence[str], deletes: Sequence[str], source: str | None) 
 
 
 def _write_change(path: str, file: Path) -> FileChange:
-    """The change that writes a local file's bytes: as text where a request may hold them."""
+    """The change that writes a local file's bytes: as text if a request may contain it."""
     from pipeline.characters import FORBIDDEN_IN_VALUE
     from pipeline.models.requests import WriteFile
 

@@ -60,7 +60,7 @@ def init(
     import and a first tenant; its README.md lists the next steps. Without `.git` a repository is
     made, with all of it staged for the first commit and `origin` on GitHub.
     """
-    from pipeline.publish.starter import PARTS, Answers, Person, starter_files
+    from pipeline.publish.starter import Answers, Person, starter_files
 
     if folder.exists() and any(entry.name != ".git" for entry in folder.iterdir()):
         raise UsageFault(f"`{folder}` is not empty", help="name a new folder")
@@ -77,7 +77,9 @@ def init(
         action=action,
     )
     there = resources.files("pipeline") / "starter"
-    parts = {path: there.joinpath(path).read_bytes() for path in PARTS}
+    with resources.as_file(there) as top:
+        found = (path for path in sorted(top.rglob("*")) if path.is_file())
+        parts = {path.relative_to(top).as_posix(): path.read_bytes() for path in found}
     files = starter_files(answers, parts)
     for path, content in files.items():
         target = folder / path

@@ -1,7 +1,7 @@
-"""`pipeline`: the entry point, the lazy group of commands, and the one place where errors end.
+"""`pipeline`: the entry point, the lazy group of commands, and the handling of all errors.
 
 A command imports only what it needs: `pipeline --help` imports no command at all. Exit codes are
-those of `pipeline.errors`; 130 after Ctrl-C, 141 when nobody reads the output any more.
+those of `pipeline.errors`; 130 after Ctrl-C, 141 if the reader of the output is gone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pipeline.cli.session import (
 )
 from pipeline.errors import PipelineError
 
-# No package that happens to be installed takes part in judging requests; also quicker to start.
+# No installed plugin may take part in judging requests; this also starts faster.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 INTERRUPTED = 130
@@ -44,7 +44,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of this name, or None."""
+        """The command with this name, or None."""
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
@@ -54,14 +54,14 @@ class LazyGroup(click.Group):
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands out of `COMMANDS` alone."""
+        """Write the list of commands from `COMMANDS` alone."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the arguments name; a near miss is answered with the right name."""
+        """The command in the arguments; the error for a misspelt one suggests the right name."""
         name = args[0] if args else ""
         if name and name not in COMMANDS and not name.startswith("-"):
             import difflib
@@ -76,7 +76,7 @@ class LazyGroup(click.Group):
 
 
 def _refuse_format(ctx: click.Context, command: click.Command) -> None:
-    """Refuse a format given before a command that does not write it."""
+    """Refuse a format given before a command that does not support it."""
     wanted = session_of(ctx).format
     if wanted in {"text", "json"} or isinstance(command, click.Group):
         return
@@ -104,7 +104,7 @@ def _refuse_format(ctx: click.Context, command: click.Command) -> None:
     type=click.Choice(FORMATS),
     callback=choose_format,
     expose_value=False,
-    is_eager=True,  # an error in what follows is already told in this format
+    is_eager=True,  # so that errors in later options use this format
     help="Output format.  [default: text]",
 )
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
@@ -133,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (NobodyReads, BrokenPipeError):
         return _stop_writing()
     except SystemExit as ended:
-        # click's own: 0 after completing words, 1 when help cannot be written any more.
+        # click's own: 0 after completing words, 1 if help can no longer be written.
         return 0 if ended.code == 0 else _stop_writing()
     except (KeyboardInterrupt, click.Abort):
         complain("interrupted\n")
@@ -155,16 +155,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _be_quick() -> None:
-    """Leave out what a process as short as a command gains nothing from."""
-    # Imports and requests make many objects and hardly any cycle: look for those rarely, and not
-    # once more at the end, where the process gives everything back anyway (80 ms of a run).
+    """Collect garbage rarely, since a command is a short process."""
+    # Imports and requests make many objects and hardly any cycles, so collect rarely, and not at
+    # the end, where the process frees everything anyway (80 ms of a run).
     gc.set_threshold(50_000, 20, 100)
     atexit.unregister(gc.freeze)
     atexit.register(gc.freeze)
 
 
 def _stop_writing() -> int:
-    """Keep Python from complaining at exit that nobody reads standard output."""
+    """The exit code if the reader of standard output is gone; keeps Python from complaining."""
     null = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(null, sys.stdout.fileno())
@@ -180,7 +180,7 @@ def _tell(
     help: str,
     findings: Sequence[dict[str, object]] = (),
 ) -> None:
-    """Say what went wrong: for people on standard error, for machines as a document."""
+    """Report an error: for people on standard error, for machines as a document."""
     from pipeline.characters import visible
 
     lines = "\n".join(visible(line) for line in message.split("\n"))
@@ -222,7 +222,7 @@ def _end(session: Session, error: PipelineError) -> int:
 
 
 def _report_bug(session: Session, error: Exception) -> int:
-    """Say where it happened in a few lines that can be pasted into a bug report."""
+    """Report a bug in a few lines, with its place, that can be pasted into an issue."""
     import platform
     import traceback
 

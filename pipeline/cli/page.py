@@ -1,4 +1,4 @@
-"""The page of all commands, out of the commands themselves."""
+"""The page of all commands, generated from the commands."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def render_commands_page() -> bytes:
 
 
 def all_commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command with the words that call it, groups before what they hold."""
+    """Every command with the words that call it, groups before their commands."""
     yield (), cli
     yield from _below((), cli)
 
@@ -66,7 +66,7 @@ def _below(
 
 
 def help_of(path: tuple[str, ...], command: click.Command) -> str:
-    """What `--help` says, at a fixed width."""
+    """The output of `--help`, at a fixed width."""
     context = click.Context(
         command,
         info_name=" ".join(("pipeline", *path)),

@@ -1,4 +1,4 @@
-"""`pipeline promote request` and `pipeline why`: asking the one gate, before and after."""
+"""`pipeline promote request` and `pipeline why`: ask the gate before and after a request."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from pipeline.models.windows import Lane
     from pipeline.releases.overlays import Overlay
 
-ENVIRONMENT = click.Choice(["dev", "staging", "prod"])
-
 
 @click.group()
 def promote() -> None:
@@ -26,7 +24,7 @@ def promote() -> None:
 
 @promote.command()
 @click.argument("draft", metavar="DRAFT")
-@click.option("--env", "environment", required=True, type=ENVIRONMENT, help="Target environment.")
+@click.option("--env", "environment", required=True, metavar="ENV", help="Target environment.")
 @click.option("--reason", required=True, help="One line: why now.")
 @click.option("--commit", metavar="COMMIT", help="Source commit.  [default: what runs before it]")
 @click.option(
@@ -94,7 +92,7 @@ def request(
 
 @click.command()
 @click.argument("draft", metavar="DRAFT")
-@click.option("--env", "environment", required=True, type=ENVIRONMENT, help="Where.")
+@click.option("--env", "environment", required=True, metavar="ENV", help="Where.")
 @format_option("text", "json")
 @pass_session
 def why(session: Session, draft: str, environment: str) -> int:
@@ -142,7 +140,7 @@ def _document(
 
 
 def _known(session: Session, draft: str, decision: DecisionDocument, signer: str) -> str:
-    """What is known of the release already: who built it and says so, where it runs and how."""
+    """What is known about the release: its builder and signer, where it runs, and its health."""
     from pipeline.models.facts import Built
 
     engine = session.engine()
@@ -150,7 +148,7 @@ def _known(session: Session, draft: str, decision: DecisionDocument, signer: str
     facts = []
     build = next((b for b in status.builds if b.digest == decision.digest), None)
     if build is None and decision.digest:
-        # The status lists the newest builds alone; facts hold all.
+        # The status lists only the newest builds; facts hold all.
         bodies = (fact.body for fact in engine.facts(draft))
         built = (body.build for body in bodies if isinstance(body, Built))
         build = next((b for b in built if b.digest == decision.digest), None)

@@ -1,4 +1,4 @@
-"""`pipeline review`: pull requests of a local forge, as people open, review and merge them.
+"""`pipeline review`: people open, review and merge pull requests of a local forge.
 
 A local forge has no accounts to log in with: `--as` says who acts, by login or number, and the
 forge's own rules decide what that account may do.
@@ -6,9 +6,7 @@ forge's own rules decide what that account may do.
 
 from __future__ import annotations
 
-import os
 import re
-import time
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +14,7 @@ import click
 from pipeline.cli.asking import read_account, read_platform
 from pipeline.cli.session import Session, format_option, pass_session
 from pipeline.errors import UsageFault
+from pipeline.machine.clock import read_clock
 
 if TYPE_CHECKING:
     from pipeline.forges.port import PullRequest, ReviewVerdict
@@ -35,7 +34,7 @@ body_option = click.option("--body", default="", help="Text of the review or pul
 
 
 def parse_pull_name(text: str) -> tuple[str, int]:
-    """Repository and number of `REPO#N`. Raises UsageFault."""
+    """The repository and number in `REPO#N`. Raises UsageFault."""
     match = _PULL.match(text)
     if not match:
         raise UsageFault(f"`{text}` is not a pull request", help="write it as `control#3`")
@@ -45,12 +44,6 @@ def parse_pull_name(text: str) -> tuple[str, int]:
 def account_id(session: Session, name: str) -> int:
     """The number of an account that platform.yaml lists. Raises UsageFault."""
     return read_account(session, name).id
-
-
-def read_clock() -> int:
-    """Seconds since the epoch; SOURCE_DATE_EPOCH stops the clock, for results that repeat."""
-    fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
-    return int(fixed) if fixed.isascii() and fixed.isdigit() else int(time.time())
 
 
 @click.group()
@@ -131,6 +124,7 @@ def show(session: Session, pull: str) -> int:
         session.write_document(pull_item(session, found))
         return 0
     from pipeline.characters import visible
+    from pipeline.render.style import shown_moment
 
     git = control.forge.open_repository(repo)
     view = control.forge.read_repo(repo)
@@ -140,6 +134,7 @@ def show(session: Session, pull: str) -> int:
     lines = [
         f"{pull}  {found.state}  {visible(found.title)}",
         f"  head {found.head}",
+        *([f"  merged {shown_moment(found.merged_at)}"] if found.merged_at else []),
         "",
         *body,
         "",
@@ -147,7 +142,8 @@ def show(session: Session, pull: str) -> int:
     if found.merge_commit is None and start:
         lines += [f"  {visible(path)}" for path in git.diff_names(start, found.head)]
     lines += [
-        f"  account {r.user_id} {r.verdict} {r.commit[:12]}  {visible(r.body)}".rstrip()
+        f"  {shown_moment(r.at)}  account {r.user_id} {r.verdict} {r.commit[:12]}  "
+        f"{visible(r.body)}".rstrip()
         for r in found.reviews
     ]
     session.write("\n".join(lines).rstrip() + "\n")
@@ -155,7 +151,7 @@ def show(session: Session, pull: str) -> int:
 
 
 def _read_at(session: Session, pull: str, revision: str | None) -> PullRequest:
-    """The pull request, if its head is the revision that was read. Raises StalePlan."""
+    """The pull request, if its head is the revision that the reviewer read. Raises StalePlan."""
     from pipeline.errors import StalePlan
 
     repo, number = parse_pull_name(pull)
@@ -206,7 +202,7 @@ def _merge(session: Session, pull: str, account: str, revision: str | None = Non
 
 
 def _check_judged(session: Session, number: int) -> None:
-    """Nothing; raises Refused for a pull request of the control repo that may not be merged."""
+    """Raise Refused for a pull request of the control repo that may not be merged."""
     from pipeline.errors import Refused
     from pipeline.render.text import render_terminal
 
@@ -304,7 +300,7 @@ def close(session: Session, pull: str, account: str) -> int:
 
 
 def pull_item(session: Session, pull: PullRequest) -> PullRequestItem:
-    """A pull request as a JSON document holds it."""
+    """A pull request as a JSON document."""
     from pipeline.models.outputs import PullRequestItem, ReviewItem
 
     platform = read_platform(session)
@@ -326,6 +322,7 @@ def pull_item(session: Session, pull: PullRequest) -> PullRequestItem:
         head=pull.head,
         base_branch=pull.base_branch,
         merge_commit=pull.merge_commit,
+        merged_at=pull.merged_at,
         url=pull.url,
         reviews=tuple(
             ReviewItem(
@@ -334,6 +331,7 @@ def pull_item(session: Session, pull: PullRequest) -> PullRequestItem:
                 verdict=r.verdict.value,
                 commit=r.commit,
                 body=r.body,
+                at=r.at,
             )
             for r in pull.reviews
         ),

@@ -1,4 +1,4 @@
-"""`pipeline rules` and `pipeline explain`: what is judged, and why."""
+"""`pipeline rules` and `pipeline explain`: the rules, and the reasons for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pipeline plan`, `apply` and `run`: what is left of what was asked for, shown and done."""
+"""`pipeline plan`, `apply` and `run`: show and do the outstanding work of merged requests."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ShardType(click.ParamType[Shard]):
 
 
 def scope_options(function: F) -> F:
-    """The options that say for which tenants, and with what observed."""
+    """The options for tenants and observations."""
     for option in (
         click.option(
             "--observations",
@@ -58,7 +58,7 @@ def scope_options(function: F) -> F:
 
 
 def stage_option(function: F) -> F:
-    """The option that holds a run to some stages."""
+    """The option that limits a run to some stages."""
     return click.option(
         "--stage",
         "stages",
@@ -116,7 +116,7 @@ def plan(
 
 
 def _plan_code(found: Plan) -> int:
-    """4 when something could not be read, so that the plan lacks it."""
+    """The exit code: 4 if something could not be read and the plan lacks it."""
     return 4 if any(tenant.failures for tenant in found.tenants) else 0
 
 
@@ -146,9 +146,11 @@ def apply(session: Session, file: Path) -> int:
 
     Exit code 3, with nothing written, if something changed since the plan was made.
     """
-    from pipeline.render.plan import run_report_document
+    from pipeline.render.plan import RunSpan, run_report_document
 
     found = _read_plan(file)
+    clock = session.engine().tools.clock
+    began_s = clock()
     receipts = session.engine().apply(found, progress=session.note)
     waiting = [w for tenant in found.tenants for w in tenant.waiting]
     incidents = [i for tenant in found.tenants for i in tenant.incidents]
@@ -158,7 +160,7 @@ def apply(session: Session, file: Path) -> int:
         receipts,
         waiting,
         failures,
-        rounds=1,
+        span=RunSpan(began_s, clock(), 1),
         invalid_requests=_count_invalid(findings),
         incidents=incidents,
     )
@@ -217,7 +219,7 @@ def run(
     failed, 1 if a GitOps repository differs from what was promoted or main breaks a rule.
     """
     from pipeline.engine.opening import restrict
-    from pipeline.render.plan import run_report_document
+    from pipeline.render.plan import RunSpan, run_report_document
 
     seen = _observations(observations)
     engine = restrict(session.engine(), stages, evidence)
@@ -240,7 +242,7 @@ def run(
         report.receipts,
         waiting,
         report.failures,
-        rounds=report.rounds,
+        span=RunSpan(report.began_s, report.ended_s, report.rounds),
         invalid_requests=_count_invalid(report.findings),
         incidents=[i for tenant in sorted(report.incidents) for i in report.incidents[tenant]],
         restored=report.restored,
@@ -253,7 +255,7 @@ def run(
 
 
 def _count_invalid(findings: Sequence[Finding]) -> int:
-    """How many files on main `validate` refuses."""
+    """The number of files on main that `validate` refuses."""
     return len({f.location.file for f in findings if f.severity == "error"})
 
 

@@ -1,4 +1,4 @@
-"""`pipeline schema`: the published JSON Schemas, printed."""
+"""`pipeline schema`: prints the published JSON Schemas."""
 
 from __future__ import annotations
 

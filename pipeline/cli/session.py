@@ -1,6 +1,6 @@
-"""What every command of one call shares: the checkout, the output format, and how to write.
+"""The state of one call of the command line: the checkout, the output format, and the output.
 
-Result on standard output, progress and errors on standard error. With `--format json` standard
+Results go to standard output, progress and errors to standard error. With `--format json` standard
 output is one JSON document, whatever happens.
 """
 
@@ -39,7 +39,7 @@ class Session:
     directory: Path = field(default_factory=Path)
     format: str = "text"
     debug: bool = False
-    # What a JSON reader gets of an error that ends the call; see `pipeline.cli.main`.
+    # Whether a JSON document was written; if not, an error that ends the call writes one.
     wrote_document: bool = False
     _engine: Engine | None = None
 
@@ -56,18 +56,18 @@ class Session:
         return wants_colour(os.environ, is_terminal=sys.stdout.isatty())
 
     def write(self, text: str) -> None:
-        """Write text of a result: nothing in it commands the terminal that shows it."""
+        """Write text of a result; nothing in it can control the terminal."""
         self._put(printed(text, colour=self.colour).encode("utf-8", "backslashreplace"))
 
     def write_content(self, content: bytes) -> None:
-        """Write what a file holds: to a file or a pipe as it is, to a terminal as `write` does."""
+        """Write a file's content: to a file or pipe as it is, to a terminal like `write`."""
         if sys.stdout.isatty():
             self.write(content.decode("utf-8", "replace"))
         else:
             self._put(content)
 
     def _put(self, content: bytes) -> None:
-        # Bytes, so that neither locale nor platform changes what is read at the other end.
+        # Bytes, so that neither locale nor platform changes the output.
         try:
             sys.stdout.flush()
             stream = getattr(sys.stdout, "buffer", None)
@@ -77,7 +77,7 @@ class Session:
                 stream.write(content)
                 stream.flush()
         except BrokenPipeError as error:
-            # Under another name, since click would end the process on it with exit code 1.
+            # A separate exception, since click would end the process with exit code 1.
             raise NobodyReads from error
 
     def write_document(self, document: dict[str, object] | BaseModel) -> None:
@@ -91,7 +91,7 @@ class Session:
         complain(f"{line}\n")
 
     def engine(self) -> Engine:
-        """The engine over the control checkout. Raises UsageFault when there is none."""
+        """The engine over the control checkout. Raises UsageFault if there is none."""
         if self._engine is None:
             from pipeline.engine.opening import open_engine
 
@@ -106,12 +106,12 @@ class Session:
 
 
 def complain(text: str, *, colour: bool = False) -> None:
-    """Write to standard error: progress, and what went wrong."""
+    """Write progress or an error to standard error."""
     click.echo(printed(text, colour=colour), err=True, nl=False, color=colour or None)
 
 
 def dump(model: BaseModel) -> dict[str, object]:
-    """The plain values of a model, as its JSON document holds them."""
+    """The plain values of a model, as in its JSON document."""
     return model.model_dump(mode="json", by_alias=True)
 
 
@@ -125,7 +125,7 @@ def session_of(context: click.Context) -> Session:
 
 
 def choose_format(context: click.Context, _: click.Parameter, value: str | None) -> None:
-    """Take the value of an option `--format`, before or behind the command."""
+    """Take the value of an option `--format`, before or after the command."""
     if value is not None:
         session_of(context).format = value
 
@@ -133,7 +133,7 @@ def choose_format(context: click.Context, _: click.Parameter, value: str | None)
 def format_option(*formats: str) -> Callable[[F], F]:
     """An option `--format` with these formats; `text` is the default.
 
-    It may stand before the command too, and is then refused by commands that lack it.
+    It may also come before the command; commands without it then refuse it.
     """
 
     def decorate(function: F) -> F:

@@ -1,4 +1,4 @@
-"""`pipeline status`: where one draft, or every draft, stands. Imports no models, to be quick."""
+"""`pipeline status`: the status of one draft or of all drafts. Imports no models, so it is fast."""
 
 from __future__ import annotations
 
@@ -37,13 +37,18 @@ def write_one(session: Session, draft: str) -> int:
     from pipeline.render.status import render_status
     from pipeline.render.style import Style
     from pipeline.render.text import render_text
-    from pipeline.state.statuses import read_standing_findings, read_status_document
+    from pipeline.state.statuses import (
+        read_environments,
+        read_standing_findings,
+        read_status_document,
+    )
 
     state = open_state(session.directory)
     document = read_status_document(state, draft)
     try:
         found = _look(session, [document], whole=False)
-        text = render_status(document, found.beside, Style(session.colour))
+        environments = read_environments(state)
+        text = render_status(document, environments, found.beside, Style(session.colour))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CouldNotCheck(
             f"the status of `{draft}` is damaged", help="`pipeline audit verify` says where"
@@ -56,11 +61,16 @@ def write_one(session: Session, draft: str) -> int:
         complain(render_text(wrong))
     else:
         session.write(_with(text, wrong))
-    return found.exit_code or (1 if wrong else 0)
+    return found.exit_code or _exit_code(wrong)
+
+
+def _exit_code(found: Sequence[Finding]) -> int:
+    """1 for what must not stand, 0 where there are warnings alone."""
+    return 1 if any(finding.severity == "error" for finding in found) else 0
 
 
 def _with(text: str, found: Sequence[Finding]) -> str:
-    """A status, and below it what is wrong with what stands."""
+    """A status, and below it the findings about standing drafts."""
     from pipeline.render.text import render_text
 
     return f"{text}\n{render_text(found)}" if found else text
@@ -75,6 +85,7 @@ def write_list(session: Session, tenant: str | None) -> int:
     from pipeline.render.status import render_statuses
     from pipeline.render.style import Style
     from pipeline.state.statuses import (
+        read_environments,
         read_requested,
         read_standing_findings,
         read_status_documents,
@@ -86,11 +97,13 @@ def write_list(session: Session, tenant: str | None) -> int:
     said = "its status is damaged; `pipeline audit verify` says where"
     failures = [Failure(draft, CouldNotCheck.code, said) for draft in damaged]
     try:
-        # What cannot be read may be of any overlay, so nothing is foreign for not being known.
+        # An unreadable status may belong to any overlay, so unknown overlays are not foreign.
         found = _look(session, documents, whole=tenant is None and not damaged, failures=failures)
         known = {document["id"] for document in documents} | set(damaged)
         waiting = [draft for draft in requested if draft not in known]
-        text = render_statuses(documents, waiting, found.beside, Style(session.colour))
+        environments = read_environments(state)
+        style = Style(session.colour)
+        text = render_statuses(documents, environments, waiting, found.beside, style)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CouldNotCheck(
             "a status is damaged", help="`pipeline audit verify` says which"
@@ -109,25 +122,25 @@ def write_list(session: Session, tenant: str | None) -> int:
         )
     else:
         session.write(_with(text, wrong))
-    return found.exit_code or (1 if wrong else 0)
+    return found.exit_code or _exit_code(wrong)
 
 
 @dataclass(frozen=True)
 class Looked:
-    """What a look at GitOps repositories gave."""
+    """The result of a look at GitOps repositories."""
 
     beside: Beside
 
     @property
     def exit_code(self) -> int:
-        """4 for what could not be read, 1 for what is not as promoted."""
+        """4 if something could not be read, 1 if something differs from what was promoted."""
         if self.beside.failures:
             return 4
         return 1 if self.beside.incidents else 0
 
     @property
     def lines(self) -> Sequence[str]:
-        """One line for each thing that is wrong."""
+        """One line for each problem."""
         from pipeline.render.status import beside_lines
 
         return beside_lines(self.beside)
@@ -155,7 +168,7 @@ def _look(
     whole: bool,
     failures: Sequence[Failure] = (),
 ) -> Looked:
-    """What lies in the GitOps repositories of these drafts, against what was recorded."""
+    """The GitOps repositories of these drafts, compared with what was recorded."""
     from pipeline.control.reading import open_gitops
     from pipeline.errors import CouldNotCheck, Failure
     from pipeline.gitops.statuses import read_unsealed
@@ -169,7 +182,7 @@ def _look(
     foreign = [repo for repo, why in unsealed.items() if not why]
     incidents: list[tuple[str, str, str, str]] = []
     if foreign:
-        # Only now what takes long: which paths, and whether they merely lack their fact.
+        # Only now the slow part: which paths differ, and whether only their fact is missing.
         found, unjudged = session.engine().reader.gitops_incidents(foreign)
         incidents = [(i.repo, i.path, i.code, i.message) for i in found]
         known = {failure.subject for failure in failures}

@@ -1,4 +1,4 @@
-"""`pipeline validate`: the requests of a commit (or the work tree), judged."""
+"""`pipeline validate`: judges the requests of a commit or of the work tree."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _read(
 def _secrets(
     git: GitRepository, revision: str, changed: Sequence[str], reading: SnapshotReading
 ) -> tuple[Finding, ...]:
-    """Credentials in what changed: what applying patches gives is for `pipeline comment` to see."""
+    """Credentials in changed files; `pipeline comment` also searches the results of patches."""
     from pipeline.engine.judge_patches import patches_of, read_changed_files, read_written_secrets
     from pipeline.engine.opening import secret_hits
 
@@ -142,7 +142,7 @@ def _secrets(
 
 
 def _request_path(top: Path, given: str) -> str:
-    """A path as the control repo names it, from the top or from where the caller stands."""
+    """A path in the control repo, from one relative to its top or to the current folder."""
     path = Path(given)
     here = path if path.is_absolute() else Path.cwd() / path
     if path.is_absolute() or here.exists():
@@ -163,7 +163,7 @@ def _is_below(path: str, wanted: Sequence[str]) -> bool:
 def _sources(
     git: GitRepository, revision: str, reading: SnapshotReading, found: Sequence[Finding]
 ) -> dict[str, str]:
-    """The text of every file that a finding points at."""
+    """The text of every file that a finding points to."""
     contents = dict(reading.sources)
     named = [p for p in {f.location.file: 0 for f in found} if p not in contents]
     if revision and named:

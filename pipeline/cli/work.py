@@ -1,7 +1,7 @@
-"""`pipeline due`, `perform` and `push`: checks and builds in jobs of their own, between two runs.
+"""`pipeline due`, `perform` and `push`: checks and builds in separate jobs, between two runs.
 
-`due` needs the right to read, `perform` none at all, `predicate` and `push` the registry's and
-the right to attest; `pipeline run --evidence` records what came of it, with the right to write.
+`due` needs read access, `perform` no access at all, `predicate` and `push` access to the registry
+and the right to attest; `pipeline run --evidence` records the results, with write access.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def _build(item: BuildImage, files: Files, out: Path) -> BuildRecord:
     from pipeline.models.base import CommitId, TreeId
     from pipeline.models.evidence import BuildRecord
 
-    # A lock file that can't be listed is a refusal here; in the job that pushes it is an error.
+    # An unreadable lock file is a refusal here; in the job that pushes it would be an error.
     sbom_of(files, image=item.image, tree=item.tree)
     maker = maker_of_machine()
     made = maker.make(files, item.labels)

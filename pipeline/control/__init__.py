@@ -1,1 +1,1 @@
-"""The control repo: a checkout on disk, its forge, and requests brought to it."""
+"""The control repo: its checkout on disk, its forge, and the submission of requests."""

@@ -1,8 +1,8 @@
-"""Where a control checkout is and which local forge it came from; light, imports no models.
+"""Finds a control checkout and the local forge it came from. Imports no models, so it is fast.
 
-Every command opens the checkout here, `pipeline status` too, so it is read by one `git config` of
-our own: measured in a fresh process, 3 ms against 79 ms by GitPython, 75 of them for its import.
-That would be a third of what `status` may take (0.2 s). GitPython makes the checkouts
+Every command opens the checkout here, also `pipeline status`, so it runs one `git config` itself:
+measured in a fresh process, 3 ms instead of 79 ms with GitPython, 75 of them for its import. That
+would be a third of the time that `status` may take (0.2 s). GitPython makes the checkouts
 (`pipeline.git.checkouts`).
 """
 
@@ -31,7 +31,7 @@ def find_checkout(directory: Path) -> Path:
 
 
 def read_address(top: Path, git: GitRepository) -> str:
-    """The address of the remote `origin` of a checkout. Raises UsageFault when it has none."""
+    """The address of a checkout's remote `origin`. Raises UsageFault if it has none."""
     origin = git.remote_url("origin")
     if origin is None:
         raise UsageFault(
@@ -42,5 +42,5 @@ def read_address(top: Path, git: GitRepository) -> str:
 
 
 def read_origin(top: Path, git: GitRepository) -> LocalOrigin:
-    """The local forge that the remote `origin` of a checkout lies in. Raises UsageFault."""
+    """The local forge of a checkout's remote `origin`. Raises UsageFault."""
     return find_origin(read_address(top, git), top, os.environ)

@@ -1,4 +1,4 @@
-"""Request files parsed once in a process, by path and blob id, within a bound."""
+"""Request files parsed once per process, by path and blob id, within a bound."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pipeline.requests.snapshot import ReadRequest
 
 Parsed = tuple[ReadRequest | None, tuple[Finding, ...]]
 
-# Of YAML: some 60,000 requests of the usual 550 bytes, which take 0.3 GB once they are parsed. A
-# world of 10,000 drafts fits several times; what somebody pushes cannot take all memory.
+# Bytes of YAML: some 60,000 requests of the usual 550 bytes, which take 0.3 GB once parsed. A world
+# of 10,000 drafts fits several times, and a hostile push cannot exhaust memory.
 MOST_BYTES = 32 * 1024**2
-# What an entry counts as however small its file is.
+# The least that an entry counts, however small its file.
 _LEAST_BYTES = 512
 
 
 class ParsedRequests:
-    """What came of parsing request files."""
+    """The results of parsing request files."""
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._kept = LruCache[tuple[str, str], tuple[Parsed, int]](most_bytes, lambda v: v[1])
@@ -26,12 +26,12 @@ class ParsedRequests:
         return len(self._kept)
 
     def find(self, path: str, blob: str) -> Parsed | None:
-        """What came of this file before; None if it is to be parsed."""
+        """The kept result for this file; None if it is not parsed yet."""
         kept = self._kept.get((path, blob))
         return kept[0] if kept else None
 
     def parse(self, path: str, blob: str, content: bytes) -> Parsed:
-        """What comes of this file, kept for the next time."""
+        """The result of parsing this file, kept for the next time."""
         parsed = self.find(path, blob)
         if parsed is None:
             parsed = parse_request(path, content)

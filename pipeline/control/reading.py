@@ -1,6 +1,6 @@
-"""What `status` reads, opened for a checkout: state branches and GitOps repositories.
+"""Opens what `status` reads for a checkout: state branches and GitOps repositories.
 
-Light, imports no models: a forge on a server is opened only where the checkout came from one.
+Imports no models, so it is fast; a forge on a server is opened only if the checkout came from one.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pipeline.state.statuses import StateRefs
 
 
 def open_state(directory: Path) -> StateRefs:
-    """The repository that state is read from, and what its branches' refs start with.
+    """The repository that state is read from, and the prefix of its branches' refs.
 
-    The forge's own if the checkout came from one that can be asked (on a server, with a
-    credential), else what the clone last saw of its origin.
+    The forge's own repository if the forge can be asked (on a server, with a credential), else what
+    the clone last saw of its origin.
     """
     top = find_checkout(directory.resolve())
     git = GitRepository(top)
@@ -35,7 +35,7 @@ def open_state(directory: Path) -> StateRefs:
 
 
 def open_gitops(directory: Path) -> Open | None:
-    """What opens GitOps repositories; None in a clone whose forge cannot be reached."""
+    """A function that opens GitOps repositories; None if the clone's forge cannot be reached."""
     top = find_checkout(directory.resolve())
     git = GitRepository(top)
     try:

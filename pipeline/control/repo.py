@@ -1,8 +1,8 @@
-"""The control repo as the shell meets it: a checkout on disk, its forge, and snapshots read.
+"""The control repo on disk: its checkout, its forge, and snapshots read from it.
 
-A snapshot is read from a commit through one `git cat-file --batch`, never from the work tree
-unless asked, so that what is judged is what was reviewed. Blobs that were read and found clean
-in form are not parsed again within a process (`pipeline.control.parsed`).
+A snapshot is read from a commit with one `git cat-file --batch`, and from the work tree only on
+request, so what is judged is what was reviewed. Blobs are not parsed twice within a process
+(`pipeline.control.parsed`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ROOTS = tuple(f"{root}/" for root in REQUEST_ROOTS)
 
 @dataclass(frozen=True)
 class Control:
-    """A control checkout: where it is, its git, the forge and the control repo's name in it."""
+    """A control checkout: its folder, its git, the forge, and the control repo's name there."""
 
     directory: Path
     git: GitRepository
@@ -44,13 +44,13 @@ class Control:
     control_repo: str
 
     def open_repository(self) -> GitRepository:
-        """The forge's own control repository, which is the one that counts."""
+        """The forge's own control repository, which is authoritative."""
         return self.forge.open_repository(self.control_repo)
 
     def head(self) -> str:
         """The commit of the control repo's main branch in the forge. Raises UsageFault."""
         head = self.read_view().head
-        assert head is not None  # `read_view` saw to it
+        assert head is not None  # `read_view` checked
         return head
 
     def read_view(self) -> RepoView:
@@ -62,14 +62,14 @@ class Control:
                     f"the forge has no repository `{self.control_repo}` with a main branch",
                     help="`git remote -v` must name it as origin",
                 )
-            # Facts that rest on a newer main than this one would make old requests look due.
+            # With an older main than the facts were made on, old requests would look due.
             main = f"refs/heads/{view.default_branch}"
             if self.open_repository().resolve(main) == view.head:
                 return view
 
 
 def open_control(directory: Path) -> Control:
-    """The control checkout that holds `directory`, with the forge its `origin` lies in.
+    """The control checkout that holds `directory`, with the forge of its `origin`.
 
     Raises UsageFault.
     """
@@ -81,7 +81,7 @@ def open_control(directory: Path) -> Control:
 
 @dataclass(frozen=True)
 class SnapshotReading:
-    """A snapshot with what was read for it: requests with positions, findings of their form."""
+    """A snapshot with its requests' documents and the findings about their form."""
 
     snapshot: Snapshot
     reads: tuple[ReadRequest, ...]
@@ -95,7 +95,7 @@ def read_request_blobs(git: GitRepository, commit: str) -> dict[str, str]:
 
 
 def _request_blobs(entries: Mapping[str, tuple[int, str]]) -> dict[str, str]:
-    """The requests among all entries of a commit; what is not a file holds none."""
+    """Path → blob id of the plain files below the request folders, among a commit's entries."""
     return {
         path: id
         for path, (mode, id) in entries.items()
@@ -111,10 +111,10 @@ def read_snapshot(
     paths: Iterable[str] | None = None,
     tenants: Collection[str] | None = None,
 ) -> SnapshotReading:
-    """The requests at `commit`; with `since`, only what changed after it and what that needs.
+    """The requests at `commit`; with `since`, only those changed after it and what they need.
 
-    `paths` asks for those and what they need, `tenants` for policy and those tenants' folders.
-    Entries that are no files are found among what is asked for.
+    `paths` selects those and what they need, `tenants` selects policy and those tenants' folders.
+    Selected entries that are not plain files give findings.
     """
     entries = git.list_files(commit)
     blobs = _request_blobs(entries)
@@ -142,13 +142,13 @@ def read_snapshot(
 
 
 def _is_of(path: str, tenants: Collection[str]) -> bool:
-    """Whether a path lies in the folder of one of the tenants, or in no tenant's."""
+    """Whether a path is in the folder of one of the tenants, or in no tenant's folder."""
     parts = path.split("/")
     return parts[0] != "tenants" or len(parts) < 3 or parts[1] in tenants
 
 
 def read_snapshot_of(git: GitRepository, commit: str, paths: Sequence[str]) -> Snapshot:
-    """The requests at these paths of a commit and nothing else: cost grows with them alone."""
+    """Only the requests at these paths of a commit; the cost grows only with their number."""
     found = git.read_objects([f"{commit}:{path}" for path in paths])
     blobs: dict[str, str] = {}
     reads: list[ReadRequest] = []
@@ -163,7 +163,7 @@ def read_snapshot_of(git: GitRepository, commit: str, paths: Sequence[str]) -> S
 
 
 def read_worktree_snapshot(directory: Path) -> SnapshotReading:
-    """The requests as they lie in the work tree now, committed or not."""
+    """The requests in the work tree now, committed or not."""
     blobs: dict[str, str] = {}
     sources: dict[str, bytes] = {}
     results: list[Parsed] = []

@@ -1,8 +1,8 @@
-"""Bringing a proposed request to the control repo: into a checkout, or as a pull request.
+"""Submits a proposed request to the control repo: into a checkout, or as a pull request.
 
-A submission is made from bytes in memory, under an account that the platform knows: no work tree
-is touched, and whoever asks holds no Git credential. It is find-or-create, so that asking twice
-gives one branch and one pull request.
+A submission is made from bytes in memory, under an account that the platform lists: it touches no
+work tree, and the author needs no Git credential. It is find-or-create: submitting twice gives one
+branch and one pull request.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pipeline.git.objects import (
 )
 from pipeline.git.repository import GitRepository, read_parents
 from pipeline.models.base import key_of
-from pipeline.models.requests import ENVIRONMENTS, Account, Platform
+from pipeline.models.requests import Account, Platform
 from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import PLATFORM_PATH
 from pipeline.requests.proposed import ProposedRequest
@@ -45,14 +45,14 @@ _MAX_BRANCHES = 9
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """Where a submitted request is: its pull request, or None when it is on main already."""
+    """A submitted request: its pull request, or None if it is already on main."""
 
     request: ProposedRequest
     pull: PullRequest | None
 
 
 def find_account(platform: Platform, who: str) -> Account:
-    """The account of a login or a numeric id. Raises UsageFault."""
+    """The account with this login or numeric id. Raises UsageFault."""
     for account in platform.accounts:
         if who in (str(account.id), account.login):
             return account
@@ -65,10 +65,10 @@ def find_account(platform: Platform, who: str) -> Account:
 def write_request(
     top: Path, request: ProposedRequest, *, replace: bool = False
 ) -> Literal["written", "unchanged"]:
-    """What became of the request's file in the checkout at `top`.
+    """Whether the request's file in the checkout at `top` was written or already the same.
 
-    Raises UsageFault when another file is there than the one that the request is an edit of and
-    `replace` is not asked for, or when the path leads out of the checkout.
+    Raises UsageFault if there is a different file than the one the request edits and `replace` is
+    not set, or if the path leads out of the checkout.
     """
     target = top / request.path
     existing = next(p for p in (target.parent, *target.parent.parents) if p.exists())
@@ -100,7 +100,7 @@ def write_request(
 def submit_request(control: Control, request: ProposedRequest, account: Account) -> Submission:
     """The request's pull request, found or opened by `account`.
 
-    Raises Refused when the account may not ask for the request's tenant.
+    Raises Refused if the account may not ask for the request's tenant.
     """
     git = control.open_repository()
     head = control.head()
@@ -108,7 +108,7 @@ def submit_request(control: Control, request: ProposedRequest, account: Account)
     there = git.read_object(f"{head}:{request.path}")
     if there is not None and there.content == request.content:
         return Submission(request, None)
-    # A patch's number is no part of the key: the same patch is the same request.
+    # A patch's number is not part of the key: the same patch is the same request.
     before = there.id if there and request.kind != "DraftPatch" else ""
     key = key_of("request", request.draft, request.kind, blob_id(request.content), before)
     branch = _own_branch(control, request, account, head, key)
@@ -126,13 +126,13 @@ def submit_request(control: Control, request: ProposedRequest, account: Account)
 def require_may_ask(
     git: GitRepository, head: str, request: ProposedRequest, account: Account
 ) -> None:
-    """Nothing; raises Refused for an account that may not ask for this, by the policy of main."""
+    """Raise Refused if the account may not ask for this, by main's policy."""
     if account.kind == "pipeline":
         raise Refused(
             f"`{account.login}` carries requests out and makes none",
             help="submit as a person or a bot of the tenant",
         )
-    needed = paths_behind([request.path], ENVIRONMENTS)
+    needed = paths_behind([request.path])
     base = read_snapshot_of(git, head, needed)
     if base.platform is None:
         raise CouldNotCheck(f"`{PLATFORM_PATH}` of main cannot be read, so no account is known")
@@ -146,10 +146,10 @@ def require_may_ask(
 def _own_branch(
     control: Control, request: ProposedRequest, account: Account, head: str, key: str
 ) -> str:
-    """The branch that holds this request and nothing else, pushed by nobody but the account.
+    """The branch with only this request, pushed only by the account.
 
-    Whoever can push can take a branch's name beforehand, so one with anything else in it is left
-    alone and the next name is taken.
+    Anybody who can push can take a branch name first, so a branch with any other content is left
+    alone and the next name is used.
     """
     git, forge, repo = control.open_repository(), control.forge, control.control_repo
     view = forge.read_repo(repo)
@@ -170,7 +170,7 @@ def _own_branch(
 
 
 def _holds_only(git: GitRepository, commit: str, main: str, request: ProposedRequest) -> bool:
-    """Whether the commit adds to some commit of main this request and nothing else."""
+    """Whether the commit adds only this request to some commit of main."""
     parents = git.read_commit(commit).parents
     if len(parents) != 1 or not git.is_ancestor(parents[0], main):
         return False
@@ -189,7 +189,7 @@ def _push(
     entries[name] = TreeEntry(MODE_FILE, name, blob.id)
     tree = tree_object(entries.values())
     above = graft(read_parents(git, head, folder), folder, tree.id)
-    # Dated from what it rests on, so that the same request at the same time is the same commit.
+    # Dated from its parent, so that the same request on the same parent is the same commit.
     time_s = git.read_commit(head).committer.time_s + _STEP_S
     signature = Signature(account.login, f"{account.id}@{EMAIL_DOMAIN}", time_s)
     about = (("Draft", request.draft),) if request.draft else ()

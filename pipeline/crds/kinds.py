@@ -1,8 +1,8 @@
-"""The six kinds of `ameide.io/v1`: what each one's `spec` holds beyond the common fields. Pure.
+"""The six kinds of `ameide.io/v1`: the fields of each `spec` beyond the common ones. Pure.
 
-Field names of Domain, Process, Agent and UISurface are those of the platform's operators; a
-Projection keeps a read model of domains' events, an Integration is the connector to one system
-outside of the platform.
+Field names of Domain, Process, Agent and UISurface are those of the platform's operators. A
+Projection keeps a read model of domains' events; an Integration connects one system outside the
+platform.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the six kinds of `ameide.io/v1` have in common: fields of `spec`, and `status`. Pure."""
+"""The common parts of the six kinds of `ameide.io/v1`: fields of `spec`, and `status`. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def common(
     observability: Mapping[str, Schema] | None = None,
     rollout: Mapping[str, Schema] | None = None,
 ) -> dict[str, Schema]:
-    """The fields of every kind, with what a kind adds to two of them."""
+    """The fields of every kind, with a kind's additions to two of them."""
     return {
         "image": image("Image to run, by digest: the one that was built from the source"),
         "resources": _resources(),
@@ -130,7 +130,7 @@ def env_from(description: str) -> Schema:
 
 def definition_ref(kind: str) -> Schema:
     """The design that the primitive realises; its tenant cannot change."""
-    # The same form as `design_refs` of a draft; the kind may be left out, since it is known.
+    # The same form as a draft's `design_refs`; the kind may be omitted, since it is known.
     return record(
         f"The {kind} that this primitive realises",
         {
@@ -151,7 +151,7 @@ def definition_ref(kind: str) -> Schema:
 
 
 def store(description: str, **more: Schema) -> Schema:
-    """A schema of a database cluster; moving to another one would leave the rows behind."""
+    """A schema in a database cluster; it cannot move to another, which would lose the rows."""
     return record(
         description,
         {
@@ -176,7 +176,7 @@ def store(description: str, **more: Schema) -> Schema:
 
 
 def dependencies(*kinds: str) -> Schema:
-    """Names of primitives, by kind, that this one calls."""
+    """Names of the primitives that this one calls, by kind."""
     return record(
         "Primitives that this one calls; they are ready before it is",
         {kind: names(f"Names of {kind}", pattern=DNS_LABEL) for kind in kinds},
@@ -184,7 +184,7 @@ def dependencies(*kinds: str) -> Schema:
 
 
 def status_schema() -> Schema:
-    """What the operator reports; conditions as apimachinery's `metav1.Condition` has them."""
+    """The operator's report; conditions are apimachinery's `metav1.Condition`."""
     generation: Schema = {"type": "integer", "format": "int64", "minimum": 0}
     condition = record(
         "One aspect of the state",

@@ -1,7 +1,7 @@
 """Building blocks of structural OpenAPI v3 schemas, as an API server accepts them. Pure.
 
-Every text, list and map has a bound: without one the API server cannot tell what a CEL rule may
-cost, and refuses the definition. Sources: Kubernetes "Extend the Kubernetes API with
+Every text, list and map has a bound: without one the API server cannot estimate the cost of a CEL
+rule, and refuses the definition. Sources: Kubernetes "Extend the Kubernetes API with
 CustomResourceDefinitions" (structural schemas) and "Common Expression Language in Kubernetes".
 """
 
@@ -74,7 +74,7 @@ def record(
 
 
 def names(description: str, *, pattern: str = IDENTIFIER, longest: int = 63) -> Schema:
-    """A set of names: no two are equal, and their order says nothing."""
+    """A set of names: no duplicates, and the order has no meaning."""
     return {
         "type": "array",
         "description": description,
@@ -85,7 +85,7 @@ def names(description: str, *, pattern: str = IDENTIFIER, longest: int = 63) -> 
 
 
 def records(description: str, item: Schema, *, keys: Sequence[str] = (), most: int = 50) -> Schema:
-    """A list of objects; with `keys`, each combination of their values stands there once."""
+    """A list of objects; with `keys`, each combination of their values occurs once."""
     schema: Schema = {"type": "array", "description": description, "maxItems": most}
     if keys:
         schema |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
@@ -105,14 +105,14 @@ def mapping(description: str, value: Schema, *, most: int = 100) -> Schema:
 
 
 def rule(expression: str, message: str) -> Schema:
-    """A CEL rule that an API server evaluates on `self`, and `oldSelf` if it names that."""
+    """A CEL rule that an API server evaluates on `self`, and on `oldSelf` if it names that."""
     return {"rule": expression, "message": message}
 
 
 def image(description: str) -> Schema:
-    """A reference by digest; a tag beside it only if it cannot move.
+    """A reference by digest; an additional tag only if it cannot move.
 
-    The pattern holds wherever the schema is read; the rule only where CEL is.
+    The pattern applies wherever the schema is read; the rule only with CEL.
     """
     tag = rf"self.matches(':({_SEMANTIC}|[0-9a-f]{{40}})@')"
     return {
@@ -127,7 +127,7 @@ def image(description: str) -> Schema:
 
 
 def quantities(description: str) -> Schema:
-    """Amounts of what a container uses."""
+    """Amounts of a container's resources."""
     return record(
         description,
         {

@@ -1,8 +1,7 @@
-"""Tell the story: print each command as a user would type it, run it, show what comes back.
+"""Runs the demo: prints each command as a user would type it, runs it, and shows its output.
 
-Everything happens on a real forge, by default bare repositories below `.demo/`, which is kept to
-look around in.
-The first command whose exit code is not the expected one ends the demo with that fact.
+Everything happens on a real forge, by default bare repositories below `.demo/`, which are kept to
+look around in. The first command with an unexpected exit code ends the demo with an error.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ MARKER = "made-by-pipeline-demo"
 
 
 class DemoBroke(PipelineError):
-    """A step of the demo did not end as it must (exit 1)."""
+    """A step of the demo did not end as expected (exit 1)."""
 
     exit_code = 1
     code = "demo-broke"
@@ -46,7 +45,7 @@ RunCommand = Callable[[Sequence[str]], int]  # one `pipeline` command → its ex
 
 @dataclass
 class Teller:
-    """Runs commands against the demo's control checkout and prints the story."""
+    """Runs commands in the demo's control checkout and prints the story."""
 
     root: Path
     shown_root: str
@@ -57,14 +56,14 @@ class Teller:
     started: float = field(default_factory=time.monotonic)
 
     def chapter(self, number: int, title: str, text: str) -> None:
-        """Print a heading and what the chapter is about."""
+        """Print a chapter's heading and text."""
         self.console.print()
         heading = Text(f" {number}  {title} ", style="bold cyan")
         self.console.print(Rule(heading, align="left", style="cyan"))
         self.console.print(Text(text, style="italic dim"))
 
     def run(self, arguments: Sequence[str], exit_code: int = 0, *, directory: str = "") -> None:
-        """Print and run one `pipeline` command. Raises DemoBroke for another exit code."""
+        """Print and run one `pipeline` command. Raises DemoBroke for an unexpected exit code."""
         place = directory or f"{self.shown_root}/control"
         shown = [a.replace(str(self.root), self.shown_root) for a in arguments]
         login = arguments[arguments.index("--as") + 1] if "--as" in arguments else None
@@ -91,7 +90,7 @@ class Teller:
 
 @contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Variables that this process has within the block, and no longer."""
+    """Set environment variables within the block only."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -105,7 +104,7 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def clear(root: Path) -> None:
-    """Remove what an earlier demo left; anything else is not touched. Raises UsageFault."""
+    """Remove an earlier demo's folder; raises UsageFault for any other content."""
     if not root.exists():
         return
     if any(root.iterdir()) and not (root / MARKER).exists():
@@ -116,7 +115,7 @@ def clear(root: Path) -> None:
 
 
 def write_patch_files(work: Path) -> None:
-    """Write the files that the story's patches are made of."""
+    """Write the files for the story's patches."""
     work.mkdir(parents=True, exist_ok=True)
     routing = story.ROUTING
     (work / "routing.py").write_text(routing)
@@ -127,7 +126,7 @@ def write_patch_files(work: Path) -> None:
 
 
 def write_observations(work: Path, status: DraftStatus) -> None:
-    """Write what a delivery tool would report of every environment now."""
+    """Write what a delivery tool would report now about every environment."""
     seen = tuple(
         Observation(
             environment=p.environment,
@@ -151,9 +150,9 @@ def run_demo(
     console: Console | None = None,
     make_setting: MakeSetting = LocalSetting,
 ) -> None:
-    """Tell the whole story below `root`, each command run by `run_command` in this process.
+    """Tell the whole story below `root`; `run_command` runs each command in this process.
 
-    Raises DemoBroke when a step ends wrongly.
+    Raises DemoBroke if a step does not end as expected.
     """
     console = console or Console(highlight=False)
     root = root.resolve()
@@ -192,7 +191,7 @@ def _shown(root: Path) -> str:
 
 
 def read_status(setting: DemoSetting) -> DraftStatus:
-    """The story's draft as its state branch records it now."""
+    """The recorded status of the story's draft."""
     forge = setting.open_forge()
     git = forge.open_repository("control")
     path = status_path(story.DRAFT.primitive)
@@ -267,7 +266,7 @@ def _tell_proof(teller: Teller, number: int) -> None:
 
 
 def _clone(teller: Teller, repo: str) -> Path:
-    """Where a repository is cloned to, as a user would do it."""
+    """The folder of a repository's clone, made as a user would."""
     path = teller.root / "clones" / repo
     teller.type_line(
         f"git clone -q {teller.setting.address(repo)} {teller.shown_root}/clones/{repo}"

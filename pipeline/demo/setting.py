@@ -1,4 +1,4 @@
-"""A fresh forge with a control repo in it, and a checkout of that: where a story starts.
+"""A fresh forge with a control repo, and a checkout of it: the start of a story.
 
 The control repo's files are this repository's own `environments/` and `tenants/`. Its first
 commit has a fixed date and identity, so every story starts from the same ids.
@@ -30,7 +30,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def read_sample_files(top: Path = CHECKOUT) -> dict[str, bytes]:
-    """Path → bytes of the sample control repo that this checkout holds. Raises UsageFault."""
+    """Path → bytes of the sample control repo in this checkout. Raises UsageFault."""
     files = {
         path.relative_to(top).as_posix(): path.read_bytes()
         for root in REQUEST_ROOTS
@@ -46,7 +46,7 @@ def read_sample_files(top: Path = CHECKOUT) -> dict[str, bytes]:
 
 
 def with_workspace_key(root: Path, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files, in which whose word counts is also the workspace's key; made if there is none."""
+    """The files, with the workspace's key among the signers; the key is made if there is none."""
     path = workspace_key(root / "forge")
     key = SigningKey.read(path) if path.exists() else SigningKey.create(path)
     read, findings = parse_request(SIGNERS_PATH, files.get(SIGNERS_PATH, b""))
@@ -63,7 +63,7 @@ def with_workspace_key(root: Path, files: Mapping[str, bytes]) -> dict[str, byte
 
 
 def platform_of(files: Mapping[str, bytes]) -> Platform:
-    """The platform that the files describe. Raises UsageFault when it is invalid."""
+    """The platform in the files. Raises UsageFault if it is invalid."""
     read, findings = parse_request(PLATFORM_PATH, files[PLATFORM_PATH])
     if findings or read is None or not isinstance(read.model, Platform):
         raise UsageFault(f"{PLATFORM_PATH} is invalid", help="see `pipeline validate`")
@@ -71,7 +71,7 @@ def platform_of(files: Mapping[str, bytes]) -> Platform:
 
 
 def control_spec(files: Mapping[str, bytes]) -> RepoSpec:
-    """A control repo that holds `files` in its first commit."""
+    """The spec of a control repo with `files` in its first commit."""
     platform = platform_of(files)
     objects = objects_of_files({path: (MODE_FILE, content) for path, content in files.items()})
     owner = next(a for a in platform.accounts if a.kind == "person")
@@ -98,7 +98,7 @@ def create_control(root: Path, files: Mapping[str, bytes]) -> LocalForge:
 
 
 def create_setting(root: Path, files: Mapping[str, bytes]) -> LocalForge:
-    """The same, with a checkout of the control repo at `root/control`."""
+    """The forge, with a checkout of its control repo at `root/control`."""
     forge = create_control(root, files)
     name = platform_of(files).repos.control
     GitRepository.clone(str(forge.path(name)), root / "control")
@@ -106,27 +106,27 @@ def create_setting(root: Path, files: Mapping[str, bytes]) -> LocalForge:
 
 
 class DemoSetting(Protocol):
-    """Where the demo plays: a forge that is ready, and a checkout of its control repo."""
+    """The demo's setting: a forge, and a checkout of its control repo."""
 
     def describe(self) -> str:
-        """Where the control repo lies, as the middle of a sentence."""
+        """The place of the control repo, as the middle of a sentence."""
 
     def open_forge(self) -> Forge:
-        """The forge as a fresh process sees it."""
+        """The forge, opened anew."""
 
     def address(self, repo: str) -> str:
-        """What a user would clone, as it is shown."""
+        """The shown address that a user would clone."""
 
     def clone(self, repo: str, path: Path) -> None:
         """A clone of a repository at `path`."""
 
     def credential(self, login: str | None) -> tuple[str, Mapping[str, str]]:
-        """What a command of that account (None: the pipeline's) is typed behind, and its
+        """The shown prefix of that account's commands (None: the pipeline's), and their
         environment."""
 
 
 class LocalSetting:
-    """A local forge below `root`, where nobody needs a credential."""
+    """A local forge below `root`, which needs no credentials."""
 
     def __init__(self, root: Path, shown_root: str, files: Mapping[str, bytes]) -> None:
         forge = create_setting(root, files)
@@ -152,5 +152,5 @@ class LocalSetting:
         GitRepository.clone(str(self.open_forge().path(repo)), path).close()
 
     def credential(self, login: str | None) -> tuple[str, Mapping[str, str]]:
-        """None: whoever may write to the folder may act."""
+        """Empty: anybody who may write to the folder may act."""
         return "", {}

@@ -1,8 +1,8 @@
 """The story of the main job as data: chapters, and the commands that a user would type.
 
-The demo tells it, the crash sweep breaks it off at every effect, the race runs parts of it at
-once: one story, so that what is shown is what is tested. Pull request numbers are known, since
-the same operations give the same numbers.
+The demo tells it, the crash sweep interrupts it at every effect, the race runs parts of it at once:
+one story, so what is shown is what is tested. Pull request numbers are known, since the same
+operations give the same numbers.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def test_no_partner_for_a_region_that_nobody_delivers_to():
 
 
 def leaked_settings() -> str:
-    """A file as a careless agent writes it; the key is nobody's, and made of parts here."""
+    """A file by a careless agent; the key belongs to nobody and is composed here."""
     key = "AKIA" + "Q3EGRTLXPWN7Y2KD"
     return f'"""Settings of the partner API."""\n\nAWS_ACCESS_KEY_ID = "{key}"\n'
 
@@ -68,7 +68,7 @@ AWS_ACCESS_KEY_ID = os.environ["AWS_ACCESS_KEY_ID"]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command: arguments after `pipeline`, and the exit code that it must have."""
+    """One command: the arguments after `pipeline`, and the expected exit code."""
 
     arguments: tuple[str, ...]
     exit_code: int = 0
@@ -108,7 +108,7 @@ def _run() -> Command:
 
 
 def _asked() -> tuple[Chapter, ...]:
-    """A primitive is asked for, and scaffolded."""
+    """A primitive is requested and scaffolded."""
     return (
         Chapter(
             "An agent asks for a new primitive",
@@ -179,7 +179,7 @@ def _written(package: str, work: str) -> tuple[Chapter, ...]:
 
 
 def _tried() -> tuple[Chapter, ...]:
-    """The release runs in dev, and not in prod."""
+    """The release runs in dev; prod refuses it."""
     return (
         Chapter(
             "Put this in test",
@@ -237,7 +237,7 @@ def _released() -> tuple[Chapter, ...]:
 
 
 def _observed(work: str) -> tuple[Chapter, ...]:
-    """What runs is reported, and looked up."""
+    """Running releases are reported and looked up."""
     return (
         Chapter(
             "Observe",

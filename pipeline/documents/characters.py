@@ -1,4 +1,4 @@
-"""Characters that no request may hold, as findings."""
+"""Findings for characters that no request may contain."""
 
 from __future__ import annotations
 

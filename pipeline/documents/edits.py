@@ -1,12 +1,12 @@
 """Edits of a request file that change the named values and leave every other line alone.
 
 Pure. ruamel.yaml reads the file, sets the value and writes the file again, which keeps comments,
-quotes and order but not every blank. So only the lines of the named entry are taken from what
-ruamel wrote, moved to the column where the entry stands; all others are the bytes that were there.
-What would lose a comment, or does not read back as exactly the value asked for, is refused.
+quotes and order but not every blank. So only the lines of the named entry are taken from ruamel's
+output, moved to the entry's column; all other lines keep their bytes. An edit that would lose a
+comment, or does not read back as exactly the requested value, is refused.
 
-Import this module where an edit is made: it imports ruamel.yaml, 25 ms (processor time in a fresh
-process, median of 9), and most commands edit nothing.
+Import this module only where an edit is made: it imports ruamel.yaml, 25 ms (processor time in a
+fresh process, median of 9), and most commands edit nothing.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _TEXT = re.compile(r"^(?=\n)|[^\n]", re.MULTILINE)
 
 
 def edit_document(content: bytes, changes: Mapping[Path, object]) -> bytes:
-    """`content` with the value at each path set; every line of no named entry is the same bytes.
+    """`content` with the value at each path set; lines outside the named entries keep their bytes.
 
-    A path may name a new key of an existing mapping, or the index behind the last item of a list.
+    A path may name a new key of an existing mapping, or the index after the last item of a list.
     Raises Refused if `content` is not an acceptable document, or for an edit that would lose a
     comment or change more than it says; UsageFault for a path whose parent does not exist or a
-    value that no request may hold.
+    value that no request may contain.
     """
     document = parse_document("(document)", content)
     if not document.ok:
@@ -54,7 +54,7 @@ def edit_document(content: bytes, changes: Mapping[Path, object]) -> bytes:
         _set(wanted, path, _plain(value))
         try:
             text = _edit(text, path, value)
-        except YAMLError as error:  # what an edit before this one made cannot be read
+        except YAMLError as error:  # an earlier edit made it unreadable
             raise _changes_more(changes) from error
     edited = text.encode("utf-8")
     result = parse_document("(edited document)", edited)
@@ -98,7 +98,7 @@ def _plain(value: object) -> object:
 
 
 def _styled(value: object) -> object:
-    """The value with each text in the style that every reader takes for text, as our writer's."""
+    """The value with each string in a style that every reader takes as text, like our writer."""
     if isinstance(value, Mapping):
         return {_styled_text(str(key), block=False): _styled(v) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -117,7 +117,7 @@ def _styled_text(text: str, *, block: bool) -> Any:
 
 
 class _Representer(RoundTripRepresenter):
-    """Writes a missing value as `null`, where ruamel writes nothing."""
+    """Writes None as `null`; ruamel writes nothing."""
 
     def represent_null(self, _: None) -> Any:
         return self.represent_scalar("tag:yaml.org,2002:null", "null")
@@ -144,7 +144,7 @@ def _rewritten(text: str, path: Path, value: object) -> str:
         parent = data
         for step in path[:-1]:
             parent = parent[step]
-        if not parent:  # written as `[]` or `{}` until now
+        if not parent:  # it is written as `[]` or `{}`
             parent.fa.set_block_style()
         _set(data, path, _styled(value))
         yaml.dump(data, out)
@@ -159,7 +159,7 @@ def _edit(text: str, path: Path, value: object) -> str:
     old = there.find(path)
     if old is None:
         parent, new = there.entry(path[:-1]), written.entry(path)
-        # Behind the last entry, before the comments that follow it.
+        # After the last entry, before the comments that follow it.
         first = end = parent.last + 1
         column, begin = parent.inner_column, " " * parent.inner_column
     else:
@@ -171,7 +171,7 @@ def _edit(text: str, path: Path, value: object) -> str:
         begin = there.lines[first][:column]
     head, *others = written.lines[new.first : new.last + 1]
     before = Counter(there.comments(first, end))
-    # ruamel counts what follows a text as part of it, and would write it inside the new value.
+    # ruamel counts what follows a string as part of it, and would write it inside the new value.
     own = [written.is_own(new.first + 1 + n, before) for n in range(len(others))]
     kept = [
         _moved(line, column - new.column)
@@ -191,7 +191,7 @@ def _moved(line: str, columns: int) -> str:
 
 
 def _spliced(text: str, first: int, end: int, new: list[str]) -> str:
-    """The text with its lines from `first` up to `end` replaced, in its own line ends."""
+    """The text with lines `first` up to `end` replaced, keeping its line ends."""
     lines = text.split("\n")
     carriage = "\r" if "\r\n" in text else ""
     put = [line + carriage for line in new]
@@ -202,12 +202,12 @@ def _spliced(text: str, first: int, end: int, new: list[str]) -> str:
     return "\n".join([*lines[:first], *put, *lines[end:]])
 
 
-# -- where entries stand -------------------------------------------------------------------
+# -- positions of entries ------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One `key: value` or `- value`: its first and last line, its column, that of what is in it."""
+    """One `key: value` or `- value`: first and last line, its column, and its value's column."""
 
     path: Path
     first: int
@@ -217,7 +217,7 @@ class _Entry:
 
 
 class _Layout:
-    """The lines of a document and where its entries stand in them, counted from 0."""
+    """The lines of a document and the positions of its entries, counted from 0."""
 
     def __init__(self, text: str) -> None:
         self.text = text.replace("\r\n", "\n")
@@ -225,14 +225,14 @@ class _Layout:
         self._root: Any = _round_trip().compose(self.text)
 
     def entry(self, path: Path) -> _Entry:
-        """The entry at a path. Raises Refused where there is none."""
+        """The entry at a path. Raises Refused if there is none."""
         found = self.find(path)
         if found is None:
             raise Refused(f"{_name(path)} cannot be found in the document", help=_BY_HAND)
         return found
 
     def find(self, path: Path) -> _Entry | None:
-        """The entry at a path, or None; for one in brackets the entry that the brackets are in."""
+        """The entry at a path, or None; for one in brackets, the entry that holds the brackets."""
         node, first, column = self._root, self._root.start_mark.line, 0
         for depth, step in enumerate(path):
             if node.flow_style:
@@ -252,7 +252,7 @@ class _Layout:
         return self._entry(path, node, first, column)
 
     def comments(self, first: int, end: int) -> list[str]:
-        """The comments in these lines, from their `#` on."""
+        """The comments in these lines, each from its `#`."""
         found = (_COMMENT.search(line) for line in self._masked[first:end])
         return [comment.group() for comment in found if comment]
 
@@ -263,11 +263,11 @@ class _Layout:
 
     @cached_property
     def _masked(self) -> list[str]:
-        """The lines with the characters of every text, and its empty lines, as `x`."""
+        """The lines with every string's characters, and its empty lines, replaced by `x`."""
         parts, at = [], 0
         for node in _scalars(self._root):
             start, stop = node.start_mark.index, node.end_mark.index
-            if node.style in ("|", ">"):  # a comment may stand beside the indicator
+            if node.style in ("|", ">"):  # a comment may follow the indicator
                 start = self.text.find("\n", start) + 1 or stop
             parts += [self.text[at:start], _TEXT.sub("x", self.text[start:stop])]
             at = stop

@@ -1,7 +1,7 @@
 """One YAML document as events, read into values and findings in one pass.
 
-Pure. `EventReader` enforces every limit while it goes. The events are libyaml's, or those of
-PyYAML's own parser where libyaml is missing.
+Pure. `EventReader` enforces every limit on the way. The events come from libyaml, or from PyYAML's
+own parser if libyaml is missing.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _short(text: str | None) -> str:
 
 
 class _Stop(Exception):
-    """Nothing after this place can be read."""
+    """Stops the reader: nothing after this place can be read."""
 
 
 @dataclass(slots=True)
@@ -239,7 +239,7 @@ class EventReader:
             self._add(rules.YAML_NOT_A_MAPPING, message, self._at(event.start_mark))
 
     def _add_escapes(self, event: _Event) -> None:
-        """Findings at the escapes that made forbidden characters; raw ones are found already."""
+        """Findings at escapes that produced forbidden characters; raw ones are already found."""
         if event.style != '"':
             return
         start, end = event.start_mark.index, event.end_mark.index
@@ -273,7 +273,7 @@ class EventReader:
                 self._at_index(half.start()),
             )
         elif "nesting depth" in (error.problem or ""):
-            # libyaml looks ahead for a key and meets its own limit before an event is made.
+            # libyaml looks ahead for a key and reaches its own limit before it makes an event.
             finding = rules.YAML_TOO_DEEP.finding("this is level 1,000 at least", self._at(mark))
         elif self.text.startswith(("<<<<<<<", "=======", ">>>>>>>"), line_start):
             message = "a merge conflict was committed"
@@ -283,7 +283,7 @@ class EventReader:
             message = "a tab cannot indent or start a value"
             finding = rules.YAML_SYNTAX.finding(message, self._at(mark), help="indent with spaces")
         elif index >= len(self.text.rstrip()):
-            # The end of the file says little; where the open thing starts says more.
+            # The start of the unclosed node helps more than the end of the file.
             start: _Mark = error.context_mark or mark
             place = self._at_index(min(start.index, max(len(self.text.rstrip()) - 1, 0)))
             finding = rules.YAML_SYNTAX.finding(f"this never ends: {error.problem}", place)

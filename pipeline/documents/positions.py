@@ -1,4 +1,4 @@
-"""The place of every node of a document, worked out when there is a finding to place. Pure."""
+"""The position of every node of a document, computed when a finding needs it. Pure."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from pipeline.documents.events import Path, open_events
 _Place: TypeAlias = tuple[int, int]
 
 
-# The findings of one file come together, and those of a run are shown file by file.
+# Findings are made and shown file by file, so few files are enough.
 @lru_cache(maxsize=64)
 def read_positions(text: str) -> dict[Path, tuple[_Place, _Place]]:
-    """Each node's path to the places of its key (of itself, in a list) and of its value."""
+    """Path of each node → the positions of its key (in a list, of itself) and of its value."""
     positions: dict[Path, tuple[_Place, _Place]] = {}
     try:
         for path, key, value in _walk_positions(text):
             positions.setdefault(path, (key, value))
     except yaml.YAMLError:
-        pass  # what was read before the fault has its places all the same
+        pass  # keep the positions before the syntax error
     return positions
 
 
 @dataclass(slots=True)
 class _Open:
-    """An open collection of the second pass: `index` counts in a list, `key` waits in a mapping."""
+    """An open collection in the second pass: `index` counts a list, `key` waits in a mapping."""
 
     path: Path
     index: int | None

@@ -1,4 +1,4 @@
-"""One request file read: bytes in, an accepted document or every reason against it out.
+"""Reads one request file: bytes in; an accepted document, or every reason against it, out.
 
 Pure. See `pipeline.documents` for the contract.
 """
@@ -18,7 +18,7 @@ from pipeline.documents.characters import check_characters
 from pipeline.documents.events import EventReader, Path, Value
 from pipeline.documents.positions import read_positions
 
-# After these the parser and a diff would count lines differently, or the parser would stop.
+# With these, the parser and a diff would count lines differently, or the parser would stop.
 _STOPPING = (rules.YAML_CARRIAGE_RETURN, rules.YAML_LINE_SEPARATOR, rules.YAML_CONTROL_CHARACTER)
 
 
@@ -26,7 +26,7 @@ _STOPPING = (rules.YAML_CARRIAGE_RETURN, rules.YAML_LINE_SEPARATOR, rules.YAML_C
 class ParsedDocument:
     """One request file: its `value`, or `findings` that say why it was refused.
 
-    `value` is a mapping of plain values, empty when refused; `ok` tells the two apart.
+    `value` is a mapping of plain values, empty if refused; `ok` tells the two apart.
     """
 
     file: str
@@ -40,7 +40,7 @@ class ParsedDocument:
         return not self.findings
 
     def position_of(self, path: Path, *, key: bool = False) -> Location:
-        """Where the node at `path` stands, or its key; the nearest existing parent's otherwise."""
+        """The location of the node at `path`, or its key; else of the nearest existing parent."""
         positions = read_positions(self.text)
         for length in range(len(path), -1, -1):
             found = positions.get(path[:length])
@@ -51,10 +51,10 @@ class ParsedDocument:
 
 
 def parse_document(file: str, content: bytes) -> ParsedDocument:
-    """The document in `content`, accepted or with every reason why not.
+    """The document in `content`, accepted or with every reason against it.
 
-    `file` is the path that findings name. Findings are collected as far as the parser can go on,
-    at most `FINDINGS_MAXIMUM`. Never raises for any content.
+    `file` is the path that findings name. Findings are collected as far as the parser can go, at
+    most `FINDINGS_MAXIMUM`. Never raises, whatever the content.
     """
     if len(content) > rules.DOCUMENT_BYTES_MAXIMUM:
         message = f"the file has {len(content):,} bytes"

@@ -1,4 +1,4 @@
-"""Rules about one request file as YAML, before any of it is given a meaning.
+"""Rules about a request file as YAML, before its content is interpreted.
 
 An example that cannot be text starts with `bytes:`; the rest is Python escapes for raw bytes.
 """

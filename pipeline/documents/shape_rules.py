@@ -1,7 +1,7 @@
 """Rules about the form of a request: its fields, their types and their values.
 
-The models in `pipeline.models.requests` hold what is allowed; `pipeline.documents.shapes` says in
-words what a model refused.
+The models in `pipeline.models.requests` define what is allowed; `pipeline.documents.shapes`
+explains what a model refused.
 """
 
 from __future__ import annotations

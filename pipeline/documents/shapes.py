@@ -1,7 +1,7 @@
-"""What a model refused, as findings for people: the place, what was found, what may stand there.
+"""A model's validation errors as findings: the place, what was found, and what is allowed there.
 
-Pure. Pydantic names a fault by its own type and a path that mixes fields with the branches of
-unions; here both become words and positions of the file.
+Pure. Pydantic describes an error by its own type and a path that mixes fields with union branches;
+here both become words and positions in the file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pipeline.documents.reader import ParsedDocument
 
-# The patterns of `pipeline.models` in words. A pattern that is missing here is shown as it is.
+# The patterns of `pipeline.models` in words. A pattern missing here is shown as it is.
 PATTERN_WORDS: dict[str, str] = {
     r"^[0-9a-f]{40}$": "a full Git object id: 40 digits 0-9 and a-f",
     r"^sha256:[0-9a-f]{64}$": "an image digest: `sha256:` and 64 digits 0-9 and a-f",
@@ -77,17 +77,19 @@ def findings_of_validation_error(
     document: ParsedDocument,
     model: type[BaseModel] | None = None,
 ) -> tuple[Finding, ...]:
-    """One finding for each fault in `error`, placed in `document`, sorted.
+    """One finding for each fault in `error`, with its position in `document`, sorted.
 
-    `model` is what was validated, for suggestions of near names.
+    `model` is the validated model, for suggestions of similar names.
     """
     all_details = error.errors(include_url=False)
     places = {details["loc"] for details in all_details}
     found = [
         _finding_of(details, document, model)
         for details in all_details
-        # A list whose items were refused counts as too short, which says nothing new.
-        if details["type"] != "too_short" or not _any_below(details["loc"], places)
+        # Pydantic also calls a list with refused items too short, and a default missing that rests
+        # on refused fields, which adds nothing.
+        if details["type"] != "default_factory_not_called"
+        and (details["type"] != "too_short" or not _any_below(details["loc"], places))
     ]
     return sort_findings(found)
 
@@ -102,11 +104,15 @@ def _finding_of(
     kind = details["type"]
     path, is_key = _path_in(document.value, details["loc"])
     name = visible(".".join(map(str, path))) or "the document"
-    if kind == "missing":
+    # A default that follows from another field, and cannot: it has to be given.
+    is_left_out = kind == "literal_error" and path[-1:] != details["loc"][-1:]
+    if kind == "missing" or is_left_out:
         missing = str(details["loc"][-1])
         message = f"field `{missing}` is missing" + (f" in `{name}`" if path else "")
         place = document.position_of(path, key=True)
-        return rules.REQUEST_MISSING_FIELD.finding(message, place, help=f"add `{missing}: …`")
+        choices = str((details.get("ctx") or {}).get("expected", "")).replace("'", "`")
+        help = f"add `{missing}: …`" + (f", which may be {choices}" if is_left_out else "")
+        return rules.REQUEST_MISSING_FIELD.finding(message, place, help=help)
     place = document.position_of(path, key=is_key or kind == "extra_forbidden")
     if kind == "extra_forbidden":
         return _unknown_field(details, document, root, path)
@@ -115,7 +121,7 @@ def _finding_of(
 
 
 def _path_in(value: object, location: tuple[int | str, ...]) -> tuple[Path, bool]:
-    """The part of pydantic's path that exists in the document, and whether its key is meant."""
+    """The part of pydantic's path that exists in the document, and whether it means the key."""
     path: list[int | str] = []
     is_key = bool(location) and location[-1] == "[key]"
     for step in location:
@@ -213,13 +219,13 @@ def _type_words(value: object) -> str:
 
 
 def _fields_at(root: type[BaseModel] | None, location: tuple[int | str, ...]) -> set[str]:
-    """Names of the fields that the model at pydantic's `location` knows; none if there is none."""
+    """The field names of the model at pydantic's `location`; empty if there is no model."""
     here: list[type[BaseModel]] = [root] if root else []
     for step in location:
         inner = [
             f.annotation for m in here for n, f in m.model_fields.items() if step in (n, f.alias)
         ]
-        # What is not a field is an item's index, a mapping's key, or the tag of a union's branch.
+        # Anything but a field is an item's index, a mapping's key, or a union branch's tag.
         here = (
             [model for annotation in inner for model in models_in(annotation)]
             if inner
@@ -233,7 +239,7 @@ def _has_tag(model: type[BaseModel], step: int | str) -> bool:
 
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The models that an annotation mentions: itself, or inside unions and collections."""
+    """The models in an annotation: itself, or inside unions and collections."""
     if isinstance(annotation, type) and not typing.get_args(annotation):
         return [annotation] if issubclass(annotation, BaseModel) else []
     return [model for inner in typing.get_args(annotation) for model in models_in(inner)]

@@ -1,8 +1,8 @@
 """Plain values as YAML text, always the same bytes for the same value.
 
 Pure. Block style, two spaces, keys in the order given, no folded lines. Text is quoted whenever a
-YAML 1.1 or 1.2 reader could take it for something else, and stands as a literal block where it
-has several lines. What `parse_document` would refuse is not written in the first place.
+YAML 1.1 or 1.2 reader could take it for something else, and is a literal block if it has several
+lines. It refuses to write what `parse_document` would refuse.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pipeline.errors import UsageFault
 
 
 def render_document(value: Mapping[str, object], *, header: str = "") -> bytes:
-    """UTF-8 YAML of `value` such that `parse_document` gives the value back.
+    """UTF-8 YAML of `value` that `parse_document` reads back as the same value.
 
     `header` is one or more comment lines for the top, without their `# `. Raises UsageFault for
-    what no request file may hold: other types, forbidden characters, numbers out of range, too
-    many levels or nodes, keys that look alike, more than 1 MiB.
+    anything that no request file may contain: other types, forbidden characters, numbers out of
+    range, too many levels or nodes, keys that look alike, more than 1 MiB.
     """
     refuse_twins(value)
     return _document(block_lines(value), count_nodes(value), header)
@@ -47,38 +47,38 @@ def _document(body: Sequence[str], nodes: int, header: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Rendered lines of a part of a document, and how many nodes they hold."""
+    """The rendered lines of a part of a document, and the number of its nodes."""
 
     lines: tuple[str, ...]
     nodes: int
 
 
 def render_entry(key: str, value: object) -> Entry:
-    """One `key: value` at the top of a document."""
+    """One rendered `key: value` at the top of a document."""
     return Entry(tuple(entry_lines(key, value)), count_nodes(value))
 
 
 def render_item(value: object) -> Entry:
-    """One item of a list that is an entry at the top of a document."""
+    """One rendered item of a list at the top of a document."""
     return Entry(tuple(_indented(item_lines(value, level=2))), count_nodes(value))
 
 
 def list_entry(key: str, items: Sequence[Entry]) -> Entry:
-    """The entry of a list, which is not empty, out of its rendered items."""
+    """The entry of a list from its rendered items, at least one."""
     lines = tuple(line for item in items for line in item.lines)
     return Entry((f"{render_string(key)}:", *lines), 1 + sum(item.nodes for item in items))
 
 
 def mapping_entry(key: str, entries: Sequence[Entry]) -> Entry:
-    """The entry of a mapping, which is not empty, out of its rendered entries."""
+    """The entry of a mapping from its rendered entries, at least one."""
     lines = tuple(_indented([line for entry in entries for line in entry.lines]))
     return Entry((f"{render_string(key)}:", *lines), 1 + sum(entry.nodes for entry in entries))
 
 
 def render_entries(entries: Iterable[Entry], *, header: str = "") -> bytes:
-    """What `render_document` gives for the mapping of these entries.
+    """The same bytes as `render_document` for the mapping of these entries.
 
-    So that what did not change between two documents need not be rendered again.
+    So unchanged parts of two documents need not be rendered again.
     """
     found = list(entries)
     lines = [line for entry in found for line in entry.lines]
@@ -86,7 +86,7 @@ def render_entries(entries: Iterable[Entry], *, header: str = "") -> bytes:
 
 
 def refuse_forbidden(text: str) -> None:
-    """Nothing; raises UsageFault if `text` holds a character that no request may hold."""
+    """Raise UsageFault if `text` holds a character that no request may contain."""
     found = FORBIDDEN_IN_VALUE.search(text)
     if found:
         message = f"the text holds {name_of_character(found.group())}, which no request may hold"
@@ -94,9 +94,9 @@ def refuse_forbidden(text: str) -> None:
 
 
 def refuse_twins(value: object, level: int = 0) -> None:
-    """Nothing; raises UsageFault if two keys of a mapping look alike, as `parse_document` does."""
+    """Raise UsageFault if two keys of a mapping look alike, which `parse_document` refuses."""
     if level > rules.DEPTH_MAXIMUM:
-        return  # `block_lines` says so
+        return  # `block_lines` refuses it
     inner: Iterable[object] = ()
     if isinstance(value, Mapping):
         seen: dict[str, str] = {}
@@ -113,7 +113,7 @@ def refuse_twins(value: object, level: int = 0) -> None:
 
 
 def count_nodes(value: object) -> int:
-    """How many keys and values `value` has, itself included."""
+    """The number of keys and values in `value`, including itself."""
     if isinstance(value, Mapping):
         return 1 + sum(1 + count_nodes(inner) for inner in value.values())
     if isinstance(value, (list, tuple)):
@@ -122,7 +122,7 @@ def count_nodes(value: object) -> int:
 
 
 def block_lines(value: object, *, level: int = 1) -> list[str]:
-    """The lines of a mapping or list (none if it is empty), without indentation of its own."""
+    """The lines of a mapping or list (none if it is empty), not indented."""
     if level > rules.DEPTH_MAXIMUM:
         raise UsageFault(f"the document would have {level} levels", help=rules.YAML_TOO_DEEP.fix)
     lines: list[str] = []
@@ -130,7 +130,7 @@ def block_lines(value: object, *, level: int = 1) -> list[str]:
         for key, inner in value.items():
             lines += entry_lines(key, inner, level=level)
     else:
-        assert isinstance(value, (list, tuple))  # callers give collections only
+        assert isinstance(value, (list, tuple))  # callers pass only collections
         for inner in value:
             lines += item_lines(inner, level=level)
     return lines
@@ -171,7 +171,7 @@ def _indented(lines: Sequence[str]) -> Iterator[str]:
 
 
 def is_literal_safe(text: str) -> bool:
-    """True for several lines that no reader and no editor changes in a literal block."""
+    """Whether text has several lines that no reader or editor changes in a literal block."""
     if "\n" not in text or text[0] in " \t\n" or text.endswith("\n\n"):
         return False
     return not any(line.endswith((" ", "\t")) for line in text.split("\n"))
@@ -203,13 +203,13 @@ def render_flow(value: object, *, in_flow: bool = False) -> str:
         if not math.isfinite(value):
             raise UsageFault("the number is not finite", help=rules.YAML_NUMBER_RANGE.fix)
         mantissa, e, exponent = repr(float(value)).partition("e")
-        # YAML 1.1 takes a float without a point for text.
+        # YAML 1.1 takes a float without a point as text.
         return (mantissa if "." in mantissa else mantissa + ".0") + e + exponent
     raise UsageFault(f"a {type(value).__name__} cannot stand in a request")
 
 
 def render_string(text: str, *, in_flow: bool = False) -> str:
-    """Text on one line, quoted only where some reader needs the quotes."""
+    """Text on one line, quoted only if some reader needs quotes."""
     refuse_forbidden(text)
     if is_plain_safe(text, in_flow=in_flow):
         return text

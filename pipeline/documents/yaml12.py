@@ -1,4 +1,4 @@
-"""Scalars of the YAML 1.2 core schema: what plain text means, and which text needs quotes.
+"""Scalars of the YAML 1.2 core schema: the meaning of plain text, and which text needs quotes.
 
 Pure. The core schema is that of YAML 1.2.2 §10.3.2: `true` and `false` in three spellings, `null`,
 `~` and nothing, integers (decimal, `0o`, `0x`) and floats; `yes`, `on`, `1:30` and dates are
@@ -15,7 +15,7 @@ Scalar = str | int | float | bool | None
 
 INTEGER_MINIMUM = -(2**63)
 INTEGER_MAXIMUM = 2**63 - 1
-# Longer than any number that fits; keeps Python's integer conversion from quadratic work.
+# Longer than any number that fits; avoids quadratic work in Python's integer conversion.
 NUMBER_LENGTH_MAXIMUM = 64
 
 WORDS: dict[str, Scalar] = {
@@ -40,7 +40,7 @@ _NOT_FINITE = re.compile(r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z")
 
 
 class NumberRefused(ValueError):
-    """A plain scalar is a number that not every reader holds exactly; the text says why."""
+    """A plain scalar is a number that not every reader represents exactly; the text says why."""
 
 
 def resolve_plain(text: str) -> Scalar:
@@ -93,7 +93,7 @@ def _float(text: str) -> float:
     return value
 
 
-# What only a YAML 1.1 reader takes for something other than text.
+# Words that only a YAML 1.1 reader takes for something other than text.
 _OLD_WORDS = frozenset(
     word
     for base in ("y", "n", "yes", "no", "on", "off")
@@ -101,7 +101,7 @@ _OLD_WORDS = frozenset(
 ) | {"=", "<<"}
 _OLD_NUMBER = re.compile(r"[-+]?[0-9.][0-9a-fA-FxXoO_:.,eE+\-]*\Z")
 _OLD_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}")
-# Unquoted text without a second look: words and single spaces, then a few marks inside only.
+# Text that is safe unquoted: words and single spaces, then a few marks inside only.
 _PLAIN_IN_FLOW = re.compile(r"[\w./$(\\](?:[\w./$()@+=*!%^~;<>|?&\\'\"-]| (?![ #]))*\Z")
 _PLAIN_IN_BLOCK = re.compile(r"[\w./$(\\](?:[\w./$()@+=*!%^~;<>|?&\\'\",\[\]{}-]| (?![ #]))*\Z")
 # A colon inside a word, as in `sha256:…` and `https://…`; one before a space would end a key.
@@ -109,7 +109,7 @@ _INNER_COLON = re.compile(r"(?<=\w):(?=[\w/.])")
 
 
 def is_plain_safe(text: str, *, in_flow: bool = False) -> bool:
-    """True if every YAML 1.1 and 1.2 reader takes this unquoted text for the same string."""
+    """Whether every YAML 1.1 and 1.2 reader takes this unquoted text for the same string."""
     if not text or text in WORDS or text in _OLD_WORDS or text[-1] == " ":
         return False
     if text[0] in _NUMBER_START and (_OLD_NUMBER.match(text) or _NOT_FINITE.match(text)):

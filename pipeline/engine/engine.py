@@ -1,6 +1,6 @@
 """The engine over one control repo: a reader, a proposer, a judge and a loop, with their tools.
 
-An engine never changes: to have another tool, or a narrower scope, one makes another engine.
+An engine never changes: for another tool or a narrower scope, make another engine.
 """
 
 from __future__ import annotations
@@ -44,29 +44,30 @@ class Engine:
     control: Control
     tools: Tools
     scope: Scope = EVERYTHING
-    # Whether a run may rest on what runs before it left in the cache, and leaves its own.
+    # Whether a run may use what earlier runs left in the cache, and leave its own there.
     remembers: bool = False
 
     def using(self, **tools: Any) -> Engine:
-        """Another engine over the same control repo, with these of its `Tools` in place of its
-        own. Raises TypeError for a name that no tool has.
+        """Another engine over the same control repo, with these `Tools` replaced.
+
+        Raises TypeError for an unknown tool name.
         """
         return replace(self, tools=replace(self.tools, **tools))
 
     @cached_property
     def reader(self) -> EngineReader:
-        """What reads main, the world and what was recorded."""
+        """The reader of main, the world and the state branches."""
         return EngineReader(self.control, self.tools)
 
     @cached_property
     def proposer(self) -> Proposer:
-        """What asks the gate."""
+        """The proposer, which asks the gate."""
         return Proposer(self.reader)
 
     @cached_property
     def judge(self) -> Judge:
-        """What judges open pull requests."""
-        # 9 ms: imported when one is judged; a run, and a status, need none of it.
+        """The judge of open pull requests."""
+        # 9 ms to import; `run` and `status` do not need it.
         from pipeline.engine.judge import Judge
 
         return Judge(self.reader, self.proposer)
@@ -79,7 +80,7 @@ class Engine:
         if not self.remembers:
             return None
         sees_gitops = Stage.PROMOTE in self.scope.stages
-        return Memory(self.forge, self.control.control_repo, sees_gitops)
+        return Memory(self.forge, self.control.control_repo, sees_gitops, self.tools.clock)
 
     @property
     def forge(self) -> Forge:
@@ -94,11 +95,11 @@ class Engine:
     # -- reading --------------------------------------------------------------------------
 
     def snapshot(self, commit: str | None = None) -> Snapshot:
-        """The requests and the policy at a commit, main's head if none is given."""
+        """The requests and the policy at a commit; main's head if none is given."""
         return self.reader.snapshot(commit)
 
     def findings(self, commit: str | None = None) -> tuple[Finding, ...]:
-        """Every finding in the requests at a commit, main's head if none is given."""
+        """Every finding in the requests at a commit; main's head if none is given."""
         return self.reader.findings(commit)
 
     def world(self) -> World:
@@ -106,7 +107,7 @@ class Engine:
         return self.reader.world()
 
     def status(self, draft: str) -> DraftStatus:
-        """One draft's recorded status. Raises UsageFault when it has none."""
+        """One draft's recorded status. Raises UsageFault if it has none."""
         return self.reader.status(draft)
 
     def statuses(self) -> tuple[DraftStatus, ...]:
@@ -126,7 +127,7 @@ class Engine:
     def decide(
         self, draft: str, environment: str, promotion: Promotion | None = None
     ) -> tuple[Decision, PromotionInput]:
-        """The decision on a promotion: of the request on main, else of one that could be made."""
+        """The decision on a promotion: the one requested on main, else a hypothetical one."""
         return self.proposer.decide(draft, environment, promotion)
 
     def propose_promotion(
@@ -138,7 +139,7 @@ class Engine:
         reason: str,
         lane: Lane = "normal",
     ) -> PromotionProposal:
-        """A promotion request with digest and overlay tree pinned, and what speaks against it."""
+        """A promotion request with digest and overlay tree pinned, and the reasons against it."""
         return self.proposer.propose_promotion(
             draft, environment, source_commit=source_commit, reason=reason, lane=lane
         )
@@ -161,11 +162,11 @@ class Engine:
         tenants: Collection[str] | None = None,
         shard: tuple[int, int] | None = None,
     ) -> Plan:
-        """Plan only the tenants that are not known to be idle."""
+        """The plan for the tenants not known to be idle."""
         return self._loop.planner.plan_due(self._memory(), tenants=tenants, shard=shard)
 
     def apply(self, plan: Plan, progress: Progress = silent) -> tuple[Receipt, ...]:
-        """What a saved plan did, exactly as it was reviewed. Raises StalePlan."""
+        """Receipts of applying a saved plan exactly as reviewed. Raises StalePlan."""
         return self._loop.apply(plan, progress)
 
     def run(
@@ -176,7 +177,7 @@ class Engine:
         observations: Collection[Observation] = (),
         progress: Progress = silent,
     ) -> RunReport:
-        """Everything that can be done now, tenant by tenant, until a plan comes out empty."""
+        """The report of a run, which goes on tenant by tenant until a plan is empty."""
         return self._loop.run(
             self._memory(),
             tenants=tenants,
@@ -186,7 +187,7 @@ class Engine:
         )
 
     def dispatch(self, events: Sequence[str]) -> None:
-        """Start what waits for these events of the control repo."""
+        """Send these events to the control repo's workflows."""
         platform = self.snapshot().platform if events else None
         for event in events if platform else ():
             assert platform is not None

@@ -1,17 +1,17 @@
-"""Tenants that had nothing to do, remembered so that an idle run does not read them again.
+"""Remembers tenants that had nothing to do, so that an idle run does not read them again.
 
-Which drafts of a tenant have something due follows from its requests and policy on main, its
-state branch, this tool, and those repositories that the look at them asked for; from nothing else.
-So when a look at all of them finds no draft with anything due, GitOps repositories that are as
-promoted with nothing proposed there, and no finding, the hash of the former is kept in the cache
-with fingerprints of the latter. A tenant is settled whose hash is there and whose fingerprints
-still hold: one whose drafts are all promoted asks for its GitOps repository alone. What facts of
-other tenants say of the platform's GitOps repository is no part of the hash: it changes with them.
-Nothing else is ever remembered: not a plan that waits, not a finding. Without the cache everything
-is looked at anew and ends the same.
+What is due for a tenant depends only on its requests and policy on main, its state branch, this
+tool, and the repositories that a look at the tenant asked for. So if a look finds nothing due, no
+finding, and GitOps repositories as promoted without proposals, the cache keeps a hash of the first
+three with fingerprints of the repositories. A tenant is settled if its hash is in the cache and the
+fingerprints still match; if all its drafts are promoted, that is its GitOps repository alone. Facts
+of other tenants about the platform's GitOps repository are not in the hash: the repository changes
+with them. Nothing else is remembered, neither a plan that waits nor a finding. Without the cache
+everything is read again, with the same result.
 
-All tenants' repositories are asked about together, once when a run begins and once when it ends.
-Whoever makes planning depend on more, a clock for one, adds it to the key.
+The forge is asked about all tenants' repositories together, once when a run begins and once when it
+ends. What changes by time alone says when (`Waiting.until`): past that moment nothing is
+remembered. Anything further that planning comes to depend on must go into the key.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from pipeline.forges.port import Repositories, RepoView
 from pipeline.git.objects import TreeEntry
 from pipeline.git.repository import GitRepository
 from pipeline.machine.cache import cache_key, read_cached, write_cached
+from pipeline.machine.clock import Clock, read_clock
 from pipeline.machine.identity import tool_identity
+from pipeline.models.base import Moment, moment_of
 from pipeline.models.requests import CodeOrigin, Platform
 from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import PLATFORM_PATH, tenant_path
@@ -35,17 +37,17 @@ _KIND = "settled"
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What planning of all tenants rests on at one commit of main, as ids."""
+    """The inputs of all tenants' plans at one commit of main, as ids."""
 
     commit: str
-    platform: str  # its name, which the names of repositories are made of
+    platform: str  # its name, part of repository names
     environments: str  # tree id
     folders: Mapping[str, str]  # folder below `tenants/` → tree id
-    tenants: tuple[str, ...]  # those of the folders that hold a tenant, sorted
+    tenants: tuple[str, ...]  # the folders that hold a tenant, sorted
 
 
 def read_ground(control: GitRepository, commit: str) -> Ground | None:
-    """The ids at a commit of main; None when it is not as a control repo's is."""
+    """The ids at a commit of main; None if it does not look like a control repo."""
     root = {e.name: e for e in control.read_tree(commit) or ()}
     folders = control.read_tree(f"{commit}:tenants") or ()
     platform = control.read_object(f"{commit}:{PLATFORM_PATH}")
@@ -70,7 +72,7 @@ def _is_folder(entry: TreeEntry) -> bool:
 
 
 def repos_of(ground: Ground, tenant: str) -> tuple[str, ...]:
-    """The repositories that a look at a tenant may ask for: of code, and of overlays."""
+    """The code and GitOps repositories that a look at a tenant may ask for."""
     origins = (CodeOrigin.TENANT, CodeOrigin.PLATFORM)
     kinds = (names.controllers_repo, names.gitops_repo)
     return tuple(kind(ground.platform, tenant, origin) for kind in kinds for origin in origins)
@@ -79,7 +81,7 @@ def repos_of(ground: Ground, tenant: str) -> tuple[str, ...]:
 def tenant_key(
     ground: Ground, tenant: str, state_head: str | None, *, sees_gitops: bool
 ) -> str | None:
-    """What stands for what a tenant's plan follows from in the control repo; None without one."""
+    """A hash of a tenant's inputs in the control repo; None if it has none."""
     if tenant not in ground.folders:
         return None
     return cache_key(
@@ -91,29 +93,42 @@ def tenant_key(
         *ground.tenants,
         "state",
         state_head or "",
-        # A run that may not promote looks at no GitOps repository, so it knows less.
+        # A run that may not promote looks at no GitOps repository, so it has seen less.
         *(() if sees_gitops else ("without GitOps",)),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """How the world of a tenant was just before a look: its key, and repositories' fingerprints."""
+    """A tenant's world just before a look: its key, and the repositories' fingerprints."""
 
     key: str
     fingerprints: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a tenant with nothing due rests on: repositories' fingerprints, and until when."""
+
+    rests_on: Mapping[str, str]
+    until: Moment | None = None  # None: no time changes it
+
+    def holds_at(self, now_s: int) -> bool:
+        """Whether time alone has changed nothing yet."""
+        return self.until is None or moment_of(now_s) < self.until
+
+
 @dataclass
 class Memory:
-    """What one run remembers of the runs before it, and leaves to the next."""
+    """What one run remembers from earlier runs, and leaves to the next."""
 
     forge: Repositories
     control_repo: str
-    sees_gitops: bool = True  # whether looks see GitOps repositories, too
+    sees_gitops: bool = True  # whether looks include GitOps repositories
+    clock: Clock = read_clock
     _grounds: dict[str, Ground | None] = field(default_factory=dict)
-    _first: dict[str, Before] = field(default_factory=dict)  # by tenant, good for one look
-    _empty: dict[str, dict[str, str]] = field(default_factory=dict)  # key → what it rests on
+    _first: dict[str, Before] = field(default_factory=dict)  # by tenant, valid for one look
+    _empty: dict[str, Settled] = field(default_factory=dict)  # by key
 
     def _ground(self, commit: str) -> Ground | None:
         """The ground at a commit of main, read once."""
@@ -123,21 +138,23 @@ class Memory:
         return self._grounds[commit]
 
     def read_unsettled(self, control: RepoView) -> frozenset[str] | None:
-        """The folders below `tenants/` that are not known to be idle, with the
-        control repo as `control` has it; None where that can't be told.
+        """The folders below `tenants/` not known to be idle, with the control repo at `control`;
+        None if that can't be told.
 
-        One question about all repositories that matter: those that settled tenants rest on, and
+        One query covers all repositories that matter: those that settled tenants depend on, and
         those that the others may ask for.
         """
         ground = self._ground(str(control.head))
         if ground is None:
             return None
         keys = {t: self._key(ground, t, _state_head(control, t)) for t in ground.folders}
-        records = {t: _read_record(key) if key else None for t, key in keys.items()}
+        now_s = self.clock()
+        read = {t: _read_record(key) if key else None for t, key in keys.items()}
+        records = {t: r.rests_on if r and r.holds_at(now_s) else None for t, r in read.items()}
         asked: dict[str, None] = {}
         for tenant, record in records.items():
             asked |= dict.fromkeys(repos_of(ground, tenant) if record is None else record)
-        # Beside repositories of its own a tenant may rest on those of the platform.
+        # A tenant may depend on the platform's repositories as well as its own.
         if asked:
             for kind in (names.controllers_repo, names.gitops_repo):
                 asked |= {kind(ground.platform, "", CodeOrigin.PLATFORM): None}
@@ -154,7 +171,7 @@ class Memory:
         )
 
     def tenants_at(self, control: RepoView) -> tuple[str, ...]:
-        """The tenants on main; none where main is not as a control repo's is."""
+        """The tenants on main; none if main does not look like a control repo."""
         ground = self._ground(str(control.head))
         return ground.tenants if ground else ()
 
@@ -162,9 +179,9 @@ class Memory:
         return tenant_key(ground, tenant, state_head, sees_gitops=self.sees_gitops)
 
     def read_before(self, commit: str, tenant: str, state_head: str | None) -> Before | None:
-        """What a look at a tenant that now begins would rest on; None if that cannot be told.
+        """A tenant's world at the start of a look; None if that cannot be told.
 
-        The first look rests on what the run began with, and asks nothing.
+        The first look uses what the run began with, and asks nothing.
         """
         ground = self._ground(commit)
         key = self._key(ground, tenant, state_head) if ground else None
@@ -175,18 +192,24 @@ class Memory:
             return first
         return Before(key, self.forge.read_fingerprints(repos))
 
-    def note_nothing_due(self, before: Before, asked_for: Collection[str]) -> None:
-        """Keep, until the run ends, that a look that asked for these repositories found nothing."""
+    def note_nothing_due(
+        self, before: Before, asked_for: Collection[str], until: Moment | None = None
+    ) -> None:
+        """Note, until the run ends, that a look that asked for these repositories found nothing.
+
+        `until` is the first moment at which time alone may change that.
+        """
         if before.fingerprints.keys() >= set(asked_for):
-            self._empty[before.key] = {repo: before.fingerprints[repo] for repo in asked_for}
+            rests_on = {repo: before.fingerprints[repo] for repo in asked_for}
+            self._empty[before.key] = Settled(rests_on, until)
 
     def remember(self) -> None:
-        """Write what was noted and still holds: what is remembered must be what was looked at."""
-        repos = {repo: None for rests_on in self._empty.values() for repo in rests_on}
+        """Write to the cache what was noted, if the repositories are still as the look saw them."""
+        repos = {repo: None for settled in self._empty.values() for repo in settled.rests_on}
         now = self.forge.read_fingerprints(repos) if repos else {}
-        for key, rests_on in self._empty.items():
-            if all(now.get(repo) == told for repo, told in rests_on.items()):
-                content = json.dumps(rests_on, sort_keys=True, separators=(",", ":"))
+        for key, settled in self._empty.items():
+            if all(now.get(repo) == told for repo, told in settled.rests_on.items()):
+                content = json.dumps([settled.rests_on, settled.until], separators=(",", ":"))
                 write_cached(_KIND, key, content.encode())
         self._empty.clear()
 
@@ -195,10 +218,10 @@ def _state_head(control: RepoView, tenant: str) -> str | None:
     return control.branches.get(names.state_branch(tenant))
 
 
-def _read_record(key: str) -> Mapping[str, str] | None:
-    """What a settled tenant rests on; None if it is not known to be settled."""
+def _read_record(key: str) -> Settled | None:
+    """What a settled tenant depends on; None if it is not known to be settled."""
     try:
-        record = json.loads(read_cached(_KIND, key) or b"null")
-    except ValueError:
-        return None  # damaged
-    return record if isinstance(record, dict) else None
+        rests_on, until = json.loads(read_cached(_KIND, key) or b"null")
+        return Settled(dict(rests_on), None if until is None else str(until))
+    except (ValueError, TypeError):
+        return None  # absent or damaged

@@ -27,6 +27,7 @@ from pipeline.forges.port import PullRequest
 from pipeline.gate.authorise import Decision
 from pipeline.gate.authority import Authority
 from pipeline.gate.matters import higher_tier, matters_of
+from pipeline.gate.standing import Standing, check_environments
 from pipeline.git.repository import GitRepository
 from pipeline.models.outputs import AskedItem, Link, PromotionPreview
 from pipeline.models.requests import Platform, Promotion, RiskTier
@@ -35,7 +36,7 @@ from pipeline.plan.view import PromotionInput
 from pipeline.releases.differences import diff_lines
 from pipeline.render.decision import reason_item
 from pipeline.requests.asked import BeforeMerge, asked_of
-from pipeline.requests.kinds import request_path
+from pipeline.requests.kinds import is_of_kind, request_path
 from pipeline.requests.layout import PLATFORM_PATH
 from pipeline.requests.snapshot import Snapshot
 from pipeline.stages.validate import check_requests
@@ -46,7 +47,7 @@ MAX_LINES = 400
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a pull request asks for, what is wrong with it, and what its promotions would do."""
+    """A pull request's requests, the findings about it, and what its promotions would do."""
 
     pull: PullRequest
     findings: tuple[Finding, ...]
@@ -58,13 +59,13 @@ class Judged:
 
     @property
     def passed(self) -> bool:
-        """Whether it was judged, found good, and approved by all who must."""
+        """Whether it is valid and its authority is complete."""
         return verdict_of(self.findings) is Verdict.VALID and self.authority.is_complete
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Judges open pull requests, each by one look at the world as it is now."""
+    """Judges open pull requests, each with one look at the world."""
 
     reader: EngineReader
     proposer: Proposer
@@ -72,7 +73,7 @@ class Judge:
     def pull(self, number: int, *, with_previews: bool = True) -> Judged:
         """The judgement of a pull request at its head, and what its promotions would do.
 
-        Raises StalePlan if it conflicts with main, CouldNotCheck when its commits cannot be read.
+        Raises StalePlan if it conflicts with main, CouldNotCheck if its commits cannot be read.
         """
         control = self.reader.control
         pull = self.reader.forge.read_pull(control.control_repo, number)
@@ -86,11 +87,11 @@ class Judge:
         return replace(judged, previews=tuple(self._preview(world, each) for each in promotions))
 
     def queued(self, number: int, commit: str) -> Judged:
-        """The judgement of the commit that a merge queue made of a pull request, without previews.
+        """The judgement of a merge queue's commit for a pull request, without previews.
 
-        What it adds to its first parent is judged: main, or what the queue merges before it, whose
-        own commit is judged by itself. Raises CouldNotCheck when the commit cannot be read, or its
-        parent is neither, as where a queue rebases several commits.
+        Judges what it adds to its first parent: main, or the commit that the queue merges before
+        it, which is judged separately. Raises CouldNotCheck if the commit cannot be read or its
+        parent is neither, as when a queue rebases several commits.
         """
         control = self.reader.control
         pull = self.reader.forge.read_pull(control.control_repo, number)
@@ -123,7 +124,7 @@ class Judge:
         found = (
             *check_requests(read.reads, read.findings, read.snapshot, templates, asked=changed),
             *(reason.finding() for reason in authority.reasons if reason.final),
-            # What main's policy lacks, unless merging puts it back: nothing is merged upon it.
+            # Nothing is merged onto policy without authority, unless the merge restores it.
             *left.findings(),
             *read_patch_findings(self.proposer, world, patches, now),
             *_deleted(world, changed, read.snapshot),
@@ -148,9 +149,9 @@ class Judge:
 
 
 def _authority(world: World, pull: PullRequest, tree: str, changed: Sequence[str]) -> Authority:
-    """What authority there is over merging it now. Raises CouldNotCheck when nobody is known.
+    """The authority over merging it now. Raises CouldNotCheck if main lists no accounts.
 
-    By main alone: what only waits to be merged gives nobody a right.
+    By main alone: unmerged changes give nobody a right.
     """
     revisions, main = world.revisions, world.snapshot.commit
     base = revisions.policy_at(main, changed)
@@ -163,7 +164,7 @@ def _authority(world: World, pull: PullRequest, tree: str, changed: Sequence[str
 
 
 def _tier_then(world: World, changed: Sequence[str]) -> RiskTier:
-    """The highest tier that any draft of these paths had when it was accepted."""
+    """The highest tier at acceptance of any draft among these paths."""
     tiers: list[RiskTier] = ["LOW"]
     for path in changed:
         meaning = request_path(path)
@@ -174,7 +175,7 @@ def _tier_then(world: World, changed: Sequence[str]) -> RiskTier:
 
 
 def _deleted(world: World, changed: Sequence[str], snapshot: Snapshot) -> Iterator[Finding]:
-    """What would stand of drafts and tenants whose files the pull request deletes."""
+    """Findings for what would still stand after the pull request deletes its files."""
     gone = {
         path.split("/")[1]
         for path in changed
@@ -182,14 +183,15 @@ def _deleted(world: World, changed: Sequence[str], snapshot: Snapshot) -> Iterat
     }
     for tenant in sorted(gone):
         yield from world.states.deleted(tenant, snapshot.blobs)
+    if any(is_of_kind(p, "Environment") and p not in snapshot.blobs for p in changed):
+        standings = map(Standing.of_status, world.states.all_statuses())
+        yield from check_environments(standings, snapshot.blobs)
 
 
 def read_before(
     git: GitRepository, base: str, changed: Sequence[str], now: Mapping[str, bytes]
 ) -> BeforeMerge:
-    """What the changed paths were at the base, for telling what changes; `now` holds what they
-    are, as `read_changed_files` gives it.
-    """
+    """The changed paths at the base, to compare with `now`, which `read_changed_files` returned."""
     others = [path for path in changed if not path.startswith(("tenants/", "environments/"))]
     return BeforeMerge(
         read_snapshot(git, base, paths=changed).snapshot,
@@ -209,7 +211,7 @@ def _sources(git: GitRepository, tree: str, found: Sequence[Finding]) -> dict[st
 
 
 def _promotions_of(changed: Sequence[str], snapshot: Snapshot) -> Iterator[Promotion]:
-    """The promotions that are asked for; the path decides of what, as everywhere."""
+    """The requested promotions whose path agrees with their content."""
     for path in changed:
         loaded = snapshot.requests.get(path)
         if loaded is not None and isinstance(loaded.model, Promotion):
@@ -222,7 +224,7 @@ def _told(
     world: World, promotion: Promotion, decision: Decision, due: PromotionInput
 ) -> PromotionPreview:
     status, platform = world.states.status(promotion.draft), world.snapshot.platform
-    assert status is not None and platform is not None  # the decision rests on them
+    assert status is not None and platform is not None  # the decision needed them
     running = status.promotion(promotion.environment)
     reasons = tuple(reason_item(r) for r in decision.reasons if r.code != "approval-missing")
     known = due.status or status
@@ -248,7 +250,7 @@ def _told(
 
 
 def _files_now(world: World, status: DraftStatus, folder: str) -> dict[str, bytes]:
-    """What an overlay's folder holds on the GitOps repository's default branch."""
+    """The files of an overlay's folder on the GitOps repository's default branch."""
     view = world.repositories.view(status.gitops_repo)
     if view is None or view.head is None:
         return {}

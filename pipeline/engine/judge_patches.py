@@ -1,9 +1,9 @@
-"""Patches that nobody merged yet, judged as a run would judge them after the merge.
+"""Unmerged patches, judged as a run would judge them after the merge.
 
 Each is applied to its draft as the target repository has it, and the *result* is judged: whether
 it applies, its paths, its size, credentials in it, and the manifests of a chart that it changes.
-All that a pull request changes is searched for credentials, since what is once on main is in the
-history of every clone. No message holds a credential: only its kind, file and line.
+All files that a pull request changes are searched for credentials, since anything merged to main is
+in the history of every clone. No message holds a credential: only its kind, file and line.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from pipeline.world.look import World
 from pipeline.world.patches import ScanSecrets
 
 Patches = Sequence[tuple[ReadRequest, DraftPatch]]
-# What is searched at once: where it is told of, and its bytes.
+# The input of one search: where to report a hit, and the bytes.
 _Searched = dict[str, tuple[Location, str, bytes]]
 
 
 def patches_of(reads: Iterable[ReadRequest], changed: Iterable[str]) -> Patches:
-    """The patches among the requests that were read and are at one of these paths."""
+    """The patches among the requests read at these paths."""
     wanted = set(changed)
     return [
         (read, read.model)
@@ -52,9 +52,9 @@ def read_patch_findings(
     patches: Patches,
     others: Mapping[str, bytes] | None = None,
 ) -> tuple[Finding, ...]:
-    """What speaks against the patches, each by itself on its draft as it stands.
+    """Findings against the patches, each judged alone on its draft as it is now.
 
-    `others` are files of the control repo that are searched for credentials with them.
+    `others` are files of the control repo, searched for credentials too.
     """
     found: list[Finding] = []
     searched: _Searched = {}
@@ -77,7 +77,7 @@ def read_patch_findings(
 def read_written_secrets(
     scan: ScanSecrets, patches: Patches, others: Mapping[str, bytes]
 ) -> tuple[Finding, ...]:
-    """Credentials in what patches write and in other files: as far as requests alone can tell."""
+    """Credentials in the text of patches and in other files, without applying the patches."""
     searched: _Searched = {}
     for read, patch in patches:
         _search(searched, read, patch, None)
@@ -87,7 +87,7 @@ def read_written_secrets(
 
 
 def read_changed_files(git: GitRepository, tree: str, changed: Sequence[str]) -> dict[str, bytes]:
-    """The bytes of the changed paths that are files of a tree."""
+    """The bytes of the changed paths that are files in a tree."""
     items = git.read_objects([f"{tree}:{path}" for path in changed if "\n" not in path])
     plain = (path for path in changed if "\n" not in path)
     return {
@@ -100,7 +100,7 @@ def read_changed_files(git: GitRepository, tree: str, changed: Sequence[str]) ->
 def _applied(
     proposer: Proposer, world: World, read: ReadRequest, patch: DraftPatch, found: list[Finding]
 ) -> PatchResult | None:
-    """The draft's folder once the patch is on it; None where there is no folder to change."""
+    """The draft's folder after the patch; None if there is no folder to change."""
     at = read.document.position_of
     try:
         view = proposer.draft_view(world, patch.draft)
@@ -126,7 +126,7 @@ def _applied(
 def _search(
     searched: _Searched, read: ReadRequest, patch: DraftPatch, result: PatchResult | None
 ) -> None:
-    """Add what a patch writes: the resulting files, else what stands in the patch."""
+    """Add the files that a patch results in, or else the text in the patch."""
     for index, change in enumerate(patch.changes):
         content: bytes | None = None
         if result is not None and change.path in result.entries:
@@ -136,7 +136,7 @@ def _search(
         elif content is None and isinstance(change, ReplaceText):
             content = change.new.encode()
         if content:
-            # The line alone: a whole flow mapping may stand in the line of `path`.
+            # No column: the line may hold a whole flow mapping.
             at = Location(read.path, read.document.position_of(("changes", index)).line)
             name = f"{read.path}/{index:04d}/{change.path}"
             searched[name] = (at, printable(change.path), content)
@@ -149,7 +149,7 @@ def _read_secrets(scan: ScanSecrets, searched: _Searched) -> tuple[Finding, ...]
     except OverBound as error:
         places = dict.fromkeys(Location(at.file) for at, _, _ in searched.values())
         return tuple(PATCH_OVER_BOUND.finding(error.message, place) for place in places)
-    # Where the files that a patch writes tell of it, the patch itself need not as well.
+    # If a file that a patch writes is reported, the patch itself need not be.
     told = {searched[hit.path][0].file for hit in hits if searched[hit.path][0].file != hit.path}
     found = []
     for hit in hits:
@@ -160,6 +160,6 @@ def _read_secrets(scan: ScanSecrets, searched: _Searched) -> tuple[Finding, ...]
 
 
 def without_secrets(sources: Mapping[str, str], found: Iterable[Finding]) -> dict[str, str]:
-    """The sources that may be shown: no file in which a credential was found."""
+    """The sources that may be shown: all but files with a credential."""
     closed = {f.location.file for f in found if f.code == PATCH_SECRET.id}
     return {path: text for path, text in sources.items() if path not in closed}

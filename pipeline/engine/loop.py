@@ -1,8 +1,7 @@
 """The loop: read the world, plan, apply, and look again until nothing is left to do.
 
-Level-triggered (docs/adr/0002-plan-then-apply.md): a run remembers nothing, so a broken-off run
-needs no repair and two runs at once need no lock. A plan that turns out stale is made again from
-what is there now.
+Level-triggered (docs/adr/0002-plan-then-apply.md): a run remembers nothing, so an interrupted run
+needs no repair and concurrent runs need no lock. A stale plan is made again from the current state.
 """
 
 from __future__ import annotations
@@ -21,16 +20,27 @@ from pipeline.engine.planner import Planned, Planner, note, read_before
 from pipeline.engine.reader import EngineReader
 from pipeline.engine.shards import choose_tenants
 from pipeline.errors import Failure, PipelineError, Refused, StalePlan, failure_of
+from pipeline.machine.clock import CLOCK_SKEW_S
+from pipeline.models.base import moment_of, seconds_of
 from pipeline.models.evidence import Observation
-from pipeline.plan.effects import Incident, Plan, Receipt, TenantPlan, Waiting, describe
+from pipeline.plan.effects import (
+    Effect,
+    Incident,
+    Plan,
+    Receipt,
+    TenantPlan,
+    Waiting,
+    describe,
+    missing_step,
+)
 from pipeline.plan.ports import Progress, silent
 from pipeline.world.look import World
 from pipeline.world.states import tenants_with_state
 
 MAX_STALE = 60
-# A plan holds what it writes, so many drafts take several: memory does not grow with their number.
+# A plan holds what it writes, so many drafts take several plans, which bounds memory.
 MAX_DRAFTS_AT_ONCE = 50
-# A patch needs two, and a draft has up to 9,999; beyond this many a plan never empties.
+# A patch takes two rounds and a draft has at most 9,999; beyond this a plan never becomes empty.
 MAX_ROUNDS = 25_000
 
 
@@ -42,11 +52,13 @@ class RunReport:
     waiting: dict[str, tuple[Waiting, ...]] = field(default_factory=dict)
     rounds: int = 0
     findings: tuple[Finding, ...] = ()
-    policy: tuple[Finding, ...] = ()  # of policy on main that came without authority
-    # Of each tenant's GitOps repositories: what is not as promoted, and what was put back.
+    policy: tuple[Finding, ...] = ()  # policy on main without authority
+    # Tenant → what differs from promotions in its GitOps repositories; and what was restored.
     incidents: dict[str, tuple[Incident, ...]] = field(default_factory=dict)
     restored: list[Incident] = field(default_factory=list)
-    # Tenant → what stands of it though its file is gone from main.
+    began_s: int = 0
+    ended_s: int = 0
+    # Tenant → findings for drafts that stand although their files are gone from main.
     standing: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
 
     @property
@@ -68,10 +80,10 @@ class RunLoop:
     planner: Planner
 
     def apply(self, plan: Plan, progress: Progress = silent) -> tuple[Receipt, ...]:
-        """What a saved plan did, exactly as it was reviewed.
+        """Receipts of applying a saved plan exactly as reviewed.
 
-        Raises StalePlan, before anything is written, when the control repo, the tool or a
-        state branch is not what it was planned on.
+        Raises StalePlan, before anything is written, if the control repo, the tool or a state
+        branch is no longer what the plan was made on, or if a step of it is no longer allowed.
         """
         world = self.reader.world()
         if plan.tool_version != __version__:
@@ -84,15 +96,32 @@ class RunLoop:
         for tenant_plan in plan.tenants:
             if tenant_plan.state_head != world.states.head(tenant_plan.tenant):
                 raise StalePlan(f"state/{tenant_plan.tenant} moved since the plan was made")
+        self._require_current(plan, world)
+        ports = self._ports(world)
+        return tuple(apply_tenant_plan(t, ports, progress) for t in plan.tenants)
+
+    def _require_current(self, plan: Plan, world: World) -> None:
+        """Nothing; raises StalePlan unless the plan is what would be planned at its own moment,
+        and all that it would do is still allowed. That more may be done by now is no difference.
+        """
+        made_s, again = seconds_of(plan.made_at), "make the plan again and have it reviewed"
+        if made_s > world.now_s + CLOCK_SKEW_S:
+            now = moment_of(world.now_s)
+            raise StalePlan(f"the plan was made at {plan.made_at}, and it is {now}", help=again)
         chosen = choose_tenants(world.snapshot.tenant_ids, [t.tenant for t in plan.tenants])
-        current = [self.planner.plan_or_failure(world, tenant) for tenant in chosen]
+        then = world.at(made_s)
+        current = [self.planner.plan_or_failure(then, tenant) for tenant in chosen]
         if [_promised(t) for t in plan.tenants] != [_promised(t) for t in current]:
             raise StalePlan(
                 f"the plan is not what would be planned now: {_first_difference(plan, current)}",
-                help="make the plan again and have it reviewed",
+                help=again,
             )
-        ports = self._ports(world)
-        return tuple(apply_tenant_plan(t, ports, progress) for t in plan.tenants)
+        if made_s == world.now_s:
+            return
+        allowed = [self.planner.plan_or_failure(world, tenant) for tenant in chosen]
+        lapsed = missing_step(plan.tenants, allowed)
+        if lapsed:
+            raise StalePlan(f"since {plan.made_at} it is allowed no more to {lapsed}", help=again)
 
     def run(
         self,
@@ -103,11 +132,11 @@ class RunLoop:
         observations: Collection[Observation] = (),
         progress: Progress = silent,
     ) -> RunReport:
-        """Everything that can be done now, tenant by tenant, until a plan comes out empty.
+        """The report of a run, which goes on tenant by tenant until a plan is empty.
 
-        A tenant that is known to have nothing due, and no finding, is not looked at again.
+        Skips tenants known to have nothing due and no finding.
         """
-        report = RunReport()
+        report = RunReport(began_s=self.reader.tools.clock())
         view = self.reader.control.read_view()
         only = memory.read_unsettled(view) if memory and not observations else None
         if memory and only is not None and not only:
@@ -128,18 +157,19 @@ class RunLoop:
                 try:
                     one.run()
                 except Exception as error:
-                    # One tenant that cannot go on keeps no other from it.
+                    # A tenant that cannot go on does not stop the others.
                     report.receipts.append(Receipt(failures=(failure_of(tenant, error),)))
         if memory:
             memory.remember()
+        report.ended_s = self.reader.tools.clock()
         return report
 
     def apply_now(self, plan: TenantPlan, world: World, progress: Progress) -> Receipt:
-        """What a plan did that was made by this very look. Raises StalePlan."""
+        """The receipt of applying a plan made from this same look. Raises StalePlan."""
         return apply_tenant_plan(plan, self._ports(world), progress)
 
     def _ports(self, world: World) -> Ports:
-        """What applying writes through."""
+        """The ports that applying writes through."""
         platform, tools = world.snapshot.platform, self.reader.tools
         if platform is None:
             raise Refused("environments/platform.yaml is missing or invalid, so nothing can run")
@@ -149,6 +179,7 @@ class RunLoop:
             actor=platform.pipeline_account.id,
             run_checks=tools.run_checks,
             make_builder=partial(tools.make_builder, world.snapshot),
+            now_s=world.now_s,
             faults=tools.faults,
         )
 
@@ -164,16 +195,16 @@ class _TenantRun:
     progress: Progress
     only: frozenset[str] | None  # the tenants whose requests are read
     memory: Memory | None
-    # What failed, and what only waits when there is more to look at.
+    # Drafts and repositories that failed, or that only wait while there is more to look at.
     left_out: set[str] = field(default_factory=set)
-    # What had nothing due; looked at again when nothing else has.
+    # Drafts with nothing due; looked at again once no other draft has anything due.
     resting: set[str] = field(default_factory=set)
-    waiting: list[Waiting] = field(default_factory=list)  # of those that are left out
-    before: TenantPlan | None = None
-    tries: int = 0  # of the same plan: one that changes shows that somebody gets on
+    waiting: list[Waiting] = field(default_factory=list)  # of those left out
+    before: tuple[Effect, ...] = ()
+    tries: int = 0  # at the same effects; others mean that another run made progress
 
     def run(self) -> None:
-        """Rounds until nothing is left to do. Raises PipelineError when that never comes."""
+        """Run rounds until nothing is left to do. Raises PipelineError if that never happens."""
         for _ in range(MAX_ROUNDS):
             try:
                 if self._round():
@@ -183,7 +214,7 @@ class _TenantRun:
         raise PipelineError(f"{self.tenant} has more to do after each of {MAX_ROUNDS} rounds")
 
     def _round(self) -> bool:
-        """Whether a look at the whole tenant found nothing to do; else what was due is done."""
+        """Apply what one look finds due; True if a look at the whole tenant found nothing."""
         world = self.loop.reader.world(self.only)
         whole = not (self.left_out or self.resting)
         begun = read_before(self.memory, world, self.tenant) if whole else None
@@ -203,8 +234,8 @@ class _TenantRun:
         if plan.is_empty:
             note(self.memory, begun, planned)
             return True
-        if plan != self.before:
-            self.before, self.tries = plan, 0
+        if plan.effects != self.before:
+            self.before, self.tries = plan.effects, 0
         self.report.rounds += 1
         receipt = self.loop.apply_now(plan, world, self.progress)
         # A draft whose tool failed is left for the next run; the others go on in this one.
@@ -216,7 +247,7 @@ class _TenantRun:
         return False
 
     def _report(self, planned: Planned) -> None:
-        """Tell what a look showed; what could not be planned is left out from here on."""
+        """Report what a look found; drafts that could not be planned are left out from now on."""
         plan, report = planned.plan, self.report
         report.waiting[self.tenant] = (*self.waiting, *plan.waiting)
         report.incidents[self.tenant] = plan.incidents
@@ -226,9 +257,9 @@ class _TenantRun:
             self.left_out |= {failure.subject for failure in plan.failures}
 
     def _look_again(self, moved: StalePlan) -> None:
-        """Go on where somebody else was quicker: never rebase, never retry blindly.
+        """Look again after another writer was faster: never rebase, never retry blindly.
 
-        Raises StalePlan for what never holds still, unless other drafts can go on without it.
+        After too many tries the drafts at fault are left out; raises StalePlan if none are new.
         """
         self.tries += 1
         if self.tries <= MAX_STALE:
@@ -237,7 +268,7 @@ class _TenantRun:
             return
         if not set(moved.drafts) - self.left_out:
             raise moved
-        # Whatever it is that never holds still, the tenant's other drafts go on.
+        # Without the drafts that keep moving, the tenant's other drafts go on.
         failed = tuple(failure_of(draft, moved) for draft in moved.drafts)
         self.report.receipts.append(Receipt(failures=failed))
         self.left_out |= set(moved.drafts)
@@ -245,7 +276,7 @@ class _TenantRun:
 
 
 def _restored(plan: TenantPlan, receipt: Receipt) -> list[Incident]:
-    """The incidents of a plan whose repositories were put back."""
+    """The incidents of a plan whose repositories were restored."""
     done = {key for key, _ in receipt.applied}
     merged = {e.repo for e in plan.effects if e.kind == "merge-pull" and e.key in done}
     restored = {e.repo for e in plan.effects if e.kind == "restore-overlays"} & merged
@@ -253,12 +284,12 @@ def _restored(plan: TenantPlan, receipt: Receipt) -> list[Incident]:
 
 
 def _promised(plan: TenantPlan) -> TenantPlan:
-    """What a reviewer was shown and apply is held to; what a tool could not do is not a promise."""
+    """The part of a plan that apply must reproduce: all but its failures."""
     return plan.model_copy(update={"failures": ()})
 
 
 def _first_difference(plan: Plan, current: Sequence[TenantPlan]) -> str:
-    """The first effect that only one of the two has."""
+    """The first difference between a plan and the current one, in words."""
     wanted = [e for t in current for e in t.effects]
     for effect in plan.effects:
         if effect not in wanted:

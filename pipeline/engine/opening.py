@@ -1,9 +1,8 @@
 """Wiring: the engine over a control checkout, with the tools and stores of this machine.
 
-Everything a test replaces is one of `Tools`; this is the one place that chooses the real things,
-and it imports each when it is first needed, since most commands need few.
-`PIPELINE_FAULT` (`before:N` or `after:N`) stops the process hard at the N-th
-effect, for crash tests from outside.
+Everything that tests replace is in `Tools`. Only this module chooses the real ones; it imports each
+when first needed, since most commands need few. `PIPELINE_FAULT` (`before:N` or `after:N`) kills
+the process at the N-th effect, for crash tests.
 """
 
 from __future__ import annotations
@@ -40,9 +39,9 @@ CRASH_EXIT_CODE = 137
 
 
 def image_store(snapshot: Snapshot, forge_root: Path) -> ImageStore:
-    """Where images go: the registry of the platform, or OCI layouts beside a local forge.
+    """The image store: the platform's registry, or OCI layouts beside a local forge.
 
-    Raises Refused when the platform is missing or invalid.
+    Raises Refused if the platform file is missing or invalid.
     """
     if snapshot.platform is None:
         raise Refused("environments/platform.yaml is missing or invalid")
@@ -52,7 +51,7 @@ def image_store(snapshot: Snapshot, forge_root: Path) -> ImageStore:
 
 
 def builder_of(snapshot: Snapshot, *, forge_root: Path) -> Builder:
-    """What builds on this machine, attested by its key."""
+    """The builder of this machine, which attests with the machine's key."""
     # 24 ms: most runs build nothing.
     from pipeline.images.attesting import AttestingBuilder
     from pipeline.tools.bundlecheck import verify_bundle
@@ -67,7 +66,7 @@ def builder_of(snapshot: Snapshot, *, forge_root: Path) -> Builder:
 
 
 def maker_of_machine() -> Maker:
-    """What makes images; PIPELINE_BUILDER chooses another than the embedded one."""
+    """The image maker that PIPELINE_BUILDER chooses; the embedded one by default."""
     # 11 ms: most runs build nothing.
     from pipeline.images.buildah import BuildahMaker
     from pipeline.images.buildx import BuildxMaker
@@ -94,15 +93,15 @@ def maker_of_machine() -> Maker:
 
 
 def workspace_key(forge_root: Path) -> Path:
-    """Where the key lies that signs what is built here: PIPELINE_SIGNING_KEY_FILE names it, else
-    it lies beside the local forge.
+    """The path of the key that signs builds here: PIPELINE_SIGNING_KEY_FILE, else a file beside the
+    local forge.
     """
     named = os.environ.get("PIPELINE_SIGNING_KEY_FILE")
     return Path(named) if named else forge_root.parent / "signing-key.pem"
 
 
 def attest_here(snapshot: Snapshot, forge_root: Path) -> Attest:
-    """What signs statements on this machine. Raises CouldNotCheck when nothing does."""
+    """The signer of statements on this machine. Raises CouldNotCheck if there is none."""
     # 24 ms: most runs build nothing.
     from pipeline.images.attesting import attest_with
     from pipeline.images.signing import SigningKey
@@ -125,7 +124,7 @@ def check_runner(effect: RunChecks, files: Files) -> CheckReport:
 
 
 def secret_hits(files: Mapping[str, bytes]) -> Sequence[SecretHit]:
-    """What a secret scan found; the secret itself is in none of it."""
+    """The hits of a secret scan, without the secrets themselves."""
     return run_secret_scan(files)
 
 
@@ -152,14 +151,14 @@ def open_engine(directory: Path) -> Engine:
 
 
 def forge_root(control: Control) -> Path:
-    """The folder beside which a forge without a registry keeps its images."""
+    """The folder beside which images are kept if there is no registry."""
     return control.forge.root if isinstance(control.forge, LocalForge) else control.directory
 
 
 def restrict(engine: Engine, stages: Sequence[str], evidence: Path | None) -> Engine:
-    """The engine held to some stages, and to checks and builds that were performed elsewhere.
+    """The engine limited to some stages, and to checks and builds performed elsewhere.
 
-    Raises UsageFault for a folder that holds no evidence.
+    Raises UsageFault for a folder without evidence.
     """
     scope = Scope(frozenset(map(Stage, stages)) or frozenset(Stage))
     if evidence is not None:

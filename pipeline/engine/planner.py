@@ -1,6 +1,6 @@
-"""The planner: what is due of each tenant now, as values; nothing is written.
+"""The planner: what is due for each tenant now, as values; nothing is written.
 
-Equal worlds give equal plans. A tenant that cannot be planned keeps no other from it.
+Equal worlds give equal plans. A tenant that cannot be planned does not stop the others.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pipeline.engine.idle import Before, Memory
 from pipeline.engine.reader import EngineReader
 from pipeline.engine.shards import choose_tenants
 from pipeline.errors import failure_of
+from pipeline.models.base import moment_of
 from pipeline.models.evidence import Observation
 from pipeline.plan.effects import Plan, TenantPlan
 from pipeline.plan.view import Scope, Stage
@@ -24,7 +25,7 @@ from pipeline.world.look import World
 
 @dataclass(frozen=True)
 class Planned:
-    """A tenant's plan, and the look that it was made by."""
+    """A tenant's plan, and the look it was made from."""
 
     plan: TenantPlan
     look: TenantLook
@@ -38,7 +39,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Planner:
-    """Plans for tenants, as far as a scope goes."""
+    """Plans for tenants, within a scope."""
 
     reader: EngineReader
     scope: Scope
@@ -54,7 +55,7 @@ class Planner:
         world = self.reader.world()
         chosen = choose_tenants(world.snapshot.tenant_ids, tenants, shard)
         plans = tuple(self.plan_or_failure(world, tenant, observations) for tenant in chosen)
-        return _plan_at(world.snapshot.commit, plans)
+        return _plan_at(world.snapshot.commit, plans, world.now_s)
 
     def plan_due(
         self,
@@ -63,11 +64,11 @@ class Planner:
         tenants: Collection[str] | None = None,
         shard: tuple[int, int] | None = None,
     ) -> Plan:
-        """Plan only the tenants that are not known to be idle."""
+        """The plan for the tenants not known to be idle."""
         view = self.reader.control.read_view()
         only = memory.read_unsettled(view) if memory else None
         if only is not None and not only:
-            return _plan_at(str(view.head), ())
+            return _plan_at(str(view.head), (), self.reader.tools.clock())
         world = self.reader.world(only)
         plans = []
         for tenant in choose_tenants(world.snapshot.tenant_ids, tenants, shard):
@@ -75,9 +76,8 @@ class Planner:
                 plans.append(self.plan_or_failure(world, tenant, memory=memory))
         if memory:
             memory.remember()
-        return _plan_at(
-            world.snapshot.commit, tuple(plan for plan in plans if plan.effects or plan.failures)
-        )
+        due = tuple(plan for plan in plans if plan.effects or plan.failures)
+        return _plan_at(world.snapshot.commit, due, world.now_s)
 
     def plan_or_failure(
         self,
@@ -87,7 +87,7 @@ class Planner:
         *,
         memory: Memory | None = None,
     ) -> TenantPlan:
-        """The plan for one tenant, or why there is none; `memory` notes that nothing is due."""
+        """The plan for one tenant, or why there is none; `memory` notes if nothing is due."""
         try:
             before = read_before(memory, world, tenant)
             planned = self.plan_tenant(world, tenant, observations)
@@ -106,13 +106,13 @@ class Planner:
         leave_out: Collection[str] = (),
         at_most: int | None = None,
     ) -> Planned:
-        """The plan for one tenant, without the drafts to leave out, and what it rests on."""
+        """The plan for one tenant without the drafts in `leave_out`, and what it depends on."""
         failed_before = world.failures.count
         look = world.drafts.look_at(tenant, observations, leave_out=leave_out, at_most=at_most)
         plan = plan_tenant(tenant, world.states.head(tenant), look.views, self.scope)
         foreign = any(view.gitops_findings for view in look.views)
         if Stage.PROMOTE in self.scope.stages and (foreign or not plan.effects):
-            # Once nothing else is due, so that a run looks at what lies there once.
+            # Only once nothing else is due, so that a run looks at these repositories once.
             kept, are_clean = world.gitops.kept_for(tenant, leave_out)
             plan = with_gitops(plan, kept)
             look = replace(look, is_settled=look.is_settled and are_clean)
@@ -122,17 +122,23 @@ class Planner:
 
 
 def read_before(memory: Memory | None, world: World, tenant: str) -> Before | None:
-    """How the world of a tenant is before a look at it; None where nothing is remembered."""
+    """A tenant's world before a look at it; None without a memory."""
     if memory is None:
         return None
     return memory.read_before(world.snapshot.commit, tenant, world.states.head(tenant))
 
 
 def note(memory: Memory | None, before: Before | None, planned: Planned) -> None:
-    """Keep that a look at a tenant, which began as of `before`, found nothing due."""
+    """Note in the memory if a look at a tenant, begun at `before`, found nothing due."""
     if memory and before and planned.look.is_settled:
-        memory.note_nothing_due(before, planned.rests_on)
+        until = min((w.until for w in planned.plan.waiting if w.until), default=None)
+        memory.note_nothing_due(before, planned.rests_on, until)
 
 
-def _plan_at(commit: str, plans: tuple[TenantPlan, ...]) -> Plan:
-    return Plan(tool_version=__version__, control_commit=commit, tenants=plans)
+def _plan_at(commit: str, plans: tuple[TenantPlan, ...], now_s: int) -> Plan:
+    return Plan(
+        tool_version=__version__,
+        control_commit=commit,
+        made_at=moment_of(now_s),
+        tenants=plans,
+    )

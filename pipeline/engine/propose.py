@@ -1,4 +1,4 @@
-"""The proposer: what the gate decides about a promotion that is requested, or could be."""
+"""The proposer: the gate's decision on a promotion, requested or hypothetical."""
 
 from __future__ import annotations
 
@@ -26,26 +26,24 @@ from pipeline.world.look import World
 
 @dataclass(frozen=True)
 class PromotionProposal:
-    """A promotion request as it would be written, and what is known of it now."""
+    """A promotion request as it would be written, and what is known about it now."""
 
     promotion: Promotion
     decision: Decision
     overlay: Overlay | None
     lines_added: int
     lines_removed: int
-    signer: str = ""  # who states what its image was built from
+    signer: str = ""  # of its image's provenance
 
 
 @dataclass(frozen=True)
 class Proposer:
-    """Decisions on promotions, by the world as it is now; nothing is written."""
+    """Decides on promotions from the world as it is now; writes nothing."""
 
     reader: EngineReader
 
     def draft_view(self, world: World, draft: str) -> DraftView:
-        """All that is known of a scaffolded draft. Raises UsageFault, or Refused if its request
-        is invalid.
-        """
+        """A scaffolded draft's view. Raises UsageFault, or Refused if its request is invalid."""
         draft = parse_draft_id(draft)
         if draft_path(draft) not in world.snapshot.requests:
             raise UsageFault(f"there is no draft `{draft}` on main")
@@ -66,9 +64,9 @@ class Proposer:
         *,
         world: World | None = None,
     ) -> tuple[Decision, PromotionInput]:
-        """The decision on a promotion: of the request on main, else of one that could be made.
+        """The decision on a promotion: the one requested on main, else a hypothetical one.
 
-        `world` is a look to go by; a fresh one if none is given.
+        `world` is the look to use; a fresh one if none is given.
         """
         world = world or self.reader.world()
         view = self._view_for(world, draft, environment)
@@ -93,9 +91,9 @@ class Proposer:
         reason: str,
         lane: Lane = "normal",
     ) -> PromotionProposal:
-        """A promotion request with digest and overlay tree pinned, and what speaks against it.
+        """A promotion request with digest and overlay tree pinned, and the reasons against it.
 
-        Approvals are left out of the decision, since nobody can have approved it yet.
+        The decision leaves out approvals, since nobody can have approved it yet.
         """
         world = self.reader.world()
         view = self._view_for(world, draft, environment)
@@ -104,7 +102,7 @@ class Proposer:
         due = world.promotions.of(view, promotion, _nobody(world, view, promotion))
         if view.environments[environment].approvals and due.overlay is not None:
             promotion = promotion.model_copy(update={"overlay_tree": due.overlay.tree})
-            # The tree is what was rendered: nothing else that the decision rests on changes.
+            # The pinned tree is the rendered one; nothing else in the evidence changes.
             due = replace(due, promotion=promotion)
         decision = authorise(evidence_of(view, due))
         without = tuple(r for r in decision.reasons if r.code != "approval-missing")
@@ -121,7 +119,10 @@ class Proposer:
     def _view_for(self, world: World, draft: str, environment: str) -> DraftView:
         view = self.draft_view(world, draft)
         if environment not in view.environments:
-            raise UsageFault(f"there is no environment `{environment}`")
+            known = ", ".join(f"`{name}`" for name in view.environments)
+            raise UsageFault(
+                f"there is no environment `{environment}`", help=f"environments are {known}"
+            )
         return view
 
     def _prospective(
@@ -135,7 +136,7 @@ class Proposer:
         status = view.status
         assert status is not None
         sources = view.environments[environment].promotes_from
-        # The release that runs before this environment; else the furthest one there is.
+        # The release that runs in an earlier environment; else the one promoted furthest.
         running = [p for s in sources if (p := status.promotion(s))] or status.promotions[::-1]
         before = running[0].release.source_commit if running and sources else None
         commit = source_commit or before or status.head
@@ -151,13 +152,13 @@ class Proposer:
             api_version=API_VERSION,
             kind="Promotion",
             draft=view.id,
-            environment=environment,  # type: ignore[arg-type]  # checked against the defined ones
+            environment=environment,
             release=RequestedRelease(source_commit=CommitId(commit), digest=digest),
             reason=reason,
         )
 
     def _overlay_lines(self, world: World, view: DraftView, due: PromotionInput) -> tuple[int, int]:
-        """Lines that a diff adds to and removes from what the environment's overlay holds now."""
+        """The numbers of lines that a diff adds to and removes from the current overlay."""
         overlay = due.overlay
         if overlay is None or view.gitops is None or view.gitops.head is None:
             return 0, 0
@@ -167,7 +168,7 @@ class Proposer:
 
 
 def _nobody(world: World, view: DraftView, promotion: Promotion) -> Caused:
-    """The cause of a request that nobody has made yet, for which all approvals are missing."""
+    """The cause of a request not made yet: all approvals are missing."""
     cause = Cause(
         request=draft_path(view.id),
         commit=view.caused.cause.commit,

@@ -1,4 +1,4 @@
-"""The reader: main's requests, the world around them, and what was recorded. It writes nothing."""
+"""The reader: main's requests, the world around them, and the state branches. Writes nothing."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class Checked:
 
 @dataclass
 class _Kept:
-    """What one look read that holds for the next one too; of heads that moved on it is dropped."""
+    """What one look read that is still valid in the next; dropped once the heads move."""
 
-    checked: dict[object, Checked] = field(default_factory=dict)  # the newest alone
-    policies: dict[str, PolicyHistory] = field(default_factory=dict)  # the newest alone
-    # Commit of main, the newest alone → request path → the commit that brought it.
+    checked: dict[object, Checked] = field(default_factory=dict)  # only the newest
+    policies: dict[str, PolicyHistory] = field(default_factory=dict)  # only the newest
+    # Newest commit of main → request path → the commit that brought it.
     brought: dict[str, dict[str, str]] = field(default_factory=dict)
     statuses: dict[str, DraftStatus] = field(default_factory=dict)  # by tree of the draft's folder
     recorded: dict[str, RecordedState] = field(default_factory=dict)  # by state commit
@@ -71,17 +71,17 @@ class EngineReader:
         return self.control.forge
 
     def snapshot(self, commit: str | None = None) -> Snapshot:
-        """The requests and the policy at a commit, main's head if none is given."""
+        """The requests and the policy at a commit; main's head if none is given."""
         return self.checked(commit or self.control.head()).reading.snapshot
 
     def findings(self, commit: str | None = None) -> tuple[Finding, ...]:
-        """Every finding in the requests at a commit, main's head if none is given."""
+        """Every finding in the requests at a commit; main's head if none is given."""
         return self.checked(commit or self.control.head()).findings
 
     def checked(self, commit: str, only: frozenset[str] | None = None) -> Checked:
-        """The requests at a commit and every finding in them; once per commit and process.
+        """The requests at a commit and every finding in them; read once per commit and process.
 
-        `only` leaves out the requests of all tenants but these.
+        With `only`, requests of other tenants are left out.
         """
         kept = self._kept
         if (commit, only) not in kept.checked:
@@ -93,9 +93,9 @@ class EngineReader:
         return kept.checked[commit, only]
 
     def policy(self, head: str) -> PolicyHistory:
-        """Whether the policy at a commit of main came with authority.
+        """The policy history up to a commit of main.
 
-        A good answer is kept for as long as this lives; another one may get better any time.
+        A history without pending files is kept; any other may improve at any time.
         """
         kept = self._kept
         if head not in kept.policies:
@@ -122,7 +122,7 @@ class EngineReader:
         )
 
     def world(self, only: frozenset[str] | None = None) -> World:
-        """A fresh look at the world, at the requests of these tenants alone if they are named."""
+        """A fresh look at the world; with `only`, just at the requests of these tenants."""
         view, kept, tools = self.control.read_view(), self._kept, self.tools
         checked, policy = self.checked(str(view.head), only), self.policy(str(view.head))
         snapshot, control = checked.reading.snapshot, self.control.open_repository()
@@ -130,7 +130,7 @@ class EngineReader:
         failures, repositories = Failures(), OpenRepositories(self.forge)
         revisions = self._revisions(policy)
         states = self._states(view, failures)
-        # History up to a commit is the same in every look.
+        # The history up to a commit never changes.
         kept.brought = {snapshot.commit: kept.brought.get(snapshot.commit, {})}
         brought = kept.brought[snapshot.commit]
         for gone in kept.recorded.keys() - set(view.branches.values()):
@@ -154,6 +154,7 @@ class EngineReader:
             promotions=promotions,
             gitops=gitops,
             failures=failures,
+            now_s=tools.clock(),
         )
         return World(
             snapshot=snapshot,
@@ -175,11 +176,11 @@ class EngineReader:
         return States(control, view.branches, failures, self._kept.statuses)
 
     def _states_now(self) -> States:
-        """The state branches as they are, without a look at anything else."""
+        """The state branches as they are now, without reading anything else."""
         return self._states(self.control.read_view(), Failures())
 
     def status(self, draft: str) -> DraftStatus:
-        """One draft's recorded status. Raises UsageFault when it has none."""
+        """One draft's recorded status. Raises UsageFault if it has none."""
         found = self._states_now().status(parse_draft_id(draft))
         if found is None:
             raise UsageFault(
@@ -195,7 +196,7 @@ class EngineReader:
     def gitops_incidents(
         self, repos: Collection[str]
     ) -> tuple[tuple[Incident, ...], tuple[Failure, ...]]:
-        """What is not as promoted in GitOps repositories, and what could not be read."""
+        """How GitOps repositories differ from what was promoted, and which could not be read."""
         world = self.world()
         incidents: list[Incident] = []
         for repo in repos:

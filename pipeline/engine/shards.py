@@ -1,4 +1,4 @@
-"""Which tenants one call works on: those named, and of them one share of a matrix. Pure."""
+"""The tenants that one call works on: the named ones, or one shard of them. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def choose_tenants(
 ) -> tuple[str, ...]:
     """The known tenants to work on, sorted: all, or those named. Raises UsageFault for others.
 
-    A shard (index from 1, count) takes every tenant whose id hashes to it, so that the shards
-    of a matrix cover all tenants once.
+    A shard (index from 1, count) takes the tenants whose id hashes to it, so the shards of a matrix
+    cover each tenant once.
     """
     for tenant in tenants or ():
         if tenant not in known:

@@ -1,4 +1,4 @@
-"""What an engine's work is done with: given when it is made, and never changed afterwards."""
+"""The tools of an engine: given when it is made, and never changed afterwards."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pipeline.machine.clock import Clock, read_clock
 from pipeline.plan.ports import FaultHook, RunChecksPort, no_faults
 from pipeline.templating import Template
 from pipeline.tools.bundlecheck import verify_bundle
@@ -30,4 +31,5 @@ class Tools:
     hydrator: Hydrator = field(default_factory=Hydrator)
     verify: Verify = verify_bundle
     faults: FaultHook = no_faults
+    clock: Clock = read_clock
     run_id: str = field(default_factory=lambda: os.environ.get("PIPELINE_RUN_ID", ""))

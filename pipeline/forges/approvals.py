@@ -1,8 +1,8 @@
-"""Approvals, counted: what reviewers hold of one revision. Pure.
+"""Counts approvals: the reviewers' verdicts on one revision. Pure.
 
-`count_approvals` is the only place that reads verdicts out of reviews. Branch rules, the gate, the
-merge of the pipeline's own pull requests and the audit each ask it, and then say how many
-approvals they want, and whose.
+Only `count_approvals` reads verdicts from reviews. Branch rules, the gate, the merge of the
+pipeline's own pull requests and the audit call it, and then decide how many approvals they need,
+and whose.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from pipeline.forges.port import Review, ReviewVerdict
 
 @dataclass(frozen=True, slots=True)
 class Approvals:
-    """Account ids: who approves a revision, and who asks for changes to it."""
+    """Ids of the accounts that approve a revision, and of those that ask for changes."""
 
     approving: frozenset[int]
     objecting: frozenset[int]
 
     def of(self, people: Collection[int]) -> Approvals:
-        """Those of these people alone."""
+        """Only the verdicts of these people."""
         return Approvals(self.approving.intersection(people), self.objecting.intersection(people))
 
 
 def count_approvals(
     reviews: Iterable[Review], head: str, *, taking_part: Collection[int]
 ) -> Approvals:
-    """What reviewers hold of `head`, each by their newest verdict on it.
+    """The reviewers' verdicts on `head`, each reviewer's newest.
 
-    A comment is not a verdict, and a verdict on another revision takes back the one before it. The
-    approval of an account in `taking_part` (author, pushers) does not count; its objection does.
+    A comment is not a verdict, and a verdict on another revision revokes the one before it. An
+    approval by an account in `taking_part` (author, pushers) does not count; its objection does.
     """
     newest: dict[int, ReviewVerdict] = {}
     for review in sorted(reviews, key=lambda r: r.sequence):

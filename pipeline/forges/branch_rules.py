@@ -1,4 +1,4 @@
-"""What a forge's branch rules allow. Pure; each answer is a reason against, or None."""
+"""What a forge's branch rules allow: each check returns a reason against, or None. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def rules_of(rules: Iterable[BranchRule], branch: str) -> tuple[BranchRule, ...]
     return tuple(r for r in rules if fnmatchcase(branch, r.pattern))
 
 
-# git looks a name up below `refs/heads/` as well: such branches would answer for what is missing.
+# git also looks names up below `refs/heads/`, so such branches would stand in for missing refs.
 _MISLEADING = ("HEAD", "refs/*")
 
 
 def patterns_in_the_way(pattern: str) -> tuple[str, ...]:
-    """Patterns of branches beside which git could not hold one that `pattern` matches.
+    """Patterns of branches that would prevent git from holding a branch that `pattern` matches.
 
-    A branch `state` keeps all of `state/*` from being made, and `main/x` keeps `main`.
+    A branch `state` prevents all of `state/*`, and `main/x` prevents `main`.
     """
     parts = pattern.split("/")
     above = ("/".join(parts[:end]) for end in range(1, len(parts)))
@@ -30,7 +30,7 @@ def patterns_in_the_way(pattern: str) -> tuple[str, ...]:
 
 
 def closed_patterns(rules: Iterable[BranchRule]) -> tuple[str, ...]:
-    """Patterns of the branches that `check_push` does not leave to everybody, sorted."""
+    """Patterns of the branches that not everybody may push, sorted."""
     held = [rule.pattern for rule in rules if rule.push is not None]
     return tuple(
         sorted({*_MISLEADING, *held, *(way for p in held for way in patterns_in_the_way(p))})
@@ -55,13 +55,13 @@ def check_push(rules: Iterable[BranchRule], ref: str, actor: int) -> str | None:
 
 
 def is_open_to_all(rules: Iterable[BranchRule], ref: str) -> bool:
-    """Whether anybody with access may move `ref`: then it is worth keeping who did."""
+    """Whether anybody with access may move `ref`, so that it is worth recording who did."""
     branch = ref.removeprefix("refs/heads/")
     return all(rule.push is None for rule in rules_of(rules, branch))
 
 
 def newest_review(pull: PullRequest, actor: int) -> Review | None:
-    """The last review that one account gave."""
+    """The newest review by one account."""
     return next((r for r in reversed(pull.reviews) if r.user_id == actor), None)
 
 
@@ -81,7 +81,7 @@ def check_merge(rules: Iterable[BranchRule], pull: PullRequest, actor: int) -> s
     for rule in rules_of(rules, pull.base_branch):
         if rule.merge is not None and actor not in rule.merge:
             return f"account {actor} may not merge into `{pull.base_branch}`"
-        # Who may not merge there approves nothing there: bots, and people of other teams.
+        # Only those who may merge there may approve: no bots, and no people of other teams.
         counted = reviewed if rule.merge is None else reviewed.of(rule.merge)
         if len(counted.approving) < rule.approvals:
             return (

@@ -1,4 +1,4 @@
-"""A forge out of its three parts: every question goes to the part that answers it."""
+"""A forge composed of its three parts: every call goes to the part that implements it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class ComposedForge(Forge):
-    """The three parts as one forge; what each method does, the port says."""
+    """The three parts as one forge; the port documents each method."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Which forge an address belongs to, opened: the one place that chooses among forges."""
+"""Opens the forge of an address: the only place that chooses among forges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pipeline.forges.port import Forge
 
 _ON_SERVERS = ("https://", "http://")
-# What addresses begin with, and the module whose `open_at` opens such a forge; the first that fits.
+# Prefixes of addresses, and the module whose `open_at` opens such a forge; the first match counts.
 # By name, since importing the local one takes 18 ms and GitHub's 35, and few commands need both.
 FORGES: tuple[tuple[tuple[str, ...], str], ...] = (
     (_ON_SERVERS, "pipeline.forges.github.opening"),
@@ -22,14 +22,14 @@ FORGES: tuple[tuple[tuple[str, ...], str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class OpenedForge:
-    """A forge, and the name in it of the repository whose address led there."""
+    """A forge, and the name in it of the repository at the address."""
 
     forge: Forge
     repo: str
 
 
 class Opener(Protocol):
-    """What each module of FORGES has."""
+    """The interface of each module in FORGES."""
 
     def open_at(self, address: str, top: Path, environment: Mapping[str, str]) -> OpenedForge:
         """The forge that an address lies in, which is the `origin` of the checkout at `top`, with
@@ -42,6 +42,6 @@ def is_remote(address: str) -> bool:
 
 
 def open_forge(address: str, top: Path, environment: Mapping[str, str]) -> OpenedForge:
-    """The forge that the remote `origin` of the checkout at `top` lies in. Raises UsageFault."""
+    """The forge of the remote `origin` of the checkout at `top`. Raises UsageFault."""
     name = next(name for beginnings, name in FORGES if address.startswith(beginnings))
     return cast("Opener", import_module(name)).open_at(address, top, environment)

@@ -1,10 +1,10 @@
 """The forge port: three protocols, and `Forge`, which is all of them.
 
-`Repositories` has repositories, their refs and rules, `PullRequests` has pull requests, reviews and
-merges, `ChecksAndEvents` has what is said beside the code. A function asks for the one that it
-needs. Two implementations meet them under one contract-test suite (`tests/contract/`).
-Every write is find-or-create or compare-and-swap, so that repeating it after a lost reply
-changes nothing. Actors are numeric user ids, since logins can be renamed and reused.
+`Repositories` has repositories, their refs and rules; `PullRequests` has pull requests, reviews and
+merges; `ChecksAndEvents` has checks, comments, teams, pushes and events. A function takes the one
+that it needs. Two implementations pass one contract-test suite (`tests/contract/`).
+Every write is find-or-create or compare-and-swap, so repeating it after a lost reply changes
+nothing. Actors are numeric user ids, since logins can be renamed and reused.
 Repositories are named without the organisation; one forge object serves one organisation.
 """
 
@@ -17,17 +17,18 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.git.objects import GitObject, RefUpdate
+from pipeline.models.base import Moment
 
 if TYPE_CHECKING:
     from pipeline.git.repository import GitRepository
 
 
-# What every forge's pattern language takes for the same: plain characters, and `*` for any text.
+# The common part of all forges' pattern languages: plain characters, and `*` for any text.
 _PATTERN = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._/*-]*\Z")
 
 
 class PullState(StrEnum):
-    """Where a pull request is in its life."""
+    """The state of a pull request."""
 
     OPEN = "open"
     MERGED = "merged"
@@ -35,7 +36,7 @@ class PullState(StrEnum):
 
 
 class ReviewVerdict(StrEnum):
-    """What a reviewer said of one revision."""
+    """A reviewer's verdict on one revision."""
 
     APPROVED = "approved"
     CHANGES_REQUESTED = "changes-requested"
@@ -45,13 +46,14 @@ class ReviewVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One review: who (numeric id), of which head commit, in which order it was given."""
+    """One review: by whom (numeric id), of which head commit, and its place in the order."""
 
     sequence: int
     user_id: int
     commit: str
     verdict: ReviewVerdict
     body: str = ""
+    at: Moment | None = None  # by the forge's clock; None for one of before it kept this
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +72,14 @@ class PullRequest:
     url: str
     merge_commit: str | None = None
     merged_by: int | None = None
+    merged_at: Moment | None = None  # by the forge's clock
     reviews: tuple[Review, ...] = ()
-    is_queued: bool = False  # the forge merges it by itself, once nothing stands in the way
+    is_queued: bool = False  # the forge will merge it once nothing blocks it
 
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """One push of a branch: the commit that it moved to, and the account that the forge saw."""
+    """One push to a branch: its new commit, and the account that the forge saw."""
 
     commit: str
     account: int
@@ -84,7 +87,7 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """One comment on a pull request. `key` names those that a process keeps up to date."""
+    """One comment on a pull request. `key` names a comment that a process keeps up to date."""
 
     author_id: int
     body: str
@@ -93,9 +96,9 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What somebody's check said of a commit; a forge may let nothing be merged without it.
+    """The result of a check on a commit; a forge may require it for merging.
 
-    `by` is the account that said it, on GitHub the App.
+    `by` is the account that reported it, on GitHub the App.
     """
 
     name: str
@@ -106,7 +109,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class PullAsk:
-    """What a pull request that is to be opened says, and between which branches it is."""
+    """A pull request to open: its branches, title and body."""
 
     head_branch: str
     base_branch: str
@@ -118,12 +121,12 @@ class PullAsk:
 class BranchRule:
     """Who may do what to branches that match `pattern`.
 
-    The pattern covers the whole short branch name; `*` in it stands for any text, slashes
-    included, and nothing else is special (ValueError for other characters). `push` are the
-    actors that may move the branch directly (create, fast-forward); None means anybody with
-    access, an empty tuple means nobody. `merge` likewise for merging pull requests into it.
-    `approvals` is how many distinct people other than the author must have approved the final
-    revision before a merge. Force-push is refused on every branch.
+    The pattern covers the whole short branch name; `*` matches any text, slashes included, and
+    nothing else is special (ValueError for other characters). `push` are the actors that may move
+    the branch directly (create, fast-forward); None means anybody with access, an empty tuple means
+    nobody. `merge` is the same for merging pull requests into it. `approvals` is how many distinct
+    people other than the author must approve the final revision before a merge. Force-push is
+    refused on every branch.
     """
 
     pattern: str
@@ -138,16 +141,16 @@ class BranchRule:
 
 @dataclass(frozen=True, slots=True)
 class RepoSpec:
-    """What a repository must be: its first commit, its branch rules, which teams write to it."""
+    """The wanted repository: its first commit, its branch rules, and the teams that may write."""
 
     description: str
     default_branch: str
-    # Objects of the first commit, the root tree and the commit last but one and last; made by
-    # `pipeline.git.objects`, so its id is the same whoever creates the repository.
+    # Objects of the first commit, ending with the root tree and the commit; made by
+    # `pipeline.git.objects`, so the id is the same whoever creates the repository.
     initial_objects: tuple[GitObject, ...]
     initial_commit: str
     rules: tuple[BranchRule, ...]
-    # A forge that keeps no teams has nothing to do: there the rules name people.
+    # Not used by a forge without teams: there the rules name people.
     teams: tuple[str, ...] = ()
 
 
@@ -166,48 +169,48 @@ class RepoView:
 
 
 class Repositories(Protocol):
-    """The repositories of one organisation: what is in them, and who may change what."""
+    """The repositories of one organisation: their content, and who may change it."""
 
     def close(self) -> None:
-        """End the processes that answer, those that run."""
+        """End all running processes."""
 
     def cost(self) -> str:
-        """What this process asked of the forge, in one line; empty where asking costs nothing."""
+        """The calls that this process made to the forge, in one line; empty if calls are free."""
 
     def read_repo(self, repo: str) -> RepoView | None:
-        """The repository, or None if there is none of that name."""
+        """The repository, or None if there is none with that name."""
 
     def read_rules(self, repo: str) -> tuple[BranchRule, ...]:
-        """The rules of its branches, as `ensure_repo` brought them in line. Raises NotFound."""
+        """The branch rules that `ensure_repo` set. Raises NotFound."""
 
     def read_environment(self, repo: str, name: str) -> tuple[str, ...]:
-        """The branches whose workflows are given an environment's secrets, as patterns; `*` is any.
+        """The branches whose workflows get an environment's secrets, as patterns; `*` is any.
 
-        Raises NotFound where there is no such environment, ForgeRefused for lack of a right.
+        Raises NotFound if there is no such environment, ForgeRefused without permission.
         """
 
     def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
-        """Repository → text that changes with any branch or pull request of it, cheap to get.
+        """Repository → text that changes with any of its branches or pull requests, cheap to get.
 
-        A repository that is not there has one too; one that is left out has none to give.
+        A missing repository has one too; one that cannot be read is left out.
         """
 
     def open_repository(self, repo: str) -> GitRepository:
-        """A git repository to read objects of `repo` from; its branches are at least as new as
-        the last view of it that this forge gave. Raises NotFound."""
+        """A git repository with the objects of `repo`; its branches are at least as new as the last
+        view that this forge returned. Raises NotFound."""
 
     def ensure_repo(self, repo: str, spec: RepoSpec) -> RepoView:
-        """The repository, found or created whole; rules are brought in line with `spec`.
+        """The repository, found or fully created; rules are updated to `spec`.
 
-        Raises ForgeRefused if one of that name exists with another first commit.
+        Raises ForgeRefused if one with that name exists with another first commit.
         """
 
     def ensure_rules(
         self, repo: str, rules: tuple[BranchRule, ...], *, teams: tuple[str, ...] = ()
     ) -> None:
-        """The repository has exactly these rules, and these teams may write to it at least.
+        """Give the repository exactly these rules, and let these teams write to it.
 
-        Raises NotFound, ForgeRefused for a team that is not there.
+        Raises NotFound, ForgeRefused for a missing team.
         """
 
     def push(
@@ -232,16 +235,16 @@ class PullRequests(Protocol):
     def open_pulls(
         self, repo: str, asked: Sequence[PullAsk], *, actor: int
     ) -> tuple[PullRequest, ...]:
-        """For each, in order, what `open_pull` gives; at the cost of one where the forge can.
+        """The result of `open_pull` for each, in order; at the cost of one if the forge can.
 
-        Raises what `open_pull` raises; some may be open then.
+        Raises what `open_pull` raises; some may be open by then.
         """
 
     def read_pulls(self, repo: str) -> tuple[PullRequest, ...]:
         """All pull requests with their reviews, by number."""
 
     def read_open_pulls(self, repo: str, *, base_branch: str) -> tuple[PullRequest, ...]:
-        """The open pull requests into a branch, of the repository's own branches, by number."""
+        """The open pull requests into a branch from the repository's own branches, by number."""
 
     def read_pull(self, repo: str, number: int) -> PullRequest:
         """One pull request. Raises NotFound."""
@@ -259,11 +262,11 @@ class PullRequests(Protocol):
     def submit_review(
         self, repo: str, number: int, *, commit: str, verdict: ReviewVerdict, body: str, actor: int
     ) -> Review:
-        """Record a review of `commit`; the same as the actor's newest one changes nothing.
+        """The recorded review of `commit`; repeating the actor's newest review changes nothing.
 
-        A merged pull request can still be approved late: its head is frozen. Raises StalePlan
-        if the head is another by now, ForgeRefused for an author's approval of their own work
-        and for a pull request that was closed without a merge.
+        A merged pull request can still be approved late: its head is frozen. Raises StalePlan if
+        the head has moved, ForgeRefused for an author's approval of their own work and for a pull
+        request that was closed without a merge.
         """
 
     def merge_pull(
@@ -273,65 +276,65 @@ class PullRequests(Protocol):
 
         `time_s` dates it, except on a forge that dates merges itself.
 
-        Raises StalePlan if the head is not `expected_head` or the merge conflicts,
-        ForgeRefused if a rule or a closed pull request forbids it, MergePending where the forge
-        merges it by itself later: it is in a merge queue, or waits for a required check.
+        Raises StalePlan if the head is not `expected_head` or the merge conflicts, ForgeRefused if
+        a rule forbids it or the pull request is closed, MergePending if the forge will merge it
+        later: it is in a merge queue, or waits for a required check.
         """
 
     def close_pull(self, repo: str, number: int, *, actor: int) -> None:
-        """Close an open pull request; one already closed is left as it is.
+        """Close an open pull request; a closed one is left as it is.
 
-        Raises ForgeRefused for whoever neither opened it nor may merge it.
+        Raises ForgeRefused for an account that neither opened it nor may merge it.
         """
 
 
 class ChecksAndEvents(Protocol):
-    """What is beside the code: checks, comments, who is in a team, who pushed, what starts."""
+    """Checks, comments, team members, pushes, and events."""
 
     @property
     def account(self) -> int | None:
-        """The account whose credential this process holds; None where none is asked for."""
+        """The account of this process's credential; None if the forge needs none."""
 
     def read_team(self, team: str) -> frozenset[int] | None:
-        """The numbers of a team's members, none of a team that is not there; None where the forge
-        keeps no teams, so that what the platform's own file says is all there is."""
+        """The numbers of a team's members, empty for a missing team; None if the forge has no
+        teams, so that only the platform file lists them."""
 
     def read_pushes(self, repo: str, branch: str) -> tuple[Push, ...]:
-        """Who moved a branch where, the oldest first, whether or not it is still there.
+        """The pushes to a branch, oldest first, even if it was deleted.
 
-        A local forge keeps this for branches that no rule closes; what was pushed past it, with
-        plain git, is not in it. Raises NotFound.
+        A local forge records them for branches that anybody may push; pushes past it, with plain
+        git, are not recorded. Raises NotFound.
         """
 
     def read_comments(self, repo: str, number: int) -> tuple[Comment, ...]:
-        """The comments on a pull request, the oldest first. Raises NotFound."""
+        """The comments on a pull request, oldest first. Raises NotFound."""
 
     def write_comment(self, repo: str, number: int, *, key: str, body: str, actor: int) -> None:
-        """The actor's one comment of that key says `body`: found and updated in place, or made.
+        """Set the actor's one comment with that key to `body`: updated in place, or created.
 
-        `key` is of small letters and `-`. Another account's comment of the same key is another.
+        `key` consists of lower-case letters and `-`. Comments of other accounts are not touched.
         """
 
     def read_checks(self, repo: str, commit: str) -> tuple[Check, ...]:
-        """The newest check of each name and author of a commit, by name."""
+        """The newest check on a commit for each name and author, by name."""
 
     def write_check(
         self, repo: str, commit: str, *, name: str, passed: bool, title: str, actor: int
     ) -> None:
-        """The actor's check of that name and commit says this; saying it again changes nothing.
+        """Set the actor's check with that name on a commit; repeating it changes nothing.
 
-        `name` is of small letters and `-`. Another account's check of the same name is another.
-        Raises ForgeRefused where only Apps may, and the actor is none.
+        `name` consists of lower-case letters and `-`. Checks of other accounts are not touched.
+        Raises ForgeRefused if only Apps may write checks and the actor is none.
         """
 
     def read_required_checks(self, repo: str, branch: str) -> Mapping[str, int | None]:
-        """The checks without which nothing is merged into a branch, and who must say each: this
-        process's account, 0 for another one, or None for anybody. Raises NotFound."""
+        """The checks required to merge into a branch → who must report each: this process's
+        account, 0 for another one, or None for anybody. Raises NotFound."""
 
     def dispatch(self, repo: str, event: str, *, actor: int) -> None:
-        """Start what waits for this event, if the forge starts anything: a hint, that may be lost
-        or come twice."""
+        """Send an event to the repository's workflows, if the forge runs any; it may get lost or
+        arrive twice."""
 
 
 class Forge(Repositories, PullRequests, ChecksAndEvents, Protocol):
-    """What the pipeline needs of a forge. Errors: NotFound, ForgeRefused, StalePlan, GitFailed."""
+    """All the pipeline needs of a forge. Raises NotFound, ForgeRefused, StalePlan, GitFailed."""

@@ -1,1 +1,1 @@
-"""Who may do what: authority over changes of the control repo and of GitOps repositories."""
+"""Who may do what: authority over changes, and the gate to environments."""

@@ -2,8 +2,8 @@
 
 Pure: a request, its release, the policy at the base commit, evidence and the draft's status go
 in; allowed, or reasons with stable codes, come out. A clause is a function of the evidence;
-a new rule is one more clause. A reason is *final* when only a new revision of the request (or
-another release) can change it, else the promotion waits and is judged again on the next run.
+a new rule is one more clause. A reason is *final* if only a new revision of the request (or
+another release) can change it; otherwise the promotion waits and the next run judges it again.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from pipeline.models.requests import (
     RiskTier,
     Signers,
 )
-from pipeline.models.status import DraftState, DraftStatus
+from pipeline.models.status import DraftState, DraftStatus, RunRecord
 from pipeline.releases.overlays import Overlay, has_runtime
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that a decision rests on; nothing else is looked at."""
+    """Everything that a decision rests on."""
 
     promotion: Promotion
     environment: Environment
@@ -44,20 +44,20 @@ class Evidence:
     status: DraftStatus
     source_tree: str | None  # of the primitive's folder at the requested commit
     source_on_default: bool
-    overlay: Overlay | None  # rendered now, from the release; None before it is built
+    overlay: Overlay | None  # rendered now from the release; None before it is built
     manifest_findings: tuple[Finding, ...]
     authority: Authority  # over this revision of the request
-    tier: RiskTier  # the higher one of when the draft was accepted and of now
-    now_s: int = 0  # the moment of the decision, in seconds since the epoch
-    chain_problem: str = ""  # why the draft's facts do not add up, if they do not
+    tier: RiskTier  # the higher of the tier at acceptance and the tier now
+    now_s: int  # the moment of the decision, in seconds since the epoch
+    chain_problem: str = ""  # why the draft's facts do not add up; empty if they do
     signers: Signers | None = None
-    provenance: Verified | None = None  # what came of the statement of the source tree's image
+    provenance: Verified | None = None  # verified provenance of the source tree's image
     stops: tuple[Halt, ...] = ()  # what is stopped now
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Allowed when there is no reason against; `approved_by` are the people who count."""
+    """Allowed if there is no reason against; `approved_by` are the people whose approval counts."""
 
     draft: str
     environment: str
@@ -87,19 +87,19 @@ def _waits(rule_id: str, message: str) -> DecisionReason:
 
 
 def clause_draft_alive(e: Evidence) -> Iterator[DecisionReason]:
-    """A draft that ended is promoted nowhere; one that was not scaffolded has no source."""
+    """The draft was not rejected."""
     if e.status.state is DraftState.REJECTED:
         yield _final(rule.DRAFT_ENDED.id, f"{e.status.id} was rejected")
 
 
 def clause_chain(e: Evidence) -> Iterator[DecisionReason]:
-    """Facts that do not add up are no basis for anything."""
+    """The draft's facts add up."""
     if e.chain_problem:
         yield _waits(rule.STATE_TAMPERED.id, e.chain_problem)
 
 
 def clause_source(e: Evidence) -> Iterator[DecisionReason]:
-    """The source commit holds the primitive, and is where the environment wants it."""
+    """The source commit holds the primitive, and is on the default branch if the policy says so."""
     commit = e.promotion.release.source_commit
     if e.source_tree is None:
         yield _final(
@@ -114,41 +114,51 @@ def clause_source(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
-    """The release runs in an environment before this one, with the same digest."""
+    """The release has run in an environment before this one; it need not run there now."""
     sources = e.environment.promotes_from
     if not sources:
         return
-    wanted = e.promotion.release.digest
-    running = {s: p.release.digest for s in sources if (p := e.status.promotion(s))}
-    if not running:
+    earlier, ran = e.status.runs_in(sources), _earlier_runs(e)
+    wanted = e.promotion.release
+    if not earlier:
         listed = " or ".join(sources)
         yield _final(rule.ENVIRONMENT_ORDER.id, f"{listed} has not run this primitive")
-    elif wanted not in running.values():
-        shown = ", ".join(f"{s} runs {d[:19]}…" for s, d in sorted(running.items()))
-        yield _final(
-            rule.ENVIRONMENT_ORDER.id, f"{shown}; the request asks for {str(wanted)[:19]}…"
-        )
+    elif not ran:
+        newest = {run.environment: run.release.digest for run in earlier}
+        shown = ", ".join(f"{s} runs {newest[s][:19]}…" for s in sources if s in newest)
+        what = f"{wanted.digest[:19]}…" if wanted.digest else f"source {wanted.source_commit[:12]}"
+        yield _final(rule.ENVIRONMENT_ORDER.id, f"{shown}; {' and '.join(newest)} never ran {what}")
+
+
+def _earlier_runs(e: Evidence) -> tuple[RunRecord, ...]:
+    """The runs of this release in environments before: by its digest, else by its source."""
+    wanted = e.promotion.release.digest
+    return tuple(
+        run
+        for run in e.status.runs_in(e.environment.promotes_from)
+        if (run.release.digest == wanted if wanted else run.release.source_tree == e.source_tree)
+    )
 
 
 def clause_same_base(e: Evidence) -> Iterator[DecisionReason]:
-    """What is rendered now is the base that an environment before this one ran, not only its image.
+    """The rendered base is one that an earlier environment ran, and not only the same image.
 
-    A release that no environment before ran is refused by `clause_environment_order`.
+    `clause_environment_order` refuses a release that no earlier environment ran.
     """
     if e.overlay is None:
         return
     release = e.overlay.release
-    earlier = (e.status.promotion(source) for source in e.environment.promotes_from)
-    ran = {p.environment: p.release for p in earlier if p and p.release.digest == release.digest}
-    if ran and release.base_tree not in {r.base_tree for r in ran.values()}:
-        shown = ", ".join(f"{name} runs base {r.base_tree[:12]}" for name, r in sorted(ran.items()))
+    ran = [run for run in _earlier_runs(e) if run.release.digest == release.digest]
+    if ran and release.base_tree not in {run.release.base_tree for run in ran}:
+        newest = {run.environment: run.release.base_tree for run in ran}
+        shown = ", ".join(f"{name} ran base {base[:12]}" for name, base in newest.items())
         yield _final(
             rule.BASE_CHANGED.id, f"{shown}; the release renders to {release.base_tree[:12]}"
         )
 
 
 def clause_same_digest(e: Evidence) -> Iterator[DecisionReason]:
-    """One image per source tree, ever: the requested digest is the one that was built."""
+    """The requested digest is the one image that was built from the source tree."""
     if e.source_tree is None:
         return
     build = e.status.build_of_tree(e.source_tree)
@@ -167,7 +177,7 @@ def clause_same_digest(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def clause_builder(e: Evidence) -> Iterator[DecisionReason]:
-    """The environment's policy may refuse images of some builders."""
+    """The environment's policy allows the image's builder."""
     build = e.status.build_of_tree(e.source_tree) if e.source_tree else None
     if build and e.environment.builders and build.builder not in e.environment.builders:
         allowed = ", ".join(e.environment.builders)
@@ -181,8 +191,9 @@ def clause_provenance(e: Evidence) -> Iterator[DecisionReason]:
     build = e.status.build_of_tree(e.source_tree) if e.source_tree else None
     if build is None or e.environment.provenance == "unchecked":
         return
-    record = build.model_copy(update={"image": e.status.image})
-    claim = Claim(record, e.status.target_repo, names.primitive_folder(e.status.instance))
+    if build.image != e.status.image:
+        build = build.model_copy(update={"image": e.status.image})
+    claim = Claim(build, e.status.target_repo, names.primitive_folder(e.status.instance))
     problem = provenance_problem(e.provenance, claim, e.signers)
     if problem is not None:
         yield _final(problem[0].id, problem[1])
@@ -211,7 +222,7 @@ def clause_checks(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def clause_namespace(e: Evidence) -> Iterator[DecisionReason]:
-    """Custom code never reaches a shared namespace; what was rendered lies where it must."""
+    """Custom code stays out of shared namespaces; the overlay targets the right namespace."""
     env = e.environment.environment
     origin = e.status.code_origin
     expected = names.namespace(e.platform.platform, e.status.tenant_id, e.status.sku, origin, env)
@@ -227,7 +238,7 @@ def clause_namespace(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def clause_runtime(e: Evidence) -> Iterator[DecisionReason]:
-    """The release has the form that the environment runs: plain objects, or a custom resource."""
+    """The release has the form that the environment runs: plain workloads or a custom resource."""
     if e.overlay and not has_runtime(e.overlay.files, e.environment.runtime):
         env, runtime = e.environment.environment, e.environment.runtime
         yield _final(
@@ -237,7 +248,7 @@ def clause_runtime(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def clause_overlay(e: Evidence) -> Iterator[DecisionReason]:
-    """What would be written is, bit for bit, what the request pins."""
+    """The overlay to be written is, bit for bit, the one that the request pins."""
     pinned = e.promotion.overlay_tree
     if pinned and e.overlay and pinned != e.overlay.tree:
         yield _final(
@@ -247,14 +258,14 @@ def clause_overlay(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def clause_pinned(e: Evidence) -> Iterator[DecisionReason]:
-    """Who approves a promotion approves a digest and a tree, so the request names both."""
+    """A request that needs approval names the digest and the tree that reviewers approve."""
     policy = e.environment.approval_for(e.tier)
     if policy and not (e.promotion.release.digest and e.promotion.overlay_tree):
         yield _final("promotion-not-pinned", "approved requests pin digest and overlay tree")
 
 
 def clause_authority(e: Evidence) -> Iterator[DecisionReason]:
-    """Who asked may ask, and enough people who may approved (`pipeline.gate.authority`)."""
+    """The author may ask, and enough of the right people approved (`pipeline.gate.authority`)."""
     for reason in e.authority.reasons:
         yield DecisionReason(reason.code, reason.message, reason.final)
 
@@ -282,7 +293,7 @@ CLAUSES: tuple[Clause, ...] = (
 
 
 def authorise(evidence: Evidence) -> Decision:
-    """The decision on one promotion; all reasons against it, in the order of the clauses."""
+    """The decision on one promotion, with all reasons against it in the order of the clauses."""
     reasons = tuple(reason for clause in CLAUSES for reason in clause(evidence))
     people = evidence.authority.approved_by
     return Decision(evidence.status.id, evidence.environment.environment, reasons, people)

@@ -1,16 +1,15 @@
 """Authority: who may ask for a change, who must approve it, and what is missing. Pure.
 
-`judge` is the only place that decides it. The comment on a pull request, its required check, the
-merge, every run and the audit call it with the same three things:
+Only `judge` decides it. The comment on a pull request, its required check, the merge, every run and
+the audit call it with the same three things:
 
 1. the *matters* of a change: one per changed path, made by `pipeline.gate.matters` from the policy
    at the change's base, never from the policy that the change brings;
 2. the *revision*: who opened, pushed and committed it, and who reviewed it;
 3. the *people*: the platform's accounts at the base.
 
-What is not known may do nothing: an account that policy does not list asks for nothing and approves
-nothing, and a path that belongs to nobody is asked for by nobody. Why one function:
-docs/adr/0010-one-authority-function.md.
+The default is no: an account that the policy does not list may neither ask nor approve, and nobody
+may ask for a path without an owner. Why one function: docs/adr/0010-one-authority-function.md.
 """
 
 from __future__ import annotations
@@ -77,7 +76,7 @@ class MatterKind(StrEnum):
     GITOPS = "GitOps file"
 
 
-# Requests are judged by policy, so they may not come together with it.
+# Policy judges requests, so one change may not bring both.
 REQUESTS = frozenset({MatterKind.TENANT_CODE, MatterKind.PLATFORM_CODE, MatterKind.PROMOTION})
 
 
@@ -98,12 +97,12 @@ class Matter:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """The final revision of a change: who made it, and what reviewers said of it.
+    """The final revision of a change: who made it, and what reviewers said about it.
 
-    `pushers` are all accounts that the forge saw push the branch, `committers` those that the
-    commits name; a commit can name anybody, so that only ever takes an approval away.
-    `is_pusher_known` says whether the forge knows who pushed `head`. `is_reviewed` is False where
-    what was merged is not what `head` shows.
+    `pushers` are all accounts that the forge saw push the branch; `committers` are those that the
+    commits name. A commit can name anybody, so `committers` can only take approvals away.
+    `is_pusher_known` says whether the forge knows who pushed `head`. `is_reviewed` is False if the
+    merged content differs from `head`.
     """
 
     head: str
@@ -117,7 +116,7 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class AuthorityReason:
-    """One reason against a change. A final one needs another pull request; others can be met."""
+    """One reason against a change. A final one needs a new pull request; others can be resolved."""
 
     code: str
     message: str
@@ -125,13 +124,13 @@ class AuthorityReason:
     final: bool
 
     def finding(self) -> Finding:
-        """The same as a finding at the path."""
+        """This reason as a finding at its path."""
         return Finding(self.code, self.message, Location(self.path))
 
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """What came of a change: reasons against it, and the people whose approval counts."""
+    """The verdict on a change: the reasons against it, and the people whose approval counts."""
 
     reasons: tuple[AuthorityReason, ...]
     approved_by: tuple[int, ...] = ()
@@ -143,13 +142,13 @@ class Authority:
         return not self.reasons
 
 
-# What stands in the first commit of a repository was there before any policy.
+# The first commit of a repository comes before any policy.
 FOUNDING = Authority(())
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One approval policy: the first path that asks for it, and what its teams' people hold."""
+    """One approval policy: the first path that needs it, and the reviews of its teams' people."""
 
     path: str
     policy: ApprovalPolicy
@@ -158,7 +157,7 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """What the clauses look at."""
+    """The input of the clauses."""
 
     matters: Sequence[Matter]
     revision: Revision
@@ -241,10 +240,10 @@ CLAUSES: tuple[Clause, ...] = (
 
 
 def judge(matters: Sequence[Matter], revision: Revision, people: Platform) -> Authority:
-    """Whether the change may be merged and followed; all reasons against it.
+    """Whether the change may be merged and followed, with all reasons against it.
 
-    `people` are the accounts at the change's base, held to the forge's teams
-    (`Platform.held_to`) where there are such.
+    `people` are the accounts at the change's base, limited to the forge's teams
+    (`Platform.held_to`) if it has any.
     """
     reviewed = count_approvals(
         revision.reviews, revision.head, taking_part=_taking_part(revision, people)
@@ -260,7 +259,7 @@ def judge(matters: Sequence[Matter], revision: Revision, people: Platform) -> Au
 
 
 def may_ask(people: Platform, account_id: int, matters: Iterable[Matter]) -> str:
-    """Why the account may not ask for these; empty when it may."""
+    """Why the account may not ask for these; empty if it may."""
     account = people.account(account_id)
     for matter in matters:
         if not _may_ask(account, matter):
@@ -274,7 +273,7 @@ def unbrought(path: str, why: str) -> Authority:
 
 
 def unasked(matters: Sequence[Matter]) -> Authority:
-    """The authority of what nobody has asked for yet: all approvals are missing."""
+    """The authority of a request not made yet: all approvals are missing."""
     reasons = tuple(
         AuthorityReason(APPROVAL_MISSING.id, _missing(0, policy), path, final=False)
         for path, policy in _policies(matters)
@@ -308,7 +307,7 @@ def _not_theirs(account: Account | None, account_id: int, matter: Matter) -> str
 
 
 def describe_askers(matter: Matter) -> str:
-    """Who may ask, in words."""
+    """The text that names who may ask."""
     named = list(dict.fromkeys(matter.ask_teams))
     if matter.ask_bots_of:
         named.append(f"a bot of tenant {matter.ask_bots_of}")
@@ -316,7 +315,7 @@ def describe_askers(matter: Matter) -> str:
 
 
 def _policies(matters: Iterable[Matter]) -> Iterator[tuple[str, ApprovalPolicy]]:
-    """Each approval policy once, with the first path that asks for it."""
+    """Each approval policy once, with the first path that needs it."""
     seen: set[ApprovalPolicy] = set()
     for matter in matters:
         for policy in matter.approvals:
@@ -330,7 +329,7 @@ def _first_path(case: _Case) -> str:
 
 
 def _taking_part(revision: Revision, people: Platform) -> frozenset[int]:
-    """Author, pushers, committers, and on whose behalf a bot among them asks."""
+    """Author, pushers, committers, and the people that bots among them act for."""
     made = {revision.author, *revision.pushers, *revision.committers}
     delegators = {d for id in made if (account := people.account(id)) for d in account.delegators}
     return frozenset(made | delegators)

@@ -1,8 +1,8 @@
-"""What a changed path is about: who may ask for it and who must approve it. Pure.
+"""The matter of each changed path: who may ask for it and who must approve it. Pure.
 
-`TABLE` is the whole of it, in words, and docs/authority.md is written from it. `matters_of` reads
-it off the policy *at the base* of a change. A path that no row knows is a file of the repository
-and belongs to the platform's owners, so nothing is anybody's by being forgotten.
+`TABLE` says it in words, and docs/authority.md is generated from it. `matters_of` computes it from
+the policy *at the base* of a change. A path that matches no row belongs to the platform's owners,
+so no path is left without an owner.
 Who owns which repository: docs/model.md §11.
 """
 
@@ -25,7 +25,7 @@ from pipeline.models.requests import (
 from pipeline.models.windows import FastLane
 from pipeline.names import PLATFORM_TENANT
 from pipeline.requests.kinds import request_path
-from pipeline.requests.layout import draft_path
+from pipeline.requests.layout import draft_path, environment_path
 from pipeline.requests.snapshot import Snapshot
 
 _OF_TENANT = re.compile(r"tenants/([a-z][a-z0-9-]*)/(?:drafts/([a-z][a-z0-9-]*)/)?", re.ASCII)
@@ -98,9 +98,9 @@ def matters_of(
 ) -> tuple[Matter, ...]:
     """The matters of the changed paths, by the policy of `base`.
 
-    `proposed` holds the requests as the change leaves them: a draft is the platform's if either
-    side says so. A promotion also needs what `now`, the policy of today, asks for, and at least
-    what is asked for at `tier`, that of the draft when it was accepted.
+    `proposed` holds the requests after the change: a draft is the platform's if either side says
+    so. A promotion also needs the approvals of `now`, today's policy, and at least those for
+    `tier`, the draft's tier at acceptance.
     """
     policies = (base,) if now is None else (base, now)
     return tuple(_matter(path, base, proposed, policies, tier) for path in paths)
@@ -132,7 +132,7 @@ def _matter(
     if is_of_platform(draft, base, proposed):
         kind, askers, bots_of, approvers = MatterKind.PLATFORM_CODE, owners, "", owners
     else:
-        # Whoever has no valid tenant file at the base asks for nothing: the tenant comes first.
+        # Without a valid tenant file at the base nobody may ask: the tenant must come first.
         kind = MatterKind.TENANT_CODE
         askers = (*tenant_owners, *owners) if tenant else ()
         bots_of, approvers = match[1] if tenant else "", tenant_owners
@@ -151,7 +151,7 @@ def _matter(
 
 
 def is_of_platform(draft: str, *sides: Snapshot) -> bool:
-    """Whether the code is the platform's: by its tenant, or by what either side's request says."""
+    """Whether the code is the platform's, by its tenant or by the request on either side."""
     if DraftId(draft).tenant == PLATFORM_TENANT:
         return True
     found = [side.draft(draft) for side in sides]
@@ -166,7 +166,7 @@ def higher_tier(*tiers: RiskTier) -> RiskTier:
 def _approvals(
     draft: str, environment: str, policy: Snapshot, tier: RiskTier
 ) -> ApprovalPolicy | None:
-    """What an environment asks for, at the higher of the tier then and the one of this policy."""
+    """The approvals an environment needs, at the higher of `tier` and the tier by this policy."""
     found = policy.environments.get(environment)
     if found is None:
         return ApprovalPolicy.model_construct(count=1, teams=())
@@ -186,12 +186,12 @@ def _tiers(tenant: Tenant | None, request: object) -> tuple[RiskTier, ...]:
 
 
 def _one_of(teams: tuple[str, ...]) -> tuple[ApprovalPolicy, ...]:
-    """One approval by anybody of the teams; nobody's, where there is no team."""
+    """One approval by anybody in the teams; without teams nobody can give it."""
     return (ApprovalPolicy.model_construct(count=1, teams=teams),)
 
 
-def paths_behind(paths: Iterable[str], environments: Iterable[str]) -> tuple[str, ...]:
-    """The files that `matters_of` reads of a snapshot, so that no more of it need be read."""
+def paths_behind(paths: Iterable[str]) -> tuple[str, ...]:
+    """The only files of a snapshot that `matters_of` reads."""
     needed = dict.fromkeys(["environments/platform.yaml"])
     for path in paths:
         match = _OF_TENANT.match(path)
@@ -202,5 +202,7 @@ def paths_behind(paths: Iterable[str], environments: Iterable[str]) -> tuple[str
             if "/promotions/" in path:
                 needed[path] = None
             needed[draft_path(f"{match[1]}/{match[2]}")] = None
-            needed |= {f"environments/{name}/environment.yaml": None for name in environments}
+            meaning = request_path(path)
+            if meaning is not None and meaning.kind == "Promotion":
+                needed[environment_path(meaning.name)] = None
     return tuple(needed)

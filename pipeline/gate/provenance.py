@@ -1,12 +1,13 @@
-"""Whether a signed statement says of an image what facts and policy know of it. Pure.
+"""Whether an image's signed provenance agrees with facts and policy. Pure.
 
-A statement is judged as verified bytes (`pipeline.tools.bundlecheck` says whose they are), and
-only by what it says: image, digest, source tree, builder and list of contents are compared with
-what the draft's facts and policy know. Whatever is missing, unreadable, of somebody else or about
-something else is a reason against.
+`pipeline.tools.bundlecheck` verifies the signature and names the signer. Here the statement's
+image, digest, source tree, builder and SBOM are compared with the draft's facts and the policy. One
+that is missing, unreadable, by another signer or about something else is a reason against.
 """
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 from pydantic import ValidationError
 
@@ -20,6 +21,9 @@ from pipeline.models.signers import Signer
 _SHA256 = "sha256:"
 
 
+# A run decides on one image for each environment, and the judge and the audit decide again: parsing
+# was a quarter of a decision. A statement is some kilobytes.
+@lru_cache(maxsize=256)
 def parse_statement(statement: bytes) -> Statement:
     """The statement in signed bytes. Raises ValueError for anything else."""
     try:
@@ -31,9 +35,9 @@ def parse_statement(statement: bytes) -> Statement:
 def provenance_problem(
     verified: Verified | None, claim: Claim, signers: Signers | None
 ) -> tuple[Rule, str] | None:
-    """Why a build is not shown to be what its record claims: a rule and a message; or None.
+    """The rule and message for a build whose provenance does not prove its record; else None.
 
-    `verified` is what came of its bundle, None when there is none.
+    `verified` is the result for its bundle; None if it has no bundle.
     """
     if signers is None:
         return (

@@ -1,7 +1,7 @@
 """Rules of decisions: why a promotion is refused or waits.
 
-The clauses that apply them are in `pipeline.gate.authorise`. Examples are what is changed in the
-evidence of a promotion to prod that is allowed: see `tests/unit/gate/test_authorise.py`.
+The clauses that apply them are in `pipeline.gate.authorise`. Each example is a change to the
+evidence of an allowed promotion to prod: see `tests/unit/gate/test_authorise.py`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SOURCE_UNKNOWN = _decision(
 )
 SOURCE_NOT_ON_DEFAULT_BRANCH = _decision(
     "source-not-on-default-branch",
-    "Where the environment requires it, the source tree is on the default branch.",
+    "Where the environment requires it, the source tree is, or was, on the default branch.",
     "code that its owners haven't merged is not theirs yet",
     "merge the draft's pull request in the target repository",
     "source_on_default: false\n",
@@ -47,7 +47,7 @@ SOURCE_NOT_ON_DEFAULT_BRANCH = _decision(
 )
 ENVIRONMENT_ORDER = _decision(
     "environment-order",
-    "A release runs in one environment before it is promoted to the next.",
+    "A release has run in one environment before it is promoted to the next.",
     "what no earlier environment ran is untested",
     "promote it to the earlier environment first",
     "promotions: []\n",
@@ -55,7 +55,7 @@ ENVIRONMENT_ORDER = _decision(
 )
 BASE_CHANGED = _decision(
     "base-changed",
-    "A release has the same manifests as in the environment before.",
+    "A release has the same manifests as it had in the environment before.",
     "the same image with other manifests is a different, untested release",
     "promote it to the earlier environment again, then request this one anew",
     "base: other\n",

@@ -1,8 +1,8 @@
-"""Rules about what stands though policy or requests on main say otherwise. Pure.
+"""Rules about drafts that still stand although main now says otherwise. Pure.
 
-They look at what happened, as statuses record it, and at main as it is now: a digest that was
-blocked after it was promoted, and a draft or a tenant whose file was deleted. Neither may be
-silent, since no request is there that a run would judge.
+They compare statuses with main as it is now: a digest that was blocked after its promotion, and a
+draft or tenant whose file was deleted. No request is left for a run to judge, so these rules report
+them.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipeline.diagnostics import Finding, Location, Rule, Subject, register
+from pipeline.diagnostics import Finding, Location, Rule, Severity, Subject, register
 from pipeline.models.draft_id import DraftId
-from pipeline.requests.layout import BLOCKED_PATH, draft_path, tenant_path
+from pipeline.requests.layout import BLOCKED_PATH, draft_path, environment_path, tenant_path
 
 if TYPE_CHECKING:
-    from pipeline.models.status import DraftStatus  # slow to import, and `status` does without
+    from pipeline.models.status import DraftStatus  # slow to import; `status` does not need it
 
+_MOST_LISTED = 5
 BLOCKED_DIGEST_RUNS = register(
     Rule(
         id="blocked-digest-runs",
@@ -54,9 +55,24 @@ TENANT_FILE_DELETED = register(
 )
 
 
+ENVIRONMENT_FILE_DELETED = register(
+    Rule(
+        id="environment-file-deleted",
+        summary="Releases run only in environments that policy has.",
+        why="its overlays stay as they were promoted, and nothing is promoted there any more",
+        fix="stop what syncs the environment's folder of the GitOps repositories, which keep it as "
+        "the record of what ran; or restore the file (`git revert`) to promote there again",
+        subject=Subject.SCENARIO,
+        fails="`environments/prod-eu/environment.yaml` is deleted while a release runs there",
+        passes="the file of an environment that runs nothing is deleted",
+        severity=Severity.WARNING,
+    )
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A draft that something happened to: whether it ended, and what runs of it where."""
+    """A draft that has facts: whether it ended, and what runs where."""
 
     draft: str
     ended: bool
@@ -64,19 +80,19 @@ class Standing:
 
     @staticmethod
     def of_status(status: DraftStatus) -> Standing:
-        """That of a recorded status."""
+        """The standing in a recorded status."""
         runs: dict[str, str] = {p.environment: p.release.digest for p in status.promotions}
         return Standing(status.id, status.state == "REJECTED", runs)
 
     @staticmethod
     def of(status: Mapping[str, Any]) -> Standing:
-        """That of a recorded status as plain values. Raises KeyError or TypeError if damaged."""
+        """The standing in a status as plain values. Raises KeyError or TypeError if damaged."""
         runs = {p["environment"]: p["release"]["digest"] for p in status["promotions"]}
         return Standing(str(status["id"]), status["state"] == "REJECTED", runs)
 
 
 def check_blocked(standings: Iterable[Standing], blocked: Mapping[str, str]) -> Iterator[Finding]:
-    """A finding for each draft and blocked digest (with its reason) that an environment runs."""
+    """One finding per draft and blocked digest that runs; `blocked` maps digests to reasons."""
     for standing in standings:
         for digest in dict.fromkeys(standing.runs.values()):
             if digest in blocked:
@@ -92,8 +108,24 @@ def check_blocked(standings: Iterable[Standing], blocked: Mapping[str, str]) -> 
                 )
 
 
+def check_environments(standings: Iterable[Standing], paths: Collection[str]) -> Iterator[Finding]:
+    """A finding for each environment that runs something, and has no file among main's `paths`."""
+    found: dict[str, list[str]] = {}
+    for standing in standings:
+        for environment in standing.runs:
+            if environment_path(environment) not in paths:
+                found.setdefault(environment, []).append(standing.draft)
+    for environment, drafts in sorted(found.items()):
+        listed = ", ".join(f"`{draft}`" for draft in sorted(drafts)[:_MOST_LISTED])
+        more = f" and {len(drafts) - _MOST_LISTED} more" if drafts[_MOST_LISTED:] else ""
+        yield ENVIRONMENT_FILE_DELETED.finding(
+            f"`{environment}` is no environment any more and runs {listed}{more}",
+            Location(environment_path(environment)),
+        )
+
+
 def check_deleted(standings: Iterable[Standing], paths: Collection[str]) -> Iterator[Finding]:
-    """A finding for each draft and tenant that stands, and has no file among main's `paths`."""
+    """One finding for each standing draft or tenant without a file among main's `paths`."""
     tenants: dict[str, list[str]] = {}
     for standing in standings:
         if standing.ended and not standing.runs:

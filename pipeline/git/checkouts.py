@@ -1,8 +1,8 @@
 """Checkouts for people, made by GitPython: clones, and a new control repo's first index.
 
-Import this module where a checkout is made: `import git` takes 75 ms on an idle core (86 ms of
-processor time on a busy one, median of 9), as long as all of `pipeline --help`. What every command
-reads and writes goes through git's own plumbing (`pipeline.git.repository` says what that buys).
+Import this module only where a checkout is made: `import git` takes 75 ms on an idle core (86 ms of
+processor time on a busy one, median of 9), as long as all of `pipeline --help`. All other reads and
+writes use git's own plumbing (`pipeline.git.repository` has the figures).
 """
 
 from __future__ import annotations
@@ -22,15 +22,14 @@ _CLONE = ("--quiet", "--no-local", "--template=", "--no-recurse-submodules")
 def clone_checkout(source: str, path: Path) -> None:
     """Clone `source` (a path or an https address) to `path`, with a work tree.
 
-    Anything else that git takes for an address (`ext::…`, `host:path`) is a path here. Raises
-    GitFailed.
+    Other addresses of git (`ext::…`, `host:path`) are taken as paths. Raises GitFailed.
     """
     where = source if source.startswith("https://") else str(Path(source).absolute())
     path.parent.mkdir(parents=True, exist_ok=True)
     with _git(path.name, protocols="file:https"):
         from git import Repo  # 73 ms: most commands make no checkout
 
-        # GitPython holds `--template` to be unsafe in options of others; these are our own.
+        # GitPython refuses `--template` as unsafe in a user's options; these are our own.
         Repo.clone_from(
             where, path.absolute(), multi_options=[*_CLONE], allow_unsafe_options=True
         ).close()
@@ -38,7 +37,7 @@ def clone_checkout(source: str, path: Path) -> None:
 
 def begin_checkout(folder: Path, files: Collection[str], *, origin: str) -> bool:
     """Whether a repository was made in `folder`: with `files` staged, nothing committed, a branch
-    `main` and the remote `origin`. One that is there already is left alone. Raises GitFailed."""
+    `main` and the remote `origin`. An existing one is left alone. Raises GitFailed."""
     if (folder / ".git").exists():
         return False
     with _git(folder.name):
@@ -53,17 +52,17 @@ def begin_checkout(folder: Path, files: Collection[str], *, origin: str) -> bool
 
 @contextmanager
 def _git(name: str, *, protocols: str = "") -> Iterator[None]:
-    """GitPython in the environment that every git process of ours has; faults as GitFailed.
+    """Run GitPython in the environment of all our git processes; its errors become GitFailed.
 
-    GitPython hands on the whole environment of its process, `GIT_DIR` and all, so that is swapped
-    for the while: one thread at a time makes checkouts.
+    GitPython passes on the whole environment of its process, `GIT_DIR` included, so that is swapped
+    meanwhile: only one thread at a time makes checkouts.
     """
     kept = dict(os.environ)
     os.environ.clear()
     os.environ.update(configured_environment(protocols))
     try:
         yield
-    except ImportError as missing:  # raised by GitPython where there is no git
+    except ImportError as missing:  # GitPython raises it if git is missing
         raise GitFailed("there is no `git` on PATH", help="install git 2.38 or newer") from missing
     except Exception as failed:
         from git.exc import GitError  # 73 ms, with GitPython

@@ -1,7 +1,7 @@
 """Commits as values, and the trailers that tie them to requests and facts. Pure.
 
 Trailers follow `git interpret-trailers`: the last paragraph of a message, `Token: value` lines.
-Values may hold no line break, so that nobody's text becomes a trailer of ours.
+Values may not contain a line break, so no foreign text can become one of our trailers.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from pipeline.git.objects import GitObject, Signature
 
 _TRAILER = re.compile(r"([A-Za-z][A-Za-z0-9-]*): (.*)\Z")
 _LINE_BREAKS = re.compile("[\r\n\0\v\f\x1c-\x1e\x85\u2028\u2029\ud800-\udfff]")
-# Old and foreign tools left names empty and time zones too long; git reads both.
+# Old and foreign tools wrote empty names and too long time zones; git reads both.
 _PERSON = re.compile(rb"(.*?) ?<([^<>\n]*)> (-?[0-9]{1,18}) ([+-][0-9]{4,7})\Z", re.DOTALL)
 
 # GitHub, "Setting your commit email address": ID+LOGIN@users.noreply.github.com.
 _NOREPLY = re.compile(r"([0-9]{1,18})(?:\+[^@]*)?@users\.noreply\.")
 
-# Whose commits the pipeline's are.
+# The identity of the pipeline's commits.
 PIPELINE_NAME = "primitive-pipeline"
 PIPELINE_EMAIL = "primitive-pipeline@users.noreply.pipeline.invalid"
 
 
 def account_of_email(email: str) -> int | None:
-    """The account that a commit's address names, which anybody can write; None for any other."""
+    """The account in a commit's e-mail address, which anybody can write; else None."""
     match = _NOREPLY.match(email)
     return int(match[1]) if match else None
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit: ids, who and when (UTC seconds), the message and its trailers."""
+    """One commit: ids, author and committer with times (UTC seconds), message and trailers."""
 
     id: str
     tree: str
@@ -45,7 +45,7 @@ class Commit:
 
 
 def render_trailers(trailers: Iterable[tuple[str, str]]) -> str:
-    """The last paragraph of a message. Raises ValueError for what would break it."""
+    """The last paragraph of a message. Raises ValueError for a trailer that would break it."""
     lines = []
     for token, value in trailers:
         line = f"{token}: {value}"
@@ -56,8 +56,8 @@ def render_trailers(trailers: Iterable[tuple[str, str]]) -> str:
 
 
 def parse_trailers(message: str) -> tuple[tuple[str, str], ...]:
-    """The trailers of a message; empty unless its last paragraph is nothing but trailers."""
-    # A text that ends in a line break may stand before them: any number of blank lines parts.
+    """The trailers of a message; empty unless its last paragraph has only trailers."""
+    # The text before may end in line breaks, so any number of blank lines separates.
     paragraphs = re.split(r"\n{2,}", message.rstrip("\n"))
     if len(paragraphs) < 2:
         return ()
@@ -71,12 +71,12 @@ def parse_trailers(message: str) -> tuple[tuple[str, str], ...]:
 
 
 def parse_commit(id: str, content: bytes) -> Commit:
-    """The commit in an object's content. Raises ValueError when it is none."""
+    """The commit in an object's content. Raises ValueError if it is malformed."""
     header, _, message = content.partition(b"\n\n")
     tree = ""
     parents: list[str] = []
     people: dict[bytes, Signature] = {}
-    # Twice the same line means one thing to git and another to the next reader.
+    # git and other readers disagree on which of two equal header lines counts.
     singles = [line.partition(b" ")[0] for line in header.split(b"\n")]
     for name in (b"tree", b"author", b"committer"):
         if singles.count(name) != 1:
@@ -110,8 +110,8 @@ def _parse_signature(value: bytes) -> Signature:
 
 
 def walk_back(made: Mapping[str, GitObject], new: str, old: str) -> str:
-    """Where going back from `new` through commits that were just made ends: at `old` if it is met,
-    else at the first commit that is not among them, or has not exactly one parent.
+    """The commit reached by going back from `new` through new commits: `old` if it is on the way,
+    else the first commit that is not new or does not have exactly one parent.
     """
     at = new
     while at != old and at in made and made[at].type == "commit":
@@ -123,5 +123,5 @@ def walk_back(made: Mapping[str, GitObject], new: str, old: str) -> str:
 
 
 def pipeline_signature(time_s: int) -> Signature:
-    """The one identity of every commit that the pipeline makes."""
+    """The signature of all the pipeline's commits, at this time."""
     return Signature(PIPELINE_NAME, PIPELINE_EMAIL, time_s)

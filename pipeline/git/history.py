@@ -1,4 +1,4 @@
-"""Which commit brought each of many paths to where it is: one walk of history for all of them."""
+"""Finds the newest commit that changed each of many paths, in one walk of history."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pipeline.git.repository import GitRepository
 
 _MARK = "commit "
 NO_BLOB = "0" * 40
+_NEWER, _ALL = 50, -1  # how many commits to list
 
 
 def read_newest_touching(
@@ -21,9 +22,8 @@ def read_newest_touching(
 ) -> dict[str, str]:
     """Path → the newest commit on the first-parent line of `head` that changed it.
 
-    All `paths` lie below `folder` (or one of them is it). The walk ends at the last one found;
-    a path that no commit changed is left out, and so is one that git would quote, which no
-    request's path is. Raises GitFailed.
+    All `paths` are at or below `folder`. The walk ends when all are found. A path that no commit
+    changed is left out, and so is one that git would quote, which no request has. Raises GitFailed.
     """
     wanted = set(paths)
     found: dict[str, str] = {}
@@ -52,7 +52,7 @@ def read_newest_touching(
         raise GitFailed(
             f"git cannot be started: {missing.strerror}", help="install git 2.38 or newer"
         ) from missing
-    assert process.stdout is not None  # asked for above
+    assert process.stdout is not None  # started with a pipe
     commit = ""
     with process, process.stdout as lines:
         for raw in lines:
@@ -72,7 +72,7 @@ def read_newest_touching(
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One path that a commit changed: its blob before and after, `NO_BLOB` for none."""
+    """One path changed by a commit: its blob before and after, `NO_BLOB` for none."""
 
     path: str
     old: str
@@ -80,9 +80,9 @@ class Change:
 
 
 def read_changed_paths(repository: Path, commits: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """Commit → the paths that differ from its first parent, for all of them by one process.
+    """Commit → the paths that differ from its first parent, with one process for all.
 
-    A first commit has all its paths. Raises GitFailed.
+    A first commit changes all its paths. Raises GitFailed.
     """
     wanted = "".join(f"{commit}\n" for commit in commits).encode()
     found = dict(_read_log(repository, ["--no-walk=unsorted", "--stdin"], wanted))
@@ -92,7 +92,7 @@ def read_changed_paths(repository: Path, commits: Collection[str]) -> dict[str, 
 def read_path_changes(
     repository: Path, revisions: str, pathspecs: Sequence[str]
 ) -> list[tuple[str, tuple[Change, ...]]]:
-    """The commits of a first-parent line that changed these paths, the oldest first.
+    """The commits of a first-parent line that changed these paths, oldest first.
 
     `revisions` is a commit, or `OLD..NEW`; a pathspec may be a pattern. Raises GitFailed.
     """
@@ -115,7 +115,7 @@ def _read_log(
         f"--format={_MARK}%H",
         *options,
     )
-    # Every call takes pathspecs as they stand, but these are ours and hold patterns.
+    # Other calls take pathspecs literally, but these are our own and hold patterns.
     command.remove("--literal-pathspecs")
     try:
         done = subprocess.run(
@@ -130,7 +130,7 @@ def _read_log(
     found: list[tuple[str, list[Change]]] = []
     tokens = iter(done.stdout.decode("utf-8", "surrogateescape").split("\0"))
     for token in tokens:
-        # A change is two tokens, `:modes ids status` and the path, so no path passes for a mark.
+        # A change is two tokens, `:modes ids status` and the path, so no path is taken for a mark.
         told = token.lstrip("\n")
         if told.startswith(":"):
             _, _, old, new, _ = told.split(" ")
@@ -140,8 +140,27 @@ def _read_log(
     return [(commit, tuple(changes)) for commit, changes in found]
 
 
+def read_was_tree(git: GitRepository, head: str, folder: str, tree: str) -> bool:
+    """Whether a folder ever was this tree on the first-parent line that ends at `head`.
+
+    A commit that squashed the branch of a tree counts as well, and what a branch held on its way
+    does not. Newer commits are looked at first, since most trees that are asked for are new.
+    """
+    newest = git.read_object(f"{head}:{folder}")
+    if newest is not None and newest.id == tree:
+        return True
+    for limit in (_NEWER, _ALL):
+        commits = git.commits_touching(head, folder, limit=limit)
+        found = git.read_objects([f"{commit}:{folder}" for commit in commits])
+        if any(item is not None and item.id == tree for item in found):
+            return True
+        if len(commits) < _NEWER:
+            break
+    return False
+
+
 def read_new_commits(git: GitRepository, base: str, head: str) -> tuple[Commit, ...]:
-    """The commits of `head` that `base` does not have; the usual single one costs no process."""
+    """The commits of `head` that `base` lacks; the usual single commit needs no process."""
     newest = git.read_commit(head)
     if newest.parents == (base,):
         return (newest,)

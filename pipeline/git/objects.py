@@ -1,10 +1,10 @@
 """Git's object ids and bytes, computed here and not by git, so that planning stays pure.
 
 The planner must name the tree that a write will make before anything is written. Formats:
-git's `Documentation/gitformat-pack` and `git-hash-object`; a tree's entries sort by name with
+git's `Documentation/gitformat-pack` and `git-hash-object`; a tree's entries sort by name, with
 directories compared as if they ended in `/`. Only SHA-1 repositories are supported.
-`pack_of` makes one pack stream of many objects, so that a write costs one `git unpack-objects`
-process however many files it has.
+`pack_of` puts many objects into one pack stream, so a write costs one `git unpack-objects` process
+for any number of files.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _tree_order(entry: TreeEntry) -> bytes:
 
 
 def _name_bytes(name: str) -> bytes:
-    # Names that are no UTF-8 come out of `parse_tree` with escapes, and go back the same way.
+    # `parse_tree` escapes names that are not UTF-8; this reverses it.
     return name.encode("utf-8", "surrogateescape")
 
 
@@ -161,10 +161,10 @@ def trees_of_entries(entries: Mapping[str, tuple[int, str]]) -> tuple[GitObject,
 def graft(
     parents: Sequence[Sequence[TreeEntry]], folder: str, subtree: str | None
 ) -> tuple[GitObject, ...]:
-    """The trees from just above `folder` up to the root (last) once `subtree` stands there.
+    """The trees from just above `folder` up to the root (last), with `subtree` put there.
 
     `parents[i]` are the entries of the tree that holds the i-th component of `folder`; missing
-    ones count as empty. `subtree` None removes the folder, and parents left empty with it.
+    ones count as empty. `subtree` None removes the folder and any parents left empty.
     """
     parts = folder.split("/")
     made: list[GitObject] = []
@@ -190,14 +190,14 @@ def tree_id_of_files(files: Files) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Who signs a commit and when: name, e-mail, seconds since the epoch (UTC)."""
+    """A commit's author or committer: name, e-mail, and time in seconds since the epoch (UTC)."""
 
     name: str
     email: str
     time_s: int
 
     def render(self) -> str:
-        """The signature as a commit's header line holds it.
+        """The signature as a commit's header line has it.
 
         Raises ValueError for a name or address that would end the line or the address early.
         """
@@ -209,9 +209,9 @@ class Signature:
 def commit_object(
     tree: str, parents: Iterable[str], message: str, author: Signature, committer: Signature
 ) -> GitObject:
-    """The commit of this tree; its id depends on nothing but the arguments.
+    """The commit of this tree; its id depends only on the arguments.
 
-    Raises ValueError for a message with a NUL, where git's own tools would end it.
+    Raises ValueError for a message with a NUL, at which git's own tools would end it.
     """
     if "\0" in message:
         raise ValueError("a commit message holds no NUL")

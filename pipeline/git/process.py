@@ -1,12 +1,12 @@
 """Git processes: fixed argument vectors, a scrubbed environment, one repository named exactly.
 
-No hook, user or system configuration, system attributes, pager, prompt, replacement object or
-foreign protocol takes part. The repository is named by `--git-dir`, so a damaged or missing one
-is an error and never the next repository further up the folders.
+Hooks, user and system configuration, system attributes, pager, prompts, replacement objects and
+foreign protocols are switched off. `--git-dir` names the repository, so a damaged or missing one is
+an error and git never takes a repository further up the folders.
 
-A repository may be somebody else's clone, so what its own folder says is not believed either: no
-object is fetched that it lacks (the `uploadpack` of its configuration would be run), and history
-is read from the commits alone, without its grafts, its shallow marks and its commit-graph.
+A repository may be somebody else's clone, so its own folder is not trusted either: missing objects
+are not fetched (that would run the `uploadpack` of its configuration), and history is read only
+from commits, without its grafts, shallow marks and commit-graph.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _CONFIG = (
 
 
 def git_environment(protocols: str = "") -> dict[str, str]:
-    """The whole environment that git runs in; nothing is inherited but PATH.
+    """The whole environment that git runs in; only PATH is inherited.
 
-    `protocols` are those that this call may use, as `file:https`; none for all but a clone.
+    `protocols` are those that this call may use, such as `file:https`; only a clone needs any.
     """
     return {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -68,7 +68,7 @@ def git_environment(protocols: str = "") -> dict[str, str]:
 
 
 def configured_environment(protocols: str = "") -> dict[str, str]:
-    """The same with the configuration that every call has, for a caller that makes the command."""
+    """The same with the configuration of every call, for callers that build their own command."""
     environment = git_environment(protocols) | {"GIT_CONFIG_COUNT": str(len(_CONFIG))}
     for number, setting in enumerate(_CONFIG):
         key, _, value = setting.partition("=")
@@ -77,7 +77,7 @@ def configured_environment(protocols: str = "") -> dict[str, str]:
 
 
 def git_command(*arguments: str) -> list[str]:
-    """The argument vector of one git call, with the configuration that every call has."""
+    """The argument vector of one git call, with the configuration of every call."""
     command = ["git", "--no-pager", "--literal-pathspecs"]
     for setting in _CONFIG:
         command += ["-c", setting]
@@ -99,11 +99,11 @@ def run_git(
     protocols: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """What one git call answered; `name` is what a message calls the repository.
+    """The result of one git call; `name` is the repository's name in messages.
 
-    `environment` is added to what every call has: a credential for this one, say.
+    `environment` is added to that of every call, for example with a credential.
 
-    Raises GitFailed when git cannot run, takes too long or ends with another exit code.
+    Raises GitFailed if git cannot run, takes too long or ends with another exit code.
     """
     # `-C`, a folder and perhaps `--git-dir` come first.
     called = next((a for a in arguments[2:] if not a.startswith("-")), "")
@@ -115,11 +115,11 @@ def run_git(
     except subprocess.TimeoutExpired as expired:
         raise GitFailed(f"git {called} took over {TIMEOUT_S} s in {name}") from expired
     except (OSError, ValueError) as refused:
-        # Arguments that no process can be given: a NUL, half a surrogate pair, too many bytes.
+        # Arguments that no process accepts: a NUL, half a surrogate pair, too many bytes.
         raise GitFailed(f"git {called} cannot be started in {name}: {refused}") from refused
     if done.returncode not in accept:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        # Advice may follow what went wrong.
+        # Advice may follow the error.
         reasons = [line for line in lines if line.startswith(("fatal: ", "error: "))] or lines[-1:]
         said = reasons[-1] if reasons else f"exit code {done.returncode}"
         raise GitFailed(f"git {called} failed in {name}: {said}")
@@ -129,7 +129,7 @@ def run_git(
 def _run(
     command: list[str], stdin: bytes, environment: dict[str, str]
 ) -> subprocess.CompletedProcess[bytes]:
-    """The same as `subprocess.run` with a timeout, which polls for the end and so comes late."""
+    """Like `subprocess.run` with a timeout, but without its polling, which notices the end late."""
     with subprocess.Popen(
         command,
         stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,

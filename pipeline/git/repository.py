@@ -1,16 +1,16 @@
 """The one adapter to git: fixed argument vectors, a scrubbed environment, no shell.
 
-No value from outside can become an option (`--end-of-options`, `--`); what else is kept out says
-`pipeline.git.process`. Reading goes through one `git cat-file --batch` process a repository;
-writing goes through one process fed with a pack made here (`pipeline.git.objects.pack_of`).
-Storing 60 files, measured on two busy cores (median of 9): 360 ms by sixty `git hash-object -w`,
-37 ms by one `git unpack-objects`, 18 ms by one `git index-pack`; 200 files: 1,100, 157 and 27 ms.
-Why git and not a library: docs/adr/0013-git-plumbing.md.
+No value from outside can become an option (`--end-of-options`, `--`); `pipeline.git.process` says
+what else is kept out. Reading uses one `git cat-file --batch` process per repository; writing uses
+one process fed with a pack made here (`pipeline.git.objects.pack_of`). Storing 60 files, measured
+on two busy cores (median of 9): 360 ms with sixty `git hash-object -w`, 37 ms with one
+`git unpack-objects`, 18 ms with one `git index-pack`; 200 files: 1,100, 157 and 27 ms. Why git and
+not a library: docs/adr/0013-git-plumbing.md.
 
 GitPython makes the checkouts (`pipeline.git.checkouts`) and reads the same objects in tests. It is
-not used here, since every run reads and writes here. Measured against it in one run, on two busy
-cores (medians): 1,000 blobs read in 9 ms here and in 33 ms there; 200 commits of one file written
-one after the other in 1.4 s here and in 13.6 s there, and in 51 ms here where one write takes all.
+not used here, since every run reads and writes here. Compared in one run, on two busy cores
+(medians): 1,000 blobs read in 9 ms here and 33 ms there; 200 commits of one file written one after
+the other in 1.4 s here and 13.6 s there, and in 51 ms here with one write for all.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from pipeline.git.objects import File, GitObject, RefUpdate, TreeEntry, pack_of,
 from pipeline.git.process import FULL_ID, NO_ID, in_repository, run_git
 from pipeline.git.servers import ObjectReader, RefWriter
 
-# `receive.*` holds pushes of people to what the pipeline's own writes are held to, and the hooks
-# of this repository run whatever the pushing user's configuration says.
+# `receive.*` applies the limits of the pipeline's own writes to people's pushes, and the hooks of
+# this repository run whatever the pushing user's configuration says.
 _BARE_CONFIG = """[core]
 \trepositoryformatversion = 0
 \tfilemode = true
@@ -38,16 +38,16 @@ _BARE_CONFIG = """[core]
 \tdenyDeletes = true
 \tdenyNonFastForwards = true
 """
-# From so many objects on, a write is kept as the pack it came in; smaller ones become loose
-# objects, since thousands of small packs would slow down reading.
+# A write of at least this many objects is kept as one pack; smaller ones become loose objects,
+# since thousands of small packs would slow down reading.
 _KEEP_PACKED = 50
-# Packing by somebody else removes the folder of loose objects that a write was about to use; git
-# makes it again once, and writing the same objects again does no harm.
+# Packing by another process may remove the folder of loose objects that a write is about to use;
+# git makes it again once, and writing the same objects again does no harm.
 _WRITE_TRIES = 5
 _FOLDER_GONE = re.compile(r"failed to write object|unable to create temporary file")
-# The ref that a name begins with, up to a path or a step from it.
+# The ref at the start of a name, up to a path or a step from it.
 _REF = re.compile(r"\Arefs/(?:(?!@\{)[^:^~])*")
-# Where git looks for a name that no ref has exactly.
+# Where git also looks for a ref name.
 _ELSEWHERE = (
     ("refs/", ""),
     ("refs/tags/", ""),
@@ -91,7 +91,7 @@ class GitRepository:
                 accept=accept,
             )
         except GitFailed as failed:
-            # A history cut short ends in an error, since its marks are not believed.
+            # A shallow history ends in an error, since its marks are not trusted.
             if any((self.path / name).exists() for name in ("shallow", ".git/shallow")):
                 raise GitFailed(
                     f"{failed.message} ({self.path.name} is a shallow clone)",
@@ -104,30 +104,30 @@ class GitRepository:
         return done.stdout.decode("utf-8", "surrogateescape")
 
     def close(self) -> None:
-        """End the processes that answer, those that run."""
+        """End the running processes."""
         self._objects.close()
         self._refs.close()
 
     # -- reading -----------------------------------------------------------------------
 
     def read_object(self, spec: str) -> GitObject | None:
-        """The object that a name stands for, or None."""
+        """The object with this name, or None."""
         return self.read_objects([spec])[0]
 
     def read_objects(self, specs: Sequence[str]) -> list[GitObject | None]:
-        """The objects that the names stand for, in order; None for each that is not there.
+        """The objects with these names, in order; None for each missing one.
 
         One round trip for all; every content is checked against its id. Raises GitFailed for a
-        damaged object and for a name with a line break. A name that begins with `refs/` stands
-        for that very ref, and for no other one that git would take in its place.
+        damaged object and for a name with a line break. A name that begins with `refs/` means
+        exactly that ref, never another that git would take instead.
         """
         return self._objects.read(self._exact(specs))
 
     def _exact(self, specs: Sequence[str]) -> Sequence[str]:
-        """The names, with ids for refs where there are others that git may take for them.
+        """The names, with ids in place of refs that git could confuse with others.
 
-        `refs/heads/x`, when it is missing, is looked for as `refs/heads/refs/heads/x`, too
-        (gitrevisions): whoever may push that one would answer for the missing one.
+        git looks for a missing `refs/heads/x` also as `refs/heads/refs/heads/x` (gitrevisions), so
+        anybody who may push that one could supply the missing ref.
         """
         refs = sorted({found[0] for spec in specs if (found := _REF.match(spec))})
         if not any(
@@ -138,7 +138,7 @@ class GitRepository:
         return [_REF.sub(lambda found: known.get(found[0], NO_ID), spec) for spec in specs]
 
     def has_commit(self, id: str) -> bool:
-        """Whether this full id is a commit's; that of a tag, a tree or a blob is none."""
+        """Whether this full id is a commit's, not that of a tag, a tree or a blob."""
         found = self.read_object(id)
         return found is not None and (found.type, found.id) == ("commit", id)
 
@@ -147,7 +147,7 @@ class GitRepository:
         return self.resolve_all([ref]).get(ref)
 
     def resolve_all(self, refs: Iterable[str]) -> dict[str, str]:
-        """Full ref name → object id, of those refs that are there; asks the reading process."""
+        """Full ref name → object id, for the refs that exist; asks the reading process."""
         asked = [ref for ref in refs if not ref_problem(ref)]
         found = self.read_objects(asked)
         return {ref: item.id for ref, item in zip(asked, found, strict=True) if item}
@@ -155,12 +155,12 @@ class GitRepository:
     def read_refs(self, prefixes: Sequence[str] = ("refs/heads/",)) -> dict[str, str]:
         """Full ref name → object id of every ref under the prefixes."""
         text = self._text("for-each-ref", "--format=%(objectname)%00%(refname)", "--", *prefixes)
-        # Not splitlines(): a ref name may hold characters that only Python takes for line ends.
+        # Not splitlines(): a ref name may contain characters that only Python takes as line ends.
         lines = (line.partition("\0") for line in text.split("\n") if line)
         return {name: id for id, _, name in lines}
 
     def resolve_commit(self, revision: str) -> str:
-        """The commit that a person's revision (`HEAD~1`, a branch, a short id) stands for.
+        """The commit of a person's revision (`HEAD~1`, a branch, a short id).
 
         Raises NotFound.
         """
@@ -184,7 +184,7 @@ class GitRepository:
     def list_files(self, treeish: str, folder: str = "") -> dict[str, tuple[int, str]]:
         """Path below `folder` → (mode, object id) of every file there; empty if there is none.
 
-        Raises GitFailed where a tree on the way is named but missing.
+        Raises GitFailed if a tree on the way is named but missing.
         """
         spec = f"{treeish}:{folder}" if folder else f"{treeish}^{{tree}}"
         root = self.read_object(spec)
@@ -195,7 +195,7 @@ class GitRepository:
         return self._list(root.id)
 
     def _refuse_gap(self, treeish: str, folder: str) -> None:
-        """Nothing where a folder is really not there; git says the same of a missing object."""
+        """Raise GitFailed if an object is missing; git reports that like a missing folder."""
         at = self.read_object(treeish)
         wanted = _commit_of(at, self.path.name).tree if at and at.type == "commit" else None
         for part in folder.split("/") if folder else ():
@@ -298,16 +298,16 @@ class GitRepository:
         return tuple(self.read_commit(id) for id in ids)
 
     def list_new_commits(self, heads: Iterable[str], seen: Iterable[str] = ()) -> list[str]:
-        """The ids of commits reachable from `heads` and from none of `seen`, parents first."""
+        """The ids of commits reachable from `heads` but not from `seen`, parents first."""
         asked = [*heads, *(f"^{id}" for id in seen)]
         stdin = "".join(f"{line}\n" for line in asked).encode()
         done = self._run("rev-list", "--topo-order", "--reverse", "--stdin", stdin=stdin)
         return done.stdout.decode().split()
 
     def list_line(self, head: str, until: str | None = None) -> list[str]:
-        """The ids of the first-parent line that ends at `head`, oldest first; those after `until`.
+        """The ids of the first-parent line that ends at `head`, oldest first; only after `until`.
 
-        Raises GitFailed for a history cut short.
+        Raises GitFailed for a shallow history.
         """
         wanted = [head, f"^{until}"] if until else [head]
         text = self._text("rev-list", "--first-parent", "--end-of-options", *wanted, "--")
@@ -324,17 +324,17 @@ class GitRepository:
         return text[0] if text else None
 
     def remote_url(self, name: str) -> str | None:
-        """The address of a remote, as configured in this repository alone."""
+        """The address of a remote in this repository's own configuration."""
         text = self._text("config", "--local", "--get", f"remote.{name}.url", accept=(0, 1))
         return text.strip() or None
 
     # -- writing -----------------------------------------------------------------------
 
     def write_objects(self, objects: Iterable[GitObject]) -> None:
-        """Store objects that nothing refers to yet; those already there are left alone.
+        """Store objects that nothing refers to yet; existing ones are left alone.
 
-        Raises GitFailed for one that git finds malformed or that names another which is
-        neither among them nor there.
+        Raises GitFailed for a malformed object, and for one that names an object that is neither
+        among them nor in the repository.
         """
         items = list(objects)
         if not items:
@@ -353,8 +353,8 @@ class GitRepository:
     def update_refs(self, updates: Sequence[RefUpdate]) -> None:
         """Move all refs at once, each from its old value, or none of them.
 
-        One that is at its new value already counts as moved. Raises StalePlan when one is
-        elsewhere, or is being moved by somebody else.
+        A ref already at its new value counts as moved. Raises StalePlan if one is elsewhere, or
+        another process is moving it.
         """
         for update in updates:
             problem = ref_problem(update.ref)
@@ -374,7 +374,7 @@ class GitRepository:
                     if now.get(update.ref) != update.old:
                         raise StalePlan(f"{update.ref} moved") from failed
                 if len(still) >= len(left):
-                    # Somebody held the lock at that moment: as good as moved, look again.
+                    # Another process held the lock: treat the ref as moved, look again.
                     if _LOCKED.search(failed.message):
                         raise StalePlan(
                             f"{left[0].ref} is being moved by somebody else",
@@ -384,7 +384,7 @@ class GitRepository:
                 left = still
 
     def _move_refs(self, moved: Sequence[RefUpdate], there: Sequence[RefUpdate]) -> None:
-        """One transaction: `moved` go from old to new, and `there` must stand at new."""
+        """One transaction: `moved` go from old to new, and `there` must already be at new."""
         lines = ["start\0"]
         for update in moved:
             if update.old is None:
@@ -396,9 +396,9 @@ class GitRepository:
         self._refs.commit("".join(lines).encode("utf-8", "surrogateescape"))
 
     def pack_all(self) -> None:
-        """Roll small packs and loose objects up into larger packs, and refs into one file.
+        """Combine small packs and loose objects into larger packs, and refs into one file.
 
-        Objects that nothing refers to are kept, and a reader or writer that runs goes on.
+        Unreferenced objects are kept, and running readers and writers go on.
         """
         self._run("repack", "-q", "-d", "-n", "--geometric=2", "--no-write-bitmap-index")
         self._run("pack-refs", "--all")
@@ -419,7 +419,7 @@ class GitRepository:
     @classmethod
     def clone(cls, source: str, path: Path) -> GitRepository:
         """A clone of `source` (a path or an https address) at `path`, with a work tree."""
-        from pipeline.git.checkouts import clone_checkout  # GitPython, 75 ms: few make a clone
+        from pipeline.git.checkouts import clone_checkout  # GitPython, 75 ms; rarely needed
 
         clone_checkout(source, path)
         return cls(path)

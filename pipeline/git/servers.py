@@ -1,9 +1,9 @@
-"""Git processes that stay and answer: one that reads objects, one that moves refs.
+"""Long-running git processes: one that reads objects, one that moves refs.
 
-Both are begun when they are first asked, and again after a failure. What that saves: a process
-costs 4 ms, an answer 0.1 ms; of the four that scaffolding one more draft took, two are left.
-GitPython keeps a reader, too, but asks it for one object after the other and checks no content
-against its id; `pipeline.git.repository` has the figures.
+Both start on first use, and again after a failure. The gain: a process costs 4 ms, an answer
+0.1 ms; of the four processes for scaffolding one more draft, two are left. GitPython keeps a reader
+too, but asks it for one object after the other and checks no content against its id;
+`pipeline.git.repository` has the figures.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from pipeline.git.watchdog import WATCHDOG
 
 _FOUND = re.compile(rb"([0-9a-f]{40}) (commit|tree|blob|tag) ([0-9]+)\n\Z")
 _TYPES: dict[bytes, ObjectType] = {b"commit": "commit", b"tree": "tree", b"blob": "blob"}
-# What a pipe takes at once on every system (PIPE_BUF); all earlier requests have been read by git.
+# The bytes that a pipe accepts at once on every system (PIPE_BUF); git has read earlier requests.
 _PIPE_BYTES = 4096
 
 
 class ObjectReader:
-    """One `git cat-file --batch` process, begun when first asked and again after a failure."""
+    """One `git cat-file --batch` process, started on first use and again after a failure."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -50,11 +50,11 @@ class ObjectReader:
             self._process = None
 
     def read(self, specs: Sequence[str]) -> list[GitObject | None]:
-        """The objects that the names stand for, in order; None for each that is not there.
+        """The objects with these names, in order; None for each missing one.
 
-        One round trip for all. Every object's content is checked against its id. Raises
-        GitFailed for a damaged object and for a name with a line break, which cannot be asked
-        for here (list the tree above it instead). Raises GitFailed after TIMEOUT_S, too.
+        One round trip for all. Every object's content is checked against its id. Raises GitFailed
+        for a damaged object, after TIMEOUT_S, and for a name with a line break, which the protocol
+        cannot express (list the tree above it instead).
         """
         if not specs:
             return []
@@ -70,7 +70,7 @@ class ObjectReader:
                 stdin.write(request)
                 stdin.flush()
             except (OSError, ValueError):
-                return  # the reader below sees the process gone
+                return  # the reader below notices that the process is gone
 
         # Both sides write: without a second thread a large batch fills both pipes and stops.
         writer = threading.Thread(target=send, daemon=True) if len(request) > _PIPE_BYTES else None
@@ -82,7 +82,7 @@ class ObjectReader:
                     send()
                 return [_read_answer(stdout, spec, self.path.name) for spec in specs]
         except BaseException:
-            # Answers of this batch may still be in the pipe: nobody may take them for others.
+            # Answers of this batch may still be in the pipe and must not be read as others.
             process.kill()
             self._process = None
             raise
@@ -126,9 +126,9 @@ class RefWriter:
             self._process = None
 
     def commit(self, transaction: bytes) -> None:
-        """Carry out one transaction of NUL-ended lines, `start` to `prepare` and `commit`.
+        """Run one transaction of NUL-ended lines, from `start` to `prepare` and `commit`.
 
-        Raises GitFailed with git's reason when nothing was moved, or when it took TIMEOUT_S.
+        Raises GitFailed with git's reason if nothing was moved, or after TIMEOUT_S.
         """
         process = self._running()
         stdin, stdout = process.stdin, process.stdout
@@ -139,7 +139,7 @@ class RefWriter:
                     stdin.write(transaction)
                     stdin.flush()
                 except BrokenPipeError:
-                    pass  # it says why on its way out
+                    pass  # git prints the reason before it ends
                 answers = [stdout.readline() for _ in range(3)]
             if answers == [b"start: ok\n", b"prepare: ok\n", b"commit: ok\n"]:
                 return
@@ -152,7 +152,7 @@ class RefWriter:
     def _failure(self, process: subprocess.Popen[bytes]) -> GitFailed:
         assert process.stderr is not None  # made with a pipe
         with contextlib.suppress(OSError):
-            # Flushes what it did not read any more.
+            # Closing flushes input that git no longer read.
             if process.stdin is not None:
                 process.stdin.close()
         said = process.stderr.read().decode("utf-8", "replace").strip().splitlines()
@@ -167,7 +167,7 @@ class RefWriter:
         if self._process is not None and self._process.poll() is not None:
             self.close()
         if self._process is None:
-            # Without --no-deref a symbolic ref would move the branch that it stands for.
+            # Without --no-deref a symbolic ref would move the branch it points to.
             arguments = ("update-ref", "--no-deref", "--stdin", "-z")
             try:
                 self._process = subprocess.Popen(
@@ -186,14 +186,14 @@ class RefWriter:
 
 
 def _line_of(spec: str) -> bytes:
-    # git takes a carriage return before the end of a line for a part of that end.
+    # git takes a carriage return before a line feed as part of the line end.
     if "\n" in spec or spec.endswith("\r"):
         raise GitFailed(f"{spec!r} has a line break and cannot be asked for by name")
     try:
         line = spec.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         line = b""
-    # What no ref or path can be named stands for nothing, and neither does an empty line.
+    # An empty line, or a name that no ref or path can have, names nothing.
     return (line if line.strip() and b"\0" not in line else NO_ID.encode()) + b"\n"
 
 

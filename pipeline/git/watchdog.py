@@ -1,4 +1,4 @@
-"""One thread that ends processes which take too long, instead of a thread or a poll for each."""
+"""One thread that kills processes that take too long, instead of a thread or a poll for each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _IDLE_S = 3600.0
 
 
 class Watchdog:
-    """Ends processes at their deadline; its thread starts with the first one."""
+    """Kills processes at their deadline; its thread starts with the first one."""
 
     def __init__(self) -> None:
         self._deadlines: dict[Popen[bytes], float] = {}
@@ -22,11 +22,11 @@ class Watchdog:
 
     @contextmanager
     def limit(self, process: Popen[bytes], seconds: float) -> Iterator[None]:
-        """Within the block the process is killed once the seconds are over."""
+        """Kill the process if the block takes longer than these seconds."""
         deadline = time.monotonic() + seconds
         with self._changed:
             self._deadlines[process] = deadline
-            # A fork leaves the thread behind in the parent.
+            # A forked child does not have the parent's thread.
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._watch, daemon=True)
                 self._thread.start()

@@ -1,5 +1,5 @@
-"""GitOps repositories: what lies there must be what was promoted, and nothing beside it.
+"""GitOps repositories: they must hold exactly what was promoted.
 
-`sealed` judges what lies below `environments/`, `proposals` what people propose outside of it;
-both are pure. `reading` reads what they judge. Nothing here writes.
+`sealed` judges the content below `environments/`, `proposals` judges what people propose outside of
+it; both are pure. `reading` reads their input. Nothing here writes.
 """

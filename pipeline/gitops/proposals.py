@@ -1,8 +1,8 @@
-"""What people propose in a GitOps repository: read-me files, code owners, never what runs. Pure.
+"""What people may propose in a GitOps repository: README, code owners, never what runs. Pure.
 
-The pipeline alone moves the default branch there. A pull request of a person is merged by it when
-it changes nothing below `environments/`, brings plain files only, and has the authority that
-`pipeline.gate.authority` asks for: an owner of the repository asks, another one approves.
+Only the pipeline moves the default branch there. It merges a person's pull request if that changes
+nothing below `environments/`, adds only plain files, and has the authority that
+`pipeline.gate.authority` requires: one owner of the repository asks, another approves.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipeline.gitops.sealed import ROOT
 from pipeline.models.requests import Platform
 
 MAX_FILES = 100
-# One plain part of a path, and not one of git's own files: those change what a checkout holds.
+# One plain part of a path, except git's own files, which change the content of a checkout.
 _PLAIN = re.compile(r"(?!\.git(?!hub\Z))[A-Za-z0-9._][A-Za-z0-9._ +@-]{0,99}\Z", re.IGNORECASE)
 
 
@@ -52,12 +52,11 @@ GITOPS_PROPOSAL_UNFIT = _proposal(
 class Proposal:
     """A person's open pull request: what merging it would change, and who made it.
 
-    `changes` are paths with mode and id as they would be, None for what goes away. `problem` says
-    why that cannot be told. `committers` are the accounts that its commits name.
+    `changes` maps paths to mode and id after the merge, None for deleted ones. `problem` says why
+    they are unknown. `committers` are the accounts that its commits name.
     """
 
     pull: PullRequest
-    time_s: int  # of its newest commit
     changes: Mapping[str, tuple[int, str] | None]
     problem: str = ""
     pushes: tuple[Push, ...] = ()
@@ -72,9 +71,9 @@ class Proposal:
 def check_proposal(
     proposal: Proposal, owners: tuple[str, ...], people: Platform
 ) -> tuple[Finding, ...]:
-    """Why the pipeline does not merge a proposal; empty when it does.
+    """Why the pipeline does not merge a proposal; empty if it does.
 
-    `owners` are the teams of the repository, `people` the platform held to the forge's teams.
+    `owners` are the repository's teams, `people` the platform limited to the forge's teams.
     """
     found = tuple(_check_content(proposal))
     if found:
@@ -98,7 +97,7 @@ def is_plain(path: str) -> bool:
 
 
 def is_below_root(path: str) -> bool:
-    """Whether a path lies at or below `environments/`, in any spelling that a disk takes for it."""
+    """Whether a path is at or below `environments/`, in any spelling that a disk may equate."""
     return unicodedata.normalize("NFKC", path.split("/")[0]).casefold() == ROOT
 
 
@@ -109,7 +108,7 @@ def _check_content(proposal: Proposal) -> Iterator[Finding]:
             yield GITOPS_ENVIRONMENTS_PROPOSED.finding(f"it changes `{visible(path)}`", at)
             return
     if proposal.problem or not proposal.changes:
-        # Nobody has to approve nothing, and its commits would be in history all the same.
+        # An empty change needs no approval, yet its commits would enter history.
         yield GITOPS_PROPOSAL_UNFIT.finding(proposal.problem or "it changes nothing", at)
     for path, entry in sorted(proposal.changes.items()):
         if not is_plain(path):

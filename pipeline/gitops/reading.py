@@ -1,4 +1,4 @@
-"""Reading what lies below `environments/` of a GitOps repository, where it is not as recorded."""
+"""Reads where `environments/` of a GitOps repository differs from what is recorded."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pipeline.git.objects import MODE_TREE, TreeEntry
 from pipeline.git.repository import GitRepository
 from pipeline.gitops.sealed import ROOT, Difference, Recorded, tree_of_overlays
 
-# Whether the tree that lies at an overlay's folder was merged by the pipeline and only lacks its
-# fact, as after a crash.
+# Folder and tree → whether the pipeline merged that overlay and only its fact is missing, as after
+# a crash.
 IsOwn = Callable[[str, str], bool]
 
 
 def is_sealed(git: GitRepository, head: str, recorded: Mapping[str, Recorded]) -> bool:
-    """Whether `environments/` at a commit is exactly what is recorded; reads its root alone."""
+    """Whether `environments/` at a commit is exactly as recorded; reads only the root tree."""
     root = {entry.name: entry for entry in git.read_tree(head) or ()}.get(ROOT)
     wanted = tree_of_overlays({folder: item.tree for folder, item in recorded.items()})
     return wanted is None if root is None else root.is_tree and root.id == wanted
@@ -29,9 +29,10 @@ def read_differences(
     unknown: Collection[str],
     is_own: IsOwn,
 ) -> tuple[tuple[Difference, ...], dict[str, str]]:
-    """Where `environments/` at a commit is not as recorded, and overlays that only lack their fact.
+    """Where `environments/` at a commit differs from what is recorded, and overlays whose fact is
+    still missing.
 
-    Folders named like one of `unknown` are passed over: the facts about them cannot be read.
+    Folders with a name in `unknown` are skipped: the facts about them cannot be read.
     """
     differences: list[Difference] = []
     unrecorded: dict[str, str] = {}
@@ -51,7 +52,7 @@ def read_differences(
 
 
 def _present(git: GitRepository, head: str) -> Iterator[tuple[str, TreeEntry]]:
-    """Every folder `environments/<env>/<name>`, and whatever else lies where folders should be."""
+    """Every folder `environments/<env>/<name>`, and anything else in place of such folders."""
     root = {entry.name: entry for entry in git.read_tree(head) or ()}.get(ROOT)
     if root is None:
         return
@@ -76,7 +77,7 @@ def _listed(git: GitRepository, entry: TreeEntry | None) -> dict[str, tuple[int,
 
 
 def require_trees(git: GitRepository, repo: str, overlays: Mapping[str, str]) -> None:
-    """Nothing, when the repository has every overlay's tree. Raises CouldNotCheck."""
+    """Raise CouldNotCheck unless the repository has every overlay's tree."""
     found = git.read_objects(list(overlays.values()))
     for (folder, tree), item in zip(overlays.items(), found, strict=True):
         if item is None or item.type != "tree":

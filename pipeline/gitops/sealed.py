@@ -1,8 +1,8 @@
-"""What lies below `environments/` of a GitOps repository, against what facts record. Pure.
+"""The content of `environments/` in a GitOps repository, compared with facts. Pure.
 
-A delivery tool runs what lies there: every overlay is one that a `promoted` fact names, with its
-very tree, and there is nothing else. So it does not matter what a foreign file is: an override that
-the tool reads beside an overlay, a folder with another namespace, a base somewhere else.
+A delivery tool runs that content: every overlay must be one that a `promoted` fact names, with
+exactly its tree, and there must be nothing else. So a foreign file's purpose does not matter: an
+override that the tool reads beside an overlay, a folder with another namespace, a base elsewhere.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pipeline.git.objects import (
 
 ROOT = "environments"
 _KINDS = {MODE_SYMLINK: "a link", MODE_SUBMODULE: "a submodule"}
-MAX_TOLD = 20  # findings of one folder; what is beyond them is counted
+MAX_TOLD = 20  # findings per folder; the rest is counted
 Listing = Mapping[str, tuple[int, str]]  # path below a folder → mode, id; "" for a file itself
 
 
@@ -62,7 +62,7 @@ GITOPS_NOT_APPROVED = _gitops(
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """One overlay as a draft's newest `promoted` fact records it: its tree and the merge commit."""
+    """One overlay by its draft's newest `promoted` fact: its tree and the merge commit."""
 
     tree: str
     commit: str
@@ -70,9 +70,9 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One path below the root where what is sealed and what lies there are not the same.
+    """One path below the root whose content differs from what is sealed.
 
-    None stands for nothing. `there` of a file has the one entry "".
+    None means nothing. For a file, `there` has the one entry "".
     """
 
     path: str
@@ -96,16 +96,16 @@ def tree_of_overlays(overlays: Mapping[str, str]) -> str | None:
 def restored_objects(
     root: Sequence[TreeEntry], overlays: Mapping[str, str]
 ) -> tuple[GitObject, ...]:
-    """The trees from below `environments/` up to the root (last) that hold exactly the overlays.
+    """The trees from below `environments/` up to the root (last) with exactly these overlays.
 
-    What else lies in the root stays; without an overlay there is no `environments/`.
+    Other entries of the root stay; without overlays there is no `environments/`.
     """
     trees = _trees_of(overlays)
     return (*trees, *graft((root,), ROOT, trees[-1].id if trees else None))
 
 
 def check_gitops(repo: str, differences: Iterable[Difference]) -> tuple[Finding, ...]:
-    """What is foreign or missing in a GitOps repository, path by path."""
+    """Findings for foreign and missing content of a GitOps repository, path by path."""
     return tuple(finding for item in differences for finding in _check_one(repo, item))
 
 
@@ -138,7 +138,7 @@ def _what(there: Listing) -> str:
 
 
 def path_of(item: Difference, path: str) -> str:
-    """Where a path of a difference's listing lies in the repository."""
+    """The repository path of a path in a difference's listing."""
     return f"{item.path}/{path}" if path else item.path
 
 

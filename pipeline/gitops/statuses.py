@@ -1,7 +1,7 @@
-"""Whether what statuses say runs is what lies in GitOps repositories; light, imports no models.
+"""Whether GitOps repositories hold what statuses say runs. Imports no models, so it is fast.
 
-`status` shows a digest, and what a delivery tool said of it, only beside this. It compares tree
-ids; what differs, and whether it is foreign, is for a look of the engine to say.
+`status` shows a digest and its observation only together with this. It compares tree ids; a look by
+the engine says what differs and whether it is foreign.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pipeline.git.repository import GitRepository
 from pipeline.gitops.reading import is_sealed
 from pipeline.gitops.sealed import Recorded
 
-# A repository's git and the head of its default branch; None where it is not there.
+# A repository's git and the head of its default branch.
 Opened = tuple[GitRepository, str]
 Open = Callable[[str], Opened | None]
 
@@ -22,9 +22,9 @@ Open = Callable[[str], Opened | None]
 def read_unsealed(
     open_one: Open, documents: Sequence[Mapping[str, Any]], *, whole: bool
 ) -> dict[str, str]:
-    """Repository → why it cannot be read, empty where it is not as recorded; not those that are.
+    """Repository → why it cannot be read, or empty if it differs; others are left out.
 
-    `whole`: the documents are all that there are, so that what no document names is foreign.
+    `whole`: these are all documents, so any overlay that none of them names is foreign.
     """
     recorded: dict[str, dict[str, Recorded]] = {}
     for status in documents:

@@ -1,8 +1,8 @@
-"""One image per source tree, each with a signed statement of what it was built from.
+"""One image per source tree, each with signed provenance.
 
-The statement and the list of contents go into the store before the image gets its tag, so that
-an image under the tag of a source tree without a valid statement was put there by somebody else:
-it is refused, and never signed for. What is found is verified on the same path as what is made.
+Provenance and SBOM go into the store before the image gets its tag. So an image under a source
+tree's tag without valid provenance was put there by somebody else: it is refused, and never signed.
+Found images are verified the same way as new ones.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Verify = Callable[[str, str], Verified]  # bundle, signers as JSON
 
 
 def attest_with(key: SigningKey, signers: Signers | None) -> Attest:
-    """What signs claims with a key. Raises CouldNotCheck when nobody would believe the key."""
+    """A function that signs claims with a key. Raises CouldNotCheck if the key is not trusted."""
     signer = signer_of_key(signers, key.public_key)
     if signer is None:
         raise CouldNotCheck(
@@ -41,7 +41,7 @@ def attest_with(key: SigningKey, signers: Signers | None) -> Attest:
 
 
 class AttestingBuilder:
-    """Makes, attests and stores what is not there yet."""
+    """Makes, attests and stores images that do not exist yet."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class AttestingBuilder:
 
 
 def claim_of(source: Source, builder: BuilderName, digest: ImageDigest) -> tuple[Claim, bytes]:
-    """What is to be stated of an image that was made, and the list of its contents."""
+    """The claim to sign for a new image, and its SBOM."""
     sbom = sbom_of(source.files, image=source.image, tree=source.tree)
     record = BuildRecord(
         source_commit=CommitId(source.commit),
@@ -82,7 +82,7 @@ def claim_of(source: Source, builder: BuilderName, digest: ImageDigest) -> tuple
 def store_attested(
     store: ImageStore, source: Source, made: Image, bundle: str, sbom: bytes
 ) -> ImageDigest:
-    """The digest under the source's tag afterwards: what was there first wins."""
+    """The digest under the source's tag afterwards: an image already there wins."""
     store.write_attached(source.image, made, Attached(bundle.encode(), sbom))
     return store.write_image(source.image, source.tag, made)
 
@@ -94,9 +94,9 @@ def read_record(
     signers: Signers | None,
     verify: Verify,
 ) -> BuildRecord:
-    """The record of an image in the store, by its statement there. Raises CouldNotCheck.
+    """The record of an image in the store, from its provenance there. Raises CouldNotCheck.
 
-    Nothing about the image is believed but what one of the signers stated of it.
+    Only what a trusted signer stated about the image is believed.
     """
     where = f"{source.image}@{digest}"
     attached = store.read_attached(source.image, digest)
@@ -126,7 +126,7 @@ def read_record(
 
 
 def read_stated(record: BuildRecord, status: DraftStatus, signers: Signers | None) -> Stated:
-    """Whose word there is on a recorded image, or why there is none. Raises CouldNotCheck."""
+    """The signer of a recorded image's provenance, or why none counts. Raises CouldNotCheck."""
     found: Verified | None = None
     if record.bundle and signers is not None:
         found = verify_bundle(record.bundle, signers.model_dump_json(by_alias=True))
@@ -141,7 +141,7 @@ def read_stated(record: BuildRecord, status: DraftStatus, signers: Signers | Non
 
 
 def _builder_of(verified: Verified | None) -> BuilderName:
-    """The builder that a statement names; any, where it names none: the statement is refused."""
+    """The builder in a statement; an arbitrary one if it has none, since it is refused anyway."""
     try:
         statement = parse_statement(verified.statement) if verified else None
     except ValueError:

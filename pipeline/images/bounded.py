@@ -1,4 +1,4 @@
-"""Run a builder over a Dockerfile that a tenant wrote, for as long as a build may take."""
+"""Runs a builder on a tenant's Dockerfile, within the time limit of a build."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from pipeline.errors import STEP, CouldNotCheck, OverBound, PipelineError
 from pipeline.machine.process import MAX_OUTPUT_BYTES, Completed, run_bounded
 
 BUILD_S = 3_000
-# What builders say when the Dockerfile is at fault: buildah of any step, BuildKit of a command that
-# failed, of a missing file and of a syntax error. A base image that can't be fetched is none of
-# these.
+# Builders' messages if the Dockerfile is at fault: buildah's for any step, BuildKit's for a failed
+# command, a missing file and a syntax error. They do not match a base image that can't be fetched.
 _AT_FAULT = re.compile(
     "building at STEP |did not complete successfully: exit code|failed to calculate checksum of ref"
     "|dockerfile parse error"
@@ -22,9 +21,9 @@ _AT_FAULT = re.compile(
 def run_build(
     argv: Sequence[str | Path], env: Mapping[str, str], timeout_s: float = 0
 ) -> Completed:
-    """What the builder said, whatever its exit code; `timeout_s` is BUILD_S unless given.
+    """The builder's result, whatever its exit code; `timeout_s` is BUILD_S unless given.
 
-    Raises OverBound for a build that takes longer or says more than 32 MiB, CouldNotCheck when the
+    Raises OverBound for a build that takes longer or prints more than 32 MiB, CouldNotCheck if the
     builder can't be started.
     """
     seconds = timeout_s or BUILD_S
@@ -41,9 +40,9 @@ def run_build(
 
 
 def failed_build(builder: str, stderr: bytes, help: str = "") -> PipelineError:
-    """What to raise for a build that ended badly: OverBound if the Dockerfile is at fault.
+    """The error for a failed build: OverBound if the Dockerfile is at fault.
 
-    Anything else may be the machine's, a registry's or the network's, and is CouldNotCheck.
+    Otherwise the machine, a registry or the network may be at fault, and it is CouldNotCheck.
     """
     said = stderr.decode("utf-8", "replace").strip().splitlines() or [""]
     message = f"{builder} failed: {said[-1][:300]}"

@@ -1,14 +1,14 @@
 """buildah: the primitive's own Dockerfile as an image, without a daemon or a network.
 
-All of buildah runs in a network namespace of its own, with nothing in it: its chroot isolation
-could not take the network from `RUN` steps alone. Times are fixed and layers not compressed, so
-that one tree gives one digest. Base images come from `base_storage`, an image storage of the
-driver `vfs` that the build job filled beforehand (`buildah --root DIR --storage-driver vfs pull`);
-it is only read. The image is read out of an OCI layout, so its digest is that of an index.
+All of buildah runs in its own empty network namespace: its chroot isolation cannot remove the
+network from `RUN` steps alone. Times are fixed and layers not compressed, so one tree gives one
+digest. Base images come from `base_storage`, an image storage of the driver `vfs` that the build
+job filled beforehand (`buildah --root DIR --storage-driver vfs pull`); it is only read. The image
+is read from an OCI layout, so its digest is that of an index.
 
-What a `requirements.lock` pins is fetched beforehand, as wheels checked by hash, and shown to the
-build in a folder of its own; the Dockerfile has to take pip's `PIP_FIND_LINKS` and `PIP_NO_INDEX`
-as build arguments.
+Packages pinned in `requirements.lock` are fetched beforehand, as wheels checked by hash, and given
+to the build in a separate folder; the Dockerfile must accept pip's `PIP_FIND_LINKS` and
+`PIP_NO_INDEX` as build arguments.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _WHEELS_FOLDER = "/wheels"
 
 
 def wheel_options(files: Files) -> list[str]:
-    """Options that show a build the wheels of its lock file, and let pip look nowhere else."""
+    """Options that give a build the wheels of its lock file, and let pip look nowhere else."""
     if LOCK_FILE not in files:
         return []
     try:
@@ -47,7 +47,7 @@ def wheel_options(files: Files) -> list[str]:
 
 
 class BuildahMaker:
-    """Makes a folder's image by its Dockerfile, with buildah."""
+    """Makes a folder's image from its Dockerfile, with buildah."""
 
     name: Literal["buildah"] = "buildah"
 
@@ -75,7 +75,7 @@ class BuildahMaker:
         if self.base_storage is not None:
             storage += ["--storage-opt", f"vfs.imagestore={self.base_storage}"]
         options = ["--isolation", "chroot", "--timestamp", "0", "--pull=never"]
-        # Named, since a `Containerfile` beside it would be taken first.
+        # Named explicitly, since buildah prefers a `Containerfile`.
         options += ["--format", "oci", "--no-cache", "--file", str(root / "context/Dockerfile")]
         options += wheel_options(files)
         for key, value in sorted(labels.items()):

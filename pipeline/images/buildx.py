@@ -1,11 +1,10 @@
 """buildx: the primitive's own Dockerfile as an image, by BuildKit beside a Docker daemon.
 
-A builder of its own is made for each image and taken away afterwards, with its caches, so that no
-build ever sees what another tenant's left; it holds no credential. `driver_options` say how it is
-made, as buildx's `--driver-opt` takes them: `image=NAME@sha256:…` pins BuildKit itself. Times are
-fixed and layers not compressed, so that the result depends on the tree and on the images that it
-names by digest. `RUN` steps have a network, since npm has no other way to its packages: what they
-fetch is held to the locks' hashes.
+Each image gets its own builder, removed afterwards with its caches, so no build sees what another
+tenant's left behind; it holds no credential. `driver_options` are those of buildx's `--driver-opt`:
+`image=NAME@sha256:…` pins BuildKit itself. Times are fixed and layers not compressed, so the result
+depends only on the tree and on the images that it names by digest. `RUN` steps have a network,
+since npm cannot get its packages otherwise; the lock files' hashes check what they fetch.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _OUTPUT = "tar=false,rewrite-timestamp=true,compression=uncompressed,force-compr
 
 
 class BuildxMaker:
-    """Makes a folder's image by its Dockerfile, with docker buildx."""
+    """Makes a folder's image from its Dockerfile, with docker buildx."""
 
     name: Literal["buildx"] = "buildx"
 
@@ -60,7 +59,7 @@ class BuildxMaker:
     def _options(self, root: Path, labels: Mapping[str, str]) -> list[str]:
         options = ["--file", str(root / "context" / "Dockerfile"), "--platform", "linux/amd64"]
         options += ["--output", f"type=oci,dest={root / 'layout'},{_OUTPUT}"]
-        # What is stated of the image is stated by whoever signs, not from within the build.
+        # Provenance comes from the signer, not from within the build.
         options += ["--provenance=false", "--sbom=false", "--no-cache", "--progress", "plain"]
         for key, value in sorted(labels.items()):
             options += ["--label", f"{key}={value}"]
@@ -89,7 +88,7 @@ def _run(root: Path, *arguments: str) -> None:
 
 
 def _words_of_the_step(said: list[str]) -> str:
-    """The last lines of the step that failed, which BuildKit repeats between two rules."""
+    """The last lines of the failed step, which BuildKit repeats between two rules."""
     rules = [number for number, line in enumerate(said) if line == "------"]
     if len(rules) < 2:
         return ""

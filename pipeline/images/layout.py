@@ -1,7 +1,7 @@
 """The embedded builder: the source tree itself as an image, reproducible bit for bit.
 
-Recorded as `source-layout`. It needs no daemon and no base image, so the whole story runs
-anywhere; an environment that must run the service asks for another builder (`builders`).
+Recorded as `source-layout`. It needs no daemon and no base image, so the demo runs anywhere; an
+environment that must run the service requires another builder (`builders`).
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """A deterministic OCI image of a folder, as blobs and the digest of its index. Pure.
 
-One layer: an uncompressed tar, sorted, with fixed times, owner and modes, so that its digest
-depends on the files alone and not on a zlib version. Media types: OCI image specification 1.1.
-The digest that is recorded is the index's, not one platform's manifest's
-(docs/adr/0004-build-once.md).
+One layer: an uncompressed tar, sorted, with fixed times, owner and modes, so its digest depends
+only on the files and not on a zlib version. Media types: OCI image specification 1.1. The recorded
+digest is the index's, not that of one platform's manifest (docs/adr/0004-build-once.md).
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _WORKDIR = "primitive"
 class Image:
     """An image: its blobs by digest, and the index that names the rest.
 
-    What is attached to an image has the same form, around a manifest.
+    An attachment of an image has the same form, around a manifest.
     """
 
     blobs: Mapping[str, bytes]
@@ -47,7 +46,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What lies beside an image: the signed statement of it, and the list of its contents."""
+    """The attachments of an image: its signed provenance and its SBOM."""
 
     bundle: bytes
     sbom: bytes
@@ -115,14 +114,14 @@ def image_of(files: Files, labels: Mapping[str, str]) -> Image:
 
 
 def attached_tag(digest: str) -> str:
-    """The tag under which what is attached to an image is found, also where a registry lists no
-    referrers (as cosign names it).
+    """The tag of an image's attachments, which works without a registry's referrers API (named as
+    cosign does).
     """
     return f"{digest.replace(':', '-')}.att"
 
 
 def attachment_of(image: Image, attached: Attached) -> Image:
-    """A manifest that refers to an image and holds what is attached to it.
+    """A manifest that refers to an image and holds its attachments.
 
     Source: OCI image specification 1.1, "Guidelines for Artifact Usage".
     """
@@ -145,8 +144,8 @@ def attachment_of(image: Image, attached: Attached) -> Image:
 
 
 def attached_digests(manifest: bytes, image: str) -> tuple[str, str] | None:
-    """The digests of bundle and list of contents that a manifest attaches to the image of that
-    digest; None if it does not.
+    """The digests of bundle and SBOM that a manifest attaches to the image with this digest; None
+    if it attaches none.
     """
     try:
         value = json.loads(manifest)
@@ -161,7 +160,7 @@ def attached_digests(manifest: bytes, image: str) -> tuple[str, str] | None:
 def referenced_digests(document: bytes) -> tuple[str, ...]:
     """The digests that an index or a manifest names, in order; empty for any other blob.
 
-    What stands where a digest should is given back as it is, for the reader to refuse.
+    An invalid digest is returned as it is, for the caller to refuse.
     """
     if document.lstrip()[:1] != b"{":
         return ()

@@ -1,4 +1,4 @@
-"""The ports of building: what makes an image, and what sees to it that a source tree has one."""
+"""The ports of building: a maker of images, and a builder that gives each source tree one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BuilderName = Literal["source-layout", "buildah", "buildx"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One source tree that is to have an image, and where both lie."""
+    """One source tree to build, and the repositories of source and image."""
 
     repo: str
     folder: str
@@ -28,35 +28,35 @@ class Source:
 
     @property
     def tag(self) -> str:
-        """The tag under which the image is found again."""
+        """The tag that finds the image again."""
         return source_tag(self.tree)
 
 
 class Maker(Protocol):
-    """Makes an image of a primitive's folder; nothing is stored, and no credential is needed."""
+    """Makes an image of a primitive's folder; stores nothing, and needs no credential."""
 
     @property
     def name(self) -> BuilderName:
-        """The name that is recorded, and that an environment's policy may refuse."""
+        """The recorded name, which an environment's policy may refuse."""
 
     def make(self, files: Files, labels: Mapping[str, str]) -> Image:
-        """The image. Raises CouldNotCheck, OverBound for a build that takes too much."""
+        """The image. Raises CouldNotCheck, OverBound for a build that exceeds a bound."""
 
 
 class Builder(Protocol):
-    """Gives the one image of a source tree, with the signed statement of what it was built from."""
+    """Gives the one image of a source tree, with signed provenance."""
 
     def build(self, source: Source) -> BuildRecord:
         """The record of the image, found or built.
 
-        A crash after the push leaves the image under the tag of its source tree, where the
-        next call finds it, so a tree has one digest even if a build is not reproducible.
-        Raises CouldNotCheck, OverBound for a build that takes too much.
+        A crash after the push leaves the image under its source tree's tag, where the next call
+        finds it, so a tree has one digest even if a build is not reproducible.
+        Raises CouldNotCheck, OverBound for a build that exceeds a bound.
         """
 
 
 def source_of(item: BuildImage, files: Files) -> Source:
-    """The source that a piece of work is to build."""
+    """The source of a piece of build work."""
     return Source(
         repo=item.repo,
         folder=item.folder,
@@ -69,5 +69,5 @@ def source_of(item: BuildImage, files: Files) -> Source:
 
 
 def source_tag(source_tree: str) -> str:
-    """The tag under which the image of a source tree is found again."""
+    """The tag that finds the image of a source tree again."""
     return f"src-{source_tree}"

@@ -1,4 +1,4 @@
-"""The statement that a build signs: from which source, by what, it made which image. Pure."""
+"""The statement that a build signs: which image it made, from which source, with what. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.models.signers import Signer, key_hint
 
 
 def predicate_of(claim: Claim, builder_id: str, invocation: str = "") -> dict[str, object]:
-    """The SLSA provenance of a build, as JSON has it. Raises ValueError without an SBOM."""
+    """The SLSA provenance of a build, as JSON values. Raises ValueError without an SBOM."""
     record = claim.record
     if record.sbom is None:
         raise ValueError("provenance names the list of the image's contents")
@@ -74,7 +74,7 @@ def _told(model: BaseModel) -> dict[str, object]:
 
 
 def signer_of_key(signers: Signers | None, public_key: str) -> Signer | None:
-    """The signer whose key this is, if there is one."""
+    """The signer with this key, if there is one."""
     wanted = key_hint(public_key)
     for signer in signers.signers if signers else ():
         if signer.public_key is not None and key_hint(signer.public_key) == wanted:
@@ -83,6 +83,6 @@ def signer_of_key(signers: Signers | None, public_key: str) -> Signer | None:
 
 
 def with_bundle(record: BuildRecord, bundle: str) -> BuildRecord:
-    """The record with its signed statement."""
+    """The record with its signed provenance."""
     digest = ImageDigest(digest_of(bundle.encode()))
     return record.model_copy(update={"bundle": bundle, "provenance": digest})

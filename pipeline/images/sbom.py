@@ -1,8 +1,8 @@
-"""The list of what a source tree brings into its image (SBOM), as CycloneDX 1.6 JSON.
+"""The SBOM of a source tree's image, as CycloneDX 1.6 JSON.
 
-It lists what the lock files of the tree pin: packages of `requirements.lock` (PyPI) and of
-`package-lock.json` (npm), each with its hashes. It depends on the tree alone, so that building
-again gives the same bytes. What a base image brings is not in it: that has a list of its own.
+It lists the packages that the tree's lock files pin: `requirements.lock` (PyPI) and
+`package-lock.json` (npm), each with its hashes. It depends only on the tree, so another build gives
+the same bytes. The contents of a base image are not in it: base images have their own SBOM.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 def sbom_of(files: Files, *, image: str, tree: str) -> bytes:
     """The document, for an image of a source tree (path → git mode, content).
 
-    Raises OverBound for a lock file that cannot be read: its author's fault, as a failed step is.
+    Raises OverBound for an unreadable lock file: its author's fault, like a failed step.
     """
-    # 61 ms for the library of these and of those below: only a build needs it.
+    # 61 ms for the library, here and below; only a build needs it.
     from cyclonedx.model.bom import Bom, BomMetaData
     from cyclonedx.model.component import Component, ComponentType
     from cyclonedx.output.json import JsonV1Dot6
@@ -67,7 +67,7 @@ def _python(files: Files) -> Iterator[Component]:
         raise OverBound(STEP, f"`{PYTHON_LOCK}` is refused: {refused.message}") from refused
     for requirement in requirements:
         pinned = _PINNED.match(requirement.line)
-        assert pinned is not None  # as it was parsed
+        assert pinned is not None  # the parser checked
         hashes = [
             HashType(alg=HashAlgorithm.SHA_256, content=content)
             for content in _HASH.findall(requirement.line)
@@ -76,7 +76,7 @@ def _python(files: Files) -> Iterator[Component]:
 
 
 def _node(files: Files) -> Iterator[Component]:
-    """Packages of npm's lock (version 2 or 3) that an image holds: none for development alone."""
+    """The packages of npm's lock (version 2 or 3) in an image, without development-only ones."""
     if NODE_LOCK not in files:
         return
     if len(files[NODE_LOCK][1]) > _MAX_LOCK_BYTES:

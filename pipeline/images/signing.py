@@ -1,7 +1,7 @@
-"""The key of a workspace: it signs statements where no forge attests for a workflow.
+"""The key of a workspace, which signs statements where no forge attests a workflow.
 
-Ed25519, whose signatures depend on key and statement alone, so that a run that is repeated after
-a crash writes the same bytes. Bundles are Sigstore's, verified like any other.
+Ed25519 signatures depend only on key and statement, so a run repeated after a crash writes the same
+bytes. Bundles are Sigstore's, verified like any other.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 
 class SigningKey:
-    """An Ed25519 key that statements are signed with."""
+    """An Ed25519 key that signs statements."""
 
     def __init__(self, private: Ed25519PrivateKey) -> None:
         self._private = private
@@ -51,7 +51,7 @@ class SigningKey:
 
     @classmethod
     def create(cls, path: Path) -> SigningKey:
-        """A new key, written to a file that only its owner reads. Raises UsageFault."""
+        """A new key, written to a file that only its owner may read. Raises UsageFault."""
         key = Ed25519PrivateKey.generate()
         content = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         try:
@@ -85,6 +85,6 @@ class SigningKey:
 
 
 def authenticated(statement: bytes) -> bytes:
-    """The bytes that a DSSE signature is over (DSSE 1.0, "Protocol": PAE)."""
+    """The bytes that a DSSE signature covers (DSSE 1.0, "Protocol": PAE)."""
     kind = PAYLOAD_TYPE.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(statement), statement)

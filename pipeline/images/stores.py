@@ -1,6 +1,6 @@
 """Image stores: OCI layouts in a folder, or a registry through crane.
 
-What was stored is read back and compared by digest; a store that gives anything else raises.
+Stored content is read back and compared by digest; a mismatch raises.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ from pipeline.machine.versions import find_tool
 from pipeline.models.base import ImageDigest, digest_of
 
 TIMEOUT_S = 300
-MAX_IMAGE_BYTES = 2 * 1024**3  # it is held in memory
+MAX_IMAGE_BYTES = 2 * 1024**3  # an image is held in memory
 
 
 class ImageStore(Protocol):
-    """Where images are kept. Repositories are full names without tag or digest."""
+    """A store of images. Repositories are full names without tag or digest."""
 
     def read_digest(self, repository: str, tag: str) -> ImageDigest | None:
         """The digest of the index under a tag, or None. Raises CouldNotCheck."""
 
     def write_image(self, repository: str, tag: str, image: Image) -> ImageDigest:
-        """Store an image under a tag; one that is there already under it wins.
+        """The digest under a tag after storing an image; one already there wins.
 
-        Returns the digest that the tag has afterwards. Raises CouldNotCheck.
+        Raises CouldNotCheck.
         """
 
     def read_attached(self, repository: str, digest: str) -> Attached | None:
-        """What is attached to the image of a digest, or None. Raises CouldNotCheck."""
+        """The attachments of the image with this digest, or None. Raises CouldNotCheck."""
 
     def write_attached(self, repository: str, image: Image, attached: Attached) -> None:
-        """Attach to an image, which may come later; what is there already stays.
+        """Attach to an image, which may be stored later; existing attachments stay.
 
         Raises CouldNotCheck.
         """
@@ -63,13 +63,13 @@ class LayoutStore:
         self.root = root
 
     def folder(self, repository: str) -> Path:
-        """Where a repository's layout lies. Raises CouldNotCheck for a name with odd parts."""
+        """The folder of a repository's layout. Raises CouldNotCheck for an invalid name."""
         require_repository_name(repository)
-        # A host has no `_`, so no two names meet.
+        # A host has no `_`, so no two names collide.
         return self.root.joinpath(*(part.replace(":", "_") for part in repository.split("/")))
 
     def read_digest(self, repository: str, tag: str) -> ImageDigest | None:
-        """The digest under a tag, with every blob it rests on checked."""
+        """The digest under a tag, after checking every blob it refers to."""
         for entry in self._entries(self.folder(repository)):
             annotations = entry.get("annotations")
             if isinstance(annotations, dict) and annotations.get(_REF_NAME) == tag:
@@ -106,7 +106,7 @@ class LayoutStore:
         return found
 
     def read_attached(self, repository: str, digest: str) -> Attached | None:
-        """What is attached, with every blob checked."""
+        """The attachments, with every blob checked."""
         found = self.read_digest(repository, attached_tag(digest))
         if found is None:
             return None
@@ -136,27 +136,27 @@ class RegistryStore:
         self.insecure = insecure
 
     def read_digest(self, repository: str, tag: str) -> ImageDigest | None:
-        """The digest that the registry has under a tag."""
+        """The registry's digest under a tag."""
         require_repository_name(repository)
         done = self._crane("digest", f"{repository}:{tag}")
         told = done.stdout.decode("utf-8", "replace").strip()
         if done.exit_code == 0 and _DIGEST.match(told):
             return ImageDigest(told)
         said = done.stderr.decode("utf-8", "replace")
-        # Of the answer's own words; names and ports could hold a bare 404.
+        # The message must say so; a bare 404 could be part of a name or port.
         if done.exit_code != 0 and _ABSENT.search(said):
             return None
         raise CouldNotCheck(f"the registry gave no answer for {repository}:{tag}: {_last(said)}")
 
     def write_image(self, repository: str, tag: str, image: Image) -> ImageDigest:
-        """Push a layout of the image, then read the tag back."""
+        """The digest read back after pushing a layout of the image."""
         found = self.read_digest(repository, tag)
         if found is not None:
             return found
         with tempfile.TemporaryDirectory(prefix="pipeline-image-") as name:
             store = LayoutStore(Path(name))
             store.write_image("image", tag, image)
-            # crane pushes the index that a layout of one image holds.
+            # crane pushes the index of a layout with one image.
             done = self._crane("push", str(store.folder("image")), f"{repository}:{tag}")
         if done.exit_code != 0:
             said = _last(done.stderr.decode("utf-8", "replace"))
@@ -167,7 +167,7 @@ class RegistryStore:
         return found
 
     def read_attached(self, repository: str, digest: str) -> Attached | None:
-        """What is attached, each part checked against its digest."""
+        """The attachments, each checked against its digest."""
         found = self.read_digest(repository, attached_tag(digest))
         if found is None:
             return None
@@ -209,7 +209,7 @@ _REF_NAME = "org.opencontainers.image.ref.name"
 
 
 def require_repository_name(repository: str) -> None:
-    """Nothing; raises CouldNotCheck for a name that is not a repository, or a path or option."""
+    """Raise CouldNotCheck for a name that is not a repository's, such as a path or an option."""
     host, *parts = repository.split("/")
     if not _HOST.match(host) or not all(_PART.match(part) for part in parts):
         raise CouldNotCheck(f"`{repository}` is not an image repository")
@@ -234,9 +234,9 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def image_from_layout(folder: Path) -> Image:
-    """The one image of an OCI layout on disk; a lone manifest is given an index of its own.
+    """The one image of an OCI layout on disk; a lone manifest gets its own index.
 
-    Raises CouldNotCheck when the layout holds no image or several, OverBound for one of more than
+    Raises CouldNotCheck if the layout holds no image or several, OverBound for one over
     MAX_IMAGE_BYTES.
     """
     try:
@@ -272,7 +272,7 @@ def _entries_of(index: bytes) -> list[dict[str, object]]:
 
 
 def _collect(folder: Path, digest: str, blobs: dict[str, bytes]) -> None:
-    """Add the blob and all that it rests on to `blobs`, each checked against its digest."""
+    """Add the blob and all that it refers to to `blobs`, each checked against its digest."""
     if digest in blobs:
         return
     if not _DIGEST.match(digest):

@@ -1,1 +1,1 @@
-"""Checks and builds handed to jobs of their own."""
+"""Checks and builds handed to separate jobs."""

@@ -1,8 +1,8 @@
-"""Work and its evidence as files, between jobs: written by one, not believed by the next.
+"""Work and its evidence as files between jobs: written by one job, not trusted by the next.
 
-work/work.json             the work that is due (`DueWork`)
-work/sources/TREE.tar      each source tree, whose id is computed again when it is read
-evidence/KEY.json          what performing the work of that key gave (`Evidence`)
+work/work.json             the due work (`DueWork`)
+work/sources/TREE.tar      each source tree; its id is computed again when it is read
+evidence/KEY.json          the result of the work with that key (`WorkEvidence`)
 evidence/images/KEY/       the image that a build made, as an OCI layout
 """
 
@@ -42,7 +42,7 @@ from pipeline.plan.bounds import BUILD_FAILED
 from pipeline.plan.effects import BuildImage, RunChecks
 from pipeline.sandbox.sources import read_source_files
 
-# The name under which a layout holds the one image of a build.
+# The name of a build's one image in a layout.
 IMAGE = "image"
 _KEY = re.compile(r"[0-9a-f]{64}\Z")
 _MAX_BYTES = 1 << 20
@@ -53,7 +53,7 @@ _Document = TypeVar("_Document", bound=BaseModel)
 def write_work(
     folder: Path, work: DueWork, forge: Repositories
 ) -> tuple[DueWork, tuple[Failure, ...]]:
-    """The work that was written with its sources, and what could not be: draft, code, message."""
+    """The work written with its sources, and the failures for the rest: draft, code, message."""
     sources = folder / "sources"
     sources.mkdir(parents=True, exist_ok=True)
     items: list[RunChecks | BuildImage] = []
@@ -79,7 +79,7 @@ def _write_source(path: Path, item: RunChecks | BuildImage, forge: Repositories)
         try:
             files = read_source_files(git, item.commit, item.folder)
         except OverBound as error:
-            # Whoever performs the work refuses it with the same words.
+            # The job that performs the work refuses it with the same message.
             refused = {"bound": error.bound, "message": error.message}
             path.with_suffix(".refused").write_text(json.dumps(refused))
             return
@@ -87,14 +87,14 @@ def _write_source(path: Path, item: RunChecks | BuildImage, forge: Repositories)
 
 
 def read_work(folder: Path) -> DueWork:
-    """The work that lies in a folder. Raises UsageFault."""
+    """The work in a folder. Raises UsageFault."""
     return _read(folder / "work.json", DueWork)
 
 
 def read_source(folder: Path, tree: str) -> Files:
-    """A source tree of the work in a folder, if it is the one of that id.
+    """A source tree of the work in a folder, checked against its id.
 
-    Raises CouldNotCheck, and OverBound for a source that was too much to take out of Git.
+    Raises CouldNotCheck, and OverBound for a source too large to export from Git.
     """
     refused = folder / "sources" / f"{tree}.refused"
     if refused.is_file():
@@ -126,7 +126,7 @@ def _tar_of(files: Files) -> bytes:
 
 
 def _files_of(packed: bytes) -> Files:
-    """What a tar holds, in memory: nothing is unpacked, so no path leads anywhere."""
+    """The files in a tar, in memory: nothing is unpacked to disk, so no path can escape."""
     files: dict[str, File] = {}
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         for entry in tar:
@@ -145,20 +145,20 @@ def _files_of(packed: bytes) -> Files:
 
 
 def images_folder(folder: Path, key: str) -> Path:
-    """Where the image that a build of that key made lies."""
+    """The folder of the image that the build with this key made."""
     return folder / "images" / key
 
 
 def write_evidence(folder: Path, evidence: WorkEvidence) -> None:
-    """Write what performing one piece of work gave."""
+    """Write the result of one piece of work."""
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / f"{evidence.item.key}.json", evidence)
 
 
 def read_evidence(folder: Path) -> dict[str, WorkEvidence]:
-    """Key → what was performed. Nothing that jobs left there is believed for its name alone.
+    """Key → evidence. File names alone are not trusted.
 
-    Raises UsageFault for a folder that holds what no `pipeline perform` writes.
+    Raises UsageFault for a folder with anything that `pipeline perform` does not write.
     """
     if not folder.is_dir():
         raise UsageFault(f"there is no folder `{folder}` with evidence")
@@ -180,7 +180,7 @@ def read_evidence(folder: Path) -> dict[str, WorkEvidence]:
 def recorded_checks(
     evidence: Mapping[str, WorkEvidence], item: RunChecks, files: Files
 ) -> CheckReport:
-    """The report of checks that were performed elsewhere. Raises CouldNotCheck if none were."""
+    """The report of checks performed elsewhere. Raises CouldNotCheck without evidence."""
     found = evidence.get(item.key)
     if found is None or found.report is None or not is_of(found, item):
         raise CouldNotCheck(f"there is no evidence of the checks of {item.tree[:12]}")
@@ -189,10 +189,10 @@ def recorded_checks(
 
 @dataclass(frozen=True)
 class RecordedBuilder:
-    """Gives the record of an image that a job built and another one attested and pushed.
+    """Gives the record of an image that one job built and another attested and pushed.
 
-    The evidence says no more than which image to look for: what is recorded is what its
-    statement in the store says.
+    The evidence only says which image to look for; the record comes from the provenance in the
+    store.
     """
 
     evidence: Mapping[str, WorkEvidence]
@@ -203,7 +203,7 @@ class RecordedBuilder:
     def build(self, source: Source) -> BuildRecord:
         """The record, if the store has exactly that image.
 
-        Raises OverBound for a build that was refused where it was performed, CouldNotCheck.
+        Raises OverBound for a build that was refused when it was performed, CouldNotCheck.
         """
         found = next((e for e in self.evidence.values() if _is_build_of(e, source)), None)
         if found is None:
@@ -232,7 +232,7 @@ def _is_build_of(evidence: WorkEvidence, source: Source) -> bool:
 
 @dataclass(frozen=True)
 class Made:
-    """An image that a job made, with all that is stated of it."""
+    """An image that a job made, with everything to attest about it."""
 
     evidence: WorkEvidence
     source: Source
@@ -242,11 +242,11 @@ class Made:
 
 
 def read_made(work: Path, evidence: Path, keys: Collection[str] = ()) -> Iterable[Made]:
-    """The images of the evidence (of these keys, if any are named), for work that is due.
+    """The images in the evidence for due work (only with these keys, if any are named).
 
-    What is stated of an image comes from the work, which a job with rights wrote, and from the
-    image's own bytes; of the job that made it only the builder's name is taken. Raises
-    CouldNotCheck, UsageFault.
+    Claims about an image come from the work, which a privileged job wrote, and from the image's own
+    bytes; from the job that made it only the builder's name is taken. Raises CouldNotCheck,
+    UsageFault.
     """
     due = {item.key: item for item in read_work(work).items}
     found = read_evidence(evidence)
@@ -273,8 +273,9 @@ def push_made(
     signers: Signers | None,
     verify: Verify,
 ) -> BuildRecord:
-    """Bring an image and its statement into the store, and its evidence in line with what the
-    store has: a tag that was there first wins, so that a tree has one image. Raises CouldNotCheck.
+    """The record after pushing an image and its provenance and updating its evidence.
+
+    A tag already in the store wins, so a tree has one image. Raises CouldNotCheck.
     """
     digest = store.read_digest(made.source.image, made.source.tag)
     if digest is None:

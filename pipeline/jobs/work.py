@@ -1,9 +1,8 @@
-"""Work that only tools can do, apart from the run that records it. Pure.
+"""Checks and builds as work, separate from the run that records them. Pure.
 
-Checks and builds are run by jobs without credentials, on sources that a job with the right to
-read took out of Git. Each piece of work is an effect of a plan; its evidence repeats that effect,
-so that what was performed is compared with what is due and never believed by name
-(docs/adr/0014-jobs-without-credentials.md).
+Jobs without credentials run checks and builds, on sources that a job with read access exported from
+Git. Each piece of work is an effect of a plan; its evidence repeats that effect, so performed work
+is compared with due work and never trusted by name (docs/adr/0014-jobs-without-credentials.md).
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from pipeline.plan.bounds import BUILD_FAILED, BUILD_OVER_BOUND
 from pipeline.plan.effects import BuildImage, Plan, RunChecks
 
 WorkItem = Annotated[RunChecks | BuildImage, Field(discriminator="kind")]
-# So many entries has a matrix of GitHub Actions at most (GitHub, "Usage limits").
+# The most entries in a matrix of GitHub Actions (GitHub, "Usage limits").
 MAX_MATRIX = 256
 
 
 class DueWork(Model):
-    """The checks and builds that are due, as of one commit of main."""
+    """The due checks and builds, as of one commit of main."""
 
     api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
     kind: Literal["DueWork"] = "DueWork"
@@ -34,8 +33,8 @@ class DueWork(Model):
 
 
 class WorkEvidence(Model):
-    """What performing one piece of work gave: a report of checks, the record of an image, or why
-    there will be none.
+    """The result of one piece of work: a report of checks, the record of an image, or why there
+    will be none.
     """
 
     api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
@@ -53,7 +52,7 @@ def due_work(plan: Plan) -> DueWork:
 
 
 def evidence_problem(evidence: WorkEvidence) -> str:
-    """Why this cannot be what performing its item gives; empty when it can."""
+    """Why this cannot be the result of its item; empty if it can."""
     item = evidence.item
     if isinstance(item, RunChecks):
         report = evidence.report
@@ -79,29 +78,29 @@ def evidence_problem(evidence: WorkEvidence) -> str:
 
 
 def is_of(evidence: WorkEvidence, item: RunChecks | BuildImage) -> bool:
-    """Whether evidence is of this work; of the same tree at another commit it is."""
+    """Whether evidence is for this work, or for the same tree at another commit."""
     return evidence.item.model_copy(update={"commit": item.commit}) == item
 
 
 def tenant_matrix(plan: Plan) -> list[dict[str, str]]:
     """The jobs of a matrix over the tenants with something due: a name, an option of `run` and its
-    value. Beyond what a matrix holds they are shards.
+    value. If there are more tenants than a matrix holds, the jobs are shards.
     """
     tenants = [tenant.tenant for tenant in plan.tenants]
     if len(tenants) <= MAX_MATRIX:
         return [{"name": t, "option": "--tenant", "value": t} for t in tenants]
     shards = [f"{number}/{MAX_MATRIX}" for number in range(1, MAX_MATRIX + 1)]
-    # No tenant's id holds a dot, so that no shard is taken for a tenant.
+    # No tenant's id contains a dot, so no shard's name is taken for a tenant.
     return [{"name": f"shard.{s}", "option": "--shard", "value": s} for s in shards]
 
 
 def work_matrix(items: Iterable[RunChecks | BuildImage]) -> list[dict[str, str]]:
-    """The jobs of a matrix over pieces of work; beyond what it holds the rest comes next time."""
+    """The jobs of a matrix over pieces of work; any beyond its limit come next time."""
     return [
         {"key": item.key, "kind": item.kind, "name": f"{item.kind} {item.draft}"} for item in items
     ][:MAX_MATRIX]
 
 
 def build_matrix(items: Iterable[RunChecks | BuildImage]) -> list[dict[str, str]]:
-    """The jobs of the same matrix that make an image."""
+    """Only the jobs of that matrix that build an image."""
     return [job for job in work_matrix(items) if job["kind"] == "build-image"]

@@ -1,1 +1,1 @@
-"""What this machine offers: programs, processes that run them, a cache."""
+"""This machine: programs, processes that run them, a cache."""

@@ -1,7 +1,7 @@
-"""A cache of bytes by key, that is always safe to lose and never trusted without a look.
+"""A cache of bytes by key, always safe to lose and never trusted unchecked.
 
-An entry is one file: the SHA-256 of its content, a newline, the content. An entry whose hash
-does not match is as good as absent. Files appear by rename, so a reader sees all or nothing.
+An entry is one file: the SHA-256 of its content, a newline, the content. An entry whose hash does
+not match counts as absent. Files appear by rename, so a reader sees all or nothing.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ def cache_dir() -> Path:
     if named := os.environ.get("PIPELINE_CACHE"):
         return Path(named)
     base = os.environ.get("XDG_CACHE_HOME")
-    # The XDG specification asks to ignore a relative path.
+    # The XDG specification says to ignore a relative path.
     root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
     return root / "primitive-pipeline"
 
 
 def cache_key(*parts: str | bytes) -> str:
-    """The key of these parts: hex, and different whenever any part differs."""
+    """The key of these parts: hex, different whenever any part differs."""
     digest = hashlib.sha256()
     for part in parts:
         raw = part.encode() if isinstance(part, str) else part
@@ -33,7 +33,7 @@ def cache_key(*parts: str | bytes) -> str:
 
 
 def read_cached(kind: str, key: str) -> bytes | None:
-    """The bytes kept under this kind and key; None when absent or damaged."""
+    """The bytes kept under this kind and key; None if absent or damaged."""
     try:
         raw = _entry(kind, key).read_bytes()
     except OSError:
@@ -45,9 +45,9 @@ def read_cached(kind: str, key: str) -> bytes | None:
 
 
 def write_cached(kind: str, key: str, content: bytes) -> None:
-    """Keep the bytes; a cache that cannot be written is left as it is."""
+    """Keep the bytes; do nothing if the cache cannot be written."""
     path = _entry(kind, key)
-    # A read-only or full cache costs time, never an answer.
+    # A read-only or full cache costs time but changes no result.
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")

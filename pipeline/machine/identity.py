@@ -1,4 +1,4 @@
-"""Which code of this package runs here: what was remembered by other code is asked anew."""
+"""The identity of this package's code: results remembered by other code do not count."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pipeline import __version__
 from pipeline.machine.cache import cache_key
 
 
-# Without a parameter: one value a process.
+# No parameter: one value per process.
 @lru_cache(maxsize=1)
 def tool_identity() -> str:
-    """The version, and where the installed files stand, so that changed code asks anew."""
+    """A key over the version and the installed files, which changes with the code."""
     top = Path(__file__).resolve().parents[1]
     return cache_key(__version__, *sorted(_stamps(str(top), len(str(top)) + 1)))
 
 
 def _stamps(folder: str, cut: int) -> Iterator[str]:
-    """Path, size and time of every file; `scandir`, since it asks each file once (5 ms, not 60)."""
+    """Path, size and time of every file; `scandir` stats each file once (5 ms, not 60)."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):

@@ -1,4 +1,4 @@
-"""A cache in memory with a bound: what was not asked for longest is forgotten first."""
+"""A bounded cache in memory: the least recently used entry goes first."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ V = TypeVar("V")
 
 
 class LruCache(Generic[K, V]):
-    """Values by key, as many as fit into `most_bytes` by `size_of` (each value's bytes).
+    """Values by key, as many as fit into `most_bytes`; `size_of` gives each value's bytes.
 
-    For keys or values that people or programs outside decide; `functools.lru_cache` counts
-    entries, and one entry of theirs can be large.
+    For keys or values from outside; `functools.lru_cache` counts entries, and one entry can be
+    large.
     """
 
     def __init__(self, most_bytes: int, size_of: Callable[[V], int]) -> None:
@@ -26,15 +26,15 @@ class LruCache(Generic[K, V]):
         return len(self._kept)
 
     def get(self, key: K) -> V | None:
-        """The value that is kept, or None."""
+        """The kept value, or None."""
         kept = self._kept.pop(key, None)
         if kept is None:
             return None
-        self._kept[key] = kept  # a dict keeps the order in which keys come in
+        self._kept[key] = kept  # a dict keeps insertion order
         return kept[0]
 
     def put(self, key: K, value: V) -> V:
-        """Keep the value, if it is not too large by itself, and return it."""
+        """The value, which is kept unless it alone is too large."""
         size_bytes = self._size_of(value)
         self.size_bytes += size_bytes - self._kept.pop(key, (value, 0))[1]
         self._kept[key] = (value, size_bytes)

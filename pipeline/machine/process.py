@@ -1,8 +1,8 @@
-"""Run a tool with nothing inherited: a scrubbed environment, bounds on time and output.
+"""Runs a tool with nothing inherited: a scrubbed environment, bounds on time and output.
 
-A tool sees PATH, a C locale, UTC and an empty home that is removed afterwards; no token, proxy
-or configuration of the caller reaches it unless `env` names it. It runs in a session of its
-own, and whatever it leaves behind is killed with it.
+A tool sees PATH, a C locale, UTC and an empty home that is removed afterwards; no token, proxy or
+configuration of the caller reaches it unless `env` names it. It runs in its own session, and any
+process that it leaves behind is killed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A tool that ended by itself; a negative exit code is the signal that ended it."""
+    """The result of a tool that ended by itself; a negative exit code is the signal's number."""
 
     exit_code: int
     stdout: bytes
@@ -38,8 +38,8 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A process that ended; `stopped_by` names the bound that ended it: `time`, `output`, or what
-    a watch said.
+    """The result of a process; `stopped_by` names the bound that ended it: `time`, `output`, or one
+    that a watch returned.
     """
 
     exit_code: int
@@ -48,7 +48,7 @@ class Ended:
     stopped_by: str | None
 
 
-# Called every now and then while a process runs: the name of the bound that it went over.
+# Called now and then while a process runs; returns the name of the bound it exceeded.
 Watch = Callable[[], str | None]
 
 
@@ -61,10 +61,10 @@ def run_tool(
     env: Mapping[str, str] | None = None,
     max_output_bytes: int = MAX_OUTPUT_BYTES,
 ) -> Completed:
-    """What the tool answered, whatever its exit code.
+    """The tool's result, whatever its exit code.
 
     `env` is added to the scrubbed environment. `max_output_bytes` bounds stdout and stderr
-    together. Raises CouldNotCheck when the tool is missing or a bound ended it.
+    together. Raises CouldNotCheck if the tool is missing or a bound ended it.
     """
     ended = run_bounded(
         argv,
@@ -99,7 +99,7 @@ def run_bounded(
     watch: Watch | None = None,
     pass_fds: Sequence[int] = (),
 ) -> Ended:
-    """How the process ended, a bound included. Raises CouldNotCheck when it cannot be started."""
+    """How the process ended, also by a bound. Raises CouldNotCheck if it cannot be started."""
     with tempfile.TemporaryDirectory(prefix="pipeline-home-") as home:
         scrubbed = {
             "PATH": os.environ.get("PATH", _DEFAULT_PATH),
@@ -135,7 +135,7 @@ def run_bounded(
 
 @dataclass
 class _Bounds:
-    """What is left of the bounds of one process, and which of them it went over first."""
+    """The remaining bounds of one process, and the first that it exceeded."""
 
     deadline: float
     left_bytes: int
@@ -144,19 +144,19 @@ class _Bounds:
     _next_watch: float = 0.0
 
     def look(self) -> str | None:
-        """The bound that was gone over by now, if one was."""
+        """The bound exceeded by now, if any."""
         now = time.monotonic()
         if self.stopped_by is None and now >= self.deadline:
             self.stopped_by = "time"
         if self.stopped_by is None and self.watch is not None and now >= self._next_watch:
             self.stopped_by = self.watch()
-            # What takes long to look at is looked at less often.
+            # A slow watch is called less often.
             took = time.monotonic() - now
             self._next_watch = now + took + max(WATCH_INTERVAL_S, 4 * took)
         return self.stopped_by
 
     def keep(self, chunk: bytes) -> bytes:
-        """What may still be kept of the output."""
+        """The part of the output that may still be kept."""
         if self.stopped_by is not None:
             return b""
         kept = chunk[: self.left_bytes]
@@ -190,7 +190,7 @@ def _converse(process: subprocess.Popen[bytes], stdin: bytes, bounds: _Bounds) -
                 if not chunk:
                     selector.unregister(key.fileobj)
                 output[key.data].append(bounds.keep(chunk))
-            # What outlives its leader would hold the pipes open for ever.
+            # Processes that outlive their leader would keep the pipes open for ever.
             if not killed and (bounds.look() or (not events and _has_exited(process.pid))):
                 _kill_group(process.pid)
                 killed = True
@@ -202,7 +202,7 @@ def _converse(process: subprocess.Popen[bytes], stdin: bytes, bounds: _Bounds) -
 
 
 def _await_exit(process: subprocess.Popen[bytes], bounds: _Bounds) -> None:
-    """Wait for a leader that closed its pipes; end what is left of its group."""
+    """Wait for a leader that closed its pipes, and kill the rest of its group."""
     pause_s = 0.0005
     while not _has_exited(process.pid):
         if bounds.look():
@@ -224,7 +224,7 @@ def _write(fd: int, data: memoryview) -> memoryview:
     try:
         return data[os.write(fd, data[:_CHUNK]) :]
     except BrokenPipeError:
-        return data[:0]  # it does not read its input to the end, which is its business
+        return data[:0]  # a tool need not read all of its input
 
 
 def _close(stream: IO[bytes] | None) -> None:

@@ -1,9 +1,9 @@
-"""Where the tools are and which versions of them are accepted.
+"""Finds the tools, in accepted versions.
 
-A tool is looked for in `$PIPELINE_TOOLS/bin`, then in `.tools/bin` of the checkout that holds
-this package, then on PATH; the first one of an accepted version is taken. The version of a Go
-program is read from the build information inside it, since a plain `go build` sets none of the
-version strings that `TOOL version` prints; only without it is the tool asked.
+A tool is looked for in `$PIPELINE_TOOLS/bin`, then in `.tools/bin` of the checkout that holds this
+package, then on PATH; the first one with an accepted version is taken. A Go program's version is
+read from its build information, since a plain `go build` sets none of the version strings that
+`TOOL version` prints; only without it is the tool asked.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _BUILD_INFO_WINDOW = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class AcceptedVersions:
-    """The versions of one tool that are accepted: from `minimum` up to, not including, `below`."""
+    """The accepted versions of one tool: from `minimum` up to, not including, `below`."""
 
-    module: str  # Go module that carries the version
+    module: str  # Go module with the version
     asks: tuple[str, ...]  # arguments that make the tool print its version
     minimum: Version
     below: Version
@@ -55,11 +55,11 @@ ACCEPTED: dict[str, AcceptedVersions] = {
     "crane": AcceptedVersions(
         "github.com/google/go-containerregistry", ("version",), (0, 20, 0), (1, 0, 0)
     ),
-    # Of this project itself; its version is that of the Sigstore code that it judges with.
+    # This project's own; its version is that of its Sigstore code.
     "bundlecheck": AcceptedVersions(
         "github.com/sigstore/sigstore-go", ("-version",), (1, 2, 0), (2, 0, 0)
     ),
-    # Of this project itself; its version is that of the admission code that it judges with.
+    # This project's own; its version is that of its admission code.
     "podcheck": AcceptedVersions(
         "k8s.io/pod-security-admission", ("-version",), (0, 37, 0), (1, 0, 0)
     ),
@@ -73,7 +73,7 @@ ACCEPTED: dict[str, AcceptedVersions] = {
     "docker": AcceptedVersions(
         "", ("--version",), (20, 10, 0), (40, 0, 0), "install Docker with the buildx plugin"
     ),
-    # Only it bounds a tmpfs: --size came with 0.8.
+    # 0.8 brought --size, which bounds a tmpfs.
     "bwrap": AcceptedVersions(
         "",
         ("--version",),
@@ -90,7 +90,7 @@ ACCEPTED: dict[str, AcceptedVersions] = {
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One tool that was found: its name, where it is, its version as `1.2.3`."""
+    """One found tool: its name, its path, its version as `1.2.3`."""
 
     name: str
     path: Path
@@ -101,12 +101,12 @@ class Tool:
 
 
 def find_tool(name: str) -> Path:
-    """The path of an accepted version of the tool. Raises CouldNotCheck when there is none."""
+    """The path of an accepted version of the tool. Raises CouldNotCheck if there is none."""
     return read_tool(name).path
 
 
 def read_tool(name: str) -> Tool:
-    """The tool, its path and version. Raises CouldNotCheck when no accepted one is there."""
+    """The tool, its path and version. Raises CouldNotCheck if there is no accepted one."""
     return _read_tool(name, os.environ.get("PIPELINE_TOOLS", ""), os.environ.get("PATH", ""))
 
 
@@ -117,7 +117,7 @@ def tools_dirs() -> tuple[Path, ...]:
     return (Path(named), checkout) if named else (checkout,)
 
 
-# The dozen tools of `ACCEPTED`, for a handful of settings of the environment (tests change them).
+# The dozen tools of `ACCEPTED`, for a few settings of the environment (tests change them).
 @lru_cache(maxsize=64)
 def _read_tool(name: str, named_dir: str, path: str) -> Tool:
     accepted = ACCEPTED[name]
@@ -140,7 +140,7 @@ def _read_tool(name: str, named_dir: str, path: str) -> Tool:
 
 
 def read_program(name: str, program: Path) -> Tool:
-    """A tool of which it is known where it is. Raises CouldNotCheck for another version."""
+    """The tool at a known path. Raises CouldNotCheck for a version that is not accepted."""
     accepted = ACCEPTED[name]
     version = read_version(program, accepted)
     if version is None or not accepted.allows(version):
@@ -150,7 +150,7 @@ def read_program(name: str, program: Path) -> Tool:
 
 
 def read_version(program: Path, accepted: AcceptedVersions) -> Version | None:
-    """The version of the program, None when it tells none; kept in the cache per path and mtime."""
+    """The version of the program, None if it has none; cached per path and mtime."""
     state = program.stat()
     key = cache_key(str(program.resolve()), str(state.st_mtime_ns), str(state.st_size))
     if (cached := read_cached("tool-version", key)) is not None:
@@ -164,7 +164,7 @@ def read_version(program: Path, accepted: AcceptedVersions) -> Version | None:
 
 
 def version_of_build_info(text: str, module: str) -> Version | None:
-    """The version of `module` in Go's build information (`mod` or `dep` lines), if it is there."""
+    """The version of `module` in Go's build information (`mod` or `dep` lines), if present."""
     for line in text.splitlines():
         parts = line.split("\t")
         if len(parts) >= 3 and parts[0] in ("mod", "dep") and parts[1] == module:
@@ -173,7 +173,7 @@ def version_of_build_info(text: str, module: str) -> Version | None:
 
 
 def parse_version(text: str) -> Version | None:
-    """The first `1.2` or `1.2.3` in the text; None when there is none."""
+    """The first `1.2` or `1.2.3` in the text; None if there is none."""
     found = re.search(r"(?<![\w.])v?(\d+)\.(\d+)(?:\.(\d+))?", text)
     return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
 
@@ -181,7 +181,7 @@ def parse_version(text: str) -> Version | None:
 def _read_build_info(program: Path) -> str:
     try:
         with program.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as m:
-            # The last one: the linker's own section comes after any string that mentions it.
+            # The last one: the linker's own section comes after any string that contains it.
             at = m.rfind(_BUILD_INFO)
             return "" if at < 0 else m[at : at + _BUILD_INFO_WINDOW].decode("utf-8", "replace")
     except (OSError, ValueError):  # unreadable or empty

@@ -1,1 +1,1 @@
-"""Frozen models of what is asked for (requests), what happened (facts) and what was seen."""
+"""Frozen models of requests, facts, evidence and the documents that commands write."""

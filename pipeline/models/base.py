@@ -1,7 +1,7 @@
-"""The base of every model, and the strings that must not be mistaken for each other.
+"""The base of every model, and distinct types for strings that look alike.
 
-Names and ids follow `pipeline.names`; look-alike strings are types of their own, so that a
-commit never stands where a tree belongs.
+Names and ids follow `pipeline.names`. A commit id and a tree id are different types, so one
+cannot be passed for the other.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Annotated, NewType
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
-# Named again for whoever has to do with models; what stands below them takes it from the package.
+# Re-exported for users of models; modules below models import it from the package.
 from pipeline import API_VERSION as API_VERSION
 from pipeline import ApiVersion as ApiVersion
 from pipeline.characters import visible
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first thing that is wrong with a document that a model refuses: where, and what."""
+    """The first validation error of a document, as `field: message`."""
     first = error.errors(include_url=False)[0]
     place = ".".join(map(str, first["loc"])) or "the file"
     return f"{place}: {first['msg']}"
@@ -29,16 +29,16 @@ def first_problem(error: ValidationError) -> str:
 class Model(BaseModel):
     """A frozen model that refuses unknown fields and converts no scalars."""
 
-    # Built when first used: no command needs more than a few of the models.
+    # Validators are built on first use: no command needs more than a few models.
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, populate_by_name=True, defer_build=True
     )
 
 
 def without_empty(name: str, dumped: dict[str, object]) -> dict[str, object]:
-    """What a model gives, without a field that came later and is empty in what was written before.
+    """The dumped model, without the field `name` if it is empty.
 
-    Facts are held to their bytes, so those that lack the field must stay as they are.
+    For fields added later: facts are compared byte for byte, and older ones lack the field.
     """
     return {key: value for key, value in dumped.items() if key != name or value}
 
@@ -49,8 +49,8 @@ BlobId = NewType("BlobId", str)
 ImageDigest = NewType("ImageDigest", str)
 FactHash = NewType("FactHash", str)
 
-# What a tool, a file's name or a delivery tool says: on one line, and none of it invisible, since
-# it goes into the readable status, which holds what a request may hold and nothing else.
+# Text from a tool, a file name or a delivery tool, on one line and without invisible characters:
+# it goes into the readable status, which may hold only the characters that a request may.
 ToldText = Annotated[str, AfterValidator(visible)]
 
 # Pattern-constrained forms of the same strings, for fields that are parsed.
@@ -59,7 +59,7 @@ TreeIdField = Annotated[TreeId, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 BlobIdField = Annotated[BlobId, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 ImageDigestField = Annotated[ImageDigest, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 FactHashField = Annotated[FactHash, StringConstraints(pattern=r"^(sha256:[0-9a-f]{64}|)$")]
-# One path component of an id: what becomes part of DNS-1123 labels and git refs. No `--`: the
+# One path component of an id; it becomes part of DNS-1123 labels and git refs. No `--`: the
 # double dash separates parts in derived names (`pipeline.names`), which keeps them injective.
 Identifier = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", min_length=1, max_length=40)
@@ -99,7 +99,7 @@ def seconds_of(moment: Moment) -> int:
 
 
 def canonical_json(value: object) -> bytes:
-    """The one JSON form of a value: sorted keys, no spaces, UTF-8, a newline at the end."""
+    """The canonical JSON of a value: sorted keys, no spaces, UTF-8, a newline at the end."""
     text = json.dumps(
         value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
     )
@@ -112,5 +112,5 @@ def digest_of(content: bytes) -> str:
 
 
 def key_of(*parts: object) -> str:
-    """An idempotency key: 64 hex digits that depend on the parts alone."""
+    """An idempotency key: 64 hex digits that depend only on the parts."""
     return hashlib.sha256(canonical_json(parts)).hexdigest()

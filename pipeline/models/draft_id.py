@@ -1,4 +1,4 @@
-"""A draft's id: `tenant/primitive`. Light, since `status` reads ids without any model."""
+"""A draft's id: `tenant/primitive`. Cheap to import: `status` reads ids without any model."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MOST_CHARACTERS: Final = 81  # two identifiers of at most 40 each
 
 
 class DraftId(str):
-    """A draft's id; it is a string, so that it is written and compared as one.
+    """A draft's id; a string, so it serialises and compares as one.
 
-    The call takes any text; `parse_draft_id` and the models judge it first.
+    The constructor accepts any text; `parse_draft_id` and the models validate it first.
     """
 
     __slots__ = ()
@@ -31,20 +31,20 @@ class DraftId(str):
 
     @property
     def primitive(self) -> str:
-        """The part behind the slash; empty if there is none."""
+        """The part after the slash; empty if there is no slash."""
         return self.partition("/")[2]
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> CoreSchema:
-        """Fields of this type refuse text that is not a draft id."""
-        from pydantic_core import core_schema  # 30 ms; only a model needs it, and then has it
+        """A schema that refuses text that is not a draft id."""
+        from pydantic_core import core_schema  # 30 ms; only models call this
 
         text = core_schema.str_schema(pattern=_PATTERN, max_length=MOST_CHARACTERS)
         return core_schema.no_info_after_validator_function(cls, text)
 
 
 def parse_draft_id(text: str) -> DraftId:
-    """The id that somebody gave. Raises UsageFault for text that is none."""
+    """The draft id in a user's text. Raises UsageFault if it is not one."""
     if len(text) > MOST_CHARACTERS or not _ID.match(text):
         raise UsageFault(
             f"`{text}` is not a draft id",

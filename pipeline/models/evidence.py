@@ -1,17 +1,25 @@
-"""What was seen by running a tool on exact bytes: check results, builds, observed health.
+"""Evidence from running a tool on exact bytes: check results, builds, observed health.
 
-Evidence is deterministic: it holds no durations, hosts or clock, so that finding it again
-after a crash gives the same fact, byte for byte (docs/adr/0003-no-clock-in-evidence.md).
+Evidence of a tool is deterministic: it holds no durations, hosts or clock, so that finding it again
+after a crash gives the same body, byte for byte (docs/adr/0003-no-clock-in-evidence.md).
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from operator import not_
 from typing import Literal
 
 from pydantic import Field
 
-from pipeline.models.base import CommitIdField, ImageDigestField, Model, ToldText, TreeIdField
+from pipeline.models.base import (
+    CommitIdField,
+    ImageDigestField,
+    Model,
+    Moment,
+    ToldText,
+    TreeIdField,
+)
 
 CheckName = Literal["lint", "tests", "secrets", "code-scan"]
 
@@ -47,10 +55,10 @@ class CheckReport(Model):
 
 
 class BuildRecord(Model):
-    """One image per source tree, ever: what was built from it, and where it is kept.
+    """The one image of a source tree: what was built, and where it is stored.
 
-    `bundle` is the signed statement of that, a Sigstore bundle as JSON; the status names only its
-    digest, since the fact holds it.
+    `bundle` is its signed provenance, a Sigstore bundle as JSON. The fact holds the bundle; the
+    status holds only its digest.
     """
 
     source_commit: CommitIdField
@@ -58,13 +66,13 @@ class BuildRecord(Model):
     digest: ImageDigestField  # of the image index, not of one platform's manifest
     builder: Literal["source-layout", "buildah", "buildx"]
     image: str = Field(description="repository without tag or digest")
-    sbom: ImageDigestField | None = None  # of the list of what is inside, as CycloneDX JSON
+    sbom: ImageDigestField | None = None  # of the CycloneDX JSON
     provenance: ImageDigestField | None = None  # of `bundle`
     bundle: str = ""
 
 
 class Observation(Model):
-    """What a delivery tool reported of one primitive in one environment."""
+    """A delivery tool's report on one primitive in one environment."""
 
     environment: str
     draft: str
@@ -73,3 +81,5 @@ class Observation(Model):
     sync: Literal["Synced", "OutOfSync", "Unknown"]
     revision: CommitIdField
     message: ToldText = ""
+    # When the delivery tool saw it, by its own clock.
+    observed_at: Moment | None = Field(None, exclude_if=not_)

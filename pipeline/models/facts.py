@@ -1,16 +1,20 @@
-"""Facts: what happened to a draft, each an immutable record chained to the one before.
+"""Facts: what happened to a draft, as immutable records, each chained to the one before.
 
 A fact is stored as canonical JSON on `state/<tenant>`, the first at
 `drafts/<primitive_id>/facts/<nnnnnn>-<type>.json` (docs/model.md §9; `pipeline.state.facts` says
-where the others are). `previous` is the SHA-256 of the draft's fact before it, empty for the first.
+where the others lie). `previous` is the SHA-256 of the draft's fact before it, empty for the first.
 A correction is a new fact. Bodies are a closed union discriminated by `type`.
+
+Every fact says when it was decided, and which moments the world itself holds: of reviews, merges
+and observations. Facts of older tools hold no time (docs/adr/0015-times.md).
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from operator import not_
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from pipeline.models.base import (
     API_VERSION,
@@ -21,11 +25,13 @@ from pipeline.models.base import (
     Identifier,
     ImageDigestField,
     Model,
+    Moment,
     ToldText,
     TreeIdField,
     without_empty,
 )
 from pipeline.models.draft_id import DraftId
+from pipeline.models.draft_state import DraftState
 from pipeline.models.evidence import BuildRecord, CheckReport, Observation
 from pipeline.models.requests import (
     CodeOrigin,
@@ -37,22 +43,23 @@ from pipeline.models.requests import (
 
 
 class GivenReview(Model):
-    """One review as the forge told it."""
+    """One review, as the forge reported it."""
 
     account: int
-    commit: str  # the revision that was reviewed; empty where the forge lost it
+    commit: str  # the reviewed revision; empty if the forge no longer has it
     verdict: Literal["approved", "changes-requested", "commented", "dismissed"]
+    at: Moment | None = Field(None, exclude_if=not_)
 
 
 class Brought(Model):
-    """How a revision of a request reached main, in the forge's words.
+    """How a revision of a request reached main, as the forge reported it.
 
-    With the policy at `base`, which clones hold, authority over it can be judged again.
+    With this and the policy at `base`, which clones hold, its authority can be judged again.
     """
 
     pull: int  # number of the pull request
     base: CommitIdField  # main just before the merge
-    head: CommitIdField  # the revision that was merged
+    head: CommitIdField  # the merged revision
     author: int
     pushers: tuple[int, ...]  # every account that pushed the branch, sorted
     is_pusher_known: bool  # whether the forge saw who pushed `head`
@@ -60,14 +67,15 @@ class Brought(Model):
 
 
 class Cause(Model):
-    """Why the fact came to be: the request, as of a commit, and who asked in which run."""
+    """What caused the fact: the request, as of a commit, and who asked, in which run."""
 
     request: str  # path in the control repo
-    commit: CommitIdField  # the commit of main that brought this revision of it
+    commit: CommitIdField  # the commit of main that brought this revision of the request
     blob: BlobIdField  # of the request's content
     run: str
     actor: int  # numeric id of the account that asked
-    # None for a request of the repository's first commit, which no policy came before.
+    merged_at: Moment | None = Field(None, exclude_if=not_)  # committer date of `commit`
+    # None for a request in the repository's first commit: there was no policy before it.
     brought: Brought | None = None
 
 
@@ -87,7 +95,7 @@ class Reason(Model):
 
 
 class Release(Model):
-    """What is promoted: the same in every environment (docs/model.md §10)."""
+    """A release: the same in every environment (docs/model.md §10)."""
 
     source_commit: CommitIdField
     source_tree: TreeIdField
@@ -113,10 +121,22 @@ class Accepted(Model):
     image: str
     design_refs: tuple[str, ...]
     target_namespaces: dict[EnvironmentName, str]
+    # The same environments in the order of policy, which the canonical form of a mapping loses.
+    environments: tuple[EnvironmentName, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_each_once(self) -> Self:
+        if self.environments and sorted(self.environments) != sorted(self.target_namespaces):
+            raise ValueError("`environments` and `target_namespaces` name different environments")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_empty("environments", dump(self))
 
 
 class Provisioned(Model):
-    """Both target repositories exist, with their rules; `rules` is the key of those."""
+    """Both target repositories exist, with their branch rules; `rules` is the key of the rules."""
 
     type: Literal["provisioned"] = "provisioned"
     repos: tuple[str, ...]
@@ -171,7 +191,7 @@ class Built(Model):
 
 
 class PromotionRefused(Model):
-    """A promotion's request cannot be carried out as it stands; a new revision may."""
+    """A promotion request cannot be carried out as it stands; a new revision may be."""
 
     type: Literal["promotion-refused"] = "promotion-refused"
     environment: EnvironmentName
@@ -179,7 +199,7 @@ class PromotionRefused(Model):
 
 
 class Promoted(Model):
-    """An overlay was merged: from here the delivery tool takes it."""
+    """An overlay was merged; the delivery tool syncs it from here."""
 
     type: Literal["promoted"] = "promoted"
     environment: EnvironmentName
@@ -189,13 +209,21 @@ class Promoted(Model):
     overlay_folder: str
     gitops_repo: str
     gitops_commit: CommitIdField
+    merged_at: Moment | None = Field(None, exclude_if=not_)  # committer date of `gitops_commit`
     pull_request: PullRequestLink
     approved_by: tuple[int, ...]
     checks: tuple[str, ...]
+    # The state of the draft from here on, by the policy of the time. Older tools left it out: there
+    # an environment's name is its stage.
+    state: DraftState | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
+        return without_empty("state", dump(self))
 
 
 class Observed(Model):
-    """A delivery tool reported how a promoted release does."""
+    """A delivery tool reported the health of a promoted release."""
 
     type: Literal["observed"] = "observed"
     observation: Observation
@@ -232,5 +260,7 @@ class Fact(Model):
     draft: DraftId
     sequence: int = Field(ge=1, le=999_999)
     previous: FactHashField
+    # By the clock of whoever decided it, and no later than the merge that it records.
+    decided_at: Moment | None = Field(None, exclude_if=not_)
     cause: Cause
     body: FactBody

@@ -1,6 +1,6 @@
-"""The documents that commands write for machines, beside `Plan`, `DraftStatus` and `Fact`.
+"""The JSON documents that commands write, besides `Plan`, `DraftStatus` and `Fact`.
 
-One command writes one document with `apiVersion` and `kind`; their schemas are published.
+Each command writes one document with `apiVersion` and `kind`; their schemas are published.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.models.base import Model
+from pipeline.models.base import Model, Moment
 from pipeline.models.draft_id import DraftId
 from pipeline.models.facts import Fact, Release
 from pipeline.models.requests import EnvironmentName, RiskTier
@@ -46,7 +46,7 @@ class SeverityCounts(Model):
 
 
 class ApprovalsWanted(Model):
-    """Whose approval an environment asks for at a draft's risk tier."""
+    """The approvals an environment needs at a draft's risk tier."""
 
     risk_tier: RiskTier
     count: int
@@ -54,7 +54,7 @@ class ApprovalsWanted(Model):
 
 
 class Link(Model):
-    """A place to look at."""
+    """A named link."""
 
     name: str
     url: str
@@ -70,42 +70,42 @@ class AuthorityRow(Model):
 
 
 class AuthorityDocument(Document):
-    """What `pipeline authority` says."""
+    """The table that `pipeline authority` prints."""
 
     kind: Literal["Authority"] = "Authority"
     rows: tuple[AuthorityRow, ...]
 
 
 class PromotionPreview(Model):
-    """What a promotion that is asked for would do, and what is known of it now."""
+    """What a requested promotion would do, and what is known about it now."""
 
     draft: str
     environment: str
-    problem: str = ""  # why nothing more can be said
+    problem: str = ""  # why there is no more to show
     namespace: str = ""
     source_commit: str = ""
     digest: str = ""
     running: str = ""  # the digest that runs there now
     builder: str = ""
-    signer: str = ""  # who states what the image was built from
-    reasons: tuple[DecisionReasonItem, ...] = ()  # against it, but for approvals
+    signer: str = ""  # of the image's provenance
+    reasons: tuple[DecisionReasonItem, ...] = ()  # against it, apart from approvals
     links: tuple[Link, ...] = ()
     diff: tuple[str, ...] = ()  # of the manifests, against what runs now
-    left_out: int = 0  # lines of it
+    left_out: int = 0  # lines of the diff
 
 
 class AskedItem(Model):
     """What one changed file of the control repo asks for."""
 
     path: str
-    kind: str = Field(description="of the request; empty for any other file, and one taken away")
+    kind: str = Field(description="of the request; empty for other files and for deleted ones")
     asks: str
     details: tuple[tuple[str, str], ...] = ()
     approvals: ApprovalsWanted | None = None
 
 
 class ValidationReport(Document):
-    """What `validate` found; with `--since`, what the changes ask for too."""
+    """What `validate` found; with `--since`, also what the changes ask for."""
 
     kind: Literal["ValidationReport"] = "ValidationReport"
     verdict: Literal["valid", "invalid", "could-not-check"]
@@ -115,12 +115,12 @@ class ValidationReport(Document):
 
 
 class DecisionDocument(Document):
-    """What the one gate says of a promotion, by all that is known now."""
+    """The gate's decision on a promotion, from all that is known now."""
 
     kind: Literal["Decision"] = "Decision"
     draft: str
     environment: str
-    requested: bool = Field(description="whether the request is on main, or only could be made")
+    requested: bool = Field(description="whether the request is on main, or is only hypothetical")
     verdict: Literal["allowed", "waits", "refused"]
     reasons: tuple[DecisionReasonItem, ...]
     approved_by: tuple[int, ...]
@@ -132,14 +132,14 @@ class DecisionDocument(Document):
 
 
 class ProvedItem(Model):
-    """How many of one kind of thing came out the same when they were computed again."""
+    """How many things of one kind were computed again with the same result."""
 
     what: str
     count: int
 
 
 class TrustItem(Model):
-    """How many things of one kind no clone can show, and who vouches for them."""
+    """How many things of one kind clones cannot prove, and who vouches for them."""
 
     what: str
     whose: str
@@ -147,7 +147,7 @@ class TrustItem(Model):
 
 
 class AcknowledgedItem(Model):
-    """A finding that people looked into: where they say so, who brought that to main, and why."""
+    """An acknowledged finding: the file that acknowledges it, who brought it to main, and why."""
 
     finding: FindingItem
     path: str
@@ -164,9 +164,7 @@ class AuditReportDocument(Document):
     facts: int
     overlays: int
     repositories: int
-    remembered: int = Field(
-        0, description="facts that an earlier audit verified, and this one did not read again"
-    )
+    remembered: int = Field(0, description="facts verified by an earlier audit and not read again")
     proved: tuple[ProvedItem, ...]
     trusted: tuple[TrustItem, ...]
     findings: tuple[FindingItem, ...]
@@ -187,10 +185,10 @@ class DraftStatusList(Document):
     kind: Literal["DraftStatusList"] = "DraftStatusList"
     items: tuple[DraftStatus, ...]
     requested: tuple[str, ...] = Field(
-        (), description="ids of drafts on main to which nothing has happened yet"
+        (), description="ids of drafts on main that have no fact yet"
     )
     incidents: tuple[IncidentItem, ...] = Field(
-        (), description="what GitOps repositories hold that was not promoted"
+        (), description="what GitOps repositories hold that was never promoted"
     )
     failures: tuple[FailureItem, ...] = Field(
         (), description="drafts and repositories that could not be read"
@@ -227,6 +225,7 @@ class ReviewItem(Model):
     verdict: str
     commit: str
     body: str
+    at: Moment | None = None
 
 
 class PullRequestItem(Document):
@@ -245,6 +244,7 @@ class PullRequestItem(Document):
     head: str
     base_branch: str
     merge_commit: str | None
+    merged_at: Moment | None = None
     url: str
     reviews: tuple[ReviewItem, ...]
 
@@ -258,10 +258,10 @@ class PullRequestList(Document):
 
 
 class RequestProposal(Document):
-    """A request that was written into the checkout, or opened as a pull request."""
+    """A request written into the checkout or opened as a pull request."""
 
     kind: Literal["RequestProposal"] = "RequestProposal"
-    draft: str = Field(description="the draft asked about; empty where it is policy")
+    draft: str = Field(description="the draft the request is for; empty for policy")
     path: str
     content: str
     findings: tuple[FindingItem, ...]
@@ -282,7 +282,7 @@ class Error(Document):
 
 
 class DoctorItem(Model):
-    """One thing that was looked at on this machine."""
+    """One thing checked on this machine."""
 
     name: str
     state: Literal["ok", "missing", "optional"]
@@ -299,7 +299,7 @@ class DoctorReport(Document):
 
 
 class RuleItem(Model):
-    """One rule that requests and releases are judged by, with an example each way."""
+    """One rule for requests and releases, with a failing and a passing example."""
 
     code: str
     summary: str
@@ -377,7 +377,7 @@ class TemplateLintItem(Model):
 
 
 class TemplateLint(Document):
-    """What `template lint` found, one item a template."""
+    """What `template lint` found, one item per template."""
 
     kind: Literal["TemplateLint"] = "TemplateLint"
     items: tuple[TemplateLintItem, ...]
@@ -389,8 +389,8 @@ class CatalogueFiles(Document):
     kind: Literal["CatalogueFiles"] = "CatalogueFiles"
     folder: str
     files: tuple[str, ...]
-    changed: tuple[str, ...] = Field(description="those that were written, or are stale")
-    removed: tuple[str, ...] = Field(description="those of tenants that are gone")
+    changed: tuple[str, ...] = Field(description="files that were written, or are stale")
+    removed: tuple[str, ...] = Field(description="files of removed tenants")
 
 
 class _KindRelease(Document):
@@ -406,7 +406,7 @@ class SealedRelease(Release, _KindRelease):
     """`release.yaml` of an overlay: which release runs where, by which template."""
 
 
-# Every kind that a command writes, beside `Plan`, `DraftStatus`, `DueWork` and `Fact`.
+# Every kind that a command writes, besides `Plan`, `DraftStatus`, `DueWork` and `Fact`.
 OUTPUTS: tuple[type[Document], ...] = (
     ValidationReport,
     DecisionDocument,

@@ -1,7 +1,7 @@
 """The statement that ties an image to its source: in-toto v1 around SLSA provenance v1.
 
-Source: in-toto "Statement" v1; SLSA 1.0 "Provenance". Field names are theirs. Models refuse what
-they do not know, so that nothing in a statement goes unread.
+Source: in-toto "Statement" v1; SLSA 1.0 "Provenance". Field names are theirs. Models refuse unknown
+fields, so nothing in a statement goes unread.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Sha256(Model):
-    """A digest set with the one digest that is used here."""
+    """A digest set with only a SHA-256."""
 
     sha256: _Hex
 
@@ -37,7 +37,7 @@ class ImageSubject(Model):
 
 
 class SourceParameters(Model):
-    """The folder that was built, by its git tree id: the key of the build."""
+    """The built folder, by its git tree id: the key of the build."""
 
     repository: str
     folder: str
@@ -57,21 +57,21 @@ class InternalParameters(Model):
 
 
 class GitDigest(Model):
-    """A commit, and in it the tree."""
+    """A commit, and a tree in it."""
 
     git_commit: CommitIdField = Field(alias="gitCommit")
     git_tree: TreeIdField = Field(alias="gitTree")
 
 
 class Dependency(Model):
-    """A source that went in; `name` is its repository."""
+    """A source of the build; `name` is its repository."""
 
     name: str
     digest: GitDigest
 
 
 class BuildDefinition(Model):
-    """How the image came to be."""
+    """How the image was built, and from what."""
 
     build_type: Literal["https://pipeline.ameide.io/build/v1"] = Field(
         BUILD_TYPE, alias="buildType"
@@ -82,19 +82,19 @@ class BuildDefinition(Model):
 
 
 class BuilderId(Model):
-    """Who built: the workflow, or the name of a key's holder."""
+    """Who built: the workflow, or the name of the key's holder."""
 
     id: str
 
 
 class Metadata(Model):
-    """The run that built, where there is one to look at."""
+    """The run that built, if there is one."""
 
     invocation_id: str = Field(alias="invocationId")
 
 
 class Byproduct(Model):
-    """The list of what is inside the image."""
+    """The image's SBOM."""
 
     name: Literal["sbom.cdx.json"] = SBOM_NAME
     media_type: Literal["application/vnd.cyclonedx+json"] = Field(SBOM_TYPE, alias="mediaType")
@@ -129,7 +129,7 @@ class Statement(Model):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What came of verifying a bundle: whose it is and the signed bytes, or why it is nobody's."""
+    """The result of verifying a bundle: its signer and the signed bytes, or why it has none."""
 
     signer: str = ""  # a signer's name
     statement: bytes = b""
@@ -139,7 +139,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a build states: from which folder of which source, by what, which image."""
+    """What a build claims: which image it built, from which folder of which repository."""
 
     record: BuildRecord  # without a bundle
     repo: str
@@ -148,7 +148,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """A recorded image, and whose word there is on it; or why nobody's counts."""
+    """A recorded image and the signer of its provenance, or why no provenance counts."""
 
     record: BuildRecord
     signer: str

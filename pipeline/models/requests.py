@@ -1,8 +1,8 @@
 """The kinds of request that `main` of a control repo holds (docs/model.md §7).
 
 Field names of the draft are those of the platform's message `PrimitiveImplementationDraft`.
-Every model is frozen, refuses unknown fields and converts nothing; what a field may be is said
-here, what files must say together is said by the checks of `pipeline.requests`.
+Every model is frozen, refuses unknown fields and converts nothing. Limits of single fields are
+here; checks across fields and files are in `pipeline.requests`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,18 @@ from pipeline.models.base import (
     TreeIdField,
 )
 from pipeline.models.draft_id import DraftId
+from pipeline.models.draft_state import Stage
 from pipeline.models.evidence import CheckName
 from pipeline.models.risk import RISK_TIERS as RISK_TIERS
 from pipeline.models.risk import RiskTier as RiskTier
 from pipeline.models.signers import Signer
 from pipeline.models.windows import FastLane, Lane, PlatformWindow, Sentence, Window
 
-EnvironmentName = Literal["dev", "staging", "prod"]
-ENVIRONMENTS: tuple[EnvironmentName, ...] = ("dev", "staging", "prod")
+# A DNS label (RFC 1035) without `--`, which separates the parts of derived names. The names that it
+# goes into have limits of their own: `pipeline.names`.
+EnvironmentName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)
+]
 TeamName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=60)
 ]
@@ -67,7 +71,7 @@ class PrimitiveType(StrEnum):
 
 
 class Request(Model):
-    """What every request file starts with."""
+    """The field that every request file starts with."""
 
     api_version: ApiVersion = Field(alias="apiVersion")
 
@@ -81,9 +85,9 @@ class Account(Model):
     ]
     kind: Literal["person", "bot", "pipeline"]
     teams: tuple[TeamName, ...] = ()
-    # For a bot: the tenants that it may ask for. Empty means none.
+    # For a bot: the tenants it may make requests for. Empty means none.
     tenants: tuple[Identifier, ...] = ()
-    # For a bot: the people (by id) on whose behalf it asks. None of them approves its requests.
+    # For a bot: the people (by id) it acts for. They may not approve its requests.
     delegators: tuple[int, ...] = ()
 
 
@@ -114,20 +118,20 @@ class Reach(Model):
 
 
 class Network(Model):
-    """What the NetworkPolicy of every primitive lets through; all else is denied.
+    """The traffic that every primitive's NetworkPolicy allows; all else is denied.
 
-    The gateway is the one way in, and a way out (docs/model.md §12). `egress` are further ways out,
-    by type of primitive.
+    The gateway is the only ingress and one egress (docs/model.md §12). `egress` adds further
+    destinations by primitive type.
     """
 
     gateway: Reach = Reach(namespace="gateway")
-    # May read the port `health` of every primitive.
+    # May reach the port `health` of every primitive.
     metrics_namespace: Identifier | None = None
     egress: dict[PrimitiveType, tuple[Reach, ...]] = Field({})
 
 
 class Platform(Request):
-    """`environments/platform.yaml`: what belongs to the platform as a whole."""
+    """`environments/platform.yaml`: settings of the whole platform."""
 
     kind: Literal["Platform"]
     platform: Annotated[
@@ -136,7 +140,7 @@ class Platform(Request):
     organisation: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z0-9](-?[A-Za-z0-9])*$", max_length=39)
     ]
-    # Where a browser finds the organisation's repositories, without a trailing slash.
+    # Web address of the forge, without a trailing slash.
     forge_url: Annotated[
         str,
         StringConstraints(
@@ -148,10 +152,10 @@ class Platform(Request):
     network: Network = Network()
     repos: RepoNames = RepoNames()
     accounts: tuple[Account, ...] = Field(min_length=1)
-    # Teams that own `environments/` and all that is platform-owned.
+    # Teams that own `environments/` and everything else of the platform.
     owners: tuple[TeamName, ...] = Field(min_length=1)
-    # What a run does about a GitOps repository that is not as promoted: put back the sealed trees,
-    # or say so and wait.
+    # What a run does when a GitOps repository differs from what was promoted: restore the sealed
+    # trees, or report it and wait.
     gitops_drift: Literal["restore", "report"] = "report"
     kubernetes_version: Annotated[str, StringConstraints(pattern=r"^1\.[0-9]+\.[0-9]+$")] = "1.33.0"
     # When promotions pass, in all environments or in some; those of an environment come on top.
@@ -161,25 +165,25 @@ class Platform(Request):
     lanes: dict[FastLane, Annotated[tuple[TeamName, ...], Field(min_length=1)]] = Field({})
 
     def account(self, user_id: int) -> Account | None:
-        """The account with this id, if the platform knows it."""
+        """The account with this id, if the platform lists it."""
         return next((a for a in self.accounts if a.id == user_id), None)
 
     @property
     def pipeline_account(self) -> Account:
-        """The account that the pipeline itself writes with."""
+        """The pipeline's own account."""
         return next(a for a in self.accounts if a.kind == "pipeline")
 
     def members(self, teams: tuple[str, ...]) -> frozenset[int]:
-        """The ids of the people in any of `teams`; bots are nobody's reviewers."""
+        """The ids of the people in any of `teams`; bots never count as reviewers."""
         return frozenset(
             a.id for a in self.accounts if a.kind == "person" and set(a.teams) & set(teams)
         )
 
     def held_to(self, teams: Mapping[str, frozenset[int]]) -> Platform:
-        """The same, where a person is of these teams only if the forge says so as well.
+        """The platform with people kept in these teams only where the forge lists them too.
 
-        Who left a team there approves for it no more, whether or not this file was changed yet;
-        being put into one there is not enough either.
+        Someone who left a team on the forge no longer approves for it, even before this file
+        changes; membership on the forge alone is not enough either.
         """
         if not teams:
             return self
@@ -192,36 +196,45 @@ class Platform(Request):
 
 
 class ApprovalPolicy(Model):
-    """How many people must approve, and of which teams."""
+    """How many people must approve, and from which teams."""
 
     count: int = Field(ge=1, le=6)
     teams: tuple[TeamName, ...] = Field(min_length=1)
 
 
+def _stage_of_name(fields: dict[str, object]) -> object:
+    return fields.get("environment")
+
+
 class Environment(Request):
-    """`environments/<env>/environment.yaml`: one environment and what it asks for."""
+    """`environments/<env>/environment.yaml`: one environment and its policy."""
 
     kind: Literal["Environment"]
     environment: EnvironmentName
+    # What it is for. An environment with the name of a stage is of that stage if it says nothing.
+    stage: Stage = Field(default_factory=_stage_of_name, validate_default=True)
     promotes_from: tuple[EnvironmentName, ...] = ()
-    # How the pipeline merges the GitOps pull request of an allowed promotion: at once, or when an
-    # owner of the repository approved it, too.
+    # A draft has reached a stage when all required environments of the stage run the same release;
+    # where none is required, when one environment of the stage runs one.
+    required: bool = False
+    # When the pipeline merges the GitOps pull request of an allowed promotion: at once, or once an
+    # owner of the repository has approved it as well.
     merge: Literal["auto", "manual"] = "auto"
     required_checks: tuple[CheckName, ...] = ()
     approvals: dict[RiskTier, ApprovalPolicy] = Field({})
     # Builders whose images may run here; empty means any.
     builders: tuple[Literal["source-layout", "buildah", "buildx"], ...] = ()
-    # Whether an image must come with a signed statement of what it was built from.
+    # Whether an image needs signed provenance.
     provenance: Literal["required", "unchecked"] = "required"
     requires_default_branch: bool = False
-    # What runs primitives there: plain objects, or the platform's operators on custom resources.
+    # What runs primitives there: plain workloads, or operators acting on custom resources.
     runtime: Literal["workload", "operator"] = "workload"
     settings: dict[str, str] = Field({})
     # When promotions pass.
     windows: tuple[Window, ...] = Field((), max_length=50)
 
     def approval_for(self, tier: RiskTier) -> ApprovalPolicy | None:
-        """What this tier needs: its own entry, else that of the nearest lower tier."""
+        """The approvals this tier needs: its own entry, else that of the nearest lower tier."""
         for level in reversed(RISK_TIERS[: RISK_TIERS.index(tier) + 1]):
             if level in self.approvals:
                 return self.approvals[level]
@@ -243,10 +256,10 @@ class BlockedDigests(Request):
 
 
 class Signers(Request):
-    """`environments/signers.yaml`: whose word on what an image was built from counts.
+    """`environments/signers.yaml`: the signers whose build provenance is accepted.
 
-    `trusted_roots` are Sigstore trusted roots as JSON has them; without one no workflow's
-    certificate is believed. `gh attestation trusted-root` prints those of GitHub.
+    `trusted_roots` are Sigstore trusted roots in their JSON form; without one, no workflow's
+    certificate is trusted. `gh attestation trusted-root` prints GitHub's.
     """
 
     kind: Literal["Signers"]
@@ -286,7 +299,7 @@ class Tenant(Request):
 
 
 class PrimitiveImplementationDraft(Request):
-    """`tenants/<id>/drafts/<primitive_id>/draft.yaml`: one primitive that is wanted."""
+    """`tenants/<id>/drafts/<primitive_id>/draft.yaml`: a request for one primitive."""
 
     kind: Literal["PrimitiveImplementationDraft"]
     id: DraftId
@@ -305,9 +318,9 @@ class PrimitiveImplementationDraft(Request):
         ],
         ...,
     ] = Field((), max_length=20)
-    # A primitive that differs from its tenant's tier may only be riskier.
+    # May raise the tenant's tier, never lower it.
     risk_tier: RiskTier | None = None
-    # Values of the template's own schema; judged against it by rule `draft-parameters`.
+    # Validated against the template's own schema by rule `draft-parameters`.
     parameters: dict[str, object] = Field({})
 
 
@@ -392,8 +405,8 @@ class Acknowledgement(Request):
     kind: Literal["Acknowledgement"]
     acknowledgement: Identifier
     repository: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)]
-    # The commits that nobody had asked for.
+    # The commits that no request asked for.
     commits: tuple[CommitIdField, ...] = Field((), max_length=100)
-    # Findings about facts, which no commit can be blamed for alone.
+    # Findings about facts, which cannot be pinned on one commit.
     findings: tuple[SettledFinding, ...] = Field((), max_length=100)
     reason: Sentence

@@ -1,6 +1,6 @@
-"""What a run writes for machines, and the parts that other documents share with it.
+"""The JSON report of a run, and the parts that other documents share with it.
 
-Apart from `pipeline.models.outputs`, since every run imports this and hardly any the rest.
+Separate from `pipeline.models.outputs`: every run imports this, hardly any run imports the rest.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.models.base import API_VERSION, ApiVersion, Model
+from pipeline.models.base import API_VERSION, ApiVersion, Model, Moment
 
 
 class Document(Model):
-    """What every document starts with."""
+    """The field that every document starts with."""
 
     api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
 
@@ -40,6 +40,9 @@ class WaitingItem(Model):
     draft: str
     request: str
     reasons: tuple[DecisionReasonItem, ...]
+    until: Moment | None = Field(
+        None, description="the first moment at which time alone may change that"
+    )
 
 
 class IncidentItem(Model):
@@ -66,6 +69,8 @@ class RunReportDocument(Document):
     """What a run or an applied plan did."""
 
     kind: Literal["RunReport"] = "RunReport"
+    began_at: Moment
+    ended_at: Moment
     rounds: int
     effects: dict[str, int] = Field(description="kind of effect → how many were done or found")
     waiting: tuple[WaitingItem, ...]

@@ -1,4 +1,4 @@
-"""Who may say what an image was built from: keys, and workflows that GitHub vouches for."""
+"""Trusted signers of build provenance: keys, and workflows that GitHub vouches for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
 
 
 def key_hint(public_key: str) -> str:
-    """The name of a key: the SHA-256 of its DER form, in hex. Raises ValueError for no PEM."""
+    """A key's name: the SHA-256 of its DER form, in hex. Raises ValueError if it is not PEM."""
     lines = public_key.strip().splitlines()
     if len(lines) < 3 or lines[0] != _BEGIN or lines[-1] != _END:
         raise ValueError("not a public key in PEM")
@@ -61,7 +61,7 @@ class WorkflowIdentity(Model):
 
 
 class Signer(Model):
-    """Somebody whose word on a build counts: exactly one of a key and a workflow."""
+    """A trusted signer of builds: exactly one of a key and a workflow."""
 
     name: Identifier
     public_key: Annotated[str, AfterValidator(_checked_key)] | None = None
@@ -75,7 +75,7 @@ class Signer(Model):
 
     @property
     def builder_id(self) -> str:
-        """The `builder.id` that provenance of this signer must have."""
+        """The `builder.id` that this signer's provenance must have."""
         if self.workflow is not None:
             return self.workflow.uri
         return f"https://pipeline.ameide.io/builders/{self.name}"

@@ -1,33 +1,30 @@
 """`status.yaml`: the readable fold of a draft's facts (docs/model.md §9).
 
-It holds all that planning needs, so that a run reads one small file a draft and not its
-history; `pipeline audit verify` proves that it equals the fold. Its size does not grow with the
-history: `pipeline.state.bounds` says what is listed, and how the rest is found in the facts.
+It holds all that planning needs, so a run reads one small file per draft instead of its history;
+`pipeline audit verify` proves that it equals the fold. Its size does not grow with the history:
+`pipeline.state.bounds` says what it lists, and how the rest is found in the facts.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Collection
+from operator import not_
 from typing import Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from pipeline.models.base import API_VERSION, ApiVersion, FactHashField, Model, without_empty
+from pipeline.models.base import (
+    API_VERSION,
+    ApiVersion,
+    FactHashField,
+    Model,
+    Moment,
+    without_empty,
+)
+from pipeline.models.draft_state import DraftState as DraftState
 from pipeline.models.evidence import BuildRecord, CheckReport, Observation
 from pipeline.models.facts import PullRequestLink, Reason, Release
 from pipeline.models.requests import CodeOrigin, EnvironmentName, PrimitiveType, RiskTier, Sku
-
-
-class DraftState(StrEnum):
-    """The states of a draft (docs/model.md §8); a fold of facts, never set."""
-
-    PENDING = "PENDING"
-    SCAFFOLDED = "SCAFFOLDED"
-    IN_REVIEW = "IN_REVIEW"
-    PROMOTED_DEV = "PROMOTED_DEV"
-    PROMOTED_STAGING = "PROMOTED_STAGING"
-    PROMOTED_PROD = "PROMOTED_PROD"
-    REJECTED = "REJECTED"
 
 
 class PatchRecord(Model):
@@ -40,17 +37,17 @@ class PatchRecord(Model):
 
 
 class EarlierPatches(Model):
-    """The patches that a status does not list any more, all numbered up to `through`."""
+    """The patches that a status no longer lists, all numbered up to `through`."""
 
     count: int
-    applied: int  # how many of them were applied; the others were refused
+    applied: int  # how many were applied; the others were refused
     through: str
-    # Stands for the newest request of each: `pipeline.state.bounds` says how it is made.
+    # Hash over the newest request of each; `pipeline.state.bounds` computes it.
     requests: FactHashField
 
 
 class PromotionRecord(Model):
-    """What runs in one environment by promotion, and what was seen of it there."""
+    """What was promoted to one environment, and its newest observation there."""
 
     environment: EnvironmentName
     namespace: str
@@ -58,10 +55,20 @@ class PromotionRecord(Model):
     overlay_tree: str
     overlay_folder: str
     gitops_commit: str
+    merged_at: Moment | None = Field(None, exclude_if=not_)
     pull_request: PullRequestLink
     approved_by: tuple[int, ...]
     fact: int
     observation: Observation | None = None
+
+
+class RunRecord(Model):
+    """A release that ran in one environment, from its promotion to the next one there."""
+
+    environment: EnvironmentName
+    release: Release
+    fact: int  # the number of the promotion
+    was_healthy: bool = False  # a delivery tool saw exactly this release healthy and synced there
 
 
 class RefusedPromotion(Model):
@@ -93,7 +100,7 @@ class DraftStatus(Model):
     design_refs: tuple[str, ...] = ()
     target_namespaces: dict[EnvironmentName, str]
     repos: tuple[str, ...] = ()
-    rules: str = ""  # key of the branch rules that the repositories were last given
+    rules: str = ""  # key of the branch rules last set on the repositories
     branch_name: str = ""
     pr_url: str = ""
     pull_request: PullRequestLink | None = None
@@ -104,15 +111,18 @@ class DraftStatus(Model):
     checks: tuple[CheckReport, ...] = ()
     builds: tuple[BuildRecord, ...] = ()
     promotions: tuple[PromotionRecord, ...] = ()
+    runs: tuple[RunRecord, ...] = ()  # the newest of each environment, by fact
     refused_promotions: tuple[RefusedPromotion, ...] = ()
-    # Request path → blob that was dealt with; another blob there is something to do.
+    # Request path → blob already handled; a different blob there is due.
     requests: dict[str, str] = Field({})
     facts: int
     newest_fact: FactHashField
+    decided_at: Moment | None = Field(None, exclude_if=not_)  # of the newest fact that says it
 
     @model_serializer(mode="wrap")
     def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_empty("earlier_patches", without_empty("rules", dump(self)))
+        written = without_empty("runs", without_empty("rules", dump(self)))
+        return without_empty("earlier_patches", written)
 
     @property
     def is_patched(self) -> bool:
@@ -122,13 +132,17 @@ class DraftStatus(Model):
         return listed or (earlier is not None and earlier.applied > 0)
 
     def promotion(self, environment: str) -> PromotionRecord | None:
-        """What runs in an environment, if anything was promoted there."""
+        """What runs in an environment, or None if nothing was promoted there."""
         return next((p for p in self.promotions if p.environment == environment), None)
 
+    def runs_in(self, environments: Collection[str]) -> tuple[RunRecord, ...]:
+        """What has run in any of these environments, as far as it is listed."""
+        return tuple(run for run in self.runs if run.environment in environments)
+
     def checks_of_tree(self, tree: str) -> CheckReport | None:
-        """The check report of a source tree, if it is among the newest."""
+        """The check report of a source tree, if the status lists it."""
         return next((c for c in self.checks if c.tree == tree), None)
 
     def build_of_tree(self, tree: str) -> BuildRecord | None:
-        """The build of a source tree, if it is among the newest."""
+        """The build of a source tree, if the status lists it."""
         return next((b for b in self.builds if b.source_tree == tree), None)

@@ -1,4 +1,4 @@
-"""What no clone can show, and who vouches for it. A value only."""
+"""What clones cannot prove, and who vouches for it. A value only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """One kind of thing that is taken on trust."""
+    """One kind of thing taken on trust."""
 
     what: str
     whose: str

@@ -1,7 +1,7 @@
-"""Rules of what is too much: what a tool can't read within its bounds is refused, once.
+"""Rules about size: input that a tool cannot process within its bounds is refused, once.
 
 The bounds are those of the sandbox (`pipeline.sandbox.limits`) and of sources
-(`pipeline.sandbox.sources`). Going over one is the input's fault: trying again ends the same way.
+(`pipeline.sandbox.sources`). Exceeding one is the input's fault: a retry ends the same way.
 """
 
 from __future__ import annotations

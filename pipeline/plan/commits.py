@@ -1,4 +1,4 @@
-"""The commit of one folder as an effect, with the ids that it will have. Pure."""
+"""The commit of one folder as an effect, with the ids it will have. Pure."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class CommitPlace:
     repo: str
     branch: str
     base: str  # the parent's commit id
-    expected: str | None  # the branch's head now; None: there is no such branch
+    expected: str | None  # the branch's head now; None if there is no such branch
     parents: Parents  # trees above the folder at `base`
 
 
 @dataclass(frozen=True, slots=True)
 class FolderFiles:
-    """A folder as it is to be: all its files, and the bytes of those that are new."""
+    """The wanted content of a folder: all its files, and the bytes of the new ones."""
 
     path: str
     entries: Mapping[str, tuple[int, str]]  # path below the folder → mode, blob id

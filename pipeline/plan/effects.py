@@ -1,26 +1,26 @@
-"""Plans: what a run would do, as a closed union of effects, before any of it is done.
+"""Plans: what a run would do, as a closed union of effects.
 
-A plan is data: it prints, it is saved and applied exactly (docs/adr/0002-plan-then-apply.md). Every
-effect is find-or-create or compare-and-swap and carries an idempotency key. Commit ids of trees to
-be written are already in the plan, since git's ids are computed (`pipeline.git.objects`); what only
-the world can say (a pull request's number, a merge commit, a check's result) is filled into
-the facts when they are published, which is always last.
+A plan is data: it prints, and is saved and applied exactly (docs/adr/0002-plan-then-apply.md).
+Every effect is find-or-create or compare-and-swap and carries an idempotency key. A plan already
+names the commits to be written, since git's ids are computed (`pipeline.git.objects`). What only
+the world knows (a pull request's number, a merge commit, a check's result) is filled into the facts
+when they are published, which is always last.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, assert_never
 
 from pydantic import Field, StringConstraints
 
 from pipeline.errors import Failure
-from pipeline.models.base import API_VERSION, ApiVersion, Model
+from pipeline.models.base import API_VERSION, ApiVersion, CommitIdField, Model, Moment
 from pipeline.models.evidence import CheckName
 from pipeline.models.facts import Cause, Reason
 
-# A plan is read back from a file, so its ids are checked again; their kind is the field's name.
+# A plan is read back from a file, so its ids are validated again.
 ObjectId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 
 
@@ -32,7 +32,7 @@ class Content(Model):
 
     @classmethod
     def of(cls, content: bytes) -> Content:
-        """The form of these bytes that a reviewer can read, if there is one."""
+        """These bytes as text if they are UTF-8, so that reviewers can read them."""
         try:
             return cls(text=content.decode())
         except UnicodeDecodeError:
@@ -47,7 +47,7 @@ class Content(Model):
 
 
 class PlannedRule(Model):
-    """A branch rule of a repository to be; see `pipeline.forges.port.BranchRule`."""
+    """A branch rule to set on a repository; see `pipeline.forges.port.BranchRule`."""
 
     pattern: str
     push: tuple[int, ...] | None = None
@@ -72,7 +72,7 @@ class EnsureRepo(Model):
 
 
 class EnsureRules(Model):
-    """The repository, which exists, has exactly these rules, and these teams write to it."""
+    """The existing repository has exactly these rules, and these teams may write to it."""
 
     kind: Literal["ensure-rules"] = "ensure-rules"
     key: str
@@ -91,10 +91,10 @@ class CommitFolder(Model):
     repo: str
     branch: str
     base: ObjectId  # the parent of the commit
-    expected: ObjectId | None  # the branch's head now; None: there is no such branch
+    expected: ObjectId | None  # the branch's head now; None if there is no such branch
     folder: str
     entries: dict[str, tuple[int, str]]  # path below folder → mode, blob id
-    blobs: dict[str, Content]  # blob id → bytes, only those that are new
+    blobs: dict[str, Content]  # blob id → bytes, only new ones
     folder_tree: ObjectId
     commit: ObjectId
     message: str
@@ -122,11 +122,11 @@ class RestoreOverlays(Model):
 
     kind: Literal["restore-overlays"] = "restore-overlays"
     key: str
-    draft: str  # the repository: it is of all its drafts
+    draft: str  # the repository's name: this effect belongs to all its drafts
     repo: str
     branch: str
-    base: ObjectId  # the parent of the commit: the head that is not as promoted
-    expected: ObjectId | None  # the branch's head now; None: there is no such branch
+    base: ObjectId  # the parent of the commit: the head that differs from what was promoted
+    expected: ObjectId | None  # the branch's head now; None if there is no such branch
     overlays: dict[str, ObjectId]  # folder → tree
     commit: ObjectId
     message: str
@@ -134,7 +134,10 @@ class RestoreOverlays(Model):
 
 
 class MergePull(Model):
-    """The pull request of the branch is merged at exactly this head."""
+    """The pull request of the branch is merged at exactly this head.
+
+    The merge is dated by the moment at which it was decided: a plan holds no time but its own.
+    """
 
     kind: Literal["merge-pull"] = "merge-pull"
     key: str
@@ -144,8 +147,7 @@ class MergePull(Model):
     base_branch: str
     expected_head: ObjectId
     message: str
-    time_s: int
-    number: int | None = None  # of somebody else's pull request; None: the one this plan opens
+    number: int | None = None  # of another author's pull request; None for the one this plan opens
 
 
 class RunChecks(Model):
@@ -175,15 +177,25 @@ class BuildImage(Model):
     labels: dict[str, str]
 
 
+class Merged(Model):
+    """What a merge gives a fact: its commit, and the committer date of that."""
+
+    gitops_commit: CommitIdField
+    merged_at: Moment
+
+
+MERGED = "merge"  # stands in `FactEntry.outcomes` for all fields of `Merged`
+
+
 class FactEntry(Model):
-    """A fact to publish: what is known of its body, and which fields effects will fill in."""
+    """A fact to publish: the known part of its body, and the fields that effects fill in."""
 
     draft: str
     cause: Cause
     type: str
     known: dict[str, object]
     outcomes: dict[str, str] = Field({})  # field → key of the effect whose outcome it is
-    # The fact to publish instead when one of these effects is refused: its type and what is known.
+    # Type and body of the fact to publish instead if one of these effects is refused.
     if_refused: dict[str, object] = Field({})
 
 
@@ -213,11 +225,15 @@ Effect = Annotated[
 
 
 class Waiting(Model):
-    """A request that cannot go on yet, and what it waits for (code, message)."""
+    """A request that cannot go on yet, and what it waits for (code, message).
+
+    `until` is the first moment at which that may change by time alone, where there is one.
+    """
 
     draft: str
     request: str
     reasons: tuple[tuple[str, str], ...]
+    until: Moment | None = None
 
 
 class Incident(Model):
@@ -230,14 +246,14 @@ class Incident(Model):
 
 
 class TenantPlan(Model):
-    """What is to be done for one tenant; facts last."""
+    """The plan for one tenant; facts last."""
 
     tenant: str
     state_head: ObjectId | None
     effects: tuple[Effect, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     incidents: tuple[Incident, ...] = ()
-    # What could not be read; nothing is planned for it.
+    # Subjects that could not be read; nothing is planned for them.
     failures: tuple[Failure, ...] = ()
 
     @property
@@ -247,12 +263,13 @@ class TenantPlan(Model):
 
 
 class Plan(Model):
-    """What a run would do now, for all tenants it was made for."""
+    """What a run would do now for the chosen tenants."""
 
     api_version: ApiVersion = Field(API_VERSION, alias="apiVersion")
     kind: Literal["Plan"] = "Plan"
     tool_version: str
     control_commit: ObjectId
+    made_at: Moment
     tenants: tuple[TenantPlan, ...]
 
     @property
@@ -267,11 +284,11 @@ class Plan(Model):
 
 
 class Receipt(Model):
-    """What applying a plan did: for each effect whether it was found done or was done now."""
+    """What applying a plan did: the effects carried out or found done."""
 
     applied: tuple[tuple[str, str], ...] = ()  # key, kind
     failures: tuple[Failure, ...] = ()
-    waiting: tuple[Waiting, ...] = ()  # what the forge took and does later by itself
+    waiting: tuple[Waiting, ...] = ()  # merges that the forge queued and will do itself
 
     @property
     def count(self) -> int:
@@ -280,7 +297,7 @@ class Receipt(Model):
 
 
 def describe(effect: Effect) -> str:
-    """One line that says what an effect does."""
+    """One line that describes an effect."""
     match effect:
         case EnsureRepo():
             return f"ensure repository {effect.repo}"
@@ -309,14 +326,31 @@ def describe(effect: Effect) -> str:
     assert_never(effect)
 
 
-def resolved_body(entry: FactEntry, outcomes: Mapping[str, object]) -> dict[str, object]:
-    """The body of a fact once the effects it waits for have an outcome.
+def missing_step(plans: Iterable[TenantPlan], allowed: Iterable[TenantPlan]) -> str:
+    """What the first effect or fact of some plans that others lack would do; empty if none."""
+    others = [effect for plan in allowed for effect in plan.effects]
+    known = {(e.kind, e.key): e for e in others}
+    facts = [entry for e in others if isinstance(e, AppendFacts) for entry in e.entries]
+    for effect in (e for plan in plans for e in plan.effects):
+        if isinstance(effect, AppendFacts):
+            lacking = [entry for entry in effect.entries if entry not in facts]
+            if lacking:
+                return describe(effect.model_copy(update={"entries": tuple(lacking)}))
+        elif known.get((effect.kind, effect.key)) != effect:
+            return describe(effect)
+    return ""
 
-    An outcome that is a Reason says that its effect was refused. Raises KeyError for an effect
-    that has none: such a fact must not be published.
+
+def resolved_body(entry: FactEntry, outcomes: Mapping[str, object]) -> dict[str, object]:
+    """The body of a fact, filled in from the outcomes of its effects.
+
+    A Reason as outcome means that the effect was refused. Raises KeyError for an effect without
+    an outcome: such a fact must not be published.
     """
     filled = {field: outcomes[key] for field, key in entry.outcomes.items()}
     reasons = [outcome for outcome in filled.values() if isinstance(outcome, Reason)]
     if reasons:
         return {**entry.if_refused, "reasons": [r.model_dump(mode="json") for r in reasons]}
-    return {"type": entry.type, **entry.known, **filled}
+    merged = filled.pop(MERGED, None)
+    told = merged.model_dump() if isinstance(merged, Merged) else {}
+    return {"type": entry.type, **entry.known, **filled, **told}

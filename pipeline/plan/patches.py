@@ -1,7 +1,7 @@
-"""The folder that a patch makes of its draft's, or every reason why there is none. Pure.
+"""The draft's folder after a patch, or every reason against the patch. Pure.
 
 The *result* is judged, not the description: touched files must be as the author read them, and
-the resulting paths plain. Credentials in the result are looked for by a tool.
+the resulting paths plain. A tool looks for credentials in the result.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ MAX_FOLDER_FILES = 5_000
 
 @dataclass(frozen=True, slots=True)
 class PatchGround:
-    """What a patch meets: its draft's folder as it is, and as it was when the patch was made."""
+    """What a patch applies to: the draft's folder now, and at the patch's base commit."""
 
-    listing: Listing  # of the primitive's folder, at the commit that the patch goes on
-    base_listing: Listing | None  # at the patch's base commit; None: no such commit
-    contents: Mapping[str, bytes]  # of the files whose text is replaced, as they are
+    listing: Listing  # of the primitive's folder, at the commit the patch is applied to
+    base_listing: Listing | None  # at the patch's base commit; None if there is no such commit
+    contents: Mapping[str, bytes]  # of the files whose text is replaced, as they are now
     findings: tuple[Finding, ...] = ()  # of the request's form
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A reason against a patch, and the index of the change that it is about, if it is one."""
+    """A reason against a patch, and the index of the change at fault, if there is one."""
 
     code: str
     message: str
@@ -49,7 +49,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class PatchResult:
-    """A folder after a patch, or the reasons why there is none."""
+    """The folder after a patch, or the reasons against the patch."""
 
     entries: dict[str, tuple[int, str]]
     blobs: dict[str, bytes]
@@ -57,13 +57,13 @@ class PatchResult:
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
-        """The reasons as a fact holds them."""
+        """The reasons in the form that facts record, each once."""
         told = (Reason(code=p.code, message=p.message) for p in self.problems)
         return tuple(dict.fromkeys(told))
 
 
 def patched_folder(patch: DraftPatch, meets: PatchGround) -> PatchResult:
-    """The folder that a patch makes of the one that it meets, with every reason against it."""
+    """The folder after a patch, with every reason against the patch."""
     listing, base = meets.listing, meets.base_listing
     entries = dict(listing)
     blobs: dict[str, bytes] = {}

@@ -1,6 +1,6 @@
-"""What carrying out a plan is handed: who runs checks, who hears of progress, and faults of tests.
+"""What applying a plan needs from its caller: check runners, progress, and test faults.
 
-Below both the reader and the writer, so that neither needs the other for these types.
+Below both the reader and the writer, so that neither imports the other for these types.
 """
 
 from __future__ import annotations
@@ -23,4 +23,4 @@ def no_faults(when: Literal["before", "after"], effect: Effect) -> None:
 
 
 def silent(line: str) -> None:
-    """The progress of a caller that wants none."""
+    """A progress callback that prints nothing."""

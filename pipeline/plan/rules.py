@@ -1,4 +1,4 @@
-"""Rules of plans: what a run waits for, and when a saved plan is no longer carried out."""
+"""Rules of plans: why a run waits, and why a saved plan is no longer applied."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What planning one draft may look at: values only, all pinned to commit ids.
 
 A stage returns a `Step`: effects, then the facts that record them. `pipeline.stages.order`
-puts the steps of a draft together; facts of a tenant are published in one commit, last.
+combines the steps of a draft; a tenant's facts are published in one commit, last.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from pipeline.models.evidence import Observation
 from pipeline.models.facts import Cause
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import (
-    ENVIRONMENTS,
     CodeOrigin,
     DraftPatch,
     Environment,
@@ -44,8 +43,8 @@ Parents = tuple[tuple[TreeEntry, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class Caused:
-    """A request's cause, when the causing commit was made (seconds since the epoch), and whether
-    whoever asked and approved had the authority."""
+    """A request's cause, the time of the causing commit (seconds since the epoch), and the
+    authority of those who asked and approved."""
 
     cause: Cause
     time_s: int
@@ -54,7 +53,7 @@ class Caused:
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """A branch that an earlier, broken-off run made for the same key: its head and folder."""
+    """A branch that an interrupted run made for the same key: its head and folder."""
 
     commit: str
     folder_tree: str | None
@@ -62,13 +61,13 @@ class Existing:
 
 @dataclass(frozen=True, slots=True)
 class PatchInput:
-    """One patch that is due, and what it makes of the files that it meets."""
+    """One due patch, and its result on the current files."""
 
     number: str
     patch: DraftPatch
     caused: Caused
-    head: str  # the commit the patch goes on: the branch's, or the default branch's once merged
-    result: PatchResult  # what it makes of the primitive's folder at `head`
+    head: str  # the commit it is applied to: the branch's, or the default branch's once merged
+    result: PatchResult  # on the primitive's folder at `head`
     parents: Parents  # trees above the primitive's folder at `head`
     secrets: tuple[str, ...] = ()  # what the secret scan found in the result, one line each
     is_followup: bool = False  # it needs a branch and a pull request of its own
@@ -77,7 +76,7 @@ class PatchInput:
 
 @dataclass(frozen=True, slots=True)
 class PromotionInput:
-    """One promotion that is due, with everything its decision rests on."""
+    """One due promotion, with everything that its decision rests on."""
 
     promotion: Promotion
     caused: Caused
@@ -86,21 +85,21 @@ class PromotionInput:
     overlay: Overlay | None
     manifest_findings: tuple[Finding, ...]
     chain_problem: str
-    # The draft's, with the checks and the build of this source, which it may list no more.
+    # The draft's status, with this source's checks and build even if it no longer lists them.
     status: DraftStatus | None = None
     provenance: Verified | None = None  # of the source tree's image, if it has a statement
-    gitops_base: str = ""  # the commit that the overlay goes on: main's, or the begun branch's
+    gitops_base: str = ""  # the parent of the overlay's commit: main's head, or the begun branch's
     gitops_parents: Parents = ()  # trees above the overlay's folder at that commit
     existing: Existing | None = None
-    gitops_pull: PullRequest | None = None  # the one that brings its overlay, once it is open
-    owners: frozenset[int] = frozenset()  # who may approve that one, by policy and the forge
-    merged: bool = False  # and was merged: `overlay` is what was
-    is_queued: bool = False  # and the forge merges it by itself, later
+    gitops_pull: PullRequest | None = None  # the overlay's pull request, once it is open
+    owners: frozenset[int] = frozenset()  # who may approve that pull request
+    merged: bool = False  # whether it was merged; `overlay` is then the merged one
+    is_queued: bool = False  # whether the forge has queued it for merging
 
 
 @dataclass(frozen=True, slots=True)
 class DraftView:
-    """All that planning one draft may look at."""
+    """Everything that planning one draft may look at."""
 
     request: PrimitiveImplementationDraft
     caused: Caused
@@ -113,16 +112,17 @@ class DraftView:
     template: Template
     status: DraftStatus | None
     is_new_revision: bool  # the draft's own request is not yet among the facts
+    now_s: int  # the moment that is planned for, in seconds since the epoch
     target: RepoView | None = None
     gitops: RepoView | None = None
-    pull: PullRequest | None = None  # the draft's, as the forge has it now
+    pull: PullRequest | None = None  # the draft's pull request, as the forge has it now
     base_parents: Parents = ()  # trees above the primitive's folder at the target's head
     patch: PatchInput | None = None
     promotions: tuple[PromotionInput, ...] = ()
     observations: tuple[Observation, ...] = ()
-    gitops_findings: tuple[Finding, ...] = ()  # what is not as promoted where its overlays go
-    keeps_rules: bool = False  # of all drafts of its repositories, it records their branch rules
-    existing: Existing | None = None  # of the scaffold's branch
+    gitops_findings: tuple[Finding, ...] = ()  # what differs from promotions in its GitOps repo
+    keeps_rules: bool = False  # whether this draft records the branch rules of its repositories
+    existing: Existing | None = None  # the scaffold's branch
 
     @property
     def id(self) -> DraftId:
@@ -137,7 +137,7 @@ class DraftView:
 
     @property
     def folder(self) -> str:
-        """Where the primitive's code lies."""
+        """The folder of the primitive's code."""
         return names.primitive_folder(self.instance)
 
     @property
@@ -154,7 +154,7 @@ class DraftView:
 
     @property
     def owners(self) -> tuple[str, ...]:
-        """The teams that its repositories belong to."""
+        """The teams that own its repositories."""
         return owners_of(self.platform, self.tenant, self.request.code_origin)
 
     @property
@@ -170,18 +170,18 @@ class DraftView:
 
     @property
     def namespaces(self) -> dict[str, str]:
-        """Environment → namespace."""
+        """Environment → namespace, in the order of environments."""
         r = self.request
         return {
             env: names.namespace(
                 self.platform.platform, r.tenant_id, self.tenant.sku, r.code_origin, env
             )
-            for env in ENVIRONMENTS
+            for env in self.environments
         }
 
     @property
     def newest_fact(self) -> str:
-        """The hash that a commit's trailer names. Raises ValueError before the first fact."""
+        """The newest fact's hash, for commit trailers. Raises ValueError before the first fact."""
         if self.status is None:
             raise ValueError(f"{self.id} has no fact yet that a commit could rest on")
         return self.status.newest_fact
@@ -193,19 +193,19 @@ def owners_of(platform: Platform, tenant: Tenant, origin: CodeOrigin) -> tuple[s
 
 
 class Stage(StrEnum):
-    """The parts of the work that can run apart, each with the rights that it alone needs."""
+    """The parts of the work that can run separately, each with only the rights it needs."""
 
-    SCAFFOLD = "scaffold"  # repositories, branches and pull requests of code, patches
-    BUILD = "build"  # what checks and builds showed
+    SCAFFOLD = "scaffold"  # code repositories, their branches and pull requests, patches
+    BUILD = "build"  # results of checks and builds
     PROMOTE = "promote"  # overlays, their pull requests and merges
-    OBSERVE = "observe"  # what delivery tools reported
+    OBSERVE = "observe"  # reports of delivery tools
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a run may do: the stages that are its own, and which checks and builds it can record.
+    """What a run may do: its stages, and the checks and builds that it can record.
 
-    `evidence` holds the keys of those that were performed elsewhere; None: they run here.
+    `evidence` holds the keys of those performed elsewhere; None means that they run here.
     """
 
     stages: frozenset[Stage] = frozenset(Stage)
@@ -225,7 +225,7 @@ class Step:
 
 
 def message_of(subject: str, view: DraftView, caused: Caused, key: str) -> str:
-    """A commit message with the trailers that tie it to request and facts (docs/model.md §9)."""
+    """A commit message with trailers that name its request and fact (docs/model.md §9)."""
     trailers = (
         ("Draft", view.id),
         ("Request", f"{caused.cause.request}@{caused.cause.commit}"),

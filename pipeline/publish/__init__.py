@@ -1,1 +1,1 @@
-"""What is generated for others: a new control repo, schemas, the portal's form."""
+"""Generated files for others: a new control repo, schemas, the portal's form."""

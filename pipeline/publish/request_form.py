@@ -1,8 +1,8 @@
 """The form `request-primitive`: a Backstage template whose result is a draft in the control repo.
 
-A platform engineer fills it in; it opens a pull request with one `draft.yaml`, and from there on
-everything goes as if the file had been written by hand. It asks for what each golden template
-asks for, so it is generated from them. Pure.
+A platform engineer fills it in; it opens a pull request with one `draft.yaml`, which is then
+handled like one written by hand. It asks for the parameters of each golden template, so it is
+generated from them. Pure.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _first_page(ids: tuple[str, ...]) -> dict[str, object]:
 
 
 def _second_page(ids: Mapping[str, Template]) -> dict[str, object]:
-    """What it is made from; the chosen template decides what else is asked."""
+    """The page for the template; the chosen one decides which further fields there are."""
     return {
         "title": "What it is",
         "required": ["template_id"],
@@ -189,7 +189,7 @@ def _steps() -> list[dict[str, object]]:
 
 
 def _skeleton(templates: Mapping[str, Template]) -> str:
-    """The draft; type and repository follow from what was asked, so the form does not ask."""
+    """The draft; type and repository are derived, so the form does not ask for them."""
     types = "".join(
         f'{{% {"elif" if number else "if"} values.template_id == "{_id(template)}" %}}{name}'
         for number, (name, template) in enumerate(sorted(templates.items()))

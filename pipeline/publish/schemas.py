@@ -1,7 +1,7 @@
-"""The published JSON Schemas: draft-07, made from the models, as editors read them. Pure.
+"""The published JSON Schemas: draft-07, which editors read, made from the models. Pure.
 
-Pydantic gives schemas of 2020-12; what differs in draft-07 is rewritten here: `$defs`, tuples,
-and keywords beside `$ref`, which draft-07 ignores. Source: JSON Schema draft-07.
+Pydantic gives schemas of 2020-12; the differences are rewritten here: `$defs`, tuples, and keywords
+beside `$ref`, which draft-07 ignores. Source: JSON Schema draft-07.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DRAFT_07 = "http://json-schema.org/draft-07/schema#"
 
 
 def _kind_of(model: type[Model]) -> str:
-    """The one value that a model's field `kind` may have."""
+    """The only value of a model's field `kind`."""
     return str(get_args(model.model_fields["kind"].annotation)[0])
 
 
@@ -33,7 +33,7 @@ def _stem_of(kind: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind).lower()
 
 
-# Kind → its model: what people write, then what we write.
+# Kind → its model: first the kinds that people write, then those that commands write.
 _WRITTEN: tuple[type[Model], ...] = (
     *(Observations, Plan, DueWork, WorkEvidence, DraftStatus, Fact),
     *OUTPUTS,
@@ -63,7 +63,7 @@ def render_schema(schema: Mapping[str, object]) -> str:
 
 
 def _field(node: object) -> object:
-    """A field's schema, without the title that only repeats the field's name."""
+    """A field's schema, without the title, which only repeats the field's name."""
     if isinstance(node, dict):
         node = {key: value for key, value in node.items() if key != "title"}
     return _converted(node)
@@ -80,7 +80,7 @@ def _converted(node: object) -> object:
             case "$defs" if isinstance(value, dict):
                 found["definitions"] = {name: _converted(inner) for name, inner in value.items()}
             case "properties" if isinstance(value, dict):
-                # The keys in here are names of fields and not keywords.
+                # The keys here are field names, not keywords.
                 found[key] = {name: _field(inner) for name, inner in value.items()}
             case "$ref" if isinstance(value, str):
                 found["$ref"] = value.replace("#/$defs/", "#/definitions/")
@@ -88,7 +88,7 @@ def _converted(node: object) -> object:
                 found["items"] = _converted(value)
                 found["additionalItems"] = False
             case "discriminator":
-                continue  # a keyword of OpenAPI; the branches tell themselves apart by a const
+                continue  # a keyword of OpenAPI; the branches differ by a const
             case "default" | "const" | "enum" | "examples":
                 found[key] = value
             case _:

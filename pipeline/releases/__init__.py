@@ -1,1 +1,1 @@
-"""Rendered manifests: what may stand in them, and what they are bound to."""
+"""Rendered manifests: what they may contain, and the values they are bound to."""

@@ -1,8 +1,8 @@
 """The allow-list of manifests, read from the data in `allowed/`: kinds, their fields, values. Pure.
 
-What is not in it is refused, so a field that Kubernetes gains is refused until somebody adds it.
-The data names every field once; `allowed/values.yaml` and `allowed/shapes.yaml` say how to read it.
-Of the platform's own kinds the fields are those of their definitions (`pipeline.crds`).
+Anything not listed is refused, so a new field of Kubernetes is refused until somebody adds it. The
+data names every field once; `allowed/values.yaml` and `allowed/shapes.yaml` explain the format.
+Fields of the platform's own kinds come from their definitions (`pipeline.crds`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VALUE_RULE, FIELD_RULE = "manifest-value", "manifest-field"
 
 @dataclass(frozen=True, slots=True)
 class AllowedValue:
-    """What one field may hold. Exactly one of the conditions is set; `any_of` are values."""
+    """The allowed values of a field. Exactly one condition is set; `any_of` holds other values."""
 
     name: str
     says: str
@@ -40,7 +40,7 @@ class AllowedValue:
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """A map with keys of one's own choice."""
+    """A map with freely chosen keys."""
 
     keys: AllowedValue
     values: Node
@@ -48,7 +48,7 @@ class Keyed:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """An object with these fields and no others; `name` is that of the shape, if it is one."""
+    """An object with these fields and no others; `name` is the shape's, if it is one."""
 
     fields: Mapping[str, Field]
     name: str = ""
@@ -57,7 +57,7 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field: what it holds, or each item of the list that it holds."""
+    """One field: its allowed value, or that of each item of its list."""
 
     node: Node
     required: bool = False
@@ -69,7 +69,7 @@ Node = AllowedValue | Keyed | Fields
 
 @dataclass(frozen=True, slots=True)
 class AllowedKind:
-    """One kind that an overlay may hold."""
+    """One kind that an overlay may contain."""
 
     api_version: str
     kind: str
@@ -80,17 +80,17 @@ class AllowedKind:
 
 @dataclass(frozen=True, slots=True)
 class AllowList:
-    """All that may stand in an overlay: kinds by apiVersion and kind, and the parts they share."""
+    """All that an overlay may contain: kinds by apiVersion and kind, and their shared parts."""
 
     kinds: Mapping[tuple[str, str], AllowedKind]
     values: Mapping[str, AllowedValue] = field(default_factory=dict)
     shapes: Mapping[str, Fields] = field(default_factory=dict)
 
 
-# Without a parameter: one value a process.
+# No parameter: one value per process.
 @lru_cache(maxsize=1)
 def load_allowed() -> AllowList:
-    """The allow-list. Raises ValueError, naming the entry, for data that says nothing clear."""
+    """The allow-list. Raises ValueError, naming the entry, for malformed data."""
     entries = _read("values.yaml")
     values = {name: _value(name, entry) for name, entry in entries.items()}
     for name, entry in entries.items():
@@ -104,7 +104,7 @@ def load_allowed() -> AllowList:
     return AllowList({(k.api_version, k.kind): k for k in kinds}, values, shapes)
 
 
-# The files of `allowed/`, each read by one caller or two.
+# The files of `allowed/`; each has one or two readers.
 @lru_cache(maxsize=8)
 def _read(name: str) -> dict[str, dict[str, object]]:
     content = files("pipeline.releases").joinpath("allowed", name).read_bytes()
@@ -115,7 +115,7 @@ def _read(name: str) -> dict[str, dict[str, object]]:
 
 
 def _value(name: str, entry: Mapping[str, object]) -> AllowedValue:
-    """The value of an entry; the values of `any_of` are put in later, once all are known."""
+    """The value of an entry; `any_of` is filled in later, once all values are known."""
     conditions = set(entry) - {"says", "refused_as"}
     known = {"equals", "one_of", "integer", "text", "boolean", "any_of"}
     if len(conditions) != 1 or not conditions <= known:
@@ -143,7 +143,7 @@ def _frozen(value: object) -> object:
 
 
 class _Reader:
-    """Reads fields, with the values and shapes that their names stand for."""
+    """Reads fields, and resolves the names of values and shapes in them."""
 
     def __init__(
         self, values: Mapping[str, AllowedValue], shapes: Mapping[str, Mapping[str, object]]
@@ -155,7 +155,7 @@ class _Reader:
             raise ValueError(f"a value and a shape are both called `{min(both)}`")
 
     def shape(self, name: str) -> Fields:
-        """The shape of that name."""
+        """The shape with this name."""
         if name not in self._shapes:
             entry = self._entries[name]
             found = self._fields(entry["fields"])
@@ -176,7 +176,7 @@ class _Reader:
         )
 
     def definition(self, kind: Kind, bound: Mapping[str, object]) -> AllowedKind:
-        """A kind of the platform's own, with the values that its fields are bound to."""
+        """One of the platform's own kinds, with its fields bound to these values."""
         spec = _node_of_schema(kind.spec)
         for path, name in bound.items():
             spec = _put(spec, str(path).split("."), self._values[str(name)])
@@ -231,7 +231,7 @@ class _Reader:
 
 
 def _node_of_schema(schema: Mapping[str, object]) -> Node:
-    """The same as a structural schema of `pipeline.crds` says, without its CEL rules."""
+    """The node for a structural schema of `pipeline.crds`, without its CEL rules."""
     properties, more = schema.get("properties"), schema.get("additionalProperties")
     if isinstance(properties, Mapping):
         required = cast("list[str]", schema.get("required", []))
@@ -265,7 +265,7 @@ def _field_of_schema(schema: Mapping[str, object], required: bool) -> Field:
 
 
 def _put(node: Node, path: list[str], value: AllowedValue) -> Node:
-    """The node with the value at a path of fields, `[]` behind the name of a list."""
+    """The node with the value set at a path of fields; `[]` follows the name of a list."""
     if not path:
         return value
     assert isinstance(node, Fields)

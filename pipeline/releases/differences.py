@@ -1,4 +1,4 @@
-"""What a release changes where it runs, as a diff: counted, and shown. Pure."""
+"""The diff between a release and what runs now: counted, and shown. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pipeline.characters import visible
 
 
 def count_changed_lines(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> tuple[int, int]:
-    """How many lines a diff of two sets of files (path → bytes) adds, and how many it removes.
+    """The numbers of lines that a diff of two sets of files (path → bytes) adds and removes.
 
-    A line ends with a line feed and nothing else, as git counts: one that loses it, or gains a
-    carriage return, is another line.
+    Only a line feed ends a line, as in git: a line that loses it, or gains a carriage return, is a
+    different line.
     """
     added = removed = 0
     for path in sorted({*old, *new}):
@@ -34,7 +34,7 @@ def _lines(content: bytes) -> list[bytes]:
 
 
 def diff_lines(old: Mapping[str, bytes], new: Mapping[str, bytes]) -> Iterator[str]:
-    """The unified differences of two sets of files, with nothing invisible in them."""
+    """The unified diff of two sets of files, with invisible characters shown."""
     for path in sorted({*old, *new}):
         before, after = (
             [visible(line) for line in files.get(path, b"").decode("utf-8", "replace").splitlines()]

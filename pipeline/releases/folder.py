@@ -1,4 +1,4 @@
-"""The files of an overlay's folder: the ones that the pipeline writes, and no others. Pure."""
+"""The files of an overlay's folder: only those that the pipeline writes. Pure."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _OBJECT = re.compile(r"base/(?:operator/)?(?P<kind>[a-z]+)-[a-z0-9.-]+\.yaml\Z")
 
 
 def check_overlay_files(overlay: Overlay) -> Iterator[Finding]:
-    """What lies in the overlay's folder and is not written by the pipeline.
+    """Findings for files in the overlay's folder that the pipeline did not write.
 
-    A NetworkPolicy or ServiceAccount of the chart is told here, since kustomize refuses to build
-    two objects of one name without saying where they come from.
+    A chart's own NetworkPolicy or ServiceAccount is reported here, since kustomize refuses two
+    objects of one name without saying where they come from.
     """
     kinds = {kind.kind.lower(): kind for kind in load_allowed().kinds.values()}
     for path in overlay.files:

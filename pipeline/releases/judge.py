@@ -1,7 +1,7 @@
 """Objects judged by the allow-list: what is not allowed, where, and what would be. Pure.
 
-`Bound` holds what names, labels and references of one overlay have to be; the allow-list names
-these words in angle brackets. A word that is not bound allows nothing.
+`Bound` holds the required names, labels and references of one overlay; the allow-list refers to
+them as words in angle brackets. An unbound word allows nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SHOWN = 80
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One thing that is not allowed: the rule's id, the field's path, what is wrong with it."""
+    """One refused value: the rule's id, the field's path, and the problem."""
 
     rule: str
     path: str
@@ -39,7 +39,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The words of an overlay, as sorted pairs so that equal ones are equal; a list is joined."""
+    """The bound words of an overlay, as sorted pairs so that they compare; lists are joined."""
 
     words: tuple[tuple[str, str], ...]
 
@@ -49,7 +49,7 @@ class Bound:
         return cls(tuple(sorted(words.items())))
 
     def get(self, word: str) -> str | None:
-        """What the word is bound to, None if it is not."""
+        """The value that the word is bound to; None if it is unbound."""
         return dict(self.words).get(word)
 
 
@@ -59,12 +59,12 @@ UNBOUND = Bound(())
 def check_object(
     item: Mapping[str, object], kind: tuple[str, str], allowed: AllowList, bound: Bound
 ) -> Iterator[Refusal]:
-    """What is not allowed in an object of a kind that is."""
+    """The refusals in an object of an allowed kind."""
     yield from check_node(item, allowed.kinds[kind].node, bound)
 
 
 def check_node(value: object, node: Node, bound: Bound) -> Iterator[Refusal]:
-    """What is not allowed in a value that has to be as a node says."""
+    """The refusals in a value, judged by a node."""
     yield from _check(value, node, "", "", bound)
 
 
@@ -144,7 +144,7 @@ def _check_keyed(
 
 
 def describe_required(field: Field, bound: Bound) -> tuple[str, str]:
-    """What a required field has to hold, in words, and the rule that its absence breaks."""
+    """The requirement of a field, in words, and the rule that its absence breaks."""
     if isinstance(field.node, AllowedValue):
         return f"required: {says(field.node, bound)}", field.node.refused_as
     if isinstance(field.node, Fields):
@@ -184,11 +184,11 @@ def _is_text(value: str, allowed: AllowedValue, bound: Bound) -> bool:
     return pattern is not None and pattern.fullmatch(value) is not None
 
 
-# The patterns of the allow-list, some dozens, filled in for the overlay that is judged: those of
-# its two or three bounds and of the overlays before it.
+# Some dozens of patterns, filled in with the two or three bounds of the current overlay and of
+# earlier ones.
 @lru_cache(maxsize=1024)
 def _pattern(text: str, bound: Bound) -> re.Pattern[str] | None:
-    """The pattern with its words filled in; None when one of them is not bound."""
+    """The pattern with its words filled in; None if one of them is unbound."""
     words = dict(bound.words)
     found = _WORD.findall(text) if "<" in text else []
     if any(word not in words for word in found):
@@ -196,10 +196,10 @@ def _pattern(text: str, bound: Bound) -> re.Pattern[str] | None:
     return re.compile(_WORD.sub(lambda m: re.escape(words[m[1]]), text) if found else text)
 
 
-# As `_pattern`.
+# Size as for `_pattern`.
 @lru_cache(maxsize=1024)
 def _filled(text: str, bound: Bound) -> str | None:
-    """The text with its words filled in; None when one of them is not bound."""
+    """The text with its words filled in; None if one of them is unbound."""
     words = dict(bound.words)
     if any(word not in words for word in _WORD.findall(text)):
         return None
@@ -207,7 +207,7 @@ def _filled(text: str, bound: Bound) -> str | None:
 
 
 def says(allowed: AllowedValue, bound: Bound) -> str:
-    """What is allowed, in words, with the bound ones filled in."""
+    """The allowed values, in words, with bound words filled in."""
     if isinstance(allowed.one_of, str) and allowed.one_of:
         choices = _filled(allowed.one_of, bound) or ""
         return ", ".join(f"`{choice}`" for choice in choices.split(",") if choice) or "nothing"
@@ -230,7 +230,7 @@ def shown(value: object) -> str:
 
 
 def _join(path: str, key: str) -> str:
-    """The path of a field; a key that is not a plain word stands in brackets."""
+    """The path of a field; a key that is not a plain word is put in brackets."""
     plain = re.fullmatch(r"[A-Za-z0-9_-]{1,80}", key)
     if plain:
         return f"{path}.{key}" if path else key

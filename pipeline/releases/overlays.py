@@ -1,10 +1,10 @@
-"""Overlays: what one release becomes in one environment, as files and as a tree id. Pure.
+"""Overlays: one release in one environment, as files and as a tree id. Pure.
 
-`base/` is the chart hydrated once per release and the same tree in every environment; the
-overlay adds namespace, image digest, labels and the environment's settings (docs/model.md §10).
-Where the chart can also be run by an operator, `base/operator/` holds that form, and an
-environment's policy decides which of the two its overlay points at. Plain objects get the
-NetworkPolicy and the ServiceAccount of the platform beside them.
+`base/` is the chart hydrated once per release, and the same tree in every environment; the overlay
+adds namespace, image digest, labels and the environment's settings (docs/model.md §10). If an
+operator can also run the chart, `base/operator/` holds that form, and the environment's policy
+decides which of the two its overlay points to. Plain workloads also get the platform's
+NetworkPolicy and ServiceAccount.
 The label `tenant-id` is omitted in the shared plane.
 """
 
@@ -30,7 +30,7 @@ TIER_OF = {
     PrimitiveType.AGENT: "backend",
     PrimitiveType.UI: "frontend",
 }
-# Runtime of an environment → the folder of an overlay that its kustomization points at.
+# Runtime of an environment → the folder that an overlay's kustomization points to.
 FOLDER_OF = {"workload": "base", "operator": "base/operator"}
 # The kinds of Service that a chart may have.
 SERVICE_TYPES = ("ClusterIP",)
@@ -38,10 +38,10 @@ SERVICE_TYPES = ("ClusterIP",)
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """One environment's files of a release: path below `folder` → bytes, and their tree.
+    """A release's files for one environment: path below `folder` → bytes, and their tree.
 
-    `bound` is what names, labels and references of its objects have to be. An overlay that was
-    read back has none, so nothing in it would be allowed: it is compared by its tree instead.
+    `bound` holds the required names, labels and references of its objects. An overlay that was read
+    back has none, so nothing in it would be allowed: it is compared by its tree instead.
     """
 
     environment: str
@@ -58,7 +58,7 @@ def render_base(
 ) -> dict[str, bytes]:
     """The files of `base/`: the hydrated objects and the kustomization that lists them.
 
-    `operator` are the objects of the chart's other form; they lie below, as a base of their own.
+    `operator` are the objects of the chart's other form; they get a base of their own below.
     """
     files = {**dict(sorted(objects.items())), "kustomization.yaml": base_kustomization(objects)}
     below = render_base(operator) if operator else {}
@@ -159,7 +159,7 @@ def render_overlay(
 def _own_files(
     status: DraftStatus, platform: Platform, base: Mapping[str, bytes]
 ) -> dict[str, bytes]:
-    """The files of the objects that the platform writes for plain workloads."""
+    """The files of the platform's own objects for plain workloads."""
     objects = platform_objects(
         status.instance,
         status.primitive_id,
@@ -177,7 +177,7 @@ def bound_words(
     digest: str,
     labels: Mapping[str, str],
 ) -> Bound:
-    """What the objects of a primitive's overlay are bound to, by the words of the allow-list."""
+    """The values that an overlay's objects are bound to, by the allow-list's words."""
     reachable = reachable_namespaces(platform.network, status.primitive_type)
     return Bound.of(
         {
@@ -195,9 +195,9 @@ def bound_words(
 
 
 def parse_overlay(folder: str, files: Mapping[str, bytes]) -> Overlay:
-    """The overlay that lies in a folder, by the record that `render_overlay` sealed in it.
+    """The overlay in a folder, from the record that `render_overlay` sealed in it.
 
-    Raises ValueError for files that hold no such record.
+    Raises ValueError for files without such a record.
     """
     sealed = parse_document("release.yaml", files.get("release.yaml", b"")).value
     if not isinstance(sealed, dict):

@@ -1,6 +1,6 @@
-"""The objects that the pipeline writes into an overlay itself, by the platform's policy. Pure.
+"""The objects that the pipeline itself writes into an overlay, by the platform's policy. Pure.
 
-A NetworkPolicy and a ServiceAccount decide what a primitive may reach and who it is, so they come
+A NetworkPolicy decides what a primitive may reach, and a ServiceAccount who it is, so they come
 from `environments/platform.yaml` and not from the chart. An operator makes its own.
 """
 
@@ -20,7 +20,7 @@ Object = dict[str, object]
 
 
 def selector_of(primitive_id: str, instance: str) -> dict[str, str]:
-    """The labels that every pod of a primitive carries, and that select its pods alone."""
+    """The labels that every pod of a primitive carries, and that select only its pods."""
     return {"app.kubernetes.io/name": primitive_id, "app.kubernetes.io/instance": instance}
 
 
@@ -38,7 +38,7 @@ def platform_objects(
     network: Network,
     service: bytes | None,
 ) -> dict[str, Object]:
-    """File name → object. `service` is the chart's Service; its ports are the gateway's way in."""
+    """File name → object. `service` is the chart's Service; the gateway may reach its ports."""
     selector = selector_of(primitive_id, instance)
     labels = {**selector, "app.kubernetes.io/managed-by": "primitive-pipeline"}
     metadata = {"name": instance, "labels": labels}
@@ -48,7 +48,7 @@ def platform_objects(
         "metadata": metadata,
         "spec": {
             "podSelector": {"matchLabels": selector},
-            # Selecting the pods for both directions denies all that no rule lets through.
+            # With both directions listed, all that no rule allows is denied.
             "policyTypes": ["Ingress", "Egress"],
             **({"ingress": ingress} if (ingress := [*_ingress(network, service)]) else {}),
             "egress": [*_egress(network, type)],
@@ -89,7 +89,7 @@ def _port(way: Reach) -> Object:
 
 
 def _ports_of(service: bytes | None) -> Iterator[Object]:
-    """The pods' ports behind a Service; what is malformed there the allow-list refuses."""
+    """The pods' ports behind a Service; the allow-list refuses malformed ones."""
     value = parse_document("service.yaml", service).value if service else None
     spec = value.get("spec") if isinstance(value, Mapping) else None
     ports = spec.get("ports") if isinstance(spec, Mapping) else None

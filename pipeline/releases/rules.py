@@ -1,8 +1,8 @@
-"""Rules of rendered manifests: the last word on what a delivery tool would apply.
+"""Rules of rendered manifests: the final check of what a delivery tool would apply.
 
 They judge `kustomize build` of the finished overlay, whatever chart or template it came from, by
-the allow-list of `pipeline.releases` (docs/manifests.md); what is not listed there is refused.
-Why a list of what is allowed: docs/adr/0012-allow-list-as-data.md.
+the allow-list of `pipeline.releases` (docs/manifests.md); anything not listed there is refused.
+Why an allow-list: docs/adr/0012-allow-list-as-data.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipeline.diagnostics import RULES, Finding, Location, Rule, Subject, regist
 from pipeline.releases.allowlist import AllowList, load_allowed
 from pipeline.releases.judge import Bound, Refusal, check_object
 
-# Of one object; the rest is counted.
+# Per object; the rest is counted.
 MOST_REFUSALS = 40
 _HOOKS = ("helm.sh/hook", "argocd.argoproj.io/hook")
 _METADATA = re.compile(r"(?:\A|\.)metadata\.(?:labels|annotations)\[")
@@ -204,7 +204,7 @@ OVERLAY_FILE = register(
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What manifests are judged against: the overlay's folder, and what its words are bound to."""
+    """The overlay that manifests are judged for: its folder, and its bound words."""
 
     file: str
     bound: Bound

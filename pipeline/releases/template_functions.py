@@ -1,9 +1,9 @@
-"""What the templates of a chart call, judged by an allow-list. Pure, and linear in their size.
+"""The functions that a chart's templates call, judged by an allow-list. Pure, linear in their size.
 
-A release is approved as exact bytes, so a template may only call what answers the same each time
-and everywhere (`allowed/functions.yaml`). Names are found as Go's text/template lexes an action:
-outside strings and comments, and not behind a dot or a dollar sign. A function cannot be called by
-a name put together from text but by `tpl`, which is not on the list.
+A release is approved as exact bytes, so a template may only call functions with the same result at
+any time and place (`allowed/functions.yaml`). Names are found as Go's text/template lexes an
+action: outside strings and comments, and not after a dot or a dollar sign. Only `tpl`, which is not
+on the list, can call a function whose name is composed from text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import cast
 
 from pipeline.documents import parse_document
 
-# One token of an action; each alternative takes its text in one go, so no text is read twice.
+# One token of an action; each alternative consumes its text once, so no text is read twice.
 _TOKEN = re.compile(
     r"(?P<text>\"(?:[^\"\\\n]|\\.)*\"|`[^`]*`|'(?:[^'\\\n]|\\.)*')"
     r"|(?P<close>-?\}\})"
@@ -31,7 +31,7 @@ _COMMENT = re.compile(r"(?:-[ \t\r\n])?/\*")
 
 @dataclass(frozen=True, slots=True)
 class TemplateProblem:
-    """What is wrong in a template: the line, counted from 1, and what stands there."""
+    """A problem in a template: the line, counted from 1, and the text there."""
 
     line: int
     problem: str
@@ -47,12 +47,12 @@ def load_functions() -> frozenset[str]:
 
 
 def is_template(path: str) -> bool:
-    """Whether helm reads a file of a chart, or of a chart below it, as a template."""
+    """Whether helm reads a file of a chart, or of a subchart, as a template."""
     return "templates" in path.split("/")[:-1]
 
 
 def check_template(content: bytes) -> Iterator[TemplateProblem]:
-    """Calls that are not allowed, and actions that have no end."""
+    """Problems with forbidden calls and unterminated actions."""
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
@@ -70,7 +70,7 @@ def check_template(content: bytes) -> Iterator[TemplateProblem]:
 
 
 def _read_calls(text: str) -> Iterator[tuple[int, str]]:
-    """Position and name of every call, and of an action without an end, whose name is empty."""
+    """Position and name of every call; an empty name for an unterminated action."""
     at = 0
     while (opened := text.find("{{", at)) >= 0:
         at = opened + 2

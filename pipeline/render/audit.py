@@ -7,6 +7,7 @@ from typing import Protocol, assert_never
 
 from pipeline.characters import visible
 from pipeline.diagnostics import Finding, Verdict
+from pipeline.models.base import Moment
 from pipeline.models.facts import (
     Accepted,
     Built,
@@ -30,12 +31,12 @@ from pipeline.models.outputs import (
 from pipeline.models.provenance import Stated
 from pipeline.models.trust import Trust
 from pipeline.render.requests import finding_items
-from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id
+from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id, shown_moment
 from pipeline.state.facts import fact_bytes, hash_of
 
 
 class ShownAcknowledgement(Protocol):
-    """A finding that was acknowledged."""
+    """An acknowledged finding."""
 
     @property
     def finding(self) -> Finding: ...
@@ -48,7 +49,7 @@ class ShownAcknowledgement(Protocol):
 
 
 class ShownReport(Protocol):
-    """What `pipeline.audit.verify` returns, as far as it is shown."""
+    """The shown part of what `pipeline.audit.verify` returns."""
 
     @property
     def findings(self) -> tuple[Finding, ...]: ...
@@ -73,15 +74,19 @@ class ShownReport(Protocol):
 
 
 def render_log(draft: str, facts: Sequence[Fact], style: Style = PLAIN) -> str:
-    """A draft's facts in order: what, because of which request, asked by which account."""
+    """A draft's facts in order: what happened when, for which request, by which account.
+
+    The time before a fact is that of its decision; that of a merge is its merge commit's.
+    """
     lines = [f"{style.good} {draft}: {counted(len(facts), 'fact')}, every link checked"]
     for fact in facts:
-        head = f"  {fact.sequence:>4}  {fact.body.type:<17}"
+        head = f"  {fact.sequence:>4}  {shown_moment(fact.decided_at):<17}  {fact.body.type:<17}"
         lines.append(f"{head} {visible(summary_of(fact))}")
         lines.append(
             style.paint(
                 "dim",
-                f"        {fact.cause.request}@{short_id(fact.cause.commit)}, "
+                f"        {fact.cause.request}@{short_id(fact.cause.commit)}"
+                f"{_merged(fact.cause.merged_at)}, "
                 f"account {fact.cause.actor}, {visible(fact.cause.run)}",
             )
         )
@@ -91,8 +96,12 @@ def render_log(draft: str, facts: Sequence[Fact], style: Style = PLAIN) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def _merged(moment: Moment | None) -> str:
+    return f", merged {shown_moment(moment)}" if moment else ""
+
+
 def summary_of(fact: Fact) -> str:
-    """One line of what a fact says."""
+    """One line that summarises a fact."""
     body = fact.body
     match body:
         case Accepted():
@@ -119,17 +128,19 @@ def summary_of(fact: Fact) -> str:
             people = ", ".join(map(str, body.approved_by))
             approved = f", approved by {people}" if people else ""
             digest = short_digest(body.release.digest)
-            return f"{body.environment} runs {digest} in {body.namespace}{approved}"
+            merged = _merged(body.merged_at)
+            return f"{body.environment} runs {digest} in {body.namespace}{approved}{merged}"
         case Observed():
             seen = body.observation
-            return f"{seen.environment}: {seen.health}, {seen.sync}"
+            when = f", seen {shown_moment(seen.observed_at)}" if seen.observed_at else ""
+            return f"{seen.environment}: {seen.health}, {seen.sync}{when}"
         case Rejected():
             return body.reason
     assert_never(body)
 
 
 def render_provenance(draft: str, stated: Sequence[Stated], style: Style = PLAIN) -> str:
-    """One line for each image of a draft: what it was built from, and whose word that is."""
+    """One line for each image of a draft: its source, and the signer of its provenance."""
     lines = [draft]
     for one in stated:
         record = one.record
@@ -175,7 +186,7 @@ def audit_report_document(report: ShownReport) -> AuditReportDocument:
 
 
 def render_audit_summary(report: ShownReport, style: Style = PLAIN) -> str:
-    """The closing lines of `audit verify`: the verdict, what was proved, what rests on trust."""
+    """The last lines of `audit verify`: the verdict, what was proved, what is taken on trust."""
     lines = [_verdict_line(report, style)]
     if report.proved:
         lines.append(style.paint("bold", "proved, by computing it again"))

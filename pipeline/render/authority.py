@@ -1,4 +1,4 @@
-"""docs/authority.md, out of the table that authority itself is read from. Pure."""
+"""docs/authority.md, from the table that authority itself uses. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ lacks the authority is not followed: `pipeline run` and `pipeline why` say what 
 
 
 def render_authority_page() -> bytes:
-    """The page: a row per kind of change, and what is judged."""
+    """The page: a row per kind of change, and the clauses."""
     lines = [
         _HEADER,
         "| a change of | at | is asked for by | is approved by |",

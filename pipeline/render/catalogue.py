@@ -1,9 +1,9 @@
-"""The portal's catalogue: tenants, their teams and systems, and where their repositories are. Pure.
+"""The portal's catalogue: tenants, their teams and systems, and their repositories. Pure.
 
-So the portal sees every primitive of every tenant, and the platform's repository holds none of
-their code: each tenant's repository lists its own primitives, and this names the repositories.
-Owners come from here alone: a tenant cannot change who answers for it. Kinds and fields are those
-of Backstage, "Descriptor Format of Catalog Entities".
+The portal sees every primitive of every tenant, although the platform's repository holds none of
+their code: each tenant's repository lists its own primitives, and the catalogue lists the
+repositories. Owners come only from here: a tenant cannot change its owner. Kinds and fields are
+those of Backstage, "Descriptor Format of Catalog Entities".
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def render_catalogue(snapshot: Snapshot, platform: Platform) -> dict[str, bytes]
 
 
 def render_repository_entry(repo: str, whom: str) -> str:
-    """The root `catalog-info.yaml` of a repository of code: all primitives that lie in it."""
-    # Another name than that of the platform's Location for the repository; 63 characters fit.
+    """The root `catalog-info.yaml` of a code repository: all primitives in it."""
+    # Not the name of the platform's Location for the repository; at most 63 characters.
     entity = _entity(
         "Location",
         f"{repo.removesuffix('-controllers')}-primitives",
@@ -85,7 +85,7 @@ def _tenant(platform: Platform, tenant: Tenant, *, has_repository: bool) -> Iter
         "annotations": {"ameide.io/cost-centre": tenant.cost_centre},
         "tags": [tenant.sku.value.lower()],
     }
-    # A platform's name never begins like this one, so no tenant's domain is the platform's.
+    # No platform's name has this prefix, so no tenant's domain can be the platform's.
     domain = f"tenant-{id}"
     below = {"owner": owner, "subdomainOf": platform.platform}
     yield _entity("Domain", domain, f"What tenant {id} does", below, about)

@@ -1,7 +1,8 @@
-"""CODEOWNERS of a control repo: authority as far as GitHub's file can say it. Pure.
+"""CODEOWNERS of a control repo: authority as far as GitHub's file can express it. Pure.
 
-The last pattern that matches a path decides, and any one of its owners is enough, so the file says
-less than `pipeline.gate.authority` does: not who may ask, how many approve, or that each team must.
+The last pattern that matches a path decides, and any one of its owners is enough, so the file
+expresses less than `pipeline.gate.authority`: not who may ask, how many must approve, or that each
+team must.
 Source: GitHub, "About code owners".
 """
 

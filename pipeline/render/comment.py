@@ -1,7 +1,7 @@
 """The one comment on a pull request of the control repo: Markdown for a reviewer. Pure.
 
-Whatever a request says stands in a code span, where GitHub sees no mention, no reference, no
-closing word, no link and no HTML; what is not in one is this module's own words.
+Text from a request is always in a code span, where GitHub sees no mention, reference, closing
+keyword, link or HTML; all other text is this module's own.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from pipeline.render.decision import approvals_wanted
 from pipeline.render.style import counted
 
 KEY = "summary"
-# GitHub takes 65,536 characters.
+# GitHub accepts 65,536 characters.
 _MAX_CHARACTERS = 60_000
 _SHOWN = 50
-_LONG = 600  # characters; so that one request cannot push the others out of the comment
+_LONG = 600  # characters per value, so that one request cannot push others out of the comment
 _TICKS = re.compile(r"`+")
 _URL = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~@%/-]*)?\Z")
 
 
 def code_span(text: str) -> str:
-    """Text as one code span, whatever it holds; a `|` would end a cell even there."""
+    """Any text as one code span; `|` is replaced, since it would end a table cell even there."""
     told = visible(text).replace("|", "¦")
     if not told.strip():
         return "` `"
@@ -40,10 +40,10 @@ def render_comment(
     previews: Sequence[PromotionPreview] = (),
     authority: Authority | None = None,
 ) -> str:
-    """What a reviewer reads: the verdict, what merging would do, who must approve, findings.
+    """The comment: the verdict, what merging would do, who must approve, and findings.
 
-    Of promotions also what would change where they run; where all of it is too long for a
-    comment, the differences are left out first.
+    For promotions also the diff against what runs now; if all is too long for a comment, the diffs
+    are left out first.
     """
     for shown in (True, False):
         text = _comment(report, previews, authority, shown)
@@ -91,7 +91,7 @@ def headline(report: ValidationReport, authority: Authority | None = None) -> st
 
 
 def _authority_lines(authority: Authority) -> Iterator[str]:
-    """Who must approve before this is merged, and what is missing."""
+    """The lines on who must approve before the merge, and what is missing."""
     yield "**Before it is merged**"
     yield ""
     for policy in authority.wanted:
@@ -157,7 +157,7 @@ def _diff_lines(preview: PromotionPreview, with_diffs: bool) -> Iterator[str]:
             else ("- manifests: as they are now")
         )
         return
-    # No run of backticks in the text is as long as the fence, so nothing in it ends it.
+    # The fence is longer than any run of backticks in the text, so the text cannot end it.
     runs = (len(run) for line in preview.diff for run in _TICKS.findall(line))
     fence = "`" * max(3, 1 + max(runs, default=0))
     yield ""

@@ -1,4 +1,4 @@
-"""Decisions of the one gate: as the document `Decision`, and as lines for people. Pure."""
+"""Decisions of the gate: as the document `Decision`, and as lines for people. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def decision_document(
     risk_tier: RiskTier,
     policy: ApprovalPolicy | None,
 ) -> DecisionDocument:
-    """The decision with what it was made on."""
+    """The decision as a document, with its input."""
     wanted = None
     if policy is not None:
         wanted = ApprovalsWanted(risk_tier=risk_tier, count=policy.count, teams=policy.teams)
@@ -46,12 +46,12 @@ def decision_document(
 
 
 def reason_item(reason: DecisionReason) -> DecisionReasonItem:
-    """One reason, its message made visible."""
+    """One reason, with invisible characters in its message shown."""
     return DecisionReasonItem(code=reason.code, message=visible(reason.message), final=reason.final)
 
 
 def render_decision(document: DecisionDocument, style: Style = PLAIN) -> str:
-    """The answer of `why`: verdict, release, every reason, what may be done next."""
+    """The output of `why`: verdict, release, every reason, and the next step."""
     sign = {"allowed": style.good, "waits": style.wait, "refused": style.bad}[document.verdict]
     asked = "" if document.requested else " (not requested yet)"
     lines = [
@@ -77,7 +77,7 @@ def reason_lines(reasons: tuple[DecisionReasonItem, ...], style: Style = PLAIN) 
 
 
 def next_step(document: DecisionDocument) -> str:
-    """What may be done after this verdict."""
+    """The next step after this verdict."""
     again = f"pipeline promote request {document.draft} --env {document.environment}"
     if document.verdict == "refused":
         codes = {r.code for r in document.reasons if r.final}
@@ -94,7 +94,7 @@ def next_step(document: DecisionDocument) -> str:
 
 
 def approvals_wanted(wanted: ApprovalsWanted | None) -> str:
-    """Whose approval is asked for, in words."""
+    """The required approvals, in words."""
     if wanted is None:
         return "no approval asked"
     teams = " or ".join(wanted.teams)

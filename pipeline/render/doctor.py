@@ -1,4 +1,4 @@
-"""What `doctor` found, for people. Pure."""
+"""The findings of `doctor`, for people. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipeline.render.style import PLAIN, Style
 
 
 def render_doctor(report: DoctorReport, style: Style = PLAIN) -> str:
-    """One line for each thing looked at; how to get what is missing below it."""
+    """One line for each thing checked; below a missing one, how to get it."""
     signs = {"ok": style.good, "missing": style.bad, "optional": style.wait}
     width = max(len(item.name) for item in report.items)
     lines = []

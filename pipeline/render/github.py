@@ -1,6 +1,6 @@
 """Findings as workflow commands, which GitHub Actions shows as annotations. Pure.
 
-GitHub shows ten annotations of each severity a step; all of them stay in the log.
+GitHub shows ten annotations of each severity per step; the log has all of them.
 """
 
 from __future__ import annotations

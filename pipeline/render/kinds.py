@@ -1,4 +1,4 @@
-"""docs/requests.md, out of the table that requests are read by. Pure."""
+"""docs/requests.md, from the table of request kinds. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ and who approves it.
 
 
 def render_requests_page(kinds: Sequence[RequestKind[Any]]) -> bytes:
-    """The page of all kinds of request: where each lies, what it is for, an example."""
+    """The page of all kinds of request: each with its path, purpose and an example."""
     lines = [_HEADER, "| kind | path | what it is |", "|---|---|---|"]
     lines += [f"| [`{k.name}`](#{k.name.lower()}) | `{k.path}` | {k.summary} |" for k in kinds]
     for kind in kinds:

@@ -15,12 +15,12 @@ from pipeline.releases.allowlist import (
 )
 
 _WIDTH = 100
-# Told once, at the top: they are the same in every object.
+# Shown once, at the top: they are the same in every object.
 _OF_EVERY_OBJECT = ("apiVersion", "kind", "metadata")
 
 
 def render_manifests_page(allowed: AllowList, functions: Collection[str]) -> bytes:
-    """The page: what holds for every object, each kind with its fields, the parts they share."""
+    """The page: rules for every object, each kind with its fields, and shared parts."""
     lines = [
         "# What may stand in manifests",
         "",
@@ -51,7 +51,7 @@ def render_manifests_page(allowed: AllowList, functions: Collection[str]) -> byt
 
 
 def _metadata(allowed: AllowList) -> Fields:
-    """The metadata of any kind, with the two ways in which objects are named."""
+    """The metadata of any kind, with the two ways of naming objects."""
     named = []
     for kind in allowed.kinds.values():
         metadata = kind.node.fields["metadata"].node

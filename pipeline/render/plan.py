@@ -1,13 +1,15 @@
-"""Plans and what became of them, for people. Pure; the document of a plan is the model itself."""
+"""Plans and run reports, for people. Pure; the document of a plan is the model itself."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from pipeline.characters import visible
 from pipeline.diagnostics import Finding
 from pipeline.errors import Failure
+from pipeline.models.base import Moment, moment_of
 from pipeline.models.run_report import (
     DecisionReasonItem,
     FailureItem,
@@ -17,15 +19,16 @@ from pipeline.models.run_report import (
     WaitingItem,
 )
 from pipeline.plan.effects import Incident, Plan, Receipt, TenantPlan, Waiting, describe
-from pipeline.render.style import PLAIN, Style, counted
+from pipeline.render.style import PLAIN, Style, counted, shown_moment
 
 
 def render_plan(plan: Plan, style: Style = PLAIN) -> str:
-    """The plan: each tenant's effects in order, one line each, and what waits and why."""
+    """The plan: each tenant's effects in order, one line each, and what waits, with reasons."""
     lines = [_headline(plan, style)]
     for tenant in plan.tenants:
         lines += _tenant_lines(tenant, style)
-    lines.append(f"  planned on main at {plan.control_commit[:12]} by {plan.tool_version}")
+    made = f"{shown_moment(plan.made_at)} by {plan.tool_version}"
+    lines.append(f"  planned on main at {plan.control_commit[:12]}, {made}")
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -56,9 +59,24 @@ def _tenant_lines(tenant: TenantPlan, style: Style) -> list[str]:
 
 
 def _waiting_lines(waiting: Waiting, style: Style) -> list[str]:
-    return [f"  {style.wait} waits  {waiting.request}"] + [
-        f"         {code}: {visible(message)}" for code, message in waiting.reasons
+    return [
+        f"  {style.wait} waits  {waiting.request}",
+        *(f"         {code}: {visible(message)}" for code, message in waiting.reasons),
+        *_until_line(waiting.until),
     ]
+
+
+def _until_line(until: Moment | None) -> list[str]:
+    return [f"         may change at {shown_moment(until)}"] if until else []
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpan:
+    """When a run began and ended, in seconds since the epoch, and its rounds of plan and apply."""
+
+    began_s: int
+    ended_s: int
+    rounds: int
 
 
 def run_report_document(
@@ -66,16 +84,18 @@ def run_report_document(
     waiting: Iterable[Waiting],
     failures: Iterable[Failure],
     *,
-    rounds: int,
+    span: RunSpan,
     invalid_requests: int,
     incidents: Iterable[Incident] = (),
     restored: Iterable[Incident] = (),
     problems: Iterable[Finding] = (),
 ) -> RunReportDocument:
-    """What was done, as a document."""
+    """The report of a run, as a document."""
     counts = Counter(kind for receipt in receipts for _, kind in receipt.applied)
     return RunReportDocument(
-        rounds=rounds,
+        began_at=moment_of(span.began_s),
+        ended_at=moment_of(span.ended_s),
+        rounds=span.rounds,
         effects=dict(sorted(counts.items())),
         waiting=tuple(
             WaitingItem(
@@ -85,6 +105,7 @@ def run_report_document(
                     DecisionReasonItem(code=code, message=visible(message), final=False)
                     for code, message in w.reasons
                 ),
+                until=w.until,
             )
             for w in waiting
         ),
@@ -108,7 +129,7 @@ def run_report_document(
 
 
 def render_run_report(report: RunReportDocument, style: Style = PLAIN) -> str:
-    """What a run did: how much, what waits and why, what failed, what comes next."""
+    """The report of a run: what was done, what waits and why, what failed, and the next step."""
     done = sum(report.effects.values())
     left = [incident for incident in report.incidents if not incident.put_back]
     sign = style.bad if report.failures or left or report.problems else style.good
@@ -117,6 +138,7 @@ def render_run_report(report: RunReportDocument, style: Style = PLAIN) -> str:
     for waiting in report.waiting:
         lines.append(f"  {style.wait} waits  {waiting.request}")
         lines += [f"         {r.code}: {r.message}" for r in waiting.reasons]
+        lines += _until_line(waiting.until)
     for incident in report.incidents:
         mark, word = (style.good, "put back") if incident.put_back else (style.bad, "foreign ")
         where = f"{incident.repo}:{visible(incident.path)}"
@@ -135,6 +157,7 @@ def render_run_report(report: RunReportDocument, style: Style = PLAIN) -> str:
     for item in report.problems:
         lines.append(f"  {style.bad} {item.code} {visible(item.path)}: {item.message}")
         lines.append(f"    help: {item.help}")
+    lines.append(f"  ended    {shown_moment(report.ended_at)}")
     return "".join(f"{line}\n" for line in lines)
 
 

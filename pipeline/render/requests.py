@@ -1,4 +1,4 @@
-"""What became of a proposed request: the document `RequestProposal`, and lines for people. Pure."""
+"""The outcome of a proposed request: the document `RequestProposal`, and lines for people. Pure."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def pull_name(pull: PullRequest) -> str:
 
 
 def render_proposal(document: RequestProposal, headline: str, style: Style = PLAIN) -> str:
-    """Result, where it is, what may be done next."""
+    """The result, where the request is, and the next step."""
     lines = [f"{style.good} {visible(headline)}", *outcome_lines(document)]
     return "\n".join(lines) + "\n"
 
 
 def outcome_lines(document: RequestProposal) -> list[str]:
-    """Where the request is now and what comes next."""
+    """The lines on where the request is now, and the next step."""
     pull = document.pull_request
     match document.outcome:
         case "written" | "unchanged":
@@ -81,7 +81,7 @@ def render_promotion(
 
 
 def render_refusal(decision: DecisionDocument, style: Style = PLAIN) -> str:
-    """Why a promotion cannot be asked for; nothing was written."""
+    """Why a promotion cannot be requested; nothing was written."""
     head = (
         f"{style.bad} {decision.environment} would refuse {short_digest(decision.digest)}: "
         "nothing was written"

@@ -1,4 +1,4 @@
-"""The rules as the page `docs/rules.md` and as the answer of `pipeline explain`. Pure."""
+"""The rules as the page `docs/rules.md` and as the output of `pipeline explain`. Pure."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def render_rules_page(rules: Mapping[str, Rule]) -> bytes:
 
 
 def render_rule(rule: Rule) -> str:
-    """One rule as plain text: what it asks, why, how to comply, an example each way."""
+    """One rule as plain text: what it requires, why, how to comply, and an example each way."""
     parts = [
         f"{rule.id} ({_kind(rule)})",
         f"  {rule.summary}",
@@ -73,7 +73,7 @@ def render_rule(rule: Rule) -> str:
 
 
 def render_error(code: str) -> str:
-    """One error as plain text: what happened, and how to go on. Raises KeyError."""
+    """One error as plain text: what happened, and what to do. Raises KeyError."""
     error = ERRORS[code]
     lines = [f"{code} (error)", f"  {error.summary}", ""]
     lines += [f"  help: {error.fix}", f"  docs: docs/rules.md#{code}"]
@@ -98,7 +98,7 @@ def rule_item(rule: Rule) -> RuleItem:
 
 
 def rule_document(rule: Rule) -> RuleDocument:
-    """One rule as a document of its own."""
+    """One rule as a document."""
     return RuleDocument.model_validate(_rule_values(rule))
 
 
@@ -118,12 +118,12 @@ def _rule_values(rule: Rule) -> dict[str, object]:
 
 
 def visible_lines(example: str) -> str:
-    """An example as one text with every character visible."""
+    """An example as one text, with every character visible."""
     return "\n".join(example_lines(example))
 
 
 def example_lines(example: str) -> list[str]:
-    """The lines of an example as they are shown: cut to a readable size, all characters visible."""
+    """The shown lines of an example: cut to a readable size, all characters visible."""
     lines = example.removesuffix("\n").split("\n")
     shown = [_cut(visible(line)) for line in lines[:_EXAMPLE_LINES]]
     if len(lines) > _EXAMPLE_LINES:

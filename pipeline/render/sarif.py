@@ -1,4 +1,4 @@
-"""Findings as SARIF 2.1.0, which code hosts show beside the lines they are about. Pure.
+"""Findings as SARIF 2.1.0, which code hosts show beside the lines they concern. Pure.
 
 Source: OASIS "Static Analysis Results Interchange Format (SARIF) Version 2.1.0".
 """
@@ -25,9 +25,9 @@ _NO_SOURCES: Mapping[str, str] = {}
 def sarif_log(
     findings: Sequence[Finding], sources: Mapping[str, str] = _NO_SOURCES
 ) -> dict[str, object]:
-    """The SARIF log as plain values: one run, its rules those that were broken, sorted by id.
+    """The SARIF log as plain values: one run, with the broken rules sorted by id.
 
-    `sources` maps files to their text. With it, a fingerprint rests on the line's text and so
+    `sources` maps files to their text. With it, a fingerprint depends on the line's text, and so
     stays the same when lines are added above.
     """
     rules = {finding.code: finding.rule for finding in findings}
@@ -45,7 +45,7 @@ def sarif_log(
                         "rules": [_rule(rules[code]) for code in index_of],
                     }
                 },
-                # Columns count characters, not UTF-16 units as is SARIF's default.
+                # Columns count characters, not UTF-16 units, SARIF's default.
                 "columnKind": "unicodeCodePoints",
                 "results": [_result(f, index_of[f.code], sources, seen) for f in findings],
             }
@@ -91,7 +91,7 @@ def _result(
 
 
 def _fingerprint(finding: Finding, sources: Mapping[str, str], seen: Counter[str]) -> str:
-    """A hash that knows the finding again in a later run, numbered among its equals."""
+    """A hash that identifies the finding in later runs, numbered among equal findings."""
     lines = sources.get(finding.location.file, "").split("\n")
     line = finding.location.line or 0
     text = lines[line - 1].strip() if 1 <= line <= len(lines) else ""

@@ -1,28 +1,26 @@
 """Statuses for people: one draft in a few lines, or all of them as a table. Pure.
 
-Works on the plain values of `status.yaml`, so that showing one draft imports no models.
+Works on the plain values of `status.yaml`, so showing one draft imports no models.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.characters import visible
 from pipeline.errors import Failure
-from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id, table
-
-ENVIRONMENTS = ("dev", "staging", "prod")
+from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id, shown_moment, table
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What was seen in GitOps repositories beside the statuses.
+    """What was found in GitOps repositories, to be shown with the statuses.
 
-    `incidents` are repository, path, code and message of what is not as promoted; `failures` are
-    draft or repository, code and message of what could not be read. Not `is_checked`: nothing was
-    looked at, as in a clone without its forge.
+    `incidents` are repository, path, code and message of each difference from what was promoted;
+    `failures` are draft or repository, code and message of what could not be read. Without
+    `is_checked` nothing was looked at, as in a clone without its forge.
     """
 
     is_checked: bool = True
@@ -30,7 +28,7 @@ class Beside:
     failures: tuple[Failure, ...] = ()
 
     def is_foreign(self, repo: str, folder: str) -> bool:
-        """Whether something in an overlay's folder, or above it, is not as promoted."""
+        """Whether something in an overlay's folder, or above it, differs from what was promoted."""
         return any(
             f"{folder}/".startswith(f"{path}/") or path.startswith(f"{folder}/")
             for of, path, _, _ in self.incidents
@@ -38,12 +36,12 @@ class Beside:
         )
 
     def is_known(self, repo: str) -> bool:
-        """Whether a repository could be looked at."""
+        """Whether a repository could be read."""
         return self.is_checked and all(subject != repo for subject, _, _ in self.failures)
 
 
 def beside_lines(beside: Beside, style: Style = PLAIN) -> list[str]:
-    """One line for each thing that is wrong in GitOps repositories, and what to do."""
+    """One line for each problem in GitOps repositories, and what to do."""
     lines = [
         f"{style.bad} foreign  {repo}:{visible(path)}  {code}: {visible(message)}"
         for repo, path, code, message in beside.incidents
@@ -57,14 +55,23 @@ def beside_lines(beside: Beside, style: Style = PLAIN) -> list[str]:
     return lines
 
 
+def _columns(environments: Sequence[str], statuses: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The environments of policy, and then those that policy lost and that still run something."""
+    runs = (p["environment"] for status in statuses for p in status["promotions"])
+    return list(dict.fromkeys([*environments, *runs]))
+
+
 def render_status(
-    status: Mapping[str, Any], beside: Beside = Beside(), style: Style = PLAIN
+    status: Mapping[str, Any],
+    environments: Sequence[str],
+    beside: Beside = Beside(),
+    style: Style = PLAIN,
 ) -> str:
-    """Where one draft stands, and what may be done next."""
+    """One draft's status, and the next step; `environments` are those of policy, in order."""
     state = status["state"]
     colour = "bad" if state == "REJECTED" else "good"
     lines = [f"{style.paint('bold', status['id'])}  {style.paint(colour, state)}"]
-    for label, text in _entries(status, beside, style):
+    for label, text in _entries(status, environments, beside, style):
         lines.append(f"  {label:<8} {text}".rstrip())
     lines += beside_lines(beside, style)
     return "".join(f"{line}\n" for line in lines)
@@ -72,20 +79,23 @@ def render_status(
 
 def render_statuses(
     statuses: Sequence[Mapping[str, Any]],
+    environments: Sequence[str],
     requested: Sequence[str] = (),
     beside: Beside = Beside(),
     style: Style = PLAIN,
 ) -> str:
-    """Every draft on one line: state, and what each environment runs."""
-    rows = [("DRAFT", "STATE", "DEV", "STAGING", "PROD", "PULL REQUEST")]
+    """One line for each draft: its state, and what each environment runs."""
+    columns = _columns(environments, statuses)
+    rows = [("DRAFT", "STATE", *(e.upper() for e in columns), "CHANGED", "PULL REQUEST")]
     for status in statuses:
         runs = {p["environment"]: p for p in status["promotions"]}
-        cells = (_digest_cell(runs.get(e), status["gitops_repo"], beside) for e in ENVIRONMENTS)
-        rows.append((status["id"], status["state"], *cells, status.get("pr_url") or "-"))
+        cells = (_digest_cell(runs.get(e), status["gitops_repo"], beside) for e in columns)
+        changed = shown_moment(status.get("decided_at"))
+        rows.append((status["id"], status["state"], *cells, changed, status.get("pr_url") or "-"))
     seen = {status["id"] for status in statuses}
     for draft in requested:
         if draft not in seen:
-            rows.append((draft, "(requested)", "-", "-", "-", "-"))
+            rows.append((draft, "(requested)", *("-" for _ in columns), "-", "-"))
     if len(rows) == 1 and not beside.failures:
         return "no drafts yet\n  next     `pipeline draft create TENANT/PRIMITIVE …`\n"
     head, *others = table([rows[0], *sorted(rows[1:])])
@@ -96,7 +106,7 @@ def render_statuses(
 
 
 def _digest_cell(promotion: Mapping[str, Any] | None, repo: str, beside: Beside) -> str:
-    """The digest that was promoted; with `!` where something else lies there, `?` unseen."""
+    """The promoted digest; with `!` if the repository differs, `?` if it was not read."""
     if promotion is None:
         return "-"
     digest = promotion["release"]["digest"].removeprefix("sha256:")[:12]
@@ -105,7 +115,9 @@ def _digest_cell(promotion: Mapping[str, Any] | None, repo: str, beside: Beside)
     return digest if beside.is_known(repo) else f"{digest}?"
 
 
-def _entries(status: Mapping[str, Any], beside: Beside, style: Style) -> Iterator[tuple[str, str]]:
+def _entries(
+    status: Mapping[str, Any], environments: Sequence[str], beside: Beside, style: Style
+) -> Iterator[tuple[str, str]]:
     yield "template", f"{status['template_id']}, code of origin {status['code_origin']}"
     if status["branch_name"]:
         yield "code", f"{status['target_repo']}  {status['branch_name']}"
@@ -126,7 +138,7 @@ def _entries(status: Mapping[str, Any], beside: Beside, style: Style) -> Iterato
                 yield "", f"{result['name']}: {visible(result['summary'])}"
     runs = {p["environment"]: p for p in status["promotions"]}
     refused = {r["environment"]: r for r in status["refused_promotions"]}
-    for environment in ENVIRONMENTS:
+    for environment in dict.fromkeys([*_columns(environments, [status]), *refused]):
         if environment in runs:
             yield environment, _promotion_line(runs[environment], status, beside, style)
         label = "" if environment in runs else environment
@@ -134,8 +146,11 @@ def _entries(status: Mapping[str, Any], beside: Beside, style: Style) -> Iterato
             text = f"{style.bad} refused  {reason['code']}: {visible(reason['message'])}"
             yield label, text
             label = ""
-    yield "facts", f"{counted(status['facts'], 'fact')}; `pipeline audit log {status['id']}`"
-    following = _next(status, runs)
+    decided = status.get("decided_at")
+    newest = f", newest {shown_moment(decided)}" if decided else ""
+    log = f"`pipeline audit log {status['id']}`"
+    yield "facts", f"{counted(status['facts'], 'fact')}{newest}; {log}"
+    following = _next(status, environments, runs)
     if following:
         yield "next", following
 
@@ -160,7 +175,7 @@ def _checks_line(report: Mapping[str, Any], style: Style) -> str:
 def _promotion_line(
     promotion: Mapping[str, Any], status: Mapping[str, Any], beside: Beside, style: Style
 ) -> str:
-    """What was promoted, and what a delivery tool said of it: only if that is what lies there."""
+    """What was promoted and, if the repository still holds it, its observation."""
     repo, where = status["gitops_repo"], promotion["namespace"]
     digest = short_digest(promotion["release"]["digest"])
     if beside.is_foreign(repo, promotion["overlay_folder"]):
@@ -169,17 +184,21 @@ def _promotion_line(
         return f"{style.wait} {digest} was promoted to {where}; what lies there was not checked"
     seen = promotion["observation"]
     health = f"  {visible(seen['health'])}, {visible(seen['sync'])}" if seen else ""
+    if seen and seen.get("observed_at"):
+        health += f" at {shown_moment(seen['observed_at'])}"
+    merged = promotion.get("merged_at")
+    since = f"  since {shown_moment(merged)}" if merged else ""
     people = promotion["approved_by"]
     approved = f"  approved by {', '.join(map(str, people))}" if people else ""
-    return f"{style.good} {digest} in {where}{health}{approved}"
+    return f"{style.good} {digest} in {where}{since}{health}{approved}"
 
 
-def _next(status: Mapping[str, Any], runs: Mapping[str, Any]) -> str:
+def _next(status: Mapping[str, Any], environments: Sequence[str], runs: Mapping[str, Any]) -> str:
     if status["state"] == "REJECTED":
         return ""
     if not status["branch_name"]:
         return "`pipeline run` scaffolds it"
-    missing = next((e for e in ENVIRONMENTS if e not in runs), None)
+    missing = next((e for e in environments if e not in runs), None)
     if missing is None:
         return ""
     return f"`pipeline promote request {status['id']} --env {missing} --reason …`"

@@ -1,4 +1,4 @@
-"""The few signs that results are written with, plain or in colour. Pure."""
+"""The few signs used in results, plain or in colour. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _CODES = {"good": "32", "bad": "31", "wait": "33", "dim": "2", "bold": "1"}
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Puts colour on words if `colour` says so."""
+    """Colours words if `colour` is set."""
 
     colour: bool = False
 
@@ -20,17 +20,17 @@ class Style:
 
     @property
     def good(self) -> str:
-        """The sign of what went well."""
+        """The sign of success."""
         return self.paint("good", "✓")
 
     @property
     def bad(self) -> str:
-        """The sign of what is refused or failed."""
+        """The sign of a refusal or failure."""
         return self.paint("bad", "✗")
 
     @property
     def wait(self) -> str:
-        """The sign of what waits."""
+        """The sign of waiting."""
         return self.paint("wait", "…")
 
 
@@ -38,13 +38,18 @@ PLAIN = Style()
 
 
 def short_digest(digest: str | None) -> str:
-    """A digest as people compare it: algorithm and the first twelve digits."""
+    """A digest shortened for people: algorithm and the first twelve digits."""
     return f"{digest[:19]}…" if digest and len(digest) > 20 else digest or "(not built yet)"
 
 
 def short_id(id: str | None) -> str:
-    """A git object id as people compare it: its first twelve digits."""
+    """A git object id shortened for people: its first twelve digits."""
     return id[:12] if id else "-"
+
+
+def shown_moment(moment: str | None) -> str:
+    """A moment as people read it: `2026-12-01 10:52Z`; a dash for none."""
+    return f"{moment[:10]} {moment[11:16]}Z" if moment else "-"
 
 
 def counted(number: int, word: str) -> str:
@@ -62,7 +67,7 @@ def table(rows: Sequence[tuple[str, ...]], *, gap: str = "  ") -> list[str]:
 
 
 def wants_colour(environment: Mapping[str, str], *, is_terminal: bool) -> bool:
-    """True if output should be in colour: `NO_COLOR` wins, then `FORCE_COLOR`, then a terminal."""
+    """Whether to use colour: `NO_COLOR` wins, then `FORCE_COLOR`, then whether it is a terminal."""
     if environment.get("NO_COLOR"):
         return False
     if environment.get("FORCE_COLOR"):

@@ -1,4 +1,4 @@
-"""Findings as people read them, plain or in colour, with the line of the source they point at.
+"""Findings for people, plain or in colour, with the source line they point at.
 
 Pure: `render_text` gives the plain form, `render_terminal` the same lines in colour.
 """
@@ -36,10 +36,10 @@ def render_text(
     *,
     width: int | None = None,
 ) -> str:
-    """The findings as plain text, a blank line between two, nothing for none.
+    """The findings as plain text, separated by blank lines; empty without findings.
 
-    `sources` maps files to their text; where a finding's file is in it, the line is shown with a
-    mark below the column. `width` folds sentences; None leaves each on one line.
+    `sources` maps files to their text; if a finding's file is in it, the line is shown with a mark
+    below the column. `width` folds sentences; None leaves each on one line.
     """
     blocks = [_lines_of(finding, sources, width) for finding in findings]
     return "\n".join(
@@ -58,7 +58,7 @@ def render_terminal(
     """The same for a terminal of `width` columns; without `colour` it is `render_text`."""
     if not colour:
         return render_text(findings, sources, width=width)
-    # 25 ms: only terminals with colour need it.
+    # 25 ms; only terminals with colour need it.
     from rich.console import Console
     from rich.text import Text
 
@@ -80,7 +80,7 @@ def render_terminal(
 
 
 def render_summary(findings: Iterable[Finding]) -> str:
-    """How many findings there are, in words: `2 errors, 1 warning`, or `no findings`."""
+    """The number of findings, in words: `2 errors, 1 warning`, or `no findings`."""
     counts = dict.fromkeys(Severity, 0)
     for finding in findings:
         counts[finding.severity] += 1
@@ -140,7 +140,7 @@ def _source_lines(
 
 
 def _window(line: str, column: int, width: int | None, margin: str) -> tuple[str, int]:
-    """The part of a line around `column` that fits, and how many cells lie before the column."""
+    """The part of a line around `column` that fits, and the number of cells before the column."""
     room = max((width or 160) - len(margin) - 3, _WIDTH_MINIMUM)
     line = line.replace("\t", " ")
     start, end = 0, len(line)
@@ -154,7 +154,7 @@ def _window(line: str, column: int, width: int | None, margin: str) -> tuple[str
 
 
 def _cells(text: str) -> int:
-    """How many cells of a terminal `text` takes."""
+    """The number of terminal cells that `text` takes."""
     return sum(
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in text

@@ -1,1 +1,1 @@
-"""Requests and what they change, in words for people who review them. Pure."""
+"""Requests: parsed, checked, and described for their reviewers. Pure."""

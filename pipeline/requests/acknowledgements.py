@@ -1,11 +1,11 @@
-"""Which findings of an audit people can settle by an acknowledgement, and what names one.
+"""The audit findings that an acknowledgement can settle, and how it names them.
 
-History can be looked into, but not be made undone; what is there now can be put right instead.
+History can be investigated but not undone; present content must be fixed instead.
 """
 
 from __future__ import annotations
 
-# Named by the commit that they are about.
+# Named by the commit they concern.
 ABOUT_COMMITS = frozenset(
     {
         "audit-foreign-commit",
@@ -15,7 +15,7 @@ ABOUT_COMMITS = frozenset(
         "audit-fact-anchor",
     }
 )
-# Named by the fact that they are about.
+# Named by the fact they concern.
 ABOUT_FACTS = frozenset(
     {
         "audit-accepted-differs",
@@ -25,6 +25,7 @@ ABOUT_FACTS = frozenset(
         "audit-cause-missing",
         "audit-cause-other",
         "audit-digest-differs",
+        "audit-evidence-later",
         "audit-gate",
         "audit-name-differs",
         "audit-promotion-differs",
@@ -32,6 +33,7 @@ ABOUT_FACTS = frozenset(
         "audit-refusal-misfit",
         "audit-source-differs",
         "audit-source-missing",
+        "audit-time-order",
         "audit-told-misfit",
     }
 )

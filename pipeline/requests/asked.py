@@ -1,7 +1,7 @@
-"""What a pull request of the control repo asks for, before anybody merges it. Pure.
+"""What a pull request of the control repo asks for, before it is merged. Pure.
 
-It rests on what the control repo itself says, so that it takes no credential to tell. What is
-changed is compared with the base: policy, accounts, workflows and owners in words.
+It uses only the control repo itself, so it needs no credential. Changes of policy, accounts,
+workflows and owners are described against the base.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pipeline.requests.snapshot import LoadedRequest, Snapshot
 
 @dataclass(frozen=True, slots=True)
 class BeforeMerge:
-    """What the changed paths were, and for those that are no requests, what they are now."""
+    """The changed paths at the base and, for files that are not requests, their content now."""
 
     snapshot: Snapshot
     old: Mapping[str, bytes] = field(default_factory=dict)

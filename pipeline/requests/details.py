@@ -1,6 +1,6 @@
-"""What each kind of request asks for, in lines of a name and a value for its reviewers. Pure.
+"""What each kind of request asks for, as lines of name and value for reviewers. Pure.
 
-A line's name is this module's own; its value holds what the file says, and is shown as text.
+This module chooses a line's name; its value comes from the file and is shown as text.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from collections.abc import Iterator
 
 from pipeline import names
 from pipeline.models.requests import (
-    ENVIRONMENTS,
     Acknowledgement,
+    CodeOrigin,
     DraftPatch,
     PrimitiveImplementationDraft,
     Promotion,
+    Sku,
 )
 from pipeline.requests.policy_changes import field_lines
 from pipeline.requests.snapshot import Snapshot
@@ -26,7 +27,7 @@ def draft_details(
     old: PrimitiveImplementationDraft | None,
     snapshot: Snapshot,
 ) -> Iterator[Detail]:
-    """What a draft asks for, where it may run, and what is different from before."""
+    """What a draft asks for, where it may run, and what changed."""
     yield "draft", draft.id
     yield "template", draft.template_id
     yield "origin", draft.code_origin
@@ -34,10 +35,18 @@ def draft_details(
     tenant = snapshot.tenant(draft.tenant_id)
     if tenant and snapshot.platform:
         place = (snapshot.platform.platform, draft.tenant_id, tenant.sku, draft.code_origin)
-        runs = [names.namespace(*place, environment) for environment in ENVIRONMENTS]
-        yield "may run in", ", ".join(runs)
+        runs = [_namespace(place, environment) for environment in snapshot.environments]
+        yield "may run in", ", ".join(filter(None, runs))
     if old is not None:
         yield from field_lines(old, draft)
+
+
+def _namespace(place: tuple[str, str, Sku, CodeOrigin], environment: str) -> str:
+    """Where it would run; nothing where that name is refused, which is a finding of its own."""
+    try:
+        return names.namespace(*place, environment)
+    except names.NameRefused:
+        return ""
 
 
 def patch_details(
@@ -68,7 +77,7 @@ def promotion_details(
 def acknowledgement_details(
     settled: Acknowledgement, old: Acknowledgement | None, snapshot: Snapshot
 ) -> Iterator[Detail]:
-    """Which commits and findings an acknowledgement settles."""
+    """The commits and findings that an acknowledgement settles."""
     yield "acknowledgement", settled.acknowledgement
     yield "repository", settled.repository
     yield "commits", ", ".join(settled.commits)

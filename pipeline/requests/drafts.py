@@ -1,11 +1,11 @@
 """Rules of drafts and promotions: what a tenant may ask for.
 
-Where code of which origin may run: docs/model.md §4.1.
+Where code of each origin may run: docs/model.md §4.1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from pipeline import names
 from pipeline.diagnostics import Finding, Rule, Subject, register
@@ -65,7 +65,7 @@ NAME_TOO_LONG = register(
         id="name-too-long",
         summary="Every name derived from a draft fits its limit.",
         why="shortened names can collide, so they are refused before anything is created",
-        fix="choose a shorter `primitive_id`",
+        fix="choose a shorter `primitive_id`, or shorter names of environments",
         subject=Subject.REQUEST,
         fails=draft_example(
             "acme/a-very-long-name-for-a-primitive-indeed",
@@ -194,10 +194,11 @@ def check_draft(
     draft: PrimitiveImplementationDraft,
     tenant: Tenant,
     platform: Platform,
+    environments: Collection[str],
     templates: Mapping[str, Template],
     document: ParsedDocument,
 ) -> Iterator[Finding]:
-    """Findings for one draft against its tenant, the platform and the golden templates."""
+    """Findings for one draft against its tenant, policy and the golden templates."""
     origin = draft.code_origin
     custom = origin is not CodeOrigin.PLATFORM
     at = document.position_of
@@ -214,12 +215,13 @@ def check_draft(
         tenant.sku,
         draft.primitive_id,
         origin,
+        environments,
     )
     for problem in problems:
         yield NAME_TOO_LONG.finding(problem, at(("primitive_id",)))
     if problems:
         return
-    for env in ("dev", "staging", "prod"):
+    for env in environments:
         name = names.namespace(platform.platform, draft.tenant_id, tenant.sku, origin, env)
         if custom and names.is_shared_namespace(platform.platform, name):
             yield NAMESPACE_SHARED_CUSTOM_CODE.finding(
@@ -236,7 +238,7 @@ def check_draft(
         yield RISK_TIER_LOWERED.finding(
             f"{tier} is below the tenant's {tenant.risk_tier}", at(("risk_tier",))
         )
-    # Code of origin platform is the platform's, whichever tenant it runs for.
+    # Code of origin `platform` is the platform's, whatever tenant it runs for.
     owners = tenant.owners if custom else platform.owners
     yield from _check_template(draft, owners, templates, document)
 
@@ -278,7 +280,7 @@ def _check_template(
 def check_promotion(
     promotion: Promotion, snapshot: Snapshot, document: ParsedDocument
 ) -> Iterator[Finding]:
-    """Findings for one promotion request as far as the control repo alone can tell."""
+    """Findings for one promotion request, from the control repo alone."""
     environment = snapshot.environments.get(promotion.environment)
     if environment is None:
         yield ENVIRONMENT_UNKNOWN.finding(

@@ -1,6 +1,6 @@
-"""Rules of identity: a request says who it is by its path, and nothing in it may disagree.
+"""Rules of identity: a request's path identifies it, and its content may not disagree.
 
-Which path means what: docs/model.md §7. Ids: docs/model.md §4.3.
+The meaning of paths: docs/model.md §7. Ids: docs/model.md §4.3.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def draft_example(
     primitive: str = "order-router",
     description: str = "Routes orders",
 ) -> str:
-    """A draft request as an example, with one field changed at a time."""
+    """An example draft request, with any of these fields changed."""
     return _DRAFT.format(id=id, tenant=tenant, primitive=primitive, description=description)
 
 
@@ -134,7 +134,7 @@ _WORD = re.compile(r"[a-z0-9]+(?:-+[a-z0-9]+)*")
 
 
 def check_entries(entries: Iterable[tuple[str, int]]) -> Iterator[Finding]:
-    """A finding for each path of a commit (with its mode) that is not a plain file."""
+    """One finding for each entry (path, mode) of a commit that is not a plain file."""
     for path, mode in entries:
         if mode not in (MODE_FILE, MODE_EXECUTABLE):
             what = {MODE_SYMLINK: "a symbolic link", MODE_SUBMODULE: "a submodule"}.get(
@@ -144,7 +144,7 @@ def check_entries(entries: Iterable[tuple[str, int]]) -> Iterator[Finding]:
 
 
 def check_identity(meaning: RequestPath, document: ParsedDocument) -> Iterator[Finding]:
-    """Findings for ids in the body that are not those of the path."""
+    """Findings for ids in the body that differ from the path."""
     value = document.value or {}
     told = {
         "tenant_id": meaning.tenant,
@@ -166,8 +166,8 @@ def check_identity(meaning: RequestPath, document: ParsedDocument) -> Iterator[F
 class OtherTenants:
     """The tenants that one tenant's requests may not name.
 
-    `longest` is how many parts an id of theirs has at most: never more parts of a word are
-    looked at together, so that a word of very many parts stays cheap.
+    `longest` is the most parts that any of their ids has: no more parts of a word are joined, so a
+    word of many parts stays cheap.
     """
 
     ids: frozenset[str]
@@ -175,7 +175,7 @@ class OtherTenants:
     longest: int
 
     @staticmethod
-    # One a tenant, of the 1,000 that a world is measured with (`bench/`).
+    # One per tenant; worlds are measured with 1,000 (`bench/`).
     @lru_cache(maxsize=1024)
     def of(tenant_ids: frozenset[str], own: str) -> OtherTenants:
         """All tenants but `own` and the platform."""
@@ -189,9 +189,8 @@ def check_other_tenants(
 ) -> Iterator[Finding]:
     """Findings for every string, key or value, that names a tenant other than the path's.
 
-    A name counts wherever it stands as whole parts between dashes: `contoso`, `tenant-contoso`,
-    `contoso-db`, `for-contoso`; `orders` is not a mention of a tenant `order`. Base64 is looked
-    into.
+    A name counts as whole parts between dashes: `contoso`, `tenant-contoso`, `contoso-db`,
+    `for-contoso`; `orders` does not mention a tenant `order`. Base64 is decoded first.
     """
     if not meaning.tenant or meaning.tenant == "platform":
         return
@@ -210,7 +209,7 @@ def check_other_tenants(
 
 
 def _decoded(text: str) -> str:
-    """The text that base64 stands for, as far as it is text; empty if it is not a base64."""
+    """The decoded text of base64, with replacements for other bytes; empty if it is not base64."""
     try:
         return base64.b64decode(text, validate=True).decode("utf-8", "replace")
     except ValueError:

@@ -1,7 +1,7 @@
-"""The kinds of request: one row says all that the pipeline knows of a kind.
+"""The kinds of request: one row holds all that the pipeline knows about a kind.
 
-To add one, write its model in `pipeline.models.requests` and a row here; where it lies, its schema,
-its checks, what a reviewer reads of it and its place in docs/requests.md follow from the row.
+To add one, write its model in `pipeline.models.requests` and a row here. Its path, schema, checks,
+description for reviewers and place in docs/requests.md follow from the row.
 """
 
 from __future__ import annotations
@@ -59,11 +59,12 @@ from pipeline.templating import Template
 
 R = TypeVar("R", bound=Request)
 _ID = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
-# What the parts of a path in `<…>` may be; the first two are ids, the others the request's name.
+# Patterns of the `<…>` parts of a path; the first two are ids, the others the request's name.
 _PARTS = {
     "<tenant>": rf"(?P<tenant>{_ID})",
     "<primitive>": rf"(?P<primitive>{_ID})",
-    "<environment>": r"(?P<name>[a-z]+)",
+    # `environments/acknowledgements/` holds other requests.
+    "<environment>": rf"(?P<name>(?!acknowledgements[/.]){_ID})",
     "<number>": r"(?P<name>[0-9]{4})",
     "<name>": rf"(?P<name>{_ID})",
 }
@@ -71,7 +72,7 @@ _PARTS = {
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a request is checked against: its place and document, and the control repo."""
+    """The context of a request's check: its path and document, and the control repo."""
 
     meaning: RequestPath
     document: ParsedDocument
@@ -81,7 +82,7 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Asks:
-    """What merging asks the pipeline to do: with a new file, a changed one, one taken away."""
+    """What merging asks the pipeline to do: for a new file, a changed one, a deleted one."""
 
     new: str
     changed: str
@@ -93,36 +94,36 @@ def _no_findings(request: Request, around: Surroundings) -> Iterable[Finding]:
 
 
 def _changed_policy(request: Request, old: Request | None, snapshot: Snapshot) -> Iterator[Detail]:
-    """What a change of policy does."""
+    """The effect of a change of policy."""
     lines = tuple(kind_of(request).changes(old, request))
     yield from lines or [("effect", "none: only what people read is different")]
 
 
 @dataclass(frozen=True, slots=True)
 class RequestKind(Generic[R]):
-    """One row: everything that the pipeline knows of a kind of request."""
+    """One row: everything that the pipeline knows about a kind of request."""
 
     model: type[R]
     path: str  # in the control repo, with parts of `_PARTS`
     schema_stem: str  # of `schemas/<stem>.schema.json`
-    summary: str  # one sentence, for people who look for the kind that they need
+    summary: str  # one sentence, for people looking for the kind they need
     asks: Asks
     example: str  # a valid file; its first line names its path
-    # Findings beyond its form, against the rest of the control repo.
+    # Findings beyond its form, from the rest of the control repo.
     check: Callable[[R, Surroundings], Iterable[Finding]] = _no_findings
-    # What is different, one line each, from the request before; either may be absent.
+    # Changes since the request before, one line each; either may be absent.
     changes: Callable[[R | None, R | None], Iterator[Line]] = field_lines
     # What it asks for: the request, the one before it, the control repo.
     details: Callable[[R, R | None, Snapshot], Iterator[Detail]] = _changed_policy
 
     @property
     def name(self) -> str:
-        """What its field `kind` holds."""
+        """The value of its field `kind`."""
         return str(get_args(self.model.model_fields["kind"].annotation)[0])
 
     @property
     def pattern(self) -> re.Pattern[str]:
-        """What its paths match."""
+        """The pattern of its paths."""
         parts = (_PARTS.get(part, re.escape(part)) for part in re.split("(<[a-z]+>)", self.path))
         return re.compile("".join(parts) + r"\Z")
 
@@ -137,8 +138,11 @@ _GONE = "take a request away"
 
 def _check_draft(draft: PrimitiveImplementationDraft, around: Surroundings) -> Iterable[Finding]:
     snapshot, tenant = around.snapshot, around.snapshot.tenant(around.meaning.tenant)
-    if tenant and snapshot.platform and draft.tenant_id == around.meaning.tenant:
-        yield from check_draft(draft, tenant, snapshot.platform, around.templates, around.document)
+    platform, environments = snapshot.platform, snapshot.environments
+    if tenant and platform and draft.tenant_id == around.meaning.tenant:
+        yield from check_draft(
+            draft, tenant, platform, environments, around.templates, around.document
+        )
 
 
 KINDS: tuple[RequestKind[Any], ...] = (
@@ -209,7 +213,7 @@ signers:
         summary="One tenant: how its product runs, its risk tier and who owns it.",
         asks=_POLICY,
         example=TENANT_ID_RESERVED.passes,
-        check=lambda it, around: check_tenant(it, around.snapshot.platform, around.document),
+        check=lambda it, around: check_tenant(it, around.snapshot, around.document),
     ),
     RequestKind(
         model=PrimitiveImplementationDraft,
@@ -264,7 +268,7 @@ def kind_of(request: Request) -> RequestKind[Any]:
 
 
 def request_path(path: str) -> RequestPath | None:
-    """What `path` says, or None if no request may lie there."""
+    """The parsed path, or None if no request may be there."""
     for kind, pattern in _PATTERNS:
         match = pattern.match(path)
         if match:
@@ -272,10 +276,16 @@ def request_path(path: str) -> RequestPath | None:
     return None
 
 
-def parse_request(path: str, content: bytes) -> tuple[ReadRequest | None, tuple[Finding, ...]]:
-    """The request in a file's bytes and what is wrong with its form.
+def is_of_kind(path: str, kind: str) -> bool:
+    """Whether a path is that of a kind of request."""
+    meaning = request_path(path)
+    return meaning is not None and meaning.kind == kind
 
-    None where the path can hold no request at all.
+
+def parse_request(path: str, content: bytes) -> tuple[ReadRequest | None, tuple[Finding, ...]]:
+    """The request in a file's bytes, and findings about its form.
+
+    None if no request may be at the path.
     """
     meaning = request_path(path)
     if meaning is None:
@@ -295,7 +305,7 @@ def parse_request(path: str, content: bytes) -> tuple[ReadRequest | None, tuple[
         )
     expected: type[Request] = REQUEST_KINDS[meaning.kind].model
     try:
-        # JSON mode: strict about types, yet a YAML list is what a tuple field means.
+        # JSON mode: strict about types, but accepts a list for a tuple field.
         model = expected.model_validate_json(json.dumps(document.value))
     except ValidationError as error:
         findings = findings_of_validation_error(error, document, expected)

@@ -1,7 +1,7 @@
-"""Where request files lie in a control repo: the path decides the tenant and the kind.
+"""The paths of request files in a control repo: the path decides the tenant and the kind.
 
-`pipeline.requests.kinds` knows which paths are requests; a file in `tenants/`
-or `environments/` that is none is reported, since it would otherwise be read by nobody.
+`pipeline.requests.kinds` knows which paths are requests; any other file in `tenants/` or
+`environments/` is reported, since nothing would read it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ REQUEST_ROOTS = ("environments", "tenants")
 
 @dataclass(frozen=True, slots=True)
 class RequestPath:
-    """What a path says of the request in it; empty strings where it says nothing."""
+    """The meaning of a request's path; empty strings for parts that the path lacks."""
 
     kind: str
     tenant: str = ""
@@ -33,31 +33,31 @@ class RequestPath:
 
 
 def tenant_path(tenant: str) -> str:
-    """Where a tenant's own file lies."""
+    """The path of a tenant's own file."""
     return f"tenants/{tenant}/tenant.yaml"
 
 
 def environment_path(environment: str) -> str:
-    """Where an environment's file lies."""
+    """The path of an environment's file."""
     return f"environments/{environment}/environment.yaml"
 
 
 def draft_folder(draft: str) -> str:
     """The folder of a draft's requests."""
-    # Asked for every draft of every run: a replacement is the quickest way to the two parts.
+    # Called for every draft in every run: a replacement is the fastest way.
     return f"tenants/{draft.replace('/', '/drafts/', 1)}"
 
 
 def draft_path(draft: str) -> str:
-    """Where a draft's request lies."""
+    """The path of a draft's request."""
     return f"{draft_folder(draft)}/draft.yaml"
 
 
 def patch_path(draft: str, number: str) -> str:
-    """Where a patch lies; `number` has four digits."""
+    """The path of a patch; `number` has four digits."""
     return f"{draft_folder(draft)}/patches/{number}.yaml"
 
 
 def promotion_path(draft: str, environment: str) -> str:
-    """Where the promotion request of an environment lies."""
+    """The path of the promotion request for an environment."""
     return f"{draft_folder(draft)}/promotions/{environment}.yaml"

@@ -1,7 +1,7 @@
-"""Observations out of a file: what a delivery tool reported, as a strict document. Pure.
+"""Observations from a file: a delivery tool's report, as a strict document. Pure.
 
-The shape: `kind: Observations` with a list `observations` of what
-`pipeline.models.evidence.Observation` says. (An adapter to Argo CD gives the same values.)
+Its shape: `kind: Observations` with a list `observations` of
+`pipeline.models.evidence.Observation`. (An adapter to Argo CD gives the same values.)
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Observations(Model):
 def parse_observations(
     file: str, content: bytes
 ) -> tuple[tuple[Observation, ...], tuple[Finding, ...]]:
-    """The observations in a file's bytes, or none of them and what is wrong."""
+    """The observations in a file's bytes, or none and the findings about it."""
     document = parse_document(file, content)
     if document.findings or document.value is None:
         return (), tuple(document.findings)
@@ -40,6 +40,6 @@ def parse_observations(
 
 
 def render_observations(observations: tuple[Observation, ...]) -> bytes:
-    """The file that `parse_observations` reads back."""
+    """The bytes of a file that `parse_observations` reads back."""
     report = Observations(kind="Observations", observations=observations)
     return render_document(report.model_dump(mode="json", by_alias=True))

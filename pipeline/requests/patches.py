@@ -1,8 +1,8 @@
 """Rules of patches: which files an agent's patch may touch, and how much.
 
-Judged twice: on the request when it is validated, and on the resulting tree before it is
-committed (`pipeline.stages.patch`), since a description may differ from its effect.
-What a patch may be: docs/model.md §7.2.
+They are applied twice: to the request at validation, and to the resulting tree before the commit
+(`pipeline.stages.patch`), since a description may differ from its effect.
+What a patch may contain: docs/model.md §7.2.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ changes:
 
 
 def patch_example(path: str, content: str = "x = 1", op: str = "write") -> str:
-    """A patch request of one change, as an example."""
+    """An example patch request with one change."""
     field = "content" if op == "write" else "unused"
     body = f"  - op: {op}\n    path: {path}\n"
     return _HEAD + body + (f'    {field}: "{content}"\n' if op == "write" else "")
@@ -157,7 +157,7 @@ PATCH_NOT_JUDGED = register(
 
 
 def secret_finding(path: str, line: int, kind: str, at: Location) -> Finding:
-    """The finding of a credential of this kind in line `line` of a file; its value is not in it."""
+    """The finding for a credential in line `line` of a file, without the credential itself."""
     return PATCH_SECRET.finding(
         f"`{path}` line {line} holds a credential: {kind}",
         at,
@@ -189,7 +189,7 @@ _DEVICE = re.compile(
 _SHORT_NAME = re.compile(r"git~", re.IGNORECASE)
 # Linux: NAME_MAX; the same on most file systems (`limits.h`).
 PART_BYTES_MAXIMUM = 255
-# Within PATH_MAX of Linux and MAX_PATH of Windows with the folders above it left out.
+# Within PATH_MAX of Linux and MAX_PATH of Windows, not counting the folders above.
 PATH_BYTES_MAXIMUM = 400
 
 
@@ -217,13 +217,13 @@ def path_problem(path: str) -> str:
 
 
 def is_protected(path: str) -> bool:
-    """Whether a file decides about the code (its checks, owners, locks) and so is closed."""
+    """Whether a file governs the code (checks, owners, locks), so patches may not touch it."""
     parts = [part.lower() for part in path.split("/")]
     return any(part in _PROTECTED_NAMES for part in parts)
 
 
 def content_of(change: WriteFile) -> bytes | None:
-    """The bytes that a change writes; None when it gives none, two, or bad base64."""
+    """The bytes that a change writes; None if it has no content, both kinds, or bad base64."""
     if (change.content is None) == (change.content_base64 is None):
         return None
     if change.content is not None:
@@ -278,5 +278,5 @@ def check_patch(patch: DraftPatch, document: ParsedDocument) -> Iterator[Finding
 
 
 def printable(text: str) -> str:
-    """Hostile text made visible: what does not print is shown as an escape."""
+    """Hostile text made visible: unprintable characters become escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

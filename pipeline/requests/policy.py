@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline import names
-from pipeline.diagnostics import Finding, Rule, Subject, register
+from pipeline.diagnostics import Finding, Location, Rule, Subject, register
 from pipeline.documents import ParsedDocument
 from pipeline.models.base import API_VERSION
+from pipeline.models.draft_state import STAGES
 from pipeline.models.requests import (
-    ENVIRONMENTS,
     Acknowledgement,
     Environment,
     Platform,
@@ -18,7 +18,8 @@ from pipeline.models.requests import (
 )
 from pipeline.requests.acknowledgements import ABOUT_COMMITS, ABOUT_FACTS
 from pipeline.requests.identity import draft_example
-from pipeline.requests.snapshot import Snapshot
+from pipeline.requests.order import Place, comes_before, is_first, is_reached
+from pipeline.requests.snapshot import Snapshot, places_of
 from pipeline.requests.windows import check_windows
 
 TENANT_ID_RESERVED = register(
@@ -106,9 +107,11 @@ OWNER_UNKNOWN = register(
 ENVIRONMENT_DEFINITION = register(
     Rule(
         id="environment-definition",
-        summary="Environments promote from existing ones, without cycles, starting from one.",
-        why="a cycle or a gap would let a release skip an environment",
-        fix="name existing environments in `promotes_from`, without a cycle",
+        summary="Environments promote from existing ones, without cycles, and a way leads to each "
+        "from an environment of the first stage.",
+        why="a cycle or a gap would let a release skip an environment, or never come to one",
+        fix="name existing environments in `promotes_from`, without a cycle; only environments of "
+        "the first stage promote from nowhere",
         subject=Subject.REQUEST,
         fails=f"""# file: environments/dev/environment.yaml
 apiVersion: {API_VERSION}
@@ -121,6 +124,49 @@ apiVersion: {API_VERSION}
 kind: Environment
 environment: dev
 """,
+    )
+)
+_CANARY = f"""# file: environments/canary/environment.yaml
+apiVersion: {API_VERSION}
+kind: Environment
+environment: canary
+stage: {{stage}}
+promotes_from: [{{source}}]
+"""
+ENVIRONMENT_STAGE_BACKWARDS = register(
+    Rule(
+        id="environment-stage-backwards",
+        summary="No environment promotes from one of a later stage: dev, then staging, then prod.",
+        why="what production runs would come back as if it were being tested",
+        fix="correct `stage`, or promote from an environment of the same or an earlier stage",
+        subject=Subject.REQUEST,
+        fails=_CANARY.format(stage="staging", source="prod"),
+        passes=_CANARY.format(stage="prod", source="staging"),
+    )
+)
+ENVIRONMENT_NAME_TOO_LONG = register(
+    Rule(
+        id="environment-name-too-long",
+        summary="Every name that an environment's name goes into fits its limit.",
+        why="shortened names can collide, so they are refused before anything is created",
+        fix="choose a shorter name for the environment",
+        subject=Subject.REQUEST,
+        fails=_CANARY.replace("canary", "production-in-the-north-of-europe-1").format(
+            stage="prod", source="staging"
+        ),
+        passes=_CANARY.format(stage="prod", source="staging"),
+    )
+)
+NAMESPACES_CLASH = register(
+    Rule(
+        id="namespaces-clash",
+        summary="No two pairs of a tenant and an environment have the same namespace.",
+        why="code of one tenant would run in the namespace of another one, or of another "
+        "environment",
+        fix="rename the tenant or the environment, so that the two names joined by `-` differ",
+        subject=Subject.SCENARIO,
+        fails="tenants `acme` and `acme-eu`, environments `prod` and `eu-prod`",
+        passes="tenants `acme` and `globex-eu`, environments `prod` and `eu-prod`",
     )
 )
 
@@ -152,7 +198,7 @@ ACKNOWLEDGEMENT_NAMES_NOTHING = register(
 def check_acknowledgement(
     acknowledgement: Acknowledgement, document: ParsedDocument
 ) -> Iterator[Finding]:
-    """Findings for one acknowledgement: it settles nothing, or what cannot be settled."""
+    """Findings for an acknowledgement that settles nothing, or something it cannot settle."""
     if not acknowledgement.commits and not acknowledgement.findings:
         at = document.position_of(("repository",))
         yield ACKNOWLEDGEMENT_NAMES_NOTHING.finding("it names neither a commit nor a finding", at)
@@ -214,23 +260,10 @@ def _check_teams(
 def check_environment(
     environment: Environment, snapshot: Snapshot, document: ParsedDocument
 ) -> Iterator[Finding]:
-    """Findings for one environment: its order and the teams it asks."""
-    for index, source in enumerate(environment.promotes_from):
-        at = document.position_of(("promotes_from", index))
-        if source not in snapshot.environments:
-            yield ENVIRONMENT_DEFINITION.finding(f"there is no environment `{source}`", at)
-        elif _reaches(source, environment.environment, snapshot):
-            yield ENVIRONMENT_DEFINITION.finding(
-                f"`{source}` itself comes after this environment", at
-            )
-    before = ENVIRONMENTS[: ENVIRONMENTS.index(environment.environment)]
-    firsts = [e for e in before if e in snapshot.environments]
-    if firsts and not environment.promotes_from:
-        yield ENVIRONMENT_DEFINITION.finding(
-            f"only the first environment, `{firsts[0]}`, promotes from nowhere",
-            document.position_of(("environment",)),
-        )
+    """Findings for one environment: its place in the graph, its name, and its approving teams."""
+    yield from _check_place(environment, snapshot, document)
     if snapshot.platform:
+        yield from _check_names(environment.environment, snapshot.platform, snapshot, document)
         for tier, policy in environment.approvals.items():
             yield from _check_teams(
                 policy.teams, snapshot.platform, document, ("approvals", tier, "teams")
@@ -240,23 +273,71 @@ def check_environment(
     )
 
 
-def _reaches(start: str, target: str, snapshot: Snapshot) -> bool:
-    pending, seen = [start], set()
-    while pending:
-        name = pending.pop()
-        if name == target:
-            return True
-        if name not in seen and name in snapshot.environments:
-            seen.add(name)
-            pending += snapshot.environments[name].promotes_from
-    return False
-
-
-def check_tenant(
-    tenant: Tenant, platform: Platform | None, document: ParsedDocument
+def _check_place(
+    environment: Environment, snapshot: Snapshot, document: ParsedDocument
 ) -> Iterator[Finding]:
+    """Findings about the place of an environment in the graph of all of them."""
+    name, places = environment.environment, places_of(snapshot.environments)
+    own = Place(environment.stage)
+    is_sound = True
+    for index, source in enumerate(environment.promotes_from):
+        at = document.position_of(("promotes_from", index))
+        if source not in places:
+            known = ", ".join(f"`{each}`" for each in places)
+            told = f"there is no environment `{source}`; known: {known}"
+            yield ENVIRONMENT_DEFINITION.finding(told, at)
+        elif comes_before(places, name, source):
+            told = f"`{source}` itself comes after `{name}`"
+            yield ENVIRONMENT_DEFINITION.finding(told, at)
+        elif places[source].rank > own.rank:
+            yield ENVIRONMENT_STAGE_BACKWARDS.finding(
+                f"`{name}` is of stage {own.stage}, and `{source}` of stage "
+                f"{places[source].stage}, which is later",
+                at,
+            )
+        else:
+            continue
+        is_sound = False
+    if is_sound and name in places and not is_reached(places, name):
+        firsts = [f"`{each}`" for each in places if is_first(places, each)]
+        from_where = f"from {' or '.join(firsts)}" if firsts else "since each is behind another"
+        yield ENVIRONMENT_DEFINITION.finding(
+            f"no way leads to `{name}` {from_where}", document.position_of(("environment",))
+        )
+
+
+def _check_names(
+    name: str, platform: Platform, snapshot: Snapshot, document: ParsedDocument
+) -> Iterator[Finding]:
+    """Findings about what an environment's name becomes part of, whichever tenant there is."""
+    at = document.position_of(("environment",))
+    tenants, environments = snapshot.tenant_ids, snapshot.environments
+    problems = names.check_environment_names(platform.platform, tenants, snapshot.draft_ids, name)
+    if problems:
+        more = f"; and {len(problems) - 1} more names" if problems[1:] else ""
+        yield ENVIRONMENT_NAME_TOO_LONG.finding(f"{problems[0]}{more}", at)
+    for tenant in sorted(tenants):
+        other = names.clash_of(tenant, name, tenants, environments)
+        if other:
+            yield _clash((tenant, name), other, at)
+
+
+def _clash(pair: tuple[str, str], other: tuple[str, str], at: Location) -> Finding:
+    told = (f"tenant `{tenant}` in `{environment}`" for tenant, environment in (pair, other))
+    return NAMESPACES_CLASH.finding(
+        f"{' and '.join(told)} would both run in `tenant-{'-'.join(pair)}-*`", at
+    )
+
+
+def check_tenant(tenant: Tenant, snapshot: Snapshot, document: ParsedDocument) -> Iterator[Finding]:
     """Findings for a tenant's own file."""
-    reserved = {"dev", "staging", "prod", "base", "cust", "tenant", "state", "environments"}
+    platform, environments = snapshot.platform, snapshot.environments
+    for environment in environments:
+        clash = names.clash_of(tenant.tenant_id, environment, snapshot.tenant_ids, environments)
+        if clash:
+            at = document.position_of(("tenant_id",))
+            yield _clash((tenant.tenant_id, environment), clash, at)
+    reserved = {*STAGES, "base", "cust", "tenant", "state", "environments"}
     if platform:
         reserved |= {platform.platform}
         yield from _check_teams(tenant.owners, platform, document, ("owners",))

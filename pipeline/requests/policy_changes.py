@@ -1,7 +1,7 @@
-"""What a change of policy does, in words: the models of base and head compared. Pure.
+"""The effect of a change of policy, in words: the models of base and head compared. Pure.
 
-Each line is a name, which is this module's own, and a value, which holds what files say and is
-shown as text. What the words are about is the effect: whom an approval asks, who may do what.
+This module chooses each line's name; its value comes from the files and is shown as text. The words
+describe the effect: who must approve, and who may do what.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NONE = "none"
 def field_lines(
     old: BaseModel | None, new: BaseModel | None, *, but: Collection[str] = ()
 ) -> Iterator[Line]:
-    """The fields whose values differ: from what to what."""
+    """One line for each field whose value differs, with both values."""
     model = new or old
     for name in type(model).model_fields if model else ():
         before, after = getattr(old, name, None), getattr(new, name, None)
@@ -77,7 +77,7 @@ def _listed(old: Collection[str], new: Collection[str], more: str, less: str) ->
 
 
 def platform_changes(old: Platform | None, new: Platform | None) -> Iterator[Line]:
-    """What a change of the platform does: its accounts, then its other fields."""
+    """The effect of a change of the platform: its accounts, then its other fields."""
     before = {a.id: a for a in old.accounts} if old else {}
     after = {a.id: a for a in new.accounts} if new else {}
     for id in sorted({*before, *after}):
@@ -152,14 +152,14 @@ def _window(window: Window) -> str:
 
 
 def environment_changes(old: Environment | None, new: Environment | None) -> Iterator[Line]:
-    """What a change of an environment does: whom it asks, and what it requires."""
+    """The effect of a change of an environment: its approvals and its requirements."""
     for tier in get_args(RiskTier):
         before = _approvals(old.approval_for(tier) if old else None)
         after = _approvals(new.approval_for(tier) if new else None)
         if before != after or old is None:
             yield f"approvals for {tier}", _from_to(before, after, old, new)
     for tier in get_args(RiskTier):
-        # The same for now, since it stands for the nearest lower tier's; told all the same.
+        # Named even if it equals the nearest lower tier's, which would apply without it.
         was = old.approvals.get(tier) if old else None
         now = new.approvals.get(tier) if new else None
         same = _approvals(old.approval_for(tier) if old else None) == _approvals(
@@ -188,11 +188,11 @@ def _approvals(policy: ApprovalPolicy | None) -> str:
     return f"{policy.count} of {', '.join(policy.teams)}" if policy else _NONE
 
 
-# -- whose word counts, and what may not run -----------------------------------------------
+# -- trusted signers and blocked digests ---------------------------------------------------
 
 
 def signers_changes(old: Signers | None, new: Signers | None) -> Iterator[Line]:
-    """Whose word on images counts more or less."""
+    """The effect of a change of the trusted signers and roots."""
     before = {s.name: s for s in old.signers} if old else {}
     after = {s.name: s for s in new.signers} if new else {}
     for name in sorted({*before, *after}):
@@ -215,7 +215,7 @@ def _signer(signer: Signer) -> str:
 
 
 def blocked_changes(old: BlockedDigests | None, new: BlockedDigests | None) -> Iterator[Line]:
-    """Which digests may no longer run, and which may again."""
+    """The digests that may no longer run, and those that may run again."""
     before = {b.digest: b.reason for b in old.digests} if old else {}
     after = {b.digest: b.reason for b in new.digests} if new else {}
     for digest in sorted({*before, *after}):

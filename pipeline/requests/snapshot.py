@@ -1,8 +1,8 @@
-"""The control repo as of one commit: every request parsed once, and looked up by meaning.
+"""The control repo as of one commit: every request parsed once, and found by its meaning.
 
 Pure: bytes and blob ids come in, models and findings go out. `pipeline.control.repo` reads them.
 A snapshot may be partial (`validate --since` loads what changed and what it depends on);
-`blobs` always lists every request path, so that existence is known without reading.
+`blobs` always lists every request path, so existence is known without reading.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import TypeVar
 from pipeline.documents import ParsedDocument
 from pipeline.models.draft_id import DraftId
 from pipeline.models.requests import (
-    ENVIRONMENTS,
     BlockedDigests,
     DraftPatch,
     Environment,
@@ -36,16 +35,16 @@ from pipeline.requests.layout import (
     RequestPath,
     draft_folder,
     draft_path,
-    environment_path,
     tenant_path,
 )
+from pipeline.requests.order import Place, ordered
 
 R = TypeVar("R", bound=Request)
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedRequest:
-    """One request: where it lies, what the path says, the model, and its blob id."""
+    """One request: its path, the path's meaning, the model, and its blob id."""
 
     path: str
     meaning: RequestPath
@@ -62,7 +61,7 @@ class Snapshot:
     requests: Mapping[str, LoadedRequest] = field(default_factory=dict)
 
     def model_at(self, path: str, kind: type[R]) -> R | None:
-        """The request of this kind at `path`, if it is there and valid."""
+        """The request of this kind at `path`, if it exists and is valid."""
         loaded = self.requests.get(path)
         return loaded.model if loaded and isinstance(loaded.model, kind) else None
 
@@ -72,14 +71,18 @@ class Snapshot:
 
     @cached_property
     def platform(self) -> Platform | None:
-        """The platform, if its file is there and valid."""
+        """The platform, if its file exists and is valid."""
         return self.model_at(PLATFORM_PATH, Platform)
 
     @cached_property
     def environments(self) -> Mapping[str, Environment]:
-        """The valid environments by name."""
-        found = {name: self.model_at(environment_path(name), Environment) for name in ENVIRONMENTS}
-        return {name: env for name, env in found.items() if env}
+        """The valid environments by name, in the order of their graph."""
+        found = {
+            loaded.meaning.name: loaded.model
+            for loaded in self.requests.values()
+            if isinstance(loaded.model, Environment)
+        }
+        return {name: found[name] for name in ordered(places_of(found))}
 
     @cached_property
     def blocked_digests(self) -> frozenset[str]:
@@ -89,13 +92,13 @@ class Snapshot:
 
     @cached_property
     def blocked_reasons(self) -> Mapping[str, str]:
-        """Digest that may run nowhere → why."""
+        """Blocked digest → the reason."""
         blocked = self.model_at(BLOCKED_PATH, BlockedDigests)
         return {b.digest: b.reason for b in blocked.digests} if blocked else {}
 
     @cached_property
     def signers(self) -> Signers | None:
-        """Whose word on a build counts, if the file is there and valid."""
+        """The trusted signers, if the file exists and is valid."""
         return self.model_at(SIGNERS_PATH, Signers)
 
     @cached_property
@@ -134,13 +137,15 @@ class Snapshot:
                 grouped.setdefault(loaded.meaning.draft, []).append(loaded)
         return {draft: tuple(found) for draft, found in grouped.items()}
 
+    @cached_property
+    def draft_ids(self) -> tuple[DraftId, ...]:
+        """Ids of all drafts whose request is loaded and valid, sorted."""
+        return tuple(d for d in sorted(self._by_draft) if draft_path(d) in self.requests)
+
     def drafts_of(self, tenant_id: str) -> tuple[DraftId, ...]:
         """Ids of the drafts whose request is loaded and valid, sorted."""
-        return tuple(
-            draft
-            for draft in sorted(self._by_draft)
-            if draft.startswith(f"{tenant_id}/") and draft_path(draft) in self.requests
-        )
+        prefix = f"{tenant_id}/"
+        return tuple(draft for draft in self.draft_ids if draft.startswith(prefix))
 
     def requests_of(self, draft: str) -> tuple[LoadedRequest, ...]:
         """All requests of a draft that are loaded and valid, by path."""
@@ -151,10 +156,15 @@ class Snapshot:
         return tuple(r for r in self.requests_of(draft) if isinstance(r.model, DraftPatch))
 
     def promotions_of(self, draft: str) -> tuple[LoadedRequest, ...]:
-        """A draft's promotion requests, dev first."""
+        """A draft's promotion requests in the order of environments, unknown ones last."""
         found = [r for r in self.requests_of(draft) if isinstance(r.model, Promotion)]
-        order: dict[str, int] = {name: i for i, name in enumerate(ENVIRONMENTS)}
-        return tuple(sorted(found, key=lambda r: order.get(r.meaning.name, 9)))
+        order = {name: at for at, name in enumerate(self.environments)}
+        return tuple(sorted(found, key=lambda r: order.get(r.meaning.name, len(order))))
+
+
+def places_of(environments: Mapping[str, Environment]) -> dict[str, Place]:
+    """Where each of these environments stands in their graph."""
+    return {name: Place(e.stage, e.promotes_from) for name, e in environments.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +178,7 @@ class ReadRequest:
 
 
 def snapshot_of(commit: str, blobs: Mapping[str, str], read: Iterable[ReadRequest]) -> Snapshot:
-    """The snapshot of the requests that were read and are valid in form."""
+    """The snapshot of the well-formed requests among those read."""
     requests = {
         r.path: LoadedRequest(r.path, r.meaning, r.model, blobs.get(r.path, ""))
         for r in read
@@ -178,10 +188,10 @@ def snapshot_of(commit: str, blobs: Mapping[str, str], read: Iterable[ReadReques
 
 
 def paths_needed_by(paths: Iterable[str], blobs: Mapping[str, str]) -> frozenset[str]:
-    """The paths to load so that a change of `paths` is judged: they, and what they depend on.
+    """The paths to load to judge a change of `paths`: those, and what they depend on.
 
-    A changed tenant or policy file brings in every draft that it governs; a changed draft
-    only its tenant and the policy.
+    A changed tenant or policy file needs every draft that it governs; a changed draft needs only
+    its tenant and the policy.
     """
     changed = set(paths)
     needed = {p for p in changed if p in blobs}

@@ -1,4 +1,4 @@
-"""Contained runs: `run` for a command and its files, `tools` for our tools over tenants' files.
+"""Contained runs: `run` for a command and its files, `tools` for our tools on tenants' files.
 
-What contains them is bubblewrap; what is ours is limits, a filter of system calls, and reporting.
+bubblewrap contains them; limits, a filter of system calls, and reporting are ours.
 """

@@ -1,11 +1,11 @@
 """The filter of system calls in a sandbox, as a program for seccomp.
 
-Refused is what an unprivileged program has no need of and what namespaces don't hold: other
-processes' memory, keyrings (not of a namespace), BPF, io_uring, tracing, mounts, new namespaces,
-sockets of other families than these four (vsock reaches the host whatever the network namespace),
-typing into a terminal. So is memory that belongs to no process and no file, for it can't be
-counted: System V segments and queues, and memfds, of which one that was sent over a socket and
-closed stands in no list. Calls newer than this table, and x32's, answer as on an old kernel.
+It refuses calls that an unprivileged program does not need and that namespaces do not contain:
+other processes' memory, keyrings (which have no namespace), BPF, io_uring, tracing, mounts, new
+namespaces, sockets of other families than these four (vsock reaches the host from any network
+namespace), typing into a terminal. It also refuses memory that belongs to no process and no file,
+since it can't be counted: System V segments and queues, and memfds (one sent over a socket and
+closed is in no list). Calls newer than this table, and x32's, answer as on an old kernel.
 
 Source: Linux, "Seccomp BPF"; the tables of system calls of x86_64 and of asm-generic.
 """
@@ -20,7 +20,7 @@ from pipeline.errors import CouldNotCheck
 
 _NEWEST = 462  # mseal, Linux 6.10: numbers are the same everywhere from 424 on
 
-# Name: number on x86_64, number in asm-generic (None: not there).
+# Name → number on x86_64, number in asm-generic (None if it has none).
 _FORBIDDEN: dict[str, tuple[int | None, int | None]] = {
     "acct": (163, 89),
     "add_key": (248, 217),
@@ -74,7 +74,7 @@ _FORBIDDEN: dict[str, tuple[int | None, int | None]] = {
     "userfaultfd": (323, 282),
     "vhangup": (153, 58),
 }
-# Programs go on without these, or with an older call: `clone3` has its flags where no filter sees.
+# Programs work without these, or use an older call; no filter can see the flags of `clone3`.
 _ABSENT: dict[str, tuple[int, int]] = {
     "clone3": (435, 435),
     "io_uring_setup": (425, 425),
@@ -90,7 +90,7 @@ _TYPING = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX
 _MAP_HUGETLB = 0x40000
 _FAMILIES = (1, 2, 10, 16)  # unix, IPv4, IPv6, and netlink, which lists interfaces
 
-# Of each architecture: the kernel's number for it, and the column above.
+# Architecture → the kernel's number for it, and the column above.
 _ARCHITECTURES = {
     "x86_64": (0xC000_003E, 0),
     "aarch64": (0xC000_00B7, 1),
@@ -107,7 +107,7 @@ Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, va
 def filter_of(machine: str) -> bytes:
     """The program for a machine, as an array of `struct sock_filter`.
 
-    Raises CouldNotCheck for a machine whose calls are not known.
+    Raises CouldNotCheck for a machine whose calls are unknown.
     """
     if machine not in _ARCHITECTURES:
         raise CouldNotCheck(
@@ -120,7 +120,7 @@ def filter_of(machine: str) -> bytes:
         (_JUMP_IF_EQUAL, 1, 0, architecture),
         (_RETURN, 0, 0, _KILL),
         (_LOAD, 0, 0, _NUMBER),
-        # The numbers of x32 are above all others, too.
+        # This covers x32, whose numbers are above all others.
         (_JUMP_IF_GREATER, 0, 1, _NEWEST),
         (_RETURN, 0, 0, _ERRNO | errno.ENOSYS),
     ]

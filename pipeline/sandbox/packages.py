@@ -1,9 +1,9 @@
 """Packages of a lock file: read strictly, fetched as hash-checked wheels, installed once, cached.
 
 A lock pins each package to one version and at least one SHA-256, and holds nothing else: no
-options, addresses, version control or includes, for each of these would let a tenant choose what
-runs here or where it comes from. Only wheels are taken, so that no code of a package runs while
-it is fetched or installed; that happens only here, and only here is there a network.
+options, addresses, version control or includes, since each of these would let a tenant choose what
+runs here or where it comes from. Only wheels are accepted, so no code of a package runs while it is
+fetched or installed. Only this module fetches, and only it has a network.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _REQUIREMENT = re.compile(
     r"(?P<hashes>(?: --hash=sha256:[0-9a-f]{64})*)"
 )
 _OPTION = re.compile(r"(?:^|\s)-")
-# What reaches an index. The rest of the environment, and pip's other settings, stay outside.
+# Variables for reaching an index. The rest of the environment and pip's other settings are dropped.
 _PASSED_ON = (
     *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"),
     *("PIP_TRUSTED_HOST", "PIP_CERT", "PIP_CLIENT_CERT", "PIP_PROXY", "PIP_CONFIG_FILE"),
@@ -45,7 +45,7 @@ _PASSED_ON = (
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
     *("http_proxy", "https_proxy", "no_proxy", "all_proxy"),
 )
-# What pip says when the lock itself is at fault; anything else may pass with time.
+# pip's messages if the lock itself is at fault; any other failure may be temporary.
 _FAULTS_OF_THE_LOCK = (
     re.compile(r"DO NOT MATCH THE HASHES"),
     re.compile(r"Hashes are required|all requirements must have their versions pinned"),
@@ -59,7 +59,7 @@ _STRICT = ("--no-deps", "--require-hashes", "--only-binary", ":all:")
 
 
 class LockRefused(Refused):
-    """The lock file is at fault; the message says where and why (exit 1)."""
+    """The lock file is refused; the message says where and why (exit 1)."""
 
     code = "lock-refused"
 
@@ -101,19 +101,19 @@ def parse_lock(content: bytes) -> tuple[Requirement, ...]:
 
 
 def read_packages(requirements: tuple[Requirement, ...]) -> Path:
-    """The folder of the installed packages, to be put on `sys.path`; fetched if not there yet.
+    """The folder of the installed packages, for `sys.path`; fetched on first use.
 
-    Safe for many processes at once. Raises LockRefused when the lock cannot be satisfied by this
-    Python, CouldNotCheck when an index, pip or the cache fails.
+    Safe for many processes at once. Raises LockRefused if this Python cannot satisfy the lock,
+    CouldNotCheck if an index, pip or the cache fails.
     """
     return _read_made("packages", requirements, _install)
 
 
 def read_wheels(requirements: tuple[Requirement, ...]) -> Path:
-    """The folder of the packages' wheels, for a build without a network; fetched if not there.
+    """The folder of the packages' wheels, for a build without a network; fetched on first use.
 
-    They are those that this machine's Python takes: a base image has to hold one that takes them
-    too. Raises LockRefused and CouldNotCheck as `read_packages` does.
+    The wheels fit this machine's Python; a base image needs a Python that accepts them too. Raises
+    LockRefused and CouldNotCheck like `read_packages`.
     """
     return _read_made("wheels", requirements, _fetch)
 
@@ -121,7 +121,7 @@ def read_wheels(requirements: tuple[Requirement, ...]) -> Path:
 def _read_made(
     kind: str, requirements: tuple[Requirement, ...], make: Callable[[str, Path], None]
 ) -> Path:
-    """The folder that `make` fills from the lock's lines, made once for all processes."""
+    """The folder that `make` fills from the lock's lines, once for all processes."""
     lines = "".join(f"{requirement.line}\n" for requirement in requirements)
     key = cache_key(f"{kind} 1", lines, sys.version, sysconfig.get_platform())
     folder = cache_dir() / kind / key
@@ -159,8 +159,8 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         if line.endswith("\\"):
             joined += line[:-1] + " "
             continue
-        # pip reads ` #` as the start of a comment anywhere. Runs of spaces become one, so that no
-        # pattern has a choice of where to end in them.
+        # pip reads ` #` as the start of a comment anywhere. Runs of spaces become one, so that
+        # patterns cannot backtrack in them.
         yield first, " ".join((joined + line).partition(" #")[0].split())
         joined = ""
     if joined:
@@ -168,7 +168,7 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _fetch(lines: str, wheels: Path) -> None:
-    """Bring the wheels of a lock into a folder; nothing of them is run."""
+    """Fetch the wheels of a lock into a folder; none of their code runs."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
         requirements.write(lines)
         requirements.flush()
@@ -180,7 +180,7 @@ def _fetch(lines: str, wheels: Path) -> None:
 
 
 def _install(lines: str, site: Path) -> None:
-    """Install a lock into a folder, from wheels that are fetched first."""
+    """Install a lock into a folder, after fetching its wheels."""
     with tempfile.TemporaryDirectory() as temporary:
         requirements, wheels = Path(temporary) / "requirements.txt", Path(temporary) / "wheels"
         requirements.write_text(lines)
@@ -197,7 +197,7 @@ def _install(lines: str, site: Path) -> None:
 
 
 def _seal(site: Path) -> None:
-    """Let every user read the folder, and keep the list of its files beside it."""
+    """Make the folder readable for every user, and store the list of its files beside it."""
     for path in (site, *site.rglob("*")):
         path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
     site.parent.chmod(0o755)
@@ -239,7 +239,7 @@ def _pip_failure(command: str, done: Completed) -> PipelineError:
 
 
 def _inventory(site: Path) -> str:
-    """Each file with its size: enough to see that a cleaner took some of them."""
+    """Each file with its size: enough to notice that a cleaner removed some."""
     entries = []
     for folder, _, names in os.walk(site):
         for name in names:
@@ -257,7 +257,7 @@ def _is_whole(folder: Path) -> bool:
 
 @contextmanager
 def _only_one(path: Path) -> Iterator[None]:
-    """Held by one process at a time; the kernel gives it back when that one dies."""
+    """Hold a lock that one process can have at a time; the kernel releases it if that one dies."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

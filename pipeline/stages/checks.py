@@ -1,7 +1,7 @@
 """Checks: lint, tests and scans of one exact source tree, recorded as a fact. Pure.
 
-They run after every applied patch, so that a reviewer sees them, and for every source that a
-promotion asks for. What runs them is `pipeline.checks`, in a sandbox.
+They run after every applied patch, so that reviewers see them, and for every source that a
+promotion requests. `pipeline.checks` runs them in a sandbox.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def wanted_checks(view: DraftView) -> tuple[CheckName, ...]:
 
 
 def plan_checks(view: DraftView, commit: str, tree: str, caused: Caused) -> Step | None:
-    """The run of what was not checked yet on this tree; None when all of it was."""
+    """The checks still to run on this tree; None if all were recorded."""
     wanted = wanted_checks(view)
     report = view.status.checks_of_tree(tree) if view.status else None
     done = {r.name for r in report.results} if report else set()
@@ -48,7 +48,7 @@ def plan_checks(view: DraftView, commit: str, tree: str, caused: Caused) -> Step
 
 
 def refused_report(effect: RunChecks, error: OverBound) -> CheckReport:
-    """The report on a source that no check can be given: each of them fails."""
+    """The report on a source that exceeds the checks' bounds: every check fails."""
     results = tuple(
         CheckResult(
             name=name, outcome=CheckOutcome.FAILED, tool="bounds", summary=error.message[:300]
@@ -59,7 +59,7 @@ def refused_report(effect: RunChecks, error: OverBound) -> CheckReport:
 
 
 def plan_head_checks(view: DraftView) -> Step | None:
-    """The checks of the draft's own head once a patch was applied to it."""
+    """The checks of the draft's head, once it has a patch."""
     status = view.status
     if status is None or not status.is_patched:
         return None

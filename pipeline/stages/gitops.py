@@ -1,8 +1,8 @@
-"""GitOps: each such repository stays as it was promoted, and takes what people may propose. Pure.
+"""GitOps: keep each GitOps repository as promoted, and merge people's allowed proposals. Pure.
 
-No request asks for this: what causes it is a head of the repository that is not as facts record, or
-a person's pull request. So its effects name the repository where others name a draft, their commits
-carry `Restores:` or `Proposal:`, and no fact is recorded: looked at again, it is as it must be.
+No request asks for this. The cause is a head that differs from the recorded facts, or a person's
+pull request. So the effects name the repository instead of a draft, their commits carry `Restores:`
+or `Proposal:`, and no fact is recorded: the next look sees the repository as it must be.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from pipeline.plan.effects import (
 )
 from pipeline.plan.view import Step
 
-_LATEST_S = 4_102_444_800  # 2100: a commit's own date may be anything
+_LATEST_S = 4_102_444_800  # the year 2100; a commit can claim any date
 
 
 @dataclass(frozen=True, slots=True)
 class GitopsView:
-    """One GitOps repository as a run found it."""
+    """One GitOps repository as of one look."""
 
     repo: str
     default_branch: str
@@ -42,24 +42,24 @@ class GitopsView:
     time_s: int  # of the head's commit
     root: tuple[TreeEntry, ...]  # of the head's tree
     branches: Mapping[str, str]
-    findings: tuple[Finding, ...]  # what is not as promoted
-    overlays: Mapping[str, str]  # folder → tree: what should lie there, all of it
-    restores: bool  # by policy, and since all facts about it could be read
-    unrecorded: bool = False  # some of `overlays` was merged by the pipeline and lacks its fact
+    findings: tuple[Finding, ...]  # what differs from what was promoted
+    overlays: Mapping[str, str]  # folder → tree: everything that should be there
+    restores: bool  # whether policy says so and all facts about it could be read
+    unrecorded: bool = False  # whether the pipeline merged one of `overlays` without its fact yet
     proposals: tuple[Proposal, ...] = ()
     owners: tuple[str, ...] = ()  # teams
-    people: Platform | None = None  # held to the forge's teams
+    people: Platform | None = None  # limited to the forge's teams
 
 
 @dataclass(frozen=True, slots=True)
 class GitopsStep(Step):
-    """What is to be done in a GitOps repository, and what is wrong there."""
+    """What to do in a GitOps repository, and what is wrong there."""
 
     incidents: tuple[Incident, ...] = ()
 
 
 def plan_gitops(view: GitopsView) -> GitopsStep:
-    """The sealed trees put back, or else people's proposals merged; what waits says why."""
+    """The restoration of the sealed trees, or else the merges of people's proposals."""
     incidents = incidents_of(view.repo, view.findings)
     if view.findings:
         back = _restoration(view) if view.restores else ()
@@ -78,9 +78,9 @@ def plan_gitops(view: GitopsView) -> GitopsStep:
 
 
 def with_gitops(plan: TenantPlan, views: Iterable[GitopsView]) -> TenantPlan:
-    """A tenant's plan with what is to be done in the GitOps repositories that it keeps.
+    """A tenant's plan with the effects for its GitOps repositories.
 
-    What a plan has to do for drafts comes first; effects of repositories rest on none of it.
+    Effects for drafts come first; those for repositories do not depend on them.
     """
     steps = [plan_gitops(view) for view in views]
     facts = [e for e in plan.effects if e.kind == "append-facts"]
@@ -95,7 +95,7 @@ def with_gitops(plan: TenantPlan, views: Iterable[GitopsView]) -> TenantPlan:
 
 
 def incidents_of(repo: str, findings: Iterable[Finding]) -> tuple[Incident, ...]:
-    """The findings about a repository as a plan and a report hold them."""
+    """The findings about a repository, in the form of plans and reports."""
     return tuple(
         Incident(
             repo=repo,
@@ -146,7 +146,6 @@ def _restoration(view: GitopsView) -> tuple[Effect, ...]:
         base_branch=view.default_branch,
         expected_head=commit.id,
         message=f"Merge: {subject}\n\n{trailers}",
-        time_s=time_s,
     )
     return restore, pull, merge
 
@@ -172,6 +171,5 @@ def _merge_of(view: GitopsView, proposal: Proposal) -> MergePull:
         base_branch=view.default_branch,
         expected_head=pull.head,
         message=f"Merge {name}\n\n{render_trailers((('Proposal', name), ('Key', key)))}",
-        time_s=min(max(proposal.time_s, 0), _LATEST_S),
         number=pull.number,
     )

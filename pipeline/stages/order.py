@@ -28,7 +28,7 @@ from pipeline.stages.promote import plan_promotion
 from pipeline.stages.provision import plan_provision
 from pipeline.stages.scaffold import plan_scaffold
 
-# The order that each stage has its effects in.
+# The order of effects within a stage.
 EFFECT_ORDER = (
     "ensure-repo",
     "ensure-rules",
@@ -42,7 +42,7 @@ EFFECT_ORDER = (
 
 
 def plan_rejection(view: DraftView) -> Step | None:
-    """The end of a draft whose pull request was closed without a merge."""
+    """The fact that ends a draft whose pull request was closed without a merge."""
     status, pull = view.status, view.pull
     if status is None or pull is None or status.promotions:
         return None
@@ -56,9 +56,9 @@ def plan_rejection(view: DraftView) -> Step | None:
 
 
 def plan_blocked(view: DraftView) -> Step | None:
-    """The wait of a draft whose request may not be followed: it changed what it is, or nobody
-    with the authority asked for and approved it. Nothing of the draft goes on until the request
-    does.
+    """The wait of a draft whose request changed the draft's identity or lacks authority.
+
+    The whole draft waits until its request may be followed.
     """
     reasons: list[tuple[str, str]] = []
     if view.is_new_revision:
@@ -89,16 +89,16 @@ _PLANNERS = (
     (Stage.BUILD, plan_head_checks),
     (Stage.OBSERVE, plan_observe),
 )
-# What only a tool can say is of its own stage, whichever stage asks for it.
+# Effects of tools belong to the build stage, whichever stage asks for them.
 _BY_TOOLS = ("run-checks", "build-image")
 
 
 def plan_draft(view: DraftView, scope: Scope = EVERYTHING) -> Step:
-    """What is to be done for a draft now: the first stage that has something to do.
+    """The step of the first stage that has something to do for a draft.
 
-    One stage at a time, since each changes what the next rests on, and each commit names the
-    fact before it: so the same facts come of it whether or not an earlier run broke off. If the
-    first is out of scope nothing is done: it is left to a run of that stage.
+    One stage at a time, since each changes the input of the next and each commit names the fact
+    before it; so an interrupted run and its successor give the same facts. If that stage is out of
+    scope the step is empty: a run of that stage will do it.
     """
     stage, step = _plan_next(view)
     by_tools = [effect for effect in step.effects if effect.kind in _BY_TOOLS]
@@ -145,9 +145,9 @@ def plan_tenant(
     views: Sequence[DraftView],
     scope: Scope = EVERYTHING,
 ) -> TenantPlan:
-    """The plan for one tenant: effects by kind and then by draft id, and all facts at once, last.
+    """The plan for one tenant: effects by kind and then by draft id, and all facts in one, last.
 
-    Drafts do not rest on each other's effects, and those of one kind cost less together.
+    Drafts do not depend on each other's effects, and effects of one kind are cheaper together.
     """
     effects: list[Effect] = []
     entries: list[FactEntry] = []
@@ -160,7 +160,7 @@ def plan_tenant(
         try:
             step = plan_draft(view, scope)
         except Exception as error:
-            # One draft that cannot be planned keeps no other from going on.
+            # A draft that cannot be planned does not stop the others.
             failures.append(failure_of(view.id, error))
             continue
         for effect in step.effects:
@@ -195,7 +195,7 @@ def plan_tenant(
 
 
 def _sharing(effect: Effect, contents: dict[str, Content]) -> Effect:
-    """The effect, with a blob that another one has too held once: most files of a template."""
+    """The effect, sharing equal blobs with other effects: most files of a template are equal."""
     if effect.kind != "commit-folder":
         return effect
     shared = {id: contents.setdefault(id, content) for id, content in effect.blobs.items()}

@@ -2,7 +2,7 @@
 
 The *result* is judged, not the description: touched files must be as the author read them, the
 resulting paths must be plain, and the resulting contents free of credentials (docs/model.md §7.2).
-A refused patch leaves the branch as it is and a fact that says why.
+A refused patch leaves the branch unchanged; a fact records why.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from pipeline.stages.scaffold import pull_body
 def patch_key(caused: Caused) -> str:
     """The idempotency key of a patch: this revision of its request, and the tool.
 
-    What it goes on is no part of it: after a crash, what was begun is found again even if people
-    merged it, or something else, in the meantime.
+    The commit it applies to is not part of the key: after a crash, the begun work is found again
+    even if people merged it, or something else, in the meantime.
     """
     cause = caused.cause
     return key_of("patch", cause.request, cause.blob, cause.commit, TOOL)
 
 
 def is_followup(view: DraftView) -> bool:
-    """Whether the draft's pull request is done, so that a patch needs a branch of its own."""
+    """Whether a patch needs its own branch because the draft's pull request is no longer open."""
     return view.pull is not None and view.pull.state is not PullState.OPEN
 
 
 def followup_branch(view: DraftView, caused: Caused) -> str:
-    """The branch of a patch that comes after the draft's pull request is done."""
+    """The branch of a patch that comes after the draft's pull request was merged or closed."""
     return names.draft_branch(view.instance, patch_key(caused))
 
 
 def plan_patch(view: DraftView) -> Step | None:
-    """The commit of the patch that is due, the fact of its refusal, or what it waits for.
+    """The commit of the due patch, the fact of its refusal, or what it waits for.
 
-    None if none is due.
+    None if no patch is due.
     """
     patch = view.patch
     if patch is None or view.target is None or view.status is None:
@@ -65,8 +65,8 @@ def plan_patch(view: DraftView) -> Step | None:
 
 
 def _patch_step(view: DraftView, patch: PatchInput, result: PatchResult) -> Step:
-    """The commit of a good patch, the pull request that brings it, and the fact."""
-    assert view.target is not None and view.status is not None  # `plan_patch` saw to it
+    """The commit of an accepted patch, its pull request, and the fact."""
+    assert view.target is not None and view.status is not None  # `plan_patch` checked
     branch = followup_branch(view, patch.caused) if patch.is_followup else view.status.branch_name
     commit = _commit_of(view, patch, result, branch)
     pull = OpenPull(

@@ -1,7 +1,7 @@
 """Promote: an allowed release becomes an overlay that the delivery tool syncs. Pure.
 
-The same image everywhere, only GitOps configuration changes, policy by environment. The request is
-the plan: what is written is the tree that it pins (docs/model.md §7.3).
+The image is the same everywhere; only GitOps configuration and policy differ by environment. The
+request is the plan: the tree that it pins is written (docs/model.md §7.3).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pipeline import names
 from pipeline.diagnostics import RULES
 from pipeline.forges.approvals import count_approvals
 from pipeline.forges.port import PullRequest
-from pipeline.gate.authorise import Decision, Evidence, authorise
+from pipeline.gate.authorise import Decision, DecisionReason, Evidence, authorise
 from pipeline.gate.matters import higher_tier
 from pipeline.gate.rules import BUILD_MISSING, CHECK_MISSING
 from pipeline.git.objects import MODE_FILE, blob_id
@@ -20,16 +20,26 @@ from pipeline.gitops.sealed import GITOPS_NOT_APPROVED
 from pipeline.models.base import key_of
 from pipeline.models.evidence import CheckOutcome
 from pipeline.plan.commits import CommitPlace, FolderFiles, commit_folder
-from pipeline.plan.effects import CommitFolder, FactEntry, MergePull, OpenPull, Waiting
+from pipeline.plan.effects import (
+    MERGED,
+    CommitFolder,
+    FactEntry,
+    MergePull,
+    OpenPull,
+    Waiting,
+)
+from pipeline.plan.reached import state_reached
 from pipeline.plan.rules import MERGE_PENDING
 from pipeline.plan.view import TOOL, Caused, DraftView, PromotionInput, Step, message_of
 from pipeline.releases.overlays import Overlay
+from pipeline.requests.drafts import ENVIRONMENT_UNKNOWN
+from pipeline.requests.layout import environment_path
 from pipeline.stages.build import plan_build
 from pipeline.stages.checks import plan_checks
 
 
 def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
-    """What the decision on one promotion rests on. Raises KeyError without a status."""
+    """The evidence for the decision on one promotion. Raises KeyError without a status."""
     status = due.status or view.status
     if status is None:
         raise KeyError(view.id)
@@ -46,6 +56,7 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
         manifest_findings=due.manifest_findings,
         authority=due.caused.authority,
         tier=higher_tier(status.risk_tier, view.risk_tier),
+        now_s=view.now_s,
         chain_problem=due.chain_problem,
         signers=view.signers,
         provenance=due.provenance,
@@ -55,7 +66,7 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
 def promotion_key(caused: Caused) -> str:
     """The idempotency key of a promotion: this revision of its request, and the tool.
 
-    The tree that it writes is no part of it: where policy changed after a crash, what was begun
+    The tree to be written is not part of the key: if policy changed after a crash, the begun work
     is found again and goes on, and one request never has two branches.
     """
     cause = caused.cause
@@ -63,21 +74,22 @@ def promotion_key(caused: Caused) -> str:
 
 
 def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
-    """What one due promotion asks for now: checks, then a build, then the overlay.
+    """The next step of one due promotion: checks, then a build, then the overlay.
 
     A decision with a final reason gives the fact of refusal; one that waits gives `waiting`. A
-    promotion that was merged already only lacks its fact.
+    promotion already merged gives only its fact.
     """
     view = replace(view, status=due.status or view.status)
-    decision = authorise(evidence_of(view, due))
+    is_known = due.promotion.environment in view.environments
+    decision = authorise(evidence_of(view, due)) if is_known else _decision_without(view, due)
     release = due.promotion.release
     if due.merged and not due.chain_problem:
-        # It was allowed when it was opened, and it runs: that is recorded, whatever holds now.
+        # It was allowed when it was opened, and it runs: record it, whatever policy says now.
         return _overlay_step(view, due, decision)
     if decision.refused:
         return _refusal(view, due, decision)
     if view.gitops_findings:
-        # What was approved goes beside nothing that nobody approved.
+        # An approved overlay is not merged next to content that nobody approved.
         found = view.gitops_findings[0]
         more = len(view.gitops_findings) - 1
         said = f"{found.location.file}: {found.message}" + (f" (+{more})" if more else "")
@@ -104,6 +116,17 @@ def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
     return _overlay_step(view, due, decision)
 
 
+def _decision_without(view: DraftView, due: PromotionInput) -> Decision:
+    """The decision on a promotion to an environment that policy does not have any more."""
+    name = due.promotion.environment
+    gone = DecisionReason(
+        ENVIRONMENT_UNKNOWN.id,
+        f"{name} is no environment any more: {environment_path(name)} was taken away",
+        final=True,
+    )
+    return Decision(view.id, name, (gone,), due.caused.authority.approved_by)
+
+
 def _refusal(view: DraftView, due: PromotionInput, decision: Decision) -> Step:
     reasons = [{"code": r.code, "message": r.message} for r in decision.reasons if r.final]
     assert all(r["code"] in RULES for r in reasons)
@@ -117,7 +140,7 @@ def _refusal(view: DraftView, due: PromotionInput, decision: Decision) -> Step:
 
 
 def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> Step | None:
-    """The overlay's commit, pull request and merge with the fact, or what the merge waits for."""
+    """The overlay's commit, pull request, merge and fact, or what the merge waits for."""
     overlay, status, gitops = due.overlay, view.status, view.gitops
     if overlay is None or status is None or gitops is None or gitops.head is None:
         return None
@@ -140,15 +163,14 @@ def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> S
     opening = (pull,) if done else (commit, pull)
     if done and due.is_queued:
         return _waits(view, due, MERGE_PENDING.id, f"{view.gitops_repo}:{branch} is to be merged")
-    environment = view.environments[due.promotion.environment]
-    if environment.merge == "manual" and not due.merged:
+    if not due.merged and view.environments[due.promotion.environment].merge == "manual":
         if not (done and due.gitops_pull):
             return Step(effects=opening)
         problem = approval_problem(due.gitops_pull, due.owners)
         if problem:
             said = f"{view.gitops_repo}#{due.gitops_pull.number} {problem}"
             return _waits(view, due, GITOPS_NOT_APPROVED.id, said)
-    outcomes = {"pull_request": pull.key, "gitops_commit": merge.key}
+    outcomes = {"pull_request": pull.key, MERGED: merge.key}
     fact = _promoted(view, due, decision, overlay, outcomes)
     return Step(effects=(*opening, merge), facts=(fact,))
 
@@ -182,7 +204,6 @@ def _merge_of(view: DraftView, due: PromotionInput, pull: OpenPull, head: str) -
         base_branch=pull.base_branch,
         expected_head=head,
         message=message_of(f"Merge: {pull.title}", view, due.caused, promotion_key(due.caused)),
-        time_s=due.caused.time_s,
     )
 
 
@@ -193,16 +214,18 @@ def _promoted(
     overlay: Overlay,
     outcomes: dict[str, str],
 ) -> FactEntry:
-    """The fact of a promotion; `outcomes` are the keys of the effects that fill in the rest."""
-    status = view.status
-    report = status.checks_of_tree(overlay.release.source_tree) if status else None
+    """The fact of a promotion; `outcomes` maps fields to the effects that fill them in."""
+    status, environment = view.status, due.promotion.environment
+    assert status is not None  # nothing is promoted before it is accepted
+    report = status.checks_of_tree(overlay.release.source_tree)
     passed = [r.name for r in report.results if r.outcome is CheckOutcome.PASSED] if report else []
+    state = state_reached(status, view.environments, environment, overlay.release)
     return FactEntry(
         draft=view.id,
         cause=due.caused.cause,
         type="promoted",
         known={
-            "environment": due.promotion.environment,
+            "environment": environment,
             "namespace": overlay.namespace,
             "release": overlay.release.model_dump(mode="json"),
             "overlay_tree": overlay.tree,
@@ -210,6 +233,7 @@ def _promoted(
             "gitops_repo": view.gitops_repo,
             "approved_by": list(decision.approved_by),
             "checks": sorted(passed),
+            "state": state.value,
         },
         outcomes=outcomes,
     )
@@ -235,8 +259,8 @@ def _promotion_body(view: DraftView, due: PromotionInput, decision: Decision) ->
 
 
 def approval_problem(pull: PullRequest, owners: frozenset[int]) -> str:
-    """Why the pipeline does not merge a pull request of its own yet; empty once an owner approved
-    its final revision and none asks for changes.
+    """Why the pipeline does not merge its own pull request yet; empty once an owner approved its
+    final revision and no owner asks for changes.
     """
     held = count_approvals(pull.reviews, pull.head, taking_part=(pull.author_id,)).of(owners)
     if held.objecting:

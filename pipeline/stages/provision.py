@@ -1,7 +1,7 @@
-"""Provision: both repositories of a tenant exist once its first draft is accepted. Pure.
+"""Provision: create both repositories of a tenant when its first draft is accepted. Pure.
 
-They are created with rules and owners, by the pipeline alone (docs/model.md §11). The first
-commit is the same whoever makes it, so two runs that race create one repository.
+Only the pipeline creates them, with rules and owners (docs/model.md §11). The first commit is the
+same in every run, so two racing runs create one repository.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ FIRST_COMMIT_TIME_S = 0
 def repository_rules(
     platform: Platform, owners: tuple[TeamName, ...], *, gitops: bool
 ) -> tuple[PlannedRule, ...]:
-    """Who may do what: the pipeline writes its branches, owners merge code, nobody else.
+    """The branch rules: the pipeline writes its branches, owners merge code, nobody else may.
 
-    The default branch of a GitOps repository is what runs, so the pipeline alone moves it; what
-    people propose there goes by `pipeline.gitops.proposals`.
+    The default branch of a GitOps repository is what runs, so only the pipeline moves it; people
+    propose changes there through `pipeline.gitops.proposals`.
     """
     pipeline = platform.pipeline_account.id
     if gitops:
@@ -42,7 +42,7 @@ def repository_rules(
 
 
 def rules_key(platform: Platform, owners: tuple[TeamName, ...]) -> str:
-    """What stands for the rules of a code and a GitOps repository with these owners."""
+    """A key over the branch rules of a code and a GitOps repository with these owners."""
     both = [repository_rules(platform, owners, gitops=gitops) for gitops in (False, True)]
     return key_of(
         "rules", owners, [rule.model_dump(mode="json") for rules in both for rule in rules]
@@ -52,7 +52,7 @@ def rules_key(platform: Platform, owners: tuple[TeamName, ...]) -> str:
 def rules_wanted(
     platform: Platform, tenants: Mapping[str, Tenant], statuses: Iterable[DraftStatus]
 ) -> dict[str, tuple[PlannedRule, ...]]:
-    """Repository → the rules that it must have, of all that facts say were made."""
+    """Repository → its required branch rules, for every repository that facts record."""
     wanted: dict[str, tuple[PlannedRule, ...]] = {}
     for status in statuses:
         tenant = tenants.get(status.tenant_id)
@@ -66,7 +66,7 @@ def rules_wanted(
 
 
 def keepers(statuses: Iterable[DraftStatus]) -> frozenset[str]:
-    """The drafts that keep the branch rules: one for each two repositories, the first by id."""
+    """The drafts that record branch rules: the first by id for each pair of repositories."""
     first: dict[tuple[str, ...], str] = {}
     for status in sorted(statuses, key=lambda s: s.id):
         if status.repos:
@@ -75,7 +75,7 @@ def keepers(statuses: Iterable[DraftStatus]) -> frozenset[str]:
 
 
 def plan_rules(view: DraftView, repo: str, *, gitops: bool) -> EnsureRules:
-    """The effect that brings the rules of one of the two repositories in line."""
+    """The effect that updates the branch rules of one of the two repositories."""
     return EnsureRules(
         key=key_of("rules", repo, rules_key(view.platform, view.owners)),
         draft=view.id,
@@ -86,7 +86,7 @@ def plan_rules(view: DraftView, repo: str, *, gitops: bool) -> EnsureRules:
 
 
 def plan_repository(view: DraftView, repo: str, *, gitops: bool) -> EnsureRepo:
-    """The effect that makes one of the two repositories exist."""
+    """The effect that creates one of the two repositories."""
     platform_owned = not repo.startswith("tenant-")
     whom = (
         f"the platform {view.platform.platform}"
@@ -126,7 +126,7 @@ def plan_repository(view: DraftView, repo: str, *, gitops: bool) -> EnsureRepo:
 
 
 def accepted_fact(view: DraftView) -> FactEntry:
-    """The fact that a draft's request is merged and valid, with all that follows from it."""
+    """The fact that a draft's request is merged and valid, with the names derived from it."""
     body = Accepted(
         tenant_id=view.request.tenant_id,
         primitive_id=view.request.primitive_id,
@@ -141,19 +141,20 @@ def accepted_fact(view: DraftView) -> FactEntry:
         instance=view.instance,
         image=view.image,
         design_refs=view.request.design_refs,
-        target_namespaces=view.namespaces,  # type: ignore[arg-type]  # keys are the environments
+        target_namespaces=view.namespaces,
+        environments=tuple(view.environments),
     )
     return entry_of(view, body)
 
 
 def entry_of(view: DraftView, body: Accepted | Provisioned) -> FactEntry:
-    """A fact that the draft's own request causes and that no effect has to fill in."""
+    """A fact caused by the draft's own request, with nothing left for effects to fill in."""
     known = body.model_dump(mode="json")
     return FactEntry(draft=view.id, cause=view.caused.cause, type=known.pop("type"), known=known)
 
 
 def plan_provision(view: DraftView) -> Step | None:
-    """The repositories and the facts of acceptance; None when all of it has happened."""
+    """The repositories and the facts of acceptance; None if all of it has happened."""
     facts: list[FactEntry] = []
     if view.is_new_revision:
         facts.append(accepted_fact(view))

@@ -1,6 +1,6 @@
 """Scaffold: the golden template, rendered into a branch with a pull request. Pure.
 
-The right repository, the right namespaces, a branch and a pull request (docs/model.md §6).
+Source: docs/model.md §6.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipeline.templating import complete_parameters, render_template
 
 
 def template_values(view: DraftView) -> dict[str, object]:
-    """What a template is rendered with: the draft, and what is computed from it."""
+    """The values a template is rendered with: the draft's, and those derived from them."""
     r = view.request
     return {
         **complete_parameters(view.template, r.parameters),
@@ -72,8 +72,8 @@ def plan_scaffold(view: DraftView) -> Step | None:
         title=f"{view.instance}: new {view.request.primitive_type} primitive",
         body=pull_body(view),
     )
-    # A branch of a broken-off run is taken as it is: policy that changed since (a cost centre)
-    # renders other files now, and a second branch for one request would be worse.
+    # Take the branch of an interrupted run as it is: changed policy (a cost centre) would render
+    # other files now, and a second branch for one request would be worse.
     found = view.existing
     fact = FactEntry(
         draft=view.id,
@@ -90,13 +90,13 @@ def plan_scaffold(view: DraftView) -> Step | None:
 
 
 def scaffold_key(view: DraftView) -> str:
-    """The idempotency key of a draft's scaffold: request, template and tool decide it."""
+    """The idempotency key of a draft's scaffold, from request, template and tool."""
     cause = view.caused.cause
     return key_of("scaffold", cause.request, cause.blob, view.template.digest, TOOL)
 
 
 def pull_body(view: DraftView) -> str:
-    """The text of a draft's pull request: what it is, for whom, where it would run."""
+    """The text of a draft's pull request: what it is, and where it would run."""
     rows = "\n".join(f"| {env} | `{namespace}` |" for env, namespace in view.namespaces.items())
     return (
         f"Draft `{view.id}`, template `{view.request.template_id}`, code origin "

@@ -1,4 +1,4 @@
-"""Validate: every finding of a set of requests, all of them shown. Pure."""
+"""Validate: all findings about a set of requests. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipeline.diagnostics import Finding, Location, sort_findings
 from pipeline.models.requests import (
     Tenant,
 )
-from pipeline.requests.drafts import DIGEST_BLOCKED
+from pipeline.requests.drafts import DIGEST_BLOCKED, ENVIRONMENT_UNKNOWN
 from pipeline.requests.identity import (
     DRAFT_MISSING,
     TENANT_MISSING,
@@ -20,11 +20,14 @@ from pipeline.requests.layout import PLATFORM_PATH, draft_path, tenant_path
 from pipeline.requests.snapshot import ReadRequest, Snapshot
 from pipeline.templating import Template
 
+# Codes of what only stands against a request that is asked for now.
+_OF_THE_ASKED = (DIGEST_BLOCKED.id, ENVIRONMENT_UNKNOWN.id)
+
 
 def check_request(
     read: ReadRequest, snapshot: Snapshot, templates: Mapping[str, Template]
 ) -> Iterable[Finding]:
-    """Findings for one request beyond its form, against the rest of the control repo."""
+    """Findings about one well-formed request, judged against the rest of the control repo."""
     document, model, meaning = read.document, read.model, read.meaning
     if model is None:
         return
@@ -50,12 +53,13 @@ def check_requests(
     *,
     asked: Collection[str] | None = None,
 ) -> tuple[Finding, ...]:
-    """All findings of the requests read, in one order.
+    """All findings about the requests read, in a fixed order.
 
-    A control repo without a platform file is itself a finding, since nothing can be judged.
-    `asked` are the paths that are asked for now, None for all: only those may not name a blocked
-    digest. What was merged before the digest was blocked is for the gate and `status` to tell, or
-    nobody could block what runs.
+    A missing platform file is itself a finding, since nothing can be judged without it. `asked` are
+    the paths requested now, None for all: only those may not name a blocked digest, or an
+    environment that does not exist. Requests merged before the digest was blocked or the
+    environment was removed are reported by the gate and `status`; otherwise neither could be done
+    while anything runs.
     """
     found = list(form_findings)
     if PLATFORM_PATH not in snapshot.blobs:
@@ -65,5 +69,5 @@ def check_requests(
     for read in reads:
         found.extend(check_request(read, snapshot, templates))
     if asked is not None:
-        found = [f for f in found if f.code != DIGEST_BLOCKED.id or f.location.file in asked]
+        found = [f for f in found if f.code not in _OF_THE_ASKED or f.location.file in asked]
     return sort_findings(found)

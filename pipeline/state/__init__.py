@@ -1,1 +1,1 @@
-"""State: facts, their fold into a status, and how both are stored and read."""
+"""State: facts, their fold into a status, and the storing and reading of both."""

@@ -1,19 +1,20 @@
-"""What a status lists of a long history, and how the rest is found in the facts. Pure.
+"""The part of a long history that a status lists; the rest is found in the facts. Pure.
 
 Decision: a status is read at each look at a draft and written with each fact, so its size must not
-grow with their number. It lists the newest 10 patches, check reports and builds, and the first 10
-reasons of a refusal. Facts hold the rest, and are read when it is asked for:
+grow with the number of facts. It lists the newest 10 patches, check reports and builds, the newest
+10 runs of each environment, and the first 10 reasons of a refusal. Facts hold the rest and are read
+on demand:
 
-- A promotion may name any source that was ever merged. Its checks and its build are looked for in
-  the facts (`with_evidence`), which a promotion reads anyway.
-- A request is due unless its newest content was dealt with. Patches that are not listed any more
-  are held against one hash of all their requests (`requests_due`): where main has the same, none is
-  due; else the facts tell which. So each look costs one hash, and exactness is not given up.
+- A promotion may name any source that was ever merged. `with_evidence` finds its checks, its build
+  and where it has run in the facts, which a promotion reads anyway.
+- A request is due unless its newest content was handled. Unlisted patches are compared with main by
+  one hash over all their requests (`requests_due`): if it matches, none is due; otherwise the facts
+  say which. So each look costs one hash and stays exact.
 
-Tools before 0.1.0 listed everything. Their statuses are read and audited as what they are, another
-fold of the same facts (`pipeline.state.facts.unbounded_folds`); with the next fact such a status is
-folded anew from all facts. A short history gives the same bytes in both forms, so statuses carry no
-number of a format.
+Older tools listed no runs, and those before 0.1.0 listed everything else. Their statuses are read
+and audited as other folds of the same facts (`pipeline.state.facts.older_folds`); the next fact
+folds such a status again from all facts. A short history without promotions gives the same bytes in
+all forms, so statuses carry no format number.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from pipeline.models.facts import (
 from pipeline.models.status import DraftStatus, EarlierPatches, PatchRecord, RefusedPromotion
 from pipeline.requests.kinds import request_path
 from pipeline.requests.layout import patch_path
+from pipeline.state.runs import listed_runs, runs_of
 
 R = TypeVar("R", PatchRecord, RefusedPromotion)
 
@@ -40,17 +42,18 @@ LISTED = 10  # patches, check reports and builds, each; reasons of one refusal
 
 
 def is_bounded(status: DraftStatus) -> bool:
-    """Whether a status lists no more than this tool would."""
+    """Whether a status lists no more than this version would."""
     lists: list[Sequence[object]] = [status.patches, status.checks, status.builds]
     lists += [patch.reasons for patch in status.patches]
     lists += [refused.reasons for refused in status.refused_promotions]
-    return all(len(listed) <= LISTED for listed in lists)
+    is_short = all(len(listed) <= LISTED for listed in lists)
+    return is_short and listed_runs(status.runs) == status.runs
 
 
 def bounded(status: DraftStatus, fact: Fact, before: Callable[[], Sequence[Fact]]) -> DraftStatus:
-    """The status after a fact, without what it lists too much of.
+    """The status after a fact, with its lists cut to their bounds.
 
-    `before` gives the facts before this one; it is called only for a patch that is not among the
+    `before` returns the facts before this one; it is called only for a patch that is not among the
     newest.
     """
     if is_bounded(status):
@@ -59,13 +62,14 @@ def bounded(status: DraftStatus, fact: Fact, before: Callable[[], Sequence[Fact]
         update={
             "checks": status.checks[-LISTED:],
             "builds": status.builds[-LISTED:],
+            "runs": listed_runs(status.runs),
             "patches": tuple(map(_shortened, status.patches)),
             "refused_promotions": tuple(map(_shortened, status.refused_promotions)),
         }
     )
     if len(status.patches) <= LISTED:
         return status
-    # A fact brings one patch at most, so one is too much.
+    # A fact adds at most one patch, so the list is at most one too long.
     oldest, *listed = status.patches
     requests = dict(status.requests)
     blob = requests.pop(patch_path(status.id, oldest.patch), "")
@@ -101,7 +105,7 @@ def _chained(hash: FactHash, number: str, blob: str) -> FactHash:
 
 
 def requests_hash(blobs: Mapping[str, str]) -> FactHash:
-    """What stands for these requests (patch number → blob), whatever their order."""
+    """One hash over these requests (patch number → blob), in any order."""
     found = FactHash("")
     for number in sorted(blobs):
         found = _chained(found, number, blobs[number])
@@ -109,7 +113,7 @@ def requests_hash(blobs: Mapping[str, str]) -> FactHash:
 
 
 def _earlier_of(facts: Iterable[Fact], listed: set[str]) -> EarlierPatches:
-    """The same as adding them one by one, for patches that came in any order."""
+    """The unlisted patches of `facts`, for patches that came out of order."""
     newest = {
         fact.body.patch: fact
         for fact in facts
@@ -130,10 +134,10 @@ def requests_due(
     asked: Mapping[str, str],
     read_facts: Callable[[], Sequence[Fact]],
 ) -> frozenset[str]:
-    """The paths of a draft's requests, of those asked for (path → blob), that nobody dealt with.
+    """The paths in `asked` (path → blob) whose current content no fact has handled yet.
 
-    The facts are read only if main has other requests than those that the status stands for: one
-    that is no longer listed was changed, taken away, or came after later ones.
+    Facts are read only if main's requests differ from those the status was folded from: an
+    unlisted one was changed or deleted, or came after later ones.
     """
     done = status.requests if status else {}
     due = frozenset(path for path, blob in asked.items() if done.get(path) != blob)
@@ -152,15 +156,21 @@ def requests_due(
 
 
 def _patch_number(path: str) -> str:
-    """The number in a patch's path; what sorts after all numbers for another path."""
+    """The number in a patch's path; `~`, which sorts after all numbers, for any other path."""
     meaning = request_path(path)
     return meaning.name if meaning is not None and meaning.kind == "DraftPatch" else "~"
 
 
 def with_evidence(status: DraftStatus, facts: Iterable[Fact], tree: str | None) -> DraftStatus:
-    """The status with the checks and the build of a source tree, though it lists them no more."""
+    """The status with a source tree's checks, build and runs, taken from the facts if unlisted."""
     if tree is None:
         return status
+    facts = tuple(facts)
+    every = runs_of(facts)
+    listed = {run.fact for run in listed_runs(every)}
+    runs = tuple(run for run in every if run.fact in listed or run.release.source_tree == tree)
+    if runs != status.runs:
+        status = status.model_copy(update={"runs": runs})
     report, build = status.checks_of_tree(tree), status.build_of_tree(tree)
     if report and build:
         return status

@@ -1,13 +1,13 @@
-"""The chain of facts and its fold into a status: pure, and the only way a state comes to be.
+"""The chain of facts and its fold into a status: pure, and the only source of a state.
 
 Invariants (docs/model.md §9): a fact's file name, sequence and type agree; sequences have no gap;
 each fact names the hash of the one before it; `fold(facts)` equals the recorded status byte
 for byte. Canonical JSON: UTF-8, keys sorted, no spaces, no floats, one newline at the end.
 
-Decision: a commit writes the folder of its facts anew, so a folder holds few. The first 99 facts
-of a draft lie in `facts/`, where all of them lay once; the others in folders of fifty below
-folders of a thousand, beside it: `later-facts/012/012350/012399-built.json`. So what a fact costs
-does not grow with its number. Facts that older tools wrote beyond the 99th stay in `facts/`.
+Decision: a commit rewrites the folder of its facts, so folders are kept small. A draft's first 99
+facts lie in `facts/`, which once held all of them; later ones lie in folders of fifty below folders
+of a thousand: `later-facts/012/012350/012399-built.json`. So the cost of a fact does not grow with
+its number. Facts beyond the 99th that older tools wrote stay in `facts/`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from pipeline.documents.writer import (
     render_entry,
     render_item,
 )
-from pipeline.models.base import FactHash, Model, canonical_json, first_problem
+from pipeline.models.base import FactHash, Model, Moment, canonical_json, first_problem
 from pipeline.models.draft_id import DraftId
+from pipeline.models.draft_state import STAGES, STATE_OF_STAGE, higher_state
 from pipeline.models.facts import (
     Accepted,
     Built,
@@ -49,7 +50,6 @@ from pipeline.models.facts import (
     Rejected,
     Scaffolded,
 )
-from pipeline.models.requests import ENVIRONMENTS
 from pipeline.models.status import (
     DraftState,
     DraftStatus,
@@ -58,22 +58,19 @@ from pipeline.models.status import (
     RefusedPromotion,
 )
 from pipeline.state.bounds import bounded, is_bounded
+from pipeline.state.runs import lacks_runs, runs_after, without_runs
 
 STATUS_HEADER = "The fold of the facts beside it; written by the pipeline, never by hand."
-_STATE_OF_ENVIRONMENT = {
-    "dev": DraftState.PROMOTED_DEV,
-    "staging": DraftState.PROMOTED_STAGING,
-    "prod": DraftState.PROMOTED_PROD,
-}
-_STATE_ORDER = list(DraftState)
 _IN_FACTS = 99  # facts in the first folder; further ones lie in folders of fifty
 _IN_FOLDER = 50
 FACTS, LATER_FACTS = "facts", "later-facts"  # the folders of facts in a draft's folder
+# Fields of a status that came later: it stays as it was where they are empty.
+_ADDED = ("earlier_patches", "runs", "decided_at")
 ReadFacts = Callable[[], Sequence[Fact]]
 
 
 class BrokenChain(ValueError):
-    """Facts that cannot be folded: says which file and why."""
+    """Facts that cannot be folded, with the file and the reason."""
 
     def __init__(self, file: str, message: str) -> None:
         super().__init__(f"{file}: {message}")
@@ -90,17 +87,17 @@ class FactFile:
 
 
 def facts_folder(primitive_id: str) -> str:
-    """Where a draft's first facts lie on its tenant's state branch."""
+    """The folder of a draft's first facts on its tenant's state branch."""
     return f"drafts/{primitive_id}/{FACTS}"
 
 
 def later_facts_folder(primitive_id: str) -> str:
-    """Where the folders lie that hold a draft's further facts."""
+    """The folder above the folders of a draft's later facts."""
     return f"drafts/{primitive_id}/{LATER_FACTS}"
 
 
 def status_path(primitive_id: str) -> str:
-    """Where a draft's status lies on its tenant's state branch."""
+    """The path of a draft's status on its tenant's state branch."""
     return f"drafts/{primitive_id}/status.yaml"
 
 
@@ -125,12 +122,12 @@ def _is_path_of(path: str, primitive_id: str, fact: Fact) -> bool:
 
 
 def _place(file: FactFile) -> tuple[str, str]:
-    """What orders fact files: the name, which begins with the sequence, before the folder."""
+    """The sort key of fact files: the name, which begins with the sequence, then the path."""
     return file.path.rpartition("/")[2], file.path
 
 
 def fact_bytes(fact: Fact) -> bytes:
-    """The canonical bytes of a fact; what is stored and hashed."""
+    """The canonical bytes of a fact, as stored and hashed."""
     return canonical_json(fact.model_dump(mode="json", by_alias=True))
 
 
@@ -139,12 +136,20 @@ def hash_of(content: bytes) -> FactHash:
     return FactHash("sha256:" + hashlib.sha256(content).hexdigest())
 
 
-def next_fact(draft: str, status: DraftStatus | None, cause: Cause, body: FactBody) -> Fact:
+def next_fact(
+    draft: str,
+    status: DraftStatus | None,
+    cause: Cause,
+    body: FactBody,
+    *,
+    decided_at: Moment | None = None,
+) -> Fact:
     """The fact that follows the newest one of `status`, or a draft's first."""
     return Fact(
         draft=DraftId(draft),
         sequence=status.facts + 1 if status else 1,
         previous=status.newest_fact if status else FactHash(""),
+        decided_at=decided_at,
         cause=cause,
         body=body,
     )
@@ -172,7 +177,7 @@ def parse_chain(draft: str, files: Sequence[FactFile]) -> tuple[Fact, ...]:
         if not _is_path_of(file.path, primitive_id, fact):
             raise BrokenChain(file.path, "has a file name that its content does not have")
         if fact.previous != previous:
-            # Either of the two may be the one that was changed, so both are named.
+            # Either of the two may have been changed, so name both.
             before = f"{previous_path} is {previous}" if previous else "that is none"
             raise BrokenChain(
                 file.path, f"names {fact.previous or 'nothing'} as the fact before it; {before}"
@@ -183,7 +188,7 @@ def parse_chain(draft: str, files: Sequence[FactFile]) -> tuple[Fact, ...]:
 
 
 def fold(facts: Sequence[Fact]) -> DraftStatus | None:
-    """The status that the facts amount to; None for no facts.
+    """The status that the facts fold to; None for no facts.
 
     Raises BrokenChain when the first fact is not `accepted`.
     """
@@ -204,33 +209,38 @@ def _unread() -> Sequence[Fact]:
 def fold_one(status: DraftStatus | None, fact: Fact, before: ReadFacts = _unread) -> DraftStatus:
     """The status after one more fact.
 
-    `before` gives all facts before it. It is called only for a patch with a number below those that
-    the status lists, and for a status of a tool that listed everything; without it they raise
-    ValueError.
+    `before` returns all facts before it. It is called only for a patch numbered below those that
+    the status lists, and for a status of a tool that listed everything, or no runs; without it
+    these cases raise ValueError.
     """
-    if status is not None and not is_bounded(status):
+    if status is not None and (lacks_runs(status) or not is_bounded(status)):
         status = fold(before())
     return bounded(fold_one_unbounded(status, fact), fact, before)
 
 
-def unbounded_folds(facts: Sequence[Fact]) -> Iterator[DraftStatus]:
-    """The status after each fact as tools wrote it that listed everything in it."""
+def older_folds(facts: Sequence[Fact]) -> Iterator[tuple[DraftStatus, DraftStatus]]:
+    """The status after each fact, in the two forms of older tools, which listed no runs.
+
+    The first lists everything else, the second as little of it as this tool does.
+    """
+    unbounded: DraftStatus | None = None
     status: DraftStatus | None = None
-    for fact in facts:
-        status = fold_one_unbounded(status, fact)
-        yield status
+    for position, fact in enumerate(facts):
+        unbounded = fold_one_unbounded(unbounded, fact)
+        status = fold_one(status, fact, partial(_first, facts, position))
+        yield without_runs(unbounded), without_runs(status)
 
 
 def is_fold_of(status: DraftStatus, facts: Sequence[Fact]) -> bool:
-    """Whether a status is what the facts amount to, in this tool's form or in the older one."""
+    """Whether the facts fold to this status, in the current form or in an older one."""
     if fold(facts) == status:
         return True
-    *_, unbounded = (None, *unbounded_folds(facts))
-    return unbounded == status
+    *_, older = ((), *older_folds(facts))
+    return status in older
 
 
 def fold_one_unbounded(status: DraftStatus | None, fact: Fact) -> DraftStatus:
-    """The status after one more fact, that lists everything."""
+    """The status after one more fact, with all lists unbounded."""
     body = fact.body
     if status is None:
         if not isinstance(body, Accepted):
@@ -245,8 +255,10 @@ def fold_one_unbounded(status: DraftStatus | None, fact: Fact) -> DraftStatus:
     return base.model_copy(
         update={
             "requests": requests,
+            "runs": runs_after(base.runs, fact),
             "facts": fact.sequence,
             "newest_fact": hash_of(fact_bytes(fact)),
+            "decided_at": fact.decided_at or base.decided_at,
         }
     )
 
@@ -268,27 +280,29 @@ def _first_status(fact: Fact, body: Accepted) -> DraftStatus:
         instance=body.instance,
         image=body.image,
         design_refs=body.design_refs,
-        # The environments' own order, whichever order the fact's JSON had.
-        target_namespaces={e: body.target_namespaces[e] for e in ENVIRONMENTS},
+        target_namespaces=_namespaces(body),
         facts=fact.sequence,
         newest_fact=FactHash(""),
     )
 
 
-def _at_least(status: DraftStatus, state: DraftState) -> DraftState:
-    if status.state is DraftState.REJECTED:
-        return status.state
-    return max(status.state, state, key=_STATE_ORDER.index)
+def _namespaces(body: Accepted) -> dict[str, str]:
+    """Environment → namespace in the order of policy, whichever order the fact's JSON has."""
+    # Older tools recorded no order, and knew no environments but those named like stages.
+    stages: list[str] = list(STAGES)
+    listed = body.environments or sorted(
+        body.target_namespaces, key=lambda e: (stages.index(e) if e in stages else len(stages), e)
+    )
+    return {e: body.target_namespaces[e] for e in listed}
 
 
 def _changes(status: DraftStatus, fact: Fact) -> dict[str, object]:
     body = fact.body
     match body:
         case Accepted():
-            return {
-                name: getattr(body, name)
-                for name in ("risk_tier", "design_refs", "template_id", "template_digest")
-            }
+            told = ("risk_tier", "design_refs", "template_id", "template_digest")
+            accepted: dict[str, object] = {name: getattr(body, name) for name in told}
+            return accepted | {"target_namespaces": _namespaces(body)}
         case Provisioned():
             return {"repos": body.repos, "rules": body.rules}
         case Scaffolded() | PatchApplied():
@@ -300,10 +314,10 @@ def _changes(status: DraftStatus, fact: Fact) -> dict[str, object]:
                 "head_tree": body.tree,
             }
             if isinstance(body, Scaffolded):
-                return changes | {"state": _at_least(status, DraftState.SCAFFOLDED)}
+                return changes | {"state": higher_state(status.state, DraftState.SCAFFOLDED)}
             record = PatchRecord(patch=body.patch, outcome="applied", commit=body.commit)
             return changes | {
-                "state": _at_least(status, DraftState.IN_REVIEW),
+                "state": higher_state(status.state, DraftState.IN_REVIEW),
                 "patches": _replaced(status.patches, record),
             }
         case PatchRefused():
@@ -322,7 +336,7 @@ def _changes(status: DraftStatus, fact: Fact) -> dict[str, object]:
             return {"refused_promotions": (*others, refused)}
         case Promoted():
             return {
-                "state": _at_least(status, _STATE_OF_ENVIRONMENT[body.environment]),
+                "state": told_state(status, body),
                 "promotions": _with_promotion(status, fact.sequence, body),
                 "refused_promotions": tuple(
                     r for r in status.refused_promotions if r.environment != body.environment
@@ -343,6 +357,12 @@ def _changes(status: DraftStatus, fact: Fact) -> dict[str, object]:
     assert_never(body)
 
 
+def told_state(status: DraftStatus, body: Promoted) -> DraftState:
+    """The state of a draft after a promotion, as its fact tells it."""
+    told = body.state or STATE_OF_STAGE.get(body.environment, status.state)
+    return higher_state(status.state, told)
+
+
 def _replaced(patches: tuple[PatchRecord, ...], record: PatchRecord) -> tuple[PatchRecord, ...]:
     others = tuple(p for p in patches if p.patch != record.patch)
     return tuple(sorted((*others, record), key=lambda p: p.patch))
@@ -358,29 +378,30 @@ def _with_promotion(
         overlay_tree=body.overlay_tree,
         overlay_folder=body.overlay_folder,
         gitops_commit=body.gitops_commit,
+        merged_at=body.merged_at,
         pull_request=body.pull_request,
         approved_by=body.approved_by,
         fact=sequence,
     )
     others = tuple(p for p in status.promotions if p.environment != body.environment)
-    order = list(_STATE_OF_ENVIRONMENT)
-    return tuple(sorted((*others, record), key=lambda p: order.index(p.environment)))
+    order = {name: at for at, name in enumerate(status.target_namespaces)}
+    # An environment that came after the draft was accepted has no place among those yet.
+    places = (*others, record)
+    return tuple(
+        sorted(places, key=lambda p: (order.get(p.environment, len(order)), p.environment))
+    )
 
 
 def status_bytes(status: DraftStatus) -> bytes:
     """The bytes of `status.yaml`; equal statuses give equal bytes."""
     return render_entries(
-        (
-            _status_entry(name, value)
-            for name, value in status
-            if name != "earlier_patches" or value is not None
-        ),
+        (_status_entry(name, value) for name, value in status if name not in _ADDED or value),
         header=STATUS_HEADER,
     )
 
 
 def _status_entry(name: str, value: object) -> Entry:
-    """One field of a status, as text. Records that a fact adds are rendered once each."""
+    """One field of a status, as text. Each record that a fact adds is rendered once."""
     name = DraftStatus.model_fields[name].alias or name
     if isinstance(value, tuple) and value and all(isinstance(v, Model) for v in value):
         items = [_record_item(record) for record in value]
@@ -392,28 +413,28 @@ def _status_entry(name: str, value: object) -> Entry:
     return render_entry(name, to_jsonable_python(value, by_alias=True))
 
 
-# Statuses of one tenant hold the same values, and one draft's differ by what a fact adds. At some
-# 40 entries a status these are those of 400 drafts, more than a run writes between two of one.
+# Statuses of one tenant share values, and one draft's differ by what a fact adds. At some 40
+# entries per status this holds 400 drafts, more than a run writes between two statuses of one.
 @lru_cache(maxsize=16_384)
 def _pair_entry(key: str, value: str) -> Entry:
     return render_entry(key, value)
 
 
-# As `_pair_entry`.
+# Size as for `_pair_entry`.
 @lru_cache(maxsize=16_384)
 def _plain_entry(name: str, value: str | int) -> Entry:
     return render_entry(name, to_jsonable_python(value))
 
 
-# As `_pair_entry`: a status is written after each fact, with all its records but the new one.
+# Size as for `_pair_entry`: a status is written after each fact, and only one record is new.
 @lru_cache(maxsize=16_384)
 def _record_item(record: Model) -> Entry:
     return render_item(record.model_dump(mode="json", by_alias=True))
 
 
-# Planning and applying ask for the same few, one after the other.
+# Planning and applying parse the same few, one after the other.
 @lru_cache(maxsize=128)
 def parse_status(content: bytes) -> DraftStatus:
-    """The status that bytes written by `status_bytes` hold. Raises ValueError."""
+    """The status in bytes that `status_bytes` wrote. Raises ValueError."""
     document = parse_document("status.yaml", content)
     return DraftStatus.model_validate_json(json.dumps(document.value))

@@ -1,8 +1,7 @@
-"""Recorded statuses as plain values, straight from the state branches; light, imports no models.
+"""Recorded statuses as plain values, straight from the state branches; fast, imports no models.
 
-`status` of one draft costs two git processes and one small file, whatever the branch's history.
-What is read was written by `pipeline.state.facts.status_bytes`; that it equals the fold is for
-`audit verify` to prove.
+`status` of one draft costs two git processes and one small file, however long the branch's history.
+`pipeline.state.facts.status_bytes` wrote the file; `audit verify` proves that it equals the fold.
 """
 
 from __future__ import annotations
@@ -15,14 +14,21 @@ import yaml
 
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck, UsageFault
-from pipeline.gate.standing import Standing, check_blocked, check_deleted
+from pipeline.gate.standing import (
+    Standing,
+    check_blocked,
+    check_deleted,
+    check_environments,
+)
 from pipeline.git.repository import GitRepository
 from pipeline.models.draft_id import parse_draft_id
-from pipeline.requests.layout import BLOCKED_PATH
+from pipeline.requests.layout import BLOCKED_PATH, environment_path
+from pipeline.requests.order import Place, ordered
 
-# The names of `pipeline.names` and `pipeline.state.facts`, which would import the models.
+# Repeats names of `pipeline.names` and `pipeline.state.facts`, which would import the models.
 STATE_PREFIX = "state/"
 _ID = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
+_ENVIRONMENT = re.compile(rf"({_ID})/environment\.yaml\Z")
 _REQUEST = re.compile(rf"({_ID})/drafts/({_ID})/draft\.yaml\Z")
 
 StatusDocument = Mapping[str, object]
@@ -30,7 +36,7 @@ StatusDocument = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class StateRefs:
-    """The repository that state is read from, and what the refs of its branches start with."""
+    """The repository that state is read from, and the prefix of its branches' refs."""
 
     git: GitRepository
     prefix: str
@@ -58,7 +64,7 @@ def read_status_document(state: StateRefs, draft: str) -> StatusDocument:
 def read_status_documents(
     state: StateRefs, tenant: str | None = None
 ) -> tuple[tuple[StatusDocument, ...], tuple[str, ...]]:
-    """Every draft's recorded status by id, or those of one tenant; and drafts whose is damaged."""
+    """Every draft's recorded status by id, or one tenant's; and the drafts with a damaged one."""
     git, prefix = state.git, state.prefix
     below = f"{prefix}{STATE_PREFIX}"
     found: dict[str, StatusDocument] = {}
@@ -78,6 +84,31 @@ def read_status_documents(
     return tuple(found[draft] for draft in sorted(found)), tuple(damaged)
 
 
+def read_environments(state: StateRefs) -> tuple[str, ...]:
+    """The environments of main in the order of their graph, as far as their files can be read."""
+    git, main = state.git, f"{state.prefix}main"
+    found = [_ENVIRONMENT.match(path) for path in git.list_files(main, "environments")]
+    names = [match[1] for match in found if match is not None]
+    items = git.read_objects([f"{main}:{environment_path(name)}" for name in names])
+    return ordered(
+        {n: _place(n, i.content if i else b"") for n, i in zip(names, items, strict=True)}
+    )
+
+
+def _place(name: str, content: bytes) -> Place:
+    """Where an environment stands, from its file; `validate` says what is wrong with that."""
+    try:
+        found = yaml.load(content, yaml.CSafeLoader)
+    except yaml.YAMLError:
+        found = None
+    told = found if isinstance(found, dict) else {}
+    sources = told.get("promotes_from")
+    return Place(
+        stage=str(told.get("stage", name)),
+        sources=tuple(map(str, sources if isinstance(sources, list) else ())),
+    )
+
+
 def read_requested(state: StateRefs, tenant: str | None = None) -> tuple[str, ...]:
     """Ids of all drafts whose request is on main, or those of one tenant."""
     git, prefix = state.git, state.prefix
@@ -91,12 +122,15 @@ def read_requested(state: StateRefs, tenant: str | None = None) -> tuple[str, ..
 def read_standing_findings(
     state: StateRefs, documents: Iterable[StatusDocument]
 ) -> tuple[Finding, ...]:
-    """What these statuses record that main forbids by now: blocked digests, deleted files.
+    """What these statuses record but main no longer allows: blocked digests, deleted files.
+
+    An environment without a file is one that policy lost; what runs there is a warning.
 
     Raises CouldNotCheck for a damaged status.
     """
     git, prefix = state.git, state.prefix
-    paths = {f"tenants/{path}" for path in git.list_files(f"{prefix}main", "tenants")}
+    roots = ("environments", "tenants")
+    paths = {f"{root}/{path}" for root in roots for path in git.list_files(f"{prefix}main", root)}
     item = git.read_object(f"{prefix}main:{BLOCKED_PATH}")
     try:
         standings = [Standing.of(document) for document in documents]
@@ -105,11 +139,15 @@ def read_standing_findings(
             "a status is damaged", help="`pipeline audit verify` says which"
         ) from error
     blocked = _blocked(item.content if item else b"")
-    return (*check_blocked(standings, blocked), *check_deleted(standings, paths))
+    return (
+        *check_blocked(standings, blocked),
+        *check_deleted(standings, paths),
+        *check_environments(standings, paths),
+    )
 
 
 def _blocked(content: bytes) -> Mapping[str, str]:
-    """Digest → reason as far as the file can be read; `validate` says what is wrong with it."""
+    """Digest → reason, as far as the file is readable; `validate` reports what is wrong in it."""
     try:
         found = yaml.load(content, yaml.CSafeLoader)
     except yaml.YAMLError:
@@ -123,10 +161,10 @@ def _blocked(content: bytes) -> Mapping[str, str]:
 
 
 def read_deleted(git: GitRepository, revision: str, paths: Collection[str]) -> tuple[Finding, ...]:
-    """Drafts and tenants that state branches of this clone know, and that `paths` lack.
+    """Findings for drafts and tenants on this clone's state branches that `paths` lacks.
 
-    None where the clone has no state branch, and where `revision` is not what origin's main is
-    or goes on from: an older commit lacks what came after it.
+    Empty if the clone has no state branch, or if `revision` does not descend from origin's main: an
+    older commit lacks what came later.
     """
     main = git.resolve("refs/remotes/origin/main")
     if main is not None and not git.is_ancestor(main, revision):

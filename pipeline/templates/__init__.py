@@ -1,4 +1,4 @@
-"""The golden templates that come with the pipeline: one folder each, read once a process."""
+"""The golden templates that come with the pipeline: one folder each, read once per process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.templating import Template, TemplateError, parse_template
 _ROOT = Path(__file__).parent
 
 
-# Without a parameter: one value a process.
+# No parameter: one value per process.
 @lru_cache(maxsize=1)
 def list_builtin_templates() -> tuple[str, ...]:
     """The names of the built-in templates, sorted."""
@@ -21,10 +21,10 @@ def list_builtin_templates() -> tuple[str, ...]:
 
 
 def read_builtin_template(name: str, version: str | None = None) -> Template:
-    """The built-in template of this name, in exactly this version when one is given.
+    """The built-in template with this name, in exactly this version if one is given.
 
-    Raises NotFound when there is no such template or it has another version, TemplateError when
-    the installed folder is malformed.
+    Raises NotFound if there is no such template or it has another version, TemplateError if the
+    installed folder is malformed.
     """
     if name not in list_builtin_templates():
         known = ", ".join(f"`{known}`" for known in list_builtin_templates())
@@ -39,22 +39,22 @@ def read_builtin_template(name: str, version: str | None = None) -> Template:
 
 
 def template_folder(name: str) -> Path:
-    """Where the built-in template of this name lies."""
+    """The folder of the built-in template with this name."""
     return _ROOT / name
 
 
-# One a built-in template, of which there are four.
+# One per built-in template; there are four.
 @lru_cache(maxsize=16)
 def _read(name: str) -> Template:
     files = read_folder(_ROOT / name)
     shared = SharedFolders(_ROOT.parent / "shared")
-    # Modes are not asked for: how a package is installed must not change a template's digest.
-    # The skeletons are checked by the tests, not again in every process.
+    # Modes are not read: how a package is installed must not change a template's digest.
+    # Tests check the skeletons, not every process.
     return parse_template(name, files, shared=shared, check_skeleton=False)
 
 
 class SharedFolders(Mapping[str, Mapping[str, bytes]]):
-    """The folders that several templates take files from, each read when it is asked for."""
+    """The folders that several templates take files from, each read on demand."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -75,7 +75,7 @@ class SharedFolders(Mapping[str, Mapping[str, bytes]]):
 def read_folder(folder: Path) -> dict[str, bytes]:
     """Path → bytes of every file of a template's folder, sorted; compiled Python is left out.
 
-    Raises TemplateError for links and whatever else is not a plain file: they are never followed.
+    Raises TemplateError for links and anything else that is not a plain file: no link is followed.
     """
     files: dict[str, bytes] = {}
     reasons = []
@@ -95,7 +95,7 @@ def read_folder(folder: Path) -> dict[str, bytes]:
 
 
 class LazyTemplates(Mapping[str, Template]):
-    """The built-in templates by name, each read only when it is asked for."""
+    """The built-in templates by name, each read on demand."""
 
     def __getitem__(self, name: str) -> Template:
         if name not in list_builtin_templates():

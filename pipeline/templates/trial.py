@@ -1,7 +1,7 @@
-"""Trying a template out: read from its folder, rendered with many values, its result checked.
+"""Tries a template: reads its folder, renders it with many values, and checks the results.
 
-Shell of `pipeline template`: what is read may be anybody's work in progress, so links and
-anything that is not a plain file are refused, with their names.
+Shell of `pipeline template`: the folder may be anybody's work in progress, so links and anything
+else that is not a plain file are refused by name.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _IMAGE = f"images.example.invalid/sample@sha256:{'0' * 64}"
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One thing that was tried; `problems` are empty when it holds."""
+    """One trial; `problems` is empty if it passed."""
 
     name: str
     problems: tuple[str, ...]
 
 
 def read_template(named: str) -> Template:
-    """The template of a built-in's name or of a folder, with its skeleton checked.
+    """The built-in template with this name, or the one in this folder, with its skeleton checked.
 
-    Raises TemplateError with all reasons, UsageFault when there is no such template.
+    Raises TemplateError with all reasons, UsageFault if there is no such template.
     """
     folder = template_folder(named) if named in list_builtin_templates() else Path(named)
     if not (folder / "template.yaml").is_file():
@@ -58,7 +58,7 @@ def read_template(named: str) -> Template:
 
 
 def read_trials(template: Template, *, checks: bool, say: Callable[[str], None]) -> Iterator[Trial]:
-    """Each set of values rendered; the plain one's result through chart and checks as well."""
+    """The trial of each set of values; the default one's result also passes chart and checks."""
     samples = sample_values(template)
     for sample in samples:
         try:
@@ -77,7 +77,7 @@ def read_trials(template: Template, *, checks: bool, say: Callable[[str], None])
 
 
 def _unreadable(files: Mapping[str, TemplateFile]) -> Iterator[str]:
-    """YAML files of the result that do not parse, or that use tags or anchors."""
+    """Problems of YAML files in the result that do not parse, or use tags or anchors."""
     for path, file in files.items():
         if path.endswith((".yaml", ".yml")) and not path.startswith("chart/templates/"):
             try:
@@ -87,8 +87,8 @@ def _unreadable(files: Mapping[str, TemplateFile]) -> Iterator[str]:
 
 
 def _try_chart(files: Mapping[str, TemplateFile]) -> Trial:
-    """The chart in each form that it has, whatever environments run."""
-    # 77 ms: `template list` and `lint` render no chart.
+    """The trial of the chart in each of its forms, whatever environments run."""
+    # 77 ms; `template list` and `lint` render no chart.
     from pipeline.tools.kubeconform import run_kubeconform
     from pipeline.world.hydrate import read_forms
 
@@ -112,7 +112,7 @@ def _try_chart(files: Mapping[str, TemplateFile]) -> Trial:
 
 
 def _try_check(name: str, files: Mapping[str, TemplateFile]) -> Trial:
-    # 20 ms: `template list` and `lint` run no check.
+    # 20 ms; `template list` and `lint` run no check.
     from pipeline.checks import CHECKS
 
     tree = {path: (0o100755 if f.executable else 0o100644, f.content) for path, f in files.items()}
@@ -126,7 +126,7 @@ def _try_check(name: str, files: Mapping[str, TemplateFile]) -> Trial:
 
 
 def write_rendered(out: Path, files: Mapping[str, TemplateFile]) -> None:
-    """Write the files below `out`. Raises UsageFault when something is there already."""
+    """Write the files below `out`. Raises UsageFault if it is not empty."""
     if out.exists() and any(out.iterdir()):
         raise UsageFault(f"`{out}` is not empty", help="name a folder that is absent or empty")
     for path, file in files.items():

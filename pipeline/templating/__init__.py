@@ -2,10 +2,10 @@
 
 A template folder is `template.yaml` (a Backstage Template, `scaffolder.backstage.io/v1beta3`) and
 `skeleton/`, which its `fetch:template` step renders. This module renders the same files without
-Backstage. Values are data: they are never compiled, have no methods, and a missing one is an error
-and never an empty string. The expressions allowed are those that Jinja and Backstage's own engine
-read alike (`pipeline.templating.engine`); anything else is refused when the template is parsed,
-with file and line.
+Backstage. Values are data: they are never compiled, have no methods, and a missing one is an error,
+never an empty string. Only expressions that Jinja and Backstage's own engine read alike are allowed
+(`pipeline.templating.engine`); anything else is refused when the template is parsed, with file and
+line.
 
 Why a subset: docs/adr/0008-template-subset.md.
 Source: Backstage, scaffolder-common, `Template.v1beta3`.
@@ -49,7 +49,7 @@ __all__ = [
 SCAFFOLDER_API_VERSION: Final = "scaffolder.backstage.io/v1beta3"
 VERSION_ANNOTATION: Final = "pipeline.ameide.io/version"
 SKELETON: Final = "skeleton/"
-# What the pipeline gives to every template; a template's own parameters come on top.
+# Values that the pipeline gives to every template, besides its own parameters.
 GIVEN_VALUES: Final = frozenset(
     {
         "code_origin",
@@ -72,7 +72,7 @@ _VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\Z")
 
 
 class TemplateError(Refused):
-    """A template is malformed or cannot be rendered; `reasons` says each place and why."""
+    """A template is malformed or cannot be rendered; `reasons` names each place and why."""
 
     code = "template-refused"
 
@@ -89,10 +89,10 @@ class TemplateError(Refused):
 class Template:
     """One version of a template.
 
-    `files` is the skeleton, paths relative to `skeleton/`, sorted. `parameters` is the JSON Schema
-    (draft-07) of the inputs, without the form's hints. `copy_only` holds globs of files whose
-    content is copied as it is. `digest` is the git tree id of the whole template folder, with
-    what it takes from shared folders below `shared/`.
+    `files` is the skeleton, with sorted paths relative to `skeleton/`. `parameters` is the JSON
+    Schema (draft-07) of the inputs, without the form's hints. `copy_only` holds globs of files that
+    are copied as they are. `digest` is the git tree id of the whole template folder, with the files
+    it takes from shared folders below `shared/`.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Template:
 
     @cached_property
     def _compiled(self) -> tuple[tuple[Compiled, Compiled | bytes, TemplateFile], ...]:
-        """Path and content of each file as the engine runs them; what is copied is bytes."""
+        """Compiled path and content of each file; copied content is bytes."""
         return tuple(
             (
                 Compiled(file.path, file.path, (file.path,))
@@ -134,9 +134,9 @@ def parse_template(
     """The template in `files`: path below the template's folder → bytes.
 
     `shared` holds the folders that several templates take files from: name → path → bytes.
-    Raises TemplateError with all reasons when the manifest is not a valid Backstage Template, when
-    the skeleton uses a construct or a value it may not use, or when a path is unsafe.
-    `check_skeleton=False` leaves out the last two, for templates that passed them before.
+    Raises TemplateError with all reasons if the manifest is not a valid Backstage Template, if the
+    skeleton uses a forbidden construct or value, or if a path is unsafe. `check_skeleton=False`
+    skips the last two, for templates that passed them before.
     """
     document = parse_document(MANIFEST, files.get(MANIFEST, b""))
     if MANIFEST not in files:
@@ -165,7 +165,7 @@ def parse_template(
 
 
 def _check_heading(name: str, manifest: Mapping[str, object], reasons: list[str]) -> str:
-    """The version; what is wrong with the manifest above its steps and parameters is added."""
+    """The version; adds reasons for problems of the manifest outside its steps and parameters."""
     metadata = _mapping(manifest.get("metadata"))
     version = _mapping(metadata.get("annotations")).get(VERSION_ANNOTATION)
     for stated, wanted, what in (
@@ -193,9 +193,9 @@ def _skeleton_of(
     shares: Iterable[tuple[str, str]],
     reasons: list[str],
 ) -> tuple[tuple[TemplateFile, ...], dict[str, bytes]]:
-    """The skeleton with what it takes from shared folders, and those files by path in the digest.
+    """The skeleton with its files from shared folders, and those files by their path in the digest.
 
-    `shares` are pairs of a shared folder and where its files go.
+    `shares` are pairs of a shared folder and the target of its files.
     """
     skeleton = tuple(
         TemplateFile(path.removeprefix(SKELETON), content, path in executables)
@@ -225,9 +225,9 @@ def _mapping(value: object) -> Mapping[str, object]:
 def _check_values(
     passed: Collection[str], schema: Mapping[str, object], reasons: list[str]
 ) -> None:
-    """What would be missing: a value that nobody gives, a parameter that may be left out.
+    """Add reasons for values that could be missing: one nobody gives, or an optional parameter.
 
-    Backstage fills in defaults in its form alone, and renders nothing for what is missing.
+    Backstage fills in defaults only in its form, and renders nothing for a missing value.
     """
     properties = _mapping(schema.get("properties"))
     required = schema.get("required")
@@ -244,7 +244,7 @@ def _check_values(
 def _check_file(
     file: TemplateFile, copy_only: Collection[str], declared: Collection[str], reasons: list[str]
 ) -> None:
-    # 24 ms, of Jinja: built-in templates are checked by tests, not in every process.
+    # 24 ms for Jinja: tests check the built-in templates, not every process.
     from pipeline.templating import engine
 
     where = f"{SHARED if file.shared else SKELETON}{file.path}"
@@ -266,16 +266,16 @@ def _check_file(
 def check_parameters(
     template: Template, values: Mapping[str, object]
 ) -> tuple[ParameterProblem, ...]:
-    """What is wrong with a draft's own `parameters`; empty when they can be rendered.
+    """The problems of a draft's own `parameters`; empty if they can be rendered.
 
-    Names that the pipeline gives (`GIVEN_VALUES`) are asked for by Backstage's form only, so a
-    draft that repeats one under `parameters` is told so.
+    Only Backstage's form asks for names that the pipeline gives (`GIVEN_VALUES`), so a draft that
+    repeats one under `parameters` gets a problem.
     """
     return check_against_schema(template.name, template._parameter_schema, GIVEN_VALUES, values)
 
 
 def complete_parameters(template: Template, values: Mapping[str, object]) -> dict[str, object]:
-    """`values` with the schema's defaults for what is absent, as Backstage's form fills them in."""
+    """`values` with the schema's defaults for missing ones, as in Backstage's form."""
     defaults = {
         name: schema["default"]
         for name, schema in _mapping(template.parameters.get("properties")).items()
@@ -285,11 +285,11 @@ def complete_parameters(template: Template, values: Mapping[str, object]) -> dic
 
 
 def render_template(template: Template, values: Mapping[str, object]) -> dict[str, TemplateFile]:
-    """The files that the skeleton becomes, by path, sorted.
+    """The rendered files by path, sorted.
 
-    `values` holds `GIVEN_VALUES` and the parameters, as JSON types. Raises TemplateError naming
-    file and line for an undefined value, a list or object where text is expected, or a path that
-    becomes empty, absolute, leaves the folder, or meets another.
+    `values` holds `GIVEN_VALUES` and the parameters, as JSON types. Raises TemplateError with file
+    and line for an undefined value, a list or object where text is expected, or a path that becomes
+    empty or absolute, leaves the folder, or equals another.
     """
     reasons: list[str] = []
     try:

@@ -1,12 +1,11 @@
 """The language of skeletons: the part that Jinja and Backstage's engine read alike. Pure.
 
 Delimiters are Backstage's: `${{ }}` for values and `{% %}` for blocks; comments are refused, since
-`{#` also stands in other languages. Allowed:
+`{#` also occurs in other languages. Allowed:
 constants, `values.x.y`, `if`/`elif`/`else` (also inline), `for`, `and`/`or`/`not`, comparisons,
-and the filters in `FILTERS`. There are no calls, no tests, no assignments, no imports and no
-includes, so a template can neither loop for ever nor reach anything. What Backstage would turn
-into something silently wrong (`a,b` for a list, `[object Object]`, nothing for a missing value)
-is an error here.
+and the filters in `FILTERS`. There are no calls, tests, assignments, imports or includes, so a
+template can neither loop for ever nor reach anything. Values that Backstage would silently render
+wrong (`a,b` for a list, `[object Object]`, nothing for a missing value) are errors here.
 """
 
 from __future__ import annotations
@@ -57,14 +56,14 @@ def _dumped(value: object) -> str:
 
 
 class BackstageJinja(ImmutableSandboxedEnvironment):
-    """Jinja with Backstage's delimiters, where attributes are keys of objects and nothing else."""
+    """Jinja with Backstage's delimiters, where attributes are only keys of objects."""
 
     def getattr(self, obj: object, attribute: str) -> object:
-        """The key of an object or the state of a loop; anything else is undefined."""
+        """A key's value or a loop's state; anything else is undefined."""
         return self.getitem(obj, attribute)
 
     def getitem(self, obj: object, argument: object) -> object:
-        """As `getattr`; lists take whole numbers."""
+        """Like `getattr`; lists also take whole numbers."""
         if isinstance(obj, Object) and isinstance(argument, str) and argument in obj.items_of:
             return obj.items_of[argument]
         if isinstance(obj, List) and argument == "length":
@@ -76,7 +75,7 @@ class BackstageJinja(ImmutableSandboxedEnvironment):
         return self.undefined(obj=obj, name=str(argument))
 
 
-# Without a parameter: one value a process.
+# No parameter: one value per process.
 @lru_cache(maxsize=1)
 def _engine() -> BackstageJinja:
     environment = BackstageJinja(
@@ -96,13 +95,13 @@ def _engine() -> BackstageJinja:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One text, compiled; `file` is what faults name."""
+    """One compiled text; faults name `file`."""
 
     file: str
     template: JinjaTemplate = field(repr=False)
 
     def render(self, context: Mapping[str, object]) -> str:
-        """The text with the values of `context` in it. Raises TemplateFault with file and line."""
+        """The text rendered with `context`. Raises TemplateFault with file and line."""
         try:
             return "".join(self.template.root_render_func(self.template.new_context(dict(context))))
         except (
@@ -125,17 +124,17 @@ def _line_of(traceback: TracebackType | None, template: JinjaTemplate, file: str
     return line
 
 
-# As `compile_text`, for the texts that need a program.
+# Size as for `compile_text`, for the texts that need a program.
 @lru_cache(maxsize=4096)
 def compile_program(file: str, text: str) -> Program:
-    """The text as a Jinja program; it has been through `check_text` before."""
+    """The text as a Jinja program; `check_text` has passed it."""
     environment = _engine()
     code = environment.compile(text, name=file, filename=file)
     return Program(file, JinjaTemplate.from_code(environment, code, environment.globals))
 
 
 def check_text(file: str, text: str, declared: Collection[str]) -> list[str]:
-    """Reasons why the text may not be in a skeleton, each with file and line."""
+    """The reasons against the text in a skeleton, each with file and line."""
     if not any(mark.decode() in text for mark in MARKS):
         return []
     if "\r" in text:

@@ -1,4 +1,4 @@
-"""Files of a template, as both the parser and the engine see them: paths, globs, marks. Pure."""
+"""Files of a template, for parser and engine: paths, globs, marks. Pure."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Final
 
 from pipeline.characters import FORBIDDEN_IN_TEXT
 
-# A file that holds none of these is the same rendered.
+# Rendering does not change a file without any of these.
 MARKS: Final = (b"${{", b"{%", b"{#")
 _GLOB = re.compile(r"(?!/)(?!.*//)[A-Za-z0-9_./*?@ -]+\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateFile:
-    """One file: its path with `/`, its bytes, whether it may be executed, and is shared.
+    """One file: its path with `/`, its bytes, and whether it is executable and shared.
 
-    A shared file lies outside the skeleton and is taken as it is, its name included.
+    A shared file is outside the skeleton and is copied as it is, its name included.
     """
 
     path: str
@@ -29,7 +29,7 @@ class TemplateFile:
 
 
 def is_safe_path(path: str) -> bool:
-    """Whether the path is relative, normal, visible, and no part of a git folder."""
+    """Whether the path is relative, normalised, visible, and outside any git folder."""
     parts = path.split("/")
     return (
         not any(part in ("", ".", "..") or part.lower() == ".git" for part in parts)
@@ -41,7 +41,7 @@ def is_safe_path(path: str) -> bool:
 
 
 def is_copied(file: TemplateFile, copy_only: Collection[str]) -> bool:
-    """Whether the content is taken as it is: shared, nothing to render, binary, or asked for."""
+    """Whether the content is copied as it is: shared, nothing to render, binary, or matched."""
     return (
         file.shared
         or not any(mark in file.content for mark in MARKS)
@@ -56,7 +56,7 @@ def is_plain_glob(glob: str) -> bool:
 
 
 def glob_matches(glob: str, path: str) -> bool:
-    """Whether the path, or a folder it lies in, matches: globby takes a folder with all in it."""
+    """Whether the path or a folder above it matches: globby matches a folder with its content."""
     return bool(_glob_pattern(glob).match(path))
 
 

@@ -19,7 +19,7 @@ _PAGE_KEYS: Final = frozenset({"title", "description", "required", "properties"}
 
 @dataclass(frozen=True, slots=True)
 class ParameterProblem:
-    """One problem: where it stands below `parameters`, and what is wrong in plain words."""
+    """One problem: its path below `parameters`, and what is wrong, in plain words."""
 
     path: tuple[str | int, ...]
     message: str
@@ -28,7 +28,7 @@ class ParameterProblem:
 def merge_pages(pages: object, reasons: list[str]) -> dict[str, object]:
     """The pages of `spec.parameters` as one closed JSON Schema, without `ui:` hints.
 
-    Appends to `reasons` what cannot be merged or is not a valid schema.
+    Adds to `reasons` anything that cannot be merged or is not a valid schema.
     """
     properties: dict[str, object] = {}
     required: list[str] = []
@@ -58,7 +58,7 @@ def merge_pages(pages: object, reasons: list[str]) -> dict[str, object]:
         "properties": properties,
     }
     if properties:
-        # 11 ms: most runs render no template.
+        # 11 ms; most runs render no template.
         import jsonschema_rs
 
         try:
@@ -84,16 +84,16 @@ def _without_hints(schema: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class ParameterSchema:
-    """What a draft's own `parameters` are judged by, compiled once a template and process."""
+    """The schema of a draft's own `parameters`, compiled once per template and process."""
 
-    own: Mapping[str, object]  # the inputs that the pipeline does not give
+    own: Mapping[str, object]  # inputs that the pipeline does not give
     judged: Mapping[str, object]
     validator: Draft7Validator
 
 
 def compile_schema(schema: Mapping[str, object], given: Collection[str]) -> ParameterSchema:
     """The schema of the inputs without the `given` names."""
-    # 11 ms: most runs render no template.
+    # 11 ms; most runs render no template.
     import jsonschema_rs
 
     properties = schema["properties"]
@@ -115,7 +115,7 @@ def check_against_schema(
     given: Collection[str],
     values: Mapping[str, object],
 ) -> tuple[ParameterProblem, ...]:
-    """What is wrong with `values` by a template's schema, sorted by path."""
+    """The problems of `values` by a template's schema, sorted by path."""
     own, judged = schema.own, schema.judged
     problems = [
         ParameterProblem((name,), _unknown(template, name, own, given))

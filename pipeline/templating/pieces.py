@@ -1,24 +1,24 @@
 """The pieces of a skeleton's text: values, choices and loops in their plain forms. Pure.
 
-Plain are `${{ name.path | filter }}`; `if` and `elif` with terms joined by `and`, each a path,
-perhaps `not`, perhaps compared with a constant text; and `for name in path`. A text that holds
-anything else has no pieces (None) and is Jinja's. What pieces render is what Jinja renders
-(`tests/property/test_templating.py`); what they cannot, they refuse by LookupError, TypeError,
-AttributeError or ValueError, and say no more, since Jinja knows lines.
+Plain forms are `${{ name.path | filter }}`; `if` and `elif` with terms joined by `and`, each a
+path, perhaps with `not`, perhaps compared with a constant text; and `for name in path`. A text with
+anything else has no pieces (None) and goes to Jinja. Pieces render the same as Jinja
+(`tests/property/test_templating.py`); for anything they cannot render they raise LookupError,
+TypeError, AttributeError or ValueError without details, since Jinja knows the lines.
 
 Why not Jinja alone. One scaffold, first in a fresh process and again in the same, in ms:
 
-| template | files | by pieces | by Jinja, compiled there | by Jinja, loaded as byte code |
+| template | files | with pieces | with Jinja, compiled there | with Jinja, loaded as byte code |
 |---|---|---|---|---|
 | domain | 77 | 4.5, then 0.5 | 61, then 0.5 | 32, then 0.5 |
 | process | 72 | 5.0, then 0.5 | 78, then 0.6 | 30, then 0.6 |
 | agent | 69 | 4.9, then 0.5 | 69, then 0.6 | 33, then 0.6 |
 | ui | 85 | 3.3, then 0.5 | 42, then 0.5 | 35, then 0.5 |
 
-A run mostly scaffolds one draft in a fresh process, so the first one counts, and 20 ms is what it
-may take: importing Jinja alone is 26 ms. A whole `pipeline run` of one domain took 573 ms of
-processor time by pieces, 614 by Jinja compiled there and 598 from byte code (least of 15, taking
-turns), and byte code on disk would have to be trusted like the package itself.
+A run mostly scaffolds one draft in a fresh process, so the first number counts, and it may take
+20 ms: importing Jinja alone takes 26 ms. A whole `pipeline run` of one domain took 573 ms of
+processor time with pieces, 614 with Jinja compiled there and 598 from byte code (least of 15,
+taking turns), and byte code on disk would have to be trusted like the package itself.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ Context = Mapping[str, object]
 
 
 class Path(NamedTuple):
-    """A value by the name it begins with and the steps from there."""
+    """A value, by its first name and the steps from there."""
 
     name: str
     steps: tuple[str | int, ...]
 
     def value(self, context: Context) -> object:
-        """What stands there. Raises LookupError."""
+        """The value there. Raises LookupError."""
         value = context[self.name]
         for step in self.steps:
             match value, step:
@@ -68,7 +68,7 @@ class Path(NamedTuple):
 
 
 class Value(NamedTuple):
-    """A value as text, after the filters with their arguments."""
+    """A value as text, after its filters with their arguments."""
 
     path: Path
     filters: tuple[tuple[str, tuple[str, ...]], ...]
@@ -90,7 +90,7 @@ class Term(NamedTuple):
     constant: str
 
     def holds(self, context: Context) -> bool:
-        """Whether it holds."""
+        """Whether the condition holds."""
         value = self.path.value(context)
         if self.comparison:
             value = (value == self.constant) is (self.comparison == "==")
@@ -98,7 +98,7 @@ class Term(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """The first branch whose terms all hold; `else` is a branch of no terms."""
+    """The first branch whose terms all hold; `else` is a branch without terms."""
 
     branches: tuple[tuple[tuple[Term, ...], Pieces], ...]
 
@@ -111,7 +111,7 @@ class Choice(NamedTuple):
 
 
 class Loop(NamedTuple):
-    """The body once for each item, which is `name` in it; `loop` tells where it stands."""
+    """The body once for each item, named `name` in it; `loop` holds the position."""
 
     name: str
     over: Path
@@ -137,7 +137,7 @@ Pieces = tuple[Piece, ...]
 
 
 def texts_of(pieces: Pieces, context: Context) -> Iterator[str]:
-    """The text, in parts. Raises what the module says."""
+    """The text, in parts. Raises the errors in the module's docstring."""
     for piece in pieces:
         if isinstance(piece, str):
             yield piece
@@ -146,11 +146,11 @@ def texts_of(pieces: Pieces, context: Context) -> Iterator[str]:
 
 
 class _NotPlain(Exception):
-    """The text holds something that only Jinja reads."""
+    """The text holds something that only Jinja can read."""
 
 
 def pieces_of(text: str) -> Pieces | None:
-    """The text in pieces, or None when it holds more than they stand for."""
+    """The text in pieces, or None if it holds more than plain forms."""
     if not any(mark in text for mark in _MARKS):
         return (text,)
     if "{#" in text or "\r" in text:

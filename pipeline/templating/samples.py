@@ -1,8 +1,8 @@
-"""Values to try a template with: one set that takes the defaults, then one change at a time. Pure.
+"""Values to try a template with: one set with the defaults, then one change at a time. Pure.
 
-A parameter's own `default` and `examples` come first; then what its schema says is at the edge:
-every choice, the least and the most, an empty and a full list, text that other languages read as
-syntax. Every set obeys the schema, so whatever it renders has to be sound.
+A parameter's own `default` and `examples` come first; then the edge cases of its schema: every
+choice, minimum and maximum, an empty and a full list, text that other languages read as syntax.
+Every set obeys the schema, so every result must be sound.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pipeline.templating import Template, TemplateError, check_parameters, complete_parameters
 
-# The first that fits is the usual value of a text without a default.
+# The first that fits is the usual value of a string without a default.
 _WORDS = (
     "acme",
     "Keeps what was ordered",
@@ -24,7 +24,7 @@ _WORDS = (
     "provider:model",
     "read:orders",
 )
-# What other languages read as syntax, or as something other than text.
+# Text that other languages read as syntax, or as something other than text.
 _EDGES = (
     'It\'s "quoted": {{ x }} ${{ y }} {% z %} #1 & <b> \\ `id` $(id)',
     "ünïcödé 漢字",
@@ -64,9 +64,9 @@ class Sample:
 
 
 def sample_values(template: Template) -> tuple[Sample, ...]:
-    """The sets of values worth rendering a template with, the plain one first.
+    """The sets of values to render a template with, the default one first.
 
-    Raises TemplateError naming each required parameter for which no value is known.
+    Raises TemplateError naming each required parameter without a known value.
     """
     given = {
         **_GIVEN,
@@ -105,7 +105,7 @@ def _properties(template: Template) -> dict[str, Mapping[str, object]]:
 
 
 def _fitting(template: Template, name: str, schema: Mapping[str, object]) -> Iterator[object]:
-    """Values that the parameter's schema takes, each once, the usual one first."""
+    """Values that the parameter's schema accepts, each once, the usual one first."""
     seen: list[object] = []
     for value in _candidates(schema):
         problems = check_parameters(template, {name: value})
@@ -144,6 +144,6 @@ def _candidates(schema: Mapping[str, object]) -> Iterator[object]:
 
 
 def _matches(schema: object, value: object) -> bool:
-    """Whether an item fits its pattern; the whole schema judges the list afterwards."""
+    """Whether an item matches its pattern; the whole schema judges the list afterwards."""
     pattern = schema.get("pattern", "") if isinstance(schema, Mapping) else ""
     return not isinstance(value, str) or re.search(str(pattern), value) is not None

@@ -1,7 +1,7 @@
-"""The steps of a Backstage template: what they make of the skeleton and of shared folders. Pure.
+"""The steps of a Backstage template: how they use the skeleton and shared folders. Pure.
 
-One `fetch:template` step renders the skeleton. Each `fetch:plain` step beside it copies a shared
-folder, as it is, below the same target. Other actions (publish, register) are Backstage's own.
+One `fetch:template` step renders the skeleton. Each `fetch:plain` step copies a shared folder, as
+it is, below the same target. Other actions (publish, register) are Backstage's own.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _SHARED_URL = re.compile(r"\.\./\.\./shared/([a-z][a-z0-9-]*)/?\Z")
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Globs of what is only copied, each shared folder with the folder it is copied to, and the
-    names of the values that reach the skeleton."""
+    """Globs of files that are only copied, each shared folder with its target, and the names of the
+    values passed to the skeleton."""
 
     copy_only: tuple[str, ...] = ()
     shares: tuple[tuple[str, str], ...] = ()
@@ -29,7 +29,7 @@ class Steps:
 
 
 def parse_steps(steps: object, reasons: list[str]) -> Steps:
-    """What the steps do; appends to `reasons` what is wrong with them."""
+    """The effect of the steps; adds problems to `reasons`."""
     if not isinstance(steps, list) or not steps:
         reasons.append(f"{MANIFEST}: spec.steps is missing")
         return Steps()
@@ -44,7 +44,7 @@ def parse_steps(steps: object, reasons: list[str]) -> Steps:
     if fetch.get("url") not in ("./skeleton", "skeleton"):
         reasons.append(f"{MANIFEST}: fetch:template has url {fetch.get('url')!r}, not './skeleton'")
     for option in sorted({*fetch} - {"url", "targetPath", "values", "copyWithoutTemplating"}):
-        # `copyWithoutRender`, for one, is accepted by Backstage and never read.
+        # Backstage accepts `copyWithoutRender`, for example, but never reads it.
         reasons.append(f"{MANIFEST}: fetch:template option {option!r} is not supported")
     shares = tuple(_shares(steps, str(fetch.get("targetPath", ".")), reasons))
     globs = fetch.get("copyWithoutTemplating", [])

@@ -1,7 +1,7 @@
-"""What templates are rendered with: JSON values, frozen, and the filters on them. Pure.
+"""The values that templates are rendered with: frozen JSON values, and the filters on them. Pure.
 
-Values are data: they have no methods and are never compiled. What Backstage's engine would turn
-into something silently wrong (`a,b` for a list, `[object Object]`) has no text here.
+Values are data: they have no methods and are never compiled. Values that Backstage's engine would
+silently render wrong (`a,b` for a list, `[object Object]`) have no text here.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _ARRAY_INDEX_MAX = 2**32 - 2
 class TemplateFault(ValueError):
     """One reason, with file and line, why something does not render.
 
-    An inner signal: `pipeline.templating.TemplateError` is what leaves the core.
+    Internal: callers outside see `pipeline.templating.TemplateError`.
     """
 
 
 class Object:
-    """A JSON object as templates see it: keys are attributes, a loop over it gives pairs."""
+    """A JSON object for templates: keys are attributes, and a loop over it gives pairs."""
 
     __slots__ = ("items_of",)
 
@@ -32,13 +32,13 @@ class Object:
         self.items_of = items_of
 
     def __iter__(self) -> Iterator[tuple[str, object]]:
-        # As Backstage's engine does for `for key, value in object`. No `__len__`: an object is
-        # true in a condition even when it is empty, as in JavaScript.
+        # Like Backstage's engine for `for key, value in object`. No `__len__`: even an empty object
+        # is true in a condition, as in JavaScript.
         return iter(self.items_of.items())
 
 
 class List(tuple[object, ...]):
-    """A JSON list as templates see it: it has a `length`, and is true even when it is empty."""
+    """A JSON list for templates: it has a `length`, and is true even if empty."""
 
     __slots__ = ()
 
@@ -47,9 +47,9 @@ class List(tuple[object, ...]):
 
 
 def context_of(values: Mapping[str, object]) -> dict[str, object]:
-    """What every file is rendered with: `values`, copied and frozen.
+    """The context of every file: `values`, copied and frozen.
 
-    Raises TemplateFault for anything that JSON or JavaScript cannot hold exactly.
+    Raises TemplateFault for anything that JSON or JavaScript cannot represent exactly.
     """
     return {"values": _as_json(values, "values")}
 
@@ -112,7 +112,7 @@ def _plain(value: object) -> object:
 
 
 def written(value: object) -> object:
-    """What an expression's value is written as; lists, objects and null are refused."""
+    """The text of an expression's value; lists, objects and null are refused."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (str, int)):

@@ -1,1 +1,1 @@
-"""Adapters of other programs: each runs one tool on exact bytes and never guesses its answer."""
+"""Adapters for other programs: each runs one tool on exact bytes and never guesses its answer."""

@@ -1,7 +1,7 @@
-"""bundlecheck: whether a bundle's signature holds, and whose it is, by Sigstore's own code.
+"""bundlecheck: verifies a bundle's signature and names its signer, with Sigstore's own code.
 
-One path for keys and for workflows' certificates (`tools/bundlecheck`, over sigstore-go). It looks
-nothing up: what it trusts comes from `environments/signers.yaml`.
+One path for keys and for workflows' certificates (`tools/bundlecheck`, on sigstore-go). It looks
+nothing up: its trust comes from `environments/signers.yaml`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from pipeline.sandbox.tools import run_tool_confined
 MAX_BUNDLE_BYTES = 256 * 1024
 
 
-# One a build that a run decides on; at `MAX_BUNDLE_BYTES` each they take 256 MiB at most.
+# One entry per build that a run decides on; at `MAX_BUNDLE_BYTES` each, 256 MiB at most.
 @lru_cache(maxsize=1024)
 def verify_bundle(bundle: str, signers: str) -> Verified:
-    """What comes of one bundle; `signers` is the model as JSON. Raises CouldNotCheck."""
+    """The result for one bundle; `signers` is the model as JSON. Raises CouldNotCheck."""
     return verify_bundles([(bundle, Signers.model_validate_json(signers))])[0]
 
 
 def verify_bundles(asked: Sequence[tuple[str, Signers]]) -> tuple[Verified, ...]:
-    """What comes of each bundle, by the signers beside it. Raises CouldNotCheck."""
+    """The result for each bundle, with the signers given for it. Raises CouldNotCheck."""
     trusts: list[dict[str, object]] = []
     bundles: list[dict[str, object]] = []
     told: dict[int, Verified] = {}
@@ -73,7 +73,7 @@ def _trust_of(signers: Signers) -> dict[str, object]:
 def _answers(
     trusts: list[dict[str, object]], bundles: list[dict[str, object]]
 ) -> list[dict[str, object]]:
-    """An answer for each bundle. One that is too much to judge holds up no other."""
+    """An answer for each bundle; one that exceeds a bound does not stop the others."""
     try:
         return _ask(trusts, bundles) if bundles else []
     except OverBound as error:

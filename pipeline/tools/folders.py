@@ -1,4 +1,4 @@
-"""Files from memory onto disk for a tool to read: plain paths only, nothing followed."""
+"""Writes files from memory to disk for a tool: plain paths only, no links followed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def write_files(
 ) -> None:
     """Write `files` (relative path → bytes) below `root`, with fixed modes.
 
-    Raises OverBound for a path that would leave `root` or that no file system holds, CouldNotCheck
-    when it can't be written.
+    Raises OverBound for a path that would leave `root` or that no file system can hold,
+    CouldNotCheck if it can't be written.
     """
     require_plain_paths(files)
     for path, content in sorted(files.items()):

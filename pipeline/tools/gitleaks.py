@@ -1,9 +1,9 @@
-"""gitleaks: credentials in files; the credential itself is in no result and no message.
+"""gitleaks: finds credentials in files; no result or message contains the credential itself.
 
-The configuration is ours: a `.gitleaks.toml`, `.gitleaksignore` or allow comment in the files
-that are scanned silences nothing. Nor does a name that the scanner's own rules skip, since names
-on disk are neutral; nor the first bytes of a binary format, since a line is put before them.
-Archives are looked into, and text in UTF-16 is scanned as text.
+The configuration is ours: a `.gitleaks.toml`, `.gitleaksignore` or allow comment in the scanned
+files silences nothing. Nor does a name that the scanner's own rules skip, since names on disk are
+neutral; nor the first bytes of a binary format, since a line is put before them. Archives are
+opened, and text in UTF-16 is scanned as text.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from pipeline.errors import CouldNotCheck
 from pipeline.machine.versions import find_tool
 from pipeline.sandbox.tools import TOOL_LIMITS, run_tool_confined
 
-# An archive in archives is opened again and again; what is not a bomb takes less than a second.
+# Nested archives are opened again and again; one that is not a bomb takes less than a second.
 LIMITS = replace(TOOL_LIMITS, cpu_s=30)
 _FOUND = 10
 _ARCHIVE_DEPTH = 3
-# Some rules look only at files of these names.
+# Some rules look only at files with these suffixes.
 _TELLING_SUFFIXES = (".yaml", ".yml", ".tf", ".hcl", ".php", ".p12", ".pfx", ".config")
 _TAR = b"ustar"
 _ON_DISK = re.compile(r"(?:^|/)(?P<form>[abu])(?P<index>[0-9]{6})(?:\.[a-z0-9]+)+(?P<inner>!|$)")
-# Its report goes to a file, for its log goes to both streams.
+# The report goes to a file, since the log goes to both streams.
 _AND_REPORT = '"$@" >&2; code=$?; cat /tmp/report.json; exit "$code"'
 _CONFIG = 'title = "pipeline"\n[extend]\nuseDefault = true\n'
 
 
 @dataclass(frozen=True, slots=True)
 class SecretHit:
-    """Where a credential stands: path, 1-based line and column, the rule that knows it."""
+    """The place of a credential: path, 1-based line and column, and the rule that found it."""
 
     path: str
     line: int
@@ -73,10 +73,10 @@ def run_secret_scan(files: Mapping[str, bytes]) -> tuple[SecretHit, ...]:
 
 
 def _forms(content: bytes) -> dict[str, bytes]:
-    """The forms in which a file is scanned, by the letter that its name on disk begins with.
+    """The scanned forms of a file, by the first letter of its name on disk.
 
-    `a` as it is, which is how archives are opened; `b` below an empty line, which hides the first
-    bytes that would have it skipped as binary; `u` its text, when a mark says that it is UTF-16.
+    `a` is the file as it is, so that archives are opened; `b` follows an empty line, which hides
+    first bytes that would have it skipped as binary; `u` is its text, if a mark says UTF-16.
     """
     forms = {"a": content, "b": b"\n" + content}
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -85,7 +85,7 @@ def _forms(content: bytes) -> dict[str, bytes]:
 
 
 def _archive_suffix(content: bytes) -> str:
-    """The suffix by which the scanner knows an archive; empty for any other content."""
+    """The suffix by which the scanner recognises an archive; empty for other content."""
     if content.startswith(b"PK\x03\x04"):
         return ".zip"
     if content.startswith(b"\x1f\x8b"):
@@ -108,8 +108,8 @@ def _hit(item: dict[str, object], order: list[str]) -> SecretHit:
         raise CouldNotCheck("gitleaks names a file that it was not given")
     path, rule = order[int(named["index"])], str(item["RuleID"])
     if named["inner"]:
-        return SecretHit(path, 1, 1, rule)  # in an archive: lines are those of a file inside
+        return SecretHit(path, 1, 1, rule)  # in an archive, where lines are those of an inner file
     line, column = max(1, int(str(item["StartLine"]))), max(1, int(str(item["StartColumn"])))
-    # The scanner counts the line break before a line into its columns, from the second line on.
+    # From the second line on, the scanner counts the line break before a line as a column.
     column -= line > 1 and column > 1
     return SecretHit(path, max(1, line - (named["form"] == "b")), column, rule)

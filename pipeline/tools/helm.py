@@ -1,10 +1,9 @@
-"""helm: a chart's objects as files, one an object, in one canonical form.
+"""helm: a chart's objects as files, one per object, in canonical form.
 
-The chart comes from a primitive's folder and is hostile: it is rendered from a folder of its
-own, without plugins, repositories or cluster, and a chart that would fetch dependencies is
-refused. So is one that could render anything else the next time, or in another namespace:
-approval is of exact bytes. What it renders is judged later (`pipeline.releases.rules`); hooks
-and definitions of kinds are kept for that.
+The chart comes from a primitive's folder and is hostile: it is rendered in its own folder, without
+plugins, repositories or cluster, and a chart that would fetch dependencies is refused. So is one
+whose result could differ the next time or in another namespace, since approvals are of exact bytes.
+The result is judged later (`pipeline.releases.rules`); hooks and CRDs are kept for that.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ from pipeline.sandbox.tools import TOOL_LIMITS, run_tool_confined
 from pipeline.tools.rendered import MAX_STREAM_BYTES, parse_rendered
 
 _MAX_DESCRIPTION_BYTES = 64 * 1024
-# What it renders is read here, outside of the sandbox.
+# The result is read here, outside the sandbox.
 LIMITS = replace(TOOL_LIMITS, output_bytes=MAX_STREAM_BYTES)
-# Renders twice in one sandbox, and compares.
+# The exit code if two renderings in one sandbox differ.
 _DIFFERENT = 40
 _TWICE = f"""\
 "$@" >/tmp/first || exit
@@ -39,7 +38,7 @@ _VALUES = ("--values", "values-given.yaml")
 _PLACEHOLDER_NAMESPACE = "set-by-overlay"
 _KIND = re.compile(r"[A-Z][A-Za-z0-9]*\Z")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z")
-# What may lie in a chart's folder: a packed chart below it would be rendered unseen.
+# The files allowed in a chart's folder: a packed subchart would be rendered unseen.
 _FILES = re.compile(
     r"(?:charts/[a-z0-9-]+/)*(?:Chart\.yaml|values\.yaml|values\.schema\.json|\.helmignore|README\.md"
     r"|LICENSE|templates/.+|crds/.+|files/.+)\Z"
@@ -55,13 +54,13 @@ def run_helm_template(
 ) -> dict[str, bytes]:
     """File name → canonical YAML of every object that the chart renders, sorted by name.
 
-    Raises Unrenderable when helm cannot render the chart or two objects are the same.
+    Raises Unrenderable if helm cannot render the chart or two objects are the same.
     """
     require_stable_chart(chart)
     arguments = ("template", release, "chart", "--namespace", _PLACEHOLDER_NAMESPACE)
     options = ("--include-crds", "--kube-version", kubernetes_version, *_VALUES)
     first = _run(chart, values, *arguments, *options, before=("/bin/sh", "-c", _TWICE, "sh"))
-    # What the names of functions did not show, such as the order of a map, shows here.
+    # Finds instability that function names do not show, such as the order of a map.
     if first.exit_code == _DIFFERENT:
         raise Unrenderable(
             "the chart renders something else each time",
@@ -73,7 +72,7 @@ def run_helm_template(
 
 
 def require_stable_chart(chart: Mapping[str, bytes]) -> None:
-    """Nothing. Raises Unrenderable for a file that no chart has, or a call that is not allowed."""
+    """Raise Unrenderable for a file that no chart has, or a call that is not allowed."""
     for path, content in sorted(chart.items()):
         if not _FILES.match(path):
             raise Unrenderable(
@@ -91,9 +90,9 @@ def require_stable_chart(chart: Mapping[str, bytes]) -> None:
 
 
 def run_helm_lint(chart: Mapping[str, bytes], *, values: Mapping[str, object]) -> tuple[str, ...]:
-    """What `helm lint --strict` finds, one line each; empty when it is content.
+    """The findings of `helm lint --strict`, one line each.
 
-    Raises CouldNotCheck when it ends badly and names nothing.
+    Raises CouldNotCheck if it fails without naming one.
     """
     done = _run(chart, values, "lint", "chart", "--strict", *_VALUES)
     if done.exit_code == 0:
@@ -184,9 +183,9 @@ def _load(content: bytes) -> object:
 
 
 def _reason(output: bytes) -> str:
-    """What helm said went wrong, on one line: all after `Error:`, such as each wrong value."""
+    """helm's error on one line: all after `Error:`, such as each wrong value."""
     text = output.decode("utf-8", "replace")
     said = text.partition("Error: ")[2] or text
-    # It ends with advice about its own options.
+    # helm ends with advice about its own options.
     said = said.partition("\nUse --debug flag")[0]
     return " ".join(said.split())[:500] or "it said nothing"

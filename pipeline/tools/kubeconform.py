@@ -1,7 +1,7 @@
 """kubeconform: rendered objects against the schemas of one Kubernetes version, strictly.
 
-An object that was skipped or could not be checked is a finding of a could-not-check rule, so
-it never counts as valid.
+A skipped or unchecked object gives a finding of a could-not-check rule, so it never counts as
+valid.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pipeline.machine.versions import find_tool, tools_dirs
 from pipeline.sandbox.tools import run_tool_confined
 from pipeline.tools.rules import MANIFEST_NOT_CHECKED, MANIFEST_SCHEMA
 
-SCHEMA_VERSION = "1.34.0"  # what `tools/kubeschemas.py` prepares
-# Of the platform's own kinds: they come with this package, made by `pipeline.crds`.
+SCHEMA_VERSION = "1.34.0"  # prepared by `tools/kubeschemas.py`
+# Schemas of the platform's own kinds: part of this package, made by `pipeline.crds`.
 OWN_SCHEMAS = Path(__file__).resolve().parents[1] / "shared" / "crds" / "schemas"
 _SCHEMAS, _OWN = "/schemas/kubernetes", "/schemas/own"  # where both are inside
 
 
 def schema_folder() -> Path:
-    """Where the prepared schemas are. Raises CouldNotCheck."""
+    """The folder of the prepared schemas. Raises CouldNotCheck."""
     for folder in tools_dirs():
         if (folder / "schemas").is_dir():
             return folder / "schemas"
@@ -33,9 +33,9 @@ def schema_folder() -> Path:
 
 
 def run_kubeconform(manifests: bytes, *, file: str) -> tuple[Finding, ...]:
-    """A finding for each object that is invalid, skipped or could not be checked.
+    """One finding for each object that is invalid, skipped or could not be checked.
 
-    Raises Unrenderable for manifests that are too much for it, CouldNotCheck when it fails.
+    Raises Unrenderable for manifests that exceed its bounds, CouldNotCheck if it fails.
     """
     if not manifests.strip():
         return (MANIFEST_NOT_CHECKED.finding("there is no object to check", Location(file)),)
@@ -73,7 +73,7 @@ def run_kubeconform(manifests: bytes, *, file: str) -> tuple[Finding, ...]:
                 f"{len(resources)} of {due} objects were checked", Location(file)
             )
         )
-    # It checks several objects at once, and tells them as they come.
+    # It checks several objects at once and reports them in any order.
     return tuple(sorted(findings, key=lambda f: (f.location.file, f.code, f.message)))
 
 
@@ -98,8 +98,7 @@ def _run(manifests: bytes) -> Completed:
 
 
 def _count_documents(manifests: bytes) -> int:
-    """How many documents hold something; none if the stream is not valid YAML, which is "
-    "told as such."""
+    """The number of documents that are not empty; 0 for invalid YAML, which is reported as such."""
     try:
         nodes: list[yaml.Node | None] = list(yaml.compose_all(manifests, yaml.CBaseLoader))
     except yaml.YAMLError:

@@ -14,10 +14,10 @@ from pipeline.sandbox.tools import TOOL_LIMITS, run_tool_confined
 from pipeline.tools.rendered import MAX_STREAM_BYTES, parse_rendered
 
 _KEYS_THAT_READ = ("resources", "components", "bases", "crds", "configurations")
-# kustomize fetches an address wherever it takes the path of a file.
+# kustomize fetches an address wherever it accepts a file's path.
 _KEYS_OF_PATHS = ("path", "files", "env", "envs", "patchesStrategicMerge")
 _FOLDER = re.compile(r"(?:\.\.?/)*[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*/?\Z")
-# Plugins, charts fetched from elsewhere, schemas by address.
+# Plugins, charts and schemas that are fetched.
 _KEYS_THAT_RUN = (
     *("generators", "transformers", "validators", "helmCharts", "helmGlobals", "openapi"),
     "helmChartInflationGenerator",
@@ -25,9 +25,9 @@ _KEYS_THAT_RUN = (
 
 
 def run_kustomize_build(files: Mapping[str, bytes], folder: str) -> bytes:
-    """The built manifests of `folder`, which lies in `files` (path → bytes).
+    """The built manifests of `folder`, a folder in `files` (path → bytes).
 
-    Raises Unrenderable when a kustomization reaches beyond `folder` or cannot be built.
+    Raises Unrenderable if a kustomization reads outside `folder` or cannot be built.
     """
     folders = {"/".join(p.split("/")[:n]) for p in files for n in range(1, p.count("/") + 1)}
     for path, content in files.items():
@@ -52,10 +52,10 @@ def run_kustomize_build(files: Mapping[str, bytes], folder: str) -> bytes:
 def require_local_files(
     path: str, content: bytes, paths: Collection[str], folders: Collection[str]
 ) -> None:
-    """Nothing. Raises Unrenderable when the kustomization at `path` reads what is not in `paths`.
+    """Raise Unrenderable if the kustomization at `path` reads anything that is not in `paths`.
 
-    Whatever is not a file or folder here, kustomize takes for a repository to clone
-    (`github.com/org/repo`), so existence is what is asked.
+    kustomize takes anything that is not a file or folder here for a repository to clone
+    (`github.com/org/repo`), so existence is checked.
     """
     try:
         [value] = parse_rendered(content)
@@ -76,7 +76,7 @@ def require_local_files(
             if not isinstance(entry, str) or entry.startswith("/"):
                 raise Unrenderable(f"{path} reads `{entry}`, which is not a plain local path")
             target = posixpath.normpath(posixpath.join(base, entry))
-            # It takes a folder for a host and clones it if the name looks like one.
+            # kustomize clones a folder whose name looks like a host.
             if target not in paths or (target in folders and not _FOLDER.match(entry)):
                 raise Unrenderable(
                     f"{path} reads `{entry}`, which is not here and would be fetched",

@@ -1,7 +1,7 @@
-"""podcheck: pods by the Pod Security Standard `restricted`, judged by Kubernetes' own code.
+"""podcheck: judges pods by the Pod Security Standard `restricted`, with Kubernetes' own code.
 
-`tools/podcheck` runs the checks of the API server's admission (k8s.io/pod-security-admission), so
-what passes here a namespace with that label takes. One process judges all objects of an overlay.
+`tools/podcheck` runs the checks of the API server's admission (k8s.io/pod-security-admission), so a
+namespace with that label accepts what passes here. One process judges all objects of an overlay.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pipeline.tools.rules import MANIFEST_NOT_CHECKED
 
 @dataclass(frozen=True, slots=True)
 class PodVerdict:
-    """What came of one object: whether it holds a pod, and what the standard refuses in it.
+    """The verdict on one object: whether it holds a pod, and what the standard refuses in it.
 
-    `unknown` is an object that could not be looked into; the problem says why.
+    `unknown` is an object that could not be judged; the problem says why.
     """
 
     holds: Literal["pod", "nothing", "unknown"]
@@ -32,10 +32,10 @@ class PodVerdict:
 
 
 def run_podcheck(objects: Sequence[Mapping[str, object]], *, file: str) -> tuple[Finding, ...]:
-    """A finding for each thing that the standard refuses, and each object not looked into.
+    """One finding for each thing that the standard refuses, and for each object not judged.
 
-    The platform's own kinds hold no pods: an operator makes them, in its own form. Raises
-    CouldNotCheck when the tool is missing or does not answer.
+    The platform's own kinds hold no pods: an operator makes those. Raises CouldNotCheck if the tool
+    is missing or does not answer.
     """
     due = [o for o in objects if not str(o.get("apiVersion")).startswith(f"{GROUP}/")]
     findings = []
@@ -52,9 +52,9 @@ def run_podcheck(objects: Sequence[Mapping[str, object]], *, file: str) -> tuple
 def judge_pods(
     objects: Sequence[Mapping[str, object]], *, level: str = "restricted", version: str = "latest"
 ) -> tuple[PodVerdict, ...]:
-    """The verdict on each object, in order; `version` is that of the standard, such as `v1.34`.
+    """The verdict on each object, in order; `version` is the standard's, such as `v1.34`.
 
-    Raises CouldNotCheck when the tool is missing or does not answer for every object.
+    Raises CouldNotCheck if the tool is missing or does not answer for every object.
     """
     if not objects:
         return ()

@@ -1,9 +1,9 @@
-"""What a rendering tool wrote, as plain values: one reading, whichever reader comes after.
+"""A rendering tool's output as plain values, with one meaning for every later reader.
 
 Helm, kustomize and the cluster read YAML by different rules, so text that they could take for
-different values is refused, and everything else is written again with quotes where needed.
-Aliases and duplicate keys are refused: an alias can make a small stream enormous, and of two
-equal keys readers keep either.
+different values is refused, and everything else is written again with quotes where needed. Aliases
+and duplicate keys are refused: an alias can make a small stream enormous, and readers disagree on
+which of two equal keys counts.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pipeline.errors import Unrenderable
 
 _TEXT, _MAP, _LIST = (f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq"))
 _MAXIMUM_DEPTH = 64
-# A cluster takes objects of 1.5 MiB at most (etcd, "System limits").
+# A cluster accepts objects of at most 1.5 MiB (etcd, "System limits").
 MAX_STREAM_BYTES = 4 * 1024**2
-# A node takes a kilobyte here, and there is none without one of these before it.
+# A node takes a kilobyte of memory, and none comes without one of these characters before it.
 _MAX_NODES = 400_000
 _BEFORE_NODES = (b"\n", b",", b":", b"-", b"[", b"{")
 _QUOTED = ("'", '"', "|", ">")
@@ -31,7 +31,7 @@ _OLD_OCTAL = re.compile(r"[-+]?0[0-9_]+\Z")
 def parse_rendered(stream: bytes) -> list[dict[str, object]]:
     """The objects of a stream of YAML documents, in order; empty documents are left out.
 
-    Raises Unrenderable, naming the line, for what readers could disagree on.
+    Raises Unrenderable, naming the line, for anything that readers could disagree on.
     """
     if len(stream) > MAX_STREAM_BYTES or sum(map(stream.count, _BEFORE_NODES)) > _MAX_NODES:
         raise Unrenderable(
@@ -54,7 +54,7 @@ def parse_rendered(stream: bytes) -> list[dict[str, object]]:
 
 
 def _value(node: yaml.Node, seen: set[int], depth: int) -> object:
-    # An alias gives the very node of its anchor again.
+    # An alias gives the same node object as its anchor.
     if id(node) in seen:
         raise _refused(node, "aliases are refused: write the value twice")
     seen.add(id(node))

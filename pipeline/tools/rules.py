@@ -1,4 +1,4 @@
-"""Rules that a tool judges: schemas of manifests."""
+"""Rules judged by a tool: schemas of manifests."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The world outside, read once and only when asked."""
+"""The outside world, each thing read once and only when asked for."""

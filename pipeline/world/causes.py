@@ -1,16 +1,16 @@
-"""Why requests are as they are: who brought each to main, by which pull request, when."""
+"""The causes of requests: who brought each to main, with which pull request, and when."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.forges.port import Forge, PullRequest
 from pipeline.git.commits import account_of_email
 from pipeline.git.history import read_newest_touching
 from pipeline.git.repository import GitRepository
-from pipeline.models.base import BlobId, CommitId
+from pipeline.models.base import BlobId, CommitId, Moment, moment_of
 from pipeline.models.facts import Cause
 from pipeline.models.requests import RiskTier
 from pipeline.plan.view import Caused
@@ -28,16 +28,16 @@ class Causes:
     snapshot: Snapshot
     revisions: Revisions
     run_id: str
-    # Request path → commit of main: the same in every look at this commit.
+    # Request path → commit of main; the same for every look at this commit.
     brought: dict[str, str] = field(default_factory=dict)
     # Commit of main → the pull request that brought it.
     _merged: dict[str, PullRequest | None] = field(default_factory=dict)
 
     def read_ahead(self, tenant: str, paths: AbstractSet[str], asked: Collection[str]) -> None:
-        """Have at hand what `of` asks for of some of a tenant's requests, by one question each.
+        """Prefetch what `of` needs for a tenant's requests, in one query for each kind of thing.
 
-        Of all `paths` the commit that brought them is read; of those in `asked`, which is what the
-        look goes into, also the pull request and what else it changed.
+        For all `paths` it reads the commit that brought them; for those in `asked`, which the look
+        will use, also the pull request and its other changes.
         """
         if not paths <= self.brought.keys():
             self._read_brought(f"tenants/{tenant}", paths)
@@ -45,15 +45,22 @@ class Causes:
         self._read_merged(commits)
         self.revisions.read_changed(commits)
 
-    def of(self, path: str, blob: str, *, tier: RiskTier = "LOW") -> Caused:
-        """Why a request is as it is: the commit of main that brought it, who asked, and whether
-        they and the reviewers had the authority. `tier` is that of an accepted draft.
+    def of(
+        self, path: str, blob: str, *, tier: RiskTier = "LOW", until: Moment | None = None
+    ) -> Caused:
+        """The cause of a request's current content: the commit of main that brought it, who asked,
+        and their and the reviewers' authority.
+
+        `tier` is the accepted draft's. Reviews given after `until` are left out.
         """
         if path not in self.brought:
             self._read_brought(path, [path])
         commit = self.control.read_commit(self.brought.get(path, self.snapshot.commit))
         self._read_merged([commit.id])
         pull = self._merged[commit.id]
+        if pull and until:
+            reviews = tuple(r for r in pull.reviews if r.at is None or r.at <= until)
+            pull = replace(pull, reviews=reviews)
         brought = self.revisions.read_brought(commit.id, pull) if pull else None
         actor = pull.author_id if pull else account_of_email(commit.author.email) or 0
         cause = Cause(
@@ -62,6 +69,7 @@ class Causes:
             blob=BlobId(blob),
             run=self.run_id or f"local-{self.snapshot.commit[:12]}",
             actor=actor,
+            merged_at=moment_of(commit.committer.time_s),
             brought=brought,
         )
         authority = self.revisions.read_authority(

@@ -1,8 +1,8 @@
 """Drafts as values for planning: everything that a draft's stages look at.
 
-The core decides what is due by comparing blob ids with a draft's status; only what is due is
-read further, so a run with nothing to do reads one status a draft and no history. Statuses are
-small and found by path; facts are read only when a promotion rests on them.
+What is due is decided by comparing blob ids with a draft's status, and only that is read further:
+a run with nothing to do reads one status per draft and no history. Statuses are small and found by
+path; facts are read only when a promotion needs them.
 """
 
 from __future__ import annotations
@@ -38,24 +38,24 @@ from pipeline.world.repositories import OpenRepositories
 from pipeline.world.rest import Rest
 from pipeline.world.states import States
 
-# What a draft is planned on: its request, its tenant, and the platform.
+# The input of a draft's plan: its request, its tenant, and the platform.
 Accepted = tuple[PrimitiveImplementationDraft, Tenant, Platform]
 
 
 @dataclass(frozen=True)
 class TenantLook:
-    """What a look at a tenant's drafts saw."""
+    """The result of a look at a tenant's drafts."""
 
-    views: tuple[DraftView, ...]  # of drafts that have something due
-    standing: tuple[Finding, ...]  # what stands of it though its file is gone from main
+    views: tuple[DraftView, ...]  # drafts with something due
+    standing: tuple[Finding, ...]  # drafts that stand although their files are gone from main
     resting: frozenset[str]  # drafts looked at that have nothing due
-    # Nothing is due of any draft, nothing failed, and there is no finding.
+    # Every draft was looked at, nothing is due, nothing failed, and there is no finding.
     is_settled: bool
 
 
 @dataclass(frozen=True)
 class Drafts:
-    """A look at drafts: every one with something due is seen, with all that its stages need."""
+    """Reads the drafts with something due, with all that their stages need."""
 
     snapshot: Snapshot
     findings: Mapping[str, tuple[Finding, ...]]  # by request path
@@ -67,6 +67,7 @@ class Drafts:
     promotions: Promotions
     gitops: GitopsRepositories
     failures: Failures
+    now_s: int
 
     def look_at(
         self,
@@ -76,9 +77,9 @@ class Drafts:
         leave_out: Collection[str] = (),
         at_most: int | None = None,
     ) -> TenantLook:
-        """What planning needs of each of a tenant's drafts that has something due.
+        """What planning needs about each of a tenant's drafts with something due.
 
-        Some are left out, and with `at_most` the others are looked at until so many are due.
+        Skips `leave_out`, and stops once `at_most` drafts with something due are found.
         """
         self.repositories.forget_asked()
         failed_before = self.failures.count
@@ -110,7 +111,7 @@ class Drafts:
             except StalePlan:
                 raise
             except Exception as error:
-                # One draft that cannot be looked at keeps no other from going on.
+                # A draft that cannot be read does not stop the others.
                 self.failures.add(draft, error)
                 continue
             if view is None:
@@ -122,9 +123,9 @@ class Drafts:
         return TenantLook(tuple(views), standing, frozenset(resting), is_settled)
 
     def about(self, draft: DraftId, status: DraftStatus) -> DraftView | None:
-        """What questions about a scaffolded draft rest on, whether or not anything is due.
+        """The view for questions about a scaffolded draft, whether or not anything is due.
 
-        None when its request is refused: `in_the_way_of` says why.
+        None if its request is refused: `in_the_way_of` says why.
         """
         asked = self._accepted(draft)
         if asked is None:
@@ -135,7 +136,7 @@ class Drafts:
         return replace(view, gitops=self.repositories.view(view.gitops_repo))
 
     def in_the_way_of(self, path: str) -> tuple[Finding, ...]:
-        """The errors in a request, its tenant's file, and policy: while there is one it rests."""
+        """The errors in a request, its tenant's file and policy; any of them blocks the request."""
         tenant = tenant_path(path.split("/")[1])
         policy = (p for p in self.findings if p.startswith("environments/"))
         paths = dict.fromkeys((path, tenant, *policy))
@@ -144,15 +145,13 @@ class Drafts:
         )
 
     def _has_findings(self, tenant: str) -> bool:
-        """Whether anything is said of the tenant's requests, or of policy."""
+        """Whether there are findings about the tenant's requests or about policy."""
         return any(p.startswith((f"tenants/{tenant}/", "environments/")) for p in self.findings)
 
     def _due_paths_of(
         self, statuses: Mapping[DraftId, DraftStatus | None], rest: Rest
     ) -> dict[DraftId, frozenset[str]]:
-        """Each readable draft → the paths of its requests that have something due, and then its
-        own.
-        """
+        """Each readable draft → the paths of its due requests, and then its own path."""
         found: dict[DraftId, frozenset[str]] = {}
         for draft, status in statuses.items():
             if draft in self.states.unreadable:
@@ -175,10 +174,10 @@ class Drafts:
         observations: tuple[Observation, ...],
         rest: Rest,
     ) -> DraftView | None:
-        """One draft's view; None when its request is refused, or it has nothing due.
+        """One draft's view; None if its request is refused or nothing is due.
 
-        `due` has the paths of its requests that nobody dealt with as they are. An invalid draft is
-        never planned on: `validate` reports it.
+        `due` are the paths of its requests whose current content is not handled yet. An invalid
+        draft is never planned: `validate` reports it.
         """
         asked = self._accepted(draft)
         if asked is None:
@@ -191,7 +190,7 @@ class Drafts:
         view = self._view(draft, status, *asked)
         view = replace(view, observations=observations, keeps_rules=draft in rest.keepers)
         if status and view.target_repo != status.target_repo:
-            return view  # its request says that it is another draft's: `plan_blocked` tells
+            return view  # its request changed the draft's identity: `plan_blocked` reports it
         if due_promotions:
             view = replace(view, gitops=self.repositories.view(view.gitops_repo))
         if due_patches and status and status.branch_name:
@@ -203,7 +202,7 @@ class Drafts:
         return view
 
     def _accepted(self, draft: DraftId) -> Accepted | None:
-        """What a draft is planned on; None when its request, or what it rests on, is refused."""
+        """The input of a draft's plan; None if its request, tenant file or policy is refused."""
         request = self.snapshot.draft(draft)
         tenant = self.snapshot.tenant(draft.tenant)
         platform = self.snapshot.platform
@@ -219,9 +218,9 @@ class Drafts:
         tenant: Tenant,
         platform: Platform,
     ) -> DraftView:
-        """One draft with its repositories, and without what is due.
+        """One draft with its repositories, without its due requests.
 
-        Raises CouldNotCheck when the repository of a scaffolded draft is gone.
+        Raises CouldNotCheck if the repository of a scaffolded draft is gone.
         """
         loaded = self.snapshot.requests[draft_path(draft)]
         view = DraftView(
@@ -236,6 +235,7 @@ class Drafts:
             template=self.templates[request.template_id.split("@")[0]],
             status=status,
             is_new_revision=self._is_new(draft, status),
+            now_s=self.now_s,
         )
         view = self._with_repos(view)
         is_gone = view.target is None and status is not None and bool(status.branch_name)
@@ -276,6 +276,6 @@ class Drafts:
 
 
 def _next_paths(due: Collection[str]) -> list[str]:
-    """Those of a draft's due requests that a look goes into: of its patches the first alone."""
+    """The due requests that the next plan handles: the first patch, and everything else."""
     patches = sorted(path for path in due if "/patches/" in path)
     return [*patches[:1], *(path for path in due if "/patches/" not in path)]

@@ -1,4 +1,4 @@
-"""What one look at the world could not look at."""
+"""The failures of one look at the world."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pipeline.errors import Failure, failure_of
 
 @dataclass
 class Failures:
-    """Failures of a look, in order; each is of one subject alone, and the others go on."""
+    """Failures of a look, in order; each concerns one subject, and the others go on."""
 
     found: list[Failure] = field(default_factory=list)
 
     def add(self, subject: str, error: Exception) -> None:
-        """Keep that a draft, repository or tenant cannot be looked at."""
+        """Record that a draft, repository or tenant could not be read."""
         self.found.append(failure_of(subject, error))
 
     @property

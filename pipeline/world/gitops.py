@@ -1,7 +1,8 @@
-"""GitOps repositories as of one look: what facts record of them, what lies there, what is proposed.
+"""GitOps repositories as of one look: what facts record, what is there, and what people propose.
 
-Only that tenant's facts record overlays in a tenant's own repository. In the platform's, the facts
-of all tenants do; one tenant checks it for all: `platform`, else the first by name.
+Overlays in a tenant's own repository are recorded by that tenant's facts alone, those in the
+platform's by the facts of all tenants. One tenant checks the platform's for all: `platform`, else
+the first by name.
 """
 
 from __future__ import annotations
@@ -35,17 +36,17 @@ from pipeline.world.states import States
 class RecordedState:
     """The overlays that one state branch records in GitOps repositories.
 
-    `unknown` are the drafts whose status cannot be read: their overlays are not known.
+    `unknown` are the drafts whose status cannot be read, so their overlays are unknown.
     """
 
-    repos: frozenset[str]  # those that were made
-    overlays: Mapping[str, Mapping[str, Recorded]]  # repository → folder → what was promoted
+    repos: frozenset[str]  # repositories that were created
+    overlays: Mapping[str, Mapping[str, Recorded]]  # repository → folder → promoted overlay
     unknown: frozenset[str]
 
 
 @dataclass
 class GitopsRepositories:
-    """The GitOps repositories as of one look, each judged once: is it as promoted?"""
+    """The GitOps repositories as of one look, each compared once with what was promoted."""
 
     forge: Forge
     control: GitRepository
@@ -54,17 +55,17 @@ class GitopsRepositories:
     states: States
     revisions: Revisions
     failures: Failures
-    # State commit → what it records; the same in every look.
+    # State commit → what it records; valid for every look.
     recorded: dict[str, RecordedState] = field(default_factory=dict)
     _views: dict[str, GitopsView | None] = field(default_factory=dict)
 
     def kept_for(
         self, tenant: str, leave_out: Collection[str] = ()
     ) -> tuple[tuple[GitopsView, ...], bool]:
-        """The GitOps repositories that a look at a tenant keeps, with what people propose there;
-        and whether all are as promoted, with nothing to do or to wait for.
+        """The GitOps repositories that this tenant's look checks, with people's proposals; and
+        whether all are as promoted, with nothing to do or to wait for.
 
-        One that cannot be looked at is a failure of its own.
+        A repository that cannot be read is recorded as a failure.
         """
         views, are_clean = [], True
         for repo in self.repos_of(tenant):
@@ -84,7 +85,7 @@ class GitopsRepositories:
         return tuple(views), are_clean
 
     def findings_of(self, repo: str) -> tuple[Finding, ...]:
-        """What is not as promoted where a promotion goes; what cannot be told stops none."""
+        """How a repository differs from what was promoted; empty if that could not be read."""
         try:
             found = self.view(repo)
         except StalePlan:
@@ -95,7 +96,7 @@ class GitopsRepositories:
         return found.findings if found else ()
 
     def repos_of(self, tenant: str) -> tuple[str, ...]:
-        """The GitOps repositories that a look at this tenant keeps."""
+        """The GitOps repositories that this tenant's look checks."""
         platform = self.snapshot.platform
         if platform is None:
             return ()
@@ -111,23 +112,23 @@ class GitopsRepositories:
 
     @property
     def _keeper(self) -> str:
-        """The tenant whose look keeps the platform's repository."""
+        """The tenant whose look checks the platform's repository."""
         folders = self.control.read_tree(f"{self.snapshot.commit}:tenants") or ()
         tenants = sorted(entry.name for entry in folders)
         platform = names.PLATFORM_TENANT
         return platform if platform in tenants else next(iter(tenants), platform)
 
     def view(self, repo: str) -> GitopsView | None:
-        """A GitOps repository, judged once a look; None where none is and none should be.
+        """A GitOps repository, compared once per look; None if it neither exists nor should.
 
-        Raises what the forge raised, NotFound for one that facts say was made, CouldNotCheck.
+        Raises what the forge raised, CouldNotCheck, and NotFound if facts say it was created.
         """
         if repo not in self._views:
             self._views[repo] = self._read(repo)
         return self._views[repo]
 
     def _with_proposals(self, view: GitopsView, tenant: str) -> GitopsView:
-        """The same with what people propose there, and who its owners are.
+        """The view with people's proposals and the repository's owners.
 
         `tenant` is the one that checks it; the platform's owners own the platform's repository.
         """
@@ -149,9 +150,9 @@ class GitopsRepositories:
         )
 
     def _proposal(self, git: GitRepository, head: str, pull: PullRequest) -> Proposal:
-        """What merging a person's pull request into `head` would change, and who made it."""
+        """A person's pull request as a proposal: what merging it into `head` changes, by whom."""
         try:
-            newest = git.read_commit(pull.head)
+            git.read_commit(pull.head)  # NotFound for one that is not here
             merged = git.merge_tree(head, pull.head)
             changed = git.diff_names(head, merged)
             plain = [path for path in changed if is_plain(path)]
@@ -161,14 +162,13 @@ class GitopsRepositories:
                 problem, listed = "", git.list_folders(merged, plain) if plain else {}
             return Proposal(
                 pull,
-                newest.committer.time_s,
                 {path: listed.get(path) for path in changed},
                 problem,
                 self.forge.read_pushes(pull.repo, pull.head_branch),
                 read_committers(git, head, pull.head),
             )
         except (StalePlan, CouldNotCheck, NotFound) as error:
-            return Proposal(pull, 0, {}, error.message)
+            return Proposal(pull, {}, error.message)
 
     def _read(self, repo: str) -> GitopsView | None:
         platform, view = self.snapshot.platform, self.repositories.view(repo)
@@ -241,10 +241,10 @@ class GitopsRepositories:
         tree: str,
         recorded: Mapping[str, Recorded],
     ) -> bool:
-        """Whether the pipeline merged an overlay that lies there, and only its fact is to come.
+        """Whether the pipeline merged the overlay that is there, and only its fact is missing.
 
-        By the forge's word: the newest commit that touched the folder merged a pull request that
-        the pipeline opened and merged, from a branch that it alone may push to.
+        As the forge reports it: the newest commit that touched the folder merged a pull request
+        that the pipeline opened and merged, from a branch that only the pipeline may push to.
         """
         platform, head = self.snapshot.platform, str(view.head)
         commit = next(iter(git.commits_touching(head, folder)), None)
@@ -272,7 +272,7 @@ def _follows(git: GitRepository, before: str, commit: str) -> bool:
 
 
 def _folder_names(drafts: Collection[str]) -> set[str]:
-    """What the overlays of these drafts may be called."""
+    """The names that overlays of these drafts may have."""
     found = set()
     for draft in drafts:
         id = DraftId(draft)
@@ -283,7 +283,7 @@ def _folder_names(drafts: Collection[str]) -> set[str]:
 
 
 def _read_state(control: GitRepository, tenant: str, head: str) -> RecordedState:
-    """What the statuses on a state branch say; a draft without a readable one is unknown."""
+    """What the statuses on a state branch record; drafts without a readable one are unknown."""
     primitives = [entry.name for entry in control.read_tree(f"{head}:drafts") or ()]
     found = control.read_objects([f"{head}:{status_path(p)}" for p in primitives])
     repos: set[str] = set()
@@ -291,7 +291,7 @@ def _read_state(control: GitRepository, tenant: str, head: str) -> RecordedState
     unknown: set[str] = set()
     for primitive, item in zip(primitives, found, strict=True):
         try:
-            # Not the whole status: one look at the platform's repository reads all tenants'.
+            # Not validated as a model: a look at the platform's repository reads all tenants'.
             status: Any = parse_document("status.yaml", item.content if item else b"").value
             repo, made = str(status["gitops_repo"]), list(status["repos"])
             there = {

@@ -1,9 +1,8 @@
-"""Hydrate: the chart of a source tree as the files of `base/`, and what judges a whole overlay.
+"""Hydrate: render a source tree's chart into the files of `base/`, and judge a whole overlay.
 
-Shell around helm, kustomize, kubeconform and podcheck. Results depend on exact bytes and pinned
-tools alone, so they are kept in memory by key, within a bound: a release is hydrated once however
-many environments it goes to. The tools are imported when the first release is hydrated: most
-runs have none.
+Shell around helm, kustomize, kubeconform and podcheck. Results depend only on exact bytes and
+pinned tools, so they are kept in memory by key, within a bound: a release is hydrated once for all
+its environments. The tools are imported when the first release is hydrated: most runs have none.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from pipeline.releases.overlays import Overlay, render_base
 from pipeline.releases.rules import Target, check_objects
 
 CHART = "chart/"
-_MAX_SCHEMA_BYTES = 1024**2  # of what is read here, and not by helm in the sandbox
+_MAX_SCHEMA_BYTES = 1024**2  # for schemas read here, outside the sandbox
 
 # Of each kind of result: the releases of some thousand drafts at 10 KiB a base. A run goes through
 # tenants one after the other and asks for a draft's results while it is at that draft.
 _MOST_BYTES = 32 * 1024**2
-_ENTRY_BYTES = 512  # what an entry counts as beside its texts
+_ENTRY_BYTES = 512  # added to each entry's own texts
 
 
 def _size_of_files(files: Mapping[str, bytes]) -> int:
@@ -44,7 +43,7 @@ def _size_of_texts(texts: Sequence[str]) -> int:
 
 @dataclass
 class Hydrator:
-    """Runs the rendering tools; one a process, so that equal work is done once."""
+    """Runs the rendering tools; one per process, so that equal work is done once."""
 
     _bases: LruCache[tuple[str, str], dict[str, bytes]] = field(
         default_factory=lambda: LruCache(_MOST_BYTES, _size_of_files)
@@ -52,7 +51,7 @@ class Hydrator:
     _judged: LruCache[tuple[str, Target], tuple[Finding, ...]] = field(
         default_factory=lambda: LruCache(_MOST_BYTES, _size_of_findings)
     )
-    # Message and help of what could not be rendered.
+    # Key → message and help of an input that could not be rendered.
     _refused: LruCache[object, tuple[str, str]] = field(
         default_factory=lambda: LruCache(_MOST_BYTES, _size_of_texts)
     )
@@ -66,7 +65,7 @@ class Hydrator:
         image: str,
         kubernetes_version: str,
     ) -> dict[str, bytes]:
-        """The files of `base/` for a source tree. Raises Unrenderable when no chart renders.
+        """The files of `base/` for a source tree. Raises Unrenderable if its chart does not render.
 
         `image` is the release's reference by digest, so `base/` belongs to one release.
         """
@@ -89,7 +88,7 @@ class Hydrator:
     def read_findings(self, overlay: Overlay, image: str) -> tuple[Finding, ...]:
         """Findings of the overlay as a delivery tool would apply it: files, rules, schemas, pods.
 
-        Raises Unrenderable when it cannot be built, CouldNotCheck when a tool fails.
+        Raises Unrenderable if it cannot be built, CouldNotCheck if a tool fails.
         """
         words = {
             **dict(overlay.bound.words),
@@ -100,7 +99,7 @@ class Hydrator:
         key = (overlay.tree, target)
         found = self._judged.get(key)
         if found is None:
-            # What is beside the manifests may change what they come to: it is judged before.
+            # Files beside the manifests may change the result, so they are judged first.
             with self._remembering(key):
                 found = tuple(check_overlay_files(overlay)) or _judged(overlay, target)
             self._judged.put(key, found)
@@ -108,7 +107,7 @@ class Hydrator:
 
     @contextmanager
     def _remembering(self, key: object) -> Iterator[None]:
-        """Keeps a refusal as results are kept: what takes a minute to refuse takes it once."""
+        """Remember refusals like results: an input that takes a minute to refuse takes it once."""
         refused = self._refused.get(key)
         if refused is not None:
             raise Unrenderable(refused[0], help=refused[1])
@@ -141,12 +140,12 @@ def read_forms(
 ) -> dict[str, dict[str, bytes]]:
     """Runtime → objects by file name: as plain workload, and for an operator if the chart can.
 
-    Raises Unrenderable, naming the form if there are two.
+    Raises Unrenderable, naming the runtime if there are two.
     """
     # 30 ms, as above.
     from pipeline.tools.helm import run_helm_template
 
-    # A chart of one form knows no value of that name, and its schema may refuse it.
+    # A chart with one form has no value `runtime`, and its schema may refuse it.
     known = read_runtimes(chart)
     forms = {}
     for form in ("workload", *(["operator"] if "operator" in known else [])):
@@ -164,12 +163,12 @@ def read_forms(
 
 
 def read_runtimes(chart: Mapping[str, bytes]) -> frozenset[str]:
-    """The values of `runtime` that a chart's own schema allows; none when it has no such value."""
+    """The values of `runtime` that a chart's own schema allows; none if it has no such value."""
     content = chart.get("values.schema.json", b"{}")
     try:
         schema = json.loads(content) if len(content) <= _MAX_SCHEMA_BYTES else None
     except (ValueError, RecursionError):
-        return frozenset()  # helm reads it too, and says what is wrong
+        return frozenset()  # helm reads it too, and reports what is wrong
     for key in ("properties", "runtime", "enum"):
         schema = schema.get(key) if isinstance(schema, dict) else None
     return (

@@ -1,8 +1,8 @@
-"""One look at the world, as of one commit of main: the parts that read it, put together."""
+"""One look at the world, as of one commit of main, assembled from the parts that read it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.requests.snapshot import Snapshot
 from pipeline.world.causes import Causes
@@ -20,7 +20,7 @@ from pipeline.world.states import States
 
 @dataclass(frozen=True)
 class World:
-    """What exists outside, each thing read once and only when asked."""
+    """The outside world, each thing read once and only when asked for."""
 
     snapshot: Snapshot
     policy: PolicyHistory  # as of the snapshot's commit
@@ -34,3 +34,12 @@ class World:
     promotions: Promotions
     gitops: GitopsRepositories
     drafts: Drafts
+
+    @property
+    def now_s(self) -> int:
+        """The moment that is planned for, in seconds since the epoch."""
+        return self.drafts.now_s
+
+    def at(self, now_s: int) -> World:
+        """The same world, planned for another moment."""
+        return replace(self, drafts=replace(self.drafts, now_s=now_s))

@@ -1,4 +1,4 @@
-"""Patches as they meet their drafts: what each makes of the folder, and credentials in that."""
+"""Patches applied to their drafts' current folders, and the credentials in the result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ScanSecrets = Callable[[Mapping[str, bytes]], Sequence[SecretHit]]
 
 @dataclass(frozen=True)
 class Patches:
-    """Patches as they meet their drafts' repositories."""
+    """Applies patches to their drafts' folders as the repositories have them."""
 
     repositories: OpenRepositories
     causes: Causes
@@ -33,7 +33,7 @@ class Patches:
     findings: Mapping[str, tuple[Finding, ...]]  # by request path
 
     def of_request(self, view: DraftView, loaded: LoadedRequest) -> PatchInput:
-        """A patch on main that is due, searched for credentials in what it writes."""
+        """A due patch on main, with its result and the credentials found in it."""
         patch = loaded.model
         assert isinstance(patch, DraftPatch) and view.status and view.target
         caused = self.causes.of(loaded.path, loaded.blob)
@@ -41,7 +41,7 @@ class Patches:
         git = self.repositories.git(view.target_repo)
         head = (view.target.head if followup else None) or view.status.head
         if existing:
-            # Judged on what it was begun on, whatever people merged since.
+            # Judge it on the commit it was begun on, whatever people merged since.
             head = git.read_commit(existing.commit).parents[0]
         meets = self._ground(view, patch, head, self.findings.get(loaded.path, ()))
         result, secrets = self._searched(patch, meets, loaded.path)
@@ -58,8 +58,9 @@ class Patches:
         )
 
     def proposed(self, view: DraftView, patch: DraftPatch) -> PatchResult:
-        """What a patch that is not merged yet makes of its draft as it is; credentials in it are
-        not looked for. Raises CouldNotCheck when the repository of the code is not there.
+        """The result of an unmerged patch on its draft as it is now, not searched for credentials.
+
+        Raises CouldNotCheck if the code repository does not exist.
         """
         if view.target is None or view.status is None:
             raise CouldNotCheck(f"there is no repository `{view.target_repo}`")
@@ -69,9 +70,9 @@ class Patches:
     def _searched(
         self, patch: DraftPatch, meets: PatchGround, path: str
     ) -> tuple[PatchResult, tuple[str, ...]]:
-        """What a patch makes of what it meets, and the credentials in it, one line each.
+        """A patch's result, and the credentials in it, one line each.
 
-        What can't be searched within the bounds is a reason against the patch.
+        A result that can't be searched within the bounds is a reason against the patch.
         """
         result = patched_folder(patch, meets)
         written = {
@@ -102,9 +103,9 @@ class Patches:
     def _begun(
         self, view: DraftView, target: RepoView, status: DraftStatus, caused: Caused
     ) -> tuple[Existing | None, bool]:
-        """What a broken-off run made of a patch, and whether the patch is one after the merge.
+        """The branch of an interrupted run for a patch, and whether the patch needs its own branch.
 
-        A patch that reached the draft's own branch stays there though it was merged since.
+        A patch already on the draft's own branch stays there, even if that was merged since.
         """
         key, own = patch_key(caused), status.branch_name
         if target.branches.get(own) != status.head:

@@ -1,10 +1,10 @@
-"""Whether the policy of main came with authority: every change of it, from the first commit on.
+"""Whether every change of policy on main had authority, from the first commit on.
 
-Policy is judged by the policy before it, so one change without authority would give itself any. The
-first-parent history of main is walked once, oldest first; a change counts if the policy before it
-counts and `pipeline.gate.authority` finds it complete. While one does not, what it changed stands
-as `pending` until it is approved after all, or put back as it was. Whatever is judged by a policy
-with something pending is not followed.
+Each policy change is judged by the policy before it, so one change without authority could grant
+itself any right. The first-parent history of main is walked once, oldest first; a change counts if
+the policy before it counts and `pipeline.gate.authority` finds it complete. The files of a change
+that does not count stay `pending` until it is approved after all or reverted. Nothing judged by a
+policy with pending files is followed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ POLICY_WITHOUT_AUTHORITY = register(
         "the platform's owners ask for it and approve it",
     )
 )
-# What decides over requests: all of `environments/`, and each tenant's own file.
+# The policy for requests: all of `environments/`, and each tenant's own file.
 POLICY_PATHS = ("environments", ":(glob)tenants/*/tenant.yaml")
 _KIND = "policy"
 PullsOf = Callable[[Sequence[str]], Mapping[str, PullRequest | None]]
@@ -40,11 +40,11 @@ PullsOf = Callable[[Sequence[str]], Mapping[str, PullRequest | None]]
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A policy file that differs from what had authority: which blob that was, and whose change
-    it is that lacks it."""
+    """A policy file changed without authority: its last good blob, and the commit that changed
+    it."""
 
     path: str
-    good_blob: str  # all zeros: there was no such file
+    good_blob: str  # all zeros if there was no such file
     commit: str
     why: str
 
@@ -53,8 +53,8 @@ class Pending:
 class PolicyHistory:
     """The policy as of a commit of main.
 
-    `windows` are the stretches of main with something pending: from a commit (inclusive) up to
-    another (exclusive), or to the end where that is empty.
+    `windows` are the stretches of main with pending files: from a commit (inclusive) to another
+    (exclusive), or to the end if that is empty.
     """
 
     head: str
@@ -62,7 +62,7 @@ class PolicyHistory:
     windows: tuple[tuple[str, str], ...] = ()
 
     def findings(self) -> tuple[Finding, ...]:
-        """One for each pending file."""
+        """One finding for each pending file."""
         return tuple(
             POLICY_WITHOUT_AUTHORITY.finding(
                 f"commit {p.commit[:12]} changed it: {p.why}", Location(p.path)
@@ -71,7 +71,7 @@ class PolicyHistory:
         )
 
     def left_by(self, git: GitRepository, tree: str) -> tuple[Pending, ...]:
-        """The pending files that a commit or tree does not put back as they were."""
+        """The pending files that a commit or tree does not restore."""
         found = git.read_objects([f"{tree}:{p.path}" for p in self.pending])
         return tuple(
             p
@@ -89,13 +89,13 @@ class PolicyHistory:
 
 @dataclass
 class Walk:
-    """A history under way."""
+    """A walk over the history of policy, commit by commit."""
 
     pending: dict[str, Pending] = field(default_factory=dict)
     windows: list[tuple[str, str]] = field(default_factory=list)
 
     def take(self, commit: str, changes: Sequence[Change], reason: str) -> None:
-        """One more commit; `reason` says what its authority lacks, if the policy before counts."""
+        """Add one commit; `reason` says what its authority lacks, empty if nothing."""
         if not self.pending:
             if reason:
                 self.pending = {c.path: Pending(c.path, c.old, commit, reason) for c in changes}
@@ -120,10 +120,10 @@ class Walk:
 def read_policy_history(
     git: GitRepository, revisions: Revisions, pulls_of: PullsOf, head: str
 ) -> PolicyHistory:
-    """The policy as of `head`; what was found good up to an earlier commit is remembered.
+    """The policy history up to `head`, continued from a remembered earlier commit.
 
-    `pulls_of` gives the merged pull requests of commits. Only a good end is remembered, since
-    what lacks authority may get it.
+    `pulls_of` returns the merged pull requests of commits. Only a history without pending files is
+    remembered, since a change without authority may still get it.
     """
     key = cache_key(tool_identity(), str(git.path))
     known = _read_known(git, key, head)
@@ -134,7 +134,7 @@ def read_policy_history(
     walk = Walk(windows=list(known.windows) if known else [])
     pulls = pulls_of([commit for commit, _ in changes])
     for commit, changed in changes:
-        # With something pending no approval counts: it was judged by a policy that does not.
+        # While files are pending no approval counts: the policy that judged it does not count.
         lacks = "" if walk.pending else _read_lack(revisions, commit, changed, pulls.get(commit))
         walk.take(commit, changed, lacks)
     history = walk.history(head)
@@ -146,7 +146,7 @@ def read_policy_history(
 def _read_lack(
     revisions: Revisions, commit: str, changed: Sequence[Change], pull: PullRequest | None
 ) -> str:
-    """What the authority of a commit lacks; empty when nothing."""
+    """What the authority of a commit lacks; empty if nothing."""
     brought = revisions.read_brought(commit, pull) if pull else None
     paths = [change.path for change in changed]
     found = revisions.read_authority(paths, commit, brought)
@@ -154,7 +154,7 @@ def _read_lack(
 
 
 def _read_known(git: GitRepository, key: str, head: str) -> PolicyHistory | None:
-    """What is remembered of this repository, if `head` goes on from it."""
+    """The remembered history of this repository, if `head` descends from it."""
     try:
         commit, windows = json.loads(read_cached(_KIND, key) or b"null")
         known = PolicyHistory(str(commit), (), tuple((str(b), str(e)) for b, e in windows))

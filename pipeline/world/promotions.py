@@ -1,4 +1,4 @@
-"""What the decision on a promotion rests on: its release rendered, whose word it is, what runs."""
+"""The evidence for promotions: the rendered release, its provenance, and what runs now."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from pipeline import names
 from pipeline.forges.port import PullState, RepoView
+from pipeline.git.history import read_was_tree
 from pipeline.git.repository import GitRepository, read_parents
 from pipeline.models.facts import Built, Fact
 from pipeline.models.provenance import Verified
@@ -26,7 +27,7 @@ Verify = Callable[[str, str], Verified]  # bundle, signers as JSON
 
 @dataclass(frozen=True)
 class Promotions:
-    """Evidence on promotions, of requests on main and of those that could be made."""
+    """Evidence for promotions, both requested on main and hypothetical."""
 
     repositories: OpenRepositories
     states: States
@@ -38,11 +39,18 @@ class Promotions:
         """Everything the decision on one promotion request rests on."""
         promotion = loaded.model
         assert isinstance(promotion, Promotion) and view.status
-        caused = self.causes.of(loaded.path, loaded.blob, tier=view.status.risk_tier)
-        return self.of(view, promotion, caused)
+        tier = view.status.risk_tier
+        caused = self.causes.of(loaded.path, loaded.blob, tier=tier)
+        due = self.of(view, promotion, caused)
+        if due.merged and due.gitops_pull and due.gitops_pull.merged_at:
+            # It was merged before a crash, so it rests on nothing that people said since.
+            until = due.gitops_pull.merged_at
+            caused = self.causes.of(loaded.path, loaded.blob, tier=tier, until=until)
+            due = replace(due, caused=caused)
+        return due
 
     def of(self, view: DraftView, promotion: Promotion, caused: Caused) -> PromotionInput:
-        """The same for a request that may not be merged yet (`promote request`, `why`)."""
+        """Everything for the decision on a promotion that may not be merged yet."""
         status = view.status
         assert status is not None
         source_commit = promotion.release.source_commit
@@ -71,7 +79,9 @@ class Promotions:
     def _on_its_way(
         self, view: DraftView, gitops: RepoView, head: str, due: PromotionInput
     ) -> PromotionInput:
-        """The same with what was begun of it in the GitOps repository, whose main is at `head`."""
+        """The input with the branch and pull request begun for it in the GitOps repository, whose
+        main is at `head`.
+        """
         environment, key = due.promotion.environment, promotion_key(due.caused)
         branch = names.promotion_branch(environment, view.instance, key)
         folder = names.overlay_folder(environment, view.instance)
@@ -80,7 +90,8 @@ class Promotions:
         opened = self.repositories.pull_of_branch(view.gitops_repo, branch) if existing else None
         queued = opened is not None and opened.is_queued
         due = replace(due, existing=existing, gitops_pull=opened, is_queued=queued)
-        if opened and view.environments[environment].merge == "manual":
+        policy = view.environments.get(environment)
+        if opened and policy is not None and policy.merge == "manual":
             due = replace(due, owners=self._owners(view.platform, view.owners))
         if existing and opened and opened.state is PullState.MERGED:
             files = git.read_files(existing.commit, folder)
@@ -88,20 +99,20 @@ class Promotions:
             return replace(due, overlay=there, manifest_findings=(), merged=True)
         if due.overlay is None:
             return due
-        # Begun with another tree, before policy changed: the same branch goes on from there.
+        # Begun with another tree before policy changed: continue on the same branch.
         begun = existing and existing.folder_tree != due.overlay.tree
         base = existing.commit if existing and begun else head
         return replace(due, gitops_base=base, gitops_parents=read_parents(git, base, folder))
 
     def _owners(self, platform: Platform, teams: Collection[str]) -> frozenset[int]:
-        """The people of any of these teams, by policy and by the forge."""
+        """The people in any of these teams, both by policy and on the forge."""
         members = self.causes.revisions.read_members(teams)
         return platform.held_to(members).members(tuple(teams))
 
     def _provenance(
         self, signers: Signers | None, facts: Iterable[Fact], tree: str | None
     ) -> Verified | None:
-        """What comes of the statement of a source tree's image; None where a fact holds none.
+        """The verified provenance of a source tree's image; None if no fact holds any.
 
         Raises CouldNotCheck.
         """
@@ -116,8 +127,7 @@ class Promotions:
 
 
 def _is_on_default(view: DraftView, git: GitRepository, tree: str | None) -> bool:
-    """Whether the source tree is the one on the target's default branch."""
+    """Whether the source tree is, or was, the one on the target's default branch."""
     if tree is None or view.target is None or view.target.head is None:
         return False
-    found = git.read_object(f"{view.target.head}:{view.folder}")
-    return found is not None and found.id == tree
+    return read_was_tree(git, view.target.head, view.folder, tree)

@@ -1,4 +1,4 @@
-"""Releases rendered as they would be written, and what judges them: nothing is written here."""
+"""Releases rendered as they would be written, with findings about them; nothing is written."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from pipeline.sandbox.sources import require_bounded_source
 from pipeline.world.hydrate import CHART, Hydrator
 from pipeline.world.repositories import OpenRepositories
 
-# Stands for the digest of an image that is not built yet.
+# Placeholder for the digest of an image that is not built yet.
 UNBUILT = ImageDigest("sha256:" + "0" * 64)
 
-Rendered = tuple[Overlay | None, tuple[Finding, ...]]  # an overlay, and what speaks against it
+Rendered = tuple[Overlay | None, tuple[Finding, ...]]  # an overlay, and the findings against it
 
 
 @dataclass(frozen=True)
 class _Source:
-    """The source of a release: the record of its image, its folder's tree, its chart's files."""
+    """The source of a release: its image's record, its folder's tree, and its chart's files."""
 
     build: BuildRecord
     tree: str
@@ -39,21 +39,21 @@ class _Source:
 
 @dataclass
 class Releases:
-    """Renders releases of drafts, by the charts that their repositories hold.
+    """Renders releases of drafts from the charts in their repositories.
 
-    A source is measured and its chart is read once a look, however many environments it goes to.
+    Each source is measured and its chart read once per look, for all its environments.
     """
 
     repositories: OpenRepositories
     hydrator: Hydrator
-    # By repository and tree of the primitive's folder.
+    # Keyed by repository and tree of the primitive's folder.
     _charts: dict[tuple[str, str], Mapping[str, bytes]] = field(default_factory=dict)
     _too_much: dict[tuple[str, str], tuple[Finding, ...]] = field(default_factory=dict)
 
     def overlay(self, view: DraftView, promotion: Promotion, tree: str | None) -> Rendered:
-        """The overlay that a promotion asks for, rendered now; None before its image is built.
+        """The overlay of a promotion, rendered now; None before its image is built.
 
-        `tree` is that of the primitive's folder at the requested commit.
+        `tree` is the tree of the primitive's folder at the requested commit.
         """
         status = view.status
         build = status.build_of_tree(tree) if status and tree else None
@@ -70,10 +70,10 @@ class Releases:
     def chart_findings(
         self, view: DraftView, entries: Listing, blobs: Mapping[str, bytes]
     ) -> tuple[Finding, ...]:
-        """What judges the manifests of a draft's folder that is not built, nor committed yet.
+        """Findings about the manifests of a folder that is neither built nor committed yet.
 
-        They are rendered as its release would be, for the first environment, with a digest that
-        stands for the image's. `blobs` holds by id what the target repository lacks.
+        They are rendered as its release would be, for the first environment, with a placeholder
+        for the image's digest. `blobs` holds, by id, the blobs that the target repository lacks.
         """
         status = view.status
         environment = next(iter(view.environments.values()), None)
@@ -95,7 +95,7 @@ class Releases:
         return self._rendered_or_not(view, status, environment, _Source(build, tree, contents))[1]
 
     def _read_too_much(self, view: DraftView, commit: str, tree: str) -> tuple[Finding, ...]:
-        """A finding of a source that has more than a source may have."""
+        """A finding if a source exceeds the bounds of sources."""
         key = (view.target_repo, tree)
         if key not in self._too_much:
             found: tuple[Finding, ...] = ()
@@ -108,7 +108,7 @@ class Releases:
         return self._too_much[key]
 
     def _read_chart(self, view: DraftView, commit: str, tree: str) -> Mapping[str, bytes]:
-        """The files of a source that its manifests are rendered from."""
+        """The chart files of a source."""
         key = (view.target_repo, tree)
         if key not in self._charts:
             git = self.repositories.git(view.target_repo)
@@ -145,5 +145,5 @@ class Releases:
         )
         overlay = render_overlay(status, view.tenant, view.platform, environment, release, base)
         if not has_runtime(overlay.files, environment.runtime):
-            return overlay, ()  # there is nothing to build; `clause_runtime` refuses it
+            return overlay, ()  # nothing to build; `clause_runtime` refuses it
         return overlay, self.hydrator.read_findings(overlay, view.image)

@@ -1,4 +1,4 @@
-"""OpenRepositories of the forge as of one look: each is asked about once, and only when needed."""
+"""The forge's repositories as of one look; the forge is asked about each once, when needed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class OpenRepositories:
 
     forge: Forge
     _views: dict[str, RepoView | None] = field(default_factory=dict)
-    # OpenRepositories that could not be asked; each is asked once a look, whoever rests on it.
+    # Repositories that could not be read, with the error; each is tried once per look.
     _broken: dict[str, PipelineError] = field(default_factory=dict)
     # Repository → branch → its pull request.
     _pulls: dict[str, dict[str, PullRequest | None]] = field(default_factory=dict)
     _asked_for: set[str] = field(default_factory=set)
 
     def view(self, name: str) -> RepoView | None:
-        """A repository as of this look. Raises what the forge raised when it was asked."""
+        """A repository as of this look. Raises the forge's error, also on later calls."""
         self._asked_for.add(name)
         if name not in self._views:
             with self._once(name):
@@ -38,7 +38,7 @@ class OpenRepositories:
 
     @contextmanager
     def _once(self, repo: str) -> Iterator[None]:
-        """Ask the forge about a repository, unless asking failed before in this look."""
+        """Ask the forge about a repository, unless that failed before in this look."""
         if repo in self._broken:
             raise self._broken[repo]
         try:
@@ -49,15 +49,15 @@ class OpenRepositories:
 
     @property
     def asked_for(self) -> frozenset[str]:
-        """The repositories that were asked for since `forget_asked`, read again or not."""
+        """The repositories asked for since `forget_asked`, whether or not the forge was asked."""
         return frozenset(self._asked_for)
 
     def forget_asked(self) -> None:
-        """Begin to note anew which repositories are asked for."""
+        """Clear the record of which repositories were asked for."""
         self._asked_for.clear()
 
     def read_pulls(self, repo: str, branches: Collection[str]) -> None:
-        """Have the pull requests of these branches at hand, at the cost of one question."""
+        """Prefetch the pull requests of these branches in one query."""
         self._asked_for.add(repo)
         known = self._pulls.setdefault(repo, {})
         new = [branch for branch in branches if branch not in known]
@@ -76,7 +76,7 @@ class OpenRepositories:
         return self._pulls[repo][branch]
 
     def begun_branch(self, view: RepoView, branch: str, folder: str, key: str) -> Existing | None:
-        """The branch that a broken-off run made for this key, if its head carries the key."""
+        """The branch that an interrupted run made for this key, if its head carries the key."""
         head = view.branches.get(branch)
         if head is None:
             return None

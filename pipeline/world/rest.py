@@ -1,4 +1,4 @@
-"""Whether a draft rests: only a new request could give it something to do."""
+"""Whether a draft rests, that is, only a new request could give it something to do."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from pipeline.world.repositories import OpenRepositories
 
 @dataclass(frozen=True)
 class Rest:
-    """Tells which of some drafts rest, by their statuses, policy and their pull requests."""
+    """Tells whether a draft rests, from its status, policy and its pull request."""
 
     snapshot: Snapshot
     repositories: OpenRepositories
-    # Of these drafts, those that record the branch rules of their repositories.
+    # The drafts that record the branch rules of their repositories.
     keepers: frozenset[str] = frozenset()
 
     def holds(self, status: DraftStatus | None) -> bool:
@@ -36,13 +36,13 @@ class Rest:
         return pull is None or pull.state is not PullState.CLOSED
 
     def read_ahead(self, statuses: Iterable[DraftStatus]) -> None:
-        """Have at hand the pull requests that `holds` asks for, at one question a repository."""
+        """Prefetch the pull requests that `holds` needs, in one query per repository."""
         branches: dict[str, list[str]] = {}
         for status in statuses:
             if _is_complete(status) and _rests_on_pull(status):
                 branches.setdefault(status.target_repo, []).append(status.branch_name)
         for repo, wanted in branches.items():
-            # What cannot be had is asked for again, and then is a failure of the draft.
+            # On failure `holds` asks again, and then it is a failure of the draft.
             with suppress(PipelineError):
                 self.repositories.read_pulls(repo, wanted)
 
@@ -55,12 +55,12 @@ class Rest:
 
 
 def _is_complete(status: DraftStatus) -> bool:
-    """Whether a draft has its repositories and its branch, and its newest patch was checked."""
+    """Whether a draft has its repositories and branch, and its head was checked if patched."""
     if not (status.repos and status.branch_name):
         return False
     return not status.is_patched or status.checks_of_tree(status.head_tree) is not None
 
 
 def _rests_on_pull(status: DraftStatus) -> bool:
-    """Whether closing its pull request would still end a draft."""
+    """Whether closing the draft's pull request would end it."""
     return not status.promotions and status.state is not DraftState.REJECTED

@@ -1,8 +1,8 @@
-"""How revisions of the control repo came to be, and what authority there is over them.
+"""How revisions of the control repo came about, and the authority over them.
 
 Reads what `pipeline.gate.authority` judges: the pull request, who pushed and committed it, the
-changed paths, and the policy at its base. What is read by commit never changes, so it is kept for
-as long as the process lives.
+changed paths, and the policy at its base. What is read by commit id never changes, so it is kept
+for the life of the process.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from pipeline.git.history import read_changed_paths, read_new_commits
 from pipeline.git.repository import GitRepository
 from pipeline.models.base import CommitId
 from pipeline.models.facts import Brought, GivenReview
-from pipeline.models.requests import ENVIRONMENTS, Platform, RiskTier
+from pipeline.models.requests import Platform, RiskTier
 from pipeline.requests.layout import PLATFORM_PATH
 from pipeline.requests.snapshot import Snapshot
 
 
 class PolicyAt(Protocol):
-    """Says whether the policy at a commit of main came with authority."""
+    """Tells whether the policy at a commit of main had authority."""
 
     def is_good_at(self, git: GitRepository, commit: str) -> bool:
-        """Whether nothing of it lacked authority."""
+        """Whether none of the policy at a commit lacked authority."""
 
 
 @dataclass
 class RevisionCache:
-    """What was read of commits: it is the same in every look."""
+    """What was read about commits; valid for every look."""
 
     changed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     policies: dict[tuple[str, tuple[str, ...]], Snapshot] = field(default_factory=dict)
@@ -58,12 +58,12 @@ class Revisions:
     control_repo: str
     control: GitRepository
     cache: RevisionCache
-    policy: PolicyAt | None = None  # None while that itself is being found out
+    policy: PolicyAt | None = None  # None while the policy history itself is read
     _teams: dict[str, frozenset[int] | None] = field(default_factory=dict)
     _pushes: dict[str, tuple[Push, ...]] = field(default_factory=dict)
 
     def read_changed(self, commits: Collection[str]) -> None:
-        """Have at hand which paths these commits changed, by one process."""
+        """Prefetch the changed paths of these commits with one process."""
         new = [commit for commit in dict.fromkeys(commits) if commit not in self.cache.changed]
         if new:
             self.cache.changed.update(read_changed_paths(self.control.path, new))
@@ -74,7 +74,7 @@ class Revisions:
         return self.brought_of(pull, parents[0]) if parents else None
 
     def brought_of(self, pull: PullRequest, base: str) -> Brought:
-        """How a pull request comes, or came, upon this commit of main."""
+        """How a pull request is merged, or would be, onto this commit of main."""
         branch = pull.head_branch
         if branch not in self._pushes:
             self._pushes[branch] = self.forge.read_pushes(self.control_repo, branch)
@@ -87,13 +87,13 @@ class Revisions:
             pushers=tuple(sorted({push.account for push in pushes})),
             is_pusher_known=pull.head in {push.commit for push in pushes if push.account},
             reviews=tuple(
-                GivenReview(account=r.user_id, commit=r.commit, verdict=r.verdict.value)
+                GivenReview(account=r.user_id, commit=r.commit, verdict=r.verdict.value, at=r.at)
                 for r in sorted(pull.reviews, key=lambda r: r.sequence)
             ),
         )
 
     def read_members(self, teams: Collection[str]) -> Mapping[str, frozenset[int]]:
-        """By the forge, the members of each of these teams that it keeps."""
+        """The members of each of these teams that exists on the forge."""
         found = {}
         for team in teams:
             if team not in self._teams:
@@ -114,7 +114,7 @@ class Revisions:
     ) -> Authority:
         """The authority over what `commit` brought to main at these paths.
 
-        All that its pull request changed counts, not only these.
+        All changes of its pull request count, not only these paths.
         """
         if not self.control.read_commit(commit).parents:
             return FOUNDING
@@ -140,7 +140,7 @@ class Revisions:
         *,
         is_reviewed: bool = True,
     ) -> Authority:
-        """The authority over matters, with the forge's own teams taken into account."""
+        """The authority over matters, taking the forge's own teams into account."""
         first = matters[0].path if matters else PLATFORM_PATH
         if people is None:
             why = f"`{PLATFORM_PATH}` is missing or invalid at the base {brought.base[:12]}"
@@ -151,7 +151,7 @@ class Revisions:
         return judge(matters, self.revision_of(brought, is_reviewed=is_reviewed), held)
 
     def revision_of(self, brought: Brought, *, is_reviewed: bool) -> Revision:
-        """What authority judges of how a change came."""
+        """The revision for a change, as authority judges it."""
         return revision_of(
             brought,
             committers=self._committers(brought.base, brought.head),
@@ -159,15 +159,15 @@ class Revisions:
         )
 
     def policy_at(self, commit: str, changed: Sequence[str]) -> Snapshot:
-        """The policy at a commit, as far as authority over these paths rests on it."""
-        needed = paths_behind(changed, ENVIRONMENTS)
+        """The policy at a commit, as far as authority over these paths needs it."""
+        needed = paths_behind(changed)
         key = (commit, needed)
         if key not in self.cache.policies:
             self.cache.policies[key] = read_snapshot_of(self.control, commit, needed)
         return self.cache.policies[key]
 
     def _committers(self, base: str, head: str) -> frozenset[int]:
-        """The accounts that the commits between base and head name."""
+        """The accounts named by the commits between base and head."""
         key = (base, head)
         if key not in self.cache.committers:
             self.cache.committers[key] = read_committers(self.control, base, head)
@@ -179,9 +179,9 @@ class Revisions:
 
 
 def _pushes_until(pushes: Sequence[Push], head: str) -> Sequence[Push]:
-    """The pushes up to the last one that moved a branch to `head`; all, if none did.
+    """The pushes up to the last one that moved a branch to `head`; all if none did.
 
-    What somebody pushes to the branch of a merged pull request is no part of how that came.
+    Pushes to the branch after its pull request was merged do not count.
     """
     last = max((n for n, push in enumerate(pushes) if push.commit == head), default=len(pushes))
     return pushes[: last + 1]
@@ -190,12 +190,12 @@ def _pushes_until(pushes: Sequence[Push], head: str) -> Sequence[Push]:
 def check_asker(
     git: GitRepository, author: int, base: str, proposed: str, changed: Sequence[str]
 ) -> tuple[Finding, ...]:
-    """Findings of what `author` may not ask for, by the policy of `base`; no forge is asked.
+    """Findings for paths that `author` may not ask for by the policy at `base`; asks no forge.
 
-    `proposed` is a commit or tree as the change leaves it. Raises CouldNotCheck when nobody is
-    known at the base.
+    `proposed` is the commit or tree after the change. Raises CouldNotCheck if the base lists no
+    accounts.
     """
-    needed = paths_behind(changed, ENVIRONMENTS)
+    needed = paths_behind(changed)
     before = read_snapshot_of(git, base, needed)
     if before.platform is None:
         raise CouldNotCheck(f"`{PLATFORM_PATH}` of the base cannot be read, so no account is known")
@@ -206,7 +206,7 @@ def check_asker(
 
 
 def read_committers(git: GitRepository, base: str, head: str) -> frozenset[int]:
-    """The accounts named by the commits of a revision: those of `head` that `base` lacks."""
+    """The accounts named by a revision's commits: those of `head` that `base` lacks."""
     found: set[int] = set()
     for commit in read_new_commits(git, base, head):
         for person in (commit.author, commit.committer):
@@ -219,14 +219,14 @@ def read_committers(git: GitRepository, base: str, head: str) -> frozenset[int]:
 def revision_of(
     brought: Brought, *, committers: frozenset[int], is_reviewed: bool = True
 ) -> Revision:
-    """What authority judges, from what a fact records and what clones hold. Pure."""
+    """The revision that authority judges, from a fact and what clones hold. Pure."""
     return Revision(
         head=brought.head,
         author=brought.author,
         pushers=frozenset(brought.pushers),
         is_pusher_known=brought.is_pusher_known,
         reviews=tuple(
-            Review(number, given.account, given.commit, ReviewVerdict(given.verdict))
+            Review(number, given.account, given.commit, ReviewVerdict(given.verdict), at=given.at)
             for number, given in enumerate(brought.reviews, start=1)
         ),
         committers=committers,

@@ -1,4 +1,4 @@
-"""What state branches record, as of one look: statuses by path, facts only when asked for."""
+"""The state branches as of one look: statuses by path, facts only when asked for."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from pipeline.state.facts import BrokenChain, is_fold_of, parse_chain, parse_sta
 from pipeline.state.store import read_fact_files
 from pipeline.world.failures import Failures
 
-Chain = tuple[tuple[Fact, ...], str]  # facts, and what is wrong with them
+Chain = tuple[tuple[Fact, ...], str]  # facts, and the problem with them
 _PREFIX = names.state_branch("")
 
 
 def damaged_status(draft: str) -> CouldNotCheck:
-    """What stops whoever needs the status of a draft that cannot be read."""
+    """The error for a draft whose status cannot be read."""
     return CouldNotCheck(
         f"the status of `{draft}` is damaged", help="`pipeline audit verify` says where"
     )
@@ -42,7 +42,7 @@ class States:
     control: GitRepository
     branches: Mapping[str, str]  # of the control repo → head
     failures: Failures
-    # Tree id of a draft's folder → its status: most are the same in the next look.
+    # Tree id of a draft's folder → its status; most stay the same until the next look.
     known: dict[str, DraftStatus] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)  # drafts whose recorded status is damaged
     _primitives: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class States:
         return tenants_with_state(self.branches)
 
     def primitives(self, tenant: str) -> dict[str, str]:
-        """The primitives that the tenant's state branch knows → tree id of each one's folder."""
+        """The primitives on the tenant's state branch → tree id of each one's folder."""
         if tenant not in self._primitives:
             head = self.head(tenant)
             folders = self.control.read_tree(f"{head}:drafts") or () if head else ()
@@ -66,12 +66,12 @@ class States:
         return self._primitives[tenant]
 
     def statuses(self, tenant: str, primitives: Sequence[str]) -> dict[str, DraftStatus]:
-        """The recorded status of each of a tenant's primitives that has one.
+        """The recorded status of each of these primitives that has one.
 
-        A damaged one is a failure of its draft, which is then among `unreadable`.
+        A damaged one is recorded as a failure, and its draft is then among `unreadable`.
         """
         trees, head = self.primitives(tenant), self.head(tenant)
-        # What no draft's folder is any more is forgotten.
+        # Forget trees that are no longer any draft's folder.
         for gone in self.known.keys() - set(trees.values()):
             del self.known[gone]
         there = [p for p in primitives if p in trees]
@@ -88,7 +88,7 @@ class States:
         return {p: self.known[trees[p]] for p in there if trees[p] in self.known}
 
     def status(self, draft: DraftId) -> DraftStatus | None:
-        """One draft's recorded status. Raises CouldNotCheck when it is damaged."""
+        """One draft's recorded status. Raises CouldNotCheck if it is damaged."""
         found = self.statuses(draft.tenant, [draft.primitive]).get(draft.primitive)
         if draft in self.unreadable:
             raise damaged_status(draft)
@@ -97,9 +97,9 @@ class States:
     def requests_due(
         self, draft: DraftId, status: DraftStatus | None, asked: Mapping[str, str]
     ) -> frozenset[str]:
-        """The paths of a draft's requests, of those on main (path → blob), that nobody dealt with.
+        """The paths in `asked` (path → blob on main) whose current content is not handled yet.
 
-        Raises CouldNotCheck where that rests on facts which are damaged.
+        Raises CouldNotCheck if that depends on damaged facts.
         """
 
         def read_facts() -> tuple[Fact, ...]:
@@ -123,7 +123,7 @@ class States:
         return tuple(sorted(found, key=lambda s: s.id))
 
     def deleted(self, tenant: str, paths: Collection[str]) -> tuple[Finding, ...]:
-        """Findings of a tenant's drafts that stand, and have no file among `paths` of main."""
+        """Findings for a tenant's standing drafts without a file among main's `paths`."""
         there = list(self.primitives(tenant))
         if tenant_path(tenant) in paths:
             there = [name for name in there if draft_path(f"{tenant}/{name}") not in paths]
@@ -131,7 +131,7 @@ class States:
         return tuple(check_deleted([Standing.of_status(status) for status in found], paths))
 
     def chain(self, tenant: str, status: DraftStatus) -> Chain:
-        """A draft's facts, and why they do not add up to its status; empty when they do."""
+        """A draft's facts, and why they do not fold to its status; empty if they do."""
         key = (tenant, status.id, status.primitive_id)
         if key not in self._chains:
             self._chains[key] = self._read_chain(tenant, status)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from pipeline.errors import ForgeRefused, NotFound, StalePlan
 from pipeline.forges.branch_rules import check_merge
 from pipeline.forges.port import BranchRule, Forge, PullRequest, PullState, Push, ReviewVerdict
+from pipeline.models.base import moment_of
 from tests.support.forge_contract import (
     AUTHOR,
     PIPELINE,
@@ -108,6 +111,21 @@ def test_who_pushed_a_branch_is_kept_in_order(forge: Forge) -> None:
     assert forge.read_pushes(REPO, "ask/one") == pushes, (
         "what was seen needs nobody to stand for it"
     )
+
+
+def test_reviews_and_merges_say_when_they_were(forge: Forge) -> None:
+    pull = open_pull(forge)
+    before = moment_of(int(time.time()))
+    approve(forge, pull)
+    [review] = forge.read_pull(REPO, pull.number).reviews
+    assert forge.read_pull(REPO, pull.number).merged_at is None
+    merge(forge, pull)
+    merged = forge.read_pull(REPO, pull.number)
+    after = moment_of(int(time.time()))
+    assert review.at is not None and merged.merged_at is not None
+    assert before <= review.at <= merged.merged_at <= after
+    approve(forge, pull)
+    assert forge.read_pull(REPO, pull.number).reviews == (review,), "said again, it is no news"
 
 
 def test_a_number_that_is_not_there_is_not_found(forge: Forge) -> None:

@@ -23,6 +23,7 @@ from tests.support.sweep import (
     sweep_world,
     tell,
 )
+from worlds.control_repo import CLOCK_S
 
 SHORT_STRIDE = 13
 
@@ -64,7 +65,11 @@ def test_process_killed_for_real_leaves_nothing_to_repair(tmp_path: Path) -> Non
     STEPS[0](world)
     world.close()
     command = [sys.executable, "-m", "pipeline", "-C", "control", "run", "--tenant", "acme"]
-    environment = {**os.environ, "PIPELINE_RUN_ID": "run-1"}
+    environment = {
+        **os.environ,
+        "PIPELINE_RUN_ID": "run-1",
+        "SOURCE_DATE_EPOCH": str(CLOCK_S),
+    }
     for fault in ("before:2", "after:1", "after:2", "before:1"):
         ended = subprocess.run(
             command,

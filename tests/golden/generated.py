@@ -9,16 +9,16 @@ from pathlib import Path
 from pipeline.crds import definition_file
 from pipeline.crds.kinds import DOMAIN, UI_SURFACE
 from pipeline.docs import commands_page, manifests_page, rules_page
-from pipeline.models.requests import ENVIRONMENTS, EnvironmentName, PrimitiveType
+from pipeline.models.requests import EnvironmentName, PrimitiveType
 from pipeline.publish.schemas import render_schema, schema_of
-from pipeline.publish.starter import PARTS, WORKFLOWS, Answers, Person, starter_files
+from pipeline.publish.starter import WORKFLOWS, Answers, Person, starter_files
 from pipeline.render.authority import render_authority_page
 from pipeline.render.catalogue import render_catalogue, render_repository_entry
 from pipeline.render.code_owners import render_code_owners
 from pipeline.render.rules import render_rule, render_rule_list
 from pipeline.rules import load_rules
 from tests.support import fact_history as history
-from tests.support.samples import sample_platform, sample_snapshot
+from tests.support.samples import ENVIRONMENTS, sample_platform, sample_snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSWERS = Answers(
@@ -46,7 +46,12 @@ def overlay(type: PrimitiveType, environment: EnvironmentName) -> dict[str, str]
 
 
 def starter_parts() -> dict[str, bytes]:
-    return {path: (ROOT / "pipeline" / "starter" / path).read_bytes() for path in PARTS}
+    top = ROOT / "pipeline" / "starter"
+    return {
+        path.relative_to(top).as_posix(): path.read_bytes()
+        for path in sorted(top.rglob("*"))
+        if path.is_file()
+    }
 
 
 def started(*wanted: str) -> dict[str, str]:

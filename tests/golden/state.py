@@ -9,6 +9,7 @@ from functools import partial
 from pipeline.audit.acknowledged import Acknowledged
 from pipeline.audit.rules import AUDIT_FACT_CHAIN
 from pipeline.diagnostics import Finding, Location, Verdict
+from pipeline.models.base import moment_of
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import (
     FactBody,
@@ -30,13 +31,14 @@ from pipeline.render.audit import (
 )
 from pipeline.render.doctor import render_doctor
 from pipeline.render.json import render_json
-from pipeline.render.plan import render_plan, render_run_report, run_report_document
+from pipeline.render.plan import RunSpan, render_plan, render_run_report, run_report_document
 from pipeline.render.status import Beside, render_status, render_statuses
 from pipeline.stages.provision import plan_provision
 from pipeline.stages.scaffold import plan_scaffold
 from tests.support import fact_history as history
-from tests.support.samples import DRAFT
+from tests.support.samples import DRAFT, ENVIRONMENTS
 from tests.support.views import sample_view
+from worlds.control_repo import CLOCK_S
 
 ALONE = Beside()
 WAITS = Waiting(
@@ -44,6 +46,7 @@ WAITS = Waiting(
     request=f"tenants/{DRAFT.replace('/', '/drafts/')}/promotions/prod.yaml",
     reasons=(("approval-missing", "1 of 2 approvals by release-managers or security"),),
 )
+WAITS_FOR_TIME = WAITS.model_copy(update={"until": moment_of(CLOCK_S + 3600)})
 
 
 def planned(*steps: str, waiting: tuple[Waiting, ...] = ()) -> dict[str, str]:
@@ -57,7 +60,12 @@ def planned(*steps: str, waiting: tuple[Waiting, ...] = ()) -> dict[str, str]:
         TenantPlan(tenant="acme", state_head=None, effects=effects, waiting=waiting),
         TenantPlan(tenant="contoso", state_head=None),
     )
-    plan = Plan(tool_version="1.2.3", control_commit=history.id_of("main"), tenants=tenants)
+    plan = Plan(
+        tool_version="1.2.3",
+        control_commit=history.id_of("main"),
+        made_at=moment_of(CLOCK_S),
+        tenants=tenants,
+    )
     return {"plan.txt": render_plan(plan)}
 
 
@@ -70,7 +78,11 @@ def ran(
     """The report of a run."""
     receipt = Receipt(applied=tuple((f"k{n}", kind) for n, kind in enumerate(effects)))
     report = run_report_document(
-        [receipt] if effects else [], waiting, failures, rounds=2, invalid_requests=invalid
+        [receipt] if effects else [],
+        waiting,
+        failures,
+        span=RunSpan(CLOCK_S, CLOCK_S + 60, 2),
+        invalid_requests=invalid,
     )
     values = report.model_dump(mode="json", by_alias=True)
     return {"report.txt": render_run_report(report), "report.json": render_json(values)}
@@ -90,11 +102,11 @@ def status(*bodies: FactBody, facts: int | None = None, beside: Beside = ALONE) 
     else:
         _, found = history.refolded(history.sample_facts()[:facts])
         values = found.model_dump(mode="json", by_alias=True)
-    return {"status.txt": render_status(values, beside)}
+    return {"status.txt": render_status(values, ENVIRONMENTS, beside)}
 
 
 def listed(requested: tuple[str, ...] = (), beside: Beside = ALONE) -> dict[str, str]:
-    return {"statuses.txt": render_statuses([status_with()], requested, beside)}
+    return {"statuses.txt": render_statuses([status_with()], ENVIRONMENTS, requested, beside)}
 
 
 SEEN = Observation(
@@ -104,6 +116,7 @@ SEEN = Observation(
     health="Healthy",
     sync="Synced",
     revision=history.SOURCE_COMMIT,
+    observed_at=moment_of(CLOCK_S + 3600),
 )
 FOREIGN = Beside(
     incidents=(
@@ -177,7 +190,7 @@ CASES: dict[str, Callable[[], dict[str, str]]] = {
     "plan-of-nothing": planned,
     "run-of-nothing": ran,
     "run-of-effects": partial(ran, "open-pull", "open-pull", "append-facts"),
-    "run-that-waits": partial(ran, "append-facts", waiting=(WAITS,)),
+    "run-that-waits": partial(ran, "append-facts", waiting=(WAITS, WAITS_FOR_TIME)),
     "run-with-failures": partial(
         ran, failures=((DRAFT, "could-not-check", "helm is missing"),), invalid=1
     ),
@@ -190,7 +203,7 @@ CASES: dict[str, Callable[[], dict[str, str]]] = {
     "statuses": partial(listed, ("contoso/inventory", DRAFT)),
     "statuses-with-incidents": partial(listed, beside=FOREIGN),
     "statuses-not-looked-at": partial(listed, beside=Beside(is_checked=False)),
-    "statuses-of-nothing": lambda: {"statuses.txt": render_statuses([])},
+    "statuses-of-nothing": lambda: {"statuses.txt": render_statuses([], ENVIRONMENTS)},
     "audit-log": lambda: {"log.txt": render_log(DRAFT, history.sample_facts())},
     "audit-verified": partial(audited, Report(remembered=4)),
     "audit-with-findings": partial(audited, Report((BROKEN,), verdict=Verdict.INVALID)),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.apply.facts import record_facts
+from pipeline.apply.facts import Told, record_facts
 from pipeline.documents import render_document
 from pipeline.git.objects import (
     MODE_FILE,
@@ -18,6 +18,7 @@ from pipeline.git.objects import (
     commit_object,
     objects_of_files,
 )
+from pipeline.models.base import moment_of
 from pipeline.models.facts import Cause
 from pipeline.models.status import DraftStatus
 from pipeline.names import state_branch
@@ -148,8 +149,8 @@ def test_a_branch_of_an_older_tool_goes_on_in_this_one(older: History) -> None:
         _next_patch(older, before, head),
         forge,
         older.name,
+        Told({}, moment_of(START_TIME_S)),
         actor=older.platform.pipeline_account.id,
-        outcomes={},
         left_out=(),
     )
     assert not failed

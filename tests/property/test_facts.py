@@ -18,7 +18,6 @@ from pipeline.models.facts import (
     Reason,
     Rejected,
 )
-from pipeline.models.requests import ENVIRONMENTS
 from pipeline.models.status import DraftState, DraftStatus
 from pipeline.requests.layout import patch_path
 from pipeline.state.facts import (
@@ -31,7 +30,7 @@ from pipeline.state.facts import (
     status_bytes,
 )
 from tests.support import fact_history as history
-from tests.support.samples import DRAFT
+from tests.support.samples import DRAFT, ENVIRONMENTS
 
 _WHOLE = history.sample_status()
 _ORDER = list(DraftState)

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 
-from pipeline.models.base import BlobId, CommitId, ImageDigest, TreeId
+from pipeline.models.base import BlobId, CommitId, ImageDigest, TreeId, moment_of
 from pipeline.models.evidence import BuildRecord, CheckName, CheckOutcome, CheckReport, CheckResult
 from pipeline.models.facts import (
     Accepted,
@@ -26,7 +26,7 @@ from pipeline.models.facts import (
     Scaffolded,
 )
 from pipeline.models.provenance import Claim
-from pipeline.models.requests import ENVIRONMENTS, EnvironmentName
+from pipeline.models.requests import EnvironmentName
 from pipeline.models.status import DraftStatus
 from pipeline.names import (
     controllers_repo,
@@ -41,11 +41,13 @@ from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from pipeline.state.facts import FactFile, fact_bytes, fact_path, fold, fold_one, next_fact
 from tests.support.samples import (
     DRAFT,
+    ENVIRONMENTS,
     sample_draft,
     sample_environment,
     sample_platform,
     sample_tenant,
 )
+from worlds.control_repo import CLOCK_S, START_TIME_S
 
 AGENT_ID, ENGINEER_ID = 1901, 1201
 RELEASE_MANAGERS, SECURITY_ID = (1501, 1502), 1601
@@ -86,6 +88,7 @@ def cause_of(request: str, actor: int = AGENT_ID) -> Cause:
         blob=BlobId(id_of(f"blob of {request}")),
         run="run-1",
         actor=actor,
+        merged_at=moment_of(START_TIME_S),
     )
 
 
@@ -149,6 +152,7 @@ def promoted(
         overlay_folder=overlay.folder,
         gitops_repo=status.gitops_repo,
         gitops_commit=CommitId(id_of(f"merge in {environment}")),
+        merged_at=moment_of(CLOCK_S),
         pull_request=link(status.gitops_repo, 1 + ENVIRONMENTS.index(environment)),
         approved_by=approved_by,
         checks=("lint", "secrets", "tests"),
@@ -173,7 +177,8 @@ def chain_of(bodies: Sequence[tuple[str, FactBody]], draft: str = DRAFT) -> tupl
     facts: list[Fact] = []
     status: DraftStatus | None = None
     for request, body in bodies:
-        fact = next_fact(draft, status, cause_of(request), body)
+        decided_at = moment_of(CLOCK_S + 60 * len(facts))
+        fact = next_fact(draft, status, cause_of(request), body, decided_at=decided_at)
         status = fold_one(status, fact)
         facts.append(fact)
     return tuple(facts)
@@ -193,7 +198,7 @@ def refolded(facts: Sequence[Fact]) -> tuple[tuple[Fact, ...], DraftStatus]:
     chained: list[Fact] = []
     status: DraftStatus | None = None
     for fact in facts:
-        fact = next_fact(fact.draft, status, fact.cause, fact.body)
+        fact = next_fact(fact.draft, status, fact.cause, fact.body, decided_at=fact.decided_at)
         status = fold_one(status, fact)
         chained.append(fact)
     assert status is not None

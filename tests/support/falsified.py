@@ -13,6 +13,7 @@ from pipeline.git.objects import MODE_FILE, RefUpdate
 from pipeline.git.repository import GitRepository
 from pipeline.images.provenance import with_bundle
 from pipeline.images.signing import SigningKey
+from pipeline.models.base import moment_of
 from pipeline.models.facts import Built, ChecksRecorded, Fact, PatchRefused, Promoted, Reason
 from pipeline.state.facts import parse_chain, status_bytes, status_path
 from tests.support import (
@@ -24,6 +25,7 @@ from tests.support import (
 from tests.support.fact_history import refolded
 from tests.support.finished_story import CODE, CONTROL, GITOPS, STATE, StoryWorld
 from tests.support.samples import DRAFT
+from worlds.control_repo import CLOCK_S
 
 Files = dict[str, tuple[int, bytes]]
 FACTS = "drafts/order-router/facts"
@@ -161,6 +163,29 @@ def unapproved(fact: Fact) -> Fact:
     return caused_by(1, brought=fact.cause.brought.model_copy(update={"reviews": ()}))(fact)
 
 
+def decided_at(number: int, time_s: int) -> Callable[[Fact], Fact]:
+    """One fact, as if it had been decided at another moment."""
+    return lambda f: (
+        f.model_copy(update={"decided_at": moment_of(time_s)}) if f.sequence == number else f
+    )
+
+
+def reviewed_at(time_s: int, decided_s: int | None = None) -> Callable[[Fact], Fact]:
+    """The facts, as if all reviews had been given then, and all been decided after that."""
+
+    def change(fact: Fact) -> Fact:
+        brought = fact.cause.brought
+        assert brought is not None
+        reviews = tuple(r.model_copy(update={"at": moment_of(time_s)}) for r in brought.reviews)
+        cause = fact.cause.model_copy(
+            update={"brought": brought.model_copy(update={"reviews": reviews})}
+        )
+        decided = fact.decided_at if decided_s is None else moment_of(decided_s)
+        return fact.model_copy(update={"cause": cause, "decided_at": decided})
+
+    return change
+
+
 def other_base(fact: Fact) -> Fact:
     """The promotion to prod, as if its request had come upon another main."""
     if fact.sequence != 9 or fact.cause.brought is None:
@@ -241,6 +266,12 @@ def block_running(world: StoryWorld) -> None:
 
 
 FALSIFIED: Mapping[str, Callable[[StoryWorld], None]] = {
+    "audit-evidence-later": change_state(with_facts(reviewed_at(CLOCK_S + 3600))),
+    "audit-review-late": change_state(with_facts(reviewed_at(CLOCK_S + 3600, CLOCK_S + 7200))),
+    "audit-merge-time-differs": change_state(
+        with_facts(promotion_to("prod", merged_at=moment_of(CLOCK_S - 3600)))
+    ),
+    "audit-time-order": change_state(with_facts(decided_at(2, CLOCK_S + 3600))),
     "audit-accepted-differs": change_state(with_facts(fact_at(1, risk_tier="LOW"))),
     "audit-approvals": change_state(with_facts(promotion_to("prod", approved_by=(1501,)))),
     "audit-authority": change_state(with_facts(unapproved)),

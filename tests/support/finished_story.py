@@ -38,7 +38,7 @@ from pipeline.requests.snapshot import Snapshot
 from pipeline.world.hydrate import Hydrator
 from tests.support import fact_history as history
 from tests.support.samples import DRAFT, sample_files, templates
-from worlds.control_repo import create_control
+from worlds.control_repo import create_control, still_clock
 
 ORGANISATION, CONTROL = "ameide", "control"
 CODE, GITOPS = "tenant-acme-controllers", "tenant-acme-gitops"
@@ -132,9 +132,9 @@ class StoryWorld:
     @classmethod
     def open(cls, root: Path) -> StoryWorld:
         """The world that lies below `root`."""
-        forge = LocalForge(root / "forge", ORGANISATION)
+        forge = LocalForge(root / "forge", ORGANISATION, still_clock)
         control = Control(root / "control", GitRepository(root / "control"), forge, CONTROL)
-        tools = Tools(**doubles(), templates=templates(), run_id="run-1")
+        tools = Tools(**doubles(), templates=templates(), run_id="run-1", clock=still_clock)
         engine = Engine(control, tools)
         return cls(root, forge, engine, [pull.number for pull in forge.read_pulls(CONTROL)])
 

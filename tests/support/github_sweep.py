@@ -39,6 +39,7 @@ from tests.support.sweep import (
     run_all,
     story_files,
 )
+from worlds.control_repo import still_clock
 from worlds.github_server import Fault, GitHubServer, Seen
 from worlds.github_server.state import State
 from worlds.github_setting import GithubSetting
@@ -57,6 +58,7 @@ def github_world(server: GitHubServer, root: Path) -> StoryWorld:
         templates=templates(),
         hydrator=HYDRATOR,
         run_id="run-1",
+        clock=still_clock,
     )
     made = len(server.repository(forge.session.organisation, CONTROL).pulls)
     return StoryWorld(root, forge, Engine(control, tools), list(range(made)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from pydantic import TypeAdapter
 
@@ -29,14 +30,16 @@ from pipeline.models.requests import (
     RequestedRelease,
     RiskTier,
 )
-from pipeline.models.status import DraftState
+from pipeline.models.status import DraftState, PromotionRecord, RunRecord
 from pipeline.models.windows import PlatformWindow, Window
 from pipeline.releases.rules import Target, check_objects
 from pipeline.requests.layout import promotion_path
 from tests.support import fact_history as history
 from tests.support.samples import DRAFT, sample_environment, sample_platform, sample_snapshot
 from tests.support.signing import trusted_signers, verified
+from worlds.control_repo import CLOCK_S
 
+R = TypeVar("R", PromotionRecord, RunRecord)
 HEAD, OLD_HEAD = history.id_of("final revision"), history.id_of("earlier revision")
 _OTHER_TREE = TreeId(history.id_of("other overlay"))
 _OTHER_DIGEST = history.digest_of("other image")
@@ -108,6 +111,7 @@ def allowed_evidence(environment: EnvironmentName = "prod") -> Evidence:
         manifest_findings=(),
         authority=authority_of(environment, _reviews(list(_approvers(environment)))),
         tier=status.risk_tier,
+        now_s=CLOCK_S,
         signers=trusted_signers(),
         provenance=verified(history.claim_of_build(status)),
     )
@@ -139,6 +143,13 @@ def _provenance(evidence: Evidence, which: str) -> Verified | None:
             good, statement=good.statement.replace(b"builders/workspace", b"builders/other")
         ),
     }[which]
+
+
+def _of_another_image(records: tuple[R, ...]) -> tuple[R, ...]:
+    return tuple(
+        r.model_copy(update={"release": r.release.model_copy(update={"digest": _OTHER_DIGEST})})
+        for r in records
+    )
 
 
 def _reviews(listed: object) -> tuple[Review, ...]:
@@ -173,18 +184,20 @@ def changed(evidence: Evidence, key: str, value: object) -> Evidence:
             return replace(evidence, source_on_default=bool(value))
         case "promotions":
             assert isinstance(value, list)
+            # What runs where, and never ran elsewhere.
             kept = tuple(p for p in status.promotions if p.environment in value)
-            return replace(evidence, status=status.model_copy(update={"promotions": kept}))
+            runs = status.runs_in([str(name) for name in value])
+            left = status.model_copy(update={"promotions": kept, "runs": runs})
+            return replace(evidence, status=left)
         case "running":
-            # Another digest runs in the environments before this one.
-            assert value == "other"
-            other = tuple(
-                p.model_copy(
-                    update={"release": p.release.model_copy(update={"digest": _OTHER_DIGEST})}
-                )
-                for p in status.promotions
-            )
-            return replace(evidence, status=status.model_copy(update={"promotions": other}))
+            # Another digest runs in the environments before this one: from the beginning, or
+            # after the one that is asked for.
+            assert value in ("other", "newer")
+            promotions, runs = map(_of_another_image, (status.promotions, status.runs))
+            if value == "newer":
+                runs = (*status.runs, *(r.model_copy(update={"fact": r.fact + 10}) for r in runs))
+            moved = status.model_copy(update={"promotions": promotions, "runs": runs})
+            return replace(evidence, status=moved)
         case "base":
             # The chart of the same image renders to something else than what ran before.
             assert evidence.overlay is not None

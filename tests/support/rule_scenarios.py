@@ -11,7 +11,7 @@ from dataclasses import replace
 from pipeline.forges.port import PullRequest, PullState, Push, Review, ReviewVerdict
 from pipeline.gate.authority import Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
-from pipeline.gate.standing import Standing, check_blocked, check_deleted
+from pipeline.gate.standing import Standing, check_blocked, check_deleted, check_environments
 from pipeline.git.history import Change
 from pipeline.git.objects import MODE_FILE, MODE_SYMLINK
 from pipeline.gitops.proposals import Proposal, check_proposal
@@ -76,6 +76,32 @@ def shared_namespace(fail: bool) -> set[str]:
         files[PLATFORM_PATH] = named
     found = snapshot_and_findings(files)[1]
     return {f.code for f in found if f.location.file == draft_path(DRAFT)}
+
+
+def namespaces_clash(fail: bool) -> set[str]:
+    """A region, and a tenant that with another environment comes to what another tenant has."""
+    region = """apiVersion: pipeline.ameide.io/v1
+kind: Environment
+environment: eu-prod
+stage: prod
+promotes_from: [staging]
+"""
+    id = "acme-eu" if fail else "globex-eu"
+    tenant = f"""apiVersion: pipeline.ameide.io/v1
+kind: Tenant
+tenant_id: {id}
+sku: Shared
+custom_code: true
+risk_tier: LOW
+owners: [platform-engineers]
+cost_centre: CC-1
+"""
+    files = {
+        **world_files(),
+        environment_path("eu-prod"): region.encode(),
+        tenant_path(id): tenant.encode(),
+    }
+    return {finding.code for finding in snapshot_and_findings(files)[1]}
 
 
 def environment_unknown(fail: bool) -> set[str]:
@@ -239,7 +265,7 @@ def _proposed(changes: Mapping[str, tuple[int, str] | None], *reviews: Review) -
         url="local:ameide/tenant-acme-gitops#7",
         reviews=reviews,
     )
-    return Proposal(pull, 0, changes, pushes=(Push(pull.head, pull.author_id),))
+    return Proposal(pull, changes, pushes=(Push(pull.head, pull.author_id),))
 
 
 def _judged(path: str, mode: int = 0o100644) -> set[str]:
@@ -284,6 +310,13 @@ def draft_file_deleted(fail: bool) -> set[str]:
     """The file of a draft is gone that dev runs, or of one that ended."""
     standing = Standing(DRAFT, not fail, {"dev": history.DIGEST} if fail else {})
     return {f.code for f in check_deleted([standing], {tenant_path("acme")})}
+
+
+def environment_file_deleted(fail: bool) -> set[str]:
+    """An environment's file is gone while a draft runs there, or where nothing runs."""
+    standing = Standing("acme/order-router", ended=False, runs={"prod-eu": history.DIGEST})
+    paths = set(world_files()) | ({environment_path("prod-eu")} if not fail else set())
+    return {finding.code for finding in check_environments([standing], paths)}
 
 
 def tenant_file_deleted(fail: bool) -> set[str]:
@@ -335,6 +368,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "overlay-file": overlay_file,
     "blocked-digest-runs": blocked_digest_runs,
     "draft-file-deleted": draft_file_deleted,
+    "environment-file-deleted": environment_file_deleted,
     "tenant-file-deleted": tenant_file_deleted,
     "path-not-a-file": path_not_a_file,
     "author-out-of-scope": author_out_of_scope,
@@ -347,6 +381,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "stale-plan": planning.stale_plan,
     "namespace-shared-custom-code": shared_namespace,
     "environment-unknown": environment_unknown,
+    "namespaces-clash": namespaces_clash,
     "draft-identity-changed": draft_changed,
     "patch-too-large": patch_too_large,
     "patch-base-stale": patch_stale,

@@ -76,6 +76,10 @@ def sample_snapshot() -> Snapshot:
     return snapshot_and_findings(world_files())[0]
 
 
+# The environments of the samples, in the order of their graph.
+ENVIRONMENTS = ("dev", "staging", "prod")
+
+
 def sample_platform() -> Platform:
     """The sample platform."""
     platform = sample_snapshot().platform

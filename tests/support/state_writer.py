@@ -19,6 +19,7 @@ from pipeline.audit import AuditReport, verify
 from pipeline.git.commits import Commit, pipeline_signature
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository
+from pipeline.models.base import moment_of
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Fact, FactBody
 from pipeline.models.status import DraftStatus
@@ -37,6 +38,7 @@ from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, 
 from tests.support.finished_story import CODE, CONTROL, GITOPS, STATE
 from tests.support.samples import DRAFT
 from tests.support.story import SOURCE, Story, patch_of, story_at
+from worlds.control_repo import CLOCK_S
 
 Files = dict[str, tuple[int, bytes]]
 OTHER = "acme/price-list"
@@ -81,6 +83,7 @@ def _tell_rest(world: Story) -> None:
                 "health": "Healthy",
                 "sync": "Synced",
                 "revision": p.gitops_commit,
+                "observed_at": moment_of(CLOCK_S),
             }
         )
         for p in world.engine.status(DRAFT).promotions
@@ -311,7 +314,7 @@ class Forger:
 def _chained(facts: Sequence[Fact]) -> Iterator[tuple[Fact, DraftStatus]]:
     status: DraftStatus | None = None
     for fact in facts:
-        fact = next_fact(fact.draft, status, fact.cause, fact.body)
+        fact = next_fact(fact.draft, status, fact.cause, fact.body, decided_at=fact.decided_at)
         status = fold_one(status, fact)
         yield fact, status
 

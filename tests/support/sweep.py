@@ -48,7 +48,7 @@ from tests.support.finished_story import (
 )
 from tests.support.samples import DRAFT, sample_files, templates
 from tests.support.sources import CLEAN_SETTINGS, ROUTING
-from worlds.control_repo import create_control
+from worlds.control_repo import create_control, still_clock
 
 RATING, INVENTORY = "contoso/supplier-rating", "contoso/inventory"
 CONTOSO_AGENT_ID, CONTOSO_ENGINEER_ID, PLATFORM_ENGINEER_ID = 1902, 1301, PLATFORM_ENGINEERS[0]
@@ -72,7 +72,7 @@ def checked_once(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> Chec
 
 def sweep_world(root: Path, faults: FaultHook = no_faults) -> StoryWorld:
     """The world below `root` with the real tools, as a fresh process sees it."""
-    forge = LocalForge(root / "forge", ORGANISATION)
+    forge = LocalForge(root / "forge", ORGANISATION, still_clock)
     control = Control(root / "control", GitRepository(root / "control"), forge, CONTROL)
     tools = Tools(
         make_builder=partial(builder_of, forge_root=forge.root),
@@ -82,6 +82,7 @@ def sweep_world(root: Path, faults: FaultHook = no_faults) -> StoryWorld:
         faults=faults,
         hydrator=HYDRATOR,
         run_id="run-1",
+        clock=still_clock,
     )
     made = len(forge.read_pulls(CONTROL))
     return StoryWorld(root, forge, Engine(control, tools), list(range(made)))

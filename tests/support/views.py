@@ -19,6 +19,7 @@ from tests.support.samples import (
     templates,
 )
 from tests.support.signing import trusted_signers
+from worlds.control_repo import CLOCK_S
 
 MAIN_HEAD = history.id_of("first commit")
 
@@ -50,6 +51,7 @@ def sample_view(
         template=templates()[request.template_id.split("@")[0]],
         status=status,
         is_new_revision=status is None,
+        now_s=CLOCK_S,
     )
     if not provisioned:
         return view

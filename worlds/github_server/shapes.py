@@ -1,4 +1,4 @@
-"""GitHub's JSON for what the server holds. Pure; addresses are built on the server's own."""
+"""GitHub's JSON for the server's content. Pure; addresses are built on the server's own."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ _REPOSITORY_LINKS = (
 
 
 def node_id(kind: str, id: int) -> str:
-    """GitHub's other name for a thing."""
+    """GitHub's global node id of a thing."""
     return f"{kind}_{base64.b64encode(str(id).encode()).decode().rstrip('=')}"
 
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
-    """Builders that know where the server is reached."""
+    """Builders of GitHub's JSON, with the server's addresses."""
 
     api: str
     web: str
@@ -379,7 +379,7 @@ class Shapes:
         }
 
     def ruleset(self, repository: Repository, ruleset: Ruleset, *, full: bool = True) -> Json:
-        """A `repository-ruleset`; lists leave out what is in it."""
+        """A `repository-ruleset`; lists leave out its content."""
         url = f"{self.api}/repos/{repository.full_name}/rulesets/{ruleset.id}"
         brief = {
             "id": ruleset.id,

@@ -1,4 +1,4 @@
-"""What is beside the code on GitHub: checks, comments, teams, pushes, events for workflows."""
+"""Checks, comments, teams, pushes and events for workflows on GitHub."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.forges.port import (
     Push,
 )
 
-# What moves a branch to a commit, but for merges, which move the base of a pull request.
+# The activities that move a branch to a commit, except merges, which move a pull request's base.
 # Source: GitHub, "List repository activities".
 _PUSHES = ("branch_creation", "push", "force_push")
 
@@ -32,7 +32,7 @@ class GithubChecksAndEvents:
         return self._session.account
 
     def read_team(self, team: str) -> frozenset[int]:
-        """The members of a team of the organisation, by as many queries as they have pages."""
+        """The members of a team of the organisation, in one query per page."""
         members: set[int] = set()
         after: str | None = None
         while True:
@@ -49,7 +49,10 @@ class GithubChecksAndEvents:
             after = page["pageInfo"]["endCursor"]
 
     def read_pushes(self, repo: str, branch: str) -> tuple[Push, ...]:
-        """The branch's activity, which GitHub keeps when the branch is gone. Raises NotFound."""
+        """The pushes in the branch's activity, which GitHub keeps after its deletion.
+
+        Raises NotFound.
+        """
         path, ref = self._session.path_of(repo), quote(f"refs/heads/{branch}", safe="")
         listed = self._session.client.read_linked(f"{path}/activity?ref={ref}&direction=asc")
         return tuple(
@@ -59,12 +62,12 @@ class GithubChecksAndEvents:
         )
 
     def read_comments(self, repo: str, number: int) -> tuple[Comment, ...]:
-        """The comments, by as many calls as they have pages."""
+        """The comments, in one call per page."""
         path = f"{self._session.path_of(repo)}/issues/{number}/comments"
         return tuple(queries.comment_of(item) for item in self._session.client.read_all(path))
 
     def write_comment(self, repo: str, number: int, *, key: str, body: str, actor: int) -> None:
-        """The actor's one comment of that key, which a line that nobody sees marks."""
+        """Write the actor's one comment with that key; an invisible line marks it."""
         client = self._session.client_of(actor)
         path = f"{self._session.path_of(repo)}/issues/{number}/comments"
         text = {"body": f"{queries.mark_of(key)}\n{body}"}
@@ -100,11 +103,11 @@ class GithubChecksAndEvents:
     def write_check(
         self, repo: str, commit: str, *, name: str, passed: bool, title: str, actor: int
     ) -> None:
-        """A check run of the App; the newest of a name counts, so a changed one is a new one."""
+        """Write a check run of the App; the newest with a name counts, so a change is a new run."""
         client = self._session.client_of(actor)
         path = f"{self._session.path_of(repo)}/commits/{commit}/check-runs?check_name={name}"
         conclusion = "success" if passed else "failure"
-        marked = f"{name} {commit}"  # who made it, without having to know the App's number
+        marked = f"{name} {commit}"  # finds our own run without knowing the App's number
         fields = {
             "name": name,
             "head_sha": commit,
@@ -126,7 +129,7 @@ class GithubChecksAndEvents:
         )
 
     def read_required_checks(self, repo: str, branch: str) -> Mapping[str, int | None]:
-        """Those of all rulesets that hold the branch, the organisation's too."""
+        """The required checks of all rulesets on the branch, the organisation's included."""
         path = f"{self._session.path_of(repo)}/rules/branches/{quote(branch)}"
         accounts: dict[int | None, int | None] = {None: None}
         accounts |= {app: account for account, app in self._session.apps.items()}

@@ -1,9 +1,9 @@
-"""GitHub over HTTP: budgeted, patient with its limits, and never writing twice blindly.
+"""GitHub over HTTP: counts its calls, waits for limits, and never repeats a write blindly.
 
 PyGithub's `Requester` is the transport, without its own retries and pauses: it repeats writes, and
-its objects fetch what they lack one call at a time. Reads are repeated after a failure, and asked
-with the `ETag` of the last answer, since an answer that is still good (304) costs nothing. A write
-is sent once; when no answer comes it raises `Unanswered`, and the caller looks whether it acted.
+its objects fetch missing parts one call at a time. Reads are repeated after a failure, and sent
+with the `ETag` of the last answer, since an unchanged answer (304) is free. A write is sent once;
+without an answer it raises `Unanswered`, and the caller checks whether it took effect.
 Source: GitHub, "Best practices for using the REST API" and "Rate limits for the REST API".
 """
 
@@ -25,7 +25,7 @@ from pipeline.forges.http.connection import TIMEOUT_S, TRIES
 if TYPE_CHECKING:
     from github.Requester import Requester
 
-# Waiting longer than this helps nobody who watches; the next run goes on where this one ends.
+# Waiting longer does not help; the next run continues where this one ends.
 MAX_WAIT_S = 120
 PER_PAGE = 100
 _ETAGS_KEPT = 2_000
@@ -33,7 +33,7 @@ _NEXT = re.compile(r'[?&]after=([A-Za-z0-9%=_-]+)[^>]*>; rel="next"')
 
 
 class Unanswered(CouldNotCheck):
-    """A write of which it is not known whether GitHub did it."""
+    """A write that GitHub may or may not have done."""
 
     code = "github-unanswered"
 
@@ -45,7 +45,7 @@ class Unavailable(CouldNotCheck):
 
 
 class Invalid(ForgeRefused):
-    """GitHub understood a write and refuses it (422); `fields` names what is wrong in it."""
+    """GitHub understood a write and refuses it (422); `fields` maps invalid fields to reasons."""
 
     def __init__(self, message: str, fields: Mapping[str, str]) -> None:
         super().__init__(message)
@@ -53,19 +53,19 @@ class Invalid(ForgeRefused):
 
 
 class Conflict(ForgeRefused):
-    """Something moved since the write was made (409)."""
+    """Something changed since the write was prepared (409)."""
 
 
 class NotAllowed(ForgeRefused):
-    """GitHub does not let this be done now (405)."""
+    """GitHub does not allow this now (405)."""
 
 
 @dataclass(slots=True)
 class ApiCost:
-    """What a run asked of GitHub."""
+    """The calls that a run made to GitHub."""
 
     reads: int = 0
-    unchanged: int = 0  # of the reads, answered by 304 and so free
+    unchanged: int = 0  # reads answered with 304, which are free
     queries: int = 0  # GraphQL
     writes: int = 0
     git: int = 0  # fetches and pushes
@@ -73,11 +73,11 @@ class ApiCost:
 
     @property
     def calls(self) -> int:
-        """Calls of the API, git left out."""
+        """The number of API calls, without git."""
         return self.reads + self.queries + self.writes
 
     def line(self) -> str:
-        """The cost as a run says it."""
+        """The cost as a run prints it."""
         parts = [
             f"{self.reads} read" + (f" ({self.unchanged} unchanged)" if self.unchanged else "")
         ]
@@ -111,7 +111,7 @@ class GithubClient:
 
     @property
     def graphql_url(self) -> str:
-        """Where GraphQL is: beside the REST API on GitHub Enterprise Server, below it elsewhere."""
+        """The GraphQL address: beside the REST API on GitHub Enterprise Server, else below it."""
         return self._transport().graphql_url
 
     # -- reading -----------------------------------------------------------------------
@@ -133,7 +133,7 @@ class GithubClient:
             number += 1
 
     def read_linked(self, path: str) -> Iterator[Any]:
-        """The items of all pages of a list whose pages only name the next one, by a cursor."""
+        """The items of all pages of a list with cursors to the next page."""
         at = f"{path}&per_page={PER_PAGE}"
         while True:
             value, headers = self._read(at)
@@ -159,14 +159,14 @@ class GithubClient:
         return answer.value, answer.headers
 
     def query(self, text: str, **variables: object) -> Mapping[str, Any]:
-        """The data that a GraphQL query gives. Raises NotFound, ForgeRefused, Unavailable."""
+        """The data of a GraphQL query. Raises NotFound, ForgeRefused, Unavailable."""
         self.cost.queries += 1
         body = {"query": text, "variables": variables}
         answer = self._patiently("POST", self.graphql_url, {}, body)
         return self._data_of(answer)
 
     def query_partly(self, text: str) -> Mapping[str, Any]:
-        """The data of a query for several things, None for each that is not there.
+        """The data of a query for several things, None for each that does not exist.
 
         Raises ForgeRefused, Unavailable.
         """
@@ -195,7 +195,7 @@ class GithubClient:
         return data
 
     def _patiently(self, verb: str, path: str, headers: Mapping[str, str], body: object) -> _Answer:
-        """The answer to a read, after as many tries as it takes."""
+        """The answer to a read, repeated after failures."""
         said = ""
         for number in range(TRIES):
             if number:
@@ -223,11 +223,11 @@ class GithubClient:
     # -- writing -----------------------------------------------------------------------
 
     def write(self, verb: str, path: str, body: Mapping[str, object] | None = None) -> Any:
-        """What GitHub answers to a write that is sent once.
+        """GitHub's answer to a write that is sent once.
 
-        Sent again only where GitHub says that it did nothing: a token that ran out, a limit.
-        Raises Unanswered when it is not known whether it acted, else NotFound, Invalid (422),
-        Conflict (409), NotAllowed (405), ForgeRefused, Unavailable.
+        It is sent again only if GitHub says that it did nothing: an expired token, a limit. Raises
+        Unanswered if it may have taken effect, else NotFound, Invalid (422), Conflict (409),
+        NotAllowed (405), ForgeRefused, Unavailable.
         """
         for _ in range(TRIES):
             self.cost.writes += 1
@@ -262,7 +262,7 @@ class GithubClient:
     def ask_as_app(
         self, verb: str, path: str, jwt: str, body: Mapping[str, object] | None
     ) -> Mapping[str, Any]:
-        """What GitHub answers to an App itself. Asking for a token twice does no harm."""
+        """GitHub's answer to the App itself. Asking for a token twice does no harm."""
         headers = {"Authorization": f"Bearer {jwt}"}
         self.cost.reads += 1
         said = ""
@@ -286,8 +286,8 @@ class GithubClient:
         return self.request(verb, path, {**token, **headers}, body)
 
     def request(self, verb: str, path: str, headers: Mapping[str, str], body: object) -> _Answer:
-        """One request. Raises ConnectionError when there is no answer to it."""
-        # 84 ms, as soon as it is asked for something; a local forge never is.
+        """The answer to one request. Raises ConnectionError without one."""
+        # 84 ms; never imported for a local forge.
         import requests
 
         try:
@@ -301,7 +301,7 @@ class GithubClient:
 
     def _transport(self) -> Requester:
         if self._requester is None:
-            # 166 ms: a local forge asks GitHub nothing.
+            # 166 ms; never imported for a local forge.
             from github import Github
 
             self._requester = Github(
@@ -317,7 +317,7 @@ class GithubClient:
     # -- limits and refusals -----------------------------------------------------------
 
     def _waited_for_limit(self, answer: _Answer) -> bool:
-        """Whether GitHub asked to slow down, and that was done."""
+        """Whether GitHub asked to slow down; waits if so."""
         if answer.status not in (403, 429):
             return False
         headers = answer.headers

@@ -1,4 +1,4 @@
-"""The rulesets of a control repo, as GitHub's page of settings imports them. Pure."""
+"""The rulesets of a control repo, in the form that GitHub's settings page imports. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NO_LETTERS = re.compile(r"[^a-z]+")
 
 
 def control_rulesets(platform: Platform, app_id: int) -> dict[str, Ruleset]:
-    """File stem → ruleset: the branch rules, and the checks without which nothing is merged.
+    """File stem → ruleset: the branch rules, and the checks required to merge.
 
     `app_id` is the number of the pipeline's App.
     """
@@ -40,7 +40,7 @@ def _gate_ruleset(app_id: int) -> Ruleset:
                 "parameters": {
                     "required_status_checks": [
                         {"context": "gate"},
-                        # Of the App itself: no workflow that a pull request brings can say it.
+                        # From the App itself: no workflow in a pull request can report it.
                         {"context": "judged", "integration_id": app_id},
                     ],
                     "strict_required_status_checks_policy": False,

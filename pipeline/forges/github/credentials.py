@@ -1,7 +1,7 @@
-"""Credentials for GitHub: a token as it is, or tokens of an App's installation, renewed in time.
+"""Credentials for GitHub: a plain token, or tokens of an App's installation, renewed in time.
 
-An installation token is asked for just the repositories and permissions that the caller names, so
-that what leaks opens no more than that (GitHub, "Generating an installation access token").
+An installation token is requested only for the repositories and permissions that the caller names,
+so a leaked one opens no more than that (GitHub, "Generating an installation access token").
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ _JWT_LIFETIME_S = 540  # GitHub takes at most 600, and clocks differ
 
 
 class TokenSource(Protocol):
-    """Where the token of one account comes from."""
+    """The source of one account's tokens."""
 
     @property
     def app_id(self) -> int | None:
-        """The App whose installation it is, if it is one's."""
+        """The id of the App, if this is an App's installation."""
 
     def token(self) -> str:
-        """A token that is good for some minutes."""
+        """A token valid for some minutes."""
 
     def renew(self) -> bool:
-        """Whether a new one can be had after GitHub refused the last."""
+        """Whether a new token is available after GitHub refused the last."""
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class PlainToken:
 
 @dataclass(frozen=True, slots=True)
 class GitCredential:
-    """The token as GitHub's git takes it: HTTP's basic authentication, whatever the account."""
+    """The token for GitHub's git: HTTP basic authentication, for any account."""
 
     source: TokenSource
 
@@ -61,11 +61,11 @@ class GitCredential:
         return f"Basic {pair}"
 
     def renew(self) -> bool:
-        """Whether a new token can be had."""
+        """Whether a new token is available."""
         return self.source.renew()
 
 
-# What asks GitHub with an App's own JWT: method, path, body → the answer.
+# Calls GitHub with an App's own JWT: method, path, JWT, body → the answer.
 AskAsApp = Callable[[str, str, str, Mapping[str, object] | None], Mapping[str, object]]
 
 
@@ -73,8 +73,8 @@ AskAsApp = Callable[[str, str, str, Mapping[str, object] | None], Mapping[str, o
 class AppInstallation:
     """Tokens of an App's installation in one organisation.
 
-    `repositories` and `permissions` narrow each token; None leaves out the narrowing. `ask` is
-    the client's call with a JWT, so that this class knows no HTTP.
+    `repositories` and `permissions` narrow each token; None does not narrow. `ask` is the client's
+    call with a JWT, so this class does no HTTP.
     """
 
     app_id: int
@@ -89,13 +89,13 @@ class AppInstallation:
     _good_until_s: float = 0
 
     def token(self) -> str:
-        """A token that is good for five minutes at least."""
+        """A token valid for at least five minutes."""
         if self.clock() + RENEW_BEFORE_S >= self._good_until_s:
             self._fetch()
         return self._token
 
     def renew(self) -> bool:
-        """Throw the token away, so that the next one is new."""
+        """Discard the token, so that the next one is new."""
         self._good_until_s = 0
         return True
 

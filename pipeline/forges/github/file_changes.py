@@ -1,7 +1,7 @@
-"""What a change of a file that is not a request does: workflows, owners, anything else. Pure.
+"""The effect of a change of a file that is not a request: workflows, owners, others. Pure.
 
-A workflow is read as data. What it may do is what GitHub lets it: the events that start it, the
-permissions of its token, the secrets and environments that it names, the actions it calls.
+A workflow is read as data. What it may do follows from the events that start it, the permissions of
+its token, the secrets and environments that it names, and the actions it calls.
 Sources: GitHub, "Workflow syntax for GitHub Actions", "About code owners".
 """
 
@@ -23,7 +23,7 @@ _VERBS = {(False, True): "add", (True, True): "change", (True, False): "take awa
 
 
 def file_change(path: str, old: bytes | None, new: bytes | None) -> tuple[str, tuple[Line, ...]]:
-    """What is asked for, as a sentence goes on, and its details; None where there is no file."""
+    """What a change asks for, as the end of a sentence, and its details; None is no file."""
     verb = _VERBS.get((old is not None, new is not None), "change")
     if _WORKFLOW.match(path):
         return f"{verb} a workflow that GitHub runs", tuple(_workflow_lines(path, old, new))
@@ -50,7 +50,7 @@ class Workflow:
 
 
 def read_workflow(path: str, content: bytes) -> Workflow:
-    """What a workflow may do, as far as the strict reader of requests can read it."""
+    """What a workflow may do, as far as the strict YAML reader can read it."""
     document = parse_document(path, content)
     text = content.decode("utf-8", "replace")
     named = {a or b for a, b in _SECRET.findall(text)}
@@ -146,7 +146,7 @@ def _owner_lines(old: bytes | None, new: bytes | None) -> Iterator[Line]:
 
 
 def _owners(content: bytes) -> list[tuple[str, str]]:
-    """Pattern and owners of each line; no owners means that nobody owns it."""
+    """Pattern and owners of each line; without owners nobody owns the pattern."""
     found = []
     for line in content.decode("utf-8", "replace").splitlines():
         pattern, *owners = line.partition(" #")[0].split() or [""]

@@ -1,9 +1,9 @@
 """GitHub as a forge; see `pipeline.forges.port.Forge`.
 
-What the port's `actor` does is done with the one credential of this process, if it is of that
-account, since on GitHub everybody acts with their own. GitHub's rules decide; the pure ones
-(`pipeline.forges.branch_rules`) only say why it refused. GitHub dates merges itself, so `time_s`
-is not used, and a repository is as of the last time its branches were read (`read_repo`).
+On GitHub everybody acts with their own credential, so the port's `actor` must be the account of
+this process's credential. GitHub's rules decide; the pure ones (`pipeline.forges.branch_rules`)
+only explain a refusal. GitHub dates merges itself, so `time_s` is not used. A repository is as of
+the last time its branches were read (`read_repo`).
 """
 
 from __future__ import annotations

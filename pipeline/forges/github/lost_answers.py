@@ -1,4 +1,4 @@
-"""How a write whose answer was lost is made up for: look whether it acted, or write again."""
+"""What to do after a write whose answer was lost: check whether it took effect, or write again."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pipeline.forges.http.connection import TRIES
 
 
 def found_or_made(find: Callable[[], Any], make: Callable[[], Any], *, again: bool = False) -> Any:
-    """What `find` finds, before or after `make`; `again` takes it from `find` in any case.
+    """The result of `find`, else of `make`; with `again`, of `find` after `make`.
 
-    A lost answer and a clash with another run both end in a look. Raises what `make` raises
-    when even then nothing is there.
+    After a lost answer or a clash with another run it calls `find` again. Raises what `make` raised
+    if that still finds nothing.
     """
     failed: PipelineError | None = None
     for _ in range(TRIES):
@@ -34,7 +34,7 @@ def found_or_made(find: Callable[[], Any], make: Callable[[], Any], *, again: bo
 
 
 def repeatedly(write: Callable[[], object]) -> None:
-    """A write that may happen twice without harm. Raises Unanswered."""
+    """Do a write that may happen twice without harm. Raises Unanswered."""
     for number in range(TRIES):
         try:
             write()

@@ -1,6 +1,6 @@
-"""Where GitHub's merge queue keeps what it is about to merge."""
+"""The refs of GitHub's merge queue."""
 
 from __future__ import annotations
 
-# One branch a pull request, at the commit that the queue made of it.
+# One branch per pull request, at the commit that the queue made for it.
 QUEUE_REFS = "refs/heads/gh-readonly-queue/"

@@ -1,8 +1,8 @@
-"""The GitHub forge that a checkout's `origin` lies in, with the credential of this process.
+"""The GitHub forge of a checkout's `origin`, with the credential of this process.
 
-A token goes to the server that it is for and to no other: to github.com, or to the one that
-GITHUB_SERVER_URL names (GitHub Actions sets it, also on GitHub Enterprise Server). Plain http is
-for this machine alone.
+A token goes only to its own server: to github.com, or to the one that GITHUB_SERVER_URL names
+(GitHub Actions sets it, also on GitHub Enterprise Server). Plain http is allowed only for this
+machine.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ADDRESS = re.compile(r"(https?://[^/@]+)/([^/]+)/([^/]+?)(?:\.git)?/?\Z")
 
 @dataclass(frozen=True, slots=True)
 class GithubOrigin:
-    """Server, organisation and repository out of a remote's address."""
+    """Server, organisation and repository in a remote's address."""
 
     server_url: str
     organisation: str
@@ -38,7 +38,7 @@ class GithubOrigin:
 def parse_address(address: str) -> GithubOrigin:
     """The parts of an http(s) address of a repository.
 
-    Raises UsageFault for any other, and for one that carries a credential, which belongs into no
+    Raises UsageFault for any other, and for one with a credential, which must not be in a
     configuration.
     """
     if "@" in urlsplit(address).netloc:
@@ -56,7 +56,7 @@ def parse_address(address: str) -> GithubOrigin:
 
 
 def open_at(address: str, top: Path, environment: Mapping[str, str]) -> OpenedForge:
-    """The forge of the organisation that the address names; `top` makes no difference.
+    """The forge of the organisation that the address names; `top` is not used.
 
     Raises UsageFault.
     """
@@ -67,7 +67,7 @@ def open_at(address: str, top: Path, environment: Mapping[str, str]) -> OpenedFo
 def open_github(origin: GithubOrigin, environment: Mapping[str, str]) -> GithubForge:
     """The forge of that organisation, acting with the environment's credential.
 
-    Raises UsageFault without one, or with one that is for another server.
+    Raises UsageFault without a credential, or with one for another server.
     """
     server = origin.server_url
     wanted = environment.get("GITHUB_SERVER_URL") or PUBLIC
@@ -120,12 +120,12 @@ def _source(
 
 
 def _listed(text: str) -> list[str] | None:
-    """The words of a list with commas; None if it is empty, which narrows nothing."""
+    """The words of a comma-separated list; None if it is empty, which does not narrow."""
     return [word.strip() for word in text.split(",") if word.strip()] or None
 
 
 def _permissions(text: str) -> Mapping[str, str] | None:
-    """`contents=read,checks=write` as names and levels. Raises UsageFault."""
+    """Name → level, from text such as `contents=read,checks=write`. Raises UsageFault."""
     found: dict[str, str] = {}
     for word in _listed(text) or ():
         name, _, level = word.partition("=")
@@ -154,5 +154,5 @@ def _private_key(environment: Mapping[str, str]) -> str:
 
 
 def _folder_of(server: str) -> str:
-    """A folder's name for a server: its host, with the port where it has one."""
+    """The folder name for a server: its host, with the port if there is one."""
     return urlsplit(server).netloc.replace(":", "-")

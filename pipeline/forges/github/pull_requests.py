@@ -39,7 +39,7 @@ _EVENTS = {
     ReviewVerdict.CHANGES_REQUESTED: "REQUEST_CHANGES",
     ReviewVerdict.COMMENTED: "COMMENT",
 }
-# GitHub takes no review without a text, except an approval.
+# GitHub accepts no review without a text, except an approval.
 _NO_TEXT = "No reason was given."
 
 
@@ -84,7 +84,7 @@ class GithubPullRequests:
     def open_pulls(
         self, repo: str, asked: Sequence[PullAsk], *, actor: int
     ) -> tuple[PullRequest, ...]:
-        """Each in turn: GitHub opens one a call."""
+        """The pull requests, opened one by one: GitHub opens one per call."""
         return tuple(
             self.open_pull(
                 repo,
@@ -98,12 +98,12 @@ class GithubPullRequests:
         )
 
     def read_pulls(self, repo: str) -> tuple[PullRequest, ...]:
-        """All pull requests with their reviews, by number; one query for each hundred."""
+        """All pull requests with their reviews, by number; one query per hundred."""
         nodes = self._pages(queries.PULLS, repo)
         return _by_number(self._whole(repo, node) for node in nodes)
 
     def read_open_pulls(self, repo: str, *, base_branch: str) -> tuple[PullRequest, ...]:
-        """Those that are open, none of a fork; one query for each hundred."""
+        """The open pull requests, except from forks; one query per hundred."""
         nodes = self._pages(queries.OPEN_PULLS, repo, base=base_branch)
         return _by_number(self._whole(repo, n) for n in nodes if not n["isCrossRepository"])
 
@@ -124,7 +124,7 @@ class GithubPullRequests:
     def read_pulls_of_branches(
         self, repo: str, heads: Collection[str], *, base_branch: str
     ) -> Mapping[str, PullRequest]:
-        """Branch → the pull request from it into `base_branch`; one query for each fifty."""
+        """Branch → the pull request from it into `base_branch`; one query per fifty."""
         found: dict[str, PullRequest] = {}
         for part in _parts(heads):
             text = queries.pulls_of_branches_query(base_branch, part)
@@ -138,7 +138,7 @@ class GithubPullRequests:
     def read_pulls_of_commits(
         self, repo: str, commits: Collection[str]
     ) -> Mapping[str, PullRequest]:
-        """Commit → the merged pull request whose merge commit it is; one query for each fifty."""
+        """Commit → the merged pull request whose merge commit it is; one query per fifty."""
         found: dict[str, PullRequest] = {}
         for part in _parts(commits):
             node = self._session.ask(queries.pulls_of_commits_query(part), repo, reviewsAfter=None)
@@ -149,7 +149,7 @@ class GithubPullRequests:
         return found
 
     def _whole(self, repo: str, node: Mapping[str, Any]) -> PullRequest:
-        """The pull request of a node, with the reviews that its page left out."""
+        """The pull request of a node, with the reviews that are not on its page."""
         return queries.pull_of(repo, node, self._reviews(repo, node))
 
     def _reviews(self, repo: str, node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -205,7 +205,7 @@ class GithubPullRequests:
         fields: Mapping[str, str],
         said: str,
     ) -> bool:
-        """Whether the merge was given to a queue, or to the end of a check that is required."""
+        """Whether GitHub will merge later: after its queue, or after a required check."""
         head = {"head": pull.head}
         if "merge queue" in said:
             text, words = queries.ENQUEUE, head
@@ -215,7 +215,7 @@ class GithubPullRequests:
         else:
             return False
         id = self._session.ask(queries.PULL_ID, repo, number=pull.number)["pullRequest"]["id"]
-        with suppress(Unanswered):  # the next look says whether it acted
+        with suppress(Unanswered):  # the next look shows whether it took effect
             client.mutate(text, pull=id, **words)
         return True
 
@@ -224,7 +224,7 @@ class GithubPullRequests:
         if reason:
             raise ForgeRefused(f"{pull.url}: {reason}", help=refused.message) from refused
         if self.read_pull(repo, pull.number).state is PullState.MERGED:
-            return  # by somebody else, in the meantime: the next look finds it
+            return  # somebody else merged it: the next look finds it
         if "rule" in refused.message or "required" in refused.message:
             raise ForgeRefused(f"{pull.url}: {refused.message}") from refused
         raise StalePlan(f"merging {pull.url} conflicts: {refused.message}") from refused
@@ -242,7 +242,7 @@ class GithubPullRequests:
     def submit_review(
         self, repo: str, number: int, *, commit: str, verdict: ReviewVerdict, body: str, actor: int
     ) -> Review:
-        """Record a review of the head commit; a dismissal is of the actor's own newest review."""
+        """The recorded review of the head commit; a dismissal ends the actor's newest review."""
         if not body and verdict is not ReviewVerdict.APPROVED:
             body = _NO_TEXT
         client = self._session.client_of(actor)
@@ -286,7 +286,7 @@ def _by_number(pulls: Iterable[PullRequest]) -> tuple[PullRequest, ...]:
 
 
 def _parts(items: Collection[str]) -> Iterator[list[str]]:
-    """The items in parts of as many as one query asks for."""
+    """The items in parts, each for one query."""
     all_items = list(dict.fromkeys(items))
     for begin in range(0, len(all_items), queries.PULLS_AT_ONCE):
         yield all_items[begin : begin + queries.PULLS_AT_ONCE]

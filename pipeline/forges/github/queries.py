@@ -1,7 +1,7 @@
-"""The GraphQL texts, and what their answers say in the port's words. Pure.
+"""The GraphQL texts, and their answers as the port's values. Pure.
 
-One query gives a hundred pull requests with all their reviews: by REST that is a call for each pull
-request more. Names are those of GitHub's public schema.
+One query returns a hundred pull requests with all their reviews; REST needs one more call for each
+pull request. Names are those of GitHub's public schema.
 """
 
 from __future__ import annotations
@@ -10,30 +10,32 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pipeline.forges.port import Comment, PullRequest, PullState, Review, ReviewVerdict
+from pipeline.models.base import Moment, moment_of
 
 PAGE = 100
-# So many repositories in one query: 49,000 nodes at most, where GitHub allows 500,000. A query
-# that takes GitHub too long is asked again in halves.
+# Repositories per query: at most 49,000 nodes, where GitHub allows 500,000. A query that takes
+# GitHub too long is sent again in halves.
 REPOSITORIES_AT_ONCE = 350
 
-# So many branches or commits in one query, of each a few pull requests with a page of reviews.
+# Branches or commits per query, each with a few pull requests and a page of reviews.
 PULLS_AT_ONCE = 50
-# A branch of a fork may have the same name: of so many pull requests the oldest own one counts.
+# Pull requests per branch name: forks may use the same name, and the oldest own one counts.
 _OF_ONE_NAME = 5
 
 _ACTOR = "{ login ... on User { databaseId } ... on Bot { databaseId } }"
 _REVIEWS = f"""
   reviews(first: {PAGE}, after: $reviewsAfter) {{
-    nodes {{ fullDatabaseId state body commit {{ oid }} author {_ACTOR} }}
+    nodes {{ fullDatabaseId state body submittedAt commit {{ oid }} author {_ACTOR} }}
     pageInfo {{ hasNextPage endCursor }}
   }}"""
 _PULL = f"""
   id number title body url state headRefName headRefOid baseRefName
   mergeQueueEntry {{ position }} autoMergeRequest {{ enabledAt }}
-  isCrossRepository author {_ACTOR} mergedBy {_ACTOR} mergeCommit {{ oid }} {_REVIEWS}"""
+  isCrossRepository author {_ACTOR} mergedBy {_ACTOR} mergedAt mergeCommit {{ oid }} {_REVIEWS}"""
 
 _MARK = re.compile(r"<!-- primitive-pipeline: ([a-z-]+) -->\r?\n")
 
@@ -97,7 +99,7 @@ _FINGERPRINT = f"""
 
 
 def fingerprint_query(organisation: str, repositories: Sequence[str]) -> str:
-    """One query for what changes with any branch or pull request of each repository."""
+    """One query for data that changes with any branch or pull request of each repository."""
     fields = "\n".join(
         f"r{index}: repository(owner: {json.dumps(organisation)}, name: {json.dumps(name)})"
         f" {{ {_FINGERPRINT} }}"
@@ -107,8 +109,7 @@ def fingerprint_query(organisation: str, repositories: Sequence[str]) -> str:
 
 
 def fingerprint_of(node: Mapping[str, Any] | None) -> str:
-    """Text that stands for a repository as a fingerprint query saw it; one that is not there has
-    one, too."""
+    """A repository's fingerprint from a fingerprint query; a missing repository has one too."""
     if node is None:
         return "absent"
     text = json.dumps(node, sort_keys=True, separators=(",", ":"))
@@ -127,7 +128,7 @@ def pulls_of_branches_query(base_branch: str, heads: Sequence[str]) -> str:
 
 
 def own_pulls(connection: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Those of a connection whose branch is the repository's own, not a fork's."""
+    """The nodes of a connection whose branch is the repository's own, not a fork's."""
     return [node for node in connection["nodes"] if not node["isCrossRepository"]]
 
 
@@ -142,7 +143,7 @@ def pulls_of_commits_query(commits: Sequence[str]) -> str:
 
 
 def pulls_of_commit(node: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """The pull requests of a commit's node; none of a commit that is not there."""
+    """The pull requests of a commit's node; none for a missing commit."""
     return list(node["associatedPullRequests"]["nodes"]) if node else []
 
 
@@ -154,7 +155,7 @@ def _of_repository(fields: str) -> str:
 def pull_of(
     repo: str, node: Mapping[str, Any], reviews: Iterable[Mapping[str, Any]]
 ) -> PullRequest:
-    """A pull request out of its node and all its reviews."""
+    """The pull request from its node and all its reviews."""
     merged, merged_by = node["mergeCommit"], node["mergedBy"]
     state = PullState(str(node["state"]).lower())
     is_merged = state is PullState.MERGED
@@ -171,6 +172,7 @@ def pull_of(
         url=node["url"],
         merge_commit=merged["oid"] if merged and is_merged else None,
         merged_by=account_of(merged_by) if merged_by and is_merged else None,
+        merged_at=_moment(node["mergedAt"]) if is_merged else None,
         reviews=tuple(
             review_of(index, review)
             for index, review in enumerate(reviews, start=1)
@@ -182,7 +184,7 @@ def pull_of(
 
 
 def review_of(sequence: int, node: Mapping[str, Any]) -> Review:
-    """One review; a commit that is gone leaves it without one, so that it counts for none."""
+    """One review; if its commit is gone, it has none and counts for no revision."""
     verdict = ReviewVerdict(str(node["state"]).lower().replace("_", "-"))
     commit = node["commit"]
     return Review(
@@ -191,16 +193,24 @@ def review_of(sequence: int, node: Mapping[str, Any]) -> Review:
         commit["oid"] if commit else "",
         verdict,
         node["body"],
+        _moment(node["submittedAt"]),
     )
 
 
+def _moment(told: str | None) -> Moment | None:
+    """A `DateTime` as we write moments."""
+    if told is None:
+        return None
+    return moment_of(int(datetime.fromisoformat(told).timestamp()))
+
+
 def mark_of(key: str) -> str:
-    """The line that marks a comment of a key; GitHub shows none of it."""
+    """The line that marks a comment with its key; GitHub does not show it."""
     return f"<!-- primitive-pipeline: {key} -->"
 
 
 def comment_of(item: Mapping[str, Any]) -> Comment:
-    """A comment as REST gives it, its mark taken off."""
+    """The comment in a REST item, without its mark."""
     author, body = item["user"]["id"] if item["user"] else 0, str(item["body"])
     found = _MARK.match(body)
     if found is None:
@@ -209,5 +219,5 @@ def comment_of(item: Mapping[str, Any]) -> Comment:
 
 
 def account_of(actor: Mapping[str, Any] | None) -> int:
-    """The number of an account; 0 for one that was deleted, which is nobody's."""
+    """The number of an account; 0 for a deleted one, which matches nobody."""
     return int(actor.get("databaseId") or 0) if actor else 0

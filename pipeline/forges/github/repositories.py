@@ -1,4 +1,4 @@
-"""Repositories on GitHub: their branches, rules and objects, made and pushed to."""
+"""Repositories on GitHub: their creation, branches, rules, objects and pushes."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class GithubRepositories:
         self._open.clear()
 
     def cost(self) -> str:
-        """What was asked of GitHub so far."""
+        """The calls made to GitHub so far, in one line."""
         return self._session.client.cost.line()
 
     def read_repo(self, repo: str) -> RepoView | None:
-        """The repository, or None: one question to git, however many branches there are."""
+        """The repository, or None; one git request for any number of branches."""
         self.forget(repo)
         try:
             head, refs = self._session.remote(repo, self._session.client).read_refs()
@@ -68,11 +68,11 @@ class GithubRepositories:
         return view
 
     def forget(self, repo: str) -> None:
-        """Take its branches for unread, since something moves them."""
+        """Forget its branches, since something moves them."""
         self._views.pop(repo, None)
 
     def read_rules(self, repo: str) -> tuple[BranchRule, ...]:
-        """The branch rules that the pipeline's own rulesets stand for. Raises NotFound."""
+        """The branch rules that the pipeline's own rulesets express. Raises NotFound."""
         return rules_of_rulesets(self._read_rulesets(repo), self._session.apps)
 
     def read_environment(self, repo: str, name: str) -> tuple[str, ...]:
@@ -94,15 +94,15 @@ class GithubRepositories:
         return [self._session.client.read(f"{path}/{id}") for id in ids]
 
     def rules_or_none(self, repo: str) -> tuple[BranchRule, ...]:
-        """The rules, for words only; without the right to read them there are none to quote."""
+        """The rules, only for messages; empty without the permission to read them."""
         try:
             return self.read_rules(repo)
         except PipelineError:
             return ()
 
     def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
-        """Repository → text that changes with any branch or pull request of it; one query for
-        each 350 of them."""
+        """Repository → text that changes with any of its branches or pull requests; one query per
+        350 repositories."""
         found: dict[str, str] = {}
         names = list(repos)
         for begin in range(0, len(names), queries.REPOSITORIES_AT_ONCE):
@@ -110,7 +110,7 @@ class GithubRepositories:
         return found
 
     def _fingerprints(self, names: list[str]) -> dict[str, str]:
-        """Those of one query, or of two where GitHub finds it too much to answer."""
+        """The fingerprints from one query, or from halves if GitHub does not answer it."""
         text = queries.fingerprint_query(self._session.organisation, names)
         try:
             data = self._session.client.query_partly(text)
@@ -122,7 +122,7 @@ class GithubRepositories:
         return {name: queries.fingerprint_of(data[f"r{index}"]) for index, name in enumerate(names)}
 
     def open_repository(self, repo: str) -> GitRepository:
-        """The copy of a repository, with the branches that were read last. Raises NotFound."""
+        """The local copy of a repository, with the branches last read. Raises NotFound."""
         view = self._views.get(repo) or self.read_repo(repo)
         if view is None:
             raise NotFound(f"GitHub has no repository `{self._session.organisation}/{repo}`")
@@ -141,8 +141,8 @@ class GithubRepositories:
     def ensure_repo(self, repo: str, spec: RepoSpec) -> RepoView:
         """The repository, found or created, with its first commit and its rulesets.
 
-        They come one after the other, and each is looked for first: what a crash left undone the
-        next call does. The first commit is the same whoever pushes it.
+        Each is looked for first and then made, one after the other, so the next call completes what
+        a crash left undone. The first commit is the same whoever pushes it.
         """
         client = self._session.client
         found = found_or_made(
@@ -188,13 +188,13 @@ class GithubRepositories:
     def ensure_rules(
         self, repo: str, rules: tuple[BranchRule, ...], *, teams: tuple[str, ...] = ()
     ) -> None:
-        """The rules as rulesets; those of the pipeline alone are looked at."""
+        """Set the rules as rulesets; only the pipeline's own rulesets are touched."""
         self._ensure_teams(repo, teams)
         self._ensure_rulesets(repo, rulesets_of(rules, self._session.apps))
 
     def _ensure_teams(self, repo: str, teams: Sequence[str]) -> None:
-        """Each team may write: otherwise nobody of it sees the repository, and GitHub takes no
-        review of it for one of a code owner.
+        """Let each team write: otherwise its people cannot see the repository, and GitHub does not
+        count their reviews as code owners'.
         """
         if not teams:
             return
@@ -235,7 +235,7 @@ class GithubRepositories:
                     self._session.client.write("DELETE", f"{path}/{left['id']}")
                 return
             except (Unanswered, Invalid, NotFound) as lost:
-                # It acted, or another run was quicker: look again.
+                # It took effect, or another run was faster: look again.
                 said = lost
         raise said
 
@@ -273,15 +273,15 @@ class GithubRepositories:
                 raise ForgeRefused(f"{repo}: {update.ref} would lose commits")
         self.forget(repo)
         self._session.remote(repo, client).push(updates, made.values())
-        # What was just sent need not be fetched, which takes three requests. Where somebody else
-        # moved the copy in the meantime, the next look fetches as ever.
+        # Store what was just sent, to save a fetch of three requests. If another process moved the
+        # copy in the meantime, the next look fetches as usual.
         with suppress(GitFailed, StalePlan):
             git.write_objects(made.values())
             git.update_refs(updates)
 
 
 def _is_forward(git: GitRepository, made: Mapping[str, GitObject], old: str, new: str) -> bool:
-    """Whether `new` holds `old`; mostly seen from the commits just made, without asking git."""
+    """Whether `new` descends from `old`; mostly known from the new commits, without git."""
     if walk_back(made, new, old) == old:
         return True
     if git.read_object(old) is None:

@@ -1,9 +1,9 @@
 """Branch rules as GitHub's rulesets, and back. Pure.
 
-A rule becomes up to two rulesets, named by kind and pattern. `moves` says who may create, update
-or delete such branches: those that may push stand above it always, those that may merge in pull
-requests only. `reviews` asks for approvals, given after the last push, by code owners too. One
-ruleset for all branches, `no force-push`, has nobody above it.
+A rule becomes up to two rulesets, named by kind and pattern. `moves` restricts creating, updating
+and deleting such branches: accounts that may push always bypass it, those that may merge bypass it
+only in pull requests. `reviews` requires approvals after the last push, also by code owners. One
+ruleset for all branches, `no force-push`, has no bypass.
 Source: GitHub, "Available rules for rulesets"; REST, "Create a repository ruleset".
 """
 
@@ -23,13 +23,13 @@ _FORWARD = f"{PREFIX}: no force-push"
 
 
 def rulesets_of(rules: Iterable[BranchRule], apps: Apps) -> tuple[Ruleset, ...]:
-    """The rulesets that stand for the rules, as REST takes them; equal rules, equal rulesets."""
+    """The rulesets that express the rules, as REST takes them; equal rules, equal rulesets."""
     made = [_ruleset(_FORWARD, ["~ALL"], [{"type": "non_fast_forward"}], [])]
     for rule in rules:
         include = [_glob(rule.pattern)]
         above = _actors(rule.push or (), "always", apps)
         if rule.push is not None or rule.merge is not None:
-            # `update` keeps everybody from merging, too: only where merging has its own list.
+            # `update` also stops everybody from merging, so only if merging has its own list.
             held: list[dict[str, Any]] = [{"type": "creation"}, {"type": "deletion"}]
             held.append({"type": "update"} if rule.merge is not None else _reviews(0))
             merging = _actors(
@@ -46,7 +46,7 @@ def rulesets_of(rules: Iterable[BranchRule], apps: Apps) -> tuple[Ruleset, ...]:
 
 
 def rules_of_rulesets(rulesets: Iterable[Ruleset], apps: Apps) -> tuple[BranchRule, ...]:
-    """The rules that the pipeline's own rulesets stand for, in the order they were made."""
+    """The rules that the pipeline's own rulesets express, in the order they were made."""
     moves: dict[str, Ruleset] = {}
     reviews: dict[str, Ruleset] = {}
     for ruleset in rulesets:
@@ -76,7 +76,7 @@ def _rule(pattern: str, moves: Ruleset | None, reviews: Ruleset | None, apps: Ap
 
 
 def _glob(pattern: str) -> str:
-    """The pattern in GitHub's words, where `*` stops at a slash."""
+    """The pattern in GitHub's syntax, where `*` stops at a slash."""
     if pattern == "*":
         return "~ALL"
     stem = pattern.removesuffix("/*")
@@ -97,7 +97,7 @@ def _reviews(count: int) -> dict[str, Any]:
             "require_last_push_approval": count > 0,
             "require_code_owner_review": count > 0,
             "required_review_thread_resolution": False,
-            # A rebase makes commits that nobody reviewed and that no trailer names.
+            # A rebase makes commits that nobody reviewed and no trailer names.
             "allowed_merge_methods": ["merge", "squash"],
         },
     }

@@ -1,4 +1,4 @@
-"""One organisation on GitHub: who asks, in whose name, by which connection."""
+"""One organisation on GitHub: the accounts that act, and their connections."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class GithubSession:
     organisation: str
     server_url: str
     client: GithubClient
-    folder: Path  # where the copies of repositories are
+    folder: Path  # of the local copies of repositories
     others: Mapping[int, GithubClient] = field(default_factory=dict)
     sleep: Callable[[float], None] = time.sleep
     _account: int | None = field(default=None, init=False)
@@ -39,20 +39,20 @@ class GithubSession:
 
     @property
     def account(self) -> int:
-        """The number of the account whose credential this is, asked for once."""
+        """The number of the credential's account, read once."""
         if self._account is None:
             self._account = queries.account_of(self.client.query(queries.VIEWER)["viewer"])
         return self._account
 
     @property
     def apps(self) -> Mapping[int, int]:
-        """Of which App an account is the bot: rulesets name Apps by a number of their own."""
+        """Bot account → its App: rulesets name Apps by their own numbers."""
         source = self.client.source
         app = source.app_id if source else None
         return {} if app is None else {self.account: app}
 
     def path_of(self, repo: str) -> str:
-        """The path of a repository in the REST API. Raises NotFound for what is not a name."""
+        """The path of a repository in the REST API. Raises NotFound for an invalid name."""
         _check_name(repo)
         return f"/repos/{quote(self.organisation)}/{quote(repo)}"
 
@@ -68,7 +68,7 @@ class GithubSession:
         return self.client
 
     def remote(self, repo: str, client: GithubClient) -> RemoteRepository:
-        """A repository as git sees it with the credential of `client`. Raises NotFound."""
+        """A repository for git, with the credential of `client`. Raises NotFound."""
         _check_name(repo)
         if client.source is None:
             raise NotFound(f"without a credential git sees no repository `{repo}`")
@@ -85,7 +85,7 @@ class GithubSession:
         )
 
     def ask(self, text: str, repo: str, **variables: object) -> Mapping[str, Any]:
-        """The repository's part of what a query gives. Raises NotFound."""
+        """The repository's part of a query's data. Raises NotFound."""
         _check_name(repo)
         data = self.client.query(text, owner=self.organisation, name=repo, **variables)
         node: Mapping[str, Any] = data["repository"]

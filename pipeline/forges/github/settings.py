@@ -1,6 +1,6 @@
-"""What a live forge must be set to for the guarantees to hold, and how it is. Pure.
+"""Checks of the settings that a live forge needs for the guarantees to hold. Pure.
 
-docs/guarantees.md says which promise rests on which setting.
+docs/guarantees.md says which promise depends on which setting.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from pipeline.forges.port import BranchRule
 from pipeline.models.requests import Environment, Platform, Signers
 
-# GitHub, "Rate limits for the REST API": requests that make content, a minute and an hour.
+# GitHub, "Rate limits for the REST API": content-creating requests per minute and per hour.
 CONTENT_A_MINUTE, CONTENT_AN_HOUR = 80, 500
-# A promotion opens a pull request and merges it; pushes are not of the API.
+# A promotion opens a pull request and merges it; pushes do not count as API requests.
 CONTENT_A_PROMOTION = 2
-# Of the control repo, with the secrets of its workflows.
+# The control repo's environments with the secrets of its workflows.
 ENVIRONMENTS_WITH_SECRETS = ("pipeline", "registry")
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: what it is, what is wrong with it (empty: nothing), and how to right it."""
+    """One setting: its state, its problem (empty if it has none), and how to fix it."""
 
     name: str
     detail: str
@@ -30,7 +30,7 @@ class Setting:
 
 
 def check_account(platform: Platform, account: int | None) -> Setting:
-    """Whether the credential is of the account that the platform says the pipeline has."""
+    """Whether the credential belongs to the pipeline's account in the platform file."""
     wanted = platform.pipeline_account
     told = f"`{wanted.login}` ({wanted.id})"
     if account == wanted.id:
@@ -44,7 +44,7 @@ def check_account(platform: Platform, account: int | None) -> Setting:
 
 
 def check_rules(wanted: Iterable[BranchRule], there: Iterable[BranchRule]) -> Iterator[Setting]:
-    """Whether each rule is there and as strict at least."""
+    """Whether each rule exists and is at least as strict."""
     found = {rule.pattern: rule for rule in there}
     for rule in wanted:
         problem = _weakness(rule, found.get(rule.pattern))
@@ -61,9 +61,9 @@ def check_rules(wanted: Iterable[BranchRule], there: Iterable[BranchRule]) -> It
 def check_repositories(
     wanted: Mapping[str, Iterable[BranchRule]], there: Mapping[str, Iterable[BranchRule] | None]
 ) -> Iterator[Setting]:
-    """Whether the rules of tenants' repositories are as strict at least; what is so is counted.
+    """Whether the rules of tenants' repositories are at least as strict; the good ones are counted.
 
-    `there` holds None for a repository that is not there.
+    `there` holds None for a missing repository.
     """
     good = 0
     for repo, rules in sorted(wanted.items()):
@@ -115,7 +115,7 @@ def _words(rule: BranchRule) -> str:
 
 
 def approving_teams(environments: Iterable[Environment]) -> tuple[str, ...]:
-    """The teams whose approval some environment asks for."""
+    """The teams whose approval some environment needs."""
     return tuple(
         sorted({team for e in environments for p in e.approvals.values() for team in p.teams})
     )
@@ -124,7 +124,7 @@ def approving_teams(environments: Iterable[Environment]) -> tuple[str, ...]:
 def check_teams(
     platform: Platform, members: Mapping[str, frozenset[int] | None]
 ) -> Iterator[Setting]:
-    """Whether each team that approves has on the forge the members that the platform gives it."""
+    """Whether each approving team has the same members on the forge as in the platform file."""
     for team, there in members.items():
         if there is None:
             continue
@@ -148,8 +148,8 @@ def check_teams(
 
 
 def check_code_owners(wanted: bytes, there: bytes) -> Setting:
-    """Whether CODEOWNERS on main is what authority asks for: the last line that matches decides,
-    so a line more changes it as much as one less."""
+    """Whether CODEOWNERS on main is as authority requires: the last matching line decides, so an
+    extra line matters as much as a missing one."""
     patterns = _patterns(wanted)
     problem = "" if _patterns(there) == patterns else "CODEOWNERS on main is not as policy has it"
     help = "`pipeline authority --code-owners > .github/CODEOWNERS`, as a pull request"
@@ -162,7 +162,7 @@ def _patterns(code_owners: bytes) -> list[list[str]]:
 
 
 def check_signers(platform: Platform, signers: Signers | None) -> Setting:
-    """Whether the control repo's own build workflow is believed, and by which root."""
+    """Whether the control repo's own build workflow is a trusted signer, and by which root."""
     help = "see `environments/signers.yaml` in docs/github.md; `pipeline init` writes one"
     own = f"{platform.organisation}/{platform.repos.control}"
     found = signers.signers if signers else ()
@@ -178,7 +178,7 @@ def check_signers(platform: Platform, signers: Signers | None) -> Setting:
 
 
 def check_gate(required: Mapping[str, int | None], account: int) -> Iterator[Setting]:
-    """Whether nothing is merged into main without the gate, and without the App's own judgement."""
+    """Whether main requires the gate's check and the App's own judgement."""
     help = "import `.github/rulesets/gate-main.json`, as `pipeline init` writes it"
     problem = "" if "gate" in required else "pull requests are merged without the check `gate`"
     yield Setting("check gate", "is required", problem, help if problem else "")
@@ -193,9 +193,9 @@ def check_gate(required: Mapping[str, int | None], account: int) -> Iterator[Set
 
 
 def check_secrets_environment(name: str, branches: tuple[str, ...] | None, main: str) -> Setting:
-    """Whether an environment's secrets are for the workflows of the default branch alone.
+    """Whether only workflows of the default branch get an environment's secrets.
 
-    `branches` is None where there is no such environment.
+    `branches` is None if there is no such environment.
     """
     problem = ""
     if branches is None:
@@ -208,7 +208,7 @@ def check_secrets_environment(name: str, branches: tuple[str, ...] | None, main:
 
 
 def promotion_pace() -> Setting:
-    """How many promotions the limits of GitHub let through."""
+    """How many promotions GitHub's limits allow."""
     minute, hour = CONTENT_A_MINUTE // CONTENT_A_PROMOTION, CONTENT_AN_HOUR // CONTENT_A_PROMOTION
     return Setting(
         "pace",

@@ -1,4 +1,4 @@
-"""The workflow run that this process is part of, as GitHub Actions tells it by the environment.
+"""The workflow run of this process, from GitHub Actions' environment variables.
 
 Source: GitHub, "Store information in variables" (default environment variables).
 """
@@ -13,14 +13,14 @@ from pipeline.errors import UsageFault
 
 @dataclass(frozen=True, slots=True)
 class WorkflowRun:
-    """A run: the id of its workflow as provenance names a builder, and the run's own address."""
+    """A run: its workflow's id, as provenance names the builder, and the run's own address."""
 
     builder: str
-    invocation: str  # empty where the environment does not tell it
+    invocation: str  # empty if the environment lacks it
 
 
 def workflow_run(environment: Mapping[str, str]) -> WorkflowRun:
-    """The run that an environment tells of. Raises UsageFault where it tells of none."""
+    """The run in the environment variables. Raises UsageFault if there is none."""
     server = environment.get("GITHUB_SERVER_URL", "https://github.com")
     reference = environment.get("GITHUB_WORKFLOW_REF", "")
     if not reference:

@@ -1,1 +1,1 @@
-"""A forge's git over HTTP, whichever forge it is."""
+"""Git over HTTP, for any forge."""

@@ -1,7 +1,7 @@
-"""HTTP to one forge's git: a credential, a kept connection, and patience with lost answers.
+"""HTTP to one forge's git: a credential, a kept connection, and retries after lost answers.
 
-Nothing here knows which forge it is: who opens a connection hands it the forge's name for errors
-(`Host`), the credential of one account (`Credential`), and where requests are counted (`GitCost`).
+Nothing here knows the forge: the caller provides its name for errors (`Host`), the credential of
+one account (`Credential`), and a counter of requests (`GitCost`).
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ TRIES = 5
 
 
 class Credential(Protocol):
-    """The credential of one account, as HTTP carries it."""
+    """The credential of one account, for HTTP."""
 
     def authorisation(self) -> str:
-        """The value of the header `Authorization`, good for some minutes."""
+        """The value of the header `Authorization`, valid for some minutes."""
 
     def renew(self) -> bool:
-        """Whether a new one can be had after the forge refused the last."""
+        """Whether a new one is available after the forge refused the last."""
 
 
 class GitCost(Protocol):
-    """Where fetches, pushes and questions for refs are counted."""
+    """The counter of fetches, pushes and requests for refs."""
 
     git: int
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A forge as errors name it, what helps where it refuses access, and the error that is raised
-    when it does not answer."""
+    """A forge's name in errors, the help when it refuses access, and the error raised when it does
+    not answer."""
 
     name: str
     access_help: str
@@ -48,7 +48,7 @@ class Host:
 
 @dataclass
 class Connection:
-    """HTTP to one server's git, kept open between requests; one account's."""
+    """HTTP to one server's git for one account, kept open between requests."""
 
     host: Host
     credential: Credential
@@ -59,8 +59,8 @@ class Connection:
     def post(self, url: str, service: str, body: bytes, *, name: str, repeat: bool) -> bytes:
         """The answer to one request of git's protocol.
 
-        Raises ConnectionError when there is none and `repeat` is not asked for, NotFound,
-        ForgeRefused, and the host's own error for a forge that does not answer.
+        Raises ConnectionError without an answer unless `repeat` is set, NotFound, ForgeRefused, and
+        the host's own error for a forge that does not answer.
         """
         said = ""
         for number in range(TRIES):
@@ -97,7 +97,7 @@ class Connection:
 
     def send(self, url: str, service: str, body: bytes) -> tuple[int, bytes]:
         """Status and body of one request. Raises ConnectionError."""
-        # 67 ms: a local forge sends nothing.
+        # 67 ms; never imported for a local forge.
         import requests
 
         self.cost.git += 1

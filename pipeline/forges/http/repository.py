@@ -1,12 +1,12 @@
-"""One repository of a forge as git sees it: its refs, pushes to it, and a copy to read from.
+"""One repository of a forge over git's protocol: its refs, pushes, and a local copy to read from.
 
-Refs are asked for, and pushes sent, in one HTTP request each (`wire`): over a kept connection
-8 ms where `git ls-remote` takes 85, and 30 ms where `git push` takes 115 (a server on 127.0.0.1).
-A REST API for Git's objects would take a request for each blob, tree and commit: over 80 for a
-scaffold of 79 files. Only what the copy lacks is fetched, by a git process.
+Reading refs and pushing take one HTTP request each (`wire`): over a kept connection 8 ms where
+`git ls-remote` takes 85, and 30 ms where `git push` takes 115 (a server on 127.0.0.1). A REST API
+for Git's objects would need a request for each blob, tree and commit: over 80 for a scaffold of 79
+files. A git process fetches what the copy lacks.
 
 The token goes into a header of these requests and into the environment of the one git process that
-needs it: into no file and onto no command line. A copy is only a cache, safe to delete.
+needs it, never into a file or onto a command line. A copy is only a cache, safe to delete.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _TOKEN = re.compile(r"returned error: 401|Authentication failed|could not read U
 
 
 class PushRefused(ForgeRefused):
-    """A push that the forge's rules do not allow."""
+    """A push that the forge's rules forbid."""
 
 
 @dataclass
 class RemoteRepository:
-    """One repository, and the copy of it at `path`."""
+    """One repository, and its local copy at `path`."""
 
     path: Path
     url: str
@@ -63,9 +63,9 @@ class RemoteRepository:
     def push(self, updates: Sequence[RefUpdate], objects: Iterable[GitObject]) -> None:
         """Move all refs at once, with the objects that the other side lacks.
 
-        One that is at its new value already is fine: after a lost answer that is looked at, and
-        then it is pushed again. Raises StalePlan for a ref that is elsewhere, PushRefused, and
-        what `read_refs` raises.
+        A ref already at its new value is fine. After a lost answer it checks the refs and pushes
+        again if needed. Raises StalePlan for a ref that is elsewhere, PushRefused, and what
+        `read_refs` raises.
         """
         body = wire.push_request(updates, pack_of(list(objects)))
         for _ in range(TRIES):
@@ -113,7 +113,7 @@ class RemoteRepository:
         return GitRepository(self.path)
 
     def fetch(self) -> None:
-        """Bring the copy's branches to where the forge has them. Raises as `read_refs`."""
+        """Update the copy's branches to the forge's. Raises as `read_refs`."""
         said, host = "", self.connection.host
         for number in range(TRIES):
             if number:
@@ -145,7 +145,7 @@ class RemoteRepository:
         )
 
     def _authorised(self) -> Mapping[str, str]:
-        """git's configuration of one process, by its environment: the token for this address."""
+        """The environment that gives one git process the token for this address."""
         authorisation = self.connection.credential.authorisation()
         settings = {
             f"http.{self.url}.extraHeader": f"Authorization: {authorisation}",

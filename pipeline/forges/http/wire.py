@@ -1,7 +1,7 @@
-"""git's own protocol as far as the pipeline needs it: asking for refs, and pushing. Pure.
+"""The parts of git's protocol that the pipeline needs: reading refs, and pushing. Pure.
 
-Both are one request each, without a git process and without the advertisement that `git push` asks
-for first, since the old value of every ref is what was planned on: the server compares and swaps.
+Each is one request, without a git process and without the ref advertisement that `git push` reads
+first: the plan knows the old value of every ref, and the server compares and swaps.
 Source: git's `gitprotocol-common`, `gitprotocol-v2` (ls-refs) and `gitprotocol-pack` (pushing).
 """
 
@@ -19,7 +19,7 @@ _CAPABILITIES = "report-status atomic side-band-64k object-format=sha1 agent=pri
 
 
 class Malformed(ValueError):
-    """The answer is not what the protocol allows."""
+    """An answer that violates the protocol."""
 
 
 def _line(text: str) -> bytes:
@@ -28,14 +28,14 @@ def _line(text: str) -> bytes:
 
 
 def refs_request(prefixes: Sequence[str]) -> bytes:
-    """The body that asks for HEAD, what it names, and all refs that begin so (version 2)."""
+    """The body that asks for HEAD, its target, and all refs with these prefixes (version 2)."""
     wanted = (_line(f"ref-prefix {prefix}") for prefix in ("HEAD", *prefixes))
     head = _line("command=ls-refs") + _line("object-format=sha1")
     return head + _DELIMITER + _line("symrefs") + b"".join(wanted) + _FLUSH
 
 
 def refs_of(answer: bytes) -> tuple[str, dict[str, str]]:
-    """The ref that HEAD names (empty if it is not there), and full name → id. Raises Malformed."""
+    """The ref that HEAD names (empty if there is none), and full name → id. Raises Malformed."""
     head, found = "", {}
     for packet in _packets(answer):
         id, _, rest = packet.decode("utf-8", "replace").rstrip("\n").partition(" ")
@@ -49,7 +49,7 @@ def refs_of(answer: bytes) -> tuple[str, dict[str, str]]:
 
 
 def push_request(updates: Sequence[RefUpdate], pack: bytes) -> bytes:
-    """The body that moves all refs at once or none, each from its old value."""
+    """The body that moves all refs or none, each from its old value."""
     body = b""
     for index, update in enumerate(updates):
         command = f"{update.old or NO_ID} {update.new} {update.ref}"
@@ -60,9 +60,9 @@ def push_request(updates: Sequence[RefUpdate], pack: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of a push: why objects or single refs were refused, and what was said."""
+    """The result of a push: why objects or single refs were refused, and the server's remarks."""
 
-    unpack: str  # empty when the objects were taken
+    unpack: str  # empty if the objects were accepted
     refused: dict[str, str]  # ref → reason
     remarks: str
 
@@ -78,7 +78,7 @@ class Report:
 
 
 def report_of(answer: bytes) -> Report:
-    """What a push was answered with. Raises Malformed when there is no report in it."""
+    """The report in the answer to a push. Raises Malformed if there is none."""
     told, remarks = b"", b""
     for packet in _packets(answer):
         channel, content = packet[:1], packet[1:]

@@ -1,4 +1,4 @@
-"""The address of a repository in a local forge, taken apart; light, opens nothing."""
+"""The parts of the address of a repository in a local forge; fast, opens nothing."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class LocalOrigin:
 
 
 def find_origin(address: str, top: Path, environment: Mapping[str, str]) -> LocalOrigin:
-    """The local forge that the remote `origin` of the checkout at `top` lies in.
+    """The local forge of the remote `origin` of the checkout at `top`.
 
     A local forge is recognised by its layout `<root>/<organisation>/<repo>.git`; the variable
-    PIPELINE_FORGE names the root when origin does not. Raises UsageFault.
+    PIPELINE_FORGE names the root if origin does not. Raises UsageFault.
     """
     path = Path(address.removeprefix("file://"))
     if not path.is_absolute():

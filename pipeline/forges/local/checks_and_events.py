@@ -27,7 +27,7 @@ class LocalChecksAndEvents:
 
     @property
     def account(self) -> int | None:
-        """None: anybody may be said to act."""
+        """None: any account may be named as the actor."""
         return None
 
     def read_team(self, team: str) -> None:
@@ -46,7 +46,7 @@ class LocalChecksAndEvents:
         return tuple(read_comments(git, journal, number))
 
     def write_comment(self, repo: str, number: int, *, key: str, body: str, actor: int) -> None:
-        """The comment, in the journal."""
+        """Write the comment to the journal."""
         git = self._store.open_repository(repo)
         comment = Comment(actor, body, key)
         for attempt in range(JOURNAL_TRIES):
@@ -68,7 +68,7 @@ class LocalChecksAndEvents:
     def write_check(
         self, repo: str, commit: str, *, name: str, passed: bool, title: str, actor: int
     ) -> None:
-        """The check, in the journal."""
+        """Write the check to the journal."""
         git = self._store.open_repository(repo)
         if git.read_object(commit) is None:
             raise NotFound(f"{repo} has no commit {commit[:12]}")
@@ -82,10 +82,10 @@ class LocalChecksAndEvents:
         raise too_busy(repo, f"record a check of {commit[:12]}")
 
     def read_required_checks(self, repo: str, branch: str) -> Mapping[str, int | None]:
-        """None: whoever may merge in a local forge looks by themselves."""
+        """Empty: people who merge in a local forge look at the checks themselves."""
         self._store.open_repository(repo)
         return {}
 
     def dispatch(self, repo: str, event: str, *, actor: int) -> None:
-        """Nothing: no workflow waits here."""
+        """Do nothing: a local forge runs no workflows."""
         self._store.open_repository(repo)

@@ -1,4 +1,4 @@
-"""A hash of where all refs of a bare repository stand, read from its files without a process."""
+"""A hash of all refs of a bare repository, read from its files without a process."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 
 def read_ref_fingerprint(path: Path) -> str | None:
-    """Hex that differs whenever a ref does; None where refs are not kept in files.
+    """Hex that differs whenever a ref does; None if refs are not kept in files.
 
-    Source: gitrepository-layout. A ref on its way from a loose file to `packed-refs` changes the
-    hash and nothing else, which costs a look. It hides nothing, since `packed-refs` is read last:
-    what has left its own file by then is seen there.
+    Source: gitrepository-layout. A ref that moves from a loose file to `packed-refs` changes the
+    hash although its value is the same, which costs a look. No change is missed, since
+    `packed-refs` is read last: refs that have left their own file by then are in it.
     """
     if not (path / "refs").is_dir() or (path / "reftable").exists():
         return None
@@ -35,7 +35,7 @@ def _files(folder: str, cut: int) -> Iterator[str]:
     try:
         entries = list(os.scandir(folder))
     except FileNotFoundError:
-        return  # it was empty, and is gone
+        return  # it was empty and was removed
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield from _files(entry.path, cut)

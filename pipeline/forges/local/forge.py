@@ -1,9 +1,9 @@
 """The local forge: bare repositories in a folder, with rules, pull requests and reviews in git.
 
 Layout: `<root>/<organisation>/<repo>.git`. A repository's journal (`pipeline.forges.local.journal`)
-moves by compare-and-swap together with the branches that an operation moves, in one ref
-transaction, so a crash leaves an operation done or not done. Plain `git push` by people goes
-through a `pre-receive` hook that keeps protected branches and the journal closed.
+moves by compare-and-swap together with an operation's branches, in one ref transaction, so after a
+crash an operation is either done or not done. A `pre-receive` hook closes protected branches and
+the journal to people's plain `git push`.
 """
 
 from __future__ import annotations
@@ -15,16 +15,20 @@ from pipeline.forges.local.checks_and_events import LocalChecksAndEvents
 from pipeline.forges.local.pull_requests import LocalPullRequests
 from pipeline.forges.local.repositories import LocalRepositories
 from pipeline.forges.local.store import LocalStore
+from pipeline.machine.clock import Clock, read_clock
 
 
 class LocalForge(ComposedForge):
-    """A forge of bare repositories below `root`; see `pipeline.forges.port.Forge`."""
+    """A forge of bare repositories below `root`; see `pipeline.forges.port.Forge`.
 
-    def __init__(self, root: Path, organisation: str) -> None:
+    `clock` says when reviews are given and pull requests merged.
+    """
+
+    def __init__(self, root: Path, organisation: str, clock: Clock = read_clock) -> None:
         self.store = LocalStore(root, organisation)
         super().__init__(
             LocalRepositories(self.store),
-            LocalPullRequests(self.store),
+            LocalPullRequests(self.store, clock),
             LocalChecksAndEvents(self.store),
         )
 
@@ -35,9 +39,9 @@ class LocalForge(ComposedForge):
 
     @property
     def organisation(self) -> str:
-        """The organisation whose repositories these are."""
+        """The organisation that owns these repositories."""
         return self.store.organisation
 
     def path(self, repo: str) -> Path:
-        """Where a repository lies. Raises NotFound for a name that could be a path."""
+        """The folder of a repository. Raises NotFound for an invalid name."""
         return self.store.path(repo)

@@ -1,9 +1,9 @@
-"""The local forge's `pre-receive` hook: what a plain `git push` by a person may move.
+"""The local forge's `pre-receive` hook: which branches a person's plain `git push` may move.
 
-A hook cannot tell who pushes, so a branch whose rule says who may push is closed to all plain
-pushes; pull requests and the pipeline go through `pipeline.forges.local.forge`. So are branches
-that would stand in the way of such a one. The hook fails closed: without its list of patterns it
-refuses everything.
+A hook cannot tell who pushes, so a branch whose rule limits pushes is closed to all plain pushes,
+and so is any branch that would block such a name; pull requests and the pipeline go through
+`pipeline.forges.local.forge`. The hook fails closed: without its list of patterns it refuses
+everything.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ exit 0
 
 
 def write_hook(repository: Path, rules: Iterable[BranchRule]) -> None:
-    """Bring the hook and its patterns in line with the rules; what is right is left alone."""
+    """Write the hook and its patterns for the rules, if they differ."""
     hooks = repository / "hooks"
     hooks.mkdir(exist_ok=True)
     patterns = closed_patterns(rules)

@@ -1,8 +1,8 @@
-"""How a local forge keeps rules, pull requests and reviews: small files in one git tree.
+"""A local forge's journal of rules, pull requests and reviews: small files in one git tree.
 
-The tree stands at `refs/forge/journal`. Nothing in it depends on a clock, so that the same
-operations give the same ids. No folder grows with the number of pull requests beyond what a
-hundredth or a 256th of them takes, so that a write costs the same however many there are. Files:
+The tree is at `refs/forge/journal`. Only the times of reviews and merges depend on a clock, so with
+the same clock the same operations give the same ids. A folder holds at most a hundredth or a 256th
+of the pull requests, so the cost of a write hardly grows with their number. Files:
 
 - `repo.json`: description, rules, first commit, and the format of all this
 - `pulls/<nnnnnn>/<nn>/pull.json`: one pull request; the last two digits of its number come last
@@ -55,7 +55,7 @@ def _bytes(value: object) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """What a repository's journal says of the repository itself: `repo.json`."""
+    """A repository's own entry in its journal: `repo.json`."""
 
     description: str
     default_branch: str
@@ -63,7 +63,7 @@ class Journal:
     rules: tuple[BranchRule, ...]
 
     def files(self) -> Files:
-        """The file that holds it: path in the journal → mode, content."""
+        """Its file: path in the journal → mode, content."""
         value = {
             "format": _FORMAT,
             "description": self.description,
@@ -75,14 +75,14 @@ class Journal:
 
 
 def pull_folder(number: int) -> str:
-    """Where one pull request lies in the journal."""
+    """The folder of one pull request in the journal."""
     above, last = divmod(number, _PULLS_A_FOLDER)
     return f"pulls/{above:06d}/{last:02d}"
 
 
 def _head_path(head_branch: str, base_branch: str) -> str:
-    """Where the number of the pull request from one branch into another lies in the journal."""
-    # No branch name holds a NUL.
+    """The journal's path for the number of the pull request from one branch into another."""
+    # No branch name contains a NUL.
     words = f"{head_branch}\0{base_branch}".encode("utf-8", "surrogateescape")
     digest = hashlib.sha256(words).hexdigest()
     return f"heads/{digest[:2]}/{digest[2:]}"
@@ -94,13 +94,13 @@ def _pushes_path(branch: str) -> str:
 
 
 def push_files(branch: str, pushes: Sequence[Push]) -> Files:
-    """The file of all pushes of a branch, the oldest first."""
+    """The file of all pushes to a branch, oldest first."""
     value = [[push.commit, push.account] for push in pushes]
     return {_pushes_path(branch): (MODE_FILE, _bytes(value))}
 
 
 def head_files(pull: PullRequest) -> Files:
-    """The file by which a pull request is found by its branches; it never changes."""
+    """The file that finds a pull request by its branches; it never changes."""
     path = _head_path(pull.head_branch, pull.base_branch)
     return {path: (MODE_FILE, _bytes(pull.number))}
 
@@ -111,8 +111,12 @@ def pull_files(pull: PullRequest) -> Files:
     value = asdict(pull)
     reviews = value.pop("reviews")
     del value["is_queued"]  # nothing waits in a local forge
+    if pull.merged_at is None:
+        del value["merged_at"]
     files = {f"{folder}/pull.json": (MODE_FILE, _bytes(value))}
     for review in reviews:
+        if review["at"] is None:  # of before reviews had one
+            del review["at"]
         files[f"{folder}/reviews/{review['sequence']:04d}.json"] = (MODE_FILE, _bytes(review))
     return files
 
@@ -122,7 +126,7 @@ def _comments_folder(number: int) -> str:
 
 
 def comment_files(number: int, place: int, comment: Comment) -> Files:
-    """The file of the comment at a place, counted from 0, on a pull request."""
+    """The file of a pull request's comment at a place, counted from 0."""
     path = f"{_comments_folder(number)}/{place:04d}.json"
     return {path: (MODE_FILE, _bytes(asdict(comment)))}
 
@@ -132,13 +136,13 @@ def _checks_folder(commit: str) -> str:
 
 
 def check_files(commit: str, check: Check) -> Files:
-    """The file of a check of a commit: one for each name and author."""
+    """The file of a check on a commit: one per name and author."""
     path = f"{_checks_folder(commit)}/{check.name}.{check.by}.json"
     return {path: (MODE_FILE, _bytes(asdict(check)))}
 
 
 def parse_pull(pull: bytes, reviews: Sequence[bytes]) -> PullRequest:
-    """The pull request that its files hold. Raises GitFailed when they are damaged."""
+    """The pull request in its files. Raises GitFailed if they are damaged."""
     try:
         value = json.loads(pull)
         found = []
@@ -152,7 +156,7 @@ def parse_pull(pull: bytes, reviews: Sequence[bytes]) -> PullRequest:
 
 
 def parse_repo(content: bytes) -> Journal:
-    """What `repo.json` says. Raises GitFailed when it is damaged or of another format."""
+    """The entry in `repo.json`. Raises GitFailed if it is damaged or in another format."""
     try:
         value = json.loads(content)
         rules = tuple(
@@ -181,7 +185,7 @@ def parse_repo(content: bytes) -> Journal:
 
 
 def read_journal(git: GitRepository, revision: str | None) -> Journal:
-    """What the journal at a commit says of the repository. Raises NotFound, GitFailed."""
+    """The repository's own entry in the journal at a commit. Raises NotFound, GitFailed."""
     found = git.read_object(f"{revision}:repo.json") if revision else None
     if found is None:
         raise NotFound(f"{git.path.name} is not a repository of a local forge (no journal)")
@@ -192,7 +196,7 @@ def read_journal_commit(git: GitRepository, refs: Mapping[str, str]) -> str:
     """The commit of the journal among the refs. Raises NotFound, GitFailed for another format."""
     journal = refs.get(JOURNAL_REF)
     read_journal(git, journal)
-    assert journal is not None  # seen by `read_journal`
+    assert journal is not None  # `read_journal` checked
     return journal
 
 
@@ -210,8 +214,8 @@ def read_folders(git: GitRepository, journal: str) -> dict[int, str]:
 def read_numbers(
     git: GitRepository, journal: str, branches: Sequence[tuple[str, str]]
 ) -> tuple[list[int | None], int]:
-    """Of each pair of a head and a base branch the number of its pull request, if it has one;
-    and the next free number. Two round trips."""
+    """For each pair of head and base branch the number of its pull request, or None; and the next
+    free number. Two round trips."""
     paths = [_head_path(head, base) for head, base in branches]
     pulls, *found = git.read_objects([f"{journal}:{path}" for path in ("pulls", *paths)])
     numbers = [int(item.content) if item else None for item in found]
@@ -223,7 +227,7 @@ def read_numbers(
 
 
 def read_pull_folders(git: GitRepository, trees: Sequence[str]) -> dict[str, PullRequest]:
-    """Tree id → the pull request whose folder it is; three round trips however many."""
+    """Tree id → the pull request in that folder; three round trips for any number."""
     folders = [_entries(found) for found in git.read_objects(trees)]
     if any("pull.json" not in folder for folder in folders):
         raise GitFailed(f"the journal of {git.path.name} holds a folder without a pull request")
@@ -246,7 +250,7 @@ def read_pull_folders(git: GitRepository, trees: Sequence[str]) -> dict[str, Pul
 
 
 def read_comments(git: GitRepository, journal: str, number: int) -> list[Comment]:
-    """The comments on a pull request, in order. Raises GitFailed when they are damaged."""
+    """The comments on a pull request, in order. Raises GitFailed if they are damaged."""
     entries = git.read_tree(f"{journal}:{_comments_folder(number)}") or ()
     found = git.read_objects([entry.id for entry in entries])
     try:
@@ -256,7 +260,7 @@ def read_comments(git: GitRepository, journal: str, number: int) -> list[Comment
 
 
 def read_pushes(git: GitRepository, journal: str, branch: str) -> tuple[Push, ...]:
-    """The pushes of a branch, the oldest first. Raises GitFailed when they are damaged."""
+    """The pushes to a branch, oldest first. Raises GitFailed if they are damaged."""
     found = git.read_object(f"{journal}:{_pushes_path(branch)}")
     try:
         return tuple(
@@ -268,7 +272,7 @@ def read_pushes(git: GitRepository, journal: str, branch: str) -> tuple[Push, ..
 
 
 def read_checks(git: GitRepository, journal: str, commit: str) -> tuple[Check, ...]:
-    """The checks of a commit, by name. Raises GitFailed when they are damaged."""
+    """The checks on a commit, by name. Raises GitFailed if they are damaged."""
     entries = git.read_tree(f"{journal}:{_checks_folder(commit)}") or ()
     found = git.read_objects([entry.id for entry in entries])
     try:
@@ -287,9 +291,9 @@ def _entries(found: GitObject | None) -> dict[str, TreeEntry]:
 
 
 def objects_over(git: GitRepository, journal: str | None, files: Files) -> tuple[GitObject, ...]:
-    """The objects of the journal at a commit with `files` over it, the root tree last.
+    """The objects of the journal at a commit with `files` written over it, the root tree last.
 
-    Only the folders above the files are read and written anew.
+    Only the folders above the files are read and rewritten.
     """
     above = {path: path.split("/")[:-1] for path in files}
     folders = sorted(
@@ -303,7 +307,7 @@ def objects_over(git: GitRepository, journal: str | None, files: Files) -> tuple
         folder, _, name = path.rpartition("/")
         entries.setdefault(folder, {})[name] = TreeEntry(mode, name, blob.id)
         made.append(blob)
-    for path in reversed(folders):  # what lies in a folder sorts after it
+    for path in reversed(folders):  # subfolders sort after their folder
         tree = tree_object(entries[path].values())
         made.append(tree)
         if path:

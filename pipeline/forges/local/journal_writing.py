@@ -1,4 +1,4 @@
-"""Writing a local forge's journal: by compare-and-swap with the branches that move, and again."""
+"""Writes a local forge's journal by compare-and-swap, together with the branches that move."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def move_journal(
     *,
     extra: tuple[GitObject, ...] = (),
 ) -> bool:
-    """Whether the journal, with these files written over it, and `moves` moved together."""
+    """Whether the journal (with these files written over it) and `moves` moved together."""
     objects = [*extra, *objects_over(git, head, files)]
     commit = commit_object(
         objects[-1].id,
@@ -43,12 +43,12 @@ def move_journal(
 
 
 def wait(attempt: int) -> None:
-    """Wait a moment before another try, the longer the more there were."""
+    """Wait a moment before the next try, longer after more tries."""
     time.sleep(random.uniform(0, 0.01 * min(attempt + 1, 10)))
 
 
 def too_busy(repo: str, doing: str) -> StalePlan:
-    """What is raised when others wrote in between each of JOURNAL_TRIES."""
+    """The error after JOURNAL_TRIES tries with other writers in between each time."""
     return StalePlan(
         f"{repo} is too busy to {doing}",
         help=f"run it again; if nothing else runs, a crash left a `.lock` file below its {HEADS} "

@@ -1,4 +1,4 @@
-"""The local forge that a checkout's `origin` lies in."""
+"""The local forge of a checkout's `origin`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from pipeline.forges.opening import OpenedForge
 
 
 def open_at(address: str, top: Path, environment: Mapping[str, str]) -> OpenedForge:
-    """The forge of the folder that the address lies in. Raises UsageFault."""
+    """The forge of the folder in the address. Raises UsageFault."""
     origin = find_origin(address, top, environment)
     return OpenedForge(LocalForge(origin.root, origin.organisation), origin.repo)

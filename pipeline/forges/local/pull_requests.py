@@ -21,13 +21,16 @@ from pipeline.forges.local.pushers import read_files_of_openings
 from pipeline.forges.local.store import LocalStore
 from pipeline.forges.port import PullAsk, PullRequest, PullState, Review, ReviewVerdict
 from pipeline.git.objects import RefUpdate, Signature, commit_object
+from pipeline.machine.clock import Clock
+from pipeline.models.base import moment_of
 
 
 class LocalPullRequests:
     """The pull requests of one organisation's repositories."""
 
-    def __init__(self, store: LocalStore) -> None:
+    def __init__(self, store: LocalStore, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
 
     def open_pull(
         self, repo: str, *, head_branch: str, base_branch: str, title: str, body: str, actor: int
@@ -41,7 +44,7 @@ class LocalPullRequests:
     def open_pulls(
         self, repo: str, asked: Sequence[PullAsk], *, actor: int
     ) -> tuple[PullRequest, ...]:
-        """The pull request of each branch, found or created; all are written at once."""
+        """The pull request of each branch, found or created, with one write for all."""
         for ask in asked:
             if ask.head_branch == ask.base_branch:
                 raise ForgeRefused(f"{repo}: `{ask.head_branch}` cannot be merged into itself")
@@ -74,11 +77,11 @@ class LocalPullRequests:
         raise too_busy(repo, "open a pull request")
 
     def read_pulls(self, repo: str) -> tuple[PullRequest, ...]:
-        """All pull requests by number; a few reads of objects however many there are."""
+        """All pull requests by number, in a few reads for any number."""
         return self._store.read_pulls(self._store.open_repository(repo))
 
     def read_open_pulls(self, repo: str, *, base_branch: str) -> tuple[PullRequest, ...]:
-        """Those in the journal that are open."""
+        """The open pull requests in the journal."""
         return tuple(
             pull
             for pull in self.read_pulls(repo)
@@ -114,14 +117,15 @@ class LocalPullRequests:
     def submit_review(
         self, repo: str, number: int, *, commit: str, verdict: ReviewVerdict, body: str, actor: int
     ) -> Review:
-        """Record a review of the head commit."""
+        """The recorded review of the head commit."""
 
         def change(pull: PullRequest) -> PullRequest:
-            review = Review(len(pull.reviews) + 1, actor, commit, verdict, body)
+            now = moment_of(self._clock())
+            review = Review(len(pull.reviews) + 1, actor, commit, verdict, body, now)
             before = newest_review(pull, actor)
-            if before and replace(before, sequence=review.sequence) == review:
+            if before and replace(before, sequence=review.sequence, at=now) == review:
                 return pull
-            # What was merged is frozen, and can still be approved late; what was closed cannot.
+            # A merged pull request is frozen and can be approved late; a closed one cannot.
             if pull.state is PullState.CLOSED:
                 raise ForgeRefused(f"{pull.url} is closed, so it is not reviewed any more")
             if pull.head != commit:
@@ -162,10 +166,16 @@ class LocalPullRequests:
             )
             tree = git.merge_tree(base, pull.head)
             commit = commit_object(tree, [base, pull.head], message, signature, signature)
-            merged = replace(pull, state=PullState.MERGED, merge_commit=commit.id, merged_by=actor)
+            merged = replace(
+                pull,
+                state=PullState.MERGED,
+                merge_commit=commit.id,
+                merged_by=actor,
+                merged_at=moment_of(self._clock()),
+            )
             moves = (
                 RefUpdate(base_ref, base, commit.id),
-                # Not moved, but held: what is merged is the head at this very moment.
+                # Not moved, only compared: the merge is of exactly this head.
                 RefUpdate(head_ref, pull.head, pull.head),
             )
             if move_journal(git, journal, pull_files(merged), moves, extra=(commit,)):
@@ -190,7 +200,7 @@ class LocalPullRequests:
     def _change_pull(
         self, repo: str, number: int, change: Callable[[PullRequest], PullRequest]
     ) -> PullRequest:
-        """The pull request after a change, written unless it is as it was."""
+        """The pull request after a change, written if it differs."""
         git = self._store.open_repository(repo)
         for attempt in range(JOURNAL_TRIES):
             journal, pull = self._store.read_pull(git, repo, number)

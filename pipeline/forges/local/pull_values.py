@@ -14,7 +14,7 @@ HEADS = "refs/heads/"
 def new_pull(
     repo: str, number: int, ask: PullAsk, refs: Mapping[str, str], *, actor: int, url: str
 ) -> PullRequest:
-    """The pull request that is asked for, at its branch's head. Raises NotFound."""
+    """The new pull request, at its branch's head. Raises NotFound."""
     for branch in (ask.base_branch, ask.head_branch):
         if f"{HEADS}{branch}" not in refs:
             raise NotFound(f"{repo} has no branch `{branch}`")
@@ -33,14 +33,14 @@ def new_pull(
 
 
 def reworded(pull: PullRequest, ask: PullAsk, actor: int) -> PullRequest:
-    """What is asked for, said by an open pull request of the same author; any other as it is."""
+    """The pull request with the asked title and body, if it is open and by the same author."""
     if pull.state is not PullState.OPEN or pull.author_id != actor:
         return pull
     return replace(pull, title=ask.title, body=ask.body)
 
 
 def at_head(pull: PullRequest, refs: Mapping[str, str]) -> PullRequest:
-    """An open pull request follows its branch; a merged or closed one stays where it was."""
+    """The pull request at its branch's head if it is open, else unchanged."""
     head = refs.get(f"{HEADS}{pull.head_branch}", pull.head)
     follows = pull.state is PullState.OPEN and head != pull.head
     return replace(pull, head=head) if follows else pull

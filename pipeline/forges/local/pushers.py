@@ -1,7 +1,7 @@
-"""Who pushed branches that no rule closes, as a local forge's journal keeps it.
+"""The journal's record of who pushed branches that anybody may push.
 
-Branches whose rule says who may push need no record. What plain git pushes past the forge is in
-none, since a hook cannot tell who pushes; whoever then opens the pull request takes it on.
+Branches whose rule limits pushes need no record. Plain git pushes past the forge are not recorded,
+since a hook cannot tell who pushes; the account that opens the pull request answers for them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def read_files_of_pushes(
     git: GitRepository, journal: str, updates: Iterable[RefUpdate], actor: int
 ) -> Files:
-    """The journal's files after `actor` pushed these updates; only those that change."""
+    """The journal's changed files after `actor` pushed these updates."""
     moved = {update.ref.removeprefix(HEADS): update.new for update in updates}
     return _files(git, journal, moved, actor, again=True)
 
@@ -34,8 +34,8 @@ def read_files_of_openings(
     refs: Mapping[str, str],
     actor: int,
 ) -> Files:
-    """The journal's files after `actor` opened these pull requests: those whose head nobody is
-    known to have pushed are the actor's from here on."""
+    """The journal's changed files after `actor` opened these pull requests: heads without a known
+    pusher count as the actor's from now on."""
     rules = read_journal(git, journal).rules
     heads = {
         ask.head_branch: refs[ref]
@@ -48,7 +48,7 @@ def read_files_of_openings(
 def _files(
     git: GitRepository, journal: str, heads: Mapping[str, str], actor: int, *, again: bool
 ) -> Files:
-    """`again`: a commit that somebody else pushed is the actor's as well."""
+    """The changed files; with `again`, a commit that somebody else pushed is also the actor's."""
     files: dict[str, File] = {}
     for branch, commit in heads.items():
         pushes, push = read_pushes(git, journal, branch), Push(commit, actor)

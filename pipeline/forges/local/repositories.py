@@ -1,4 +1,4 @@
-"""Repositories of a local forge: bare repositories, their rules in journal and hook."""
+"""Repositories of a local forge: bare repositories with rules in journal and hook."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class LocalRepositories:
         self._store.close()
 
     def cost(self) -> str:
-        """Nothing: it lies on this machine."""
+        """Empty: the forge is on this machine."""
         return ""
 
     def read_repo(self, repo: str) -> RepoView | None:
@@ -65,14 +65,14 @@ class LocalRepositories:
         return read_journal(self._store.open_repository(repo), JOURNAL_REF).rules
 
     def read_environment(self, repo: str, name: str) -> tuple[str, ...]:
-        """Raises NotFound: no workflow is run here."""
+        """Raise NotFound: a local forge runs no workflows."""
         raise NotFound(f"a local forge has no environment `{name}`")
 
     def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
-        """Text that changes with any ref; the journal, and so every pull request, is one."""
+        """Repository → text that changes with any ref; the journal of pull requests is a ref."""
         found: dict[str, str] = {}
         for repo in repos:
-            # One that is a link or may not be read has none to give, and the others have theirs.
+            # Leave out a link or an unreadable repository; the others are not affected.
             with suppress(NotFound, OSError):
                 path = self._store.path(repo)
                 told = read_ref_fingerprint(path) if (path / "HEAD").exists() else "absent"
@@ -85,7 +85,7 @@ class LocalRepositories:
         return self._store.open_repository(repo)
 
     def ensure_repo(self, repo: str, spec: RepoSpec) -> RepoView:
-        """The repository, found or created whole by one rename; rules are brought in line."""
+        """The repository, found or created by one rename; rules are updated."""
         path = self._store.path(repo)
         if not path.exists():
             self._create(path, spec)
@@ -110,7 +110,7 @@ class LocalRepositories:
     def ensure_rules(
         self, repo: str, rules: tuple[BranchRule, ...], *, teams: tuple[str, ...] = ()
     ) -> None:
-        """The rules, in the journal and in the hook that holds people's pushes."""
+        """Write the rules to the journal and to the hook for people's pushes."""
         git = self._store.open_repository(repo)
         write_hook(self._store.path(repo), rules)
         for attempt in range(JOURNAL_TRIES):
@@ -147,7 +147,7 @@ class LocalRepositories:
             try:
                 building.rename(path)
             except OSError:
-                # Somebody else made it in the meantime: theirs is as good, if it is the same.
+                # Another process created it in the meantime: fine if it is the same.
                 if not (path / "HEAD").exists():
                     raise
         finally:
@@ -183,7 +183,7 @@ class LocalRepositories:
         seen: Sequence[RefUpdate],
         actor: int,
     ) -> None:
-        """Move refs, and keep in the journal who moved those that anybody may."""
+        """Move refs, and record in the journal who moved those that anybody may move."""
         for attempt in range(JOURNAL_TRIES):
             journal = read_journal_commit(git, git.resolve_all([JOURNAL_REF]))
             files = read_files_of_pushes(git, journal, seen, actor)
@@ -207,6 +207,6 @@ def _view_of(repo: str, refs: Mapping[str, str], journal: Journal) -> RepoView:
 
 
 def _is_forward(git: GitRepository, made: Mapping[str, GitObject], old: str, new: str) -> bool:
-    """Whether `new` holds `old`; mostly seen from the commits just made, without asking git."""
+    """Whether `new` descends from `old`; mostly known from the new commits, without git."""
     at = walk_back(made, new, old)
     return at == old or git.is_ancestor(old, at)

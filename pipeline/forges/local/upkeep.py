@@ -1,8 +1,7 @@
-"""Upkeep of a local forge's repositories: many small packs, objects and refs become few files.
+"""Upkeep of a local forge's repositories: packs many small packs, objects and refs into few files.
 
 Every push leaves a pack and perhaps a file for each ref, and reading slows down with their number.
-Nothing is ever removed here but what has a copy: objects that nothing refers to may be those of a
-push that is under way.
+Only files that have a copy are removed: unreferenced objects may belong to a push in progress.
 """
 
 from __future__ import annotations
@@ -16,17 +15,17 @@ from pathlib import Path
 from pipeline.errors import GitFailed
 from pipeline.git.repository import GitRepository
 
-# A repack leaves packs of which each holds twice as many objects as the next smaller one, so there
-# are fewer than this many then.
+# After a repack each pack holds at least twice as many objects as the next smaller one, so there
+# are fewer than this many.
 _PACKS = 24
-# Of the 256 folders of loose objects one is looked into, as `git gc` does: about 6,700 in all.
+# One of the 256 folders of loose objects is sampled, as `git gc` does: about 6,700 objects in all.
 _SAMPLE, _LOOSE = "17", 27
 
 
 def keep_up(git: GitRepository) -> None:
-    """Pack a bare repository if much has been written to it and nobody else is at it.
+    """Pack a bare repository if much was written to it and no other process is packing it.
 
-    What was written stays written when this fails: the next write tries again.
+    A failure loses nothing: the next write tries again.
     """
     if not _is_due(git.path):
         return
@@ -49,9 +48,9 @@ def _names(folder: Path) -> list[str]:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[bool]:
-    """Whether no other process packs this repository; none does as long as this is open.
+    """Whether this process got the lock for packing this repository; held while this is open.
 
-    Two at once lose nothing, but do the same work twice. The lock, on the folder of objects, goes
+    Two at once lose nothing, but do the same work twice. The lock, on the folder of objects, ends
     with the process.
     """
     folder = os.open(path / "objects", os.O_RDONLY | os.O_DIRECTORY)

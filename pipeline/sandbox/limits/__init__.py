@@ -1,7 +1,7 @@
-"""What a command in the sandbox may use, and what holds it to that.
+"""The limits of a command in the sandbox, and how they are enforced.
 
-Bounds of one process are the kernel's (`rlimits`); those of all processes together are a cgroup's
-where there is one (`cgroup.py`), and else are counted from outside (`counting.py`).
+The kernel bounds each process (`rlimits`); a cgroup bounds all processes together if there is one
+(`cgroup.py`), otherwise they are counted from outside (`counting.py`).
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import resource
 from dataclasses import dataclass
 
-MAX_DESCRIPTORS = 1024  # of one process
+MAX_DESCRIPTORS = 1024  # per process
 MAX_FILES = 65_536  # in scratch space
-_GRACE_S = 5  # for whom the signal does not end, before the kernel does
+_GRACE_S = 5  # between the signal and the kernel's kill, for processes that ignore the signal
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a command may use; times in seconds, sizes in bytes.
+    """The limits of a command; times in seconds, sizes in bytes.
 
-    `memory_bytes` bounds all processes together: their own pages, those that they share, and the
-    scratch space. `address_space_bytes` bounds what each process may reserve (0: as much as it may
-    use), `file_bytes` each file and all scratch space together; `processes` counts threads too.
+    `memory_bytes` bounds all processes together: their own pages, shared pages, and the scratch
+    space. `address_space_bytes` bounds the reservations of each process (0: the memory limit),
+    `file_bytes` each file and all scratch space together; `processes` counts threads too.
     """
 
     cpu_s: int = 300
@@ -33,9 +33,9 @@ class Limits:
 
 
 def rlimits(limits: Limits) -> list[str]:
-    """The options of `prlimit` (util-linux) that hold one process to its limits.
+    """The options of `prlimit` (util-linux) that set the limits of one process.
 
-    None is above what this process may set.
+    None exceeds what this process may set.
     """
     chosen = {
         "as": limits.address_space_bytes or limits.memory_bytes,
@@ -50,7 +50,7 @@ def rlimits(limits: Limits) -> list[str]:
     options = []
     for name, wanted in chosen.items():
         _, highest = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))
-        # The soft limit of processor time comes first: it ends with a signal that tells.
+        # The soft limit of processor time comes first: its signal shows the cause.
         hard = wanted + _GRACE_S if name == "cpu" else wanted
         if highest != resource.RLIM_INFINITY:
             wanted, hard = min(wanted, highest), min(hard, highest)

@@ -1,7 +1,7 @@
-"""A cgroup v2 for one sandbox, where one may be made: then the kernel counts and ends it.
+"""A cgroup v2 for one sandbox, if one can be made: then the kernel enforces the limits.
 
-Taken is the nearest cgroup above this process that gives memory to its children and that may be
-written, as systemd delegates them (`Delegate=memory pids`). No cgroup in use is changed.
+It is made below the nearest cgroup above this process that gives memory to its children and is
+writable, as systemd delegates them (`Delegate=memory pids`). No cgroup in use is changed.
 
 Source: Linux, "Control Group v2", Delegation; `memory.oom.group`.
 """
@@ -28,12 +28,12 @@ class Cgroup:
     folder: Path
 
     def joining(self) -> tuple[str, ...]:
-        """What runs a command in this cgroup."""
+        """The command prefix that runs a command in this cgroup."""
         join = 'echo $$ >"$0" && exec "$@"'
         return ("/bin/sh", "-c", join, str(self.folder / "cgroup.procs"))
 
     def over_limit(self) -> str | None:
-        """`memory` once the kernel ended a process of it for its memory; None otherwise."""
+        """`memory` once the kernel killed a process in it for memory; None otherwise."""
         for line in (self.folder / "memory.events").read_text().splitlines():
             name, _, count = line.partition(" ")
             if name in {"oom_kill", "oom_group_kill"} and count != "0":
@@ -42,7 +42,7 @@ class Cgroup:
 
 
 def find_parent(mounted: Path = MOUNTED, own: Path = Path("/proc/self/cgroup")) -> Path | None:
-    """The cgroup below which one can be made; None where there is none."""
+    """The cgroup below which one can be made; None if there is none."""
     try:
         lines = own.read_text().splitlines()
     except OSError:
@@ -88,7 +88,7 @@ def _make(parent: Path, limits: Limits) -> Path | None:
 
 
 def _remove(folder: Path) -> None:
-    for _ in range(200):  # the kernel takes a moment to let go of what ended
+    for _ in range(200):  # the kernel takes a moment to release ended processes
         with suppress(OSError):
             folder.rmdir()
             return

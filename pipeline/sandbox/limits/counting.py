@@ -1,11 +1,10 @@
-"""What all processes of one sandbox use together, counted from outside where no cgroup does it.
+"""Counts from outside what all processes of one sandbox use together, if no cgroup does it.
 
-Counted are the pages of each process, those that several share once each (Pss), page tables, what
-stands in scratch space, each inode there (bubblewrap bounds the bytes of a tmpfs and not its
-inodes), and what descriptors and sockets may hold in the kernel. Not counted, because nothing
-shows it from outside: memory without a process or a file. Calls that make such memory (memfds,
-which live on in a socket's queue; System V segments and queues) are refused
-(`pipeline.sandbox.calls`).
+It counts the pages of each process, with shared ones once (Pss), page tables, files in scratch
+space, each inode there (bubblewrap bounds the bytes of a tmpfs but not its inodes), and what
+descriptors and sockets may hold in the kernel. It cannot see memory without a process or a file;
+calls that make such memory (memfds, which live on in a socket's queue; System V segments and
+queues) are refused (`pipeline.sandbox.calls`).
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pipeline.sandbox.limits import MAX_DESCRIPTORS, MAX_FILES, Limits
 
 SCRATCH = ("/primitive", "/tmp", "/dev/shm")
 _INODE_BYTES = 1024
-_DESCRIPTOR_BYTES = 4096  # what a pipe has once its user has many
+_DESCRIPTOR_BYTES = 4096  # the size of a pipe if its user has many
 _SOCKET_BYTES = 208 * 1024  # net.core.wmem_default
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _FIELD = re.compile(rb"^(RssAnon|RssShmem|VmPTE|VmSwap|Threads):\s+([0-9]+)", re.MULTILINE)
@@ -27,26 +26,26 @@ _MAPPING = re.compile(rb"[0-9a-f]+-[0-9a-f]+ \S{4} \S+ \S+ ([0-9]+) *(.*)")
 
 
 def over_limit(first: int, limits: Limits) -> str | None:
-    """The limit that a sandbox is over: `memory`, `processes`, `cpu` or `file-size`; None if none.
+    """The limit that a sandbox exceeds: `memory`, `processes`, `cpu` or `file-size`; None if none.
 
-    `first` is its process 1 as the host knows it. Raises PermissionError when it can't be looked
-    at, as it can happen once to a process that is just ending.
+    `first` is the host's id of its process 1. Raises PermissionError if it can't be read, which can
+    happen once for a process that is just ending.
     """
     try:
         root = f"/proc/{first}/root"
         if os.path.samestat(os.stat(root), os.stat("/")):  # noqa: PTH116 # twenty times a second
-            return None  # its own root is not there yet
+            return None  # its own root does not exist yet
         space_bytes, inodes = _scratch(root)
         pids = [n for n in os.listdir(f"{root}/proc") if n.isdigit()]  # noqa: PTH208 # twenty times a second, too
         threads, highest_bytes, descriptors = _usage(root, pids)
-        # Go ignores the signal that comes before the end.
+        # Go programs ignore the signal of the soft limit.
         longest_s = max((_cpu_s(f"{root}/proc/{pid}/stat") for pid in pids), default=0.0)
         sockets_bytes = _sockets(first) * _SOCKET_BYTES
     except PermissionError:
         raise
     except OSError:
-        return None  # it is just beginning or ending
-    # The first processes are of the sandbox itself.
+        return None  # it is just starting or ending
+    # The first two processes belong to the sandbox itself.
     if threads > limits.processes + 2:
         return "processes"
     if longest_s >= limits.cpu_s:
@@ -57,20 +56,20 @@ def over_limit(first: int, limits: Limits) -> str | None:
     besides = space_bytes + kernel_bytes
     if besides + highest_bytes <= limits.memory_bytes:
         return None
-    # Pages that several processes share were counted for each.
+    # The estimate counted shared pages once per process.
     exact = sum(_own_bytes(root, pid) for pid in pids)
     return "memory" if besides + exact > limits.memory_bytes else None
 
 
 def _scratch(root: str) -> tuple[int, int]:
-    """Bytes and inodes that are used in scratch space."""
+    """Used bytes and inodes in scratch space."""
     found = [os.statvfs(root + folder) for folder in SCRATCH]
     used_bytes = sum((s.f_blocks - s.f_bfree) * s.f_frsize for s in found)
     return used_bytes, sum(s.f_files - s.f_ffree for s in found)
 
 
 def _usage(root: str, pids: list[str]) -> tuple[int, int, int]:
-    """Threads, descriptors, and bytes in memory, the latter at the highest."""
+    """Threads, descriptors, and an upper bound of bytes in memory."""
     threads = kib = descriptors = 0
     for pid in pids:
         with suppress(FileNotFoundError, ProcessLookupError):
@@ -87,7 +86,7 @@ def _usage(root: str, pids: list[str]) -> tuple[int, int, int]:
 
 
 def _cpu_s(path: str) -> float:
-    """Processor time that a process took itself."""
+    """Processor time of a process, without its children."""
     with suppress(FileNotFoundError, ProcessLookupError):
         fields = _read(path).rpartition(b") ")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
@@ -95,7 +94,7 @@ def _cpu_s(path: str) -> float:
 
 
 def _own_bytes(root: str, pid: str) -> int:
-    """A process's share of all that it maps, but for files: those of scratch space are counted."""
+    """A process's share of its mappings except files: those in scratch space are counted there."""
     kib = 0
     with suppress(FileNotFoundError, ProcessLookupError):
         fields = {n: int(v) for n, v in _FIELD.findall(_read(f"{root}/proc/{pid}/status"))}
@@ -105,7 +104,7 @@ def _own_bytes(root: str, pid: str) -> int:
         except PermissionError:
             return sum(v for n, v in fields.items() if n != b"Threads") * 1024
         for is_file, line in lines:
-            # Of a file only the pages that the process changed for itself are its own.
+            # For a file, only the pages that the process changed privately are its own.
             if line.startswith((b"Anonymous:", b"Swap:") if is_file else (b"Pss:", b"Swap:")):
                 kib += int(line.split()[1])
     return kib * 1024
@@ -116,7 +115,7 @@ def _mappings(smaps: bytes) -> Iterator[tuple[bool, bytes]]:
     is_file = False
     for line in smaps.split(b"\n"):
         if found := _MAPPING.fullmatch(line):
-            # Memory that processes share has an inode, and no file that one could open.
+            # Shared memory has an inode, but no file that could be opened.
             is_file = found[1] != b"0" and not found[2].startswith((b"/dev/zero", b"/memfd:"))
         else:
             yield is_file, line

@@ -1,4 +1,4 @@
-"""Look from outside at what a sandbox uses, while it runs."""
+"""Watches from outside what a sandbox uses while it runs."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from pipeline.sandbox.limits import Limits
 from pipeline.sandbox.limits.cgroup import Cgroup
 from pipeline.sandbox.limits.counting import over_limit
 
-_DENIED_AT_MOST = 20  # looks in a row
+_DENIED_AT_MOST = 20  # consecutive looks
 
 
 @dataclass
 class Watch:
-    """Looks at what a sandbox uses, once bubblewrap told which process is its first."""
+    """Looks at what a sandbox uses, once bubblewrap has reported its first process."""
 
     told: int
     limits: Limits
     cgroup: Cgroup | None
     _heard: bytes = b""
-    first: int | None = None  # process 1 of the sandbox as the host knows it
+    first: int | None = None  # the host's id of the sandbox's process 1
     _denied: int = 0
 
     def look(self) -> str | None:
-        """The limit that all its processes together are over, if they are."""
+        """The limit that all its processes together exceed, if any."""
         if self.first is None:
             self.first = self._listen()
         if self.first is None:
@@ -47,9 +47,9 @@ class Watch:
         return limit
 
     def _listen(self) -> int | None:
-        """Its process 1 as the host knows it; None before bubblewrap told.
+        """The host's id of its process 1; None until bubblewrap reports it.
 
-        bubblewrap writes its line piece by piece: what was read of it is kept until the rest came.
+        bubblewrap writes its line piece by piece, so partial input is kept until the rest arrives.
         """
         with suppress(BlockingIOError):
             self._heard += os.read(self.told, 4096)

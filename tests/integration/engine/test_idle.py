@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pipeline.engine.engine import Engine
 from pipeline.engine.opening import restrict
 from pipeline.git.objects import RefUpdate
 from pipeline.machine.cache import cache_dir
+from pipeline.models.base import moment_of
 from pipeline.models.evidence import Observation
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import PLATFORM_PATH, environment_path
@@ -25,6 +27,7 @@ from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_I
 from tests.support.finished_story import CODE, CONTROL, GITOPS, move, write_commit
 from tests.support.samples import DRAFT, tenant_example
 from tests.support.story import SOURCE, Story, everything, story_at
+from worlds.control_repo import CLOCK_S
 
 
 @pytest.fixture
@@ -246,6 +249,28 @@ def test_only_tenants_that_are_not_settled_are_read(
         engine.run()
     assert seen == {"acme"}
     assert engine.status("acme/late-arrival").branch_name
+
+
+def test_what_time_alone_may_change_is_looked_at_again_then(
+    idle: Story, look: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    until = moment_of(CLOCK_S + 60)
+    note = settled.Memory.note_nothing_due
+
+    def noted(memory: settled.Memory, before: settled.Before, asked: Any, _: object) -> None:
+        note(memory, before, asked, until)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(settled.Memory, "note_nothing_due", noted)
+        a_review(idle)
+        assert looked_at(idle, look) == {"acme"}
+    expected: set[str] = set()
+    for now_s in (CLOCK_S + 59, CLOCK_S + 60):
+        look.clear()
+        remembering(idle).using(clock=partial(int, now_s)).run()
+        assert set(look) == expected
+        expected = {"acme"}
+    assert looked_at(idle, look) == set(), "remembered without an end again"
 
 
 def test_observations_are_always_looked_at(idle: Story, look: list[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.documents import render_document
-from pipeline.render.plan import render_run_report, run_report_document
+from pipeline.render.plan import RunSpan, render_run_report, run_report_document
 from pipeline.requests.layout import BLOCKED_PATH, draft_path, tenant_path
 from tests.support.command_line import call
 from tests.support.fact_history import ENGINEER_ID
@@ -95,7 +95,12 @@ def test_a_deleted_draft_is_never_silent(stage: str, what: str, tmp_path: Path) 
         report = world.engine.run(tenants=["acme"])
         assert [f.code for f in report.standing["acme"]] == ["draft-file-deleted"]
     document = run_report_document(
-        [], [], [], rounds=1, invalid_requests=0, problems=report.standing["acme"]
+        [],
+        [],
+        [],
+        span=RunSpan(report.began_s, report.ended_s, 1),
+        invalid_requests=0,
+        problems=report.standing["acme"],
     )
     text = render_run_report(document)
     assert f"draft-file-deleted {draft_path(DRAFT)}: `{DRAFT}` {what}" in text

@@ -14,7 +14,7 @@ from pipeline.errors import Unrenderable
 from pipeline.git.objects import MODE_FILE, tree_id_of_files
 from pipeline.models.base import TreeId
 from pipeline.models.facts import Release
-from pipeline.models.requests import ENVIRONMENTS, EnvironmentName
+from pipeline.models.requests import EnvironmentName
 from pipeline.releases.overlays import Overlay, base_tree_of, has_runtime, render_overlay
 from pipeline.requests.layout import patch_path
 from pipeline.tools.kustomize import run_kustomize_build
@@ -31,7 +31,13 @@ from tests.support.finished_story import (
     promote,
     run_acme,
 )
-from tests.support.samples import DRAFT, sample_environment, sample_platform, sample_tenant
+from tests.support.samples import (
+    DRAFT,
+    ENVIRONMENTS,
+    sample_environment,
+    sample_platform,
+    sample_tenant,
+)
 
 STATUS = history.sample_status()
 IMAGE = f"{STATUS.image}@{history.DIGEST}"

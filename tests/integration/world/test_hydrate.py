@@ -15,7 +15,7 @@ from pipeline.errors import Unrenderable
 from pipeline.git.objects import MODE_FILE, tree_id_of_files
 from pipeline.models.base import TreeId
 from pipeline.models.facts import Release
-from pipeline.models.requests import ENVIRONMENTS, EnvironmentName
+from pipeline.models.requests import EnvironmentName
 from pipeline.models.status import DraftStatus
 from pipeline.plan.view import DraftView
 from pipeline.releases.overlays import Overlay, base_tree_of, render_overlay
@@ -26,7 +26,7 @@ from pipeline.templating import render_template
 from pipeline.tools import helm, kustomize
 from pipeline.world.hydrate import Hydrator
 from tests.support import fact_history as history
-from tests.support.samples import DRAFT, sample_snapshot
+from tests.support.samples import DRAFT, ENVIRONMENTS, sample_snapshot
 from tests.support.views import sample_view
 
 # Every row of docs/model.md §4.1 is among the sample drafts; this is where each runs.

@@ -10,6 +10,7 @@ from tests.support.forgeries.places import PLACES
 from tests.support.forgeries.promotions import PROMOTIONS
 from tests.support.forgeries.sources import ACCEPTANCE, SOURCES
 from tests.support.forgeries.state_branch import STATES
+from tests.support.forgeries.times import TIMES
 from tests.support.forgeries.trusted import TRUSTED
 from tests.support.forgeries.ways import Forgery
 
@@ -22,5 +23,6 @@ FORGERIES: tuple[Forgery, ...] = (
     *CAUSES,
     *STATES,
     *PLACES,
+    *TIMES,
     *TRUSTED,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.git.objects import MODE_FILE
+from pipeline.models.draft_state import DraftState
 from pipeline.models.facts import GivenReview, Promoted, PromotionRefused, Reason
 from pipeline.names import overlay_folder
 from pipeline.releases.overlays import base_tree_of
@@ -277,6 +278,24 @@ PROMOTIONS = (
         body(PROD, checks=("code-scan", "lint", "secrets", "tests")),
         "decision",
         "audit-promotion-differs",
+    ),
+    Forgery(
+        "a state that prod does not lead to",
+        body(PROD, state=DraftState.PROMOTED_STAGING),
+        "decision",
+        "audit-promotion-differs",
+    ),
+    Forgery(
+        "a state beyond the one that staging leads to",
+        body(STAGING, state=DraftState.PROMOTED_PROD),
+        "decision",
+        "audit-promotion-differs",
+    ),
+    Forgery(
+        "environments in another order than policy's",
+        body(ACCEPTED, environments=("prod", "staging", "dev")),
+        "accepted",
+        "audit-accepted-differs",
     ),
     Forgery("prod before staging", without_fact(STAGING), "decision", "audit-gate"),
     Forgery(

@@ -140,6 +140,29 @@ def test_an_environment_may_leave_provenance_unchecked() -> None:
     assert authorise(replace(evidence, environment=policy)).allowed
 
 
+def test_what_ran_in_staging_goes_on_though_something_newer_runs_there() -> None:
+    assert authorise(evidence_of_case({"running": "newer"})).allowed
+
+
+def test_a_message_says_what_runs_before_and_what_never_did() -> None:
+    (reason,) = authorise(evidence_of_case({"running": "other"})).reasons
+    other = history.digest_of("other image")
+    assert reason.message == (
+        f"staging runs {other[:19]}…; staging never ran {history.DIGEST[:19]}…"
+    )
+
+
+def test_without_a_digest_it_is_the_source_that_must_have_run() -> None:
+    evidence = allowed_evidence("staging")
+    release = evidence.promotion.release.model_copy(update={"digest": None})
+    unpinned = evidence.promotion.model_copy(update={"release": release})
+    policy = evidence.environment.model_copy(update={"approvals": {}})
+    evidence = replace(evidence, promotion=unpinned, environment=policy)
+    assert authorise(evidence).allowed
+    other = replace(evidence, source_tree=history.id_of("another tree"))
+    assert "environment-order" in {reason.code for reason in authorise(other).reasons}
+
+
 def test_every_reason_is_a_rule() -> None:
     load_rules()
     for case in (*FINAL, *WAITS):

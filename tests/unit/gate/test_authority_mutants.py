@@ -24,6 +24,7 @@ from pipeline.models.requests import (
     Platform,
     RiskTier,
 )
+from pipeline.models.status import RunRecord
 from pipeline.requests.snapshot import Snapshot
 from tests.support.authority_cases import CASES
 from tests.support.promotion_evidence import case_of, evidence_of_case
@@ -306,6 +307,26 @@ def _drop_gate(clause: object, patch: pytest.MonkeyPatch) -> None:
 GATE_MUTANTS: dict[str, Patch] = {
     f"gate without {clause.__name__}": partial(_drop_gate, clause) for clause in authorise.CLAUSES
 }
+
+
+def _only_what_runs_now(patch: pytest.MonkeyPatch) -> None:
+    real = authorise._earlier_runs
+
+    def newest(e: authorise.Evidence) -> tuple[RunRecord, ...]:
+        now = {run.environment: run.fact for run in e.status.runs}
+        return tuple(run for run in real(e) if run.fact == now[run.environment])
+
+    patch.setattr(authorise, "_earlier_runs", newest)
+
+
+def _any_environment_before(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(authorise, "_earlier_runs", lambda e: e.status.runs)
+
+
+GATE_MUTANTS |= {
+    "gate that asks what runs now": _only_what_runs_now,
+    "gate that asks whether anything ran": _any_environment_before,
+}
 FREEZE = "{effect: deny, from: 2026-12-24T00:00:00, to: 2026-12-27T00:00:00}"
 # One thing that is wrong with an allowed promotion → the codes of the reasons against it.
 GATE_CASES: Mapping[str, frozenset[str]] = {
@@ -315,6 +336,10 @@ GATE_CASES: Mapping[str, frozenset[str]] = {
     "source_tree: null": frozenset({"source-unknown"}),
     "source_on_default: false": frozenset({"source-not-on-default-branch"}),
     "promotions: [dev]": frozenset({"environment-order"}),
+    "running: other": frozenset({"environment-order"}),
+    # Something newer runs in staging by now, and that has run nowhere before prod with this base.
+    "running: newer": frozenset(),
+    "{running: newer, base: other}": frozenset({"base-changed"}),
     "builds: []": frozenset({"digest-not-built"}),
     "builders: [buildah]": frozenset({"builder-refused"}),
     "provenance: of another key": frozenset({"provenance-foreign"}),
@@ -375,7 +400,8 @@ def test_a_mutant_of_the_gate_is_killed(
 def test_every_clause_and_every_row_has_a_mutant() -> None:
     clauses = {f"authority without {clause.__name__}" for clause in authority.CLAUSES}
     assert clauses <= MUTANTS.keys()
-    assert len(GATE_MUTANTS) == len(authorise.CLAUSES)
+    gate = {f"gate without {clause.__name__}" for clause in authorise.CLAUSES}
+    assert gate <= GATE_MUTANTS.keys()
     assert {row.kind for row in matters.TABLE} == set(MatterKind)
     for row in matters.TABLE:
         assert {f"{row.kind}: anybody asks", f"{row.kind}: anybody approves"} <= MUTANTS.keys()

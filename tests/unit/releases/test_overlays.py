@@ -10,7 +10,7 @@ import yaml
 
 from pipeline.git.objects import MODE_FILE, tree_id_of_files
 from pipeline.models.outputs import SealedRelease
-from pipeline.models.requests import ENVIRONMENTS, CodeOrigin, EnvironmentName, PrimitiveType, Sku
+from pipeline.models.requests import CodeOrigin, EnvironmentName, PrimitiveType, Sku
 from pipeline.models.status import DraftStatus
 from pipeline.releases.overlays import (
     Overlay,
@@ -21,7 +21,12 @@ from pipeline.releases.overlays import (
 )
 from pipeline.releases.platform_objects import PLATFORM_FILES
 from tests.support import fact_history as history
-from tests.support.samples import sample_environment, sample_platform, sample_tenant
+from tests.support.samples import (
+    ENVIRONMENTS,
+    sample_environment,
+    sample_platform,
+    sample_tenant,
+)
 
 STATUS = history.sample_status()
 

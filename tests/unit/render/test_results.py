@@ -11,6 +11,7 @@ from pipeline.audit.acknowledged import Acknowledged
 from pipeline.audit.rules import AUDIT_FACT_CHAIN
 from pipeline.diagnostics import Finding, Location, Verdict
 from pipeline.gate.authorise import authorise
+from pipeline.models.base import moment_of
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Observed, PatchRefused, PromotionRefused, Reason, Rejected
 from pipeline.models.outputs import (
@@ -32,7 +33,7 @@ from pipeline.render.audit import (
 )
 from pipeline.render.decision import approvals_wanted, decision_document, next_step, render_decision
 from pipeline.render.doctor import render_doctor
-from pipeline.render.plan import render_plan, render_run_report, run_report_document
+from pipeline.render.plan import RunSpan, render_plan, render_run_report, run_report_document
 from pipeline.render.requests import outcome_lines, render_promotion, render_refusal
 from pipeline.render.status import Beside, render_status, render_statuses
 from pipeline.render.style import Style, counted, short_digest, short_id, table
@@ -40,8 +41,9 @@ from pipeline.stages.provision import plan_provision
 from pipeline.stages.scaffold import plan_scaffold
 from tests.support import fact_history as history
 from tests.support.promotion_evidence import allowed_evidence, changed
-from tests.support.samples import DRAFT
+from tests.support.samples import DRAFT, ENVIRONMENTS
 from tests.support.views import sample_view
+from worlds.control_repo import CLOCK_S
 
 HOSTILE = "\x1b[2Jgone\u202e"
 
@@ -71,7 +73,7 @@ def test_ids_as_people_compare_them() -> None:
 
 
 def test_a_status_says_state_first_and_what_may_be_done_last() -> None:
-    lines = render_status(values(history.sample_status())).splitlines()
+    lines = render_status(values(history.sample_status()), ENVIRONMENTS).splitlines()
     assert lines[0] == f"{DRAFT}  PROMOTED_STAGING"
     assert lines[-1] == f"  next     `pipeline promote request {DRAFT} --env prod --reason …`"
     assert any(line.startswith("  staging  ✓ sha256:") for line in lines)
@@ -84,7 +86,7 @@ def test_a_status_shows_refusals_and_nothing_that_commands_a_terminal() -> None:
     )
     facts = (*history.sample_facts(), *(_fact(body) for body in (refused, held)))
     _, status = history.refolded(facts)
-    text = render_status(values(status))
+    text = render_status(values(status), ENVIRONMENTS)
     assert "0002 ✗ refused" in text and "patch-secret: " in text
     assert "  prod     ✗ refused  environment-order: " in text
     assert "\x1b" not in text and "\u202e" not in text and "<U+202E>" in text
@@ -92,18 +94,29 @@ def test_a_status_shows_refusals_and_nothing_that_commands_a_terminal() -> None:
 
 def test_a_rejected_draft_has_nothing_next() -> None:
     _, status = history.refolded((*history.sample_facts(), _fact(Rejected(reason="closed"))))
-    text = render_status(values(status), style=Style(colour=True))
+    text = render_status(values(status), ENVIRONMENTS, style=Style(colour=True))
     assert "\x1b[31mREJECTED\x1b[0m" in text and "next" not in text
+
+
+def test_environments_stand_in_the_order_of_policy_and_lost_ones_last() -> None:
+    status = values(history.sample_status())
+    order = ("staging", "canary", "prod-eu")
+    head, _ = render_statuses([status], order).splitlines()
+    assert head.split()[2:6] == ["STAGING", "CANARY", "PROD-EU", "DEV"]
+    labels = [line.split()[0] for line in render_status(status, order).splitlines()]
+    assert labels.index("staging") < labels.index("dev")
+    assert "--env canary" in render_status(status, order)
 
 
 def test_all_statuses_as_a_table() -> None:
     status = values(history.sample_status())
-    text = render_statuses([status], ["contoso/inventory", DRAFT])
+    text = render_statuses([status], ENVIRONMENTS, ["contoso/inventory", DRAFT])
     head, first, second = text.splitlines()
-    assert head.split() == ["DRAFT", "STATE", "DEV", "STAGING", "PROD", "PULL", "REQUEST"]
+    columns = ["DRAFT", "STATE", "DEV", "STAGING", "PROD", "CHANGED", "PULL", "REQUEST"]
+    assert head.split() == columns
     assert first.split()[:2] == [DRAFT, "PROMOTED_STAGING"]
     assert second.split()[:2] == ["contoso/inventory", "(requested)"]
-    assert render_statuses([]).startswith("no drafts yet\n")
+    assert render_statuses([], ENVIRONMENTS).startswith("no drafts yet\n")
 
 
 def _fact(body: PatchRefused | PromotionRefused | Rejected | Observed) -> history.Fact:
@@ -127,7 +140,12 @@ def sample_plan() -> Plan:
         ),
         TenantPlan(tenant="contoso", state_head=None),
     )
-    return Plan(tool_version="1.2.3", control_commit=history.id_of("main"), tenants=tenants)
+    return Plan(
+        tool_version="1.2.3",
+        control_commit=history.id_of("main"),
+        made_at=moment_of(CLOCK_S),
+        tenants=tenants,
+    )
 
 
 def test_a_plan_has_one_line_for_each_effect() -> None:
@@ -143,7 +161,8 @@ def test_a_plan_has_one_line_for_each_effect() -> None:
 
 
 def test_an_empty_plan_says_so_first() -> None:
-    plan = Plan(tool_version="1", control_commit="0" * 40, tenants=sample_plan().tenants[1:])
+    plan = sample_plan()
+    plan = plan.model_copy(update={"tenants": plan.tenants[1:]})
     assert render_plan(plan).startswith("✓ nothing to do for 1 tenant\n")
 
 
@@ -151,15 +170,31 @@ def test_a_run_counts_what_it_did_and_tells_failures() -> None:
     receipt = Receipt(applied=(("k1", "open-pull"), ("k2", "open-pull"), ("k3", "append-facts")))
     waiting = sample_plan().tenants[0].waiting
     report = run_report_document(
-        [receipt], waiting, [(DRAFT, "could-not-check", HOSTILE)], rounds=2, invalid_requests=1
+        [receipt],
+        waiting,
+        [(DRAFT, "could-not-check", HOSTILE)],
+        span=RunSpan(CLOCK_S, CLOCK_S + 60, 2),
+        invalid_requests=1,
     )
     assert report.effects == {"append-facts": 1, "open-pull": 2}
     text = render_run_report(report)
     assert text.startswith("✗ 3 effects done: 1 append-facts, 2 open-pull\n")
     assert f"  ✗ failed {DRAFT}  could-not-check: " in text
     assert "1 request on main refused" in text and "\x1b" not in text
-    nothing = run_report_document([], [], [], rounds=0, invalid_requests=0)
-    assert render_run_report(nothing) == "✓ nothing to do\n"
+    nothing = run_report_document([], [], [], span=RunSpan(CLOCK_S, CLOCK_S, 0), invalid_requests=0)
+    assert render_run_report(nothing) == "✓ nothing to do\n  ended    2026-01-01 00:05Z\n"
+
+
+def test_what_waits_says_when_time_alone_may_change_it() -> None:
+    waits = sample_plan().tenants[0].waiting[0].model_copy(update={"until": moment_of(CLOCK_S)})
+    report = run_report_document(
+        [], [waits], [], span=RunSpan(CLOCK_S, CLOCK_S, 1), invalid_requests=0
+    )
+    assert "         may change at 2026-01-01 00:05Z\n" in render_run_report(report)
+    assert report.waiting[0].until == "2026-01-01T00:05:00Z"
+    tenant = TenantPlan(tenant="acme", state_head=None, waiting=(waits,))
+    plan = sample_plan().model_copy(update={"tenants": (tenant,)})
+    assert "         may change at 2026-01-01 00:05Z\n" in render_plan(plan)
 
 
 # -- decisions ---------------------------------------------------------------------------
@@ -334,15 +369,15 @@ def test_what_a_delivery_tool_said_is_shown_of_what_was_promoted_alone() -> None
     )
     _, status = history.refolded((*history.sample_facts(), _fact(Observed(observation=seen))))
     shown = values(status)
-    assert "Healthy, Synced" in render_status(shown)
+    assert "Healthy, Synced" in render_status(shown, ENVIRONMENTS)
     foreign = Beside(incidents=((*FOREIGN, "a file beside what was promoted"),))
     unread = Beside(failures=((FOREIGN[0], "not-found", "it is gone"),))
     for beside in (foreign, unread, Beside(is_checked=False)):
-        text = render_status(shown, beside)
+        text = render_status(shown, ENVIRONMENTS, beside)
         assert "Healthy" not in text and history.DIGEST[7:19] in text
-    assert "another tree is there" in render_status(shown, foreign)
+    assert "another tree is there" in render_status(shown, ENVIRONMENTS, foreign)
     assert "foreign  tenant-acme-gitops:environments/dev/order-router/x.yaml" in render_status(
-        shown, foreign
+        shown, ENVIRONMENTS, foreign
     )
 
 
@@ -366,10 +401,10 @@ def test_an_overlay_is_foreign_by_what_lies_in_or_above_it(path: str, is_foreign
 def test_a_list_marks_what_is_foreign_and_what_was_not_looked_at() -> None:
     shown = values(history.sample_status())
     digest = history.DIGEST[7:19]
-    marked = render_statuses([shown], beside=Beside(incidents=((*FOREIGN, "said"),)))
+    marked = render_statuses([shown], ENVIRONMENTS, beside=Beside(incidents=((*FOREIGN, "said"),)))
     assert f"{digest}!" in marked and f"{digest} " in marked
-    assert f"{digest}?" in render_statuses([shown], beside=Beside(is_checked=False))
+    assert f"{digest}?" in render_statuses([shown], ENVIRONMENTS, beside=Beside(is_checked=False))
     failed = render_statuses(
-        [shown], beside=Beside(failures=(("acme/x", "could-not-check", "no"),))
+        [shown], ENVIRONMENTS, beside=Beside(failures=(("acme/x", "could-not-check", "no"),))
     )
     assert "failed   acme/x  could-not-check: no" in failed

@@ -9,6 +9,7 @@ from pipeline.requests.identity import draft_example
 from pipeline.requests.kinds import parse_request, request_path
 from pipeline.requests.layout import (
     draft_path,
+    environment_path,
     patch_path,
     promotion_path,
     tenant_path,
@@ -114,9 +115,19 @@ changes:
 """
 
 
+def _environment(name: str, stage: str, *sources: str) -> str:
+    return (
+        f"apiVersion: pipeline.ameide.io/v1\nkind: Environment\nenvironment: {name}\n"
+        f"stage: {stage}\npromotes_from: [{', '.join(sources)}]\n"
+    )
+
+
 def test_a_drafts_requests_come_in_order() -> None:
     files = {
         draft_path("acme/order-router"): draft_example(),
+        environment_path("zero"): _environment("zero", "dev"),
+        environment_path("one"): _environment("one", "staging", "zero"),
+        environment_path("a-two"): _environment("a-two", "prod", "one"),
         **{
             patch_path("acme/order-router", number): PATCH_TEXT.format(number)
             for number in ("0010", "0002", "0001")
@@ -127,7 +138,7 @@ def test_a_drafts_requests_come_in_order() -> None:
                 f"environment: {env}\nreason: Try it\n"
                 "release: {source_commit: 0123456789abcdef0123456789abcdef01234567}\n"
             )
-            for env in ("prod", "dev", "staging")
+            for env in ("a-two", "gone", "one", "zero")
         },
     }
     reads = [parse_request(path, text.encode())[0] for path, text in files.items()]
@@ -136,7 +147,8 @@ def test_a_drafts_requests_come_in_order() -> None:
     assert [p.meaning.name for p in patches] == ["0001", "0002", "0010"]
     assert all(isinstance(p.model, DraftPatch) for p in patches)
     found = snapshot.promotions_of("acme/order-router")
-    assert [p.meaning.name for p in found] == ["dev", "staging", "prod"]
+    assert list(snapshot.environments) == ["zero", "one", "a-two"]
+    assert [p.meaning.name for p in found] == ["zero", "one", "a-two", "gone"]
     assert snapshot.drafts_of("acme") == ("acme/order-router",)
     assert snapshot.drafts_of("ac") == ()
 

@@ -27,10 +27,10 @@ from pipeline.state.facts import (
     fold_one,
     is_fold_of,
     next_fact,
+    older_folds,
     parse_chain,
     parse_status,
     status_bytes,
-    unbounded_folds,
 )
 from tests.support import fact_history as history
 from tests.support.samples import DRAFT
@@ -115,7 +115,7 @@ def no_facts() -> tuple[Fact, ...]:
 
 def test_a_short_history_is_listed_whole_and_as_it_was_before() -> None:
     facts = patched(LISTED)
-    *_, unbounded = unbounded_folds(facts)
+    *_, (unbounded, _) = older_folds(facts)
     assert folded(facts) == unbounded and folded(facts).earlier_patches is None
     assert b"earlier_patches" not in status_bytes(unbounded)
 
@@ -257,7 +257,7 @@ def test_whether_a_patch_was_ever_applied_is_known_however_many_were_refused_sin
 
 def test_a_status_of_a_tool_that_listed_everything_is_a_fold_and_is_folded_anew() -> None:
     facts = patched(3 * LISTED)
-    *_, older = unbounded_folds(facts)
+    *_, (older, _) = older_folds(facts)
     assert not is_bounded(older) and older.earlier_patches is None
     assert is_fold_of(older, facts) and is_fold_of(folded(facts), facts)
     assert not is_fold_of(older.model_copy(update={"head": "0" * 40}), facts)
