@@ -387,6 +387,31 @@ def ensure_pod_fixtures(venv_ready: threading.Event) -> None:
         write_stamp("pod-security", key)
 
 
+def ensure_delivery_schemas(venv_ready: threading.Event) -> None:
+    """Schemas of Argo CD's and Flux's kinds, which the manifests of each delivery form pass."""
+    import deliveryschemas
+
+    key = stamp_key(Path(deliveryschemas.__file__))
+    target = TOOLS / "delivery-schemas"
+    if is_done("delivery", key, target):
+        return
+    import gotools
+
+    with PROGRESS.step("delivery", "definitions of Argo CD's and Flux's kinds"):
+        try:
+            go = gotools.find_go(GO_MOD) or ensure_go(venv_ready)
+            files = deliveryschemas.download(go)
+        except (gotools.ToolError, ValueError) as error:
+            raise SetupError(str(error)) from error
+        fresh = TOOLS / "delivery-schemas.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        python = str(VENV / "bin" / "python")
+        run([python, str(deliveryschemas.__file__), str(fresh), *map(str, files)])
+        shutil.rmtree(target, ignore_errors=True)
+        fresh.replace(target)
+        write_stamp("delivery", key)
+
+
 def compiler_notes(step: str) -> Callable[[str], None]:
     """A function that takes each line of Go's compiler and notes what the step is doing."""
     count = 0
@@ -479,6 +504,7 @@ def set_up(profile: str) -> None:
         if profile in DEV_PROFILES:
             ensure_node_tools()
             ensure_github_description()
+            ensure_delivery_schemas(venv_ready)
         if profile == "bench":
             ensure_bench_peers()
         schemas.join()

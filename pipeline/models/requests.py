@@ -29,8 +29,8 @@ from pipeline.models.risk import RiskTier as RiskTier
 from pipeline.models.signers import Signer
 from pipeline.models.windows import FastLane, Lane, PlatformWindow, Sentence, Window
 
-# A DNS label (RFC 1035) without `--`, which separates the parts of derived names. The names that it
-# goes into have limits of their own: `pipeline.names`.
+# A DNS label (RFC 1035) without `--`, which separates the parts of derived names. Those names have
+# limits of their own: `pipeline.names`.
 EnvironmentName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)
 ]
@@ -202,6 +202,10 @@ class ApprovalPolicy(Model):
     teams: tuple[TeamName, ...] = Field(min_length=1)
 
 
+# What a delivery tool finds a release by: the overlay's folder alone, or a manifest of its own.
+DeliveryForm = Literal["applicationset", "application", "helmrelease", "kustomization"]
+
+
 def _stage_of_name(fields: dict[str, object]) -> object:
     return fields.get("environment")
 
@@ -211,7 +215,7 @@ class Environment(Request):
 
     kind: Literal["Environment"]
     environment: EnvironmentName
-    # What it is for. An environment with the name of a stage is of that stage if it says nothing.
+    # What it is for; by default its name, if that is a stage.
     stage: Stage = Field(default_factory=_stage_of_name, validate_default=True)
     promotes_from: tuple[EnvironmentName, ...] = ()
     # A draft has reached a stage when all required environments of the stage run the same release;
@@ -232,6 +236,12 @@ class Environment(Request):
     settings: dict[str, str] = Field({})
     # When promotions pass.
     windows: tuple[Window, ...] = Field((), max_length=50)
+    # How old an observation of a delivery tool may be; of an older one nothing is known.
+    observed_within_hours: int = Field(6, ge=1, le=720)
+    # How a delivery tool is told of a release; all but the first lay a manifest into the overlay.
+    delivery: DeliveryForm = "applicationset"
+    # The cluster that such a manifest names, as the tool calls it; else the tool's own.
+    cluster: Identifier | None = None
 
     def approval_for(self, tier: RiskTier) -> ApprovalPolicy | None:
         """The approvals this tier needs: its own entry, else that of the nearest lower tier."""

@@ -56,7 +56,7 @@ PLATFORM_NAME = register(
         id="platform-name",
         summary="The platform's name can't be mistaken for a name derived from a tenant.",
         why="a platform named `tenant-a` would own the repositories of a tenant `a`",
-        fix="choose a name that doesn't start with `tenant` or end in an environment's name",
+        fix="choose a name that doesn't start with `tenant` or end in a stage's name",
         subject=Subject.REQUEST,
         fails=f"""# file: environments/platform.yaml
 apiVersion: {API_VERSION}
