@@ -26,6 +26,7 @@ from pipeline.models.requests import (
     RiskTier,
 )
 from pipeline.models.status import DraftStatus
+from pipeline.models.windows import Lane
 from pipeline.requests.drafts import TEMPLATE_TYPES
 from pipeline.requests.kinds import REQUEST_KINDS, parse_request
 from pipeline.requests.layout import (
@@ -217,6 +218,7 @@ def request_promotion(
     *,
     reason: str,
     source_commit: str | None = None,
+    lane: Lane = "normal",
 ) -> ProposedPromotion:
     """The request to run a release in an environment, with digest and overlay tree pinned.
 
@@ -225,13 +227,15 @@ def request_promotion(
     """
     draft = parse_draft_id(draft)
     commit = _resolved(engine, draft, source_commit) if source_commit else None
-    proposal = engine.propose_promotion(draft, environment, source_commit=commit, reason=reason)
+    proposal = engine.propose_promotion(
+        draft, environment, source_commit=commit, reason=reason, lane=lane
+    )
     if proposal.decision.refused:
         return ProposedPromotion(proposal, None)
     snapshot = engine.snapshot()
     promotion = proposal.promotion
     values = promotion.model_dump(
-        mode="json", by_alias=True, exclude_none=True, exclude={"api_version", "kind"}
+        mode="json", by_alias=True, exclude_defaults=True, exclude={"api_version", "kind"}
     )
     lines = [reason, ""]
     if promotion.release.digest:

@@ -13,6 +13,8 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.documents.shape_rules",
     "pipeline.requests.identity",
     "pipeline.requests.policy",
+    "pipeline.requests.windows",
+    "pipeline.requests.stops",
     "pipeline.requests.drafts",
     "pipeline.requests.patches",
     "pipeline.plan.bounds",

@@ -236,6 +236,7 @@ class History(World):
             platform=policy.platform,
             environments=policy.environments,
             blocked_digests=policy.blocked_digests,
+            stops=policy.stops,
             signers=policy.signers,
             template=read_builtin_template(name, version),
             status=draft.status,

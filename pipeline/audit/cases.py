@@ -128,6 +128,7 @@ class FactCase:
             platform=policy.platform,
             environments=policy.environments,
             blocked_digests=policy.blocked_digests,
+            stops=policy.stops,
             signers=policy.signers,
             template=self.template(request.template_id),
             status=self.before,

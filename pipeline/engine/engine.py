@@ -27,6 +27,7 @@ from pipeline.models.evidence import Observation
 from pipeline.models.facts import Fact
 from pipeline.models.requests import Promotion
 from pipeline.models.status import DraftStatus
+from pipeline.models.windows import Lane
 from pipeline.plan.effects import Plan, Receipt
 from pipeline.plan.ports import Progress, silent
 from pipeline.plan.view import EVERYTHING, PromotionInput, Scope, Stage
@@ -132,11 +133,17 @@ class Engine:
         return self.proposer.decide(draft, environment, promotion)
 
     def propose_promotion(
-        self, draft: str, environment: str, *, source_commit: str | None = None, reason: str
+        self,
+        draft: str,
+        environment: str,
+        *,
+        source_commit: str | None = None,
+        reason: str,
+        lane: Lane = "normal",
     ) -> PromotionProposal:
         """A promotion request with digest and overlay tree pinned, and the reasons against it."""
         return self.proposer.propose_promotion(
-            draft, environment, source_commit=source_commit, reason=reason
+            draft, environment, source_commit=source_commit, reason=reason, lane=lane
         )
 
     # -- running --------------------------------------------------------------------------

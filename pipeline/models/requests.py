@@ -24,16 +24,16 @@ from pipeline.models.base import (
 from pipeline.models.draft_id import DraftId
 from pipeline.models.draft_state import Stage
 from pipeline.models.evidence import CheckName
+from pipeline.models.risk import RISK_TIERS as RISK_TIERS
+from pipeline.models.risk import RiskTier as RiskTier
 from pipeline.models.signers import Signer
+from pipeline.models.windows import FastLane, Lane, PlatformWindow, Sentence, Window
 
 # A DNS label (RFC 1035) without `--`, which separates the parts of derived names. Those names have
 # limits of their own: `pipeline.names`.
 EnvironmentName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)
 ]
-RiskTier = Literal["LOW", "MEDIUM", "HIGH"]
-RISK_TIERS: tuple[RiskTier, ...] = ("LOW", "MEDIUM", "HIGH")
-Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\r\n]*$")]
 TeamName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=60)
 ]
@@ -158,6 +158,11 @@ class Platform(Request):
     # trees, or report it and wait.
     gitops_drift: Literal["restore", "report"] = "report"
     kubernetes_version: Annotated[str, StringConstraints(pattern=r"^1\.[0-9]+\.[0-9]+$")] = "1.33.0"
+    # When promotions pass, in all environments or in some; those of an environment come on top.
+    windows: tuple[PlatformWindow, ...] = Field((), max_length=50)
+    # Lane → the teams of which one more approval is needed to use it. A lane that is not listed
+    # may not be used.
+    lanes: dict[FastLane, Annotated[tuple[TeamName, ...], Field(min_length=1)]] = Field({})
 
     def account(self, user_id: int) -> Account | None:
         """The account with this id, if the platform lists it."""
@@ -229,6 +234,8 @@ class Environment(Request):
     # What runs primitives there: plain workloads, or operators acting on custom resources.
     runtime: Literal["workload", "operator"] = "workload"
     settings: dict[str, str] = Field({})
+    # When promotions pass.
+    windows: tuple[Window, ...] = Field((), max_length=50)
     # How old an observation of a delivery tool may be; of an older one nothing is known.
     observed_within_hours: int = Field(6, ge=1, le=720)
     # How a delivery tool is told of a release; all but the first lay a manifest into the overlay.
@@ -268,6 +275,23 @@ class Signers(Request):
     kind: Literal["Signers"]
     signers: tuple[Signer, ...] = Field(min_length=1)
     trusted_roots: tuple[dict[str, object], ...] = ()
+
+
+class Halt(Model):
+    """What is stopped and why; an empty list of environments or tenants means all of them."""
+
+    reason: Sentence
+    environments: tuple[EnvironmentName, ...] = ()
+    tenants: tuple[Identifier, ...] = ()
+    # Lanes that go on.
+    lanes: tuple[FastLane, ...] = ()
+
+
+class Stop(Request):
+    """`environments/stop.yaml`: promotions wait for as long as it is on main."""
+
+    kind: Literal["Stop"]
+    stops: tuple[Halt, ...] = Field(min_length=1, max_length=50)
 
 
 class Tenant(Request):
@@ -369,6 +393,8 @@ class Promotion(Request):
     release: RequestedRelease
     # The exact tree of `environments/<env>/<instance>` that will be written.
     overlay_tree: TreeIdField | None = None
+    # A lane that is not normal passes the windows and stops that let it.
+    lane: Lane = "normal"
     reason: Sentence
 
 

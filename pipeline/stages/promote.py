@@ -48,6 +48,7 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
         environment=view.environments[due.promotion.environment],
         platform=view.platform,
         blocked_digests=view.blocked_digests,
+        stops=view.stops,
         status=status,
         source_tree=due.source_tree,
         source_on_default=due.source_on_default,

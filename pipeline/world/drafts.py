@@ -258,6 +258,7 @@ class Drafts:
             platform=platform,
             environments=self.snapshot.environments,
             blocked_digests=self.snapshot.blocked_digests,
+            stops=self.snapshot.stops,
             signers=self.snapshot.signers,
             template=self.templates[request.template_id.split("@")[0]],
             status=status,

@@ -279,3 +279,12 @@ def test_the_newest_verdict_of_a_check_counts(forge: Forge) -> None:
 
 def test_a_missing_team_has_no_members(forge: Forge) -> None:
     assert forge.read_team("nobody-s-team") in (None, frozenset())
+
+
+def test_no_branch_asks_for_signatures_unless_somebody_says_so(forge: Forge) -> None:
+    assert forge.read_signed_branches(REPO, ("main", "state/not-there-yet")) == {}
+    hosting = forge.read_hosting(REPO)
+    assert hosting is None or not hosting.is_public
+    for read in (forge.read_hosting, lambda repo: forge.read_signed_branches(repo, ("main",))):
+        with pytest.raises(NotFound):
+            read("none")

@@ -129,9 +129,9 @@ def route(
 ) -> Callable[[Handler], Handler]:
     """Put a handler into the table; `{name}` in the template is one part of the path.
 
-    A `{ref}` or `{path}` at the end takes the rest of it.
+    A `{ref}`, `{path}` or `{branch}` at the end takes the rest of it.
     """
-    pattern = re.sub(r"\\\{(ref|path|basehead)\\\}$", r"(?P<\1>.+)", re.escape(template))
+    pattern = re.sub(r"\\\{(ref|path|basehead|branch)\\\}$", r"(?P<\1>.+)", re.escape(template))
     pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", pattern)
 
     def keep(handle: Handler) -> Handler:

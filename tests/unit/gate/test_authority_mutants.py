@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-import yaml
 
 from pipeline.forges import approvals
 from pipeline.forges.port import Review
@@ -27,7 +26,7 @@ from pipeline.models.requests import (
 from pipeline.models.status import RunRecord
 from pipeline.requests.snapshot import Snapshot
 from tests.support.authority_cases import CASES
-from tests.support.promotion_evidence import evidence_of_case
+from tests.support.promotion_evidence import case_of, evidence_of_case
 
 # -- mutants ---------------------------------------------------------------------------------
 
@@ -282,6 +281,21 @@ def _no_environment(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(matters, "_approvals", approvals)
 
 
+@mutant("nobody vouches for a lane")
+def _lanes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(matters, "_of_lane", lambda lane, policy: None)
+
+
+@mutant("a lane that is not listed asks for nobody")
+def _unlisted_lane(patch: pytest.MonkeyPatch) -> None:
+    real = matters._of_lane
+    patch.setattr(
+        matters,
+        "_of_lane",
+        lambda lane, policy: real(lane, policy) if policy.platform.lanes else None,
+    )
+
+
 # -- the gate --------------------------------------------------------------------------------
 
 
@@ -312,6 +326,7 @@ GATE_MUTANTS |= {
     "gate that asks what runs now": _only_what_runs_now,
     "gate that asks whether anything ran": _any_environment_before,
 }
+FREEZE = "{effect: deny, from: 2026-12-24T00:00:00, to: 2026-12-27T00:00:00}"
 # One thing that is wrong with an allowed promotion → the codes of the reasons against it.
 GATE_CASES: Mapping[str, frozenset[str]] = {
     "{}": frozenset(),
@@ -337,11 +352,14 @@ GATE_CASES: Mapping[str, frozenset[str]] = {
     "overlay_tree: null": frozenset({"promotion-not-pinned"}),
     "reviews: []": frozenset({"approval-missing"}),
     "author: 4711": frozenset({"author-out-of-scope"}),
+    "stops: [{reason: Down}]": frozenset({"promotion-stopped"}),
+    "lane: security": frozenset({"lane-not-offered"}),
+    f"{{windows: [{FREEZE}], now: 2026-12-24T12:00:00Z}}": frozenset({"window-closed"}),
 }
 
 
 def _gate_outcome(text: str) -> frozenset[str]:
-    decision = authorise.authorise(evidence_of_case(yaml.safe_load(text)))
+    decision = authorise.authorise(evidence_of_case(case_of(text)))
     return frozenset(reason.code for reason in decision.reasons)
 
 
