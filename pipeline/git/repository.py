@@ -281,8 +281,8 @@ class GitRepository:
         return _commit_of(found, self.path.name)
 
     def log_commits(self, head: str, *, first_parent: bool = False) -> Iterator[Commit]:
-        """The commits reachable from `head`, newest first."""
-        options = ["--first-parent"] if first_parent else []
+        """The commits reachable from `head`, children before parents whatever their dates."""
+        options = ["--topo-order", *(["--first-parent"] if first_parent else [])]
         ids = self._text("rev-list", *options, "--end-of-options", head, "--").split()
         for start in range(0, len(ids), 500):
             for id, found in zip(
