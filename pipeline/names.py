@@ -49,6 +49,7 @@ NAMESPACE = Scheme("namespace", LABEL_MAX)
 REPOSITORY = Scheme("repository", REPO_MAX)
 INSTANCE = Scheme("Helm release", RELEASE_MAX)
 APPLICATION = Scheme("Argo CD application", RELEASE_MAX)
+PROJECT = Scheme("Argo CD project", LABEL_MAX)
 IMAGE_SEGMENT = Scheme("image path segment", 128)
 
 
@@ -143,6 +144,21 @@ def application(tenant_id: str, primitive_id: str, environment: EnvironmentName)
     return _checked(APPLICATION, f"{tenant_id}--{primitive_id}--{environment}")
 
 
+def project(platform: str, tenant_id: str, origin: CodeOrigin) -> str:
+    """The Argo CD project that a primitive's application belongs to: its GitOps repository's."""
+    if origin is CodeOrigin.PLATFORM:
+        return _checked(PROJECT, platform)
+    return _checked(PROJECT, f"tenant-{tenant_id}")
+
+
+def parse_application(name: str) -> tuple[str, str, str] | None:
+    """Tenant, primitive and environment that give an application this name; None if none do."""
+    parts = name.split("--")
+    if len(parts) != 3 or not all(map(_ID.match, parts)):
+        return None
+    return parts[0], parts[1], parts[2]
+
+
 def image_repository(prefix: str, tenant_id: str, primitive_id: str) -> str:
     """The image's repository, below the tenant's path."""
     tenant = _checked(IMAGE_SEGMENT, f"tenant-{tenant_id}")
@@ -177,6 +193,25 @@ def primitive_folder(instance_name: str) -> str:
 def overlay_folder(environment: EnvironmentName, instance_name: str) -> str:
     """The folder of a primitive's overlay in its GitOps repository."""
     return f"environments/{environment}/{instance_name}"
+
+
+def parse_overlay_folder(repo: str, folder: str) -> tuple[str, str, str] | None:
+    """Tenant, primitive and environment whose overlay lies at this folder of a GitOps repository.
+
+    None for what is no overlay's place. Which platform it is does not matter here.
+    """
+    root, _, rest = folder.partition("/")
+    environment, _, name = rest.partition("/")
+    owner = repo.removesuffix("-gitops")
+    if root != "environments" or owner == repo or not _ID.match(environment):
+        return None
+    tenant = owner.removeprefix("tenant-")
+    parts = [tenant, name] if tenant != owner else name.split("--")
+    if len(parts) == 1:
+        parts = [PLATFORM_TENANT, *parts]
+    if len(parts) != 2 or not all(map(_ID.match, parts)):
+        return None
+    return parts[0], parts[1], environment
 
 
 def check_all_names(

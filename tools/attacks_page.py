@@ -3,7 +3,7 @@
     python tools/attacks_page.py            # writes it
     python tools/attacks_page.py --check    # writes nothing; exit 1 if it is stale
 
-It reads the tests, which the installed package does not have, so it is no part of `pipeline.docs`.
+It reads the tests, which the installed package lacks, so it is not part of `pipeline.docs`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ to its end on the local forge (and over a GitHub on 127.0.0.1 where it says so) 
 moves any ref that the folder does not list. `pipeline explain CODE` tells more of a code.
 [guarantees.md](guarantees.md) says what holds each promise.
 """
-# Where an attack is stopped, as a reader knows it.
+# Where an attack is stopped, in words for readers.
 _WHERE = {
     "check": "required check",
     "merge unjudged": "branch rules",

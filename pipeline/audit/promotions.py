@@ -201,7 +201,7 @@ def _differing(case: FactCase, view: DraftView, due: PromotionInput, body: Promo
     known, _ = _planned(_with_gitops(view, body.gitops_commit), due)
     told = body.model_dump(mode="json")
     if view.status is not None:
-        # What older tools left out is what an environment's name tells.
+        # Older tools recorded no state; there the environment's name gives it.
         told["state"] = told_state(view.status, body).value
     differing = [name for name in known if told.get(name) != known[name]]
     if differing == ["state"] and told["state"] in _states_since(case, body):
@@ -212,7 +212,7 @@ def _differing(case: FactCase, view: DraftView, due: PromotionInput, body: Promo
 def _states_since(case: FactCase, body: Promoted) -> set[str]:
     """The states that a promotion leads to by the policies since its request was merged.
 
-    A run that found it merged recorded the state by the policy of that run.
+    A run that finds an overlay merged records the state by its own policy.
     """
     return {
         state_reached(view.status, view.environments, body.environment, body.release).value

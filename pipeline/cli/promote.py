@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pipeline.gate.authorise import Decision
     from pipeline.models.outputs import DecisionDocument
     from pipeline.models.requests import Promotion
+    from pipeline.models.windows import Lane
     from pipeline.releases.overlays import Overlay
 
 
@@ -26,6 +27,13 @@ def promote() -> None:
 @click.option("--env", "environment", required=True, metavar="ENV", help="Target environment.")
 @click.option("--reason", required=True, help="One line: why now.")
 @click.option("--commit", metavar="COMMIT", help="Source commit.  [default: what runs before it]")
+@click.option(
+    "--lane",
+    type=click.Choice(["normal", "security", "rollback"]),
+    default="normal",
+    show_default=True,
+    help="A fast lane passes the windows and stops that let it.",
+)
 @asking_options
 @format_option("text", "json")
 @pass_session
@@ -35,6 +43,7 @@ def request(
     environment: str,
     reason: str,
     commit: str | None,
+    lane: Lane,
     submit: bool,
     account: str | None,
     replace: bool,
@@ -50,7 +59,9 @@ def request(
 
     style = Style(session.colour)
     engine = session.engine()
-    found = api.request_promotion(engine, draft, environment, reason=reason, source_commit=commit)
+    found = api.request_promotion(
+        engine, draft, environment, reason=reason, source_commit=commit, lane=lane
+    )
     proposal = found.proposal
     decision = _document(
         session, proposal.decision, proposal.promotion, proposal.overlay, requested=False

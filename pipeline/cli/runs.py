@@ -14,8 +14,8 @@ from pipeline.cli.session import Session, dump, format_option, pass_session
 from pipeline.errors import UsageFault
 
 if TYPE_CHECKING:
+    from pipeline.delivery.reports import Report
     from pipeline.diagnostics import Finding
-    from pipeline.models.evidence import Observation
     from pipeline.models.run_report import RunReportDocument
     from pipeline.plan.effects import Plan
 
@@ -47,8 +47,8 @@ def scope_options(function: F) -> F:
     for option in (
         click.option(
             "--observations",
-            type=click.Path(dir_okay=False, path_type=Path),
-            help="File with the delivery tool's observations.",
+            type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+            help="What delivery tools report: a file as `pipeline observe --from` takes it.",
         ),
         click.option("--shard", type=ShardType(), help="Only share I of N of the tenants."),
         click.option("--tenant", "tenants", multiple=True, metavar="ID", help="Only this tenant."),
@@ -68,20 +68,11 @@ def stage_option(function: F) -> F:
     )(function)
 
 
-def _observations(file: Path | None) -> tuple[Observation, ...]:
-    if file is None:
-        return ()
-    from pipeline.errors import Refused
-    from pipeline.requests.observations import parse_observations
+def _report(session: Session, file: Path | None) -> Report:
+    from pipeline.cli.observe import read_report
+    from pipeline.delivery.reports import Report
 
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise UsageFault(f"`{file}` cannot be read: {error.strerror}") from error
-    found, findings = parse_observations(str(file), content)
-    if findings:
-        raise Refused(f"`{file}` is refused", findings)
-    return found
+    return Report() if file is None else read_report(file, session.engine().tools.clock())[0]
 
 
 @click.command()
@@ -105,7 +96,9 @@ def plan(
     Exit code 4 if a draft or tenant could not be read; the others are planned.
     """
     found = session.engine().plan(
-        tenants=tenants or None, shard=shard, observations=_observations(observations)
+        tenants=tenants or None,
+        shard=shard,
+        observations=_report(session, observations).observations,
     )
     if out is not None:
         _save(out, found)
@@ -160,7 +153,7 @@ def apply(session: Session, file: Path) -> int:
         receipts,
         waiting,
         failures,
-        RunSpan(began_s, clock(), 1),
+        span=RunSpan(began_s, clock(), 1),
         invalid_requests=_count_invalid(findings),
         incidents=incidents,
     )
@@ -221,16 +214,16 @@ def run(
     from pipeline.engine.opening import restrict
     from pipeline.render.plan import RunSpan, run_report_document
 
-    seen = _observations(observations)
+    seen = _report(session, observations)
     engine = restrict(session.engine(), stages, evidence)
     if dry_run:
-        found = engine.plan(tenants=tenants or None, shard=shard, observations=seen)
+        found = engine.plan(tenants=tenants or None, shard=shard, observations=seen.observations)
         _write_plan(session, found)
         return _plan_code(found)
     report = engine.run(
         tenants=tenants or None,
         shard=shard,
-        observations=seen,
+        observations=seen.observations,
         progress=lambda line: session.note(f"  {line}"),
     )
     if report.effects:
@@ -242,12 +235,14 @@ def run(
         report.receipts,
         waiting,
         report.failures,
-        RunSpan(report.began_s, report.ended_s, report.rounds),
+        span=RunSpan(report.began_s, report.ended_s, report.rounds),
         invalid_requests=_count_invalid(report.findings),
         incidents=[i for tenant in sorted(report.incidents) for i in report.incidents[tenant]],
         restored=report.restored,
         problems=[
             *report.policy,
+            *seen.findings,
+            *report.observed,
             *(f for tenant in sorted(report.standing) for f in report.standing[tenant]),
         ],
     )

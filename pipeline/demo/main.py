@@ -20,13 +20,13 @@ from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
+from pipeline.delivery.reports import render_observations
 from pipeline.demo import story
 from pipeline.demo.setting import DemoSetting, LocalSetting, read_sample_files
 from pipeline.errors import PipelineError, UsageFault
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
 from pipeline.models.status import DraftStatus
-from pipeline.requests.observations import render_observations
 from pipeline.state.facts import parse_status, status_path
 
 PACKAGE = "domain_order_router"
@@ -135,6 +135,7 @@ def write_observations(work: Path, status: DraftStatus) -> None:
             health="Healthy",
             sync="Synced",
             revision=p.gitops_commit,  # type: ignore[arg-type]  # a commit id by construction
+            observed_at=p.merged_at,
         )
         for p in status.promotions
     )

@@ -17,14 +17,17 @@ from pipeline.engine.loop import RunLoop, RunReport
 from pipeline.engine.planner import Planner
 from pipeline.engine.propose import PromotionProposal, Proposer
 from pipeline.engine.reader import EngineReader
+from pipeline.engine.sightings import Sightings, read_sightings
 from pipeline.engine.tools import Tools
 from pipeline.forges.port import Forge
 from pipeline.gate.authorise import Decision
 from pipeline.git.objects import Files
+from pipeline.models.base import Moment
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Fact
 from pipeline.models.requests import Promotion
 from pipeline.models.status import DraftStatus
+from pipeline.models.windows import Lane
 from pipeline.plan.effects import Plan, Receipt
 from pipeline.plan.ports import Progress, silent
 from pipeline.plan.view import EVERYTHING, PromotionInput, Scope, Stage
@@ -130,11 +133,17 @@ class Engine:
         return self.proposer.decide(draft, environment, promotion)
 
     def propose_promotion(
-        self, draft: str, environment: str, *, source_commit: str | None = None, reason: str
+        self,
+        draft: str,
+        environment: str,
+        *,
+        source_commit: str | None = None,
+        reason: str,
+        lane: Lane = "normal",
     ) -> PromotionProposal:
         """A promotion request with digest and overlay tree pinned, and the reasons against it."""
         return self.proposer.propose_promotion(
-            draft, environment, source_commit=source_commit, reason=reason
+            draft, environment, source_commit=source_commit, reason=reason, lane=lane
         )
 
     # -- running --------------------------------------------------------------------------
@@ -157,6 +166,12 @@ class Engine:
     ) -> Plan:
         """The plan for the tenants not known to be idle."""
         return self._loop.planner.plan_due(self._memory(), tenants=tenants, shard=shard)
+
+    def observe(
+        self, observations: Collection[Observation], *, listed: Collection[str], read_at: Moment
+    ) -> Sightings:
+        """What reports of delivery tools come to, without recording anything."""
+        return read_sightings(self.reader, observations, listed=listed, read_at=read_at)
 
     def apply(self, plan: Plan, progress: Progress = silent) -> tuple[Receipt, ...]:
         """Receipts of applying a saved plan exactly as reviewed. Raises StalePlan."""

@@ -10,7 +10,7 @@ with them. Nothing else is remembered, neither a plan that waits nor a finding. 
 everything is read again, with the same result.
 
 The forge is asked about all tenants' repositories together, once when a run begins and once when it
-ends. A change that comes with time alone has a moment (`Waiting.until`): past it, nothing is
+ends. What changes by time alone says when (`Waiting.until`): past that moment nothing is
 remembered. Anything further that planning comes to depend on must go into the key.
 """
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,6 +19,7 @@ from pipeline.engine.idle import Memory
 from pipeline.engine.planner import Planned, Planner, note, read_before
 from pipeline.engine.reader import EngineReader
 from pipeline.engine.shards import choose_tenants
+from pipeline.engine.sightings import strangers
 from pipeline.errors import Failure, PipelineError, Refused, StalePlan, failure_of
 from pipeline.machine.clock import CLOCK_SKEW_S
 from pipeline.models.base import moment_of, seconds_of
@@ -34,6 +35,7 @@ from pipeline.plan.effects import (
     missing_step,
 )
 from pipeline.plan.ports import Progress, silent
+from pipeline.stages.observe import Judged
 from pipeline.world.look import World
 from pipeline.world.states import tenants_with_state
 
@@ -58,8 +60,14 @@ class RunReport:
     restored: list[Incident] = field(default_factory=list)
     began_s: int = 0
     ended_s: int = 0
+    # What is wrong with what delivery tools report, each thing once.
+    observed: dict[Finding, None] = field(default_factory=dict)
     # Tenant → findings for drafts that stand although their files are gone from main.
     standing: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
+
+    def note_observed(self, judged: Iterable[Judged]) -> None:
+        """Keep what is wrong with what delivery tools report."""
+        self.observed |= {finding: None for item in judged for finding in item.findings}
 
     @property
     def effects(self) -> int:
@@ -83,7 +91,7 @@ class RunLoop:
         """Receipts of applying a saved plan exactly as reviewed.
 
         Raises StalePlan, before anything is written, if the control repo, the tool or a state
-        branch is no longer what the plan was made on, or if a planned effect is no longer allowed.
+        branch is no longer what the plan was made on, or if a step of it is no longer allowed.
         """
         world = self.reader.world()
         if plan.tool_version != __version__:
@@ -151,6 +159,8 @@ class RunLoop:
             world = self.reader.world(only)
             for tenant in gone:
                 report.standing[tenant] = world.states.deleted(tenant, world.snapshot.blobs)
+        if tenants is None:
+            report.note_observed(strangers(observations, known))
         for tenant in choose_tenants(known, tenants, shard):
             if only is None or tenant in only:
                 one = _TenantRun(self, tenant, observations, report, progress, only, memory)
@@ -252,6 +262,7 @@ class _TenantRun:
         report.waiting[self.tenant] = (*self.waiting, *plan.waiting)
         report.incidents[self.tenant] = plan.incidents
         report.standing[self.tenant] = planned.look.standing
+        report.note_observed(planned.look.judged)
         if plan.failures:
             report.receipts.append(Receipt(failures=plan.failures))
             self.left_out |= {failure.subject for failure in plan.failures}

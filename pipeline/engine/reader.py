@@ -27,6 +27,7 @@ from pipeline.world.drafts import Drafts
 from pipeline.world.failures import Failures
 from pipeline.world.gitops import GitopsRepositories, RecordedState
 from pipeline.world.look import World
+from pipeline.world.observations import Reports
 from pipeline.world.patches import Patches
 from pipeline.world.policy_history import PolicyHistory, read_policy_history
 from pipeline.world.promotions import Promotions
@@ -154,6 +155,7 @@ class EngineReader:
             promotions=promotions,
             gitops=gitops,
             failures=failures,
+            reports=Reports(repositories, snapshot.environments),
             now_s=tools.clock(),
         )
         return World(

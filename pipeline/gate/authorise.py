@@ -15,12 +15,15 @@ from pipeline import names
 from pipeline.diagnostics import Finding
 from pipeline.gate import rules as rule
 from pipeline.gate.authority import Authority
+from pipeline.gate.holds import clause_lane, clause_stop, clause_windows
 from pipeline.gate.provenance import provenance_problem
+from pipeline.gate.reasons import DecisionReason as DecisionReason
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.provenance import Claim, Verified
 from pipeline.models.requests import (
     CodeOrigin,
     Environment,
+    Halt,
     Platform,
     Promotion,
     RiskTier,
@@ -49,15 +52,7 @@ class Evidence:
     chain_problem: str = ""  # why the draft's facts do not add up; empty if they do
     signers: Signers | None = None
     provenance: Verified | None = None  # verified provenance of the source tree's image
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionReason:
-    """One reason against a promotion; waiting can help unless it is final."""
-
-    code: str
-    message: str
-    final: bool
+    stops: tuple[Halt, ...] = ()  # what is stopped now
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +285,9 @@ CLAUSES: tuple[Clause, ...] = (
     clause_runtime,
     clause_overlay,
     clause_pinned,
+    clause_lane,
+    clause_stop,
+    clause_windows,
     clause_authority,
 )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import GitFailed
 from pipeline.git.commits import Commit
-from pipeline.git.process import FULL_ID, git_command, git_environment, in_repository
+from pipeline.git.process import FULL_ID, git_command, git_environment, in_repository, start_git
 from pipeline.git.repository import GitRepository
 
 _MARK = "commit "
@@ -27,8 +27,8 @@ def read_newest_touching(
     """
     wanted = set(paths)
     found: dict[str, str] = {}
-    command = git_command(
-        *in_repository(repository),
+    process = start_git(
+        repository,
         "log",
         "--first-parent",
         "--diff-merges=first-parent",
@@ -39,19 +39,8 @@ def read_newest_touching(
         head,
         "--",
         folder,
+        stdin=subprocess.DEVNULL,
     )
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=git_environment(),
-        )
-    except OSError as missing:
-        raise GitFailed(
-            f"git cannot be started: {missing.strerror}", help="install git 2.38 or newer"
-        ) from missing
     assert process.stdout is not None  # started with a pipe
     commit = ""
     with process, process.stdout as lines:

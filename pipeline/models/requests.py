@@ -24,16 +24,16 @@ from pipeline.models.base import (
 from pipeline.models.draft_id import DraftId
 from pipeline.models.draft_state import Stage
 from pipeline.models.evidence import CheckName
+from pipeline.models.risk import RISK_TIERS as RISK_TIERS
+from pipeline.models.risk import RiskTier as RiskTier
 from pipeline.models.signers import Signer
+from pipeline.models.windows import FastLane, Lane, PlatformWindow, Sentence, Window
 
-# A DNS label (RFC 1035) without `--`, which separates the parts of derived names. The names that it
-# goes into have limits of their own: `pipeline.names`.
+# A DNS label (RFC 1035) without `--`, which separates the parts of derived names. Those names have
+# limits of their own: `pipeline.names`.
 EnvironmentName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)
 ]
-RiskTier = Literal["LOW", "MEDIUM", "HIGH"]
-RISK_TIERS: tuple[RiskTier, ...] = ("LOW", "MEDIUM", "HIGH")
-Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\r\n]*$")]
 TeamName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=60)
 ]
@@ -158,6 +158,11 @@ class Platform(Request):
     # trees, or report it and wait.
     gitops_drift: Literal["restore", "report"] = "report"
     kubernetes_version: Annotated[str, StringConstraints(pattern=r"^1\.[0-9]+\.[0-9]+$")] = "1.33.0"
+    # When promotions pass, in all environments or in some; those of an environment come on top.
+    windows: tuple[PlatformWindow, ...] = Field((), max_length=50)
+    # Lane → the teams of which one more approval is needed to use it. A lane that is not listed
+    # may not be used.
+    lanes: dict[FastLane, Annotated[tuple[TeamName, ...], Field(min_length=1)]] = Field({})
 
     def account(self, user_id: int) -> Account | None:
         """The account with this id, if the platform lists it."""
@@ -197,6 +202,10 @@ class ApprovalPolicy(Model):
     teams: tuple[TeamName, ...] = Field(min_length=1)
 
 
+# What a delivery tool finds a release by: the overlay's folder alone, or a manifest of its own.
+DeliveryForm = Literal["applicationset", "application", "helmrelease", "kustomization"]
+
+
 def _stage_of_name(fields: dict[str, object]) -> object:
     return fields.get("environment")
 
@@ -206,7 +215,7 @@ class Environment(Request):
 
     kind: Literal["Environment"]
     environment: EnvironmentName
-    # What it is for. An environment with the name of a stage is of that stage if it says nothing.
+    # What it is for; by default its name, if that is a stage.
     stage: Stage = Field(default_factory=_stage_of_name, validate_default=True)
     promotes_from: tuple[EnvironmentName, ...] = ()
     # A draft has reached a stage when all required environments of the stage run the same release;
@@ -225,6 +234,14 @@ class Environment(Request):
     # What runs primitives there: plain workloads, or operators acting on custom resources.
     runtime: Literal["workload", "operator"] = "workload"
     settings: dict[str, str] = Field({})
+    # When promotions pass.
+    windows: tuple[Window, ...] = Field((), max_length=50)
+    # How old an observation of a delivery tool may be; of an older one nothing is known.
+    observed_within_hours: int = Field(6, ge=1, le=720)
+    # How a delivery tool is told of a release; all but the first lay a manifest into the overlay.
+    delivery: DeliveryForm = "applicationset"
+    # The cluster that such a manifest names, as the tool calls it; else the tool's own.
+    cluster: Identifier | None = None
 
     def approval_for(self, tier: RiskTier) -> ApprovalPolicy | None:
         """The approvals this tier needs: its own entry, else that of the nearest lower tier."""
@@ -258,6 +275,23 @@ class Signers(Request):
     kind: Literal["Signers"]
     signers: tuple[Signer, ...] = Field(min_length=1)
     trusted_roots: tuple[dict[str, object], ...] = ()
+
+
+class Halt(Model):
+    """What is stopped and why; an empty list of environments or tenants means all of them."""
+
+    reason: Sentence
+    environments: tuple[EnvironmentName, ...] = ()
+    tenants: tuple[Identifier, ...] = ()
+    # Lanes that go on.
+    lanes: tuple[FastLane, ...] = ()
+
+
+class Stop(Request):
+    """`environments/stop.yaml`: promotions wait for as long as it is on main."""
+
+    kind: Literal["Stop"]
+    stops: tuple[Halt, ...] = Field(min_length=1, max_length=50)
 
 
 class Tenant(Request):
@@ -359,6 +393,8 @@ class Promotion(Request):
     release: RequestedRelease
     # The exact tree of `environments/<env>/<instance>` that will be written.
     overlay_tree: TreeIdField | None = None
+    # A lane that is not normal passes the windows and stops that let it.
+    lane: Lane = "normal"
     reason: Sentence
 
 

@@ -111,7 +111,7 @@ class DraftStatus(Model):
     checks: tuple[CheckReport, ...] = ()
     builds: tuple[BuildRecord, ...] = ()
     promotions: tuple[PromotionRecord, ...] = ()
-    runs: tuple[RunRecord, ...] = ()  # the newest of each environment, by fact
+    runs: tuple[RunRecord, ...] = Field((), exclude_if=not_)  # each environment's newest, by fact
     refused_promotions: tuple[RefusedPromotion, ...] = ()
     # Request path → blob already handled; a different blob there is due.
     requests: dict[str, str] = Field({})
@@ -121,8 +121,7 @@ class DraftStatus(Model):
 
     @model_serializer(mode="wrap")
     def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
-        written = without_empty("runs", without_empty("rules", dump(self)))
-        return without_empty("earlier_patches", written)
+        return without_empty("earlier_patches", without_empty("rules", dump(self)))
 
     @property
     def is_patched(self) -> bool:

@@ -24,6 +24,7 @@ from pipeline.models.requests import (
     CodeOrigin,
     DraftPatch,
     Environment,
+    Halt,
     Platform,
     PrimitiveImplementationDraft,
     Promotion,
@@ -106,6 +107,7 @@ class DraftView:
     platform: Platform
     environments: Mapping[str, Environment]
     blocked_digests: frozenset[str]
+    stops: tuple[Halt, ...]
     signers: Signers | None
     template: Template
     status: DraftStatus | None

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import get_args
 
+from pipeline.delivery.reports import Observations
 from pipeline.jobs.work import DueWork, WorkEvidence
 from pipeline.models.base import Model
 from pipeline.models.facts import Fact
@@ -18,7 +19,6 @@ from pipeline.models.outputs import OUTPUTS
 from pipeline.models.status import DraftStatus
 from pipeline.plan.effects import Plan
 from pipeline.requests.kinds import KINDS
-from pipeline.requests.observations import Observations
 
 DRAFT_07 = "http://json-schema.org/draft-07/schema#"
 

@@ -15,6 +15,7 @@ from pipeline.diagnostics import Finding
 from pipeline.documents import render_document
 from pipeline.errors import Refused, UsageFault
 from pipeline.forges.github.control_rulesets import control_rulesets
+from pipeline.forges.github.servers import PUBLIC, is_run_by_github
 from pipeline.git.objects import blob_id
 from pipeline.models.base import API_VERSION
 from pipeline.models.requests import Platform
@@ -38,6 +39,9 @@ ACTION_MARK = "OWNER/primitive-pipeline@COMMIT"
 SIGNER_MARK = "OWNER/CONTROL"
 _SIGNING_REPOSITORY = re.compile(r"(?m)^( +repository: ).+$")
 _ACTION = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+@[0-9a-f]{40}\Z")
+_SERVER = re.compile(r"https://[a-z0-9.-]+(:[0-9]+)?\Z")
+# The concurrency of a job in which none that waits may be dropped, with the comment above it.
+_QUEUE = re.compile(r"(?m)(?:^ +#.*\n)*^( +)concurrency:\n(?:\1 +.*\n)*?\1 +queue: max\n")
 
 
 def starter_parts(requests: Iterable[str]) -> dict[str, str]:
@@ -82,6 +86,7 @@ class Answers:
     people: Sequence[Person]
     tenant: str
     action: str  # OWNER/REPO@COMMIT
+    server: str = PUBLIC  # address of the GitHub that has the organisation
 
 
 def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -95,19 +100,27 @@ def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, byt
             f"`{answers.action}` is not an action at a commit",
             help="write OWNER/REPO@ and the 40 digits of the commit",
         )
+    if not _SERVER.match(answers.server):
+        raise UsageFault(
+            f"`{answers.server}` is no address of a server", help=f"write it like {PUBLIC}"
+        )
     platform = _platform(answers)
     files = {
         PLATFORM_PATH: _headed(_platform_values(answers), "platform", 1),
         tenant_path(answers.tenant): _headed(_tenant_values(answers), "tenant", 2),
         BLOCKED_PATH: parts[BLOCKED_PATH],
-        SIGNERS_PATH: parts[SIGNERS_PATH].replace(
-            SIGNER_MARK.encode(), f"{answers.organisation}/{platform.repos.control}".encode()
+        SIGNERS_PATH: _signers(
+            parts[SIGNERS_PATH],
+            f"{answers.organisation}/{platform.repos.control}",
+            answers.server,
         ),
         "README.md": _readme(answers),
     }
     files |= {path: parts[path] for path in parts if is_of_kind(path, "Environment")}
     for workflow in WORKFLOWS:
         text = parts[f"workflows/{workflow}.yaml"].decode().replace(ACTION_MARK, answers.action)
+        if not is_run_by_github(answers.server):
+            text = without_queues(text)
         files[f".github/workflows/{workflow}.yaml"] = text.encode()
     for kind in KINDS:
         schema = render_schema(schema_of(kind.name))
@@ -120,6 +133,22 @@ def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, byt
         raise Refused("the control repo of these answers would not be valid", found)
     files[code_owners.CODE_OWNERS_PATH] = code_owners.render_code_owners(snapshot)
     return dict(sorted(files.items()))
+
+
+def without_queues(workflow: str) -> str:
+    """A workflow for a server without `queue: max`, which refuses a file that has it.
+
+    The groups go with it: there a group holds one that waits, and a newer one cancels it, with the
+    report or the evidence that it brings. Without a group runs of one tenant race instead, and each
+    write is a compare-and-swap.
+    """
+    return _QUEUE.sub("", workflow)
+
+
+def _signers(part: bytes, repository: str, server: str) -> bytes:
+    """The signers, with the repository of the build workflow and the server that it runs on."""
+    told = repository if server == PUBLIC else f"{repository}\n      server: {server}"
+    return part.replace(SIGNER_MARK.encode(), told.encode())
 
 
 def _judged(files: Mapping[str, bytes]) -> tuple[Snapshot, tuple[Finding, ...]]:

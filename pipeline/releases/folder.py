@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from pipeline.characters import visible
+from pipeline.delivery.forms import is_delivery_file
 from pipeline.diagnostics import Finding, Location
 from pipeline.documents import parse_document
 from pipeline.releases.allowlist import AllowedKind, load_allowed
@@ -45,6 +46,8 @@ def check_overlay_files(overlay: Overlay) -> Iterator[Finding]:
 def _check_path(overlay: Overlay, path: str, kinds: dict[str, AllowedKind]) -> Iterator[Finding]:
     at = Location(f"{overlay.folder}/{visible(path)}")
     if path in OWN_FILES or path in {f"{base}/{KUSTOMIZATION}" for base in FOLDER_OF.values()}:
+        return
+    if is_delivery_file(path):
         return
     found = _OBJECT.match(path)
     if found is None:

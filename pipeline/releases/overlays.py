@@ -15,14 +15,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pipeline import names
+from pipeline.delivery.forms import Delivery, render_delivery
 from pipeline.documents import parse_document, render_document
 from pipeline.git.objects import MODE_FILE, tree_id_of_files
 from pipeline.models.base import API_VERSION, TreeId
 from pipeline.models.facts import Release
 from pipeline.models.requests import Environment, Platform, PrimitiveType, Tenant
 from pipeline.models.status import DraftStatus
+from pipeline.releases.finished import finished_objects
 from pipeline.releases.judge import UNBOUND, Bound
-from pipeline.releases.platform_objects import platform_objects, reachable_namespaces
+from pipeline.releases.platform_objects import (
+    PLATFORM_FILES,
+    platform_objects,
+    reachable_namespaces,
+)
 
 TIER_OF = {
     PrimitiveType.DOMAIN: "backend",
@@ -149,11 +155,59 @@ def render_overlay(
         **own,
         **{f"base/{path}": content for path, content in base.items()},
     }
+    files |= _delivery_files(status, platform, environment, (namespace, labels, settings), files)
     files = dict(sorted(files.items()))
     tree = tree_id_of_files({path: (MODE_FILE, content) for path, content in files.items()})
     folder = names.overlay_folder(env, status.instance)
     bound = bound_words(status, platform, namespace, release.digest, labels)
     return Overlay(env, namespace, folder, release, files, TreeId(tree), bound)
+
+
+def _delivery_files(
+    status: DraftStatus,
+    platform: Platform,
+    environment: Environment,
+    given: tuple[str, Mapping[str, str], Mapping[str, str]],
+    files: Mapping[str, bytes],
+) -> dict[str, bytes]:
+    """What the environment's form of delivery lays beside the files of an overlay."""
+    namespace, labels, settings = given
+    tenant_id, origin = status.tenant_id, status.code_origin
+    repo = names.gitops_repo(platform.platform, tenant_id, origin)
+    delivery = Delivery(
+        name=names.application(tenant_id, status.primitive_id, environment.environment),
+        draft=status.id,
+        instance=status.instance,
+        project=names.project(platform.platform, tenant_id, origin),
+        namespace=namespace,
+        labels=labels,
+        repo=repo,
+        repo_url=f"{platform.forge_url}/{platform.organisation}/{repo}.git",
+        folder=names.overlay_folder(environment.environment, status.instance),
+        cluster=environment.cluster or "",
+    )
+    if environment.delivery != "helmrelease":
+        return render_delivery(environment.delivery, delivery, {})
+    objects = finished_objects(
+        _resources(files, FOLDER_OF[environment.runtime]),
+        namespace=namespace,
+        labels=labels,
+        settings=(f"{status.instance}-environment", settings),
+    )
+    return render_delivery(environment.delivery, delivery, objects)
+
+
+def _resources(files: Mapping[str, bytes], base: str) -> dict[str, bytes]:
+    """The files of the objects that an overlay's kustomization lists, by their own names."""
+    own = {path: content for path, content in files.items() if path in PLATFORM_FILES}
+    below = {
+        path.removeprefix(f"{base}/"): content
+        for path, content in files.items()
+        if path.startswith(f"{base}/")
+    }
+    plain = {path: c for path, c in below.items() if "/" not in path}
+    plain.pop("kustomization.yaml", None)
+    return {**plain, **own}
 
 
 def _own_files(

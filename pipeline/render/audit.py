@@ -74,9 +74,9 @@ class ShownReport(Protocol):
 
 
 def render_log(draft: str, facts: Sequence[Fact], style: Style = PLAIN) -> str:
-    """A draft's facts in order: what happened, for which request, by which account, and when.
+    """A draft's facts in order: what happened when, for which request, by which account.
 
-    The time before a fact is that of its decision.
+    The time before a fact is that of its decision; that of a merge is its merge commit's.
     """
     lines = [f"{style.good} {draft}: {counted(len(facts), 'fact')}, every link checked"]
     for fact in facts:

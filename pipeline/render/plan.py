@@ -72,11 +72,11 @@ def _until_line(until: Moment | None) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class RunSpan:
-    """When a run began and ended, in seconds since the epoch, and how often it planned."""
+    """When a run began and ended, in seconds since the epoch, and its rounds of plan and apply."""
 
     began_s: int
     ended_s: int
-    rounds: int = 1
+    rounds: int
 
 
 def run_report_document(

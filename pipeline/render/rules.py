@@ -27,6 +27,7 @@ _SUBJECTS: dict[Subject, tuple[str, str]] = {
         "About the Dockerfile of a primitive, found by the check `code-scan`.",
     ),
     Subject.MANIFEST: ("Manifests", "About the Kubernetes manifests of a release."),
+    Subject.REPORT: ("Reports", "About what delivery tools say of what runs."),
     Subject.DECISION: ("Decisions", "About whether a promotion may be written."),
     Subject.SCENARIO: ("Scenarios", "About several repositories or runs together."),
 }

@@ -69,6 +69,8 @@ def promotion_details(
     yield "digest", promotion.release.digest or "that of the source commit, once built"
     if promotion.overlay_tree:
         yield "writes exactly the tree", promotion.overlay_tree
+    if promotion.lane != "normal":
+        yield "lane", promotion.lane
     yield "reason", promotion.reason
 
 

@@ -27,6 +27,7 @@ from pipeline.models.requests import (
     Promotion,
     Request,
     Signers,
+    Stop,
     Tenant,
 )
 from pipeline.requests import policy_changes
@@ -39,7 +40,7 @@ from pipeline.requests.details import (
 )
 from pipeline.requests.drafts import PROMOTION_NOT_PINNED, check_draft, check_promotion
 from pipeline.requests.identity import PATH_UNKNOWN, REQUEST_KIND, draft_example
-from pipeline.requests.layout import RequestPath
+from pipeline.requests.layout import STOP_PATH, RequestPath
 from pipeline.requests.patches import check_patch, patch_example
 from pipeline.requests.policy import (
     ACKNOWLEDGEMENT_NAMES_NOTHING,
@@ -53,6 +54,7 @@ from pipeline.requests.policy import (
 )
 from pipeline.requests.policy_changes import Line, field_lines
 from pipeline.requests.snapshot import ReadRequest, Snapshot
+from pipeline.requests.stops import STOP_SCOPE_UNKNOWN, check_stop
 from pipeline.templating import Template
 
 R = TypeVar("R", bound=Request)
@@ -151,7 +153,7 @@ KINDS: tuple[RequestKind[Any], ...] = (
         summary="The platform as a whole: its name, registry, network, accounts and owners.",
         asks=_POLICY,
         example=PLATFORM_NAME.passes,
-        check=lambda it, around: check_platform(it, around.document),
+        check=lambda it, around: check_platform(it, around.snapshot, around.document),
         changes=policy_changes.platform_changes,
     ),
     RequestKind(
@@ -193,6 +195,16 @@ signers:
     workflow: {{repository: ameide/control}}
 """,
         changes=policy_changes.signers_changes,
+    ),
+    RequestKind(
+        model=Stop,
+        path=STOP_PATH,
+        schema_stem="stop",
+        summary="What is stopped for now, and why: everything, or some environments or tenants.",
+        asks=Asks("stop promotions", "change what is stopped", "let promotions go on"),
+        example=STOP_SCOPE_UNKNOWN.passes,
+        check=lambda it, around: check_stop(it, around.snapshot, around.document),
+        changes=policy_changes.stop_changes,
     ),
     RequestKind(
         model=Tenant,

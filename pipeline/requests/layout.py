@@ -13,6 +13,7 @@ from pipeline.models.draft_id import DraftId
 PLATFORM_PATH = "environments/platform.yaml"
 BLOCKED_PATH = "environments/blocked-digests.yaml"
 SIGNERS_PATH = "environments/signers.yaml"
+STOP_PATH = "environments/stop.yaml"
 REQUEST_ROOTS = ("environments", "tenants")
 
 

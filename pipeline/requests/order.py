@@ -47,7 +47,7 @@ def ordered(places: Mapping[str, Place]) -> tuple[str, ...]:
 
 
 def comes_before(places: Mapping[str, Place], one: str, other: str) -> bool:
-    """Whether a release comes to `other` by way of `one`, or they are the same."""
+    """Whether `other` promotes from `one`, directly or not; each comes before itself."""
     pending, seen = [other], set[str]()
     while pending:
         name = pending.pop()
@@ -66,5 +66,5 @@ def is_first(places: Mapping[str, Place], name: str) -> bool:
 
 
 def is_reached(places: Mapping[str, Place], name: str) -> bool:
-    """Whether a way leads to an environment from one where releases begin."""
+    """Whether releases can reach an environment from one where they begin."""
     return any(is_first(places, one) and comes_before(places, one, name) for one in places)

@@ -18,17 +18,20 @@ from pipeline.models.requests import (
     BlockedDigests,
     DraftPatch,
     Environment,
+    Halt,
     Platform,
     PrimitiveImplementationDraft,
     Promotion,
     Request,
     Signers,
+    Stop,
     Tenant,
 )
 from pipeline.requests.layout import (
     BLOCKED_PATH,
     PLATFORM_PATH,
     SIGNERS_PATH,
+    STOP_PATH,
     RequestPath,
     draft_folder,
     draft_path,
@@ -62,6 +65,10 @@ class Snapshot:
         loaded = self.requests.get(path)
         return loaded.model if loaded and isinstance(loaded.model, kind) else None
 
+    def with_request(self, asked: LoadedRequest) -> Snapshot:
+        """The same as if a request were merged."""
+        return Snapshot(self.commit, self.blobs, {**self.requests, asked.path: asked})
+
     @cached_property
     def platform(self) -> Platform | None:
         """The platform, if its file exists and is valid."""
@@ -93,6 +100,14 @@ class Snapshot:
     def signers(self) -> Signers | None:
         """The trusted signers, if the file exists and is valid."""
         return self.model_at(SIGNERS_PATH, Signers)
+
+    @cached_property
+    def stops(self) -> tuple[Halt, ...]:
+        """What is stopped. A file that cannot be read stops everything."""
+        stop = self.model_at(STOP_PATH, Stop)
+        if stop is None and STOP_PATH in self.blobs:
+            return (Halt(reason=f"`{STOP_PATH}` cannot be read"),)
+        return stop.stops if stop else ()
 
     @cached_property
     def tenant_ids(self) -> frozenset[str]:

@@ -48,6 +48,7 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
         environment=view.environments[due.promotion.environment],
         platform=view.platform,
         blocked_digests=view.blocked_digests,
+        stops=view.stops,
         status=status,
         source_tree=due.source_tree,
         source_on_default=due.source_on_default,
@@ -116,11 +117,11 @@ def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
 
 
 def _decision_without(view: DraftView, due: PromotionInput) -> Decision:
-    """The decision on a promotion to an environment that policy does not have any more."""
+    """The decision on a promotion to an environment that policy no longer has."""
     name = due.promotion.environment
     gone = DecisionReason(
         ENVIRONMENT_UNKNOWN.id,
-        f"{name} is no environment any more: {environment_path(name)} was taken away",
+        f"`{name}` is no longer an environment: {environment_path(name)} was removed",
         final=True,
     )
     return Decision(view.id, name, (gone,), due.caused.authority.approved_by)

@@ -6,6 +6,7 @@ status lists the newest 10 of each environment (`LISTED_RUNS`); facts hold all o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from pipeline.models.facts import Fact, Observed, Promoted
@@ -28,9 +29,7 @@ def runs_after(runs: Runs, fact: Fact) -> Runs:
     newest = max((r.fact for r in runs if r.environment == seen.environment), default=0)
     return tuple(
         run.model_copy(update={"was_healthy": True})
-        if run.fact == newest
-        and run.release.digest == seen.digest
-        and (seen.health, seen.sync) == ("Healthy", "Synced")
+        if run.fact == newest and seen.is_healthy_as(run.release.digest)
         else run
         for run in runs
     )
@@ -53,6 +52,12 @@ def listed_runs(runs: Runs) -> Runs:
         if counts[run.environment] <= LISTED_RUNS:
             kept.append(run)
     return runs if len(kept) == len(runs) else tuple(reversed(kept))
+
+
+def lists_all_runs(status: DraftStatus) -> bool:
+    """Whether a status surely lists every run that there was."""
+    counts = Counter(run.environment for run in status.runs)
+    return not lacks_runs(status) and all(count < LISTED_RUNS for count in counts.values())
 
 
 def lacks_runs(status: DraftStatus) -> bool:

@@ -26,12 +26,14 @@ from pipeline.models.status import DraftStatus
 from pipeline.plan.view import DraftView
 from pipeline.requests.layout import draft_path, tenant_path
 from pipeline.requests.snapshot import LoadedRequest, Snapshot
+from pipeline.stages.observe import Judged
 from pipeline.stages.provision import keepers
 from pipeline.stages.scaffold import scaffold_key
 from pipeline.templating import Template
 from pipeline.world.causes import Causes
 from pipeline.world.failures import Failures
 from pipeline.world.gitops import GitopsRepositories
+from pipeline.world.observations import Reports
 from pipeline.world.patches import Patches
 from pipeline.world.promotions import Promotions
 from pipeline.world.repositories import OpenRepositories
@@ -51,6 +53,7 @@ class TenantLook:
     resting: frozenset[str]  # drafts looked at that have nothing due
     # Every draft was looked at, nothing is due, nothing failed, and there is no finding.
     is_settled: bool
+    judged: tuple[Judged, ...] = ()  # what reports on its drafts come to
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Drafts:
     promotions: Promotions
     gitops: GitopsRepositories
     failures: Failures
+    reports: Reports
     now_s: int
 
     def look_at(
@@ -95,12 +99,14 @@ class Drafts:
             {path for due in paths.values() for path in due},
             {path for due in paths.values() for path in _next_paths(due)},
         )
+        judged = self._judged(tenant, observations)
+        told = tuple(j for of_draft in judged.values() for j in of_draft)
         views: list[DraftView] = []
         resting: set[str] = set()
         for draft in paths:
             if len(views) == at_most:
                 break
-            seen = tuple(o for o in observations if o.draft == draft)
+            seen = tuple(j.known for j in judged.get(draft, ()) if j.is_news)
             try:
                 due = bool(paths[draft] or seen)
                 view = (
@@ -120,7 +126,29 @@ class Drafts:
                 views.append(view)
         looked_at_all = not leave_out and self.failures.count == failed_before
         is_settled = not (views or standing or self._has_findings(tenant)) and looked_at_all
-        return TenantLook(tuple(views), standing, frozenset(resting), is_settled)
+        return TenantLook(tuple(views), standing, frozenset(resting), is_settled, told)
+
+    def look_at_reports(
+        self, tenant: str, observations: Collection[Observation]
+    ) -> tuple[Judged, ...]:
+        """What reports on a tenant's drafts come to, whatever else is due."""
+        return tuple(j for found in self._judged(tenant, observations).values() for j in found)
+
+    def _judged(
+        self, tenant: str, observations: Collection[Observation]
+    ) -> dict[str, tuple[Judged, ...]]:
+        """What reports on a tenant's drafts come to; nothing if they cannot be judged."""
+        told = [o for o in observations if DraftId(o.draft).tenant == tenant]
+        named = {o.draft: DraftId(o.draft).primitive for o in told}
+        found = self.states.statuses(tenant, sorted(set(named.values())))
+        statuses = {draft: found.get(primitive) for draft, primitive in named.items()}
+        try:
+            return self.reports.judged(statuses, told, self.now_s)
+        except StalePlan:
+            raise
+        except PipelineError as error:
+            self.failures.add(tenant, error)
+            return {}
 
     def about(self, draft: DraftId, status: DraftStatus) -> DraftView | None:
         """The view for questions about a scaffolded draft, whether or not anything is due.
@@ -230,6 +258,7 @@ class Drafts:
             platform=platform,
             environments=self.snapshot.environments,
             blocked_digests=self.snapshot.blocked_digests,
+            stops=self.snapshot.stops,
             signers=self.snapshot.signers,
             template=self.templates[request.template_id.split("@")[0]],
             status=status,

@@ -13,6 +13,7 @@ from pipeline.git.commits import pipeline_signature, render_trailers
 from pipeline.git.objects import MODE_FILE
 from pipeline.git.process import git_environment
 from pipeline.git.repository import GitRepository
+from pipeline.models.draft_state import STATE_OF_STAGE
 from pipeline.models.facts import Cause, Fact, Promoted
 from pipeline.models.requests import EnvironmentName
 from pipeline.models.status import DraftStatus
@@ -142,6 +143,7 @@ def forge_promotion(
             "overlay_folder": overlay.folder,
             "gitops_commit": commit,
             "approved_by": approved_by,
+            "state": STATE_OF_STAGE[environment],
         }
     )
     fact = next_fact(DRAFT, status, cause, body)

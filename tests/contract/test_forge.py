@@ -277,3 +277,12 @@ def test_a_check_of_a_commit_says_what_was_said_last(forge: Forge) -> None:
 
 def test_a_team_that_is_not_there_has_no_members(forge: Forge) -> None:
     assert forge.read_team("nobody-s-team") in (None, frozenset())
+
+
+def test_no_branch_asks_for_signatures_unless_somebody_says_so(forge: Forge) -> None:
+    assert forge.read_signed_branches(REPO, ("main", "state/not-there-yet")) == {}
+    hosting = forge.read_hosting(REPO)
+    assert hosting is None or not hosting.is_public
+    for read in (forge.read_hosting, lambda repo: forge.read_signed_branches(repo, ("main",))):
+        with pytest.raises(NotFound):
+            read("none")

@@ -81,7 +81,7 @@ def ran(
         [receipt] if effects else [],
         waiting,
         failures,
-        RunSpan(CLOCK_S, CLOCK_S + 60, 2),
+        span=RunSpan(CLOCK_S, CLOCK_S + 60, 2),
         invalid_requests=invalid,
     )
     values = report.model_dump(mode="json", by_alias=True)

@@ -127,6 +127,20 @@ _LOWERED = edited(
 _RESERVED = draft_path("platform/price-list")
 _BOT_OF_RESERVED = edited(PLATFORM_PATH, ("tenants: [acme]", "tenants: [acme, platform]"))
 _HIGH = edited(TENANT, ("risk_tier: MEDIUM", "risk_tier: HIGH"))
+_LANES = edited(
+    PLATFORM_PATH, ("gitops_drift: restore", "gitops_drift: restore\nlanes: {security: [security]}")
+)
+_IN_LANE = {
+    STAGING: f"""apiVersion: pipeline.ameide.io/v1
+kind: Promotion
+draft: {DRAFT}
+environment: staging
+release: {{source_commit: {id_of("source")}, digest: "sha256:{"ab" * 32}"}}
+overlay_tree: {id_of("overlay")}
+lane: security
+reason: A hole is closed
+""".encode()
+}
 
 
 def case(codes: str, *paths: str, **given: object) -> Case:
@@ -214,4 +228,10 @@ CASES: tuple[Case, ...] = (
     case(MISSING, STAGING, approvals=(MANAGER,), base=_HIGH),
     case(MISSING, STAGING, approvals=(MANAGER,), now=_HIGH),
     case("", STAGING, approvals=(MANAGER, SECURITY), base=_HIGH, tier="MEDIUM"),
+    # A lane, for which one of its teams vouches, then and now.
+    case("", STAGING, approvals=(MANAGER, SECURITY), base=_LANES, proposed=_IN_LANE),
+    case(MISSING, STAGING, approvals=(MANAGER,), base=_LANES, proposed=_IN_LANE),
+    case(MISSING, STAGING, approvals=(MANAGER, SECURITY), proposed=_IN_LANE),
+    case(MISSING, STAGING, approvals=(MANAGER, SECURITY), base=_LANES, proposed=_IN_LANE, now={}),
+    case(MISSING, STAGING, approvals=(MANAGER,), base=_LANES, proposed=_IN_LANE, now=_LANES),
 )

@@ -6,28 +6,32 @@ out with the real gate.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-import yaml
+from pydantic import TypeAdapter
 
 from pipeline.diagnostics import Finding, Location
+from pipeline.documents import parse_document
 from pipeline.forges.port import Review, ReviewVerdict
 from pipeline.gate.authorise import Evidence, authorise
 from pipeline.gate.authority import Authority, Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
-from pipeline.models.base import API_VERSION, TreeId
+from pipeline.models.base import API_VERSION, TreeId, seconds_of
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import (
     RISK_TIERS,
     EnvironmentName,
+    Halt,
     Promotion,
     RequestedRelease,
     RiskTier,
 )
 from pipeline.models.status import DraftState, PromotionRecord, RunRecord
+from pipeline.models.windows import PlatformWindow, Window
 from pipeline.releases.rules import Target, check_objects
 from pipeline.requests.layout import promotion_path
 from tests.support import fact_history as history
@@ -237,6 +241,18 @@ def changed(evidence: Evidence, key: str, value: object) -> Evidence:
             assert evidence.overlay is not None
             tree = {"other": _OTHER_TREE, "rendered": evidence.overlay.tree}.get(str(value))
             return replace(evidence, promotion=promotion.model_copy(update={"overlay_tree": tree}))
+        case "now":
+            return replace(evidence, now_s=seconds_of(str(value)))
+        case "windows" | "platform_windows":
+            return _with_windows(evidence, key, value)
+        case "stops":
+            listed = TypeAdapter(tuple[Halt, ...]).validate_json(json.dumps(value))
+            return replace(evidence, stops=listed)
+        case "lanes":
+            platform = evidence.platform.model_copy(update={"lanes": value})
+            return replace(evidence, platform=platform)
+        case "lane":
+            return replace(evidence, promotion=promotion.model_copy(update={"lane": value}))
         case "blocked":
             digests = frozenset([history.DIGEST] if value else [])
             return replace(evidence, blocked_digests=digests)
@@ -247,8 +263,30 @@ def changed(evidence: Evidence, key: str, value: object) -> Evidence:
     raise ValueError(f"no case changes `{key}`")
 
 
+def _with_windows(evidence: Evidence, key: str, value: object) -> Evidence:
+    """The evidence with windows of the environment, or of the platform; defaults are filled in."""
+    assert isinstance(value, list)
+    given = {"name": "freeze", "zone": "UTC", "reason": "Nobody is there"}
+    whole = json.dumps([{**given, **window} for window in value], default=str)
+    if key == "platform_windows":
+        listed = TypeAdapter(tuple[PlatformWindow, ...]).validate_json(whole)
+        platform = evidence.platform.model_copy(update={"windows": listed})
+        return replace(evidence, platform=platform)
+    policy = evidence.environment.model_copy(
+        update={"windows": TypeAdapter(tuple[Window, ...]).validate_json(whole)}
+    )
+    return replace(evidence, environment=policy)
+
+
 # What authority over the request is made of; changed together, since it is judged as one.
 _OF_AUTHORITY = ("pull", "author", "reviews", "approved_blob", "risk_tier")
+
+
+def case_of(text: str) -> Mapping[str, object]:
+    """The changes that a text holds, read as the pipeline reads YAML: a time is text."""
+    document = parse_document("case.yaml", text.encode())
+    assert document.ok, document.findings
+    return document.value
 
 
 def evidence_of_case(case: Mapping[str, object]) -> Evidence:
@@ -290,7 +328,5 @@ def _with_authority(evidence: Evidence, given: Mapping[str, object]) -> Evidence
 
 def decision_findings(text: str) -> tuple[Finding, ...]:
     """The reasons that the gate gives in a case, as findings without a position."""
-    case = yaml.safe_load(text)
-    assert isinstance(case, dict)
-    decision = authorise(evidence_of_case(case))
+    decision = authorise(evidence_of_case(case_of(text)))
     return tuple(Finding(r.code, r.message, Location("decision")) for r in decision.reasons)

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from pipeline.checks.dockerfile import scan_dockerfile
+from pipeline.delivery.reports import parse_report
 from pipeline.diagnostics import Finding, Location, Rule, Subject
 from pipeline.documents import parse_document
 from pipeline.releases.rules import Target, check_objects
@@ -80,6 +81,11 @@ def run_manifest_example(example: str) -> tuple[Finding, ...]:
     return tuple(check_objects(objects, MANIFEST_TARGET))
 
 
+def run_report_example(example: str) -> tuple[Finding, ...]:
+    """What is found in a delivery tool's report."""
+    return parse_report("report", bytes_of_example(example), "2026-12-01T10:53:00Z").findings
+
+
 def run_document_folder(folder: Path) -> tuple[Finding, ...]:
     """What the strict reader finds in `input.yaml`, or in the raw bytes of `input.bin`."""
     raw = folder / "input.bin"
@@ -128,6 +134,7 @@ EXAMPLE_RUNNERS: Mapping[Subject, ExampleRunner] = {
     Subject.PATCH: run_patch_example,
     Subject.DOCKERFILE: run_dockerfile_example,
     Subject.MANIFEST: run_manifest_example,
+    Subject.REPORT: run_report_example,
     Subject.DECISION: decision_findings,
 }
 

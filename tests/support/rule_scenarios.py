@@ -16,6 +16,7 @@ from pipeline.git.history import Change
 from pipeline.git.objects import MODE_FILE, MODE_SYMLINK
 from pipeline.gitops.proposals import Proposal, check_proposal
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED, Difference, check_gitops
+from pipeline.models.base import moment_of
 from pipeline.models.requests import CodeOrigin
 from pipeline.plan.view import Caused, Existing, PromotionInput, Scope
 from pipeline.releases.folder import check_overlay_files
@@ -28,6 +29,8 @@ from pipeline.requests.layout import (
     tenant_path,
 )
 from pipeline.requests.patches import MAX_FILE_BYTES
+from pipeline.stages.observe import Sighting, judge_all
+from pipeline.stages.observe import judge as judge_report
 from pipeline.stages.order import plan_draft
 from pipeline.stages.promote import approval_problem, plan_promotion
 from pipeline.world.policy_history import Walk
@@ -40,16 +43,19 @@ from tests.support import (
 from tests.support import (
     saved_plans as planning,
 )
+from tests.support.deliveries import seen_of
 from tests.support.promotion_evidence import allowed_evidence
 from tests.support.samples import (
     DRAFT,
     findings_of,
+    sample_environment,
     sample_platform,
     sample_snapshot,
     snapshot_and_findings,
     world_files,
 )
 from tests.support.views import MAIN_HEAD, sample_view
+from worlds.control_repo import CLOCK_S
 
 Scenario = Callable[[bool], set[str]]
 
@@ -79,7 +85,7 @@ def shared_namespace(fail: bool) -> set[str]:
 
 
 def namespaces_clash(fail: bool) -> set[str]:
-    """A region, and a tenant that with another environment comes to what another tenant has."""
+    """A region and a tenant whose names, joined, are those of another pair, or of none."""
     region = """apiVersion: pipeline.ameide.io/v1
 kind: Environment
 environment: eu-prod
@@ -335,6 +341,42 @@ def evidence_due(fail: bool) -> set[str]:
     return {code for waiting in step.waiting for code, _ in waiting.reasons}
 
 
+def _reported(**over: object) -> set[str]:
+    """The codes against a report on the release that dev runs."""
+    record = history.sample_status().promotion("dev")
+    assert record is not None
+    told = seen_of(DRAFT, record, **over)
+    sighting = Sighting(told, record, record.overlay_tree)
+    return {f.code for f in judge_report(sighting, sample_environment("dev"), CLOCK_S).findings}
+
+
+def observation_from_future(fail: bool) -> set[str]:
+    """An application was reconciled an hour from now, or now."""
+    return _reported(observed_at=moment_of(CLOCK_S + (3600 if fail else 0)))
+
+
+def observation_unknown_release(fail: bool) -> set[str]:
+    """An application of a draft that was never promoted to prod, or of one that dev runs."""
+    status = history.sample_status()
+    record = status.promotion("dev")
+    assert record is not None
+    told = seen_of(DRAFT, record, environment="prod" if fail else "dev")
+    environments = sample_snapshot().environments
+    [found] = judge_all(status, {told: record.overlay_tree}, environments, CLOCK_S)
+    return {finding.code for finding in found.findings}
+
+
+def running_digest_differs(fail: bool) -> set[str]:
+    """A synced release runs another digest, or the sealed one."""
+    return _reported(**({"digest": f"sha256:{'9' * 64}"} if fail else {}))
+
+
+def running_without_digest(fail: bool) -> set[str]:
+    """A pod runs the primitive's image by tag, or all run it by digest."""
+    tag = {"digest": None, "images": ["registry.example.com/tenant-acme/order-router:1"]}
+    return _reported(**(tag if fail else {}))
+
+
 def merge_pending(fail: bool) -> set[str]:
     """The pull request of an allowed promotion is in the forge's merge queue, or is not."""
     evidence = allowed_evidence("dev")
@@ -378,6 +420,10 @@ SCENARIOS: Mapping[str, Scenario] = {
     "policy-without-authority": policy_without_authority,
     "evidence-due": evidence_due,
     "merge-pending": merge_pending,
+    "observation-from-future": observation_from_future,
+    "observation-unknown-release": observation_unknown_release,
+    "running-digest-differs": running_digest_differs,
+    "running-without-digest": running_without_digest,
     "stale-plan": planning.stale_plan,
     "namespace-shared-custom-code": shared_namespace,
     "environment-unknown": environment_unknown,

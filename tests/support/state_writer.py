@@ -19,8 +19,6 @@ from pipeline.audit import AuditReport, verify
 from pipeline.git.commits import Commit, pipeline_signature
 from pipeline.git.objects import MODE_FILE, RefUpdate, Signature, commit_object, objects_of_files
 from pipeline.git.repository import GitRepository
-from pipeline.models.base import moment_of
-from pipeline.models.evidence import Observation
 from pipeline.models.facts import Fact, FactBody
 from pipeline.models.status import DraftStatus
 from pipeline.requests.layout import patch_path
@@ -34,11 +32,11 @@ from pipeline.state.facts import (
     status_path,
 )
 from tests.support import fact_history as history
+from tests.support.deliveries import seen_of
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.support.finished_story import CODE, CONTROL, GITOPS, STATE
 from tests.support.samples import DRAFT
 from tests.support.story import SOURCE, Story, patch_of, story_at
-from worlds.control_repo import CLOCK_S
 
 Files = dict[str, tuple[int, bytes]]
 OTHER = "acme/price-list"
@@ -74,20 +72,7 @@ def _tell_rest(world: Story) -> None:
     world.go()
     world.ask(DRAFT, "prod", RELEASE_MANAGERS[0], SECURITY_ID)
     world.go()
-    seen = [
-        Observation.model_validate(
-            {
-                "environment": p.environment,
-                "draft": DRAFT,
-                "digest": p.release.digest,
-                "health": "Healthy",
-                "sync": "Synced",
-                "revision": p.gitops_commit,
-                "observed_at": moment_of(CLOCK_S),
-            }
-        )
-        for p in world.engine.status(DRAFT).promotions
-    ]
+    seen = [seen_of(DRAFT, p) for p in world.engine.status(DRAFT).promotions]
     report = world.engine.run(tenants=["acme"], observations=seen)
     assert report.failures == ()
     other = world.engine.status(OTHER).pull_request

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.delivery.reports import render_observations
 from pipeline.engine import opening as wiring
 from pipeline.engine.opening import open_engine
-from pipeline.requests.observations import render_observations
 from tests.support.command_line import call, passing_checks
 from tests.support.deliveries import healthy_everywhere
 from tests.support.samples import DRAFT, sample_files

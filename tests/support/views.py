@@ -46,6 +46,7 @@ def sample_view(
         platform=sample_platform(),
         environments={name: sample_environment(name) for name in ("dev", "staging", "prod")},
         blocked_digests=frozenset(),
+        stops=(),
         signers=trusted_signers(),
         template=templates()[request.template_id.split("@")[0]],
         status=status,

@@ -17,11 +17,11 @@ from pipeline.errors import UsageFault
 from pipeline.forges.github.client import ApiCost, GithubClient
 from pipeline.forges.github.credentials import AppInstallation, PlainToken, TokenSource
 from pipeline.forges.github.forge import GithubForge
+from pipeline.forges.github.servers import PUBLIC
 from pipeline.forges.github.session import GithubSession
 from pipeline.forges.opening import OpenedForge
 from pipeline.machine.cache import cache_dir
 
-PUBLIC = "https://github.com"
 PUBLIC_API = "https://api.github.com"
 _ADDRESS = re.compile(r"(https?://[^/@]+)/([^/]+)/([^/]+?)(?:\.git)?/?\Z")
 

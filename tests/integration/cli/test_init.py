@@ -6,8 +6,10 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from git import Repo
 
 from pipeline.forges.control_rules import control_rules
@@ -119,6 +121,48 @@ def test_its_workflows_are_this_repository_s_with_the_action_at_a_commit(made: P
         check=False,
     )
     assert linted.returncode == 0, linted.stdout
+
+
+def jobs_of(folder: Path) -> dict[str, dict[str, Any]]:
+    """`workflow/job` → the job, of the workflows of a control repo."""
+    return {
+        f"{path.stem}/{name}": job
+        for path in sorted((folder / ".github/workflows").iterdir())
+        for name, job in yaml.load(path.read_text(), Loader=yaml.BaseLoader)["jobs"].items()
+    }
+
+
+def test_enterprise_server_gets_no_queues_and_nothing_that_waits_is_dropped(
+    made: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "enterprise"
+    assert init(folder, server="https://github.nova.example").exit_code == 0
+    here, there = jobs_of(made), jobs_of(folder)
+    queued = {name for name, job in here.items() if "queue" in job.get("concurrency", {})}
+    assert queued == {
+        *("build/push", "build/record", "observe/run", "promote/run", "scaffold/run"),
+    }
+    for name, job in here.items():
+        if name in queued:
+            del job["concurrency"]
+        assert there[name] == job
+    assert "none that waits is dropped" not in (folder / ".github/workflows/build.yaml").read_text()
+
+
+def test_a_control_repo_belongs_to_its_server(tmp_path: Path) -> None:
+    folder = tmp_path / "control"
+    assert init(folder, server="https://nova.ghe.com").exit_code == 0
+    with Repo(folder) as repo:
+        assert repo.remotes["origin"].url == "https://nova.ghe.com/nova-org/control.git"
+    read, findings = parse_request(
+        "environments/signers.yaml", (folder / "environments/signers.yaml").read_bytes()
+    )
+    assert findings == () and read is not None and isinstance(read.model, Signers)
+    assert read.model.signers[0].builder_id.startswith("https://nova.ghe.com/nova-org/control/")
+    # GitHub runs this one, with all that github.com has.
+    assert "queue" in jobs_of(folder)["observe/run"]["concurrency"]
+    ran = init(tmp_path / "other", server="nova.ghe.com")
+    assert ran.exit_code == 2 and "`nova.ghe.com` is no address of a server" in ran.err
 
 
 def test_github_takes_its_rulesets_and_they_hold(made: Path, tmp_path: Path) -> None:

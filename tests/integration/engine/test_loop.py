@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from pipeline.plan.effects import RunChecks
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, environment_path, patch_path
 from pipeline.tools.gitleaks import SecretHit
+from tests.support.deliveries import seen_of
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.support.finished_story import CODE, CONTROL, GITOPS, all_checks_pass, audit
 from tests.support.samples import DRAFT, sample_files
@@ -245,20 +247,11 @@ def test_new_revision_of_a_draft_is_accepted_once(scaffolded: Story) -> None:
 # -- observations, shards ------------------------------------------------------------------
 
 
-def observed(world: Story, health: str = "Healthy", digest: str = "") -> Observation:
+def observed(world: Story, **over: Any) -> Observation:
     """What the delivery tool says of prod."""
     promotion = world.engine.status(DRAFT).promotion("prod")
     assert promotion is not None
-    return Observation.model_validate(
-        {
-            "environment": "prod",
-            "draft": DRAFT,
-            "digest": digest or promotion.release.digest,
-            "health": health,
-            "sync": "Synced",
-            "revision": promotion.gitops_commit,
-        }
-    )
+    return seen_of(DRAFT, promotion, **over)
 
 
 def test_observation_is_recorded_once_and_its_change_too(in_prod: Story) -> None:
@@ -267,7 +260,7 @@ def test_observation_is_recorded_once_and_its_change_too(in_prod: Story) -> None
     for _ in range(2):
         in_prod.engine.run(tenants=["acme"], observations=(seen,))
         assert in_prod.kinds() == [*facts, "observed"]
-    in_prod.engine.run(tenants=["acme"], observations=(observed(in_prod, "Degraded"),))
+    in_prod.engine.run(tenants=["acme"], observations=(observed(in_prod, health="Degraded"),))
     assert in_prod.kinds() == [*facts, "observed", "observed"]
     promotion = in_prod.engine.status(DRAFT).promotion("prod")
     assert promotion is not None and promotion.observation is not None

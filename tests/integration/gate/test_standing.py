@@ -98,7 +98,7 @@ def test_a_deleted_draft_is_never_silent(stage: str, what: str, tmp_path: Path) 
         [],
         [],
         [],
-        RunSpan(report.began_s, report.ended_s, 1),
+        span=RunSpan(report.began_s, report.ended_s, 1),
         invalid_requests=0,
         problems=report.standing["acme"],
     )

@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.git.objects import MODE_FILE, RefUpdate
 from pipeline.git.repository import GitRepository
-from pipeline.models.evidence import Observation
 from tests.support.command_line import call
+from tests.support.deliveries import seen_of
 from tests.support.finished_story import CONTROL, GITOPS
 from tests.support.gitops_attacker import (
     ATTACKS,
@@ -42,15 +42,7 @@ def observed(world: Story) -> tuple[Story, Path]:
     """A world whose delivery tool said Healthy, and a clone of its control repo."""
     promotion = world.engine.status(DRAFT).promotion("prod")
     assert promotion is not None
-    seen = Observation(
-        environment="prod",
-        draft=DRAFT,
-        digest=promotion.release.digest,
-        health="Healthy",
-        sync="Synced",
-        revision=promotion.gitops_commit,
-    )
-    world.engine.run(tenants=["acme"], observations=[seen])
+    world.engine.run(tenants=["acme"], observations=[seen_of(DRAFT, promotion)])
     clone = GitRepository.clone(str(world.forge.path(CONTROL)), world.root / "clone")
     return world, clone.path
 

@@ -140,6 +140,18 @@ def test_nothing_of_a_tenant_runs_where_provenance_is_signed() -> None:
     assert signing == [push]
 
 
+def test_root_loads_the_profile_of_the_sandbox_s_program_and_does_nothing_else() -> None:
+    as_root = {line.strip() for _, step in steps() for line in _lines(step) if "sudo" in line}
+    assert as_root == {
+        "pipeline sandbox-profile | sudo apparmor_parser --replace",
+        ".venv/bin/pipeline sandbox-profile | sudo apparmor_parser --replace",
+    }
+
+
+def _lines(step: Mapping[str, Any]) -> list[str]:
+    return str(step.get("run", "")).splitlines()
+
+
 def test_one_writer_a_tenant_and_none_is_dropped() -> None:
     groups = {}
     for path in WORKFLOWS:

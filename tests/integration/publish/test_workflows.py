@@ -11,6 +11,8 @@ import pytest
 
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path
+from pipeline.sandbox.apparmor import render_profile
+from pipeline.sandbox.run import bubblewrap
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID
 from tests.support.finished_story import CODE, CONTROL
 from tests.support.samples import DRAFT
@@ -41,8 +43,8 @@ def test_the_workflows_bring_a_draft_into_dev(actions: Actions) -> None:
     ask(world, DRAFT, "dev", ENGINEER_ID)
     world.close()
     # A push to main starts all three; the build asks for the promotion that waited for it.
-    for workflow in ("scaffold", "build", "promote"):
-        actions.run(workflow)
+    runs = [actions.run(workflow) for workflow in ("scaffold", "build", "promote")]
+    check_who_may_make_user_namespaces(runs)
     ran = actions.settle()
     assert "build" in ran and "promote" in ran
 
@@ -59,6 +61,12 @@ def test_the_workflows_bring_a_draft_into_dev(actions: Actions) -> None:
     for workflow in ("scaffold", "promote", "build"):
         run = actions.run(workflow, "schedule")
         assert {job.result for job in run.jobs[1:]} == {"skipped"}
+
+
+def check_who_may_make_user_namespaces(runs: list[WorkflowRun]) -> None:
+    """Only jobs with a sandbox load a profile, and it is for the sandbox's program alone."""
+    loaded = {(job.job, job.apparmor) for run in runs for job in run.jobs if job.apparmor}
+    assert loaded == {("perform", render_profile(bubblewrap().path.resolve()))}
 
 
 # -- pull requests -------------------------------------------------------------------------

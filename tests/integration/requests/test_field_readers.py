@@ -45,10 +45,14 @@ def request_models() -> dict[str, type[BaseModel]]:
 
 
 def declared_fields() -> set[Field]:
-    """Every field of a request, but those whose type leaves a single value."""
+    """Every field of a request, by the model that declares it, but those whose type leaves a
+    single value.
+    """
     found = set()
     for name, model in request_models().items():
         for field, info in model.model_fields.items():
+            if field not in model.__annotations__:
+                continue  # inherited, and so found where it is declared
             values = typing.get_args(info.annotation)
             if not (typing.get_origin(info.annotation) is typing.Literal and len(values) == 1):
                 found.add((name, field))

@@ -430,6 +430,6 @@ def test_a_machine_of_unknown_calls_has_no_sandbox(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_refused_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "_FORBIDDING", (("kernel/ostype", "Linux", "kernel.x=1"),))
+    monkeypatch.setattr(run, "_FORBIDDING", (("kernel/ostype", "Linux", "sysctl -w kernel.x=1"),))
     error = run._no_sandbox("EPERM")
     assert error.help == "allow user namespaces: `sysctl -w kernel.x=1`"

@@ -35,6 +35,7 @@ class JobRun:
     outputs: dict[str, str] = field(default_factory=dict)
     log: str = ""
     permissions: dict[str, str] = field(default_factory=dict)
+    apparmor: str = ""  # the profile that it loaded
 
 
 @dataclass
@@ -250,9 +251,9 @@ class _Job:
     def execute(self) -> None:
         for name in ("workspace", "temp", "bin"):
             (self.folder / name).mkdir()
-        # There is no AppArmor to be told here, and nobody to ask for rights.
-        (self.folder / "bin" / "sudo").write_text("#!/bin/sh\nexit 0\n")
-        (self.folder / "bin" / "sudo").chmod(0o755)
+        for name, text in _PROGRAMS.items():
+            (self.folder / "bin" / name).write_text(text)
+            (self.folder / "bin" / name).chmod(0o755)
         (self.folder / "event.json").write_text(json.dumps(self.contexts["github"]["event"]))
         for step in self.text["steps"]:
             if not self._is_due(step):
@@ -261,6 +262,8 @@ class _Job:
                 self._step(step, self.contexts)
             except StepFailed:
                 self.ended.result = "failure"
+        profile = self.folder / "bin" / "profile"
+        self.ended.apparmor = profile.read_text() if profile.exists() else ""
         outputs = expanded(self.text.get("outputs", {}), self.contexts, {})
         self.ended.outputs = {key: as_text(value) for key, value in outputs.items()}
 
@@ -458,6 +461,16 @@ class _Job:
         for path in found:
             shutil.copytree(path, target, dirs_exist_ok=True)
 
+
+# In place of those of GitHub's machines: nobody is root here, and a profile is kept instead of
+# loaded. What would change a setting of the machine ends the step.
+_PROGRAMS = {
+    "sudo": '#!/bin/sh\nexec "$@"\n',
+    "apparmor_parser": """#!/bin/sh
+test "$*" = --replace && cat > "$(dirname "$0")/profile" && test -s "$(dirname "$0")/profile"
+""",
+    "sysctl": "#!/bin/sh\necho 'no setting of the machine is changed' >&2\nexit 1\n",
+}
 
 _HASHES = {"hashFiles": lambda *patterns: "0" * 64}
 

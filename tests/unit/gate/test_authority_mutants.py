@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-import yaml
 
 from pipeline.forges import approvals
 from pipeline.forges.port import Review
@@ -25,9 +24,10 @@ from pipeline.models.requests import (
     Platform,
     RiskTier,
 )
+from pipeline.models.status import RunRecord
 from pipeline.requests.snapshot import Snapshot
 from tests.support.authority_cases import CASES
-from tests.support.promotion_evidence import evidence_of_case
+from tests.support.promotion_evidence import case_of, evidence_of_case
 
 # -- mutants ---------------------------------------------------------------------------------
 
@@ -282,6 +282,21 @@ def _no_environment(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(matters, "_approvals", approvals)
 
 
+@mutant("nobody vouches for a lane")
+def _lanes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(matters, "_of_lane", lambda lane, policy: None)
+
+
+@mutant("a lane that is not listed asks for nobody")
+def _unlisted_lane(patch: pytest.MonkeyPatch) -> None:
+    real = matters._of_lane
+    patch.setattr(
+        matters,
+        "_of_lane",
+        lambda lane, policy: real(lane, policy) if policy.platform.lanes else None,
+    )
+
+
 # -- the gate --------------------------------------------------------------------------------
 
 
@@ -292,6 +307,27 @@ def _drop_gate(clause: object, patch: pytest.MonkeyPatch) -> None:
 GATE_MUTANTS: dict[str, Patch] = {
     f"gate without {clause.__name__}": partial(_drop_gate, clause) for clause in authorise.CLAUSES
 }
+
+
+def _only_what_runs_now(patch: pytest.MonkeyPatch) -> None:
+    real = authorise._earlier_runs
+
+    def newest(e: authorise.Evidence) -> tuple[RunRecord, ...]:
+        now = {run.environment: run.fact for run in e.status.runs}
+        return tuple(run for run in real(e) if run.fact == now[run.environment])
+
+    patch.setattr(authorise, "_earlier_runs", newest)
+
+
+def _any_environment_before(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(authorise, "_earlier_runs", lambda e: e.status.runs)
+
+
+GATE_MUTANTS |= {
+    "gate that asks what runs now": _only_what_runs_now,
+    "gate that asks whether anything ran": _any_environment_before,
+}
+FREEZE = "{effect: deny, from: 2026-12-24T00:00:00, to: 2026-12-27T00:00:00}"
 # One thing that is wrong with an allowed promotion → the codes of the reasons against it.
 GATE_CASES: Mapping[str, frozenset[str]] = {
     "{}": frozenset(),
@@ -300,6 +336,10 @@ GATE_CASES: Mapping[str, frozenset[str]] = {
     "source_tree: null": frozenset({"source-unknown"}),
     "source_on_default: false": frozenset({"source-not-on-default-branch"}),
     "promotions: [dev]": frozenset({"environment-order"}),
+    "running: other": frozenset({"environment-order"}),
+    # Something newer runs in staging by now, and that has run nowhere before prod with this base.
+    "running: newer": frozenset(),
+    "{running: newer, base: other}": frozenset({"base-changed"}),
     "builds: []": frozenset({"digest-not-built"}),
     "builders: [buildah]": frozenset({"builder-refused"}),
     "provenance: of another key": frozenset({"provenance-foreign"}),
@@ -313,11 +353,14 @@ GATE_CASES: Mapping[str, frozenset[str]] = {
     "overlay_tree: null": frozenset({"promotion-not-pinned"}),
     "reviews: []": frozenset({"approval-missing"}),
     "author: 4711": frozenset({"author-out-of-scope"}),
+    "stops: [{reason: Down}]": frozenset({"promotion-stopped"}),
+    "lane: security": frozenset({"lane-not-offered"}),
+    f"{{windows: [{FREEZE}], now: 2026-12-24T12:00:00Z}}": frozenset({"window-closed"}),
 }
 
 
 def _gate_outcome(text: str) -> frozenset[str]:
-    decision = authorise.authorise(evidence_of_case(yaml.safe_load(text)))
+    decision = authorise.authorise(evidence_of_case(case_of(text)))
     return frozenset(reason.code for reason in decision.reasons)
 
 
@@ -357,7 +400,8 @@ def test_a_mutant_of_the_gate_is_killed(
 def test_every_clause_and_every_row_has_a_mutant() -> None:
     clauses = {f"authority without {clause.__name__}" for clause in authority.CLAUSES}
     assert clauses <= MUTANTS.keys()
-    assert len(GATE_MUTANTS) == len(authorise.CLAUSES)
+    gate = {f"gate without {clause.__name__}" for clause in authorise.CLAUSES}
+    assert gate <= GATE_MUTANTS.keys()
     assert {row.kind for row in matters.TABLE} == set(MatterKind)
     for row in matters.TABLE:
         assert {f"{row.kind}: anybody asks", f"{row.kind}: anybody approves"} <= MUTANTS.keys()

@@ -87,6 +87,7 @@ def test_tuples_become_fixed_lists() -> None:
         "kind": "Plan",
         "tool_version": "1",
         "control_commit": "0" * 40,
+        "made_at": "2026-11-02T09:00:00Z",
         "tenants": [{"tenant": "a", "state_head": None, "waiting": [waiting]}],
     }
     assert validator.is_valid(plan)

@@ -112,16 +112,8 @@ def test_all_statuses_as_a_table() -> None:
     status = values(history.sample_status())
     text = render_statuses([status], ENVIRONMENTS, ["contoso/inventory", DRAFT])
     head, first, second = text.splitlines()
-    assert head.split() == [
-        "DRAFT",
-        "STATE",
-        "DEV",
-        "STAGING",
-        "PROD",
-        "CHANGED",
-        "PULL",
-        "REQUEST",
-    ]
+    columns = ["DRAFT", "STATE", "DEV", "STAGING", "PROD", "CHANGED", "PULL", "REQUEST"]
+    assert head.split() == columns
     assert first.split()[:2] == [DRAFT, "PROMOTED_STAGING"]
     assert second.split()[:2] == ["contoso/inventory", "(requested)"]
     assert render_statuses([], ENVIRONMENTS).startswith("no drafts yet\n")
@@ -181,7 +173,7 @@ def test_a_run_counts_what_it_did_and_tells_failures() -> None:
         [receipt],
         waiting,
         [(DRAFT, "could-not-check", HOSTILE)],
-        RunSpan(CLOCK_S, CLOCK_S + 60, 2),
+        span=RunSpan(CLOCK_S, CLOCK_S + 60, 2),
         invalid_requests=1,
     )
     assert report.effects == {"append-facts": 1, "open-pull": 2}
@@ -189,13 +181,15 @@ def test_a_run_counts_what_it_did_and_tells_failures() -> None:
     assert text.startswith("✗ 3 effects done: 1 append-facts, 2 open-pull\n")
     assert f"  ✗ failed {DRAFT}  could-not-check: " in text
     assert "1 request on main refused" in text and "\x1b" not in text
-    nothing = run_report_document([], [], [], RunSpan(CLOCK_S, CLOCK_S, 0), invalid_requests=0)
+    nothing = run_report_document([], [], [], span=RunSpan(CLOCK_S, CLOCK_S, 0), invalid_requests=0)
     assert render_run_report(nothing) == "✓ nothing to do\n  ended    2026-01-01 00:05Z\n"
 
 
 def test_what_waits_says_when_time_alone_may_change_it() -> None:
     waits = sample_plan().tenants[0].waiting[0].model_copy(update={"until": moment_of(CLOCK_S)})
-    report = run_report_document([], [waits], [], RunSpan(CLOCK_S, CLOCK_S, 1), invalid_requests=0)
+    report = run_report_document(
+        [], [waits], [], span=RunSpan(CLOCK_S, CLOCK_S, 1), invalid_requests=0
+    )
     assert "         may change at 2026-01-01 00:05Z\n" in render_run_report(report)
     assert report.waiting[0].until == "2026-01-01T00:05:00Z"
     tenant = TenantPlan(tenant="acme", state_head=None, waiting=(waits,))

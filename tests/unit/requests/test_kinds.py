@@ -122,6 +122,17 @@ def matches() -> Iterator[tuple[str, ast.Match, str]]:
                         yield place, node, ast.unparse(function)
 
 
+def test_no_environment_is_called_like_a_folder_of_other_requests() -> None:
+    parts = [kind.path.split("/") for kind in KINDS]
+    folders = {p[1] for p in parts if p[0] == "environments" and len(p) > 2 and p[1][0] != "<"}
+    assert "acknowledgements" in folders
+    for folder in folders:
+        found = request_path(environment_path(folder))
+        assert found is not None and found.kind != "Environment"
+        assert request_path(promotion_path("acme/order-router", folder)) is None
+        assert request_path(environment_path(f"{folder}-eu")) is not None
+
+
 def test_a_match_over_a_union_of_models_leaves_nothing_out() -> None:
     unions = members(Effect) | members(FactBody) | members(FileChange)
     unions |= {kind.model.__name__ for kind in KINDS}

@@ -14,10 +14,10 @@ from pipeline.forges.github.settings import CONTENT_A_PROMOTION
 from pipeline.forges.port import BranchRule, PullRequest, PullState, RepoSpec, ReviewVerdict
 from pipeline.git.commits import Signature
 from pipeline.git.objects import MODE_FILE, RefUpdate, commit_object, objects_of_files
-from pipeline.models.evidence import Observation
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import PLATFORM_PATH, draft_path, promotion_path
 from tests.support.command_line import call
+from tests.support.deliveries import seen_of
 from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.support.finished_story import CODE, CONTROL, GITOPS
 from tests.support.github_story import codes_of_run, github_story, land, propose_staging, pushed
@@ -237,16 +237,7 @@ def test_an_old_plan_is_refused(world: Story) -> None:
 def test_an_observation_is_recorded_once(world: Story) -> None:
     promotion = world.engine.status(DRAFT).promotion("dev")
     assert promotion is not None
-    seen = Observation.model_validate(
-        {
-            "environment": "dev",
-            "draft": DRAFT,
-            "digest": promotion.release.digest,
-            "health": "Healthy",
-            "sync": "Synced",
-            "revision": promotion.gitops_commit,
-        }
-    )
+    seen = seen_of(DRAFT, promotion)
     for _ in range(3):
         world.engine.run(tenants=["acme"], observations=(seen,))
     kinds = [fact.body.type for fact in world.engine.facts(DRAFT)]

@@ -1,0 +1,128 @@
+"""Which draft and environment an application runs, by all that it says of that. Pure.
+
+It says so by its source (an overlay's folder in a GitOps repository), by its name, and by labels
+and annotations. Only what all of them agree on counts: each alone can be claimed by whoever may
+write one object.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline import names
+from pipeline.models.draft_id import DraftId
+
+PREFIX = "ameide.io/"
+DRAFT_ANNOTATION = f"{PREFIX}draft"
+_ID = r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*"
+_DRAFT = re.compile(rf"({_ID})/({_ID})\Z")
+# The namespaces that a tenant's code may run in (docs/model.md §4.1).
+_NAMESPACE = re.compile(r"tenant-.+-(?:base|cust)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A draft in an environment."""
+
+    draft: DraftId
+    environment: str
+
+    @classmethod
+    def of(cls, parts: tuple[str, str, str]) -> Place:
+        """The place of a tenant, a primitive and an environment."""
+        return cls(DraftId(f"{parts[0]}/{parts[1]}"), parts[2])
+
+    def __str__(self) -> str:
+        return f"{self.draft} in {self.environment}"
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What an application says of where it belongs: each way that says something → the place.
+
+    None: that way is used and says none. `is_ours` where it looks like the pipeline's all the same.
+    """
+
+    places: Mapping[str, Place | None]
+    is_ours: bool
+
+    @property
+    def place(self) -> Place | None:
+        """What all that is said agrees on; None where nothing is said, or two things are."""
+        found = set(self.places.values())
+        return next(iter(found)) if len(found) == 1 else None
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether two ways say different things."""
+        return len(set(self.places.values())) > 1
+
+    def __str__(self) -> str:
+        return ", ".join(f"{way}: {place or 'no overlay'}" for way, place in self.places.items())
+
+
+def claims_of(
+    name: str,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+    *,
+    sources: Sequence[tuple[str, str]],
+    namespace: str,
+) -> Claims:
+    """What an application says of where it belongs.
+
+    `sources` are repositories, by address or name, and paths in them; `namespace` is where its
+    objects go.
+    """
+    places: dict[str, Place | None] = {}
+    parts = names.parse_application(name)
+    if parts is not None:
+        places["name"] = Place.of(parts)
+    labelled = _place_of_labels(labels, annotations)
+    if labelled is not None:
+        places["labels"] = labelled
+    overlays = [_place_of_source(*source) for source in sources]
+    if any(overlays) or (places and sources):
+        # Of an application that says another thing, too, any source counts.
+        places["source"] = overlays[0] if len(set(overlays)) == 1 else None
+    marked = any(key.startswith(PREFIX) for key in (*labels, *annotations))
+    return Claims(places, bool(places) or marked or bool(_NAMESPACE.match(namespace)))
+
+
+def repository_of(address: str) -> str:
+    """The name of the repository at an address: its last part, without `.git`."""
+    return re.split(r"[/:]", address.rstrip("/"))[-1].removesuffix(".git")
+
+
+def folder_of(path: str) -> str:
+    """A path as the overlays' folders are written; without leading `./` and the last `/`."""
+    return path.removeprefix("./").rstrip("/")
+
+
+def _place_of_source(address: str, path: str) -> Place | None:
+    parts = names.parse_overlay_folder(repository_of(address), folder_of(path))
+    return Place.of(parts) if parts else None
+
+
+def _place_of_labels(labels: Mapping[str, str], annotations: Mapping[str, str]) -> Place | None:
+    environment = labels.get(f"{PREFIX}environment", "")
+    draft = _DRAFT.match(annotations.get(DRAFT_ANNOTATION, ""))
+    if draft and environment:
+        return Place(DraftId(draft[0]), environment)
+    return place_of_object(labels)
+
+
+def place_of_object(labels: Mapping[str, str]) -> Place | None:
+    """The draft and environment by the labels that every object of an overlay carries."""
+    environment = labels.get(f"{PREFIX}environment", "")
+    instance = labels.get(f"{PREFIX}primitive", "")
+    tenant = labels.get(f"{PREFIX}tenant-id", "")
+    if not (environment and instance):
+        return None
+    parts = instance.split("--")
+    if len(parts) == 1:
+        parts = [tenant or names.PLATFORM_TENANT, *parts]
+    draft = "/".join(parts)
+    return Place(DraftId(draft), environment) if _DRAFT.match(draft) else None

@@ -1,0 +1,73 @@
+"""What delivery tools report, as a table beside what was promoted. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.characters import visible
+from pipeline.models.evidence import Observation
+from pipeline.render.style import PLAIN, Style, counted, short_digest, shown_moment, table
+from pipeline.stages.observe import Judged
+
+_HEAD = ("DRAFT", "ENVIRONMENT", "HEALTH", "SYNC", "RUNS", "SEEN", "NOTE")
+
+
+def render_sightings(judged: Sequence[Judged], foreign: int, style: Style = PLAIN) -> str:
+    """One line per report: how it does, what runs, when it was seen, and what is to be known.
+
+    Only what runs well, as it was promoted, has a tick.
+    """
+    listed = sorted(judged, key=_place)
+    head, *rows = table([_HEAD, *(_row(item) for item in listed)])
+    marks = [f"{_mark(item, style)} {row}" for item, row in zip(listed, rows, strict=True)]
+    lines = [f"  {style.paint('dim', head)}", *marks]
+    if not listed:
+        lines = ["nothing of the platform's is reported"]
+    if foreign:
+        lines.append(f"  {counted(foreign, 'other object')} left alone")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _place(item: Judged) -> tuple[str, str, str]:
+    return item.told.draft or "~", item.told.environment, item.told.application
+
+
+def _row(item: Judged) -> tuple[str, ...]:
+    known, told = item.known, item.told
+    whose = visible(told.draft or told.application)
+    return (
+        whose or "-",
+        visible(told.environment) or "-",
+        known.health,
+        known.sync,
+        _images(told),
+        shown_moment(told.observed_at),
+        visible(_note(item)),
+    )
+
+
+def _mark(item: Judged, style: Style) -> str:
+    record = item.record
+    if record is not None and item.known.is_healthy_as(record.release.digest):
+        return style.good
+    is_bad = item.findings or item.known.health in ("Degraded", "Missing")
+    return style.bad if is_bad else style.wait
+
+
+def _images(told: Observation) -> str:
+    if told.digest:
+        return short_digest(told.digest)
+    if told.is_undigested:
+        return "without a digest"
+    return f"{len(told.images)} digests" if told.images else "-"
+
+
+def _note(item: Judged) -> str:
+    if item.record is None:
+        return "no fact knows it"
+    if item.known.message:
+        return item.known.message
+    sealed = item.record.release.digest
+    if item.told.digest not in (None, sealed):
+        return f"sealed is {short_digest(sealed)}"
+    return "two digests while rolling out" if len(item.told.images) > 1 else ""
