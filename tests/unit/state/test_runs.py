@@ -137,7 +137,8 @@ def test_a_run_lasts_from_its_merge_to_the_next_one_there() -> None:
 
 
 def test_a_run_without_a_merge_of_a_known_time_begins_when_it_was_decided() -> None:
-    facts = extended([timed(1, 1), promoted(2)])
+    undated = promoted(2).model_copy(update={"merged_at": None})
+    facts = extended([timed(1, 1), undated])
     for moment in (at(4), None):
         told = facts[-1].model_copy(update={"decided_at": moment})
         earlier, later = folded((*facts[:-1], told)).runs
