@@ -9,6 +9,7 @@ import pytest
 from pipeline.audit.acknowledged import Acknowledged
 from pipeline.audit.rules import AUDIT_FACT_CHAIN
 from pipeline.diagnostics import Location, Verdict
+from pipeline.errors import Failure
 from pipeline.models.base import moment_of
 from pipeline.models.facts import Observed, PatchRefused, PromotionRefused, Reason, Rejected
 from pipeline.models.outputs import (
@@ -156,6 +157,25 @@ def test_a_run_counts_what_it_did_and_tells_failures() -> None:
     assert "1 request on main refused" in text and "\x1b" not in text
     nothing = run_report_document([], [], [], span=RunSpan(CLOCK_S, CLOCK_S, 0), invalid_requests=0)
     assert render_run_report(nothing) == "✓ nothing to do\n  ended    2026-01-01 00:05Z\n"
+
+
+def test_what_people_could_not_be_shown_is_a_warning_and_no_failure() -> None:
+    warning = Failure("tenant-acme-controllers", "github-unavailable", HOSTILE)
+    report = run_report_document(
+        [Receipt(warnings=(warning,)), Receipt(warnings=(warning,))],
+        [],
+        [],
+        span=RunSpan(CLOCK_S, CLOCK_S, 1),
+        invalid_requests=0,
+    )
+    assert len(report.warnings) == 1 and report.failures == ()
+    text = render_run_report(report)
+    assert text.startswith("✓ nothing to do\n  … not shown  tenant-acme-controllers  github-una")
+    assert "\x1b" not in text
+    tenant = TenantPlan(tenant="acme", state_head=None, warnings=(warning,))
+    plan = render_plan(PLAN.model_copy(update={"tenants": (tenant,)}))
+    assert "\n  … not shown  tenant-acme-controllers  github-unavailable: " in plan
+    assert "\x1b" not in plan
 
 
 def test_what_waits_says_when_time_alone_may_change_it() -> None:
