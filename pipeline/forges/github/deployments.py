@@ -11,7 +11,7 @@ Source: GitHub, "REST API endpoints for deployments".
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from pipeline.forges.port import Deployment, DeploymentAsk, DeploymentState
 
 _KEY = "key"
 _LONGEST_TEXT = 140
-_AS_MOST = "superseded by another of the same key"
+_TWIN = "made twice: the other one counts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +61,14 @@ def write_deployment(session: GithubSession, repo: str, asked: DeploymentAsk, ac
     first, *twins = found_or_made(find, create)
     _set_state(client, path, first, find, asked.state, (asked.comment, asked.link))
     for twin in twins:
-        _set_state(client, path, twin, find, DeploymentState.INACTIVE, (_AS_MOST, ""))
+        _set_state(client, path, twin, find, DeploymentState.INACTIVE, (_TWIN, ""))
 
 
 def _set_state(
     client: GithubClient,
     path: str,
     wanted: _Found,
-    find: Any,
+    find: Callable[[], tuple[_Found, ...] | None],
     state: DeploymentState,
     told: tuple[str, str],
 ) -> None:
