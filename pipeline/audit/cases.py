@@ -222,7 +222,8 @@ def commit_problem(
     folder = planned.folder
     root = graft(parents, folder, planned.folder_tree)[-1].id
     if found.tree != root:
-        return f"it holds other files than {folder} as tree {planned.folder_tree[:12]}"
+        wanted = f"as tree {planned.folder_tree[:12]}" if planned.folder_tree else "taken out"
+        return f"it holds other files than {folder} {wanted}"
     signature = pipeline_signature(planned.time_s)
     if (found.author, found.committer) != (signature, signature):
         return f"it is signed by {found.author.email}, or at another time than its request"

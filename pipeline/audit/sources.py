@@ -22,13 +22,16 @@ from pipeline.models.facts import (
     Accepted,
     Built,
     ChecksRecorded,
+    HoldLifted,
     Observed,
     PatchApplied,
     PatchRefused,
     Promoted,
     PromotionRefused,
+    PromotionSuperseded,
     Provisioned,
     Rejected,
+    Retired,
     Scaffolded,
 )
 from pipeline.models.provenance import Claim
@@ -76,7 +79,9 @@ def _sources(case: FactCase) -> Iterator[tuple[str, str]]:
             yield body.build.source_commit, body.build.source_tree
         case Accepted() | Provisioned() | PatchRefused() | PromotionRefused():
             return
-        case Promoted() | Observed() | Rejected():
+        case PromotionSuperseded() | HoldLifted():
+            return
+        case Promoted() | Retired() | Observed() | Rejected():
             return
         case _:
             assert_never(case.fact.body)

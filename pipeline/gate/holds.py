@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 
 def clause_lane(e: Evidence) -> Iterator[DecisionReason]:
-    """A lane other than the normal one is used only where the platform's policy lists it."""
+    """A lane other than the normal one is used only where the platform's policy lists it.
+
+    What policy rolls back by itself nobody asks for.
+    """
     lane = e.promotion.lane
-    if lane != "normal" and lane not in e.platform.lanes:
+    if lane != "normal" and lane not in e.platform.lanes and not e.automatic:
         yield refuses(LANE_NOT_OFFERED, f"the platform's policy lists no lane `{lane}`")
 
 

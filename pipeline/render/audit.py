@@ -13,13 +13,16 @@ from pipeline.models.facts import (
     Built,
     ChecksRecorded,
     Fact,
+    HoldLifted,
     Observed,
     PatchApplied,
     PatchRefused,
     Promoted,
     PromotionRefused,
+    PromotionSuperseded,
     Provisioned,
     Rejected,
+    Retired,
     Scaffolded,
 )
 from pipeline.models.outputs import (
@@ -100,6 +103,18 @@ def _merged(moment: Moment | None) -> str:
     return f", merged {shown_moment(moment)}" if moment else ""
 
 
+def _approved(accounts: Sequence[int]) -> str:
+    return f", approved by {', '.join(map(str, accounts))}" if accounts else ""
+
+
+def _lane(body: Promoted) -> str:
+    """What is unusual about a promotion."""
+    told = "" if body.lane == "normal" else f", lane {body.lane}"
+    if body.automatic:
+        told += f" (by policy, after the observation of fact {body.observed})"
+    return told if body.goes_further else f"{told}, goes no further by itself"
+
+
 def summary_of(fact: Fact) -> str:
     """One line that summarises a fact."""
     body = fact.body
@@ -124,12 +139,17 @@ def summary_of(fact: Fact) -> str:
         case PromotionRefused():
             codes = ", ".join(dict.fromkeys(r.code for r in body.reasons))
             return f"{body.environment}: {codes}"
+        case PromotionSuperseded():
+            newer = short_id(fact.cause.commit)
+            return f"{body.environment}: request of {short_id(body.commit)}, by that of {newer}"
+        case HoldLifted():
+            return f"{body.environment}: hold of fact {body.hold}{_approved(body.approved_by)}"
+        case Retired():
+            return f"{body.environment}: {body.overlay_folder} is gone{_merged(body.merged_at)}"
         case Promoted():
-            people = ", ".join(map(str, body.approved_by))
-            approved = f", approved by {people}" if people else ""
             digest = short_digest(body.release.digest)
-            merged = _merged(body.merged_at)
-            return f"{body.environment} runs {digest} in {body.namespace}{approved}{merged}"
+            told = f"{_approved(body.approved_by)}{_lane(body)}{_merged(body.merged_at)}"
+            return f"{body.environment} runs {digest} in {body.namespace}{told}"
         case Observed():
             seen = body.observation
             when = f", seen {shown_moment(seen.observed_at)}" if seen.observed_at else ""

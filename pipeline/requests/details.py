@@ -14,6 +14,7 @@ from pipeline.models.requests import (
     DraftPatch,
     PrimitiveImplementationDraft,
     Promotion,
+    Retirement,
     Sku,
 )
 from pipeline.requests.policy_changes import field_lines
@@ -71,7 +72,20 @@ def promotion_details(
         yield "writes exactly the tree", promotion.overlay_tree
     if promotion.lane != "normal":
         yield "lane", promotion.lane
+    if not promotion.goes_further:
+        yield "goes further", "only if a person asks for it"
+    if promotion.hold:
+        yield "hold", f"{promotion.hold}; what runs there stays"
     yield "reason", promotion.reason
+
+
+def retirement_details(
+    retirement: Retirement, old: Retirement | None, snapshot: Snapshot
+) -> Iterator[Detail]:
+    """What a retirement takes out, in which order."""
+    yield "draft", retirement.draft
+    yield "is taken out of", ", ".join([*snapshot.environments][::-1])
+    yield "reason", retirement.reason
 
 
 def acknowledgement_details(

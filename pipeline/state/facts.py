@@ -41,13 +41,16 @@ from pipeline.models.facts import (
     ChecksRecorded,
     Fact,
     FactBody,
+    HoldLifted,
     Observed,
     PatchApplied,
     PatchRefused,
     Promoted,
     PromotionRefused,
+    PromotionSuperseded,
     Provisioned,
     Rejected,
+    Retired,
     Scaffolded,
 )
 from pipeline.models.status import (
@@ -56,7 +59,10 @@ from pipeline.models.status import (
     PatchRecord,
     PromotionRecord,
     RefusedPromotion,
+    SupersededPromotion,
 )
+from pipeline.requests.kinds import is_of_kind
+from pipeline.state.answers import answered, elsewhere, holds_after
 from pipeline.state.bounds import bounded, is_bounded
 from pipeline.state.runs import lacks_runs, runs_after, without_runs
 
@@ -65,7 +71,7 @@ _IN_FACTS = 99  # facts in the first folder; further ones lie in folders of fift
 _IN_FOLDER = 50
 FACTS, LATER_FACTS = "facts", "later-facts"  # the folders of facts in a draft's folder
 # Fields of a status that came later: it stays as it was where they are empty.
-_ADDED = ("earlier_patches", "runs", "decided_at")
+_ADDED = ("earlier_patches", "runs", "holds", "superseded", "decided_at")
 ReadFacts = Callable[[], Sequence[Fact]]
 
 
@@ -250,7 +256,7 @@ def fold_one_unbounded(status: DraftStatus | None, fact: Fact) -> DraftStatus:
     else:
         base = status.model_copy(update=_changes(status, fact))
     requests = base.requests
-    if not isinstance(body, Observed | ChecksRecorded | Built | Rejected | Provisioned):
+    if _settles_request(fact):
         requests = dict(sorted({**requests, fact.cause.request: fact.cause.blob}.items()))
     return base.model_copy(
         update={
@@ -261,6 +267,17 @@ def fold_one_unbounded(status: DraftStatus | None, fact: Fact) -> DraftStatus:
             "decided_at": fact.decided_at or base.decided_at,
         }
     )
+
+
+def _settles_request(fact: Fact) -> bool:
+    """Whether nothing more is due of the request that caused a fact."""
+    body = fact.body
+    if isinstance(body, Rejected):
+        return is_of_kind(fact.cause.request, "Retirement")
+    if isinstance(body, Promoted):
+        return not body.automatic
+    by_the_way = Observed | ChecksRecorded | Built | Provisioned | PromotionSuperseded | Retired
+    return not isinstance(body, by_the_way)
 
 
 def _first_status(fact: Fact, body: Accepted) -> DraftStatus:
@@ -329,18 +346,30 @@ def _changes(status: DraftStatus, fact: Fact) -> dict[str, object]:
         case Built():
             return {"builds": (*status.builds, body.build.model_copy(update={"bundle": ""}))}
         case PromotionRefused():
-            others = tuple(
-                r for r in status.refused_promotions if r.environment != body.environment
-            )
             refused = RefusedPromotion(environment=body.environment, reasons=body.reasons)
-            return {"refused_promotions": (*others, refused)}
+            others = elsewhere(status.refused_promotions, body.environment)
+            return answered(status, body.environment) | {"refused_promotions": (*others, refused)}
+        case PromotionSuperseded():
+            replaced = SupersededPromotion(
+                environment=body.environment,
+                blob=body.blob,
+                commit=body.commit,
+                by=fact.cause.commit,
+            )
+            return {"superseded": (*elsewhere(status.superseded, body.environment), replaced)}
+        case HoldLifted():
+            left = elsewhere(status.holds, body.environment)
+            return answered(status, body.environment) | {"holds": left}
         case Promoted():
-            return {
+            return answered(status, body.environment) | {
                 "state": told_state(status, body),
                 "promotions": _with_promotion(status, fact.sequence, body),
-                "refused_promotions": tuple(
-                    r for r in status.refused_promotions if r.environment != body.environment
-                ),
+                "holds": holds_after(status, fact, body),
+            }
+        case Retired():
+            return {
+                "promotions": elsewhere(status.promotions, body.environment),
+                "holds": elsewhere(status.holds, body.environment),
             }
         case Observed():
             seen = body.observation
@@ -383,7 +412,7 @@ def _with_promotion(
         approved_by=body.approved_by,
         fact=sequence,
     )
-    others = tuple(p for p in status.promotions if p.environment != body.environment)
+    others = elsewhere(status.promotions, body.environment)
     order = {name: at for at, name in enumerate(status.target_namespaces)}
     # An environment that came after the draft was accepted has no place among those yet.
     places = (*others, record)

@@ -21,17 +21,37 @@ def runs_after(runs: Runs, fact: Fact) -> Runs:
     """The runs with one more fact."""
     body = fact.body
     if isinstance(body, Promoted):
-        begun = RunRecord(environment=body.environment, release=body.release, fact=fact.sequence)
+        if body.automatic:
+            runs = _rolled_back(runs, body.environment)
+        begun = RunRecord(
+            environment=body.environment,
+            release=body.release,
+            fact=fact.sequence,
+            goes_further=body.goes_further,
+        )
         return (*runs, begun)
     if not isinstance(body, Observed):
         return runs
     seen = body.observation
-    newest = max((r.fact for r in runs if r.environment == seen.environment), default=0)
+    newest = _newest(runs, seen.environment)
     return tuple(
         run.model_copy(update={"was_healthy": True})
         if run.fact == newest and seen.is_healthy_as(run.release.digest)
         else run
         for run in runs
+    )
+
+
+def _newest(runs: Runs, environment: str) -> int:
+    """The number of the newest promotion to an environment; 0 if there was none."""
+    return max((run.fact for run in runs if run.environment == environment), default=0)
+
+
+def _rolled_back(runs: Runs, environment: str) -> Runs:
+    """The runs, with the newest of an environment marked as ended by policy itself."""
+    newest = _newest(runs, environment)
+    return tuple(
+        run.model_copy(update={"rolled_back": True}) if run.fact == newest else run for run in runs
     )
 
 
