@@ -25,7 +25,7 @@ from pipeline.plan.view import DraftView, PromotionInput
 from pipeline.releases.overlays import base_tree_of, render_overlay
 from pipeline.stages.promote import evidence_of, plan_promotion
 from pipeline.state.bounds import with_evidence
-from pipeline.state.facts import told_state
+from pipeline.state.fact_types import told_state
 
 # Code of the gate → the audit's own rule for it, if there is one.
 _OWN_RULE = {
