@@ -129,7 +129,8 @@ def summary_of(fact: Fact) -> str:
             approved = f", approved by {people}" if people else ""
             digest = short_digest(body.release.digest)
             merged = _merged(body.merged_at)
-            return f"{body.environment} runs {digest} in {body.namespace}{approved}{merged}"
+            waived = "".join(f", {w.rule} waived by {w.request}" for w in body.waived)
+            return f"{body.environment} runs {digest} in {body.namespace}{approved}{waived}{merged}"
         case Observed():
             seen = body.observation
             when = f", seen {shown_moment(seen.observed_at)}" if seen.observed_at else ""
