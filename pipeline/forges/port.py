@@ -168,6 +168,15 @@ class RepoView:
         return self.branches.get(self.default_branch)
 
 
+@dataclass(frozen=True, slots=True)
+class Hosting:
+    """Where a repository is hosted, which decides what its forge offers for it."""
+
+    server: str  # the forge's address
+    is_public: bool
+    plan: str  # of the organisation, as the forge names it; empty if this account may not see it
+
+
 class Repositories(Protocol):
     """The repositories of one organisation: their content, and who may change it."""
 
@@ -188,6 +197,13 @@ class Repositories(Protocol):
 
         Raises NotFound if there is no such environment, ForgeRefused without permission.
         """
+
+    def read_hosting(self, repo: str) -> Hosting | None:
+        """Where the repository is hosted; None for a forge without plans. Raises NotFound."""
+
+    def read_signed_branches(self, repo: str, branches: Collection[str]) -> Mapping[str, bool]:
+        """The branches among these that take signed commits alone → whether this account may bring
+        others there all the same. Branches need not exist. Raises NotFound."""
 
     def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
         """Repository → text that changes with any of its branches or pull requests, cheap to get.

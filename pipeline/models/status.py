@@ -68,7 +68,12 @@ class RunRecord(Model):
     environment: EnvironmentName
     release: Release
     fact: int  # the number of the promotion
+    # From its merge to the next one there; None in facts of older tools, and while it runs.
+    since: Moment | None = Field(None, exclude_if=not_)
+    until: Moment | None = Field(None, exclude_if=not_)
     was_healthy: bool = False  # a delivery tool saw exactly this release healthy and synced there
+    # Since when it was seen so without a break; None once it is seen otherwise.
+    healthy_since: Moment | None = Field(None, exclude_if=not_)
 
 
 class RefusedPromotion(Model):

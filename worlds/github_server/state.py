@@ -278,6 +278,7 @@ class State:
         self.accounts: dict[int, Account] = {}
         self.teams: dict[tuple[str, str], Team] = {}
         self.members: dict[str, set[int]] = {}
+        self.plans: dict[str, str] = {}  # organisation → the plan it pays for; else `free`
         self.apps: dict[int, App] = {}
         self.tokens: dict[str, Token] = {}
         self.repositories: dict[tuple[str, str], Repository] = {}
