@@ -229,9 +229,9 @@ def _say_promoted(body: Promoted) -> str:
     people = ", ".join(map(str, body.approved_by))
     approved = f", approved by {people}" if people else ""
     digest = short_digest(body.release.digest)
-    return f"{body.environment} runs {digest} in {body.namespace}{approved}" + _when(
-        "merged", body.merged_at
-    )
+    waived = "".join(f", {w.rule} waived by {w.request}" for w in body.waived)
+    told = f"{body.environment} runs {digest} in {body.namespace}{approved}{waived}"
+    return told + _when("merged", body.merged_at)
 
 
 def _fold_observed(status: DraftStatus, fact: Fact, body: Observed) -> Changes:

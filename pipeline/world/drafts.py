@@ -184,7 +184,7 @@ class Drafts:
         for draft, status in statuses.items():
             if draft in self.states.unreadable:
                 continue
-            asked = {r.path: r.blob for r in self.snapshot.requests_of(draft)}
+            asked = {r.path: r.blob for r in self.snapshot.tasks_of(draft)}
             try:
                 due = self.states.requests_due(draft, status, asked)
                 rests = not due and rest.holds(status)
