@@ -68,7 +68,7 @@ class RunRecord(Model):
     environment: EnvironmentName
     release: Release
     fact: int  # the number of the promotion
-    was_healthy: bool = False  # a delivery tool saw exactly this release healthy and synced there
+    was_healthy: bool = False  # whether a delivery tool saw exactly this release healthy and synced
 
 
 class RefusedPromotion(Model):
@@ -135,7 +135,7 @@ class DraftStatus(Model):
         return next((p for p in self.promotions if p.environment == environment), None)
 
     def runs_in(self, environments: Collection[str]) -> tuple[RunRecord, ...]:
-        """What has run in any of these environments, as far as it is listed."""
+        """The listed runs in any of these environments."""
         return tuple(run for run in self.runs if run.environment in environments)
 
     def checks_of_tree(self, tree: str) -> CheckReport | None:

@@ -48,7 +48,7 @@ def short_id(id: str | None) -> str:
 
 
 def shown_moment(moment: str | None) -> str:
-    """A moment as people read it: `2026-12-01 10:52Z`; a dash for none."""
+    """A moment for people, such as `2026-12-01 10:52Z`; a dash for None."""
     return f"{moment[:10]} {moment[11:16]}Z" if moment else "-"
 
 

@@ -20,7 +20,7 @@ from pipeline.requests.layout import PLATFORM_PATH, draft_path, tenant_path
 from pipeline.requests.snapshot import ReadRequest, Snapshot
 from pipeline.templating import Template
 
-# Codes of what only stands against a request that is asked for now.
+# Codes of findings that count only against requests made now.
 _OF_THE_ASKED = (DIGEST_BLOCKED.id, ENVIRONMENT_UNKNOWN.id)
 
 

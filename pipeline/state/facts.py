@@ -64,7 +64,7 @@ STATUS_HEADER = "The fold of the facts beside it; written by the pipeline, never
 _IN_FACTS = 99  # facts in the first folder; further ones lie in folders of fifty
 _IN_FOLDER = 50
 FACTS, LATER_FACTS = "facts", "later-facts"  # the folders of facts in a draft's folder
-# Fields of a status that came later: it stays as it was where they are empty.
+# Fields added to a status later: left out if empty, so older statuses keep their bytes.
 _ADDED = ("earlier_patches", "runs", "decided_at")
 ReadFacts = Callable[[], Sequence[Fact]]
 
@@ -221,7 +221,7 @@ def fold_one(status: DraftStatus | None, fact: Fact, before: ReadFacts = _unread
 def older_folds(facts: Sequence[Fact]) -> Iterator[tuple[DraftStatus, DraftStatus]]:
     """The status after each fact, in the two forms of older tools, which listed no runs.
 
-    The first lists everything else, the second as little of it as this tool does.
+    The first form lists everything else, the second is bounded like this tool's.
     """
     unbounded: DraftStatus | None = None
     status: DraftStatus | None = None
@@ -287,8 +287,8 @@ def _first_status(fact: Fact, body: Accepted) -> DraftStatus:
 
 
 def _namespaces(body: Accepted) -> dict[str, str]:
-    """Environment → namespace in the order of policy, whichever order the fact's JSON has."""
-    # Older tools recorded no order, and knew no environments but those named like stages.
+    """Environment → namespace in the order of policy, whatever order the fact's JSON has."""
+    # Older tools recorded no order, and had only environments named like stages.
     stages: list[str] = list(STAGES)
     listed = body.environments or sorted(
         body.target_namespaces, key=lambda e: (stages.index(e) if e in stages else len(stages), e)
@@ -358,7 +358,7 @@ def _changes(status: DraftStatus, fact: Fact) -> dict[str, object]:
 
 
 def told_state(status: DraftStatus, body: Promoted) -> DraftState:
-    """The state of a draft after a promotion, as its fact tells it."""
+    """The state of a draft after a promotion, by its fact."""
     told = body.state or STATE_OF_STAGE.get(body.environment, status.state)
     return higher_state(status.state, told)
 
@@ -385,7 +385,7 @@ def _with_promotion(
     )
     others = tuple(p for p in status.promotions if p.environment != body.environment)
     order = {name: at for at, name in enumerate(status.target_namespaces)}
-    # An environment that came after the draft was accepted has no place among those yet.
+    # An environment added after the draft's acceptance has no place among those yet.
     places = (*others, record)
     return tuple(
         sorted(places, key=lambda p: (order.get(p.environment, len(order)), p.environment))
