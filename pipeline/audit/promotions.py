@@ -215,9 +215,9 @@ def _differing(case: FactCase, view: DraftView, due: PromotionInput, body: Promo
 
 
 def _states_since(case: FactCase, body: Promoted) -> set[str]:
-    """The states that a promotion leads to by the policies since its request was merged.
+    """The states that a promotion leads to, by each policy since its request was merged.
 
-    A run that finds an overlay merged records the state by its own policy.
+    A run that finds an overlay already merged records the state by its own policy.
     """
     return {
         state_reached(view.status, view.environments, body.environment, body.release).value

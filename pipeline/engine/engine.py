@@ -170,7 +170,7 @@ class Engine:
     def observe(
         self, observations: Collection[Observation], *, listed: Collection[str], read_at: Moment
     ) -> Sightings:
-        """What reports of delivery tools come to, without recording anything."""
+        """The judged reports of delivery tools; nothing is recorded."""
         return read_sightings(self.reader, observations, listed=listed, read_at=read_at)
 
     def apply(self, plan: Plan, progress: Progress = silent) -> tuple[Receipt, ...]:

@@ -118,7 +118,7 @@ def clause_source(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
-    """The release has run in an environment before this one; it need not run there now."""
+    """The release has run in an earlier environment; it need not run there now."""
     sources = e.environment.promotes_from
     if not sources:
         return
@@ -135,7 +135,7 @@ def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def _earlier_runs(e: Evidence) -> tuple[RunRecord, ...]:
-    """The runs of this release in environments before: by its digest, else by its source."""
+    """The runs of this release in earlier environments, by its digest, else by its source."""
     wanted = e.promotion.release.digest
     return tuple(
         run

@@ -265,7 +265,7 @@ class Fact(Model):
     draft: DraftId
     sequence: int = Field(ge=1, le=999_999)
     previous: FactHashField
-    # By the clock of whoever decided it, and no later than the merge that it records.
+    # By the clock of the deciding run, and no later than the recorded merge.
     decided_at: Moment | None = Field(None, exclude_if=not_)
     cause: Cause
     body: FactBody

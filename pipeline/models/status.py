@@ -140,7 +140,7 @@ class DraftStatus(Model):
         return next((p for p in self.promotions if p.environment == environment), None)
 
     def runs_in(self, environments: Collection[str]) -> tuple[RunRecord, ...]:
-        """What has run in any of these environments, as far as it is listed."""
+        """The listed runs in any of these environments."""
         return tuple(run for run in self.runs if run.environment in environments)
 
     def checks_of_tree(self, tree: str) -> CheckReport | None:

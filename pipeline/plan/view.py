@@ -114,7 +114,7 @@ class DraftView:
     template: Template
     status: DraftStatus | None
     is_new_revision: bool  # the draft's own request is not yet among the facts
-    now_s: int  # the moment that is planned for, in seconds since the epoch
+    now_s: int  # the moment of the plan, in seconds since the epoch
     target: RepoView | None = None
     gitops: RepoView | None = None
     pull: PullRequest | None = None  # the draft's pull request, as the forge has it now

@@ -64,7 +64,7 @@ class ShownReport(Protocol):
 def render_log(draft: str, facts: Sequence[Fact], style: Style = PLAIN) -> str:
     """A draft's facts in order: what happened when, for which request, by which account.
 
-    The time before a fact is that of its decision; that of a merge is its merge commit's.
+    The time shown with a fact is its decision's; for a merge it is the merge commit's.
     """
     lines = [f"{style.good} {draft}: {counted(len(facts), 'fact')}, every link checked"]
     for fact in facts:

@@ -43,7 +43,7 @@ def draft_details(
 
 
 def _namespace(place: tuple[str, str, Sku, CodeOrigin], environment: str) -> str:
-    """Where it would run; nothing where that name is refused, which is a finding of its own."""
+    """The line on where it would run; none if the name is refused, which is a separate finding."""
     try:
         return names.namespace(*place, environment)
     except names.NameRefused:

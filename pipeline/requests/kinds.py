@@ -296,7 +296,7 @@ def request_path(path: str) -> RequestPath | None:
 
 
 def is_of_kind(path: str, kind: str) -> bool:
-    """Whether a path is that of a kind of request."""
+    """Whether a path belongs to a kind of request."""
     meaning = request_path(path)
     return meaning is not None and meaning.kind == kind
 

@@ -67,7 +67,7 @@ class Snapshot:
         return loaded.model if loaded and isinstance(loaded.model, kind) else None
 
     def with_request(self, asked: LoadedRequest) -> Snapshot:
-        """The same as if a request were merged."""
+        """The snapshot as if a request were merged."""
         return Snapshot(self.commit, self.blobs, {**self.requests, asked.path: asked})
 
     @cached_property
@@ -104,7 +104,7 @@ class Snapshot:
 
     @cached_property
     def stops(self) -> tuple[Halt, ...]:
-        """What is stopped. A file that cannot be read stops everything."""
+        """The active stops. An unreadable file stops everything."""
         stop = self.model_at(STOP_PATH, Stop)
         if stop is None and STOP_PATH in self.blobs:
             return (Halt(reason=f"`{STOP_PATH}` cannot be read"),)
@@ -172,7 +172,7 @@ class Snapshot:
 
 
 def places_of(environments: Mapping[str, Environment]) -> dict[str, Place]:
-    """Where each of these environments stands in their graph."""
+    """Name → the place of each of these environments in their graph."""
     return {name: Place(e.stage, e.promotes_from) for name, e in environments.items()}
 
 

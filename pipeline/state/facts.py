@@ -42,7 +42,7 @@ STATUS_HEADER = "The fold of the facts beside it; written by the pipeline, never
 _IN_FACTS = 99  # facts in the first folder; further ones lie in folders of fifty
 _IN_FOLDER = 50
 FACTS, LATER_FACTS = "facts", "later-facts"  # the folders of facts in a draft's folder
-# Fields of a status that came later: it stays as it was where they are empty.
+# Fields added to a status later: left out if empty, so older statuses keep their bytes.
 _ADDED = ("earlier_patches", "runs", "decided_at")
 ReadFacts = Callable[[], Sequence[Fact]]
 
@@ -199,7 +199,7 @@ def fold_one(status: DraftStatus | None, fact: Fact, before: ReadFacts = _unread
 def older_folds(facts: Sequence[Fact]) -> Iterator[tuple[DraftStatus, DraftStatus]]:
     """The status after each fact, in the two forms of older tools, which listed no runs.
 
-    The first lists everything else, the second as little of it as this tool does.
+    The first form lists everything else, the second is bounded like this tool's.
     """
     unbounded: DraftStatus | None = None
     status: DraftStatus | None = None

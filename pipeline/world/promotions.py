@@ -44,7 +44,7 @@ class Promotions:
         caused = self.causes.of(loaded.path, loaded.blob, tier=tier)
         due = self.of(view, promotion, caused)
         if due.merged and due.gitops_pull and due.gitops_pull.merged_at:
-            # It was merged before a crash, so it rests on nothing that people said since.
+            # It was merged before a crash, so later reviews do not matter.
             until = due.gitops_pull.merged_at
             caused = self.causes.of(loaded.path, loaded.blob, tier=tier, until=until)
             due = replace(due, caused=caused)
