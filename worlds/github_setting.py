@@ -29,6 +29,7 @@ PERMISSIONS = {
     "issues": "write",
     "members": "read",
     "metadata": "read",
+    "organization_plan": "read",
     "pull_requests": "write",
 }
 

@@ -101,7 +101,7 @@ class FactCase:
 
     @cached_property
     def decided_s(self) -> int:
-        """When it was decided; of a fact without times, when its request came to main."""
+        """When it was decided; for a fact without times, when its request reached main."""
         if self.fact.decided_at is not None:
             return seconds_of(self.fact.decided_at)
         return self.audit.control.commit(self.fact.cause.commit).committer.time_s

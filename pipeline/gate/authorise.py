@@ -25,6 +25,8 @@ from pipeline.gate.rollback import (
     clause_lift,
     clause_rollback,
 )
+from pipeline.gate.waivers import Asked, Grant, Waived, without_waived
+from pipeline.models.base import seconds_of
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.provenance import Claim, Verified
 from pipeline.models.requests import (
@@ -64,6 +66,7 @@ class Evidence:
     asked_s: int | None = None  # when it came to main; None for one not made yet
     automatic: bool = False  # whether policy rolls back by itself
     retires: bool = False  # whether main asks to retire the draft
+    waivers: tuple[Grant, ...] = ()  # of the draft, on main now
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class Decision:
     environment: str
     reasons: tuple[DecisionReason, ...]
     approved_by: tuple[int, ...]
+    waived: tuple[Waived, ...] = ()
 
     @property
     def allowed(self) -> bool:
@@ -127,7 +131,7 @@ def clause_source(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
-    """The release has run in an environment before this one; it need not run there now.
+    """The release has run in an earlier environment; it need not run there now.
 
     `clause_rollback` says where a rollback's release has run.
     """
@@ -147,7 +151,7 @@ def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def _earlier_runs(e: Evidence) -> tuple[RunRecord, ...]:
-    """The runs of this release in environments before: by its digest, else by its source.
+    """The runs of this release in earlier environments, by its digest, else by its source.
 
     Those before a rollback are of the same environment.
     """
@@ -328,5 +332,18 @@ def authorise(evidence: Evidence) -> Decision:
     """The decision on one promotion, with all reasons against it in the order of the clauses."""
     clauses = LIFT_CLAUSES if evidence.promotion.hold == "lifted" else CLAUSES
     reasons = tuple(reason for clause in clauses for reason in clause(evidence))
-    people = evidence.authority.approved_by
-    return Decision(evidence.status.id, evidence.environment.environment, reasons, people)
+    draft, environment = evidence.status.id, evidence.environment.environment
+    waived: tuple[Waived, ...] = ()
+    if reasons and evidence.waivers:
+        seen = evidence.status.decided_at
+        latest_s = max(evidence.now_s, seconds_of(seen) if seen else 0)
+        asked = Asked(draft, environment, _digest(evidence), evidence.now_s, latest_s)
+        policy = evidence.platform.waivers
+        reasons, waived = without_waived(reasons, evidence.waivers, policy, asked)
+    return Decision(draft, environment, reasons, evidence.authority.approved_by, waived)
+
+
+def _digest(e: Evidence) -> str | None:
+    """The image that would run: the one that is pinned, else the one that was built."""
+    build = e.status.build_of_tree(e.source_tree) if e.source_tree else None
+    return e.promotion.release.digest or (build.digest if build else None)

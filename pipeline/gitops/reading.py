@@ -9,7 +9,7 @@ from pipeline.git.objects import MODE_TREE, TreeEntry
 from pipeline.git.repository import GitRepository
 from pipeline.gitops.sealed import ROOT, Difference, Recorded, tree_of_overlays
 
-# Folder and tree (None: it is gone) → whether the pipeline merged that and only its fact is missing,
+# Folder and tree (None: gone) → whether the pipeline merged that and only its fact is missing,
 # as after a crash.
 IsOwn = Callable[[str, str | None], bool]
 

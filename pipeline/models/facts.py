@@ -195,6 +195,17 @@ class PromotionRefused(Model):
     reasons: tuple[Reason, ...]
 
 
+class UsedWaiver(Model):
+    """A rule of the gate that was waived, by which request, and how that reached main."""
+
+    rule: str
+    request: str  # path in the control repo
+    commit: CommitIdField  # the commit of main that brought it
+    blob: BlobIdField
+    brought: Brought | None = None
+    approved_by: tuple[int, ...]  # whose approval of it counted
+
+
 class PromotionSuperseded(Model):
     """A promotion request that still waited was replaced by a newer one, which caused this fact."""
 
@@ -228,6 +239,8 @@ class Promoted(Model):
     pull_request: PullRequestLink
     approved_by: tuple[int, ...]
     checks: tuple[str, ...]
+    # What the gate would have refused it for, had nobody waived it.
+    waived: tuple[UsedWaiver, ...] = Field((), exclude_if=not_)
     # The draft's state after this promotion, by the policy of the time. Facts of older tools lack
     # it; their environments are named like stages.
     state: DraftState | None = Field(None, exclude_if=not_)
@@ -293,7 +306,7 @@ class Fact(Model):
     draft: DraftId
     sequence: int = Field(ge=1, le=999_999)
     previous: FactHashField
-    # By the clock of whoever decided it, and no later than the merge that it records.
+    # By the clock of the deciding run, and no later than the recorded merge.
     decided_at: Moment | None = Field(None, exclude_if=not_)
     cause: Cause
     body: FactBody

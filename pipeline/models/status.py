@@ -68,7 +68,12 @@ class RunRecord(Model):
     environment: EnvironmentName
     release: Release
     fact: int  # the number of the promotion
+    # From its merge to the next one there; None in facts of older tools, and while it runs.
+    since: Moment | None = Field(None, exclude_if=not_)
+    until: Moment | None = Field(None, exclude_if=not_)
     was_healthy: bool = False  # a delivery tool saw exactly this release healthy and synced there
+    # Since when it was seen so without a break; None once it is seen otherwise.
+    healthy_since: Moment | None = Field(None, exclude_if=not_)
     goes_further: bool = Field(True, exclude_if=bool)  # whether bots may ask for it elsewhere
     rolled_back: bool = Field(False, exclude_if=not_)  # whether policy ended it by itself
 
@@ -162,7 +167,7 @@ class DraftStatus(Model):
         return next((h for h in self.holds if h.environment == environment), None)
 
     def runs_in(self, environments: Collection[str]) -> tuple[RunRecord, ...]:
-        """What has run in any of these environments, as far as it is listed."""
+        """The listed runs in any of these environments."""
         return tuple(run for run in self.runs if run.environment in environments)
 
     def checks_of_tree(self, tree: str) -> CheckReport | None:

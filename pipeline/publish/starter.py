@@ -40,12 +40,12 @@ SIGNER_MARK = "OWNER/CONTROL"
 _SIGNING_REPOSITORY = re.compile(r"(?m)^( +repository: ).+$")
 _ACTION = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+@[0-9a-f]{40}\Z")
 _SERVER = re.compile(r"https://[a-z0-9.-]+(:[0-9]+)?\Z")
-# The concurrency of a job in which none that waits may be dropped, with the comment above it.
+# The `concurrency` of a job whose waiting runs may not be dropped, with the comment above it.
 _QUEUE = re.compile(r"(?m)(?:^ +#.*\n)*^( +)concurrency:\n(?:\1 +.*\n)*?\1 +queue: max\n")
 
 
 def starter_parts(requests: Iterable[str]) -> dict[str, str]:
-    """Paths in `pipeline/starter/` → paths of this repository that they are made from.
+    """Path in `pipeline/starter/` → the path of this repository that it is made from.
 
     `requests` are the paths of its requests: a new control repo begins with its environments.
     """
@@ -86,7 +86,7 @@ class Answers:
     people: Sequence[Person]
     tenant: str
     action: str  # OWNER/REPO@COMMIT
-    server: str = PUBLIC  # address of the GitHub that has the organisation
+    server: str = PUBLIC  # address of the organisation's GitHub
 
 
 def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, bytes]:

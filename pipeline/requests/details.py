@@ -16,6 +16,7 @@ from pipeline.models.requests import (
     Promotion,
     Retirement,
     Sku,
+    Waiver,
 )
 from pipeline.requests.policy_changes import field_lines
 from pipeline.requests.snapshot import Snapshot
@@ -43,7 +44,7 @@ def draft_details(
 
 
 def _namespace(place: tuple[str, str, Sku, CodeOrigin], environment: str) -> str:
-    """Where it would run; nothing where that name is refused, which is a finding of its own."""
+    """The line on where it would run; none if the name is refused, which is a separate finding."""
     try:
         return names.namespace(*place, environment)
     except names.NameRefused:
@@ -77,6 +78,17 @@ def promotion_details(
     if promotion.hold:
         yield "hold", f"{promotion.hold}; what runs there stays"
     yield "reason", promotion.reason
+
+
+def waiver_details(waiver: Waiver, old: Waiver | None, snapshot: Snapshot) -> Iterator[Detail]:
+    """What a waiver lets pass, and until when."""
+    yield "draft", waiver.draft
+    yield "environment", waiver.environment
+    yield "waives the rule", waiver.rule
+    yield "for the image", waiver.digest
+    yield "from", waiver.starts
+    yield "until just before", waiver.expires
+    yield "reason", waiver.reason
 
 
 def retirement_details(

@@ -276,7 +276,7 @@ def check_environment(
 def _check_place(
     environment: Environment, snapshot: Snapshot, document: ParsedDocument
 ) -> Iterator[Finding]:
-    """Findings about the place of an environment in the graph of all of them."""
+    """Findings about an environment's place in the graph."""
     name, places = environment.environment, places_of(snapshot.environments)
     own = Place(environment.stage)
     is_sound = True
@@ -309,7 +309,7 @@ def _check_place(
 def _check_names(
     name: str, platform: Platform, snapshot: Snapshot, document: ParsedDocument
 ) -> Iterator[Finding]:
-    """Findings about what an environment's name becomes part of, whichever tenant there is."""
+    """Findings about names derived from an environment's name, for any tenant."""
     at = document.position_of(("environment",))
     tenants, environments = snapshot.tenant_ids, snapshot.environments
     problems = names.check_environment_names(platform.platform, tenants, snapshot.draft_ids, name)

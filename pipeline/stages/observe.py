@@ -1,9 +1,9 @@
 """Observe: a delivery tool's report on a promoted release becomes a fact. Pure.
 
-A report counts only for what it was made about: the commit that it names must hold the very tree
-that was promoted, and it must be newer than the promotion and no older than policy lets it be. What
-does not count is unknown, never healthy. Only news is recorded: another health, sync state or image
-than the newest recorded one, so that asking again costs no history.
+A report counts only for the content that it describes: the commit that it names must hold exactly
+the promoted tree, and it must be newer than the promotion and no older than policy allows. Without
+such a report the health is unknown, never healthy. Only news is recorded: a health, sync state or
+image that differs from the newest recorded one, so repeated reports add no history.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ RUNNING_WITHOUT_DIGEST = _observed(
 class Sighting:
     """A report on one promoted release, and the tree that the overlay has at its commit.
 
-    The tree is empty where the GitOps repository has no such commit, or none is named.
+    The tree is empty if the report names no commit, or the GitOps repository lacks it.
     """
 
     told: Observation
@@ -79,23 +79,23 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a report comes to: what is known of the release, and what is wrong with what runs."""
+    """A judged report: what is known about the release, and findings about what runs."""
 
     told: Observation
     known: Observation
-    record: PromotionRecord | None  # None: no fact knows such a release
+    record: PromotionRecord | None  # None: no fact records such a release
     findings: tuple[Finding, ...] = ()
 
     @property
     def is_news(self) -> bool:
-        """Whether something else than the newest recorded observation is known."""
+        """Whether it differs from the newest recorded observation."""
         if self.record is None:
             return False
         return _substance(self.known) != _substance(self.record.observation)
 
 
 def judge(sighting: Sighting, environment: Environment, now_s: int) -> Judged:
-    """What a report on a promoted release comes to."""
+    """The judged report on a promoted release."""
     told, record = sighting.told, sighting.record
     if is_from_future(told, now_s):
         at = _location(told)
@@ -109,7 +109,7 @@ def judge(sighting: Sighting, environment: Environment, now_s: int) -> Judged:
 
 
 def judge_unknown(told: Observation) -> Judged:
-    """What a report on something that was never promoted comes to."""
+    """The judged report on something that was never promoted."""
     whose = f"{told.draft} was never promoted to {told.environment}" if told.draft else "nobody's"
     name = visible(told.application) or "the application"
     finding = OBSERVATION_UNKNOWN_RELEASE.finding(f"{name} runs: {visible(whose)}", _location(told))
@@ -117,12 +117,12 @@ def judge_unknown(told: Observation) -> Judged:
 
 
 def is_from_future(told: Observation, now_s: int) -> bool:
-    """Whether a report is of a moment that no two clocks may be apart by."""
+    """Whether a report's time is further in the future than two clocks may differ."""
     return told.observed_at is not None and seconds_of(told.observed_at) > now_s + CLOCK_SKEW_S
 
 
 def reason_against_place(told: Observation, record: PromotionRecord, tree: str) -> str:
-    """Why a report is about something else than the promoted tree; empty if it is about that."""
+    """Why a report does not describe the promoted tree; empty if it does."""
     if tree != record.overlay_tree:
         if tree:
             return f"at {str(told.revision)[:12]} the overlay is another one than was promoted"
@@ -136,7 +136,7 @@ def reason_against_place(told: Observation, record: PromotionRecord, tree: str) 
 
 
 def _reasons_against(sighting: Sighting, environment: Environment, now_s: int) -> Iterator[str]:
-    """Why a report says nothing of how the release does now."""
+    """Why a report does not show the release's health now."""
     told, hours = sighting.told, environment.observed_within_hours
     if told.observed_at is None:
         yield told.message or "it does not say when it was seen"
@@ -150,7 +150,7 @@ def _reasons_against(sighting: Sighting, environment: Environment, now_s: int) -
 
 
 def _check_running(told: Observation, record: PromotionRecord) -> Iterator[Finding]:
-    """What is wrong with the images of a release that is where it should be."""
+    """Findings about the running images of a release whose overlay is as promoted."""
     sealed, at = record.release.digest, _location(told)
     command = sync_command(told.application)
     again = f"sync it again: `{command}`" if command else "have the delivery tool sync it again"
@@ -176,7 +176,7 @@ def _unknown(told: Observation, why: str, observed_at: Moment | None) -> Observa
 
 
 def _substance(seen: Observation | None) -> tuple[object, ...]:
-    """What makes an observation news when it changes; never seen is as good as unknown."""
+    """The parts of an observation whose change is news; no observation equals an unknown one."""
     if seen is None:
         return ("Unknown", "Unknown", None, ())
     return (seen.health, seen.sync, seen.digest, seen.images)
@@ -198,7 +198,7 @@ def judge_all(
     environments: Mapping[str, Environment],
     now_s: int,
 ) -> tuple[Judged, ...]:
-    """What the reports on one draft come to; `reports` gives each one's tree."""
+    """The judged reports on one draft; `reports` maps each to its tree."""
     found = []
     for told in sorted(reports, key=lambda o: o.environment):
         record = status.promotion(told.environment) if status else None
@@ -211,7 +211,7 @@ def judge_all(
 
 
 def plan_observe(view: DraftView) -> Step | None:
-    """The facts of what is newly known; None if nothing is."""
+    """The facts of new observations; None if there are none."""
     facts = []
     for known in view.observations:
         body = Observed(observation=known).model_dump(mode="json")

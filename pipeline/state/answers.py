@@ -1,4 +1,4 @@
-"""What a status says of one environment, and what it no longer says once something happened. Pure."""
+"""What a status states per environment, and what it drops once a request is answered. Pure."""
 
 from __future__ import annotations
 

@@ -162,7 +162,7 @@ def _patch_number(path: str) -> str:
 
 
 def with_all_runs(status: DraftStatus, facts: Iterable[Fact]) -> DraftStatus:
-    """The status with every run that there was, taken from the facts if it lists only the newest."""
+    """The status with every run, taken from the facts if it lists only the newest."""
     if lists_all_runs(status):
         return status
     return status.model_copy(update={"runs": runs_of(facts)})

@@ -1,7 +1,7 @@
-"""Evidence of an allowed promotion of `acme/order-router`, and what a case changes in it.
+"""Evidence that allows a promotion of `acme/order-router`, and the changes that a case makes to it.
 
-A case is a small YAML mapping; each key changes one thing. `decision_findings` judges what comes
-out with the real gate.
+A case is a small YAML mapping; each key changes one thing. `decision_findings` judges the result
+with the real gate.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pipeline.forges.port import Review, ReviewVerdict
 from pipeline.gate.authorise import Evidence, authorise
 from pipeline.gate.authority import Authority, Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
+from pipeline.gate.waivers import Grant
 from pipeline.models.base import API_VERSION, TreeId, seconds_of
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.provenance import Verified
@@ -29,11 +30,13 @@ from pipeline.models.requests import (
     Promotion,
     RequestedRelease,
     RiskTier,
+    Waiver,
+    WaiverPolicy,
 )
 from pipeline.models.status import DraftState, PromotionRecord, RunRecord
 from pipeline.models.windows import PlatformWindow, Window
 from pipeline.releases.rules import Target, check_objects
-from pipeline.requests.layout import promotion_path
+from pipeline.requests.layout import promotion_path, waiver_path
 from tests.support import fact_history as history
 from tests.support import rollback_evidence
 from tests.support.samples import DRAFT, sample_environment, sample_platform, sample_snapshot
@@ -71,7 +74,7 @@ def _revision(author: int, reviews: tuple[Review, ...], is_reviewed: bool) -> Re
 
 
 def _approvers(environment: str) -> tuple[int, ...]:
-    """Who approved: the draft's owners for dev, whoever the environment names for the others."""
+    """The accounts that approved: the draft's owners for dev, the environment's teams otherwise."""
     if environment == "dev":
         return (history.ENGINEER_ID,)
     return (history.RELEASE_MANAGERS[0], history.SECURITY_ID)
@@ -85,7 +88,7 @@ def review(
 
 
 def allowed_evidence(environment: EnvironmentName = "prod") -> Evidence:
-    """Evidence that `authorise` finds nothing against."""
+    """Evidence that `authorise` allows."""
     status = history.sample_status()
     overlay = history.overlay_in(environment, status)
     policy = sample_environment(environment)
@@ -126,7 +129,7 @@ def _release(evidence: Evidence, **changes: object) -> Promotion:
 
 
 def _provenance(evidence: Evidence, which: str) -> Verified | None:
-    """What came of the statement of the image, in one of the ways in which it can be wrong."""
+    """The verified statement of the image, wrong in one way if asked."""
     claim, good = history.claim_of_build(evidence.status), evidence.provenance
     assert good is not None
     other = claim.record.model_copy(update={"digest": _OTHER_DIGEST})
@@ -253,6 +256,14 @@ def changed(evidence: Evidence, key: str, value: object) -> Evidence:
         case "stops":
             listed = TypeAdapter(tuple[Halt, ...]).validate_json(json.dumps(value))
             return replace(evidence, stops=listed)
+        case "waivers":
+            return replace(evidence, waivers=_grants(value))
+        case "waivable":
+            policy = None if value is None else _WAIVERS.validate_json(json.dumps(value))
+            platform = evidence.platform.model_copy(update={"waivers": policy})
+            return replace(evidence, platform=platform)
+        case "newest_fact":
+            return replace(evidence, status=status.model_copy(update={"decided_at": str(value)}))
         case "lanes":
             platform = evidence.platform.model_copy(update={"lanes": value})
             return replace(evidence, platform=platform)
@@ -266,6 +277,35 @@ def changed(evidence: Evidence, key: str, value: object) -> Evidence:
             target = Target("overlay", evidence.overlay.bound)
             return replace(evidence, manifest_findings=tuple(check_objects(value, target)))
     raise ValueError(f"no case changes `{key}`")
+
+
+_WAIVERS = TypeAdapter(WaiverPolicy)
+
+
+def _grants(value: object) -> tuple[Grant, ...]:
+    """Waivers of the release in prod, as they are given; defaults are filled in."""
+    assert isinstance(value, list)
+    given = {
+        "apiVersion": API_VERSION,
+        "kind": "Waiver",
+        "draft": DRAFT,
+        "environment": "prod",
+        "rule": "check-failed",
+        "digest": history.DIGEST,
+        "starts": "2026-12-01T00:00:00Z",
+        "expires": "2026-12-08T00:00:00Z",
+        "reason": "The test fails where the clock is slow",
+    }
+    found = []
+    for number, each in enumerate(value):
+        changes = dict(each)
+        approved = changes.pop("approved", True)
+        waiver = Waiver.model_validate_json(json.dumps({**given, **changes}))
+        cause = history.cause_of(waiver_path(DRAFT, f"w{number}"))
+        missing = unbrought(cause.request, "no pull request brought it")
+        authority = Authority((), (history.PLATFORM_ENGINEERS[0],)) if approved else missing
+        found.append(Grant(waiver, cause, authority))
+    return tuple(found)
 
 
 def _with_windows(evidence: Evidence, key: str, value: object) -> Evidence:
@@ -308,7 +348,7 @@ def evidence_of_case(case: Mapping[str, object]) -> Evidence:
 
 
 def _with_authority(evidence: Evidence, given: Mapping[str, object]) -> Evidence:
-    """The evidence of a request that came another way, or of a draft of another tier."""
+    """The evidence of a request with another origin, or of a draft of another risk tier."""
     tier = given.get("risk_tier", evidence.tier)
     assert tier in RISK_TIERS
     status = evidence.status.model_copy(update={"risk_tier": tier})
@@ -334,6 +374,6 @@ def _with_authority(evidence: Evidence, given: Mapping[str, object]) -> Evidence
 
 
 def decision_findings(text: str) -> tuple[Finding, ...]:
-    """The reasons that the gate gives in a case, as findings without a position."""
+    """The gate's reasons in a case, as findings without a position."""
     decision = authorise(evidence_of_case(case_of(text)))
     return tuple(Finding(r.code, r.message, Location("decision")) for r in decision.reasons)

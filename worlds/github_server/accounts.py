@@ -20,6 +20,18 @@ def get_user(call: Call) -> Answer:
     return Answer(200, {**call.shapes.account(token.account), **count, **unknown, **dates})
 
 
+@route("GET", "/orgs/{org}")
+def get_organisation(call: Call) -> Answer:
+    """An organisation; its plan is shown to apps with the permission for it."""
+    organisation = _organisation(call)
+    shown = call.shapes.organisation(organisation)
+    granted = call.token.permissions if call.token else {}
+    if granted is None or "organization_plan" in granted:
+        name = call.state.plans.get(organisation.login, "free")
+        shown["plan"] = {"name": name, "space": 0, "private_repos": 0}
+    return Answer(200, shown)
+
+
 @route("GET", "/orgs/{org}/teams/{team_slug}/members", ("members", "read"))
 def list_team_members(call: Call) -> Answer:
     """The members of a team."""

@@ -6,7 +6,7 @@ import base64
 import re
 
 from worlds.github_server.calls import Answer, Call, Problem, invalid, not_found, route
-from worlds.github_server.rules import check_update, forward_only, rulesets_of
+from worlds.github_server.rules import bypass_of, check_update, forward_only, rulesets_of
 from worlds.github_server.state import GitError, Json, Repository, Ruleset
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}\Z")
@@ -351,6 +351,8 @@ def get_ruleset(call: Call) -> Answer:
     permissions = call.token.permissions if call.token else {}
     if permissions is not None and permissions.get("administration") != "write":
         del shown["bypass_actors"]
+    if call.token is not None:
+        shown["current_user_can_bypass"] = bypass_of(call.state, _ruleset(call), call.token)
     return Answer(200, shown)
 
 

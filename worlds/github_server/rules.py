@@ -62,6 +62,13 @@ def may_bypass(state: State, ruleset: Ruleset, token: Token, *, by_pull: bool) -
     return False
 
 
+def bypass_of(state: State, ruleset: Ruleset, token: Token) -> str:
+    """How the token's actor may bypass a ruleset, in GitHub's words."""
+    if may_bypass(state, ruleset, token, by_pull=False):
+        return "always"
+    return "pull_requests_only" if may_bypass(state, ruleset, token, by_pull=True) else "never"
+
+
 def check_update(
     state: State, repository: Repository, token: Token, ref: str, old: str | None, new: str | None
 ) -> str | None:
@@ -88,6 +95,8 @@ def _forbidden(type: str, old: str | None, new: str | None) -> str | None:
             return "Changes must be made through a pull request."
         case "required_status_checks" if new is not None:
             return "Required status checks are expected."
+        case "required_signatures" if new is not None:
+            return "Commits must have verified signatures."  # nobody signs here
         case _:
             return None
 
@@ -142,6 +151,8 @@ def check_merge(
                     reason = _check_statuses(repository, pull.head, rule["parameters"])
                     if reason:
                         return f"{_VIOLATED}{reason}"
+                case "required_signatures":
+                    return f"{_VIOLATED}Commits must have verified signatures."
     return None
 
 

@@ -97,6 +97,30 @@ class Shapes:
             "site_admin": False,
         }
 
+    def organisation(self, account: Account) -> Json:
+        """An `organization-full`, without its plan."""
+        url = f"{self.api}/orgs/{account.login}"
+        counts = dict.fromkeys(("public_repos", "public_gists", "followers", "following"), 0)
+        dates = dict.fromkeys(("created_at", "updated_at"), "2026-01-01T00:00:00Z")
+        return {
+            **{f"{name}_url": f"{url}/{name}" for name in ("events", "hooks", "issues", "repos")},
+            **counts,
+            **dates,
+            "login": account.login,
+            "id": account.id,
+            "node_id": node_id("O", account.id),
+            "url": url,
+            "html_url": f"{self.web}/{account.login}",
+            "members_url": f"{url}/members{{/member}}",
+            "public_members_url": f"{url}/public_members{{/member}}",
+            "avatar_url": f"{self.web}/avatars/{account.id}",
+            "description": None,
+            "has_organization_projects": False,
+            "has_repository_projects": False,
+            "archived_at": None,
+            "type": "Organization",
+        }
+
     def activity(self, activity: Activity) -> Json:
         """An `activity`."""
         return {

@@ -1,4 +1,4 @@
-"""What GitHub's servers differ in: those that GitHub runs have more than Enterprise Server. Pure.
+"""The differences between servers run by GitHub and Enterprise Server. Pure.
 
 Source: GitHub, "About GitHub Enterprise Cloud with data residency" and "Control the concurrency of
 workflows and jobs".
@@ -13,6 +13,6 @@ _DATA_RESIDENCY = ".ghe.com"
 
 
 def is_run_by_github(server: str) -> bool:
-    """Whether GitHub itself runs the server of this address, rather than Enterprise Server."""
+    """Whether GitHub itself runs the server at this address; otherwise it is Enterprise Server."""
     host = urlsplit(server).hostname or ""
     return server == PUBLIC or host.endswith(_DATA_RESIDENCY)
