@@ -6,12 +6,12 @@ with lane `rollback` is an ordinary promotion to the gate and to `pipeline.stage
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pipeline.gate.rules import ROLLBACK_NOT_DUE, ROLLBACK_WITHOUT_TARGET
 from pipeline.models.base import API_VERSION, moment_of
 from pipeline.models.draft_id import DraftId
-from pipeline.models.facts import Release
+from pipeline.models.facts import Fact, Observed, Release
 from pipeline.models.requests import Promotion, RequestedRelease
 from pipeline.plan.effects import Waiting
 from pipeline.plan.view import DraftView, FallbackInput, Step
@@ -30,6 +30,16 @@ def fallback_promotion(draft: str, environment: str, release: Release) -> Promot
         lane="rollback",
         reason="The release that runs there does badly, and policy rolls back",
     )
+
+
+def observation_of(facts: Sequence[Fact], environment: str) -> int:
+    """The number of the newest fact that tells how a release does in an environment; 0 for none."""
+    seen = (
+        fact.sequence
+        for fact in facts
+        if isinstance(fact.body, Observed) and fact.body.observation.environment == environment
+    )
+    return max(seen, default=0)
 
 
 def plan_begun_fallback(view: DraftView) -> Step | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,7 +13,7 @@ from pipeline.gate.rollback import Fallback, fallback_of
 from pipeline.gate.waivers import Grant
 from pipeline.git.history import read_was_tree
 from pipeline.git.repository import GitRepository, read_parents
-from pipeline.models.facts import Built, Fact, Observed
+from pipeline.models.facts import Built, Fact
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import Platform, Promotion, Signers, Waiver
 from pipeline.models.status import DraftStatus
@@ -23,7 +23,7 @@ from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import environment_path
 from pipeline.requests.snapshot import LoadedRequest
 from pipeline.stages.promote import promotion_branch_of, promotion_key
-from pipeline.stages.rollback import fallback_promotion
+from pipeline.stages.rollback import fallback_promotion, observation_of
 from pipeline.state.bounds import with_all_runs, with_evidence
 from pipeline.world.causes import Causes
 from pipeline.world.releases import Releases
@@ -227,16 +227,6 @@ class Promotions:
         if signers is None or not (bundles and bundles[-1]):
             return None
         return self.verify(bundles[-1], signers.model_dump_json(by_alias=True))
-
-
-def observation_of(facts: Sequence[Fact], environment: str) -> int:
-    """The number of the newest fact that tells how a release does in an environment; 0 for none."""
-    seen = (
-        fact.sequence
-        for fact in facts
-        if isinstance(fact.body, Observed) and fact.body.observation.environment == environment
-    )
-    return max(seen, default=0)
 
 
 def _is_on_default(view: DraftView, git: GitRepository, tree: str | None) -> bool:
