@@ -103,17 +103,6 @@ class Observation(Model):
     images: tuple[ToldText, ...] = Field((), exclude_if=not_, max_length=MOST_IMAGES)
     application: ToldText = Field("", exclude_if=not_)  # what the tool calls it
 
-    @property
-    def digests(self) -> frozenset[str]:
-        """Every digest that runs, as far as images say one."""
-        named = {image.partition("@")[2] for image in self.images}
-        return frozenset((named | {self.digest or ""}) - {""})
-
-    @property
-    def is_undigested(self) -> bool:
-        """Whether an image runs that no digest holds in place."""
-        return any("@sha256:" not in image for image in self.images)
-
     def is_healthy_as(self, digest: str) -> bool:
         """Whether it runs this image and no other, well, with nothing left to apply.
 

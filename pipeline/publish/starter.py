@@ -34,9 +34,12 @@ from pipeline.stages.validate import check_requests
 WORKFLOWS = ("validate", "comment", "scaffold", "build", "promote", "observe")
 # Placeholder for the action in the workflows, replaced by the answer.
 ACTION_MARK = "OWNER/primitive-pipeline@COMMIT"
-# Placeholder for the repository of the build workflow in the signers, replaced by the answer.
-SIGNER_MARK = "OWNER/CONTROL"
+# What has a delivery tool send the event that the workflow `observe` waits for.
+NOTIFICATIONS_PATH = "delivery/argocd-notifications.yaml"
+# Placeholder for the control repo in the signers and in notifications, replaced by the answer.
+CONTROL_MARK = "OWNER/CONTROL"
 _SIGNING_REPOSITORY = re.compile(r"(?m)^( +repository: ).+$")
+_NOTIFIED_REPOSITORY = re.compile(r"(?m)^( +path: /repos/).+(/dispatches)$")
 _ACTION = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+@[0-9a-f]{40}\Z")
 
 
@@ -48,13 +51,15 @@ def starter_parts(requests: Iterable[str]) -> dict[str, str]:
     workflows = {f"workflows/{name}.yaml": f".github/workflows/{name}.yaml" for name in WORKFLOWS}
     environments = [path for path in requests if is_of_kind(path, "Environment")]
     policy = (*environments, BLOCKED_PATH, SIGNERS_PATH)
-    return {**workflows, **{path: path for path in policy}}
+    return {**workflows, **{path: path for path in (*policy, NOTIFICATIONS_PATH)}}
 
 
 def starter_part(path: str, content: bytes) -> bytes:
     """The content of a file of `pipeline/starter/`, made from this repository's."""
     if path == SIGNERS_PATH:
-        return _SIGNING_REPOSITORY.sub(rf"\1{SIGNER_MARK}", content.decode()).encode()
+        return _SIGNING_REPOSITORY.sub(rf"\1{CONTROL_MARK}", content.decode()).encode()
+    if path == NOTIFICATIONS_PATH:
+        return _NOTIFIED_REPOSITORY.sub(rf"\1{CONTROL_MARK}\2", content.decode()).encode()
     if not path.startswith("workflows/"):
         return content
     text = content.decode().replace("uses: ./\n", f"uses: {ACTION_MARK}\n")
@@ -96,13 +101,13 @@ def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, byt
             help="write OWNER/REPO@ and the 40 digits of the commit",
         )
     platform = _platform(answers)
+    control = f"{answers.organisation}/{platform.repos.control}".encode()
     files = {
         PLATFORM_PATH: _headed(_platform_values(answers), "platform", 1),
         tenant_path(answers.tenant): _headed(_tenant_values(answers), "tenant", 2),
         BLOCKED_PATH: parts[BLOCKED_PATH],
-        SIGNERS_PATH: parts[SIGNERS_PATH].replace(
-            SIGNER_MARK.encode(), f"{answers.organisation}/{platform.repos.control}".encode()
-        ),
+        SIGNERS_PATH: parts[SIGNERS_PATH].replace(CONTROL_MARK.encode(), control),
+        NOTIFICATIONS_PATH: parts[NOTIFICATIONS_PATH].replace(CONTROL_MARK.encode(), control),
         "README.md": _readme(answers),
     }
     files |= {path: parts[path] for path in parts if is_of_kind(path, "Environment")}
@@ -201,5 +206,10 @@ Before the first run:
 4. Import `.github/rulesets/*.json` (Settings, Rules, Rulesets, Import a ruleset).
 5. If this repository is not public, have GitHub's own roots trusted for provenance:
    `gh attestation trusted-root | sed 's/^/  - /' >> environments/signers.yaml`.
-6. `pipeline doctor --github` says what is missing.
+6. Let the pipeline know what runs. Either it asks Argo CD every hour: set the variables
+   `PIPELINE_ARGOCD_URL` and `PIPELINE_OBSERVED_ENVIRONMENTS` (names with blanks between them) and,
+   in the environment `pipeline`, the secret `PIPELINE_ARGOCD_TOKEN`. Or Argo CD tells it at once:
+   `kubectl apply -n argocd -f delivery/argocd-notifications.yaml`, with a token that may send
+   events here. Both may be.
+7. `pipeline doctor --github` says what is missing.
 """.encode()

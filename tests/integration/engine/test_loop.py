@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 
 from pipeline.errors import ForgeRefused, UsageFault
 from pipeline.forges.port import PullState
+from pipeline.git.objects import MODE_FILE
+from pipeline.models.base import moment_of
 from pipeline.models.evidence import CheckOutcome, CheckReport, Observation
 from pipeline.models.facts import ChecksRecorded, PatchApplied
 from pipeline.models.status import DraftState
@@ -19,10 +22,12 @@ from pipeline.tools.gitleaks import SecretHit
 from tests.support.deliveries import seen_of
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.support.finished_story import CODE, CONTROL, GITOPS, all_checks_pass, audit
+from tests.support.gitops_attacker import commit_of
 from tests.support.samples import DRAFT, sample_files
 from tests.support.sources import leaked_settings
 from tests.support.story import SOURCE, Story, everything, patch_of, story_at
 from tests.support.sweep import CONTOSO_ENGINEER_ID
+from worlds.control_repo import CLOCK_S
 
 OTHER = "acme/invoice-matcher"
 
@@ -269,20 +274,66 @@ def test_observation_is_recorded_once_and_its_change_too(in_prod: Story) -> None
 
 def test_observation_of_what_was_never_promoted_is_no_fact(root: Path) -> None:
     world = story_at("in dev", root)
-    seen = Observation.model_validate(
-        {
-            "environment": "staging",
-            "draft": DRAFT,
-            "digest": "sha256:" + "0" * 64,
-            "health": "Healthy",
-            "sync": "Synced",
-            "revision": "0" * 40,
-        }
-    )
+    promotion = world.engine.status(DRAFT).promotion("dev")
+    assert promotion is not None
+    staging = seen_of(DRAFT, promotion, environment="staging")
+    unknown = [seen_of(draft, promotion) for draft in (OTHER, "acme/nothing", "nobody/x", "")]
     before = everything(root)
-    world.engine.run(tenants=["acme"], observations=(seen,))
+    report = world.engine.run(observations=(staging, *unknown))
     assert everything(root) == before
+    codes = [finding.code for finding in report.observed]
+    assert codes == ["observation-unknown-release"] * 5
+    only = world.engine.run(tenants=["contoso"], observations=(staging, *unknown))
+    assert only.observed == {}
     world.close()
+
+
+def test_a_report_counts_for_the_tree_at_its_commit_and_not_for_the_head(in_prod: Story) -> None:
+    """Whatever else is merged moves the head for every application; that is no news of any."""
+    facts = in_prod.kinds()
+    promotion = in_prod.engine.status(DRAFT).promotion("prod")
+    assert promotion is not None
+    git = in_prod.forge.open_repository(GITOPS)
+    before = git.read_commit(promotion.gitops_commit).parents[0]
+    for revision in (before, "0" * 40, None):
+        in_prod.engine.run(tenants=["acme"], observations=(observed(in_prod, revision=revision),))
+        assert in_prod.kinds() == facts
+    later = commit_of(
+        git,
+        promotion.gitops_commit,
+        lambda files: files.update({"README.md": (MODE_FILE, b"Other words")}),
+    )
+    for revision in (promotion.gitops_commit, later, promotion.gitops_commit):
+        in_prod.engine.run(tenants=["acme"], observations=(observed(in_prod, revision=revision),))
+        assert in_prod.kinds() == [*facts, "observed"]
+    in_prod.engine.run(tenants=["acme"], observations=(observed(in_prod, revision=before),))
+    assert in_prod.kinds() == [*facts, "observed", "observed"]
+    seen = in_prod.engine.status(DRAFT).promotion("prod")
+    assert seen is not None and seen.observation is not None
+    assert (seen.observation.health, seen.observation.revision) == ("Unknown", None)
+    assert audit(in_prod).findings == ()
+
+
+def test_polling_costs_no_history(in_prod: Story) -> None:
+    status = in_prod.engine.status(DRAFT)
+    facts = in_prod.kinds()
+    for minutes in range(0, 60, 3):
+        at = moment_of(CLOCK_S + 60 * minutes)
+        engine = in_prod.engine.using(clock=partial(int, CLOCK_S + 60 * minutes))
+        seen = [seen_of(DRAFT, p, observed_at=at, synced_at=at) for p in status.promotions]
+        report = engine.run(observations=seen)
+        assert report.observed == {}
+    assert in_prod.kinds() == [*facts, *["observed"] * len(status.promotions)]
+
+
+def test_a_gitops_repository_that_cannot_be_read_is_no_news(in_prod: Story) -> None:
+    seen, facts = observed(in_prod), in_prod.kinds()
+    path = in_prod.forge.path(GITOPS)
+    path.rename(path.with_name("away"))
+    report = in_prod.engine.run(tenants=["acme"], observations=(seen,))
+    assert [f.code for f in report.failures if f.subject == "acme"] == ["could-not-check"]
+    path.with_name("away").rename(path)
+    assert in_prod.kinds() == facts
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8])

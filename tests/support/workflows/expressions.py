@@ -168,5 +168,7 @@ class _Parser:
 
 
 def _alike(value: Any) -> Any:
-    """A value as comparisons see it: texts without their case."""
+    """A value as comparisons see it: texts without their case, and nothing like an empty one."""
+    if value is None:
+        return ""
     return value.lower() if isinstance(value, str) else value
