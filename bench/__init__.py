@@ -1,1 +1,1 @@
-"""Speed and memory, measured over whole processes and against peers in the same run."""
+"""Speed and memory, measured on whole processes and against peers in the same run."""

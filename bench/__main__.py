@@ -1,6 +1,6 @@
-"""`python -m bench [NAME]...`: measure, print a table, and keep the numbers as JSON.
+"""`python -m bench [NAME]...`: measures, prints a table, and stores the numbers as JSON.
 
-`python -m bench compare COMMIT [NAME]...` measures beside another commit, in the same run.
+`python -m bench compare COMMIT [NAME]...` compares with another commit, in the same run.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def document(rows: Sequence[Row]) -> dict[str, object]:
 
 
 def main_compare(arguments: Sequence[str]) -> int:
-    """0 if no row is slower than at the other commit by more than is allowed, 1 if one is, 4 if
-    something could not be measured.
+    """The exit code: 0 if no row is slower than at the other commit by more than is allowed, 1 if
+    one is, 4 if something could not be measured.
     """
     from bench.compare import compare, document_of, render_compared
 
@@ -88,7 +88,7 @@ def main_compare(arguments: Sequence[str]) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 if every limit was kept, 1 if not, 4 if something could not be measured."""
+    """The exit code: 0 if every limit was kept, 1 if not, 4 if something could not be measured."""
     if arguments[:1] == ["compare"]:
         return main_compare(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str]) -> int:
     for name in options.names:
         if name not in CASES:
             parser.error(f"there is no case `{name}`; cases are {', '.join(CASES)}")
-    # Users' Python keeps byte code; a shell that forbids it would measure the compiler.
+    # Users' Python keeps byte code; in a shell that forbids it we would measure the compiler.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     out = sys.stderr if options.json else sys.stdout
     print(f"  {'case':<9} {'what':<38}{'best':>11}{'median':>12}{'cpu':>10}{'peak':>9}", file=out)

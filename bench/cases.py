@@ -1,7 +1,7 @@
-"""What is measured: each case makes its worlds, runs whole processes, and gives rows.
+"""The benchmark cases: each makes its worlds, runs whole processes, and returns rows.
 
-Each looks whether the work was done that it names, and raises BenchFailure if not. In its short
-form it does the same work over small worlds, once, and no limit is judged.
+Each checks that the work it names was done, and raises BenchFailure if not. Its short form does the
+same work on small worlds, once, and judges no limit.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from worlds import PIPELINE, requests
 FURTHER = 20
 GATE_LEAST = 20_000
 SANDBOX_LIMITS_MS = {"start": 60}
-# Tenants and drafts of each, all asked for and nothing done yet; the first is what memory of the
-# others is held against.
+# Tenants, and drafts per tenant, all requested and nothing done yet; the memory of the others is
+# compared with the first.
 SHAPES = ((1, 100), (1, 300), (1, 1000), (50, 20))
 SHORT_SHAPES = ((1, 2), (2, 1))
 Shape = tuple[int, int]
@@ -33,12 +33,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table: what was measured, and what the issue asks of it."""
+    """One line of the table: what was measured, and its limit."""
 
     case: str
     what: str
     timing: Timing | None = None
-    value: float | None = None  # where the row is not a time: a ratio
+    value: float | None = None  # a ratio, if the row is not a time
     unit: str = "s"
     limit: str = ""
     passed: bool | None = None
@@ -53,20 +53,20 @@ class Place:
     short: bool = False
 
     def size(self, full: T, short: T) -> T:
-        """How much is measured: all of it, or in the short form little."""
+        """The size to measure: the full one, or the small one in the short form."""
         return short if self.short else full
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the measured processes see: a cache of their own."""
+        """The environment of measured processes: their own cache."""
         return {"PIPELINE_CACHE": str(self.root / "cache")}
 
     def make(self, name: str, folder: str, *numbers: int) -> Path:
-        """The world of this name, made in a process of its own."""
+        """The world with this name, made in a separate process."""
         return Path(self.tell("worlds.control", name, str(self.root / folder), *map(str, numbers)))
 
     def tell(self, module: str, *arguments: str) -> str:
-        """The last line that a module of the benchmark says."""
+        """The last line that a module of the benchmark prints."""
         command = [sys.executable, "-m", module, *arguments]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -74,45 +74,45 @@ class Place:
         return done.stdout.strip().split("\n")[-1]
 
     def said(self, world: Path, *arguments: str) -> str:
-        """What the pipeline says, run once on a world."""
+        """The output of the pipeline, run once on a world."""
         command = [PIPELINE, "-C", str(world / "control"), *arguments]
         environment = {**os.environ, **self.environment}
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         return done.stdout
 
     def expect(self, told: str, pattern: str) -> None:
-        """Nothing; raises BenchFailure where what was said is not what a case is about."""
+        """Raise BenchFailure unless the output shows that the case did its work."""
         if not re.search(pattern, told):
             raise BenchFailure(f"it did other work than it names: no `{pattern}` in\n{told[-500:]}")
 
     def expect_scaffolded(self, world: Path, drafts: int) -> None:
-        """Nothing; raises BenchFailure where other than so many drafts were scaffolded."""
+        """Raise BenchFailure unless exactly this many drafts were scaffolded."""
         told = self.tell("worlds.control", "count", str(world))
         self.expect(told, rf"^{drafts} ")
 
     def pipeline(
         self, world: Path, *arguments: str, prepare: Callable[[], None] | None = None
     ) -> Timing:
-        """The pipeline run on a world."""
+        """The timing of the pipeline on a world."""
         command = [PIPELINE, "-C", str(world / "control"), *arguments]
         return measure(command, times=self.times, environment=self.environment, prepare=prepare)
 
 
 def below(case: str, what: str, timing: Timing, seconds: float, peak_mb: float = 0) -> Row:
-    """A row with a limit in seconds and perhaps in MB, held against the quickest run."""
+    """A row with a limit in seconds and perhaps in MB, compared with the fastest run."""
     limit = f"< {seconds:g} s" + (f", < {peak_mb:g} MB" if peak_mb else "")
     passed = timing.best_s < seconds and (not peak_mb or timing.peak_mb < peak_mb)
     return Row(case, what, timing, limit=limit, passed=passed)
 
 
 def startup(place: Place) -> Iterable[Row]:
-    """How long the command line takes to say anything."""
+    """The start-up time of the command line."""
     timing = measure([PIPELINE, "--help"], times=3 * place.times, environment=place.environment)
     yield below("startup", "pipeline --help", timing, 0.15)
 
 
 def validate(place: Place) -> Iterable[Row]:
-    """Validation of 10,000 drafts, and of one that changed among them."""
+    """Validation of 10,000 drafts, and of one changed draft among them."""
     tenants, drafts = place.size((100, 100), (3, 4))
     world = place.make("validate", "validate", tenants, drafts)
     count, policy = tenants * drafts, len(requests.policy_files())
@@ -121,15 +121,15 @@ def validate(place: Place) -> Iterable[Row]:
     yield below("validate", f"{count:,} drafts", full, 10, 300)
     options = ("validate", "--since", "HEAD~1")
     since = place.pipeline(world, *options)
-    # The draft that changed, its tenant, and policy; all are judged where policy changes.
+    # The changed draft, its tenant, and policy; a change of policy would judge all.
     place.expect(place.said(world, *options), rf"✓ {policy + 2} requests")
     yield below("validate", f"--since, one changed of {count:,}", since, 0.5)
 
 
 def scaffold(place: Place) -> Iterable[Row]:
-    """Scaffolding against copier, which writes the same files and nothing else.
+    """Scaffolding compared with copier, which writes the same files and does nothing else.
 
-    The runs take turns, so that what else the machine does falls on all alike.
+    The runs take turns, so that other load on the machine affects both alike.
     """
     further = place.size(FURTHER, 2)
     count, copy = make_copier(place)
@@ -157,8 +157,8 @@ def scaffold(place: Place) -> Iterable[Row]:
 
 
 def scaffolds(place: Place) -> Iterable[Row]:
-    """Up to 1,000 scaffolds in one run, of one tenant and of many, from requests that were merely
-    merged: acceptance, repositories and start-up count. Copier takes turns with the runs."""
+    """Up to 1,000 scaffolds in one run, for one tenant and for many, from merged requests on:
+    acceptance, repositories and start-up count. Copier takes turns with the runs."""
     shapes: tuple[Shape, ...] = place.size(SHAPES, SHORT_SHAPES)
     count, copy = make_copier(place)
     worlds = {
@@ -188,7 +188,7 @@ def scaffolds(place: Place) -> Iterable[Row]:
 
 
 def reconcile(place: Place) -> Iterable[Row]:
-    """Runs over a GitHub of 50 ms a request; 1,000 tenants have a draft under way."""
+    """Runs on a GitHub with 50 ms per request; 1,000 tenants have a draft in progress."""
     import time
 
     from bench.github import DELAY_S, serve
@@ -218,11 +218,11 @@ def reconcile(place: Place) -> Iterable[Row]:
 
 
 def make_copier(place: Place) -> tuple[str, Callable[[], Timing]]:
-    """How many files copier writes, and a call that measures it writing them once."""
+    """The number of files that copier writes, and a call that measures writing them once."""
     from bench.peers import COPIER
 
     if place.short:
-        # The peer is no part of this project: its stand-in takes a moment and writes nothing.
+        # The peer is not part of this project: its stand-in takes a moment and writes nothing.
         return "no", lambda: measure([sys.executable, "-c", ""], times=1, warm_up=False)
     if not COPIER.exists():
         raise BenchFailure("copier is missing: `python3 tools/setup.py bench` installs it")
@@ -239,18 +239,18 @@ def make_copier(place: Place) -> tuple[str, Callable[[], Timing]]:
 
 
 def together(timings: Iterable[Timing]) -> Timing:
-    """All samples as those of one."""
+    """All samples as one timing."""
     return Timing(tuple(sample for timing in timings for sample in timing.samples))
 
 
 def keep(world: Path) -> Path:
-    """The world, of which `measure_run` finds a copy to put back."""
+    """The world, after saving a copy for `measure_run` to restore."""
     shutil.copytree(world, world.with_suffix(".saved"), symlinks=True)
     return world
 
 
 def measure_run(place: Place, world: Path) -> Timing:
-    """One run on a world that is put back first."""
+    """The timing of one run on a restored world."""
     shutil.rmtree(world)
     shutil.copytree(world.with_suffix(".saved"), world, symlinks=True)
     command = [PIPELINE, "-C", str(world / "control"), "run"]
@@ -273,7 +273,7 @@ def status(place: Place) -> Iterable[Row]:
 
 
 def audit(place: Place) -> Iterable[Row]:
-    """The proof of 50,000 facts from clones, and again after one more, which clones remember."""
+    """The proof of 50,000 facts from clones, and again after one more, with remembered results."""
     sizes = place.size((20, 50, 50), (2, 2, 12))
     facts, drafts = sizes[0] * sizes[1] * sizes[2], sizes[0] * sizes[1]
     folder = str(place.root / "audit")
@@ -289,13 +289,13 @@ def audit(place: Place) -> Iterable[Row]:
         place.tell("worlds.history", "more", str(world))
 
     more = place.pipeline(world, *options, prepare=one_more)
-    grown = facts + len(more.samples) + 1  # the one that warms up adds a fact, too
+    grown = facts + len(more.samples) + 1  # the warm-up run adds a fact too
     place.expect(place.said(world, *options), f"verified: {grown} facts")
     yield below("audit", "again, after one more fact", more, 2)
 
 
 def idle(place: Place) -> Iterable[Row]:
-    """A run with nothing to do: by tenants, and by history."""
+    """A run with nothing to do, by number of tenants and by length of history."""
     best = {}
     shapes = place.size(((5, 4), (5, 40), (50, 4)), ((1, 2), (1, 20), (2, 2)))
     for tenants, patches in shapes:
@@ -312,7 +312,7 @@ def idle(place: Place) -> Iterable[Row]:
 
 
 def tenants(place: Place) -> Iterable[Row]:
-    """1,000 tenants on a local forge: a run with nothing to do, and one in which one asks."""
+    """1,000 tenants on a local forge: a run with nothing to do, and one with a single request."""
     count = place.size(1000, 3)
     world = place.make("many", "tenants", count)
     idle = place.pipeline(world, "run")
@@ -328,7 +328,7 @@ def tenants(place: Place) -> Iterable[Row]:
 
 
 def patches(place: Place) -> Iterable[Row]:
-    """1,000 patches on one draft in one run, and the proof of it; what one fact costs."""
+    """1,000 patches on one draft in one run, and their proof; the cost of one fact."""
     count = place.size(1000, 24)
     world = place.root / "patches"
     told = json.loads(place.tell("bench.patches", str(world), str(count)))
@@ -365,7 +365,7 @@ def demo(place: Place) -> Iterable[Row]:
 
 
 def gate(place: Place) -> Iterable[Row]:
-    """Decisions on promotions: CPU time alone."""
+    """Decisions on promotions, in CPU time."""
     told = json.loads(place.tell("bench.gate", str(1000 * place.times)))
     for what, a_second in told.items():
         limit = GATE_LEAST if what == "decisions" else None
@@ -380,7 +380,7 @@ def gate(place: Place) -> Iterable[Row]:
 
 
 def sandbox(place: Place) -> Iterable[Row]:
-    """The start of a sandbox, and of tools in it: the quickest of many runs in one process."""
+    """The start of a sandbox, and of tools in it: the fastest of many runs in one process."""
     told = json.loads(place.tell("bench.sandbox", str(10 * place.times)))
     for name, runs_ms in told.items():
         best_ms, limit = min(runs_ms), SANDBOX_LIMITS_MS.get(name)
@@ -409,5 +409,5 @@ CASES: dict[str, Callable[[Place], Iterable[Row]]] = {
     "sandbox": sandbox,
     "demo": demo,
 }
-# Not without being asked: it leaves `.demo/` behind.
+# `demo` runs only on request: it leaves `.demo/` behind.
 BY_DEFAULT = tuple(name for name in CASES if name != "demo")

@@ -1,9 +1,9 @@
-"""`python -m bench compare COMMIT [NAME]...`: this checkout's cases beside those of another commit.
+"""`python -m bench compare COMMIT [NAME]...`: compares this checkout's cases with another commit's.
 
-The other commit is checked out in a worktree, and each side runs its own bench over its own code,
-with this checkout's Python and tools. The sides take turns, so that what else the machine does
-falls on both alike; medians are compared of rows that both have. A row that is a time may be slower
-by 5 %, and one that is slower only in wall time, not in processor time, is slow by chance.
+The other commit is checked out in a worktree, and each side runs its own bench on its own code,
+with this checkout's Python and tools. The sides take turns, so that other load on the machine
+affects both alike; medians of common rows are compared. A time may be slower by 5 %; a row slower
+only in wall time, not in processor time, is slow by chance.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from bench.measure import ROOT, BenchFailure
 
 ALLOWED = 1.05
-# Cases of which whole processes are timed, and which take minutes rather than an hour.
+# Cases that time whole processes, and take minutes rather than an hour.
 DEFAULT = ("startup", "validate", "scaffold", "status", "idle", "gate")
 Rows = Mapping[tuple[str, str], Mapping[str, object]]
 
@@ -42,13 +42,13 @@ class Compared:
 
     @property
     def ratio(self) -> float:
-        """How much slower it is now, by the kinder of both times; below 1: quicker."""
+        """How much slower it is now, by the better of both times; below 1 is faster."""
         wall, cpu = (a / b if b else 1.0 for a, b in zip(self.after, self.before, strict=True))
         return 1 / max(wall, cpu) if self.higher_is_better else min(wall, cpu)
 
     @property
     def is_slower(self) -> bool:
-        """Whether it is slower by more than is allowed."""
+        """Whether it is slower by more than allowed."""
         return self.ratio > ALLOWED
 
 
@@ -75,9 +75,9 @@ def _git(*arguments: str) -> str:
 
 
 def environment_of(place: Path) -> dict[str, str]:
-    """What has this checkout's Python run the code of another one.
+    """The environment in which this checkout's Python runs the code of another checkout.
 
-    Raises BenchFailure where it would not.
+    Raises BenchFailure if it would not.
     """
     environment = {**os.environ, "PYTHONPATH": str(place)}
     code = "import pipeline; print(pipeline.__file__)"
@@ -91,7 +91,7 @@ def environment_of(place: Path) -> dict[str, str]:
 
 
 def rows_of(document: Mapping[str, object]) -> Rows:
-    """Case and what was measured → the row, of one bench's JSON."""
+    """(case, what was measured) → the row, from one bench's JSON."""
     rows = document["rows"]
     assert isinstance(rows, list)
     return {(row["case"], row["what"]): row for row in rows}
@@ -154,7 +154,7 @@ def document_of(commit: str, found: Sequence[Compared]) -> dict[str, object]:
 
 
 def run_bench(environment: Mapping[str, str], place: Path, options: Sequence[str]) -> Rows:
-    """The rows of one bench in its own checkout. Raises BenchFailure when it gives none."""
+    """The rows of one bench in its own checkout. Raises BenchFailure if it gives none."""
     done = subprocess.run(
         [sys.executable, "-m", "bench", "--json", *options],
         cwd=place,
@@ -163,7 +163,7 @@ def run_bench(environment: Mapping[str, str], place: Path, options: Sequence[str
         text=True,
         check=False,
     )
-    if done.returncode not in (0, 1):  # 1: a limit was missed, which is not what is asked here
+    if done.returncode not in (0, 1):  # 1: a limit was missed, which does not matter here
         raise BenchFailure(f"the bench of {place} failed\n{done.stderr[-2000:]}")
     return rows_of(json.loads(done.stdout))
 
@@ -171,7 +171,7 @@ def run_bench(environment: Mapping[str, str], place: Path, options: Sequence[str
 def compare(
     commit: str, names: Sequence[str], *, turns: int, options: Sequence[str]
 ) -> list[Compared]:
-    """Both sides in turns, case by case, with these options for each bench."""
+    """The comparison of both sides, run in turns and case by case, with these options."""
     found: list[Compared] = []
     with checked_out(commit) as place:
         sides = [(tree, environment_of(tree)) for tree in (place, ROOT)]

@@ -1,7 +1,7 @@
-"""What recording one fact costs by its number: `python -m bench.facts FOLDER NUMBER...`.
+"""The cost of recording one fact, by its number: `python -m bench.facts FOLDER NUMBER...`.
 
-Prints one JSON object: number → processor time, git processes, objects, and bytes as git packs
-them one by one.
+Prints one JSON object: number → processor time, git processes, objects, and bytes packed one by
+one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from worlds.control import later_bodies as later
 TENANT, PRIMITIVE = requests.tenant_name(0), requests.draft_name(0)
 DRAFT = f"{TENANT}/{PRIMITIVE}"
 _TIMES = 5
-_STARTED: list[str] = []  # one for each process since it was emptied
+_STARTED: list[str] = []  # one entry per process since it was cleared
 
 
 def _note(event: str, arguments: object) -> None:
@@ -40,7 +40,7 @@ def _note(event: str, arguments: object) -> None:
 
 
 class CountingForge:
-    """A forge that keeps what is pushed to it, and pushes it."""
+    """A forge that also keeps the pushed objects."""
 
     def __init__(self, forge: Forge) -> None:
         self._forge = forge
@@ -52,14 +52,14 @@ class CountingForge:
     def push(
         self, repo: str, objects: Iterable[GitObject], updates: tuple[RefUpdate, ...], *, actor: int
     ) -> None:
-        """As the forge does."""
+        """Push, and keep the objects."""
         self.pushed = list(objects)
         self._forge.push(repo, self.pushed, updates, actor=actor)
 
 
 def entry_after(status: DraftStatus) -> FactEntry:
     """The next patch of a draft, as a plan would record it."""
-    patch = f"{status.facts // 2 + 1:04d}"  # every other fact is one of checks
+    patch = f"{status.facts // 2 + 1:04d}"  # every other fact records checks
     [(_, body), *_] = later(status, 1)
     known = body.model_dump(mode="json") | {"patch": patch}
     known.pop("type")
@@ -74,7 +74,7 @@ def entry_after(status: DraftStatus) -> FactEntry:
 
 
 def cost_of(world: World, number: int) -> dict[str, float]:
-    """What it costs to record the fact of this number."""
+    """The cost of recording the fact with this number."""
     bodies = [("draft.yaml", body) for body in first_bodies(world.platform, TENANT, PRIMITIVE)]
     status, files = extend(world, None, DRAFT, bodies)
     further = list(later(status, number // 2))[: number - 1 - len(bodies)]
@@ -96,7 +96,7 @@ def cost_of(world: World, number: int) -> dict[str, float]:
         _STARTED.clear()
         new, failed = record_facts(
             effect,
-            forge,  # type: ignore[arg-type]  # hands all else on
+            forge,  # type: ignore[arg-type]  # delegates everything else
             world.name,
             Told({}, moment_of(START_TIME_S)),
             actor=world.platform.pipeline_account.id,

@@ -1,7 +1,7 @@
-"""How many decisions the gate makes in a second; `python -m bench.gate COUNT` prints JSON.
+"""The gate's decisions per second; `python -m bench.gate COUNT` prints JSON.
 
-Of an allowed promotion to prod, so that every clause looks at all that it can. In CPU time, since
-the gate waits for nothing.
+It judges an allowed promotion to prod, so every clause does all of its work. In CPU time, since the
+gate waits for nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from worlds.evidence import DRAFT, allowed_promotion
 
 
 def rate(do: Callable[[], object], count: int) -> float:
-    """How often a second of CPU time is enough for `do`; the best of five."""
+    """How often `do` runs per second of CPU time; the best of five."""
     best = 0.0
     for _ in range(5):
         begun = time.process_time()
@@ -34,7 +34,7 @@ def rate(do: Callable[[], object], count: int) -> float:
 
 
 def main(arguments: list[str]) -> int:
-    """Prints decisions a second: of the gate alone, and with authority judged each time."""
+    """Print decisions per second: of the gate alone, and with authority judged each time."""
     with tempfile.TemporaryDirectory() as folder:
         allowed = allowed_promotion(SigningKey.create(Path(folder) / "key"))
     evidence, policy = allowed.evidence, allowed.policy

@@ -1,4 +1,4 @@
-"""A GitHub on 127.0.0.1 that holds what a local forge holds, and what runs over it cost."""
+"""A GitHub on 127.0.0.1 with a local forge's content, and the cost of runs on it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from worlds.github_server import GitHubServer
 from worlds.github_server.state import Account, Pull, Repository, Ruleset
 from worlds.github_setting import APP_ID, GithubSetting
 
-# One request of a GitHub that is not next door.
+# One request to a distant GitHub.
 DELAY_S = 0.05
 _CALLS = re.compile(r"(\d+) calls of GitHub \(.*\), (\d+) of git")
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one run asked: calls of the API, and of git."""
+    """One run's calls of the API, and of git."""
 
     calls: int
     git: int
@@ -50,7 +50,7 @@ class BenchGithub:
     setting: GithubSetting
 
     def run(self) -> Cost:
-        """What one run, with the cache that the last one left, says that it asked."""
+        """The calls that one run reports, with the cache of the run before."""
         done = subprocess.run(
             [PIPELINE, "-C", str(self.world / "control"), "run"],
             env={**os.environ, **self.environment},
@@ -64,7 +64,7 @@ class BenchGithub:
         return Cost(int(found[1]), int(found[2]))
 
     def scaffolded(self) -> int:
-        """How many drafts have a branch of code, as the state branches of the server record."""
+        """The number of drafts with a branch of code, by the server's state branches."""
         forge = LocalForge(self.server.state.folder, self.platform.organisation)
         git = forge.open_repository(self.platform.repos.control)
         heads = git.read_refs((f"refs/heads/{state_branch('')}",)).values()
@@ -78,7 +78,7 @@ class BenchGithub:
         return sum(map(bool, found))
 
     def ask(self, tenants: int, number: int) -> None:
-        """Bring one more draft of each of so many tenants to main, by a reviewed pull request."""
+        """Bring one more draft for each of these tenants to main, by a reviewed pull request."""
         name, branch, delay_s = self.platform.repos.control, f"ask/{number}", self.server.delay_s
         owner, other, *_ = (a for a in self.platform.accounts if requests.PEOPLE in a.teams)
         self.server.delay_s = 0
@@ -123,7 +123,7 @@ class BenchGithub:
 
 @contextmanager
 def serve(world: Path, *, delay_s: float = DELAY_S) -> Iterator[BenchGithub]:
-    """A GitHub that holds what the world's local forge holds."""
+    """A GitHub with the content of the world's local forge."""
     platform = platform_of(requests.policy_files())
     with GitHubServer(world / "github", validate=False) as server:
         setting = GithubSetting(server, world, platform)

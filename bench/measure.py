@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class BenchFailure(Exception):
-    """A process that was to be measured did not do its work; the message says which and why."""
+    """A measured process did not do its work; the message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class Timing:
 
     @property
     def best_s(self) -> float:
-        """The quickest run: the one that other processes disturbed least."""
+        """The fastest run: the one that other processes disturbed least."""
         return min(s.seconds for s in self.samples)
 
     @property
     def median_s(self) -> float:
-        """The run in the middle."""
+        """The median run."""
         return statistics.median(s.seconds for s in self.samples)
 
     @property
@@ -61,10 +61,10 @@ def run_process(
     environment: Mapping[str, str] | None = None,
     accept: Sequence[int] = (0,),
 ) -> Sample:
-    """One run of a process. Raises BenchFailure when it ends with another code.
+    """One run of a process. Raises BenchFailure if it ends with another code.
 
-    A child starts with the peak of the process that made it, so the caller has to stay small:
-    whatever needs memory runs in a process of its own.
+    A child starts with the peak memory of its parent, so the caller must stay small: work that
+    needs memory runs in separate processes.
     """
     with (Path(os.devnull)).open("wb") as null:
         begun = time.perf_counter()
@@ -76,7 +76,7 @@ def run_process(
             stdout=null,
             stderr=subprocess.PIPE,
         )
-        assert process.stderr is not None  # asked for above
+        assert process.stderr is not None  # started with a pipe
         said = process.stderr.read()
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - begun

@@ -1,8 +1,8 @@
 """Many patches on one draft, from merged requests to facts: `python -m bench.patches FOLDER COUNT`.
 
-Checks and the search for credentials are stood in for: what is measured is this pipeline alone.
-Prints one JSON object: how many facts there are, and processor time of this process in
-milliseconds for each patch at the beginning and at the end.
+Checks and the search for credentials have stand-ins, to measure this pipeline alone.
+Prints one JSON object: the number of facts, and processor time of this process in milliseconds per
+patch at the beginning and at the end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.plan.effects import Effect, RunChecks
 from worlds import requests
 from worlds.control import World, control_files
 
-_AT_ONCE = 20  # patches that one pull request of the control repo asks for
+_AT_ONCE = 20  # patches per pull request of the control repo
 
 
 def passed(effect: RunChecks, files: object) -> CheckReport:
@@ -35,7 +35,7 @@ def passed(effect: RunChecks, files: object) -> CheckReport:
 
 @dataclass
 class Clock:
-    """Processor time of this process each time that facts were recorded."""
+    """Processor time of this process each time facts were recorded."""
 
     at_s: list[float] = field(default_factory=list)
 
@@ -45,12 +45,12 @@ class Clock:
             self.at_s.append(time.process_time())
 
     def each_ms(self, start: int, end: int) -> float:
-        """Milliseconds a fact, of those from one number to another."""
+        """Milliseconds per fact, from one number to another."""
         return 1000 * (self.at_s[end - 1] - self.at_s[start - 1]) / (end - start)
 
 
 def main(arguments: list[str]) -> int:
-    """Make the world, apply all patches in one run, and tell what it took."""
+    """Make the world, apply all patches in one run, and print the cost."""
     root, count = Path(arguments[0]), int(arguments[1])
     os.environ["PIPELINE_CACHE"] = str(root / "cache")
     world = World(root, control_files(1, 1))

@@ -1,7 +1,7 @@
 """The golden template as a template of copier, made by `python -m bench.peers FOLDER`.
 
-Same files, same expressions, same values: two filters have other names there. The result is
-compared byte for byte with what the pipeline renders, so that both do the same work.
+Same files, same expressions, same values; only two filters have other names. The result is compared
+byte for byte with the pipeline's, so both do the same work.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CONFIG = {
 
 
 def template_values() -> dict[str, object]:
-    """What the template is rendered with, on both sides."""
+    """The values that both sides render the template with."""
     template = read_builtin_template("domain")
     tenant, primitive = requests.tenant_name(0), requests.draft_name(1)
     own = {
@@ -65,7 +65,7 @@ def write_copier_template(folder: Path) -> None:
     for file in template.files:
         text = file.content.decode()
         if is_copied(file, template.copy_only):
-            # What our side only copies is text of other tools; copier has no other way to say so.
+            # Our side copies these files as they are; copier has no other way to express that.
             text = f"{{% raw %}}{text}{{% endraw %}}"
         else:
             text = text.replace("| dump", "| tojson").replace(".length", " | length")
@@ -85,7 +85,7 @@ def copier_command(template: Path, target: Path) -> list[str]:
 
 
 def check_same_files(template: Path, target: Path) -> int:
-    """How many files both sides write. Raises BenchFailure when one differs."""
+    """The number of files that both sides write. Raises BenchFailure if one differs."""
     subprocess.run(copier_command(template, target), check=True)
     ours = render_template(read_builtin_template("domain"), template_values())
     theirs = {
@@ -102,7 +102,7 @@ def check_same_files(template: Path, target: Path) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Make copier's template in `FOLDER/template` and print how many files it writes."""
+    """Make copier's template in `FOLDER/template` and print the number of files it writes."""
     folder = Path(arguments[0])
     write_copier_template(folder / "template")
     print(check_same_files(folder / "template", folder / "checked"))

@@ -1,4 +1,4 @@
-"""What it costs to run something in the sandbox: the start itself, and each tool over little.
+"""The cost of a run in the sandbox: the start itself, and each tool on small input.
 
 Prints one JSON object: what was run → milliseconds of each run.
 """
@@ -49,7 +49,7 @@ MEASURED: tuple[Callable[[], None], ...] = (start, ruff, gitleaks, helm)
 
 
 def main(times: int) -> None:
-    """Runs each, once more than is told."""
+    """Run each, with one unreported run first."""
     told = {}
     for run in MEASURED:
         runs_ms = []

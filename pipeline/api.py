@@ -26,6 +26,7 @@ from pipeline.models.requests import (
     RiskTier,
 )
 from pipeline.models.status import DraftStatus
+from pipeline.models.windows import Lane
 from pipeline.requests.drafts import TEMPLATE_TYPES
 from pipeline.requests.kinds import REQUEST_KINDS, parse_request
 from pipeline.requests.layout import (
@@ -91,25 +92,7 @@ def create_primitive_implementation_draft(engine: Engine, new: NewDraft) -> Prop
     snapshot = engine.snapshot()
     if tenant_path(new.tenant_id) not in snapshot.blobs:
         raise UsageFault(f"there is no tenant `{new.tenant_id}`", help=_list_tenants(snapshot))
-    origin = _origin(new.code_origin)
-    name, version = _template_of(engine, new.template_id)
-    platform, target_repo = snapshot.platform, new.target_repo
-    if not target_repo and platform is not None:
-        target_repo = names.controllers_repo(platform.platform, new.tenant_id, origin)
-    values: dict[str, object] = {
-        "id": draft,
-        "tenant_id": new.tenant_id,
-        "primitive_type": new.primitive_type or str(TEMPLATE_TYPES.get(name, name)),
-        "primitive_id": new.primitive_id,
-        "template_id": f"{name}@{version}",
-        "code_origin": origin.value,
-        "target_repo": target_repo,
-    }
-    if new.design_refs:
-        values["design_refs"] = list(new.design_refs)
-    if new.risk_tier:
-        values["risk_tier"] = new.risk_tier
-    values["parameters"] = dict(new.parameters)
+    values = _draft_values(engine, snapshot, draft, new)
     listed = ", ".join(new.design_refs) or "none"
     kind, path = "PrimitiveImplementationDraft", draft_path(draft)
     request = ProposedRequest(
@@ -135,12 +118,7 @@ def _draft_values(
 ) -> dict[str, object]:
     """The fields of a new `draft.yaml`, in its order. Raises UsageFault."""
     origin = _origin(asked.code_origin)
-    name, _, version = asked.template_id.partition("@")
-    if not version:
-        if name not in engine.templates:
-            known = ", ".join(f"`{t}`" for t in sorted(engine.templates))
-            raise UsageFault(f"there is no template `{name}`", help=f"templates are {known}")
-        version = engine.templates[name].version
+    name, version = _template_of(engine, asked.template_id)
     target_repo, platform = asked.target_repo, snapshot.platform
     if not target_repo and platform is not None:
         target_repo = names.controllers_repo(platform.platform, asked.tenant_id, origin)
@@ -240,6 +218,7 @@ def request_promotion(
     *,
     reason: str,
     source_commit: str | None = None,
+    lane: Lane = "normal",
 ) -> ProposedPromotion:
     """The request to run a release in an environment, with digest and overlay tree pinned.
 
@@ -248,13 +227,15 @@ def request_promotion(
     """
     draft = parse_draft_id(draft)
     commit = _resolved(engine, draft, source_commit) if source_commit else None
-    proposal = engine.propose_promotion(draft, environment, source_commit=commit, reason=reason)
+    proposal = engine.propose_promotion(
+        draft, environment, source_commit=commit, reason=reason, lane=lane
+    )
     if proposal.decision.refused:
         return ProposedPromotion(proposal, None)
     snapshot = engine.snapshot()
     promotion = proposal.promotion
     values = promotion.model_dump(
-        mode="json", by_alias=True, exclude_none=True, exclude={"api_version", "kind"}
+        mode="json", by_alias=True, exclude_defaults=True, exclude={"api_version", "kind"}
     )
     lines = [reason, ""]
     if promotion.release.digest:
@@ -378,7 +359,8 @@ def check_proposed(
     blobs = {**snapshot.blobs, path: blob_id(content)}
     own = snapshot_of(snapshot.commit, blobs, [read])
     beside = replace(own, requests={**snapshot.requests, **own.requests})
-    return (*findings, *check_request(read, beside, engine.templates))
+    now_s = engine.tools.clock()
+    return (*findings, *check_request(read, beside, engine.templates, now_s))
 
 
 def _patch_number(

@@ -2,8 +2,8 @@
 
     python3 tools/base_image.py STORAGE
 
-Prints the image's reference by digest. The storage (driver `vfs`) is what `PIPELINE_BASE_STORAGE`
-names, the reference what `PIPELINE_BASE_IMAGE` is. Needs buildah and mmdebstrap, and root.
+Prints the image's reference by digest. Set `PIPELINE_BASE_STORAGE` to the storage (driver `vfs`)
+and `PIPELINE_BASE_IMAGE` to the reference. Needs buildah and mmdebstrap, and root.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ TIMEOUT_S = 900
 
 
 def run(*command: str | Path) -> str:
-    """What a command printed. Raises CalledProcessError; its own words are on standard error."""
+    """The output of a command. Raises CalledProcessError; errors go to standard error."""
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=TIMEOUT_S)
     return done.stdout.strip()
 
 
 def make_base_image(storage: Path) -> str:
-    """The reference by digest of the image, made in the storage."""
+    """The reference, by digest, of the image made in the storage."""
     places = ("--root", storage, "--runroot", f"{storage}.run", "--storage-driver", "vfs")
     buildah = ("buildah", *places)
     with tempfile.TemporaryDirectory(prefix="base-image-") as folder:

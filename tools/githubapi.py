@@ -1,7 +1,7 @@
-"""GitHub's OpenAPI description, out of the npm package that carries it, for the tests' own GitHub.
+"""Extracts GitHub's OpenAPI description from its npm package, for the tests' own GitHub.
 
-Only one file is taken, and of it only what a validator of responses needs; nothing is installed.
-Schemas are put into the words of JSON Schema, since OpenAPI 3.0 says `nullable` otherwise.
+Only one file is used, and of it only what a validator of responses needs; nothing is installed.
+Schemas are converted to JSON Schema, since OpenAPI 3.0 expresses `nullable` differently.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 PACKAGE = "@octokit/openapi@23.0.2"
 SHA512 = "pV8M7L9GY23AybNvTmo2nyjmpmnt6+2sRE/tqr0ZLQcPS4lnw7u5eZGNmwRNkBC3D7gZXbFx5AHzLUVRBXGDhg=="
 _FILE = "package/generated/api.github.com.json"
-# Kept beside structure: what a validator reads of a schema.
+# Keywords that a validator does not read.
 _DROPPED = frozenset({"description", "example", "examples", "externalDocs", "title", "xml"})
 
 
 def write_description(tarball: Path, target: Path) -> int:
-    """How many operations were written to `target`. Raises ValueError for another package."""
+    """The number of operations written to `target`. Raises ValueError for another package."""
     content = tarball.read_bytes()
     if base64.b64encode(hashlib.sha512(content).digest()).decode() != SHA512:
         raise ValueError(f"{tarball.name} is not {PACKAGE}")
@@ -59,7 +59,7 @@ def _responses(responses: Any, shared: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A schema in JSON Schema's words. Names of properties are never taken for words of it."""
+    """A schema as plain JSON Schema. Property names are never taken for keywords."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if not isinstance(value, dict):

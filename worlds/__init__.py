@@ -1,6 +1,6 @@
-"""Worlds that tests and benchmarks run over: control repos, long histories, a GitHub of our own.
+"""Worlds for tests and benchmarks: control repos, long histories, a GitHub of our own.
 
-Nothing here measures or judges; tests and benchmarks import it, and it imports neither of them.
+Nothing here measures or judges; tests and benchmarks import it, and it imports neither.
 """
 
 import sys

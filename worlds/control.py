@@ -1,8 +1,8 @@
-"""The control repos and forges that are measured, made by `python -m worlds.control NAME FOLDER`.
+"""The measured control repos and forges, made by `python -m worlds.control NAME FOLDER`.
 
-Each is made in a process of its own, which keeps the measuring one small. What a run would have
-recorded is made by running the pipeline, except for long histories: those are written straight
-into the state branches and the journal, as valid chains of facts.
+Each is made in a separate process, which keeps the measuring one small. The pipeline itself records
+the facts, except in long histories: those are written straight into the state branches and the
+journal, as valid chains of facts.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ Files = dict[str, bytes]
 
 
 def id_of(word: str) -> str:
-    """A Git object id that stands for a word."""
+    """A Git object id made from a word."""
     return hashlib.sha1(word.encode(), usedforsecurity=False).hexdigest()
 
 
 def control_files(tenants: int, drafts: int) -> Files:
-    """Policy, so many tenants, and so many drafts in each."""
+    """The files of policy, and of this many tenants with this many drafts each."""
     files = requests.policy_files()
     for tenant in map(requests.tenant_name, range(tenants)):
         files |= [requests.tenant_file(tenant)]
@@ -72,10 +72,10 @@ def control_files(tenants: int, drafts: int) -> Files:
 
 
 class World:
-    """A forge with a control repo below a folder, and its checkout beside it."""
+    """A forge with a control repo below a folder, and a checkout beside it."""
 
     def __init__(self, root: Path, files: Files | None = None) -> None:
-        """A new one that holds these files, or without them the one that is there."""
+        """A new world with these files; without files, the existing one."""
         self.root = root
         platform = platform_of(files if files is not None else requests.policy_files())
         self.platform = platform
@@ -86,7 +86,7 @@ class World:
         )
         self.name = platform.repos.control
         self.control = self.forge.open_repository(self.name)
-        # With the workspace's key among the signers: other signers would be a change of policy.
+        # With the workspace's key among the signers, since other signers would change policy.
         there = self.control.read_files("refs/heads/main")
         self.files = {path: content for path, (_, content) in there.items()}
         owner, other, *_ = (a for a in platform.accounts if PEOPLE in a.teams)
@@ -97,7 +97,7 @@ class World:
         )
 
     def write(self, ref: str, files: Mapping[str, bytes], message: str) -> str:
-        """The commit that puts exactly these files at a ref of the control repo."""
+        """The new commit with exactly these files at a ref of the control repo."""
         old = self.control.resolve(ref)
         objects = objects_of_files({path: (MODE_FILE, content) for path, content in files.items()})
         parents = [old] if old else []
@@ -107,7 +107,7 @@ class World:
         return commit.id
 
     def ask(self, files: Iterable[tuple[str, bytes]]) -> None:
-        """Bring requests to main by a pull request that one owner opens and another approves."""
+        """Bring requests to main with a pull request that one owner opens and another approves."""
         self.files |= files
         self.asked += 1
         branch, main = f"ask/{self.asked}", self.control.resolve("refs/heads/main")
@@ -146,12 +146,12 @@ class World:
         GitRepository.clone(str(self.forge.path(self.name)), self.root / "control")
 
     def run(self) -> None:
-        """Run the pipeline until nothing is left to do."""
+        """Run the pipeline until nothing is due."""
         command = [PIPELINE, "-C", str(self.root / "control"), "run"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def run_one_plan(self) -> None:
-        """Apply what a first look at the world plans, and no more."""
+        """Apply only the first plan."""
         pipeline = [PIPELINE, "-C", str(self.root / "control")]
         plan = str(self.root / "plan.json")
         for command in ([*pipeline, "plan", "--out", plan], [*pipeline, "apply", plan]):
@@ -160,7 +160,7 @@ class World:
             )
 
     def pack(self) -> None:
-        """Pack every repository, as a forge does from time to time."""
+        """Pack every repository, as forges do from time to time."""
         for path in sorted((self.root / "forge").glob("*/*.git")):
             subprocess.run(["git", "-C", str(path), "gc", "-q"], check=True)
 
@@ -169,7 +169,7 @@ class World:
 
 
 def first_bodies(platform: Platform, tenant: str, primitive: str) -> tuple[FactBody, ...]:
-    """What happens to a draft until it is scaffolded."""
+    """The facts of a draft until it is scaffolded."""
     origin, name = CodeOrigin.TENANT, platform.platform
     code = names.controllers_repo(name, tenant, origin)
     gitops = names.gitops_repo(name, tenant, origin)
@@ -203,7 +203,7 @@ def first_bodies(platform: Platform, tenant: str, primitive: str) -> tuple[FactB
 
 
 def later_bodies(status: DraftStatus, count: int) -> Iterator[tuple[str, FactBody]]:
-    """So many patches with their checks; each with the name of the request that caused it."""
+    """This many patches with their checks, each with the name of its request."""
     passed = tuple(
         CheckResult(name=name, outcome=CheckOutcome.PASSED, tool="checker 1.0", summary="passed")
         for name in ("lint", "tests", "secrets")
@@ -231,7 +231,7 @@ def later_bodies(status: DraftStatus, count: int) -> Iterator[tuple[str, FactBod
 def extend(
     world: World, status: DraftStatus | None, draft: str, bodies: Iterable[tuple[str, FactBody]]
 ) -> tuple[DraftStatus, Files]:
-    """The status after these facts, and the files of the state branch that say so."""
+    """The status after these facts, and the files that record them on the state branch."""
     primitive = draft.split("/")[1]
     folder = draft_path(draft).rsplit("/", 1)[0]
     files: Files = {}
@@ -255,7 +255,7 @@ def extend(
 
 
 def age(world: World, patches: int, pulls: int) -> None:
-    """Give every draft so many patches, checked, and the control repo so many pull requests."""
+    """Give every draft this many checked patches, and the control repo this many pull requests."""
     state: dict[str, Files] = {}
     asked: Files = {}
     found: list[tuple[str, DraftStatus]] = []
@@ -277,7 +277,7 @@ def age(world: World, patches: int, pulls: int) -> None:
 
 
 def _write_pulls(world: World, count: int) -> None:
-    """Put so many merged pull requests into the control repo's journal."""
+    """Put this many merged pull requests into the control repo's journal."""
     head = world.control.resolve(JOURNAL_REF)
     assert head is not None  # every repository of a local forge has one
     files = world.control.read_files(head)
@@ -304,7 +304,7 @@ def _write_pulls(world: World, count: int) -> None:
 
 
 def make_validate(root: Path, tenants: int = 100, drafts: int = 100) -> None:
-    """Many valid drafts, of which the newest commit changed one."""
+    """Many valid drafts, one of them changed by the newest commit."""
     world = World(root, control_files(tenants, drafts))
     last = requests.tenant_name(tenants - 1), requests.draft_name(drafts - 1)
     world.ask([requests.draft_file(*last, "Changed")])
@@ -312,9 +312,9 @@ def make_validate(root: Path, tenants: int = 100, drafts: int = 100) -> None:
 
 
 def make_scaffold(root: Path, pending: int) -> None:
-    """A tenant with repositories and one scaffolded draft, and so many accepted ones pending.
+    """A tenant with repositories and one scaffolded draft, and this many accepted drafts pending.
 
-    What is measured is scaffolding alone: the drafts are accepted and their facts recorded.
+    So only scaffolding is measured: the drafts are accepted and their facts recorded.
     """
     world = World(root, control_files(1, 1))
     world.check_out()
@@ -325,19 +325,19 @@ def make_scaffold(root: Path, pending: int) -> None:
 
 
 def make_asked(root: Path, tenants: int, drafts: int) -> None:
-    """So many tenants with so many drafts each, asked for on main and nothing done yet."""
+    """This many tenants with this many drafts each, requested on main and nothing done yet."""
     World(root, control_files(tenants, drafts)).check_out()
 
 
 def make_many(root: Path, tenants: int) -> None:
-    """So many tenants, each with one scaffolded draft."""
+    """This many tenants, each with one scaffolded draft."""
     world = World(root, control_files(tenants, 1))
     world.check_out()
     world.run()
 
 
 def make_status(root: Path, drafts: int = 1000, facts: int = 50) -> None:
-    """One state branch with so many drafts of so many facts each."""
+    """One state branch with this many drafts of this many facts each."""
     world = World(root, control_files(1, drafts))
     tenant = requests.tenant_name(0)
     written: Files = {}
@@ -355,7 +355,7 @@ def make_status(root: Path, drafts: int = 1000, facts: int = 50) -> None:
 
 
 def make_idle(root: Path, tenants: int, patches: int) -> None:
-    """Tenants with two drafts each and nothing left to do, after so many patches a draft."""
+    """Tenants with two drafts each and nothing left to do, after this many patches per draft."""
     world = World(root, control_files(tenants, 2))
     world.check_out()
     world.run()
@@ -364,7 +364,7 @@ def make_idle(root: Path, tenants: int, patches: int) -> None:
 
 
 def ask_for_one(root: Path, tenant: int) -> None:
-    """Have one more draft of a tenant asked for on main."""
+    """Request one more draft of a tenant on main."""
     world = World(root)
     name = requests.tenant_name(tenant)
     below = f"tenants/{name}/drafts/"
@@ -373,7 +373,7 @@ def ask_for_one(root: Path, tenant: int) -> None:
 
 
 def count(root: Path) -> tuple[int, int]:
-    """How many drafts have a branch of code by what state branches record, and their facts."""
+    """The numbers of drafts with a branch of code and of facts, by the state branches."""
     world = World(root)
     heads = world.control.read_refs((f"refs/heads/{names.state_branch('')}",)).values()
     statuses = [
@@ -386,9 +386,9 @@ def count(root: Path) -> tuple[int, int]:
 
 
 def main(arguments: list[str]) -> int:
-    """Make one world and say where it is; `NAME FOLDER [NUMBER]...`.
+    """Make one world and print where it is; `NAME FOLDER [NUMBER]...`.
 
-    `ask` has one more draft of a tenant asked for, `count` tells what was recorded.
+    `ask` requests one more draft of a tenant, `count` prints what was recorded.
     """
     makers = {
         "validate": make_validate,

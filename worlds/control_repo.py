@@ -1,7 +1,6 @@
-"""A control repo that tests start from: policy and requests in one first commit, on a local forge.
+"""A control repo for tests: policy and requests in one first commit, on a local forge.
 
-Date and identity of that commit are fixed, so every story of the same files starts from the same
-ids.
+Date and identity of that commit are fixed, so the same files always give the same ids.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _NO_SIGNERS = b"apiVersion: pipeline.ameide.io/v1\nkind: Signers\nsigners: []\n"
 def create_control(root: Path, files: Mapping[str, bytes]) -> Path:
     """A checkout at `root/control` of a control repo with these files, on a forge at `root/forge`.
 
-    The workspace's key is one of those whose word on a build counts.
+    The workspace's key is a trusted signer.
     """
     read, _ = parse_request(PLATFORM_PATH, files[PLATFORM_PATH])
     assert read is not None and isinstance(read.model, Platform)
@@ -55,7 +54,7 @@ def create_control(root: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def control_spec(platform: Platform, files: Mapping[str, bytes]) -> RepoSpec:
-    """What makes a control repo that holds `files` in its first commit."""
+    """The spec of a control repo with `files` in its first commit."""
     objects = objects_of_files({path: (MODE_FILE, content) for path, content in files.items()})
     commit = commit_object(objects[-1].id, [], "Begin\n", SETUP, SETUP)
     return RepoSpec(
@@ -68,7 +67,7 @@ def control_spec(platform: Platform, files: Mapping[str, bytes]) -> RepoSpec:
 
 
 def trusting_workspace(root: Path, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files, with the key of the workspace at `root` among the signers; made at first."""
+    """The files, with the key of the workspace at `root` among the signers; made on first use."""
     path = workspace_key(root / "forge")
     key = SigningKey.read(path) if path.exists() else SigningKey.create(path)
     document = yaml.safe_load(files.get(SIGNERS_PATH, _NO_SIGNERS))

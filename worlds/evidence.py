@@ -1,4 +1,4 @@
-"""Evidence of an allowed promotion to prod, made of the sample policy and a real chain of facts."""
+"""Evidence of an allowed promotion to prod, from the sample policy and a real chain of facts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _BASE = render_base({"deployment.yaml": b"kind: Deployment\n", "service.yaml": b
 
 @dataclass(frozen=True)
 class Allowed:
-    """An allowed promotion: its evidence, and what authority over it was judged from."""
+    """An allowed promotion: its evidence, and the input of its authority."""
 
     evidence: Evidence
     matters: Sequence[Matter]
@@ -53,7 +53,7 @@ class Allowed:
 
 
 def allowed_promotion(key: SigningKey) -> Allowed:
-    """A promotion to prod that the gate allows; its image's statement is by `key`."""
+    """A promotion to prod that the gate allows; `key` signed its image's provenance."""
     policy = _policy()
     platform, tenant = policy.platform, policy.tenant(TENANT)
     assert platform is not None and tenant is not None
@@ -103,7 +103,7 @@ def _policy() -> Snapshot:
 
 
 def _status(policy: Snapshot, platform: Platform, tenant: Tenant) -> DraftStatus:
-    """The draft as staging runs it, after one patch."""
+    """The draft's status in staging, after one patch."""
     status: DraftStatus | None = None
     for body in first_bodies(platform, TENANT, PRIMITIVE):
         status = _after(status, body)
@@ -168,7 +168,7 @@ def _promoted(
 
 
 def _revision(platform: Platform, teams: set[str]) -> Revision:
-    """Asked for by an owner of the tenant, and approved by somebody of each of these teams."""
+    """A revision by an owner of the tenant, approved by somebody in each of these teams."""
     head = id_of("revision")
     asker, *_ = (a.id for a in platform.accounts if requests.PEOPLE in a.teams)
     approvers = sorted(

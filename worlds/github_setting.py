@@ -1,4 +1,4 @@
-"""Where a story over GitHub starts: accounts of the sample platform, its App, its control repo."""
+"""The start of a story on GitHub: the sample platform's accounts, its App, its control repo."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from worlds.control_repo import control_spec, trusting_workspace
 from worlds.github_server import GitHubServer
 
 APP_ID = 77
-# What the pipeline's App is granted, and no more.
+# The permissions of the pipeline's App.
 PERMISSIONS = {
     "actions": "read",
     "administration": "write",
@@ -29,13 +29,14 @@ PERMISSIONS = {
     "issues": "write",
     "members": "read",
     "metadata": "read",
+    "organization_plan": "read",
     "pull_requests": "write",
 }
 
 
 @lru_cache(maxsize=1)
 def app_key() -> tuple[str, str]:
-    """A private key and its public one as PEM; made once, since that takes a while."""
+    """A private key and its public key as PEM; made once, since that takes a while."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private = key.private_bytes(
         serialization.Encoding.PEM,
@@ -71,9 +72,9 @@ class GithubSetting:
         self._root = root
 
     def begin(self, files: Mapping[str, bytes], *, trusts_key: bool = True) -> Self:
-        """Itself, once all accounts are there, and the control repo that holds `files`.
+        """This setting, after adding all accounts and a control repo with `files`.
 
-        `trusts_key`: the workspace's key is one of those whose word on a build counts.
+        `trusts_key`: the workspace's key is a trusted signer.
         """
         if trusts_key:
             files = trusting_workspace(self._root, files)
@@ -86,7 +87,7 @@ class GithubSetting:
         return self
 
     def add_accounts(self) -> None:
-        """The organisation with its people, teams and bots, and the App in it."""
+        """Add the organisation with its people, teams, bots and the App."""
         server, platform = self.server, self._platform
         server.add_organisation(platform.organisation)
         add_pipeline_app(server, platform.organisation, platform.pipeline_account.id)
@@ -107,7 +108,7 @@ class GithubSetting:
         return self._tokens[login]
 
     def describe(self) -> str:
-        """Its address."""
+        """The address of the control repo, as the middle of a sentence."""
         return f"on a GitHub, {self.address('control')}"
 
     def address(self, repo: str) -> str:
@@ -115,7 +116,7 @@ class GithubSetting:
         return f"{self.server.url}/{self.organisation}/{repo}.git"
 
     def credential(self, login: str | None) -> tuple[str, Mapping[str, str]]:
-        """The App's for the pipeline, a token of their own for everybody else."""
+        """The App's credential for the pipeline, a personal token for everybody else."""
         common = {
             "GITHUB_SERVER_URL": self.server.url,
             "PIPELINE_CACHE": str(self._root / "cache"),
@@ -129,7 +130,7 @@ class GithubSetting:
         return f"GITHUB_TOKEN=${variable} ", common | {"GITHUB_TOKEN": self._token(login)}
 
     def open_forge(self, login: str | None = None) -> GithubForge:
-        """The forge as a process of that account sees it."""
+        """The forge, acting as that account."""
         origin = GithubOrigin(self.server.url, self.organisation, "control")
         before = os.environ.get("PIPELINE_CACHE")
         os.environ["PIPELINE_CACHE"] = str(self._root / "cache")
@@ -142,7 +143,7 @@ class GithubSetting:
                 os.environ["PIPELINE_CACHE"] = before
 
     def clone(self, repo: str, path: Path) -> None:
-        """A clone as a person makes it, whose configuration holds no credential."""
+        """A clone as a person makes it, without a credential in its configuration."""
         token = self._token(next(a.login for a in self._platform.accounts if a.kind == "person"))
         pair = base64.b64encode(f"x-access-token:{token}".encode()).decode()
         path.parent.mkdir(parents=True, exist_ok=True)

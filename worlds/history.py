@@ -1,8 +1,8 @@
-"""A long history that an audit has to prove: `python -m worlds.history make|more FOLDER ...`.
+"""A long history for an audit to prove: `python -m worlds.history make|more FOLDER ...`.
 
-Every request came by a pull request of its own, every commit is the one that the pipeline's own
-stages plan, and every fact follows from them. The stages are called for their plans alone, and what
-they plan is written in large packs, since running the pipeline 24,000 times would take hours.
+Every request came with its own pull request, every commit is the one that the pipeline's own stages
+plan, and every fact follows from them. Only the stages are called, and their plans are written in
+large packs, since running the pipeline 24,000 times would take hours.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _PACK_OBJECTS = 20_000
 
 
 class Folder:
-    """A folder that is written to again and again: only what changed is hashed anew."""
+    """A folder that is written to again and again: only changed trees are hashed again."""
 
     def __init__(self) -> None:
         self.files: dict[str, TreeEntry] = {}
@@ -81,7 +81,7 @@ class Folder:
         self.made: GitObject | None = None
 
     def put(self, path: str, blob: str) -> None:
-        """A file at a path."""
+        """Put a file at a path."""
         self.made = None
         first, _, rest = path.partition("/")
         if rest:
@@ -90,7 +90,7 @@ class Folder:
             self.files[first] = TreeEntry(MODE_FILE, first, blob)
 
     def objects(self) -> Iterator[GitObject]:
-        """The trees that changed since they were last asked for, this one last."""
+        """The trees that changed since the last call, this one last."""
         if self.made is not None:
             return
         entries = list(self.files.values())
@@ -103,32 +103,32 @@ class Folder:
 
     @property
     def id(self) -> str:
-        """The tree's id. Ask for its objects first."""
+        """The tree's id; call `objects` first."""
         assert self.made is not None
         return self.made.id
 
 
 @dataclass
 class Store:
-    """One repository: objects that wait to be written, and where its branches will stand."""
+    """One repository: objects still to be written, and the future heads of its branches."""
 
     git: GitRepository
     waiting: list[GitObject] = field(default_factory=list)
     heads: dict[str, str] = field(default_factory=dict)
 
     def add(self, *objects: GitObject) -> None:
-        """Have these written, sooner or later."""
+        """Queue these objects for writing."""
         self.waiting += objects
         if len(self.waiting) >= _PACK_OBJECTS:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write the queued objects."""
         self.git.write_objects(self.waiting)
         self.waiting.clear()
 
     def finish(self) -> None:
-        """Write all of it, then move the branches."""
+        """Write all queued objects, then move the branches."""
         self.flush()
         refs = {f"refs/heads/{branch}": commit for branch, commit in self.heads.items()}
         now = self.git.read_refs()
@@ -137,7 +137,7 @@ class Store:
 
 @dataclass
 class Draft:
-    """One draft as it goes on."""
+    """One draft in progress."""
 
     id: str
     request: PrimitiveImplementationDraft
@@ -147,14 +147,14 @@ class Draft:
     head: str = ""
     code: Folder = field(default_factory=Folder)
     patches: int = 0
-    listing: DraftStatus | None = None  # the status that lists everything, as older tools wrote it
+    listing: DraftStatus | None = None  # the unbounded status that older tools wrote
 
 
 class History(World):
-    """The world, and what is written into it without running anything."""
+    """The world, with methods that write history into it without running the pipeline."""
 
     def __init__(self, root: Path, tenants: int, *, is_older: bool = False) -> None:
-        """`is_older`: what is recorded is laid out as by tools that bounded nothing."""
+        """`is_older`: facts and statuses are laid out as by older tools, without bounds."""
         self.is_older = is_older
         super().__init__(root, requests.policy_files() | _tenant_files(tenants))
         self.main = Store(self.control)
@@ -172,7 +172,7 @@ class History(World):
     # -- what people do ----------------------------------------------------------------------
 
     def ask_for(self, path: str, content: bytes) -> Caused:
-        """The cause that a request gives, brought by a pull request of its own."""
+        """The cause for a request, brought by its own pull request."""
         self.pulls += 1
         base = self.main.heads["main"]
         time_s = self.signature.time_s + self.pulls
@@ -224,7 +224,7 @@ class History(World):
         }
 
     def view(self, draft: Draft) -> DraftView:
-        """What the stages plan a draft from."""
+        """The view from which the stages plan a draft."""
         policy = self.policy(draft.id.partition("/")[0])
         tenant = policy.tenant(draft.id.partition("/")[0])
         assert tenant is not None and policy.platform is not None
@@ -236,6 +236,7 @@ class History(World):
             platform=policy.platform,
             environments=policy.environments,
             blocked_digests=policy.blocked_digests,
+            stops=policy.stops,
             signers=policy.signers,
             template=read_builtin_template(name, version),
             status=draft.status,
@@ -246,7 +247,7 @@ class History(World):
     # -- what the pipeline does ------------------------------------------------------------------
 
     def record(self, draft: Draft, caused: Caused, body: FactBody) -> None:
-        """One fact more of a draft, in its tenant's state folder."""
+        """Add one more fact of a draft to its tenant's state folder."""
         tenant, _, primitive = draft.id.partition("/")
         decided_at = caused.cause.merged_at
         fact = next_fact(draft.id, draft.status, caused.cause, body, decided_at=decided_at)
@@ -261,7 +262,7 @@ class History(World):
         folder.put(path, blob.id)
 
     def publish(self, tenant: str, drafts: list[Draft]) -> None:
-        """One commit of the tenant's state branch with what was recorded of these drafts."""
+        """Make one commit of the tenant's state branch with the new facts of these drafts."""
         folder = self.state[tenant]
         trailers = []
         for draft in drafts:
@@ -356,7 +357,7 @@ class History(World):
         return commit.id
 
     def patch(self, draft: Draft, code: Store) -> None:
-        """One patch more, asked for and applied."""
+        """Request and apply one more patch."""
         draft.patches += 1
         path, content = requests.patch_file(draft.id, draft.patches, draft.head)
         caused = self.ask_for(path, content)
@@ -389,7 +390,7 @@ class History(World):
         self.record(draft, caused, body)
 
     def check(self, draft: Draft) -> None:
-        """The checks of the newest patch, passed."""
+        """Record that the checks of the newest patch passed."""
         assert draft.status is not None
         results = tuple(
             CheckResult(name=n, outcome=CheckOutcome.PASSED, tool="checker 1.0", summary="passed")
@@ -421,7 +422,7 @@ def _all_entries(folder: Folder) -> tuple[TreeEntry, ...]:
 
 
 def make(root: Path, tenants: int, drafts: int, facts: int) -> None:
-    """So many tenants, with so many drafts each, of so many facts each."""
+    """Make this many tenants, with this many drafts each, of this many facts each."""
     world = History(root, tenants)
     last: list[tuple[Store, Draft]] = []
     for tenant in map(requests.tenant_name, range(tenants)):
@@ -439,7 +440,7 @@ def make(root: Path, tenants: int, drafts: int, facts: int) -> None:
     world.pack()
     world.check_out()
     (root / "more").mkdir()
-    # One patch more for each of some drafts, held back until it is asked for.
+    # One more patch for each of some drafts, held back until `more` brings it.
     for number, (code, draft) in enumerate(last):
         before = {"main": world.main.heads["main"]}
         world.patch(draft, code)
@@ -463,7 +464,7 @@ def make(root: Path, tenants: int, drafts: int, facts: int) -> None:
 
 
 def more(root: Path) -> None:
-    """Bring the next of the facts that were held back, and fetch it into the checkout."""
+    """Bring the next held-back fact, and fetch it into the checkout."""
     waiting = sorted((root / "more").iterdir())
     forge = root / "forge"
     for line in waiting[0].read_text(encoding="utf-8").splitlines():

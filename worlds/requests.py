@@ -1,4 +1,4 @@
-"""The requests that the measured control repos hold: valid, small and all alike."""
+"""The requests of the measured control repos: valid, small and all alike."""
 
 from __future__ import annotations
 

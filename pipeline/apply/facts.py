@@ -50,8 +50,8 @@ _BODY: TypeAdapter[FactBody] = TypeAdapter(FactBody, config=ConfigDict(defer_bui
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What applying a plan tells its facts: outcomes of effects by key, and the moment that was
-    planned for."""
+    """What applying a plan adds to its facts: outcomes of effects by key, and the moment of the
+    plan."""
 
     outcomes: Mapping[str, object]
     now: Moment
@@ -138,7 +138,7 @@ def _read_facts(
 
 
 def _fact_of(entry: FactEntry, status: DraftStatus | None, told: Told) -> Fact:
-    """The fact of an entry. One that was done before a crash was decided when the world did it."""
+    """The fact of an entry; for a merge done before a crash, the decision's time is the merge's."""
     body = _BODY.validate_json(json.dumps(_jsonable(resolved_body(entry, told.outcomes))))
     done = body.merged_at if isinstance(body, Promoted) else None
     decided_at = min(done or told.now, told.now)

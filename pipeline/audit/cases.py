@@ -22,7 +22,7 @@ from pipeline.models.base import seconds_of
 from pipeline.models.facts import Accepted, Fact
 from pipeline.models.requests import PrimitiveImplementationDraft, Request
 from pipeline.models.status import DraftStatus
-from pipeline.names import controllers_repo, gitops_repo
+from pipeline.names import NameRefused, controllers_repo, gitops_repo
 from pipeline.plan.effects import CommitFolder
 from pipeline.plan.view import Caused, DraftView, Parents
 from pipeline.requests.kinds import request_path
@@ -101,7 +101,7 @@ class FactCase:
 
     @cached_property
     def decided_s(self) -> int:
-        """When it was decided; of a fact without times, when its request came to main."""
+        """When it was decided; for a fact without times, when its request reached main."""
         if self.fact.decided_at is not None:
             return seconds_of(self.fact.decided_at)
         return self.audit.control.commit(self.fact.cause.commit).committer.time_s
@@ -121,19 +121,21 @@ class FactCase:
         tenant = policy.tenant(self.tenant)
         if tenant is None or policy.platform is None:
             return None
-        return DraftView(
+        view = DraftView(
             request=request,
             caused=self.caused(policy),
             tenant=tenant,
             platform=policy.platform,
             environments=policy.environments,
             blocked_digests=policy.blocked_digests,
+            stops=policy.stops,
             signers=policy.signers,
             template=self.template(request.template_id),
             status=self.before,
             is_new_revision=isinstance(self.fact.body, Accepted),
             now_s=self.decided_s,
         )
+        return view if _has_names(view) else None
 
     def template(self, release: str) -> Template:
         """The template of this release; if unavailable, an empty one with the recorded digest."""
@@ -167,6 +169,14 @@ class FactCase:
         name_of = gitops_repo if gitops else controllers_repo
         platform = self.audit.platform.platform
         return self.audit.repository(name_of(platform, request.tenant_id, request.code_origin))
+
+
+def _has_names(view: DraftView) -> bool:
+    """Whether every name fits; policy by which one does not stops all that it decides over."""
+    try:
+        return bool(view.instance) and view.namespaces.keys() == view.environments.keys()
+    except NameRefused:
+        return False
 
 
 def folder_at(objects: Objects, commit: str, folder: str) -> str | None:

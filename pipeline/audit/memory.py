@@ -3,8 +3,8 @@
 In every clone `refs/verified/<branch>` points to the verified head. Whatever the tool or policy, a
 later head must descend from it, which exposes rewritten history. In the control clone
 `refs/audit/memory` points to a record: what was proved and taken on trust up to those heads, which
-overlays they sealed, and what was noted, or found and acknowledged. The record counts only for the
-same tool and policy, and only if the refs still match it.
+overlays they sealed, what was noted, and what was found and acknowledged. The record counts only
+for the same tool and policy, and only if the refs still match it.
 
 Why this is sound: a fact is judged by what it names, all of it below those heads, and by policy on
 main since its request, which later commits only add to. Anything that can change without a commit
@@ -76,8 +76,7 @@ class AuditMemory:
     trusted: Counter[Trust] = field(default_factory=Counter)
     sealed: dict[tuple[str, str], Sealed] = field(default_factory=dict)
     instances: set[tuple[str, str]] = field(default_factory=set)
-    # All acknowledged at that time, or notes on facts.
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)  # acknowledged ones, and notes on facts
 
     def of(self, repo: str) -> Mapping[str, str]:
         """Branch → verified commit, for one repository."""

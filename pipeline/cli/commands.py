@@ -60,6 +60,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("rules:explain", "Explain a rule: why it exists, how to comply, examples."),
     "init": ("init:init", "Write a new control repo."),
     "doctor": ("doctor:doctor", "Check that this machine has what the pipeline needs."),
+    "sandbox-profile": (
+        "sandbox_profile:sandbox_profile",
+        "Print the AppArmor profile that lets the sandbox work.",
+    ),
     "demo": ("demo:demo", "Tell the main job as a story, on real repositories in .demo/."),
     "completion": ("completion:completion", "Print the completion script for a shell."),
 }

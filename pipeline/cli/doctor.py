@@ -13,7 +13,7 @@ from pipeline.errors import CouldNotCheck, PipelineError
 if TYPE_CHECKING:
     from pipeline.control.repo import Control
     from pipeline.forges.github.settings import Setting
-    from pipeline.forges.port import Repositories
+    from pipeline.forges.port import BranchRule, Repositories
     from pipeline.models.outputs import DoctorItem
 
 GIT_MINIMUM = (2, 38, 0)  # `git merge-tree --write-tree`
@@ -107,32 +107,63 @@ def _rules(session: Session) -> Iterator[Setting]:
 
     Raises Refused without a platform file.
     """
-    from pipeline.errors import NotFound, Refused
-    from pipeline.forges.control_rules import control_rules
+    from pipeline.errors import NotFound
     from pipeline.forges.github import settings
-    from pipeline.forges.port import BranchRule
-    from pipeline.stages.provision import rules_wanted
 
-    engine = session.engine()
-    forge, control = engine.forge, engine.control
-    snapshot = engine.snapshot()
-    if snapshot.platform is None:
-        raise Refused("environments/platform.yaml is missing or invalid")
-    tenants = {t: found for t in snapshot.tenant_ids if (found := snapshot.tenant(t))}
+    forge, wanted = session.control().forge, _rules_wanted(session)
     there: dict[str, tuple[BranchRule, ...] | None] = {}
-    wanted = {
-        repo: tuple(BranchRule(r.pattern, r.push, r.merge, r.approvals) for r in rules)
-        for repo, rules in rules_wanted(snapshot.platform, tenants, engine.statuses()).items()
-    }
+    control = session.control().control_repo
+    yield from settings.check_rules(wanted.pop(control), forge.read_rules(control))
     for repo in wanted:
         try:
             there[repo] = forge.read_rules(repo)
         except NotFound:
             there[repo] = None
-    yield from settings.check_rules(
-        control_rules(snapshot.platform), forge.read_rules(control.control_repo)
-    )
     yield from settings.check_repositories(wanted, there)
+
+
+def _rules_wanted(session: Session) -> dict[str, tuple[BranchRule, ...]]:
+    """Repository → its required branch rules, for the control repo and all tenants'.
+
+    Raises Refused without a platform file.
+    """
+    from pipeline.errors import Refused
+    from pipeline.forges.control_rules import control_rules
+    from pipeline.forges.port import BranchRule
+    from pipeline.stages.provision import rules_wanted
+
+    engine = session.engine()
+    snapshot = engine.snapshot()
+    if snapshot.platform is None:
+        raise Refused("environments/platform.yaml is missing or invalid")
+    tenants = {t: found for t in snapshot.tenant_ids if (found := snapshot.tenant(t))}
+    wanted = rules_wanted(snapshot.platform, tenants, engine.statuses())
+    return {engine.control.control_repo: control_rules(snapshot.platform)} | {
+        repo: tuple(BranchRule(r.pattern, r.push, r.merge, r.approvals) for r in rules)
+        for repo, rules in wanted.items()
+    }
+
+
+def _look_at_limits(session: Session) -> Iterator[Setting]:
+    """The checks for limits of GitHub's plans and rules."""
+    from pipeline.errors import NotFound
+    from pipeline.forges.github import plan_limits
+
+    control, engine = session.control(), session.engine()
+    forge, account = control.forge, control.forge.account
+    wanted, signed = _rules_wanted(session), {}
+    for repo in tuple(wanted):
+        try:
+            branches = plan_limits.branches_of(wanted[repo])
+            signed[repo] = forge.read_signed_branches(repo, branches)
+        except NotFound:
+            del wanted[repo]  # `_rules` reports that it is gone
+    yield from plan_limits.check_signatures(wanted, signed, account or 0)
+    hosting, signers = forge.read_hosting(control.control_repo), engine.snapshot().signers
+    if hosting is not None:
+        build = _read_file(control, plan_limits.BUILD_WORKFLOW)
+        yield plan_limits.check_attestations(hosting, signers, build)
+        yield plan_limits.check_queues(hosting.server, _read_workflows(control))
 
 
 def _item_of(setting: Setting) -> DoctorItem:
@@ -224,6 +255,14 @@ def _read_file(control: Control, path: str) -> bytes:
     return found.content if found else b""
 
 
+def _read_workflows(control: Control) -> dict[str, bytes]:
+    """Path → text of the workflows on main."""
+    folder = ".github/workflows"
+    listed = control.open_repository().read_tree(f"{control.head()}:{folder}") or ()
+    paths = [f"{folder}/{entry.name}" for entry in listed if not entry.is_tree]
+    return {path: _read_file(control, path) for path in paths}
+
+
 def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
     """The live settings that guarantees need. Raises UsageFault for a forge without accounts."""
     from pipeline.control.repo import MAIN
@@ -253,6 +292,7 @@ def _look_at_settings(session: Session) -> Iterator[DoctorItem]:
             render_code_owners(snapshot), _read_file(control, CODE_OWNERS_PATH)
         ),
         settings.check_signers(platform, snapshot.signers),
+        *_look_at_limits(session),
         settings.promotion_pace(),
     )
     yield from map(_item_of, found)

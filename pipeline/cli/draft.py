@@ -57,7 +57,7 @@ def draft() -> None:
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Another parameter.")
 @click.option(
     "--risk-tier",
-    type=click.Choice(["LOW", "MEDIUM", "HIGH"]),
+    type=click.Choice(["LOW", "MEDIUM", "HIGH", "CRITICAL"]),
     help="Risk tier, if higher than the tenant's.",
 )
 @asking_options

@@ -41,6 +41,13 @@ def _account(text: str, more: int) -> list[str]:
     metavar="OWNER/REPO@COMMIT",
     help="Repository of the pipeline's action, with the commit to use.",
 )
+@click.option(
+    "--server",
+    default="https://github.com",
+    show_default=True,
+    metavar="URL",
+    help="Address of the GitHub that has the organisation.",
+)
 @pass_session
 def init(
     session: Session,
@@ -53,12 +60,14 @@ def init(
     people: tuple[str, ...],
     tenant: str,
     action: str,
+    server: str,
 ) -> int:
     """Write a new control repo.
 
     FOLDER must be empty except for `.git`. Writes policy, workflows, code owners, rulesets to
     import and a first tenant; its README.md lists the next steps. Without `.git` a repository is
-    made, with all of it staged for the first commit and `origin` on GitHub.
+    made, with all of it staged for the first commit and `origin` on GitHub. For Enterprise Server
+    the workflows have no `queue: max`, which it does not know.
     """
     from pipeline.publish.starter import Answers, Person, starter_files
 
@@ -75,6 +84,7 @@ def init(
         people=[Person(int(n), who, tuple(teams.split(","))) for n, who, teams in named],
         tenant=tenant,
         action=action,
+        server=server,
     )
     there = resources.files("pipeline") / "starter"
     with resources.as_file(there) as top:
@@ -88,7 +98,7 @@ def init(
     from pipeline.git.checkouts import begin_checkout  # imports GitPython, 75 ms
     from pipeline.models.requests import RepoNames
 
-    control = f"https://github.com/{organisation}/{RepoNames().control}.git"
+    control = f"{server}/{organisation}/{RepoNames().control}.git"
     made = begin_checkout(folder, files, origin=control)
     staged = f", staged for the first commit; origin is {control}" if made else ""
     session.write(

@@ -1,4 +1,4 @@
-"""`pipeline observe`: what delivery tools say of what runs, beside what was promoted."""
+"""`pipeline observe`: compares reports of delivery tools with what was promoted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STDIN = Path("-")
 
 
 class Asked:
-    """Where a report is asked for."""
+    """The source of a report, with its options."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Asked:
         self.ca_file, self.projects = ca_file, projects
 
     def read(self, source: str, now_s: int) -> tuple[Report, Moment]:
-        """The report, and the moment that it is of. Raises UsageFault, CouldNotCheck, Refused."""
+        """The report, and its time. Raises UsageFault, CouldNotCheck, Refused."""
         from pipeline.delivery.argocd_api import ArgoCd, read_token
         from pipeline.delivery.reports import report_of
         from pipeline.models.base import moment_of
@@ -54,9 +54,9 @@ class Asked:
 
 
 def read_report(file: Path, now_s: int) -> tuple[Report, Moment]:
-    """The report in a file, and the moment that it is of: when it was written, at the latest now.
+    """The report in a file, and its time: when the file was written, at the latest now.
 
-    Raises UsageFault for a file that cannot be read, Refused for one that says nothing.
+    Raises UsageFault for an unreadable file, Refused for one without a usable report.
     """
     from pipeline.delivery.objects import MAX_BYTES
     from pipeline.delivery.reports import parse_report

@@ -139,7 +139,7 @@ def apply(session: Session, file: Path) -> int:
 
     Exit code 3, with nothing written, if something changed since the plan was made.
     """
-    from pipeline.render.plan import run_report_document
+    from pipeline.render.plan import RunSpan, run_report_document
 
     found = _read_plan(file)
     clock = session.engine().tools.clock
@@ -153,8 +153,7 @@ def apply(session: Session, file: Path) -> int:
         receipts,
         waiting,
         failures,
-        lasted_s=(began_s, clock()),
-        rounds=1,
+        span=RunSpan(began_s, clock(), 1),
         invalid_requests=_count_invalid(findings),
         incidents=incidents,
     )
@@ -213,7 +212,7 @@ def run(
     failed, 1 if a GitOps repository differs from what was promoted or main breaks a rule.
     """
     from pipeline.engine.opening import restrict
-    from pipeline.render.plan import run_report_document
+    from pipeline.render.plan import RunSpan, run_report_document
 
     seen = _report(session, observations)
     engine = restrict(session.engine(), stages, evidence)
@@ -236,8 +235,7 @@ def run(
         report.receipts,
         waiting,
         report.failures,
-        lasted_s=(report.began_s, report.ended_s),
-        rounds=report.rounds,
+        span=RunSpan(report.began_s, report.ended_s, report.rounds),
         invalid_requests=_count_invalid(report.findings),
         incidents=[i for tenant in sorted(report.incidents) for i in report.incidents[tenant]],
         restored=report.restored,

@@ -84,7 +84,7 @@ def write_one(session: Session, draft: str, seen: Sequence[Finding] = ()) -> int
 
 
 def _exit_code(found: Sequence[Finding]) -> int:
-    """1 for what must not stand, 0 where there are warnings alone."""
+    """The exit code: 1 for errors, 0 if there are only warnings."""
     return 1 if any(finding.severity == "error" for finding in found) else 0
 
 

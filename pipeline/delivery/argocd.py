@@ -1,9 +1,10 @@
 """Argo CD's `Application` objects as observations. Pure.
 
 Field names are those of Argo CD's CRD `applications.argoproj.io` (v1alpha1). `status.sync.revision`
-is the commit that live and wanted state were compared at: the head of the whole repository, so
-whether it is about this overlay is for `pipeline.stages.observe` to judge. `status.health` and
-`status.summary.images` are of what is live, which an `OutOfSync` application did not apply yet.
+is the commit at which live and desired state were compared: the head of the whole repository, so
+`pipeline.stages.observe` judges whether it concerns this overlay. `status.health` and
+`status.summary.images` describe the live state, to which an `OutOfSync` application has not applied
+that commit yet.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pipeline.delivery.parts import Metadata, Part, Seen, commit, moment, newest
 from pipeline.models.evidence import Health, Observation, SyncState
 
 API_VERSION, KIND = "argoproj.io/v1alpha1", "Application"
-# Parts of a source that make of a folder something else than what lies there.
+# Parts of a source that change what its folder renders to.
 _OVERRIDES = ("helm", "kustomize", "plugin", "directory")
 
 
@@ -35,7 +36,7 @@ class _Source(Part):
 
     @property
     def overrides(self) -> list[str]:
-        """What the source changes of its folder; a pinned version of a tool changes nothing."""
+        """The parts with which the source changes its folder; a pinned tool version is none."""
         return [n for n in _OVERRIDES if set(getattr(self, n) or ()) - {"version", "kubeVersion"}]
 
 
@@ -97,7 +98,7 @@ class _Application(Part):
 
 
 def application_of(item: Object) -> Seen:
-    """One Application as it is told. Raises ValidationError for an object of another form."""
+    """One Application, as reported. Raises ValidationError for an object of another form."""
     app = _Application.model_validate(item)
     sources, status = app.spec.all_sources, app.status
     operation = status.operationState
@@ -138,7 +139,7 @@ def application_of(item: Object) -> Seen:
 
 
 def _reasons_against(app: _Application) -> Iterator[str]:
-    """Why what it says of health is not about the overlay as it lies in Git."""
+    """Why its health does not describe the overlay as it is in Git."""
     sources = app.spec.all_sources
     changed = sorted({name for source in sources for name in source.overrides})
     if changed:

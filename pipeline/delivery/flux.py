@@ -1,9 +1,9 @@
 """Flux's `Kustomization` and `HelmRelease` objects as observations. Pure.
 
 Field names are those of the CRDs `kustomizations.kustomize.toolkit.fluxcd.io` (v1) and
-`helmreleases.helm.toolkit.fluxcd.io` (v2). What `Ready` says counts only for the generation that
-was observed. A Kustomization's `Ready` is about health only where it waits for its objects; a
-HelmRelease's is about the moment of its newest install or upgrade, so only pods say how it does.
+`helmreleases.helm.toolkit.fluxcd.io` (v2). `Ready` counts only for the observed generation. A
+Kustomization's `Ready` describes health only if it waits for its objects; a HelmRelease's describes
+the moment of its newest install or upgrade, so only pods show its health now.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from pipeline.models.evidence import Health, Observation, SyncState
 
 KUSTOMIZATION = ("kustomize.toolkit.fluxcd.io/v1", "Kustomization")
 HELM_RELEASE = ("helm.toolkit.fluxcd.io/v2", "HelmRelease")
-# `main@sha1:` and a commit, as Flux names revisions of Git.
+# Flux's form of Git revisions: `main@sha1:` and a commit.
 _REVISION = re.compile(r"(?:[^@]*@)?sha1:([0-9a-f]{40})\Z")
-# Before the tree of the chart of an overlay, as `pipeline.delivery.forms` writes its version.
+# The prefix of a chart's version, followed by its tree (`pipeline.delivery.forms`).
 CHART_VERSION_PREFIX = "1.0.0-t"
 _CHART_VERSION = re.compile(
     rf"{re.escape(CHART_VERSION_PREFIX)}([0-9a-f]{{40}})(?:\+[0-9A-Za-z.-]+)?\Z"
@@ -58,7 +58,7 @@ class _KustomizationSpec(Part):
 
     @property
     def overrides(self) -> list[str]:
-        """What it changes of the folder that it applies."""
+        """The fields with which it changes the folder that it applies."""
         names = ("images", "patches", "components", "namePrefix", "nameSuffix", "postBuild")
         return [name for name in names if getattr(self, name)]
 
@@ -100,7 +100,7 @@ class _HelmReleaseSpec(Part):
 
     @property
     def overrides(self) -> list[str]:
-        """What it changes of the chart that it installs."""
+        """The fields with which it changes the chart that it installs."""
         return [n for n in ("values", "valuesFrom", "postRenderers") if getattr(self, n)]
 
 
@@ -124,7 +124,7 @@ class _HelmRelease(Part):
 
 
 def kustomization_of(item: Object, read_at: Moment) -> Seen:
-    """One Kustomization as it is told. Raises ValidationError for an object of another form."""
+    """One Kustomization, as reported. Raises ValidationError for an object of another form."""
     found = _Kustomization.model_validate(item)
     spec, status = found.spec, found.status
     ready = condition(status.conditions, "Ready")
@@ -158,7 +158,7 @@ def kustomization_of(item: Object, read_at: Moment) -> Seen:
 
 
 def helm_release_of(item: Object, read_at: Moment) -> Seen:
-    """One HelmRelease as it is told. Raises ValidationError for an object of another form."""
+    """One HelmRelease, as reported. Raises ValidationError for an object of another form."""
     found = _HelmRelease.model_validate(item)
     spec, status = found.spec, found.status
     ready, drifted = (condition(status.conditions, t) for t in ("Ready", "Drifted"))
@@ -198,7 +198,7 @@ def helm_release_of(item: Object, read_at: Moment) -> Seen:
 
 
 def _reasons_against(metadata: Metadata, observed: int | None, overrides: list[str]) -> list[str]:
-    """Why what it says is not about what lies in Git."""
+    """Why its report does not describe the content in Git."""
     against = []
     if metadata.generation is None or observed != metadata.generation:
         against.append(f"generation {metadata.generation} was not observed yet")
@@ -216,7 +216,7 @@ def _health(ready: Condition | None, is_suspended: bool) -> Health:
         return "Healthy"
     if ready.status == "Unknown" or ready.reason == "DependencyNotReady":
         return "Progressing"
-    # All other reasons are about what was not applied, and say nothing of what runs.
+    # All other reasons concern content that was not applied, not what runs.
     return "Degraded" if ready.reason == "HealthCheckFailed" else "Unknown"
 
 

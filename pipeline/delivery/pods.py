@@ -1,7 +1,7 @@
-"""Pods beside Flux's objects: which images run, and whether they are ready. Pure.
+"""Pods in addition to Flux's objects: which images run, and whether they are ready. Pure.
 
-Flux tells neither, so `kubectl get kustomizations,helmreleases,pods -A -o json` tells both. A pod
-belongs to the draft whose labels it carries (`pipeline.releases.overlays.labels_of`).
+Flux reports neither; `kubectl get kustomizations,helmreleases,pods -A -o json` has both. A pod
+belongs to the draft in its labels (`pipeline.releases.overlays.labels_of`).
 """
 
 from __future__ import annotations
@@ -50,21 +50,21 @@ class Pods:
 
 
 def pod_of(item: Object) -> tuple[Place | None, Pods]:
-    """Whose pod it is, and what it runs. Raises ValidationError for an object of another form."""
+    """A pod's place, and what it runs. Raises ValidationError for an object of another form."""
     pod = _Pod.model_validate(item)
     place = place_of_object(pod.metadata.labels or {})
     if pod.status.phase in _ENDED:
         return place, Pods((), ())
     containers = (*pod.spec.containers, *(pod.spec.initContainers or ()))
     ready = condition(pod.status.conditions, "Ready")
-    counts = pod.metadata.deletionTimestamp is None  # a pod that ends need not be ready
+    counts = pod.metadata.deletionTimestamp is None  # a terminating pod need not be ready
     unready = counts and not (ready and ready.status == "True")
     names = (pod.metadata.full_name,) if unready else ()
     return place, Pods(tuple(c.image for c in containers), names)
 
 
 def by_place(pods: Iterable[tuple[Place | None, Pods]]) -> Mapping[Place, Pods]:
-    """The pods of each place together; those without one are nobody's business."""
+    """Place → all its pods; pods without a place are ignored."""
     found: dict[Place, Pods] = {}
     for place, pod in pods:
         if place is not None:

@@ -20,13 +20,14 @@ from pipeline.engine.reader import EngineReader
 from pipeline.engine.sightings import Sightings, read_sightings
 from pipeline.engine.tools import Tools
 from pipeline.forges.port import Forge
-from pipeline.gate.authorise import Decision
+from pipeline.gate.authorise import Decision, Evidence
 from pipeline.git.objects import Files
 from pipeline.models.base import Moment
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Fact
 from pipeline.models.requests import Promotion
 from pipeline.models.status import DraftStatus
+from pipeline.models.windows import Lane
 from pipeline.plan.effects import Plan, Receipt
 from pipeline.plan.ports import Progress, silent
 from pipeline.plan.view import EVERYTHING, PromotionInput, Scope, Stage
@@ -131,12 +132,22 @@ class Engine:
         """The decision on a promotion: the one requested on main, else a hypothetical one."""
         return self.proposer.decide(draft, environment, promotion)
 
+    def evidence(self, draft: str, environment: str) -> tuple[Evidence, PromotionInput]:
+        """What the decision on a promotion rests on, requested or hypothetical."""
+        return self.proposer.evidence(draft, environment)
+
     def propose_promotion(
-        self, draft: str, environment: str, *, source_commit: str | None = None, reason: str
+        self,
+        draft: str,
+        environment: str,
+        *,
+        source_commit: str | None = None,
+        reason: str,
+        lane: Lane = "normal",
     ) -> PromotionProposal:
         """A promotion request with digest and overlay tree pinned, and the reasons against it."""
         return self.proposer.propose_promotion(
-            draft, environment, source_commit=source_commit, reason=reason
+            draft, environment, source_commit=source_commit, reason=reason, lane=lane
         )
 
     # -- running --------------------------------------------------------------------------
@@ -163,7 +174,7 @@ class Engine:
     def observe(
         self, observations: Collection[Observation], *, listed: Collection[str], read_at: Moment
     ) -> Sightings:
-        """What reports of delivery tools come to, without recording anything."""
+        """The judged reports of delivery tools; nothing is recorded."""
         return read_sightings(self.reader, observations, listed=listed, read_at=read_at)
 
     def apply(self, plan: Plan, progress: Progress = silent) -> tuple[Receipt, ...]:

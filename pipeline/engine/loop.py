@@ -60,13 +60,13 @@ class RunReport:
     restored: list[Incident] = field(default_factory=list)
     began_s: int = 0
     ended_s: int = 0
-    # What is wrong with what delivery tools report, each thing once.
+    # Findings about reports of delivery tools, each once.
     observed: dict[Finding, None] = field(default_factory=dict)
     # Tenant → findings for drafts that stand although their files are gone from main.
     standing: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
 
     def note_observed(self, judged: Iterable[Judged]) -> None:
-        """Keep what is wrong with what delivery tools report."""
+        """Record the findings about reports of delivery tools."""
         self.observed |= {finding: None for item in judged for finding in item.findings}
 
     @property
@@ -91,7 +91,7 @@ class RunLoop:
         """Receipts of applying a saved plan exactly as reviewed.
 
         Raises StalePlan, before anything is written, if the control repo, the tool or a state
-        branch is no longer what the plan was made on, or if a planned effect is no longer allowed.
+        branch is no longer what the plan was made on, or if a step of it is no longer allowed.
         """
         world = self.reader.world()
         if plan.tool_version != __version__:
@@ -109,8 +109,8 @@ class RunLoop:
         return tuple(apply_tenant_plan(t, ports, progress) for t in plan.tenants)
 
     def _require_current(self, plan: Plan, world: World) -> None:
-        """Nothing; raises StalePlan unless the plan is what would be planned at its own moment,
-        and all that it would do is still allowed. That more may be done by now is no difference.
+        """Raise StalePlan unless planning for the plan's own moment gives the same plan, and all of
+        its steps are still allowed now. More steps that are allowed by now do not matter.
         """
         made_s, again = seconds_of(plan.made_at), "make the plan again and have it reviewed"
         if made_s > world.now_s + CLOCK_SKEW_S:
@@ -211,7 +211,7 @@ class _TenantRun:
     resting: set[str] = field(default_factory=set)
     waiting: list[Waiting] = field(default_factory=list)  # of those left out
     before: tuple[Effect, ...] = ()
-    tries: int = 0  # at the same effects; others mean that another run made progress
+    tries: int = 0  # at the same effects; new ones mean that another run made progress
 
     def run(self) -> None:
         """Run rounds until nothing is left to do. Raises PipelineError if that never happens."""

@@ -6,17 +6,19 @@ from dataclasses import dataclass, replace
 
 from pipeline.engine.reader import EngineReader
 from pipeline.errors import Refused, UsageFault
-from pipeline.gate.authorise import Decision, authorise
+from pipeline.gate.authorise import Decision, Evidence, authorise
 from pipeline.gate.authority import unasked
 from pipeline.gate.matters import matters_of
 from pipeline.models.base import API_VERSION, BlobId, CommitId
 from pipeline.models.draft_id import parse_draft_id
 from pipeline.models.facts import Cause
 from pipeline.models.requests import Promotion, RequestedRelease
+from pipeline.models.windows import Lane
 from pipeline.plan.view import Caused, DraftView, PromotionInput
 from pipeline.releases.differences import count_changed_lines
 from pipeline.releases.overlays import Overlay
-from pipeline.requests.layout import draft_path, promotion_path
+from pipeline.requests.layout import RequestPath, draft_path, promotion_path
+from pipeline.requests.snapshot import LoadedRequest
 from pipeline.stages.promote import evidence_of
 from pipeline.state.bounds import with_evidence
 from pipeline.world.look import World
@@ -66,6 +68,18 @@ class Proposer:
 
         `world` is the look to use; a fresh one if none is given.
         """
+        evidence, due = self.evidence(draft, environment, promotion, world=world)
+        return authorise(evidence), due
+
+    def evidence(
+        self,
+        draft: str,
+        environment: str,
+        promotion: Promotion | None = None,
+        *,
+        world: World | None = None,
+    ) -> tuple[Evidence, PromotionInput]:
+        """What that decision rests on."""
         world = world or self.reader.world()
         view = self._view_for(world, draft, environment)
         loaded = next(
@@ -77,11 +91,17 @@ class Proposer:
             wanted = promotion or self._prospective(
                 world, view, environment, None, "Asked by `why`"
             )
-            due = world.promotions.of(view, wanted, _nobody(world, view, environment))
-        return authorise(evidence_of(view, due)), due
+            due = world.promotions.of(view, wanted, _nobody(world, view, wanted))
+        return evidence_of(view, due), due
 
     def propose_promotion(
-        self, draft: str, environment: str, *, source_commit: str | None = None, reason: str
+        self,
+        draft: str,
+        environment: str,
+        *,
+        source_commit: str | None = None,
+        reason: str,
+        lane: Lane = "normal",
     ) -> PromotionProposal:
         """A promotion request with digest and overlay tree pinned, and the reasons against it.
 
@@ -90,7 +110,8 @@ class Proposer:
         world = self.reader.world()
         view = self._view_for(world, draft, environment)
         promotion = self._prospective(world, view, environment, source_commit, reason)
-        due = world.promotions.of(view, promotion, _nobody(world, view, environment))
+        promotion = promotion.model_copy(update={"lane": lane})
+        due = world.promotions.of(view, promotion, _nobody(world, view, promotion))
         if view.environments[environment].approvals and due.overlay is not None:
             promotion = promotion.model_copy(update={"overlay_tree": due.overlay.tree})
             # The pinned tree is the rendered one; nothing else in the evidence changes.
@@ -158,7 +179,7 @@ class Proposer:
         return count_changed_lines(there, overlay.files)
 
 
-def _nobody(world: World, view: DraftView, environment: str) -> Caused:
+def _nobody(world: World, view: DraftView, promotion: Promotion) -> Caused:
     """The cause of a request not made yet: all approvals are missing."""
     cause = Cause(
         request=draft_path(view.id),
@@ -168,6 +189,8 @@ def _nobody(world: World, view: DraftView, environment: str) -> Caused:
         actor=0,
     )
     tier = view.status.risk_tier if view.status else view.risk_tier
-    path, policy = promotion_path(view.id, environment), world.snapshot
-    matters = matters_of([path], policy, policy, tier=tier)
+    path, policy = promotion_path(view.id, promotion.environment), world.snapshot
+    meaning = RequestPath("Promotion", view.id.tenant, view.id.primitive, promotion.environment)
+    proposed = policy.with_request(LoadedRequest(path, meaning, promotion, cause.blob))
+    matters = matters_of([path], policy, proposed, tier=tier)
     return Caused(cause, view.caused.time_s, unasked(matters))

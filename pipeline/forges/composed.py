@@ -11,6 +11,7 @@ from pipeline.forges.port import (
     ChecksAndEvents,
     Comment,
     Forge,
+    Hosting,
     PullAsk,
     PullRequest,
     PullRequests,
@@ -56,6 +57,12 @@ class ComposedForge(Forge):
 
     def read_environment(self, repo: str, name: str) -> tuple[str, ...]:
         return self.repositories.read_environment(repo, name)
+
+    def read_hosting(self, repo: str) -> Hosting | None:
+        return self.repositories.read_hosting(repo)
+
+    def read_signed_branches(self, repo: str, branches: Collection[str]) -> Mapping[str, bool]:
+        return self.repositories.read_signed_branches(repo, branches)
 
     def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
         return self.repositories.read_fingerprints(repos)

@@ -53,7 +53,7 @@ class Review:
     commit: str
     verdict: ReviewVerdict
     body: str = ""
-    at: Moment | None = None  # by the forge's clock; None for one of before it kept this
+    at: Moment | None = None  # by the forge's clock; None if older than this record
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +168,15 @@ class RepoView:
         return self.branches.get(self.default_branch)
 
 
+@dataclass(frozen=True, slots=True)
+class Hosting:
+    """The hosting of a repository, which decides what its forge offers."""
+
+    server: str  # the forge's address
+    is_public: bool
+    plan: str  # the organisation's, in the forge's words; empty if this account may not see it
+
+
 class Repositories(Protocol):
     """The repositories of one organisation: their content, and who may change it."""
 
@@ -188,6 +197,13 @@ class Repositories(Protocol):
 
         Raises NotFound if there is no such environment, ForgeRefused without permission.
         """
+
+    def read_hosting(self, repo: str) -> Hosting | None:
+        """The repository's hosting; None for a forge without plans. Raises NotFound."""
+
+    def read_signed_branches(self, repo: str, branches: Collection[str]) -> Mapping[str, bool]:
+        """The branches among these that accept only signed commits → whether this account may push
+        unsigned ones anyway. Branches need not exist. Raises NotFound."""
 
     def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
         """Repository → text that changes with any of its branches or pull requests, cheap to get.

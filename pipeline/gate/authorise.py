@@ -15,12 +15,17 @@ from pipeline import names
 from pipeline.diagnostics import Finding
 from pipeline.gate import rules as rule
 from pipeline.gate.authority import Authority
+from pipeline.gate.holds import clause_lane, clause_stop, clause_windows
 from pipeline.gate.provenance import provenance_problem
+from pipeline.gate.reasons import DecisionReason as DecisionReason
+from pipeline.gate.waivers import Asked, Grant, Waived, without_waived
+from pipeline.models.base import seconds_of
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.provenance import Claim, Verified
 from pipeline.models.requests import (
     CodeOrigin,
     Environment,
+    Halt,
     Platform,
     Promotion,
     RiskTier,
@@ -49,15 +54,8 @@ class Evidence:
     chain_problem: str = ""  # why the draft's facts do not add up; empty if they do
     signers: Signers | None = None
     provenance: Verified | None = None  # verified provenance of the source tree's image
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionReason:
-    """One reason against a promotion; waiting can help unless it is final."""
-
-    code: str
-    message: str
-    final: bool
+    stops: tuple[Halt, ...] = ()  # what is stopped now
+    waivers: tuple[Grant, ...] = ()  # of the draft, on main now
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +66,7 @@ class Decision:
     environment: str
     reasons: tuple[DecisionReason, ...]
     approved_by: tuple[int, ...]
+    waived: tuple[Waived, ...] = ()
 
     @property
     def allowed(self) -> bool:
@@ -119,7 +118,7 @@ def clause_source(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
-    """The release has run in an environment before this one; it need not run there now."""
+    """The release has run in an earlier environment; it need not run there now."""
     sources = e.environment.promotes_from
     if not sources:
         return
@@ -136,7 +135,7 @@ def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def _earlier_runs(e: Evidence) -> tuple[RunRecord, ...]:
-    """The runs of this release in environments before: by its digest, else by its source."""
+    """The runs of this release in earlier environments, by its digest, else by its source."""
     wanted = e.promotion.release.digest
     return tuple(
         run
@@ -290,6 +289,9 @@ CLAUSES: tuple[Clause, ...] = (
     clause_runtime,
     clause_overlay,
     clause_pinned,
+    clause_lane,
+    clause_stop,
+    clause_windows,
     clause_authority,
 )
 
@@ -297,5 +299,18 @@ CLAUSES: tuple[Clause, ...] = (
 def authorise(evidence: Evidence) -> Decision:
     """The decision on one promotion, with all reasons against it in the order of the clauses."""
     reasons = tuple(reason for clause in CLAUSES for reason in clause(evidence))
-    people = evidence.authority.approved_by
-    return Decision(evidence.status.id, evidence.environment.environment, reasons, people)
+    draft, environment = evidence.status.id, evidence.environment.environment
+    waived: tuple[Waived, ...] = ()
+    if reasons and evidence.waivers:
+        seen = evidence.status.decided_at
+        latest_s = max(evidence.now_s, seconds_of(seen) if seen else 0)
+        asked = Asked(draft, environment, _digest(evidence), evidence.now_s, latest_s)
+        policy = evidence.platform.waivers
+        reasons, waived = without_waived(reasons, evidence.waivers, policy, asked)
+    return Decision(draft, environment, reasons, evidence.authority.approved_by, waived)
+
+
+def _digest(e: Evidence) -> str | None:
+    """The image that would run: the one that is pinned, else the one that was built."""
+    build = e.status.build_of_tree(e.source_tree) if e.source_tree else None
+    return e.promotion.release.digest or (build.digest if build else None)

@@ -18,9 +18,11 @@ from pipeline.models.requests import (
     RISK_TIERS,
     ApprovalPolicy,
     CodeOrigin,
+    Promotion,
     RiskTier,
     Tenant,
 )
+from pipeline.models.windows import FastLane
 from pipeline.names import PLATFORM_TENANT
 from pipeline.requests.kinds import request_path
 from pipeline.requests.layout import draft_path, environment_path
@@ -69,7 +71,13 @@ TABLE: tuple[Row, ...] = (
         "`tenants/<id>/drafts/<id>/promotions/<env>.yaml`",
         "who may ask for the draft, or the environment's approving teams",
         "as `approvals` of the environment says for the risk tier, the higher of then and now; "
-        "where it says nothing, who approves the draft",
+        "where it says nothing, who approves the draft; and in a lane, one of the lane's teams",
+    ),
+    Row(
+        MatterKind.WAIVER,
+        "`tenants/<id>/drafts/<id>/waivers/<name>.yaml`",
+        "who may ask for the draft",
+        "one of the platform's owners",
     ),
     Row(
         MatterKind.REPOSITORY,
@@ -135,13 +143,22 @@ def _matter(
         askers = (*tenant_owners, *owners) if tenant else ()
         bots_of, approvers = match[1] if tenant else "", tenant_owners
     meaning = request_path(path)
+    if meaning is not None and meaning.kind == "Waiver":
+        return Matter(MatterKind.WAIVER, path, askers, bots_of, _one_of(owners))
     if meaning is None or meaning.kind != "Promotion":
         return Matter(kind, path, askers, bots_of, _one_of(approvers))
     asked = [_approvals(draft, meaning.name, policy, tier) for policy in policies]
-    approvals = tuple(dict.fromkeys(policy for policy in asked if policy))
+    approvals = tuple(policy for policy in asked if policy)
     teams = tuple(team for policy in approvals for team in policy.teams)
+    request = proposed.model_at(path, Promotion)
+    lane = request.lane if request else "normal"
+    vouching = () if lane == "normal" else tuple(_of_lane(lane, policy) for policy in policies)
     return Matter(
-        MatterKind.PROMOTION, path, (*askers, *teams), bots_of, approvals or _one_of(approvers)
+        MatterKind.PROMOTION,
+        path,
+        (*askers, *teams),
+        bots_of,
+        tuple(dict.fromkeys((*(approvals or _one_of(approvers)), *vouching))),
     )
 
 
@@ -169,6 +186,12 @@ def _approvals(
     return found.approval_for(higher_tier(tier, *_tiers(tenant, request)))
 
 
+def _of_lane(lane: FastLane, policy: Snapshot) -> ApprovalPolicy:
+    """One approval by a lane's teams; if the policy lists none, nobody can give it."""
+    teams = policy.platform.lanes.get(lane, ()) if policy.platform else ()
+    return _one_of(teams)[0]
+
+
 def _tiers(tenant: Tenant | None, request: object) -> tuple[RiskTier, ...]:
     own = getattr(request, "risk_tier", None)
     return tuple(t for t in (tenant.risk_tier if tenant else None, own) if t)
@@ -188,6 +211,8 @@ def paths_behind(paths: Iterable[str]) -> tuple[str, ...]:
             continue
         needed[f"tenants/{match[1]}/tenant.yaml"] = None
         if match[2] is not None:
+            if "/promotions/" in path:
+                needed[path] = None
             needed[draft_path(f"{match[1]}/{match[2]}")] = None
             meaning = request_path(path)
             if meaning is not None and meaning.kind == "Promotion":

@@ -173,6 +173,24 @@ RUNTIME_NOT_OFFERED = _decision(
     "runtime: operator\n",
     "runtime: workload\n",
 )
+WINDOW_CLOSED = _decision(
+    "window-closed",
+    "No window that denies lasts, and one of those that allow does, where there are any.",
+    "people decided that nothing changes at this time",
+    "wait; where the window lets a lane pass, ask for that lane",
+    "now: 2026-12-24T12:00:00Z\nwindows: [{effect: deny, from: 2026-12-24T00:00:00, "
+    "to: 2026-12-27T00:00:00}]\n",
+    "now: 2026-12-27T00:00:00Z\nwindows: [{effect: deny, from: 2026-12-24T00:00:00, "
+    "to: 2026-12-27T00:00:00}]\n",
+)
+PROMOTION_STOPPED = _decision(
+    "promotion-stopped",
+    "Nothing in `environments/stop.yaml` stops it.",
+    "people stopped it because of an incident; what is queued would make that worse",
+    "wait until the stop is taken away by a pull request; where it lets a lane pass, ask for that",
+    "stops: [{reason: The gateway drops requests}]\n",
+    "stops: [{reason: The gateway drops requests, environments: [dev]}]\n",
+)
 DRAFT_IDENTITY_CHANGED = register(
     Rule(
         "draft-identity-changed",

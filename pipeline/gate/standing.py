@@ -58,10 +58,10 @@ TENANT_FILE_DELETED = register(
 ENVIRONMENT_FILE_DELETED = register(
     Rule(
         id="environment-file-deleted",
-        summary="Releases run only in environments that policy has.",
-        why="its overlays stay as they were promoted, and nothing is promoted there any more",
-        fix="stop what syncs the environment's folder of the GitOps repositories, which keep it as "
-        "the record of what ran; or restore the file (`git revert`) to promote there again",
+        summary="Releases run only in environments that policy defines.",
+        why="its overlays stay as promoted, and nothing more is promoted there",
+        fix="stop whatever syncs the environment's folder of the GitOps repositories; the overlays "
+        "stay there as the record of what ran. Or restore the file (`git revert`)",
         subject=Subject.SCENARIO,
         fails="`environments/prod-eu/environment.yaml` is deleted while a release runs there",
         passes="the file of an environment that runs nothing is deleted",
@@ -109,7 +109,7 @@ def check_blocked(standings: Iterable[Standing], blocked: Mapping[str, str]) -> 
 
 
 def check_environments(standings: Iterable[Standing], paths: Collection[str]) -> Iterator[Finding]:
-    """A finding for each environment that runs something, and has no file among main's `paths`."""
+    """A finding for each environment that runs something but has no file in main's `paths`."""
     found: dict[str, list[str]] = {}
     for standing in standings:
         for environment in standing.runs:
@@ -119,7 +119,7 @@ def check_environments(standings: Iterable[Standing], paths: Collection[str]) ->
         listed = ", ".join(f"`{draft}`" for draft in sorted(drafts)[:_MOST_LISTED])
         more = f" and {len(drafts) - _MOST_LISTED} more" if drafts[_MOST_LISTED:] else ""
         yield ENVIRONMENT_FILE_DELETED.finding(
-            f"`{environment}` is no environment any more and runs {listed}{more}",
+            f"`{environment}` is no longer an environment, but still runs {listed}{more}",
             Location(environment_path(environment)),
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import GitFailed
 from pipeline.git.commits import Commit
-from pipeline.git.process import FULL_ID, git_command, git_environment, in_repository
+from pipeline.git.process import FULL_ID, git_command, git_environment, in_repository, start_git
 from pipeline.git.repository import GitRepository
 
 _MARK = "commit "
@@ -27,8 +27,8 @@ def read_newest_touching(
     """
     wanted = set(paths)
     found: dict[str, str] = {}
-    command = git_command(
-        *in_repository(repository),
+    process = start_git(
+        repository,
         "log",
         "--first-parent",
         "--diff-merges=first-parent",
@@ -39,19 +39,8 @@ def read_newest_touching(
         head,
         "--",
         folder,
+        stdin=subprocess.DEVNULL,
     )
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=git_environment(),
-        )
-    except OSError as missing:
-        raise GitFailed(
-            f"git cannot be started: {missing.strerror}", help="install git 2.38 or newer"
-        ) from missing
     assert process.stdout is not None  # started with a pipe
     commit = ""
     with process, process.stdout as lines:
@@ -141,10 +130,10 @@ def _read_log(
 
 
 def read_was_tree(git: GitRepository, head: str, folder: str, tree: str) -> bool:
-    """Whether a folder ever was this tree on the first-parent line that ends at `head`.
+    """Whether a folder ever had this tree on the first-parent line that ends at `head`.
 
-    A commit that squashed the branch of a tree counts as well, and what a branch held on its way
-    does not. Newer commits are looked at first, since most trees that are asked for are new.
+    The commit of a squash merge counts too; intermediate commits of a branch do not. Newer commits
+    are checked first, since most requested trees are new.
     """
     newest = git.read_object(f"{head}:{folder}")
     if newest is not None and newest.id == tree:

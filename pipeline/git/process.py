@@ -126,6 +126,27 @@ def run_git(
     return done
 
 
+def start_git(
+    repository: Path,
+    *arguments: str,
+    stdin: int = subprocess.PIPE,
+    stderr: int = subprocess.DEVNULL,
+) -> subprocess.Popen[bytes]:
+    """A started git call in a repository, whose output is read from a pipe. Raises GitFailed."""
+    try:
+        return subprocess.Popen(
+            git_command(*in_repository(repository), *arguments),
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=git_environment(),
+        )
+    except OSError as missing:
+        raise GitFailed(
+            f"git cannot be started: {missing.strerror}", help="install git 2.38 or newer"
+        ) from missing
+
+
 def _run(
     command: list[str], stdin: bytes, environment: dict[str, str]
 ) -> subprocess.CompletedProcess[bytes]:

@@ -281,9 +281,11 @@ class GitRepository:
         return _commit_of(found, self.path.name)
 
     def log_commits(self, head: str, *, first_parent: bool = False) -> Iterator[Commit]:
-        """The commits reachable from `head`, newest first."""
+        """The commits reachable from `head`, children before parents."""
         options = ["--first-parent"] if first_parent else []
-        ids = self._text("rev-list", *options, "--end-of-options", head, "--").split()
+        ids = self._text(
+            "rev-list", "--topo-order", *options, "--end-of-options", head, "--"
+        ).split()
         for start in range(0, len(ids), 500):
             for id, found in zip(
                 ids[start : start + 500], self.read_objects(ids[start : start + 500]), strict=True
@@ -293,8 +295,10 @@ class GitRepository:
                 yield _commit_of(found, self.path.name)
 
     def log_new_commits(self, base: str, head: str) -> tuple[Commit, ...]:
-        """The commits reachable from `head` and not from `base`, newest first."""
-        ids = self._text("rev-list", "--end-of-options", head, f"^{base}", "--").split()
+        """The commits reachable from `head` and not from `base`, children before parents."""
+        ids = self._text(
+            "rev-list", "--topo-order", "--end-of-options", head, f"^{base}", "--"
+        ).split()
         return tuple(self.read_commit(id) for id in ids)
 
     def list_new_commits(self, heads: Iterable[str], seen: Iterable[str] = ()) -> list[str]:

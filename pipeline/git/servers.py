@@ -20,14 +20,7 @@ from typing import IO
 
 from pipeline.errors import GitFailed
 from pipeline.git.objects import GitObject, ObjectType, git_object
-from pipeline.git.process import (
-    FULL_ID,
-    NO_ID,
-    TIMEOUT_S,
-    git_command,
-    git_environment,
-    in_repository,
-)
+from pipeline.git.process import FULL_ID, NO_ID, TIMEOUT_S, start_git
 from pipeline.git.watchdog import WATCHDOG
 
 _FOUND = re.compile(rb"([0-9a-f]{40}) (commit|tree|blob|tag) ([0-9]+)\n\Z")
@@ -36,18 +29,41 @@ _TYPES: dict[bytes, ObjectType] = {b"commit": "commit", b"tree": "tree", b"blob"
 _PIPE_BYTES = 4096
 
 
-class ObjectReader:
-    """One `git cat-file --batch` process, started on first use and again after a failure."""
+class _Server:
+    """One git process in a repository, started on first use and again after it ended."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *arguments: str, stderr: int = subprocess.DEVNULL) -> None:
         self.path = path
-        self._process: subprocess.Popen[bytes] | None = None
+        self._arguments = arguments
+        self._stderr = stderr
+        self.process: subprocess.Popen[bytes] | None = None  # None: start one on the next use
+
+    def running(self) -> subprocess.Popen[bytes]:
+        """The process, started if none runs. Raises GitFailed."""
+        if self.process is not None and self.process.poll() is not None:
+            self.close()
+        if self.process is None:
+            self.process = start_git(self.path, *self._arguments, stderr=self._stderr)
+            weakref.finalize(self, _end, self.process)
+        return self.process
 
     def close(self) -> None:
         """End the process, if one runs."""
-        if self._process is not None:
-            _end(self._process)
-            self._process = None
+        if self.process is not None:
+            _end(self.process)
+            self.process = None
+
+
+class ObjectReader:
+    """One `git cat-file --batch` process."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._server = _Server(path, "cat-file", "--batch")
+
+    def close(self) -> None:
+        """End the process, if one runs."""
+        self._server.close()
 
     def read(self, specs: Sequence[str]) -> list[GitObject | None]:
         """The objects with these names, in order; None for each missing one.
@@ -59,7 +75,7 @@ class ObjectReader:
         if not specs:
             return []
         asked = [_line_of(spec) for spec in specs]
-        process = self._running()
+        process = self._server.running()
         stdin, stdout = process.stdin, process.stdout
         if stdin is None or stdout is None:
             raise GitFailed("git cat-file has no pipes")
@@ -84,32 +100,13 @@ class ObjectReader:
         except BaseException:
             # Answers of this batch may still be in the pipe and must not be read as others.
             process.kill()
-            self._process = None
+            self._server.process = None
             raise
         finally:
             if writer:
                 writer.join(timeout=TIMEOUT_S)
-            if self._process is None:
+            if self._server.process is None:
                 _end(process)
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is not None and self._process.poll() is not None:
-            self.close()
-        if self._process is None:
-            try:
-                self._process = subprocess.Popen(
-                    git_command(*in_repository(self.path), "cat-file", "--batch"),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    env=git_environment(),
-                )
-            except OSError as missing:
-                raise GitFailed(
-                    f"git cannot be started: {missing.strerror}", help="install git 2.38 or newer"
-                ) from missing
-            weakref.finalize(self, _end, self._process)
-        return self._process
 
 
 class RefWriter:
@@ -117,20 +114,20 @@ class RefWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._process: subprocess.Popen[bytes] | None = None
+        # Without --no-deref a symbolic ref would move the branch it points to.
+        arguments = ("update-ref", "--no-deref", "--stdin", "-z")
+        self._server = _Server(path, *arguments, stderr=subprocess.PIPE)
 
     def close(self) -> None:
         """End the process, if one runs."""
-        if self._process is not None:
-            _end(self._process)
-            self._process = None
+        self._server.close()
 
     def commit(self, transaction: bytes) -> None:
         """Run one transaction of NUL-ended lines, from `start` to `prepare` and `commit`.
 
         Raises GitFailed with git's reason if nothing was moved, or after TIMEOUT_S.
         """
-        process = self._running()
+        process = self._server.running()
         stdin, stdout = process.stdin, process.stdout
         assert stdin is not None and stdout is not None  # made with pipes
         try:
@@ -145,7 +142,7 @@ class RefWriter:
                 return
             raise self._failure(process)
         except BaseException:
-            self._process = None
+            self._server.process = None
             _end(process)
             raise
 
@@ -162,27 +159,6 @@ class RefWriter:
         reasons = [line for line in said if line.startswith(("fatal: ", "error: "))] or said[-1:]
         reason = reasons[-1] if reasons else f"exit code {code}"
         return GitFailed(f"git update-ref failed in {self.path.name}: {reason}")
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is not None and self._process.poll() is not None:
-            self.close()
-        if self._process is None:
-            # Without --no-deref a symbolic ref would move the branch it points to.
-            arguments = ("update-ref", "--no-deref", "--stdin", "-z")
-            try:
-                self._process = subprocess.Popen(
-                    git_command(*in_repository(self.path), *arguments),
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
-                    env=git_environment(),
-                )
-            except OSError as missing:
-                raise GitFailed(
-                    f"git cannot be started: {missing.strerror}", help="install git 2.38 or newer"
-                ) from missing
-            weakref.finalize(self, _end, self._process)
-        return self._process
 
 
 def _line_of(spec: str) -> bytes:

@@ -121,18 +121,14 @@ class Accepted(Model):
     image: str
     design_refs: tuple[str, ...]
     target_namespaces: dict[EnvironmentName, str]
-    # The same environments in the order of policy, which the canonical form of a mapping loses.
-    environments: tuple[EnvironmentName, ...] = ()
+    # The same environments in policy order, which canonical JSON does not keep.
+    environments: tuple[EnvironmentName, ...] = Field((), exclude_if=not_)
 
     @model_validator(mode="after")
     def _names_each_once(self) -> Self:
         if self.environments and sorted(self.environments) != sorted(self.target_namespaces):
             raise ValueError("`environments` and `target_namespaces` name different environments")
         return self
-
-    @model_serializer(mode="wrap")
-    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_empty("environments", dump(self))
 
 
 class Provisioned(Model):
@@ -198,6 +194,17 @@ class PromotionRefused(Model):
     reasons: tuple[Reason, ...]
 
 
+class UsedWaiver(Model):
+    """A rule of the gate that was waived, by which request, and how that reached main."""
+
+    rule: str
+    request: str  # path in the control repo
+    commit: CommitIdField  # the commit of main that brought it
+    blob: BlobIdField
+    brought: Brought | None = None
+    approved_by: tuple[int, ...]  # whose approval of it counted
+
+
 class Promoted(Model):
     """An overlay was merged; the delivery tool syncs it from here."""
 
@@ -213,13 +220,11 @@ class Promoted(Model):
     pull_request: PullRequestLink
     approved_by: tuple[int, ...]
     checks: tuple[str, ...]
-    # The state of the draft from here on, by the policy of the time. Older tools left it out: there
-    # an environment's name is its stage.
-    state: DraftState | None = None
-
-    @model_serializer(mode="wrap")
-    def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
-        return without_empty("state", dump(self))
+    # What the gate would have refused it for, had nobody waived it.
+    waived: tuple[UsedWaiver, ...] = Field((), exclude_if=not_)
+    # The draft's state after this promotion, by the policy of the time. Facts of older tools lack
+    # it; their environments are named like stages.
+    state: DraftState | None = Field(None, exclude_if=not_)
 
 
 class Observed(Model):
@@ -260,7 +265,7 @@ class Fact(Model):
     draft: DraftId
     sequence: int = Field(ge=1, le=999_999)
     previous: FactHashField
-    # By the clock of whoever decided it, and no later than the merge that it records.
+    # By the clock of the deciding run, and no later than the recorded merge.
     decided_at: Moment | None = Field(None, exclude_if=not_)
     cause: Cause
     body: FactBody

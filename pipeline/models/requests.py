@@ -19,24 +19,26 @@ from pipeline.models.base import (
     Identifier,
     ImageDigestField,
     Model,
+    Moment,
     TreeIdField,
 )
 from pipeline.models.draft_id import DraftId
 from pipeline.models.draft_state import Stage
 from pipeline.models.evidence import CheckName
+from pipeline.models.risk import RISK_TIERS as RISK_TIERS
+from pipeline.models.risk import RiskTier as RiskTier
 from pipeline.models.signers import Signer
+from pipeline.models.windows import FastLane, Lane, PlatformWindow, Sentence, Window
 
-# A DNS label (RFC 1035) without `--`, which separates the parts of derived names. The names that it
-# goes into have limits of their own: `pipeline.names`.
+# A DNS label (RFC 1035) without `--`, which separates the parts of derived names. Those names have
+# limits of their own: `pipeline.names`.
 EnvironmentName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)
 ]
-RiskTier = Literal["LOW", "MEDIUM", "HIGH"]
-RISK_TIERS: tuple[RiskTier, ...] = ("LOW", "MEDIUM", "HIGH")
-Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\r\n]*$")]
 TeamName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=60)
 ]
+RuleId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
 ReleaseName = Annotated[
     str,
     StringConstraints(
@@ -130,6 +132,13 @@ class Network(Model):
     egress: dict[PrimitiveType, tuple[Reach, ...]] = Field({})
 
 
+class WaiverPolicy(Model):
+    """Which rules of the gate may be waived for one release, and for how long."""
+
+    rules: tuple[RuleId, ...] = Field(min_length=1)
+    longest_days: int = Field(ge=1, le=90)
+
+
 class Platform(Request):
     """`environments/platform.yaml`: settings of the whole platform."""
 
@@ -158,6 +167,13 @@ class Platform(Request):
     # trees, or report it and wait.
     gitops_drift: Literal["restore", "report"] = "report"
     kubernetes_version: Annotated[str, StringConstraints(pattern=r"^1\.[0-9]+\.[0-9]+$")] = "1.33.0"
+    # Windows for promotions, in all or some environments; an environment's own windows come on top.
+    windows: tuple[PlatformWindow, ...] = Field((), max_length=50)
+    # Lane → teams; using the lane needs one more approval, from a member of one of them. A lane
+    # that is not listed may not be used.
+    lanes: dict[FastLane, Annotated[tuple[TeamName, ...], Field(min_length=1)]] = Field({})
+    # What may be waived, and for how long; without it nothing may.
+    waivers: WaiverPolicy | None = None
 
     def account(self, user_id: int) -> Account | None:
         """The account with this id, if the platform lists it."""
@@ -197,7 +213,7 @@ class ApprovalPolicy(Model):
     teams: tuple[TeamName, ...] = Field(min_length=1)
 
 
-# What a delivery tool finds a release by: the overlay's folder alone, or a manifest of its own.
+# How a delivery tool finds a release: by the overlay's folder, or by its own manifest.
 DeliveryForm = Literal["applicationset", "application", "helmrelease", "kustomization"]
 
 
@@ -210,11 +226,11 @@ class Environment(Request):
 
     kind: Literal["Environment"]
     environment: EnvironmentName
-    # What it is for. An environment with the name of a stage is of that stage if it says nothing.
+    # By default its name, if that is a stage.
     stage: Stage = Field(default_factory=_stage_of_name, validate_default=True)
     promotes_from: tuple[EnvironmentName, ...] = ()
     # A draft has reached a stage when all required environments of the stage run the same release;
-    # where none is required, when one environment of the stage runs one.
+    # if none is required, when one environment of the stage runs one.
     required: bool = False
     # When the pipeline merges the GitOps pull request of an allowed promotion: at once, or once an
     # owner of the repository has approved it as well.
@@ -229,11 +245,13 @@ class Environment(Request):
     # What runs primitives there: plain workloads, or operators acting on custom resources.
     runtime: Literal["workload", "operator"] = "workload"
     settings: dict[str, str] = Field({})
-    # How old an observation of a delivery tool may be; of an older one nothing is known.
+    # When promotions pass.
+    windows: tuple[Window, ...] = Field((), max_length=50)
+    # The maximum age of a delivery tool's observation; an older one does not count.
     observed_within_hours: int = Field(6, ge=1, le=720)
-    # How a delivery tool is told of a release; all but the first lay a manifest into the overlay.
+    # How a delivery tool learns of a release; all but the first put a manifest into the overlay.
     delivery: DeliveryForm = "applicationset"
-    # The cluster that such a manifest names, as the tool calls it; else the tool's own.
+    # The cluster in that manifest, by the tool's name for it; None means the tool's own.
     cluster: Identifier | None = None
 
     def approval_for(self, tier: RiskTier) -> ApprovalPolicy | None:
@@ -268,6 +286,23 @@ class Signers(Request):
     kind: Literal["Signers"]
     signers: tuple[Signer, ...] = Field(min_length=1)
     trusted_roots: tuple[dict[str, object], ...] = ()
+
+
+class Halt(Model):
+    """What is stopped and why; an empty list of environments or tenants means all of them."""
+
+    reason: Sentence
+    environments: tuple[EnvironmentName, ...] = ()
+    tenants: tuple[Identifier, ...] = ()
+    # Lanes that the stop does not block.
+    lanes: tuple[FastLane, ...] = ()
+
+
+class Stop(Request):
+    """`environments/stop.yaml`: promotions wait for as long as it is on main."""
+
+    kind: Literal["Stop"]
+    stops: tuple[Halt, ...] = Field(min_length=1, max_length=50)
 
 
 class Tenant(Request):
@@ -369,13 +404,29 @@ class Promotion(Request):
     release: RequestedRelease
     # The exact tree of `environments/<env>/<instance>` that will be written.
     overlay_tree: TreeIdField | None = None
+    # A lane other than `normal` passes the windows and stops that list it.
+    lane: Lane = "normal"
+    reason: Sentence
+
+
+class Waiver(Request):
+    """`…/waivers/<name>.yaml`: for a time, one rule is no reason against one release there."""
+
+    kind: Literal["Waiver"]
+    draft: DraftId
+    environment: EnvironmentName
+    rule: RuleId
+    digest: ImageDigestField
+    # From the first moment until just before the second.
+    starts: Moment
+    expires: Moment
     reason: Sentence
 
 
 class SettledFinding(Model):
     """One finding of the audit: its code, and the place exactly as the audit prints it."""
 
-    code: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+    code: RuleId
     at: Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f]+$", max_length=400)]
 
 

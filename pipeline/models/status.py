@@ -68,7 +68,12 @@ class RunRecord(Model):
     environment: EnvironmentName
     release: Release
     fact: int  # the number of the promotion
+    # From its merge to the next one there; None in facts of older tools, and while it runs.
+    since: Moment | None = Field(None, exclude_if=not_)
+    until: Moment | None = Field(None, exclude_if=not_)
     was_healthy: bool = False  # a delivery tool saw exactly this release healthy and synced there
+    # Since when it was seen so without a break; None once it is seen otherwise.
+    healthy_since: Moment | None = Field(None, exclude_if=not_)
 
 
 class RefusedPromotion(Model):
@@ -111,7 +116,7 @@ class DraftStatus(Model):
     checks: tuple[CheckReport, ...] = ()
     builds: tuple[BuildRecord, ...] = ()
     promotions: tuple[PromotionRecord, ...] = ()
-    runs: tuple[RunRecord, ...] = ()  # the newest of each environment, by fact
+    runs: tuple[RunRecord, ...] = Field((), exclude_if=not_)  # each environment's newest, by fact
     refused_promotions: tuple[RefusedPromotion, ...] = ()
     # Request path → blob already handled; a different blob there is due.
     requests: dict[str, str] = Field({})
@@ -121,8 +126,7 @@ class DraftStatus(Model):
 
     @model_serializer(mode="wrap")
     def _as_written(self, dump: SerializerFunctionWrapHandler) -> dict[str, object]:
-        written = without_empty("runs", without_empty("rules", dump(self)))
-        return without_empty("earlier_patches", written)
+        return without_empty("earlier_patches", without_empty("rules", dump(self)))
 
     @property
     def is_patched(self) -> bool:
@@ -136,7 +140,7 @@ class DraftStatus(Model):
         return next((p for p in self.promotions if p.environment == environment), None)
 
     def runs_in(self, environments: Collection[str]) -> tuple[RunRecord, ...]:
-        """What has run in any of these environments, as far as it is listed."""
+        """The listed runs in any of these environments."""
         return tuple(run for run in self.runs if run.environment in environments)
 
     def checks_of_tree(self, tree: str) -> CheckReport | None:

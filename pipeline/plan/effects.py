@@ -178,13 +178,13 @@ class BuildImage(Model):
 
 
 class Merged(Model):
-    """What a merge gives a fact: its commit, and the committer date of that."""
+    """The part of a fact that comes from a merge: its commit, and that commit's date."""
 
     gitops_commit: CommitIdField
     merged_at: Moment
 
 
-MERGED = "merge"  # stands in `FactEntry.outcomes` for all fields of `Merged`
+MERGED = "merge"  # the key in `FactEntry.outcomes` for all fields of `Merged`
 
 
 class FactEntry(Model):
@@ -227,7 +227,7 @@ Effect = Annotated[
 class Waiting(Model):
     """A request that cannot go on yet, and what it waits for (code, message).
 
-    `until` is the first moment at which that may change by time alone, where there is one.
+    `until` is the first moment at which time alone may change that, if there is one.
     """
 
     draft: str
@@ -327,7 +327,7 @@ def describe(effect: Effect) -> str:
 
 
 def missing_step(plans: Iterable[TenantPlan], allowed: Iterable[TenantPlan]) -> str:
-    """What the first effect or fact of some plans that others lack would do; empty if none."""
+    """A description of the first effect or fact in `plans` that `allowed` lacks; empty if none."""
     others = [effect for plan in allowed for effect in plan.effects]
     known = {(e.kind, e.key): e for e in others}
     facts = [entry for e in others if isinstance(e, AppendFacts) for entry in e.entries]

@@ -14,6 +14,7 @@ from pipeline import __version__, names
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import PullRequest, RepoView
 from pipeline.gate.authority import FOUNDING, Authority
+from pipeline.gate.waivers import Grant
 from pipeline.git.commits import render_trailers
 from pipeline.git.objects import TreeEntry
 from pipeline.models.draft_id import DraftId
@@ -24,6 +25,7 @@ from pipeline.models.requests import (
     CodeOrigin,
     DraftPatch,
     Environment,
+    Halt,
     Platform,
     PrimitiveImplementationDraft,
     Promotion,
@@ -84,6 +86,7 @@ class PromotionInput:
     overlay: Overlay | None
     manifest_findings: tuple[Finding, ...]
     chain_problem: str
+    waivers: tuple[Grant, ...] = ()
     # The draft's status, with this source's checks and build even if it no longer lists them.
     status: DraftStatus | None = None
     provenance: Verified | None = None  # of the source tree's image, if it has a statement
@@ -106,11 +109,12 @@ class DraftView:
     platform: Platform
     environments: Mapping[str, Environment]
     blocked_digests: frozenset[str]
+    stops: tuple[Halt, ...]
     signers: Signers | None
     template: Template
     status: DraftStatus | None
     is_new_revision: bool  # the draft's own request is not yet among the facts
-    now_s: int  # the moment that is planned for, in seconds since the epoch
+    now_s: int  # the moment of the plan, in seconds since the epoch
     target: RepoView | None = None
     gitops: RepoView | None = None
     pull: PullRequest | None = None  # the draft's pull request, as the forge has it now

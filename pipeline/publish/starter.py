@@ -15,6 +15,7 @@ from pipeline.diagnostics import Finding
 from pipeline.documents import render_document
 from pipeline.errors import Refused, UsageFault
 from pipeline.forges.github.control_rulesets import control_rulesets
+from pipeline.forges.github.servers import PUBLIC, PUBLIC_API, api_of, is_run_by_github
 from pipeline.git.objects import blob_id
 from pipeline.models.base import API_VERSION
 from pipeline.models.requests import Platform
@@ -41,10 +42,13 @@ CONTROL_MARK = "OWNER/CONTROL"
 _SIGNING_REPOSITORY = re.compile(r"(?m)^( +repository: ).+$")
 _NOTIFIED_REPOSITORY = re.compile(r"(?m)^( +path: /repos/).+(/dispatches)$")
 _ACTION = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+@[0-9a-f]{40}\Z")
+_SERVER = re.compile(r"https://[a-z0-9.-]+(:[0-9]+)?\Z")
+# The `concurrency` of a job whose waiting runs may not be dropped, with the comment above it.
+_QUEUE = re.compile(r"(?m)(?:^ +#.*\n)*^( +)concurrency:\n(?:\1 +.*\n)*?\1 +queue: max\n")
 
 
 def starter_parts(requests: Iterable[str]) -> dict[str, str]:
-    """Paths in `pipeline/starter/` → paths of this repository that they are made from.
+    """Path in `pipeline/starter/` → the path of this repository that it is made from.
 
     `requests` are the paths of its requests: a new control repo begins with its environments.
     """
@@ -87,6 +91,7 @@ class Answers:
     people: Sequence[Person]
     tenant: str
     action: str  # OWNER/REPO@COMMIT
+    server: str = PUBLIC  # address of the organisation's GitHub
 
 
 def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -100,19 +105,25 @@ def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, byt
             f"`{answers.action}` is not an action at a commit",
             help="write OWNER/REPO@ and the 40 digits of the commit",
         )
+    if not _SERVER.match(answers.server):
+        raise UsageFault(
+            f"`{answers.server}` is no address of a server", help=f"write it like {PUBLIC}"
+        )
     platform = _platform(answers)
-    control = f"{answers.organisation}/{platform.repos.control}".encode()
+    control = f"{answers.organisation}/{platform.repos.control}"
     files = {
         PLATFORM_PATH: _headed(_platform_values(answers), "platform", 1),
         tenant_path(answers.tenant): _headed(_tenant_values(answers), "tenant", 2),
         BLOCKED_PATH: parts[BLOCKED_PATH],
-        SIGNERS_PATH: parts[SIGNERS_PATH].replace(CONTROL_MARK.encode(), control),
-        NOTIFICATIONS_PATH: parts[NOTIFICATIONS_PATH].replace(CONTROL_MARK.encode(), control),
+        SIGNERS_PATH: _signers(parts[SIGNERS_PATH], control, answers.server),
+        NOTIFICATIONS_PATH: _notifications(parts[NOTIFICATIONS_PATH], control, answers.server),
         "README.md": _readme(answers),
     }
     files |= {path: parts[path] for path in parts if is_of_kind(path, "Environment")}
     for workflow in WORKFLOWS:
         text = parts[f"workflows/{workflow}.yaml"].decode().replace(ACTION_MARK, answers.action)
+        if not is_run_by_github(answers.server):
+            text = without_queues(text)
         files[f".github/workflows/{workflow}.yaml"] = text.encode()
     for kind in KINDS:
         schema = render_schema(schema_of(kind.name))
@@ -125,6 +136,28 @@ def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, byt
         raise Refused("the control repo of these answers would not be valid", found)
     files[code_owners.CODE_OWNERS_PATH] = code_owners.render_code_owners(snapshot)
     return dict(sorted(files.items()))
+
+
+def without_queues(workflow: str) -> str:
+    """A workflow for a server without `queue: max`, which refuses a file that has it.
+
+    The groups go with it: there a group holds one that waits, and a newer one cancels it, with the
+    report or the evidence that it brings. Without a group runs of one tenant race instead, and each
+    write is a compare-and-swap.
+    """
+    return _QUEUE.sub("", workflow)
+
+
+def _signers(part: bytes, repository: str, server: str) -> bytes:
+    """The signers, with the repository of the build workflow and the server that it runs on."""
+    told = repository if server == PUBLIC else f"{repository}\n      server: {server}"
+    return part.replace(CONTROL_MARK.encode(), told.encode())
+
+
+def _notifications(part: bytes, repository: str, server: str) -> bytes:
+    """The notifications, sent to the repository on its server."""
+    told = part.replace(CONTROL_MARK.encode(), repository.encode())
+    return told.replace(f"url: {PUBLIC_API}\n".encode(), f"url: {api_of(server)}\n".encode())
 
 
 def _judged(files: Mapping[str, bytes]) -> tuple[Snapshot, tuple[Finding, ...]]:

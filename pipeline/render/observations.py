@@ -1,4 +1,4 @@
-"""What delivery tools report, as a table beside what was promoted. Pure."""
+"""Reports of delivery tools, as a table with what was promoted. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _HEAD = ("DRAFT", "ENVIRONMENT", "HEALTH", "SYNC", "RUNS", "SEEN", "NOTE")
 
 
 def render_sightings(judged: Sequence[Judged], foreign: int, style: Style = PLAIN) -> str:
-    """One line per report: how it does, what runs, when it was seen, and what is to be known.
+    """One line per report: health, what runs, when it was seen, and a note.
 
-    Only what runs well, as it was promoted, has a tick.
+    Only a healthy release that runs as promoted has a tick.
     """
     listed = sorted(judged, key=_place)
     head, *rows = table([_HEAD, *(_row(item) for item in listed)])

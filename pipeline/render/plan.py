@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from pipeline.characters import visible
 from pipeline.diagnostics import Finding
@@ -69,25 +70,32 @@ def _until_line(until: Moment | None) -> list[str]:
     return [f"         may change at {shown_moment(until)}"] if until else []
 
 
+@dataclass(frozen=True, slots=True)
+class RunSpan:
+    """When a run began and ended, in seconds since the epoch, and its rounds of plan and apply."""
+
+    began_s: int
+    ended_s: int
+    rounds: int
+
+
 def run_report_document(
     receipts: Sequence[Receipt],
     waiting: Iterable[Waiting],
     failures: Iterable[Failure],
+    span: RunSpan,
     *,
-    lasted_s: tuple[int, int],
-    rounds: int,
     invalid_requests: int,
     incidents: Iterable[Incident] = (),
     restored: Iterable[Incident] = (),
     problems: Iterable[Finding] = (),
 ) -> RunReportDocument:
-    """The report of a run, as a document. `lasted_s` is when it began and ended, from the epoch."""
-    began_s, ended_s = lasted_s
+    """The report of a run, as a document."""
     counts = Counter(kind for receipt in receipts for _, kind in receipt.applied)
     return RunReportDocument(
-        began_at=moment_of(began_s),
-        ended_at=moment_of(ended_s),
-        rounds=rounds,
+        began_at=moment_of(span.began_s),
+        ended_at=moment_of(span.ended_s),
+        rounds=span.rounds,
         effects=dict(sorted(counts.items())),
         waiting=tuple(
             WaitingItem(

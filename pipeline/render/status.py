@@ -57,7 +57,7 @@ def beside_lines(beside: Beside, style: Style = PLAIN) -> list[str]:
 
 
 def _columns(environments: Sequence[str], statuses: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The environments of policy, and then those that policy lost and that still run something."""
+    """The environments of policy, then removed ones that still run something."""
     runs = (p["environment"] for status in statuses for p in status["promotions"])
     return list(dict.fromkeys([*environments, *runs]))
 
@@ -68,7 +68,7 @@ def render_status(
     beside: Beside = Beside(),
     style: Style = PLAIN,
 ) -> str:
-    """One draft's status, and the next step; `environments` are those of policy, in order."""
+    """One draft's status, and the next step; `environments` are the policy's, in order."""
     state = status["state"]
     colour = "bad" if state == "REJECTED" else "good"
     lines = [f"{style.paint('bold', status['id'])}  {style.paint(colour, state)}"]

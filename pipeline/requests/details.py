@@ -15,6 +15,7 @@ from pipeline.models.requests import (
     PrimitiveImplementationDraft,
     Promotion,
     Sku,
+    Waiver,
 )
 from pipeline.requests.policy_changes import field_lines
 from pipeline.requests.snapshot import Snapshot
@@ -42,7 +43,7 @@ def draft_details(
 
 
 def _namespace(place: tuple[str, str, Sku, CodeOrigin], environment: str) -> str:
-    """Where it would run; nothing where that name is refused, which is a finding of its own."""
+    """The line on where it would run; none if the name is refused, which is a separate finding."""
     try:
         return names.namespace(*place, environment)
     except names.NameRefused:
@@ -69,7 +70,20 @@ def promotion_details(
     yield "digest", promotion.release.digest or "that of the source commit, once built"
     if promotion.overlay_tree:
         yield "writes exactly the tree", promotion.overlay_tree
+    if promotion.lane != "normal":
+        yield "lane", promotion.lane
     yield "reason", promotion.reason
+
+
+def waiver_details(waiver: Waiver, old: Waiver | None, snapshot: Snapshot) -> Iterator[Detail]:
+    """What a waiver lets pass, and until when."""
+    yield "draft", waiver.draft
+    yield "environment", waiver.environment
+    yield "waives the rule", waiver.rule
+    yield "for the image", waiver.digest
+    yield "from", waiver.starts
+    yield "until just before", waiver.expires
+    yield "reason", waiver.reason
 
 
 def acknowledgement_details(

@@ -12,6 +12,7 @@ from pipeline.diagnostics import Finding, Rule, Subject, register
 from pipeline.documents import ParsedDocument
 from pipeline.models.base import API_VERSION
 from pipeline.models.requests import (
+    RISK_TIERS,
     CodeOrigin,
     Platform,
     PrimitiveImplementationDraft,
@@ -25,7 +26,6 @@ from pipeline.requests.policy import OWNER_UNKNOWN
 from pipeline.requests.snapshot import Snapshot
 from pipeline.templating import Template, check_parameters
 
-_RISK_ORDER = ("LOW", "MEDIUM", "HIGH")
 CUSTOM_CODE_NOT_ALLOWED = register(
     Rule(
         id="custom-code-not-allowed",
@@ -171,6 +171,17 @@ DIGEST_BLOCKED = register(
         passes="blocked: false\n",
     )
 )
+LANE_NOT_OFFERED = register(
+    Rule(
+        id="lane-not-offered",
+        summary="A promotion asks for a lane that `lanes` of `environments/platform.yaml` lists.",
+        why="a fast lane that nobody answers for is a way around every freeze",
+        fix="leave out `lane`, or have the platform's owners list it with the teams that vouch",
+        subject=Subject.DECISION,
+        fails="lane: security\n",
+        passes="lane: security\nlanes: {security: [security]}\n",
+    )
+)
 TEMPLATE_TYPES: Mapping[str, PrimitiveType] = {
     "domain": PrimitiveType.DOMAIN,
     "process": PrimitiveType.PROCESS,
@@ -223,7 +234,7 @@ def check_draft(
             at(("target_repo",)),
         )
     tier = draft.risk_tier
-    if tier and _RISK_ORDER.index(tier) < _RISK_ORDER.index(tenant.risk_tier):
+    if tier and RISK_TIERS.index(tier) < RISK_TIERS.index(tenant.risk_tier):
         yield RISK_TIER_LOWERED.finding(
             f"{tier} is below the tenant's {tenant.risk_tier}", at(("risk_tier",))
         )
@@ -291,6 +302,12 @@ def check_promotion(
                 f"{' and '.join(absent)} missing; `{promotion.environment}` asks for approvals",
                 document.position_of(("release",)),
             )
+    lanes = snapshot.platform.lanes if snapshot.platform else {}
+    if promotion.lane != "normal" and promotion.lane not in lanes:
+        yield LANE_NOT_OFFERED.finding(
+            f"the platform's policy lists no lane `{promotion.lane}`",
+            document.position_of(("lane",)),
+        )
     digest = promotion.release.digest
     if digest and digest in snapshot.blocked_digests:
         yield DIGEST_BLOCKED.finding(

@@ -27,7 +27,9 @@ from pipeline.models.requests import (
     Promotion,
     Request,
     Signers,
+    Stop,
     Tenant,
+    Waiver,
 )
 from pipeline.requests import policy_changes
 from pipeline.requests.details import (
@@ -36,10 +38,11 @@ from pipeline.requests.details import (
     draft_details,
     patch_details,
     promotion_details,
+    waiver_details,
 )
 from pipeline.requests.drafts import PROMOTION_NOT_PINNED, check_draft, check_promotion
 from pipeline.requests.identity import PATH_UNKNOWN, REQUEST_KIND, draft_example
-from pipeline.requests.layout import RequestPath
+from pipeline.requests.layout import STOP_PATH, RequestPath
 from pipeline.requests.patches import check_patch, patch_example
 from pipeline.requests.policy import (
     ACKNOWLEDGEMENT_NAMES_NOTHING,
@@ -53,6 +56,8 @@ from pipeline.requests.policy import (
 )
 from pipeline.requests.policy_changes import Line, field_lines
 from pipeline.requests.snapshot import ReadRequest, Snapshot
+from pipeline.requests.stops import STOP_SCOPE_UNKNOWN, check_stop
+from pipeline.requests.waivers import WAIVER_RULE, check_waiver, check_waiver_policy
 from pipeline.templating import Template
 
 R = TypeVar("R", bound=Request)
@@ -76,6 +81,7 @@ class Surroundings:
     document: ParsedDocument
     snapshot: Snapshot
     templates: Mapping[str, Template]
+    now_s: int | None = None  # when it would be merged; None for what is on main
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +149,11 @@ def _check_draft(draft: PrimitiveImplementationDraft, around: Surroundings) -> I
         )
 
 
+def _check_platform(platform: Platform, around: Surroundings) -> Iterable[Finding]:
+    yield from check_platform(platform, around.snapshot, around.document)
+    yield from check_waiver_policy(platform.waivers, around.document)
+
+
 KINDS: tuple[RequestKind[Any], ...] = (
     RequestKind(
         model=Platform,
@@ -151,7 +162,7 @@ KINDS: tuple[RequestKind[Any], ...] = (
         summary="The platform as a whole: its name, registry, network, accounts and owners.",
         asks=_POLICY,
         example=PLATFORM_NAME.passes,
-        check=lambda it, around: check_platform(it, around.document),
+        check=_check_platform,
         changes=policy_changes.platform_changes,
     ),
     RequestKind(
@@ -195,6 +206,16 @@ signers:
         changes=policy_changes.signers_changes,
     ),
     RequestKind(
+        model=Stop,
+        path=STOP_PATH,
+        schema_stem="stop",
+        summary="What is stopped for now, and why: everything, or some environments or tenants.",
+        asks=Asks("stop promotions", "change what is stopped", "let promotions go on"),
+        example=STOP_SCOPE_UNKNOWN.passes,
+        check=lambda it, around: check_stop(it, around.snapshot, around.document),
+        changes=policy_changes.stop_changes,
+    ),
+    RequestKind(
         model=Tenant,
         path="tenants/<tenant>/tenant.yaml",
         schema_stem="tenant",
@@ -235,6 +256,16 @@ signers:
         details=promotion_details,
     ),
     RequestKind(
+        model=Waiver,
+        path="tenants/<tenant>/drafts/<primitive>/waivers/<name>.yaml",
+        schema_stem="waiver",
+        summary="A rule that is no reason against one release in one environment, for a time.",
+        asks=Asks("waive a rule for a release", "change a waiver", "take a waiver away"),
+        example=WAIVER_RULE.passes,
+        check=lambda it, around: check_waiver(it, around.snapshot, around.document, around.now_s),
+        details=waiver_details,
+    ),
+    RequestKind(
         model=Acknowledgement,
         path="environments/acknowledgements/<name>.yaml",
         schema_stem="acknowledgement",
@@ -265,7 +296,7 @@ def request_path(path: str) -> RequestPath | None:
 
 
 def is_of_kind(path: str, kind: str) -> bool:
-    """Whether a path is that of a kind of request."""
+    """Whether a path belongs to a kind of request."""
     meaning = request_path(path)
     return meaning is not None and meaning.kind == kind
 

@@ -13,6 +13,7 @@ from pipeline.models.draft_id import DraftId
 PLATFORM_PATH = "environments/platform.yaml"
 BLOCKED_PATH = "environments/blocked-digests.yaml"
 SIGNERS_PATH = "environments/signers.yaml"
+STOP_PATH = "environments/stop.yaml"
 REQUEST_ROOTS = ("environments", "tenants")
 
 
@@ -55,6 +56,11 @@ def draft_path(draft: str) -> str:
 def patch_path(draft: str, number: str) -> str:
     """The path of a patch; `number` has four digits."""
     return f"{draft_folder(draft)}/patches/{number}.yaml"
+
+
+def waiver_path(draft: str, name: str) -> str:
+    """Where a waiver lies."""
+    return f"{draft_folder(draft)}/waivers/{name}.yaml"
 
 
 def promotion_path(draft: str, environment: str) -> str:

@@ -20,6 +20,7 @@ from pipeline.requests.acknowledgements import ABOUT_COMMITS, ABOUT_FACTS
 from pipeline.requests.identity import draft_example
 from pipeline.requests.order import Place, comes_before, is_first, is_reached
 from pipeline.requests.snapshot import Snapshot, places_of
+from pipeline.requests.windows import check_windows
 
 TENANT_ID_RESERVED = register(
     Rule(
@@ -55,7 +56,7 @@ PLATFORM_NAME = register(
         id="platform-name",
         summary="The platform's name can't be mistaken for a name derived from a tenant.",
         why="a platform named `tenant-a` would own the repositories of a tenant `a`",
-        fix="choose a name that doesn't start with `tenant` or end in an environment's name",
+        fix="choose a name that doesn't start with `tenant` or end in a stage's name",
         subject=Subject.REQUEST,
         fails=f"""# file: environments/platform.yaml
 apiVersion: {API_VERSION}
@@ -209,7 +210,9 @@ def check_acknowledgement(
         yield ACKNOWLEDGEMENT_NAMES_NOTHING.finding(f"`{settled.code}` is settled {by}", at)
 
 
-def check_platform(platform: Platform, document: ParsedDocument) -> Iterator[Finding]:
+def check_platform(
+    platform: Platform, snapshot: Snapshot, document: ParsedDocument
+) -> Iterator[Finding]:
     """Findings for the platform's own file."""
     if not names.is_platform_name(platform.platform):
         yield PLATFORM_NAME.finding(
@@ -237,6 +240,9 @@ def check_platform(platform: Platform, document: ParsedDocument) -> Iterator[Fin
             document.position_of(("accounts",)),
         )
     yield from _check_teams(platform.owners, platform, document, ("owners",))
+    for lane, teams in platform.lanes.items():
+        yield from _check_teams(teams, platform, document, ("lanes", lane))
+    yield from check_windows(platform.windows, document, snapshot.tenant_ids, snapshot.environments)
 
 
 def _check_teams(
@@ -262,12 +268,15 @@ def check_environment(
             yield from _check_teams(
                 policy.teams, snapshot.platform, document, ("approvals", tier, "teams")
             )
+    yield from check_windows(
+        environment.windows, document, snapshot.tenant_ids, snapshot.environments
+    )
 
 
 def _check_place(
     environment: Environment, snapshot: Snapshot, document: ParsedDocument
 ) -> Iterator[Finding]:
-    """Findings about the place of an environment in the graph of all of them."""
+    """Findings about an environment's place in the graph."""
     name, places = environment.environment, places_of(snapshot.environments)
     own = Place(environment.stage)
     is_sound = True
@@ -300,7 +309,7 @@ def _check_place(
 def _check_names(
     name: str, platform: Platform, snapshot: Snapshot, document: ParsedDocument
 ) -> Iterator[Finding]:
-    """Findings about what an environment's name becomes part of, whichever tenant there is."""
+    """Findings about names derived from an environment's name, for any tenant."""
     at = document.position_of(("environment",))
     tenants, environments = snapshot.tenant_ids, snapshot.environments
     problems = names.check_environment_names(platform.platform, tenants, snapshot.draft_ids, name)

@@ -6,7 +6,7 @@ describe the effect: who must approve, and who may do what.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import get_args
 
 from pydantic import BaseModel
@@ -16,11 +16,14 @@ from pipeline.models.requests import (
     ApprovalPolicy,
     BlockedDigests,
     Environment,
+    Halt,
     Platform,
     RiskTier,
     Signers,
+    Stop,
 )
 from pipeline.models.signers import Signer, key_hint
+from pipeline.models.windows import PlatformWindow, Window
 
 Line = tuple[str, str]
 _NONE = "none"
@@ -79,7 +82,12 @@ def platform_changes(old: Platform | None, new: Platform | None) -> Iterator[Lin
     after = {a.id: a for a in new.accounts} if new else {}
     for id in sorted({*before, *after}):
         yield from _account(before.get(id), after.get(id))
-    yield from field_lines(old, new, but=("accounts",))
+    yield from _windows(old.windows if old else (), new.windows if new else ())
+    for lane in sorted({*(old.lanes if old else ()), *(new.lanes if new else ())}):
+        was, now = (old.lanes.get(lane) if old else None), (new.lanes.get(lane) if new else None)
+        if was != now:
+            yield f"lane {lane}: teams that vouch", _from_to(_told(was), _told(now), old, new)
+    yield from field_lines(old, new, but=("accounts", "windows", "lanes"))
 
 
 def _account(old: Account | None, new: Account | None) -> Iterator[Line]:
@@ -108,6 +116,36 @@ def _account_told(account: Account) -> str:
     if account.kind == "bot":
         held = f", may ask for {', '.join(account.tenants) or 'no tenant'}"
     return f"{account.login} ({account.id}), a {account.kind}{held}"
+
+
+# -- windows -------------------------------------------------------------------------------
+
+
+def _windows(old: Sequence[Window], new: Sequence[Window]) -> Iterator[Line]:
+    """The new, removed and changed windows."""
+    before, after = {w.name: w for w in old}, {w.name: w for w in new}
+    for name in dict.fromkeys((*before, *after)):
+        was, now = before.get(name), after.get(name)
+        if was is None and now is not None:
+            yield "new window", _window(now)
+        elif now is None and was is not None:
+            yield "window taken away", _window(was)
+        elif was is not None and now is not None and was != now:
+            yield "window changed", f"{_window(was)}, now {_window(now)}"
+
+
+def _window(window: Window) -> str:
+    if window.rrule is not None:
+        when = f"{window.rrule} from {window.dtstart} on for {window.duration}"
+    else:
+        when = f"from {window.from_} to {window.to}"
+    told = f"{window.name}: {window.effect} {when} ({window.zone})"
+    named = [("tenants", window.tenants), ("tiers", window.risk_tiers)]
+    if isinstance(window, PlatformWindow):
+        named.append(("environments", window.environments))
+    named.append(("lets pass", window.lanes))
+    narrowed = "".join(f", {name} {_told(value)}" for name, value in named if value)
+    return f"{told}{narrowed}: {window.reason}"
 
 
 # -- environments --------------------------------------------------------------------------
@@ -141,8 +179,9 @@ def environment_changes(old: Environment | None, new: Environment | None) -> Ite
                 yield "setting", f"{key}: from {_told(value)} to {_told(other)}"
         if not new.builders and old.builders:
             yield "builders", "images of any builder may run there"
-    listed = ("approvals", "required_checks", "builders", "promotes_from", "settings")
-    yield from field_lines(old, new, but=listed if old and new else ("approvals",))
+    yield from _windows(old.windows if old else (), new.windows if new else ())
+    listed = ("approvals", "required_checks", "builders", "promotes_from", "settings", "windows")
+    yield from field_lines(old, new, but=listed if old and new else ("approvals", "windows"))
 
 
 def _approvals(policy: ApprovalPolicy | None) -> str:
@@ -186,3 +225,20 @@ def blocked_changes(old: BlockedDigests | None, new: BlockedDigests | None) -> I
             yield "may run again", f"{digest}, blocked for: {before[digest]}"
         elif before[digest] != after[digest]:
             yield "blocked for another reason", f"{digest}: {after[digest]}"
+
+
+def stop_changes(old: Stop | None, new: Stop | None) -> Iterator[Line]:
+    """The effect of a change of stops: what stops, and what goes on again."""
+    yield from _listed(
+        [_halt(halt) for halt in old.stops] if old else [],
+        [_halt(halt) for halt in new.stops] if new else [],
+        "stops",
+        "goes on again",
+    )
+
+
+def _halt(halt: Halt) -> str:
+    where = ", ".join(halt.environments) or "every environment"
+    whose = f" of {', '.join(halt.tenants)}" if halt.tenants else ""
+    but = f", but not lane {', '.join(halt.lanes)}" if halt.lanes else ""
+    return f"{where}{whose}{but}: {halt.reason}"

@@ -18,17 +18,21 @@ from pipeline.models.requests import (
     BlockedDigests,
     DraftPatch,
     Environment,
+    Halt,
     Platform,
     PrimitiveImplementationDraft,
     Promotion,
     Request,
     Signers,
+    Stop,
     Tenant,
+    Waiver,
 )
 from pipeline.requests.layout import (
     BLOCKED_PATH,
     PLATFORM_PATH,
     SIGNERS_PATH,
+    STOP_PATH,
     RequestPath,
     draft_folder,
     draft_path,
@@ -62,6 +66,10 @@ class Snapshot:
         loaded = self.requests.get(path)
         return loaded.model if loaded and isinstance(loaded.model, kind) else None
 
+    def with_request(self, asked: LoadedRequest) -> Snapshot:
+        """The snapshot as if a request were merged."""
+        return Snapshot(self.commit, self.blobs, {**self.requests, asked.path: asked})
+
     @cached_property
     def platform(self) -> Platform | None:
         """The platform, if its file exists and is valid."""
@@ -93,6 +101,14 @@ class Snapshot:
     def signers(self) -> Signers | None:
         """The trusted signers, if the file exists and is valid."""
         return self.model_at(SIGNERS_PATH, Signers)
+
+    @cached_property
+    def stops(self) -> tuple[Halt, ...]:
+        """The active stops. An unreadable file stops everything."""
+        stop = self.model_at(STOP_PATH, Stop)
+        if stop is None and STOP_PATH in self.blobs:
+            return (Halt(reason=f"`{STOP_PATH}` cannot be read"),)
+        return stop.stops if stop else ()
 
     @cached_property
     def tenant_ids(self) -> frozenset[str]:
@@ -136,9 +152,17 @@ class Snapshot:
         """All requests of a draft that are loaded and valid, by path."""
         return self._by_draft.get(DraftId(draft), ())
 
+    def tasks_of(self, draft: str) -> tuple[LoadedRequest, ...]:
+        """Those of a draft's requests that ask the pipeline to do something: all but waivers."""
+        return tuple(r for r in self.requests_of(draft) if not isinstance(r.model, Waiver))
+
     def patches_of(self, draft: str) -> tuple[LoadedRequest, ...]:
         """A draft's patches in the order of their numbers."""
         return tuple(r for r in self.requests_of(draft) if isinstance(r.model, DraftPatch))
+
+    def waivers_of(self, draft: str) -> tuple[LoadedRequest, ...]:
+        """A draft's waivers by name."""
+        return tuple(r for r in self.requests_of(draft) if isinstance(r.model, Waiver))
 
     def promotions_of(self, draft: str) -> tuple[LoadedRequest, ...]:
         """A draft's promotion requests in the order of environments, unknown ones last."""
@@ -148,7 +172,7 @@ class Snapshot:
 
 
 def places_of(environments: Mapping[str, Environment]) -> dict[str, Place]:
-    """Where each of these environments stands in their graph."""
+    """Name → the place of each of these environments in their graph."""
     return {name: Place(e.stage, e.promotes_from) for name, e in environments.items()}
 
 

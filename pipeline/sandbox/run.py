@@ -86,12 +86,12 @@ exit
 _STDIN = "tmp/.stdin"
 # Settings that forbid user namespaces, with the forbidding value and how to allow them.
 _FORBIDDING = (
-    ("kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone=1"),
-    ("user/max_user_namespaces", "0", "user.max_user_namespaces=10000"),
+    ("kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"),
+    ("user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=10000"),
     (
         "kernel/apparmor_restrict_unprivileged_userns",
         "1",
-        "kernel.apparmor_restrict_unprivileged_userns=0",
+        "pipeline sandbox-profile | sudo apparmor_parser --replace",
     ),
 )
 
@@ -385,7 +385,7 @@ def _no_sandbox(reason: str) -> CouldNotCheck:
     for name, forbidden, allowing in _FORBIDDING:
         path = Path("/proc/sys") / name
         if path.exists() and path.read_text().strip() == forbidden:
-            settings.append(f"`sysctl -w {allowing}`")
+            settings.append(f"`{allowing}`")
     advice = " and ".join(settings) or (
         "run as root, or where user namespaces may be made (in a container: with CAP_SYS_ADMIN "
         "and an unmasked /proc)"

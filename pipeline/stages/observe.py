@@ -1,9 +1,9 @@
 """Observe: a delivery tool's report on a promoted release becomes a fact. Pure.
 
-A report counts only for what it was made about: the commit that it names must hold the very tree
-that was promoted, and it must be newer than the promotion and no older than policy lets it be. What
-does not count is unknown, never healthy. Only news is recorded: another health, sync state or image
-than the newest recorded one, so that asking again costs no history.
+A report counts only for the content that it describes: the commit that it names must hold exactly
+the promoted tree, and it must be newer than the promotion and no older than policy allows. Without
+such a report the health is unknown, never healthy. Only news is recorded: a health, sync state or
+image that differs from the newest recorded one, so repeated reports add no history.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ OBSERVATION_UNKNOWN_RELEASE = _observed(
 
 
 def judge(sighting: Sighting, environment: Environment, now_s: int) -> Judged:
-    """What a report on a promoted release comes to."""
+    """The judged report on a promoted release."""
     told, record = sighting.told, sighting.record
     if is_from_future(told, now_s):
         at = _location(told)
@@ -65,7 +65,7 @@ def judge(sighting: Sighting, environment: Environment, now_s: int) -> Judged:
 
 
 def judge_unknown(told: Observation) -> Judged:
-    """What a report on something that was never promoted comes to."""
+    """The judged report on something that was never promoted."""
     whose = f"{told.draft} was never promoted to {told.environment}" if told.draft else "nobody's"
     name = visible(told.application) or "the application"
     finding = OBSERVATION_UNKNOWN_RELEASE.finding(f"{name} runs: {visible(whose)}", _location(told))
@@ -73,12 +73,12 @@ def judge_unknown(told: Observation) -> Judged:
 
 
 def is_from_future(told: Observation, now_s: int) -> bool:
-    """Whether a report is of a moment that no two clocks may be apart by."""
+    """Whether a report's time is further in the future than two clocks may differ."""
     return told.observed_at is not None and seconds_of(told.observed_at) > now_s + CLOCK_SKEW_S
 
 
 def reason_against_place(told: Observation, record: PromotionRecord, tree: str) -> str:
-    """Why a report is about something else than the promoted tree; empty if it is about that."""
+    """Why a report does not describe the promoted tree; empty if it does."""
     if tree != record.overlay_tree:
         if tree:
             return f"at {str(told.revision)[:12]} the overlay is another one than was promoted"
@@ -92,7 +92,7 @@ def reason_against_place(told: Observation, record: PromotionRecord, tree: str) 
 
 
 def _reasons_against(sighting: Sighting, environment: Environment, now_s: int) -> Iterator[str]:
-    """Why a report says nothing of how the release does now."""
+    """Why a report does not show the release's health now."""
     told, hours = sighting.told, environment.observed_within_hours
     if told.observed_at is None:
         yield told.message or "it does not say when it was seen"
@@ -133,7 +133,7 @@ def judge_all(
     environments: Mapping[str, Environment],
     now_s: int,
 ) -> tuple[Judged, ...]:
-    """What the reports on one draft come to; `reports` gives each one's tree."""
+    """The judged reports on one draft; `reports` maps each to its tree."""
     found = []
     for told in sorted(reports, key=lambda o: o.environment):
         record = status.promotion(told.environment) if status else None
@@ -146,7 +146,7 @@ def judge_all(
 
 
 def plan_observe(view: DraftView) -> Step | None:
-    """The facts of what is newly known; None if nothing is."""
+    """The facts of new observations; None if there are none."""
     facts = []
     for known in view.observations:
         body = Observed(observation=known).model_dump(mode="json")

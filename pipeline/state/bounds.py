@@ -34,7 +34,7 @@ from pipeline.models.facts import (
 from pipeline.models.status import DraftStatus, EarlierPatches, PatchRecord, RefusedPromotion
 from pipeline.requests.kinds import request_path
 from pipeline.requests.layout import patch_path
-from pipeline.state.runs import listed_runs, runs_of
+from pipeline.state.runs import listed_runs, lists_all_runs, runs_of
 
 R = TypeVar("R", PatchRecord, RefusedPromotion)
 
@@ -166,10 +166,10 @@ def with_evidence(status: DraftStatus, facts: Iterable[Fact], tree: str | None) 
     if tree is None:
         return status
     facts = tuple(facts)
-    every = runs_of(facts)
-    listed = {run.fact for run in listed_runs(every)}
-    runs = tuple(run for run in every if run.fact in listed or run.release.source_tree == tree)
-    if runs != status.runs:
+    if not lists_all_runs(status):
+        every = runs_of(facts)
+        listed = {run.fact for run in listed_runs(every)}
+        runs = tuple(r for r in every if r.fact in listed or r.release.source_tree == tree)
         status = status.model_copy(update={"runs": runs})
     report, build = status.checks_of_tree(tree), status.build_of_tree(tree)
     if report and build:

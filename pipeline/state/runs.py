@@ -1,41 +1,54 @@
-"""What ran in each environment, newest last: order is that a release *has run* somewhere. Pure.
+"""What ran in each environment, newest last; the order of environments depends on it. Pure.
 
 A run begins with the fact of a promotion and ends with the next one to the same environment. The
-status lists the newest 10 of each environment (`LISTED_RUNS`); facts hold all of them.
+status lists the newest 10 per environment (`LISTED_RUNS`); facts hold all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 from pipeline.models.facts import Fact, Observed, Promoted
 from pipeline.models.status import DraftStatus, RunRecord
 
-LISTED_RUNS = 10  # of each environment
+LISTED_RUNS = 10  # per environment
 
 Runs = tuple[RunRecord, ...]
 
 
 def runs_after(runs: Runs, fact: Fact) -> Runs:
-    """The runs with one more fact."""
+    """The runs after one more fact."""
     body = fact.body
     if isinstance(body, Promoted):
-        begun = RunRecord(environment=body.environment, release=body.release, fact=fact.sequence)
-        return (*runs, begun)
+        since = body.merged_at or fact.decided_at
+        begun = RunRecord(
+            environment=body.environment, release=body.release, fact=fact.sequence, since=since
+        )
+        return (*_with_newest(runs, body.environment, lambda _: {"until": since}), begun)
     if not isinstance(body, Observed):
         return runs
     seen = body.observation
-    newest = max((r.fact for r in runs if r.environment == seen.environment), default=0)
-    return tuple(
-        run.model_copy(update={"was_healthy": True})
-        if run.fact == newest and seen.is_healthy_as(run.release.digest)
-        else run
-        for run in runs
-    )
+    moment = seen.observed_at or fact.decided_at
+
+    def told(run: RunRecord) -> dict[str, object]:
+        if not seen.is_healthy_as(run.release.digest):
+            return {"healthy_since": None}
+        return {"was_healthy": True, "healthy_since": run.healthy_since or moment}
+
+    return _with_newest(runs, seen.environment, told)
+
+
+def _with_newest(
+    runs: Runs, environment: str, changes: Callable[[RunRecord], dict[str, object]]
+) -> Runs:
+    """The runs, with changes of the newest one in an environment, if there is any."""
+    newest = max((run.fact for run in runs if run.environment == environment), default=0)
+    return tuple(run.model_copy(update=changes(run)) if run.fact == newest else run for run in runs)
 
 
 def runs_of(facts: Iterable[Fact]) -> Runs:
-    """All runs that some facts tell of."""
+    """All runs in these facts."""
     runs: Runs = ()
     for fact in facts:
         runs = runs_after(runs, fact)
@@ -43,7 +56,7 @@ def runs_of(facts: Iterable[Fact]) -> Runs:
 
 
 def listed_runs(runs: Runs) -> Runs:
-    """The newest runs of each environment, as many as a status lists."""
+    """The newest runs of each environment that a status lists."""
     counts: dict[str, int] = {}
     kept: list[RunRecord] = []
     for run in reversed(runs):
@@ -53,8 +66,14 @@ def listed_runs(runs: Runs) -> Runs:
     return runs if len(kept) == len(runs) else tuple(reversed(kept))
 
 
+def lists_all_runs(status: DraftStatus) -> bool:
+    """Whether a status certainly lists every run."""
+    counts = Counter(run.environment for run in status.runs)
+    return not lacks_runs(status) and all(count < LISTED_RUNS for count in counts.values())
+
+
 def lacks_runs(status: DraftStatus) -> bool:
-    """Whether an older tool wrote the status, which listed what runs now alone."""
+    """Whether an older tool wrote the status, listing only what runs now."""
     return not {p.fact for p in status.promotions} <= {run.fact for run in status.runs}
 
 

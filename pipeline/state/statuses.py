@@ -87,7 +87,7 @@ def read_status_documents(
 
 
 def read_environments(state: StateRefs) -> tuple[str, ...]:
-    """The environments of main in the order of their graph, as far as their files can be read."""
+    """The environments of main in the order of their graph, as far as their files are readable."""
     git, main = state.git, f"{state.prefix}main"
     found = [_ENVIRONMENT.match(path) for path in git.list_files(main, "environments")]
     names = [match[1] for match in found if match is not None]
@@ -98,7 +98,7 @@ def read_environments(state: StateRefs) -> tuple[str, ...]:
 
 
 def _place(name: str, content: bytes) -> Place:
-    """Where an environment stands, from its file; `validate` says what is wrong with that."""
+    """An environment's place, from its file; `validate` reports what is wrong in it."""
     try:
         found = yaml.load(content, yaml.CSafeLoader)
     except yaml.YAMLError:
@@ -126,7 +126,7 @@ def read_standing_findings(
 ) -> tuple[Finding, ...]:
     """What these statuses record but main no longer allows: blocked digests, deleted files.
 
-    An environment without a file is one that policy lost; what runs there is a warning.
+    An environment without a file was removed; what still runs there is a warning.
 
     Raises CouldNotCheck for a damaged status.
     """

@@ -53,7 +53,7 @@ class TenantLook:
     resting: frozenset[str]  # drafts looked at that have nothing due
     # Every draft was looked at, nothing is due, nothing failed, and there is no finding.
     is_settled: bool
-    judged: tuple[Judged, ...] = ()  # what reports on its drafts come to
+    judged: tuple[Judged, ...] = ()  # judged reports on its drafts
 
 
 @dataclass(frozen=True)
@@ -131,13 +131,13 @@ class Drafts:
     def look_at_reports(
         self, tenant: str, observations: Collection[Observation]
     ) -> tuple[Judged, ...]:
-        """What reports on a tenant's drafts come to, whatever else is due."""
+        """The judged reports on a tenant's drafts, whatever else is due."""
         return tuple(j for found in self._judged(tenant, observations).values() for j in found)
 
     def _judged(
         self, tenant: str, observations: Collection[Observation]
     ) -> dict[str, tuple[Judged, ...]]:
-        """What reports on a tenant's drafts come to; nothing if they cannot be judged."""
+        """The judged reports on a tenant's drafts; empty if they cannot be judged."""
         told = [o for o in observations if DraftId(o.draft).tenant == tenant]
         named = {o.draft: DraftId(o.draft).primitive for o in told}
         found = self.states.statuses(tenant, sorted(set(named.values())))
@@ -184,7 +184,7 @@ class Drafts:
         for draft, status in statuses.items():
             if draft in self.states.unreadable:
                 continue
-            asked = {r.path: r.blob for r in self.snapshot.requests_of(draft)}
+            asked = {r.path: r.blob for r in self.snapshot.tasks_of(draft)}
             try:
                 due = self.states.requests_due(draft, status, asked)
                 rests = not due and rest.holds(status)
@@ -258,6 +258,7 @@ class Drafts:
             platform=platform,
             environments=self.snapshot.environments,
             blocked_digests=self.snapshot.blocked_digests,
+            stops=self.snapshot.stops,
             signers=self.snapshot.signers,
             template=self.templates[request.template_id.split("@")[0]],
             status=status,

@@ -152,7 +152,7 @@ class GitopsRepositories:
     def _proposal(self, git: GitRepository, head: str, pull: PullRequest) -> Proposal:
         """A person's pull request as a proposal: what merging it into `head` changes, by whom."""
         try:
-            git.read_commit(pull.head)  # NotFound for one that is not here
+            git.read_commit(pull.head)  # raises NotFound if it is not in this copy
             merged = git.merge_tree(head, pull.head)
             changed = git.diff_names(head, merged)
             plain = [path for path in changed if is_plain(path)]

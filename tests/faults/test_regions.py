@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.regions import ask, begin_regions, bring, until_staging
+from pipeline.plan.effects import Effect
+from pipeline.plan.ports import no_faults
+from pipeline.requests.layout import environment_path
+from tests.support.fact_history import PLATFORM_ENGINEERS
+from tests.support.finished_story import CONTROL, audit
+from tests.support.regions import REGIONS, ask, begin_regions, bring, until_staging
 from tests.support.samples import DRAFT
 from tests.support.story import Story
 from tests.support.sweep import Crash, Mode, counted_ref_moves, fault_at, fingerprint
@@ -62,3 +67,30 @@ def test_a_region_converges_from_every_point(asked: Path, tmp_path: Path) -> Non
         world.close()
         assert fingerprint(broken) == wanted, (mode, number)
         shutil.rmtree(broken)
+
+
+def test_a_region_that_goes_before_its_merge_is_recorded(asked: Path, tmp_path: Path) -> None:
+    """What was merged runs, so it is recorded; its state is that of before."""
+    root = tmp_path / "world"
+    shutil.copytree(asked, root, symlinks=True)
+    world = Story.open(root)
+
+    def stop(when: str, effect: Effect) -> None:
+        if when == "after" and effect.kind == "merge-pull":
+            raise Crash("merged, and not recorded")
+
+    world.use(faults=stop)
+    with pytest.raises(Crash):
+        world.engine.run(tenants=["acme"])
+    world.use(faults=no_faults)
+    gone: dict[str, bytes | None] = {environment_path(name): None for name in REGIONS}
+    number = world.propose(gone, PLATFORM_ENGINEERS[1])
+    world.approve(CONTROL, number, PLATFORM_ENGINEERS[0])
+    world.merge(CONTROL, number, PLATFORM_ENGINEERS[0])
+    world.go()
+    assert world.kinds()[-2:] == ["promoted", "promotion-refused"]
+    status = world.engine.status(DRAFT)
+    assert status.promotion("prod-eu") is not None and status.promotion("prod-us") is None
+    assert status.state == "PROMOTED_STAGING"
+    assert audit(world.world).findings == ()
+    world.close()

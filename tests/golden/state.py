@@ -1,17 +1,15 @@
-"""What people read of what happened and what would: plans, run reports, status, audit, doctor."""
+"""Reports of what happened and what would: plans, runs, status, audit, doctor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
 
 from pipeline.audit.acknowledged import Acknowledged
 from pipeline.audit.rules import AUDIT_FACT_CHAIN
-from pipeline.diagnostics import Finding, Location, Verdict
+from pipeline.diagnostics import Location, Verdict
 from pipeline.gate.running import Running, check_running
 from pipeline.models.base import moment_of
-from pipeline.models.evidence import Observation
 from pipeline.models.facts import (
     FactBody,
     Observed,
@@ -22,8 +20,7 @@ from pipeline.models.facts import (
 )
 from pipeline.models.outputs import DoctorItem, DoctorReport
 from pipeline.models.provenance import Stated
-from pipeline.models.trust import Trust
-from pipeline.plan.effects import Plan, Receipt, TenantPlan, Waiting
+from pipeline.plan.effects import Receipt, Waiting
 from pipeline.plan.sightings import Judged
 from pipeline.render.audit import (
     audit_report_document,
@@ -34,15 +31,14 @@ from pipeline.render.audit import (
 from pipeline.render.doctor import render_doctor
 from pipeline.render.json import render_json
 from pipeline.render.observations import render_sightings
-from pipeline.render.plan import render_plan, render_run_report, run_report_document
+from pipeline.render.plan import RunSpan, render_plan, render_run_report, run_report_document
 from pipeline.render.status import Beside, render_status, render_statuses
 from pipeline.render.text import render_text
 from pipeline.stages.observe import judge_unknown
-from pipeline.stages.provision import plan_provision
-from pipeline.stages.scaffold import plan_scaffold
 from tests.support import fact_history as history
+from tests.support.deliveries import observation
+from tests.support.render_input import Report, plan_of
 from tests.support.samples import DRAFT, ENVIRONMENTS
-from tests.support.views import sample_view
 from worlds.control_repo import CLOCK_S
 
 ALONE = Beside()
@@ -56,22 +52,7 @@ WAITS_FOR_TIME = WAITS.model_copy(update={"until": moment_of(CLOCK_S + 3600)})
 
 def planned(*steps: str, waiting: tuple[Waiting, ...] = ()) -> dict[str, str]:
     """A plan of acme's with the effects of these steps."""
-    found = {
-        "provision": plan_provision(sample_view()),
-        "scaffold": plan_scaffold(sample_view(provisioned=True)),
-    }
-    effects = tuple(e for name in steps if (step := found[name]) is not None for e in step.effects)
-    tenants = (
-        TenantPlan(tenant="acme", state_head=None, effects=effects, waiting=waiting),
-        TenantPlan(tenant="contoso", state_head=None),
-    )
-    plan = Plan(
-        tool_version="1.2.3",
-        control_commit=history.id_of("main"),
-        made_at=moment_of(CLOCK_S),
-        tenants=tenants,
-    )
-    return {"plan.txt": render_plan(plan)}
+    return {"plan.txt": render_plan(plan_of(*steps, waiting=waiting))}
 
 
 def ran(
@@ -86,8 +67,7 @@ def ran(
         [receipt] if effects else [],
         waiting,
         failures,
-        lasted_s=(CLOCK_S, CLOCK_S + 60),
-        rounds=2,
+        span=RunSpan(CLOCK_S, CLOCK_S + 60, 2),
         invalid_requests=invalid,
     )
     values = report.model_dump(mode="json", by_alias=True)
@@ -115,15 +95,7 @@ def listed(requested: tuple[str, ...] = (), beside: Beside = ALONE) -> dict[str,
     return {"statuses.txt": render_statuses([status_with()], ENVIRONMENTS, requested, beside)}
 
 
-SEEN = Observation(
-    environment="dev",
-    draft=DRAFT,
-    digest=history.DIGEST,
-    health="Healthy",
-    sync="Synced",
-    revision=history.SOURCE_COMMIT,
-    observed_at=moment_of(CLOCK_S + 3600),
-)
+SEEN = observation("dev", observed_at=moment_of(CLOCK_S + 3600))
 OTHER_DIGEST = "sha256:" + "9" * 64
 IMAGE = history.sample_status().image
 # What a status must show without a tick: each is laid over what was seen.
@@ -188,24 +160,6 @@ PROMOTION_REFUSED = PromotionRefused(
     environment="prod",
     reasons=(Reason(code="environment-order", message="staging has not run this primitive"),),
 )
-
-
-@dataclass(frozen=True)
-class Report:
-    """A report as `pipeline.audit.verify` returns it."""
-
-    findings: tuple[Finding, ...] = ()
-    drafts: int = 2
-    facts: int = 9
-    overlays: int = 2
-    repositories: int = 1
-    remembered: int = 0
-    proved: Mapping[str, int] = field(default_factory=lambda: {"acceptances computed again": 3})
-    trusted: Mapping[Trust, int] = field(
-        default_factory=lambda: {Trust("what checks said", "the jobs that ran them"): 2}
-    )
-    acknowledged: tuple[Acknowledged, ...] = ()
-    verdict: Verdict = Verdict.VALID
 
 
 BROKEN = AUDIT_FACT_CHAIN.finding(

@@ -1,4 +1,4 @@
-"""Cases of authority, each with the codes that it must come out with."""
+"""Cases of authority, each with the codes that it must give."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pipeline.requests.layout import (
     patch_path,
     promotion_path,
     tenant_path,
+    waiver_path,
 )
 from pipeline.requests.snapshot import Snapshot
 from tests.support.fact_history import id_of
@@ -34,7 +35,7 @@ APPROVED, OBJECTS = ReviewVerdict.APPROVED, ReviewVerdict.CHANGES_REQUESTED
 
 @dataclass(frozen=True)
 class Case:
-    """A change, and the codes of the reasons against it; none means that it is allowed."""
+    """A change and the codes of the reasons against it; no codes if it is allowed."""
 
     codes: frozenset[str]
     paths: tuple[str, ...]
@@ -53,7 +54,7 @@ class Case:
     now: Mapping[str, bytes] | None = None  # over the samples
 
     def found(self) -> frozenset[str]:
-        """The codes that come out."""
+        """The codes that the case gives."""
         base = _snapshot(tuple(sorted(self.base.items())))
         proposed = _snapshot(tuple(sorted({**self.base, **self.proposed}.items())))
         now = None if self.now is None else _snapshot(tuple(sorted(self.now.items())))
@@ -105,6 +106,7 @@ SCOPE, MISSING = "author-out-of-scope", "approval-missing"
 TOGETHER, UNKNOWN, OTHER = "policy-with-requests", "pusher-unknown", "approval-other-revision"
 OWN, PATCH = draft_path(DRAFT), patch_path(DRAFT, "0001")
 DEV, STAGING, PROD = (promotion_path(DRAFT, env) for env in ("dev", "staging", "prod"))
+WAIVER = waiver_path(DRAFT, "flaky-test")
 POLICY, TENANT = environment_path("prod"), tenant_path("acme")
 _AS_PLATFORM = edited(OWN, ("code_origin: tenant", "code_origin: platform"))
 _DELEGATED = edited(
@@ -127,6 +129,20 @@ _LOWERED = edited(
 _RESERVED = draft_path("platform/price-list")
 _BOT_OF_RESERVED = edited(PLATFORM_PATH, ("tenants: [acme]", "tenants: [acme, platform]"))
 _HIGH = edited(TENANT, ("risk_tier: MEDIUM", "risk_tier: HIGH"))
+_LANES = edited(
+    PLATFORM_PATH, ("gitops_drift: restore", "gitops_drift: restore\nlanes: {security: [security]}")
+)
+_IN_LANE = {
+    STAGING: f"""apiVersion: pipeline.ameide.io/v1
+kind: Promotion
+draft: {DRAFT}
+environment: staging
+release: {{source_commit: {id_of("source")}, digest: "sha256:{"ab" * 32}"}}
+overlay_tree: {id_of("overlay")}
+lane: security
+reason: A hole is closed
+""".encode()
+}
 
 
 def case(codes: str, *paths: str, **given: object) -> Case:
@@ -214,4 +230,19 @@ CASES: tuple[Case, ...] = (
     case(MISSING, STAGING, approvals=(MANAGER,), base=_HIGH),
     case(MISSING, STAGING, approvals=(MANAGER,), now=_HIGH),
     case("", STAGING, approvals=(MANAGER, SECURITY), base=_HIGH, tier="MEDIUM"),
+    # A waiver, which the platform's owners approve.
+    case("", WAIVER, approvals=(OWNER,)),
+    case("", WAIVER, author=ENGINEER, approvals=(OWNER,)),
+    case(MISSING, WAIVER),
+    case(MISSING, WAIVER, approvals=(ENGINEER, MANAGER, SECURITY)),
+    case(MISSING, WAIVER, author=OWNER, approvals=(OWNER,)),
+    case(SCOPE, WAIVER, author=MANAGER, approvals=(OWNER,)),
+    case(SCOPE, WAIVER, author=FOREIGN_AGENT, approvals=(OWNER,)),
+    case(TOGETHER, POLICY, WAIVER, author=OWNER, approvals=(OTHER_OWNER,)),
+    # A lane, for which one of its teams vouches, then and now.
+    case("", STAGING, approvals=(MANAGER, SECURITY), base=_LANES, proposed=_IN_LANE),
+    case(MISSING, STAGING, approvals=(MANAGER,), base=_LANES, proposed=_IN_LANE),
+    case(MISSING, STAGING, approvals=(MANAGER, SECURITY), proposed=_IN_LANE),
+    case(MISSING, STAGING, approvals=(MANAGER, SECURITY), base=_LANES, proposed=_IN_LANE, now={}),
+    case(MISSING, STAGING, approvals=(MANAGER,), base=_LANES, proposed=_IN_LANE, now=_LANES),
 )

@@ -1,35 +1,42 @@
-"""Evidence of an allowed promotion of `acme/order-router`, and what a case changes in it.
+"""Evidence that allows a promotion of `acme/order-router`, and the changes that a case makes to it.
 
-A case is a small YAML mapping; each key changes one thing. `decision_findings` judges what comes
-out with the real gate.
+A case is a small YAML mapping; each key changes one thing. `decision_findings` judges the result
+with the real gate.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-import yaml
+from pydantic import TypeAdapter
 
 from pipeline.diagnostics import Finding, Location
+from pipeline.documents import parse_document
 from pipeline.forges.port import Review, ReviewVerdict
 from pipeline.gate.authorise import Evidence, authorise
 from pipeline.gate.authority import Authority, Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
-from pipeline.models.base import API_VERSION, TreeId
+from pipeline.gate.waivers import Grant
+from pipeline.models.base import API_VERSION, TreeId, seconds_of
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import (
     RISK_TIERS,
     EnvironmentName,
+    Halt,
     Promotion,
     RequestedRelease,
     RiskTier,
+    Waiver,
+    WaiverPolicy,
 )
 from pipeline.models.status import DraftState, PromotionRecord, RunRecord
+from pipeline.models.windows import PlatformWindow, Window
 from pipeline.releases.rules import Target, check_objects
-from pipeline.requests.layout import promotion_path
+from pipeline.requests.layout import promotion_path, waiver_path
 from tests.support import fact_history as history
 from tests.support.samples import DRAFT, sample_environment, sample_platform, sample_snapshot
 from tests.support.signing import trusted_signers, verified
@@ -66,7 +73,7 @@ def _revision(author: int, reviews: tuple[Review, ...], is_reviewed: bool) -> Re
 
 
 def _approvers(environment: str) -> tuple[int, ...]:
-    """Who approved: the draft's owners for dev, whoever the environment names for the others."""
+    """The accounts that approved: the draft's owners for dev, the environment's teams otherwise."""
     if environment == "dev":
         return (history.ENGINEER_ID,)
     return (history.RELEASE_MANAGERS[0], history.SECURITY_ID)
@@ -80,7 +87,7 @@ def review(
 
 
 def allowed_evidence(environment: EnvironmentName = "prod") -> Evidence:
-    """Evidence that `authorise` finds nothing against."""
+    """Evidence that `authorise` allows."""
     status = history.sample_status()
     overlay = history.overlay_in(environment, status)
     policy = sample_environment(environment)
@@ -119,7 +126,7 @@ def _release(evidence: Evidence, **changes: object) -> Promotion:
 
 
 def _provenance(evidence: Evidence, which: str) -> Verified | None:
-    """What came of the statement of the image, in one of the ways in which it can be wrong."""
+    """The verified statement of the image, wrong in one way if asked."""
     claim, good = history.claim_of_build(evidence.status), evidence.provenance
     assert good is not None
     other = claim.record.model_copy(update={"digest": _OTHER_DIGEST})
@@ -237,6 +244,26 @@ def changed(evidence: Evidence, key: str, value: object) -> Evidence:
             assert evidence.overlay is not None
             tree = {"other": _OTHER_TREE, "rendered": evidence.overlay.tree}.get(str(value))
             return replace(evidence, promotion=promotion.model_copy(update={"overlay_tree": tree}))
+        case "now":
+            return replace(evidence, now_s=seconds_of(str(value)))
+        case "windows" | "platform_windows":
+            return _with_windows(evidence, key, value)
+        case "stops":
+            listed = TypeAdapter(tuple[Halt, ...]).validate_json(json.dumps(value))
+            return replace(evidence, stops=listed)
+        case "waivers":
+            return replace(evidence, waivers=_grants(value))
+        case "waivable":
+            policy = None if value is None else _WAIVERS.validate_json(json.dumps(value))
+            platform = evidence.platform.model_copy(update={"waivers": policy})
+            return replace(evidence, platform=platform)
+        case "newest_fact":
+            return replace(evidence, status=status.model_copy(update={"decided_at": str(value)}))
+        case "lanes":
+            platform = evidence.platform.model_copy(update={"lanes": value})
+            return replace(evidence, platform=platform)
+        case "lane":
+            return replace(evidence, promotion=promotion.model_copy(update={"lane": value}))
         case "blocked":
             digests = frozenset([history.DIGEST] if value else [])
             return replace(evidence, blocked_digests=digests)
@@ -247,8 +274,59 @@ def changed(evidence: Evidence, key: str, value: object) -> Evidence:
     raise ValueError(f"no case changes `{key}`")
 
 
+_WAIVERS = TypeAdapter(WaiverPolicy)
+
+
+def _grants(value: object) -> tuple[Grant, ...]:
+    """Waivers of the release in prod, as they are given; defaults are filled in."""
+    assert isinstance(value, list)
+    given = {
+        "apiVersion": API_VERSION,
+        "kind": "Waiver",
+        "draft": DRAFT,
+        "environment": "prod",
+        "rule": "check-failed",
+        "digest": history.DIGEST,
+        "starts": "2026-12-01T00:00:00Z",
+        "expires": "2026-12-08T00:00:00Z",
+        "reason": "The test fails where the clock is slow",
+    }
+    found = []
+    for number, each in enumerate(value):
+        changes = dict(each)
+        approved = changes.pop("approved", True)
+        waiver = Waiver.model_validate_json(json.dumps({**given, **changes}))
+        cause = history.cause_of(waiver_path(DRAFT, f"w{number}"))
+        missing = unbrought(cause.request, "no pull request brought it")
+        authority = Authority((), (history.PLATFORM_ENGINEERS[0],)) if approved else missing
+        found.append(Grant(waiver, cause, authority))
+    return tuple(found)
+
+
+def _with_windows(evidence: Evidence, key: str, value: object) -> Evidence:
+    """The evidence with windows of the environment, or of the platform; defaults are filled in."""
+    assert isinstance(value, list)
+    given = {"name": "freeze", "zone": "UTC", "reason": "Nobody is there"}
+    whole = json.dumps([{**given, **window} for window in value], default=str)
+    if key == "platform_windows":
+        listed = TypeAdapter(tuple[PlatformWindow, ...]).validate_json(whole)
+        platform = evidence.platform.model_copy(update={"windows": listed})
+        return replace(evidence, platform=platform)
+    policy = evidence.environment.model_copy(
+        update={"windows": TypeAdapter(tuple[Window, ...]).validate_json(whole)}
+    )
+    return replace(evidence, environment=policy)
+
+
 # What authority over the request is made of; changed together, since it is judged as one.
 _OF_AUTHORITY = ("pull", "author", "reviews", "approved_blob", "risk_tier")
+
+
+def case_of(text: str) -> Mapping[str, object]:
+    """The changes that a text holds, read as the pipeline reads YAML: a time is text."""
+    document = parse_document("case.yaml", text.encode())
+    assert document.ok, document.findings
+    return document.value
 
 
 def evidence_of_case(case: Mapping[str, object]) -> Evidence:
@@ -265,7 +343,7 @@ def evidence_of_case(case: Mapping[str, object]) -> Evidence:
 
 
 def _with_authority(evidence: Evidence, given: Mapping[str, object]) -> Evidence:
-    """The evidence of a request that came another way, or of a draft of another tier."""
+    """The evidence of a request with another origin, or of a draft of another risk tier."""
     tier = given.get("risk_tier", evidence.tier)
     assert tier in RISK_TIERS
     status = evidence.status.model_copy(update={"risk_tier": tier})
@@ -289,8 +367,6 @@ def _with_authority(evidence: Evidence, given: Mapping[str, object]) -> Evidence
 
 
 def decision_findings(text: str) -> tuple[Finding, ...]:
-    """The reasons that the gate gives in a case, as findings without a position."""
-    case = yaml.safe_load(text)
-    assert isinstance(case, dict)
-    decision = authorise(evidence_of_case(case))
+    """The gate's reasons in a case, as findings without a position."""
+    decision = authorise(evidence_of_case(case_of(text)))
     return tuple(Finding(r.code, r.message, Location("decision")) for r in decision.reasons)

@@ -1,4 +1,4 @@
-"""Rules that no single file can break: each scenario builds the situation and gives the codes.
+"""Rules that no single file can break: each scenario builds the situation and returns the codes.
 
 A scenario takes whether it must fail, and uses the real functions either way.
 """
@@ -16,7 +16,7 @@ from pipeline.git.history import Change
 from pipeline.git.objects import MODE_FILE, MODE_SYMLINK
 from pipeline.gitops.proposals import Proposal, check_proposal
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED, Difference, check_gitops
-from pipeline.models.base import moment_of
+from pipeline.models.base import moment_of, seconds_of
 from pipeline.models.requests import CodeOrigin
 from pipeline.plan.sightings import Sighting
 from pipeline.plan.view import Caused, Existing, PromotionInput, Scope
@@ -28,8 +28,10 @@ from pipeline.requests.layout import (
     environment_path,
     promotion_path,
     tenant_path,
+    waiver_path,
 )
 from pipeline.requests.patches import MAX_FILE_BYTES
+from pipeline.requests.waivers import WAIVER_RULE
 from pipeline.stages.observe import judge as judge_report
 from pipeline.stages.observe import judge_all
 from pipeline.stages.order import plan_draft
@@ -59,6 +61,7 @@ from tests.support.views import MAIN_HEAD, sample_view
 from worlds.control_repo import CLOCK_S
 
 Scenario = Callable[[bool], set[str]]
+WAIVER_FILE = waiver_path(DRAFT, "flaky-test")
 
 _PATCH = """apiVersion: pipeline.ameide.io/v1
 kind: DraftPatch
@@ -75,7 +78,7 @@ def _patched(changes: str, **worlds: Mapping[str, bytes]) -> set[str]:
 
 
 def shared_namespace(fail: bool) -> set[str]:
-    """The platform is named so that its shared namespaces cover acme's own, or is not."""
+    """The platform's name makes its shared namespaces collide with acme's own, or not."""
     files = dict(world_files())
     if fail:
         named = files[PLATFORM_PATH].replace(b"\nplatform: ameide\n", b"\nplatform: tenant-acme\n")
@@ -86,7 +89,7 @@ def shared_namespace(fail: bool) -> set[str]:
 
 
 def namespaces_clash(fail: bool) -> set[str]:
-    """A region, and a tenant that with another environment comes to what another tenant has."""
+    """A region and a tenant whose names, joined, are those of another pair, or of none."""
     region = """apiVersion: pipeline.ameide.io/v1
 kind: Environment
 environment: eu-prod
@@ -132,14 +135,14 @@ reason: Peak season routing
 
 
 def patch_too_large(fail: bool) -> set[str]:
-    """One file that is as large as allowed, or by one byte larger."""
+    """One file of the allowed size, or one byte larger."""
     text = "x" * (MAX_FILE_BYTES + fail)
     request = f"{_PATCH}  - {{op: write, path: src/large.txt, content: {text}}}\n"
     return {finding.code for finding in findings_of(patching.PATCH_FILE, request.encode())}
 
 
 def patch_stale(fail: bool) -> set[str]:
-    """The file changed after the patch's base commit, or another file did."""
+    """The patched file changed after the patch's base commit, or another file did."""
     moved = "src/order_router/app.py" if fail else "README.md"
     now = {**patching.BRANCH, moved: b"changed since\n"}
     return _patched(
@@ -150,7 +153,7 @@ def patch_stale(fail: bool) -> set[str]:
 
 
 def patch_no_match(fail: bool) -> set[str]:
-    """The text to replace stands in the file twice, or once."""
+    """The text to replace occurs in the file twice, or once."""
     name = "twice" if fail else "app"
     old = "x = 1" if fail else "TIMEOUT_S = 5"
     return _patched(
@@ -159,7 +162,7 @@ def patch_no_match(fail: bool) -> set[str]:
 
 
 def patch_empty(fail: bool) -> set[str]:
-    """The file is already as it is written, or is not."""
+    """The file already has the patch's content, or not."""
     content = "# order-router\\n" if fail else "# Order router\\n"
     return _patched(f'  - {{op: write, path: README.md, content: "{content}"}}\n')
 
@@ -203,7 +206,7 @@ def author_out_of_scope(fail: bool) -> set[str]:
 
 
 def policy_with_requests(fail: bool) -> set[str]:
-    """A platform engineer asks for dev, and in the same pull request changes prod's policy."""
+    """A platform engineer asks for dev, and changes prod's policy in the same pull request."""
     paths = [promotion_path(DRAFT, "dev")]
     if fail:
         paths.append(environment_path("prod"))
@@ -211,21 +214,29 @@ def policy_with_requests(fail: bool) -> set[str]:
 
 
 def pusher_unknown(fail: bool) -> set[str]:
-    """Somebody moved the branch past the forge, or the account that asks pushed it."""
+    """Somebody moved the branch past the forge, or the requester pushed it."""
     revision = replace(_asked_by(history.AGENT_ID), is_pusher_known=not fail)
     return _authority_codes([draft_path(DRAFT)], revision, [history.ENGINEER_ID])
 
 
 def authority_missing(fail: bool) -> set[str]:
-    """A draft that no pull request brought to main, or one that an approved one brought."""
+    """A draft that came to main without a pull request, or by an approved one."""
     if fail:
         found = unbrought(draft_path(DRAFT), "no pull request brought it")
         return {reason.code for reason in found.reasons}
     return _authority_codes([draft_path(DRAFT)], _asked_by(history.AGENT_ID), [history.ENGINEER_ID])
 
 
+def waiver_expired(fail: bool) -> set[str]:
+    """A waiver until noon that would be merged at noon, or a second before."""
+    files = {**world_files(), WAIVER_FILE: WAIVER_RULE.passes.encode()}
+    end_s = seconds_of("2026-12-08T00:00:00Z")
+    found = snapshot_and_findings(files, now_s=end_s if fail else end_s - 1)[1]
+    return {finding.code for finding in found if finding.location.file == WAIVER_FILE}
+
+
 def policy_without_authority(fail: bool) -> set[str]:
-    """A change of prod's policy that nobody approved, and was put back again or was not."""
+    """An unapproved change of prod's policy that was reverted, or none."""
     path = environment_path("prod")
     before, after = history.id_of("two approvals"), history.id_of("no approval")
     walk = Walk()
@@ -236,7 +247,7 @@ def policy_without_authority(fail: bool) -> set[str]:
 
 
 def gitops_foreign(fail: bool) -> set[str]:
-    """A file lies beside an overlay, or nothing but the overlay is there."""
+    """A foreign file beside an overlay, or only the overlay."""
     sealed = {"kustomization.yaml": (0o100644, history.id_of("sealed"))}
     there = {**sealed, ".argocd-source.yaml": (0o100644, history.id_of("foreign"))}
     seen = Difference("environments/prod/order-router", sealed, there if fail else sealed)
@@ -244,7 +255,7 @@ def gitops_foreign(fail: bool) -> set[str]:
 
 
 def gitops_missing(fail: bool) -> set[str]:
-    """An overlay that was promoted is gone, or is there."""
+    """A promoted overlay that is gone, or that is there."""
     sealed = {"kustomization.yaml": (0o100644, history.id_of("sealed"))}
     seen = Difference("environments/prod/order-router", sealed, None if fail else sealed)
     return {f.code for f in check_gitops("tenant-acme-gitops", [seen])}
@@ -293,7 +304,7 @@ def proposal_unfit(fail: bool) -> set[str]:
 
 
 def overlay_file(fail: bool) -> set[str]:
-    """A folder of an overlay, with a file in it that Argo CD takes orders from, or without."""
+    """An overlay folder with a file that Argo CD obeys, or without it."""
     overlay = history.overlay_in("prod", history.sample_status())
     files = dict(overlay.files)
     if fail:
@@ -302,7 +313,7 @@ def overlay_file(fail: bool) -> set[str]:
 
 
 def path_not_a_file(fail: bool) -> set[str]:
-    """Another tenant's file stands behind a link, or everything is a plain file."""
+    """Another tenant's file behind a link, or only plain files."""
     entries = [(tenant_path("acme"), MODE_SYMLINK if fail else MODE_FILE), ("run.sh", 0o100755)]
     return {f.code for f in check_entries(entries)}
 
@@ -314,7 +325,7 @@ def blocked_digest_runs(fail: bool) -> set[str]:
 
 
 def draft_file_deleted(fail: bool) -> set[str]:
-    """The file of a draft is gone that dev runs, or of one that ended."""
+    """The deleted file of a draft that runs in dev, or of one that ended."""
     standing = Standing(DRAFT, not fail, {"dev": history.DIGEST} if fail else {})
     return {f.code for f in check_deleted([standing], {tenant_path("acme")})}
 
@@ -327,13 +338,13 @@ def environment_file_deleted(fail: bool) -> set[str]:
 
 
 def tenant_file_deleted(fail: bool) -> set[str]:
-    """The tenant's file is gone while its draft stands, or after it ended."""
+    """The tenant's file deleted while its draft is open, or after it ended."""
     standing = Standing(DRAFT, not fail, {})
     return {f.code for f in check_deleted([standing], {draft_path(DRAFT)})}
 
 
 def evidence_due(fail: bool) -> set[str]:
-    """The checks of a patched source are due, and a run has no evidence of them, or has it."""
+    """Checks of a patched source are due, and a run has no evidence of them, or has it."""
     status = history.sample_status().model_copy(update={"checks": ()})
     view = sample_view(status=status, provisioned=True)
     due = frozenset(effect.key for effect in plan_draft(view).effects)
@@ -379,7 +390,7 @@ def running_without_digest(fail: bool) -> set[str]:
 
 
 def merge_pending(fail: bool) -> set[str]:
-    """The pull request of an allowed promotion is in the forge's merge queue, or is not."""
+    """The pull request of an allowed promotion is in the merge queue, or not."""
     evidence = allowed_evidence("dev")
     overlay = evidence.overlay
     assert overlay is not None
@@ -403,6 +414,7 @@ def merge_pending(fail: bool) -> set[str]:
 
 
 SCENARIOS: Mapping[str, Scenario] = {
+    "waiver-expired": waiver_expired,
     "gitops-content-foreign": gitops_foreign,
     "gitops-overlay-missing": gitops_missing,
     "gitops-not-approved": gitops_not_approved,

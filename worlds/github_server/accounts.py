@@ -10,7 +10,7 @@ from worlds.github_server.state import TOKEN_LIFETIME_S, Account, App, Team
 
 @route("GET", "/user")
 def get_user(call: Call) -> Answer:
-    """The person whose token it is; an app's installation is nobody."""
+    """The token's person; an app's installation has none."""
     token = call.actor
     if token.app is not None:
         raise Problem(403, "Resource not accessible by integration")
@@ -20,9 +20,21 @@ def get_user(call: Call) -> Answer:
     return Answer(200, {**call.shapes.account(token.account), **count, **unknown, **dates})
 
 
+@route("GET", "/orgs/{org}")
+def get_organisation(call: Call) -> Answer:
+    """An organisation; its plan is shown to apps with the permission for it."""
+    organisation = _organisation(call)
+    shown = call.shapes.organisation(organisation)
+    granted = call.token.permissions if call.token else {}
+    if granted is None or "organization_plan" in granted:
+        name = call.state.plans.get(organisation.login, "free")
+        shown["plan"] = {"name": name, "space": 0, "private_repos": 0}
+    return Answer(200, shown)
+
+
 @route("GET", "/orgs/{org}/teams/{team_slug}/members", ("members", "read"))
 def list_team_members(call: Call) -> Answer:
-    """Who is in a team."""
+    """The members of a team."""
     team = _team(call)
     members = [call.state.accounts[id] for id in sorted(team.members)]
     return Answer(200, [call.shapes.account(account) for account in members])
@@ -38,7 +50,7 @@ def list_teams(call: Call) -> Answer:
 
 @route("GET", "/repos/{owner}/{repo}/teams", ("administration", "read"))
 def list_repository_teams(call: Call) -> Answer:
-    """The teams of a repository, and what they may do."""
+    """The teams of a repository, with their permissions."""
     repository = call.repository
     owner = repository.owner
     found = [(call.state.teams[owner.login, slug], may) for slug, may in repository.teams.items()]
@@ -49,7 +61,7 @@ def list_repository_teams(call: Call) -> Answer:
 
 @route("PUT", "/orgs/{org}/teams/{team_slug}/repos/{owner}/{repo}", ("administration", "write"))
 def add_team_repository(call: Call) -> Answer:
-    """What a team may do with a repository; who cannot see teams gives them nothing."""
+    """Give a team a permission on a repository; needs the permission to see teams."""
     app = call.actor.app
     if app is not None and "members" not in call.actor.permissions:
         raise not_found()
@@ -59,7 +71,7 @@ def add_team_repository(call: Call) -> Answer:
 
 @route("GET", "/orgs/{org}/members", ("members", "read"))
 def list_members(call: Call) -> Answer:
-    """Who is in an organisation."""
+    """The members of an organisation."""
     members = call.state.members.get(_organisation(call).login, set())
     return Answer(200, [call.shapes.account(call.state.accounts[id]) for id in sorted(members)])
 
@@ -89,13 +101,13 @@ def _app(call: Call) -> App:
 
 @route("GET", "/app")
 def get_app(call: Call) -> Answer:
-    """The app whose JWT it is."""
+    """The app of the JWT."""
     return Answer(200, call.shapes.app(_app(call)))
 
 
 @route("GET", "/orgs/{org}/installation")
 def get_installation(call: Call) -> Answer:
-    """Where the app is installed in an organisation."""
+    """The app's installation in an organisation."""
     app, organisation = _app(call), _organisation(call)
     if app.organisation != organisation.login:
         raise not_found()
@@ -104,7 +116,7 @@ def get_installation(call: Call) -> Answer:
 
 @route("POST", "/app/installations/{installation_id}/access_tokens")
 def create_installation_token(call: Call) -> Answer:
-    """A token of an installation, narrowed to what was asked and never wider."""
+    """A token of an installation, narrowed as requested and never wider."""
     app = _app(call)
     if app.installation_id != call.number("installation_id"):
         raise not_found()
@@ -125,7 +137,7 @@ def create_installation_token(call: Call) -> Answer:
     token = call.state.new_token(
         app.bot,
         app=app,
-        # Every installation may read what repositories are called.
+        # Every installation may read the names of repositories.
         permissions={**asked, "metadata": "read"},
         repositories=None if names is None else frozenset(names),
         expires_s=expires,

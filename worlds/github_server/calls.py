@@ -1,4 +1,4 @@
-"""One call of the API as a handler sees it, its answer, and the table of all handlers."""
+"""One call of the API for a handler, its answer, and the table of all handlers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from worlds.github_server.state import App, Json, Repository, State, Token
 
 
 class Problem(Exception):
-    """An answer that is an error, in GitHub's shape."""
+    """An error response, in GitHub's form."""
 
     def __init__(
         self,
@@ -33,12 +33,12 @@ class Problem(Exception):
 
 
 def not_found() -> Problem:
-    """What is not there, and what one may not see."""
+    """The answer for anything missing, or invisible to the caller."""
     return Problem(404, "Not Found")
 
 
 def invalid(resource: str, field_name: str, code: str = "invalid", message: str = "") -> Problem:
-    """A body that GitHub refuses, with the field that is wrong."""
+    """The answer for a body that GitHub refuses, with the invalid field."""
     error: Json = {"resource": resource, "field": field_name, "code": code}
     if message:
         error["message"] = message
@@ -56,7 +56,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a handler is given."""
+    """The input of a handler."""
 
     state: State
     shapes: Shapes
@@ -68,28 +68,28 @@ class Call:
 
     @property
     def actor(self) -> Token:
-        """The credential. Raises Problem when there is none."""
+        """The credential. Raises Problem if there is none."""
         if self.token is None:
             raise Problem(401, "Requires authentication")
         return self.token
 
     @property
     def repository(self) -> Repository:
-        """The repository that the path names. Raises Problem for one that cannot be seen."""
+        """The repository in the path. Raises Problem if the caller cannot see it."""
         found = self.state.repository(self.parameters["owner"], self.parameters["repo"])
         if found is None or not can_see(self.state, self.token, found):
             raise not_found()
         return found
 
     def number(self, name: str) -> int:
-        """A number out of the path. Raises Problem."""
+        """A number in the path. Raises Problem."""
         text = self.parameters[name]
         if not text.isdigit():
             raise not_found()
         return int(text)
 
     def text(self, name: str, *, resource: str) -> str:
-        """A text of the body that has to be there. Raises Problem."""
+        """A required string of the body. Raises Problem."""
         value = self.body.get(name)
         if not isinstance(value, str) or not value:
             raise invalid(resource, name, "missing_field")
@@ -97,7 +97,7 @@ class Call:
 
 
 def can_see(state: State, token: Token | None, repository: Repository) -> bool:
-    """Whether a credential reaches a repository at all."""
+    """Whether a credential may see a repository at all."""
     if token is None:
         return not repository.private
     if token.app is not None:
@@ -110,8 +110,8 @@ def can_see(state: State, token: Token | None, repository: Repository) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A handler, the description's name of its path, and the permission that it asks of an app;
-    of several with `|` between them one is enough."""
+    """A handler, the description's name for its path, and the permission that an app needs; of
+    several separated by `|` one is enough."""
 
     method: str
     template: str
@@ -129,9 +129,9 @@ def route(
 ) -> Callable[[Handler], Handler]:
     """Put a handler into the table; `{name}` in the template is one part of the path.
 
-    A `{ref}` or `{path}` at the end takes the rest of it.
+    A `{ref}`, `{path}` or `{branch}` at the end takes the rest of it.
     """
-    pattern = re.sub(r"\\\{(ref|path|basehead)\\\}$", r"(?P<\1>.+)", re.escape(template))
+    pattern = re.sub(r"\\\{(ref|path|basehead|branch)\\\}$", r"(?P<\1>.+)", re.escape(template))
     pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", pattern)
 
     def keep(handle: Handler) -> Handler:
@@ -142,7 +142,7 @@ def route(
 
 
 def find_route(method: str, path: str) -> tuple[Route, Mapping[str, str]] | None:
-    """The handler of a path with what the path names."""
+    """The handler of a path, with the path's parameters."""
     for candidate in ROUTES:
         if candidate.method == method:
             found = candidate.pattern.fullmatch(path)
@@ -152,7 +152,7 @@ def find_route(method: str, path: str) -> tuple[Route, Mapping[str, str]] | None
 
 
 def check_permission(route: Route, token: Token | None) -> None:
-    """Raises Problem when an app's token was not granted what the route asks."""
+    """Raise Problem if an app's token lacks the permission of the route."""
     if route.permission is None or token is None or token.permissions is None:
         return
     names, level = route.permission

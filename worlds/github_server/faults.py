@@ -1,4 +1,4 @@
-"""Faults on demand: what may happen to the n-th call, and how a test asks for it."""
+"""Faults on demand: what can go wrong with the n-th call, and how a test requests it."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ FaultHook = Callable[[Seen], Fault | None]
 
 
 def no_faults(seen: Seen) -> Fault | None:
-    """Everything works."""
+    """No fault."""
     return None
 
 
 @dataclass(slots=True)
 class Faults:
-    """The hook that is asked before each call, and what was called."""
+    """The hook that is called before each call, and the log of calls."""
 
     hook: FaultHook = no_faults
     log: list[Seen] = field(default_factory=list)
 
     def at(self, number: int, fault: Fault) -> None:
-        """Let one fault happen, to the call of this number."""
+        """Let one fault happen, to the call with this number."""
         self.hook = lambda seen: fault if seen.number == number else None

@@ -1,7 +1,7 @@
 """Smart HTTP: `git-upload-pack` and `git-receive-pack` of the bare repositories.
 
-A push is held to rulesets before git sees it; what git then refuses (a moved ref, a push that is
-not a step forward) it says itself. Source: git's gitprotocol-http and gitprotocol-pack.
+Rulesets judge a push before git sees it; git itself then refuses a moved ref and a push that is not
+a fast-forward. Source: git's gitprotocol-http and gitprotocol-pack.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TIMEOUT_S = 60
 
 @dataclass(frozen=True, slots=True)
 class GitRequest:
-    """One request for a repository's git."""
+    """One request to a repository's git."""
 
     repository: str
     owner: str
@@ -61,7 +61,7 @@ def parse_request(path: str, query: Mapping[str, str]) -> GitRequest | None:
 def answer_git(
     state: State, request: GitRequest, token: Token | None, headers: Mapping[str, str], body: bytes
 ) -> GitAnswer:
-    """What git says; 401 and 404 as GitHub answers them."""
+    """git's answer; 401 and 404 as GitHub gives them."""
     repository = state.repository(request.owner, request.repository)
     if token is None:
         return GitAnswer(401, "text/plain", b"Authentication required")
@@ -112,7 +112,7 @@ def _run(command: list[str], body: bytes, environment: Mapping[str, str]) -> byt
 
 
 def _judge(state: State, repository: Repository, token: Token, body: bytes) -> Mapping[str, str]:
-    """What the hook of a push is told: a reason against it, and refs that only move forward."""
+    """The input of a push's hook: the reasons against it, and refs that only move forward."""
     refused, forward = [], []
     for old, new, ref in _commands(body):
         before, after = (None if id == _NO_ID else id for id in (old, new))

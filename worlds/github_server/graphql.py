@@ -1,7 +1,7 @@
-"""GraphQL: the part of GitHub's public schema that saves calls, over what the server holds.
+"""GraphQL: the part of GitHub's public schema that saves calls, on the server's content.
 
-Names, types and arguments are those of GitHub's schema, so a query that is answered here is one
-that GitHub reads too; what is not in the part is an error, as it would be there for a mistake.
+Names, types and arguments are those of GitHub's schema, so a query that works here is valid on
+GitHub too; anything outside this part is an error, like a mistake there.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ Node = dict[str, Any]
 
 
 def answer_graphql(state: State, shapes: Shapes, token: Token, body: bytes) -> Answer:
-    """What a query gives; errors are in the answer, as GraphQL has it."""
+    """The answer to a query; errors are in the answer, as in GraphQL."""
     asked = json.loads(body)
     root = Root(state, shapes, token)
     done = graphql_sync(
@@ -190,11 +190,11 @@ class Root:
     # -- queries -----------------------------------------------------------------------
 
     def viewer(self, info: GraphQLResolveInfo) -> Node:
-        """Whose token it is."""
+        """The token's account."""
         return _actor(self.token.account)
 
     def rateLimit(self, info: GraphQLResolveInfo) -> Node:
-        """What the query costs."""
+        """The cost of the query."""
         return {"cost": 1, "remaining": 4999, "limit": 5000}
 
     def organization(self, info: GraphQLResolveInfo, login: str) -> Node:
@@ -220,7 +220,7 @@ class Root:
     # -- mutations ---------------------------------------------------------------------
 
     def enablePullRequestAutoMerge(self, info: GraphQLResolveInfo, input: Node) -> Node:
-        """Merge once nothing stands in the way."""
+        """Merge once nothing blocks it."""
         self._need("pull_requests", "write")
         self._need("contents", "write")
         repository, pull = self._pull_of(input)
@@ -368,7 +368,7 @@ class Root:
             "headRefOid": pull.head,
             "baseRefName": pull.base_branch,
             "baseRefOid": pull.base,
-            # Forks are not held here, so every branch is the repository's own.
+            # There are no forks here, so every branch is the repository's own.
             "isCrossRepository": False,
             "state": _state_of(pull),
             "author": _actor(pull.account),

@@ -1,4 +1,4 @@
-"""How the server answers over HTTP: each request to its call, and each answer in GitHub's shape."""
+"""The server's HTTP side: each request becomes a call, and each answer has GitHub's shape."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Http
     timeout = 60
-    # Head and body leave together: apart, the second waits 40 ms for the first to be acknowledged.
+    # Send head and body together: separately, the body waits 40 ms for the head's acknowledgement.
     wbufsize = -1
     disable_nagle_algorithm = True
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Nothing: the server keeps its own log."""
+        """Do nothing: the server keeps its own log."""
 
     def do_GET(self) -> None:
         """Any GET."""
@@ -216,7 +216,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Problem(400, "Problems parsing JSON") from error
         call = Call(github.state, github.shapes, token, app, parameters, query, parsed)
         if "repo" in parameters:
-            _ = call.repository  # what cannot be seen is not there, whatever is allowed
+            _ = call.repository  # an invisible repository is missing, whatever the permissions
         check_permission(route, token)
         return route.handle(call)
 
@@ -273,7 +273,7 @@ class Handler(BaseHTTPRequestHandler):
     def _page(self, items: list[Any], query: Mapping[str, str]) -> tuple[list[Any], str]:
         size = min(100, max(1, int(query.get("per_page", "30"))))
         by_cursor = urlsplit(self.path).path.endswith("/activity")
-        # Activities are paged by a cursor that says nothing of a number; `page` is not known there.
+        # Activities are paged by an opaque cursor; `page` is unknown there.
         if by_cursor:
             query = {name: value for name, value in query.items() if name != "page"}
         place = _place_of(query.get("after", "")) if by_cursor else query.get("page", "1")
@@ -300,20 +300,20 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _drop(self) -> None:
-        """Close the connection without a word."""
+        """Close the connection without an answer."""
         self.close_connection = True
         self.connection.close()
 
 
 def _place(page: int, by_cursor: bool) -> dict[str, object]:
-    """What asks for a page: its number, or a cursor that a client can only hand back."""
+    """The query for a page: its number, or an opaque cursor."""
     if not by_cursor:
         return {"page": page}
     return {"after": base64.urlsafe_b64encode(f"cursor {page}".encode()).decode()}
 
 
 def _place_of(cursor: str) -> str:
-    """The number of the page of a cursor; the first without one."""
+    """The page number in a cursor; 1 without a cursor."""
     if not cursor:
         return "1"
     return base64.urlsafe_b64decode(cursor).decode().removeprefix("cursor ")

@@ -1,7 +1,7 @@
-"""The merge queue: what it makes of each pull request, one upon the other, and when it merges.
+"""The merge queue: its commits for pull requests, each on top of the one before, and its merges.
 
 Source: GitHub, "Managing a merge queue", "Webhook events and payloads" (`merge_group`). A group
-holds one pull request; groups are made, and merged, when a test says so.
+holds one pull request; a test decides when groups are made and merged.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ GROUPS = "refs/heads/gh-readonly-queue/"
 
 
 def form_groups(state: State, repository: Repository) -> dict[int, str]:
-    """Pull request → the branch of its group, which holds all that comes before it in the queue.
+    """Pull request → the branch of its group, which includes all before it in the queue.
 
-    One that conflicts leaves the queue.
+    A conflicting one leaves the queue.
     """
     for ref in repository.refs(GROUPS):
         repository.git("update-ref", "-d", ref)
@@ -41,7 +41,7 @@ def form_groups(state: State, repository: Repository) -> dict[int, str]:
 
 
 def group_of(repository: Repository, ref: str) -> dict[str, Any]:
-    """A group as its event tells it."""
+    """A group as its event describes it."""
     base = ref.removeprefix(GROUPS).rpartition("/")[0]
     return {
         "head_sha": repository.git("rev-parse", ref),
@@ -52,9 +52,9 @@ def group_of(repository: Repository, ref: str) -> dict[str, Any]:
 
 
 def merge_groups(state: State, repository: Repository, groups: dict[int, str]) -> list[int]:
-    """The pull requests that are merged: each whose group, and all before it, passed its checks.
+    """The merged pull requests: each whose group, and all groups before it, passed its checks.
 
-    The first one that did not leaves the queue; what is behind it is to be formed again.
+    The first one that did not pass leaves the queue; groups after it must be formed again.
     """
     merged = []
     for number, ref in groups.items():

@@ -1,4 +1,4 @@
-"""Whether a response is as GitHub's OpenAPI description has it (`make setup-dev` brings it)."""
+"""Checks responses against GitHub's OpenAPI description (`make setup-dev` fetches it)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ DESCRIPTION = Path(os.environ.get("PIPELINE_TOOLS", ROOT / ".tools")) / "github"
 
 @lru_cache(maxsize=1)
 def read_description() -> Json:
-    """GitHub's description, as set-up left it: every schema in JSON Schema's own words."""
+    """GitHub's description, as set-up wrote it: every schema as plain JSON Schema."""
     found: Json = json.loads(DESCRIPTION.read_text(encoding="utf-8"))
     return found
 
 
 def responses_of(method: str, template: str) -> Json | None:
-    """Status → what the description says of one operation; None if there is no such operation."""
+    """Status → described response of one operation; None if there is no such operation."""
     operation = read_description()["paths"].get(template, {}).get(method.lower())
     return None if operation is None else operation["responses"]
 
@@ -41,7 +41,7 @@ def _validator(method: str, template: str, status: str) -> jsonschema_rs.Validat
 
 
 def _needed_by(schema: Json) -> Json:
-    """The components that a schema refers to, and those that they do."""
+    """The components that a schema refers to, directly or through others."""
     all_schemas = read_description()["components"]["schemas"]
     needed: Json = {}
     waiting = [schema]
@@ -59,7 +59,7 @@ def _needed_by(schema: Json) -> Json:
 
 
 def problem_of(method: str, template: str, status: int, body: object) -> str | None:
-    """Why a response is not GitHub's; None when it is."""
+    """How a response violates GitHub's description; None if it does not."""
     if responses_of(method, template) is None:
         return f"GitHub has no {method} {template}"
     if status in (401, 429) or (status == 403 and _is_error(body)):
@@ -69,7 +69,7 @@ def problem_of(method: str, template: str, status: int, body: object) -> str | N
     validator = _validator(method, template, str(status))
     if validator is None:
         if status == 404 and _is_error(body):
-            return None  # not described everywhere, and answered everywhere
+            return None  # not described everywhere, but possible everywhere
         return f"{method} {template} never answers {status}"
     if body is None:
         return None

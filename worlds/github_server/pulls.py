@@ -96,7 +96,7 @@ def get_pull(call: Call) -> Answer:
 
 @route("PATCH", "/repos/{owner}/{repo}/pulls/{pull_number}", ("pull_requests", "write"))
 def update_pull(call: Call) -> Answer:
-    """Its title, body or state."""
+    """A pull request with another title, body or state."""
     pull = _pull(call)
     pull.title = call.body.get("title", pull.title)
     pull.body = call.body.get("body", pull.body)
@@ -113,7 +113,7 @@ def update_pull(call: Call) -> Answer:
 
 
 def pulls_of_commit(repository: Repository, sha: str) -> list[Pull]:
-    """The merged pull requests that brought a commit, and those that it is the head of."""
+    """The pull requests whose merge commit or head is this commit."""
     return [p for p in repository.pulls.values() if sha in (p.merge_commit, p.head)]
 
 
@@ -122,7 +122,7 @@ def pulls_of_commit(repository: Repository, sha: str) -> list[Pull]:
 
 @route("PUT", "/repos/{owner}/{repo}/pulls/{pull_number}/merge", ("contents", "write"))
 def merge_pull(call: Call) -> Answer:
-    """A merge into the base branch, at the head that the caller saw."""
+    """A merge into the base branch, at the head that the caller expects."""
     repository, pull = call.repository, _pull(call)
     expected = call.body.get("sha")
     if pull.state != "open":
@@ -146,7 +146,7 @@ def merge_pull(call: Call) -> Answer:
 def merge(
     state: State, repository: Repository, pull: Pull, account: Account, message: str
 ) -> str | None:
-    """The merge commit on the base branch; None when the two sides conflict."""
+    """The merge commit on the base branch; None if the two sides conflict."""
     base = repository.branch(pull.base_branch)
     commit = merge_commit(state, repository, pull, base, account, message) if base else None
     if base is not None and commit is not None:
@@ -157,12 +157,12 @@ def merge(
 def merge_commit(
     state: State, repository: Repository, pull: Pull, base: str, account: Account, message: str
 ) -> str | None:
-    """A commit that merges a pull request into `base`, on no branch; None when they conflict."""
+    """A commit that merges a pull request into `base`, on no branch; None on a conflict."""
     try:
         tree = repository.git("merge-tree", "--write-tree", base, pull.head).split("\n")[0]
     except GitError:
         return None
-    # As GitHub has it: the person who merges is the author, GitHub itself the committer.
+    # As on GitHub: the person who merges is the author, GitHub itself the committer.
     author = f"user.name={account.login}", f"user.email={account.id}@users.noreply.github.invalid"
     dated = {}
     if state.first_merge_s is not None:
@@ -192,7 +192,7 @@ def land(
 
 
 def merge_when_allowed(state: State, repository: Repository, pull: Pull, token: Token) -> None:
-    """What auto-merge and the merge queue do once nothing stands in the way."""
+    """Merge a pull request if nothing blocks it, as auto-merge and the merge queue do."""
     queued = has_queue(repository, pull.base_branch)
     if pull.state == "open" and check_merge(state, repository, pull, token, queued=queued) is None:
         merge(state, repository, pull, token.account, f"Merge pull request #{pull.number}")
@@ -203,7 +203,7 @@ def merge_when_allowed(state: State, repository: Repository, pull: Pull, token: 
 
 @route("GET", "/repos/{owner}/{repo}/pulls/{pull_number}/reviews", ("pull_requests", "read"))
 def list_reviews(call: Call) -> Answer:
-    """All reviews, the oldest first."""
+    """All reviews, oldest first."""
     pull = _pull(call)
     return Answer(200, [call.shapes.review(call.repository, pull, r) for r in pull.reviews])
 
@@ -237,7 +237,7 @@ def create_review(call: Call) -> Answer:
     ("pull_requests", "write"),
 )
 def dismiss_review(call: Call) -> Answer:
-    """A review that counts no more."""
+    """A review, dismissed."""
     pull, id = _pull(call), call.number("review_id")
     for review in pull.reviews:
         if review.id == id:
@@ -256,7 +256,7 @@ def dismiss_review(call: Call) -> Answer:
     "GET", "/repos/{owner}/{repo}/issues/{issue_number}/comments", ("issues|pull_requests", "read")
 )
 def list_comments(call: Call) -> Answer:
-    """The comments of a pull request, the oldest first."""
+    """The comments of a pull request, oldest first."""
     repository, number = call.repository, call.number("issue_number")
     if number not in repository.pulls:
         raise not_found()
@@ -290,7 +290,7 @@ def create_comment(call: Call) -> Answer:
     "PATCH", "/repos/{owner}/{repo}/issues/comments/{comment_id}", ("issues|pull_requests", "write")
 )
 def update_comment(call: Call) -> Answer:
-    """A comment with another text; an app changes only its own."""
+    """A comment with a new text; an app may change only its own."""
     repository = call.repository
     comment = repository.comments.get(call.number("comment_id"))
     if comment is None:

@@ -6,7 +6,7 @@ import base64
 import re
 
 from worlds.github_server.calls import Answer, Call, Problem, invalid, not_found, route
-from worlds.github_server.rules import check_update, forward_only, rulesets_of
+from worlds.github_server.rules import bypass_of, check_update, forward_only, rulesets_of
 from worlds.github_server.state import GitError, Json, Repository, Ruleset
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}\Z")
@@ -21,7 +21,7 @@ def get_repository(call: Call) -> Answer:
 
 @route("PATCH", "/repos/{owner}/{repo}", ("administration", "write"))
 def update_repository(call: Call) -> Answer:
-    """Its description and its default branch."""
+    """A repository with another description or default branch."""
     repository = call.repository
     if "description" in call.body:
         repository.description = call.body["description"]
@@ -68,7 +68,7 @@ def create_repository(call: Call) -> Answer:
 
 @route("GET", "/repos/{owner}/{repo}/activity", ("contents", "read"))
 def list_activity(call: Call) -> Answer:
-    """Who moved branches, the newest first unless it is asked for otherwise."""
+    """The moves of branches, newest first by default."""
     found = call.repository.activities
     if "ref" in call.query:
         found = [activity for activity in found if activity.ref == call.query["ref"]]
@@ -92,7 +92,7 @@ def get_ref(call: Call) -> Answer:
 
 @route("GET", "/repos/{owner}/{repo}/git/matching-refs/{ref}", ("contents", "read"))
 def list_matching_refs(call: Call) -> Answer:
-    """All refs whose names begin so."""
+    """All refs whose names have this prefix."""
     repository, prefix = call.repository, f"refs/{call.parameters['ref']}"
     refs = repository.refs("refs/").items()
     return Answer(
@@ -220,7 +220,7 @@ def create_blob(call: Call) -> Answer:
 
 @route("POST", "/repos/{owner}/{repo}/git/trees", ("contents", "write"))
 def create_tree(call: Call) -> Answer:
-    """A new tree, of entries over a base tree."""
+    """A new tree of entries on top of a base tree."""
     repository = call.repository
     entries: dict[str, tuple[str, str, str]] = {}
     base = call.body.get("base_tree")
@@ -287,7 +287,7 @@ def list_rulesets(call: Call) -> Answer:
 
 @route("GET", "/repos/{owner}/{repo}/rules/branches/{branch}", ("metadata", "read"))
 def list_branch_rules(call: Call) -> Answer:
-    """All active rules that hold a branch."""
+    """All active rules of a branch."""
     repository = call.repository
     held = rulesets_of(repository, f"refs/heads/{call.parameters['branch']}")
     found = [
@@ -334,7 +334,7 @@ def get_environment(call: Call) -> Answer:
     ("actions", "read"),
 )
 def list_branch_policies(call: Call) -> Answer:
-    """The branches that an environment is for."""
+    """The branches that may use an environment."""
     branches = call.repository.environments.get(call.parameters["environment_name"]) or []
     listed = [
         {"id": id, "node_id": f"DBP_{id}", "name": name, "type": "branch"}
@@ -345,18 +345,20 @@ def list_branch_policies(call: Call) -> Answer:
 
 @route("GET", "/repos/{owner}/{repo}/rulesets/{ruleset_id}", ("metadata", "read"))
 def get_ruleset(call: Call) -> Answer:
-    """One ruleset; who may bypass it is shown only to those who may change it."""
+    """One ruleset; its bypass actors are shown only to callers who may change it."""
     repository = call.repository
     shown = call.shapes.ruleset(repository, _ruleset(call))
     permissions = call.token.permissions if call.token else {}
     if permissions is not None and permissions.get("administration") != "write":
         del shown["bypass_actors"]
+    if call.token is not None:
+        shown["current_user_can_bypass"] = bypass_of(call.state, _ruleset(call), call.token)
     return Answer(200, shown)
 
 
 @route("POST", "/repos/{owner}/{repo}/rulesets", ("administration", "write"))
 def create_ruleset(call: Call) -> Answer:
-    """A new ruleset; its name is taken only once."""
+    """A new ruleset; its name must be unique."""
     repository = call.repository
     name = call.text("name", resource="Ruleset")
     if any(r.name == name for r in repository.rulesets.values()):

@@ -1,4 +1,4 @@
-"""What rulesets forbid: pushes and merges, by the actor and the ref. Pure over `State`.
+"""What rulesets forbid: pushes and merges, by actor and ref. Pure over `State`.
 
 Source: GitHub's "Available rules for rulesets" and "Creating rulesets for a repository".
 """
@@ -21,7 +21,7 @@ _NO_REVIEWS: Json = {
 
 
 def matches(pattern: str, ref: str, default_branch: str) -> bool:
-    """Whether a condition of a ruleset holds the full ref name (Ruby's fnmatch, by path)."""
+    """Whether a ruleset's condition matches the full ref name (Ruby's fnmatch, by path)."""
     if pattern == "~ALL":
         return True
     if pattern == "~DEFAULT_BRANCH":
@@ -33,7 +33,7 @@ def matches(pattern: str, ref: str, default_branch: str) -> bool:
 
 
 def rulesets_of(repository: Repository, ref: str) -> Iterator[Ruleset]:
-    """The active rulesets that hold a ref."""
+    """The active rulesets of a ref."""
     for ruleset in repository.rulesets.values():
         if ruleset.enforcement != "active":
             continue
@@ -44,7 +44,7 @@ def rulesets_of(repository: Repository, ref: str) -> Iterator[Ruleset]:
 
 
 def may_bypass(state: State, ruleset: Ruleset, token: Token, *, by_pull: bool) -> bool:
-    """Whether the token's actor stands above a ruleset, for a push or for a merge."""
+    """Whether the token's actor bypasses a ruleset, for a push or for a merge."""
     for actor in ruleset.bypass_actors:
         if actor.get("bypass_mode", "always") == "pull_request" and not by_pull:
             continue
@@ -62,10 +62,17 @@ def may_bypass(state: State, ruleset: Ruleset, token: Token, *, by_pull: bool) -
     return False
 
 
+def bypass_of(state: State, ruleset: Ruleset, token: Token) -> str:
+    """How the token's actor may bypass a ruleset, in GitHub's words."""
+    if may_bypass(state, ruleset, token, by_pull=False):
+        return "always"
+    return "pull_requests_only" if may_bypass(state, ruleset, token, by_pull=True) else "never"
+
+
 def check_update(
     state: State, repository: Repository, token: Token, ref: str, old: str | None, new: str | None
 ) -> str | None:
-    """Why a ref may not be created, moved or deleted by a push."""
+    """Why a push may not create, move or delete a ref."""
     for ruleset in rulesets_of(repository, ref):
         if may_bypass(state, ruleset, token, by_pull=False):
             continue
@@ -88,12 +95,14 @@ def _forbidden(type: str, old: str | None, new: str | None) -> str | None:
             return "Changes must be made through a pull request."
         case "required_status_checks" if new is not None:
             return "Required status checks are expected."
+        case "required_signatures" if new is not None:
+            return "Commits must have verified signatures."  # nobody signs here
         case _:
             return None
 
 
 def forward_only(state: State, repository: Repository, token: Token, ref: str) -> bool:
-    """Whether the ref may only be fast-forwarded by this actor."""
+    """Whether this actor may only fast-forward the ref."""
     return any(
         rule["type"] == "non_fast_forward"
         for ruleset in rulesets_of(repository, ref)
@@ -103,7 +112,7 @@ def forward_only(state: State, repository: Repository, token: Token, ref: str) -
 
 
 def review_parameters(state: State, repository: Repository, branch: str) -> Json:
-    """What all `pull_request` rules of a branch ask together."""
+    """The combined parameters of all `pull_request` rules of a branch."""
     asked = dict(_NO_REVIEWS)
     for ruleset in rulesets_of(repository, f"refs/heads/{branch}"):
         for rule in ruleset.rules:
@@ -142,11 +151,13 @@ def check_merge(
                     reason = _check_statuses(repository, pull.head, rule["parameters"])
                     if reason:
                         return f"{_VIOLATED}{reason}"
+                case "required_signatures":
+                    return f"{_VIOLATED}Commits must have verified signatures."
     return None
 
 
 def newest_verdicts(pull: Pull) -> dict[int, str]:
-    """Account → the verdict of its newest review that has one."""
+    """Account → its newest verdict."""
     verdicts: dict[int, str] = {}
     for review in pull.reviews:
         if review.state != "COMMENTED":
@@ -182,10 +193,10 @@ def _check_reviews(
 def _check_code_owners(
     state: State, repository: Repository, pull: Pull, approving: set[int]
 ) -> str | None:
-    """Why the code owners of what a pull request changes have not approved it.
+    """Why a pull request lacks the approval of the code owners of its changes.
 
-    Source: GitHub, "About code owners": the last line that matches a path counts, and owners who
-    may not write to the repository are none.
+    Source: GitHub, "About code owners": the last line that matches a path counts, and owners
+    without write access do not count.
     """
     base = repository.branch(pull.base_branch) or ""
     found = (
@@ -211,7 +222,7 @@ def _owns(pattern: str, path: str) -> bool:
     if pattern == "*":
         return True
     if not pattern.startswith("/") or "*" in pattern:
-        # GitHub knows more patterns; a test that uses another one is told, and not let through.
+        # GitHub has more patterns; a test that uses another one must fail, not pass.
         raise AssertionError(f"a pattern of code owners that is not known here: {pattern}")
     return path.startswith(pattern[1:]) if pattern.endswith("/") else path == pattern[1:]
 
@@ -223,12 +234,12 @@ def _members_who_write(state: State, repository: Repository, team: str) -> set[i
 
 
 def may_write(state: State, repository: Repository, user: int) -> bool:
-    """Whether a person may push to a repository: here, whoever is in its organisation."""
+    """Whether a person may push to a repository; here, every member of its organisation."""
     return user in state.members.get(repository.owner.login, set())
 
 
 def check_statuses(repository: Repository, branch: str, commit: str) -> str | None:
-    """Why a commit's checks keep it from a branch."""
+    """Why a commit's checks block it from a branch."""
     for ruleset in rulesets_of(repository, f"refs/heads/{branch}"):
         for rule in ruleset.rules:
             if rule["type"] == "required_status_checks":

@@ -1,4 +1,4 @@
-"""The server: a GitHub on 127.0.0.1 that stops with the block that opened it.
+"""The server: a GitHub on 127.0.0.1 that stops at the end of its `with` block.
 
     with GitHubServer(folder) as github:
         github.add_organisation("ameide")
@@ -6,8 +6,8 @@
         token = github.add_token(1101)
         ... github.api_url, github.url ...
 
-Every answer is held against GitHub's own description; what does not match is kept in `violations`
-and answered with 500, and leaving the block raises.
+Every answer is checked against GitHub's own description; a mismatch is recorded in `violations` and
+answered with 500, and leaving the block raises.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class GitHubServer:
         self.delay_s = delay_s
         self.hourly_limit = HOURLY_LIMIT
         self._used: dict[str, int] = {}
-        self.most_aliases: int | None = None  # of repositories in one query
+        self.most_aliases: int | None = None  # repositories per query
         self.webhooks: list[Webhook] = []
-        self._behind: State | None = None  # what reads see that lag behind a write
-        self._stale_reads = 0  # so many more of them do
+        self._behind: State | None = None  # the state that stale reads see
+        self._stale_reads = 0  # how many more reads are stale
         self._http = Http(("127.0.0.1", 0), Handler)
         self._http.github = self
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
@@ -74,12 +74,12 @@ class GitHubServer:
 
     @property
     def url(self) -> str:
-        """Where pages and git are."""
+        """The address of pages and git."""
         return f"http://127.0.0.1:{self._http.server_address[1]}"
 
     @property
     def api_url(self) -> str:
-        """Where the REST API is; GraphQL is beside it, as on GitHub Enterprise Server."""
+        """The address of the REST API; GraphQL is beside it, as on GitHub Enterprise Server."""
         return f"{self.url}{API}"
 
     @property
@@ -92,7 +92,7 @@ class GitHubServer:
         """All calls so far."""
         return self.faults.log
 
-    # -- what is there -----------------------------------------------------------------
+    # -- content -----------------------------------------------------------------------
 
     def add_organisation(self, login: str, id: int = 9001) -> Account:
         """A new organisation."""
@@ -116,7 +116,7 @@ class GitHubServer:
         return made
 
     def add_token(self, user_id: int) -> str:
-        """A token of a person, good for all that they may do."""
+        """A token of a person, with all of their permissions."""
         return self.state.new_token(self.state.accounts[user_id]).value
 
     def add_app(
@@ -143,7 +143,7 @@ class GitHubServer:
     # -- answering ---------------------------------------------------------------------
 
     def begin(self, seen: Seen) -> tuple[int, Fault | None]:
-        """Put a call into the log; its place there, and what is to go wrong with it."""
+        """The place of a call in the log, after adding it, and the fault for it."""
         with self.state.lock:
             numbered = replace(seen, number=len(self.log) + 1)
             self.log.append(numbered)
@@ -155,7 +155,7 @@ class GitHubServer:
             self.log[place] = replace(self.log[place], **changes)
 
     def add_webhook(self, url: str, secret: bytes) -> Webhook:
-        """A webhook that is told of all that changes from now on."""
+        """A webhook that gets all events from now on."""
         made = Webhook(url, secret)
         made.observe(self.state, self.shapes)
         made.waiting.clear()
@@ -163,19 +163,19 @@ class GitHubServer:
         return made
 
     def observe(self) -> None:
-        """Let the webhooks see what was written."""
+        """Let the webhooks notice what was written."""
         for hook in self.webhooks:
             hook.observe(self.state, self.shapes)
 
     def fall_behind(self) -> None:
-        """Let the next reads see all as it is now, whatever is written from here on."""
+        """Let the next reads see the present state, whatever is written from now on."""
         folder = self.state.folder.parent / f"behind-{len(self.log)}"
         self.state.save(folder)
         self._behind, self._stale_reads = State.load(folder, folder / "again"), STALE_READS
 
     @contextmanager
     def seen_late(self) -> Iterator[None]:
-        """Within the block, all is as before the write that reads lag behind, if any does."""
+        """Use the state before the last write within the block, if reads are stale."""
         behind, live = self._behind, self.state
         if behind is None or self._stale_reads == 0:
             yield
@@ -188,7 +188,7 @@ class GitHubServer:
             self.state = live
 
     def find_token(self, authorization: str) -> tuple[Token | None, App | None]:
-        """The credential of a header. Raises Problem for one that is not valid."""
+        """The credential in a header. Raises Problem if it is invalid."""
         if not authorization:
             return None, None
         scheme, _, value = authorization.partition(" ")
@@ -235,5 +235,5 @@ class GitHubServer:
         return headers
 
     def refresh_limit(self) -> None:
-        """Begin a new hour."""
+        """Start a new hour."""
         self._used.clear()

@@ -1,4 +1,4 @@
-"""GitHub's JSON for what the server holds. Pure; addresses are built on the server's own."""
+"""GitHub's JSON for the server's content. Pure; addresses are built on the server's own."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ _REPOSITORY_LINKS = (
 
 
 def node_id(kind: str, id: int) -> str:
-    """GitHub's other name for a thing."""
+    """GitHub's global node id of a thing."""
     return f"{kind}_{base64.b64encode(str(id).encode()).decode().rstrip('=')}"
 
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
-    """Builders that know where the server is reached."""
+    """Builders of GitHub's JSON, with the server's addresses."""
 
     api: str
     web: str
@@ -95,6 +95,30 @@ class Shapes:
             "received_events_url": f"{url}/received_events",
             "type": account.type,
             "site_admin": False,
+        }
+
+    def organisation(self, account: Account) -> Json:
+        """An `organization-full`, without its plan."""
+        url = f"{self.api}/orgs/{account.login}"
+        counts = dict.fromkeys(("public_repos", "public_gists", "followers", "following"), 0)
+        dates = dict.fromkeys(("created_at", "updated_at"), "2026-01-01T00:00:00Z")
+        return {
+            **{f"{name}_url": f"{url}/{name}" for name in ("events", "hooks", "issues", "repos")},
+            **counts,
+            **dates,
+            "login": account.login,
+            "id": account.id,
+            "node_id": node_id("O", account.id),
+            "url": url,
+            "html_url": f"{self.web}/{account.login}",
+            "members_url": f"{url}/members{{/member}}",
+            "public_members_url": f"{url}/public_members{{/member}}",
+            "avatar_url": f"{self.web}/avatars/{account.id}",
+            "description": None,
+            "has_organization_projects": False,
+            "has_repository_projects": False,
+            "archived_at": None,
+            "type": "Organization",
         }
 
     def activity(self, activity: Activity) -> Json:
@@ -379,7 +403,7 @@ class Shapes:
         }
 
     def ruleset(self, repository: Repository, ruleset: Ruleset, *, full: bool = True) -> Json:
-        """A `repository-ruleset`; lists leave out what is in it."""
+        """A `repository-ruleset`; lists leave out its content."""
         url = f"{self.api}/repos/{repository.full_name}/rulesets/{ruleset.id}"
         brief = {
             "id": ruleset.id,

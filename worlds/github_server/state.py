@@ -1,7 +1,7 @@
-"""What the server holds: accounts, tokens, repositories and all that hangs on them.
+"""The server's state: accounts, tokens, repositories and everything below them.
 
-Refs and objects live in bare repositories on disk, everything else in memory. Numbers come from
-one counter, times from one clock that a test may move.
+Refs and objects are in bare repositories on disk, everything else in memory. Numbers come from one
+counter, times from one clock that a test may set.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _GIT_ENVIRONMENT = {
     "LC_ALL": "C",
     "TZ": "UTC",
 }
-# Run for every push: what the server refuses, and branches that only move forward.
+# Runs for every push: applies the server's refusals, and protects branches that only move forward.
 _HOOK = """#!/bin/sh
 if [ -n "$REFUSED" ]; then printf '%s\\n' "$REFUSED" >&2; exit 1; fi
 while read -r old new ref; do
@@ -51,7 +51,7 @@ done
 
 
 class GitError(Exception):
-    """A git call of the server failed; the text is what git said."""
+    """A git call of the server failed; the text is git's message."""
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Account:
 
 @dataclass(slots=True)
 class Team:
-    """A team of an organisation and who is in it."""
+    """A team of an organisation, with its members."""
 
     id: int
     slug: str
@@ -74,7 +74,7 @@ class Team:
 
 @dataclass(slots=True)
 class App:
-    """A GitHub App: its bot, the PEM of its public key, and what its installation grants."""
+    """A GitHub App: its bot, its public key in PEM, and the permissions of its installation."""
 
     id: int
     slug: str
@@ -87,12 +87,12 @@ class App:
 
 @dataclass(slots=True)
 class Token:
-    """A credential: whose it is, and for an installation what it is narrowed to."""
+    """A credential: its account and, for an installation, its narrowed rights."""
 
     value: str
     account: Account
     app: App | None = None
-    permissions: Permissions | None = None  # None: all that a person may
+    permissions: Permissions | None = None  # None: all of the person's
     repositories: frozenset[str] | None = None  # names; None: all
     expires_s: float | None = None
 
@@ -111,7 +111,7 @@ class Review:
 
 @dataclass(slots=True)
 class Activity:
-    """One move of a branch, and who made it."""
+    """One move of a branch, with its actor."""
 
     id: int
     account: Account
@@ -195,7 +195,7 @@ class Ruleset:
 
 @dataclass(slots=True)
 class Repository:
-    """One repository: a bare one on disk, and what the forge keeps beside it."""
+    """One repository: a bare one on disk, and the forge's data about it."""
 
     id: int
     owner: Account
@@ -213,8 +213,8 @@ class Repository:
     rulesets: dict[int, Ruleset] = field(default_factory=dict)
     queue: list[int] = field(default_factory=list)
     dispatches: list[Json] = field(default_factory=list)
-    teams: dict[str, str] = field(default_factory=dict)  # slug → what its members may do
-    # Environment → the branches that it is for; None: any.
+    teams: dict[str, str] = field(default_factory=dict)  # slug → permission
+    # Environment → the branches that may use it; None: any.
     environments: dict[str, list[str] | None] = field(default_factory=dict)
     activities: list[Activity] = field(default_factory=list)
     seen_heads: dict[str, str] = field(default_factory=dict)  # as of the newest activity
@@ -231,7 +231,7 @@ class Repository:
         accept: Sequence[int] = (0,),
         environment: Mapping[str, str] | None = None,
     ) -> str:
-        """What a git call in the repository says. Raises GitError."""
+        """The output of a git call in the repository. Raises GitError."""
         done = subprocess.run(
             ["git", "-C", str(self.path), *arguments],
             input=stdin,
@@ -254,14 +254,14 @@ class Repository:
         return found or None
 
     def kind_of(self, id: str) -> str:
-        """The type of an object; empty if it is not there."""
+        """The type of an object; empty if it does not exist."""
         try:
             return self.git("cat-file", "-t", id)
         except GitError:
             return ""
 
     def is_ancestor(self, old: str, new: str) -> bool:
-        """Whether `new` holds `old`."""
+        """Whether `new` descends from `old`."""
         try:
             self.git("merge-base", "--is-ancestor", old, new)
         except GitError:
@@ -270,7 +270,7 @@ class Repository:
 
 
 class State:
-    """All that the server knows. Every use holds `lock`."""
+    """The server's whole state. Every use holds `lock`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -278,24 +278,25 @@ class State:
         self.accounts: dict[int, Account] = {}
         self.teams: dict[tuple[str, str], Team] = {}
         self.members: dict[str, set[int]] = {}
+        self.plans: dict[str, str] = {}  # organisation → its paid plan; otherwise `free`
         self.apps: dict[int, App] = {}
         self.tokens: dict[str, Token] = {}
         self.repositories: dict[tuple[str, str], Repository] = {}
         self.clock: Callable[[], float] = time.time
-        # Merges are dated by the clock, or, where commits must be the same again, from here on.
+        # Merges are dated by the clock or, for reproducible commits, from this time on.
         self.first_merge_s: int | None = None
         self._numbers = itertools.count(5_000_001)
         self._tokens = itertools.count(1)
 
     def save(self, folder: Path) -> None:
-        """Keep all of it in `folder`, which must not be there yet."""
+        """Save everything in `folder`, which must not exist yet."""
         shutil.copytree(self.folder, folder / "repositories", symlinks=True)
         kept = {name: value for name, value in vars(self).items() if name != "lock"}
         (folder / "state.pickle").write_bytes(pickle.dumps(kept))
 
     @classmethod
     def load(cls, saved: Path, folder: Path) -> State:
-        """What was kept in `saved`, with the repositories copied to `folder`."""
+        """The state saved in `saved`, with the repositories copied to `folder`."""
         shutil.copytree(saved / "repositories", folder, symlinks=True)
         made = cls(folder)
         vars(made).update(pickle.loads((saved / "state.pickle").read_bytes()))
@@ -309,12 +310,12 @@ class State:
         return next(self._numbers)
 
     def now(self) -> str:
-        """The time as GitHub writes it; it stands still where merges must be the same again."""
+        """The time as GitHub writes it; fixed if merges must be reproducible."""
         time_s = self.clock() if self.first_merge_s is None else self.first_merge_s
         return datetime.fromtimestamp(time_s, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def account_named(self, login: str) -> Account | None:
-        """The account of a login, whatever its case."""
+        """The account with this login, in any case."""
         wanted = login.lower()
         return next((a for a in self.accounts.values() if a.login.lower() == wanted), None)
 
@@ -328,13 +329,13 @@ class State:
         return token
 
     def repository(self, owner: str, name: str) -> Repository | None:
-        """The repository of this name."""
+        """The repository with this name."""
         return self.repositories.get((owner.lower(), name.lower()))
 
     def create_repository(
         self, owner: Account, name: str, *, description: str | None = None, private: bool = True
     ) -> Repository:
-        """A new and empty repository."""
+        """A new, empty repository."""
         path = self.folder / owner.login / f"{name}.git"
         path.mkdir(parents=True)
         now = self.now()
@@ -359,9 +360,9 @@ class State:
         return made
 
     def after_refs_moved(self, repository: Repository, account: Account, how: str = "push") -> None:
-        """Pull requests follow their branches; those whose branch is gone are closed.
+        """Move pull requests with their branches, and close those whose branch is gone.
 
-        Each branch that moved is an activity of the account.
+        Each moved branch becomes an activity of the account.
         """
         heads = repository.refs()
         repository.pushed = now = self.now()

@@ -1,8 +1,8 @@
-"""Webhooks: what each write changed as GitHub's events, signed, and delivered when a test asks.
+"""Webhooks: each write's changes as GitHub's events, signed, and delivered when a test says so.
 
-Source: GitHub, "Webhook events and payloads", "Validating webhook deliveries". An event says no
-more than its name, its action and what it is of. Deliveries may come twice, in another order or
-never: a test says in which order, and how often.
+Source: GitHub, "Webhook events and payloads", "Validating webhook deliveries". An event holds only
+its name, its action and its subject. Deliveries may come twice, in another order or never: a test
+decides the order and how often.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event; a delivery of it again has the same id."""
+    """One event; every delivery of it has the same id."""
 
     name: str
     payload: Json
@@ -35,13 +35,13 @@ class Event:
 
     @property
     def action(self) -> str:
-        """What happened; empty for events that say nothing of the kind."""
+        """The action; empty for events without one."""
         return str(self.payload.get("action", ""))
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A repository as events have told it."""
+    """A repository as reported by events so far."""
 
     refs: dict[str, str]
     pulls: dict[int, tuple[str, str]]  # number → state, head
@@ -60,7 +60,7 @@ def _known(repository: Repository) -> _Known:
 
 @dataclass(slots=True)
 class Webhook:
-    """One webhook of the organisation: where events go, and what they are signed with."""
+    """One webhook of the organisation: its address, and the secret that signs events."""
 
     url: str
     secret: bytes
@@ -68,7 +68,7 @@ class Webhook:
     told: dict[str, _Known] = field(default_factory=dict)
 
     def observe(self, state: State, shapes: Shapes) -> None:
-        """Put what changed since the last look behind what waits to be delivered."""
+        """Queue events for all changes since the last look."""
         for repository in state.repositories.values():
             now = _known(repository)
             before = self.told.get(repository.full_name, _Known({}, {}, {}, 0))
@@ -79,12 +79,12 @@ class Webhook:
     def deliver(
         self, order: Callable[[Sequence[Event]], Sequence[Event]] = lambda events: events
     ) -> list[int]:
-        """Send what waits, in the order and as often as `order` says; the status of each."""
+        """The status of each delivery, after sending waiting events as `order` arranges them."""
         sent, self.waiting = order(self.waiting), []
         return [self.send(event) for event in sent]
 
     def send(self, event: Event, signature: str | None = None) -> int:
-        """The status that one delivery was answered with."""
+        """The status in the answer to one delivery."""
         body = json.dumps(event.payload).encode()
         signed = f"sha256={hmac.new(self.secret, body, hashlib.sha256).hexdigest()}"
         headers = {

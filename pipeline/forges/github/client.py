@@ -197,9 +197,7 @@ class GithubClient:
     def _patiently(self, verb: str, path: str, headers: Mapping[str, str], body: object) -> _Answer:
         """The answer to a read, repeated after failures."""
         said = ""
-        for number in range(TRIES):
-            if number:
-                self._wait(random.uniform(0, 0.25 * 2**number))
+        for _ in self._attempts():
             try:
                 answer = self._send(verb, path, headers, body)
             except ConnectionError as lost:
@@ -266,9 +264,7 @@ class GithubClient:
         headers = {"Authorization": f"Bearer {jwt}"}
         self.cost.reads += 1
         said = ""
-        for number in range(TRIES):
-            if number:
-                self._wait(random.uniform(0, 0.25 * 2**number))
+        for _ in self._attempts():
             try:
                 answer = self.request(verb, path, headers, body)
             except ConnectionError as lost:
@@ -336,6 +332,13 @@ class GithubClient:
             )
         self._wait(max(0.0, wait_s))
         return True
+
+    def _attempts(self) -> Iterator[int]:
+        """The numbers of tries, with a longer pause before each but the first."""
+        for number in range(TRIES):
+            if number:
+                self._wait(random.uniform(0, 0.25 * 2**number))
+            yield number
 
     def _wait(self, seconds: float) -> None:
         self.cost.waited_s += seconds

@@ -28,13 +28,15 @@ from pipeline.forges.github.rulesets import PREFIX, Ruleset, rules_of_rulesets, 
 from pipeline.forges.github.session import GithubSession
 from pipeline.forges.http.connection import TRIES
 from pipeline.forges.http.repository import PushRefused
-from pipeline.forges.port import BranchRule, RepoSpec, RepoView
+from pipeline.forges.port import BranchRule, Hosting, RepoSpec, RepoView
 from pipeline.git.commits import walk_back
 from pipeline.git.objects import GitObject, RefUpdate
 from pipeline.git.repository import GitRepository
 
 _HEADS = "refs/heads/"
 _WRITING = ("push", "maintain", "admin")
+# Modes of bypassing a ruleset that apply to pushes, not only to merges.
+_BYPASSING = ("always", "exempt")
 
 
 class GithubRepositories:
@@ -86,6 +88,43 @@ class GithubRepositories:
             return ("every protected branch",)
         listed = client.read_all(f"{path}/deployment-branch-policies", "branch_policies")
         return tuple(sorted(item["name"] for item in listed))
+
+    def read_hosting(self, repo: str) -> Hosting:
+        """The server, the repository's visibility, and the organisation's plan.
+
+        An App sees the plan with the permission `organization_plan`.
+        """
+        client = self._session.client
+        is_public = not client.read(self._session.path_of(repo))["private"]
+        organisation = client.read(f"/orgs/{quote(self._session.organisation)}")
+        plan = (organisation.get("plan") or {}).get("name", "")
+        return Hosting(self._session.server_url, is_public, plan)
+
+    def read_signed_branches(self, repo: str, branches: Collection[str]) -> Mapping[str, bool]:
+        """The branches with a rule that requires signed commits, the organisation's rules included.
+
+        GitHub signs commits that it makes itself, never pushed ones.
+        """
+        path = self._session.path_of(repo)
+        found: dict[str, bool] = {}
+        for branch in branches:
+            at = f"{path}/rules/branches/{quote(branch, safe='')}"
+            rules = self._session.client.read_all(at)
+            asking = [r["ruleset_id"] for r in rules if r["type"] == "required_signatures"]
+            if asking:
+                found[branch] = all(self._may_bypass(f"{path}/rulesets/{id}") for id in asking)
+        return found
+
+    def _may_bypass(self, path: str) -> bool:
+        """Whether this account bypasses the ruleset at a path, also for pushes."""
+        ruleset = self._session.client.read(path)
+        apps = set(self._session.apps.values())
+        listed = any(
+            (actor["actor_type"], actor["bypass_mode"] in _BYPASSING) == ("Integration", True)
+            and actor["actor_id"] in apps
+            for actor in ruleset.get("bypass_actors") or ()
+        )
+        return listed or ruleset.get("current_user_can_bypass") in _BYPASSING
 
     def _read_rulesets(self, repo: str) -> list[Ruleset]:
         path = f"{self._session.path_of(repo)}/rulesets"

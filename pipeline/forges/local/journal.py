@@ -1,8 +1,8 @@
 """A local forge's journal of rules, pull requests and reviews: small files in one git tree.
 
-The tree is at `refs/forge/journal`. Only the times of reviews and merges in it depend on a clock,
-so with the same clock the same operations give the same ids. A folder holds at most a hundredth or
-a 256th of the pull requests, so the cost of a write hardly grows with their number. Files:
+The tree is at `refs/forge/journal`. Only the times of reviews and merges depend on a clock, so with
+the same clock the same operations give the same ids. A folder holds at most a hundredth or a 256th
+of the pull requests, so the cost of a write hardly grows with their number. Files:
 
 - `repo.json`: description, rules, first commit, and the format of all this
 - `pulls/<nnnnnn>/<nn>/pull.json`: one pull request; the last two digits of its number come last
@@ -115,7 +115,7 @@ def pull_files(pull: PullRequest) -> Files:
         del value["merged_at"]
     files = {f"{folder}/pull.json": (MODE_FILE, _bytes(value))}
     for review in reviews:
-        if review["at"] is None:  # of before reviews had one
+        if review["at"] is None:  # written before reviews had times
             del review["at"]
         files[f"{folder}/reviews/{review['sequence']:04d}.json"] = (MODE_FILE, _bytes(review))
     return files

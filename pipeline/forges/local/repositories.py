@@ -68,6 +68,15 @@ class LocalRepositories:
         """Raise NotFound: a local forge runs no workflows."""
         raise NotFound(f"a local forge has no environment `{name}`")
 
+    def read_hosting(self, repo: str) -> None:
+        """None: a local forge has no plans. Raises NotFound."""
+        self._store.open_repository(repo)
+
+    def read_signed_branches(self, repo: str, branches: Collection[str]) -> Mapping[str, bool]:
+        """Empty: a local forge requires no signatures. Raises NotFound."""
+        self._store.open_repository(repo)
+        return {}
+
     def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
         """Repository → text that changes with any ref; the journal of pull requests is a ref."""
         found: dict[str, str] = {}

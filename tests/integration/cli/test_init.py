@@ -1,4 +1,4 @@
-"""A new control repo: valid as it is, lint-clean, and held by GitHub to what its rulesets say."""
+"""A new control repo: valid and lint-clean at once, and GitHub enforces its rulesets."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from git import Repo
 
 from pipeline.forges.control_rules import control_rules
@@ -49,7 +51,7 @@ def made(tmp_path: Path) -> Path:
     return tmp_path / "control"
 
 
-def test_it_is_a_repository_with_everything_staged(tmp_path: Path) -> None:
+def test_a_new_control_repo_has_everything_staged(tmp_path: Path) -> None:
     folder = tmp_path / "control"
     ran = init(folder)
     assert (
@@ -65,7 +67,7 @@ def test_it_is_a_repository_with_everything_staged(tmp_path: Path) -> None:
     assert staged == {path for path in files if not path.startswith(".git/")}
 
 
-def test_a_repository_that_is_there_is_left_alone(tmp_path: Path) -> None:
+def test_an_existing_repository_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "control"
     Repo.init(folder, initial_branch="trunk").close()
     config = (folder / ".git" / "config").read_bytes()
@@ -101,7 +103,7 @@ def test_roots_are_added_as_the_readme_says(made: Path) -> None:
     assert len(read.model.trusted_roots) == 3
 
 
-def test_its_workflows_are_this_repository_s_with_the_action_at_a_commit(made: Path) -> None:
+def test_its_workflows_are_ours_with_the_action_pinned_to_a_commit(made: Path) -> None:
     names = sorted(path.name for path in (made / ".github/workflows").iterdir())
     assert names == [
         *("build.yaml", "comment.yaml", "observe.yaml", "promote.yaml", "scaffold.yaml"),
@@ -121,7 +123,49 @@ def test_its_workflows_are_this_repository_s_with_the_action_at_a_commit(made: P
     assert linted.returncode == 0, linted.stdout
 
 
-def test_github_takes_its_rulesets_and_they_hold(made: Path, tmp_path: Path) -> None:
+def jobs_of(folder: Path) -> dict[str, dict[str, Any]]:
+    """`workflow/job` → the job, of the workflows of a control repo."""
+    return {
+        f"{path.stem}/{name}": job
+        for path in sorted((folder / ".github/workflows").iterdir())
+        for name, job in yaml.load(path.read_text(), Loader=yaml.BaseLoader)["jobs"].items()
+    }
+
+
+def test_enterprise_server_gets_no_queues_and_nothing_that_waits_is_dropped(
+    made: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "enterprise"
+    assert init(folder, server="https://github.nova.example").exit_code == 0
+    here, there = jobs_of(made), jobs_of(folder)
+    queued = {name for name, job in here.items() if "queue" in job.get("concurrency", {})}
+    assert queued == {
+        *("build/push", "build/record", "observe/run", "promote/run", "scaffold/run"),
+    }
+    for name, job in here.items():
+        if name in queued:
+            del job["concurrency"]
+        assert there[name] == job
+    assert "none that waits is dropped" not in (folder / ".github/workflows/build.yaml").read_text()
+
+
+def test_a_control_repo_belongs_to_its_server(tmp_path: Path) -> None:
+    folder = tmp_path / "control"
+    assert init(folder, server="https://nova.ghe.com").exit_code == 0
+    with Repo(folder) as repo:
+        assert repo.remotes["origin"].url == "https://nova.ghe.com/nova-org/control.git"
+    read, findings = parse_request(
+        "environments/signers.yaml", (folder / "environments/signers.yaml").read_bytes()
+    )
+    assert findings == () and read is not None and isinstance(read.model, Signers)
+    assert read.model.signers[0].builder_id.startswith("https://nova.ghe.com/nova-org/control/")
+    # GitHub runs this one, with all that github.com has.
+    assert "queue" in jobs_of(folder)["observe/run"]["concurrency"]
+    ran = init(tmp_path / "other", server="nova.ghe.com")
+    assert ran.exit_code == 2 and "`nova.ghe.com` is no address of a server" in ran.err
+
+
+def test_github_accepts_and_enforces_its_rulesets(made: Path, tmp_path: Path) -> None:
     platform = made / "environments/platform.yaml"
     read, _ = parse_request("environments/platform.yaml", platform.read_bytes())
     assert read is not None and isinstance(read.model, Platform)
@@ -169,13 +213,13 @@ def test_wrong_answers_write_nothing(tmp_path: Path, changed: dict[str, str], sa
     assert not (tmp_path / "control").exists()
 
 
-def test_a_team_of_nobody_is_said(tmp_path: Path) -> None:
+def test_an_empty_team_is_reported(tmp_path: Path) -> None:
     ran = init(tmp_path / "control", person="7:somebody:platform-engineers")
     assert ran.exit_code == 1 and "release-managers" in ran.err + ran.out
     assert not (tmp_path / "control").exists()
 
 
-def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     ran = init(tmp_path)
     assert ran.exit_code == 2 and "is not empty" in ran.err

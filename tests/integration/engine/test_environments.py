@@ -13,6 +13,7 @@ from pipeline.models.draft_state import DraftState
 from pipeline.models.facts import Promoted
 from pipeline.requests.layout import environment_path, promotion_path
 from pipeline.state.facts import fold
+from tests.support.command_line import call
 from tests.support.fact_history import (
     ENGINEER_ID,
     PLATFORM_ENGINEERS,
@@ -98,10 +99,15 @@ def test_what_waits_for_an_environment_that_goes_is_refused_and_history_holds(
     (refused,) = world.engine.status(DRAFT).refused_promotions
     (reason,) = refused.reasons
     assert (refused.environment, reason.code) == ("prod-us", "environment-unknown")
-    assert "environments/prod-us/environment.yaml was taken away" in reason.message
+    assert "environments/prod-us/environment.yaml was removed" in reason.message
     # What ran there is judged by the policy of its time, and stays as it was promoted.
     assert world.engine.status(DRAFT).promotion("prod-eu") is not None
     assert_clean(world)
+    shown = call(world.root / "control", "status")
+    assert shown.exit_code == 0
+    assert shown.out.split()[2:7] == ["DEV", "STAGING", "CANARY", "PROD-EU", "PULL"]
+    assert "warning[environment-file-deleted]" in shown.out
+    assert f"`prod-eu` is no longer an environment, but still runs `{DRAFT}`" in shown.out
 
 
 def test_taking_an_environment_away_warns_of_what_runs_there_and_is_not_refused(
@@ -117,7 +123,7 @@ def test_taking_an_environment_away_warns_of_what_runs_there_and_is_not_refused(
     assert [(f.code, f.message) for f in judged.findings] == [
         (
             "environment-file-deleted",
-            f"`canary` is no environment any more and runs `{DRAFT}`",
+            f"`canary` is no longer an environment, but still runs `{DRAFT}`",
         )
     ]
 

@@ -1,10 +1,9 @@
-"""The engine over real git: what plan, run, decide and propose do, and what they leave alone."""
+"""The engine on real git: plan, run, decide and propose, and what they leave alone."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,14 +11,14 @@ from pipeline.errors import ForgeRefused, UsageFault
 from pipeline.forges.port import PullState
 from pipeline.git.objects import MODE_FILE
 from pipeline.models.base import moment_of
-from pipeline.models.evidence import CheckOutcome, CheckReport, Observation
+from pipeline.models.evidence import CheckOutcome, CheckReport
 from pipeline.models.facts import ChecksRecorded, PatchApplied
 from pipeline.models.status import DraftState
 from pipeline.plan.effects import RunChecks
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, environment_path, patch_path
 from pipeline.tools.gitleaks import SecretHit
-from tests.support.deliveries import seen_of
+from tests.support.deliveries import healthy_in, seen_of
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.support.finished_story import CODE, CONTROL, GITOPS, all_checks_pass, audit
 from tests.support.gitops_attacker import commit_of
@@ -52,7 +51,7 @@ def open_pulls(world: Story, repo: str) -> list[str]:
 # -- what a promotion waits for ------------------------------------------------------------
 
 
-def test_manual_environment_waits_for_an_owner_s_approval(root: Path) -> None:
+def test_a_manual_environment_waits_for_an_owner_s_approval(root: Path) -> None:
     path = environment_path("dev")
     manual = sample_files()[path].replace(b"merge: auto", b"merge: manual")
     assert b"manual" in manual
@@ -84,7 +83,7 @@ def test_manual_environment_waits_for_an_owner_s_approval(root: Path) -> None:
     assert audit(world).findings == ()
 
 
-def test_failed_check_refuses_promotion_with_its_reason(scaffolded: Story) -> None:
+def test_a_failed_check_refuses_the_promotion(scaffolded: Story) -> None:
     scaffolded.use(run_checks=one_check_fails)
     scaffolded.ask(DRAFT, "dev", ENGINEER_ID)
     scaffolded.go()
@@ -100,7 +99,7 @@ def test_failed_check_refuses_promotion_with_its_reason(scaffolded: Story) -> No
     assert scaffolded.engine.plan(tenants=["acme"]).is_empty
 
 
-def test_promotion_waits_until_its_source_is_merged(patched: Story) -> None:
+def test_a_promotion_waits_until_its_source_is_merged(patched: Story) -> None:
     patched.ask(DRAFT, "dev", ENGINEER_ID)
     patched.go()
     patched.ask(DRAFT, "staging", RELEASE_MANAGERS[0])
@@ -112,7 +111,7 @@ def test_promotion_waits_until_its_source_is_merged(patched: Story) -> None:
     assert patched.engine.status(DRAFT).state is DraftState.PROMOTED_STAGING
 
 
-def test_approval_given_late_is_seen_by_the_next_run(root: Path) -> None:
+def test_a_late_approval_is_seen_by_the_next_run(root: Path) -> None:
     world = story_at("in staging", root)
     number = world.ask(DRAFT, "prod", RELEASE_MANAGERS[0])
     world.go()
@@ -129,7 +128,7 @@ def test_approval_given_late_is_seen_by_the_next_run(root: Path) -> None:
     world.close()
 
 
-def test_proposal_pins_what_will_be_written(root: Path) -> None:
+def test_a_proposal_pins_the_overlay_that_will_be_written(root: Path) -> None:
     world = story_at("in dev", root)
     proposal = world.engine.propose_promotion(DRAFT, "staging", reason="Rehearse")
     release = world.engine.status(DRAFT).promotions[0].release
@@ -154,7 +153,7 @@ def test_proposal_pins_what_will_be_written(root: Path) -> None:
 # -- a draft's life ------------------------------------------------------------------------
 
 
-def test_second_release_gets_a_branch_of_its_own_and_goes_the_same_way(in_prod: Story) -> None:
+def test_a_second_release_gets_its_own_branch(in_prod: Story) -> None:
     first = in_prod.engine.status(DRAFT)
     in_prod.write("0002", "docs/routing.md", "# Routing\n")
     in_prod.go()
@@ -182,7 +181,7 @@ def test_second_release_gets_a_branch_of_its_own_and_goes_the_same_way(in_prod: 
     assert audit(in_prod).findings == ()
 
 
-def test_draft_ends_when_its_pull_request_is_closed(scaffolded: Story) -> None:
+def test_a_draft_is_rejected_when_its_pull_request_is_closed(scaffolded: Story) -> None:
     scaffolded.forge.close_pull(CODE, 1, actor=ENGINEER_ID)
     scaffolded.go()
     assert scaffolded.kinds()[-1] == "rejected"
@@ -196,7 +195,7 @@ def test_draft_ends_when_its_pull_request_is_closed(scaffolded: Story) -> None:
     assert scaffolded.forge.read_pulls(GITOPS) == ()
 
 
-def test_refused_patch_leaves_the_branch_and_says_why(scaffolded: Story) -> None:
+def test_a_refused_patch_leaves_the_branch_and_says_why(scaffolded: Story) -> None:
     head = scaffolded.engine.status(DRAFT).head
     scaffolded.use(scan_secrets=lambda files: [SecretHit(path, 3, 1, "key") for path in files])
     scaffolded.write("0001", f"{SOURCE}/partner_api.py", leaked_settings())
@@ -210,7 +209,7 @@ def test_refused_patch_leaves_the_branch_and_says_why(scaffolded: Story) -> None
     assert scaffolded.engine.plan(tenants=["acme"]).is_empty
 
 
-def test_patches_land_in_order_and_what_comes_of_them_is_checked(scaffolded: Story) -> None:
+def test_patches_land_in_order_and_their_result_is_checked(scaffolded: Story) -> None:
     scaffolded.write("0001", "docs/one.md", "1\n")
     scaffolded.write("0002", "docs/two.md", "2\n")
     scaffolded.go()
@@ -226,7 +225,7 @@ def test_patches_land_in_order_and_what_comes_of_them_is_checked(scaffolded: Sto
     }
 
 
-def test_many_patches_at_once_are_one_run(scaffolded: Story) -> None:
+def test_one_run_applies_many_patches(scaffolded: Story) -> None:
     base = scaffolded.newest()
     patches = {
         patch_path(DRAFT, f"{n:04d}"): patch_of(DRAFT, base, {f"docs/{n}.md": f"{n}\n"})
@@ -240,7 +239,7 @@ def test_many_patches_at_once_are_one_run(scaffolded: Story) -> None:
     assert scaffolded.kinds().count("patch-applied") == 32
 
 
-def test_new_revision_of_a_draft_is_accepted_once(scaffolded: Story) -> None:
+def test_a_new_revision_of_a_draft_is_accepted_once(scaffolded: Story) -> None:
     scaffolded.request(
         draft_path(DRAFT), draft_example(description="Other words").encode(), ENGINEER_ID
     )
@@ -252,40 +251,40 @@ def test_new_revision_of_a_draft_is_accepted_once(scaffolded: Story) -> None:
 # -- observations, shards ------------------------------------------------------------------
 
 
-def observed(world: Story, **over: Any) -> Observation:
-    """What the delivery tool says of prod."""
-    promotion = world.engine.status(DRAFT).promotion("prod")
-    assert promotion is not None
-    return seen_of(DRAFT, promotion, **over)
-
-
-def test_observation_is_recorded_once_and_its_change_too(in_prod: Story) -> None:
+def test_an_observation_and_its_change_are_each_recorded_once(in_prod: Story) -> None:
     facts = in_prod.kinds()
-    seen = observed(in_prod)
+    status = in_prod.engine.status(DRAFT)
+    seen, worse = healthy_in(status, "prod"), healthy_in(status, "prod", health="Degraded")
     for _ in range(2):
         in_prod.engine.run(tenants=["acme"], observations=(seen,))
         assert in_prod.kinds() == [*facts, "observed"]
-    in_prod.engine.run(tenants=["acme"], observations=(observed(in_prod, health="Degraded"),))
+    in_prod.engine.run(tenants=["acme"], observations=(worse,))
     assert in_prod.kinds() == [*facts, "observed", "observed"]
     promotion = in_prod.engine.status(DRAFT).promotion("prod")
     assert promotion is not None and promotion.observation is not None
     assert promotion.observation.health == "Degraded"
 
 
-def test_observation_of_what_was_never_promoted_is_no_fact(root: Path) -> None:
+def test_an_observation_of_a_release_that_was_never_promoted_is_not_recorded(root: Path) -> None:
     world = story_at("in dev", root)
     promotion = world.engine.status(DRAFT).promotion("dev")
     assert promotion is not None
     staging = seen_of(DRAFT, promotion, environment="staging")
     unknown = [seen_of(draft, promotion) for draft in (OTHER, "acme/nothing", "nobody/x", "")]
     before = everything(root)
-    report = world.engine.run(observations=(staging, *unknown))
+    ran = world.engine.run(observations=(staging, *unknown))
     assert everything(root) == before
-    codes = [finding.code for finding in report.observed]
+    codes = [finding.code for finding in ran.observed]
     assert codes == ["observation-unknown-release"] * 5
     only = world.engine.run(tenants=["contoso"], observations=(staging, *unknown))
     assert only.observed == {}
     world.close()
+
+
+def report(world: Story, **over: object) -> None:
+    """A run with a report on what prod runs."""
+    seen = healthy_in(world.engine.status(DRAFT), "prod", **over)
+    world.engine.run(tenants=["acme"], observations=(seen,))
 
 
 def test_a_report_counts_for_the_tree_at_its_commit_and_not_for_the_head(in_prod: Story) -> None:
@@ -296,7 +295,9 @@ def test_a_report_counts_for_the_tree_at_its_commit_and_not_for_the_head(in_prod
     git = in_prod.forge.open_repository(GITOPS)
     before = git.read_commit(promotion.gitops_commit).parents[0]
     for revision in (before, "0" * 40, None):
-        in_prod.engine.run(tenants=["acme"], observations=(observed(in_prod, revision=revision),))
+        in_prod.engine.run(
+            tenants=["acme"], observations=(in_prod_seen(in_prod, revision=revision),)
+        )
         assert in_prod.kinds() == facts
     later = commit_of(
         git,
@@ -304,9 +305,11 @@ def test_a_report_counts_for_the_tree_at_its_commit_and_not_for_the_head(in_prod
         lambda files: files.update({"README.md": (MODE_FILE, b"Other words")}),
     )
     for revision in (promotion.gitops_commit, later, promotion.gitops_commit):
-        in_prod.engine.run(tenants=["acme"], observations=(observed(in_prod, revision=revision),))
+        in_prod.engine.run(
+            tenants=["acme"], observations=(in_prod_seen(in_prod, revision=revision),)
+        )
         assert in_prod.kinds() == [*facts, "observed"]
-    in_prod.engine.run(tenants=["acme"], observations=(observed(in_prod, revision=before),))
+    report(in_prod, revision=before)
     assert in_prod.kinds() == [*facts, "observed", "observed"]
     seen = in_prod.engine.status(DRAFT).promotion("prod")
     assert seen is not None and seen.observation is not None
@@ -321,17 +324,16 @@ def test_polling_costs_no_history(in_prod: Story) -> None:
         at = moment_of(CLOCK_S + 60 * minutes)
         engine = in_prod.engine.using(clock=partial(int, CLOCK_S + 60 * minutes))
         seen = [seen_of(DRAFT, p, observed_at=at, synced_at=at) for p in status.promotions]
-        report = engine.run(observations=seen)
-        assert report.observed == {}
+        assert engine.run(observations=seen).observed == {}
     assert in_prod.kinds() == [*facts, *["observed"] * len(status.promotions)]
 
 
 def test_a_gitops_repository_that_cannot_be_read_is_no_news(in_prod: Story) -> None:
-    seen, facts = observed(in_prod), in_prod.kinds()
+    seen, facts = healthy_in(in_prod.engine.status(DRAFT), "prod"), in_prod.kinds()
     path = in_prod.forge.path(GITOPS)
     path.rename(path.with_name("away"))
-    report = in_prod.engine.run(tenants=["acme"], observations=(seen,))
-    assert [f.code for f in report.failures if f.subject == "acme"] == ["could-not-check"]
+    ran = in_prod.engine.run(tenants=["acme"], observations=(seen,))
+    assert [f.code for f in ran.failures if f.subject == "acme"] == ["could-not-check"]
     path.with_name("away").rename(path)
     assert in_prod.kinds() == facts
 
@@ -346,6 +348,6 @@ def test_shards_cover_every_tenant_once(scaffolded: Story, count: int) -> None:
     assert planned(None) == ["acme", "contoso", "fabrikam", "platform"]
 
 
-def test_unknown_tenant_is_a_wrong_call_and_not_an_empty_run(scaffolded: Story) -> None:
+def test_an_unknown_tenant_is_a_usage_error(scaffolded: Story) -> None:
     with pytest.raises(UsageFault, match="no tenant `acmee`"):
         scaffolded.engine.run(tenants=["acmee"])

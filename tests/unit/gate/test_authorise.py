@@ -1,20 +1,21 @@
-"""The gate: each clause lets the allowed promotion pass and stops it for its own reason only."""
+"""The gate: each clause passes the allowed promotion and stops it for its own reason only."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
-import yaml
 
 from pipeline.diagnostics import RULES, Location
 from pipeline.gate.authorise import CLAUSES, authorise
+from pipeline.models.base import seconds_of
 from pipeline.releases.rules import MANIFEST_KIND
 from pipeline.rules import load_rules
 from tests.support import fact_history as history
 from tests.support.promotion_evidence import (
     allowed_evidence,
     authority_of,
+    case_of,
     evidence_of_case,
     review,
 )
@@ -26,7 +27,7 @@ SECURITY = history.SECURITY_ID
 
 def reasons_of(case: str) -> list[tuple[str, bool]]:
     """Codes of the reasons against a changed promotion, each with whether it is final."""
-    decision = authorise(evidence_of_case(yaml.safe_load(case) or {}))
+    decision = authorise(evidence_of_case(case_of(case)))
     assert decision.allowed == (not decision.reasons)
     return [(reason.code, reason.final) for reason in decision.reasons]
 
@@ -43,6 +44,8 @@ def test_the_baseline_is_allowed_and_each_clause_lets_it_pass(environment: str) 
 
 
 FINAL = {
+    "lane: security": "lane-not-offered",
+    "{lane: rollback, lanes: {security: [security]}}": "lane-not-offered",
     "state: REJECTED": "draft-ended",
     "author: 1902": "author-out-of-scope",
     "author: 4711": "author-out-of-scope",
@@ -69,7 +72,19 @@ FINAL = {
     "approved_blob: other": "approval-other-revision",
     "builds: []": "digest-not-built",
 }
+FREEZE = "{effect: deny, from: 2026-12-24T00:00:00, to: 2026-12-27T00:00:00}"
 WAITS = {
+    "stops: [{reason: Down}]": "promotion-stopped",
+    "stops: [{reason: Down, environments: [staging, prod]}]": "promotion-stopped",
+    "stops: [{reason: Down, tenants: [acme]}]": "promotion-stopped",
+    "stops: [{reason: Down, lanes: [rollback, security]}]": "promotion-stopped",
+    "stops: [{reason: Down, environments: [dev]}, {reason: Down}]": "promotion-stopped",
+    "{stops: [{reason: Down, lanes: [rollback]}], lane: security, lanes: {security: [security]}}": (
+        "promotion-stopped"
+    ),
+    f"{{windows: [{FREEZE}], now: 2026-12-24T12:00:00Z}}": "window-closed",
+    f"{{platform_windows: [{FREEZE}], now: 2026-12-24T12:00:00Z}}": "window-closed",
+    f"{{windows: [{FREEZE.replace('deny', 'allow')}], now: 2026-12-28T12:00:00Z}}": "window-closed",
     "chain_problem: broken": "state-tampered",
     "source_on_default: false": "source-not-on-default-branch",
     "checks: []": "check-missing",
@@ -79,15 +94,15 @@ WAITS = {
 
 
 @pytest.mark.parametrize("case", FINAL)
-def test_what_no_waiting_can_change_is_final(case: str) -> None:
+def test_a_reason_that_waiting_cannot_change_is_final(case: str) -> None:
     assert set(reasons_of(case)) == {(FINAL[case], True)}
-    assert authorise(evidence_of_case(yaml.safe_load(case))).refused
+    assert authorise(evidence_of_case(case_of(case))).refused
 
 
 @pytest.mark.parametrize("case", WAITS)
-def test_what_may_come_waits(case: str) -> None:
+def test_a_reason_that_waiting_can_change_waits(case: str) -> None:
     assert set(reasons_of(case)) == {(WAITS[case], False)}
-    assert not authorise(evidence_of_case(yaml.safe_load(case))).refused
+    assert not authorise(evidence_of_case(case_of(case))).refused
 
 
 def test_all_reasons_are_given_in_the_order_of_the_clauses() -> None:
@@ -123,6 +138,29 @@ def test_an_environment_may_leave_provenance_unchecked() -> None:
     evidence = evidence_of_case({"provenance": "none"})
     policy = evidence.environment.model_copy(update={"provenance": "unchecked"})
     assert authorise(replace(evidence, environment=policy)).allowed
+
+
+def test_what_ran_in_staging_goes_on_though_something_newer_runs_there() -> None:
+    assert authorise(evidence_of_case({"running": "newer"})).allowed
+
+
+def test_a_message_says_what_runs_before_and_what_never_did() -> None:
+    (reason,) = authorise(evidence_of_case({"running": "other"})).reasons
+    other = history.digest_of("other image")
+    assert reason.message == (
+        f"staging runs {other[:19]}…; staging never ran {history.DIGEST[:19]}…"
+    )
+
+
+def test_without_a_digest_it_is_the_source_that_must_have_run() -> None:
+    evidence = allowed_evidence("staging")
+    release = evidence.promotion.release.model_copy(update={"digest": None})
+    unpinned = evidence.promotion.model_copy(update={"release": release})
+    policy = evidence.environment.model_copy(update={"approvals": {}})
+    evidence = replace(evidence, promotion=unpinned, environment=policy)
+    assert authorise(evidence).allowed
+    other = replace(evidence, source_tree=history.id_of("another tree"))
+    assert "environment-order" in {reason.code for reason in authorise(other).reasons}
 
 
 def test_every_reason_is_a_rule() -> None:
@@ -167,7 +205,7 @@ def test_dev_takes_a_pinned_request_too() -> None:
     assert reasons_of("{environment: dev, digest: other}") == [("digest-not-built", True)]
 
 
-def test_an_objection_counts_of_those_who_may_approve() -> None:
+def test_only_objections_by_possible_approvers_count() -> None:
     case = "{environment: dev, reviews: [1201, {by: 1501, verdict: changes-requested}]}"
     assert reasons_of(case) == []
 
@@ -184,13 +222,13 @@ def test_an_objection_counts_of_those_who_may_approve() -> None:
         ("HIGH", [OTHER_MANAGER, SECURITY], False),
     ],
 )
-def test_the_tier_decides_how_many_of_whom(tier: str, reviews: list[int], missing: bool) -> None:
+def test_the_risk_tier_decides_the_approvals(tier: str, reviews: list[int], missing: bool) -> None:
     evidence = evidence_of_case({"environment": "staging", "risk_tier": tier, "reviews": reviews})
     codes = {reason.code for reason in authorise(evidence).reasons}
     assert codes == ({"approval-missing"} if missing else set())
 
 
-def test_a_tier_without_an_entry_takes_the_nearest_lower_one() -> None:
+def test_a_tier_without_an_entry_uses_the_nearest_lower_one() -> None:
     policy = sample_environment("staging")
     only_low = policy.model_copy(update={"approvals": {"LOW": policy.approvals["LOW"]}})
     assert only_low.approval_for("HIGH") == policy.approvals["LOW"]
@@ -219,7 +257,7 @@ def test_people_count_once_by_their_newest_verdict_on_the_final_revision() -> No
     )
 
 
-def test_reviews_count_in_the_order_they_were_given_not_listed() -> None:
+def test_reviews_count_in_the_order_in_which_they_were_given() -> None:
     reviews = (
         review(1, MANAGER),
         review(2, SECURITY),
@@ -230,7 +268,7 @@ def test_reviews_count_in_the_order_they_were_given_not_listed() -> None:
     assert found == authority_of("prod", reviews)
 
 
-def test_asking_for_changes_before_the_final_revision_blocks_nobody() -> None:
+def test_an_objection_to_an_earlier_revision_does_not_block() -> None:
     case = """
 reviews:
   - {by: 1502, verdict: changes-requested, of: earlier}
@@ -242,3 +280,35 @@ reviews:
 
 def test_the_decision_is_pure() -> None:
     assert authorise(allowed_evidence()) == authorise(allowed_evidence())
+
+
+def test_a_closed_window_says_until_when() -> None:
+    evidence = evidence_of_case(case_of(f"{{windows: [{FREEZE}], now: 2026-12-24T12:00:00Z}}"))
+    (reason,) = authorise(evidence).reasons
+    assert reason.until_s == seconds_of("2026-12-27T00:00:00Z")
+    assert reason.message == (
+        "window `freeze` is closed: Nobody is there; promotions pass from 2026-12-27T00:00:00Z on"
+    )
+    for now_s, allowed in ((reason.until_s - 1, False), (reason.until_s, True)):
+        assert authorise(replace(evidence, now_s=now_s)).allowed == allowed
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "stops: []",
+        "stops: [{reason: Down, environments: [dev, staging]}]",
+        "stops: [{reason: Down, tenants: [contoso]}]",
+        "stops: [{reason: Down, environments: [prod], tenants: [contoso]}]",
+        "stops: [{reason: Down, lanes: [security]}]\nlane: security\nlanes: {security: [security]}",
+    ],
+)
+def test_what_is_not_stopped_goes_on(case: str) -> None:
+    assert reasons_of(case) == []
+
+
+def test_a_lane_passes_where_window_and_platform_let_it() -> None:
+    freeze = FREEZE.replace("}", ", lanes: [security]}")
+    case = f"windows: [{freeze}]\nnow: 2026-12-24T12:00:00Z\nlanes: {{security: [security]}}\n"
+    assert reasons_of(case) == [("window-closed", False)]
+    assert reasons_of(case + "lane: security\n") == []

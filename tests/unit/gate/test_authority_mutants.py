@@ -1,8 +1,7 @@
-"""Each clause of authority, row of matters and clause of the gate is held by a case.
+"""Each clause of authority and of the gate, and each row of matters, has a case that needs it.
 
-A mutant takes one of them away, or loosens it; a case is a change of the sample world and the codes
-of the reasons against it. A mutant that no case tells from the real thing is a clause that nobody
-would miss.
+A mutant removes one of them or loosens it; a case is a change of the sample world and the codes of
+the reasons against it. If no case tells a mutant from the real thing, nothing tests that clause.
 """
 
 from __future__ import annotations
@@ -12,11 +11,10 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-import yaml
 
 from pipeline.forges import approvals
 from pipeline.forges.port import Review
-from pipeline.gate import authorise, authority, matters
+from pipeline.gate import authorise, authority, matters, waivers
 from pipeline.gate.authority import Matter, MatterKind, Revision
 from pipeline.models.requests import (
     Account,
@@ -25,9 +23,10 @@ from pipeline.models.requests import (
     Platform,
     RiskTier,
 )
+from pipeline.models.status import RunRecord
 from pipeline.requests.snapshot import Snapshot
 from tests.support.authority_cases import CASES
-from tests.support.promotion_evidence import evidence_of_case
+from tests.support.promotion_evidence import case_of, evidence_of_case
 
 # -- mutants ---------------------------------------------------------------------------------
 
@@ -184,7 +183,7 @@ for _each in matters.TABLE:
     MUTANTS[f"{_each.kind}: anybody asks"] = partial(_row, _each.kind, _asked_by_all)
     MUTANTS[f"{_each.kind}: anybody approves"] = partial(_row, _each.kind, _approved_by_all)
     MUTANTS[f"{_each.kind}: nobody approves"] = partial(_row, _each.kind, _approved_by_nobody)
-    if _each.kind not in (MatterKind.TENANT_CODE, MatterKind.PROMOTION):
+    if _each.kind not in (MatterKind.TENANT_CODE, MatterKind.PROMOTION, MatterKind.WAIVER):
         MUTANTS[f"{_each.kind}: bots ask"] = partial(_row, _each.kind, _asked_by_bots)
 
 
@@ -282,6 +281,24 @@ def _no_environment(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(matters, "_approvals", approvals)
 
 
+NO_APPROVAL = ApprovalPolicy.model_construct(count=0, teams=())
+
+
+@mutant("nobody vouches for a lane")
+def _lanes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(matters, "_of_lane", lambda lane, policy: NO_APPROVAL)
+
+
+@mutant("a lane that is not listed asks for nobody")
+def _unlisted_lane(patch: pytest.MonkeyPatch) -> None:
+    real = matters._of_lane
+    patch.setattr(
+        matters,
+        "_of_lane",
+        lambda lane, policy: real(lane, policy) if policy.platform.lanes else NO_APPROVAL,
+    )
+
+
 # -- the gate --------------------------------------------------------------------------------
 
 
@@ -292,6 +309,48 @@ def _drop_gate(clause: object, patch: pytest.MonkeyPatch) -> None:
 GATE_MUTANTS: dict[str, Patch] = {
     f"gate without {clause.__name__}": partial(_drop_gate, clause) for clause in authorise.CLAUSES
 }
+
+
+def _only_what_runs_now(patch: pytest.MonkeyPatch) -> None:
+    real = authorise._earlier_runs
+
+    def newest(e: authorise.Evidence) -> tuple[RunRecord, ...]:
+        now = {run.environment: run.fact for run in e.status.runs}
+        return tuple(run for run in real(e) if run.fact == now[run.environment])
+
+    patch.setattr(authorise, "_earlier_runs", newest)
+
+
+def _any_environment_before(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(authorise, "_earlier_runs", lambda e: e.status.runs)
+
+
+GATE_MUTANTS |= {
+    "gate that asks what runs now": _only_what_runs_now,
+    "gate that asks whether anything ran": _any_environment_before,
+}
+FREEZE = "{effect: deny, from: 2026-12-24T00:00:00, to: 2026-12-27T00:00:00}"
+for _condition in waivers.CONDITIONS:
+    GATE_MUTANTS[f"waivers without {_condition.__name__}"] = partial(
+        lambda condition, patch: patch.setattr(
+            waivers, "CONDITIONS", _without(waivers.CONDITIONS, condition)
+        ),
+        _condition,
+    )
+
+
+def _forgotten_moment(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(authorise, "Asked", lambda *told: waivers.Asked(*told[:-1], told[-2]))
+
+
+GATE_MUTANTS["a clock that goes back revives a waiver"] = _forgotten_moment
+
+
+def _waived(by: str = "{}", more: str = "", now: str = "2026-12-02T00:00:00Z") -> str:
+    """A promotion whose checks failed, with a waiver of that."""
+    return f"{{checks: [failed], now: {now}, waivers: [{by}]{more}}}"
+
+
 # One thing that is wrong with an allowed promotion → the codes of the reasons against it.
 GATE_CASES: Mapping[str, frozenset[str]] = {
     "{}": frozenset(),
@@ -300,6 +359,10 @@ GATE_CASES: Mapping[str, frozenset[str]] = {
     "source_tree: null": frozenset({"source-unknown"}),
     "source_on_default: false": frozenset({"source-not-on-default-branch"}),
     "promotions: [dev]": frozenset({"environment-order"}),
+    "running: other": frozenset({"environment-order"}),
+    # Something newer runs in staging by now, and that has run nowhere before prod with this base.
+    "running: newer": frozenset(),
+    "{running: newer, base: other}": frozenset({"base-changed"}),
     "builds: []": frozenset({"digest-not-built"}),
     "builders: [buildah]": frozenset({"builder-refused"}),
     "provenance: of another key": frozenset({"provenance-foreign"}),
@@ -313,11 +376,36 @@ GATE_CASES: Mapping[str, frozenset[str]] = {
     "overlay_tree: null": frozenset({"promotion-not-pinned"}),
     "reviews: []": frozenset({"approval-missing"}),
     "author: 4711": frozenset({"author-out-of-scope"}),
+    _waived(): frozenset(),
+    _waived("{rule: check-missing}"): frozenset({"check-failed"}),
+    _waived("{environment: staging}"): frozenset({"check-failed"}),
+    _waived("{draft: acme/other}"): frozenset({"check-failed"}),
+    _waived(f"{{digest: 'sha256:{'0' * 64}'}}"): frozenset({"check-failed"}),
+    _waived("{approved: false}"): frozenset({"check-failed"}),
+    _waived("{expires: 2026-12-30T00:00:00Z}"): frozenset({"check-failed"}),
+    _waived(now="2026-11-30T23:59:59Z"): frozenset({"check-failed"}),
+    _waived(now="2026-12-01T00:00:00Z"): frozenset(),
+    _waived(now="2026-12-07T23:59:59Z"): frozenset(),
+    _waived(now="2026-12-08T00:00:00Z"): frozenset({"check-failed"}),
+    _waived(more=", newest_fact: 2026-12-07T23:59:59Z"): frozenset(),
+    _waived(more=", newest_fact: 2026-12-08T00:00:00Z"): frozenset({"check-failed"}),
+    _waived(more=", waivable: null"): frozenset({"check-failed"}),
+    _waived(more=", waivable: {rules: [check-missing], longest_days: 14}"): frozenset(
+        {"check-failed"}
+    ),
+    _waived(more=", waivable: {rules: [check-failed], longest_days: 6}"): frozenset(
+        {"check-failed"}
+    ),
+    "now: 2026-12-02T00:00:00Z\nblocked: true\nwaivers: [{rule: digest-blocked}]\n"
+    "waivable: {rules: [digest-blocked], longest_days: 14}": frozenset({"digest-blocked"}),
+    "stops: [{reason: Down}]": frozenset({"promotion-stopped"}),
+    "lane: security": frozenset({"lane-not-offered"}),
+    f"{{windows: [{FREEZE}], now: 2026-12-24T12:00:00Z}}": frozenset({"window-closed"}),
 }
 
 
 def _gate_outcome(text: str) -> frozenset[str]:
-    decision = authorise.authorise(evidence_of_case(yaml.safe_load(text)))
+    decision = authorise.authorise(evidence_of_case(case_of(text)))
     return frozenset(reason.code for reason in decision.reasons)
 
 
@@ -325,12 +413,12 @@ def _gate_outcome(text: str) -> frozenset[str]:
 
 
 @pytest.mark.parametrize("number", range(len(CASES)))
-def test_each_case_comes_out_as_it_says(number: int) -> None:
+def test_each_case_of_authority_gives_its_codes(number: int) -> None:
     assert CASES[number].found() == CASES[number].codes, CASES[number]
 
 
 @pytest.mark.parametrize("text", GATE_CASES)
-def test_each_case_of_the_gate_comes_out_as_it_says(text: str) -> None:
+def test_each_case_of_the_gate_gives_its_codes(text: str) -> None:
     assert _gate_outcome(text) == GATE_CASES[text]
 
 
@@ -357,7 +445,9 @@ def test_a_mutant_of_the_gate_is_killed(
 def test_every_clause_and_every_row_has_a_mutant() -> None:
     clauses = {f"authority without {clause.__name__}" for clause in authority.CLAUSES}
     assert clauses <= MUTANTS.keys()
-    assert len(GATE_MUTANTS) == len(authorise.CLAUSES)
+    gate = {f"gate without {clause.__name__}" for clause in authorise.CLAUSES}
+    gate |= {f"waivers without {condition.__name__}" for condition in waivers.CONDITIONS}
+    assert gate <= GATE_MUTANTS.keys()
     assert {row.kind for row in matters.TABLE} == set(MatterKind)
     for row in matters.TABLE:
         assert {f"{row.kind}: anybody asks", f"{row.kind}: anybody approves"} <= MUTANTS.keys()
