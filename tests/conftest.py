@@ -1,8 +1,8 @@
 """Isolation: no test sees the user's home, git configuration, locale, time zone or umask.
 
-The environment is replaced before any test module is imported, so that child processes get it
-too. Writes to the real home fail the test that made them: those of this process are seen as they
-happen, those of child processes by looking at the files that git and the tools keep there.
+The environment is replaced before any test module is imported, so child processes get it too. A
+write to the real home fails the test that made it: an audit hook sees writes of this process, and
+time stamps of the files that git and the tools keep there show writes of child processes.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ class World:
         GitRepository.clone(str(self.forge.path(self.name)), self.root / "control")
 
     def run(self) -> None:
-        """Run the pipeline until nothing is left to do."""
+        """Run the pipeline until nothing is due."""
         command = [PIPELINE, "-C", str(self.root / "control"), "run"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

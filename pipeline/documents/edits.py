@@ -2,8 +2,19 @@
 
 Pure. ruamel.yaml reads the file, sets the value and writes the file again, which keeps comments,
 quotes and order but not every blank. So only the lines of the named entry are taken from ruamel's
-output, moved to the entry's column; all other lines keep their bytes. An edit that would lose a
-comment, or does not read back as exactly the requested value, is refused.
+output, moved to the entry's column; all other lines keep their bytes.
+
+Refused, and left to people:
+
+- documents that the reader refuses: anchors, aliases, tags, several documents
+- an edit that would lose a comment: in a collection that is replaced, beside `|` or `>`
+- an edit inside brackets that span several lines
+- an edit that does not read back as exactly the requested value, with every comment once: at a key
+  that is written after `?`; several lines of text before an indented comment, which would become
+  part of it; a comment between a key and its list, or beside an empty last item; a new entry behind
+  a block text that ends without a line end
+
+`tests/unit/documents/test_edits.py` has one of each.
 
 Import this module only where an edit is made: it imports ruamel.yaml, 25 ms (processor time in a
 fresh process, median of 9), and most commands edit nothing.
@@ -15,7 +26,7 @@ import copy
 import io
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -33,6 +44,11 @@ from pipeline.documents.yaml12 import is_plain_safe
 from pipeline.errors import Refused, UsageFault
 
 _BY_HAND = "change the file by hand"
+_MORE_BY_HAND = (
+    f"{_BY_HAND}: an edit cannot keep the rest beside a key after `?`, a comment between a key and "
+    "its list, a comment beside an empty item, an indented comment below several lines of text, or "
+    "a block text without a line end"
+)
 _COMMENT = re.compile(r"(?:^|(?<=[ \t]))#.*")
 _TEXT = re.compile(r"^(?=\n)|[^\n]", re.MULTILINE)
 
@@ -49,23 +65,26 @@ def edit_document(content: bytes, changes: Mapping[Path, object]) -> bytes:
     if not document.ok:
         raise Refused("the document to edit is refused", document.findings)
     text = content.decode("utf-8")
+    line_end = "" if text.endswith("\n") else "\r\n" if "\r\n" in text else "\n"
+    text += line_end
     wanted: Any = copy.deepcopy(document.value)
     for path, value in changes.items():
         _set(wanted, path, _plain(value))
         try:
             text = _edit(text, path, value)
         except YAMLError as error:  # an earlier edit made it unreadable
-            raise _changes_more(changes) from error
-    edited = text.encode("utf-8")
-    result = parse_document("(edited document)", edited)
-    if not result.ok or repr(result.value) != repr(wanted):
-        raise _changes_more(changes)
-    return edited
+            raise _changes_more([path]) from error
+    # A last line without an end stays so, unless the new value needs it.
+    for edited in (text.removesuffix(line_end), text):
+        result = parse_document("(edited document)", edited.encode("utf-8"))
+        if result.ok and repr(result.value) == repr(wanted):
+            return edited.encode("utf-8")
+    raise _changes_more(changes)
 
 
-def _changes_more(changes: Mapping[Path, object]) -> Refused:
+def _changes_more(changes: Iterable[Path]) -> Refused:
     names = ", ".join(map(_name, changes))
-    return Refused(f"an edit of {names} would change more than it says", help=_BY_HAND)
+    return Refused(f"an edit of {names} would change more than it says", help=_MORE_BY_HAND)
 
 
 def _name(path: Path) -> str:
@@ -146,11 +165,28 @@ def _rewritten(text: str, path: Path, value: object) -> str:
             parent = parent[step]
         if not parent:  # it is written as `[]` or `{}`
             parent.fa.set_block_style()
+        _forget_what_follows(parent, path[-1])
         _set(data, path, _styled(value))
         yaml.dump(data, out)
     except (YAMLError, LookupError) as error:
         raise Refused(f"an edit of {_name(path)} cannot be made", help=_BY_HAND) from error
     return out.getvalue()
+
+
+def _forget_what_follows(parent: Any, step: object) -> None:
+    """Drop all comments of an entry except the one in its own line.
+
+    ruamel counts the lines after a value as part of it, and would write them inside the new one.
+    The comment beside a block text's indicator goes too: no new value has a place for it.
+    """
+    found = parent.ca.items.get(step) or []
+    for index, token in enumerate(found):
+        if isinstance(token, list):
+            found[index] = [part for part in token if not isinstance(part, str)] or None
+        elif token is not None:
+            own = token.value.partition("\n")[0]
+            token.value = f"{own}\n"
+            found[index] = token if own else None
 
 
 def _edit(text: str, path: Path, value: object) -> str:
@@ -171,17 +207,13 @@ def _edit(text: str, path: Path, value: object) -> str:
         begin = there.lines[first][:column]
     head, *others = written.lines[new.first : new.last + 1]
     before = Counter(there.comments(first, end))
-    # ruamel counts what follows a string as part of it, and would write it inside the new value.
-    own = [written.is_own(new.first + 1 + n, before) for n in range(len(others))]
-    kept = [
-        _moved(line, column - new.column)
-        for line, is_own in zip(others, own, strict=True)
-        if is_own
-    ]
-    lost = before - Counter(written.comments(new.first, new.last + 1))
-    if lost:
-        message = f"an edit of {_name(path)} would lose the comment `{min(lost)}`"
+    kept = [_moved(line, column - new.column) for line in others]
+    after = Counter(written.comments(new.first, new.last + 1))
+    if before - after:
+        message = f"an edit of {_name(path)} would lose the comment `{min(before - after)}`"
         raise Refused(message, help=_BY_HAND)
+    if after - before:  # ruamel took a later comment into the new value
+        raise _changes_more([path])
     lines = [begin + head[new.column :], *kept]
     return _spliced(text, first, end, lines)
 
@@ -194,12 +226,7 @@ def _spliced(text: str, first: int, end: int, new: list[str]) -> str:
     """The text with lines `first` up to `end` replaced, keeping its line ends."""
     lines = text.split("\n")
     carriage = "\r" if "\r\n" in text else ""
-    put = [line + carriage for line in new]
-    if end == len(lines):  # the last line has no end
-        put[-1] = new[-1]
-        if first == end:
-            lines[-1] += carriage
-    return "\n".join([*lines[:first], *put, *lines[end:]])
+    return "\n".join([*lines[:first], *(line + carriage for line in new), *lines[end:]])
 
 
 # -- positions of entries ------------------------------------------------------------------
@@ -255,11 +282,6 @@ class _Layout:
         """The comments in these lines, each from its `#`."""
         found = (_COMMENT.search(line) for line in self._masked[first:end])
         return [comment.group() for comment in found if comment]
-
-    def is_own(self, number: int, comments: Collection[str]) -> bool:
-        """Whether a line holds more than a comment or nothing, unless it is one of `comments`."""
-        line = self._masked[number].strip(" ")
-        return bool(line) and (not line.startswith("#") or line in comments)
 
     @cached_property
     def _masked(self) -> list[str]:

@@ -7,7 +7,7 @@ status lists the newest 10 per environment (`LISTED_RUNS`); facts hold all of th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pipeline.models.facts import Fact, Observed, Promoted
 from pipeline.models.status import DraftStatus, RunRecord
@@ -21,18 +21,30 @@ def runs_after(runs: Runs, fact: Fact) -> Runs:
     """The runs after one more fact."""
     body = fact.body
     if isinstance(body, Promoted):
-        begun = RunRecord(environment=body.environment, release=body.release, fact=fact.sequence)
-        return (*runs, begun)
+        since = body.merged_at or fact.decided_at
+        begun = RunRecord(
+            environment=body.environment, release=body.release, fact=fact.sequence, since=since
+        )
+        return (*_with_newest(runs, body.environment, lambda _: {"until": since}), begun)
     if not isinstance(body, Observed):
         return runs
     seen = body.observation
-    newest = max((r.fact for r in runs if r.environment == seen.environment), default=0)
-    return tuple(
-        run.model_copy(update={"was_healthy": True})
-        if run.fact == newest and seen.is_healthy_as(run.release.digest)
-        else run
-        for run in runs
-    )
+    moment = seen.observed_at or fact.decided_at
+
+    def told(run: RunRecord) -> dict[str, object]:
+        if not seen.is_healthy_as(run.release.digest):
+            return {"healthy_since": None}
+        return {"was_healthy": True, "healthy_since": run.healthy_since or moment}
+
+    return _with_newest(runs, seen.environment, told)
+
+
+def _with_newest(
+    runs: Runs, environment: str, changes: Callable[[RunRecord], dict[str, object]]
+) -> Runs:
+    """The runs, with the newest one of an environment, if any, changed by `changes`."""
+    newest = max((run.fact for run in runs if run.environment == environment), default=0)
+    return tuple(run.model_copy(update=changes(run)) if run.fact == newest else run for run in runs)
 
 
 def runs_of(facts: Iterable[Fact]) -> Runs:

@@ -1,7 +1,7 @@
-"""What a revision changes, as an attack lists it: one kind and its words for each file.
+"""The changes of a revision, as `attack.yaml` lists them: for each file a kind and its arguments.
 
 - draft: {id: acme/order-router, origin: platform}
-- patch: {draft: acme/order-router, files: {src/x.py: "x = 1\\n"}}
+- patch: {draft: acme/order-router, files: {src/x.py: "x = 1\n"}}
 - promotion: {draft: acme/order-router, to: prod}
 - edit: {path: environments/prod/environment.yaml, "count: 2": "count: 1"}
 - copy: {path: tenants/acme/tenant.yaml, to: tenants/new/tenant.yaml, acme: new}
@@ -53,7 +53,7 @@ def changed(world: AttackWorld, files: Files, listed: Sequence[Any]) -> Files:
 
 @change
 def draft(world: AttackWorld, files: Files, words: Any) -> None:
-    """A draft's request; `origin`, `body` (text → text) and `at` differ from what is due."""
+    """A draft's request; `origin`, `body` (text → text) and `at` differ from the example."""
     id = words["id"]
     tenant, primitive = id.split("/")
     origin = words.get("origin", "tenant")
@@ -126,7 +126,7 @@ def promotion(world: AttackWorld, files: Files, words: Any) -> None:
 
 @change
 def edit(world: AttackWorld, files: Files, words: Any) -> None:
-    """Replace texts in a file; each must be there."""
+    """Replace texts in a file; each must be in it."""
     path = words["path"]
     mode, content = files[path]
     pairs = {old: new for old, new in words.items() if old != "path"}
@@ -151,7 +151,7 @@ def write(world: AttackWorld, files: Files, words: Any) -> None:
 
 @change
 def delete(world: AttackWorld, files: Files, words: Any) -> None:
-    """Take a file, or all below a folder, away."""
+    """Delete a file, or all files below a folder."""
     gone = [path for path in files if path == words or path.startswith(f"{words}/")]
     assert gone, f"{words} is not there to delete"
     for path in gone:
@@ -166,7 +166,7 @@ def link(world: AttackWorld, files: Files, words: Any) -> None:
 
 @change
 def mode(world: AttackWorld, files: Files, words: Any) -> None:
-    """Another mode for files that are there, and the same bytes."""
+    """Set the mode of existing files and keep their bytes."""
     for path, told in words.items():
         files[path] = (int(told), files[path][1])
 
@@ -181,7 +181,7 @@ def _commit_of(world: AttackWorld, id: str, branch: str | None) -> str:
 
 
 def newest(world: AttackWorld, id: str) -> str:
-    """The commit that is asked for, or patched, now: of the branch, of main once it is merged."""
+    """The draft's newest commit, to ask for or to patch: the branch's, or main's once merged."""
     status = world.story.engine.status(id)
     assert status.pull_request is not None
     pull = world.story.forge.read_pull(status.target_repo, status.pull_request.number)
@@ -190,7 +190,7 @@ def newest(world: AttackWorld, id: str) -> str:
 
 @change
 def python(world: AttackWorld, files: Files, words: Any) -> None:
-    """A function `NAME(world, files)` of the folder's own `attack.py`."""
+    """Call a function `NAME(world, files)` of the folder's own `attack.py`."""
     getattr(load_attack(world.folder), words)(world, files)
 
 

@@ -1,7 +1,7 @@
-"""Steps of somebody who writes to a repository's folder, past every rule, and of auditors.
+"""Attack steps of someone with write access to a repository's folder, and steps of auditors.
 
-A local forge trusts whoever can write to its folder (docs/guarantees.md): of these attacks an
-audit of clones is what tells.
+A local forge trusts everyone who can write to its folder (docs/guarantees.md), so only an audit of
+clones shows these attacks.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def write_on_disk(world: AttackWorld, words: Any) -> None:
 
 @step
 def remember_ref(world: AttackWorld, words: Any) -> None:
-    """Remember where a branch is: `{repo, branch}`."""
+    """Remember a branch's commit: `{repo, branch}`."""
     repo, branch = words.get("repo", CONTROL), words["branch"]
     found = world.git(repo).resolve(f"refs/heads/{branch}")
     assert found is not None
@@ -61,7 +61,7 @@ def remember_ref(world: AttackWorld, words: Any) -> None:
 
 @step
 def put_back_ref(world: AttackWorld, words: Any) -> None:
-    """Move a branch back to where it was remembered."""
+    """Move a branch back to its remembered commit."""
     repo, branch = words.get("repo", CONTROL), words["branch"]
     git = GitRepository(world.story.forge.path(repo))
     move(git, branch, world.kept[f"{repo} {branch}"])
@@ -70,7 +70,7 @@ def put_back_ref(world: AttackWorld, words: Any) -> None:
 
 @step
 def remove_repository(world: AttackWorld, words: Any) -> None:
-    """Take a repository away, as its owner can."""
+    """Delete a repository, as its owner can."""
     world.story.close()
     path = world.story.forge.path(words)
     path.rename(path.with_suffix(".gone"))
@@ -85,7 +85,7 @@ def clone_all(world: AttackWorld, folder: Path) -> Path:
 
 
 def audit_clones(folder: Path) -> AuditReport:
-    """What an audit says of clones."""
+    """Note the findings of an audit of clones."""
     gits = {path.name: GitRepository(path) for path in folder.iterdir()}
     report = verify(gits[CONTROL], gits.get)
     for git in gits.values():
@@ -95,7 +95,7 @@ def audit_clones(folder: Path) -> AuditReport:
 
 @step
 def clone(world: AttackWorld, words: Any) -> None:
-    """An auditor clones everything now, and finds it in order."""
+    """An auditor clones everything now; the audit finds nothing."""
     world.clones = clone_all(world, world.scratch / "auditor")
     report = audit_clones(world.clones)
     assert report.verdict is Verdict.VALID, report.findings
@@ -112,7 +112,7 @@ def fetch(world: AttackWorld, words: Any) -> None:
 
 @step
 def audit(world: AttackWorld, words: Any) -> None:
-    """What an audit says of fresh clones, or of those that were made and fetched before."""
+    """Audit fresh clones, or those that were made and fetched before."""
     folder = world.clones or clone_all(world, world.scratch / "audit")
     report = audit_clones(folder)
     for finding in report.findings:

@@ -1,6 +1,6 @@
-"""A writer who keeps chain, fold, trailers and overlays right, for attacks on what an audit proves.
+"""A forger who keeps chain, fold, trailers and overlays consistent, for attacks on the audit.
 
-What it writes goes straight into the repositories' folders, under the pipeline's name.
+It writes straight into the repositories' folders, in the pipeline's name.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _write(
     change: Callable[[dict[str, tuple[int, bytes]]], None],
     message: str,
 ) -> str:
-    """The commit that a branch is at once its files were changed, by the pipeline as it seems."""
+    """The commit of a branch after its files were changed, in the pipeline's name."""
     git = GitRepository(world.story.forge.path(repo))
     head = git.resolve(f"refs/heads/{branch}")
     assert head is not None
@@ -57,7 +57,7 @@ def _write(
 
 
 def _record(world: AttackWorld, facts: tuple[Fact, ...], status: DraftStatus) -> None:
-    """The state branch tells these facts, and what they fold to."""
+    """Write these facts and their fold to the state branch."""
 
     def change(files: dict[str, tuple[int, bytes]]) -> None:
         for path in [path for path in files if path.startswith(f"drafts/{PRIMITIVE}/")]:
@@ -73,7 +73,7 @@ def _record(world: AttackWorld, facts: tuple[Fact, ...], status: DraftStatus) ->
 
 
 def _cause_of(world: AttackWorld, facts: tuple[Fact, ...], environment: str) -> Cause:
-    """What a promotion to an environment names as its cause; made up where nobody asked."""
+    """The cause of a promotion to an environment; made up if nobody asked."""
     for fact in facts:
         if isinstance(fact.body, Promoted) and fact.body.environment == environment:
             return fact.cause
@@ -95,7 +95,7 @@ def forge_promotion(
     digest: str = "",
     namespace: str = "",
 ) -> None:
-    """The draft was promoted to an environment, say facts, status and GitOps repository."""
+    """Record a promotion to an environment: facts, status and GitOps repository agree."""
     facts, status = world.story.engine.facts(DRAFT), world.story.engine.status(DRAFT)
     before = next(f.body for f in reversed(facts) if isinstance(f.body, Promoted))
     release = before.release.model_copy(update={"digest": digest or before.release.digest})

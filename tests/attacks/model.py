@@ -1,4 +1,4 @@
-"""An attack as its folder describes it, in `attack.yaml`.
+"""The description of an attack, in the `attack.yaml` of its folder.
 
     promise: authority            # a key of tests/attacks/promises.py
     story: One or two sentences.  # what the attacker does, and what they hope for
@@ -8,14 +8,14 @@
     steps: [...]                  # steps of the attack (tests/attacks/steps.py), and runs
     stopped_by:                   # where it is stopped → codes of rules or errors
       check: [author-out-of-scope]
-    on_github: {...}              # the same, where it is stopped elsewhere over GitHub
-    in_vain: One sentence.        # instead, where nothing is refused and nothing comes of it
-    recorded:                     # facts that the runs of the attack add; none if left out
+    on_github: {...}              # the same, if GitHub stops it elsewhere
+    in_vain: One sentence.        # instead, if nothing is refused but nothing is gained
+    recorded:                     # facts that the attack's runs add; none if absent
       acme/order-router: [patch-refused]
     moves: [...]                  # other refs that those runs may move, as patterns
-    over: [local, github]         # forges; the local one if left out
+    over: [local, github]         # forges; the local one if absent
 
-What is not in `recorded` and `moves` did not happen: no run of an attack moves any other ref.
+Everything outside `recorded` and `moves` must not happen: no run of an attack moves another ref.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _FIELDS = {
 
 @dataclass(frozen=True)
 class Attack:
-    """One attack: its folder's name, the role that makes it, and what it says."""
+    """One attack: its folder's name, its role, and its description."""
 
     folder: Path
     promise: str
@@ -68,7 +68,7 @@ class Attack:
 
     @property
     def role(self) -> str:
-        """Who attacks."""
+        """The role of the attacker."""
         return self.folder.parent.name
 
     @property
@@ -78,7 +78,7 @@ class Attack:
 
 
 def read_attack(folder: Path) -> Attack:
-    """The attack in a folder. Raises AssertionError where it says too much or too little."""
+    """The attack in a folder. Raises AssertionError if fields are missing or unknown."""
     told = yaml.safe_load((folder / "attack.yaml").read_text(encoding="utf-8"))
     where = f"{folder.parent.name}/{folder.name}"
     assert set(told) <= _FIELDS, f"{where}: unknown {sorted(set(told) - _FIELDS)}"

@@ -1,6 +1,6 @@
-"""Attacks that are not stopped yet: attack → what brings what stops it.
+"""Attacks that nothing stops yet: attack → what will stop it.
 
-Each is run, and must fail until then: one that passes is taken off this list.
+Each is still run and must succeed; one that is stopped leaves this list.
 """
 
 from __future__ import annotations

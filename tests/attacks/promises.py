@@ -1,6 +1,6 @@
-"""The promises that attacks are made against, by a stable key.
+"""The promises that attacks try to break, by a stable key.
 
-Each sentence stands word for word in the table of docs/guarantees.md; a test holds it to that.
+Each sentence stands word for word in the table of docs/guarantees.md; a test checks that.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What people, bots and the pipeline do in an attack, by name.
+"""The steps of an attack, by name: what people, bots and the pipeline do.
 
-A step is a mapping of one key, or its name alone: `approve: acme-engineer-1`, `run`. What is
-refused is noted under the step's name and does not end the attack: the runner compares.
-`python: NAME` calls the function `NAME(world)` of the folder's `attack.py`.
+A step is a mapping with one key, or just its name: `approve: acme-engineer-1`, `run`. A refusal is
+noted under the step's name and does not end the attack; the runner compares afterwards. `python:
+NAME` calls the function `NAME(world)` of the folder's `attack.py`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -45,7 +46,7 @@ def step(function: Step) -> Step:
 
 
 def play(world: AttackWorld, steps: Sequence[Any]) -> None:
-    """Do the steps in order; note what refuses any of them."""
+    """Do the steps in order and note refusals."""
     for item in steps:
         [(name, words)] = item.items() if isinstance(item, dict) else [(item, None)]
         try:
@@ -87,7 +88,7 @@ def push(world: AttackWorld, words: Any) -> None:
 
 
 def _open(world: AttackWorld, words: Any) -> None:
-    """Open, or find, the pull request of a branch into main."""
+    """Open, or find, the pull request of a branch to main."""
     repo = words.get("repo", CONTROL)
     pull = world.story.forge.open_pull(
         repo,
@@ -104,7 +105,7 @@ def _open(world: AttackWorld, words: Any) -> None:
 
 @step
 def ask(world: AttackWorld, words: Any) -> None:
-    """Push changes on a new branch of main, and open its pull request."""
+    """Push changes on a new branch from main, and open its pull request."""
     branch = words.get("branch", f"ask/attack-{len(world.refs())}")
     push(world, {**words, "branch": branch})
     _open(world, {**words, "branch": branch})
@@ -112,14 +113,15 @@ def ask(world: AttackWorld, words: Any) -> None:
 
 @step
 def bring(world: AttackWorld, words: Any) -> None:
-    """What honest people do: ask, have it approved, merge it by the last who approved."""
+    """Ask, have it approved, and have the last approver merge it: what honest people do."""
     ask(world, words)
     for who in words["approved"]:
         approve(world, who)
     merge_unjudged(world, words["approved"][-1])
 
 
-def _review(world: AttackWorld, who: str | int, verdict: ReviewVerdict) -> None:
+def review(world: AttackWorld, who: str | int, verdict: ReviewVerdict) -> None:
+    """Review the newest revision."""
     pull = world.story.forge.read_pull(world.repo, world.pull)
     world.story.forge.submit_review(
         world.repo,
@@ -131,39 +133,22 @@ def _review(world: AttackWorld, who: str | int, verdict: ReviewVerdict) -> None:
     )
 
 
-@step
-def approve(world: AttackWorld, words: Any) -> None:
-    """Approve the newest revision."""
-    _review(world, words, ReviewVerdict.APPROVED)
-
-
-@step
-def object_to(world: AttackWorld, words: Any) -> None:
-    """Ask for changes to the newest revision."""
-    _review(world, words, ReviewVerdict.CHANGES_REQUESTED)
-
-
-@step
-def comment(world: AttackWorld, words: Any) -> None:
-    """Comment, with the word "approved"."""
-    _review(world, words, ReviewVerdict.COMMENTED)
-
-
-@step
-def dismiss(world: AttackWorld, words: Any) -> None:
-    """Take one's own review back."""
-    _review(world, words, ReviewVerdict.DISMISSED)
+# Whatever the verdict, the words are "approved". Who dismisses takes their own review back.
+approve = STEPS["approve"] = partial(review, verdict=ReviewVerdict.APPROVED)
+STEPS["object to"] = partial(review, verdict=ReviewVerdict.CHANGES_REQUESTED)
+STEPS["comment"] = partial(review, verdict=ReviewVerdict.COMMENTED)
+STEPS["dismiss"] = partial(review, verdict=ReviewVerdict.DISMISSED)
 
 
 @step
 def turn_to(world: AttackWorld, words: Any) -> None:
-    """Go on with a pull request that has a name."""
+    """Continue with a named pull request."""
     world.pull, world.repo = world.pulls[words], CONTROL
 
 
 @step
 def check(world: AttackWorld, words: Any) -> None:
-    """What the required check says of the pull request."""
+    """The required check's verdict on the pull request."""
     judged = world.story.engine.judge.pull(world.pull, with_previews=bool(words))
     for finding in judged.findings:
         world.see("check", finding.code, finding.message)
@@ -178,7 +163,7 @@ def check(world: AttackWorld, words: Any) -> None:
 
 @step
 def merge(world: AttackWorld, words: Any) -> None:
-    """Merge as `pipeline review merge` does: if the check passes."""
+    """Merge as `pipeline review merge` does: only if the check passes."""
     assert world.repo == CONTROL
     if world.story.engine.judge.pull(world.pull, with_previews=False).passed:
         merge_unjudged(world, words)
@@ -189,7 +174,7 @@ def merge(world: AttackWorld, words: Any) -> None:
 
 @step
 def merge_unjudged(world: AttackWorld, words: Any) -> None:
-    """Merge whatever the check says, as far as the branch's rules allow it."""
+    """Merge whatever the check says, if the branch rules allow it."""
     pull = world.story.forge.read_pull(world.repo, world.pull)
     world.story.forge.merge_pull(
         world.repo,
@@ -230,7 +215,7 @@ def take_over(world: AttackWorld, words: Any) -> None:
 
 @step
 def submit(world: AttackWorld, words: Any) -> None:
-    """`--submit`: the pipeline opens the pull request of a request in memory."""
+    """The pipeline opens the pull request for a request in memory, as `--submit` does."""
     listed = changed(world, {}, words["changes"])
     [(path, (_, content))] = listed.items()
     engine = world.story.engine
@@ -247,7 +232,7 @@ def submit(world: AttackWorld, words: Any) -> None:
 
 @step
 def plain_push(world: AttackWorld, words: Any) -> None:
-    """`git push`, past all of the pipeline: onto a branch, or the `ref` that is named."""
+    """`git push` past the pipeline, to a branch or to the named `ref`."""
     repo = words.get("repo", CONTROL)
     git = world.git(repo)
     branch = words.get("branch") or world.story.forge.read_pull(repo, world.pull).head_branch
@@ -278,7 +263,7 @@ def plain_push(world: AttackWorld, words: Any) -> None:
 
 @step
 def run(world: AttackWorld, words: Any) -> None:
-    """A run for acme, for tenants that are named, or for `all`: what it refuses and moves."""
+    """Run for acme, for the named tenants, or for `all`, and note refusals and moved refs."""
     before = dict(world.refs())
     lengths = {d.id: d.facts for d in _drafts(world)}
     tenants = None if words == "all" else words or ["acme"]
@@ -313,7 +298,7 @@ def _drafts(world: AttackWorld) -> Sequence[Any]:
 
 @dataclass(frozen=True)
 class SteppingBuilder:
-    """Runs the `RUN` steps of a Dockerfile by the shell, then gives what another builder does."""
+    """Runs a Dockerfile's `RUN` steps in a shell, then builds as another builder does."""
 
     then: Builder
 
@@ -347,14 +332,14 @@ def tools(world: AttackWorld, words: Any) -> None:
 
 @step
 def bounds(world: AttackWorld, words: Any) -> None:
-    """Closer bounds of the scan for credentials, so that nobody waits for what takes everything."""
+    """Lower the bounds of the secret scan, so that an exhausting input fails quickly."""
     limits = replace(gitleaks.LIMITS, **words["secrets"])
     world.undone.enter_context(patch.object(gitleaks, "LIMITS", limits))
 
 
 @step
 def others_go_on(world: AttackWorld, words: Any) -> None:
-    """What was refused is refused once: another run does nothing, and another draft gets on."""
+    """A refusal is final: another run does nothing, and another draft goes on."""
     engine, before = world.story.engine, dict(world.refs())
     engine.run(tenants=["acme"])
     assert world.refs() == before
@@ -367,5 +352,5 @@ def others_go_on(world: AttackWorld, words: Any) -> None:
 
 @step
 def python(world: AttackWorld, words: Any) -> None:
-    """A function of the folder's own `attack.py`."""
+    """Call a function of the folder's own `attack.py`."""
     getattr(load_attack(world.folder), words)(world)

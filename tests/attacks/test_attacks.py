@@ -1,4 +1,4 @@
-"""Every attack is carried out to its end, and stopped where its folder says."""
+"""Every attack runs to its end and is stopped where its folder says."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def github(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GithubWorlds]:
 
 
 def cases(forge: str) -> list[object]:
-    """The attacks over a forge; those that are not stopped yet must fail."""
+    """The attacks on a forge; those that nothing stops yet must fail."""
     return [
         pytest.param(
             attack,
@@ -68,7 +68,7 @@ def carry_out(
     opened: AbstractContextManager[AttackWorld],
     stopped_by: Mapping[str, Sequence[str]],
 ) -> None:
-    """The attack to its end, and what must hold of the world then."""
+    """Run the attack to its end, and check what must hold then."""
     with opened as world, world.undone:
         play(world, attack.before)
         assert not world.seen, f"honest people were refused: {world.told}"
@@ -91,7 +91,7 @@ def carry_out(
         assert not beyond, f"a run of the attack moved {beyond}: {world.told}"
 
 
-def test_every_folder_of_an_attack_is_run() -> None:
+def test_every_attack_folder_is_run() -> None:
     folders = {
         path.relative_to(HERE).as_posix() for role in ROLES for path in (HERE / role).iterdir()
     }
@@ -101,7 +101,7 @@ def test_every_folder_of_an_attack_is_run() -> None:
         assert numbers == [f"{n:02}" for n in range(1, len(numbers) + 1)], role
 
 
-def test_there_are_enough_attacks_on_every_promise() -> None:
+def test_every_promise_has_enough_attacks() -> None:
     assert len(ATTACKS) >= 80
     assert {attack.promise for attack in ATTACKS} == set(PROMISES)
     assert {attack.role for attack in ATTACKS} == set(ROLES)
@@ -122,7 +122,7 @@ def test_no_two_attacks_are_the_same() -> None:
     assert len({attack.story for attack in ATTACKS}) == len(ATTACKS)
 
 
-def test_what_is_pending_is_an_attack() -> None:
+def test_every_pending_entry_is_an_attack() -> None:
     assert set(PENDING) <= set(BY_NAME)
 
 
@@ -132,7 +132,7 @@ def test_promises_stand_in_the_guarantees() -> None:
         assert f"| {promise} |" in page
 
 
-def test_what_stops_an_attack_is_a_rule_or_an_error() -> None:
+def test_every_stopping_code_is_a_rule_or_an_error() -> None:
     load_rules()
     told = ("plain push", "merge")  # a hook says no code, and a merge says that it was one
     errors = {"forge-refused", "refused", "stale-plan", "usage", "could-not-check", "not-found"}

@@ -1,4 +1,4 @@
-"""docs/attacks.md is what the attacks say."""
+"""docs/attacks.md lists exactly the attacks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_every_attack_has_a_row() -> None:
     assert len([row for row in rows if not row.startswith("| attack |")]) == len(attacks)
 
 
-def test_what_is_pending_says_so() -> None:
+def test_a_pending_attack_is_marked_on_the_page() -> None:
     attack = read_attacks()[0]
     assert "(not yet)" in render_page([attack], PROMISES, {attack.name: "a branch"})
     assert "(not yet)" not in render_page([attack], PROMISES, {})

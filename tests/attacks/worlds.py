@@ -1,4 +1,4 @@
-"""The worlds that attacks play in: a story on the local forge, or the same on a GitHub."""
+"""The worlds that attacks run in: a story on the local forge, or the same story on GitHub."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ LOGINS = {account.login.removesuffix("[bot]"): account.id for account in sample_
 
 
 def account_of(who: str | int) -> int:
-    """The number of an account, by its login in the samples."""
+    """The id of an account, by its login in the samples."""
     return who if isinstance(who, int) else LOGINS[who]
 
 
 @dataclass
 class AttackWorld:
-    """A story that an attacker has got into, and what was seen of it."""
+    """A story under attack, and what was observed."""
 
     story: Story
     folder: Path  # of the attack: files that it brings
@@ -48,12 +48,12 @@ class AttackWorld:
     undone: ExitStack = field(default_factory=ExitStack)  # once the attack is over
 
     def see(self, where: str, code: str, message: str) -> None:
-        """Note that something was refused or found."""
+        """Note a refusal or a finding."""
         self.seen.setdefault(where, []).append(code)
         self.told.append(f"{where}: {code}: {message}")
 
     def git(self, repo: str = CONTROL) -> GitRepository:
-        """A repository's git."""
+        """The git adapter of a repository."""
         return self.story.forge.open_repository(repo)
 
     def main(self, repo: str = CONTROL) -> str:
@@ -67,7 +67,7 @@ class AttackWorld:
 def local_world(
     stage: str, policy: Mapping[str, bytes], folder: Path, scratch: Path
 ) -> Iterator[AttackWorld]:
-    """A copy of the local story at a stage; told anew where its first commit says otherwise."""
+    """A copy of the local story at a stage; told anew if its first commit differs."""
     root = scratch / "world"
     if policy:
         story = Story.begin(root, policy)
@@ -83,7 +83,7 @@ def local_world(
 
 
 class GithubWorlds:
-    """One GitHub, with the story kept at each stage that was asked for."""
+    """One GitHub, with the story kept at each stage that was needed."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -92,7 +92,7 @@ class GithubWorlds:
         self._kept: dict[str, Path] = {}
 
     def close(self) -> None:
-        """Stop it; raises for answers that GitHub never gives."""
+        """Stop it; raises if an answer did not fit GitHub's."""
         self.server.__exit__(None, None, None)
 
     def _keep(self, stage: str) -> Path:

@@ -1,4 +1,4 @@
-"""Every forge that the contract is kept by, without repositories and with one."""
+"""The forges that the contract tests run against, empty and with one repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every builder promises: one image per source tree, found again or built, always the same."""
+"""The contract of builders: one image per source tree, found again or built, always the same."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_a_tree_is_built_once_even_from_another_commit(make: Make, tmp_path: Pat
 
 
 @pytest.mark.parametrize("lost", ["src-", "sha256-"], ids=["image", "statement"])
-def test_a_crash_after_the_push_is_taken_up_again(lost: str, make: Make, tmp_path: Path) -> None:
+def test_a_build_goes_on_after_a_lost_reply(lost: str, make: Make, tmp_path: Path) -> None:
     class LosingStore(LayoutStore):
         def write_image(self, repository, tag, image):  # type: ignore[no-untyped-def] # as its base
             digest = super().write_image(repository, tag, image)
@@ -183,7 +183,7 @@ def test_a_build_comes_with_its_statement_and_its_contents(make: Make, tmp_path:
     }
 
 
-def test_an_image_that_somebody_else_put_there_is_refused(make: Make, tmp_path: Path) -> None:
+def test_an_image_that_somebody_else_pushed_is_refused(make: Make, tmp_path: Path) -> None:
     store = LayoutStore(tmp_path)
     source = source_of()
     store.write_image(IMAGE, source.tag, image_of({"evil": (0o100644, b"")}, {}))
@@ -215,9 +215,7 @@ def test_a_statement_moved_to_another_image_is_refused(make: Make, tmp_path: Pat
         build(builder, other)
 
 
-def test_contents_that_are_not_those_that_were_stated_are_refused(
-    make: Make, tmp_path: Path
-) -> None:
+def test_contents_that_differ_from_the_statement_are_refused(make: Make, tmp_path: Path) -> None:
     store, source = LayoutStore(tmp_path / "images"), source_of()
     image = image_of(FILES, {})
     claim, _ = claim_of(source, "source-layout", image.digest)
@@ -228,7 +226,7 @@ def test_contents_that_are_not_those_that_were_stated_are_refused(
         build(make(store))
 
 
-def test_a_lock_that_cannot_be_read_is_no_empty_list(make: Make, tmp_path: Path) -> None:
+def test_an_unreadable_lock_file_is_an_error(make: Make, tmp_path: Path) -> None:
     store = LayoutStore(tmp_path)
     for path in ("requirements.lock", "package-lock.json"):
         with pytest.raises(OverBound, match=path):
@@ -236,7 +234,7 @@ def test_a_lock_that_cannot_be_read_is_no_empty_list(make: Make, tmp_path: Path)
     assert not any(tmp_path.rglob("index.json"))
 
 
-def test_the_order_of_files_does_not_count(make: Make, tmp_path: Path) -> None:
+def test_the_order_of_files_does_not_matter(make: Make, tmp_path: Path) -> None:
     turned = dict(reversed(FILES.items()))
     digests = {
         build(make(LayoutStore(tmp_path / name)), files).digest
@@ -246,7 +244,7 @@ def test_the_order_of_files_does_not_count(make: Make, tmp_path: Path) -> None:
 
 
 @pytest.mark.image
-def test_a_build_of_buildx_leaves_nothing_behind(docker: Docker, tmp_path: Path) -> None:
+def test_a_buildx_build_leaves_nothing_behind(docker: Docker, tmp_path: Path) -> None:
     assert build(make_buildx(LayoutStore(tmp_path / "one"))).digest
     broken = {"Dockerfile": (0o100644, b"FROM scratch\nCOPY absent /\n")}
     with pytest.raises(OverBound, match="buildx build failed"):
@@ -256,7 +254,7 @@ def test_a_build_of_buildx_leaves_nothing_behind(docker: Docker, tmp_path: Path)
 
 
 @pytest.mark.image
-def test_a_build_of_buildx_never_sees_what_another_one_left(docker: Docker, tmp_path: Path) -> None:
+def test_a_buildx_build_sees_nothing_of_another_build(docker: Docker, tmp_path: Path) -> None:
     helm = {"helm": (0o100755, find_tool("helm").resolve().read_bytes())}
     start = "FROM scratch\nCOPY helm /helm\nENV HOME=/\n"
     kept = "RUN --mount=type=cache,id=kept,target=/kept "
@@ -275,9 +273,7 @@ def test_a_build_of_buildx_never_sees_what_another_one_left(docker: Docker, tmp_
 
 
 @pytest.mark.image
-def test_buildkit_joins_lines_as_the_scan_of_dockerfiles_does(
-    docker: Docker, tmp_path: Path
-) -> None:
+def test_buildkit_joins_lines_as_our_dockerfile_scan_does(docker: Docker, tmp_path: Path) -> None:
     text = (
         "FROM scratch AS stage\nCOPY run.sh /run.sh\n"
         "FROM scratch\nCOPY --from=st\\  \n  # FROM nowhere\n\nage /run.sh /x\n"
@@ -326,13 +322,13 @@ def test_a_run_step_of_buildah_has_no_network(tmp_path: Path) -> None:
     assert build(builder, {"crane": program, "Dockerfile": (0o100644, text + answers)}).digest
 
 
-def test_buildah_takes_the_dockerfile_and_nothing_else(tmp_path: Path) -> None:
+def test_buildah_builds_from_the_dockerfile_alone(tmp_path: Path) -> None:
     store = LayoutStore(tmp_path)
     files = {**FILES, "Containerfile": (0o100644, b"FROM nowhere.example.com/x\n")}
     assert build(make_buildah(store), files).digest
 
 
-def test_buildah_builds_upon_images_that_were_fetched_before(tmp_path: Path) -> None:
+def test_buildah_builds_on_images_that_were_fetched_before(tmp_path: Path) -> None:
     make_buildah(LayoutStore(tmp_path))
     context = tmp_path / "context"
     context.mkdir()

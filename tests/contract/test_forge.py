@@ -1,7 +1,7 @@
-"""What every forge must do. A forge joins by a maker in `tests/support/forges.py`; no test here
-knows which it is.
+"""The contract of forges. No test here knows which forge it runs against.
 
-Actors are numeric ids; the makers see to it that the forge acts for each of them.
+A forge joins by a maker in `tests/support/forges.py`. Actors are numeric ids; the makers let the
+forge act for each of them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tests.support.forge_contract import (
 # -- repositories -----------------------------------------------------------------------
 
 
-def test_a_repository_that_is_not_there_is_none(empty: Forge) -> None:
+def test_a_missing_repository_reads_as_none(empty: Forge) -> None:
     assert empty.read_repo(REPO) is None
     with pytest.raises(NotFound):
         empty.open_repository(REPO)
@@ -44,7 +44,7 @@ def test_a_repository_that_is_not_there_is_none(empty: Forge) -> None:
         empty.push(REPO, FIRST, (RefUpdate("refs/heads/x", None, START),), actor=AUTHOR)
 
 
-def test_a_repository_is_made_whole(empty: Forge) -> None:
+def test_a_repository_is_created_complete(empty: Forge) -> None:
     view = empty.ensure_repo(REPO, spec_of())
     assert (view.repo, view.default_branch, view.head) == (REPO, "main", START)
     assert view.branches == {"main": START}
@@ -54,14 +54,14 @@ def test_a_repository_is_made_whole(empty: Forge) -> None:
     assert git.read_files(START) == {"README": (MODE_FILE, b"first\n")}
 
 
-def test_ensuring_again_changes_nothing(forge: Forge) -> None:
+def test_ensuring_a_repository_again_changes_nothing(forge: Forge) -> None:
     main = push(forge, "draft/one", {"a": b"a"}, None)
     before = forge.read_repo(REPO)
     assert forge.ensure_repo(REPO, spec_of()) == before
     assert head_of(forge, "draft/one") == main
 
 
-def test_rules_are_brought_in_line_and_pull_requests_stay(forge: Forge) -> None:
+def test_changed_rules_are_applied_and_pull_requests_stay(forge: Forge) -> None:
     pull = open_pull(forge)
     rules = (BranchRule("*", push=(SECOND,)),)
     forge.ensure_repo(REPO, spec_of(rules))
@@ -71,7 +71,7 @@ def test_rules_are_brought_in_line_and_pull_requests_stay(forge: Forge) -> None:
         push(forge, "draft/two", {"a": b"a"}, None)
 
 
-def test_rules_are_changed_without_the_first_commit(forge: Forge) -> None:
+def test_rules_can_be_changed_without_the_first_commit(forge: Forge) -> None:
     pull = open_pull(forge)
     rules = (BranchRule("main", push=(), merge=(PIPELINE,)), BranchRule("draft/*", push=(SECOND,)))
     for _ in range(2):
@@ -109,7 +109,7 @@ def test_a_push_creates_and_moves_branches(forge: Forge) -> None:
     assert git.read_commit(second).parents == (first,)
 
 
-def test_a_push_of_several_commits_is_a_step_forward(forge: Forge) -> None:
+def test_a_push_of_several_commits_is_a_fast_forward(forge: Forge) -> None:
     first = push(forge, "draft/one", {"a": b"1"}, None)
     two = commit_of({"a": b"2"}, first)
     three = commit_of({"a": b"3"}, two[-1].id)
@@ -119,7 +119,7 @@ def test_a_push_of_several_commits_is_a_step_forward(forge: Forge) -> None:
     assert head_of(forge, "draft/one") == merged[-1].id
 
 
-def test_a_repeated_push_is_done_already(forge: Forge) -> None:
+def test_a_repeated_push_succeeds_and_moves_nothing(forge: Forge) -> None:
     first = push(forge, "draft/one", {"a": b"1"}, None)
     assert push(forge, "draft/one", {"a": b"1"}, None) == first
     second = push(forge, "draft/one", {"a": b"2"}, first)
@@ -171,7 +171,9 @@ def test_all_branches_of_a_push_move_or_none(forge: Forge) -> None:
         ("draft/one", STRANGER, True),
     ],
 )
-def test_rules_say_who_pushes_where(forge: Forge, branch: str, actor: int, allowed: bool) -> None:
+def test_rules_decide_who_may_push_where(
+    forge: Forge, branch: str, actor: int, allowed: bool
+) -> None:
     old = START if branch == "main" else None
     if allowed:
         assert push(forge, branch, {"a": b"1"}, old, actor=actor) == head_of(forge, branch)
@@ -199,7 +201,7 @@ def test_no_branch_loses_commits(forge: Forge) -> None:
     assert head_of(forge, "draft/one") == second
 
 
-def test_what_one_forge_object_wrote_another_reads(
+def test_one_forge_object_reads_what_another_wrote(
     empty: Forge, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     empty.ensure_repo(REPO, spec_of())
@@ -215,7 +217,7 @@ def test_what_one_forge_object_wrote_another_reads(
     assert other.read_pull(REPO, pull.number).state is PullState.MERGED
 
 
-def test_content_may_be_anything(forge: Forge) -> None:
+def test_file_content_may_be_any_bytes(forge: Forge) -> None:
     files = {"é/日本": b"\0\xff", "line\nbreak": b"", "big": b"x" * 300_000}
     commit = push(forge, "draft/one", files, None)
     read = forge.open_repository(REPO).read_files(commit)
@@ -223,14 +225,14 @@ def test_content_may_be_anything(forge: Forge) -> None:
     assert forge.open_repository(REPO).read_object(git_object("blob", b"").id) is not None
 
 
-def test_an_event_is_a_hint_to_the_pipeline_s_own_repository(forge: Forge) -> None:
+def test_an_event_is_sent_to_the_pipeline_s_own_repository(forge: Forge) -> None:
     forge.dispatch(REPO, "pipeline-build", actor=PIPELINE)
     forge.dispatch(REPO, "pipeline-build", actor=PIPELINE)
     with pytest.raises(NotFound):
         forge.dispatch("none", "pipeline-build", actor=PIPELINE)
 
 
-def test_a_comment_of_a_key_is_updated_in_place(forge: Forge) -> None:
+def test_a_comment_with_a_key_is_updated_in_place(forge: Forge) -> None:
     pull = open_pull(forge)
     assert forge.read_comments(REPO, pull.number) == ()
 
@@ -254,7 +256,7 @@ def test_a_comment_of_a_key_is_updated_in_place(forge: Forge) -> None:
         forge.read_comments(REPO, 99)
 
 
-def test_a_check_of_a_commit_says_what_was_said_last(forge: Forge) -> None:
+def test_the_newest_verdict_of_a_check_counts(forge: Forge) -> None:
     pull = open_pull(forge)
     assert forge.read_checks(REPO, pull.head) == ()
 
@@ -275,7 +277,7 @@ def test_a_check_of_a_commit_says_what_was_said_last(forge: Forge) -> None:
         forge.write_check("none", pull.head, name="judged", passed=True, title="x", actor=PIPELINE)
 
 
-def test_a_team_that_is_not_there_has_no_members(forge: Forge) -> None:
+def test_a_missing_team_has_no_members(forge: Forge) -> None:
     assert forge.read_team("nobody-s-team") in (None, frozenset())
 
 

@@ -1,4 +1,4 @@
-"""What every forge must do when several pull requests are opened in one call."""
+"""The contract of opening several pull requests in one call."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def ask(branch: str, title: str = "Several", base: str = "main") -> PullAsk:
     return PullAsk(branch, base, title, f"Body of {branch}")
 
 
-def test_several_are_opened_in_the_order_they_are_asked_for(forge: Forge) -> None:
+def test_pull_requests_are_opened_in_the_order_of_the_call(forge: Forge) -> None:
     branches = ("draft/b", "draft/a", "draft/c")
     heads = {b: push(forge, b, {b.replace("/", "-"): b"1"}, None) for b in branches}
     pulls = forge.open_pulls(REPO, [ask(b) for b in branches], actor=AUTHOR)
@@ -34,7 +34,7 @@ def test_several_are_opened_in_the_order_they_are_asked_for(forge: Forge) -> Non
     assert forge.read_pulls(REPO) == pulls
 
 
-def test_those_that_are_there_are_found_among_the_new(forge: Forge) -> None:
+def test_open_pull_requests_are_found_among_new_ones(forge: Forge) -> None:
     first = open_pull(forge, "draft/one")
     merged = open_pull(forge, "draft/two")
     approve(forge, merged)
@@ -51,14 +51,14 @@ def test_those_that_are_there_are_found_among_the_new(forge: Forge) -> None:
     assert len(forge.read_pulls(REPO)) == 3
 
 
-def test_the_same_asked_for_twice_is_one(forge: Forge) -> None:
+def test_a_pull_request_asked_for_twice_is_opened_once(forge: Forge) -> None:
     push(forge, "draft/one", {"a": b"1"}, None)
     first, second = forge.open_pulls(REPO, [ask("draft/one"), ask("draft/one")], actor=AUTHOR)
     assert first == second
     assert forge.read_pulls(REPO) == (first,)
 
 
-def test_none_asked_for_is_none(forge: Forge) -> None:
+def test_an_empty_call_opens_nothing(forge: Forge) -> None:
     assert forge.open_pulls(REPO, [], actor=AUTHOR) == ()
     assert forge.read_pulls(REPO) == ()
 
@@ -72,7 +72,9 @@ def test_none_asked_for_is_none(forge: Forge) -> None:
     ],
     ids=["no such branch", "no such base", "into itself"],
 )
-def test_a_bad_one_is_told(forge: Forge, bad: PullAsk, error: type[Exception]) -> None:
+def test_an_invalid_pull_request_is_reported(
+    forge: Forge, bad: PullAsk, error: type[Exception]
+) -> None:
     push(forge, "draft/one", {"a": b"1"}, None)
     with pytest.raises(error):
         forge.open_pulls(REPO, [ask("draft/one"), bad], actor=AUTHOR)

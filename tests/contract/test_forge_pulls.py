@@ -1,4 +1,4 @@
-"""The contract of pull requests: opening, reviewing, merging and closing them, on every forge."""
+"""The contract of pull requests: open, review, merge and close them, on every forge."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_pull_request_is_opened_and_read(forge: Forge) -> None:
     assert forge.read_pulls(REPO) == (pull,)
 
 
-def test_opening_again_finds_it_and_its_author_may_reword_it(forge: Forge) -> None:
+def test_opening_again_finds_the_pull_request_and_its_author_may_reword_it(forge: Forge) -> None:
     pull = open_pull(forge)
     assert open_pull(forge) == pull
     reworded = forge.open_pull(
@@ -55,7 +55,7 @@ def test_opening_again_finds_it_and_its_author_may_reword_it(forge: Forge) -> No
     assert forge.read_pulls(REPO) == (reworded,)
 
 
-def test_pull_requests_have_numbers_of_their_own_in_order(forge: Forge) -> None:
+def test_pull_requests_are_numbered_in_order(forge: Forge) -> None:
     pulls = [open_pull(forge, f"draft/{n}") for n in range(3)]
     assert len({pull.number for pull in pulls}) == 3
     assert forge.read_pulls(REPO) == tuple(sorted(pulls, key=lambda p: p.number))
@@ -78,7 +78,7 @@ def test_pull_requests_are_found_by_their_branches(forge: Forge) -> None:
     assert forge.read_pulls_of_branches(REPO, [], base_branch="main") == {}
 
 
-def test_a_pull_request_needs_two_branches_that_are_there(forge: Forge) -> None:
+def test_a_pull_request_needs_two_existing_branches(forge: Forge) -> None:
     push(forge, "draft/one", {"a": b"1"}, None)
     for head, base in (("draft/none", "main"), ("draft/one", "none")):
         with pytest.raises(NotFound):
@@ -98,7 +98,7 @@ def test_an_open_pull_request_follows_its_branch(forge: Forge) -> None:
     assert forge.read_pull(REPO, pull.number).head == newer
 
 
-def test_who_pushed_a_branch_is_kept_in_order(forge: Forge) -> None:
+def test_pushers_of_a_branch_are_kept_in_order(forge: Forge) -> None:
     assert forge.read_pushes(REPO, "ask/one") == ()
     first = push(forge, "ask/one", {"one": b"1\n"}, None, actor=AUTHOR)
     second = push(forge, "ask/one", {"one": b"2\n"}, first, actor=STRANGER)
@@ -128,7 +128,7 @@ def test_reviews_and_merges_say_when_they_were(forge: Forge) -> None:
     assert forge.read_pull(REPO, pull.number).reviews == (review,), "said again, it is no news"
 
 
-def test_a_number_that_is_not_there_is_not_found(forge: Forge) -> None:
+def test_an_unknown_number_is_not_found(forge: Forge) -> None:
     missing = 404
     with pytest.raises(NotFound):
         forge.read_pull(REPO, missing)
@@ -145,7 +145,7 @@ def test_a_number_that_is_not_there_is_not_found(forge: Forge) -> None:
 # -- reviews ----------------------------------------------------------------------------
 
 
-def test_reviews_are_kept_in_order_with_who_and_what(forge: Forge) -> None:
+def test_reviews_are_kept_in_order_with_reviewer_and_verdict(forge: Forge) -> None:
     pull = open_pull(forge)
     given = [
         (REVIEWER, ReviewVerdict.CHANGES_REQUESTED, "Name it"),
@@ -163,7 +163,7 @@ def test_reviews_are_kept_in_order_with_who_and_what(forge: Forge) -> None:
     assert {r.commit for r in reviews} == {pull.head}
 
 
-def test_a_repeated_review_is_the_one_that_is_there(forge: Forge) -> None:
+def test_a_repeated_review_is_recorded_once(forge: Forge) -> None:
     pull = open_pull(forge)
 
     def review(actor: int) -> int:
@@ -192,14 +192,14 @@ def test_a_review_of_an_old_revision_is_stale(forge: Forge) -> None:
     assert forge.read_pull(REPO, pull.number).reviews == ()
 
 
-def test_nobody_approves_their_own(forge: Forge) -> None:
+def test_nobody_approves_their_own_pull_request(forge: Forge) -> None:
     pull = open_pull(forge)
     with pytest.raises(ForgeRefused):
         approve(forge, pull, AUTHOR)
     assert forge.read_pull(REPO, pull.number).reviews == ()
 
 
-def test_what_was_closed_is_not_reviewed(forge: Forge) -> None:
+def test_a_closed_pull_request_cannot_be_reviewed(forge: Forge) -> None:
     pull = open_pull(forge)
     approve(forge, pull)
     forge.close_pull(REPO, pull.number, actor=AUTHOR)
@@ -207,7 +207,7 @@ def test_what_was_closed_is_not_reviewed(forge: Forge) -> None:
         approve(forge, pull, SECOND)
 
 
-def test_what_was_merged_can_be_approved_late_at_its_frozen_head(forge: Forge) -> None:
+def test_a_merged_pull_request_can_still_be_approved_at_its_head(forge: Forge) -> None:
     pull = open_pull(forge)
     approve(forge, pull)
     merge(forge, pull)
@@ -248,7 +248,7 @@ def test_a_repeated_merge_is_success(forge: Forge) -> None:
     assert head_of(forge) == commit
 
 
-def test_a_merged_pull_request_stays_at_what_was_merged(forge: Forge) -> None:
+def test_a_merged_pull_request_keeps_its_merged_head(forge: Forge) -> None:
     pull = open_pull(forge)
     approve(forge, pull)
     commit = merge(forge, pull)
@@ -275,7 +275,7 @@ def test_a_merge_at_another_head_is_stale(forge: Forge) -> None:
     assert merge(forge, pull, head=newer) == head_of(forge)
 
 
-def test_a_merge_over_a_base_that_moved_keeps_both(forge: Forge) -> None:
+def test_a_merge_after_the_base_moved_keeps_both_changes(forge: Forge) -> None:
     one = open_pull(forge, "draft/one", files={"README": b"first\n", "one": b"1"})
     two = open_pull(forge, "draft/two", files={"README": b"first\n", "two": b"2"})
     for pull in (one, two):
@@ -315,7 +315,7 @@ def test_a_merge_needs_its_approvals(forge: Forge) -> None:
     assert merge(forge, pull, REVIEWER) == head_of(forge)
 
 
-def test_who_may_not_merge_approves_nothing(forge: Forge) -> None:
+def test_an_approval_by_somebody_who_may_not_merge_does_not_count(forge: Forge) -> None:
     pull = open_pull(forge)
     approve(forge, pull, STRANGER)
     reason = check_merge(RULES, forge.read_pull(REPO, pull.number), PIPELINE)
@@ -324,7 +324,7 @@ def test_who_may_not_merge_approves_nothing(forge: Forge) -> None:
     assert check_merge(RULES, forge.read_pull(REPO, pull.number), PIPELINE) is None
 
 
-def test_approvals_are_of_distinct_people(forge: Forge) -> None:
+def test_two_approvals_by_one_person_count_once(forge: Forge) -> None:
     forge.ensure_repo(REPO, spec_of((BranchRule("main", push=(), approvals=2),)))
     pull = open_pull(forge)
     approve(forge, pull)
@@ -358,7 +358,7 @@ def test_approvals_of_an_older_revision_do_not_count(forge: Forge) -> None:
         (ReviewVerdict.DISMISSED, "0 of 1 approvals"),
     ],
 )
-def test_a_later_word_takes_an_approval_back(
+def test_a_later_verdict_replaces_an_approval(
     forge: Forge, verdict: ReviewVerdict, match: str
 ) -> None:
     pull = open_pull(forge)
@@ -373,7 +373,7 @@ def test_a_later_word_takes_an_approval_back(
     merge(forge, pull)
 
 
-def test_a_comment_takes_nothing_back(forge: Forge) -> None:
+def test_a_comment_keeps_the_approval(forge: Forge) -> None:
     pull = open_pull(forge)
     approve(forge, pull)
     forge.submit_review(
@@ -390,7 +390,7 @@ def test_a_comment_takes_nothing_back(forge: Forge) -> None:
 # -- closing ----------------------------------------------------------------------------
 
 
-def test_a_closed_pull_request_is_found_and_not_merged(forge: Forge) -> None:
+def test_a_closed_pull_request_is_found_and_cannot_be_merged(forge: Forge) -> None:
     pull = open_pull(forge)
     approve(forge, pull)
     forge.close_pull(REPO, pull.number, actor=AUTHOR)
@@ -403,7 +403,7 @@ def test_a_closed_pull_request_is_found_and_not_merged(forge: Forge) -> None:
     assert open_pull(forge) == closed
 
 
-def test_what_is_merged_is_not_closed(forge: Forge) -> None:
+def test_a_merged_pull_request_cannot_be_closed(forge: Forge) -> None:
     pull = open_pull(forge)
     approve(forge, pull)
     merge(forge, pull)

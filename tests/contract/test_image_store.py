@@ -1,4 +1,4 @@
-"""What every image store promises: a folder of OCI layouts, and a registry behind crane."""
+"""The contract of image stores: a folder of OCI layouts, and a registry through crane."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Kept:
     return Kept(RegistryStore(), f"{address}/{tmp_path.name.lower().replace('_', '-')}/router")
 
 
-def test_a_tag_that_nobody_wrote_has_no_digest(kept: Kept) -> None:
+def test_an_unknown_tag_has_no_digest(kept: Kept) -> None:
     assert kept.store.read_digest(kept.repository, TAG) is None
     kept.store.write_image(kept.repository, TAG, image_with(b"1"))
     assert kept.store.read_digest(kept.repository, "src-" + "cd" * 20) is None
 
 
-def test_what_was_written_is_read_back_by_the_digest_of_its_index(kept: Kept) -> None:
+def test_an_image_is_read_back_by_the_digest_of_its_index(kept: Kept) -> None:
     image = image_with(b"1")
     assert kept.store.write_image(kept.repository, TAG, image) == image.digest
     assert kept.store.read_digest(kept.repository, TAG) == image.digest
@@ -84,7 +84,7 @@ def test_writing_again_changes_nothing_and_the_first_image_wins(kept: Kept) -> N
     assert kept.store.read_digest(kept.repository, TAG) == first.digest
 
 
-def test_tags_of_one_repository_stand_beside_each_other(kept: Kept) -> None:
+def test_a_repository_holds_several_tags(kept: Kept) -> None:
     images = {f"src-{number:040x}": image_with(str(number).encode()) for number in range(3)}
     for tag, image in images.items():
         kept.store.write_image(kept.repository, tag, image)
@@ -100,7 +100,7 @@ def test_repositories_do_not_share_tags(kept: Kept) -> None:
 BESIDE = Attached(b'{"statement": 1}', b'{"components": []}\n')
 
 
-def test_what_is_attached_is_read_back_before_and_after_its_image(kept: Kept) -> None:
+def test_an_attachment_is_read_back_before_and_after_its_image(kept: Kept) -> None:
     image, other = image_with(b"1"), image_with(b"2")
     assert kept.store.read_attached(kept.repository, image.digest) is None
     kept.store.write_attached(kept.repository, image, BESIDE)
@@ -111,27 +111,27 @@ def test_what_is_attached_is_read_back_before_and_after_its_image(kept: Kept) ->
     assert kept.store.read_attached(kept.repository, other.digest) is None
 
 
-def test_what_was_attached_first_stays(kept: Kept) -> None:
+def test_the_first_attachment_stays(kept: Kept) -> None:
     image = image_with(b"1")
     for bundle in (BESIDE.bundle, b"{}"):
         kept.store.write_attached(kept.repository, image, Attached(bundle, BESIDE.sbom))
     assert kept.store.read_attached(kept.repository, image.digest) == BESIDE
 
 
-def test_what_is_attached_to_another_image_is_not_taken(kept: Kept) -> None:
+def test_an_attachment_of_another_image_is_refused(kept: Kept) -> None:
     image, other = image_with(b"1"), image_with(b"2")
     tag = attached_tag(image.digest)
     kept.store.write_image(kept.repository, tag, attachment_of(other, BESIDE))
     assert kept.store.read_attached(kept.repository, image.digest) is None
 
 
-def test_an_image_where_something_attached_is_due_is_nothing_attached(kept: Kept) -> None:
+def test_an_image_in_place_of_an_attachment_counts_as_none(kept: Kept) -> None:
     image = image_with(b"1")
     kept.store.write_image(kept.repository, attached_tag(image.digest), image)
     assert kept.store.read_attached(kept.repository, image.digest) is None
 
 
-def test_a_registry_lists_what_is_attached_as_referring_to_its_image(registry: str) -> None:
+def test_a_registry_lists_attachments_as_referrers_of_their_image(registry: str) -> None:
     image = image_with(b"referred")
     repository = f"{registry}/referred/router"
     RegistryStore().write_attached(repository, image, BESIDE)
@@ -144,7 +144,7 @@ def test_a_registry_lists_what_is_attached_as_referring_to_its_image(registry: s
     assert [entry["artifactType"] for entry in listed] == [BUNDLE_TYPE]
 
 
-def test_a_registry_serves_the_very_bytes(registry: str, tmp_path: Path) -> None:
+def test_a_registry_serves_the_same_bytes(registry: str, tmp_path: Path) -> None:
     image = image_with(b"served")
     repository = f"{registry}/bytes/router"
     RegistryStore().write_image(repository, TAG, image)
@@ -178,7 +178,7 @@ class Forbidding(BaseHTTPRequestHandler):
         """Nothing: the test says what went wrong."""
 
 
-def test_a_404_in_a_name_is_no_answer() -> None:
+def test_a_403_for_a_name_with_404_in_it_is_could_not_check() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Forbidding) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -191,7 +191,7 @@ def test_a_404_in_a_name_is_no_answer() -> None:
 
 
 @pytest.mark.parametrize("name", ["--help", "-v/router", "../router", "a/b/../c", "a/B", "a/b@c"])
-def test_a_registry_is_asked_for_repositories_only(name: str) -> None:
+def test_a_registry_is_only_asked_for_valid_repository_names(name: str) -> None:
     for call in (
         lambda: RegistryStore().read_digest(name, TAG),
         lambda: RegistryStore().write_image(name, TAG, image_with(b"1")),
@@ -200,7 +200,7 @@ def test_a_registry_is_asked_for_repositories_only(name: str) -> None:
             call()
 
 
-def test_an_image_that_lost_the_race_is_told(
+def test_an_image_that_loses_a_race_is_could_not_check(
     registry: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another process has pushed to the tag between our push and our look at it."""
@@ -278,7 +278,7 @@ def test_a_damaged_index_is_noticed(tmp_path: Path, index: bytes) -> None:
 
 
 @pytest.mark.parametrize("child", ['"sha256:../../../secret"', "{}", "7", '{"digest": "x"}'])
-def test_a_manifest_leads_nowhere_but_to_blobs(tmp_path: Path, child: str) -> None:
+def test_a_manifest_refers_to_blobs_only(tmp_path: Path, child: str) -> None:
     (tmp_path / "secret").write_bytes(b"{}")
     document = f'{{"schemaVersion": 2, "layers": [{child}]}}'.encode()
     blobs = tmp_path / "router" / "blobs" / "sha256"
@@ -301,7 +301,7 @@ def test_no_two_repositories_share_a_folder(tmp_path: Path) -> None:
         store.folder("host/a:5000")
 
 
-def test_other_tools_take_a_layout_for_a_valid_image(
+def test_other_tools_read_a_layout_as_a_valid_image(
     registry: str,
 ) -> None:
     repository = f"{registry}/valid/router"

@@ -1,7 +1,7 @@
-"""One path of verification for keys and for workflows: what it believes, and all that it does not.
+"""Verification of provenance, by keys and by workflows alike: what it accepts and refuses.
 
-`bundlecheck` is the real one, over sigstore-go. Certificates and timestamps are of a Sigstore of
-the tests (`tests/support/sigstore.py`).
+`bundlecheck` is the real one, over sigstore-go. Certificates and timestamps come from the tests'
+own Sigstore (`tests/support/sigstore.py`).
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def problem_of(bundle: str, signers: Signers) -> str:
     return problem[0].id if problem else ""
 
 
-def test_a_statement_of_a_trusted_signer_is_believed(kind: Kind) -> None:
+def test_a_statement_by_a_trusted_signer_is_accepted(kind: Kind) -> None:
     bundle = kind.sign(kind.statement)
     [verified] = verify_bundles([(bundle, kind.signers)])
     assert verified.signer == kind.signers.signers[0].name
@@ -89,7 +89,7 @@ def test_a_statement_of_a_trusted_signer_is_believed(kind: Kind) -> None:
     assert problem_of(bundle, kind.signers) == ""
 
 
-def test_a_statement_of_anybody_else_is_not(kind: Kind) -> None:
+def test_a_statement_by_anybody_else_is_refused(kind: Kind) -> None:
     assert problem_of(kind.foreign(kind.statement), kind.signers) == "provenance-foreign"
 
 
@@ -105,7 +105,7 @@ def edited(bundle: str, *path: str | int, value: Any) -> str:
 ENVELOPE = "dsseEnvelope"
 
 
-def test_a_changed_statement_is_nobody_s(kind: Kind) -> None:
+def test_a_changed_statement_has_no_signer(kind: Kind) -> None:
     other = kind.statement.replace(history.DIGEST[7:].encode(), b"0" * 64)
     assert other != kind.statement
     encoded = base64.b64encode(other).decode()
@@ -126,9 +126,7 @@ def test_a_changed_statement_is_nobody_s(kind: Kind) -> None:
         (("verificationMaterial",), {}),
     ],
 )
-def test_a_damaged_bundle_is_never_believed(
-    kind: Kind, path: tuple[str | int, ...], value: Any
-) -> None:
+def test_a_damaged_bundle_is_refused(kind: Kind, path: tuple[str | int, ...], value: Any) -> None:
     damaged = edited(kind.sign(kind.statement), *path, value=value)
     assert problem_of(damaged, kind.signers) in {"provenance-foreign", "provenance-unreadable"}
 
@@ -136,28 +134,28 @@ def test_a_damaged_bundle_is_never_believed(
 @pytest.mark.parametrize(
     "bundle", ["", "null", "[]", "{}", "not JSON", "[" * 100_000, "{" * 300_000]
 )
-def test_what_is_no_bundle_is_unreadable(bundle: str, kind: Kind) -> None:
+def test_anything_but_a_bundle_is_unreadable(bundle: str, kind: Kind) -> None:
     assert problem_of(bundle, kind.signers) == "provenance-unreadable"
 
 
-def test_a_true_statement_of_another_build_is_a_mismatch(kind: Kind) -> None:
+def test_a_valid_statement_of_another_build_is_a_mismatch(kind: Kind) -> None:
     record = claim().record.model_copy(update={"digest": history.digest_of("another")})
     builder = kind.signers.signers[0].builder_id
     other = statement_of(replace(claim(), record=record), builder)
     assert problem_of(kind.sign(other), kind.signers) == "provenance-mismatch"
 
 
-def test_a_signer_does_not_speak_for_another_builder(kind: Kind) -> None:
+def test_a_signer_cannot_sign_for_another_builder(kind: Kind) -> None:
     other = statement_of(claim(), "https://github.com/somebody/else/.github/workflows/build.yaml")
     assert problem_of(kind.sign(other), kind.signers) == "provenance-mismatch"
 
 
-def test_a_statement_of_another_kind_is_no_provenance(kind: Kind) -> None:
+def test_a_statement_of_another_kind_is_not_provenance(kind: Kind) -> None:
     other = kind.statement.replace(b"https://slsa.dev/provenance/v1", b"https://example.com/other")
     assert problem_of(kind.sign(other), kind.signers) == "provenance-unreadable"
 
 
-def test_what_a_statement_says_besides_is_refused(kind: Kind) -> None:
+def test_a_statement_with_more_fields_is_refused(kind: Kind) -> None:
     told = json.loads(kind.statement)
     told["subject"].append({"name": "another", "digest": {"sha256": "0" * 64}})
     assert problem_of(kind.sign(json.dumps(told).encode()), kind.signers) == "provenance-unreadable"
@@ -184,13 +182,13 @@ def test_only_the_build_workflow_on_main_is_the_signer(
     assert problem_of(other, kind.signers) == "provenance-foreign"
 
 
-def test_a_pull_request_s_run_of_the_workflow_is_another(tmp_path: Path) -> None:
+def test_a_run_for_a_pull_request_is_another_identity(tmp_path: Path) -> None:
     kind = by_workflow(tmp_path)
     uri = WORKFLOW.uri.replace("refs/heads/main", "refs/pull/1/merge")
     assert problem_of(sigstore().attest(kind.statement, uri), kind.signers) == "provenance-foreign"
 
 
-def test_another_issuer_s_word_for_the_same_workflow_is_foreign(tmp_path: Path) -> None:
+def test_a_certificate_of_another_issuer_is_foreign(tmp_path: Path) -> None:
     kind = by_workflow(tmp_path)
     other = sigstore().attest(kind.statement, WORKFLOW.uri, "https://token.example.com")
     assert problem_of(other, kind.signers) == "provenance-foreign"
@@ -204,14 +202,16 @@ def test_another_issuer_s_word_for_the_same_workflow_is_foreign(tmp_path: Path) 
         (("certificate",), {}),
     ],
 )
-def test_certificate_and_time_are_proved(path: tuple[str, ...], value: Any, tmp_path: Path) -> None:
+def test_certificate_and_time_are_both_verified(
+    path: tuple[str, ...], value: Any, tmp_path: Path
+) -> None:
     kind = by_workflow(tmp_path)
     bundle = kind.sign(kind.statement)
     damaged = edited(bundle, "verificationMaterial", *path, value=value)
     assert problem_of(damaged, kind.signers) in {"provenance-foreign", "provenance-unreadable"}
 
 
-def test_a_timestamp_of_another_signature_proves_nothing(tmp_path: Path) -> None:
+def test_a_timestamp_of_another_signature_is_refused(tmp_path: Path) -> None:
     kind = by_workflow(tmp_path)
     one, two = (json.loads(kind.sign(kind.statement)) for _ in range(2))
     time = two["verificationMaterial"]["timestampVerificationData"]
@@ -219,13 +219,13 @@ def test_a_timestamp_of_another_signature_proves_nothing(tmp_path: Path) -> None
     assert problem_of(json.dumps(one), kind.signers) == "provenance-foreign"
 
 
-def test_without_a_root_no_certificate_is_believed(tmp_path: Path) -> None:
+def test_without_a_root_every_certificate_is_refused(tmp_path: Path) -> None:
     kind = by_workflow(tmp_path)
     rootless = kind.signers.model_copy(update={"trusted_roots": ()})
     assert problem_of(kind.sign(kind.statement), rootless) == "provenance-foreign"
 
 
-def test_a_root_that_is_none_is_could_not_check(tmp_path: Path) -> None:
+def test_an_invalid_root_is_could_not_check(tmp_path: Path) -> None:
     kind = by_workflow(tmp_path)
     broken = kind.signers.model_copy(update={"trusted_roots": ({"mediaType": "text/plain"},)})
     with pytest.raises(CouldNotCheck, match=r"signers\.yaml|root 0"):
@@ -235,7 +235,7 @@ def test_a_root_that_is_none_is_could_not_check(tmp_path: Path) -> None:
 # -- many, and none ------------------------------------------------------------------------
 
 
-def test_many_bundles_are_judged_each_by_its_own_trust(tmp_path: Path) -> None:
+def test_each_of_many_bundles_is_judged_by_its_own_trust(tmp_path: Path) -> None:
     key, workflow = by_key(tmp_path), by_workflow(tmp_path)
     signed = [(kind, kind.sign(kind.statement)) for kind in (key, workflow)]
     asked = [(bundle, kind.signers) for _, bundle in signed for kind in (key, workflow)]
@@ -245,7 +245,7 @@ def test_many_bundles_are_judged_each_by_its_own_trust(tmp_path: Path) -> None:
     assert verify_bundles([]) == ()
 
 
-def test_a_tool_that_is_not_there_is_could_not_check(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_tool_is_could_not_check(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> Path:
         raise CouldNotCheck(f"{name} was not found")
 
@@ -274,7 +274,7 @@ def test_a_key_is_its_owner_s_alone_and_never_overwritten(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PRIVATE KEY-----\n"])
-def test_what_is_no_key_is_said(content: bytes, tmp_path: Path) -> None:
+def test_an_invalid_key_file_is_reported(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "key.pem").write_bytes(content)
     with pytest.raises(UsageFault, match="holds no private key"):
         SigningKey.read(tmp_path / "key.pem")

@@ -1,4 +1,4 @@
-"""Sixteen runs of different tenants, and some of all, at once on one GitHub: nothing is lost."""
+"""Sixteen runs at once on one GitHub, some for one tenant, some for all: no request is lost."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""The sweep over GitHub: a lost reply, a 5xx, a limit or the end of the process at every call."""
+"""The crash sweep on GitHub: a lost reply, a 5xx, a limit or a killed process at every call."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tests.support.convergence import require_convergence
 from tests.support.github_sweep import Checkpoint, Point, differences, points_of, tell
 from worlds.github_server import GitHubServer
 
@@ -20,20 +20,16 @@ def _sweep(
     checkpoints: tuple[Checkpoint, ...],
     folder: Path,
 ) -> None:
-    failed: list[str] = []
-    started = time.monotonic()
-    for count, point in enumerate(points, start=1):
-        wrong = differences(server, point, checkpoints[point.step], folder / "point")
-        seen = checkpoints[point.step].calls[point.number - 1]
-        fault = point.fault or "process stopped"
-        name = f"{checkpoints[point.step].name}: {fault} at {point.number} ({seen.template})"
-        failed += [f"{name}: {line}" for line in wrong]
-        if count % 10 == 0 or wrong:
-            seconds = time.monotonic() - started
-            print(f"  {count}/{len(points)} points, {seconds:.0f} s  {name}", flush=True)
-    broken = {line.rsplit(":", 2)[0] for line in failed}
-    print(f"{len(points)} points, {len(points) - len(broken)} converged")
-    assert not failed, "\n".join(failed[:40])
+    def name_of(point: Point) -> str:
+        checkpoint, fault = checkpoints[point.step], point.fault or "process stopped"
+        seen = checkpoint.calls[point.number - 1]
+        return f"{checkpoint.name}: {fault} at {point.number} ({seen.template})"
+
+    require_convergence(
+        points,
+        lambda point: differences(server, point, checkpoints[point.step], folder / "point"),
+        name_of,
+    )
 
 
 @pytest.mark.sweep

@@ -1,8 +1,8 @@
-"""Life goes on between a crash and the next run: people merge, close and change policy.
+"""Between a crash and the next run people go on: they merge, close and change policy.
 
-The crash sweep runs again in the world as it was; here it is another one by then. The trees may
-differ from an unbroken run's, yet each request still lands once, with one branch and one pull
-request, and an audit finds nothing.
+The crash sweep repeats a run in an unchanged world; here the world changes first. The trees may
+differ from those of an unbroken run, yet each request still lands once, with one branch and one
+pull request, and an audit finds nothing.
 """
 
 from __future__ import annotations
@@ -94,14 +94,14 @@ SHORT_STRIDE = 11
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", ASKS)
-def test_each_request_lands_once_though_people_go_on_after_a_crash(
+def test_each_request_lands_once_when_people_go_on_after_any_crash(
     name: str, tmp_path: Path
 ) -> None:
     _sweep(name, tmp_path, 1)
 
 
 @pytest.mark.parametrize("name", ASKS)
-def test_requests_land_once_though_people_go_on_after_some_crashes(
+def test_each_request_lands_once_when_people_go_on_after_some_crashes(
     name: str, tmp_path: Path
 ) -> None:
     _sweep(name, tmp_path, SHORT_STRIDE)
@@ -143,7 +143,7 @@ def _sweep(name: str, tmp_path: Path, stride: int) -> None:
     assert not failed, "\n".join(failed)
 
 
-def test_a_draft_closed_after_a_crash_ends(tmp_path: Path) -> None:
+def test_a_draft_closed_after_a_crash_is_rejected(tmp_path: Path) -> None:
     """The patch reached the branch, then people closed the pull request: no fact is lost."""
     world = story_at("scaffolded", tmp_path / "world")
     world.write("0001", f"{SOURCE}/one.py", "X = 1\n")
@@ -160,7 +160,7 @@ def test_a_draft_closed_after_a_crash_ends(tmp_path: Path) -> None:
     world.close()
 
 
-def test_a_merged_promotion_gets_its_fact_whatever_policy_says_by_then(tmp_path: Path) -> None:
+def test_a_merged_promotion_gets_its_fact_even_if_policy_changed(tmp_path: Path) -> None:
     """What stands in the GitOps repository is recorded as it stands, pinned requests included."""
     world = story_at("in dev", tmp_path / "world")
     world.take_over()

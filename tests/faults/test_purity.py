@@ -1,7 +1,7 @@
-"""Planning is pure and plans are promises: equal worlds plan alike, tampered plans write nothing.
+"""Plans are pure and binding: equal worlds give equal plans, and a tampered plan writes nothing.
 
-Trees depend on requests alone: the whole story is told in processes that differ in clock, locale,
-umask, time zone, hash seed, order of folders and the user's git configuration.
+Trees depend on requests alone: processes that differ in clock, locale, umask, time zone, hash seed,
+order of folders and the user's git configuration tell the whole story and get the same trees.
 """
 
 from __future__ import annotations
@@ -307,9 +307,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
 
 
 @pytest.mark.parametrize("name", TAMPERINGS)
-def test_tampered_plan_is_refused_and_nothing_is_written(
-    name: str, worlds: Callable[[str], Story]
-) -> None:
+def test_a_tampered_plan_is_refused(name: str, worlds: Callable[[str], Story]) -> None:
     ask, tamper = TAMPERINGS[name]
     world = worlds(ask)
     document = json.loads(_saved(ask))
@@ -322,7 +320,7 @@ def test_tampered_plan_is_refused_and_nothing_is_written(
 
 
 @pytest.mark.parametrize("name", sorted({ask for ask, _ in TAMPERINGS.values()}))
-def test_the_same_plan_untouched_is_carried_out(name: str, tmp_path: Path) -> None:
+def test_the_untouched_plan_is_carried_out(name: str, tmp_path: Path) -> None:
     world = asked(name, tmp_path / "world")
     plan = Plan.model_validate_json(_saved(name))
     (receipt,) = world.engine.apply(plan)
@@ -356,9 +354,7 @@ def _new_code(world: Story) -> None:
 
 
 @pytest.mark.parametrize("change", [_new_request, _new_facts, _new_code])
-def test_stale_plan_is_refused_and_nothing_is_written(
-    change: Callable[[Story], None], tmp_path: Path
-) -> None:
+def test_a_stale_plan_is_refused(change: Callable[[Story], None], tmp_path: Path) -> None:
     world = story_at("in staging", tmp_path / "world")
     world.ask_for_draft(OTHER)
     world.go()
@@ -373,7 +369,7 @@ def test_stale_plan_is_refused_and_nothing_is_written(
     world.close()
 
 
-def test_plan_files_say_the_same_when_read_back() -> None:
+def test_a_plan_file_reads_back_as_the_same_plan() -> None:
     for name in sorted({ask for ask, _ in TAMPERINGS.values()}):
         plan = Plan.model_validate_json(_saved(name))
         assert plan.model_dump_json(by_alias=True) == _saved(name)

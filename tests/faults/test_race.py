@@ -1,4 +1,4 @@
-"""Many processes run the pipeline against one forge at once: each request lands exactly once."""
+"""Many pipelines run at once against one forge: each request lands exactly once."""
 
 from __future__ import annotations
 

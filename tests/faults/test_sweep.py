@@ -1,17 +1,17 @@
-"""The crash sweep: the story broken off before, after and inside every effect, and run again."""
+"""The crash sweep: the story is stopped before, after and inside every effect, and run again."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from pipeline.engine.opening import CRASH_EXIT_CODE
+from tests.support.convergence import require_convergence
 from tests.support.sweep import (
     STEPS,
     Checkpoint,
@@ -29,18 +29,11 @@ SHORT_STRIDE = 13
 
 
 def _sweep(points: Sequence[Point], checkpoints: tuple[Checkpoint, ...], folder: Path) -> None:
-    failed: list[str] = []
-    started = time.monotonic()
-    for count, point in enumerate(points, start=1):
-        wrong = differences(point, checkpoints[point.step], folder / "point")
-        name = f"{checkpoints[point.step].name}: {point.mode} {point.number}"
-        failed += [f"{name}: {line}" for line in wrong]
-        if count % 10 == 0 or wrong:
-            seconds = time.monotonic() - started
-            print(f"  {count}/{len(points)} points, {seconds:.0f} s  {name}", flush=True)
-    broken = {line.rsplit(":", 2)[0] for line in failed}
-    print(f"{len(points)} points, {len(points) - len(broken)} converged")
-    assert not failed, "\n".join(failed[:40])
+    require_convergence(
+        points,
+        lambda point: differences(point, checkpoints[point.step], folder / "point"),
+        lambda point: f"{checkpoints[point.step].name}: {point.mode} {point.number}",
+    )
 
 
 @pytest.mark.sweep
@@ -58,7 +51,7 @@ def test_story_converges_from_some_points(tmp_path: Path) -> None:
     _sweep(points[::SHORT_STRIDE], checkpoints, tmp_path)
 
 
-def test_process_killed_for_real_leaves_nothing_to_repair(tmp_path: Path) -> None:
+def test_a_killed_process_leaves_nothing_to_repair(tmp_path: Path) -> None:
     """The same through `pipeline run` in a process of its own, ended at once by `os._exit`."""
     start(tmp_path / "world")
     world = sweep_world(tmp_path / "world")

@@ -1,4 +1,4 @@
-"""Trees depend on nothing but requests: not on the machine, its clock, its user or his git."""
+"""Trees depend on requests alone: not on the machine, its clock, the user or the user's git."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every right that a job of a workflow is given is needed: without it the story fails there."""
+"""Every permission of a workflow's job is needed: without it the story fails at that job."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def check_queued(actions: Actions, number: int) -> int:
 
 
 @pytest.mark.workflows
-def test_each_right_of_each_job_is_needed(tmp_path: Path) -> None:
+def test_each_permission_of_each_job_is_needed(tmp_path: Path) -> None:
     with open_actions(tmp_path) as actions:
         world = actions.open()
         number = world.propose({draft_path(DRAFT): draft_example().encode()}, AGENT_ID)

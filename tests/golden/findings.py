@@ -1,6 +1,6 @@
-"""Findings in every form: for people, as a report, as SARIF and as annotations of a workflow.
+"""Findings in every output format: text, report, SARIF and workflow annotations.
 
-Inputs are those of `tests/refusals`, so that each is shown with the place that it points at.
+The inputs come from `tests/refusals`, so each finding is shown with the place that it points at.
 """
 
 from __future__ import annotations

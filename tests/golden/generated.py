@@ -1,4 +1,4 @@
-"""Files that are written for others: overlays, a new control repo, catalogues, schemas, pages."""
+"""Files generated for others: overlays, a new control repo, catalogues, schemas, pages."""
 
 from __future__ import annotations
 

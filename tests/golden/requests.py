@@ -1,4 +1,4 @@
-"""What reviewers and people who ask read: comments, decisions of the gate, proposals."""
+"""What reviewers and requesters read: comments, decisions of the gate, proposals."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from collections.abc import Callable
 from functools import partial
 
 from pipeline.documents import render_document
-from pipeline.gate.authorise import authorise
 from pipeline.models.outputs import (
     AskedItem,
-    DecisionDocument,
     PromotionPreview,
     RequestProposal,
     ValidationReport,
 )
 from pipeline.render.comment import render_comment
-from pipeline.render.decision import decision_document, render_decision
+from pipeline.render.decision import render_decision
 from pipeline.render.json import render_json
 from pipeline.render.report import validation_report
 from pipeline.render.requests import render_promotion, render_proposal, render_refusal
@@ -31,7 +29,8 @@ from pipeline.requests.layout import (
     tenant_path,
 )
 from tests.support.fact_history import RELEASE_MANAGERS, SECURITY_ID
-from tests.support.promotion_evidence import allowed_evidence, authority_of, changed, review
+from tests.support.promotion_evidence import authority_of, review
+from tests.support.render_input import decision_of
 from tests.support.samples import (
     DRAFT,
     findings_of,
@@ -139,23 +138,9 @@ PREVIEW = {
 # -- decisions -----------------------------------------------------------------------------
 
 
-def document_of(*, requested: bool = True, **changes: object) -> DecisionDocument:
-    found = allowed_evidence()
-    for key, value in changes.items():
-        found = changed(found, key, value)
-    return decision_document(
-        authorise(found),
-        found.promotion,
-        found.overlay,
-        requested=requested,
-        risk_tier="LOW",
-        policy=found.environment.approval_for("LOW"),
-    )
-
-
 def decided(*, requested: bool = True, **changes: object) -> dict[str, str]:
     """What `pipeline why` says, and the document."""
-    document = document_of(requested=requested, **changes)
+    document = decision_of(requested=requested, **changes)
     values = document.model_dump(mode="json", by_alias=True)
     return {"why.txt": render_decision(document), "decision.json": render_json(values)}
 
@@ -180,7 +165,7 @@ def promotion_proposed() -> dict[str, str]:
     )
     text = render_promotion(
         document,
-        document_of(reviews=[]),
+        decision_of(reviews=[]),
         folder="environments/prod/order-router",
         added=10,
         removed=2,
@@ -251,6 +236,6 @@ CASES: dict[str, Callable[[], dict[str, str]]] = {
     "proposal-closed": partial(proposed, **SUBMITTED, pull_request_state="closed"),
     "proposal-promotion": promotion_proposed,
     "proposal-promotion-refused": lambda: {
-        "out.txt": render_refusal(document_of(blocked=True, promotions=[]))
+        "out.txt": render_refusal(decision_of(blocked=True, promotions=[]))
     },
 }

@@ -1,16 +1,14 @@
-"""What people read of what happened and what would: plans, run reports, status, audit, doctor."""
+"""Reports of what happened and what would: plans, runs, status, audit, doctor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
 
 from pipeline.audit.acknowledged import Acknowledged
 from pipeline.audit.rules import AUDIT_FACT_CHAIN
-from pipeline.diagnostics import Finding, Location, Verdict
+from pipeline.diagnostics import Location, Verdict
 from pipeline.models.base import moment_of
-from pipeline.models.evidence import Observation
 from pipeline.models.facts import (
     FactBody,
     Observed,
@@ -21,8 +19,7 @@ from pipeline.models.facts import (
 )
 from pipeline.models.outputs import DoctorItem, DoctorReport
 from pipeline.models.provenance import Stated
-from pipeline.models.trust import Trust
-from pipeline.plan.effects import Plan, Receipt, TenantPlan, Waiting
+from pipeline.plan.effects import Receipt, Waiting
 from pipeline.render.audit import (
     audit_report_document,
     render_audit_summary,
@@ -33,11 +30,10 @@ from pipeline.render.doctor import render_doctor
 from pipeline.render.json import render_json
 from pipeline.render.plan import RunSpan, render_plan, render_run_report, run_report_document
 from pipeline.render.status import Beside, render_status, render_statuses
-from pipeline.stages.provision import plan_provision
-from pipeline.stages.scaffold import plan_scaffold
 from tests.support import fact_history as history
+from tests.support.deliveries import observation
+from tests.support.render_input import Report, plan_of
 from tests.support.samples import DRAFT, ENVIRONMENTS
-from tests.support.views import sample_view
 from worlds.control_repo import CLOCK_S
 
 ALONE = Beside()
@@ -51,22 +47,7 @@ WAITS_FOR_TIME = WAITS.model_copy(update={"until": moment_of(CLOCK_S + 3600)})
 
 def planned(*steps: str, waiting: tuple[Waiting, ...] = ()) -> dict[str, str]:
     """A plan of acme's with the effects of these steps."""
-    found = {
-        "provision": plan_provision(sample_view()),
-        "scaffold": plan_scaffold(sample_view(provisioned=True)),
-    }
-    effects = tuple(e for name in steps if (step := found[name]) is not None for e in step.effects)
-    tenants = (
-        TenantPlan(tenant="acme", state_head=None, effects=effects, waiting=waiting),
-        TenantPlan(tenant="contoso", state_head=None),
-    )
-    plan = Plan(
-        tool_version="1.2.3",
-        control_commit=history.id_of("main"),
-        made_at=moment_of(CLOCK_S),
-        tenants=tenants,
-    )
-    return {"plan.txt": render_plan(plan)}
+    return {"plan.txt": render_plan(plan_of(*steps, waiting=waiting))}
 
 
 def ran(
@@ -109,15 +90,7 @@ def listed(requested: tuple[str, ...] = (), beside: Beside = ALONE) -> dict[str,
     return {"statuses.txt": render_statuses([status_with()], ENVIRONMENTS, requested, beside)}
 
 
-SEEN = Observation(
-    environment="dev",
-    draft=DRAFT,
-    digest=history.DIGEST,
-    health="Healthy",
-    sync="Synced",
-    revision=history.SOURCE_COMMIT,
-    observed_at=moment_of(CLOCK_S + 3600),
-)
+SEEN = observation("dev", observed_at=moment_of(CLOCK_S + 3600))
 FOREIGN = Beside(
     incidents=(
         (
@@ -136,24 +109,6 @@ PROMOTION_REFUSED = PromotionRefused(
     environment="prod",
     reasons=(Reason(code="environment-order", message="staging has not run this primitive"),),
 )
-
-
-@dataclass(frozen=True)
-class Report:
-    """A report as `pipeline.audit.verify` returns it."""
-
-    findings: tuple[Finding, ...] = ()
-    drafts: int = 2
-    facts: int = 9
-    overlays: int = 2
-    repositories: int = 1
-    remembered: int = 0
-    proved: Mapping[str, int] = field(default_factory=lambda: {"acceptances computed again": 3})
-    trusted: Mapping[Trust, int] = field(
-        default_factory=lambda: {Trust("what checks said", "the jobs that ran them"): 2}
-    )
-    acknowledged: tuple[Acknowledged, ...] = ()
-    verdict: Verdict = Verdict.VALID
 
 
 BROKEN = AUDIT_FACT_CHAIN.finding(

@@ -1,6 +1,6 @@
-"""Everything rendered, as it was when somebody last looked: one folder a case in `cases/`.
+"""Everything rendered is as it was last reviewed: one folder per case in `cases/`.
 
-`make golden` writes them anew; what changed is reviewed like code.
+`make golden` writes the cases anew; review the difference like code.
 """
 
 from __future__ import annotations

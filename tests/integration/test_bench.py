@@ -1,6 +1,6 @@
-"""Each case of the benchmark in its short form: it does the work that it names, never in what time.
+"""Each benchmark case in its short form does the work that it names; its time is not judged.
 
-A case ends with BenchFailure where it did other work, and nothing is judged of what it took.
+A case that did other work raises BenchFailure.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def test_a_case_does_the_work_that_it_names(name: str, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir()), "a case leaves something behind"
 
 
-def test_other_work_than_a_case_names_is_no_measurement(tmp_path: Path) -> None:
+def test_a_case_that_did_other_work_fails(tmp_path: Path) -> None:
     place = Place(tmp_path, 1, short=True)
     place.expect("✓ 8 requests", r"✓ 8 requests")
     with pytest.raises(BenchFailure, match="other work"):
@@ -59,7 +59,7 @@ def _bench(*rows: tuple[str, float, float]) -> dict[str, object]:
     }
 
 
-def test_slower_is_what_takes_more_processor_time_too_by_medians() -> None:
+def test_slower_means_more_processor_time_too_by_medians() -> None:
     before = [
         rows_of(_bench(("a", wall_s, 0.5), ("b", 1.0, 0.5), ("gone", 1.0, 1.0)))
         for wall_s in (1.0, 9.0, 1.0)

@@ -1,4 +1,4 @@
-"""Checkouts that GitPython makes: nothing of the surrounding environment takes part, or is lost."""
+"""Checkouts made by GitPython: the surrounding environment has no influence and is restored."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_first_checkout_takes_nothing_from_the_environment(
 
 
 @pytest.mark.parametrize("address", ["no-such", "ext::sh -c 'touch hook-ran'", "--upload-pack=x"])
-def test_what_cannot_be_cloned_is_an_error_of_ours(
+def test_a_failed_clone_is_our_own_error(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

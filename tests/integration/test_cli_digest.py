@@ -1,4 +1,4 @@
-"""`pipeline digest block`: a person's file edited with its comments, asked for, merged, obeyed."""
+"""`pipeline digest block`: a person's file is edited, keeps its comments, is merged and obeyed."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_blocked_digest_is_merged_and_then_refused_by_the_gate(tmp_path: Path)
     assert call(control, "validate", "--worktree").exit_code == 0
 
 
-def test_what_lies_in_the_checkout_is_not_written_over(tmp_path: Path) -> None:
+def test_a_changed_file_in_the_checkout_is_not_overwritten(tmp_path: Path) -> None:
     control = world_at("scaffolded", tmp_path).engine.control.directory
     block = ("digest", "block", OTHER, "--reason", "It leaks")
     own = (control / BLOCKED_PATH).read_bytes() + b"# mine\n"
@@ -80,7 +80,7 @@ def test_what_lies_in_the_checkout_is_not_written_over(tmp_path: Path) -> None:
     assert "unchanged" in call(control, *block).out
 
 
-def test_what_cannot_be_asked_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_digest_is_refused(tmp_path: Path) -> None:
     control = world_at("scaffolded", tmp_path).engine.control.directory
     for digest, reason, account, code, said in (
         ("sha256:12", "It leaks", ENGINEER, 1, "the request for `environments/blocked-digests"),

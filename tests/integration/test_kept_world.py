@@ -1,12 +1,12 @@
-"""The demo tells its story to the end, and it ends in the trees that it ended in before.
+"""The demo tells its story to the end and arrives at the same trees as before.
 
-The demo is a product, and this is its test: `run_demo` is what `make demo` runs, so each command
-is given as a user would give it and each exit code is the expected one. It is also the longest
-story there is, hence the one whose trees are kept. Every other test tells a story of its own
-(`tests/support/`). Only the checks are a double here: their own tests run them.
+`run_demo` is what `make demo` runs, so each command is given as a user would give it and each exit
+code is the expected one. The demo tells the longest story, so its trees are the ones that are kept.
+Every other test tells a story of its own (`tests/support/`). Only the checks are a double: they
+have tests of their own.
 
-`tests/golden/kept-world/trees.txt` was written by an earlier version: a tree that differs is a
-change of facts, overlays, code or pull requests, which CHANGELOG.md has to name. To write it anew:
+An earlier version wrote `tests/golden/kept-world/trees.txt`: a tree that differs is a change of
+facts, overlays, code or pull requests, which CHANGELOG.md must name. To write it anew:
 `PIPELINE_KEEP_WORLD=1 .venv/bin/python -m pytest tests/integration/test_kept_world.py`.
 """
 
@@ -52,14 +52,14 @@ def test_the_demo_ends_in_the_same_trees(tmp_path: Path, monkeypatch: pytest.Mon
     assert (world / MARKER).exists() and (world / "clones" / "control").is_dir()
 
 
-def test_a_command_that_ends_otherwise_ends_the_demo(tmp_path: Path) -> None:
+def test_an_unexpected_exit_code_ends_the_demo(tmp_path: Path) -> None:
     setting = LocalSetting(tmp_path, "shown", read_sample_files())
     teller = Teller(tmp_path, "shown", setting, Console(file=io.StringIO()), lambda arguments: 4)
     with pytest.raises(DemoBroke, match=r"`pipeline validate` ended with 4, expected 0"):
         teller.run(("validate",))
 
 
-def test_the_demo_clears_only_what_a_demo_left(tmp_path: Path) -> None:
+def test_the_demo_deletes_only_a_demo_s_folder(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "notes.txt").write_text("x")

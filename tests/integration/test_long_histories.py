@@ -1,6 +1,4 @@
-"""Drafts of many facts: audited in this tool's layout, in the one before it, and from one to the
-other; recorded at the cost of a short one.
-"""
+"""Drafts with many facts: audited in old and new layouts; a new fact costs no more than before."""
 
 from __future__ import annotations
 
@@ -107,7 +105,7 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> History:
     return finished(world, code)
 
 
-def test_a_history_is_audited_across_the_folders_that_it_lies_in(tmp_path: Path) -> None:
+def test_a_history_is_audited_across_its_folders(tmp_path: Path) -> None:
     world, code, draft = begun(tmp_path, is_older=False)
     go_on(world, code, draft, 52)
     finished(world, code)
@@ -123,14 +121,14 @@ def test_a_history_is_audited_across_the_folders_that_it_lies_in(tmp_path: Path)
     assert {"audit-state-history", "audit-state-file"} <= verify(world)[1]
 
 
-def test_what_older_tools_recorded_is_audited_as_it_is(older: History) -> None:
+def test_records_of_older_tools_are_audited(older: History) -> None:
     files = older.control.read_files(REF, BELOW)
     assert "facts/000107-checks-recorded.json" in files
     assert not is_bounded(parse_status(files["status.yaml"][1]))
     assert verify(older) == (0, set())
 
 
-def test_a_status_is_one_of_the_two_folds_and_nothing_between(tmp_path: Path) -> None:
+def test_a_status_is_the_old_or_the_new_fold_and_nothing_between(tmp_path: Path) -> None:
     world, code, draft = begun(tmp_path, is_older=True)
     go_on(world, code, draft, 12)
     finished(world, code)
@@ -140,7 +138,7 @@ def test_a_status_is_one_of_the_two_folds_and_nothing_between(tmp_path: Path) ->
     assert "audit-status-fold" in verify(world)[1]
 
 
-def test_a_branch_of_an_older_tool_goes_on_in_this_one(older: History) -> None:
+def test_a_state_branch_of_an_older_tool_is_continued(older: History) -> None:
     forge, control = older.forge, older.control
     head = control.resolve(REF)
     assert head is not None
@@ -189,7 +187,7 @@ def _next_patch(world: History, status: DraftStatus, head: str) -> AppendFacts:
     )
 
 
-def test_a_source_that_is_not_listed_any_more_is_promoted_without_another_build(
+def test_a_source_that_the_status_no_longer_lists_is_not_built_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.state.bounds.LISTED", 1)
@@ -218,7 +216,7 @@ def test_a_source_that_is_not_listed_any_more_is_promoted_without_another_build(
     world.close()
 
 
-def test_a_patch_that_is_not_listed_any_more_is_judged_again_once_it_changes(
+def test_a_patch_that_the_status_no_longer_lists_is_judged_once_it_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.state.bounds.LISTED", 1)

@@ -1,7 +1,7 @@
-"""The report of rules, second half: what only tools or real repositories can show.
+"""The report of rules, second half: rules that need tools or real repositories.
 
-Each rule of the audit is broken in a copy of a finished story, by writing past every branch rule
-straight into a repository; kubeconform and gitleaks are the real ones.
+Each audit rule is broken in a copy of a finished story, by writing straight into a repository, past
+every branch rule; kubeconform and gitleaks are the real ones.
 """
 
 from __future__ import annotations
@@ -49,15 +49,31 @@ from tests.support.story import patch_of, story_at
 from tests.support.views import sample_view
 
 RULES = {id: rule for id, rule in load_rules().items() if needs_tools(rule)}
+Report = Callable[[str, tuple[str, ...], tuple[str, ...]], None]
 
 
-_NOBODY = "sha256:" + "00" * 32
+@pytest.fixture
+def report(record_property: Callable[[str, object], None]) -> Report:
+    """Reports the codes that a rule's failing and passing input gave; both must be right."""
+
+    def told(id: str, fails: tuple[str, ...], passes: tuple[str, ...]) -> None:
+        run = RuleRun(RULES[id], fails, passes)
+        record_property("rule", run.row)
+        assert run.problems == ()
+
+    return told
 
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> StoryWorld:
     """A draft that went to production, told once."""
     return audit_world.tell_story(tmp_path_factory.mktemp("story") / "world")
+
+
+@pytest.fixture(scope="module")
+def true_codes(story: StoryWorld) -> tuple[str, ...]:
+    """What an audit finds in the true story."""
+    return codes_of_audit(story)
 
 
 def _opened(world: StoryWorld, repo: str) -> GitRepository | None:
@@ -78,35 +94,28 @@ def codes_of_audit(world: StoryWorld, *, in_place: bool = False) -> tuple[str, .
 def test_an_audit_rule_fails_on_a_falsified_story_and_passes_on_the_true_one(
     id: str,
     story: StoryWorld,
+    true_codes: tuple[str, ...],
     tmp_path: Path,
-    record_property: Callable[[str, object], None],
+    report: Report,
 ) -> None:
     false = audit_world.copy_of(story, tmp_path / "false")
     {**FALSIFIED, **IN_PLACE}[id](false)
     found = codes_of_audit(false, in_place=id in IN_PLACE)
-    run = RuleRun(RULES[id], found, codes_of_audit(story))
-    record_property("rule", run.row)
-    assert run.problems == ()
+    report(id, found, true_codes)
 
 
 @pytest.mark.parametrize("id", ["manifest-schema", "manifest-not-checked", "manifest-pod-security"])
-def test_a_rule_of_a_tool_fails_and_passes(
-    id: str, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_rule_of_a_tool_fails_and_passes(id: str, report: Report) -> None:
     def codes(example: str) -> tuple[str, ...]:
         found = run_manifest_example(example)
         found += run_kubeconform(example.encode(), file="overlay")
         found += run_podcheck([*yaml.safe_load_all(example)], file="overlay")
         return tuple(sorted({finding.code for finding in found}))
 
-    run = RuleRun(RULES[id], codes(RULES[id].fails), codes(RULES[id].passes))
-    record_property("rule", run.row)
-    assert run.problems == ()
+    report(id, codes(RULES[id].fails), codes(RULES[id].passes))
 
 
-def test_a_patch_with_a_credential_is_refused(
-    record_property: Callable[[str, object], None],
-) -> None:
+def test_a_patch_with_a_credential_is_refused(report: Report) -> None:
     def codes(line: str) -> tuple[str, ...]:
         change = {"op": "write", "path": "src/settings.py", "content": line}
         patch = patching.patch_of(
@@ -132,13 +141,11 @@ def test_a_patch_with_a_credential_is_refused(
 
     # Made of parts, so that no scan of this repository finds it.
     leak = f'KEY = "{"AKIA" + "Q3EGRTLXPWN7Y2KD"}"\n'
-    run = RuleRun(RULES["patch-secret"], codes(leak), codes('KEY = os.environ["KEY"]\n'))
-    record_property("rule", run.row)
-    assert run.problems == ()
+    report("patch-secret", codes(leak), codes('KEY = os.environ["KEY"]\n'))
 
 
 def test_a_chart_that_does_not_render_is_refused(
-    story: StoryWorld, tmp_path: Path, record_property: Callable[[str, object], None]
+    story: StoryWorld, tmp_path: Path, report: Report
 ) -> None:
     def codes(name: str, content: str) -> tuple[str, ...]:
         world = audit_world.copy_of(story, tmp_path / name)
@@ -148,16 +155,15 @@ def test_a_chart_that_does_not_render_is_refused(
         refused = world.engine.status(DRAFT).refused_promotions
         return tuple(sorted({reason.code for item in refused for reason in item.reasons}))
 
-    rule = RULES["manifest-not-rendered"]
-    run = RuleRun(rule, codes("fails", "{{ nosuch }}\n"), codes("passes", "# nothing\n"))
-    record_property("rule", run.row)
-    assert run.problems == ()
+    report(
+        "manifest-not-rendered", codes("fails", "{{ nosuch }}\n"), codes("passes", "# nothing\n")
+    )
 
 
 def test_a_patch_that_cannot_be_scanned_is_refused(
     story: StoryWorld,
     tmp_path: Path,
-    record_property: Callable[[str, object], None],
+    report: Report,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(gitleaks, "LIMITS", replace(gitleaks.LIMITS, cpu_s=2))
@@ -169,15 +175,12 @@ def test_a_patch_that_cannot_be_scanned_is_refused(
         record = world.engine.status(DRAFT).patches[-1]
         return tuple(sorted({reason.code for reason in record.reasons}))
 
-    rule = RULES["patch-over-bound"]
     fine = zip_of({"notes.txt": b"nothing secret\n"})
-    run = RuleRun(rule, codes("fails", nested_zip()), codes("passes", fine))
-    record_property("rule", run.row)
-    assert run.problems == ()
+    report("patch-over-bound", codes("fails", nested_zip()), codes("passes", fine))
 
 
 def test_a_source_that_cannot_be_written_is_refused(
-    story: StoryWorld, tmp_path: Path, record_property: Callable[[str, object], None]
+    story: StoryWorld, tmp_path: Path, report: Report
 ) -> None:
     def codes(name: str, path: str) -> tuple[str, ...]:
         world = audit_world.copy_of(story, tmp_path / name)
@@ -191,60 +194,45 @@ def test_a_source_that_cannot_be_written_is_refused(
         found = {r.code for r in proposal.decision.reasons}
         return tuple(sorted(found & {"source-over-bound"}))
 
-    rule = RULES["source-over-bound"]
-    run = RuleRun(rule, codes("fails", "x" * 256), codes("passes", "x" * 255))
-    record_property("rule", run.row)
-    assert run.problems == ()
+    report("source-over-bound", codes("fails", "x" * 256), codes("passes", "x" * 255))
 
 
-def test_a_build_that_does_not_end_is_refused(
-    tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
-    def codes(name: str, seconds: int) -> tuple[str, ...]:
-        def make_builder(snapshot: Snapshot) -> Builder:
-            run_build(["/bin/sleep", str(seconds)], {}, timeout_s=0.1 if seconds else 60)
-            return audit_world.one_builder(snapshot)
+def codes_of_build(folder: Path, build: Callable[[], None]) -> tuple[str, ...]:
+    """The reasons that a request for dev is refused for when its image is built so."""
 
-        world = story_at("patched", tmp_path / name)
-        world.use(make_builder=make_builder)
-        world.take_over()
-        world.ask(DRAFT, "dev", history.ENGINEER_ID)
-        world.go()
-        refused = world.engine.status(DRAFT).refused_promotions
-        world.close()
-        return tuple(sorted({reason.code for each in refused for reason in each.reasons}))
+    def make_builder(snapshot: Snapshot) -> Builder:
+        build()
+        return audit_world.one_builder(snapshot)
 
-    run = RuleRun(RULES["build-over-bound"], codes("fails", 600), codes("passes", 0))
-    record_property("rule", run.row)
-    assert run.problems == ()
+    world = story_at("patched", folder)
+    world.use(make_builder=make_builder)
+    world.take_over()
+    world.ask(DRAFT, "dev", history.ENGINEER_ID)
+    world.go()
+    refused = world.engine.status(DRAFT).refused_promotions
+    world.close()
+    return tuple(sorted({reason.code for each in refused for reason in each.reasons}))
 
 
-def test_a_build_that_fails_is_refused(
-    tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
-    def codes(name: str, program: str) -> tuple[str, ...]:
-        def make_builder(snapshot: Snapshot) -> Builder:
-            done = run_build([program], {})
-            if done.exit_code:
-                raise failed_build("buildah bud", b'building at STEP "RUN false": exit status 1')
-            return audit_world.one_builder(snapshot)
+def test_a_build_that_does_not_end_is_refused(tmp_path: Path, report: Report) -> None:
+    def build(seconds: int, timeout_s: float) -> None:
+        run_build(["/bin/sleep", str(seconds)], {}, timeout_s=timeout_s)
 
-        world = story_at("patched", tmp_path / name)
-        world.use(make_builder=make_builder)
-        world.take_over()
-        world.ask(DRAFT, "dev", history.ENGINEER_ID)
-        world.go()
-        refused = world.engine.status(DRAFT).refused_promotions
-        world.close()
-        return tuple(sorted({reason.code for each in refused for reason in each.reasons}))
+    fails = codes_of_build(tmp_path / "fails", lambda: build(600, 0.1))
+    report("build-over-bound", fails, codes_of_build(tmp_path / "passes", lambda: build(0, 60)))
 
-    run = RuleRun(RULES["build-failed"], codes("fails", "/bin/false"), codes("passes", "/bin/true"))
-    record_property("rule", run.row)
-    assert run.problems == ()
+
+def test_a_build_that_fails_is_refused(tmp_path: Path, report: Report) -> None:
+    def build(program: str) -> None:
+        if run_build([program], {}).exit_code:
+            raise failed_build("buildah bud", b'building at STEP "RUN false": exit status 1')
+
+    fails = codes_of_build(tmp_path / "fails", lambda: build("/bin/false"))
+    report("build-failed", fails, codes_of_build(tmp_path / "passes", lambda: build("/bin/true")))
 
 
 def test_a_patch_of_a_repository_that_is_not_there_could_not_be_judged(
-    story: StoryWorld, tmp_path: Path, record_property: Callable[[str, object], None]
+    story: StoryWorld, tmp_path: Path, report: Report
 ) -> None:
     def codes(name: str, *, gone: bool) -> tuple[str, ...]:
         world = audit_world.copy_of(story, tmp_path / name)
@@ -257,9 +245,7 @@ def test_a_patch_of_a_repository_that_is_not_there_could_not_be_judged(
         assert verdict_of(found) is (Verdict.COULD_NOT_CHECK if gone else Verdict.VALID)
         return tuple(sorted({finding.code for finding in found}))
 
-    run = RuleRun(RULES["patch-not-judged"], codes("fails", gone=True), codes("passes", gone=False))
-    record_property("rule", run.row)
-    assert run.problems == ()
+    report("patch-not-judged", codes("fails", gone=True), codes("passes", gone=False))
 
 
 def test_every_rule_that_needs_tools_is_run_here() -> None:
@@ -293,7 +279,7 @@ def test_a_request_that_only_another_branch_still_holds_is_not_on_main(
     assert len(found) == len(story.engine.facts(DRAFT))
 
 
-def test_overlays_are_looked_at_even_when_the_state_branch_is_gone(
+def test_overlays_are_audited_even_without_a_state_branch(
     story: StoryWorld, tmp_path: Path
 ) -> None:
     false = audit_world.copy_of(story, tmp_path / "false")

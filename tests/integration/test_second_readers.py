@@ -1,7 +1,7 @@
-"""What we write, read by somebody else's code: git by GitPython, YAML by ruamel.yaml.
+"""Other people's code reads what we write: GitPython reads git, ruamel.yaml reads YAML.
 
-Our own readers and writers could agree on a mistake. GitPython has parsers of its own for refs,
-trees and commits, and ruamel.yaml one for YAML 1.2.
+Our own readers and writers could agree on a mistake. GitPython has its own parsers of refs, trees
+and commits, and ruamel.yaml its own of YAML 1.2.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def files_of(tree: Tree) -> dict[str, tuple[int, bytes]]:
 
 
 @pytest.mark.parametrize("name", REPOS)
-def test_every_ref_commit_tree_and_file_is_read_alike(world: StoryWorld, name: str) -> None:
+def test_gitpython_reads_every_ref_commit_tree_and_file_alike(world: StoryWorld, name: str) -> None:
     ours = world.forge.open_repository(name)
     with opened(world, name) as repo:
         heads = {f"refs/heads/{head.name}": head.commit for head in repo.heads}
@@ -161,7 +161,7 @@ def check_by_ruamel(name: str, content: bytes) -> None:
     assert [repr(document.value) for document in ours] == [repr(value) for value in theirs], name
 
 
-def test_all_yaml_that_a_story_stores_is_yaml_1_2(world: StoryWorld) -> None:
+def test_ruamel_reads_all_yaml_that_a_story_stores_alike(world: StoryWorld) -> None:
     found = dict(stored_yaml(world))
     kinds = {Path(name).name for name in found}
     assert {"status.yaml", "kustomization.yaml", "release.yaml", "draft.yaml"} <= kinds
@@ -169,7 +169,7 @@ def test_all_yaml_that_a_story_stores_is_yaml_1_2(world: StoryWorld) -> None:
         check_by_ruamel(name, content)
 
 
-def test_all_yaml_that_is_written_for_others_is_yaml_1_2() -> None:
+def test_ruamel_reads_all_generated_yaml_alike() -> None:
     found = dict(emitted_yaml())
     assert len(found) > 50 and any("workflows/" in name for name in found)
     for name, content in found.items():

@@ -1,4 +1,4 @@
-"""Two tenants' drafts never meet: not in plans, not in repositories, not in any field."""
+"""The drafts of two tenants never mix: not in plans, not in repositories, not in any field."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_run_for_one_tenant_leaves_every_ref_of_the_other_alone(both: Story) -
     assert strangers == set()
 
 
-def test_no_tenant_is_named_in_the_code_or_overlays_of_the_other(both: Story) -> None:
+def test_code_and_overlays_never_name_the_other_tenant(both: Story) -> None:
     both.engine.run(tenants=["acme", "contoso"])
     for draft in (DRAFT, RATING):
         promote(both, draft)
@@ -302,7 +302,7 @@ def test_a_request_that_names_the_other_tenant_changes_nothing(both: Story) -> N
     assert both.newest() == base
 
 
-def test_another_tenants_bot_gets_nothing_done(both: Story) -> None:
+def test_another_tenant_s_bot_gets_nothing_done(both: Story) -> None:
     both.engine.run(tenants=["acme", "contoso"])
     facts = both.kinds()
     patch = patch_of(DRAFT, both.newest(), {"docs/notes.md": "Hello\n"})

@@ -1,4 +1,4 @@
-"""Hostile manifests, each a change of one object of a real overlay; mutants of the allow-list."""
+"""Hostile manifests, each one change to an object of a real overlay; mutants of the allow-list."""
 
 from __future__ import annotations
 

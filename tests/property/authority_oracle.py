@@ -1,7 +1,7 @@
-"""Who may ask and who must approve, read off docs/authority.md's table by hand.
+"""Who may ask and who must approve, written by hand from the table of docs/authority.md.
 
-It knows nothing of `pipeline.gate`: policy is the plain mappings of the files, and the rows are
-written down once more, as simply as they can be. Tests compare the two.
+It knows nothing of `pipeline.gate`: it reads policy as the plain mappings of the files and repeats
+the rows as simply as possible. Tests compare the two.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Accounts, requests and policies, drawn at random, for the properties of authority."""
+"""Random accounts, requests and policies, for the properties of authority."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Authority against an oracle: of random changes alone, and of whole stories that run.
+"""Authority compared with an oracle: over random changes, and over whole stories that run.
 
 In the stories random people and bots ask, push, review and merge, through the check and past it,
-and policy changes under their hands. Whatever a run then did was allowed by the policy at the base,
-as tests/property/authority_oracle.py reads it; what was allowed was done; and the audit of fresh
-clones agrees. `TESTS_STORIES=200` tells more of them.
+while policy changes. Whatever a run did, the policy at the base allowed, as
+tests/property/authority_oracle.py reads it; whatever was allowed was done; and an audit of fresh
+clones agrees. `TESTS_STORIES=200` runs more of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Authority over single changes is what the table in docs/authority.md says."""
+"""Authority over single changes follows the table of docs/authority.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written reads back the same, in every reader."""
+"""What we write reads back the same in every reader."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
 
 
 @given(DOCUMENTS)
-def test_what_is_written_reads_back_in_every_reader(value: dict[str, object]) -> None:
+def test_a_written_document_reads_back_in_every_reader(value: dict[str, object]) -> None:
     content = render_document(value)
     document = parse_document("x", content)
     assert document.ok
@@ -83,7 +83,7 @@ def test_what_is_written_reads_back_in_every_reader(value: dict[str, object]) ->
 
 
 @given(st.binary(max_size=60) | st.text(" \n\t-:#,[]{}&*!|>'\"%@`?a1.\\\r\x00é", max_size=60))
-def test_reader_never_raises(content: bytes | str) -> None:
+def test_the_reader_never_raises(content: bytes | str) -> None:
     raw = content if isinstance(content, bytes) else content.encode("utf-8")
     document = parse_document("x", raw)
     assert document.ok or document.value == {}

@@ -1,4 +1,4 @@
-"""An edit gives exactly the value asked for and leaves every other line alone, comments too."""
+"""An edit sets exactly the value asked for and keeps every other line, comments included."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def comments_of(content: bytes) -> Counter[str]:
 
 
 @given(DOCUMENTS.filter(bool), VALUES, st.data(), LINE_ENDS)
-def test_edit_leaves_other_lines_alone(
+def test_an_edit_leaves_other_lines_alone(
     value: dict[str, object], wanted: object, data: st.DataObject, line_end: str
 ) -> None:
     path = data.draw(st.sampled_from(sorted(paths(value), key=repr)))
@@ -88,7 +88,7 @@ def test_edit_leaves_other_lines_alone(
 
 @settings(max_examples=60)
 @given(st.data(), st.sampled_from(sorted(FILES)), VALUES, LINE_ENDS)
-def test_edit_of_a_person_s_file(
+def test_an_edit_of_a_person_s_file_leaves_other_lines_alone(
     data: st.DataObject, file: str, wanted: object, line_end: str
 ) -> None:
     content = FILES[file].replace(b"\n", line_end.encode())

@@ -1,4 +1,4 @@
-"""Facts in any order that can happen: the fold is a function of them, and of nothing else."""
+"""Facts in any possible order: the fold depends on them alone."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ chains = st.lists(st.tuples(requests, bodies), max_size=12).map(
 
 
 @given(chains)
-def test_fold_is_the_same_each_time_and_through_bytes(facts: tuple[object, ...]) -> None:
+def test_the_fold_is_repeatable_and_the_same_through_bytes(facts: tuple[object, ...]) -> None:
     files = history.fact_files(facts)  # type: ignore[arg-type]  # hypothesis loses the type
     again = parse_chain(DRAFT, files)
     assert again == facts
@@ -111,9 +111,7 @@ def test_fold_is_the_same_each_time_and_through_bytes(facts: tuple[object, ...])
 
 
 @given(chains, st.integers(0, 12))
-def test_folding_on_from_a_recorded_status_is_folding_all(
-    facts: tuple[object, ...], cut: int
-) -> None:
+def test_folding_on_from_a_status_equals_folding_all(facts: tuple[object, ...], cut: int) -> None:
     # What a run does: it reads the status that is there, and adds what happened now.
     chain = parse_chain(DRAFT, history.fact_files(facts))  # type: ignore[arg-type]  # as above
     status: DraftStatus | None = fold(chain[: cut + 1])
@@ -124,7 +122,7 @@ def test_folding_on_from_a_recorded_status_is_folding_all(
 
 
 @given(chains)
-def test_state_never_goes_back_and_rejection_is_the_end(facts: tuple[object, ...]) -> None:
+def test_the_state_never_goes_back_and_rejection_is_final(facts: tuple[object, ...]) -> None:
     chain = parse_chain(DRAFT, history.fact_files(facts))  # type: ignore[arg-type]  # as above
     status: DraftStatus | None = None
     before = 0
@@ -140,7 +138,7 @@ def test_state_never_goes_back_and_rejection_is_the_end(facts: tuple[object, ...
 
 
 @given(chains)
-def test_lists_in_a_status_are_in_one_order(facts: tuple[object, ...]) -> None:
+def test_lists_in_a_status_have_one_order(facts: tuple[object, ...]) -> None:
     status = fold(parse_chain(DRAFT, history.fact_files(facts)))  # type: ignore[arg-type]
     assert status is not None
     patches = [p.patch for p in status.patches]

@@ -1,4 +1,4 @@
-"""Derived names: within their limits, well-formed, and never the same for two different things."""
+"""Derived names: within their limits, well-formed, and different for different things."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def assert_injective(pairs: Iterator[tuple[str, tuple[str, ...]]]) -> int:
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_no_namespace_belongs_to_two_owners_by_brute_force(platform: str) -> None:
+def test_no_namespace_belongs_to_two_owners(platform: str) -> None:
     expected = len(ENVIRONMENTS) * (1 + 2 * len(IDS))
     assert assert_injective(owners_of_namespaces(platform, IDS)) == expected
 
@@ -87,7 +87,7 @@ def test_only_what_there_is_clashes() -> None:
     assert names.clash_of("a", "b-c", {"a", "a-b"}, {"b-c"}) is None
 
 
-def test_repositories_belong_to_one_owner_by_brute_force() -> None:
+def test_no_repository_belongs_to_two_owners() -> None:
     def repositories() -> Iterator[tuple[str, tuple[str, ...]]]:
         for platform in PLATFORMS:
             for tenant in IDS:
@@ -99,7 +99,7 @@ def test_repositories_belong_to_one_owner_by_brute_force() -> None:
     assert assert_injective(repositories()) == 2 * (len(PLATFORMS) + len(IDS))
 
 
-def test_instances_and_applications_belong_to_one_draft_by_brute_force() -> None:
+def test_no_instance_or_application_belongs_to_two_drafts() -> None:
     def instances() -> Iterator[tuple[str, tuple[str, ...]]]:
         # One repository: all of the platform's code, or all of one tenant's.
         for tenant, primitive in itertools.product(SHORT_IDS, repeat=2):
@@ -145,7 +145,7 @@ def test_accepted_names_fit_their_limits_and_are_labels(
 
 
 @given(platforms, ids, skus, origins, ids)
-def test_all_names_fit_exactly_if_none_is_refused(
+def test_names_are_refused_exactly_when_one_does_not_fit(
     platform: str, tenant: str, sku: Sku, origin: CodeOrigin, primitive: str
 ) -> None:
     prefix = "registry.example.com/ameide"
@@ -205,11 +205,11 @@ def test_images_belong_to_one_tenant(tenant: str, other: str, primitive: str) ->
 
 
 @pytest.mark.parametrize("platform", ["tenant", "tenant-acme", "a-dev", "a-base", "cust", "A", ""])
-def test_a_platform_may_not_be_called_like_a_derived_name(platform: str) -> None:
+def test_a_platform_may_not_be_named_like_a_derived_name(platform: str) -> None:
     assert not names.is_platform_name(platform)
 
 
-def test_a_name_is_refused_and_never_cut() -> None:
+def test_a_long_name_is_refused_and_never_cut() -> None:
     fits, too_long = "a" * (63 - len("tenant--staging-cust")), "a" * 44
     name = names.namespace("p", fits, Sku.SHARED, CodeOrigin.AGENT, "staging")
     assert len(name) == 63 and fits in name

@@ -1,4 +1,4 @@
-"""Texts rendered from pieces come out as Jinja renders them, faults and their words included."""
+"""Text rendered from pieces is what Jinja renders, faults and their messages included."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def outcome(render: object, context: dict[str, object]) -> tuple[str, str]:
 @example(
     "a \n{%- if values.name == 'x' and values.missing -%} b {% elif values.flag %} c {% endif %}"
 )
-def test_a_text_rendered_from_pieces_is_as_jinja_renders_it(text: str) -> None:
+def test_text_rendered_from_pieces_equals_jinja_s(text: str) -> None:
     compiled = compile_text("a-file", text)
     if compiled.pieces is None or check_text("a-file", text, DECLARED):
         return  # Jinja renders it, or nobody does

@@ -1,4 +1,4 @@
-"""Trailers round-trip through a whole commit, whatever the text around them says."""
+"""Trailers survive a whole commit, whatever the text around them says."""
 
 from __future__ import annotations
 
@@ -25,16 +25,14 @@ bodies = st.lists(lines, max_size=8).map("\n".join)
 
 
 @given(body=bodies, trailers=pairs)
-def test_what_is_rendered_is_read_back_below_any_text(
-    body: str, trailers: list[tuple[str, str]]
-) -> None:
+def test_trailers_are_read_back_below_any_text(body: str, trailers: list[tuple[str, str]]) -> None:
     message = f"{body}\n\n{render_trailers(trailers)}"
     made = commit_object(TREE, [], message, PIPELINE, PIPELINE)
     assert parse_commit(made.id, made.content).trailers == tuple(trailers)
 
 
 @given(token=st.text(max_size=20), value=st.text(max_size=60))
-def test_a_pair_is_rendered_as_one_line_or_refused(token: str, value: str) -> None:
+def test_a_trailer_is_rendered_as_one_line_or_refused(token: str, value: str) -> None:
     try:
         text = render_trailers([(token, value)])
     except ValueError:

@@ -34,6 +34,6 @@ def test_input_is_refused(folder: Path) -> None:
         assert finding.message.strip() and finding.why.strip() and finding.fix.strip()
 
 
-def test_folders_are_numbered_without_a_double() -> None:
+def test_folders_have_distinct_numbers() -> None:
     numbers = [folder.name.split("-", 1)[0] for folder in FOLDERS]
     assert len(set(numbers)) == len(numbers) and all(number.isdigit() for number in numbers)

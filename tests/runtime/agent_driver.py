@@ -1,7 +1,7 @@
-"""The rendered agent as a process, with a scripted model in the place of the provider's.
+"""The rendered agent as a process, with a scripted model instead of the provider's.
 
-Started as `python agent_driver.py PACKAGE` in the rendered project. The model does what the last
-message of the person says: a JSON list of steps, each an answer or a list of tool calls.
+Started as `python agent_driver.py PACKAGE` in the rendered project. The model does what the
+person's last message says: a JSON list of steps, each an answer or a list of tool calls.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An MCP tool server as a process: streamable HTTP, tokens required, every call written down.
+"""An MCP tool server as a process: streamable HTTP, tokens required, every call recorded.
 
 Started as `python agent_tool_server.py PORT CALLS_FILE` by the Python of the rendered agent.
 """

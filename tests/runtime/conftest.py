@@ -1,4 +1,4 @@
-"""Real servers, one of each for a whole test run."""
+"""Real servers, one of each per test run."""
 
 import os
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """A real Keycloak for tests: one for all workers of a run, with a client that gets tokens.
 
 The realm is the one that platform engineers get. The client that takes a user's password directly
-is made here, through the admin API, for no realm should have one that is not a test's.
+is added here through the admin API, since only a test's realm should have one.
 """
 
 from __future__ import annotations

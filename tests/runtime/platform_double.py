@@ -1,7 +1,7 @@
-"""The platform as a process sees it, on one port of loopback: token issuer, definitions, actions.
+"""The platform as a process sees it, on one loopback port: token issuer, definitions, actions.
 
-Tokens are signed with a key of its own and are verified by what is tested. It keeps what it was
-asked, and how many actions of a tenant ran at once.
+It signs tokens with its own key; the code under test verifies them. It records what it was asked,
+and how many actions of a tenant ran at once.
 """
 
 from __future__ import annotations

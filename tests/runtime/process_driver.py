@@ -1,4 +1,4 @@
-"""Speaks to the processes of a rendered project, inside its own environment: JSON lines in and out.
+"""Drives the processes of a rendered project from inside its environment: JSON lines in and out.
 
 Run as `python process_driver.py PACKAGE`; each line in is `{"do": NAME, ...arguments}`, each line
 out `{"ok": ANSWER}` or `{"error": TYPE, "type": KIND}`.

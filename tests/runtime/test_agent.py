@@ -1,4 +1,4 @@
-"""The template `agent`, run for real: its process, an MCP tool server, tokens of an issuer."""
+"""The template `agent`, run for real: its process, an MCP tool server, an issuer's tokens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.support.rendered_project import draft_values, locked_venv, render_project
+from tests.support.golden_templates import AGENT
+from tests.support.projects import locked_python, write_project
 
 HERE = Path(__file__).parent
 ISSUER, AUDIENCE = "https://issuer.example.invalid/realms/one", "order-helper"
@@ -160,19 +161,13 @@ def write_definition(path: Path) -> Path:
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     folder = tmp_path_factory.mktemp("agent")
-    values = draft_values(
-        "agent",
+    values = AGENT.values(
         primitive_id="order-helper",
         instance="order-helper",
-        owner="acme-engineers",
-        description="Helps with orders",
         allowed_tools=["find_order", "cancel_order"],
-        risk_tier="MEDIUM",
-        default_model="anthropic:claude-sonnet-4",
-        definition_ref="agent-definition/order-helper@3",
     )
-    project = render_project("agent", values, folder / "project")
-    python = locked_venv((project / "requirements-dev.lock").read_bytes())
+    project = write_project("agent", values, folder / "project")
+    python = locked_python(project)
     calls, audit = folder / "calls.jsonl", folder / "audit.jsonl"
     port, health, tools_port = free_port(), free_port(), free_port()
     issuer = ThreadingHTTPServer(("127.0.0.1", 0), Issuer)
@@ -324,7 +319,7 @@ def test_a_session_of_another_tenant_does_not_exist(agent: Agent) -> None:
     assert agent.ask("GET", session, token=make_token("person-1", "contoso")).status == 404
 
 
-def test_it_stops_when_it_is_told_to(agent: Agent) -> None:
+def test_the_agent_stops_on_a_signal(agent: Agent) -> None:
     # The last test of the module: the agent is gone afterwards.
     agent.process.send_signal(signal.SIGTERM)
     assert agent.process.wait(DEADLINE_S) == 0

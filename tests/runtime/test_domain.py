@@ -1,4 +1,4 @@
-"""The rendered domain as a real process on a real Postgres, called as its callers call it."""
+"""The rendered domain as a real process on a real Postgres, called over gRPC."""
 
 from __future__ import annotations
 
@@ -28,34 +28,25 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from psycopg.conninfo import make_conninfo
 
 from tests.runtime.postgres import Database, PostgresServer
-from tests.support.projects import environment_of, write_project
+from tests.support.golden_templates import DOMAIN
+from tests.support.projects import ROOT, environment_of, write_project
 
-ROOT = Path(__file__).resolve().parents[2]
 # The API's modules are the same in every rendered domain.
 sys.path.append(str(ROOT / "pipeline" / "templates" / "domain" / "skeleton" / "src"))
-from ameide.domain.v1 import entity_service_pb2 as api  # noqa: E402
-from ameide.domain.v1 import entity_service_pb2_grpc as stubs  # noqa: E402
+from ameide.domain.v1 import entity_service_pb2 as api
+from ameide.domain.v1 import entity_service_pb2_grpc as stubs
 
 ISSUER = "https://issuer.test/realms/one"
 KEY = ec.generate_private_key(ec.SECP256R1())
 DEADLINE_S = 120
 SCHEMA = "domain_order_router"
-VALUES = {
-    "tenant_id": "platform",
-    "sku": "Shared",
-    "primitive_id": "order-router",
-    "primitive_type": "domain",
-    "code_origin": "platform",
-    "target_repo": "ameide-platform",
-    "instance": "order-router",
-    "platform": "ameide",
-    "design_refs": [],
-    "template": "domain@1.0.0",
-    "owner": "platform-engineers",
-    "description": "Routes orders to the partner that can deliver first",
-    "entities": ["order", "route"],
-    "database_plan": "small",
-}
+VALUES = DOMAIN.values(
+    tenant_id="platform",
+    code_origin="platform",
+    target_repo="ameide-platform",
+    design_refs=[],
+    owner="platform-engineers",
+)
 
 
 class Keys(http.server.BaseHTTPRequestHandler):
@@ -259,7 +250,7 @@ def test_every_table_has_a_tenant_and_forces_row_level_security(world: World) ->
     assert f"user={owner}" in world.database.owner
 
 
-def test_the_service_and_the_relay_may_do_what_they_need_and_no_more(world: World) -> None:
+def test_service_and_relay_have_only_the_rights_that_they_need(world: World) -> None:
     granted = world.query(
         "SELECT grantee, table_name, string_agg(privilege_type, ' ' ORDER BY privilege_type)"
         f" FROM information_schema.role_table_grants WHERE table_schema = '{SCHEMA}'"
@@ -315,7 +306,7 @@ def test_a_call_without_a_token_is_refused(service: Service) -> None:
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-def test_200_calls_of_mixed_tenants_at_once_leak_nothing(service: Service) -> None:
+def test_parallel_calls_of_mixed_tenants_leak_nothing(service: Service) -> None:
     tenants = ["acme", "contoso", "fabrikam", "northwind"]
 
     async def call(stub: Any, number: int) -> list[str]:
@@ -352,7 +343,7 @@ def test_events_of_all_tenants_are_published_and_leave_the_outbox(
     assert {(made[0].id, "acme"), (made[1].id, "contoso")} <= told
 
 
-def test_a_handler_without_its_tenant_filter_still_sees_one_tenants_rows(
+def test_a_handler_without_its_filter_still_sees_one_tenant_s_rows(
     world: World, service: Service, tmp_path: Path
 ) -> None:
     made = service.create("acme", "only acme's")
@@ -406,7 +397,7 @@ def test_sigterm_lets_the_open_call_finish(world: World, tmp_path: Path) -> None
         assert service.process.wait(DEADLINE_S) == 0
 
 
-def test_its_own_tests_of_the_store_pass_on_postgres(
+def test_the_project_s_own_store_tests_pass_on_postgres(
     world: World, postgres: PostgresServer
 ) -> None:
     ended = world.run(

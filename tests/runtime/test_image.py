@@ -1,6 +1,7 @@
-"""The domain's image, built on a base made from Debian packages by buildah without a network and by
-buildx on a real Docker, and started as a container runs it: as its own user, on a root that cannot
-be written.
+"""The domain's image, built, and started as a container runs it: its own user, a read-only root.
+
+buildah builds it without a network, and buildx on a real Docker, on a base made from Debian
+packages.
 """
 
 from __future__ import annotations
@@ -173,7 +174,7 @@ def run(container: Container, *argv: str, **environment: str) -> subprocess.Comp
     return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
 
 
-def test_the_container_is_nobody_special_and_cannot_write(container: Container) -> None:
+def test_the_container_is_unprivileged_and_cannot_write(container: Container) -> None:
     assert container.user == f"{USER}:{USER}"
     assert run(container, "id", "-u").stdout.strip() == str(USER)
     for place in ("/", "/opt/primitive", "/opt/primitive/src", "/etc"):
@@ -183,12 +184,12 @@ def test_the_container_is_nobody_special_and_cannot_write(container: Container) 
     assert run(container, "touch", "/tmp/written").returncode == 0
 
 
-def test_what_the_image_runs_belongs_to_root(container: Container) -> None:
+def test_the_image_s_files_belong_to_root(container: Container) -> None:
     owners = {path.stat().st_uid for path in (container.root / "opt" / "primitive").rglob("*")}
     assert owners == {0}
 
 
-def test_the_image_has_what_the_lock_file_pins_and_nothing_to_test_with(
+def test_the_image_has_the_locked_packages_and_no_test_tools(
     container: Container,
 ) -> None:
     listed = {path.name for path in (container.root / "opt/primitive/packages").iterdir()}

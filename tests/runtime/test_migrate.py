@@ -1,4 +1,4 @@
-"""Migrations on a real Postgres: each once, in order, one process at a time, never changed."""
+"""Migrations on a real Postgres: each once, in order, by one process at a time, never changed."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_an_applied_file_that_is_gone_or_renamed_is_refused(
         applied(database, tmp_path)
 
 
-def test_a_file_that_fails_leaves_nothing_and_keeps_what_came_before(
+def test_a_failing_file_is_rolled_back_and_earlier_ones_stay(
     database: Database, tmp_path: Path, write: Write
 ) -> None:
     write("0001_first.sql", "CREATE TABLE steps (n int);")

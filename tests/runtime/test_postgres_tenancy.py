@@ -1,4 +1,4 @@
-"""Tenants on a real Postgres: what a handler forgets, row-level security still holds."""
+"""Tenants on a real Postgres: row-level security holds where a handler forgets."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_transaction_outside_of_a_request_is_refused(database: Database) -> No
     asyncio.run(serve())
 
 
-def test_the_owner_is_bound_too_since_security_is_forced(database: Database) -> None:
+def test_forced_security_binds_the_owner_too(database: Database) -> None:
     with psycopg.connect(database.owner) as connection:
         assert connection.execute("SELECT count(*) FROM orders").fetchone() == (0,)
 
@@ -210,7 +210,7 @@ LEFT_BEHIND = {
 
 
 @pytest.mark.parametrize("statement", LEFT_BEHIND.values(), ids=LEFT_BEHIND)
-def test_a_connection_that_kept_something_is_closed(
+def test_a_connection_that_kept_session_state_is_closed(
     database: Database, statement: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def keeps(opened: TenantDatabase) -> None:
@@ -250,7 +250,7 @@ def reasons(conninfo: str) -> str:
 
 
 @pytest.mark.parametrize(("options", "reason"), UNSAFE.values(), ids=UNSAFE)
-def test_a_role_that_security_does_not_bind_is_refused(
+def test_a_role_that_bypasses_security_is_refused(
     postgres: PostgresServer, database: Database, options: str, reason: str
 ) -> None:
     role = options.rpartition(" ")[2].lower()
@@ -304,7 +304,7 @@ def test_the_ping_answers_while_the_server_does(database: Database) -> None:
     asyncio.run(serve())
 
 
-def test_a_server_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+def test_a_missing_server_is_reported_at_once(tmp_path: Path) -> None:
     async def open_it() -> None:
         async with TenantDatabase.open(f"host={tmp_path} dbname=a user=b"):
             pass

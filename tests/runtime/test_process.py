@@ -1,4 +1,4 @@
-"""The rendered process on a real Temporal server, its worker a process of its own as in a pod."""
+"""The rendered process on a real Temporal server, its worker in its own process as in a pod."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ import pytest
 
 from tests.runtime.platform_double import AUDIENCE, CLIENT, PlatformDouble, serve_platform
 from tests.runtime.temporal import free_port, temporal_server
-from tests.support.rendered_project import draft_values, locked_venv, render_project
+from tests.support.golden_templates import PROCESS
+from tests.support.projects import locked_python, write_project
 
 PACKAGE = "process_order_router"
 DRIVER = Path(__file__).with_name("process_driver.py")
@@ -75,18 +76,10 @@ class Project:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     folder = tmp_path_factory.mktemp("process")
-    values = draft_values(
-        "process",
-        owner="acme-engineers",
-        description="Takes an order from basket to cash",
-        task_queue="orders",
-        definition_ref="process-definition/order-to-cash@3",
-        max_concurrency_per_tenant=2,
-    )
-    render_project("process", values, folder / "project")
-    python = locked_venv((folder / "project" / "requirements-dev.lock").read_bytes())
+    values = PROCESS.values(max_concurrency_per_tenant=2)
+    made = write_project("process", values, folder / "project")
     with temporal_server(folder, ATTRIBUTE) as address:
-        yield Project(folder / "project", python, address)
+        yield Project(made, locked_python(made), address)
 
 
 @pytest.fixture(scope="module")
@@ -240,14 +233,22 @@ def test_a_cancelled_process_undoes_what_it_did(
     assert platform.names_of("18") == ["reserve", "release"]
 
 
+@contextmanager
+def dispatching(
+    project: Project, platform: PlatformDouble, driver: Driver, key: str, subject: str
+) -> Iterator[subprocess.Popen[str]]:
+    """A worker of its own in the middle of the last step, at which the platform holds it."""
+    platform.steps, platform.held = WITHOUT_APPROVAL, "dispatch"
+    with worker(project, platform, TASK_QUEUE=key) as process:
+        driver.start(key, authorization=platform.token("acme"), subject=subject, queue=key)
+        assert platform.arrived.wait(WAIT_S)
+        yield process
+
+
 def test_a_process_is_completed_by_another_worker_when_its_own_is_killed(
     project: Project, platform: PlatformDouble, driver: Driver
 ) -> None:
-    token = platform.token("acme")
-    platform.steps, platform.held = WITHOUT_APPROVAL, "dispatch"
-    with worker(project, platform, TASK_QUEUE="killed") as first:
-        driver.start("killed", authorization=token, subject="19", queue="killed")
-        assert platform.arrived.wait(WAIT_S)
+    with dispatching(project, platform, driver, "killed", "19") as first:
         first.send_signal(signal.SIGKILL)
         assert first.wait(WAIT_S) == -signal.SIGKILL
     platform.held = ""
@@ -263,11 +264,7 @@ def test_a_process_is_completed_by_another_worker_when_its_own_is_killed(
 def test_a_worker_that_is_told_to_stop_finishes_the_step_that_runs(
     project: Project, platform: PlatformDouble, driver: Driver
 ) -> None:
-    token = platform.token("acme")
-    platform.steps, platform.held = WITHOUT_APPROVAL, "dispatch"
-    with worker(project, platform, TASK_QUEUE="stopped") as first:
-        driver.start("stopped", authorization=token, subject="20", queue="stopped")
-        assert platform.arrived.wait(WAIT_S)
+    with dispatching(project, platform, driver, "stopped", "20") as first:
         first.send_signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
             # Longer than the step may be silent: its heartbeats go on.

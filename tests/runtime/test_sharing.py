@@ -1,4 +1,4 @@
-"""Processes of one test run share a Keycloak: started by the first, ended after the last."""
+"""The processes of one test run share a Keycloak: the first starts it, it ends after the last."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tools.keycloak import Keycloak
 WAIT_S = 120
 
 
-def test_the_first_starts_it_and_it_ends_after_the_last(
+def test_the_first_process_starts_keycloak_and_it_ends_after_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []

@@ -1,5 +1,7 @@
-"""Tokens of a real Keycloak with the platform's realm. (Bad ones are made by hand in
-tests/unit/sdk/test_identity.py.)"""
+"""Tokens of a real Keycloak with the platform's realm.
+
+Bad tokens are made by hand in tests/unit/sdk/test_identity.py.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The UI workspace for real: built, served, opened in Chromium, with sign-in at a real Keycloak.
 
-`make ui` runs it. The bundle runs as the image's user, who can write nothing of it.
+`make ui` runs it. The bundle runs as the image's user, who may write none of its files.
 """
 
 from __future__ import annotations
@@ -22,18 +22,17 @@ from tests.runtime.keycloak import Realm
 from tests.runtime.platform_api import Item, PlatformApi, platform_api
 from tests.runtime.ui_workspace import (
     PREFIX,
-    ROOT,
-    TOOLS,
+    VALUES,
     Workspace,
     ask,
     copy_bundle,
     free_port,
-    render_project,
     run_make,
     running,
     server_command,
     settings_of,
 )
+from tests.support.projects import ROOT, TOOLS, write_project
 from tools.keycloak import Keycloak
 
 pytestmark = pytest.mark.ui
@@ -68,9 +67,7 @@ ITEMS = {
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("ui") / "project"
-    render_project(folder)
-    return folder
+    return write_project("ui", VALUES, tmp_path_factory.mktemp("ui") / "project")
 
 
 @pytest.fixture(scope="module")
@@ -240,14 +237,14 @@ def test_signing_in_asks_with_pkce_state_and_nonce(
     assert asked["state"] not in cookie
 
 
-def test_an_answer_that_nobody_asked_for_signs_nobody_in(workspace: Workspace) -> None:
+def test_an_unsolicited_sign_in_response_is_refused(workspace: Workspace) -> None:
     status, headers, _, cookies = ask(f"{workspace.url}/auth/callback?code=x&state=y")
     assert status == HTTPStatus.SEE_OTHER
     assert headers["location"] == f"{workspace.url}/signed-out?reason=expired"
     assert not any("session" in cookie for cookie in cookies)
 
 
-def test_an_answer_with_another_state_signs_nobody_in(
+def test_a_sign_in_response_with_another_state_is_refused(
     workspace: Workspace, keycloak: Keycloak
 ) -> None:
     _, _, _, [cookie] = ask(f"{workspace.url}/auth/login")
@@ -404,7 +401,7 @@ def test_signing_out_ends_the_session_here_and_at_the_issuer(
     assert names_shown(page) == ["contoso-ledger"]
 
 
-def test_a_tenant_without_anything_is_told_so(
+def test_an_empty_tenant_sees_a_message(
     page: Page, workspace: Workspace, keycloak: Keycloak, api: PlatformApi
 ) -> None:
     sign_in(page, keycloak, "acme-engineer", f"{workspace.url}?page_token=9")
@@ -420,7 +417,7 @@ def test_a_tenant_without_anything_is_told_so(
         (HTTPStatus.TOO_MANY_REQUESTS, "too many requests"),
     ],
 )
-def test_a_platform_that_fails_is_told_in_words(
+def test_a_platform_failure_is_explained(
     status: HTTPStatus,
     told: str,
     page: Page,
@@ -444,7 +441,9 @@ def test_a_keyboard_skips_to_the_content(
     assert page.evaluate("document.activeElement.id") == "content"
 
 
-def test_it_fits_a_narrow_screen(page: Page, workspace: Workspace, keycloak: Keycloak) -> None:
+def test_the_page_fits_a_narrow_screen(
+    page: Page, workspace: Workspace, keycloak: Keycloak
+) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     sign_in(page, keycloak, "acme-engineer", workspace.url)
     settle(page)
@@ -484,7 +483,7 @@ def test_a_workspace_of_one_tenant_lets_nobody_else_in(
     assert api.seen == []
 
 
-def test_it_does_not_start_without_its_settings(bundle: Path) -> None:
+def test_the_server_does_not_start_without_its_settings(bundle: Path) -> None:
     ended = subprocess.run(
         server_command(bundle),
         cwd=bundle,

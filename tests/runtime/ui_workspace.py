@@ -1,4 +1,4 @@
-"""A rendered UI workspace: built by its own Makefile, and run as its image runs it."""
+"""A rendered UI workspace, built by its own Makefile and run as its image runs it."""
 
 from __future__ import annotations
 
@@ -17,41 +17,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.templates import read_builtin_template
-from pipeline.templating import render_template
+from tests.support.projects import TOOLS, Values, draft_values
 
-ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ROOT / ".tools"
 PREFIX = "/acme/order-desk"
 USER_ID = 65532  # as in the Dockerfile
-VALUES: Mapping[str, object] = {
-    "tenant_id": "acme",
-    "sku": "Shared",
-    "primitive_id": "order-desk",
-    "primitive_type": "ui",
-    "code_origin": "tenant",
-    "target_repo": "tenant-acme-controllers",
-    "instance": "order-desk",
-    "platform": "ameide",
-    "design_refs": [],
-    "namespaces": {},
-    "template": "ui@1.0.0",
-    "image_repository": "images.example.invalid/tenant-acme/order-desk",
-    "cost_centre": "cc-1",
-    "owner": "acme-engineers",
-    "description": "What acme builds and runs on the platform, and how far each of it has come",
-    "host": "workspace.example.invalid",
-    "path_prefix": PREFIX,
-    "scopes": ["profile"],
-}
-
-
-def render_project(folder: Path) -> None:
-    """Writes the rendered workspace below `folder`."""
-    for path, file in render_template(read_builtin_template("ui"), VALUES).items():
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(file.content)
+VALUES: Values = draft_values(
+    "ui",
+    primitive_id="order-desk",
+    instance="order-desk",
+    design_refs=[],
+    namespaces={},
+    owner="acme-engineers",
+    description="What acme builds and runs on the platform, and how far each of it has come",
+    host="workspace.example.invalid",
+    path_prefix=PREFIX,
+    scopes=["profile"],
+)
 
 
 def run_make(folder: Path, *targets: str) -> subprocess.CompletedProcess[str]:

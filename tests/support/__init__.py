@@ -1,1 +1,1 @@
-"""Worlds, doubles, servers and other help that tests share."""
+"""What tests share: worlds, doubles, servers, samples."""

@@ -1,4 +1,4 @@
-"""Cases of authority, each with the codes that it must come out with."""
+"""Cases of authority, each with the codes that it must give."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ APPROVED, OBJECTS = ReviewVerdict.APPROVED, ReviewVerdict.CHANGES_REQUESTED
 
 @dataclass(frozen=True)
 class Case:
-    """A change, and the codes of the reasons against it; none means that it is allowed."""
+    """A change and the codes of the reasons against it; no codes if it is allowed."""
 
     codes: frozenset[str]
     paths: tuple[str, ...]
@@ -53,7 +53,7 @@ class Case:
     now: Mapping[str, bytes] | None = None  # over the samples
 
     def found(self) -> frozenset[str]:
-        """The codes that come out."""
+        """The codes that the case gives."""
         base = _snapshot(tuple(sorted(self.base.items())))
         proposed = _snapshot(tuple(sorted({**self.base, **self.proposed}.items())))
         now = None if self.now is None else _snapshot(tuple(sorted(self.now.items())))

@@ -19,7 +19,7 @@ ENGINES = ("nunjitsu", "nunjucks")
 
 
 class RefusedByBackstage(Exception):
-    """The engine or validator said no; the message is its own."""
+    """The engine or a validator refused; the message is its own."""
 
 
 class NodeScript:
@@ -71,7 +71,7 @@ class Scaffolder(NodeScript):
         values: Mapping[str, object],
         copy_only: Sequence[str] = (),
     ) -> dict[str, bytes]:
-        """Path → bytes of what the engine makes of the folder. Raises RefusedByBackstage."""
+        """Path → bytes that the engine renders from the folder. Raises RefusedByBackstage."""
         request = {
             "engine": engine,
             "folder": str(folder),
@@ -94,7 +94,7 @@ def validator() -> Iterator[NodeScript]:
 
 
 def problems_of(entities: Iterable[object]) -> list[str]:
-    """What Backstage has against each of the entities."""
+    """Backstage's findings about each of the entities."""
     with validator() as script:
         answers = [script.ask(entity)["problem"] for entity in entities]
     return [str(problem) for problem in answers if problem is not None]

@@ -1,8 +1,8 @@
 """How many steps a regular expression takes over a text, counted instead of timed.
 
-A matcher that backtracks as Python's does, over the very tree that `re` parses, and counts each
-character that it looks at. Texts to attack a pattern with are made from the same tree: each
-repetition is pumped, after what leads to it and before what can't follow.
+A matcher that backtracks as Python's does, over the tree that `re` parses, and counts each
+character that it looks at. The texts that attack a pattern come from the same tree: each repetition
+is pumped, after what leads to it and before what cannot follow.
 """
 
 import re
@@ -29,7 +29,7 @@ class Counter:
         self._kept: list[object] = []
 
     def search(self, text: str, *, everywhere: bool) -> int:
-        """The steps that one look takes: at the start alone, or wherever a match may begin."""
+        """The steps of one search: at the start alone, or wherever a match may begin."""
         self.steps = 0
         at = 0
         while at <= len(text):
@@ -40,7 +40,7 @@ class Counter:
         return self.steps
 
     def _fits(self, item: Any, character: str) -> bool:
-        """Whether one character matches an item that takes one; asked of `re` itself."""
+        """Whether an item of one character matches it; asked of `re` itself."""
         if id(item) not in self._single:
             self._kept.append(item)
             alone = parser.SubPattern(self.tree.state, [item])
@@ -124,7 +124,7 @@ class Counter:
 
 
 def attacks(pattern: re.Pattern[Any], size: int) -> list[str]:
-    """Texts of about this size on which a pattern that isn't linear takes longest."""
+    """Texts of about this size on which a pattern that is not linear is slowest."""
     tree = parser.parse(pattern.pattern, pattern.flags & ~re.DEBUG)
     texts = [character * size for character in "a0 \n\t.-/<{'\"=*"]
     for before, body in _pumped(list(tree), ""):
@@ -139,7 +139,7 @@ def attacks(pattern: re.Pattern[Any], size: int) -> list[str]:
 
 
 def _pumped(items: list[Any], before: str) -> Iterator[tuple[str, str]]:
-    """Of each repetition: what leads to it, and what it repeats."""
+    """For each repetition: what leads to it, and what it repeats."""
     for operator, argument in items:
         if operator in _REPEATS:
             _, high, body = argument

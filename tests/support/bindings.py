@@ -1,4 +1,4 @@
-"""What the words of the allow-list are bound to in tests, and objects as an overlay makes them."""
+"""What tests bind the words of the allow-list to, and objects as an overlay makes them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def bound_of(
     image: str = IMAGE,
     **labels: str,
 ) -> Bound:
-    """The words of a primitive of acme in dev; `labels` are further ones of `ameide.io/`."""
+    """The bound words of a primitive of acme in dev; `labels` are further ones of `ameide.io/`."""
     id = primitive or instance
     shown = {
         "environment": "dev",
@@ -48,7 +48,7 @@ def bound_of(
 
 
 def in_overlay(items: Iterable[Mapping[str, Any]], bound: Bound) -> list[Object]:
-    """The objects of a base with the namespace and the labels that kustomize gives them."""
+    """The objects of a base with the namespace and labels that kustomize adds."""
     labels = {
         word.removeprefix("label "): value
         for word, value in bound.words

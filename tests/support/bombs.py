@@ -1,4 +1,4 @@
-"""Small files that ask for much: archives of archives, expressions of expressions."""
+"""Small files that expand without end: archives of archives, expressions of expressions."""
 
 import io
 import zipfile
@@ -21,5 +21,5 @@ def nested_zip() -> bytes:
 
 
 def deep_expression(depth: int = 100_000) -> bytes:
-    """A line of Python and of TypeScript that no parser by recursion reads."""
+    """A line of Python and of TypeScript that overflows any recursive parser."""
     return b"x = " + b"[" * depth + b"]" * depth + b"\n"

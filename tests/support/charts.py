@@ -1,4 +1,4 @@
-"""Charts of primitives made of the shared templates: one of each type, with plausible values."""
+"""Charts made of the shared templates: one per primitive type, with plausible values."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ TYPES = tuple(_OF_TYPE)
 
 
 def values_of(type: str, *, instance: str = INSTANCE, **changes: object) -> Values:
-    """The values of a type's chart; each change replaces one of the first level."""
+    """The chart values of a primitive type; each change replaces one of the first level."""
     values: Values = copy.deepcopy({**_COMMON, **_OF_TYPE[type], **changes})
     if instance == INSTANCE:
         return values
@@ -121,7 +121,7 @@ def values_of(type: str, *, instance: str = INSTANCE, **changes: object) -> Valu
 def chart_of(
     type: str, values: Values | None = None, *, instance: str = INSTANCE
 ) -> dict[str, bytes]:
-    """The files of a type's chart, as they lie below `chart/` in a primitive."""
+    """The files of a primitive type's chart, as they lie below `chart/`."""
     values = values or values_of(type, instance=instance)
     manifest = {
         "apiVersion": "v2",
@@ -138,5 +138,5 @@ def chart_of(
 
 
 def given(runtime: str) -> Values:
-    """What the pipeline gives a chart when it hydrates it."""
+    """The values that the pipeline sets when it hydrates a chart."""
     return {"image": {"ref": IMAGE}, "runtime": runtime}

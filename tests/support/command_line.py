@@ -1,7 +1,7 @@
-"""The command line as tests call it, and what it left in repositories.
+"""The command line as tests call it, and the refs that it left behind.
 
-Commands run in this process with real git and tools, in front of a local forge. Only the checks
-are a double: they pass at once, since running a primitive's tests is tested elsewhere.
+Commands run in this process with real git and tools, against a local forge. Only the checks are a
+double that passes at once, since they have tests of their own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipeline.publish.schemas import SCHEMAS, schema_of
 
 @dataclass(frozen=True)
 class Ran:
-    """What one command wrote and how it ended."""
+    """The output of one command and its exit code."""
 
     exit_code: int
     out: str
@@ -54,7 +54,7 @@ def _errors(kind: str, document: object) -> Iterator[jsonschema_rs.ValidationErr
 
 
 def call(directory: Path | None, *arguments: str) -> Ran:
-    """What `pipeline -C directory arguments` does."""
+    """The result of `pipeline -C directory arguments`."""
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     err = io.StringIO()
     where = () if directory is None else ("-C", str(directory))
@@ -90,7 +90,7 @@ def refs(control: Path, what: str = "objectname") -> dict[str, str]:
 
 
 def copy_world(source: Path, target: Path) -> Path:
-    """A copy of a checkout and its forge that no longer knows the first one."""
+    """A copy of a checkout and its forge that is independent of the original."""
     shutil.copytree(source.parent, target, dirs_exist_ok=True)
     config = target / source.name / ".git" / "config"
     config.write_text(config.read_text().replace(str(source.parent), str(target)))

@@ -1,7 +1,7 @@
-"""Objects of each kind of `ameide.io/v1`: one that is valid, and what makes it invalid.
+"""Objects of each kind of `ameide.io/v1`: a valid one, and changes that make it invalid.
 
-`AGAINST_SCHEMA` breaks what any reader of the schema sees; `AGAINST_RULE` what only CEL says, so
-the schema alone lets it through.
+`AGAINST_SCHEMA` breaks what any reader of the schema sees; `AGAINST_RULE` what only CEL rules see,
+so the schema alone accepts it.
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ AGAINST_UPDATE: Mapping[str, tuple[tuple[Change, str], ...]] = {
 
 
 def object_of(kind: str, *changes: Change) -> Object:
-    """A whole object of the kind, valid but for the changes."""
+    """A complete object of the kind, valid except for the changes."""
     spec = copy.deepcopy(VALID[kind])
     for path, value in changes:
         node, *parents = spec, *path.split(".")[:-1]

@@ -1,8 +1,8 @@
-"""A Docker of the tests' own: Debian's daemon in a folder, on a socket, with BuildKit's image.
+"""A Docker for tests: Debian's daemon in a folder, on a socket, with BuildKit's image.
 
-It needs root and Debian's `docker.io`, which brings `runc`. BuildKit and buildx are those that
-`tools/setup.py image` built; no image is fetched. The daemon makes no network (the builder is
-asked for the host's), stops by itself after a bound, and leaves nothing behind.
+It needs root and Debian's `docker.io`, which brings `runc`. `tools/setup.py image` built BuildKit
+and buildx; no image is fetched. The daemon makes no network (the builder uses the host's), stops by
+itself after a bound, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ START_S = 180
 
 @dataclass(frozen=True)
 class Docker:
-    """A daemon that answers, and the folder whose `docker` knows buildx."""
+    """A running daemon, and the folder of a `docker` with buildx."""
 
     host: str
     programs: Path
 
     def ask(self, *arguments: str, stdin: bytes = b"") -> str:
-        """What the client printed. Raises CalledProcessError."""
+        """The client's output. Raises CalledProcessError."""
         command = [self.programs / "docker", "--host", self.host, *arguments]
         done = subprocess.run(command, input=stdin, check=True, capture_output=True, timeout=120)
         return done.stdout.decode()
@@ -45,7 +45,7 @@ class Docker:
 
 @contextmanager
 def serve_docker(folder: Path) -> Iterator[Docker]:
-    """A daemon that is there within the block, and has BuildKit's image."""
+    """A running daemon with BuildKit's image, until the block ends."""
     daemon = shutil.which("dockerd")
     assert daemon, "install docker.io with the system's package manager"
     docker = Docker(f"unix://{folder / 'docker.sock'}", folder / "bin")
@@ -69,7 +69,7 @@ def serve_docker(folder: Path) -> Iterator[Docker]:
 
 
 def write_programs(folder: Path) -> None:
-    """The daemon's settings, and the programs beside it."""
+    """Write the daemon's settings and the programs beside it."""
     (folder / "bin").mkdir()
     runtime = folder / "bin" / "runc-of-this-machine"
     wrapped = Path(__file__).with_name("runc_within_bounds.py")
@@ -97,7 +97,7 @@ def write_programs(folder: Path) -> None:
 
 
 def wait_for(docker: Docker, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Until the daemon answers. Raises AssertionError with its own words."""
+    """Wait until the daemon answers. Raises AssertionError with the daemon's output."""
     end = time.monotonic() + START_S
     while time.monotonic() < end and process.poll() is None:
         try:
@@ -110,7 +110,7 @@ def wait_for(docker: Docker, process: subprocess.Popen[bytes], log: Path) -> Non
 
 
 def system() -> bytes:
-    """BuildKit's programs as the root of a container, in a tar."""
+    """BuildKit's programs as a container's root file system, in a tar."""
     written = io.BytesIO()
     with tarfile.open(fileobj=written, mode="w", dereference=True) as tar:
         for name in ("buildkitd", "buildctl"):
@@ -127,6 +127,6 @@ def system() -> bytes:
 
 
 def libraries(program: str) -> list[str]:
-    """The files that the program's loader takes, and the loader."""
+    """The shared libraries that the program loads, and the loader."""
     told = subprocess.run(["ldd", program], check=True, capture_output=True, text=True).stdout
     return [word for line in told.splitlines() for word in line.split() if word.startswith("/")]

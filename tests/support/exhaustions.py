@@ -1,4 +1,4 @@
-"""Code that takes too much of something, for the sandbox to end."""
+"""Code that uses too much of a resource, for the sandbox to end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened to `acme/order-router` until staging runs it: a real chain of facts.
+"""A real chain of facts: `acme/order-router` from its request until it runs in staging.
 
 Ids are made from words, so a test can name the commit or tree that it means.
 """
@@ -61,12 +61,12 @@ BASE = render_base(
 
 
 def id_of(word: str) -> str:
-    """A Git object id that stands for a word."""
+    """A git object id made from a word."""
     return hashlib.sha1(word.encode(), usedforsecurity=False).hexdigest()
 
 
 def digest_of(word: str) -> ImageDigest:
-    """An image digest that stands for a word."""
+    """An image digest made from a word."""
     return ImageDigest("sha256:" + hashlib.sha256(word.encode()).hexdigest())
 
 
@@ -119,7 +119,7 @@ def accepted(id: str = DRAFT) -> Accepted:
 
 
 def report(*names: CheckName, outcome: CheckOutcome = CheckOutcome.PASSED) -> CheckReport:
-    """A report of checks of the patched tree, all with the same outcome."""
+    """A report of checks of the patched tree, all with one outcome."""
     results = tuple(
         CheckResult(name=name, outcome=outcome, tool="checker 1.0", summary=outcome.value)
         for name in names
@@ -142,7 +142,7 @@ def overlay_in(environment: EnvironmentName, status: DraftStatus) -> Overlay:
 def promoted(
     environment: EnvironmentName, status: DraftStatus, approved_by: tuple[int, ...] = ()
 ) -> Promoted:
-    """The body of a promotion of the release."""
+    """The body of the fact that promotes the release."""
     overlay = overlay_in(environment, status)
     return Promoted(
         environment=environment,
@@ -160,13 +160,13 @@ def promoted(
 
 
 def claim_of_build(status: DraftStatus) -> Claim:
-    """What the statement of the build in a status says."""
+    """The claim of the build that a status lists."""
     record = status.builds[0].model_copy(update={"image": status.image})
     return Claim(record, status.target_repo, primitive_folder(status.instance))
 
 
 def link(repo: str, number: int) -> PullRequestLink:
-    """Where a pull request is."""
+    """The address of a pull request."""
     return PullRequestLink(
         repo=repo, number=number, url=f"https://forge.example.com/{repo}/{number}"
     )
@@ -194,7 +194,7 @@ def provisioned_status(id: str = DRAFT) -> DraftStatus:
 
 
 def refolded(facts: Sequence[Fact]) -> tuple[tuple[Fact, ...], DraftStatus]:
-    """The facts chained anew, after some of them were changed, and what they fold to now."""
+    """The facts chained anew after some were changed, and their fold."""
     chained: list[Fact] = []
     status: DraftStatus | None = None
     for fact in facts:
@@ -260,14 +260,14 @@ def sample_facts() -> tuple[Fact, ...]:
 
 
 def sample_status() -> DraftStatus:
-    """What the facts fold to."""
+    """The fold of the sample facts."""
     status = fold(sample_facts())
     assert status is not None
     return status
 
 
 def fact_files(facts: Sequence[Fact]) -> tuple[FactFile, ...]:
-    """Facts as they lie on the state branch."""
+    """Facts as files of the state branch."""
     return tuple(
         FactFile(
             fact_path(fact.draft.split("/")[1], fact.sequence, fact.body.type), fact_bytes(fact)

@@ -1,4 +1,4 @@
-"""Ways to falsify a finished story, each by the rule of the audit that it breaks."""
+"""Ways to falsify a finished story, by the audit rule that each breaks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from pipeline.git.objects import MODE_FILE, RefUpdate
 from pipeline.git.repository import GitRepository
@@ -38,7 +39,7 @@ def read_facts(files: Files) -> tuple[Fact, ...]:
 
 
 def with_facts(change: Callable[[Fact], Fact]) -> Callable[[Files], None]:
-    """A change of the whole chain such that chain and fold are sound again."""
+    """A change of the whole chain that keeps chain and fold consistent."""
 
     def rewrite(files: Files) -> None:
         facts, status = refolded([change(fact) for fact in read_facts(files)])
@@ -50,7 +51,7 @@ def with_facts(change: Callable[[Fact], Fact]) -> Callable[[Files], None]:
 
 
 def promotion_to(environment: str, **changes: object) -> Callable[[Fact], Fact]:
-    """Changes of what the fact of one promotion says."""
+    """A change of the fact of one promotion."""
 
     def change(fact: Fact) -> Fact:
         if not isinstance(fact.body, Promoted) or fact.body.environment != environment:
@@ -61,7 +62,7 @@ def promotion_to(environment: str, **changes: object) -> Callable[[Fact], Fact]:
 
 
 def other_digest(fact: Fact) -> Fact:
-    """The promotion to prod, as if of another image."""
+    """The promotion to prod, with another image."""
     if not isinstance(fact.body, Promoted):
         return fact
     release = fact.body.release.model_copy(update={"digest": history.digest_of("other")})
@@ -69,12 +70,12 @@ def other_digest(fact: Fact) -> Fact:
 
 
 def other_run(fact: Fact) -> Fact:
-    """A fact as if another run had made it."""
+    """A fact with another run."""
     return fact.model_copy(update={"cause": fact.cause.model_copy(update={"run": "run-2"})})
 
 
 def add(path: str, content: bytes) -> Callable[[Files], None]:
-    """A file more."""
+    """A change that adds a file."""
 
     def change(files: Files) -> None:
         files[path] = (MODE_FILE, content)
@@ -83,7 +84,7 @@ def add(path: str, content: bytes) -> Callable[[Files], None]:
 
 
 def drop(prefix: str) -> Callable[[Files], None]:
-    """Fewer files."""
+    """A change that deletes files."""
 
     def change(files: Files) -> None:
         gone = [path for path in files if path.startswith(prefix)]
@@ -95,7 +96,7 @@ def drop(prefix: str) -> Callable[[Files], None]:
 
 
 def reset_to_first(world: StoryWorld, repo: str, *branches: str) -> None:
-    """Branches of a repository, back at its first commit."""
+    """Reset branches of a repository to its first commit."""
     git = GitRepository(world.forge.path(repo))
     for branch in branches:
         head = git.resolve(f"refs/heads/{branch}")
@@ -105,17 +106,17 @@ def reset_to_first(world: StoryWorld, repo: str, *branches: str) -> None:
 
 
 def change_state(change: Callable[[Files], None]) -> Callable[[StoryWorld], None]:
-    """The newest commit of the state branch, amended."""
+    """Amend the newest commit of the state branch."""
     return lambda world: audit_world.rewrite(world, CONTROL, STATE, change)
 
 
 def change_overlays(change: Callable[[Files], None]) -> Callable[[StoryWorld], None]:
-    """A commit of a person on the GitOps main branch."""
+    """Commit to the GitOps main branch as a person."""
     return lambda world: audit_world.rewrite(world, GITOPS, "main", change, by_pipeline=False)
 
 
 def lose_sources(world: StoryWorld) -> None:
-    """No branch of the tenant's repository holds the draft's commits any more."""
+    """Remove the draft's commits from every branch of the tenant's repository."""
     branch = world.engine.status(DRAFT).branch_name
     reset_to_first(world, CODE, "main", branch)
 
@@ -124,7 +125,7 @@ KUSTOMIZATION = "environments/prod/order-router/kustomization.yaml"
 
 
 def forged_statement(fact: Fact) -> Fact:
-    """The fact, in which a built image's statement is signed by a key that nobody trusts."""
+    """The fact, with the build's statement signed by an untrusted key."""
     if not isinstance(fact.body, Built):
         return fact
     payload = json.loads(fact.body.build.bundle)["dsseEnvelope"]["payload"]
@@ -134,33 +135,24 @@ def forged_statement(fact: Fact) -> Fact:
     return fact.model_copy(update={"body": fact.body.model_copy(update={"build": build})})
 
 
-def fact_at(number: int, **changes: object) -> Callable[[Fact], Fact]:
-    """Changes of what one fact's body says."""
+def fact_at(
+    number: int, part: Literal["body", "cause"], **changes: object
+) -> Callable[[Fact], Fact]:
+    """A change of the body or the cause of one fact."""
 
     def change(fact: Fact) -> Fact:
         if fact.sequence != number:
             return fact
-        return fact.model_copy(update={"body": fact.body.model_copy(update=changes)})
-
-    return change
-
-
-def caused_by(number: int, **changes: object) -> Callable[[Fact], Fact]:
-    """Changes of what one fact's cause says."""
-
-    def change(fact: Fact) -> Fact:
-        if fact.sequence != number:
-            return fact
-        return fact.model_copy(update={"cause": fact.cause.model_copy(update=changes)})
+        return fact.model_copy(update={part: getattr(fact, part).model_copy(update=changes)})
 
     return change
 
 
 def unapproved(fact: Fact) -> Fact:
-    """The draft's acceptance, as if nobody had approved it."""
+    """The draft's acceptance, without approvals."""
     if fact.sequence != 1 or fact.cause.brought is None:
         return fact
-    return caused_by(1, brought=fact.cause.brought.model_copy(update={"reviews": ()}))(fact)
+    return fact_at(1, "cause", brought=fact.cause.brought.model_copy(update={"reviews": ()}))(fact)
 
 
 def decided_at(number: int, time_s: int) -> Callable[[Fact], Fact]:
@@ -187,21 +179,21 @@ def reviewed_at(time_s: int, decided_s: int | None = None) -> Callable[[Fact], F
 
 
 def other_base(fact: Fact) -> Fact:
-    """The promotion to prod, as if its request had come upon another main."""
+    """The promotion to prod, with another base of its request."""
     if fact.sequence != 9 or fact.cause.brought is None:
         return fact
     base = fact.cause.brought.model_copy(update={"base": history.id_of("other")})
-    return caused_by(9, brought=base)(fact)
+    return fact_at(9, "cause", brought=base)(fact)
 
 
 def by_stagings_request(files: Files) -> None:
-    """The promotion to prod, as if staging's request had caused it."""
+    """The promotion to prod, caused by staging's request."""
     staging = read_facts(files)[7].cause
     with_facts(lambda f: f.model_copy(update={"cause": staging}) if f.sequence == 9 else f)(files)
 
 
 def without_checks(files: Files) -> None:
-    """The chain, as if no check had run."""
+    """The chain without the checks."""
     facts = [fact for fact in read_facts(files) if fact.body.type != "checks-recorded"]
     drop(FACTS)(files)
     chained, status = refolded(facts)
@@ -211,7 +203,7 @@ def without_checks(files: Files) -> None:
 
 
 def patch_refused(files: Files) -> None:
-    """The chain, as if the patch had been refused for no rule's reason."""
+    """The chain with the patch refused for a reason that no rule gives."""
     told = PatchRefused(patch="0001", reasons=(Reason(code="because", message="no"),))
     facts = [*read_facts(files)[:3], read_facts(files)[3].model_copy(update={"body": told})]
     drop(FACTS)(files)
@@ -222,16 +214,16 @@ def patch_refused(files: Files) -> None:
 
 
 def twice_checked(fact: Fact) -> Fact:
-    """The report of the checks, with one of them twice."""
+    """The report of the checks, with one check twice."""
     if not isinstance(fact.body, ChecksRecorded):
         return fact
     report = fact.body.report
     told = report.model_copy(update={"results": (*report.results, report.results[0])})
-    return fact_at(fact.sequence, report=told)(fact)
+    return fact_at(fact.sequence, "body", report=told)(fact)
 
 
 def lose_object(world: StoryWorld) -> None:
-    """The blob of the newest status is gone from the forge's own repository."""
+    """Delete the blob of the newest status from the forge's repository."""
     git = GitRepository(world.forge.path(CONTROL))
     found = git.read_object(f"refs/heads/{STATE}:{status_path('order-router')}")
     assert found is not None
@@ -240,12 +232,12 @@ def lose_object(world: StoryWorld) -> None:
 
 
 def lose_draft(world: StoryWorld) -> None:
-    """The state branch begins anew, without the draft."""
+    """Start the state branch anew, without the draft."""
     audit_world.rewrite(world, CONTROL, STATE, drop("drafts/"), keep_parents=False)
 
 
 def rewrite_since(world: StoryWorld) -> None:
-    """Main's tail is another one than a clone of it verified."""
+    """Rewrite main's tail after a clone verified it."""
     git = GitRepository(world.forge.path(GITOPS))
     head = git.resolve("refs/heads/main")
     assert head is not None
@@ -255,7 +247,7 @@ def rewrite_since(world: StoryWorld) -> None:
 
 
 def block_running(world: StoryWorld) -> None:
-    """The digest that runs is blocked by the policy of today."""
+    """Block the running digest in today's policy."""
     digest = world.engine.status(DRAFT).builds[0].digest
     text = (
         "apiVersion: pipeline.ameide.io/v1\nkind: BlockedDigests\ndigests:\n"
@@ -272,7 +264,7 @@ FALSIFIED: Mapping[str, Callable[[StoryWorld], None]] = {
         with_facts(promotion_to("prod", merged_at=moment_of(CLOCK_S - 3600)))
     ),
     "audit-time-order": change_state(with_facts(decided_at(2, CLOCK_S + 3600))),
-    "audit-accepted-differs": change_state(with_facts(fact_at(1, risk_tier="LOW"))),
+    "audit-accepted-differs": change_state(with_facts(fact_at(1, "body", risk_tier="LOW"))),
     "audit-approvals": change_state(with_facts(promotion_to("prod", approved_by=(1501,)))),
     "audit-authority": change_state(with_facts(unapproved)),
     "audit-brought-differs": change_state(with_facts(other_base)),
@@ -294,7 +286,7 @@ FALSIFIED: Mapping[str, Callable[[StoryWorld], None]] = {
     ),
     "audit-refusal-misfit": change_state(patch_refused),
     "audit-source-differs": change_state(
-        with_facts(caused_by(4, request="tenants/acme/drafts/order-router/draft.yaml"))
+        with_facts(fact_at(4, "cause", request="tenants/acme/drafts/order-router/draft.yaml"))
     ),
     "audit-state-history": lambda world: audit_world.rewrite(
         world, CONTROL, STATE, drop("drafts/"), by_pipeline=False

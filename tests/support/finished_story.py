@@ -1,7 +1,7 @@
-"""A finished story in a local forge, made by the real engine, and ways to falsify it.
+"""A finished story in a local forge, made by the real engine, and the tools to falsify it.
 
 Charts, checks and images come from small doubles, so the story takes seconds; everything that an
-audit looks at (control repo, facts, sources, overlays) is real Git.
+audit reads (control repo, facts, sources, overlays) is real git.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class PlainHydrator(Hydrator):
 
 @dataclass(frozen=True)
 class WordBuilder:
-    """Gives each source tree its own digest without building anything, and signs for it."""
+    """Gives each source tree its own digest without building anything, and signs it."""
 
     attest: Attest
 
@@ -86,7 +86,7 @@ class WordBuilder:
 
 
 def all_checks_pass(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> CheckReport:
-    """A report in which every wanted check passed."""
+    """A report in which every required check passed."""
     results = tuple(
         CheckResult(name=name, outcome=CheckOutcome.PASSED, tool="checker 1.0", summary="passed")
         for name in effect.names
@@ -97,7 +97,7 @@ def all_checks_pass(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> C
 
 
 def no_secrets(files: Mapping[str, bytes]) -> list[str]:
-    """What a scan finds in files without credentials."""
+    """The result of a scan that finds nothing."""
     return []
 
 
@@ -139,7 +139,7 @@ class StoryWorld:
         return cls(root, forge, engine, [pull.number for pull in forge.read_pulls(CONTROL)])
 
     def use(self, **tools: Any) -> None:
-        """From here on, work with these tools in place of those that the world has."""
+        """Replace these tools from here on."""
         self.engine = self.engine.using(**tools)
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ class StoryWorld:
         self.engine.control.git.close()
 
     def propose(self, changes: Mapping[str, bytes | None], asker: int) -> int:
-        """The number of an open pull request that brings these files to main; None deletes one."""
+        """The number of an open pull request that changes these files on main; None deletes one."""
         git = self.forge.open_repository(CONTROL)
         main = git.resolve("refs/heads/main")
         assert main is not None
@@ -180,7 +180,7 @@ class StoryWorld:
     def request(
         self, path: str, content: bytes, *approvers: int, asker: int = history.AGENT_ID
     ) -> int:
-        """The number of the merged pull request by which a bot brought a request."""
+        """The number of the merged pull request by which a bot asked."""
         pull = self.forge.read_pull(CONTROL, self.propose({path: content}, asker))
         branch = pull.head_branch
         for user in approvers:
@@ -226,20 +226,20 @@ class StoryWorld:
 
 
 def run_acme(world: StoryWorld) -> None:
-    """Let the engine do all that there is to do for acme."""
+    """Run everything that is due for acme."""
     report = world.engine.run(tenants=["acme"])
     assert report.failures == () and report.findings == (), report
 
 
 def patch_file(world: StoryWorld, number: str, path: str, content: str) -> None:
-    """Ask for one file to be written, against the draft as it is, and let it."""
+    """Ask for one file to be written, against the draft's head, and run."""
     request = patch_of(DRAFT, world.engine.status(DRAFT).head, {path: content})
     world.request(patch_path(DRAFT, number), request, history.ENGINEER_ID)
     run_acme(world)
 
 
 def promote(world: StoryWorld, environment: EnvironmentName, *approvers: int) -> None:
-    """Ask for the release to run in an environment, approved, and let it."""
+    """Ask for the release to run in an environment, approve it, and run."""
     world.request(
         promotion_path(DRAFT, environment), promotion_of(world, DRAFT, environment), *approvers
     )
@@ -285,14 +285,14 @@ def tell_story(root: Path) -> StoryWorld:
 
 
 def copy_of(world: StoryWorld, folder: Path) -> StoryWorld:
-    """The same world once more, to falsify."""
+    """A copy of the world, to falsify."""
     world.forge.close()
     shutil.copytree(world.root, folder, symlinks=True)
     return StoryWorld.open(folder)
 
 
 def audit(world: StoryWorld) -> AuditReport:
-    """What an audit says of fresh clones of the world's repositories."""
+    """The audit report of fresh clones of the world's repositories."""
     with tempfile.TemporaryDirectory() as folder:
         clones = {
             name: GitRepository.clone(str(world.forge.path(name)), Path(folder) / name)
@@ -324,7 +324,7 @@ def write_commit(
 
 
 def move(git: GitRepository, branch: str, commit: str) -> None:
-    """Put a branch at a commit, whatever it was at."""
+    """Move a branch to a commit, wherever it was."""
     ref = f"refs/heads/{branch}"
     git.update_refs([RefUpdate(ref, git.resolve(ref), commit)])
 
@@ -338,7 +338,7 @@ def rewrite(
     by_pipeline: bool = True,
     keep_parents: bool = True,
 ) -> None:
-    """Change the files at a branch's head: amend the commit, or with a commit of a person."""
+    """Change the files at a branch's head: amend the commit, or add a person's commit."""
     git = GitRepository(world.forge.path(repo))
     head = git.resolve(f"refs/heads/{branch}")
     assert head is not None
@@ -356,7 +356,7 @@ def rewrite(
 
 
 def replace_in(path: str, old: bytes, new: bytes) -> Callable[[dict[str, tuple[int, bytes]]], None]:
-    """A change of one file that must hold `old`."""
+    """A change of one file, which must contain `old`."""
 
     def change(files: dict[str, tuple[int, bytes]]) -> None:
         mode, content = files[path]

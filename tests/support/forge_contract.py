@@ -1,4 +1,4 @@
-"""What a forge of the contract is asked, in few words."""
+"""Short forms of what contract tests ask of a forge."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Files = dict[str, bytes]
 
 
 def commit_of(files: Files, *parents: str, message: str = "Commit\n") -> tuple[GitObject, ...]:
-    """All objects of a commit, which comes last."""
+    """All objects of a commit; the commit is the last."""
     objects = objects_of_files({path: (MODE_FILE, content) for path, content in files.items()})
     return (*objects, commit_object(objects[-1].id, parents, message, SOMEBODY, SOMEBODY))
 
@@ -43,7 +43,7 @@ def spec_of(rules: tuple[BranchRule, ...] = RULES, description: str = "Primitive
 
 
 def make(request: pytest.FixtureRequest, folder: Path) -> Forge:
-    """A forge of the kind that the test runs with; over one folder they are the same forge."""
+    """A forge of the kind under test; the same folder gives the same forge."""
     maker = FORGES[request.node.callspec.params["empty"]]
     return maker(folder, PIPELINE, (AUTHOR, REVIEWER, SECOND, STRANGER))
 

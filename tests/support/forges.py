@@ -1,4 +1,4 @@
-"""Both forges as contract tests meet them, by a folder: the same folder is the same forge."""
+"""Makers of the forges that contract tests run against; the same folder gives the same forge."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def start_github(folder: Path, pipeline: int, people: tuple[int, ...]) -> GitHub
 
 
 def github_forge(server: GitHubServer, folder: Path, people: tuple[int, ...] = ()) -> GithubForge:
-    """A forge that acts for the App and for these people, by their own credentials."""
+    """A forge that acts for the App and for these people, with their own credentials."""
     asking = GithubClient(server.api_url, None)
     source = AppInstallation(APP_ID, app_key()[0], ORGANISATION, asking.ask_as_app)
     session = GithubSession(
@@ -53,13 +53,13 @@ def make_local(folder: Path, pipeline: int, people: tuple[int, ...]) -> Forge:
 
 
 def make_github(folder: Path, pipeline: int, people: tuple[int, ...]) -> Forge:
-    """The GitHub forge over a GitHub of its own."""
+    """The GitHub forge on a GitHub of its own."""
     server = _SERVERS.get(folder) or start_github(folder, pipeline, people)
     return github_forge(server, folder, people)
 
 
 def stop_github(folder: Path) -> None:
-    """Stop the GitHub of a folder, if it has one; raises for answers that GitHub never gives."""
+    """Stop the GitHub of a folder, if there is one; raises if an answer did not fit GitHub's."""
     server = _SERVERS.pop(folder, None)
     if server is not None:
         server.__exit__(None, None, None)

@@ -1,8 +1,8 @@
-"""The sweep's story over GitHub, where a fault may befall any single call of the API or of git.
+"""The sweep's story on GitHub, where a fault may hit any single call of the API or of git.
 
-One server stands for all points of a sweep, so that addresses in facts are the same; what it holds
-is put back for each. Only calls of a run are counted and broken, not those by which people ask,
-approve and merge.
+All points of a sweep share one server, so that addresses in facts are the same; its contents are
+put back for each. Only a run's calls are counted and broken, not those by which people ask, approve
+and merge.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pipeline.forges.http.connection import Connection
 from pipeline.forges.http.repository import RemoteRepository
 from pipeline.git.repository import GitRepository
 from pipeline.models.evidence import Observation
+from tests.support.convergence import image_indexes, unlike
 from tests.support.finished_story import CONTROL, StoryWorld
 from tests.support.samples import sample_platform, templates
 from tests.support.sweep import (
@@ -48,7 +49,7 @@ FIRST_MERGE_S = 1_767_226_000
 
 
 def github_world(server: GitHubServer, root: Path) -> StoryWorld:
-    """The world below `root` with the real tools, whose GitHub is `server`: a fresh process's."""
+    """The world below `root` with the real tools and `server` as its GitHub, in a fresh process."""
     forge = open_forge(server, root)
     control = Control(root / "control", GitRepository(root / "control"), forge, CONTROL)
     tools = Tools(
@@ -65,7 +66,7 @@ def github_world(server: GitHubServer, root: Path) -> StoryWorld:
 
 
 def open_forge(server: GitHubServer, root: Path) -> GithubForge:
-    """The forge of the pipeline's App, beside clients of all people; nobody really waits."""
+    """The forge of the pipeline's App, with a client for each person; sleeping takes no time."""
     forge = GithubSetting(server, root, sample_platform()).open_forge()
     session = forge.session
     session.sleep = session.client.sleep = no_sleep
@@ -100,9 +101,7 @@ def fingerprint(server: GitHubServer, root: Path) -> dict[str, str]:
         names = [r.name for r in repository.rulesets.values()]
         assert len(names) == len(set(names)), f"{repository.name}: two rulesets for one of {names}"
         found[f"{repository.name} rulesets"] = ", ".join(sorted(names))
-    for layout in sorted((root / "images").rglob("index.json")):
-        found[f"image {layout.parent.relative_to(root)}"] = layout.read_text()
-    return found
+    return found | image_indexes(root)
 
 
 # -- breaking it off -----------------------------------------------------------------------
@@ -121,7 +120,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Point:
-    """What befalls the n-th call of a step's run; without a fault the process stops there."""
+    """What hits the n-th call of a step's run; without a fault the process stops there."""
 
     step: int
     number: int
@@ -175,14 +174,14 @@ def keep(server: GitHubServer, live: Path, folder: Path) -> None:
 
 
 def put_back(server: GitHubServer, kept: Path, root: Path) -> None:
-    """Make both again, below `root`."""
+    """Restore the kept world, and what the server held, below `root`."""
     shutil.copytree(kept / "world", root, symlinks=True)
     server.state = State.load(kept / "server", root / "github")
     server.refresh_limit()  # hundreds of points are hours of calls, all within minutes
 
 
 def points_of(checkpoints: tuple[Checkpoint, ...]) -> list[Point]:
-    """Every call of every run, with each fault that makes a difference to it."""
+    """Every call of every run, with each fault that can make a difference."""
     points = []
     for step, checkpoint in enumerate(checkpoints):
         for number, seen in enumerate(checkpoint.calls, start=1):
@@ -195,7 +194,7 @@ def points_of(checkpoints: tuple[Checkpoint, ...]) -> list[Point]:
 
 @contextmanager
 def fault_at(server: GitHubServer, point: Point) -> Iterator[list[bool]]:
-    """Within the block, the point's fault befalls the n-th call; whether it did."""
+    """Within the block, the point's fault hits the n-th call; whether it did."""
     struck = [False]
     begin = len(server.log)
 
@@ -214,7 +213,7 @@ def fault_at(server: GitHubServer, point: Point) -> Iterator[list[bool]]:
 
 @contextmanager
 def stopped_by(point: Point, struck: list[bool]) -> Iterator[None]:
-    """Within the block, a point without a fault stops the process once its call has acted."""
+    """Within the block, a point without a fault stops the process after its call."""
 
     def stopping(real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
@@ -237,7 +236,7 @@ def stopped_by(point: Point, struck: list[bool]) -> Iterator[None]:
 def differences(
     server: GitHubServer, point: Point, checkpoint: Checkpoint, folder: Path
 ) -> list[str]:
-    """What is other than in the unbroken run after the fault, and after one more run."""
+    """Differences from the unbroken run, after the fault and one more run."""
     put_back(server, checkpoint.before, folder)
     try:
         with own_memory(folder):
@@ -260,8 +259,4 @@ def _differences(
     again = world.engine.plan(tenants=TENANTS)
     world.close()
     found = fingerprint(server, folder)
-    wrong = [] if again.is_empty else ["the plan is not empty afterwards"]
-    for key in sorted({*found, *checkpoint.after}):
-        if found.get(key) != checkpoint.after.get(key):
-            wrong.append(f"{key}: {found.get(key)} instead of {checkpoint.after.get(key)}")
-    return wrong
+    return unlike(found, checkpoint.after, again)

@@ -1,4 +1,4 @@
-"""What an attacker lays in a GitOps repository, and how: past every rule, or by a pull request."""
+"""What an attacker puts into a GitOps repository, past every rule or by a pull request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Attack = Callable[[Files], None]
 
 
 def policy(world: Story, drift: str) -> None:
-    """Have the platform say what is to be done about drift."""
+    """Set the platform's policy about drift."""
     git = world.forge.open_repository(CONTROL)
     there = git.read_object(f"refs/heads/main:{PLATFORM_PATH}")
     assert there is not None
@@ -47,7 +47,7 @@ def policy(world: Story, drift: str) -> None:
 
 
 def commit_of(git: GitRepository, parent: str, change: Attack, user: int = ENGINEER_ID) -> str:
-    """A commit of a person's onto `parent`, with any mode; stored, and on no branch."""
+    """A person's commit on `parent`, with any mode; stored, and on no branch."""
     files = git.read_files(parent)
     change(files)
     blobs = {path: git_object("blob", content) for path, (_, content) in files.items()}
@@ -63,7 +63,7 @@ def commit_of(git: GitRepository, parent: str, change: Attack, user: int = ENGIN
 
 
 def force(world: Story, change: Attack, repo: str = GITOPS) -> str:
-    """The commit that somebody put on main past every branch rule."""
+    """The commit that somebody pushed to main past every branch rule."""
     git = world.forge.open_repository(repo)
     main = git.resolve("refs/heads/main")
     assert main is not None
@@ -163,7 +163,7 @@ OF_PROD = frozenset(
 
 
 def drifting(root: Path) -> Story:
-    """A world in which acme's draft runs in prod, and policy has drift put back."""
+    """A world in which acme's draft runs in prod and policy restores drift."""
     found = story_at("in prod", root)
     policy(found, "restore")
     found.go()
@@ -173,7 +173,7 @@ def drifting(root: Path) -> Story:
 def opened(
     world: Story, change: Attack, user: int = ENGINEER_ID, branch: str = "readme", old: str = ""
 ) -> PullRequest:
-    """A person's pull request into a GitOps repository."""
+    """A person's open pull request to a GitOps repository."""
     git = world.forge.open_repository(GITOPS)
     main = str(git.resolve("refs/heads/main"))
     commit = commit_of(git, old or main, change, user)

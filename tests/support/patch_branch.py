@@ -1,4 +1,4 @@
-"""The branch of `acme/order-router` that patches of tests meet, and what a patch makes of it."""
+"""The branch of `acme/order-router` that test patches apply to, and the result of applying them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BRANCH: Mapping[str, bytes] = {
 
 
 def listing_of(files: Mapping[str, bytes]) -> Listing:
-    """Files as a listing of a folder."""
+    """Files as the listing of a folder."""
     return {path: (MODE_FILE, blob_id(content)) for path, content in files.items()}
 
 
@@ -48,7 +48,7 @@ def patch_input(
 def patch_ground(
     now: Mapping[str, bytes], then: Mapping[str, bytes] | None, findings: tuple[Finding, ...] = ()
 ) -> PatchGround:
-    """What a patch meets on a branch that holds `now` and held `then` at its base commit."""
+    """The branch that a patch applies to: it holds `now` and held `then` at the base commit."""
     before = None if then is None else listing_of(then)
     return PatchGround(listing_of(now), before, now, findings)
 
@@ -66,12 +66,12 @@ def apply_patch(
     now: Mapping[str, bytes] = BRANCH,
     then: Mapping[str, bytes] | None = BRANCH,
 ) -> PatchResult:
-    """What a patch makes of the branch."""
+    """The branch's files after the patch."""
     return patched_folder(patch_of(content), patch_ground(now, then))
 
 
 def patch_findings(content: bytes) -> tuple[Finding, ...]:
-    """What is found in a patch's request; if that is nothing, in what it does to the branch."""
+    """Findings about a patch's request; without any, about its effect on the branch."""
     found = findings_of(PATCH_FILE, content)
     if found:
         return found

@@ -1,7 +1,7 @@
-"""Evidence of an allowed promotion of `acme/order-router`, and what a case changes in it.
+"""Evidence that allows a promotion of `acme/order-router`, and the changes that a case makes to it.
 
-A case is a small YAML mapping; each key changes one thing. `decision_findings` judges what comes
-out with the real gate.
+A case is a small YAML mapping; each key changes one thing. `decision_findings` judges the result
+with the real gate.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _revision(author: int, reviews: tuple[Review, ...], is_reviewed: bool) -> Re
 
 
 def _approvers(environment: str) -> tuple[int, ...]:
-    """Who approved: the draft's owners for dev, whoever the environment names for the others."""
+    """The accounts that approved: the draft's owners for dev, the environment's teams otherwise."""
     if environment == "dev":
         return (history.ENGINEER_ID,)
     return (history.RELEASE_MANAGERS[0], history.SECURITY_ID)
@@ -84,7 +84,7 @@ def review(
 
 
 def allowed_evidence(environment: EnvironmentName = "prod") -> Evidence:
-    """Evidence that `authorise` finds nothing against."""
+    """Evidence that `authorise` allows."""
     status = history.sample_status()
     overlay = history.overlay_in(environment, status)
     policy = sample_environment(environment)
@@ -123,7 +123,7 @@ def _release(evidence: Evidence, **changes: object) -> Promotion:
 
 
 def _provenance(evidence: Evidence, which: str) -> Verified | None:
-    """What came of the statement of the image, in one of the ways in which it can be wrong."""
+    """The verified statement of the image, wrong in one way if asked."""
     claim, good = history.claim_of_build(evidence.status), evidence.provenance
     assert good is not None
     other = claim.record.model_copy(update={"digest": _OTHER_DIGEST})
@@ -303,7 +303,7 @@ def evidence_of_case(case: Mapping[str, object]) -> Evidence:
 
 
 def _with_authority(evidence: Evidence, given: Mapping[str, object]) -> Evidence:
-    """The evidence of a request that came another way, or of a draft of another tier."""
+    """The evidence of a request with another origin, or of a draft of another risk tier."""
     tier = given.get("risk_tier", evidence.tier)
     assert tier in RISK_TIERS
     status = evidence.status.model_copy(update={"risk_tier": tier})
@@ -327,6 +327,6 @@ def _with_authority(evidence: Evidence, given: Mapping[str, object]) -> Evidence
 
 
 def decision_findings(text: str) -> tuple[Finding, ...]:
-    """The reasons that the gate gives in a case, as findings without a position."""
+    """The gate's reasons in a case, as findings without a position."""
     decision = authorise(evidence_of_case(case_of(text)))
     return tuple(Finding(r.code, r.message, Location("decision")) for r in decision.reasons)

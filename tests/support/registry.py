@@ -13,7 +13,7 @@ from pipeline.machine.versions import find_tool
 
 @contextmanager
 def serve_registry() -> Iterator[str]:
-    """The address of a registry that is there within the block."""
+    """The address of a registry, which runs until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     server = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Commits and branches of bare repositories, and what git itself says of them."""
+"""Commits and branches of bare repositories, made and read by git itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Files = dict[str, tuple[int, bytes]]
 
 
 def plain_git(path: Path, *arguments: str, stdin: bytes = b"") -> str:
-    """What git itself says, not through the adapter."""
+    """The output of git itself, without the adapter."""
     done = subprocess.run(
         ["git", "-C", str(path), *arguments],
         input=stdin,

@@ -1,7 +1,7 @@
-"""How the examples of rules and the folders of `tests/refusals` are run, by what they are about.
+"""How examples of rules and the folders of `tests/refusals` are run, by their subject.
 
-A subject without a runner fails its tests: add one here for each new kind of example. Rules that
-need tools or repositories are run by `tests/integration/test_rules_with_tools.py`.
+A subject without a runner fails its tests: add a runner for each new kind of example.
+`tests/integration/test_rules_with_tools.py` runs rules that need tools or repositories.
 """
 
 from __future__ import annotations
@@ -40,43 +40,43 @@ NEEDS_TOOLS = (
 
 
 def bytes_of_example(example: str) -> bytes:
-    """The bytes an example stands for: UTF-8, or escapes for raw bytes behind `bytes:`."""
+    """The bytes of an example: UTF-8, or escapes for raw bytes after `bytes:`."""
     if not example.startswith("bytes:"):
         return example.encode("utf-8")
     return example.removeprefix("bytes:").encode("utf-8").decode("unicode_escape").encode("latin-1")
 
 
 def path_of_example(content: bytes) -> str:
-    """The path that the first line, `# file: …`, says."""
+    """The path in the first line, `# file: …`."""
     first = content.split(b"\n", 1)[0]
     assert first.startswith(_FILE_LINE), "the first line of an example names its file"
     return first.removeprefix(_FILE_LINE).decode("utf-8")
 
 
 def run_document_example(example: str) -> tuple[Finding, ...]:
-    """What the strict reader finds."""
+    """Findings of the strict reader."""
     return parse_document("example.yaml", bytes_of_example(example)).findings
 
 
 def run_request_example(example: str) -> tuple[Finding, ...]:
-    """What is found in the file once it lies over the samples."""
+    """Findings about the file once it is added to the samples."""
     content = example.encode("utf-8")
     return findings_of(path_of_example(content), content)
 
 
 def run_patch_example(example: str) -> tuple[Finding, ...]:
-    """What is found in the patch, or in what it does to the sample branch."""
+    """Findings about the patch, or about its effect on the sample branch."""
     return patch_findings(example.encode("utf-8"))
 
 
 def run_dockerfile_example(example: str) -> tuple[Finding, ...]:
-    """What the scan finds in the Dockerfile: lines of a place, a code and what is wrong."""
+    """Findings in the Dockerfile: lines of a place, a code and a message."""
     lines = [line.split(" ", 2) for line in scan_dockerfile(example.encode("utf-8"))]
     return tuple(Finding(code, message, Location(place)) for place, code, message in lines)
 
 
 def run_manifest_example(example: str) -> tuple[Finding, ...]:
-    """What is found in rendered objects of `acme/order-router` in dev."""
+    """Findings in rendered objects of `acme/order-router` in dev."""
     objects = [item for item in yaml.safe_load_all(example) if item is not None]
     return tuple(check_objects(objects, MANIFEST_TARGET))
 
@@ -87,14 +87,14 @@ def run_report_example(example: str) -> tuple[Finding, ...]:
 
 
 def run_document_folder(folder: Path) -> tuple[Finding, ...]:
-    """What the strict reader finds in `input.yaml`, or in the raw bytes of `input.bin`."""
+    """Findings of the strict reader in `input.yaml`, or in the bytes of `input.bin`."""
     raw = folder / "input.bin"
     path = raw if raw.exists() else folder / "input.yaml"
     return parse_document(path.name, path.read_bytes()).findings
 
 
 def run_request_folder(folder: Path) -> tuple[Finding, ...]:
-    """What is found in `input.yaml` over the samples, and over `setting.yaml` if there is one."""
+    """Findings about `input.yaml` in the samples, and about `setting.yaml` if there is one."""
     content = (folder / "input.yaml").read_bytes()
     setting = folder / "setting.yaml"
     also = {}
@@ -104,27 +104,27 @@ def run_request_folder(folder: Path) -> tuple[Finding, ...]:
 
 
 def run_patch_folder(folder: Path) -> tuple[Finding, ...]:
-    """What is found in the patch, or in what it does to the sample branch."""
+    """Findings about the patch, or about its effect on the sample branch."""
     return patch_findings((folder / "input.yaml").read_bytes())
 
 
 def run_decision_folder(folder: Path) -> tuple[Finding, ...]:
-    """What the gate says of an allowed promotion to prod with `input.yaml`'s changes."""
+    """The gate's reasons against an allowed promotion to prod with the folder's changes."""
     return decision_findings((folder / "input.yaml").read_text(encoding="utf-8"))
 
 
 def run_manifest_folder(folder: Path) -> tuple[Finding, ...]:
-    """What is found in rendered objects of `acme/order-router` in dev."""
+    """Findings in rendered objects of `acme/order-router` in dev."""
     return run_manifest_example((folder / "input.yaml").read_text(encoding="utf-8"))
 
 
 def run_audit_folder(folder: Path) -> tuple[Finding, ...]:
-    """What an audit finds in a finished story after `input.yaml`'s change."""
+    """Findings of an audit of a finished story after the folder's change."""
     return findings_of_tampering((folder / "input.yaml").read_text(encoding="utf-8"))
 
 
 def run_plan_folder(folder: Path) -> tuple[Finding, ...]:
-    """What comes of applying a saved plan after `input.yaml`'s change."""
+    """The error of applying a saved plan after the folder's change."""
     return findings_of_plan((folder / "input.yaml").read_text(encoding="utf-8"))
 
 
@@ -151,7 +151,7 @@ FOLDER_RUNNERS: Mapping[str, FolderRunner] = {
 
 @dataclass(frozen=True, slots=True)
 class RuleRun:
-    """What a rule's failing and passing input gave: codes, sorted."""
+    """The codes that a rule's failing and passing input gave, sorted."""
 
     rule: Rule
     failing: tuple[str, ...]
@@ -159,7 +159,7 @@ class RuleRun:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong, in words; nothing if each input did what it should."""
+        """What is wrong, in words; empty if each input did what it should."""
         problems = []
         if self.rule.id not in self.failing:
             problems.append(f"the failing input gives {list(self.failing)}")
@@ -169,7 +169,7 @@ class RuleRun:
 
     @property
     def row(self) -> tuple[str, str, str, str]:
-        """Rule, subject, what the failing and what the passing input gave."""
+        """Rule, subject, and the results of the failing and the passing input."""
         others = len(set(self.failing) - {self.rule.id})
         failing = self.rule.id if self.rule.id in self.failing else "-"
         more = f" (+{others})" if others else ""
@@ -182,12 +182,12 @@ class RuleRun:
 
 
 def needs_tools(rule: Rule) -> bool:
-    """Whether a rule's inputs are run with tools or repositories."""
+    """Whether a rule's inputs need tools or repositories."""
     return rule.id.startswith(NEEDS_TOOLS)
 
 
 def run_rule(rule: Rule, runners: Mapping[Subject, ExampleRunner] = EXAMPLE_RUNNERS) -> RuleRun:
-    """What a rule's two inputs give. Raises LookupError for a subject or scenario unknown."""
+    """The results of a rule's two inputs. Raises LookupError for an unknown subject or scenario."""
     if rule.subject is Subject.SCENARIO:
         scenario = SCENARIOS[rule.id]
         return RuleRun(rule, tuple(sorted(scenario(True))), tuple(sorted(scenario(False))))
@@ -200,5 +200,5 @@ def _codes(findings: tuple[Finding, ...]) -> tuple[str, ...]:
 
 
 def place_of(location: Location) -> str | None:
-    """`line:column` of a finding in a file, None of one about a result."""
+    """`line:column` of a finding in a file, None for one about a result."""
     return None if location.line is None else f"{location.line}:{location.column}"

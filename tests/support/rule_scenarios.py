@@ -1,4 +1,4 @@
-"""Rules that no single file can break: each scenario builds the situation and gives the codes.
+"""Rules that no single file can break: each scenario builds the situation and returns the codes.
 
 A scenario takes whether it must fail, and uses the real functions either way.
 """
@@ -74,7 +74,7 @@ def _patched(changes: str, **worlds: Mapping[str, bytes]) -> set[str]:
 
 
 def shared_namespace(fail: bool) -> set[str]:
-    """The platform is named so that its shared namespaces cover acme's own, or is not."""
+    """The platform's name makes its shared namespaces collide with acme's own, or not."""
     files = dict(world_files())
     if fail:
         named = files[PLATFORM_PATH].replace(b"\nplatform: ameide\n", b"\nplatform: tenant-acme\n")
@@ -131,14 +131,14 @@ reason: Peak season routing
 
 
 def patch_too_large(fail: bool) -> set[str]:
-    """One file that is as large as allowed, or by one byte larger."""
+    """One file of the allowed size, or one byte larger."""
     text = "x" * (MAX_FILE_BYTES + fail)
     request = f"{_PATCH}  - {{op: write, path: src/large.txt, content: {text}}}\n"
     return {finding.code for finding in findings_of(patching.PATCH_FILE, request.encode())}
 
 
 def patch_stale(fail: bool) -> set[str]:
-    """The file changed after the patch's base commit, or another file did."""
+    """The patched file changed after the patch's base commit, or another file did."""
     moved = "src/order_router/app.py" if fail else "README.md"
     now = {**patching.BRANCH, moved: b"changed since\n"}
     return _patched(
@@ -149,7 +149,7 @@ def patch_stale(fail: bool) -> set[str]:
 
 
 def patch_no_match(fail: bool) -> set[str]:
-    """The text to replace stands in the file twice, or once."""
+    """The text to replace occurs in the file twice, or once."""
     name = "twice" if fail else "app"
     old = "x = 1" if fail else "TIMEOUT_S = 5"
     return _patched(
@@ -158,7 +158,7 @@ def patch_no_match(fail: bool) -> set[str]:
 
 
 def patch_empty(fail: bool) -> set[str]:
-    """The file is already as it is written, or is not."""
+    """The file already has the patch's content, or not."""
     content = "# order-router\\n" if fail else "# Order router\\n"
     return _patched(f'  - {{op: write, path: README.md, content: "{content}"}}\n')
 
@@ -202,7 +202,7 @@ def author_out_of_scope(fail: bool) -> set[str]:
 
 
 def policy_with_requests(fail: bool) -> set[str]:
-    """A platform engineer asks for dev, and in the same pull request changes prod's policy."""
+    """A platform engineer asks for dev, and changes prod's policy in the same pull request."""
     paths = [promotion_path(DRAFT, "dev")]
     if fail:
         paths.append(environment_path("prod"))
@@ -210,13 +210,13 @@ def policy_with_requests(fail: bool) -> set[str]:
 
 
 def pusher_unknown(fail: bool) -> set[str]:
-    """Somebody moved the branch past the forge, or the account that asks pushed it."""
+    """Somebody moved the branch past the forge, or the requester pushed it."""
     revision = replace(_asked_by(history.AGENT_ID), is_pusher_known=not fail)
     return _authority_codes([draft_path(DRAFT)], revision, [history.ENGINEER_ID])
 
 
 def authority_missing(fail: bool) -> set[str]:
-    """A draft that no pull request brought to main, or one that an approved one brought."""
+    """A draft that came to main without a pull request, or by an approved one."""
     if fail:
         found = unbrought(draft_path(DRAFT), "no pull request brought it")
         return {reason.code for reason in found.reasons}
@@ -224,7 +224,7 @@ def authority_missing(fail: bool) -> set[str]:
 
 
 def policy_without_authority(fail: bool) -> set[str]:
-    """A change of prod's policy that nobody approved, and was put back again or was not."""
+    """An unapproved change of prod's policy that was reverted, or none."""
     path = environment_path("prod")
     before, after = history.id_of("two approvals"), history.id_of("no approval")
     walk = Walk()
@@ -235,7 +235,7 @@ def policy_without_authority(fail: bool) -> set[str]:
 
 
 def gitops_foreign(fail: bool) -> set[str]:
-    """A file lies beside an overlay, or nothing but the overlay is there."""
+    """A foreign file beside an overlay, or only the overlay."""
     sealed = {"kustomization.yaml": (0o100644, history.id_of("sealed"))}
     there = {**sealed, ".argocd-source.yaml": (0o100644, history.id_of("foreign"))}
     seen = Difference("environments/prod/order-router", sealed, there if fail else sealed)
@@ -243,7 +243,7 @@ def gitops_foreign(fail: bool) -> set[str]:
 
 
 def gitops_missing(fail: bool) -> set[str]:
-    """An overlay that was promoted is gone, or is there."""
+    """A promoted overlay that is gone, or that is there."""
     sealed = {"kustomization.yaml": (0o100644, history.id_of("sealed"))}
     seen = Difference("environments/prod/order-router", sealed, None if fail else sealed)
     return {f.code for f in check_gitops("tenant-acme-gitops", [seen])}
@@ -292,7 +292,7 @@ def proposal_unfit(fail: bool) -> set[str]:
 
 
 def overlay_file(fail: bool) -> set[str]:
-    """A folder of an overlay, with a file in it that Argo CD takes orders from, or without."""
+    """An overlay folder with a file that Argo CD obeys, or without it."""
     overlay = history.overlay_in("prod", history.sample_status())
     files = dict(overlay.files)
     if fail:
@@ -301,7 +301,7 @@ def overlay_file(fail: bool) -> set[str]:
 
 
 def path_not_a_file(fail: bool) -> set[str]:
-    """Another tenant's file stands behind a link, or everything is a plain file."""
+    """Another tenant's file behind a link, or only plain files."""
     entries = [(tenant_path("acme"), MODE_SYMLINK if fail else MODE_FILE), ("run.sh", 0o100755)]
     return {f.code for f in check_entries(entries)}
 
@@ -313,7 +313,7 @@ def blocked_digest_runs(fail: bool) -> set[str]:
 
 
 def draft_file_deleted(fail: bool) -> set[str]:
-    """The file of a draft is gone that dev runs, or of one that ended."""
+    """The deleted file of a draft that runs in dev, or of one that ended."""
     standing = Standing(DRAFT, not fail, {"dev": history.DIGEST} if fail else {})
     return {f.code for f in check_deleted([standing], {tenant_path("acme")})}
 
@@ -326,13 +326,13 @@ def environment_file_deleted(fail: bool) -> set[str]:
 
 
 def tenant_file_deleted(fail: bool) -> set[str]:
-    """The tenant's file is gone while its draft stands, or after it ended."""
+    """The tenant's file deleted while its draft is open, or after it ended."""
     standing = Standing(DRAFT, not fail, {})
     return {f.code for f in check_deleted([standing], {draft_path(DRAFT)})}
 
 
 def evidence_due(fail: bool) -> set[str]:
-    """The checks of a patched source are due, and a run has no evidence of them, or has it."""
+    """Checks of a patched source are due, and a run has no evidence of them, or has it."""
     status = history.sample_status().model_copy(update={"checks": ()})
     view = sample_view(status=status, provisioned=True)
     due = frozenset(effect.key for effect in plan_draft(view).effects)
@@ -378,7 +378,7 @@ def running_without_digest(fail: bool) -> set[str]:
 
 
 def merge_pending(fail: bool) -> set[str]:
-    """The pull request of an allowed promotion is in the forge's merge queue, or is not."""
+    """The pull request of an allowed promotion is in the merge queue, or not."""
     evidence = allowed_evidence("dev")
     overlay = evidence.overlay
     assert overlay is not None

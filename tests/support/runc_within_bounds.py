@@ -1,9 +1,9 @@
-"""runc, never asked for a capability that this machine may not give.
+"""runc, without the capabilities that this machine may not give.
 
     runc_within_bounds.py RUNC ARGUMENT…
 
-A builder of buildx is a privileged container: Docker asks for every capability there is, and runc
-fails where the machine itself lacks one, as machines of a CI may.
+buildx builds in a privileged container: Docker asks for every capability, and runc fails if the
+machine itself lacks one, as CI machines may.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ NUMBERS = {"CAP_SYS_RESOURCE": 24, "CAP_SYS_TIME": 25, "CAP_SYS_BOOT": 22, "CAP_
 
 
 def lacking() -> set[str]:
-    """What of these is not in the bounding set."""
+    """Those of these capabilities that are not in the bounding set."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     [bounds] = [int(line.split()[1], 16) for line in lines if line.startswith("CapBnd:")]
     return {name for name, number in NUMBERS.items() if not bounds >> number & 1}
 
 
 def reduce(path: Path) -> None:
-    """Take what the machine lacks out of a container's configuration, or out of a process's."""
+    """Remove the missing capabilities from a container's or a process's configuration."""
     told = json.loads(path.read_bytes())
     sets = told.get("process", told).get("capabilities") or {}
     for name, granted in sets.items():
@@ -35,7 +35,7 @@ def reduce(path: Path) -> None:
 
 
 def main() -> None:
-    """Become runc."""
+    """Replace this process by runc."""
     runc, *arguments = sys.argv[1:]
     for option, value in pairwise(arguments):
         if option == "--bundle":

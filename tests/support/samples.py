@@ -1,7 +1,7 @@
-"""The sample control repo of this checkout as a world to judge single files in.
+"""The sample control repo of this checkout, as a world to judge single files in.
 
-The samples hold no `acme/order-router`, which the demo's agent asks for; here its draft lies in
-place, so that patches and promotions of it have something to belong to.
+The samples hold no `acme/order-router`, which the demo's agent asks for; here its draft is added,
+so that patches and promotions of it refer to something.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PATCH_BASE = "0123456789abcdef0123456789abcdef01234567"
 
 @lru_cache(maxsize=1)
 def sample_files() -> Mapping[str, bytes]:
-    """Path → bytes of the control repo that this checkout is."""
+    """Path → bytes of this checkout's control repo."""
     return {
         path.relative_to(ROOT).as_posix(): path.read_bytes()
         for root in REQUEST_ROOTS
@@ -45,7 +45,7 @@ def templates() -> Mapping[str, Template]:
 
 @lru_cache(maxsize=1)
 def world_files() -> Mapping[str, bytes]:
-    """The samples, with the draft that rules, patches and promotions speak of."""
+    """The samples, with the draft that rules, patches and promotions refer to."""
     return {**sample_files(), draft_path(DRAFT): draft_example().encode()}
 
 
@@ -65,7 +65,7 @@ def snapshot_and_findings(files: Mapping[str, bytes]) -> tuple[Snapshot, tuple[F
 
 
 def findings_of(path: str, content: bytes, **also: bytes) -> tuple[Finding, ...]:
-    """What is found in one file once it lies at `path` in the sample world."""
+    """Findings about one file at `path` in the sample world."""
     found = snapshot_and_findings({**world_files(), **also, path: content})[1]
     return tuple(finding for finding in found if finding.location.file == path)
 

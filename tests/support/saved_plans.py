@@ -1,4 +1,4 @@
-"""Saved plans that are tampered with or come too late, as data.
+"""Cases of saved plans that are tampered with or applied too late, as data.
 
 A case says what to change (`at`, a path of keys and numbers, and `to`; or `repeat`/`drop` of an
 effect by number) in the plan of one pending patch, or what happens before it is applied (`then`:
@@ -40,7 +40,7 @@ def _change(case: dict[str, Any], plan: dict[str, Any]) -> None:
 
 
 def findings_of_plan(text: str) -> tuple[Finding, ...]:
-    """What applying the plan comes to; a refused one has written nothing."""
+    """The error of applying the plan; a refused plan must have written nothing."""
     case = yaml.safe_load(text) or {}
     assert set(case) <= _FIELDS, f"unknown keys in {sorted(case)}"
     with tempfile.TemporaryDirectory(prefix="pipeline-tests-plan-") as folder:
@@ -64,6 +64,6 @@ def findings_of_plan(text: str) -> tuple[Finding, ...]:
 
 
 def stale_plan(fail: bool) -> set[str]:
-    """The plan's commit goes to main instead of the draft's branch, or where it was planned."""
+    """Move main or the draft's branch after planning, so that the plan is stale."""
     changed = "{at: tenants/0/effects/0/branch, to: main}" if fail else "{}"
     return {finding.code for finding in findings_of_plan(changed)}

@@ -1,4 +1,4 @@
-"""The key that tests sign with, whom they trust, and builders that are attested by it."""
+"""The key that tests sign with, the signers that they trust, and builders that sign with it."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from pipeline.tools.bundlecheck import verify_bundle
 
 @cache
 def signing_key() -> SigningKey:
-    """The key of every world of tests (`tests/conftest.py`)."""
+    """The key that every test world signs with (`tests/conftest.py`)."""
     return SigningKey.read(Path(os.environ["PIPELINE_SIGNING_KEY_FILE"]))
 
 
 @cache
 def trusted_signers() -> Signers:
-    """Signers of whom the tests' key is the only one."""
+    """Signers with the tests' key alone."""
     signer = Signer(name="workspace", public_key=signing_key().public_key)
     return Signers(api_version=API_VERSION, kind="Signers", signers=(signer,))
 
 
 def verified(claim: Claim) -> Verified:
-    """What comes of a statement of this claim by the tests' key."""
+    """The verified statement of this claim by the tests' key."""
     signer = trusted_signers().signers[0]
     return Verified(signer=signer.name, statement=statement_of(claim, signer.builder_id))
 
 
 def attested(maker: Maker, store: ImageStore) -> AttestingBuilder:
-    """A builder whose images are signed for by the tests' key."""
+    """A builder that signs its images with the tests' key."""
     signers = trusted_signers()
     return AttestingBuilder(
         maker, store, lambda: attest_with(signing_key(), signers), signers, verify_bundle

@@ -1,8 +1,7 @@
 """A Sigstore as GitHub runs one for private repositories: certificates for workflows, timestamps.
 
-It vouches for whatever identity it is asked for, as GitHub's does for the workflow whose token it
-is shown; `bundlecheck` judges what comes out of it like anything else. Timestamps are made by
-`openssl ts`.
+It certifies any identity on request, as GitHub's does for the workflow that presents its token;
+`bundlecheck` judges the result like any other bundle. `openssl ts` makes the timestamps.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ accuracy = secs:1
 
 @dataclass(frozen=True)
 class _Authority:
-    """A certificate that issues others, and its key."""
+    """A certificate authority, and its key."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
@@ -47,14 +46,14 @@ class _Authority:
 
 @dataclass(frozen=True)
 class Sigstore:
-    """One instance: who issues certificates, and who says what time it is."""
+    """One instance: its certificate authority and its timestamp authority."""
 
     issuing: _Authority
     timing: _Authority
     timing_root: _Authority
 
     def trusted_root(self) -> dict[str, object]:
-        """What those know who believe it (Sigstore, `TrustedRoot` v0.1)."""
+        """The trusted root of the instance (Sigstore, `TrustedRoot` v0.1)."""
 
         def authority(*chain: x509.Certificate) -> dict[str, object]:
             listed = [{"rawBytes": _raw(certificate)} for certificate in chain]
@@ -74,7 +73,7 @@ class Sigstore:
         }
 
     def attest(self, statement: bytes, identity: str, issuer: str = GITHUB_ISSUER) -> str:
-        """The bundle of a statement that a workflow of that address signed just now."""
+        """The bundle of a statement that a workflow with that address signed now."""
         leaf = _issue(self.issuing, identity, issuer)
         signature = leaf.key.sign(authenticated(statement), ec.ECDSA(hashes.SHA256()))
         bundle = {
@@ -115,7 +114,7 @@ def sigstore() -> Sigstore:
 
 
 def make_sigstore() -> Sigstore:
-    """A new instance, that nobody trusts yet."""
+    """A new instance, which nobody trusts yet."""
     timing_root = _root("Time root")
     return Sigstore(_root("Example root"), _timing(timing_root), timing_root)
 

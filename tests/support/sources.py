@@ -1,4 +1,4 @@
-"""Files that agents write in the stories of tests."""
+"""Files that agents write in test stories."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ CLEAN_SETTINGS = 'import os\n\nAWS_ACCESS_KEY_ID = os.environ["AWS_ACCESS_KEY_ID
 
 
 def leaked_settings() -> str:
-    """A file with a credential in it: nobody's, and made of parts, so that this file holds none."""
+    """A file with a made-up credential, composed of parts so that this file holds none."""
     key = "AKIA" + "Q3EGRTLXPWN7Y2KD"
     return f'"""Settings of the partner API."""\n\nAWS_ACCESS_KEY_ID = "{key}"\n'

@@ -1,7 +1,7 @@
-"""A writer who keeps chain and fold right: state branches told anew, commit by commit.
+"""A forger who keeps chain and fold consistent: it rewrites state branches commit by commit.
 
 A finished story is cloned once; each forgery changes facts, commits or files of the clones, is
-audited, and is taken back by putting every ref where it stood.
+audited, and is undone by putting every ref back.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pipeline.state.facts import (
     status_path,
 )
 from tests.support import fact_history as history
-from tests.support.deliveries import seen_of
+from tests.support.deliveries import healthy_everywhere
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.support.finished_story import CODE, CONTROL, GITOPS, STATE
 from tests.support.samples import DRAFT
@@ -47,7 +47,7 @@ _ORIGIN = "refs/remotes/origin/"
 
 @lru_cache(maxsize=1)
 def _told() -> tuple[Path, tempfile.TemporaryDirectory[str]]:
-    """The finished story's folder, told once a process, and what keeps it."""
+    """The folder of the finished story, told once per process, and what keeps it."""
     folder = tempfile.TemporaryDirectory(prefix="pipeline-tests-forged-")
     root = Path(folder.name) / "world"
     world = story_at("scaffolded", root)
@@ -72,7 +72,7 @@ def _tell_rest(world: Story) -> None:
     world.go()
     world.ask(DRAFT, "prod", RELEASE_MANAGERS[0], SECURITY_ID)
     world.go()
-    seen = [seen_of(DRAFT, p) for p in world.engine.status(DRAFT).promotions]
+    seen = healthy_everywhere(world.engine.status(DRAFT))
     report = world.engine.run(tenants=["acme"], observations=seen)
     assert report.failures == ()
     other = world.engine.status(OTHER).pull_request
@@ -82,21 +82,21 @@ def _tell_rest(world: Story) -> None:
 
 
 def told_story(root: Path) -> Story:
-    """A copy of the finished story, to go on with."""
+    """A copy of the finished story, to continue."""
     shutil.copytree(_told()[0], root, symlinks=True)
     return Story.open(root)
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """One commit of the state branch: what it recorded, as primitive → facts there were then."""
+    """One commit of the state branch, and primitive → number of facts after it, if it added any."""
 
     commit: Commit
     written: Mapping[str, int]
 
 
 class Forger:
-    """Clones of the finished story, and a writer who may change all of them."""
+    """Clones of the finished story, and the means to rewrite all of them."""
 
     def __init__(self, folder: Path) -> None:
         source, _ = _told()
@@ -113,7 +113,7 @@ class Forger:
 
     @classmethod
     def over(cls, gits: Mapping[str, GitRepository]) -> Forger:
-        """A writer of clones that are there already."""
+        """A forger for existing clones."""
         made = cls.__new__(cls)
         made.gits = dict(gits)
         return made
@@ -121,7 +121,7 @@ class Forger:
     pipeline = pipeline_signature(1_767_226_600)
 
     def fetch_main(self, world: Story) -> None:
-        """Bring the control repo's main, and nothing else, into its clone."""
+        """Fetch only the control repo's main into its clone."""
         git = self.gits[CONTROL]
         source = str(world.forge.path(CONTROL))
         refs = f"+refs/heads/main:{_ORIGIN}main"
@@ -129,17 +129,17 @@ class Forger:
         git.close()
 
     def close(self) -> None:
-        """End the processes that answer."""
+        """End the git processes."""
         for git in self.gits.values():
             git.close()
 
     def audit(self, without: Sequence[str] = (), **options: bool) -> AuditReport:
-        """What an auditor says who has these clones."""
+        """The audit report of these clones."""
         return verify(self.gits[CONTROL], self.gits.get, without=without, **options)
 
     @contextmanager
     def undone(self) -> Iterator[None]:
-        """Every ref stands where it stood, once this ends."""
+        """Every ref is put back when the block ends."""
         before = {name: git.read_refs(("refs/",)) for name, git in self.gits.items()}
         try:
             yield
@@ -196,7 +196,7 @@ class Forger:
         message: str = "Tidy up\n",
         signature: Signature = PERSON,
     ) -> str:
-        """A commit more on a branch, which changes its files."""
+        """Add a commit to a branch that changes its files."""
         files = self.files(repo, self.head(repo, branch))
         change(files)
         made = self.commit(repo, files, [self.head(repo, branch)], message, signature)
@@ -206,7 +206,7 @@ class Forger:
     # -- the state branch ----------------------------------------------------------------
 
     def line(self) -> list[Recorded]:
-        """The commits of the state branch with what each recorded, the oldest first."""
+        """The commits of the state branch with what each recorded, oldest first."""
         git, found = self.gits[CONTROL], []
         before: dict[str, int] = {}
         for commit in reversed(list(git.log_commits(self.head(CONTROL, STATE)))):
@@ -274,7 +274,7 @@ class Forger:
         self.put(CONTROL, STATE, parent)
 
     def retell_body(self, number: int, draft: str = DRAFT, **changes: object) -> None:
-        """Tell the state branch anew with one fact's body changed."""
+        """Rewrite the state branch with one fact's body changed."""
 
         def change(facts: list[Fact]) -> list[Fact]:
             body = facts[number - 1].body.model_copy(update=changes)
@@ -283,7 +283,7 @@ class Forger:
         self.retell(change, draft)
 
     def retell_cause(self, number: int, draft: str = DRAFT, **changes: object) -> None:
-        """Tell the state branch anew with one fact's cause changed."""
+        """Rewrite the state branch with one fact's cause changed."""
 
         def change(facts: list[Fact]) -> list[Fact]:
             cause = facts[number - 1].cause.model_copy(update=changes)
@@ -292,7 +292,7 @@ class Forger:
         self.retell(change, draft)
 
     def body(self, number: int, draft: str = DRAFT) -> FactBody:
-        """What a fact says."""
+        """The body of a fact."""
         return self.facts(draft)[number - 1].body
 
 

@@ -1,8 +1,8 @@
-"""A story that tests steer step by step, with quick doubles for charts, checks, scans and images.
+"""A story that tests tell step by step, with quick doubles for charts, checks, scans and images.
 
-Git, the forge, the engine and the samples are the real ones. A stage is told once a process and
-copied for every test that starts from it. Run as a program, it tells the whole story and prints
-the tree of every ref, for tests that change the process around it.
+Git, the forge, the engine and the samples are real. A stage is told once per process and copied for
+every test that starts from it. Run as a program, the module tells the whole story and prints the
+tree of every ref, for tests that change the process around it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Stage = Callable[["Story"], None]
 
 @dataclass
 class Story:
-    """What acme does in a world in which it alone is looked at, and tools are doubles."""
+    """acme's actions in a world that only runs acme, with doubles for tools."""
 
     world: StoryWorld
     server: GitHubServer | None = None  # where the forge is a GitHub
@@ -61,13 +61,13 @@ class Story:
 
     @classmethod
     def of(cls, world: StoryWorld, server: GitHubServer | None = None) -> Story:
-        """The story of a world, which works with doubles from here on."""
+        """The story of a world, whose tools become doubles."""
         world.use(**doubles())
         return cls(world, server)
 
     @classmethod
     def begin(cls, root: Path, files: Mapping[str, bytes] | None = None) -> Story:
-        """A story before anybody asked for anything; `files` lie over policy and tenants."""
+        """A story without requests; `files` are laid over policy and tenants."""
         root.mkdir(parents=True, exist_ok=True)
         create_control(root, {**policy_files(), **(files or {})})
         return cls.open(root)
@@ -90,7 +90,7 @@ class Story:
         return self.world.engine
 
     def use(self, **tools: Any) -> None:
-        """From here on, work with these tools in place of those that the world has."""
+        """Replace these tools from here on."""
         self.world.use(**tools)
 
     def close(self) -> None:
@@ -98,11 +98,11 @@ class Story:
         self.world.close()
 
     def propose(self, changes: Mapping[str, bytes | None], asker: int) -> int:
-        """The number of an open pull request that brings these files to main; None deletes one."""
+        """The number of an open pull request that changes these files on main; None deletes one."""
         return self.world.propose(changes, asker)
 
     def request(self, path: str, content: bytes, *approvers: int, asker: int = AGENT_ID) -> int:
-        """The number of the merged pull request by which a bot brought a request."""
+        """The number of the merged pull request by which a bot asked."""
         return self.world.request(path, content, *approvers, asker=asker)
 
     def approve(self, repo: str, number: int, user: int) -> None:
@@ -116,12 +116,12 @@ class Story:
     # -- what acme does ------------------------------------------------------------------------
 
     def go(self) -> None:
-        """One run for acme in which no tool fails."""
+        """Run once for acme; no tool may fail."""
         report = self.engine.run(tenants=["acme"])
         assert report.failures == (), report.failures
 
     def ask_for_draft(self, draft: str = DRAFT, content: str | None = None) -> None:
-        """Bring a draft's request, of acme's own agent."""
+        """Bring the request for a draft, by acme's own agent."""
         primitive = draft.split("/")[1]
         content = content or draft_example(id=draft, primitive=primitive)
         self.request(draft_path(draft), content.encode(), ENGINEER_ID)
@@ -132,16 +132,16 @@ class Story:
         return self.request(promotion_path(draft, environment), content, *approvers)
 
     def change_policy(self, path: str, content: bytes) -> int:
-        """Bring a policy file, asked for by one of the platform's owners, approved by another."""
+        """Change a policy file, asked for by one platform owner and approved by another."""
         return self.request(path, content, PLATFORM_ENGINEERS[0], asker=PLATFORM_ENGINEERS[1])
 
     def write(self, number: str, path: str, content: str, draft: str = DRAFT) -> None:
-        """Bring a patch of one file, made against the newest commit of the draft."""
+        """Bring a patch of one file, made against the draft's newest commit."""
         content_of = patch_of(draft, self.newest(draft), {path: content})
         self.request(patch_path(draft, number), content_of, ENGINEER_ID)
 
     def newest(self, draft: str = DRAFT) -> str:
-        """The commit that a patch is made against now: of the branch, of main once merged."""
+        """The commit that a patch is made against now: the branch's, or main's once merged."""
         status, view = self.engine.status(draft), self.forge.read_repo(CODE)
         assert status.pull_request is not None and view is not None and view.head is not None
         pull = self.forge.read_pull(CODE, status.pull_request.number)
@@ -158,7 +158,7 @@ class Story:
 
 
 def policy_files() -> dict[str, bytes]:
-    """The samples without any draft."""
+    """The samples without drafts."""
     return {path: content for path, content in sample_files().items() if "/drafts/" not in path}
 
 
@@ -203,7 +203,7 @@ STAGES: dict[str, Stage] = {
 
 @lru_cache
 def _told(stage: str) -> tuple[Path, tempfile.TemporaryDirectory[str]]:
-    """A folder with the world at a stage, and what keeps it until the process ends."""
+    """The folder of the world at a stage, and what keeps it until the process ends."""
     folder = tempfile.TemporaryDirectory(prefix="pipeline-tests-stage-")
     root = Path(folder.name) / "world"
     names = list(STAGES)
@@ -225,7 +225,7 @@ def story_at(stage: str, root: Path) -> Story:
 
 
 def everything(root: Path) -> dict[str, str]:
-    """`repo ref` → commit id of every ref of every repository: equal if nothing was written."""
+    """`repo ref` → commit id of every ref of every repository: unchanged if nothing was written."""
     found: dict[str, str] = {}
     forge = LocalForge(root / "forge", ORGANISATION)
     for path in sorted((root / "forge" / ORGANISATION).glob("*.git")):

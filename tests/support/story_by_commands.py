@@ -1,19 +1,23 @@
-"""A story that is told by the command line alone, for tests of what commands say and do.
+"""A story told by the command line alone, for tests of commands.
 
-It is small on purpose: the demo tells the long one, and `tests/integration/test_kept_world.py`
-listens to that.
+It is small on purpose: the demo tells the long one, which `tests/integration/test_kept_world.py`
+runs.
 """
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 
 from pipeline.delivery.reports import render_observations
-from pipeline.engine import opening as wiring
+from pipeline.engine import opening
 from pipeline.engine.opening import open_engine
-from tests.support.command_line import call, passing_checks
+from tests.support.command_line import call, copy_world, passing_checks
 from tests.support.deliveries import healthy_everywhere
 from tests.support.samples import DRAFT, sample_files
 from tests.support.sources import CLEAN_SETTINGS, ROUTING
@@ -77,7 +81,7 @@ def begin(root: Path) -> Path:
 
 
 def prepare(control: Path, step: str) -> Path:
-    """The folder of the files that the commands of a step read, written as they are now."""
+    """The folder of the files that a step's commands read, written for the current state."""
     work = control.parent / "work"
     work.mkdir(exist_ok=True)
     (work / "routing.py").write_text(ROUTING)
@@ -90,20 +94,38 @@ def prepare(control: Path, step: str) -> Path:
 
 
 def take(control: Path, step: str) -> None:
-    """Give the commands of one step; each must end well."""
+    """Run the commands of one step; each must succeed."""
     for command in steps(prepare(control, step))[step]:
         ran = call(control, *command)
         assert ran.exit_code == 0, (command, ran)
 
 
-def tell(root: Path, *, until: str = "") -> Path:
-    """The control checkout after the story's steps up to, without, the one named `until`."""
-    control = begin(root)
+@contextmanager
+def quick_commands() -> Iterator[None]:
+    """Within the block the clock stands still and every check passes at once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wiring, "check_runner", passing_checks)
+        patch.setattr(opening, "check_runner", passing_checks)
         patch.setenv("SOURCE_DATE_EPOCH", CLOCK)
-        for step in steps(control.parent / "work"):
-            if step == until:
-                break
-            take(control, step)
-    return control
+        yield
+
+
+@lru_cache
+def _told(count: int) -> tuple[Path, tempfile.TemporaryDirectory[str]]:
+    """The control checkout after this many steps, and what keeps it until the process ends."""
+    folder = tempfile.TemporaryDirectory(prefix="pipeline-tests-told-")
+    root = Path(folder.name)
+    if count == 0:
+        return begin(root), folder
+    control = copy_world(_told(count - 1)[0], root)
+    with quick_commands():
+        take(control, list(steps(root / "work"))[count - 1])
+    return control, folder
+
+
+def tell(root: Path, *, until: str = "") -> Path:
+    """The control checkout after the story's steps up to, without, the one named `until`.
+
+    Each step is told once a process and copied.
+    """
+    names = list(steps(root))
+    return copy_world(_told(names.index(until) if until else len(names))[0], root)

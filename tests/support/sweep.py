@@ -1,8 +1,8 @@
-"""The whole story as steps that can be broken off anywhere, over several tenants and repos.
+"""The whole story as steps that can be interrupted anywhere, over several tenants and repositories.
 
-A step is what people and agents do, and then one run of the pipeline. Templates, charts, overlays
-and images are the real ones; a check of a source tree runs in the real sandbox once and is
-remembered by tree, since it is the same for every point of a sweep.
+A step is what people and agents do, followed by one run of the pipeline. Templates, charts,
+overlays and images are real; the real checks of a source tree run once and are remembered by tree,
+since they are the same for every point of a sweep.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from pipeline.plan.ports import FaultHook, no_faults
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from pipeline.world.hydrate import Hydrator
+from tests.support.convergence import image_indexes, unlike
 from tests.support.deliveries import healthy_everywhere
 from tests.support.fact_history import (
     AGENT_ID,
@@ -63,7 +64,7 @@ class Crash(BaseException):
 
 
 def checked_once(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> CheckReport:
-    """The report of the real checks of a tree; run at its first use."""
+    """The real report of a tree's checks, run at the first use."""
     key = (effect.tree, effect.names)
     if key not in _REPORTS:
         _REPORTS[key] = check_runner(effect, files)
@@ -89,7 +90,7 @@ def sweep_world(root: Path, faults: FaultHook = no_faults) -> StoryWorld:
 
 
 def run_all(world: StoryWorld, observations: tuple[Observation, ...] = ()) -> None:
-    """One run over the story's tenants; a failure of a tool is a failure of the test."""
+    """Run once over the story's tenants; no tool may fail."""
     report = world.engine.run(tenants=TENANTS, observations=observations)
     assert report.findings == (), report.findings
     assert report.failures == (), report.failures
@@ -121,7 +122,7 @@ def ask_for_drafts(world: StoryWorld) -> tuple[Observation, ...]:
 
 
 def bring_patches(world: StoryWorld) -> tuple[Observation, ...]:
-    """A good patch and one to refuse, both made against the scaffold."""
+    """A good patch and one that will be refused, both made against the scaffold."""
     base = world.engine.status(DRAFT).head
     source = "src/domain_order_router"
     bring_patch(
@@ -133,7 +134,7 @@ def bring_patches(world: StoryWorld) -> tuple[Observation, ...]:
 
 
 def ask_for_dev(world: StoryWorld) -> tuple[Observation, ...]:
-    """All three primitives are to run in dev: custom code, and the platform's for a tenant."""
+    """Ask for all three primitives to run in dev: custom code, and the platform's for a tenant."""
     ask(world, DRAFT, "dev", ENGINEER_ID)
     ask(world, RATING, "dev", CONTOSO_ENGINEER_ID)
     ask(world, INVENTORY, "dev", PLATFORM_ENGINEER_ID)
@@ -141,7 +142,7 @@ def ask_for_dev(world: StoryWorld) -> tuple[Observation, ...]:
 
 
 def take_over_and_ask_for_staging(world: StoryWorld) -> tuple[Observation, ...]:
-    """acme's engineers merge the code; then staging is asked for."""
+    """acme's engineers merge the code; then staging is requested."""
     world.approve(CODE, 1, ENGINEER_ID)
     world.merge(CODE, 1, ENGINEER_ID)
     ask(world, DRAFT, "staging", RELEASE_MANAGERS[0])
@@ -149,13 +150,13 @@ def take_over_and_ask_for_staging(world: StoryWorld) -> tuple[Observation, ...]:
 
 
 def ask_for_prod(world: StoryWorld) -> tuple[Observation, ...]:
-    """prod is asked for and approved by two people."""
+    """prod is requested and approved by two people."""
     ask(world, DRAFT, "prod", RELEASE_MANAGERS[0], SECURITY_ID)
     return ()
 
 
 def observe_and_follow_up(world: StoryWorld) -> tuple[Observation, ...]:
-    """Delivery reports, and a patch after the merge needs a branch of its own."""
+    """Delivery reports arrive, and a patch after the merge needs its own branch."""
     status = world.engine.status(DRAFT)
     base = world.forge.read_repo(CODE)
     assert base is not None and base.head is not None
@@ -201,9 +202,7 @@ def fingerprint(root: Path) -> dict[str, str]:
         branches = [p.head_branch for p in forge.read_pulls(path.stem)]
         assert len(branches) == len(set(branches)), f"{path.stem} has two for one: {branches}"
     forge.close()
-    for layout in sorted((root / "images").rglob("index.json")):
-        found[f"image {layout.parent.relative_to(root)}"] = layout.read_text()
-    return found
+    return found | image_indexes(root)
 
 
 @dataclass(frozen=True)
@@ -223,7 +222,7 @@ Mode = Literal["before", "after", "lost reply", "torn"]
 
 @dataclass(frozen=True)
 class Point:
-    """Where a run breaks off: at the n-th effect, or at the n-th move of refs inside one."""
+    """Where a run is interrupted: at the n-th effect, or at the n-th move of refs inside one."""
 
     step: int
     mode: Mode
@@ -232,7 +231,7 @@ class Point:
 
 @contextmanager
 def counted_ref_moves(break_at: int = 0) -> Iterator[list[int]]:
-    """Count moves of refs; break off just before the `break_at`-th, with objects written."""
+    """Count moves of refs; interrupt just before the `break_at`-th, with objects written."""
     count = [0]
     real = GitRepository.update_refs
 
@@ -247,7 +246,7 @@ def counted_ref_moves(break_at: int = 0) -> Iterator[list[int]]:
 
 
 def fault_at(number: int, mode: Mode) -> tuple[FaultHook, list[int]]:
-    """A hook that breaks off at the n-th effect, and its count of effects."""
+    """A hook that interrupts at the n-th effect, and its count of effects."""
     count = [0]
 
     def hook(when: Literal["before", "after"], effect: Effect) -> None:
@@ -288,7 +287,7 @@ def tell(root: Path) -> tuple[Checkpoint, ...]:
 
 
 def points_of(checkpoints: tuple[Checkpoint, ...]) -> list[Point]:
-    """Every place where the story can break off."""
+    """Every place where the story can be interrupted."""
     points = []
     for step, checkpoint in enumerate(checkpoints):
         for number in range(1, checkpoint.effects + 1):
@@ -299,7 +298,7 @@ def points_of(checkpoints: tuple[Checkpoint, ...]) -> list[Point]:
 
 
 def differences(point: Point, checkpoint: Checkpoint, folder: Path) -> list[str]:
-    """What is other than in the unbroken run after breaking off and running again."""
+    """Differences from the unbroken run, after an interruption and a second run."""
     shutil.copytree(checkpoint.before, folder, symlinks=True)
     hook, _ = fault_at(point.number if point.mode != "torn" else 0, point.mode)
     world = sweep_world(folder, hook)
@@ -319,8 +318,4 @@ def differences(point: Point, checkpoint: Checkpoint, folder: Path) -> list[str]
     again = world.engine.plan(tenants=TENANTS)
     world.close()
     shutil.rmtree(folder)
-    wrong = [] if again.is_empty else ["the plan is not empty afterwards"]
-    for key in sorted({*found, *checkpoint.after}):
-        if found.get(key) != checkpoint.after.get(key):
-            wrong.append(f"{key}: {found.get(key)} instead of {checkpoint.after.get(key)}")
-    return wrong
+    return unlike(found, checkpoint.after, again)

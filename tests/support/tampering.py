@@ -1,7 +1,7 @@
-"""Falsified histories as data: one change of one file in a finished story, and its audit.
+"""Cases of falsified history, as data: one change of one file in a finished story, and its audit.
 
-A case names a repository, a branch and a file, and says what to `replace` `with`, to `write`, or
-to `delete`. `by: pipeline` amends the newest commit without a trace, `by: person` adds a commit.
+A case names a repository, a branch and a file, and says what to `replace` `with`, to `write`, or to
+`delete`. `by: pipeline` amends the newest commit, `by: person` adds a commit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Files = dict[str, tuple[int, bytes]]
 
 @lru_cache(maxsize=1)
 def _story() -> tuple[audit_world.StoryWorld, tempfile.TemporaryDirectory[str]]:
-    """The story, told once a process, and the folder that goes when the process does."""
+    """The story, told once per process, and the folder that is deleted with the process."""
     folder = tempfile.TemporaryDirectory(prefix="pipeline-tests-story-")
     return audit_world.tell_story(Path(folder.name) / "world"), folder
 
@@ -42,7 +42,7 @@ def _change(case: Mapping[str, str], files: Files) -> None:
 
 
 def findings_of_tampering(text: str) -> tuple[Finding, ...]:
-    """What an audit of fresh clones finds once the change was made."""
+    """Findings of an audit of fresh clones after the change."""
     case = yaml.safe_load(text)
     assert set(case) <= _FIELDS, f"unknown keys in {sorted(case)}"
     world, _ = _story()

@@ -1,4 +1,4 @@
-"""Views of drafts of the sample world, as the stages plan on them."""
+"""Drafts of the sample world as the stages see them when they plan."""
 
 from __future__ import annotations
 
@@ -59,6 +59,6 @@ def sample_view(
 
 
 def repos_of(effects: object) -> list[EnsureRepo]:
-    """The repositories that a step would make exist."""
+    """The repositories that a step would create."""
     assert isinstance(effects, tuple)
     return [effect for effect in effects if isinstance(effect, EnsureRepo)]

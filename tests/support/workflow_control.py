@@ -1,4 +1,4 @@
-"""A control repo on the local GitHub with the workflows in it, and runs of them."""
+"""A control repo with its workflows on the local GitHub, and runs of them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SOURCE = "src/domain_order_router"
 
 
 def control_files(registry: str, server: str) -> dict[str, bytes]:
-    """The samples without drafts, with a registry that is there, and what workflows run."""
+    """The samples without drafts, with an existing registry and the files of the workflows."""
     listed = ["git", "-C", str(ROOT), "ls-files", "-z", "-co", "--exclude-standard", "--"]
     tracked = subprocess.run([*listed, *WORKFLOWS], check=True, capture_output=True, text=True)
     files = {path: (ROOT / path).read_bytes() for path in tracked.stdout.split("\0") if path}
@@ -61,7 +61,7 @@ def control_files(registry: str, server: str) -> dict[str, bytes]:
 
 @dataclass
 class Actions:
-    """A control repo on the local GitHub, and the workflows that run in it."""
+    """A control repo on the local GitHub, and its workflows."""
 
     server: GitHubServer
     root: Path
@@ -72,13 +72,13 @@ class Actions:
         return github_world(self.server, self.root)
 
     def run(self, workflow: str, event: str = "push", **payload: Any) -> WorkflowRun:
-        """A run of a workflow in which no job fails."""
+        """A run of a workflow; no job may fail."""
         run = self.runner.run(workflow, event, payload)
         assert run.result == "success", run.log
         return run
 
     def attempt(self, workflow: str, event: str, withheld: Withheld, payload: Any) -> WorkflowRun:
-        """A run with something withheld; nothing of it is left."""
+        """A run without certain permissions; the world is restored afterwards."""
         number = len(list(self.root.parent.glob("kept-*")))
         kept = self.root.parent / f"kept-{number}"
         self.server.state.save(kept)
@@ -89,7 +89,7 @@ class Actions:
             self.server.state = State.load(kept, kept / "again")
 
     def settle(self) -> list[str]:
-        """Run what events ask for until none is left; the workflows in their order."""
+        """Run what events ask for until nothing is left, workflows in their order."""
         ran = []
         dispatches = self.server.repository("ameide", "control").dispatches
         while dispatches:
@@ -104,7 +104,7 @@ class Actions:
 
 @contextmanager
 def open_actions(tmp_path: Path) -> Iterator[Actions]:
-    """A world before anything was asked for."""
+    """A world without requests."""
     with serve_registry() as registry, GitHubServer(tmp_path / "server") as server:
         server.state.first_merge_s = FIRST_MERGE_S
         root = tmp_path / "world"

@@ -1,7 +1,7 @@
-"""What code, schemas, rules, tests and docs cite can be opened: files, sections, modules.
+"""Every citation in code, schemas, rules, tests and docs resolves: files, sections, modules.
 
 Not read: skeletons of templates and what they share, whose texts are about the primitive that they
-become, and whose bytes are a template's digest; and inputs of tests that are data.
+become and whose bytes make a template's digest; and test input that is data.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_every_citation_can_be_opened(check: Check) -> None:
+def test_every_citation_resolves(check: Check) -> None:
     found = [f"{name}: {problem}" for name, text in TEXTS.items() for problem in check(text, name)]
     assert found == []
 
@@ -268,14 +268,14 @@ def test_a_good_citation_is_taken(check: Check, text: str) -> None:
     assert [*check(text, PLACES.get(check, "tests/unit/test_names.py"))] == []
 
 
-def test_nothing_anywhere_cites_papers_that_are_not_here() -> None:
+def test_no_text_cites_documents_outside_the_repository() -> None:
     """Not even what is not read above, but for one file whose bytes are a template's digest."""
     found = {name for name, text in EVERYTHING.items() if NOT_HERE.search(text)}
     own = "tests/unit/test_citations.py"
     assert found - {own} == {"pipeline/shared/sdk-typescript/platform.ts"}
 
 
-def test_what_cites_is_read() -> None:
+def test_every_kind_of_citing_file_is_read() -> None:
     """So that a folder that moved does not leave the tests above with nothing to look at."""
     assert {"README.md", "docs/model.md", "pipeline/names.py", "pyproject.toml"} <= set(TEXTS)
     assert len(TEXTS) > 400
@@ -283,7 +283,7 @@ def test_what_cites_is_read() -> None:
     assert sum("docs/model.md §" in text for text in TEXTS.values()) > 15
 
 
-def test_no_page_of_decisions_is_left_out_of_their_list() -> None:
+def test_every_decision_record_is_listed() -> None:
     listed = (ROOT / "docs" / "adr" / "README.md").read_text(encoding="utf-8")
     pages: list[Path] = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
     for number, page in enumerate(pages, start=1):
@@ -293,7 +293,7 @@ def test_no_page_of_decisions_is_left_out_of_their_list() -> None:
         assert len(page.read_text(encoding="utf-8").splitlines()) <= 60
 
 
-def test_the_map_has_every_folder_on_a_floor_above_all_that_it_imports() -> None:
+def test_the_map_puts_every_folder_above_its_imports() -> None:
     page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([0-9]+) \| (.+?) \|", page, re.MULTILINE)
     floors = {name: int(floor) for floor, names in rows for name in BACKTICKED.findall(names)}

@@ -1,4 +1,4 @@
-"""Every public function, class and constant of the product has a use outside of the tests."""
+"""Every public function, class and constant of the product is used outside the tests."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _is_all(node: ast.Assign) -> bool:
     return any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets)
 
 
-def test_what_only_tests_use_is_gone() -> None:
+def test_no_public_name_is_used_by_tests_alone() -> None:
     used = Counter(
         name
         for folder in (ROOT, TOP / "bench", TOP / "tools")

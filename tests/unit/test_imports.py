@@ -1,8 +1,8 @@
-"""Imports stand at the top of a module, but for those whose cost was measured.
+"""Imports stand at the top of a module, except those whose cost was measured.
 
-A figure is the CPU time in milliseconds that importing it takes on top of what its module needs,
-in a fresh process (`time.process_time`, the least of several). Commands import what they need when
-they are called, for the speed of `--help`: `pipeline/cli/commands.py` has that figure.
+A figure is the CPU time in milliseconds that an import adds to what its module needs, in a fresh
+process (`time.process_time`, the least of several). Commands import what they need when they are
+called, so that `--help` is fast: `pipeline/cli/commands.py` has that figure.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ def _is_import(line: str) -> bool:
 
 
 @pytest.mark.parametrize("path", sorted(_modules()), ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_an_import_in_a_function_says_what_it_costs(path: Path) -> None:
+def test_an_import_in_a_function_states_its_cost(path: Path) -> None:
     lines = without_figure(path.read_text())
     assert not lines, f"{path.relative_to(ROOT)}: lines {lines}: move to the top, or measure"
 
 
-def test_an_import_without_a_figure_is_found() -> None:
+def test_an_import_without_a_cost_is_found() -> None:
     assert without_figure("import a\n") == []
     assert without_figure("def f():\n    import a\n") == [2]
     assert without_figure("def f():\n    import a  # slow\n") == [2]

@@ -1,4 +1,4 @@
-"""Nothing escapes the contracts of `lint-imports`: every module has a layer, purity is complete."""
+"""No module escapes the contracts of `lint-imports`: all have a layer, all pure ones are listed."""
 
 import tomllib
 from functools import cache
@@ -46,15 +46,15 @@ def test_every_module_has_one_layer() -> None:
     assert CONTRACTS["layers"]["exhaustive"]
 
 
-def test_what_is_pure_is_held_to_it() -> None:
+def test_every_pure_module_is_in_the_purity_contract() -> None:
     pure = {f"pipeline.{top}" for top in tops() if not touches_the_world(top)}
     assert set(CONTRACTS["purity"]["source_modules"]) == pure
 
 
 @pytest.mark.parametrize("top", ["git", "machine", "engine", "cli"])
-def test_what_touches_the_world_is_seen(top: str) -> None:
+def test_a_module_that_touches_the_world_is_found(top: str) -> None:
     assert touches_the_world(top)
 
 
-def test_few_modules_lie_at_the_top() -> None:
+def test_few_modules_are_at_the_top_level() -> None:
     assert len(list((ROOT / "pipeline").glob("*.py"))) <= 10

@@ -1,4 +1,4 @@
-"""What the source says once: rules and codes, kinds and their schemas, the API version."""
+"""What the source says exactly once: rules and codes, kinds and their schemas, the API version."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
 # -- rules ---------------------------------------------------------------------------------
 
 
-def test_the_constant_of_a_rule_bears_its_id() -> None:
+def test_a_rule_s_constant_has_the_rule_s_name() -> None:
     load_rules()
     named = {
         (module.__name__, name): value.id
@@ -132,12 +132,12 @@ def error_codes() -> dict[str, str]:
     return found
 
 
-def test_every_code_that_is_written_down_can_be_explained() -> None:
+def test_every_code_in_the_source_can_be_explained() -> None:
     known = {*load_rules(), *ERRORS}
     assert {place: code for place, code in code_arguments() if code not in known} == {}
 
 
-def test_every_error_has_a_code_that_can_be_explained() -> None:
+def test_every_error_s_code_can_be_explained() -> None:
     codes = error_codes()
     known = {*load_rules(), *ERRORS}
     assert {name: code for name, code in codes.items() if code not in known} == {}
@@ -146,7 +146,7 @@ def test_every_error_has_a_code_that_can_be_explained() -> None:
     assert set(ERRORS) & set(load_rules()) == set()
 
 
-def test_what_an_acknowledgement_may_name_are_rules_of_the_audit() -> None:
+def test_an_acknowledgement_may_name_audit_rules_only() -> None:
     audit = {code for code in load_rules() if code.startswith("audit-")}
     assert audit >= ABOUT_COMMITS | ABOUT_FACTS
     assert not ABOUT_COMMITS & ABOUT_FACTS
@@ -164,7 +164,7 @@ def test_an_error_says_what_and_how(code: str) -> None:
 # -- documents -----------------------------------------------------------------------------
 
 
-def test_every_kind_that_is_written_has_a_schema() -> None:
+def test_every_written_kind_has_a_schema() -> None:
     written: dict[str, str] = {}
     for path, tree in TREES.items():
         for node in ast.walk(tree):
@@ -243,7 +243,7 @@ def test_one_public_name_stands_for_one_thing() -> None:
     assert set(TWICE) <= set(twice), "a name that is no longer in two packages"
 
 
-def test_what_is_called_a_check_gives_what_it_found() -> None:
+def test_a_check_function_returns_findings() -> None:
     wrong, seen = {}, 0
     for _, path, node in definitions():
         if not isinstance(node, ast.FunctionDef) or not node.name.startswith("check_"):
@@ -279,7 +279,7 @@ def annotations() -> Iterator[tuple[str, str]]:
                     yield path, ast.unparse(expression)
 
 
-def test_files_and_failures_have_a_type_of_their_own() -> None:
+def test_files_and_failures_have_their_own_types() -> None:
     spelled = {path for path, text in annotations() if "str, tuple[int, bytes]" in text}
     assert spelled == set(), "write `Files`, or `dict[str, File]`"
     written = {path for path, text in annotations() if text == "tuple[int, bytes]"}
@@ -292,7 +292,7 @@ def test_files_and_failures_have_a_type_of_their_own() -> None:
     assert {path for path in triples if "templating" not in path} == set(), "write `Failure`"
 
 
-def test_the_parts_of_a_draft_s_id_are_its_own() -> None:
+def test_draft_ids_are_split_in_one_place() -> None:
     taken = [
         f"{path}:{call.lineno}"
         for path, tree in TREES.items()

@@ -40,7 +40,7 @@ def test_wrong_examples_are_reported() -> None:
     assert len(run_rule(swapped).problems) == 2
 
 
-def test_every_scenario_is_of_a_rule() -> None:
+def test_every_scenario_breaks_a_rule() -> None:
     scenarios = {id for id, rule in PURE.items() if rule.subject is Subject.SCENARIO}
     assert scenarios == set(SCENARIOS)
 
@@ -80,7 +80,7 @@ def test_check_tells_stale_from_fresh(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "docs/rules.md is stale" in capsys.readouterr().err
 
 
-def test_page_has_an_anchor_for_each_rule_and_no_character_that_lies() -> None:
+def test_the_page_has_an_anchor_per_rule_and_no_misleading_character() -> None:
     page = render_rules_page(ALL).decode("utf-8")
     headings = [line[4:] for line in page.splitlines() if line.startswith("### ")]
     assert sorted(headings) == sorted([*ALL, *ERRORS])
@@ -88,7 +88,7 @@ def test_page_has_an_anchor_for_each_rule_and_no_character_that_lies() -> None:
     assert len(page) < 500_000
 
 
-def test_explanation_shows_both_examples_cut_to_size() -> None:
+def test_an_explanation_shows_both_examples_shortened() -> None:
     text = render_rule(ALL["yaml-too-large"])
     assert "why:" in text and "help:" in text and "fails:" in text and "passes:" in text
     assert max(map(len, text.splitlines())) < 140

@@ -1,7 +1,7 @@
-"""What a reader can take in: how long modules and functions are, and how many modules lie on top.
+"""Bounds on sizes: lines of a module and of a function, parameters, modules at the top level.
 
-A command's parameters are its options and arguments, as `click` hands them over, so they are not
-counted; its length is. Skeletons of templates and what is shared with them are others' code.
+A command's parameters are its options and arguments, which `click` passes, so they are not counted;
+its lines are. Skeletons of templates and what they share are exempt.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ def too_large(name: str, source: str) -> Iterator[str]:
             yield f"{name}:{node.name}: {len(own)} parameters"
 
 
-def test_modules_and_functions_can_be_read_in_one_sitting() -> None:
+def test_modules_and_functions_stay_small() -> None:
     found = [large for name, source in _modules() for large in too_large(name, source)]
     large = {text.partition(": ")[0] for text in found}
     assert large == REMAINS, "\n".join(found)
 
 
-def test_what_is_too_large_is_found() -> None:
+def test_an_oversized_module_is_found() -> None:
     parameters = ", ".join(f"p{n}" for n in range(9))
     assert list(too_large("x", "\n" * 501)) == ["x: 501 lines"]
     body = "    pass\n" * 60
@@ -76,6 +76,6 @@ def test_what_is_too_large_is_found() -> None:
     assert list(too_large("x", f"@cache\ndef f({parameters}): ...")) == ["x:f: 9 parameters"]
 
 
-def test_the_top_level_holds_what_every_part_shares() -> None:
+def test_the_top_level_holds_few_modules() -> None:
     top = sorted(p.stem for p in ROOT.glob("*.py") if not p.stem.startswith("__"))
     assert len(top) <= MOST_TOP_MODULES, top

@@ -11,7 +11,7 @@ from worlds.github_server.state import App, Json, Repository, State, Token
 
 
 class Problem(Exception):
-    """An answer that is an error, in GitHub's shape."""
+    """An error response, in GitHub's form."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Call:
 
 
 def can_see(state: State, token: Token | None, repository: Repository) -> bool:
-    """Whether a credential reaches a repository at all."""
+    """Whether a credential may see a repository at all."""
     if token is None:
         return not repository.private
     if token.app is not None:

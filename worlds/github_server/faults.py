@@ -37,7 +37,7 @@ FaultHook = Callable[[Seen], Fault | None]
 
 
 def no_faults(seen: Seen) -> Fault | None:
-    """Everything works."""
+    """No fault."""
     return None
 
 

@@ -27,7 +27,7 @@ TIMEOUT_S = 60
 
 @dataclass(frozen=True, slots=True)
 class GitRequest:
-    """One request for a repository's git."""
+    """One request to a repository's git."""
 
     repository: str
     owner: str

@@ -1,4 +1,4 @@
-"""Which branches of a clone an audit judges."""
+"""Which branches of a clone an audit checks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _clones(world: StoryWorld, folder: Path) -> dict[str, GitRepository]:
     }
 
 
-def test_commit_made_in_a_clone_is_judged_and_a_branch_behind_is_not(tmp_path: Path) -> None:
+def test_a_local_commit_is_judged_and_a_branch_behind_origin_is_not(tmp_path: Path) -> None:
     world = copy_of(tell_story(tmp_path / "told"), tmp_path / "world")
     clones = _clones(world, tmp_path / "clones")
     gitops = clones[GITOPS]
@@ -49,7 +49,7 @@ def test_commit_made_in_a_clone_is_judged_and_a_branch_behind_is_not(tmp_path: P
         git.close()
 
 
-def test_branch_that_origin_rewrote_since_is_found(tmp_path: Path) -> None:
+def test_a_branch_that_origin_rewrote_is_found(tmp_path: Path) -> None:
     world = copy_of(tell_story(tmp_path / "told"), tmp_path / "world")
     clones = _clones(world, tmp_path / "clones")
     gitops = clones[GITOPS]

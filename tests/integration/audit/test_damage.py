@@ -1,4 +1,4 @@
-"""What is missing or damaged in a clone is *could not check*, and never less to verify."""
+"""Missing or damaged objects in a clone give *could not check*, never an audit that passes."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_missing_object_is_could_not_check(repositories: Repositories, what: s
 
 
 @pytest.mark.parametrize("what", [w for w in OBJECTS if "file" not in w])
-def test_bytes_that_do_not_give_their_id_are_could_not_check(
+def test_bytes_that_do_not_hash_to_their_id_are_could_not_check(
     repositories: Repositories, what: str
 ) -> None:
     """git itself walks such a tree without a word."""
@@ -128,7 +128,7 @@ def test_a_step_that_is_left_out_lets_the_damage_pass(repositories: Repositories
     assert "audit-object-missing" in codes - without
 
 
-def test_files_of_a_commit_whose_tree_is_missing_are_no_empty_folder(
+def test_a_missing_tree_is_not_an_empty_folder(
     repositories: Repositories,
 ) -> None:
     git = repositories[CONTROL]
@@ -153,12 +153,12 @@ def test_files_of_a_commit_whose_tree_is_missing_are_no_empty_folder(
         b"100644 a/b\0" + b"0" * 20,
     ],
 )
-def test_what_is_no_tree_is_refused(content: bytes) -> None:
+def test_an_object_that_is_no_tree_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError, match="not a tree"):
         tree_of(content)
 
 
-def test_a_name_twice_is_refused() -> None:
+def test_a_tree_with_a_repeated_name_is_refused() -> None:
     entry = b"100644 a\0" + b"0" * 20
     with pytest.raises(ValueError, match="twice"):
         tree_of(entry * 2)

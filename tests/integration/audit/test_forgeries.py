@@ -1,4 +1,4 @@
-"""Every forgery is named by its own code, or rests on a word that the audit lists."""
+"""Every forgery gets its own code, or rests on somebody's word that the audit lists."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def forger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forger]:
     made.close()
 
 
-def test_the_story_is_clean_and_telling_it_anew_changes_nothing(forger: Forger) -> None:
+def test_the_story_is_clean_and_retelling_it_changes_nothing(forger: Forger) -> None:
     """So what is found below is the forgery and not the way of telling."""
     assert forger.audit().findings == ()
     with forger.undone():
@@ -28,14 +28,14 @@ def test_the_story_is_clean_and_telling_it_anew_changes_nothing(forger: Forger) 
         assert forger.head("control", "state/acme") == before
 
 
-def test_there_are_enough_kinds() -> None:
+def test_there_are_enough_forgeries() -> None:
     assert len({forgery.name for forgery in FORGERIES}) == len(FORGERIES) >= 80
     assert all(bool(f.code) != bool(f.trust) and bool(f.code) == bool(f.step) for f in FORGERIES)
     assert {f.step for f in FORGERIES if f.step} <= set(STEP_NAMES)
 
 
 @pytest.mark.parametrize("forgery", FORGERIES, ids=lambda forgery: forgery.name)
-def test_a_forgery_is_named_or_rests_on_a_word_that_is_listed(
+def test_a_forgery_gets_its_code_or_rests_on_a_listed_trust(
     forger: Forger, forgery: Forgery
 ) -> None:
     with forger.undone():

@@ -1,4 +1,4 @@
-"""What clones remember of an audit: a rewritten tail shows, and nothing is verified twice."""
+"""An audit remembers what it verified: a rewritten tail shows, and nothing is verified twice."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_an_audit_leaves_the_heads_that_it_verified(auditor: Auditor) -> None:
     assert (again.proved, again.trusted) == (report.proved, report.trusted)
 
 
-def test_what_comes_after_is_verified_and_counted_as_if_all_of_it_were(auditor: Auditor) -> None:
+def test_a_later_audit_verifies_what_is_new_and_counts_everything(auditor: Auditor) -> None:
     before = auditor.audit()
     go_on(auditor.world)
     auditor.fetch()
@@ -94,9 +94,7 @@ def test_what_comes_after_is_verified_and_counted_as_if_all_of_it_were(auditor: 
 @pytest.mark.parametrize(
     ("repo", "branch"), [(CONTROL, "main"), (CONTROL, STATE), (CODE, "main"), (GITOPS, "main")]
 )
-def test_a_tail_that_was_rewritten_since_is_found_after_a_fetch(
-    auditor: Auditor, repo: str, branch: str
-) -> None:
+def test_a_rewritten_tail_is_found_after_a_fetch(auditor: Auditor, repo: str, branch: str) -> None:
     auditor.audit()
     rewrite(auditor.world, repo, branch, lambda files: None, keep_parents=False)
     auditor.fetch()
@@ -107,7 +105,7 @@ def test_a_tail_that_was_rewritten_since_is_found_after_a_fetch(
         assert [str(f.location) for f in found] == [f"{repo}:{branch}"]
 
 
-def test_a_state_branch_that_is_gone_is_found(auditor: Auditor) -> None:
+def test_a_missing_state_branch_is_found(auditor: Auditor) -> None:
     auditor.audit()
     auditor.gits[CONTROL]._run("update-ref", "-d", f"refs/remotes/origin/{STATE}")
     report = auditor.audit()
@@ -159,7 +157,7 @@ def test_a_record_of_another_policy_or_tool_does_not_count(
     assert auditor.audit(remember=False).remembered == 0
 
 
-def test_a_record_whose_refs_were_taken_away_does_not_count(auditor: Auditor) -> None:
+def test_a_record_without_its_refs_does_not_count(auditor: Auditor) -> None:
     auditor.audit()
     auditor.gits[CONTROL]._run("update-ref", "-d", f"refs/verified/{STATE}")
     report = auditor.audit()

@@ -1,4 +1,4 @@
-"""Each step of the audit is needed: left out, something that it names passes."""
+"""Each step of the audit is needed: without it a forgery passes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def is_killed(forger: Forger, step: str) -> bool:
         forger.gits = gits
 
 
-def test_every_mutant_of_the_audit_is_killed(
+def test_every_step_of_the_audit_is_needed(
     forger: Forger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert forger.audit().findings == ()
@@ -84,7 +84,7 @@ def test_every_mutant_of_the_audit_is_killed(
     assert sorted(killed) == sorted(STEP_NAMES)
 
 
-def test_a_step_that_does_nothing_would_survive(forger: Forger) -> None:
+def test_a_step_that_does_nothing_is_not_needed(forger: Forger) -> None:
     """So a mutant that is killed is not a matter of course."""
     with forger.undone():
         next(f for f in FORGERIES if f.step == "modes").forge(forger)

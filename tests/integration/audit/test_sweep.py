@@ -1,4 +1,4 @@
-"""Every byte of what an audit rests on: facts, statuses, overlays, and requests on main."""
+"""Changing any byte that an audit rests on shows: facts, statuses, overlays, requests on main."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_every_byte_of_every_fact_breaks_the_chain_or_the_status(forger: Forger)
     assert swept > 20_000
 
 
-def test_every_byte_of_the_status_gives_another_one(forger: Forger) -> None:
+def test_every_byte_of_the_status_matters(forger: Forger) -> None:
     files = forger.files(CONTROL, forger.head(CONTROL, STATE))
     content = files["drafts/order-router/status.yaml"][1]
     folded = blob_id(status_bytes(parse_status(content)))
@@ -71,7 +71,7 @@ def test_every_byte_of_the_status_gives_another_one(forger: Forger) -> None:
     assert all(blob_id(changed) != folded for changed in changes_of(content))
 
 
-def test_every_byte_of_every_overlay_gives_another_tree(forger: Forger) -> None:
+def test_every_byte_of_every_overlay_matters(forger: Forger) -> None:
     files = {p: f for p, f in forger.files(GITOPS).items() if p.startswith("environments/")}
     folders = {path.rsplit("/", 1)[0] for path in files if path.count("/") == 3}
     assert len(folders) == 3
@@ -86,7 +86,7 @@ def test_every_byte_of_every_overlay_gives_another_tree(forger: Forger) -> None:
     assert swept > 2_000
 
 
-def test_every_byte_of_every_request_gives_another_blob(forger: Forger) -> None:
+def test_every_byte_of_every_request_matters(forger: Forger) -> None:
     """Than the one that each fact names; that the audit compares them, the test below shows."""
     git, facts = forger.gits[CONTROL], parse_chain(DRAFT, stored(forger))
     causes = {(f.cause.commit, f.cause.request, f.cause.blob) for f in facts}
@@ -110,7 +110,7 @@ def retold(forger: Forger, path: str, change: Callable[[bytes], bytes]) -> None:
     forger.put(CONTROL, "main", made[forger.head(CONTROL)])
 
 
-def test_a_request_that_main_tells_otherwise_is_found(forger: Forger) -> None:
+def test_a_request_rewritten_on_main_is_found(forger: Forger) -> None:
     """Each request of the draft, changed at several places: no fact finds its cause any more."""
     paths = [p for p in forger.files(CONTROL) if (m := request_path(p)) and m.primitive]
     assert len([p for p in paths if "order-router" in p]) >= 5

@@ -1,4 +1,4 @@
-"""`audit.verify` from fresh clones: clean after the story, and one changed byte anywhere shows."""
+"""`audit.verify` on fresh clones: clean after the story, and any changed byte shows."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_story_is_clean(clones: Clones) -> None:
     assert (report.drafts, report.facts, report.overlays, report.repositories) == (1, 9, 3, 2)
 
 
-def test_these_are_all_the_files(clones: Clones) -> None:
+def test_every_file_that_is_changed_here_is_listed(clones: Clones) -> None:
     """The loops below reach every fact, every status and every overlay file there is."""
     state, overlays = clones.files(CONTROL, STATE), clones.files(GITOPS, "main")
     assert sorted(state) == sorted([*FACT_FILES, STATUS_FILE])
@@ -186,7 +186,7 @@ def test_one_changed_byte_of_an_overlay_is_found(clones: Clones, path: str, by: 
 
 
 @pytest.mark.parametrize("path", [*FACT_FILES, STATUS_FILE])
-def test_a_file_taken_from_the_state_branch_is_missed(clones: Clones, path: str) -> None:
+def test_a_file_removed_from_the_state_branch_is_found(clones: Clones, path: str) -> None:
     files = clones.files(CONTROL, STATE)
     del files[path]
     for by in ("amended", "pipeline"):
@@ -237,7 +237,7 @@ def rewritten(clones: Clones, files: Files) -> AuditReport:
         clones.put(CONTROL, STATE, head)
 
 
-def test_retelling_without_a_change_is_the_same_story(clones: Clones) -> None:
+def test_retelling_without_a_change_gives_the_same_commits(clones: Clones) -> None:
     """So what the next tests find is the lie and not the way of telling."""
     files = clones.files(CONTROL, STATE)
     assert retold(files, 5) == files
@@ -320,7 +320,7 @@ def test_a_promotion_reset_is_found(clones: Clones) -> None:
     assert names(report.findings, FACT_FILES[-1])
 
 
-def test_an_overlay_taken_away_is_found(clones: Clones) -> None:
+def test_a_removed_overlay_is_found(clones: Clones) -> None:
     files = clones.files(GITOPS, "main")
     folder = overlay_folder("staging", PRIMITIVE)
     kept = {path: file for path, file in files.items() if not path.startswith(f"{folder}/")}
@@ -346,7 +346,7 @@ def test_a_commit_that_changes_and_changes_back_is_found(clones: Clones) -> None
 
 
 @pytest.mark.parametrize("by", ["pipeline", "person"])
-def test_what_lies_beside_the_overlays_has_an_origin(clones: Clones, by: str) -> None:
+def test_files_beside_the_overlays_need_an_origin(clones: Clones, by: str) -> None:
     files = clones.files(GITOPS, "main")
     readme = files["README.md"][1] + b"\nAsk acme-engineers.\n"
     changed = {**files, "README.md": (MODE_FILE, readme), "docs/a.md": (MODE_FILE, b"# Notes\n")}
@@ -356,7 +356,7 @@ def test_what_lies_beside_the_overlays_has_an_origin(clones: Clones, by: str) ->
     ]
 
 
-def test_a_person_on_the_state_branch_is_found_though_nothing_changed(clones: Clones) -> None:
+def test_a_person_s_empty_commit_on_the_state_branch_is_found(clones: Clones) -> None:
     report = clones.falsified(CONTROL, STATE, clones.files(CONTROL, STATE), by="person")
     assert [f.code for f in report.findings] == ["audit-foreign-commit"]
 
@@ -368,7 +368,7 @@ def test_a_clone_that_is_not_there_is_could_not_check(clones: Clones, repo: str)
     assert names(report.findings, repo)
 
 
-def test_code_history_made_anew_is_found(clones: Clones) -> None:
+def test_rewritten_code_history_is_found(clones: Clones) -> None:
     """The scaffold's commit is gone from the code repository's clone, refs and objects."""
     files = clones.files(CONTROL, STATE)
     lie = retold(files, 3, commit=history.id_of("another scaffold"))

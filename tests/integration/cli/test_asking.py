@@ -1,4 +1,4 @@
-"""Asking by the command line: drafts, patches, promotions, into a checkout or as pull requests."""
+"""Drafts, patches and promotions by the command line, in a checkout or as pull requests."""
 
 from __future__ import annotations
 
@@ -8,39 +8,20 @@ from pathlib import Path
 import pytest
 
 from pipeline.documents import parse_document
-from pipeline.engine import opening as wiring
 from pipeline.forges.local.forge import LocalForge
-from tests.support.command_line import call, copy_world, passing_checks
+from tests.support.command_line import call, copy_world
 from tests.support.samples import DRAFT
-from tests.support.story_by_commands import AGENT, CLOCK, CREATE, MANAGER, SUBMIT, begin, tell
+from tests.support.story_by_commands import AGENT, CREATE, MANAGER, SUBMIT, tell
 
 FOLDER = f"tenants/{DRAFT.replace('/', '/drafts/')}"
 
 
-@pytest.fixture(autouse=True)
-def fixed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", CLOCK)
-    monkeypatch.setattr(wiring, "check_runner", passing_checks)
-
-
-@pytest.fixture(scope="module")
-def fresh_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return begin(tmp_path_factory.mktemp("fresh"))
-
-
-@pytest.fixture(scope="module")
-def scaffolded_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tell(tmp_path_factory.mktemp("scaffolded"), until="write patches")
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture
-def fresh(fresh_world: Path, tmp_path: Path) -> Path:
-    return copy_world(fresh_world, tmp_path / "world")
-
-
-@pytest.fixture
-def scaffolded(scaffolded_world: Path, tmp_path: Path) -> Path:
-    return copy_world(scaffolded_world, tmp_path / "world")
+def scaffolded(tmp_path: Path) -> Path:
+    return tell(tmp_path / "world", until="write patches")
 
 
 def branches(control: Path) -> dict[str, str]:
@@ -160,7 +141,7 @@ def test_refused_drafts_write_nothing(
         "../x/y", "acme/-x", "acme/x--y", "acme/x_y", "acme/é", "acme/x\n", "", "acme/.", "a/b.git",
     ],
 )  # fmt: skip
-def test_ids_that_are_none(fresh_world: Path, draft: str) -> None:
+def test_an_invalid_id_is_refused(fresh_world: Path, draft: str) -> None:
     options = ("--template", "domain", "--origin", "agent")
     for arguments in (
         ("draft", "create", *options, "--", draft),
@@ -177,7 +158,7 @@ def test_ids_that_are_none(fresh_world: Path, draft: str) -> None:
         assert "is not a draft id" in ran.err
 
 
-def test_drafts_that_are_not_there(fresh_world: Path) -> None:
+def test_a_missing_draft_is_reported(fresh_world: Path) -> None:
     for arguments in (
         ("draft", "status", "acme/nothing"),
         ("draft", "files", "acme/nothing"),
@@ -336,7 +317,7 @@ def test_refused_patches_write_nothing(
 # -- promotions --------------------------------------------------------------------------
 
 
-def test_a_promotion_that_can_never_be_is_refused(scaffolded: Path) -> None:
+def test_a_promotion_that_can_never_be_allowed_is_refused(scaffolded: Path) -> None:
     before = files_below(scaffolded)
     request = ("promote", "request", DRAFT, "--env", "prod", "--reason", "Peak season")
     ran = call(scaffolded, *request)
@@ -363,7 +344,7 @@ def test_a_promotion_to_dev_by_source_alone(scaffolded: Path) -> None:
         assert "names no commit" in ran.err
 
 
-def test_who_may_not_merge(scaffolded: Path) -> None:
+def test_an_account_that_may_not_merge_is_refused(scaffolded: Path) -> None:
     assert call(
         scaffolded, *("promote", "request", DRAFT, "--env", "dev", "--reason", "x"), *SUBMIT
     )
@@ -394,12 +375,12 @@ def test_who_may_not_merge(scaffolded: Path) -> None:
     ("pull", "code"),
     [("control#99", 4), ("nothing#1", 4), ("control", 2), ("../x#1", 2), ("control#x", 2)],
 )
-def test_pull_requests_that_are_not_there(fresh_world: Path, pull: str, code: int) -> None:
+def test_a_missing_pull_request_is_reported(fresh_world: Path, pull: str, code: int) -> None:
     for arguments in (("show", pull), ("approve", pull, "--as", MANAGER)):
         assert call(fresh_world, "review", *arguments).exit_code == code
 
 
-def test_umask_changes_nothing(fresh_world: Path, tmp_path: Path) -> None:
+def test_the_umask_does_not_matter(fresh_world: Path, tmp_path: Path) -> None:
     seen = []
     for umask in (0o000, 0o077):
         control = copy_world(fresh_world, tmp_path / str(umask))

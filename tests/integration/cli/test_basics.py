@@ -1,4 +1,4 @@
-"""The command line itself: help, exit codes, errors for people and machines, what is imported."""
+"""The command line itself: help, exit codes, errors for people and machines, imports."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_every_command_has_help(path: str) -> None:
     assert nameless == [], "every option says what it does"
 
 
-def test_words_of_the_list_are_those_of_the_commands() -> None:
+def test_the_list_of_commands_has_each_command_s_own_summary() -> None:
     for name, (_, text) in COMMANDS.items():
         help = ALL[name].help or ""
         assert help.split("\n\n")[0].replace("\n", " ") == text
@@ -87,7 +87,7 @@ def test_help_imports_no_command_and_nothing_slow() -> None:
 
 
 @pytest.mark.parametrize("arguments", [("status",), ("validate",), ("plan",)])
-def test_what_is_asked_often_makes_no_checkout_and_edits_nothing(
+def test_frequent_commands_import_neither_gitpython_nor_ruamel(
     arguments: tuple[str, ...], control: Path
 ) -> None:
     assert not {"git", "ruamel"} & modules_after(*arguments, directory=control)
@@ -123,7 +123,7 @@ def test_version() -> None:
         (["completion", "powershell"], "is not one of"),
     ],
 )
-def test_wrong_usage_is_said_and_exits_2(arguments: list[str], said: str) -> None:
+def test_wrong_usage_is_reported_and_exits_2(arguments: list[str], said: str) -> None:
     ran = call(None, *arguments)
     assert ran.exit_code == (4 if arguments == ["schema", "template", "nothing"] else 2)
     assert said in ran.err
@@ -154,13 +154,13 @@ def test_an_error_is_a_document_for_machines(tmp_path: Path) -> None:
         assert str(document["message"]) in ran.err
 
 
-def test_what_a_caller_writes_cannot_command_a_terminal() -> None:
+def test_arguments_cannot_control_the_terminal() -> None:
     ran = call(None, "explain", "\x1b[31mred\u202e")
     assert ran.exit_code == 2
     assert "\x1b" not in ran.err and "\u202e" not in ran.err
 
 
-def test_a_bug_is_reported_in_short_and_exits_70(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_reported_briefly_and_exits_70(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise ZeroDivisionError("a bug of the test's own")
 
@@ -200,7 +200,7 @@ def test_an_interrupt_exits_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(None, "rules").exit_code == 130
 
 
-def test_nobody_reads_the_output() -> None:
+def test_a_closed_pipe_ends_quietly() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", "rules"],
         cwd=ROOT,
@@ -267,7 +267,7 @@ def test_rules_and_explain() -> None:
     assert call(None, "explain", "yaml-anchor", "--format", "json").document["kind"] == "Rule"
 
 
-def test_explain_knows_errors_that_are_no_rules() -> None:
+def test_explain_knows_errors_too() -> None:
     ran = call(None, "explain", "git-failed")
     assert ran.exit_code == 0
     assert ran.out.startswith("git-failed (error)\n  A Git process failed")

@@ -1,4 +1,4 @@
-"""A new control repo: valid as it is, lint-clean, and held by GitHub to what its rulesets say."""
+"""A new control repo: valid and lint-clean at once, and GitHub enforces its rulesets."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def made(tmp_path: Path) -> Path:
     return tmp_path / "control"
 
 
-def test_it_is_a_repository_with_everything_staged(tmp_path: Path) -> None:
+def test_a_new_control_repo_has_everything_staged(tmp_path: Path) -> None:
     folder = tmp_path / "control"
     ran = init(folder)
     assert (
@@ -67,7 +67,7 @@ def test_it_is_a_repository_with_everything_staged(tmp_path: Path) -> None:
     assert staged == {path for path in files if not path.startswith(".git/")}
 
 
-def test_a_repository_that_is_there_is_left_alone(tmp_path: Path) -> None:
+def test_an_existing_repository_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "control"
     Repo.init(folder, initial_branch="trunk").close()
     config = (folder / ".git" / "config").read_bytes()
@@ -103,7 +103,7 @@ def test_roots_are_added_as_the_readme_says(made: Path) -> None:
     assert len(read.model.trusted_roots) == 3
 
 
-def test_its_workflows_are_this_repository_s_with_the_action_at_a_commit(made: Path) -> None:
+def test_its_workflows_are_ours_with_the_action_pinned_to_a_commit(made: Path) -> None:
     names = sorted(path.name for path in (made / ".github/workflows").iterdir())
     assert names == [
         *("build.yaml", "comment.yaml", "observe.yaml", "promote.yaml", "scaffold.yaml"),
@@ -165,7 +165,7 @@ def test_a_control_repo_belongs_to_its_server(tmp_path: Path) -> None:
     assert ran.exit_code == 2 and "`nova.ghe.com` is no address of a server" in ran.err
 
 
-def test_github_takes_its_rulesets_and_they_hold(made: Path, tmp_path: Path) -> None:
+def test_github_accepts_and_enforces_its_rulesets(made: Path, tmp_path: Path) -> None:
     platform = made / "environments/platform.yaml"
     read, _ = parse_request("environments/platform.yaml", platform.read_bytes())
     assert read is not None and isinstance(read.model, Platform)
@@ -213,13 +213,13 @@ def test_wrong_answers_write_nothing(tmp_path: Path, changed: dict[str, str], sa
     assert not (tmp_path / "control").exists()
 
 
-def test_a_team_of_nobody_is_said(tmp_path: Path) -> None:
+def test_an_empty_team_is_reported(tmp_path: Path) -> None:
     ran = init(tmp_path / "control", person="7:somebody:platform-engineers")
     assert ran.exit_code == 1 and "release-managers" in ran.err + ran.out
     assert not (tmp_path / "control").exists()
 
 
-def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     ran = init(tmp_path)
     assert ran.exit_code == 2 and "is not empty" in ran.err

@@ -1,4 +1,4 @@
-"""Planning, applying, running and looking back by the command line, on the story's own world."""
+"""plan, apply, run, status, why and audit by the command line, on a story's world."""
 
 from __future__ import annotations
 
@@ -8,32 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine import opening as wiring
 from pipeline.names import state_branch
 from pipeline.plan.effects import Plan
 from pipeline.state.facts import status_path
 from pipeline.state.statuses import status_spec
 from tests.integration.cli.test_basics import modules_after
-from tests.support.command_line import call, copy_world, passing_checks, refs
+from tests.support.command_line import call, copy_world, refs
 from tests.support.samples import DRAFT
-from tests.support.story_by_commands import AGENT, CLOCK, begin, tell
+from tests.support.story_by_commands import AGENT
 
-
-@pytest.fixture(autouse=True)
-def fixed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", CLOCK)
-    monkeypatch.setattr(wiring, "check_runner", passing_checks)
-
-
-@pytest.fixture(scope="module")
-def fresh_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return begin(tmp_path_factory.mktemp("fresh"))
-
-
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The world after the whole story; tests that write take a copy."""
-    return tell(tmp_path_factory.mktemp("told"))
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 # -- plan, apply, run --------------------------------------------------------------------
@@ -75,7 +59,7 @@ def test_a_saved_plan_is_applied_exactly_once(fresh_world: Path, tmp_path: Path)
     assert refs(control) == before
 
 
-def test_a_changed_plan_is_refused(fresh_world: Path, tmp_path: Path) -> None:
+def test_a_tampered_plan_is_refused(fresh_world: Path, tmp_path: Path) -> None:
     control = copy_world(fresh_world, tmp_path / "world")
     before = refs(control)
     plan = call(control, "plan", "--tenant", "acme", "--format", "json").document
@@ -104,7 +88,7 @@ def test_running_again_does_nothing(told: Path) -> None:
     assert refs(told) == before
 
 
-def test_a_tool_that_fails_is_told_and_exits_4(
+def test_a_failing_tool_is_reported_and_exits_4(
     fresh_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pipeline.errors import CouldNotCheck
@@ -124,7 +108,7 @@ def test_a_tool_that_fails_is_told_and_exits_4(
 @pytest.mark.parametrize(
     "content", ["kind: Nothing\n", "&a\n", "kind: Observations\nx: 1\n", "\x00"]
 )
-def test_refused_observations(fresh_world: Path, tmp_path: Path, content: str) -> None:
+def test_bad_observations_are_refused(fresh_world: Path, tmp_path: Path, content: str) -> None:
     file = tmp_path / "observations.yaml"
     file.write_text(content)
     ran = call(fresh_world, "run", "--observations", str(file))
@@ -180,14 +164,14 @@ def test_status_of_one_draft_imports_nothing_slow(told: Path) -> None:
     assert not {"pydantic", "rich", "jinja2", "git", "pipeline.engine.loop"} & modules
 
 
-def test_names_that_the_quick_reader_repeats() -> None:
+def test_the_quick_status_reader_uses_the_same_names() -> None:
     assert status_spec("acme", "order-router") == (
         state_branch("acme"),
         status_path("order-router"),
     )
 
 
-def test_a_damaged_status_is_no_answer(told: Path, tmp_path: Path) -> None:
+def test_a_damaged_status_is_reported(told: Path, tmp_path: Path) -> None:
     control = copy_world(told, tmp_path / "world")
     repo = control.parent / "forge/ameide/control.git"
 
@@ -260,7 +244,7 @@ def test_audit_verify_from_forge_and_from_clones(told: Path, tmp_path: Path) -> 
     assert json.loads(call(told, "audit", "verify", "--format", "sarif").out)["version"] == "2.1.0"
 
 
-def test_audit_verify_without_a_clone_is_no_pass(told: Path, tmp_path: Path) -> None:
+def test_audit_verify_without_a_clone_does_not_pass(told: Path, tmp_path: Path) -> None:
     clones = clone_all(told, tmp_path / "clones")
     (clones / "tenant-acme-gitops").rename(tmp_path / "elsewhere")
     ran = call(clones / "control", "audit", "verify", "--clones", str(clones))

@@ -1,4 +1,4 @@
-"""`pipeline template`: what an author of templates sees."""
+"""`pipeline template`: the commands for template authors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_built_in_templates_are_clean() -> None:
     ]
 
 
-def test_each_fault_of_a_template_is_named_with_file_and_line(copied: Path) -> None:
+def test_each_fault_of_a_template_has_file_and_line(copied: Path) -> None:
     (copied / "skeleton" / "one.sh").write_text("#!/bin/sh\necho ${#names[@]}\n")
     (copied / "skeleton" / "two.yaml").write_text("a: 1\nb: ${{ github.sha }}\n")
     done = call("lint", copied)
@@ -56,7 +56,7 @@ def test_a_link_in_a_template_is_refused_and_not_followed(copied: Path) -> None:
     assert "skeleton/hosts:1: is a symbolic link" in done.output
 
 
-def test_what_is_no_plain_file_is_refused(copied: Path) -> None:
+def test_only_plain_files_are_accepted(copied: Path) -> None:
     os.mkfifo(copied / "skeleton" / "pipe")
     done = call("lint", copied)
     assert done.return_value == 1
@@ -80,7 +80,7 @@ def test_a_refused_value_writes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_there_is_not_written_over(tmp_path: Path) -> None:
+def test_existing_files_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("x")
     done = call("render", "domain", "--out", tmp_path)
     assert done.exception is not None and "is not empty" in str(done.exception)
@@ -101,6 +101,6 @@ def test_a_value_that_breaks_the_result_is_found(copied: Path) -> None:
     assert "broken.yaml" in done.output
 
 
-def test_an_unknown_template_is_told_with_the_known_ones() -> None:
+def test_an_unknown_template_is_reported_with_the_known_ones() -> None:
     done = call("lint", "nothing")
     assert done.exception is not None and "neither a built-in template" in str(done.exception)

@@ -1,4 +1,4 @@
-"""Checks and builds in jobs of their own: the same story, and evidence that is not believed."""
+"""Checks and builds in separate jobs: the same story, and evidence that is refused."""
 
 from __future__ import annotations
 
@@ -10,19 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine import opening as wiring
 from pipeline.engine.opening import open_engine
-from tests.support.command_line import Ran, call, copy_world, passing_checks, refs
+from tests.support.command_line import Ran, call, copy_world, refs
 from tests.support.samples import DRAFT
-from tests.support.story_by_commands import CLOCK, begin, prepare, steps, tell
+from tests.support.story_by_commands import begin, prepare, quick_commands, steps, tell
 
 ACME = ("--tenant", "acme")  # the story's runs are for acme alone
 
 
-@pytest.fixture(autouse=True)
-def fixed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", CLOCK)
-    monkeypatch.setattr(wiring, "check_runner", passing_checks)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def perform_due(control: Path, folder: Path) -> Path | None:
@@ -53,7 +49,7 @@ def run_by_jobs(control: Path, folder: Path, *more: str) -> Ran:
     )
 
 
-def test_jobs_of_one_part_each_come_to_the_same_trees(tmp_path: Path) -> None:
+def test_separate_jobs_end_in_the_same_trees_as_one_run(tmp_path: Path) -> None:
     at_once = tell(tmp_path / "at-once")
     control = begin(tmp_path / "by-jobs")
     for step, commands in steps(control.parent / "work").items():
@@ -75,9 +71,7 @@ def test_jobs_of_one_part_each_come_to_the_same_trees(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A world in which a patch was applied and its checks are due, with what `due` took out."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SOURCE_DATE_EPOCH", CLOCK)
-        patch.setattr(wiring, "check_runner", passing_checks)
+    with quick_commands():
         root = tmp_path_factory.mktemp("checked")
         control = tell(root, until="apply patches")
         assert call(control, "run", "--stage", "scaffold").exit_code == 0
@@ -107,13 +101,13 @@ def recorded(control: Path) -> Ran:
     return call(control, "run", "--stage", "build", "--evidence", evidence)
 
 
-def test_evidence_is_recorded_as_it_is(world: Path) -> None:
+def test_evidence_is_recorded_unchanged(world: Path) -> None:
     before = facts(world)
     ran = recorded(world)
     assert ran.exit_code == 0 and facts(world) == before + 1
 
 
-def test_a_run_waits_for_evidence_that_is_not_there(world: Path) -> None:
+def test_a_run_waits_for_missing_evidence(world: Path) -> None:
     before = facts(world)
     evidence_file(world).unlink()
     ran = recorded(world)
@@ -149,7 +143,7 @@ def test_evidence_that_contradicts_itself_is_refused(
 
 
 @pytest.mark.parametrize("field", ["repo", "folder", "draft"])
-def test_evidence_of_other_work_under_the_same_key_is_not_taken(world: Path, field: str) -> None:
+def test_evidence_of_other_work_under_the_same_key_is_refused(world: Path, field: str) -> None:
     before = facts(world)
     path = evidence_file(world)
     document = json.loads(path.read_text())
@@ -169,7 +163,7 @@ def test_a_link_among_the_evidence_is_not_followed(world: Path) -> None:
     assert ran.exit_code == 2 and "is a link" in ran.err
 
 
-def test_a_source_that_is_another_is_not_checked(world: Path, tmp_path: Path) -> None:
+def test_another_source_is_not_checked(world: Path, tmp_path: Path) -> None:
     [source] = (world.parent / "due" / "sources").glob("*.tar")
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
@@ -182,7 +176,7 @@ def test_a_source_that_is_another_is_not_checked(world: Path, tmp_path: Path) ->
     assert not list(out.glob("*.json"))
 
 
-def test_an_image_that_is_not_in_the_store_is_not_recorded(tmp_path: Path) -> None:
+def test_an_image_that_is_missing_from_the_store_is_not_recorded(tmp_path: Path) -> None:
     control = tell(tmp_path / "world", until="dev")
     before = facts(control)
     work, evidence = tmp_path / "work", tmp_path / "evidence"

@@ -1,7 +1,7 @@
-"""The custom resources: judged by kubeconform, by JSON Schema, and by the API server's own code.
+"""The custom resources, checked by kubeconform, by JSON Schema, and by the API server's own code.
 
-`crdcheck` (tools/crdcheck) links `k8s.io/apiextensions-apiserver`; so CEL rules are compiled,
-costed and evaluated here exactly as in a cluster.
+`crdcheck` (tools/crdcheck) links `k8s.io/apiextensions-apiserver`, so CEL rules are compiled,
+costed and evaluated exactly as in a cluster.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def test_every_property_has_a_type_a_meaning_and_a_bound(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", NAMES)
-def test_state_is_reported_beside_what_is_wanted(kind: str) -> None:
+def test_status_is_a_subresource_beside_spec(kind: str) -> None:
     version = definitions()[kind]["spec"]["versions"][0]
     assert version["subresources"] == {"status": {}}
     assert [c["name"] for c in version["additionalPrinterColumns"]][-3:] == [
@@ -150,7 +150,7 @@ def test_state_is_reported_beside_what_is_wanted(kind: str) -> None:
     assert conditions["x-kubernetes-list-map-keys"] == ["type"]
 
 
-def test_what_manifests_may_hold_is_what_is_defined() -> None:
+def test_the_allow_list_holds_exactly_the_defined_fields() -> None:
     own = {kind for api, kind in load_allowed().kinds if api == "ameide.io/v1"}
     assert own == set(NAMES) == set(VALID)
 
@@ -203,7 +203,7 @@ def test_what_a_rule_forbids_is_refused_by_that_rule(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in NAMES if AGAINST_UPDATE[kind]])
-def test_what_may_not_change_stays(kind: str) -> None:
+def test_immutable_fields_stay(kind: str) -> None:
     cases = AGAINST_UPDATE[kind]
     old = object_of(kind)
     pairs = [{"object": object_of(kind, change), "old": old} for change, _ in cases]
@@ -224,7 +224,7 @@ def test_every_rule_has_an_object_that_breaks_it(kind: str) -> None:
         assert any(message in rule["message"] for message in broken), rule
 
 
-def test_a_tag_that_cannot_move_may_stand_beside_the_digest() -> None:
+def test_an_immutable_tag_may_stand_beside_the_digest() -> None:
     tags = (":1.2.3", ":v1.2.3-rc.1", ":" + "0f" * 20)
     items = [object_of("Domain", ("image", IMAGE.replace("@", f"{tag}@"))) for tag in tags]
     assert ask_api_server(*({"object": item} for item in items))[1] == [[], [], []]
@@ -246,14 +246,14 @@ def findings_in_overlay(item: Object) -> list[Finding]:
     ("api", "kind"),
     [("ameide.io/v1", "Widget"), ("ameide.io/v2", "Domain"), ("ameide.example/v1", "Domain")],
 )
-def test_an_unknown_kind_of_the_group_is_a_finding_twice(api: str, kind: str) -> None:
+def test_two_checks_find_an_unknown_kind_of_the_group(api: str, kind: str) -> None:
     item = {**object_of("Domain"), "apiVersion": api, "kind": kind}
     assert "manifest-kind" in {finding.code for finding in check_objects([item], TARGET)}
     assert run_kubeconform(yaml_of(item), file="overlay")
 
 
 @pytest.mark.parametrize("kind", NAMES)
-def test_the_image_of_a_custom_resource_is_the_releases(kind: str) -> None:
+def test_a_custom_resource_runs_the_release_s_image(kind: str) -> None:
     assert findings_in_overlay(object_of(kind)) == []
     other: tuple[Change, ...] = (
         ("image", IMAGE.replace("ab", "cd")),

@@ -1,4 +1,4 @@
-"""Worlds that tests of the engine start from."""
+"""The worlds that engine tests start from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is remembered of tenants with nothing to do: emptiness alone, and never for too long."""
+"""The memory of idle tenants: it skips only those known to be idle, and forgets in time."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from pipeline.engine.opening import restrict
 from pipeline.git.objects import RefUpdate
 from pipeline.machine.cache import cache_dir
 from pipeline.models.base import moment_of
-from pipeline.models.evidence import Observation
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import PLATFORM_PATH, environment_path
 from pipeline.world.drafts import Drafts
+from tests.support.deliveries import observation
 from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.support.finished_story import CODE, CONTROL, GITOPS, move, write_commit
 from tests.support.samples import DRAFT, tenant_example
@@ -130,7 +130,7 @@ def a_state_branch_set_back(world: Story) -> None:
         a_state_branch_set_back,
     ],
 )
-def test_what_changes_for_a_tenant_is_looked_at(
+def test_any_change_of_a_tenant_is_looked_at(
     idle: Story, look: list[str], change: Callable[[Story], None]
 ) -> None:
     change(idle)
@@ -138,7 +138,9 @@ def test_what_changes_for_a_tenant_is_looked_at(
     assert looked_at(idle, look) == set()
 
 
-def test_policy_and_another_tenant_s_name_concern_all(idle: Story, look: list[str]) -> None:
+def test_a_change_of_policy_or_of_tenants_concerns_every_tenant(
+    idle: Story, look: list[str]
+) -> None:
     everybody = set(idle.engine.snapshot().tenant_ids)
     git = idle.forge.open_repository(CONTROL)
     dev = git.read_object(f"refs/heads/main:{environment_path('dev')}")
@@ -150,7 +152,7 @@ def test_policy_and_another_tenant_s_name_concern_all(idle: Story, look: list[st
     assert looked_at(idle, look) == {*everybody, "newco"}
 
 
-def test_another_version_of_the_tool_looks_anew(
+def test_another_version_of_the_tool_looks_at_every_tenant(
     idle: Story, look: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settled, "tool_identity", lambda: "another version")
@@ -222,7 +224,7 @@ def test_a_finding_is_never_remembered(idle: Story, look: list[str]) -> None:
         }
 
 
-def test_no_cache_changes_nothing_but_the_time(idle: Story, look: list[str]) -> None:
+def test_a_run_without_a_cache_does_the_same(idle: Story, look: list[str]) -> None:
     before = everything(idle.root)
     for entry in sorted(cache_dir().rglob("*")):
         if entry.is_file():
@@ -279,13 +281,5 @@ def test_observations_are_always_looked_at(idle: Story, look: list[str]) -> None
     assert look == []
     observed = Story.open(idle.root).engine.status(DRAFT)
     assert observed.promotions == ()
-    seen = Observation(
-        environment="dev",
-        draft=DRAFT,
-        digest="sha256:" + "a" * 64,  # type: ignore[arg-type] # a digest by construction
-        health="Healthy",
-        sync="Synced",
-        revision="b" * 40,  # type: ignore[arg-type] # a commit id by construction
-    )
-    remembering(idle).run(observations=(seen,), tenants=["acme"])
+    remembering(idle).run(observations=(observation("dev"),), tenants=["acme"])
     assert look[:1] == ["acme"]

@@ -1,4 +1,4 @@
-"""Pull requests of the control repo, judged before they are merged, on real repositories."""
+"""The check of pull requests to the control repo before they are merged, on real repositories."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def judged(world: Story, number: int) -> Judged:
     return world.engine.judge.pull(number)
 
 
-def test_a_promotion_shows_what_would_run_and_whose_word_it_is(tmp_path: Path) -> None:
+def test_a_promotion_shows_the_release_and_who_signed_it(tmp_path: Path) -> None:
     world = story_at("in dev", tmp_path / "world")
     world.take_over()
     number = proposed(world, "staging")
@@ -52,13 +52,13 @@ def test_a_promotion_shows_what_would_run_and_whose_word_it_is(tmp_path: Path) -
     assert all(line.startswith(("+", "@@", "--- /dev/null")) for line in preview.diff)
 
 
-def test_what_runs_already_is_no_difference(tmp_path: Path) -> None:
+def test_a_release_that_runs_already_has_no_difference(tmp_path: Path) -> None:
     world = story_at("in staging", tmp_path / "world")
     [preview] = judged(world, proposed(world, "staging", reason="Once more")).previews
     assert preview.digest == preview.running and preview.diff == ()
 
 
-def test_what_speaks_against_a_promotion_is_said_before_it_is_merged(tmp_path: Path) -> None:
+def test_reasons_against_a_promotion_are_shown_before_it_is_merged(tmp_path: Path) -> None:
     world = story_at("in dev", tmp_path / "world")
     [preview] = judged(world, proposed(world, "prod")).previews
     codes = {reason.code for reason in preview.reasons}
@@ -66,7 +66,7 @@ def test_what_speaks_against_a_promotion_is_said_before_it_is_merged(tmp_path: P
     assert "approval-missing" not in codes
 
 
-def test_a_promotion_of_what_is_not_there_says_so(tmp_path: Path) -> None:
+def test_a_promotion_of_a_missing_draft_is_reported(tmp_path: Path) -> None:
     world = story_at("scaffolded", tmp_path / "world")
     value = {
         "apiVersion": "pipeline.ameide.io/v1",
@@ -81,7 +81,7 @@ def test_a_promotion_of_what_is_not_there_says_so(tmp_path: Path) -> None:
     assert preview.problem.startswith("usage: there is no draft")
 
 
-def test_a_bot_s_pull_request_is_held_to_its_own(tmp_path: Path) -> None:
+def test_a_bot_may_ask_for_its_own_tenant_only(tmp_path: Path) -> None:
     world = story_at("scaffolded", tmp_path / "world")
     path = tenant_path("acme")
     number = world.propose({path: sample_files()[path] + b"# Seen.\n"}, AGENT_ID)
@@ -90,7 +90,7 @@ def test_a_bot_s_pull_request_is_held_to_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [SIGNERS_PATH, "environments/prod/environment.yaml"])
-def test_policy_is_judged_as_it_would_be(path: str, tmp_path: Path) -> None:
+def test_a_change_of_policy_is_judged_with_its_result(path: str, tmp_path: Path) -> None:
     world = story_at("scaffolded", tmp_path / "world")
     broken = world.propose({path: b"apiVersion: pipeline.ameide.io/v1\nkind: Other\n"}, 1101)
     found = judged(world, broken)
@@ -107,9 +107,7 @@ def test_a_pull_request_that_conflicts_is_not_judged(tmp_path: Path) -> None:
         judged(world, number)
 
 
-def test_a_pull_request_is_judged_by_one_look(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pull_request_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever it asks for, each repository is asked about once: authority, patches, and
     promotions are judged on the same main.
     """
@@ -133,9 +131,7 @@ def test_a_pull_request_is_judged_by_one_look(
     assert asked == {CONTROL: 1, CODE: 1, GITOPS: 1}
 
 
-def test_a_head_that_is_not_there_is_could_not_check(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_head_is_could_not_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = story_at("in dev", tmp_path / "world")
     number = proposed(world, "staging")
     pull = replace(world.forge.read_pull(CONTROL, number), head="1a" * 20)
@@ -145,14 +141,14 @@ def test_a_head_that_is_not_there_is_could_not_check(
 
 
 @pytest.mark.parametrize("commit", ["1a" * 20, "main", "main:environments/platform.yaml"])
-def test_what_is_no_commit_of_a_queue_is_could_not_check(commit: str, tmp_path: Path) -> None:
+def test_a_commit_that_no_queue_made_is_could_not_check(commit: str, tmp_path: Path) -> None:
     world = story_at("scaffolded", tmp_path / "world")
     number = world.propose({tenant_path("acme"): sample_files()[tenant_path("acme")]}, AGENT_ID)
     with pytest.raises(CouldNotCheck, match="of the queue is not in this repository"):
         world.engine.judge.queued(number, commit)
 
 
-def test_a_first_commit_is_not_judged_as_if_nothing_were_below_it(tmp_path: Path) -> None:
+def test_a_first_commit_cannot_be_judged(tmp_path: Path) -> None:
     world = story_at("scaffolded", tmp_path / "world")
     number = world.propose({tenant_path("acme"): sample_files()[tenant_path("acme")]}, AGENT_ID)
     git = world.engine.control.open_repository()
@@ -161,7 +157,7 @@ def test_a_first_commit_is_not_judged_as_if_nothing_were_below_it(tmp_path: Path
         world.engine.judge.queued(number, first)
 
 
-def test_nothing_is_written_by_judging(tmp_path: Path) -> None:
+def test_judging_writes_nothing(tmp_path: Path) -> None:
     from tests.support.story import everything
 
     world = story_at("in dev", tmp_path / "world")

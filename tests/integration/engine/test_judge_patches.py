@@ -1,4 +1,4 @@
-"""Patches and files of a pull request, judged before they are merged, with the real tools."""
+"""The check of patches and of files in a pull request before it is merged, with the real tools."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_patch_that_applies_passes(world: Story) -> None:
 
 
 @pytest.mark.parametrize("form", ["content", "content_base64"])
-def test_a_credential_is_told_by_kind_file_and_line_and_never_shown(
+def test_a_credential_is_reported_by_kind_file_and_line_and_never_shown(
     form: str, world: Story
 ) -> None:
     text = leaked_settings()
@@ -95,7 +95,7 @@ def test_a_credential_is_told_by_kind_file_and_line_and_never_shown(
     assert "revoke this credential (aws-access-token)" in shown[0]
 
 
-def test_a_credential_that_only_the_result_holds_is_found(world: Story) -> None:
+def test_a_credential_that_only_the_patched_file_holds_is_found(world: Story) -> None:
     git = world.forge.open_repository("tenant-acme-controllers")
     head = world.newest()
     readme = git.read_object(f"{head}:primitives/order-router/README.md")
@@ -144,7 +144,7 @@ def test_a_patch_that_does_not_apply_is_refused_at_its_place(
     assert [(f.code, f.location.line) for f in found.findings] == [(code, line)]
 
 
-def test_a_base_that_is_no_commit_is_refused(world: Story) -> None:
+def test_a_base_that_is_not_a_commit_is_refused(world: Story) -> None:
     git = world.forge.open_repository("tenant-acme-controllers")
     head = world.newest()
     tree = git.read_commit(head).tree
@@ -184,7 +184,7 @@ def test_manifests_of_a_changed_chart_are_judged(world: Story) -> None:
     assert judged(world, harmless).findings == ()
 
 
-def test_a_queued_commit_is_searched_too(world: Story) -> None:
+def test_a_queued_commit_is_scanned_too(world: Story) -> None:
     content = patch_of(DRAFT, world.newest(), {f"{SOURCE}/partner_api.py": leaked_settings()})
     number = world.propose({patch_path(DRAFT, "0001"): content}, AGENT_ID)
     head = world.forge.read_pull(CONTROL, number).head  # main and one commit, as a queue makes it
@@ -234,7 +234,7 @@ def _with_mode(world: Story, commit: str, path: str, mode: int) -> str:
     return made.id
 
 
-def test_the_library_refuses_a_credential_before_anything_is_pushed(world: Story) -> None:
+def test_the_python_api_refuses_a_credential_before_it_pushes(world: Story) -> None:
     change = WriteFile(op="write", path=f"{SOURCE}/partner_api.py", content=leaked_settings())
     before = world.forge.open_repository(CONTROL).read_refs(("refs/",))
     with pytest.raises(Refused) as refused:
@@ -251,7 +251,7 @@ def replace_content(change: WriteFile, content: str) -> WriteFile:
     return change.model_copy(update={"content": content})
 
 
-def test_a_source_that_is_no_commit_is_no_release(tmp_path: Path) -> None:
+def test_a_release_needs_a_commit_as_its_source(tmp_path: Path) -> None:
     world = story_at("in dev", tmp_path / "world")
     git = world.forge.open_repository("tenant-acme-controllers")
     promotion = world.engine.propose_promotion(DRAFT, "dev", reason="Once more").promotion

@@ -1,22 +1,21 @@
-"""The engine over real git: what plan, run, decide and propose do, and what they leave alone."""
+"""The engine on real git: plan, run, decide and propose, and what they leave alone."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pipeline.errors import ForgeRefused, UsageFault
 from pipeline.forges.port import PullState
-from pipeline.models.evidence import CheckOutcome, CheckReport, Observation
+from pipeline.models.evidence import CheckOutcome, CheckReport
 from pipeline.models.facts import ChecksRecorded, PatchApplied
 from pipeline.models.status import DraftState
 from pipeline.plan.effects import RunChecks
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, environment_path, patch_path
 from pipeline.tools.gitleaks import SecretHit
-from tests.support.deliveries import seen_of
+from tests.support.deliveries import healthy_in, observation
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.support.finished_story import CODE, CONTROL, GITOPS, all_checks_pass, audit
 from tests.support.samples import DRAFT, sample_files
@@ -47,7 +46,7 @@ def open_pulls(world: Story, repo: str) -> list[str]:
 # -- what a promotion waits for ------------------------------------------------------------
 
 
-def test_manual_environment_waits_for_an_owner_s_approval(root: Path) -> None:
+def test_a_manual_environment_waits_for_an_owner_s_approval(root: Path) -> None:
     path = environment_path("dev")
     manual = sample_files()[path].replace(b"merge: auto", b"merge: manual")
     assert b"manual" in manual
@@ -79,7 +78,7 @@ def test_manual_environment_waits_for_an_owner_s_approval(root: Path) -> None:
     assert audit(world).findings == ()
 
 
-def test_failed_check_refuses_promotion_with_its_reason(scaffolded: Story) -> None:
+def test_a_failed_check_refuses_the_promotion(scaffolded: Story) -> None:
     scaffolded.use(run_checks=one_check_fails)
     scaffolded.ask(DRAFT, "dev", ENGINEER_ID)
     scaffolded.go()
@@ -95,7 +94,7 @@ def test_failed_check_refuses_promotion_with_its_reason(scaffolded: Story) -> No
     assert scaffolded.engine.plan(tenants=["acme"]).is_empty
 
 
-def test_promotion_waits_until_its_source_is_merged(patched: Story) -> None:
+def test_a_promotion_waits_until_its_source_is_merged(patched: Story) -> None:
     patched.ask(DRAFT, "dev", ENGINEER_ID)
     patched.go()
     patched.ask(DRAFT, "staging", RELEASE_MANAGERS[0])
@@ -107,7 +106,7 @@ def test_promotion_waits_until_its_source_is_merged(patched: Story) -> None:
     assert patched.engine.status(DRAFT).state is DraftState.PROMOTED_STAGING
 
 
-def test_approval_given_late_is_seen_by_the_next_run(root: Path) -> None:
+def test_a_late_approval_is_seen_by_the_next_run(root: Path) -> None:
     world = story_at("in staging", root)
     number = world.ask(DRAFT, "prod", RELEASE_MANAGERS[0])
     world.go()
@@ -124,7 +123,7 @@ def test_approval_given_late_is_seen_by_the_next_run(root: Path) -> None:
     world.close()
 
 
-def test_proposal_pins_what_will_be_written(root: Path) -> None:
+def test_a_proposal_pins_the_overlay_that_will_be_written(root: Path) -> None:
     world = story_at("in dev", root)
     proposal = world.engine.propose_promotion(DRAFT, "staging", reason="Rehearse")
     release = world.engine.status(DRAFT).promotions[0].release
@@ -149,7 +148,7 @@ def test_proposal_pins_what_will_be_written(root: Path) -> None:
 # -- a draft's life ------------------------------------------------------------------------
 
 
-def test_second_release_gets_a_branch_of_its_own_and_goes_the_same_way(in_prod: Story) -> None:
+def test_a_second_release_gets_its_own_branch(in_prod: Story) -> None:
     first = in_prod.engine.status(DRAFT)
     in_prod.write("0002", "docs/routing.md", "# Routing\n")
     in_prod.go()
@@ -177,7 +176,7 @@ def test_second_release_gets_a_branch_of_its_own_and_goes_the_same_way(in_prod: 
     assert audit(in_prod).findings == ()
 
 
-def test_draft_ends_when_its_pull_request_is_closed(scaffolded: Story) -> None:
+def test_a_draft_is_rejected_when_its_pull_request_is_closed(scaffolded: Story) -> None:
     scaffolded.forge.close_pull(CODE, 1, actor=ENGINEER_ID)
     scaffolded.go()
     assert scaffolded.kinds()[-1] == "rejected"
@@ -191,7 +190,7 @@ def test_draft_ends_when_its_pull_request_is_closed(scaffolded: Story) -> None:
     assert scaffolded.forge.read_pulls(GITOPS) == ()
 
 
-def test_refused_patch_leaves_the_branch_and_says_why(scaffolded: Story) -> None:
+def test_a_refused_patch_leaves_the_branch_and_says_why(scaffolded: Story) -> None:
     head = scaffolded.engine.status(DRAFT).head
     scaffolded.use(scan_secrets=lambda files: [SecretHit(path, 3, 1, "key") for path in files])
     scaffolded.write("0001", f"{SOURCE}/partner_api.py", leaked_settings())
@@ -205,7 +204,7 @@ def test_refused_patch_leaves_the_branch_and_says_why(scaffolded: Story) -> None
     assert scaffolded.engine.plan(tenants=["acme"]).is_empty
 
 
-def test_patches_land_in_order_and_what_comes_of_them_is_checked(scaffolded: Story) -> None:
+def test_patches_land_in_order_and_their_result_is_checked(scaffolded: Story) -> None:
     scaffolded.write("0001", "docs/one.md", "1\n")
     scaffolded.write("0002", "docs/two.md", "2\n")
     scaffolded.go()
@@ -221,7 +220,7 @@ def test_patches_land_in_order_and_what_comes_of_them_is_checked(scaffolded: Sto
     }
 
 
-def test_many_patches_at_once_are_one_run(scaffolded: Story) -> None:
+def test_one_run_applies_many_patches(scaffolded: Story) -> None:
     base = scaffolded.newest()
     patches = {
         patch_path(DRAFT, f"{n:04d}"): patch_of(DRAFT, base, {f"docs/{n}.md": f"{n}\n"})
@@ -235,7 +234,7 @@ def test_many_patches_at_once_are_one_run(scaffolded: Story) -> None:
     assert scaffolded.kinds().count("patch-applied") == 32
 
 
-def test_new_revision_of_a_draft_is_accepted_once(scaffolded: Story) -> None:
+def test_a_new_revision_of_a_draft_is_accepted_once(scaffolded: Story) -> None:
     scaffolded.request(
         draft_path(DRAFT), draft_example(description="Other words").encode(), ENGINEER_ID
     )
@@ -247,38 +246,23 @@ def test_new_revision_of_a_draft_is_accepted_once(scaffolded: Story) -> None:
 # -- observations, shards ------------------------------------------------------------------
 
 
-def observed(world: Story, **over: Any) -> Observation:
-    """What the delivery tool says of prod."""
-    promotion = world.engine.status(DRAFT).promotion("prod")
-    assert promotion is not None
-    return seen_of(DRAFT, promotion, **over)
-
-
-def test_observation_is_recorded_once_and_its_change_too(in_prod: Story) -> None:
+def test_an_observation_and_its_change_are_each_recorded_once(in_prod: Story) -> None:
     facts = in_prod.kinds()
-    seen = observed(in_prod)
+    status = in_prod.engine.status(DRAFT)
+    seen, worse = healthy_in(status, "prod"), healthy_in(status, "prod", health="Degraded")
     for _ in range(2):
         in_prod.engine.run(tenants=["acme"], observations=(seen,))
         assert in_prod.kinds() == [*facts, "observed"]
-    in_prod.engine.run(tenants=["acme"], observations=(observed(in_prod, health="Degraded"),))
+    in_prod.engine.run(tenants=["acme"], observations=(worse,))
     assert in_prod.kinds() == [*facts, "observed", "observed"]
     promotion = in_prod.engine.status(DRAFT).promotion("prod")
     assert promotion is not None and promotion.observation is not None
     assert promotion.observation.health == "Degraded"
 
 
-def test_observation_of_what_was_never_promoted_is_no_fact(root: Path) -> None:
+def test_an_observation_of_a_release_that_was_never_promoted_is_not_recorded(root: Path) -> None:
     world = story_at("in dev", root)
-    seen = Observation.model_validate(
-        {
-            "environment": "staging",
-            "draft": DRAFT,
-            "digest": "sha256:" + "0" * 64,
-            "health": "Healthy",
-            "sync": "Synced",
-            "revision": "0" * 40,
-        }
-    )
+    seen = observation("staging")
     before = everything(root)
     world.engine.run(tenants=["acme"], observations=(seen,))
     assert everything(root) == before
@@ -295,6 +279,6 @@ def test_shards_cover_every_tenant_once(scaffolded: Story, count: int) -> None:
     assert planned(None) == ["acme", "contoso", "fabrikam", "platform"]
 
 
-def test_unknown_tenant_is_a_wrong_call_and_not_an_empty_run(scaffolded: Story) -> None:
+def test_an_unknown_tenant_is_a_usage_error(scaffolded: Story) -> None:
     with pytest.raises(UsageFault, match="no tenant `acmee`"):
         scaffolded.engine.run(tenants=["acmee"])

@@ -1,4 +1,4 @@
-"""Many drafts in one run: what is done together, who is to blame alone, and when a run ends."""
+"""Many drafts in one run: shared work, failures that stay with their draft, and when a run ends."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_drafts_of_one_repository_are_pushed_and_opened_together(
     assert numbers == sorted(numbers)
 
 
-def test_a_push_holds_no_more_than_so_many(
+def test_a_push_holds_a_bounded_number_of_drafts(
     scaffolded: Story, calls: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apply, "_AT_ONCE", 3)
@@ -87,7 +87,7 @@ def test_a_push_holds_no_more_than_so_many(
     assert calls == [("push", 3), ("push", 1), ("open", 3), ("open", 1)]
 
 
-def test_how_many_go_together_makes_no_difference(
+def test_the_size_of_a_batch_does_not_matter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends = []
@@ -146,7 +146,7 @@ def test_only_the_pull_request_that_is_refused_fails(
     assert len(branches(scaffolded, "acme/price-list")) == 1
 
 
-def test_effects_of_a_plan_stand_by_kind_and_what_drafts_share_is_held_once(
+def test_effects_are_ordered_by_kind_and_shared_content_is_held_once(
     scaffolded: Story,
 ) -> None:
     ask_for_more(scaffolded)
@@ -172,7 +172,7 @@ def test_effects_of_a_plan_stand_by_kind_and_what_drafts_share_is_held_once(
         assert all(other.blobs[id] is first.blobs[id] for other in others)
 
 
-def test_what_comes_due_of_a_draft_that_rested_is_done_in_the_same_run(
+def test_work_that_becomes_due_during_a_run_is_done_in_it(
     scaffolded: Story,
 ) -> None:
     """A run ends when a look at all drafts finds nothing, not when its own are through."""

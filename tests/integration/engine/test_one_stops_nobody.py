@@ -1,4 +1,4 @@
-"""One draft, repository or tenant that cannot be looked at stops nobody else, and is told."""
+"""A draft, repository or tenant that cannot be read is reported and stops no other."""
 
 from __future__ import annotations
 
@@ -103,9 +103,7 @@ def ask_for(world: Story, draft: str) -> None:
 @pytest.mark.parametrize(
     "breaking", [code_gone, gitops_gone, code_is_a_link, code_is_damaged, state_is_damaged]
 )
-def test_what_is_broken_of_one_tenant_stops_no_other(
-    world: Story, breaking: Callable[[Story], None]
-) -> None:
+def test_a_broken_tenant_stops_no_other(world: Story, breaking: Callable[[Story], None]) -> None:
     breaking(world)
     report = world.engine.run()
     assert world.engine.status(NEWCO).branch_name
@@ -125,7 +123,7 @@ def test_a_forge_that_refuses_one_tenant_s_repositories_stops_no_other(
     assert {t.tenant for t in world.engine.plan_due().tenants if t.failures} == {"acme"}
 
 
-def test_a_damaged_status_is_never_taken_for_a_draft_that_is_new(world: Story) -> None:
+def test_a_damaged_status_is_never_taken_for_a_new_draft(world: Story) -> None:
     state_is_damaged(world)
     before = world.forge.open_repository(CONTROL).resolve("refs/heads/state/acme")
     world.ask_for_draft(OTHER)
@@ -139,7 +137,7 @@ def test_a_damaged_status_is_never_taken_for_a_draft_that_is_new(world: Story) -
     assert world.engine.status(OTHER).branch_name
 
 
-def test_a_mistake_in_planning_one_draft_is_that_draft_s(
+def test_an_error_in_planning_a_draft_fails_that_draft_alone(
     world: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan_draft = stage.plan_draft
@@ -156,7 +154,7 @@ def test_a_mistake_in_planning_one_draft_is_that_draft_s(
     assert world.engine.status(OTHER).branch_name and world.engine.status(NEWCO).branch_name
 
 
-def test_what_a_tool_raises_unforeseen_fails_its_draft_alone(world: Story) -> None:
+def test_an_unforeseen_error_of_a_tool_fails_its_draft_alone(world: Story) -> None:
     def too_long(effect: RunChecks, files: object) -> CheckReport:
         if effect.draft == DRAFT:
             raise OSError(36, "File name too long")
@@ -168,7 +166,7 @@ def test_what_a_tool_raises_unforeseen_fails_its_draft_alone(world: Story) -> No
     assert world.engine.status(NEWCO).branch_name
 
 
-def test_commands_say_what_could_not_be_looked_at(
+def test_commands_report_what_could_not_be_read(
     world: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forge_refuses(world, monkeypatch)

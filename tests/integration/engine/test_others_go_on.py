@@ -1,4 +1,4 @@
-"""What fails for one draft, or changes while a run goes on, costs the others nothing."""
+"""A draft that fails, or changes during a run, does not hold up the others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.sweep import Crash, fault_at
 OTHER = "acme/invoice-matcher"
 
 
-def test_invalid_draft_is_never_planned_on_while_others_go_on(scaffolded: Story) -> None:
+def test_an_invalid_draft_is_skipped_and_others_go_on(scaffolded: Story) -> None:
     scaffolded.ask_for_draft(OTHER, draft_example(id=OTHER, primitive="some-other-name"))
     scaffolded.ask_for_draft("acme/price-list")
     report = scaffolded.engine.run(tenants=["acme"])
@@ -36,7 +36,7 @@ def test_invalid_draft_is_never_planned_on_while_others_go_on(scaffolded: Story)
         scaffolded.engine.status(OTHER)
 
 
-def test_many_drafts_take_several_plans_and_end_the_same(
+def test_many_drafts_in_several_plans_end_the_same(
     scaffolded: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "MAX_DRAFTS_AT_ONCE", 1)
@@ -59,7 +59,7 @@ def test_many_drafts_take_several_plans_and_end_the_same(
     assert (again.effects, again.waiting) == (0, report.waiting)
 
 
-def test_tool_failure_of_one_draft_leaves_the_others_going(scaffolded: Story) -> None:
+def test_others_go_on_when_a_tool_fails_for_one_draft(scaffolded: Story) -> None:
     def checks(effect: RunChecks, files: dict[str, tuple[int, bytes]]) -> CheckReport:
         if effect.draft == DRAFT:
             raise CouldNotCheck("the sandbox does not start")
@@ -81,7 +81,7 @@ def test_tool_failure_of_one_draft_leaves_the_others_going(scaffolded: Story) ->
     assert scaffolded.kinds()[-1] == "promoted"
 
 
-def test_repository_made_by_hand_stops_every_draft_that_needs_it(root: Path) -> None:
+def test_a_repository_made_by_hand_stops_every_draft_that_needs_it(root: Path) -> None:
     world = Story.begin(root)
     signature = Signature("somebody", "somebody@example.com", 0)
     objects = objects_of_files({"README.md": (0o100644, b"Mine\n")})
@@ -115,7 +115,7 @@ def test_two_drafts_of_a_tenant_share_their_repositories(root: Path) -> None:
 # -- while others write --------------------------------------------------------------------
 
 
-def test_an_old_look_at_main_does_not_undo_what_a_newer_one_recorded(
+def test_a_run_on_an_old_main_does_not_undo_a_newer_run(
     scaffolded: Story, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between reading main and reading the state branch, a newer revision comes and lands."""
@@ -145,7 +145,7 @@ def test_an_old_look_at_main_does_not_undo_what_a_newer_one_recorded(
     assert scaffolded.kinds() == ["accepted", "provisioned", "scaffolded", "accepted"]
 
 
-def test_a_draft_that_never_stands_still_fails_alone(
+def test_a_draft_that_never_settles_fails_alone(
     scaffolded: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its plan is the same every time and is stale every time: that is told, not passed over."""
@@ -164,7 +164,7 @@ def test_a_draft_that_never_stands_still_fails_alone(
     assert scaffolded.kinds()[3:] == []
 
 
-def test_a_state_branch_that_never_stands_still_fails_its_tenant(
+def test_a_state_branch_that_keeps_moving_fails_its_tenant(
     scaffolded: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scaffolded.write("0001", "docs/one.md", "1\n")
@@ -181,7 +181,7 @@ def test_a_state_branch_that_never_stands_still_fails_its_tenant(
     }
 
 
-def test_a_plan_that_never_empties_is_told_as_a_bug(
+def test_a_plan_that_never_empties_is_reported_as_a_bug(
     scaffolded: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scaffolded.write("0001", "docs/one.md", "1\n")
@@ -201,7 +201,7 @@ def crash_at(world: Story, number: int) -> None:
     world.close()
 
 
-def test_patch_that_was_pushed_before_a_crash_and_merged_by_people_is_applied_once(
+def test_a_patch_pushed_before_a_crash_and_then_merged_is_applied_once(
     scaffolded: Story, root: Path
 ) -> None:
     scaffolded.write("0001", "docs/one.md", "1\n")
@@ -217,7 +217,7 @@ def test_patch_that_was_pushed_before_a_crash_and_merged_by_people_is_applied_on
     again.close()
 
 
-def test_followup_patch_keeps_its_branch_when_main_moves_after_a_crash(root: Path) -> None:
+def test_a_follow_up_patch_keeps_its_branch_when_main_moves_after_a_crash(root: Path) -> None:
     world = story_at("in staging", root)
     world.ask_for_draft(OTHER)
     world.go()
@@ -239,7 +239,7 @@ def test_followup_patch_keeps_its_branch_when_main_moves_after_a_crash(root: Pat
     world.close()
 
 
-def test_scaffold_that_was_pushed_before_a_crash_survives_a_change_of_policy(root: Path) -> None:
+def test_a_scaffold_pushed_before_a_crash_survives_a_change_of_policy(root: Path) -> None:
     world = Story.begin(root)
     world.ask_for_draft()
     # Provision lands, and then the scaffold is pushed without its fact.
@@ -266,7 +266,7 @@ def test_scaffold_that_was_pushed_before_a_crash_survives_a_change_of_policy(roo
     world.close()
 
 
-def test_promotion_withdrawn_from_main_is_not_carried_out(patched: Story) -> None:
+def test_a_promotion_withdrawn_from_main_is_not_carried_out(patched: Story) -> None:
     """What counts is main now, not what once stood there."""
     patched.ask(DRAFT, "dev", ENGINEER_ID)
     value = draft_example().encode()

@@ -1,4 +1,4 @@
-"""What stands though main forbids it by now: blocked digests that run, and deleted files."""
+"""What still runs or is missing although main forbids it by now: blocked digests, deleted files."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def block(digest: str) -> dict[str, bytes | None]:
     return {BLOCKED_PATH: render_document(value)}
 
 
-def test_blocking_a_digest_that_runs_is_valid_and_then_shouted_about(tmp_path: Path) -> None:
+def test_blocking_a_running_digest_is_valid_and_then_reported(tmp_path: Path) -> None:
     world = at("in staging", tmp_path)
     digest = world.engine.status(DRAFT).promotions[0].release.digest
     directory = world.engine.control.directory
@@ -67,7 +67,7 @@ def test_blocking_a_digest_that_runs_is_valid_and_then_shouted_about(tmp_path: P
     assert "audit-digest-blocked" in {f.code for f in audit(world).findings}
 
 
-def test_a_blocked_digest_that_runs_nowhere_is_no_finding(tmp_path: Path) -> None:
+def test_a_blocked_digest_that_runs_nowhere_has_no_finding(tmp_path: Path) -> None:
     world = at("in dev", tmp_path)
     bring(world, block("sha256:" + "9" * 64))
     assert call(world.engine.control.directory, "status").exit_code == 0
@@ -77,7 +77,7 @@ def test_a_blocked_digest_that_runs_nowhere_is_no_finding(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("stage", "what"), [("in dev", "runs in dev"), ("patched", "has its branch and pull request")]
 )
-def test_a_deleted_draft_is_never_silent(stage: str, what: str, tmp_path: Path) -> None:
+def test_a_deleted_draft_is_reported(stage: str, what: str, tmp_path: Path) -> None:
     world = at(stage, tmp_path)
     git = world.engine.control.open_repository()
     folder = f"tenants/{DRAFT.replace('/', '/drafts/')}"
@@ -116,7 +116,7 @@ def test_a_deleted_draft_is_never_silent(stage: str, what: str, tmp_path: Path) 
     assert ran.exit_code == 1 and "error[draft-file-deleted]" in ran.out
 
 
-def test_a_draft_that_ended_may_lose_its_file(tmp_path: Path) -> None:
+def test_a_rejected_draft_may_lose_its_file(tmp_path: Path) -> None:
     world = at("scaffolded", tmp_path)
     world.forge.close_pull(CODE, 1, actor=ENGINEER_ID)
     world.go()
@@ -128,7 +128,7 @@ def test_a_draft_that_ended_may_lose_its_file(tmp_path: Path) -> None:
     assert call(world.engine.control.directory, "status", DRAFT).exit_code == 0
 
 
-def test_a_deleted_tenant_is_never_silent(tmp_path: Path) -> None:
+def test_a_deleted_tenant_is_reported(tmp_path: Path) -> None:
     world = at("in dev", tmp_path)
     git = world.engine.control.open_repository()
     below = git.list_files(world.engine.control.head(), "tenants/acme")

@@ -1,4 +1,4 @@
-"""Repositories that tests of Git start from."""
+"""The repositories that tests of git start from."""
 
 from __future__ import annotations
 

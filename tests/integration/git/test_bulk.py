@@ -1,4 +1,4 @@
-"""Large writes promise what small ones do; a reader that hangs is given up."""
+"""Large writes keep the promises of small ones; a reader that hangs is ended."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def git(tmp_path: Path) -> GitRepository:
 
 
 @pytest.mark.parametrize("count", [SMALL, LARGE])
-def test_what_was_written_is_read_by_a_reader_that_runs(git: GitRepository, count: int) -> None:
+def test_a_running_reader_sees_what_was_written(git: GitRepository, count: int) -> None:
     assert git.read_object("0" * 40) is None
     objects = many(count)
     git.write_objects(objects)
@@ -69,14 +69,14 @@ def test_a_large_write_is_one_pack(git: GitRepository) -> None:
     ],
     ids=["names what is not there", "a tree with .git", "malformed"],
 )
-def test_nothing_bad_is_stored(git: GitRepository, count: int, bad: GitObject) -> None:
+def test_malformed_objects_are_not_stored(git: GitRepository, count: int, bad: GitObject) -> None:
     with pytest.raises(GitFailed):
         git.write_objects([*many(count), bad])
     assert git.read_object(bad.id) is None
 
 
 @pytest.mark.parametrize(("failures", "written"), [(1, True), (4, True), (5, False)])
-def test_a_write_goes_on_when_packing_removed_its_folder(
+def test_a_write_survives_the_packing_of_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, written: bool
 ) -> None:
     git = GitRepository.init_bare(tmp_path / "some.git")
@@ -106,7 +106,7 @@ exec {real} "$@"
     assert (git.read_object(blob.id) is not None) is written
 
 
-def test_a_reader_that_hangs_is_given_up(
+def test_a_reader_that_hangs_is_ended(
     git: GitRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     objects = many(SMALL)

@@ -1,6 +1,6 @@
-"""Clones that somebody else handed over: what their own folders say runs nothing and hides nothing.
+"""Clones handed over by others: their configuration runs nothing and hides nothing.
 
-Each test first shows that plain git falls for it, so that it cannot pass for another reason.
+Each test first shows that plain git falls for it, so it cannot pass for another reason.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def test_a_shallow_mark_hides_no_commit(
     assert clone.is_ancestor(first, third)
 
 
-def test_a_clone_that_is_shallow_indeed_could_not_be_checked(
+def test_a_really_shallow_clone_is_an_error(
     clone: GitRepository, history: tuple[str, str, str], tmp_path: Path
 ) -> None:
     """A history cut short is not a history: an error, and never a shorter answer."""
@@ -168,7 +168,7 @@ def forge_parent(graph: bytes, commit: int, parent: int) -> bytes:
 
 
 @pytest.mark.parametrize("elsewhere", ["refs/heads/", "refs/tags/", "refs/", "refs/remotes/"])
-def test_a_missing_ref_is_answered_by_no_other(
+def test_a_missing_ref_is_not_replaced_by_another(
     clone: GitRepository, history: tuple[str, str, str], elsewhere: str
 ) -> None:
     missing = "refs/heads/state/acme"
@@ -187,7 +187,7 @@ def test_a_missing_ref_is_answered_by_no_other(
     ]
 
 
-def test_a_missing_ref_is_not_answered_by_a_tag_that_is_an_object(
+def test_a_missing_ref_is_not_replaced_by_a_tag(
     clone: GitRepository, history: tuple[str, str, str]
 ) -> None:
     missing = "refs/heads/state/acme"
@@ -197,7 +197,7 @@ def test_a_missing_ref_is_not_answered_by_a_tag_that_is_an_object(
     assert clone.read_object(f"{missing}:a") is None
 
 
-def test_a_path_that_ends_in_a_carriage_return_is_no_other_path(clone: GitRepository) -> None:
+def test_a_path_ending_in_a_carriage_return_is_its_own_path(clone: GitRepository) -> None:
     objects = objects_of_files({"a": (MODE_FILE, b"a"), "a\r": (MODE_FILE, b"other")})
     clone.write_objects(objects)
     spec = f"{objects[-1].id}:a\r"

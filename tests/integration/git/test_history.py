@@ -1,4 +1,4 @@
-"""Which commit brought a path, for many paths in one walk."""
+"""Which commit introduced each of many paths, in one walk."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_each_path_gets_the_newest_commit_that_changed_it(git: GitRepository) ->
         assert alone == {path: git.commits_touching(three, path)[0]}
 
 
-def test_a_merge_brings_what_it_merges_and_a_branch_of_it_nothing(git: GitRepository) -> None:
+def test_a_merge_introduces_what_it_merges(git: GitRepository) -> None:
     base = commit(git, {"t/a": b"1"})
     side = commit(git, {"t/a": b"2"}, base, message="commit " + "0" * 40 + "\n")
     merge = commit(git, {"t/a": b"2", "t/b": b"1"}, base, side)
@@ -49,7 +49,7 @@ def test_a_merge_brings_what_it_merges_and_a_branch_of_it_nothing(git: GitReposi
     }
 
 
-def test_a_head_that_is_not_there_is_an_error(git: GitRepository) -> None:
+def test_a_missing_head_is_an_error(git: GitRepository) -> None:
     with pytest.raises(GitFailed):
         read_newest_touching(git.path, "1" * 40, "t", ["t/a"])
 

@@ -1,4 +1,4 @@
-"""The git adapter against real git: nothing of the user takes part, nothing is half done."""
+"""The git adapter on real git: it ignores the user's setup and leaves nothing half done."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.repositories import MAIN, Files, plain_git, write_commit
 # -- objects -----------------------------------------------------------------------------
 
 
-def test_git_reads_a_pack_of_ours_and_finds_nothing_wrong(git: GitRepository) -> None:
+def test_git_accepts_our_packs(git: GitRepository) -> None:
     sizes = (0, 1, 15, 16, 2047, 2048, 300_000)
     files: Files = {f"sizes/{size:06}": (MODE_FILE, os.urandom(size)) for size in sizes}
     files["run"] = (MODE_EXECUTABLE, b"#!/bin/sh\n")
@@ -54,7 +54,7 @@ ODD_NAMES = (
 )
 
 
-def test_odd_path_names_are_read_as_they_are(git: GitRepository) -> None:
+def test_odd_path_names_are_read_unchanged(git: GitRepository) -> None:
     files: Files = {
         f"odd/{name}": (MODE_FILE, name.encode("utf-8", "surrogateescape")) for name in ODD_NAMES
     }
@@ -71,22 +71,20 @@ def test_odd_path_names_are_read_as_they_are(git: GitRepository) -> None:
             assert found.content == files[path][1]
 
 
-def test_a_name_with_a_line_break_is_an_error_and_not_an_absence(
-    git: GitRepository, head: str
-) -> None:
+def test_a_name_with_a_line_break_is_an_error(git: GitRepository, head: str) -> None:
     with pytest.raises(GitFailed, match="line break"):
         git.read_object(f"{head}:line\nbreak")
 
 
 @pytest.mark.parametrize("spec", ["", " ", "a\0b", "\ud800", "0" * 40, "HEAD:none", "nothing here"])
-def test_what_names_nothing_is_none(git: GitRepository, head: str, spec: str) -> None:
+def test_a_name_of_nothing_resolves_to_none(git: GitRepository, head: str, spec: str) -> None:
     assert git.read_objects([spec, "HEAD"])[0] is None
     following = git.read_object("HEAD")
     assert following is not None
     assert following.id == head, "the next answer belongs to the next question"
 
 
-def test_a_large_batch_does_not_stop_both_sides(git: GitRepository) -> None:
+def test_a_large_batch_does_not_deadlock(git: GitRepository) -> None:
     blobs = [git_object("blob", os.urandom(2000)) for _ in range(200)]
     git.write_objects(blobs)
     # Names long enough that the questions alone fill a pipe, answers of 4 MB in all.
@@ -103,7 +101,7 @@ def loose(git: GitRepository, id: str) -> Path:
     return git.path / "objects" / id[:2] / id[2:]
 
 
-def test_damage_is_noticed_and_spoils_no_later_answer(git: GitRepository) -> None:
+def test_damage_is_noticed_and_later_answers_are_right(git: GitRepository) -> None:
     good, other = git_object("blob", b"good"), git_object("blob", b"other")
     bad = git_object("blob", b"what it was")
     git.write_objects([good, other, bad])
@@ -117,7 +115,7 @@ def test_damage_is_noticed_and_spoils_no_later_answer(git: GitRepository) -> Non
     assert git.read_objects([other.id, good.id]) == [other, good]
 
 
-def test_damage_below_a_name_that_is_no_id_is_noticed(git: GitRepository) -> None:
+def test_damage_behind_a_name_is_noticed(git: GitRepository) -> None:
     commit = write_commit(git, {"a": (MODE_FILE, b"what it was")})
     git.update_refs([RefUpdate(MAIN, None, commit)])
     was, swapped = git_object("blob", b"what it was"), git_object("blob", b"what it is!")
@@ -130,7 +128,7 @@ def test_damage_below_a_name_that_is_no_id_is_noticed(git: GitRepository) -> Non
         git.read_files(commit)
 
 
-def test_a_truncated_object_is_noticed_and_reading_goes_on(git: GitRepository) -> None:
+def test_a_truncated_object_is_noticed_and_later_reads_work(git: GitRepository) -> None:
     good, bad = git_object("blob", b"good"), git_object("blob", os.urandom(5000))
     git.write_objects([good, bad])
     loose(git, bad.id).chmod(0o644)
@@ -140,20 +138,20 @@ def test_a_truncated_object_is_noticed_and_reading_goes_on(git: GitRepository) -
     assert git.read_object(good.id) == good
 
 
-def test_a_missing_file_is_an_error_and_not_a_gap(git: GitRepository, head: str) -> None:
+def test_a_missing_file_is_an_error(git: GitRepository, head: str) -> None:
     loose(git, git_object("blob", b"a").id).unlink()
     with pytest.raises(NotFound, match="lacks object"):
         git.read_files(head)
 
 
-def test_nothing_is_stored_that_names_what_is_not_there(git: GitRepository) -> None:
+def test_an_object_that_names_a_missing_one_is_not_stored(git: GitRepository) -> None:
     tree = objects_of_files({"a": (MODE_FILE, b"never written")})[-1]
     with pytest.raises(GitFailed):
         git.write_objects([tree])
     assert git.read_object(tree.id) is None
 
 
-def test_nothing_malformed_is_stored(git: GitRepository) -> None:
+def test_a_malformed_object_is_not_stored(git: GitRepository) -> None:
     blob = git_object("blob", b"")
     [entry] = parse_tree(objects_of_files({"x": (MODE_FILE, b"")})[-1].content)
     evil = git_object("tree", tree_object([entry]).content.replace(b"x\0", b".git\0"))
@@ -162,14 +160,14 @@ def test_nothing_malformed_is_stored(git: GitRepository) -> None:
     assert git.read_object(evil.id) is None
 
 
-def test_objects_written_meanwhile_are_seen_by_a_reader_that_runs(git: GitRepository) -> None:
+def test_a_running_reader_sees_new_objects(git: GitRepository) -> None:
     late = git_object("blob", b"late")
     assert git.read_object(late.id) is None
     GitRepository(git.path).write_objects([late])
     assert git.read_object(late.id) == late
 
 
-def test_commits_that_are_malformed_are_an_error_of_git(git: GitRepository, head: str) -> None:
+def test_malformed_commits_are_an_error(git: GitRepository, head: str) -> None:
     raw = git_object("commit", f"tree {'0' * 40}\n\nno author\n".encode())
     assert (
         plain_git(
@@ -199,7 +197,7 @@ OPTIONS = ("--all", "-n1", "--output=marked", "--help", "-h")
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_a_name_that_begins_with_a_dash_is_no_option(
+def test_a_name_with_a_leading_dash_is_not_an_option(
     git: GitRepository, head: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -228,9 +226,7 @@ def test_a_name_that_begins_with_a_dash_is_no_option(
     assert not list(tmp_path.rglob("marked*"))
 
 
-def test_arguments_that_no_process_can_have_are_an_error_of_git(
-    git: GitRepository, head: str
-) -> None:
+def test_impossible_arguments_are_an_error(git: GitRepository, head: str) -> None:
     for name in ("a\0b", "\ud800", "x" * 3_000_000):
         with pytest.raises((GitFailed, NotFound)):
             git.resolve_commit(name)
@@ -242,7 +238,7 @@ def test_arguments_that_no_process_can_have_are_an_error_of_git(
     "name",
     ["main", "draft/order-router/0123", "é", "a.b", "a@b", "state/acme", "x" * 200],
 )
-def test_good_ref_names_are_good_for_git_too(name: str, git: GitRepository) -> None:
+def test_git_accepts_the_ref_names_that_we_accept(name: str, git: GitRepository) -> None:
     assert ref_problem(f"refs/heads/{name}") == ""
     plain_git(git.path, "check-ref-format", f"refs/heads/{name}")
 
@@ -257,14 +253,14 @@ def test_good_ref_names_are_good_for_git_too(name: str, git: GitRepository) -> N
         "refs/heads/a.lock/b", "refs/../x", "HEAD", "refs/heads/a\0b",
     ],
 )  # fmt: skip
-def test_bad_ref_names_reach_no_git(ref: str, git: GitRepository, head: str) -> None:
+def test_bad_ref_names_never_reach_git(ref: str, git: GitRepository, head: str) -> None:
     assert ref_problem(ref)
     with pytest.raises(GitFailed, match="not a ref name"):
         git.update_refs([RefUpdate(ref, None, head)])
     assert git.read_refs(("refs/",)) == {MAIN: head}
 
 
-def test_a_ref_name_with_marks_that_only_python_takes_for_line_ends(
+def test_a_ref_name_may_hold_marks_that_only_python_takes_for_line_ends(
     git: GitRepository, head: str
 ) -> None:
     name = "refs/heads/a\u2028b\x85c"
@@ -289,7 +285,7 @@ def test_all_refs_move_or_none(git: GitRepository, head: str, second: str) -> No
     assert git.read_refs() == {MAIN: second, "refs/heads/b": second}
 
 
-def test_moving_again_what_has_moved_is_done(git: GitRepository, head: str, second: str) -> None:
+def test_moving_a_moved_ref_again_succeeds(git: GitRepository, head: str, second: str) -> None:
     both = [RefUpdate(MAIN, head, second), RefUpdate("refs/heads/b", None, second)]
     git.update_refs(both)
     git.update_refs(both)
@@ -297,7 +293,9 @@ def test_moving_again_what_has_moved_is_done(git: GitRepository, head: str, seco
     assert git.read_refs() == {MAIN: second, "refs/heads/b": second, "refs/heads/c": head}
 
 
-def test_a_ref_that_moved_is_left_where_it_is(git: GitRepository, head: str, second: str) -> None:
+def test_a_ref_that_moved_meanwhile_is_left_alone(
+    git: GitRepository, head: str, second: str
+) -> None:
     third = write_commit(git, {"a": (MODE_FILE, b"c")}, head)
     git.update_refs([RefUpdate(MAIN, head, third)])
     for update in (RefUpdate(MAIN, head, second), RefUpdate(MAIN, None, second)):
@@ -308,7 +306,7 @@ def test_a_ref_that_moved_is_left_where_it_is(git: GitRepository, head: str, sec
     assert git.read_refs() == {MAIN: third}
 
 
-def test_a_ref_held_by_somebody_else_is_a_stale_plan(
+def test_a_ref_locked_by_another_process_is_a_stale_plan(
     git: GitRepository, head: str, second: str
 ) -> None:
     lock = git.path / "refs" / "heads" / "main.lock"
@@ -321,7 +319,7 @@ def test_a_ref_held_by_somebody_else_is_a_stale_plan(
     git.update_refs([RefUpdate(MAIN, head, second)])
 
 
-def test_what_can_never_work_is_no_stale_plan(git: GitRepository, head: str) -> None:
+def test_an_impossible_update_is_not_a_stale_plan(git: GitRepository, head: str) -> None:
     for update in (
         RefUpdate("refs/heads/main/below", None, head),
         RefUpdate("refs/heads/x", None, "1" * 40),
@@ -340,7 +338,7 @@ def test_a_symbolic_ref_moves_no_other_branch(git: GitRepository, head: str, sec
     assert git.resolve(MAIN) == head
 
 
-def test_of_many_writers_from_one_head_one_wins(git: GitRepository, head: str) -> None:
+def test_one_of_many_writers_from_one_head_wins(git: GitRepository, head: str) -> None:
     commits = [write_commit(git, {"a": (MODE_FILE, bytes([n]))}, head) for n in range(8)]
     won: list[str] = []
     errors: list[BaseException] = []
@@ -366,9 +364,7 @@ def test_of_many_writers_from_one_head_one_wins(git: GitRepository, head: str) -
 # -- merging and cloning --------------------------------------------------------------------
 
 
-def test_a_merge_is_made_without_a_work_tree_and_a_conflict_is_told(
-    git: GitRepository, head: str
-) -> None:
+def test_a_merge_needs_no_work_tree_and_reports_a_conflict(git: GitRepository, head: str) -> None:
     ours = write_commit(git, {"a": (MODE_FILE, b"a"), "b": (MODE_FILE, b"b")}, head)
     theirs = write_commit(git, {"a": (MODE_FILE, b"a"), "c": (MODE_FILE, b"c")}, head)
     files = {name: (MODE_FILE, name.encode()) for name in "abc"}
@@ -391,7 +387,7 @@ def test_a_clone_has_the_files_and_no_hook(git: GitRepository, head: str, tmp_pa
     assert not (clone.path / ".git" / "hooks").exists()
 
 
-def test_a_relative_source_is_meant_from_here(
+def test_a_relative_source_starts_at_the_current_folder(
     git: GitRepository, head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

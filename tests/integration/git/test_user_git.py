@@ -1,4 +1,4 @@
-"""Nothing of the user's own git takes part: no configuration, hook, graft or replacement."""
+"""The user's own git has no influence: no configuration, hook, graft or replacement."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def story(path: Path) -> list[object]:
     return seen
 
 
-def test_nothing_of_the_user_takes_part(tmp_path: Path, hostile: Path) -> None:
+def test_the_user_s_git_has_no_influence(tmp_path: Path, hostile: Path) -> None:
     seen = story(tmp_path / "one.git")
     assert list(hostile.iterdir()) == [], "nothing of the user's ran"
     with pytest.MonkeyPatch.context() as patch:
@@ -109,7 +109,7 @@ def test_nothing_of_the_user_takes_part(tmp_path: Path, hostile: Path) -> None:
     assert not list((tmp_path / "other.git" / "refs").rglob("*/*")), "GIT_DIR was not written to"
 
 
-def test_the_configuration_of_the_test_is_hostile_indeed(tmp_path: Path, hostile: Path) -> None:
+def test_plain_git_falls_for_the_hostile_configuration(tmp_path: Path, hostile: Path) -> None:
     # Else the test above could not fail.
     git = GitRepository.init_bare(tmp_path / "one.git")
     first = write_commit(git, {"a": (MODE_FILE, b"a")})
@@ -123,7 +123,7 @@ def test_the_configuration_of_the_test_is_hostile_indeed(tmp_path: Path, hostile
     assert {"hook-reference-transaction", "trace"} <= names
 
 
-def test_a_replacement_object_stands_for_nothing(git: GitRepository, head: str) -> None:
+def test_a_replacement_object_is_ignored(git: GitRepository, head: str) -> None:
     other = write_commit(git, {"a": (MODE_FILE, b"forged")})
     plain_git(git.path, "update-ref", f"refs/replace/{head}", other)
     assert git.read_commit(head).id == head
@@ -131,7 +131,7 @@ def test_a_replacement_object_stands_for_nothing(git: GitRepository, head: str) 
     assert git.commits_touching(head, "a") == (head,)
 
 
-def test_grafts_of_the_old_kind_and_hooks_of_the_repository_have_no_effect(
+def test_grafts_and_hooks_of_the_repository_are_ignored(
     git: GitRepository, head: str, tmp_path: Path
 ) -> None:
     mark = tmp_path / "mark"
@@ -143,7 +143,7 @@ def test_grafts_of_the_old_kind_and_hooks_of_the_repository_have_no_effect(
     assert not mark.exists()
 
 
-def test_a_repository_that_is_damaged_is_never_the_one_around_it(tmp_path: Path) -> None:
+def test_a_damaged_repository_is_not_replaced_by_the_one_around_it(tmp_path: Path) -> None:
     outer = GitRepository.init_bare(tmp_path / "outer" / ".git")
     commit = write_commit(outer, {"a": (MODE_FILE, b"a")})
     outer.update_refs([RefUpdate(MAIN, None, commit)])
@@ -170,7 +170,7 @@ def test_a_work_tree_of_another_checkout_is_read_too(tmp_path: Path) -> None:
     assert GitRepository(tmp_path / "second").resolve_commit("HEAD") == commit
 
 
-def test_git_that_is_missing_could_not_check(
+def test_a_missing_git_is_could_not_check(
     git: GitRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")

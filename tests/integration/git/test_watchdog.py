@@ -1,4 +1,4 @@
-"""Processes that take too long are ended, each at its own time, and no other ones."""
+"""The watchdog ends each process at its own deadline, and no other process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def waiting() -> subprocess.Popen[bytes]:
     )
 
 
-def test_a_later_but_shorter_limit_is_kept_too() -> None:
+def test_a_later_but_shorter_deadline_is_kept_too() -> None:
     watchdog = Watchdog()
     with waiting() as patient, waiting() as late:
         with watchdog.limit(patient, 600), watchdog.limit(late, 0.05):
@@ -42,7 +42,7 @@ def test_a_process_is_left_alone_once_its_block_is_over() -> None:
         assert process.returncode == 0
 
 
-def test_git_that_takes_too_long_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_git_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gitprocess, "TIMEOUT_S", 0.05)
     monkeypatch.setattr(
         gitprocess, "git_command", lambda *words: [sys.executable, "-c", "while True: pass"]

@@ -1,9 +1,8 @@
-"""GitOps repositories: what was not promoted is seen, and put back."""
+"""Drift in GitOps repositories: what was not promoted is reported and put back."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,6 @@ from tests.support.gitops_attacker import (
     a_folder_with_prod_s_namespace,
     an_override_beside_an_overlay,
     commit_of,
-    drifting,
     force,
     policy,
     tree_at_main,
@@ -30,16 +28,8 @@ from tests.support.story import SOURCE, Story, everything, story_at
 from tests.support.sweep import Crash, Mode, counted_ref_moves, fault_at
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[Story]:
-    """acme's draft runs in prod, and policy has drift put back."""
-    found = drifting(tmp_path / "world")
-    yield found
-    found.close()
-
-
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_what_was_promoted_is_put_back(world: Story, attack: Attack) -> None:
+def test_drift_is_put_back(world: Story, attack: Attack) -> None:
     sealed = tree_at_main(world)
     foreign = force(world, attack)
     assert tree_at_main(world) != sealed
@@ -59,7 +49,7 @@ def test_what_was_promoted_is_put_back(world: Story, attack: Attack) -> None:
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_where_policy_says_so_it_is_reported_alone(world: Story, attack: Attack) -> None:
+def test_drift_is_only_reported_if_policy_says_so(world: Story, attack: Attack) -> None:
     policy(world, "report")
     world.go()
     force(world, attack)
@@ -83,7 +73,7 @@ def test_files_outside_of_environments_stay(world: Story) -> None:
     assert f"{PROD}/.argocd-source.yaml" not in files
 
 
-def test_a_branch_that_was_set_back_is_brought_forward(world: Story) -> None:
+def test_a_branch_that_was_reset_is_brought_forward(world: Story) -> None:
     sealed = tree_at_main(world)
     git = world.forge.open_repository(GITOPS)
     main = str(git.resolve("refs/heads/main"))
@@ -94,7 +84,7 @@ def test_a_branch_that_was_set_back_is_brought_forward(world: Story) -> None:
     assert tree_at_main(world) == sealed
 
 
-def test_an_older_overlay_that_the_pipeline_once_merged_is_no_longer_its_own(
+def test_an_older_overlay_counts_as_foreign(
     tmp_path: Path,
 ) -> None:
     world = story_at("in dev", tmp_path / "world")
@@ -115,7 +105,7 @@ def test_an_older_overlay_that_the_pipeline_once_merged_is_no_longer_its_own(
     world.close()
 
 
-def test_foreign_content_before_anything_was_promoted(tmp_path: Path) -> None:
+def test_foreign_content_is_removed_before_the_first_promotion(tmp_path: Path) -> None:
     world = story_at("scaffolded", tmp_path / "world")
     policy(world, "restore")
     world.go()
@@ -125,7 +115,7 @@ def test_foreign_content_before_anything_was_promoted(tmp_path: Path) -> None:
     world.close()
 
 
-def test_a_promotion_waits_until_it_is_put_back(tmp_path: Path) -> None:
+def test_a_promotion_waits_until_drift_is_put_back(tmp_path: Path) -> None:
     world = story_at("in staging", tmp_path / "world")
     policy(world, "report")
     world.go()
@@ -142,7 +132,7 @@ def test_a_promotion_waits_until_it_is_put_back(tmp_path: Path) -> None:
     world.close()
 
 
-def test_an_overlay_that_only_lacks_its_fact_is_never_taken_for_foreign(tmp_path: Path) -> None:
+def test_an_overlay_whose_fact_is_due_is_not_foreign(tmp_path: Path) -> None:
     """The run broke off between merge and fact; then another draft's look sees the overlay."""
     world = story_at("in staging", tmp_path / "world")
     policy(world, "restore")
@@ -166,7 +156,7 @@ def test_an_overlay_that_only_lacks_its_fact_is_never_taken_for_foreign(tmp_path
     fresh.close()
 
 
-def test_nothing_is_put_back_while_a_draft_s_facts_cannot_be_read(world: Story) -> None:
+def test_nothing_is_put_back_while_a_draft_s_facts_are_unreadable(world: Story) -> None:
     """Its overlay would be taken for foreign; so what is known to be foreign is told alone."""
     git = world.forge.open_repository(CONTROL)
     head = str(git.resolve("refs/heads/state/acme"))
@@ -221,7 +211,7 @@ def test_a_crash_anywhere_in_putting_back_converges(world: Story, tmp_path: Path
         again.close()
 
 
-def test_another_foreign_commit_while_it_is_put_back(world: Story) -> None:
+def test_a_foreign_commit_after_a_crash_in_the_restore_is_put_back_too(world: Story) -> None:
     sealed = tree_at_main(world)
     force(world, an_override_beside_an_overlay)
     hook, _ = fault_at(2, "after")

@@ -1,4 +1,4 @@
-"""GitOps repositories on GitHub: who moves them, what is put back, and what `doctor` sees."""
+"""GitOps repositories on GitHub: who may move them, what is put back, what `doctor` reports."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ from pipeline.requests.layout import PLATFORM_PATH
 from tests.support.command_line import call
 from tests.support.fact_history import ENGINEER_ID
 from tests.support.finished_story import CONTROL, GITOPS
-from tests.support.github_story import codes_of_run, github_story
-from tests.support.github_sweep import keep, put_back, start
-from tests.support.samples import DRAFT, sample_platform
+from tests.support.github_story import KeptStory, codes_of_run, kept_story, run_in_dev
+from tests.support.samples import sample_platform
 from tests.support.story import Story
-from tests.support.sweep import PLATFORM_ENGINEER_ID, ask_for_drafts
-from worlds.github_server import GitHubServer
+from tests.support.sweep import PLATFORM_ENGINEER_ID
 from worlds.github_setting import GithubSetting
 
 SECOND_ENGINEER_ID, SECOND_PLATFORM_ENGINEER_ID = 1202, 1102
@@ -30,31 +28,17 @@ _ME = Signature("somebody", f"{ENGINEER_ID}+somebody@users.noreply.github.com", 
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GitHubServer, Path]]:
-    """A server, and the world in which acme's draft runs in dev and drift is put back."""
-    root = tmp_path_factory.mktemp("gitops")
-    with GitHubServer(root / "server") as server:
-        live = root / "live"
-        live.mkdir()
-        start(server, live)
-        world = github_story(server, live)
-        ask_for_drafts(world)
-        codes_of_run(world)
-        world.ask(DRAFT, "dev", ENGINEER_ID)
-        assert sample_platform().gitops_drift == "restore"
-        codes_of_run(world)
-        world.close()
-        keep(server, live, root / "kept")
-        yield server, root / "kept"
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeptStory]:
+    """The world in which acme's draft runs in dev and drift is put back."""
+    assert sample_platform().gitops_drift == "restore"
+    with kept_story(tmp_path_factory.mktemp("gitops"), run_in_dev) as kept:
+        yield kept
 
 
 @pytest.fixture
-def world(kept: tuple[GitHubServer, Path], tmp_path: Path) -> Iterator[Story]:
-    server, folder = kept
-    put_back(server, folder, tmp_path / "world")
-    found = github_story(server, tmp_path / "world")
-    yield found
-    found.close()
+def world(kept: KeptStory, tmp_path: Path) -> Iterator[Story]:
+    with kept.opened(tmp_path / "world") as story:
+        yield story
 
 
 def main_of(world: Story) -> tuple[str, str]:
@@ -94,7 +78,7 @@ def force(world: Story, path: str) -> str:
     return commit.id
 
 
-def test_the_app_alone_moves_what_runs(world: Story) -> None:
+def test_only_the_app_moves_main(world: Story) -> None:
     git = world.forge.open_repository(GITOPS)
     main = main_of(world)[0]
     objects = objects_of_files({**git.read_files(main), "x": (MODE_FILE, b"1\n")})
@@ -127,7 +111,7 @@ def test_the_app_merges_what_owners_propose(world: Story) -> None:
     assert merged.merged_by == sample_platform().pipeline_account.id
 
 
-def test_what_somebody_above_the_rules_pushed_is_put_back(world: Story) -> None:
+def test_a_push_past_the_rules_is_put_back(world: Story) -> None:
     main, sealed = main_of(world)
     foreign = force(world, f"{DEV}/.argocd-source.yaml")
     report = world.engine.run(tenants=["acme"])
@@ -140,7 +124,7 @@ def test_what_somebody_above_the_rules_pushed_is_put_back(world: Story) -> None:
     assert world.engine.plan(tenants=["acme"]).is_empty
 
 
-def test_doctor_and_policy_bring_loosened_rules_to_light_and_in_line(
+def test_doctor_reports_loosened_rules_and_a_policy_change_restores_them(
     world: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setting = GithubSetting(world.server, world.root, sample_platform())
@@ -175,7 +159,7 @@ def test_doctor_and_policy_bring_loosened_rules_to_light_and_in_line(
     assert world.engine.plan(tenants=["acme"]).is_empty
 
 
-def test_no_ruleset_lets_anybody_rebase(world: Story) -> None:
+def test_no_ruleset_allows_a_rebase(world: Story) -> None:
     for repository in world.server.state.repositories.values():
         for ruleset in repository.rulesets.values():
             for rule in ruleset.rules:

@@ -1,9 +1,8 @@
-"""GitOps repositories: who moves them, and what people may have merged there."""
+"""Pull requests to GitOps repositories: what people may have merged, and who merges it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import pytest
 
@@ -24,20 +23,11 @@ from tests.support.gitops_attacker import (
     Files,
     an_override_beside_an_overlay,
     commit_of,
-    drifting,
     opened,
     tree_at_main,
 )
 from tests.support.story import Story
 from tests.support.sweep import CONTOSO_ENGINEER_ID, PLATFORM_ENGINEER_ID
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[Story]:
-    """acme's draft runs in prod, and policy has drift put back."""
-    found = drifting(tmp_path / "world")
-    yield found
-    found.close()
 
 
 def a_better_readme(files: Files) -> None:
@@ -52,7 +42,7 @@ def waits_for(world: Story) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("branch", ["main", "promote/dev/order-router/0123456789ab", "restore/x"])
-def test_nobody_but_the_pipeline_moves_what_runs(world: Story, branch: str) -> None:
+def test_only_the_pipeline_moves_main(world: Story, branch: str) -> None:
     git = world.forge.open_repository(GITOPS)
     main = str(git.resolve("refs/heads/main"))
     commit = commit_of(git, main, a_better_readme)
@@ -68,7 +58,7 @@ def test_nobody_but_the_pipeline_moves_what_runs(world: Story, branch: str) -> N
             world.merge(GITOPS, pull.number, person)
 
 
-def test_the_pipeline_merges_what_owners_propose_outside_of_environments(world: Story) -> None:
+def test_the_pipeline_merges_owners_proposals_outside_environments(world: Story) -> None:
     pull = opened(world, a_better_readme)
     name = f"{GITOPS}#{pull.number}"
     assert waits_for(world) == {name: ["approval-missing"]}
@@ -85,7 +75,7 @@ def test_the_pipeline_merges_what_owners_propose_outside_of_environments(world: 
     assert world.engine.plan(tenants=["acme"]).is_empty
 
 
-def test_an_approval_of_an_older_revision_counts_no_more(world: Story) -> None:
+def test_an_approval_of_an_older_revision_does_not_count(world: Story) -> None:
     pull = opened(world, a_better_readme)
     world.approve(GITOPS, pull.number, SECOND_ENGINEER_ID)
     opened(world, an_override_beside_an_overlay, old=pull.head)
@@ -99,7 +89,7 @@ def everything_but_the_override(files: Files) -> None:
     del files[f"{PROD}/.argocd-source.yaml"]
 
 
-def test_who_wrote_a_commit_of_it_approves_nothing(world: Story) -> None:
+def test_an_approval_by_a_commit_s_author_does_not_count(world: Story) -> None:
     pull = opened(world, a_better_readme)
     opened(
         world,
@@ -111,7 +101,7 @@ def test_who_wrote_a_commit_of_it_approves_nothing(world: Story) -> None:
     assert waits_for(world) == {f"{GITOPS}#{pull.number}": ["approval-missing"]}
 
 
-def test_who_owns_nothing_there_asks_in_vain(world: Story) -> None:
+def test_a_proposal_by_another_tenant_is_not_merged(world: Story) -> None:
     pull = opened(world, a_better_readme, user=CONTOSO_ENGINEER_ID)
     world.approve(GITOPS, pull.number, SECOND_ENGINEER_ID)
     assert waits_for(world) == {f"{GITOPS}#{pull.number}": ["author-out-of-scope"]}
@@ -153,7 +143,7 @@ UNFIT: Mapping[Attack, str] = {
 
 
 @pytest.mark.parametrize("attack", UNFIT, ids=lambda attack: attack.__name__)
-def test_what_runs_or_is_no_plain_file_is_never_merged(world: Story, attack: Attack) -> None:
+def test_overlays_and_special_files_are_never_merged(world: Story, attack: Attack) -> None:
     main = world.forge.open_repository(GITOPS).resolve("refs/heads/main")
     pull = opened(world, attack)
     world.approve(GITOPS, pull.number, SECOND_ENGINEER_ID)
@@ -185,7 +175,7 @@ def test_a_person_s_merge_of_a_branch_named_like_a_promotion_is_foreign(world: S
     assert tree_at_main(world) == sealed
 
 
-def test_what_somebody_merged_past_the_rules_reaches_nothing(world: Story) -> None:
+def test_a_merge_past_the_rules_is_put_back(world: Story) -> None:
     """Rules that an owner of the forge loosened: what comes in by them is seen and put back."""
     sealed = tree_at_main(world)
     pull = opened(world, an_override_beside_an_overlay)

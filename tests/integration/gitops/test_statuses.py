@@ -1,9 +1,8 @@
-"""What is shown of what runs: only what a look at the GitOps repository bears out."""
+"""The status shows a release as running only if the GitOps repository confirms it."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from pipeline.git.objects import MODE_FILE, RefUpdate
 from pipeline.git.repository import GitRepository
 from tests.support.command_line import call
-from tests.support.deliveries import seen_of
+from tests.support.deliveries import healthy_in
 from tests.support.finished_story import CONTROL, GITOPS
 from tests.support.gitops_attacker import (
     ATTACKS,
@@ -21,7 +20,6 @@ from tests.support.gitops_attacker import (
     an_overlay_gone,
     an_override_beside_an_overlay,
     commit_of,
-    drifting,
     force,
     policy,
 )
@@ -30,19 +28,10 @@ from tests.support.story import Story
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[Story]:
-    """acme's draft runs in prod, and policy has drift put back."""
-    found = drifting(tmp_path / "world")
-    yield found
-    found.close()
-
-
-@pytest.fixture
 def observed(world: Story) -> tuple[Story, Path]:
     """A world whose delivery tool said Healthy, and a clone of its control repo."""
-    promotion = world.engine.status(DRAFT).promotion("prod")
-    assert promotion is not None
-    world.engine.run(tenants=["acme"], observations=[seen_of(DRAFT, promotion)])
+    seen = healthy_in(world.engine.status(DRAFT), "prod")
+    world.engine.run(tenants=["acme"], observations=[seen])
     clone = GitRepository.clone(str(world.forge.path(CONTROL)), world.root / "clone")
     return world, clone.path
 
@@ -56,7 +45,7 @@ def test_health_is_shown_while_what_was_promoted_lies_there(observed: tuple[Stor
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_no_health_is_shown_of_anything_else(observed: tuple[Story, Path], attack: Attack) -> None:
+def test_no_health_is_shown_for_anything_else(observed: tuple[Story, Path], attack: Attack) -> None:
     world, control = observed
     force(world, attack)
     ran = call(control, "status")
@@ -73,7 +62,7 @@ def test_no_health_is_shown_of_anything_else(observed: tuple[Story, Path], attac
     assert call(control, "status", DRAFT, "--format", "json").exit_code == one.exit_code
 
 
-def test_what_could_not_be_read_is_said_and_the_rest_is_shown(
+def test_an_unreadable_repository_is_reported_and_the_rest_is_shown(
     observed: tuple[Story, Path],
 ) -> None:
     world, control = observed
@@ -84,7 +73,7 @@ def test_what_could_not_be_read_is_said_and_the_rest_is_shown(
     assert one.exit_code == 4 and "Healthy" not in one.out
 
 
-def test_a_damaged_status_hides_no_other(observed: tuple[Story, Path]) -> None:
+def test_a_damaged_status_does_not_hide_others(observed: tuple[Story, Path]) -> None:
     world, control = observed
     world.ask_for_draft("acme/late-arrival")
     world.go()
@@ -100,7 +89,7 @@ def test_a_damaged_status_hides_no_other(observed: tuple[Story, Path]) -> None:
     assert "PROMOTED_PROD" in ran.out
 
 
-def test_a_clone_without_its_forge_says_that_nothing_was_looked_at(
+def test_a_clone_without_its_forge_says_that_nothing_was_checked(
     observed: tuple[Story, Path],
 ) -> None:
     world, control = observed
@@ -111,7 +100,7 @@ def test_a_clone_without_its_forge_says_that_nothing_was_looked_at(
     assert "Healthy" not in one.out and "not checked" in one.out
 
 
-def test_run_says_what_is_foreign_and_what_it_put_back(observed: tuple[Story, Path]) -> None:
+def test_a_run_reports_foreign_content_and_what_it_put_back(observed: tuple[Story, Path]) -> None:
     world, control = observed
     force(world, an_override_beside_an_overlay)
     where = f"{GITOPS}:{PROD}/.argocd-source.yaml"

@@ -1,4 +1,4 @@
-"""Running real processes: what they see, how they are bounded, what the cache gives back."""
+"""Real child processes: their environment, their bounds, and the cache of results."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_slow_tool_is_stopped_with_its_children(tmp_path: Path) -> None:
     assert not is_alive(int(pid_file.read_text()))
 
 
-def test_what_outlives_its_leader_is_ended(tmp_path: Path) -> None:
+def test_children_that_outlive_their_leader_are_ended(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
     done = run_tool(["sh", "-c", f"sleep 600 & echo $! > {pid_file}; echo led"], timeout_s=120)
     assert done.stdout == b"led\n"
@@ -81,13 +81,13 @@ def test_a_tool_that_closes_its_pipes_does_not_escape_the_time_limit() -> None:
         run_tool(["sh", "-c", "exec >&- 2>&-; sleep 60"], timeout_s=0.5)
 
 
-def test_a_flood_is_stopped_at_the_bound() -> None:
+def test_endless_output_is_stopped_at_the_bound() -> None:
     ended = run_bounded(["yes"], stdin=b"", timeout_s=120, env={}, max_output_bytes=100_000)
     assert ended.stopped_by == "output"
     assert len(ended.stdout) == 100_000
 
 
-def test_a_missing_program_could_not_check() -> None:
+def test_a_missing_program_is_could_not_check() -> None:
     with pytest.raises(CouldNotCheck, match="cannot be started"):
         run_tool(["/nowhere/tool"])
 
@@ -125,7 +125,7 @@ def test_the_first_accepted_version_is_taken_and_asked_once(
     assert (elsewhere / "calls").read_text() == "called\n"
 
 
-def test_no_accepted_version_could_not_check_and_says_how_to_fix(tools: Path) -> None:
+def test_a_program_without_an_accepted_version_is_could_not_check(tools: Path) -> None:
     program = put_tool(tools, "helm", "v2.1.0")
     with pytest.raises(CouldNotCheck) as caught:
         versions.find_tool("helm")
@@ -133,7 +133,7 @@ def test_no_accepted_version_could_not_check_and_says_how_to_fix(tools: Path) ->
     assert "make setup" in caught.value.help
 
 
-def test_the_cache_gives_back_what_was_put_and_ignores_damage(
+def test_the_cache_returns_what_was_put_and_ignores_damage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path / "cache"))

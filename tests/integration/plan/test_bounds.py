@@ -1,4 +1,4 @@
-"""What goes over a bound is refused once, with its code, and holds nothing up: with real tools."""
+"""A request over a bound is refused once, with its code, and holds up nothing; with real tools."""
 
 import base64
 import json
@@ -110,15 +110,20 @@ def test_a_chart_that_renders_too_much_is_refused_once(patched: Story) -> None:
     assert patched.kinds() == facts
 
 
-def test_a_name_that_no_file_system_holds_is_refused_once(patched: Story) -> None:
-    patched.take_over()
+def add_long_name(story: Story) -> None:
+    """A person commits a file to the code's main whose name no file system holds."""
     rewrite(
-        patched,
+        story,
         CODE,
         "main",
         lambda files: files.update({f"{FOLDER}/{LONG}": (0o100644, b"")}),
         by_pipeline=False,
     )
+
+
+def test_a_name_that_no_file_system_holds_is_refused_once(patched: Story) -> None:
+    patched.take_over()
+    add_long_name(patched)
     main = patched.forge.open_repository(CODE).resolve("refs/heads/main")
     proposal = patched.engine.propose_promotion(DRAFT, "dev", source_commit=main, reason="Try it")
     value = proposal.promotion.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -129,14 +134,8 @@ def test_a_name_that_no_file_system_holds_is_refused_once(patched: Story) -> Non
     assert patched.engine.plan(tenants=["acme"]).is_empty
 
 
-def test_checks_of_such_a_source_fail_in_the_job_too(patched: Story, tmp_path: Path) -> None:
-    rewrite(
-        patched,
-        CODE,
-        "main",
-        lambda files: files.update({f"{FOLDER}/{LONG}": (0o100644, b"")}),
-        by_pipeline=False,
-    )
+def test_the_checks_of_such_a_source_fail(patched: Story, tmp_path: Path) -> None:
+    add_long_name(patched)
     git = patched.forge.open_repository(CODE)
     commit = git.resolve("refs/heads/main")
     tree = git.read_object(f"{commit}:{FOLDER}")
@@ -175,7 +174,7 @@ def test_sizes_are_judged_before_contents_are_read(
     ("name", "path"),
     [("lint", "a.py"), ("code-scan", "a.py"), ("lint", "a.ts"), ("code-scan", "a.ts")],
 )
-def test_a_linter_that_dies_of_its_input_is_a_check_that_fails(name: CheckName, path: str) -> None:
+def test_a_linter_that_crashes_fails_the_check(name: CheckName, path: str) -> None:
     files = {path: (0o100644, deep_expression())}
     if path.endswith(".ts"):
         files["package.json"] = (0o100644, b"{}")
@@ -202,7 +201,7 @@ CHARTS = {
 
 
 @pytest.mark.parametrize("name", CHARTS)
-def test_charts_that_ask_for_too_much_do_not_render(name: str) -> None:
+def test_charts_over_a_bound_do_not_render(name: str) -> None:
     chart = {
         "Chart.yaml": b"apiVersion: v2\nname: x\nversion: 1.0.0\n",
         "templates/a.yaml": CHARTS[name],
@@ -212,12 +211,12 @@ def test_charts_that_ask_for_too_much_do_not_render(name: str) -> None:
 
 
 @pytest.mark.parametrize("described", [b"[" * 50_000, b"a: " + b"x" * 100_000, b"\0"])
-def test_descriptions_of_charts_that_are_too_much_are_refused(described: bytes) -> None:
+def test_descriptions_of_charts_over_a_bound_are_refused(described: bytes) -> None:
     with pytest.raises(Unrenderable, match=r"Chart\.yaml"):
         helm.run_helm_lint({"Chart.yaml": described}, values={})
 
 
-def test_a_chart_refused_is_not_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_chart_is_not_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
     hydrator = Hydrator()
     runs = []
 
@@ -238,7 +237,7 @@ def test_a_chart_refused_is_not_rendered_again(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     "stream", [b"- a\n" * 500_000, b"[" * 500_000, b"a: " + b"x" * (5 * 1024**2), b"[" * 5_000]
 )
-def test_what_is_rendered_is_read_within_bounds(stream: bytes) -> None:
+def test_rendered_output_is_read_within_bounds(stream: bytes) -> None:
     with pytest.raises(Unrenderable):
         rendered.parse_rendered(stream)
 
@@ -287,7 +286,7 @@ def asked_again(world: Story) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(("program", "maker"), [("buildah", BuildahMaker), ("docker", BuildxMaker)])
-def test_builders_are_stopped_where_their_time_is_over(
+def test_builders_are_stopped_at_their_time_limit(
     program: str, maker: Callable[[], Maker], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = tmp_path / program
@@ -358,7 +357,7 @@ def due_build(world: Story) -> BuildImage:
         ({"refused": None}, "it holds no record of the image"),
     ],
 )
-def test_a_refusal_that_no_build_gives_is_no_evidence(changes: dict[str, Any], said: str) -> None:
+def test_an_unknown_build_refusal_is_not_evidence(changes: dict[str, Any], said: str) -> None:
     item = BuildImage(
         key="0" * 64,
         draft=DRAFT,
@@ -379,7 +378,7 @@ def test_a_refusal_that_no_build_gives_is_no_evidence(changes: dict[str, Any], s
     )
 
 
-def test_a_lock_file_that_cannot_be_listed_is_refused_in_its_job(
+def test_an_unreadable_lock_file_is_refused_in_its_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = {"package-lock.json": (0o100644, b"no JSON")}

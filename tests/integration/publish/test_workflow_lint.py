@@ -1,4 +1,4 @@
-"""The workflows as their linters see them, and what no linter looks for."""
+"""The workflows pass their linters, and further checks that no linter makes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_zizmor_finds_nothing_as_an_auditor() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_zizmor_would_find_an_expression_in_a_script(tmp_path: Path) -> None:
+def test_zizmor_finds_an_expression_in_a_script(tmp_path: Path) -> None:
     text = (FOLDER / "validate.yaml").read_text()
     changed = text.replace('test "$RESULT" = success', "test ${{ github.head_ref }} = success")
     assert changed != text
@@ -71,7 +71,7 @@ def test_zizmor_would_find_an_expression_in_a_script(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_rights_belong_to_jobs_and_every_job_ends(path: Path) -> None:
+def test_permissions_are_per_job_and_every_job_has_a_time_limit(path: Path) -> None:
     text = workflow(path)
     assert text["permissions"] == {}
     assert "pull_request_target" not in text["on"]
@@ -81,7 +81,7 @@ def test_rights_belong_to_jobs_and_every_job_ends(path: Path) -> None:
         assert 0 < int(job["timeout-minutes"]) <= 60
 
 
-def test_what_writes_is_the_app_s_token_but_for_the_one_comment() -> None:
+def test_only_the_app_s_token_writes_except_one_comment() -> None:
     written = {
         f"{path.stem}/{job}: {name}"
         for path in WORKFLOWS
@@ -102,7 +102,7 @@ def use_of(step: Mapping[str, Any]) -> str:
     return str(step["uses"]).split("@")[0]
 
 
-def test_what_judges_with_rights_takes_nothing_of_a_pull_request() -> None:
+def test_a_privileged_judge_runs_nothing_of_the_pull_request() -> None:
     jobs = workflow(FOLDER / "comment.yaml")["jobs"]
     taken = {name: [step for step in job["steps"] if "uses" in step] for name, job in jobs.items()}
     own = ["actions/checkout", "./"]
@@ -119,7 +119,7 @@ def test_every_action_is_pinned_by_its_commit() -> None:
     assert {use for use in used if not _SHA.match(use)} == {"./"}
 
 
-def test_no_secret_is_where_a_tenant_s_code_runs() -> None:
+def test_jobs_that_run_tenant_code_have_no_secrets() -> None:
     build = workflow(FOLDER / "build.yaml")["jobs"]
     performing = [job for job, text in build.items() if "perform" in str(text["steps"])]
     assert performing == ["perform"]
@@ -127,7 +127,7 @@ def test_no_secret_is_where_a_tenant_s_code_runs() -> None:
     assert "github.token" not in str(build["perform"])
 
 
-def test_nothing_of_a_tenant_runs_where_provenance_is_signed() -> None:
+def test_jobs_that_sign_provenance_run_no_tenant_code() -> None:
     push = workflow(FOLDER / "build.yaml")["jobs"]["push"]
     ran = " ".join(step["run"] for step in push["steps"] if "run" in step)
     assert {word for word in ("perform", "buildah", "run ") if f"pipeline {word}" in ran} == set()
@@ -152,7 +152,7 @@ def _lines(step: Mapping[str, Any]) -> list[str]:
     return str(step.get("run", "")).splitlines()
 
 
-def test_one_writer_a_tenant_and_none_is_dropped() -> None:
+def test_one_writer_per_tenant_and_no_run_is_dropped() -> None:
     groups = {}
     for path in WORKFLOWS:
         for job, text in workflow(path)["jobs"].items():

@@ -1,4 +1,4 @@
-"""The workflows tell the story by themselves, and judge pull requests."""
+"""The workflows carry the story by themselves and judge pull requests."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def checks(actions: Actions) -> dict[str, str | None]:
 GOOD = {draft_path(DRAFT): draft_example().encode()}
 
 
-def test_a_pull_request_that_asks_rightly_passes_the_gate(actions: Actions) -> None:
+def test_an_allowed_pull_request_passes_the_gate(actions: Actions) -> None:
     run = judged(actions, GOOD)
     assert run.result == "success", run.log
     assert tell(actions, newest(actions)) == set()
@@ -136,7 +136,7 @@ def test_a_pull_request_that_asks_rightly_passes_the_gate(actions: Actions) -> N
     assert "code goes to: `tenant-acme-controllers`" in comment
 
 
-def test_the_comment_is_one_and_follows_the_pull_request(actions: Actions) -> None:
+def test_one_comment_follows_the_pull_request(actions: Actions) -> None:
     world = actions.open()
     number = world.propose(GOOD, AGENT_ID)
     pull = world.forge.read_pull(CONTROL, number)
@@ -163,7 +163,7 @@ def comments(actions: Actions) -> list[str]:
         ("tools/setup.py", "raise SystemExit(0)\n", "author-out-of-scope"),
     ],
 )
-def test_a_pull_request_that_oversteps_does_not(
+def test_a_refused_pull_request_does_not_pass_the_gate(
     actions: Actions, path: str, content: str | None, code: str
 ) -> None:
     there = actions.server.repository("ameide", CONTROL)
@@ -192,7 +192,7 @@ jobs:
 """
 
 
-def test_a_workflow_that_passes_everything_does_not_pass_the_app_s_judgement(
+def test_a_tampered_workflow_does_not_pass_the_app_s_check(
     actions: Actions,
 ) -> None:
     world = actions.open()
@@ -207,7 +207,7 @@ def test_a_workflow_that_passes_everything_does_not_pass_the_app_s_judgement(
     assert "author-out-of-scope" in comment
 
 
-def test_a_run_that_no_pull_request_of_this_repository_started_is_nothing(actions: Actions) -> None:
+def test_a_run_from_elsewhere_is_ignored(actions: Actions) -> None:
     for ended in ({"event": "push", "pull_requests": [{"number": 1}]}, {"event": "pull_request"}):
         head = {"head_sha": "0" * 40, "pull_requests": [], **ended}
         run = actions.run("comment", "workflow_run", workflow_run=head)
@@ -271,7 +271,7 @@ class Queue:
         return merge_groups(self.actions.server.state, self.repository, groups)
 
 
-def test_what_a_queue_merges_is_judged_upon_what_comes_before_it(actions: Actions) -> None:
+def test_a_queued_commit_is_judged_on_top_of_the_commits_before_it(actions: Actions) -> None:
     queue = Queue(actions)
     path = "tenants/acme/tenant.yaml"
     text = queue.repository.git("show", f"main:{path}") + "\n# Seen.\n"
@@ -289,7 +289,7 @@ def test_what_a_queue_merges_is_judged_upon_what_comes_before_it(actions: Action
     assert draft_path(DRAFT) in queue.repository.git("ls-tree", "-r", "--name-only", "main")
 
 
-def test_what_oversteps_leaves_the_queue(actions: Actions) -> None:
+def test_a_refused_pull_request_leaves_the_queue(actions: Actions) -> None:
     queue = Queue(actions)
     path = draft_path("contoso/inventory")
     forged = {".github/workflows/validate.yaml": FORGED.replace("pull_request", "merge_group")}
@@ -312,7 +312,7 @@ def test_what_oversteps_leaves_the_queue(actions: Actions) -> None:
     assert queue.merge(groups) == numbers[1:]
 
 
-def test_a_commit_of_several_in_a_queue_is_not_judged_in_part(actions: Actions) -> None:
+def test_a_queued_commit_of_several_pull_requests_is_not_judged(actions: Actions) -> None:
     queue = Queue(actions)
     number = queue.add(GOOD, AGENT_ID, ENGINEER_ID)
     [ref] = queue.groups().values()

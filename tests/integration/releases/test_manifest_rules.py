@@ -1,7 +1,7 @@
-"""Hostile manifests against a real overlay's objects, and mutants of the allow-list against those.
+"""Hostile manifests made from a real overlay's objects, and mutants of the allow-list.
 
-The objects are what helm and kustomize make of the shared chart; each hostile one is a change of
-one of them, so a judgement that refused everything would show in the object without the change.
+helm and kustomize render the objects from the shared chart; each hostile manifest changes one of
+them. A rule that refused everything would fail on the object without the change.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def objects() -> dict[str, Object]:
     return objects_by_kind(built, overlay().bound)
 
 
-def test_every_kind_that_is_allowed_is_there_and_passes() -> None:
+def test_every_allowed_kind_is_present_and_passes() -> None:
     found = objects()
     assert set(found) == {kind for _, kind in load_allowed().kinds}
     assert list(check_objects([*found.values()], target())) == []
@@ -72,7 +72,7 @@ def test_a_hostile_object_is_refused_by_name_and_field(case) -> None:  # type: i
     assert any(word in first.message for word in ("allowed", "required"))
 
 
-def test_hostile_objects_are_many_and_no_two_are_the_same() -> None:
+def test_hostile_objects_are_many_and_all_different() -> None:
     assert len({str((h.kind, h.path, h.value)) for h in HOSTILE}) == len(HOSTILE) >= 120
 
 
@@ -101,7 +101,7 @@ def test_each_entry_of_the_allow_list_is_needed(
     assert survivors == []
 
 
-def test_each_rule_alone_keeps_some_hostile_object_out() -> None:
+def test_each_rule_alone_refuses_some_hostile_object() -> None:
     kept = set()
     for case in HOSTILE:
         found = check_objects([hostile_object(objects(), case)], target())
@@ -111,14 +111,14 @@ def test_each_rule_alone_keeps_some_hostile_object_out() -> None:
     assert kept == rules - _ELSEWHERE
 
 
-def test_a_manifest_of_a_thousand_foreign_fields_is_told_in_few_lines() -> None:
+def test_a_manifest_with_a_thousand_foreign_fields_gives_few_lines() -> None:
     item = {**objects()["Service"], **{f"x{number}": 1 for number in range(1000)}}
     found = list(check_objects([item], target()))
     assert len(found) == MOST_REFUSALS + 1
     assert found[-1].message.endswith(f"{1000 - MOST_REFUSALS} further fields are not allowed")
 
 
-def test_hostile_pods_are_refused_by_kubernetes_own_code_as_well() -> None:
+def test_kubernetes_own_code_refuses_hostile_pods_too() -> None:
     wanted = {
         "P.hostPID": "host namespaces",
         "C.securityContext.privileged": "privileged",
@@ -152,7 +152,7 @@ def test_hostile_pods_are_refused_by_kubernetes_own_code_as_well() -> None:
         "a\x1b[31m.yaml",
     ],
 )
-def test_a_file_that_the_pipeline_does_not_write_is_refused(path: str) -> None:
+def test_a_foreign_file_in_an_overlay_is_refused(path: str) -> None:
     found = [*check_overlay_files(replace(overlay(), files={**overlay().files, path: b"a: b\n"}))]
     assert {finding.code for finding in found} == {"overlay-file"}
     assert all("\x1b" not in finding.message for finding in found)
@@ -187,6 +187,6 @@ def test_a_base_lists_exactly_the_files_beside_it(folder: str) -> None:
     assert finding.code == "overlay-file" and path in finding.location.file
 
 
-def test_the_overlay_that_is_rendered_has_only_files_that_may_be_there() -> None:
+def test_a_rendered_overlay_has_only_allowed_files() -> None:
     assert list(check_overlay_files(overlay())) == []
     assert run_kubeconform(b"", file="x") != ()

@@ -1,4 +1,4 @@
-"""Environments where an operator runs primitives: the same release, pointed at its other form."""
+"""Environments in which an operator runs primitives: the same release, in its other form."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def built(overlay: Overlay) -> dict[str, dict[str, object]]:
 
 
 @pytest.mark.parametrize("type", TYPES)
-def test_a_custom_resource_is_valid_whole_and_where_it_belongs(type: str) -> None:
+def test_a_custom_resource_is_valid(type: str) -> None:
     hydrator = Hydrator()
     base = base_of(own_chart(type), hydrator)
     for environment in ENVIRONMENTS:
@@ -126,7 +126,7 @@ def test_the_base_is_one_tree_whatever_runs_it(type: str) -> None:
     assert overlay_of(base, "dev", "workload").tree != overlay_of(base, "dev", "operator").tree
 
 
-def test_the_image_is_judged_in_what_would_be_applied() -> None:
+def test_the_image_of_the_custom_resource_is_judged() -> None:
     """kustomize's `images:` does not reach a custom resource, so the base itself must be right."""
     hydrator = Hydrator()
     base = base_of(own_chart("domain"), hydrator)
@@ -137,7 +137,7 @@ def test_the_image_is_judged_in_what_would_be_applied() -> None:
     assert {f.code for f in hydrator.read_findings(overlay, STATUS.image)} == {"manifest-image"}
 
 
-def test_a_custom_resource_that_its_definition_refuses_goes_nowhere() -> None:
+def test_a_custom_resource_that_its_definition_refuses_is_not_promoted() -> None:
     values = values_of("agent", instance=STATUS.instance)
     values["resource"]["spec"]["riskTier"] = "NONE"
     hydrator = Hydrator()
@@ -149,7 +149,7 @@ def test_a_custom_resource_that_its_definition_refuses_goes_nowhere() -> None:
     assert all("riskTier" in f.message for f in found)
 
 
-def test_a_chart_of_one_form_is_hydrated_as_ever() -> None:
+def test_a_chart_with_one_form_is_hydrated() -> None:
     base = base_of(OLD_CHART)
     assert set(base) == {"configmap-order-router-a.yaml", "kustomization.yaml"}
     overlay = overlay_of(base, "dev", "workload")
@@ -160,7 +160,7 @@ def test_a_chart_of_one_form_is_hydrated_as_ever() -> None:
 
 
 @pytest.mark.parametrize("form", ["workload", "operator"])
-def test_the_form_that_does_not_render_is_named(form: str) -> None:
+def test_the_form_that_fails_to_render_is_named(form: str) -> None:
     broken = f'{{{{- if eq .Values.runtime "{form}" }}}}{{{{ fail "no" }}}}{{{{ end }}}}\n'
     with pytest.raises(Unrenderable, match=f"^as {form}: "):
         base_of({**chart_of("domain"), "templates/broken.yaml": broken.encode()})
@@ -179,7 +179,7 @@ def test_the_form_that_does_not_render_is_named(form: str) -> None:
         (b"\xff", 0),
     ],
 )
-def test_a_chart_offers_what_its_schema_lists(schema: bytes, known: int) -> None:
+def test_a_chart_offers_the_forms_that_its_schema_lists(schema: bytes, known: int) -> None:
     assert len(read_runtimes({"values.schema.json": schema})) == known
 
 
@@ -221,7 +221,7 @@ def take_up_chart(world: StoryWorld) -> None:
     run_acme(world)
 
 
-def test_a_chart_of_one_form_is_refused_where_an_operator_runs_primitives(
+def test_a_chart_without_the_operator_s_form_is_refused_where_one_runs(
     story: StoryWorld, tmp_path: Path
 ) -> None:
     world = audit_world.copy_of(story, tmp_path / "world")
@@ -232,7 +232,7 @@ def test_a_chart_of_one_form_is_refused_where_an_operator_runs_primitives(
     assert [reason.code for reason in refused.reasons] == ["runtime-not-offered"]
 
 
-def test_a_chart_of_both_forms_runs_where_an_operator_runs_primitives(
+def test_a_chart_with_both_forms_runs_where_an_operator_does(
     story: StoryWorld, tmp_path: Path
 ) -> None:
     world = audit_world.copy_of(story, tmp_path / "world")
@@ -251,7 +251,7 @@ def test_a_chart_of_both_forms_runs_where_an_operator_runs_primitives(
     assert audit_world.audit(world).findings == ()
 
 
-def test_rendering_a_release_twice_takes_the_tools_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rendering_a_release_twice_runs_the_tools_once(monkeypatch: pytest.MonkeyPatch) -> None:
     hydrator = Hydrator()
     base = base_of(own_chart("ui"), hydrator)
     monkeypatch.setattr("pipeline.tools.helm.run_helm_template", None)

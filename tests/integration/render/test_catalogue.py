@@ -1,4 +1,4 @@
-"""The portal's catalogue: valid to Backstage, complete, fresh, and free of tenants' code."""
+"""The portal's catalogue: valid in Backstage, complete, up to date, without tenants' code."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def ref(entity: Entity) -> str:
 SAMPLES = render(sample_files())
 
 
-def test_backstage_takes_every_entity() -> None:
+def test_backstage_accepts_every_entity() -> None:
     entities = entities_of(SAMPLES)
     assert len(entities) > 15
     assert problems_of(entities) == []
@@ -53,7 +53,7 @@ def test_no_two_entities_have_one_name() -> None:
     assert len(set(refs)) == len(refs)
 
 
-def test_whatever_an_entity_names_is_there() -> None:
+def test_every_reference_of_an_entity_resolves() -> None:
     entities = entities_of(SAMPLES)
     refs = {ref(entity) for entity in entities}
     for entity in entities:
@@ -65,7 +65,7 @@ def test_whatever_an_entity_names_is_there() -> None:
         assert f"system:{tenant}" in refs
 
 
-def test_each_repository_of_code_is_named_once_and_none_that_will_not_exist() -> None:
+def test_each_code_repository_is_listed_once() -> None:
     targets = [e["spec"]["target"] for e in entities_of(SAMPLES) if "target" in e["spec"]]
     assert sorted(targets) == [
         f"https://github.com/ameide/{repo}/blob/main/catalog-info.yaml"
@@ -84,11 +84,11 @@ def test_each_repository_of_code_is_named_once_and_none_that_will_not_exist() ->
     assert location["metadata"]["name"] == "tenant-acme-controllers"
 
 
-def test_no_primitive_stands_in_the_platforms_own_catalogue() -> None:
+def test_the_platform_s_catalogue_lists_no_primitive() -> None:
     assert {e["kind"] for e in entities_of(SAMPLES)} == {"Location", "Group", "Domain", "System"}
 
 
-def test_the_order_of_files_does_not_count() -> None:
+def test_the_order_of_files_does_not_matter() -> None:
     assert render(dict(reversed(sample_files().items()))) == SAMPLES
 
 
@@ -116,7 +116,7 @@ def test_a_new_repository_of_code_lists_its_primitives(draft: str) -> None:
     assert ref(entity) not in {ref(e) for e in entities_of(SAMPLES)}
 
 
-def test_names_fit_for_the_longest_tenant_and_platform() -> None:
+def test_names_fit_with_the_longest_tenant_and_platform() -> None:
     id = "t" * 40
     tenant = sample_files()[tenant_path("acme")].replace(
         b"tenant_id: acme", b"tenant_id: " + id.encode()
@@ -148,7 +148,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_command_writes_what_is_missing_and_then_nothing(checkout: Path) -> None:
+def test_the_command_writes_missing_files_and_then_nothing(checkout: Path) -> None:
     first = call(checkout, "catalog")
     assert first.exit_code == 0 and "wrote    tenants/acme.yaml\n" in first.out
     written = {p: (checkout / FOLDER / p).read_bytes() for p in SAMPLES}
@@ -158,7 +158,7 @@ def test_the_command_writes_what_is_missing_and_then_nothing(checkout: Path) -> 
     assert call(checkout, "catalog", "--check").exit_code == 0
 
 
-def test_a_tenant_that_is_gone_leaves_the_catalogue(checkout: Path) -> None:
+def test_a_removed_tenant_leaves_the_catalogue(checkout: Path) -> None:
     call(checkout, "catalog")
     (checkout / FOLDER / "notes.md").write_text("Kept\n")
     shutil.rmtree(checkout / "tenants" / "fabrikam")
@@ -170,21 +170,21 @@ def test_a_tenant_that_is_gone_leaves_the_catalogue(checkout: Path) -> None:
     assert (checkout / FOLDER / "notes.md").exists()
 
 
-def test_it_writes_where_it_is_told_to(checkout: Path, tmp_path: Path) -> None:
+def test_the_output_folder_can_be_chosen(checkout: Path, tmp_path: Path) -> None:
     target = tmp_path / "elsewhere"
     assert call(checkout, "catalog", "--out", str(target)).exit_code == 0
     assert (target / "tenants" / "acme.yaml").read_bytes() == SAMPLES["tenants/acme.yaml"]
     assert not (checkout / FOLDER).exists()
 
 
-def test_nothing_is_written_from_requests_that_are_invalid(checkout: Path) -> None:
+def test_invalid_requests_write_nothing(checkout: Path) -> None:
     (checkout / tenant_path("acme")).write_text("kind: Tenant\n")
     refused = call(checkout, "catalog")
     assert refused.exit_code == 2 and "pipeline validate" in refused.err
     assert not (checkout / FOLDER).exists()
 
 
-def test_another_forge_is_named_by_policy() -> None:
+def test_policy_can_name_another_forge() -> None:
     platform = sample_platform().model_copy(update={"forge_url": "https://git.example.invalid/x"})
     snapshot, _ = snapshot_and_findings(sample_files())
     text = b"".join(render_catalogue(snapshot, platform).values())

@@ -1,4 +1,4 @@
-"""Nothing that a repository or a person says commands the terminal in which it is shown."""
+"""No text from a repository or a person controls the terminal that shows it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _SEEN = ("\x1b", "\r", "\x07", "\x9b", "\x85", "\u202e", "\u200b", "\U000e0041",
 
 
 @pytest.mark.parametrize("colour", [False, True])
-def test_every_character_that_commands_is_shown_as_its_number(colour: bool) -> None:
+def test_every_control_character_is_shown_as_its_number(colour: bool) -> None:
     text = printed(f"one {HOSTILE}\n\ttwo\n", colour=colour)
     assert not any(character in text for character in _SEEN)
     assert "<U+001B>[2J" in text and "<U+001B>[8m" in text and "<U+202E>" in text
     assert text.startswith("one ") and text.endswith("\n\ttwo\n")
 
 
-def test_the_colours_of_our_own_renderers_survive_and_only_in_colour() -> None:
+def test_only_our_own_colours_survive() -> None:
     kinds = ("good", "bad", "wait", "dim", "bold")
     for text in (Style(colour=True).paint(kind, "word") for kind in kinds):
         assert printed(text, colour=True) == text
@@ -55,7 +55,7 @@ def world(tmp_path: Path) -> Story:
     return told
 
 
-def test_a_pull_request_is_shown_without_its_commands(
+def test_a_pull_request_is_shown_without_control_characters(
     world: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -77,7 +77,7 @@ def test_a_pull_request_is_shown_without_its_commands(
         assert not any(line.startswith("forged line") for line in ran.out.splitlines())
 
 
-def test_a_file_goes_into_a_pipe_as_it_is_and_to_a_terminal_without_commands(
+def test_a_file_goes_unchanged_into_a_pipe_and_escaped_to_a_terminal(
     world: Story,
 ) -> None:
     content = f'CLEAR = "{HOSTILE}"\n'.encode() + b"\xff"

@@ -1,11 +1,11 @@
-"""No request holds a field that nothing reads.
+"""Every field of a request has a reader.
 
-mypy says of every expression of `pipeline/` which model it is, so that `tenant.name` is never
-taken for a reader of another model's `name`. A read is an attribute of an expression of that
-model's type, or a keyword of a class pattern. What this cannot see is whether what was read changes
-anything. A model written out as a whole (`model_dump`) reads no field here, so a field that only
-travels that way needs a reader that names it. A field that may hold a single value (`kind`,
-`apiVersion`, `op`) says what the document is; the reader of documents reads those.
+mypy gives the type of every expression in `pipeline/`, so `tenant.name` never counts as a reader of
+another model's `name`. A read is an attribute of an expression of that model's type, or a keyword
+of a class pattern. This cannot tell whether the value changes anything. Writing out a whole model
+(`model_dump`) counts as no read, so a field that is only written out needs a reader that names it.
+A field with a single possible value (`kind`, `apiVersion`, `op`) is read by the reader of
+documents.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Escapes and exhaustions, each tried from inside the sandbox in each of its modes.
+"""Escapes and exhaustions, each tried inside the sandbox in each of its modes.
 
-An escape prints what it reached, and must print `nothing`; each is something that works outside,
-or that the kernel would allow without the sandbox. An exhaustion must end within its limit: by the
-limit, or by being refused what it asks for.
+An escape prints what it reached and must print `nothing`; each one works outside the sandbox, or
+the kernel alone would allow it. An exhaustion must end within its limit: stopped by the limit, or
+refused what it asks for.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("attack", ESCAPES)
-def test_it_cannot_escape(
+def test_an_escape_reaches_nothing(
     attack: str, box: Sandboxes, host: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIPELINE_SECRET", "secret")
@@ -242,7 +242,7 @@ def test_it_cannot_escape(
 
 
 @pytest.mark.parametrize("attack", EXHAUSTIONS)
-def test_it_cannot_exhaust(attack: str, box: Sandboxes) -> None:
+def test_an_exhaustion_ends_within_its_limit(attack: str, box: Sandboxes) -> None:
     tried = EXHAUSTIONS[attack]
     code = _PRELUDE + textwrap.dedent(tried.code)
     ended = box.confine(code, limits=tried.limits)
@@ -252,11 +252,11 @@ def test_it_cannot_exhaust(attack: str, box: Sandboxes) -> None:
         assert ended.limit_hit in tried.ends_by, ended
 
 
-def test_enough_is_tried() -> None:
+def test_enough_attacks_are_tried() -> None:
     assert len(ESCAPES) + len(EXHAUSTIONS) >= 60
 
 
-def test_pages_that_processes_share_are_counted_once(box: Sandboxes) -> None:
+def test_memory_shared_by_processes_is_counted_once(box: Sandboxes) -> None:
     """Twenty processes that share 100 MiB, under a limit of 256 MiB."""
     code = """
         import os, time

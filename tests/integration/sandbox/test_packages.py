@@ -1,4 +1,4 @@
-"""Locked packages from a folder of wheels in the place of an index: fetched once, by hash."""
+"""Locked packages from a folder of wheels in place of an index: fetched once, by hash."""
 
 import hashlib
 import os
@@ -59,7 +59,7 @@ def test_a_package_is_fetched_once_and_then_kept(wheels: Path) -> None:
     assert not list(folder.parent.parent.glob(".new-*"))
 
 
-def test_what_a_cleaner_took_is_fetched_again(wheels: Path) -> None:
+def test_removed_packages_are_fetched_again(wheels: Path) -> None:
     digest = make_wheel(wheels)
     folder = read("1.0", digest)
     (folder / "demo_part.py").unlink()
@@ -67,7 +67,7 @@ def test_what_a_cleaner_took_is_fetched_again(wheels: Path) -> None:
     assert (folder / "demo_part.py").exists()
 
 
-def test_many_at_once_install_one_folder(wheels: Path) -> None:
+def test_processes_at_once_install_one_folder(wheels: Path) -> None:
     digest = make_wheel(wheels)
     with ThreadPoolExecutor(4) as pool:
         folders = set(pool.map(lambda _: read("1.0", digest), range(4)))
@@ -86,22 +86,22 @@ def test_others_may_read_it_whatever_the_umask(wheels: Path) -> None:
         assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644), path
 
 
-def test_a_marker_that_does_not_apply_installs_nothing(wheels: Path) -> None:
+def test_a_package_whose_marker_does_not_apply_is_not_installed(wheels: Path) -> None:
     assert not (read("1.0", ZERO, "; sys_platform == 'win32'") / "demo_part.py").exists()
 
 
-def test_other_bytes_are_refused(wheels: Path) -> None:
+def test_a_package_with_other_bytes_is_refused(wheels: Path) -> None:
     make_wheel(wheels)
     with pytest.raises(LockRefused, match="DO NOT MATCH THE HASHES"):
         read("1.0", ZERO)
 
 
-def test_a_version_that_the_index_lacks_is_refused(wheels: Path) -> None:
+def test_a_missing_version_is_refused(wheels: Path) -> None:
     with pytest.raises(LockRefused, match=r"demo-part==2\.0"):
         read("2.0", make_wheel(wheels))
 
 
-def test_a_package_without_wheel_is_no_code_to_run(wheels: Path) -> None:
+def test_a_package_without_a_wheel_is_refused(wheels: Path) -> None:
     make_wheel(wheels)
     (wheels / "demo_part-3.0.tar.gz").write_bytes(b"")
     with pytest.raises(LockRefused, match=r"demo-part==3\.0"):
@@ -113,9 +113,7 @@ def test_a_marker_that_pip_cannot_read_is_refused(wheels: Path) -> None:
         read("1.0", make_wheel(wheels), "; nonsense < ")
 
 
-def test_an_index_that_does_not_answer_is_no_result(
-    wheels: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_silent_index_is_could_not_check(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         monkeypatch.delenv("PIP_NO_INDEX")
@@ -125,7 +123,7 @@ def test_an_index_that_does_not_answer_is_no_result(
             read("1.0", ZERO)
 
 
-def test_a_cache_that_cannot_be_written_is_no_result(
+def test_an_unwritable_cache_is_could_not_check(
     wheels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (wheels / "file").write_text("")
@@ -134,7 +132,7 @@ def test_a_cache_that_cannot_be_written_is_no_result(
         read("1.0", ZERO)
 
 
-def test_without_pip_there_is_no_result(
+def test_a_missing_pip_is_could_not_check(
     wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bare = tmp_path / "python"

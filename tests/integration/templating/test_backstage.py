@@ -1,4 +1,4 @@
-"""What the pipeline renders is, byte for byte, what Backstage's scaffolder renders."""
+"""The pipeline renders the same bytes as Backstage's scaffolder."""
 
 from __future__ import annotations
 
@@ -109,7 +109,9 @@ def scaffolder() -> Iterator[Scaffolder]:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", NAMES)
-def test_both_render_the_same_bytes(name: str, engine: str, scaffolder: Scaffolder) -> None:
+def test_the_pipeline_and_backstage_render_the_same_bytes(
+    name: str, engine: str, scaffolder: Scaffolder
+) -> None:
     template = LazyTemplates()[name]
     skeleton = TEMPLATES / name / "skeleton"
     for number in range(ROUNDS):
@@ -122,7 +124,7 @@ def test_both_render_the_same_bytes(name: str, engine: str, scaffolder: Scaffold
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_backstage_accepts_the_template_and_what_it_makes(name: str) -> None:
+def test_backstage_accepts_the_template_and_its_catalogue_entry(name: str) -> None:
     template = LazyTemplates()[name]
     manifest = yaml.safe_load((TEMPLATES / name / "template.yaml").read_bytes())
     chance = random.Random(name)
@@ -164,7 +166,7 @@ SILENT = {
 
 
 @pytest.mark.parametrize("text", SILENT.values(), ids=list(SILENT))
-def test_what_backstage_renders_silently_wrong_is_refused(text: str) -> None:
+def test_what_backstage_renders_wrong_is_refused(text: str) -> None:
     manifest = (TEMPLATES / "domain" / "template.yaml").read_bytes()
     shared = {"chart": {"a": b""}, "sdk-python": {"a": b""}}
     values = values_of(LazyTemplates()["domain"], random.Random(1))
@@ -174,7 +176,7 @@ def test_what_backstage_renders_silently_wrong_is_refused(text: str) -> None:
     assert "skeleton/a-file:1" in str(caught.value)
 
 
-def test_an_engine_tells_what_it_cannot_render(scaffolder: Scaffolder, tmp_path: Path) -> None:
+def test_the_engine_reports_what_it_cannot_render(scaffolder: Scaffolder, tmp_path: Path) -> None:
     (tmp_path / "broken").write_text("{% if %}")
     with pytest.raises(RefusedByBackstage):
         scaffolder.render("nunjitsu", tmp_path, {})
@@ -191,7 +193,7 @@ ASKED = {
 }
 
 
-def test_backstage_accepts_the_form_that_asks_for_a_primitive() -> None:
+def test_backstage_accepts_the_form_for_a_new_primitive() -> None:
     manifest = yaml.safe_load((FORM / "template.yaml").read_bytes())
     assert problems_of([manifest]) == []
     pages = manifest["spec"]["parameters"]
@@ -202,7 +204,7 @@ def test_backstage_accepts_the_form_that_asks_for_a_primitive() -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", NAMES)
-def test_what_the_form_makes_is_a_request_without_findings(
+def test_the_form_s_request_has_no_findings(
     name: str, engine: str, scaffolder: Scaffolder, tmp_path: Path
 ) -> None:
     template = LazyTemplates()[name]

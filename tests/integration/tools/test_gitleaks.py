@@ -1,4 +1,4 @@
-"""The secret scan with the real gitleaks: nothing in the files silences it, no secret is told."""
+"""The secret scan with the real gitleaks: files cannot silence it, and it prints no secret."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_credential_is_found_where_it_stands() -> None:
     )
 
 
-def test_clean_files_and_no_files_have_no_hits() -> None:
+def test_clean_files_have_no_hits() -> None:
     assert run_secret_scan({"a.py": b"x = 1\n", "empty": b""}) == ()
     assert run_secret_scan({}) == ()
 
@@ -53,7 +53,7 @@ def test_an_allow_comment_silences_nothing() -> None:
 @pytest.mark.parametrize(
     "path", ["gitleaks.toml", "package-lock.json", "node_modules/x/a.min.js", "a.png", "go.sum"]
 )
-def test_a_name_that_scanners_skip_silences_nothing(path: str) -> None:
+def test_a_file_name_that_scanners_skip_is_scanned(path: str) -> None:
     assert run_secret_scan({path: LINE}) == (SecretHit(path, 1, 8, RULE),)
 
 
@@ -68,13 +68,13 @@ def test_a_name_that_scanners_skip_silences_nothing(path: str) -> None:
     ],
     ids=["elf", "zip", "pdf", "png", "gzip"],
 )
-def test_the_look_of_a_binary_file_silences_nothing(begin: bytes) -> None:
+def test_a_file_that_looks_binary_is_scanned(begin: bytes) -> None:
     hits = run_secret_scan({"a": begin + LINE})
     assert [(hit.path, hit.rule) for hit in hits] == [("a", RULE)]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "base64"])
-def test_another_encoding_silences_nothing(encoding: str) -> None:
+def test_another_encoding_is_scanned(encoding: str) -> None:
     text = LINE.decode()
     content = base64.b64encode(LINE) if encoding == "base64" else text.encode(encoding)
     assert [hit.rule for hit in run_secret_scan({"a": content})] == [RULE]
@@ -102,11 +102,11 @@ def test_archives_are_opened_whatever_they_are_called(kind: str) -> None:
     assert {(hit.path, hit.rule) for hit in hits} == {("notes.txt", RULE)}
 
 
-def test_rules_that_look_at_names_still_see_them() -> None:
+def test_rules_about_file_names_still_work() -> None:
     secret = b"apiVersion: v1\nkind: Secret\ndata:\n  password: c3VwZXJzZWNyZXRwYXNzd29yZA==\n"
     rules = {hit.rule for hit in run_secret_scan({"s.yaml": secret, "a.p12": b"\x30\x82"})}
     assert {"kubernetes-secret-yaml", "pkcs12-file"} <= rules
 
 
-def test_no_result_holds_the_secret() -> None:
+def test_no_hit_holds_the_secret() -> None:
     assert SECRET not in repr(run_secret_scan({"a.py": LINE}))

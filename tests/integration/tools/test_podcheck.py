@@ -1,7 +1,7 @@
-"""podcheck against Kubernetes' own examples: what its admission takes and refuses, we do.
+"""podcheck takes and refuses the same pods as Kubernetes' own admission.
 
 The examples come with the Go module that podcheck is built from (`tools/podfixtures.py`): pods that
-break one rule of the standard each, for every version of it, and pods that keep them all.
+each break one rule of the standard, for every version of it, and pods that keep them all.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ VERSIONS = sorted({f"v1.{minor}" for minor in (*range(0, 38, 3), *range(33, 38))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_our_verdicts_are_those_of_kubernetes(version: str) -> None:
+def test_our_verdicts_equal_those_of_kubernetes(version: str) -> None:
     good, bad = pods(version, "pass"), pods(version, "fail")
     verdicts = judge_pods([*good.values(), *bad.values()], version=version)
     assert {verdict.holds for verdict in verdicts} == {"pod"}
@@ -59,7 +59,7 @@ def test_our_verdicts_are_those_of_kubernetes(version: str) -> None:
     assert [name for name in bad if not refused[f"fail {name}"].problems] == []
 
 
-def test_releases_are_held_to_the_newest_version() -> None:
+def test_releases_are_checked_against_the_newest_version() -> None:
     """What `latest` refuses is what the newest version refuses, so no rule is waited for."""
     bad = [*pods(NEWEST, "fail").values()]
     assert judge_pods(bad) == judge_pods(bad, version=NEWEST)
@@ -84,7 +84,7 @@ def test_a_pod_in_any_workload_is_found() -> None:
         assert finding.location.file == f"x#{kind}/a"
 
 
-def test_what_cannot_be_looked_into_was_not_checked() -> None:
+def test_an_unreadable_workload_was_not_checked() -> None:
     for item in (
         {**POD, "spec": {"containers": "x"}},
         {**POD, "spec": {"containers": [], "hostNetwrk": True}},
@@ -97,7 +97,7 @@ def test_what_cannot_be_looked_into_was_not_checked() -> None:
         assert finding.code == "manifest-not-checked"
 
 
-def test_an_object_of_the_platforms_own_holds_no_pod() -> None:
+def test_a_custom_resource_of_the_platform_holds_no_pod() -> None:
     assert run_podcheck([{"apiVersion": "ameide.io/v1", "kind": "Domain"}], file="x") == ()
     assert judge_pods([]) == ()
 
@@ -117,7 +117,7 @@ def test_an_object_of_the_platforms_own_holds_no_pod() -> None:
         (b'[{"holds": "pod", "problems": []}, {"holds": "pod", "problems": []}]', 0),
     ],
 )
-def test_podcheck_that_fails_could_not_check(
+def test_a_failing_podcheck_is_could_not_check(
     answer: bytes, exit_code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = replace(run_tool(["true"]), stdout=answer, exit_code=exit_code)
@@ -126,7 +126,7 @@ def test_podcheck_that_fails_could_not_check(
         run_podcheck([POD], file="x")
 
 
-def test_without_podcheck_nothing_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_podcheck_is_could_not_check(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> Path:
         raise CouldNotCheck(f"{name} was not found")
 

@@ -1,4 +1,4 @@
-"""helm, kustomize and kubeconform for real: canonical results, and hostile input refused."""
+"""helm, kustomize and kubeconform for real: canonical output, and hostile input refused."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_each_object_is_a_file_in_one_canonical_form() -> None:
     }
 
 
-def test_the_form_of_the_template_does_not_count() -> None:
+def test_the_layout_of_a_template_does_not_matter() -> None:
     flow = HEAD + b"data: {a: 'x'}\n"
     block = (
         b'# c\nkind: ConfigMap\napiVersion: v1\nmetadata:\n      name: "settings"\ndata:\n  a: x\n'
@@ -61,7 +61,7 @@ def test_the_form_of_the_template_does_not_count() -> None:
     assert sorted(first.splitlines()) == sorted(second.splitlines())
 
 
-def test_hooks_and_definitions_of_kinds_are_kept_to_be_judged() -> None:
+def test_hooks_and_custom_resource_definitions_are_kept_to_be_judged() -> None:
     metadata = b"metadata: {name: j, annotations: {helm.sh/hook: pre-install}}\n"
     hook = b"apiVersion: batch/v1\nkind: Job\n" + metadata
     kind = b"apiVersion: v1\nkind: CustomResourceDefinition\nmetadata: {name: x.y}\n"
@@ -84,22 +84,22 @@ def test_hooks_and_definitions_of_kinds_are_kept_to_be_judged() -> None:
         "randInt 1 9",
     ],
 )
-def test_what_answers_differently_each_time_is_refused(call: str) -> None:
+def test_functions_of_chance_and_time_are_refused(call: str) -> None:
     said = refusal_of(HEAD + f"data:\n  x: {{{{- {call} }}}}\n".encode())
     assert "templates/a.yaml line 5 calls" in said
 
 
-def test_a_call_by_a_name_put_together_from_text_is_refused() -> None:
+def test_a_call_by_a_computed_name_is_refused() -> None:
     hidden = b'data:\n  x: {{ tpl (printf "{{ %s%s 12 }}" "rand" "AlphaNum") . }}\n'
     assert "calls `tpl`" in refusal_of(HEAD + hidden)
 
 
-def test_text_of_a_file_cannot_be_made_a_template() -> None:
+def test_a_file_s_text_cannot_become_a_template() -> None:
     hidden = b'data:\n  x: {{ tpl (.Files.Get "files/x.txt") . }}\n'
     assert "calls `tpl`" in refusal_of(HEAD + hidden, **{"files__x.txt": b"{{ now }}"})
 
 
-def test_a_string_that_looks_like_the_end_of_an_action_hides_nothing() -> None:
+def test_a_string_that_looks_like_the_end_of_an_action_hides_no_call() -> None:
     assert "calls `now`" in refusal_of(HEAD + b'data:\n  x: {{ print "}}" | now }}\n')
 
 
@@ -117,11 +117,11 @@ def test_a_chart_that_renders_something_else_the_second_time_is_refused(
 @pytest.mark.parametrize(
     "path", ["charts/x.tgz", "charts/x-1.0.0.tar.gz", "x.txt", "charts/X/Chart.yaml", "Chart.lock"]
 )
-def test_a_file_that_no_chart_has_is_refused(path: str) -> None:
+def test_an_unexpected_file_in_a_chart_is_refused(path: str) -> None:
     assert "is not a file of a chart" in refusal_of(HEAD, **{path.replace("/", "__"): b"x"})
 
 
-def test_words_that_only_look_like_such_functions_are_left_alone() -> None:
+def test_words_that_only_look_like_functions_are_accepted() -> None:
     template = (
         HEAD + b'data:\n  now: {{ default "now" .Values.now }}\n  randInt: "{{ .Values.lookup }}"\n'
     )
@@ -129,7 +129,7 @@ def test_words_that_only_look_like_such_functions_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("function", ["env", "expandenv"])
-def test_variables_of_the_machine_cannot_be_read(function: str) -> None:
+def test_environment_variables_cannot_be_read(function: str) -> None:
     assert f"calls `{function}`" in refusal_of(
         HEAD + f'data: {{x: {{{{ {function} "HOME" }}}}}}\n'.encode()
     )
@@ -140,7 +140,7 @@ def test_files_beside_the_chart_cannot_be_read() -> None:
     assert b'x: ""' in render(template)["configmap-settings.yaml"]
 
 
-def test_the_namespace_may_stand_in_metadata_only() -> None:
+def test_the_namespace_may_appear_in_metadata_only() -> None:
     assert "holds the namespace" in refusal_of(HEAD + b"data: {x: {{ .Release.Namespace }}.svc}\n")
 
 
@@ -163,7 +163,7 @@ def test_the_namespace_may_stand_in_metadata_only() -> None:
         (b'{{ define "f" }}{{ include "f" . }}{{ end }}{{ include "f" . }}', "cannot render"),
     ],
 )  # fmt: skip
-def test_what_readers_could_disagree_on_is_refused(template: bytes, said: str) -> None:
+def test_ambiguous_yaml_is_refused(template: bytes, said: str) -> None:
     assert said in refusal_of(template)
 
 
@@ -180,14 +180,14 @@ def test_a_chart_with_dependencies_is_refused() -> None:
 
 
 @pytest.mark.parametrize("path", ["../a.yaml", "/a.yaml", "templates//a.yaml", "a\\b"])
-def test_a_chart_writes_nowhere_else(path: str) -> None:
+def test_a_chart_cannot_write_outside_its_output(path: str) -> None:
     with pytest.raises(CouldNotCheck, match=r"not a plain relative path|not a file of a chart"):
         run_helm_template(
             {"Chart.yaml": CHART, path: HEAD}, release="r", values={}, kubernetes_version="1.34.0"
         )
 
 
-def test_settings_of_the_caller_do_not_reach_helm(
+def test_the_caller_s_settings_do_not_reach_helm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = render(HEAD)
@@ -206,7 +206,7 @@ def test_settings_of_the_caller_do_not_reach_helm(
         os.umask(before)
 
 
-def test_lint_says_what_is_wrong_and_nothing_when_all_is_well() -> None:
+def test_lint_reports_faults_and_nothing_else() -> None:
     good = {"Chart.yaml": CHART, "values.yaml": b"", "templates/a.yaml": HEAD}
     assert run_helm_lint(good, values={}) == ()
     bad = {**good, "Chart.yaml": b"apiVersion: v2\nname: router\n"}
@@ -257,7 +257,7 @@ def test_an_overlay_is_built_from_its_files_alone() -> None:
     ],
 )
 @pytest.mark.parametrize("place", ["env/kustomization.yaml", "env/base/Kustomization"])
-def test_an_overlay_that_reaches_out_is_refused(text: str, place: str) -> None:
+def test_an_overlay_with_references_outside_is_refused(text: str, place: str) -> None:
     files = {**OVERLAY, "secret.yaml": HEAD}
     if place.startswith("env/base"):
         del files["env/base/kustomization.yaml"]
@@ -265,7 +265,7 @@ def test_an_overlay_that_reaches_out_is_refused(text: str, place: str) -> None:
         run_kustomize_build({**files, place: text.encode()}, "env")
 
 
-def test_no_address_is_called_while_an_overlay_is_built() -> None:
+def test_building_an_overlay_makes_no_network_call() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         address = f"http://127.0.0.1:{server.getsockname()[1]}/x"
@@ -320,11 +320,13 @@ def test_an_object_that_does_not_fit_is_a_finding(manifests: bytes) -> None:
         HEAD + b"data: {a: '1', a: '2'}\n",
     ],
 )
-def test_what_was_not_checked_never_passes(manifests: bytes) -> None:
+def test_unchecked_objects_never_pass(manifests: bytes) -> None:
     assert codes(manifests) == ["manifest-not-checked"]
 
 
-def test_missing_schemas_could_not_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_schemas_are_could_not_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("pipeline.tools.kubeconform.tools_dirs", lambda: (tmp_path,))
     with pytest.raises(CouldNotCheck, match="schemas"):
         codes(HEAD)

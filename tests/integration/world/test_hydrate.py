@@ -1,4 +1,4 @@
-"""Charts as they would reach a cluster: the real template for every row, and hostile ones."""
+"""Charts as they reach a cluster: the real template for every row, and hostile charts."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def case(request: pytest.FixtureRequest) -> Case:
 # -- the real template --------------------------------------------------------------------
 
 
-def test_every_sample_draft_is_a_row_here() -> None:
+def test_every_sample_draft_is_tested_here() -> None:
     tenants = ("acme", "contoso", "fabrikam", "platform")
     drafts = {draft for tenant in tenants for draft in sample_snapshot().drafts_of(tenant)}
     assert drafts == set(ROWS)
 
 
-def test_each_overlay_is_valid_whole_and_where_it_belongs(case: Case) -> None:
+def test_each_overlay_is_valid_and_in_its_own_namespace(case: Case) -> None:
     hydrator = Hydrator()
     base = base_of(case, hydrator)
     for environment in ENVIRONMENTS:
@@ -91,7 +91,7 @@ def test_the_same_source_hydrates_to_the_same_bytes(
     assert base_of(turned) == first
 
 
-def test_the_charts_own_lint_is_content(case: Case) -> None:
+def test_helm_s_lint_accepts_every_chart(case: Case) -> None:
     chart = {p.removeprefix("chart/"): c for p, c in case.source.items() if p.startswith("chart/")}
     assert helm.run_helm_lint(chart, values={"image": {"ref": case.image}}) == ()
 
@@ -109,7 +109,7 @@ def test_a_release_is_rendered_once_a_process(monkeypatch: pytest.MonkeyPatch) -
     assert hydrator.read_findings(overlay, case.view.image) is found
 
 
-def test_what_one_target_passed_another_does_not() -> None:
+def test_a_base_is_judged_for_each_target() -> None:
     """The same files judged for another image or namespace are judged anew."""
     case = case_of(DRAFT)
     hydrator = Hydrator()
@@ -270,7 +270,7 @@ spec:
 """
 
 
-def test_an_object_without_evil_passes() -> None:
+def test_the_harmless_object_passes() -> None:
     # Else the test above could not fail.
     assert findings_of(with_template(JOB)) == ()
     evil = JOB.replace("restartPolicy", "hostPID: true\n      restartPolicy")
@@ -279,7 +279,7 @@ def test_an_object_without_evil_passes() -> None:
 
 @pytest.mark.parametrize("kind", ["NetworkPolicy", "ServiceAccount"])
 @pytest.mark.parametrize("name", ["{{ .Release.Name }}", "evil"])
-def test_what_the_platform_writes_no_chart_brings(kind: str, name: str) -> None:
+def test_a_chart_cannot_bring_the_platform_s_own_objects(kind: str, name: str) -> None:
     api = "networking.k8s.io/v1" if kind == "NetworkPolicy" else "v1"
     text = f"apiVersion: {api}\nkind: {kind}\nmetadata: {{name: '{name}'}}\n"
     found = findings_of(with_template(text))
@@ -290,7 +290,7 @@ def test_what_the_platform_writes_no_chart_brings(kind: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("namespace", ["kube-system", "ameide-prod", "tenant-contoso-dev-cust"])
-def test_an_object_for_another_namespace_never_gets_there(namespace: str) -> None:
+def test_an_object_cannot_choose_its_namespace(namespace: str) -> None:
     text = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: evil, namespace: {namespace}}}\n"
     case = with_template(text)
     overlay = overlay_of(case, base_of(case), "dev")
@@ -300,7 +300,7 @@ def test_an_object_for_another_namespace_never_gets_there(namespace: str) -> Non
         assert metadata["namespace"] == overlay.namespace
 
 
-def test_a_kind_of_the_charts_own_is_not_left_out_silently() -> None:
+def test_a_chart_s_custom_resource_definition_is_reported() -> None:
     case = case_of(DRAFT)
     crd = (
         "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n"
@@ -310,7 +310,7 @@ def test_a_kind_of_the_charts_own_is_not_left_out_silently() -> None:
     assert "manifest-kind" in codes(found)
 
 
-def test_a_chart_below_the_chart_is_judged_too() -> None:
+def test_a_subchart_is_judged_too() -> None:
     case = case_of(DRAFT)
     below = {
         "chart/charts/sub/Chart.yaml": b"apiVersion: v2\nname: sub\nversion: 1.0.0\n",
@@ -338,7 +338,7 @@ def test_a_chart_that_cannot_be_judged_is_refused(text: str, said: str) -> None:
     assert said in caught.value.message
 
 
-def test_values_that_the_charts_schema_refuses_are_told_in_words() -> None:
+def test_values_that_the_chart_s_schema_refuses_are_explained() -> None:
     case = case_of(DRAFT)
     source = {
         **case.source,

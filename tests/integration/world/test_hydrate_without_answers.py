@@ -1,4 +1,4 @@
-"""Tools that do not answer as they should: what could not be checked never passes."""
+"""Tools that give no proper answer: what could not be checked never passes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ONE = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
         (b'{"resources": [{"kind": "A", "name": "a", "status": "statusValid"}]}', 137),
     ],
 )
-def test_kubeconform_that_fails_could_not_check(
+def test_a_failing_kubeconform_is_could_not_check(
     answer: bytes, exit_code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     completed = DONE
@@ -35,7 +35,7 @@ def test_kubeconform_that_fails_could_not_check(
         kubeconform.run_kubeconform(ONE, file="x")
 
 
-def test_an_object_that_kubeconform_does_not_speak_of_was_not_checked(
+def test_an_object_that_kubeconform_does_not_report_was_not_checked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answer = b'{"resources": [{"kind": "ConfigMap", "name": "a", "status": "statusValid"}]}'
@@ -49,7 +49,7 @@ def test_an_object_that_kubeconform_does_not_speak_of_was_not_checked(
     )
 
 
-def test_findings_of_kubeconform_come_in_one_order() -> None:
+def test_findings_of_kubeconform_have_one_order() -> None:
     manifests = b"---\n".join(
         f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m{n}}}\nevil: 1\n".encode()
         for n in range(30)
@@ -60,7 +60,7 @@ def test_findings_of_kubeconform_come_in_one_order() -> None:
     assert kubeconform.run_kubeconform(manifests, file="x") == first
 
 
-def test_lint_that_ends_badly_and_names_nothing_could_not_check(
+def test_a_failing_lint_without_a_message_is_could_not_check(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     done = replace(DONE, stderr=b"Error: broken\n", exit_code=1)
@@ -69,7 +69,7 @@ def test_lint_that_ends_badly_and_names_nothing_could_not_check(
         helm.run_helm_lint({"Chart.yaml": b"apiVersion: v2\nname: x\n"}, values={})
 
 
-def test_a_folder_that_looks_like_a_host_is_not_asked_for() -> None:
+def test_a_folder_that_looks_like_a_host_is_not_called() -> None:
     files = {
         "env/kustomization.yaml": b"resources: [github.com/org/repo]\n",
         "env/github.com/org/repo/kustomization.yaml": b"resources: []\n",

@@ -1,6 +1,6 @@
-"""Forgeries by a writer who keeps chain and fold right, each with what an audit says of it.
+"""Forgeries by a writer who keeps chain and fold consistent, each with what an audit says of it.
 
-One module for each kind of thing that is falsified; `FORGERIES` is the one list of them all.
+One module per kind of thing that is falsified; `FORGERIES` lists them all.
 """
 
 from __future__ import annotations

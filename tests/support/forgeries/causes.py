@@ -1,4 +1,4 @@
-"""Forgeries of causes, and of what delivery tools and people are said to have told."""
+"""Forgeries of causes, and of what delivery tools and people supposedly reported."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tests.support.state_writer import OTHER, Forger
 
 
 def observed_elsewhere(f: Forger) -> None:
-    """An observation of prod, before anything was promoted there."""
+    """Record an observation of prod before its promotion."""
     seen = f.facts()[-1]
     assert isinstance(seen.body, Observed)
     f.retell(lambda facts: [*facts[:DEV], seen, *facts[DEV:]])
 
 
 def observed_other_draft(f: Forger) -> None:
-    """An observation of another draft."""
+    """Record an observation of another draft."""
     seen = f.facts()[-1].body
     assert isinstance(seen, Observed)
     told = seen.observation.model_copy(update={"draft": OTHER})
@@ -25,7 +25,7 @@ def observed_other_draft(f: Forger) -> None:
 
 
 def ended_in_prod(f: Forger) -> None:
-    """The draft that runs in prod is told to have ended."""
+    """Record a rejection of the draft that runs in prod."""
     first = f.facts()[0].cause
     f.retell(
         lambda facts: [
@@ -36,13 +36,13 @@ def ended_in_prod(f: Forger) -> None:
 
 
 def main_without(f: Forger) -> None:
-    """main is put back to before anybody asked."""
+    """Reset main to before any request."""
     first = list(f.gits[CONTROL].log_commits(f.head(CONTROL)))[-1]
     f.put(CONTROL, "main", first.id)
 
 
 def request_amended(f: Forger) -> None:
-    """The request for prod, as if it had had another reason."""
+    """Amend the request for prod with another reason."""
     git, head = f.gits[CONTROL], f.head(CONTROL)
     old = git.read_commit(head)
     files = f.files(CONTROL)

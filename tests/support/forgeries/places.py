@@ -1,4 +1,4 @@
-"""Forgeries in the GitOps repository, in the code and in today's policy."""
+"""Forgeries in the GitOps repository, in the code, and in today's policy."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.support.state_writer import Forger
 
 
 def write(path: str, content: bytes, mode: int = MODE_FILE) -> Callable[[Forger], object]:
-    """A file written to GitOps main, in the pipeline's name."""
+    """Write a file to GitOps main, in the pipeline's name."""
     return lambda f: f.add(
         GITOPS, lambda files: files.update({path: (mode, content)}), signature=PIPELINE
     )
 
 
 def overlay_there_and_back(f: Forger) -> None:
-    """An overlay is changed in the pipeline's name, and changed back."""
+    """Change an overlay in the pipeline's name, and change it back."""
     path = "environments/prod/order-router/kustomization.yaml"
     old = f.files(GITOPS)[path]
     write(path, old[1] + b"# quickly\n")(f)
@@ -27,7 +27,7 @@ def overlay_there_and_back(f: Forger) -> None:
 
 
 def other_root(f: Forger) -> None:
-    """The GitOps repository, told anew from another first commit on."""
+    """Rewrite the GitOps repository from another first commit on."""
     parent: str | None = None
     git = f.gits[GITOPS]
     changed: dict[str, str] = {}
@@ -42,7 +42,7 @@ def other_root(f: Forger) -> None:
 
 
 def merge_brings_more(f: Forger) -> None:
-    """The newest promotion's merge brings a workflow with it."""
+    """Add a workflow to the merge of the newest promotion."""
     git, head = f.gits[GITOPS], f.head(GITOPS)
     merge = git.read_commit(head)
     files = f.files(GITOPS)
@@ -53,7 +53,7 @@ def merge_brings_more(f: Forger) -> None:
 
 
 def submodule(f: Forger) -> None:
-    """A submodule beside the overlays, which a tree names and no object is."""
+    """Add a submodule beside the overlays: a tree entry without an object."""
     git, head = f.gits[GITOPS], f.head(GITOPS)
     root = git.read_object(f"{head}^{{tree}}")
     assert root is not None
@@ -64,7 +64,7 @@ def submodule(f: Forger) -> None:
 
 
 def blocked(f: Forger) -> None:
-    """What runs in prod is blocked by the policy of today."""
+    """Block the digest that runs in prod in today's policy."""
     built = f.body(BUILT)
     assert isinstance(built, Built)
     text = (

@@ -23,6 +23,7 @@ from tests.support.forgeries.ways import (
     build,
     commit_on_branch,
     inserted,
+    named_by,
     report,
     without_fact,
 )
@@ -51,16 +52,15 @@ _ACCEPTED = (
 )
 
 
-ACCEPTANCE = tuple(
-    Forgery(
-        f"accepted with {what}", body(ACCEPTED, **changes), "accepted", "audit-accepted-differs"
-    )
-    for what, changes in _ACCEPTED
+ACCEPTANCE = named_by(
+    "accepted",
+    "audit-accepted-differs",
+    ((f"accepted with {what}", body(ACCEPTED, **changes)) for what, changes in _ACCEPTED),
 )
 
 
 def resigned(f: Forger) -> None:
-    """The patch's commit, in a person's name."""
+    """Rewrite the patch's commit in a person's name."""
     told = f.body(PATCHED)
     assert isinstance(told, PatchApplied)
     old = f.gits[CODE].read_commit(told.commit)
@@ -70,24 +70,26 @@ def resigned(f: Forger) -> None:
 
 
 def refused_instead(f: Forger) -> None:
-    """The patch that was applied is told as stale."""
+    """Record the applied patch as stale."""
     reasons = (Reason(code="patch-base-stale", message="it is stale"),)
     told = PatchRefused(patch="0001", reasons=reasons)
     f.retell(lambda facts: with_fact(facts[:PATCHED], PATCHED, body=told))
 
 
 SOURCES = (
-    Forgery(
-        "scaffolded at a commit that is not there",
-        body(SCAFFOLDED, commit=NOWHERE),
+    *named_by(
         "source-tree",
         "audit-source-missing",
-    ),
-    Forgery(
-        "scaffolded with another tree",
-        body(SCAFFOLDED, tree=NOWHERE),
-        "source-tree",
-        "audit-source-missing",
+        (
+            ("scaffolded at a commit that is not there", body(SCAFFOLDED, commit=NOWHERE)),
+            ("scaffolded with another tree", body(SCAFFOLDED, tree=NOWHERE)),
+            ("patched at a commit that is not there", body(PATCHED, commit=NOWHERE)),
+            (
+                "checks of a tree that is not there",
+                report(lambda r: r.model_copy(update={"tree": NOWHERE})),
+            ),
+            ("built from a tree that is not there", build(source_tree=NOWHERE)),
+        ),
     ),
     Forgery(
         "a scaffold with a file more",
@@ -108,12 +110,6 @@ SOURCES = (
         "audit-name-differs",
     ),
     Forgery(
-        "patched at a commit that is not there",
-        body(PATCHED, commit=NOWHERE),
-        "source-tree",
-        "audit-source-missing",
-    ),
-    Forgery(
         "a patch with a file more",
         commit_on_branch(PATCHED, backdoor),
         "patch",
@@ -121,28 +117,16 @@ SOURCES = (
     ),
     Forgery("a patch in a person's name", resigned, "patch", "audit-source-differs"),
     Forgery(
-        "patched on another branch",
-        body(PATCHED, branch="main"),
-        "patch",
-        "audit-name-differs",
+        "patched on another branch", body(PATCHED, branch="main"), "patch", "audit-name-differs"
     ),
     Forgery(
-        "an applied patch told as refused",
-        refused_instead,
-        "patch-refused",
-        "audit-refusal-misfit",
+        "an applied patch told as refused", refused_instead, "patch-refused", "audit-refusal-misfit"
     ),
     Forgery(
         "a patch refused for a reason that no rule gives",
         body(REFUSED, reasons=(Reason(code="because", message="no"),)),
         "refusals",
         "audit-refusal-misfit",
-    ),
-    Forgery(
-        "checks of a tree that is not there",
-        report(lambda r: r.model_copy(update={"tree": NOWHERE})),
-        "source-tree",
-        "audit-source-missing",
     ),
     Forgery(
         "a check reported twice",
@@ -172,19 +156,13 @@ SOURCES = (
         "built",
         "audit-provenance",
     ),
-    Forgery("built without a statement", build(bundle=""), "decision", "audit-provenance"),
     Forgery("built by another builder", build(builder="buildx"), "built", "audit-provenance"),
+    Forgery("built without a statement", build(bundle=""), "decision", "audit-provenance"),
     Forgery(
         "built under another tenant's image",
         build(image="registry.example.com/ameide/tenant-contoso/order-router"),
         "built",
         "audit-name-differs",
-    ),
-    Forgery(
-        "built from a tree that is not there",
-        build(source_tree=NOWHERE),
-        "source-tree",
-        "audit-source-missing",
     ),
     Forgery("built twice", inserted(BUILT, again(BUILT)), "built", "audit-digest-differs"),
     Forgery("never built", without_fact(BUILT), "decision", "audit-digest-differs"),

@@ -12,13 +12,13 @@ from tests.support.state_writer import OTHER, Files, Forger
 
 
 def drop_draft(files: Files) -> None:
-    """All of a draft's facts are taken out."""
+    """Delete all facts of a draft."""
     for path in [p for p in files if p.startswith("drafts/order-router/")]:
         del files[path]
 
 
 def there_and_back(f: Forger) -> None:
-    """A fact is changed, and changed back."""
+    """Change a fact, and change it back."""
     path = "drafts/order-router/facts/000003-scaffolded.json"
 
     def change(files: Files) -> None:
@@ -32,7 +32,7 @@ def there_and_back(f: Forger) -> None:
 
 
 def merged_state(f: Forger) -> None:
-    """A second root is merged into the state branch."""
+    """Merge a second root into the state branch."""
     head = f.head(CONTROL, STATE)
     root = f.commit(CONTROL, {}, [], "Begin\n", PIPELINE)
     f.put(
@@ -41,7 +41,7 @@ def merged_state(f: Forger) -> None:
 
 
 def mode_of_fact(mode: int, path: str) -> Callable[[Files], None]:
-    """A file with another mode."""
+    """A change of a file's mode."""
 
     def change(files: Files) -> None:
         files[path] = (mode, files[path][1])
@@ -50,7 +50,7 @@ def mode_of_fact(mode: int, path: str) -> Callable[[Files], None]:
 
 
 def wrong_in_between(f: Forger) -> None:
-    """A status told otherwise by a commit in between; the newest one is right."""
+    """Write a wrong status in an earlier commit; the newest one is right."""
 
     def edit(number: int, files: Files) -> None:
         path = "drafts/order-router/status.yaml"

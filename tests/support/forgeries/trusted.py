@@ -1,4 +1,4 @@
-"""Forgeries that no clone can show: whose word each rests on."""
+"""Forgeries that no clone can show, each with the party that the audit has to trust."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.support.state_writer import OTHER, Forger
 
 
 def healthy_instead(f: Forger) -> None:
-    """The newest observation is told otherwise."""
+    """Record another health in the newest observation."""
     seen = f.facts()[-1].body
     assert isinstance(seen, Observed)
     told = seen.observation.model_copy(update={"health": "Degraded"})
@@ -16,7 +16,7 @@ def healthy_instead(f: Forger) -> None:
 
 
 def other_pull(f: Forger) -> None:
-    """The newest draft's end names another reason."""
+    """Record another reason for the end of the newest draft."""
     f.retell_body(4, OTHER, reason="pull request local:other was closed without a merge")
 
 

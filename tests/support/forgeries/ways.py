@@ -1,12 +1,12 @@
-"""What a forgery is, and the ways to falsify facts that many forgeries share.
+"""What a forgery is, and ways to falsify facts that many forgeries share.
 
-`step` is the step of the audit that names it, `code` what it says; a forgery without a code is one
-that no clone can show, and `trust` says whose word it rests on instead.
+`step` is the audit step that finds it, `code` the code that it gives. A forgery without a code is
+one that no clone can show; `trust` then names whose word the audit takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from pipeline.git.commits import pipeline_signature
@@ -33,7 +33,7 @@ NOWHERE = history.id_of("nowhere")
 
 @dataclass(frozen=True)
 class Forgery:
-    """One forgery: what it does, the step that finds it and its code, or the trust it rests on."""
+    """One forgery: what it does, the audit step and code that find it, or the trust it rests on."""
 
     name: str
     forge: Callable[[Forger], object]
@@ -42,18 +42,25 @@ class Forgery:
     trust: str = ""
 
 
+def named_by(
+    step: str, code: str, forgeries: Iterable[tuple[str, Callable[[Forger], object]]]
+) -> tuple[Forgery, ...]:
+    """Forgeries that one audit step finds, each with this code."""
+    return tuple(Forgery(name, forge, step, code) for name, forge in forgeries)
+
+
 def body(number: int, **changes: object) -> Callable[[Forger], object]:
-    """One fact's body says something else."""
+    """Change the body of one fact."""
     return lambda f: f.retell_body(number, **changes)
 
 
 def cause(number: int, **changes: object) -> Callable[[Forger], object]:
-    """One fact's cause is another."""
+    """Change the cause of one fact."""
     return lambda f: f.retell_cause(number, **changes)
 
 
 def release(number: int, **changes: object) -> Callable[[Forger], object]:
-    """One promotion is of another release."""
+    """Change the release of one promotion."""
 
     def forge(f: Forger) -> None:
         promoted = f.body(number)
@@ -64,7 +71,7 @@ def release(number: int, **changes: object) -> Callable[[Forger], object]:
 
 
 def build(**changes: object) -> Callable[[Forger], object]:
-    """The image was built otherwise."""
+    """Change the record of the build."""
 
     def forge(f: Forger) -> None:
         built = f.body(BUILT)
@@ -75,7 +82,7 @@ def build(**changes: object) -> Callable[[Forger], object]:
 
 
 def report(change: Callable[[CheckReport], CheckReport]) -> Callable[[Forger], object]:
-    """The checks said something else."""
+    """Change the report of the checks."""
 
     def forge(f: Forger) -> None:
         checked = f.body(CHECKED)
@@ -86,17 +93,17 @@ def report(change: Callable[[CheckReport], CheckReport]) -> Callable[[Forger], o
 
 
 def without_fact(number: int) -> Callable[[Forger], object]:
-    """One fact never was."""
+    """Leave out one fact."""
     return lambda f: f.retell(lambda facts: [*facts[: number - 1], *facts[number:]])
 
 
 def inserted(after: int, made: Callable[[list[Fact]], Fact]) -> Callable[[Forger], object]:
-    """One fact more, of the cause of the one before it."""
+    """Insert a fact, with the cause of the one before it."""
     return lambda f: f.retell(lambda facts: [*facts[:after], made(facts), *facts[after:]])
 
 
 def reviewed(number: int, *accounts: int, **changes: object) -> Callable[[Forger], object]:
-    """A request was approved by these, and the fact says so throughout."""
+    """Record other reviews of a request, consistently."""
 
     def forge(f: Forger) -> None:
         def change(facts: list[Fact]) -> list[Fact]:
@@ -122,7 +129,7 @@ def reviewed(number: int, *accounts: int, **changes: object) -> Callable[[Forger
 
 
 def brought(number: int, **changes: object) -> Callable[[Forger], object]:
-    """A request came to main otherwise."""
+    """Change how a request came to main."""
 
     def forge(f: Forger) -> None:
         told = f.facts()[number - 1].cause.brought
@@ -133,12 +140,12 @@ def brought(number: int, **changes: object) -> Callable[[Forger], object]:
 
 
 def again(number: int, **changes: object) -> Callable[[list[Fact]], Fact]:
-    """A fact with another body, as often as one likes."""
+    """A fact repeated with changes."""
     return lambda facts: facts[number - 1].model_copy(update=changes)
 
 
 def commit_on_branch(number: int, change: Callable[[Files], None]) -> Callable[[Forger], object]:
-    """A writer of the code's repository makes a commit over again, with other files."""
+    """Rewrite a commit of the code with other files, as a writer of its repository can."""
 
     def forge(f: Forger) -> None:
         told = f.body(number)
@@ -157,15 +164,15 @@ def commit_on_branch(number: int, change: Callable[[Files], None]) -> Callable[[
 
 
 def backdoor(files: Files) -> None:
-    """One file more beside those of the request."""
+    """Add a file beside those of the request."""
     files["primitives/order-router/src/domain_order_router/backdoor.py"] = (MODE_FILE, b"x = 1\n")
 
 
 def beside(files: Files) -> None:
-    """One file more outside of the primitive."""
+    """Add a file outside the primitive's folder."""
     files["primitives/other/x.py"] = (MODE_FILE, b"x = 1\n")
 
 
 def on_state(change: Callable[[Files], None]) -> Callable[[Forger], object]:
-    """A commit more on the state branch, in the pipeline's name."""
+    """Add a commit to the state branch, in the pipeline's name."""
     return lambda f: f.add(CONTROL, change, branch=STATE, signature=PIPELINE)

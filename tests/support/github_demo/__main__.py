@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def main() -> int:
-    """Tell the story; the exit code of the first thing that went wrong."""
+    """Tell the story; returns the exit code of the first command that failed."""
     console = Console(highlight=False)
     root = ROOT / ".demo-github"
     servers: list[GitHubServer] = []

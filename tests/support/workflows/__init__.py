@@ -1,4 +1,4 @@
-"""A runner of the workflows in `.github/workflows/`, for tests; see README.md."""
+"""A runner for the workflows in `.github/workflows/`, for tests; see README.md."""
 
 from tests.support.workflows.runner import APP_PERMISSIONS, JobRun, Runner, Withheld, WorkflowRun
 

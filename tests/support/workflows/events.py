@@ -1,8 +1,8 @@
-"""Events that start workflows: received as webhooks, held to their signature, matched with `on`.
+"""Events that start workflows: received as webhooks, checked by signature, matched with `on`.
 
-Source: GitHub, "Events that trigger workflows", "Validating webhook deliveries". What workflows
-filter by is known here: branches and paths of a push, types of an event. Any other filter is an
-error. `ci` is left out: it tests this repository, which the control repo of a test is not.
+Source: GitHub, "Events that trigger workflows", "Validating webhook deliveries". Supported filters
+are branches and paths of a push and types of an event; any other filter is an error. `ci` is left
+out: it tests this repository, which is not a test's control repo.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 @dataclass
 class Receiver:
-    """What takes deliveries for one repository, and starts its workflows."""
+    """Receives deliveries for one repository and starts its workflows."""
 
     runner: Runner
     secret: bytes
@@ -37,7 +37,7 @@ class Receiver:
     refused: int = 0
 
     def take(self, headers: Any, body: bytes) -> int:
-        """The status of an answer to a delivery; only what is signed rightly is taken."""
+        """The HTTP status for a delivery; only correctly signed ones are accepted."""
         signed = f"sha256={hmac.new(self.secret, body, hashlib.sha256).hexdigest()}"
         if not hmac.compare_digest(headers.get("X-Hub-Signature-256", ""), signed):
             self.refused += 1
@@ -52,7 +52,7 @@ class Receiver:
         return f"{self.runner.organisation}/{self.runner.repository}"
 
     def start(self) -> list[WorkflowRun]:
-        """The runs that all taken events start, one after the other."""
+        """The runs that all accepted events start, in order."""
         events, self.received = self.received, []
         return [
             self.runner.run(workflow, name, payload)
@@ -102,7 +102,7 @@ class Receiver:
 
 @contextmanager
 def receiving(runner: Runner, secret: bytes) -> Iterator[Receiver]:
-    """A receiver that listens on 127.0.0.1 within the block."""
+    """A receiver that listens on 127.0.0.1 until the block ends."""
     receiver = Receiver(runner, secret)
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Expressions of workflows: what is between `${{` and `}}`, over a tree of contexts.
+"""Expressions of workflows, `${{ … }}`, evaluated over a tree of contexts.
 
 Source: GitHub, "Evaluate expressions in workflows and actions". What is not here is an error.
 """
@@ -20,7 +20,7 @@ Functions = Mapping[str, Callable[..., Any]]
 
 
 class ExpressionError(Exception):
-    """An expression that GitHub, or this module, does not know."""
+    """An expression that GitHub, or this module, cannot evaluate."""
 
 
 def expanded(value: Any, contexts: Contexts, functions: Functions) -> Any:
@@ -39,12 +39,12 @@ def expanded(value: Any, contexts: Contexts, functions: Functions) -> Any:
 
 
 def evaluated(text: str, contexts: Contexts, functions: Functions) -> Any:
-    """What an expression gives. Raises ExpressionError."""
+    """The value of an expression. Raises ExpressionError."""
     return _Parser(text, contexts, functions).whole()
 
 
 def as_text(value: Any) -> str:
-    """A value as GitHub writes it into a text."""
+    """A value as GitHub writes it into text."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -168,5 +168,5 @@ class _Parser:
 
 
 def _alike(value: Any) -> Any:
-    """A value as comparisons see it: texts without their case."""
+    """A value as comparisons see it: strings without case."""
     return value.lower() if isinstance(value, str) else value

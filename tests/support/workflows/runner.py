@@ -27,7 +27,7 @@ Json = dict[str, Any]
 
 @dataclass
 class JobRun:
-    """One job, or one of a matrix, as it ended."""
+    """The result of one job, or of one job of a matrix."""
 
     job: str
     name: str
@@ -53,17 +53,17 @@ class WorkflowRun:
 
     @property
     def log(self) -> str:
-        """What all jobs said."""
+        """The output of all jobs."""
         return "\n".join(f"== {job.name}: {job.result}\n{job.log}" for job in self.jobs)
 
     def of(self, job: str) -> list[JobRun]:
-        """The jobs of one id: several of a matrix."""
+        """The jobs with one id: several of a matrix."""
         return [run for run in self.jobs if run.job == job]
 
 
 @dataclass(frozen=True)
 class Withheld:
-    """A right of a job's `github.token`, or of its App's token, that is lowered to `level`."""
+    """A permission of a job's `github.token`, or of its App's token, that is lowered to `level`."""
 
     job: str
     of: str  # token, app
@@ -71,7 +71,7 @@ class Withheld:
     level: str | None
 
     def applied(self, job: str, of: str, permissions: Mapping[str, str]) -> dict[str, str]:
-        """The permissions without what is withheld."""
+        """The permissions, lowered."""
         kept = dict(permissions)
         if (job, of) == (self.job, self.of):
             kept.pop(self.permission)
@@ -99,7 +99,7 @@ class Runner:
     runs: int = 0
 
     def run(self, workflow: str, event: str, payload: Json | None = None) -> WorkflowRun:
-        """A run of a workflow on an event, with the workflow as the event's commit has it."""
+        """A run of a workflow on an event; the workflow file comes from the event's commit."""
         self.runs += 1
         repository = self.server.repository(self.organisation, self.repository)
         payload = {"repository": {"default_branch": repository.default_branch}, **(payload or {})}
@@ -129,7 +129,7 @@ class Runner:
         return run
 
     def _merge_ref(self, number: int) -> str:
-        """The ref of what merging a pull request would give, as GitHub keeps it."""
+        """The ref of a pull request's test merge, as GitHub keeps it."""
         repository = self.server.repository(self.organisation, self.repository)
         pull = repository.pulls[number]
         ref = f"refs/pull/{number}/merge"
@@ -177,7 +177,7 @@ class _Execution:
     github: Json
 
     def execute(self) -> None:
-        """Every job, after those that it needs."""
+        """Run every job after those that it needs."""
         assert self.document["permissions"] == {}, "rights belong to jobs"
         waiting = dict(self.document["jobs"])
         needs: dict[str, Json] = {}
@@ -406,7 +406,7 @@ class _Job:
                 raise StepFailed("checkout")
 
     def _upload_findings(self, given: Json) -> None:
-        """The findings of a run, kept with the repository by ref and commit."""
+        """Store a run's findings with the repository, by ref and commit."""
         if self.ended.permissions.get("security-events") != "write":
             self.ended.log += "upload-sarif needs `security-events: write`\n"
             raise StepFailed("upload-sarif")
@@ -415,7 +415,7 @@ class _Job:
         self.run.scanned[given["ref"], given["sha"]] = log
 
     def _attest(self, step: Json, given: Json, contexts: Json) -> None:
-        """The attestation of a predicate, by the Sigstore of the tests, as this workflow."""
+        """The attestation of a predicate, signed by the tests' Sigstore as this workflow."""
         for right in ("id-token", "attestations"):
             if self.ended.permissions.get(right) != "write":
                 self.ended.log += f"actions/attest needs `{right}: write`\n"

@@ -1,4 +1,4 @@
-"""What a Dockerfile builds upon: by digest, or by a name that nobody can move."""
+"""The base images of a Dockerfile: by digest, or by a name that nobody can move."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def scan(text: str) -> list[str]:
         "FROM scratch\nENV PATH=/x \\\n",
     ],
 )
-def test_what_stays_the_same_passes(text: str) -> None:
+def test_an_immutable_base_image_passes(text: str) -> None:
     assert scan(text) == []
 
 
@@ -84,23 +84,23 @@ def test_what_stays_the_same_passes(text: str) -> None:
         ("FROM scratch\rFROM alpine\n", "1:1: dockerfile-text"),
     ],
 )
-def test_what_may_change_is_found(text: str, found: str) -> None:
+def test_a_base_image_that_may_change_is_found(text: str, found: str) -> None:
     assert any(line.startswith(f"Dockerfile:{found}") for line in scan(text)), scan(text)
 
 
-def test_a_file_that_is_no_text_is_found() -> None:
+def test_a_binary_dockerfile_is_found() -> None:
     assert scan_dockerfile(b"FROM scratch\n\xff") == [
         "Dockerfile:1:1: dockerfile-text the file is not UTF-8"
     ]
 
 
 @pytest.mark.parametrize("template", ["domain", "process", "agent", "ui"])
-def test_golden_templates_build_upon_nothing_that_changes(template: str) -> None:
+def test_golden_templates_build_on_immutable_images(template: str) -> None:
     assert scan_dockerfile((TEMPLATES / template / "skeleton" / "Dockerfile").read_bytes()) == []
 
 
 @given(st.text(st.sampled_from("FROMCOPYRUNADD-=,\\\n\t #/<\"'$@: abfrom0\r"), max_size=80))
-def test_any_text_is_judged(text: str) -> None:
+def test_any_text_is_judged_without_an_error(text: str) -> None:
     for line in scan(text):
         assert line.startswith("Dockerfile:")
 

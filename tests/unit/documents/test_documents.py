@@ -1,4 +1,4 @@
-"""The reader, the writer and what is said about fields, on small documents."""
+"""The reader, the writer, and findings about fields, on small documents."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_positions_of_values_and_keys() -> None:
     assert str(document.position_of(("owners", 0), key=True)) == "request.yaml:4:5"
 
 
-def test_position_of_what_is_missing_is_the_nearest_parent() -> None:
+def test_the_position_of_a_missing_key_is_its_nearest_parent_s() -> None:
     document = parse("# head\nkind: Tenant\nquota: {cpu: 4}\n")
     assert str(document.position_of(("quota", "memory", "x"))) == "request.yaml:3:8"
     assert str(document.position_of(("nothing",))) == "request.yaml:2:1"
@@ -154,7 +154,7 @@ def test_python_parser_gives_the_same_answers(monkeypatch: pytest.MonkeyPatch) -
         assert places(again) == places(document)
 
 
-def test_document_is_written_as_people_would() -> None:
+def test_a_document_is_written_as_people_write_it() -> None:
     value = {
         "kind": "Tenant",
         "id": "acme/order-router",
@@ -220,7 +220,7 @@ def test_document_is_written_as_people_would() -> None:
     ],
     ids=range(11),
 )
-def test_what_no_request_may_hold_is_not_written(value: dict[str, object]) -> None:
+def test_forbidden_characters_are_not_written(value: dict[str, object]) -> None:
     with pytest.raises(UsageFault):
         render_document(value)
 

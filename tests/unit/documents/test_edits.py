@@ -1,4 +1,4 @@
-"""Edits change the named entry, keep its comment, and leave every other line alone."""
+"""An edit changes the named entry, keeps its comment, and leaves every other line alone."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ tail: 'end' # last
         (("new",), "a\nb\n", "# last\n", "# last\nnew: |\n  a\n  b\n"),
     ],
 )
-def test_edit_changes_its_lines_only(
+def test_an_edit_changes_its_lines_only(
     path: tuple[str | int, ...], value: object, old: str, new: str
 ) -> None:
     assert SAMPLE.count(old) == 1
@@ -97,31 +97,75 @@ def test_edits_apply_one_after_the_other() -> None:
         ),
     ],
 )
-def test_edit_of_odd_layouts(
+def test_an_edit_keeps_odd_layouts(
     before: str, path: tuple[str | int, ...], value: object, after: str
 ) -> None:
     assert edit_document(before.encode(), {path: value}).decode() == after
 
 
 @pytest.mark.parametrize(
-    ("before", "path", "said"),
+    ("before", "path", "value", "after"),
     [
-        ("a:\n  - b # why\nc: 1\n", ("a",), "would lose the comment `# why`"),
-        ("a:\n  # why\n  b: c\n", ("a",), "would lose the comment `# why`"),
-        ("a: | # why\n  b\n\n# on c\nc: 1\n", ("a",), "would lose the comment `# why`"),
-        ("a: [b,\n  c]\n", ("a", 0), "stands in brackets that go over several lines"),
-        ("? a\n: b\n", ("a",), "would change more than it says"),
+        # What ruamel keeps behind a text is no part of the new value.
+        (
+            "a:\n\n  - |\n    b\n\n    c\n\n  - 1\n",
+            ("a", 0),
+            {"k": 1},
+            "a:\n\n  - k: 1\n\n  - 1\n",
+        ),
+        # The last line gets an end only if the new value needs it.
+        ("a: 1", ("a",), "b\nc", "a: |-\n  b\n  c"),
+        ("a: 1", ("a",), "b\nc\n", "a: |\n  b\n  c\n"),
+        ("a: 1\r\nb: 2", ("b",), "c\nd\n", "a: 1\r\nb: |\r\n  c\r\n  d\r\n"),
+        ("a: |\n  b", ("a",), 1, "a: 1"),
     ],
 )
-def test_edit_that_cannot_keep_the_rest_is_refused(
-    before: str, path: tuple[str | int, ...], said: str
+def test_an_edit_ends_where_the_value_ends(
+    before: str, path: tuple[str | int, ...], value: object, after: str
+) -> None:
+    assert edit_document(before.encode(), {path: value}).decode() == after
+
+
+LOST = "would lose the comment `# why`"
+BRACKETS = "stands in brackets that go over several lines"
+MORE = "would change more than it says"
+
+
+@pytest.mark.parametrize(
+    ("before", "path", "value", "said"),
+    [
+        ("a:\n  - b # why\nc: 1\n", ("a",), 1, LOST),
+        ("a:\n  # why\n  b: c\n", ("a",), 1, LOST),
+        ("a: | # why\n  b\n\n# on c\nc: 1\n", ("a",), 1, LOST),
+        ("a: | # why\n  b\n\n# on c\nc: 1\n", ("a",), ["d"], LOST),
+        ("a: > # why\n  b\n", ("a",), {"d": 1}, LOST),
+        ("a:\n-  # why\n", ("a", 0), "b", LOST),
+        ("a: [b,\n  c]\n", ("a", 0), 1, BRACKETS),
+        ("a: {b: 1,\n  c: 2}\n", ("a", "d"), 1, BRACKETS),
+        ("? a\n: b\n", ("a",), 1, MORE),
+        ("a: b\n  # on a\nc: 1\n", ("a",), "d\ne", MORE),
+        ("a:\n- b\n  # on b\n- c\n", ("a", 0), "d\ne\n", MORE),
+        ("a:\n  # on a\n- b\nc:\n  d: 1 # e\n", ("a",), [], MORE),
+        ("a:\n-  # none\nb: 1\n", ("a", 1), "c\nd\n", MORE),
+        ("a: >\n  b", ("c",), 1, MORE),
+    ],
+)
+def test_an_edit_that_cannot_keep_the_rest_is_refused(
+    before: str, path: tuple[str | int, ...], value: object, said: str
 ) -> None:
     with pytest.raises(Refused) as error:
-        edit_document(before.encode(), {path: 1})
+        edit_document(before.encode(), {path: value})
     assert said in error.value.message
+    assert ("a key after `?`" in error.value.help) == (said == MORE)
 
 
-def test_what_looks_like_a_comment_in_a_text_may_go() -> None:
+def test_other_entries_beside_such_places_are_edited() -> None:
+    before = "? a\n: b\nc: | # why\n  d\ne:\n-  # none\nf: 1\n"
+    after = before.replace("f: 1", "f: 2")
+    assert edit_document(before.encode(), {("f",): 2}).decode() == after
+
+
+def test_text_that_looks_like_a_comment_may_go() -> None:
     assert edit_document(b'a: "b # c"\n', {("a",): 1}) == b"a: 1\n"
     assert edit_document(b"a: |\n  b # c\n  # d\n", {("a",): 1}) == b"a: 1\n"
 
@@ -129,12 +173,21 @@ def test_what_looks_like_a_comment_in_a_text_may_go() -> None:
 @pytest.mark.parametrize(
     "path", [(), ("no", "such"), ("owners", 5), ("kind", "x"), ("owners", "x")]
 )
-def test_edit_of_no_place_is_refused(path: tuple[str | int, ...]) -> None:
+def test_an_edit_of_a_missing_place_is_refused(path: tuple[str | int, ...]) -> None:
     with pytest.raises(UsageFault):
         edit_document(SAMPLE.encode(), {path: 1})
 
 
-def test_edit_of_a_refused_document_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("before", "codes"),
+    [
+        ("a: 1\na: 2\n", ["yaml-duplicate-key"]),
+        ("a: &x 1\nb: *x\n", ["yaml-anchor", "yaml-alias"]),
+        ("a: !t 1\n", ["yaml-tag"]),
+        ("a: 1\n---\nb: 1\n", ["yaml-multiple-documents"]),
+    ],
+)
+def test_an_edit_of_a_refused_document_is_refused(before: str, codes: list[str]) -> None:
     with pytest.raises(Refused) as error:
-        edit_document(b"a: 1\na: 2\n", {("a",): 3})
-    assert [f.code for f in error.value.findings] == ["yaml-duplicate-key"]
+        edit_document(before.encode(), {("a",): 3})
+    assert [f.code for f in error.value.findings] == codes

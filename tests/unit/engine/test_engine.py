@@ -1,4 +1,4 @@
-"""An engine and its tools are values: who wants another tool makes another engine."""
+"""An engine and its tools are values: another tool means another engine."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_no_tool_of_an_engine_can_be_exchanged_in_place(engine: Engine, name: st
 
 
 @pytest.mark.parametrize("part", ["reader", "proposer", "judge"])
-def test_the_parts_of_an_engine_are_as_fixed(engine: Engine, part: str) -> None:
+def test_the_parts_of_an_engine_cannot_be_set_either(engine: Engine, part: str) -> None:
     made = getattr(engine, part)
     assert getattr(engine, part) is made, "it is made once"
     with pytest.raises(FrozenInstanceError):

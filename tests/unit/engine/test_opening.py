@@ -1,4 +1,4 @@
-"""Which builder the environment chooses, with what."""
+"""Which builder the environment selects, and with what settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Approvals are counted by one function, and by no other code."""
+"""One function counts approvals, and no other code does."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def counted(*given: tuple[int, ReviewVerdict, str]) -> tuple[set[int], set[int]]
     return set(found.approving), set(found.objecting)
 
 
-def test_the_newest_verdict_of_each_counts() -> None:
+def test_each_reviewer_s_newest_verdict_counts() -> None:
     assert counted((ONE, CHANGES, HEAD), (ONE, APPROVED, HEAD)) == ({ONE}, set())
     assert counted((ONE, APPROVED, HEAD), (ONE, CHANGES, HEAD)) == (set(), {ONE})
     assert counted((ONE, APPROVED, HEAD), (ONE, DISMISSED, HEAD)) == (set(), set())
 
 
-def test_a_comment_takes_nothing_back() -> None:
+def test_a_comment_keeps_the_approval() -> None:
     assert counted((ONE, APPROVED, HEAD), (ONE, COMMENTED, HEAD)) == ({ONE}, set())
 
 
@@ -38,17 +38,17 @@ def test_a_verdict_on_another_revision_does_not_count() -> None:
     assert counted((ONE, CHANGES, HEAD), (ONE, APPROVED, OLD)) == (set(), set())
 
 
-def test_who_takes_part_objects_but_does_not_approve() -> None:
+def test_an_author_may_object_but_not_approve() -> None:
     assert counted((AUTHOR, APPROVED, HEAD)) == (set(), set())
     assert counted((AUTHOR, CHANGES, HEAD)) == (set(), {AUTHOR})
 
 
-def test_approvals_of_some_people_are_theirs_alone() -> None:
+def test_approvals_can_be_counted_for_some_people_alone() -> None:
     held = Approvals(frozenset({ONE, TWO}), frozenset({AUTHOR, ONE}))
     assert held.of((ONE, 9)) == Approvals(frozenset({ONE}), frozenset({ONE}))
 
 
-def test_no_other_module_reads_verdicts_out_of_reviews() -> None:
+def test_no_other_module_reads_verdicts() -> None:
     # Forges record verdicts, and `review` gives them; neither counts any.
     recording = {
         "cli/review.py",

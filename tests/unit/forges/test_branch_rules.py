@@ -1,4 +1,4 @@
-"""Branch rules as pure answers, the journal's bytes, and pull requests read back from them."""
+"""Branch rules decided as values, the journal's bytes, and pull requests read back from them."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def test_a_pattern_covers_the_whole_name(pattern: str, branch: str, matches: boo
     "pattern",
     ["", "a?", "[ab]", "[!a]", "a\\*", "a b", "a\nb", "-x", "/x", "é", "$(id)", "a|b", "{a,b}"],
 )
-def test_a_pattern_that_readers_could_take_differently_is_no_rule(pattern: str) -> None:
+def test_an_ambiguous_pattern_is_refused(pattern: str) -> None:
     with pytest.raises(ValueError, match="not a branch pattern"):
         BranchRule(pattern)
 
 
-def test_every_matching_rule_is_asked() -> None:
+def test_every_matching_rule_applies() -> None:
     rules = [BranchRule("*", push=(ONE, TWO)), BranchRule("main", push=(ONE,))]
     assert check_push(rules, "refs/heads/main", ONE) is None
     assert check_push(rules, "refs/heads/main", TWO) is not None
@@ -92,14 +92,14 @@ def test_every_matching_rule_is_asked() -> None:
          True),
     ],
 )  # fmt: skip
-def test_two_approvals_of_this_head_by_others_and_no_objection(
+def test_a_merge_needs_two_approvals_of_the_head_and_no_objection(
     reviews: list[tuple[int, ReviewVerdict, str]], allowed: bool
 ) -> None:
     rules = [BranchRule("main", approvals=2)]
     assert (check_merge(rules, reviewed(*reviews), ONE) is None) is allowed
 
 
-def test_who_may_merge_is_asked_before_anything_else() -> None:
+def test_the_right_to_merge_is_checked_first() -> None:
     rules = [BranchRule("main", merge=(ONE,))]
     assert check_merge(rules, PULL, ONE) is None
     assert check_merge(rules, PULL, TWO) == "account 3 may not merge into `main`"
@@ -107,7 +107,7 @@ def test_who_may_merge_is_asked_before_anything_else() -> None:
     assert check_merge([BranchRule("other", merge=())], PULL, ONE) is None
 
 
-def test_the_newest_review_of_an_account() -> None:
+def test_an_account_s_newest_review_counts() -> None:
     pull = reviewed((ONE, CHANGES, HEAD), (TWO, APPROVED, HEAD), (ONE, APPROVED, HEAD))
     assert newest_review(pull, ONE) == pull.reviews[2]
     assert newest_review(pull, 9) is None

@@ -1,4 +1,4 @@
-"""Every question to a composed forge reaches the part that the port gives it to."""
+"""A composed forge passes every call to the part that the port names."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Recording:
 
 
 @pytest.mark.parametrize(("part", "name"), METHODS, ids=[name for _, name in METHODS])
-def test_each_method_is_its_part_s(part: type, name: str) -> None:
+def test_each_method_belongs_to_one_part(part: type, name: str) -> None:
     parts = {each: Recording() for each in PARTS}
     forge = ComposedForge(*cast("Any", parts.values()))
     parameters = list(inspect.signature(getattr(part, name)).parameters.values())[1:]
@@ -52,12 +52,12 @@ def test_each_method_is_its_part_s(part: type, name: str) -> None:
     assert answer == (None if returns_none else (name, plain, named))
 
 
-def test_the_account_is_that_of_checks_and_events() -> None:
+def test_the_account_comes_from_checks_and_events() -> None:
     events = Recording()
     assert ComposedForge(*cast("Any", (object(), object(), events))).account == 7
 
 
-def test_a_forge_is_its_three_parts_and_nothing_more() -> None:
+def test_a_forge_has_exactly_its_three_parts() -> None:
     assert own(Forge) == {}
     names = [name for part in PARTS for name in own(part)]
     assert len(names) == len(set(names)) == len(own(ComposedForge))

@@ -1,4 +1,4 @@
-"""Which forge an address leads to, and what each module that opens one has."""
+"""Which forge an address leads to, and what each opening module provides."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def test_the_root_of_a_local_forge_can_be_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["missing.git", "folder"])
-def test_what_is_no_repository_of_a_local_forge_is_told(tmp_path: Path, address: str) -> None:
+def test_an_address_that_is_no_local_repository_is_reported(tmp_path: Path, address: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(UsageFault, match="not a repository of a local forge"):
         open_forge(address, tmp_path, {})
 
 
-def test_an_address_on_a_server_is_of_github(tmp_path: Path) -> None:
+def test_an_address_on_a_server_leads_to_github(tmp_path: Path) -> None:
     credential = {"GITHUB_TOKEN": "secret", "GITHUB_SERVER_URL": "https://github.com"}
     opened = open_forge("https://github.com/acme/control.git", tmp_path, credential)
     assert isinstance(opened.forge, GithubForge) and opened.repo == "control"
@@ -76,6 +76,6 @@ def test_an_address_on_a_server_is_of_github(tmp_path: Path) -> None:
         ("/forge/acme/control.git", "names no repository"),
     ],
 )
-def test_an_address_that_github_has_not_is_told(address: str, said: str) -> None:
+def test_an_address_that_github_lacks_is_reported(address: str, said: str) -> None:
     with pytest.raises(UsageFault, match=said):
         parse_address(address)

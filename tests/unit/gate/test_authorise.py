@@ -1,4 +1,4 @@
-"""The gate: each clause lets the allowed promotion pass and stops it for its own reason only."""
+"""The gate: each clause passes the allowed promotion and stops it for its own reason only."""
 
 from __future__ import annotations
 
@@ -94,13 +94,13 @@ WAITS = {
 
 
 @pytest.mark.parametrize("case", FINAL)
-def test_what_no_waiting_can_change_is_final(case: str) -> None:
+def test_a_reason_that_waiting_cannot_change_is_final(case: str) -> None:
     assert set(reasons_of(case)) == {(FINAL[case], True)}
     assert authorise(evidence_of_case(case_of(case))).refused
 
 
 @pytest.mark.parametrize("case", WAITS)
-def test_what_may_come_waits(case: str) -> None:
+def test_a_reason_that_waiting_can_change_waits(case: str) -> None:
     assert set(reasons_of(case)) == {(WAITS[case], False)}
     assert not authorise(evidence_of_case(case_of(case))).refused
 
@@ -205,7 +205,7 @@ def test_dev_takes_a_pinned_request_too() -> None:
     assert reasons_of("{environment: dev, digest: other}") == [("digest-not-built", True)]
 
 
-def test_an_objection_counts_of_those_who_may_approve() -> None:
+def test_only_objections_by_possible_approvers_count() -> None:
     case = "{environment: dev, reviews: [1201, {by: 1501, verdict: changes-requested}]}"
     assert reasons_of(case) == []
 
@@ -222,13 +222,13 @@ def test_an_objection_counts_of_those_who_may_approve() -> None:
         ("HIGH", [OTHER_MANAGER, SECURITY], False),
     ],
 )
-def test_the_tier_decides_how_many_of_whom(tier: str, reviews: list[int], missing: bool) -> None:
+def test_the_risk_tier_decides_the_approvals(tier: str, reviews: list[int], missing: bool) -> None:
     evidence = evidence_of_case({"environment": "staging", "risk_tier": tier, "reviews": reviews})
     codes = {reason.code for reason in authorise(evidence).reasons}
     assert codes == ({"approval-missing"} if missing else set())
 
 
-def test_a_tier_without_an_entry_takes_the_nearest_lower_one() -> None:
+def test_a_tier_without_an_entry_uses_the_nearest_lower_one() -> None:
     policy = sample_environment("staging")
     only_low = policy.model_copy(update={"approvals": {"LOW": policy.approvals["LOW"]}})
     assert only_low.approval_for("HIGH") == policy.approvals["LOW"]
@@ -257,7 +257,7 @@ def test_people_count_once_by_their_newest_verdict_on_the_final_revision() -> No
     )
 
 
-def test_reviews_count_in_the_order_they_were_given_not_listed() -> None:
+def test_reviews_count_in_the_order_in_which_they_were_given() -> None:
     reviews = (
         review(1, MANAGER),
         review(2, SECURITY),
@@ -268,7 +268,7 @@ def test_reviews_count_in_the_order_they_were_given_not_listed() -> None:
     assert found == authority_of("prod", reviews)
 
 
-def test_asking_for_changes_before_the_final_revision_blocks_nobody() -> None:
+def test_an_objection_to_an_earlier_revision_does_not_block() -> None:
     case = """
 reviews:
   - {by: 1502, verdict: changes-requested, of: earlier}

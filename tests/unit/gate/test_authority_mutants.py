@@ -1,8 +1,7 @@
-"""Each clause of authority, row of matters and clause of the gate is held by a case.
+"""Each clause of authority and of the gate, and each row of matters, has a case that needs it.
 
-A mutant takes one of them away, or loosens it; a case is a change of the sample world and the codes
-of the reasons against it. A mutant that no case tells from the real thing is a clause that nobody
-would miss.
+A mutant removes one of them or loosens it; a case is a change of the sample world and the codes of
+the reasons against it. If no case tells a mutant from the real thing, nothing tests that clause.
 """
 
 from __future__ import annotations
@@ -368,12 +367,12 @@ def _gate_outcome(text: str) -> frozenset[str]:
 
 
 @pytest.mark.parametrize("number", range(len(CASES)))
-def test_each_case_comes_out_as_it_says(number: int) -> None:
+def test_each_case_of_authority_gives_its_codes(number: int) -> None:
     assert CASES[number].found() == CASES[number].codes, CASES[number]
 
 
 @pytest.mark.parametrize("text", GATE_CASES)
-def test_each_case_of_the_gate_comes_out_as_it_says(text: str) -> None:
+def test_each_case_of_the_gate_gives_its_codes(text: str) -> None:
     assert _gate_outcome(text) == GATE_CASES[text]
 
 

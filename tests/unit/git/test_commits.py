@@ -1,4 +1,4 @@
-"""Commits read from their bytes, whatever tool wrote them; trailers of well-formed messages."""
+"""Commits read from bytes, whatever tool wrote them; trailers of well-formed messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def commit_bytes(*lines: str, message: str = "m\n") -> bytes:
     return ("\n".join(lines) + "\n\n" + message).encode("utf-8", "surrogateescape")
 
 
-def test_what_was_made_is_read_back() -> None:
+def test_a_commit_reads_back_as_it_was_made() -> None:
     message = "Subject\n\nBody\n\nDraft: acme/order-router\nKey: 12\n"
     made = commit_object(TREE, ["1" * 40], message, SOMEBODY, SOMEBODY)
     read = parse_commit(made.id, made.content)
@@ -54,7 +54,7 @@ def test_signed_commits_and_merges_of_tags_hide_no_header() -> None:
         ("caf\udce9 <a> 1 +0000", "caf\ufffd", "a"),
     ],
 )
-def test_odd_people_of_other_tools_are_read(line: str, name: str, email: str) -> None:
+def test_odd_author_lines_of_other_tools_are_read(line: str, name: str, email: str) -> None:
     content = commit_bytes(f"tree {TREE}", f"author {line}", f"committer {PERSON}")
     assert parse_commit(ID, content).author == Signature(name, email, 1)
 
@@ -71,7 +71,7 @@ def test_odd_people_of_other_tools_are_read(line: str, name: str, email: str) ->
         (f"tree {TREE}", f"author A <a> {'9' * 30} +0000", f"committer {PERSON}"),
     ],
 )
-def test_what_two_readers_could_read_in_two_ways_is_no_commit(lines: tuple[str, ...]) -> None:
+def test_an_ambiguous_commit_is_refused(lines: tuple[str, ...]) -> None:
     with pytest.raises(ValueError):
         parse_commit(ID, commit_bytes(*lines))
 
@@ -112,6 +112,6 @@ def test_trailers_are_the_last_paragraph_and_nothing_else(
         ("Two words", "b"),
     ],
 )
-def test_no_value_becomes_a_trailer_of_its_own(token: str, value: str) -> None:
+def test_no_trailer_value_can_become_another_trailer(token: str, value: str) -> None:
     with pytest.raises(ValueError, match="no trailer can say"):
         render_trailers([(token, value)])

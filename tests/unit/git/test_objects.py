@@ -47,7 +47,7 @@ def test_folders_sort_as_if_they_ended_in_a_slash() -> None:
     assert names == ["a-b", "a.b", "a", "a0"]
 
 
-def test_names_that_are_no_utf8_come_back_as_they_were() -> None:
+def test_names_that_are_not_utf8_survive() -> None:
     raw = b"100644 caf\xe9\0" + bytes.fromhex(EMPTY_BLOB)
     [entry] = parse_tree(raw)
     assert tree_object([entry]).content == raw
@@ -60,7 +60,7 @@ def graft_siblings(entry: TreeEntry) -> tuple[TreeEntry, ...]:
     return parse_tree(graft([parse_tree(added.content)], "folder", None)[-1].content)
 
 
-def test_a_tree_depends_on_the_files_and_not_on_their_order() -> None:
+def test_the_order_of_files_does_not_matter() -> None:
     files = {
         "b/two": (MODE_FILE, b"2"),
         "a": (MODE_EXECUTABLE, b"1"),

@@ -1,4 +1,4 @@
-"""What lies in a GitOps repository against what is recorded: by ids alone, path by path."""
+"""The contents of a GitOps repository compared with the record: by ids alone, path by path."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def told(there: Listing | None, sealed: Listing | None = SEALED) -> list[tuple[s
     return [(f.location.file.partition(":")[2], f.message) for f in found]
 
 
-def test_what_was_promoted_is_right() -> None:
+def test_the_promoted_tree_has_no_incident() -> None:
     assert told(SEALED) == []
     assert told(None, None) == []
 
 
-def test_each_path_is_told_by_itself() -> None:
+def test_each_foreign_path_is_its_own_incident() -> None:
     there = {
         "kustomization.yaml": (MODE_FILE, id_of("another")),
         ".argocd-source.yaml": (MODE_FILE, id_of("override")),
@@ -59,7 +59,7 @@ def test_each_path_is_told_by_itself() -> None:
     ]
 
 
-def test_a_mode_is_part_of_what_was_promoted() -> None:
+def test_a_changed_mode_is_an_incident() -> None:
     there = {**SEALED, "kustomization.yaml": (0o100755, id_of("kustomization"))}
     [(path, message)] = told(there)
     assert path == f"{FOLDER}/kustomization.yaml" and "100755" in message
@@ -75,24 +75,24 @@ def test_a_mode_is_part_of_what_was_promoted() -> None:
         ({"": (MODE_SUBMODULE, id_of("a"))}, "a submodule "),
     ],
 )
-def test_what_no_fact_knows_is_told_once(there: Listing, what: str) -> None:
+def test_an_unknown_folder_is_one_incident(there: Listing, what: str) -> None:
     [(path, message)] = told(there, None)
     assert path == FOLDER and message == f"{what}that no fact of a promotion knows"
 
 
-def test_thousands_of_files_are_told_in_a_few_lines() -> None:
+def test_thousands_of_files_give_a_few_incidents() -> None:
     many = {f"{n:05}.yaml": (MODE_FILE, id_of(str(n))) for n in range(5_000)}
     lines = told({**SEALED, **many})
     assert len(lines) == MAX_TOLD + 1
     assert lines[-1] == (FOLDER, f"{5_000 - MAX_TOLD} more files are not as promoted")
 
 
-def test_what_cannot_be_seen_in_a_name_is_made_visible() -> None:
+def test_invisible_characters_in_a_name_are_shown() -> None:
     [(path, _)] = told({**SEALED, "a\x1b[31m\nb": (MODE_FILE, id_of("a"))})
     assert "\x1b" not in path and "\n" not in path
 
 
-def test_restoring_gives_the_very_trees_and_leaves_the_rest() -> None:
+def test_a_restore_gives_the_promoted_trees_and_leaves_the_rest() -> None:
     overlay = {"kustomization.yaml": (MODE_FILE, b"one\n"), "base/a.yaml": (MODE_FILE, b"a\n")}
     files = {f"{FOLDER}/{path}": entry for path, entry in overlay.items()}
     readme = {"README.md": (MODE_FILE, b"# What runs\n")}
@@ -135,10 +135,10 @@ def test_people_may_propose_plain_files(path: str) -> None:
         "x" * 101,
     ],
 )
-def test_other_paths_are_not_plain(path: str) -> None:
+def test_other_paths_are_refused(path: str) -> None:
     assert not is_plain(path)
 
 
 @pytest.mark.parametrize("path", ["environments", "Environments/x", "ｅnvironments/prod/x"])
-def test_every_spelling_of_environments_is_what_runs(path: str) -> None:
+def test_every_spelling_of_environments_counts_as_an_overlay(path: str) -> None:
     assert is_below_root(path)

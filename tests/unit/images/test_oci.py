@@ -1,4 +1,4 @@
-"""The source layout image: its bytes depend on the files and labels, and on nothing else."""
+"""The source layout image: its bytes depend on files and labels alone."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def test_the_digest_is_pinned() -> None:
     assert image.digest == "sha256:6729529b340ed8054ede152b14b51bd06b281732b4e5f841d23f3d466009801f"
 
 
-def test_order_of_files_and_labels_does_not_count() -> None:
+def test_the_order_of_files_and_labels_does_not_matter() -> None:
     turned = image_of(dict(reversed(FILES.items())), {"b": "2", "a": "1"})
     assert turned == image_of(FILES, {"a": "1", "b": "2"})
 
 
-def test_content_mode_path_and_labels_count() -> None:
+def test_content_mode_path_and_labels_matter() -> None:
     base = {"app.py": (0o100644, b"x")}
     digests = {
         image_of(files, labels).digest
@@ -89,7 +89,7 @@ def test_everything_is_found_from_the_index_by_digest_and_size() -> None:
     assert config["rootfs"]["diff_ids"] == [layer["digest"]]
 
 
-def test_a_blob_that_is_no_manifest_names_nothing() -> None:
+def test_a_blob_that_is_no_manifest_refers_to_nothing() -> None:
     for blob in (
         b"",
         b"text",

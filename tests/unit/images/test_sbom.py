@@ -1,4 +1,4 @@
-"""The list of contents: what the locks pin, with hashes, as CycloneDX has it."""
+"""The bill of materials: what the locks pin, with hashes, in CycloneDX."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def validator() -> jsonschema_rs.Validator:
     return jsonschema_rs.Draft7Validator(main, registry=registry, validate_formats=False)
 
 
-def test_every_template_s_contents_are_valid_cyclonedx() -> None:
+def test_the_bill_of_materials_of_every_template_is_valid_cyclonedx() -> None:
     seen = 0
     for lock in sorted(SKELETONS.glob("*/skeleton/*")):
         if lock.name in {"requirements.lock", "package-lock.json"}:
@@ -74,7 +74,7 @@ def test_a_package_is_listed_with_its_address_and_hashes() -> None:
     ]
 
 
-def test_packages_of_npm_are_listed_but_for_those_of_development() -> None:
+def test_npm_packages_are_listed_except_development_ones() -> None:
     packages = {
         "": {"name": "ui"},
         "node_modules/next": {"version": "16.0.0", "integrity": "sha512-AAAA"},
@@ -91,7 +91,7 @@ def test_packages_of_npm_are_listed_but_for_those_of_development() -> None:
     assert document["components"][1]["hashes"] == [{"alg": "SHA-512", "content": "000000"}]
 
 
-def test_it_is_of_the_image_and_depends_on_the_tree_alone() -> None:
+def test_the_bill_of_materials_names_the_image_and_depends_on_the_tree_alone() -> None:
     document = document_of()
     assert document["metadata"]["component"]["name"] == IMAGE
     assert document["metadata"]["component"]["version"] == f"src-{TREE}"
@@ -100,7 +100,7 @@ def test_it_is_of_the_image_and_depends_on_the_tree_alone() -> None:
 
 
 @given(st.binary(max_size=200))
-def test_any_other_lock_of_npm_is_could_not_check(content: bytes) -> None:
+def test_another_npm_lock_format_is_could_not_check(content: bytes) -> None:
     with pytest.raises(OverBound, match=r"package-lock\.json"):
         document_of(node=content)
 
@@ -114,6 +114,6 @@ def test_any_other_lock_of_npm_is_could_not_check(content: bytes) -> None:
         {"node_modules/a": {"version": "1", "integrity": "md5"}},
     ],
 )
-def test_a_lock_of_npm_that_lacks_something_is_could_not_check(packages: object) -> None:
+def test_an_incomplete_npm_lock_is_could_not_check(packages: object) -> None:
     with pytest.raises(OverBound):
         document_of(node=json.dumps({"packages": packages}).encode())

@@ -1,4 +1,4 @@
-"""Caches in memory: each has a bound, and what was not asked for longest goes first."""
+"""Caches in memory: each has a bound and drops what was used longest ago."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILLED_AT_IMPORT = {"pipeline.diagnostics.RULES"}
 CACHES = {"cache", "lru_cache"}
 
 
-def test_what_was_not_asked_for_longest_is_forgotten() -> None:
+def test_the_least_recently_used_entry_is_dropped() -> None:
     kept = LruCache[str, bytes](10, len)
     kept.put("a", b"1234")
     kept.put("b", b"1234")
@@ -39,7 +39,7 @@ def test_a_key_put_again_counts_once() -> None:
     assert (len(kept), kept.size_bytes) == (1, 4)
 
 
-def test_what_is_larger_than_the_bound_is_not_kept() -> None:
+def test_an_entry_larger_than_the_bound_is_not_kept() -> None:
     kept = LruCache[str, bytes](10, len)
     assert kept.put("a", b"x" * 11) == b"x" * 11
     assert (kept.get("a"), len(kept), kept.size_bytes) == (None, 0, 0)
@@ -76,7 +76,7 @@ def _cache_decorators() -> Iterator[tuple[str, str, ast.expr, ast.FunctionDef]]:
                     yield where, lines[decorator.lineno - 2].strip(), decorator, function
 
 
-def test_every_cached_function_names_its_bound_and_says_why_it_is_that() -> None:
+def test_every_cached_function_has_a_bound_and_a_reason_for_it() -> None:
     found = list(_cache_decorators())
     assert len(found) >= 15
     for where, above, decorator, function in found:
@@ -105,7 +105,7 @@ def test_no_module_holds_a_cache_without_a_bound(name: str) -> None:
             assert parameters()["maxsize"] is not None, f"{name}.{attribute}"
 
 
-def test_no_module_begins_with_an_empty_collection_to_fill() -> None:
+def test_no_module_keeps_a_growing_collection() -> None:
     empty = set()
     for path, tree in _sources():
         module = ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)

@@ -1,4 +1,4 @@
-"""Versions and the cache's keys: what can be said without running anything."""
+"""Versions and cache keys: what can be tested without running a tool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which versions of a tool are accepted, and from where."""
+"""Which versions of a tool are accepted, and where they are looked for."""
 
 import re
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_parse_version(text: str, version: gotools.Version | None) -> None:
 
 
 @pytest.mark.parametrize("tool", gotools.TOOLS.values(), ids=lambda tool: tool.name)
-def test_what_is_built_is_accepted(tool: gotools.Tool) -> None:
+def test_the_version_that_we_build_is_accepted(tool: gotools.Tool) -> None:
     pinned = gotools.parse_version(gotools.pinned_version(tool, ROOT / "tools" / "go.mod"))
     assert pinned is not None and tool.at_least <= pinned < tool.below
 

@@ -1,4 +1,4 @@
-"""Installing Keycloak: only the pinned archive, and only where something can run it."""
+"""Installing Keycloak: only the pinned archive, and only where Java can run it."""
 
 import signal
 import subprocess
@@ -25,7 +25,7 @@ def test_another_archive_than_the_pinned_one_is_refused(
     assert not (tmp_path / "tools" / f"keycloak-{keycloak.VERSION}").exists()
 
 
-def test_what_is_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_requirement_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
@@ -36,13 +36,13 @@ def test_what_is_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         keycloak.install(tmp_path / "tools")
 
 
-def test_an_installation_that_was_stopped_half_way_does_not_count(tmp_path: Path) -> None:
+def test_a_half_finished_installation_does_not_count(tmp_path: Path) -> None:
     (tmp_path / f"keycloak-{keycloak.VERSION}" / "bin").mkdir(parents=True)
     with pytest.raises(keycloak.KeycloakError, match="make setup-dev"):
         keycloak.find(tmp_path)
 
 
-def test_a_server_that_does_not_start_is_told_with_its_log(tmp_path: Path) -> None:
+def test_a_server_that_does_not_start_is_reported_with_its_log(tmp_path: Path) -> None:
     home = tmp_path / "home"
     for name in ("bin", "lib", "conf"):
         (home / name).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The published schemas: draft-07, in step with the models, and what editors need of them."""
+"""The published schemas: draft-07, in step with the models, and useful to editors."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_unknown_fields_are_refused(kind: str) -> None:
     assert schema_of(kind)["additionalProperties"] is False
 
 
-def test_there_is_one_file_for_each_kind_and_no_other() -> None:
+def test_there_is_exactly_one_file_per_kind() -> None:
     files = {path.name for path in (ROOT / "schemas").iterdir()}
     assert files == {f"{stem}.schema.json" for stem in SCHEMAS.values()}
 
@@ -95,7 +95,7 @@ def test_tuples_become_fixed_lists() -> None:
     assert not validator.is_valid(plan)
 
 
-def test_text_is_readable_and_repeats() -> None:
+def test_the_schema_text_is_readable_and_repeatable() -> None:
     text = render_schema(schema_of("PrimitiveImplementationDraft"))
     assert "§" in text and text.endswith("}\n")
     assert json.loads(text) == schema_of("PrimitiveImplementationDraft")

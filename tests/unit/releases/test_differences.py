@@ -1,4 +1,4 @@
-"""What a release changes: the lines that approvers are told of, and the diff that they read."""
+"""What a release changes: the counted lines that approvers see, and the diff."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def test_changed_lines_are_those_of_a_diff(
     assert count_changed_lines({"f": old}, {"f": new}) == counted
 
 
-def test_files_that_come_go_and_move_are_counted_whole() -> None:
+def test_added_deleted_and_moved_files_are_counted_whole() -> None:
     old, new = {"a": b"1\n2\n", "same": b"x\n"}, {"b": b"1\n2\n", "same": b"x\n"}
     assert count_changed_lines(old, new) == (2, 2)
 
 
-def test_differences_name_files_and_show_what_is_hidden() -> None:
+def test_a_diff_names_files_and_shows_hidden_characters() -> None:
     old = {"a.yaml": b"one\ntwo\n", "gone.yaml": b"x\n"}
     new = {"a.yaml": "one\nthr\u200bee\n".encode(), "new.yaml": b"y\n"}
     lines = list(diff_lines(old, new))

@@ -1,4 +1,4 @@
-"""Overlays: one base everywhere, labels by sku, the same bytes for the same inputs."""
+"""Overlays: one base everywhere, labels by SKU, the same bytes for the same input."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_base_is_the_same_tree_in_every_environment() -> None:
     assert trees == {history.RELEASE.base_tree}
 
 
-def test_base_lists_its_objects_in_order_whatever_order_they_came_in() -> None:
+def test_a_base_lists_its_objects_in_one_order() -> None:
     objects = {"b.yaml": b"b", "a.yaml": b"a"}
     base = render_base(objects)
     assert yaml.safe_load(base["kustomization.yaml"])["resources"] == ["a.yaml", "b.yaml"]
@@ -61,7 +61,7 @@ def test_base_lists_its_objects_in_order_whatever_order_they_came_in() -> None:
     assert list(base) == ["a.yaml", "b.yaml", "kustomization.yaml"]
 
 
-def test_environments_differ_in_the_overlay_alone() -> None:
+def test_environments_differ_only_in_the_overlay() -> None:
     trees = {overlay(environment).tree for environment in ENVIRONMENTS}
     assert len(trees) == len(ENVIRONMENTS)
     for environment in ENVIRONMENTS:
@@ -73,7 +73,7 @@ def test_environments_differ_in_the_overlay_alone() -> None:
         assert own == {"kustomization.yaml", "release.yaml", *PLATFORM_FILES}
 
 
-def test_tree_is_gits_own_id_of_the_files() -> None:
+def test_the_tree_id_is_git_s() -> None:
     found = overlay("prod")
     files = {path: (MODE_FILE, content) for path, content in found.files.items()}
     assert found.tree == tree_id_of_files(files)
@@ -151,7 +151,7 @@ def test_equal_inputs_in_another_order_give_equal_bytes() -> None:
     assert one == other and list(one.files) == list(other.files)
 
 
-def test_settings_reach_the_config_map_and_cannot_be_lost() -> None:
+def test_settings_reach_the_config_map() -> None:
     (generator,) = kustomization_of(overlay("prod"))["configMapGenerator"]  # type: ignore[misc]
     assert generator["literals"] == ["AMEIDE_ENVIRONMENT=prod", "LOG_LEVEL=warning"]
     assert generator["name"] == "order-router-environment"

@@ -1,4 +1,4 @@
-"""What the pipeline writes into an overlay itself: who a primitive is, and whom it reaches."""
+"""The objects that the pipeline adds to an overlay: a primitive's identity and network access."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_policy_denies_all_but_what_the_platform_says() -> None:
     ]
 
 
-def test_a_way_out_is_of_one_type_of_primitive() -> None:
+def test_egress_depends_on_the_primitive_type() -> None:
     spec = objects_of(PrimitiveType.AGENT)[NETWORK_POLICY_FILE]["spec"]
     assert {namespace for namespace, _ in ways(spec["egress"], "to")} == {"kube-system", "gateway"}
     assert reachable_namespaces(NETWORK, PrimitiveType.AGENT) == ("gateway", "kube-system")
@@ -75,7 +75,7 @@ def test_a_way_out_is_of_one_type_of_primitive() -> None:
 
 
 @pytest.mark.parametrize("service", [None, b"", b"[", b"spec: {ports: 1}\n", b"spec: []\n"])
-def test_without_a_service_nothing_gets_in(service: bytes | None) -> None:
+def test_without_a_service_there_is_no_ingress(service: bytes | None) -> None:
     spec = objects_of(service=service)[NETWORK_POLICY_FILE]["spec"]
     assert "ingress" not in spec and "Ingress" in spec["policyTypes"]
 
@@ -85,7 +85,7 @@ def test_metrics_are_read_where_the_platform_says_so() -> None:
     assert ways(spec["ingress"], "from") == [("gateway", "TCP health")]
 
 
-def test_the_account_has_no_token() -> None:
+def test_the_service_account_has_no_token() -> None:
     account = objects_of()[SERVICE_ACCOUNT_FILE]
     assert account["metadata"]["name"] == "acme--orders"
     assert account["automountServiceAccountToken"] is False
@@ -93,7 +93,9 @@ def test_the_account_has_no_token() -> None:
 
 @pytest.mark.parametrize("network", [NETWORK, WATCHED, sample_platform().network])
 @pytest.mark.parametrize("service", [SERVICE, None])
-def test_what_is_written_passes_the_allow_list(network: Network, service: bytes | None) -> None:
+def test_the_platform_s_objects_pass_the_allow_list(
+    network: Network, service: bytes | None
+) -> None:
     made = objects_of(network=network, service=service)
     assert tuple(made) == PLATFORM_FILES
     bound = bound_of("acme--orders", primitive="orders")

@@ -1,4 +1,4 @@
-"""The comment on a pull request: what merging does, and nothing of a request but as text."""
+"""The comment on a pull request: what merging does, with a request's words as plain text only."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_reviewer_reads_whose_approval_is_missing() -> None:
     assert "- nothing is missing" in text
 
 
-def test_what_is_taken_away_and_what_is_no_request() -> None:
+def test_deleted_requests_and_other_files_are_listed() -> None:
     snapshot = snapshot_and_findings(world_files())[0]
     other, gone = asked_of(
         ["tenants/acme/drafts/gone/draft.yaml", "README.md"], snapshot, BeforeMerge(snapshot)
@@ -74,7 +74,7 @@ def test_what_is_taken_away_and_what_is_no_request() -> None:
     assert other.asks == "change a file that is not a request" and gone.kind == other.kind == ""
 
 
-def test_findings_stand_in_a_table() -> None:
+def test_findings_are_a_table() -> None:
     found = findings_of("tenants/acme/tenant.yaml", b"kind: Tenant\nsku: None\n")
     text = render_comment(report_of(findings=tuple(found)))
     assert text.startswith("### ✗ ")
@@ -98,7 +98,7 @@ def test_a_code_span_holds_any_text(text: str, span: str) -> None:
 
 
 @given(st.text(max_size=80))
-def test_nothing_gets_out_of_a_code_span(text: str) -> None:
+def test_no_text_ends_a_code_span(text: str) -> None:
     span = code_span(text)
     ticks = re.match("`+", span)
     assert ticks is not None and span.endswith(ticks[0])
@@ -107,7 +107,7 @@ def test_nothing_gets_out_of_a_code_span(text: str) -> None:
     assert not set(inner) & set("\r\n|")
 
 
-def test_a_request_s_words_are_only_in_code_spans() -> None:
+def test_words_of_a_request_are_only_in_code_spans() -> None:
     path = promotion_path(DRAFT, "prod")
     snapshot = snapshot_and_findings({**world_files(), path: PROMOTION.encode()})[0]
     text = render_comment(report_of(*asked_of([path], snapshot, BeforeMerge(snapshot))))
@@ -123,7 +123,7 @@ def preview_of(**values: object) -> PromotionPreview:
     return PromotionPreview.model_validate_json(json.dumps(said))
 
 
-def test_a_promotion_s_differences_stand_in_a_fence_that_nothing_ends() -> None:
+def test_no_text_ends_the_fence_around_a_diff() -> None:
     diff = ["+ a: `````", "-@ameide/security fixes #1 <img src=x>", "+```", "+hidden\u202e"]
     text = render_comment(report_of(), [preview_of(diff=diff, left_out=3)])
     inside = re.search(r"\n(`{6})diff\n(.*?)\n\1\n", text, re.DOTALL)
@@ -132,7 +132,7 @@ def test_a_promotion_s_differences_stand_in_a_fence_that_nothing_ends() -> None:
     assert "… and 3 more lines." in text
 
 
-def test_a_reviewer_reads_whose_word_there_is_and_what_is_against_it() -> None:
+def test_a_reviewer_reads_who_signed_the_image_and_reasons_against_it() -> None:
     reason = {"code": "provenance-foreign", "message": "nobody `trusted` | @a", "final": True}
     text = render_comment(
         report_of(),
@@ -157,7 +157,7 @@ def test_only_addresses_become_links() -> None:
     assert "javascript" not in text and "[bad]" not in text
 
 
-def test_differences_are_left_out_before_anything_else_is() -> None:
+def test_a_long_comment_drops_the_diff_first() -> None:
     previews = [preview_of(diff=["+" + "x" * 200] * 400)]
     text = render_comment(report_of(), previews)
     assert "- manifests: 400 lines of difference" in text and len(text) < 1_000

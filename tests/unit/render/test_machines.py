@@ -188,7 +188,7 @@ def test_sarif_says_what_the_findings_say() -> None:
     assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["yaml-anchor", "yaml-tag"]
 
 
-def test_fingerprints_survive_lines_added_above_and_tell_equals_apart() -> None:
+def test_fingerprints_survive_added_lines_and_differ_for_equal_findings() -> None:
     before = (
         YAML_TAG.finding("m", Location(FILE, 1, 4)),
         YAML_TAG.finding("m", Location(FILE, 2, 4)),
@@ -214,7 +214,7 @@ def test_annotations() -> None:
     assert third.startswith("::notice file=x y/ü#.yaml,title=yaml-tag::")
 
 
-def test_untrusted_text_gives_no_command_and_ends_no_line() -> None:
+def test_untrusted_text_cannot_add_a_workflow_command() -> None:
     hostile = YAML_ANCHOR.finding(HOSTILE, Location("a,b:c%\n::stop::", 1, 1), help=HOSTILE)
     lines = render_github([hostile]).splitlines()
     assert len(lines) == 1

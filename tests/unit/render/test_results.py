@@ -1,22 +1,18 @@
-"""What people read after a command: result first, then where it is, then what may be done next."""
+"""The output of commands: the result first, then where it is, then what to do next."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
 from pipeline.audit.acknowledged import Acknowledged
 from pipeline.audit.rules import AUDIT_FACT_CHAIN
-from pipeline.diagnostics import Finding, Location, Verdict
-from pipeline.gate.authorise import authorise
+from pipeline.diagnostics import Location, Verdict
 from pipeline.models.base import moment_of
-from pipeline.models.evidence import Observation
 from pipeline.models.facts import Observed, PatchRefused, PromotionRefused, Reason, Rejected
 from pipeline.models.outputs import (
     ApprovalsWanted,
-    DecisionDocument,
     DoctorItem,
     DoctorReport,
     RequestProposal,
@@ -24,25 +20,23 @@ from pipeline.models.outputs import (
 from pipeline.models.requests import ApprovalPolicy
 from pipeline.models.status import DraftStatus
 from pipeline.models.trust import Trust
-from pipeline.plan.effects import Plan, Receipt, TenantPlan, Waiting
+from pipeline.plan.effects import Receipt, TenantPlan, Waiting
 from pipeline.render.audit import (
     audit_report_document,
     render_audit_summary,
     render_log,
     summary_of,
 )
-from pipeline.render.decision import approvals_wanted, decision_document, next_step, render_decision
+from pipeline.render.decision import approvals_wanted, next_step, render_decision
 from pipeline.render.doctor import render_doctor
 from pipeline.render.plan import RunSpan, render_plan, render_run_report, run_report_document
 from pipeline.render.requests import outcome_lines, render_promotion, render_refusal
 from pipeline.render.status import Beside, render_status, render_statuses
 from pipeline.render.style import Style, counted, short_digest, short_id, table
-from pipeline.stages.provision import plan_provision
-from pipeline.stages.scaffold import plan_scaffold
 from tests.support import fact_history as history
-from tests.support.promotion_evidence import allowed_evidence, changed
+from tests.support.deliveries import observation
+from tests.support.render_input import Report, decision_of, plan_of
 from tests.support.samples import DRAFT, ENVIRONMENTS
-from tests.support.views import sample_view
 from worlds.control_repo import CLOCK_S
 
 HOSTILE = "\x1b[2Jgone\u202e"
@@ -60,7 +54,7 @@ def test_colour_only_when_asked() -> None:
     assert Style(colour=True).good == "\x1b[32m✓\x1b[0m"
 
 
-def test_ids_as_people_compare_them() -> None:
+def test_ids_are_shortened_for_people() -> None:
     assert short_digest(history.DIGEST) == f"{history.DIGEST[:19]}…"
     assert short_digest(None) == "(not built yet)"
     assert (short_id("a" * 40), short_id("")) == ("a" * 12, "-")
@@ -79,7 +73,7 @@ def test_a_status_says_state_first_and_what_may_be_done_last() -> None:
     assert any(line.startswith("  staging  ✓ sha256:") for line in lines)
 
 
-def test_a_status_shows_refusals_and_nothing_that_commands_a_terminal() -> None:
+def test_a_status_shows_refusals_without_control_characters() -> None:
     refused = PatchRefused(patch="0002", reasons=(Reason(code="patch-secret", message=HOSTILE),))
     held = PromotionRefused(
         environment="prod", reasons=(Reason(code="environment-order", message=HOSTILE),)
@@ -92,7 +86,7 @@ def test_a_status_shows_refusals_and_nothing_that_commands_a_terminal() -> None:
     assert "\x1b" not in text and "\u202e" not in text and "<U+202E>" in text
 
 
-def test_a_rejected_draft_has_nothing_next() -> None:
+def test_a_rejected_draft_has_no_next_step() -> None:
     _, status = history.refolded((*history.sample_facts(), _fact(Rejected(reason="closed"))))
     text = render_status(values(status), ENVIRONMENTS, style=Style(colour=True))
     assert "\x1b[31mREJECTED\x1b[0m" in text and "next" not in text
@@ -126,52 +120,31 @@ def _fact(body: PatchRefused | PromotionRefused | Rejected | Observed) -> histor
 # -- plans and runs ----------------------------------------------------------------------
 
 
-def sample_plan() -> Plan:
-    provision = plan_provision(sample_view())
-    scaffold = plan_scaffold(sample_view(provisioned=True))
-    assert provision is not None and scaffold is not None
-    waits = Waiting(draft=DRAFT, request="tenants/x.yaml", reasons=(("approval-missing", HOSTILE),))
-    tenants = (
-        TenantPlan(
-            tenant="acme",
-            state_head=None,
-            effects=(*provision.effects, *scaffold.effects),
-            waiting=(waits,),
-        ),
-        TenantPlan(tenant="contoso", state_head=None),
-    )
-    return Plan(
-        tool_version="1.2.3",
-        control_commit=history.id_of("main"),
-        made_at=moment_of(CLOCK_S),
-        tenants=tenants,
-    )
+WAITS = Waiting(draft=DRAFT, request="tenants/x.yaml", reasons=(("approval-missing", HOSTILE),))
+PLAN = plan_of("provision", "scaffold", waiting=(WAITS,))
 
 
 def test_a_plan_has_one_line_for_each_effect() -> None:
-    plan = sample_plan()
-    lines = render_plan(plan).splitlines()
-    assert lines[0] == f"… {len(plan.effects)} effects for 1 tenant"
+    lines = render_plan(PLAN).splitlines()
+    assert lines[0] == f"… {len(PLAN.effects)} effects for 1 tenant"
     assert lines[1] == "acme" and "contoso" not in lines
     numbers = [line.split()[0] for line in lines if line.strip()[:1].isdigit()]
-    assert numbers == [str(n) for n in range(1, len(plan.effects) + 1)]
+    assert numbers == [str(n) for n in range(1, len(PLAN.effects) + 1)]
     assert "  … waits  tenants/x.yaml" in lines
     assert not any("\x1b" in line for line in lines)
     assert lines[-1].endswith("by 1.2.3")
 
 
 def test_an_empty_plan_says_so_first() -> None:
-    plan = sample_plan()
-    plan = plan.model_copy(update={"tenants": plan.tenants[1:]})
+    plan = PLAN.model_copy(update={"tenants": PLAN.tenants[1:]})
     assert render_plan(plan).startswith("✓ nothing to do for 1 tenant\n")
 
 
 def test_a_run_counts_what_it_did_and_tells_failures() -> None:
     receipt = Receipt(applied=(("k1", "open-pull"), ("k2", "open-pull"), ("k3", "append-facts")))
-    waiting = sample_plan().tenants[0].waiting
     report = run_report_document(
         [receipt],
-        waiting,
+        (WAITS,),
         [(DRAFT, "could-not-check", HOSTILE)],
         span=RunSpan(CLOCK_S, CLOCK_S + 60, 2),
         invalid_requests=1,
@@ -186,36 +159,22 @@ def test_a_run_counts_what_it_did_and_tells_failures() -> None:
 
 
 def test_what_waits_says_when_time_alone_may_change_it() -> None:
-    waits = sample_plan().tenants[0].waiting[0].model_copy(update={"until": moment_of(CLOCK_S)})
+    waits = WAITS.model_copy(update={"until": moment_of(CLOCK_S)})
     report = run_report_document(
         [], [waits], [], span=RunSpan(CLOCK_S, CLOCK_S, 1), invalid_requests=0
     )
     assert "         may change at 2026-01-01 00:05Z\n" in render_run_report(report)
     assert report.waiting[0].until == "2026-01-01T00:05:00Z"
     tenant = TenantPlan(tenant="acme", state_head=None, waiting=(waits,))
-    plan = sample_plan().model_copy(update={"tenants": (tenant,)})
+    plan = PLAN.model_copy(update={"tenants": (tenant,)})
     assert "         may change at 2026-01-01 00:05Z\n" in render_plan(plan)
 
 
 # -- decisions ---------------------------------------------------------------------------
 
 
-def document_of(evidence: object = None, **changes: object) -> DecisionDocument:
-    found = allowed_evidence()
-    for key, value in changes.items():
-        found = changed(found, key, value)
-    return decision_document(
-        authorise(found),
-        found.promotion,
-        found.overlay,
-        requested=True,
-        risk_tier="LOW",
-        policy=found.environment.approval_for("LOW"),
-    )
-
-
 def test_an_allowed_decision() -> None:
-    document = document_of()
+    document = decision_of()
     assert (document.verdict, document.reasons) == ("allowed", ())
     text = render_decision(document)
     assert text.startswith(f"✓ {DRAFT} in prod: allowed\n")
@@ -225,7 +184,7 @@ def test_an_allowed_decision() -> None:
 
 
 def test_a_decision_that_waits_and_one_that_is_final() -> None:
-    waits = document_of(reviews=[])
+    waits = decision_of(reviews=[])
     assert waits.verdict == "waits"
     assert "2 approvals of release-managers or security, at least 1 of each" in next_step(waits)
     assert "\n  … approval-missing: " in render_decision(waits)
@@ -240,7 +199,7 @@ def test_a_decision_that_waits_and_one_that_is_final() -> None:
     assert "nothing was written" in render_refusal(final)
 
 
-def test_whose_approval_is_asked() -> None:
+def test_the_approvals_that_are_missing_are_named() -> None:
     def wanted(count: int, *teams: str) -> str:
         policy = ApprovalPolicy(count=count, teams=teams)
         return approvals_wanted(
@@ -263,7 +222,7 @@ def proposal(**changes: object) -> RequestProposal:
     return base.model_copy(update=changes)
 
 
-def test_where_a_request_is_and_what_comes_next() -> None:
+def test_a_request_s_place_and_next_step_are_shown() -> None:
     assert outcome_lines(proposal())[-1] == "  next     open a pull request"
     submitted = {"outcome": "submitted", "pull_request": "control#7"}
     seen = {
@@ -275,9 +234,9 @@ def test_where_a_request_is_and_what_comes_next() -> None:
     assert "`pipeline run`" in outcome_lines(proposal(outcome="on-main"))[-1]
 
 
-def test_a_promotion_as_the_reader_meets_it() -> None:
+def test_a_promotion_starts_with_what_would_run() -> None:
     text = render_promotion(
-        proposal(), document_of(), folder="environments/prod/x", added=1, removed=2, known=" (new)"
+        proposal(), decision_of(), folder="environments/prod/x", added=1, removed=2, known=" (new)"
     )
     lines = text.splitlines()
     assert lines[0] == f"✓ prod would run {short_digest(history.DIGEST)} (new)"
@@ -298,36 +257,23 @@ def test_a_log_has_every_fact_with_its_cause() -> None:
     assert render_log(DRAFT, ()).startswith(f"✓ {DRAFT}: 0 facts")
 
 
-@dataclass(frozen=True)
-class Report:
-    """A report as `pipeline.audit.verify` returns it."""
-
-    findings: tuple[Finding, ...] = ()
-    drafts: int = 1
-    facts: int = 9
-    overlays: int = 2
-    repositories: int = 1
-    remembered: int = 0
-    proved: Mapping[str, int] = field(default_factory=dict)
-    trusted: Mapping[Trust, int] = field(default_factory=dict)
-    acknowledged: tuple[Acknowledged, ...] = ()
-    verdict: Verdict = Verdict.VALID
+AUDITED = Report(drafts=1, proved={}, trusted={})
 
 
 def test_an_audit_says_what_it_read() -> None:
     expected = "✓ verified: 9 facts of 1 draft, 2 overlays, 1 repository\n"
-    assert render_audit_summary(Report()) == expected
+    assert render_audit_summary(AUDITED) == expected
     finding = AUDIT_FACT_CHAIN.finding("broken", Location("state/acme:x"))
-    broken = replace(Report(), findings=(finding,), verdict=Verdict.INVALID)
+    broken = replace(AUDITED, findings=(finding,), verdict=Verdict.INVALID)
     assert render_audit_summary(broken).startswith("✗ 1 finding in 9 facts")
     document = audit_report_document(broken)
     assert (document.verdict, document.findings[0].code) == ("invalid", AUDIT_FACT_CHAIN.id)
 
 
-def test_an_audit_says_what_it_proved_and_whose_word_the_rest_rests_on() -> None:
+def test_an_audit_lists_what_it_proved_and_whom_it_trusts() -> None:
     finding = AUDIT_FACT_CHAIN.finding("broken\x1b[2J", Location("state/acme:x"))
     report = replace(
-        Report(),
+        AUDITED,
         proved={"acceptances computed again": 3},
         trusted={Trust("what checks said", "the jobs that ran them"): 2},
         acknowledged=(Acknowledged(finding, "environments/x.yaml", "E <e@x>", "Looked into"),),
@@ -344,7 +290,7 @@ def test_an_audit_says_what_it_proved_and_whose_word_the_rest_rests_on() -> None
     assert (document.acknowledged[0].by, document.remembered) == ("E <e@x>", 4)
 
 
-def test_doctor_says_how_to_get_what_is_missing() -> None:
+def test_doctor_says_how_to_install_what_is_missing() -> None:
     items = (
         DoctorItem(name="git", state="ok", detail="2.45.0"),
         DoctorItem(name="helm", state="missing", detail="not found", help="run `make setup`"),
@@ -358,15 +304,8 @@ def test_doctor_says_how_to_get_what_is_missing() -> None:
 FOREIGN = ("tenant-acme-gitops", "environments/dev/order-router/x.yaml", "gitops-content-foreign")
 
 
-def test_what_a_delivery_tool_said_is_shown_of_what_was_promoted_alone() -> None:
-    seen = Observation(
-        environment="dev",
-        draft=DRAFT,
-        digest=history.DIGEST,
-        health="Healthy",
-        sync="Synced",
-        revision=history.SOURCE_COMMIT,
-    )
+def test_health_is_shown_only_for_the_promoted_overlay() -> None:
+    seen = observation("dev")
     _, status = history.refolded((*history.sample_facts(), _fact(Observed(observation=seen))))
     shown = values(status)
     assert "Healthy, Synced" in render_status(shown, ENVIRONMENTS)
@@ -392,13 +331,13 @@ def test_what_a_delivery_tool_said_is_shown_of_what_was_promoted_alone() -> None
         ("environments/prod/order-router/x.yaml", False),
     ],
 )
-def test_an_overlay_is_foreign_by_what_lies_in_or_above_it(path: str, is_foreign: bool) -> None:
+def test_an_overlay_is_foreign_by_a_path_in_or_above_it(path: str, is_foreign: bool) -> None:
     beside = Beside(incidents=(("gitops", path, "gitops-content-foreign", "said"),))
     assert beside.is_foreign("gitops", "environments/dev/order-router") is is_foreign
     assert not beside.is_foreign("another", "environments/dev/order-router")
 
 
-def test_a_list_marks_what_is_foreign_and_what_was_not_looked_at() -> None:
+def test_a_list_marks_foreign_and_unchecked_releases() -> None:
     shown = values(history.sample_status())
     digest = history.DIGEST[7:19]
     marked = render_statuses([shown], ENVIRONMENTS, beside=Beside(incidents=((*FOREIGN, "said"),)))

@@ -1,4 +1,4 @@
-"""Findings as people read them."""
+"""Findings as text for people."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def finding(line: int | None = 2, column: int | None = 7) -> Finding:
     return YAML_ANCHOR.finding("`&k` names this value", Location(FILE, line, column))
 
 
-def test_form_of_a_finding() -> None:
+def test_a_finding_has_this_form() -> None:
     assert render_text([finding()], {FILE: "# head\nkind: &k Tenant\n"}) == (
         "error[yaml-anchor]: `&k` names this value\n"
         "  --> tenants/acme/tenant.yaml:2:7\n"
@@ -41,12 +41,12 @@ def test_without_source_or_line_there_is_no_source_line() -> None:
     assert "^" not in render_text([finding(1, None)], {FILE: "kind: x\n"})
 
 
-def test_findings_are_apart_and_none_is_nothing() -> None:
+def test_findings_are_separated_and_none_give_no_text() -> None:
     assert render_text([finding(), finding()]).count("\n\n") == 1
     assert render_text([]) == ""
 
 
-def test_own_help_replaces_that_of_the_rule() -> None:
+def test_a_finding_s_own_help_replaces_the_rule_s() -> None:
     text = render_text([YAML_ANCHOR.finding("m", Location(FILE), help="do this")])
     assert "  help: do this\n" in text and YAML_ANCHOR.fix not in text
 
@@ -60,7 +60,7 @@ def test_own_help_replaces_that_of_the_rule() -> None:
         ("\u202e &x", 3, "<U+202E> "),
     ],
 )
-def test_mark_stands_below_the_column(line: str, column: int, before: str) -> None:
+def test_the_mark_is_below_the_column(line: str, column: int, before: str) -> None:
     rows = render_text([finding(1, column)], {FILE: line}).splitlines()
     wide = sum(2 if ord(c) > 0x3000 else 0 if c == "\u0301" else 1 for c in before)
     assert rows[3].startswith(f" 1 | {before}&x")
@@ -76,7 +76,7 @@ def test_long_lines_are_cut_around_the_column(column: int) -> None:
     assert shown[mark.index("^")] == line[column - 1]
 
 
-def test_width_folds_sentences() -> None:
+def test_sentences_are_folded_to_the_width() -> None:
     text = render_text([finding()], width=50)
     assert all(len(row) <= 50 for row in text.splitlines())
     assert " ".join(text.split()) == " ".join(render_text([finding()]).split())
@@ -92,7 +92,7 @@ def test_untrusted_text_cannot_command_a_terminal(colour: bool) -> None:
     assert not any(row.startswith("::") for row in plain.splitlines())
 
 
-def test_terminal_shows_the_same_text_in_colour() -> None:
+def test_colour_changes_no_text() -> None:
     sources = {FILE: "# head\nkind: &k Tenant\n"}
     coloured = render_terminal([finding(), finding()], sources, width=72)
     assert "\x1b[1;31merror[yaml-anchor]" in coloured
@@ -112,7 +112,7 @@ def test_terminal_shows_the_same_text_in_colour() -> None:
         ({"TERM": "dumb"}, True, False),
     ],
 )
-def test_colour_is_asked_for(environment: dict[str, str], is_terminal: bool, wanted: bool) -> None:
+def test_colour_is_opt_in(environment: dict[str, str], is_terminal: bool, wanted: bool) -> None:
     assert wants_colour(environment, is_terminal=is_terminal) is wanted
 
 

@@ -1,4 +1,4 @@
-"""What changes of policy, accounts, workflows and owners do, in words."""
+"""The effects of a change to policy, accounts, workflows and owners, in words."""
 
 from __future__ import annotations
 
@@ -172,13 +172,13 @@ def asked(path: str, old: bytes | None, new: bytes | None) -> AskedItem:
         ),
     ],
 )
-def test_a_change_of_policy_is_told_by_its_effect(
+def test_a_change_of_policy_is_described_by_its_effect(
     path: str, old: bytes, new: bytes, line: tuple[str, str]
 ) -> None:
     assert line in changed(path, (old, new)).details
 
 
-def test_policy_that_is_new_and_that_is_taken_away() -> None:
+def test_new_and_deleted_policy_is_described() -> None:
     path = environment_path("prod")
     new = asked(path, None, FILES[path])
     assert new.asks == "add policy"
@@ -222,7 +222,7 @@ jobs:
 """
 
 
-def test_a_new_workflow_is_told_by_what_it_may_do() -> None:
+def test_a_new_workflow_is_described_by_its_permissions() -> None:
     item = asked(".github/workflows/new.yaml", None, WORKFLOW)
     assert item.asks == "add a workflow that GitHub runs"
     assert dict(item.details) == {
@@ -235,7 +235,7 @@ def test_a_new_workflow_is_told_by_what_it_may_do() -> None:
     }
 
 
-def test_a_changed_workflow_is_told_by_what_it_may_do_beyond() -> None:
+def test_a_changed_workflow_is_described_by_its_new_permissions() -> None:
     item = asked(".github/workflows/ci.yml", WORKFLOW, EVIL)
     details = dict(item.details)
     assert item.asks == "change a workflow that GitHub runs"
@@ -249,7 +249,7 @@ def test_a_changed_workflow_is_told_by_what_it_may_do_beyond() -> None:
     assert asked(".github/workflows/ci.yml", WORKFLOW, None).asks.startswith("take away a workflow")
 
 
-def test_a_workflow_that_cannot_be_read_still_tells_its_secrets() -> None:
+def test_an_unreadable_workflow_still_names_its_secrets() -> None:
     item = asked(".github/workflows/x.yaml", None, b"on: &a push\nx: ${{ secrets['TOKEN'] }}\n")
     assert dict(item.details) == {
         "could not be read now": "`&a` names this value for use elsewhere",
@@ -263,7 +263,7 @@ def test_the_workflows_of_this_repository_can_be_read(path: Path) -> None:
     assert not found.problem and found.runs_on_events and found.jobs and found.permissions
 
 
-def test_a_change_of_owners_is_told_line_by_line() -> None:
+def test_a_change_of_owners_is_described_line_by_line() -> None:
     old = b"# Policy\n* @o/platform\n/tenants/acme/ @o/acme @o/platform\n/docs/ @o/docs\n"
     new = b"/tenants/acme/ @mallory\n* @o/platform\n/environments/\n"
     item = asked(".github/CODEOWNERS", old, new)
@@ -287,7 +287,7 @@ def test_a_change_of_owners_is_told_line_by_line() -> None:
         ("tenants/acme/notes.txt", None, b"x", "add a file that holds no valid request"),
     ],
 )
-def test_no_added_file_is_taken_away(
+def test_what_merging_asks_for_depends_on_whether_a_file_is_new_changed_or_deleted(
     path: str, old: bytes | None, new: bytes | None, asks: str
 ) -> None:
     assert asked(path, old, new).asks == asks

@@ -1,4 +1,4 @@
-"""The table of request kinds: a row for each model, and each row is whole."""
+"""The table of request kinds: one complete row per model."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_row_says_what_it_is_for(kind: RequestKind[typing.Any]) -> None:
         ("x/tenants/acme/tenant.yaml", None),
     ],
 )
-def test_where_requests_lie(path: str, kind: str | None) -> None:
+def test_paths_lead_to_their_kinds(path: str, kind: str | None) -> None:
     meaning = request_path(path)
     assert (meaning and meaning.kind) == kind
 
@@ -133,7 +133,7 @@ def test_no_environment_is_called_like_a_folder_of_other_requests() -> None:
         assert request_path(environment_path(f"{folder}-eu")) is not None
 
 
-def test_a_match_over_a_union_of_models_leaves_nothing_out() -> None:
+def test_every_match_over_request_models_is_exhaustive() -> None:
     unions = members(Effect) | members(FactBody) | members(FileChange)
     unions |= {kind.model.__name__ for kind in KINDS}
     assert len(unions) > 25

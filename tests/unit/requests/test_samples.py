@@ -1,4 +1,4 @@
-"""The sample control repo: free of findings, and one draft for each row of the decision matrix."""
+"""The sample control repo: no findings, and one draft for each row of the decision matrix."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_approvals_get_stricter_towards_production() -> None:
     assert asked(environments["prod"]) == [2, 2, 2]
 
 
-def test_every_policy_can_be_met_by_people_who_did_not_ask() -> None:
+def test_every_approval_policy_can_be_met_without_the_author() -> None:
     platform = sample_platform()
     snapshot, _ = snapshot_and_findings(sample_files())
     for environment in snapshot.environments.values():

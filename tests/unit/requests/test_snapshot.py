@@ -1,4 +1,4 @@
-"""The snapshot: form is judged file by file, and a change loads what it needs and no more."""
+"""The snapshot: each file's form is judged alone, and a change loads only what it needs."""
 
 from __future__ import annotations
 
@@ -48,29 +48,27 @@ BLOBS = dict.fromkeys([*POLICY, ACME, CONTOSO, DRAFT, OTHER, PATCH, PROMOTION, F
         (["README.md", "tenants/x"], set()),
     ],
 )
-def test_a_change_needs_itself_and_what_it_is_judged_by(
-    changed: list[str], needed: set[str]
-) -> None:
+def test_a_change_loads_itself_and_what_judges_it(changed: list[str], needed: set[str]) -> None:
     assert paths_needed_by(changed, BLOBS) == needed | POLICY
 
 
 @pytest.mark.parametrize("path", sorted(POLICY))
-def test_a_change_of_policy_needs_everything(path: str) -> None:
+def test_a_change_of_policy_loads_everything(path: str) -> None:
     assert paths_needed_by([path], BLOBS) == set(BLOBS)
     assert paths_needed_by(["environments/qa/environment.yaml"], BLOBS) == set(BLOBS)
 
 
-def test_a_draft_whose_removal_leaves_its_patches_behind_brings_them_in() -> None:
+def test_a_deleted_draft_loads_its_remaining_patches() -> None:
     blobs = {path: id for path, id in BLOBS.items() if path != DRAFT}
     assert paths_needed_by([DRAFT], blobs) == POLICY | {ACME, PATCH, PROMOTION}
 
 
-def test_a_patch_is_no_tenant_of_its_name() -> None:
+def test_a_misplaced_tenant_file_names_no_tenant() -> None:
     files = {**BLOBS, "tenants/acme/drafts/tenant.yaml": "", "tenants/tenant.yaml": ""}
     assert snapshot_of("c" * 40, files, ()).tenant_ids == {"acme", "contoso"}
 
 
-def test_reading_finds_the_kind_by_the_path() -> None:
+def test_the_path_decides_the_kind() -> None:
     read, findings = parse_request(draft_path("acme/order-router"), draft_example().encode())
     assert findings == () and read is not None and read.model is not None
     assert read.meaning.draft == "acme/order-router"
@@ -87,7 +85,7 @@ def test_reading_finds_the_kind_by_the_path() -> None:
         ("tenants/acme/tenant.yaml", b"- kind: Tenant\n", ["yaml-not-a-mapping"]),
     ],
 )
-def test_form_is_refused_with_a_place(path: str, content: bytes, codes: list[str]) -> None:
+def test_a_bad_form_is_refused_with_its_place(path: str, content: bytes, codes: list[str]) -> None:
     read, findings = parse_request(path, content)
     assert [f.code for f in findings] == codes
     assert read is None or read.model is None
@@ -122,7 +120,7 @@ def _environment(name: str, stage: str, *sources: str) -> str:
     )
 
 
-def test_a_drafts_requests_come_in_order() -> None:
+def test_requests_of_a_draft_are_in_order() -> None:
     files = {
         draft_path("acme/order-router"): draft_example(),
         environment_path("zero"): _environment("zero", "dev"),
@@ -153,7 +151,7 @@ def test_a_drafts_requests_come_in_order() -> None:
     assert snapshot.drafts_of("ac") == ()
 
 
-def test_an_invalid_request_is_there_but_has_no_model() -> None:
+def test_an_invalid_request_is_kept_without_a_model() -> None:
     path = tenant_path("acme")
     read, findings = parse_request(path, b"kind: Tenant\n")
     assert read is not None and findings
@@ -176,5 +174,5 @@ def test_an_invalid_request_is_there_but_has_no_model() -> None:
         "",
     ],
 )
-def test_odd_paths_hold_no_request(path: str) -> None:
+def test_odd_paths_are_not_request_paths(path: str) -> None:
     assert request_path(path) is None

@@ -1,4 +1,4 @@
-"""What a lock may hold: packages of one version with hashes, and nothing that chooses what runs."""
+"""What a lock may hold: pinned packages with hashes, and nothing that selects what runs."""
 
 import pytest
 
@@ -72,7 +72,7 @@ def test_an_empty_lock_pins_nothing() -> None:
         ),
     ],
 )
-def test_everything_else_is_refused(line: str, reason: str) -> None:
+def test_any_other_line_of_a_lock_is_refused(line: str, reason: str) -> None:
     with pytest.raises(LockRefused) as caught:
         parse_lock(line.encode())
     assert reason in caught.value.message

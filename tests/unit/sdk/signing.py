@@ -1,4 +1,4 @@
-"""An issuer for tests: keys of its own, tokens of any content, and its JWKS."""
+"""A token issuer for tests: its own keys, tokens with any claims, and its JWKS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Health over real HTTP: alive always, ready while all checks pass and it does not stop."""
+"""Health over real HTTP: always alive, ready while every check passes and it is not stopping."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_failed_check_is_asked_again() -> None:
     assert [status for status, _ in asked(health, "/readyz", "/readyz")] == [503, 200]
 
 
-def test_two_checks_of_a_name_are_a_mistake() -> None:
+def test_two_checks_with_one_name_are_refused() -> None:
     health = Health()
     health.add("database", passes)
     with pytest.raises(ValueError, match="database"):

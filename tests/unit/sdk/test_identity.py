@@ -82,7 +82,7 @@ def test_no_token_is_refused(issuer: Issuer, authorization: str | None) -> None:
         "Bearer bnVsbA.bnVsbA.bnVsbA",
     ],
 )
-def test_what_is_no_token_is_refused(issuer: Issuer, authorization: str) -> None:
+def test_a_malformed_token_is_refused(issuer: Issuer, authorization: str) -> None:
     assert refusal(issuer, authorization) == "token-malformed"
 
 
@@ -187,13 +187,13 @@ def test_a_header_does_not_stand_in_for_the_claim(issuer: Issuer) -> None:
     assert refusal(issuer, f"Bearer {token}", "acme") == "tenant-missing"
 
 
-def test_an_instance_of_one_tenant_refuses_the_others(issuer: Issuer) -> None:
+def test_an_instance_for_one_tenant_refuses_the_others(issuer: Issuer) -> None:
     token = issuer.token(tenant_id="contoso")
     assert refusal(issuer, f"Bearer {token}", only_tenant="acme") == "tenant-mismatch"
 
 
 @pytest.mark.parametrize("subject", ["", None])
-def test_a_token_about_nobody_is_refused(issuer: Issuer, subject: str | None) -> None:
+def test_a_token_without_a_subject_is_refused(issuer: Issuer, subject: str | None) -> None:
     assert refusal(issuer, f"Bearer {issuer.token(sub=subject)}") == "token-malformed"
 
 
@@ -245,7 +245,7 @@ def test_a_short_key_is_not_used(issuer: Issuer) -> None:
     assert refusal(issuer, f"Bearer {token}") == "key-unknown"
 
 
-def test_without_keys_a_token_is_neither_good_nor_bad(issuer: Issuer) -> None:
+def test_without_keys_a_token_cannot_be_judged(issuer: Issuer) -> None:
     issuer.broken = True
     with pytest.raises(KeysUnavailable):
         verified(issuer, f"Bearer {issuer.token()}")

@@ -1,4 +1,4 @@
-"""The issuer's keys: fetched seldom, bounded, and used only while they are fresh enough."""
+"""The issuer's keys: fetched seldom, bounded, and used only while fresh."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_an_answer_that_is_no_key_set_is_not_used(response: httpx.Response, prob
         asyncio.run(ask())
 
 
-def test_an_answer_in_drops_is_given_up() -> None:
+def test_a_slow_answer_is_abandoned() -> None:
     async def drops(_request: httpx.Request) -> httpx.Response:
         async def body():  # type: ignore[no-untyped-def]
             for _ in range(1000):

@@ -1,4 +1,4 @@
-"""A signal asks to stop; what does not stop in time is cancelled."""
+"""A signal asks to stop; whatever does not stop in time is cancelled."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_second_interrupt_does_not_wait() -> None:
         asyncio.run(run_until_stopped(serve, stop_timeout_s=60))
 
 
-def test_a_termination_that_is_told_twice_still_lets_the_work_finish() -> None:
+def test_a_repeated_termination_still_lets_the_work_finish() -> None:
     done = []
 
     async def serve(stop: asyncio.Event) -> None:
@@ -67,7 +67,7 @@ def test_a_termination_that_is_told_twice_still_lets_the_work_finish() -> None:
     assert done == ["finished"]
 
 
-def test_the_end_and_the_failure_of_the_work_are_passed_on() -> None:
+def test_the_result_or_failure_of_the_work_is_passed_on() -> None:
     async def ends(_stop: asyncio.Event) -> None:
         return
 

@@ -1,4 +1,4 @@
-"""Calls carry the caller's identity and trace, and go nowhere that was not configured."""
+"""Outbound calls carry the caller's identity and trace, and only go to configured places."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real gRPC server: no handler runs without a good token, each runs as its caller."""
+"""A real gRPC server: every call needs a good token, and its handler runs as its caller."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_no_token_means_unauthenticated_whatever_the_method(served: Served, meth
     assert served.handlers.calls == 0
 
 
-def test_the_code_of_the_refusal_is_told(served: Served) -> None:
+def test_a_refusal_tells_its_code(served: Served) -> None:
     metadata = (("authorization", f"Bearer {served.issuer.token(aud='another')}"),)
     assert served.ended("one", metadata) == (grpc.StatusCode.UNAUTHENTICATED, "audience")
     assert served.handlers.calls == 0
@@ -207,12 +207,12 @@ def test_an_error_in_a_stream_tells_the_caller_nothing(served: Served) -> None:
     assert served.run(call) == ([b"!"], grpc.StatusCode.INTERNAL, "internal")
 
 
-def test_what_a_handler_answers_on_purpose_is_told(served: Served) -> None:
+def test_a_handler_s_own_error_is_told(served: Served) -> None:
     ended = served.ended("refusing", served.metadata("acme"))
     assert ended == (grpc.StatusCode.NOT_FOUND, "no such order")
 
 
-def test_an_unknown_method_is_unimplemented_for_who_has_a_token(served: Served) -> None:
+def test_an_unknown_method_is_unimplemented_for_a_caller_with_a_token(served: Served) -> None:
     assert served.ended("none", served.metadata("acme"))[0] == grpc.StatusCode.UNIMPLEMENTED
 
 

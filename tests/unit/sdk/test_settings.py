@@ -1,4 +1,4 @@
-"""Settings are read by their types, and all problems are told at once, without values."""
+"""Settings are read by type, and all problems are reported at once, without values."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def test_fields_are_read_by_their_types() -> None:
     )
 
 
-def test_what_is_set_to_nothing_is_not_set() -> None:
+def test_an_empty_variable_is_not_set() -> None:
     settings = read_settings(PrimitiveSettings, TOKENS | {"HEALTH_PORT": " ", "LOG_LEVEL": ""})
     assert (settings.health_port, settings.log_level) == (8081, "INFO")
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     environment = {
         "TOKEN_ISSUER": "https://issuer.example.invalid",
         "TOKEN_AUDIENCE": "",
@@ -77,7 +77,7 @@ def test_only_plain_digits_are_a_whole_number(text: str) -> None:
         read_settings(PrimitiveSettings, TOKENS | {"HEALTH_PORT": text})
 
 
-def test_a_type_that_no_variable_can_hold_is_a_mistake_of_the_class() -> None:
+def test_a_field_type_that_no_variable_can_hold_is_refused() -> None:
     @dataclass(frozen=True)
     class Wrong:
         table: dict[str, str]

@@ -1,4 +1,4 @@
-"""Spans, log lines and what goes to a collector say which tenant they are about."""
+"""Spans, log lines and exported telemetry name their tenant."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_span_that_starts_inside_a_request_carries_its_tenant() -> None:
     assert seen == {"outside": {}, "inside": {"tenant.id": "acme"}}
 
 
-def test_binding_marks_the_span_that_is_open() -> None:
+def test_binding_a_tenant_marks_the_open_span() -> None:
     kept = InMemorySpanExporter()
     with (
         start_telemetry("orders", span_processors=[SimpleSpanProcessor(kept)]) as telemetry,
@@ -49,7 +49,7 @@ def test_binding_marks_the_span_that_is_open() -> None:
     assert span.attributes == {"tenant.id": "acme", "enduser.id": "a"}
 
 
-def test_libraries_use_the_telemetry_that_runs_now() -> None:
+def test_libraries_use_the_current_telemetry() -> None:
     for name in ("first", "second"):
         kept = InMemorySpanExporter()
         with (
@@ -104,7 +104,7 @@ def test_a_log_line_holds_the_exception() -> None:
     assert "ValueError: odd" in json.loads(stream.getvalue())["exception"]
 
 
-def test_logging_is_as_before_when_telemetry_ended() -> None:
+def test_logging_is_restored_when_telemetry_ends() -> None:
     root = logging.getLogger()
     before = root.level, list(root.handlers)
     stream = io.StringIO()
@@ -181,7 +181,7 @@ def test_a_collector_gets_traces_metrics_and_logs_with_the_tenant(collector: Col
     assert {a.key: a.value.string_value for a in record.attributes}["tenant.id"] == "acme"
 
 
-def test_a_collector_that_is_not_there_does_not_hold_up_the_end(
+def test_a_missing_collector_does_not_delay_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tried: list[tuple[str, float]] = []

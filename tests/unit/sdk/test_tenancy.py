@@ -1,4 +1,4 @@
-"""The tenant belongs to the request that runs, and to nothing else."""
+"""The tenant belongs to the running request and to nothing else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_outside_of_a_request_there_is_no_tenant() -> None:
     assert tenant_attributes() == {}
 
 
-def test_inside_there_is_one_and_afterwards_none() -> None:
+def test_inside_a_request_there_is_a_tenant_and_afterwards_none() -> None:
     with bound(ACME) as identity:
         assert identity is ACME
         assert current_identity() is ACME

@@ -1,4 +1,4 @@
-"""Provision: which repositories, whose they are, and who may do what in them."""
+"""Provision: which repositories exist, who owns them, and who may do what in them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PIPELINE = 1000
         ),
     ],
 )
-def test_origin_decides_repositories_and_owners(
+def test_code_origin_decides_repositories_and_owners(
     draft: str, repos: tuple[str, str], people: tuple[int, ...]
 ) -> None:
     step = plan_provision(sample_view(draft))
@@ -77,7 +77,7 @@ def test_a_tenant_plan_ensures_each_repository_once() -> None:
     assert plan_tenant("acme", None, views[::-1]) == plan
 
 
-def test_acceptance_settles_names_and_namespaces() -> None:
+def test_acceptance_fixes_names_and_namespaces() -> None:
     step = plan_provision(sample_view("contoso/inventory"))
     assert step is not None
     accepted, provisioned = step.facts
@@ -96,7 +96,7 @@ def test_acceptance_settles_names_and_namespaces() -> None:
     }
 
 
-def test_owners_stand_in_the_repositories() -> None:
+def test_repositories_have_their_owners_in_codeowners() -> None:
     step = plan_provision(sample_view())
     assert step is not None
     for effect in repos_of(step.effects):
@@ -104,7 +104,7 @@ def test_owners_stand_in_the_repositories() -> None:
         assert effect.default_branch == "main"
 
 
-def test_rules_are_brought_in_line_once_when_policy_changed() -> None:
+def test_a_change_of_policy_updates_rules_once() -> None:
     status = history.sample_status()
     view = replace(sample_view(DRAFT, status), keeps_rules=True)
     step = plan_provision(view)
@@ -125,14 +125,14 @@ def test_rules_are_brought_in_line_once_when_policy_changed() -> None:
     assert main.pattern == "main" and 1299 in (main.merge or ())
 
 
-def test_of_a_tenant_s_drafts_one_keeps_the_rules() -> None:
+def test_one_draft_of_a_tenant_plans_the_rules() -> None:
     one, other = history.provisioned_status(), history.provisioned_status("acme/shipment-tracker")
     assert keepers([other, one]) == {DRAFT}
     elsewhere = history.provisioned_status("contoso/inventory")
     assert keepers([other, one, elsewhere]) == {DRAFT, "contoso/inventory"}
 
 
-def test_what_has_happened_is_not_planned_again() -> None:
+def test_finished_steps_are_not_planned_again() -> None:
     status = history.sample_status()
     assert plan_provision(sample_view(DRAFT, status)) is None
     step = plan_provision(replace(sample_view(DRAFT, status), is_new_revision=True))

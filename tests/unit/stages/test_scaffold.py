@@ -1,4 +1,4 @@
-"""Scaffold: the rendered template in the right folder, the same commit whenever it is planned."""
+"""Scaffold: the rendered template in the right folder, and the same commit in every plan."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def test_code_goes_to_its_own_folder_of_the_right_repository(
     assert commit.entries and "chart/Chart.yaml" in commit.entries
 
 
-def test_nothing_is_planned_before_the_repository_is_there_or_once_it_is_done() -> None:
+def test_a_scaffold_is_planned_once_and_after_its_repository() -> None:
     assert plan_scaffold(sample_view()) is None
     accepted = sample_view(status=history.provisioned_status())
     assert plan_scaffold(accepted) is None
     assert plan_scaffold(sample_view(DRAFT, history.sample_status(), provisioned=True)) is None
 
 
-def test_ids_in_the_plan_are_those_of_its_bytes() -> None:
+def test_planned_ids_are_those_of_the_planned_bytes() -> None:
     commit = commit_of(scaffold(sample_view(provisioned=True)))
     for id, content in commit.blobs.items():
         assert blob_id(content.content) == id
@@ -76,14 +76,14 @@ def test_planning_twice_gives_the_same_plan() -> None:
     assert scaffold(sample_view(provisioned=True)) == scaffold(sample_view(provisioned=True))
 
 
-def test_the_order_of_parameters_does_not_count() -> None:
+def test_the_order_of_parameters_does_not_matter() -> None:
     view = sample_view(provisioned=True)
     turned = dict(reversed(view.request.parameters.items()))
     other = replace(view, request=view.request.model_copy(update={"parameters": turned}))
     assert commit_of(scaffold(view)).folder_tree == commit_of(scaffold(other)).folder_tree
 
 
-def test_commit_says_what_caused_it() -> None:
+def test_the_commit_names_its_request() -> None:
     view = sample_view(provisioned=True)
     commit = commit_of(scaffold(view))
     cause = view.caused.cause
@@ -96,7 +96,7 @@ def test_commit_says_what_caused_it() -> None:
     assert commit.time_s == view.caused.time_s
 
 
-def test_key_depends_on_request_and_template_and_nothing_else() -> None:
+def test_the_key_depends_on_request_and_template_alone() -> None:
     view = sample_view(provisioned=True)
     key = scaffold_key(view)
     cause = view.caused.cause
@@ -111,7 +111,7 @@ def test_key_depends_on_request_and_template_and_nothing_else() -> None:
     assert scaffold_key(replace(view, template=other)) != key
 
 
-def test_a_branch_of_a_broken_off_run_is_taken_up() -> None:
+def test_a_branch_of_an_interrupted_run_is_reused() -> None:
     view = sample_view(provisioned=True)
     whole = scaffold(view)
     found = Existing(history.id_of("found commit"), commit_of(whole).folder_tree)
@@ -122,21 +122,21 @@ def test_a_branch_of_a_broken_off_run_is_taken_up() -> None:
     assert fact.known["tree"] == commit_of(whole).folder_tree
 
 
-def test_a_branch_with_other_files_is_recorded_as_it_is() -> None:
+def test_a_branch_with_other_files_is_recorded_unchanged() -> None:
     """Policy changed after the run broke off: what was begun for this request is what counts."""
     other = Existing(history.id_of("found commit"), history.id_of("other files"))
     (fact,) = scaffold(replace(sample_view(provisioned=True), existing=other)).facts
     assert (fact.known["commit"], fact.known["tree"]) == (other.commit, other.folder_tree)
 
 
-def test_fact_waits_for_the_pull_request() -> None:
+def test_the_fact_waits_for_the_pull_request() -> None:
     step = scaffold(sample_view(provisioned=True))
     (fact,) = step.facts
     assert fact.type == "scaffolded"
     assert fact.outcomes == {"pull_request": pull_of(step).key}
 
 
-def test_what_the_draft_decides_cannot_be_given_by_parameters() -> None:
+def test_parameters_cannot_override_the_draft() -> None:
     view = sample_view()
     hostile = {
         "tenant_id": "contoso",
@@ -148,7 +148,7 @@ def test_what_the_draft_decides_cannot_be_given_by_parameters() -> None:
     assert template_values(other) == template_values(view)
 
 
-def test_pull_request_shows_where_it_would_run() -> None:
+def test_the_pull_request_shows_where_it_would_run() -> None:
     body = pull_of(scaffold(sample_view("contoso/inventory", provisioned=True))).body
     for environment in ("dev", "staging", "prod"):
         assert f"| {environment} | `tenant-contoso-{environment}-base` |" in body

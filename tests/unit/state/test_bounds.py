@@ -1,4 +1,4 @@
-"""A status lists the newest alone; what it lists no more is found in the facts, exactly."""
+"""A status lists the newest entries only; older ones are found in the facts, exactly."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def no_facts() -> tuple[Fact, ...]:
     raise AssertionError("facts are read though the status tells")
 
 
-def test_a_short_history_is_listed_whole_and_as_it_was_before() -> None:
+def test_a_short_history_is_listed_whole() -> None:
     facts = patched(LISTED)
     *_, (unbounded, _) = older_folds(facts)
     assert folded(facts) == unbounded and folded(facts).earlier_patches is None
@@ -156,7 +156,7 @@ def test_reasons_are_listed_up_to_a_number() -> None:
     assert len(status.patches[0].reasons) == len(status.refused_promotions[0].reasons) == LISTED
 
 
-def test_the_fold_is_the_same_one_by_one_whatever_order_patches_come_in() -> None:
+def test_folding_one_by_one_gives_the_same_in_any_order_of_patches() -> None:
     numbers = [*range(5, 40), 2, 3, 41, 1, 7, 40, 4]
     words = ["applied", "refused"]
     facts = extended(
@@ -184,20 +184,20 @@ def test_the_fold_is_the_same_one_by_one_whatever_order_patches_come_in() -> Non
     assert (status.earlier_patches.count, status.earlier_patches.applied) == (31, 15)
 
 
-def test_a_patch_below_those_listed_needs_the_facts_before_it() -> None:
+def test_a_patch_below_the_listed_ones_needs_older_facts() -> None:
     facts = patched(3 * LISTED)
     again = extended(facts, [(patch_path(DRAFT, "0001") + "#again", body_of(1))])
     with pytest.raises(ValueError, match="rests on all facts"):
         fold_one(folded(facts), again[-1])
 
 
-def test_what_was_dealt_with_is_not_due_and_costs_no_fact() -> None:
+def test_a_finished_request_is_not_due_and_reads_no_fact() -> None:
     facts = patched(5 * LISTED)
     assert requests_due(folded(facts), asked_of(facts), no_facts) == frozenset()
     assert requests_due(None, {"a": "1"}, no_facts) == {"a"}
 
 
-def test_a_new_request_is_due_and_costs_no_fact() -> None:
+def test_a_new_request_is_due_and_reads_no_fact() -> None:
     facts, new = patched(5 * LISTED), patch_path(DRAFT, f"{5 * LISTED + 1:04d}")
     promotion = promotion_path(DRAFT, "dev")
     asked = {**asked_of(facts), new: "1" * 40, promotion: "2" * 40}
@@ -205,7 +205,7 @@ def test_a_new_request_is_due_and_costs_no_fact() -> None:
 
 
 @pytest.mark.parametrize("number", [1, 7, 4 * LISTED])
-def test_a_changed_patch_that_is_not_listed_is_due_until_it_is_dealt_with(number: int) -> None:
+def test_a_changed_unlisted_patch_is_due_until_it_is_judged(number: int) -> None:
     facts, path = patched(5 * LISTED), patch_path(DRAFT, f"{number:04d}")
     again = extended(facts, [(f"{path}#again", body_of(number))])
     asked = asked_of(again)
@@ -213,7 +213,7 @@ def test_a_changed_patch_that_is_not_listed_is_due_until_it_is_dealt_with(number
     assert requests_due(folded(again), asked, no_facts) == frozenset()
 
 
-def test_a_patch_that_was_taken_away_makes_nothing_due() -> None:
+def test_a_deleted_patch_makes_nothing_due() -> None:
     facts = patched(5 * LISTED)
     asked = asked_of(facts)
     del asked[patch_path(DRAFT, "0002")]
@@ -248,14 +248,14 @@ def test_checks_and_build_of_any_source_are_found() -> None:
     assert with_evidence(status, facts, None) == status
 
 
-def test_whether_a_patch_was_ever_applied_is_known_however_many_were_refused_since() -> None:
+def test_an_applied_patch_is_known_after_any_number_of_refusals() -> None:
     numbers = range(2, 3 * LISTED)
     refused = [(patch_path(DRAFT, f"{n:04d}"), body_of(n, outcome="refused")) for n in numbers]
     assert folded(extended(patched(1), refused)).is_patched
     assert not folded(extended(SCAFFOLDED, refused)).is_patched
 
 
-def test_a_status_of_a_tool_that_listed_everything_is_a_fold_and_is_folded_anew() -> None:
+def test_an_older_status_that_lists_everything_is_valid_and_folded_anew() -> None:
     facts = patched(3 * LISTED)
     *_, (older, _) = older_folds(facts)
     assert not is_bounded(older) and older.earlier_patches is None
@@ -266,7 +266,7 @@ def test_a_status_of_a_tool_that_listed_everything_is_a_fold_and_is_folded_anew(
     assert fold_one(parse_status(status_bytes(older)), more, lambda: facts) == fold((*facts, more))
 
 
-def test_a_folder_holds_few_facts_and_paths_sort_in_the_order_of_the_facts() -> None:
+def test_a_folder_holds_few_facts_and_paths_sort_like_facts() -> None:
     paths = [fact_path("x", n, "built") for n in range(1, 10_001)]
     assert paths == sorted(paths)
     assert paths[:2] == [
@@ -283,7 +283,7 @@ def test_a_folder_holds_few_facts_and_paths_sort_in_the_order_of_the_facts() -> 
     assert max(folders.count(f) for f in set(folders) if "later" in f) == 50
 
 
-def test_facts_are_read_from_both_folders_and_from_the_one_that_older_tools_used() -> None:
+def test_facts_are_read_from_every_layout() -> None:
     facts = patched(120)
     files = history.fact_files(facts)
     assert parse_chain(DRAFT, files[::-1]) == facts

@@ -1,4 +1,4 @@
-"""Facts: the chain refuses every change of its bytes, the fold gives the states and only them."""
+"""Facts: the chain refuses any changed byte; the fold reaches exactly the documented states."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.models.base import CommitId, canonical_json
-from pipeline.models.evidence import Observation
 from pipeline.models.facts import (
     Accepted,
     FactBody,
@@ -36,6 +35,7 @@ from pipeline.state.facts import (
     status_bytes,
 )
 from tests.support import fact_history as history
+from tests.support.deliveries import observation
 from tests.support.samples import DRAFT
 
 FACTS = history.sample_facts()
@@ -52,7 +52,7 @@ def test_canonical_json_has_one_form() -> None:
         canonical_json({"a": float("nan")})
 
 
-def test_chain_is_read_back_as_it_was_written() -> None:
+def test_a_chain_reads_back_as_it_was_written() -> None:
     assert parse_chain(DRAFT, FILES) == FACTS
     assert parse_chain(DRAFT, FILES[::-1]) == FACTS
     assert parse_chain(DRAFT, ()) == ()
@@ -64,7 +64,7 @@ def test_each_fact_names_the_hash_of_the_one_before() -> None:
         assert after.previous == hash_of(before.content)
 
 
-def test_no_single_bit_can_change_unseen() -> None:
+def test_every_changed_bit_is_noticed() -> None:
     # A change shows in the fact itself or in the next one; of the newest, in the status.
     status = history.sample_status()
     for index, file in enumerate(FILES):
@@ -118,14 +118,14 @@ TAMPERED: dict[str, tuple[Callable[[], list[FactFile]], str]] = {
 
 
 @pytest.mark.parametrize("name", TAMPERED)
-def test_chain_says_what_does_not_fit(name: str) -> None:
+def test_a_broken_chain_says_what_does_not_fit(name: str) -> None:
     files, message = TAMPERED[name]
     with pytest.raises(BrokenChain, match=message) as caught:
         parse_chain(DRAFT, files())
     assert caught.value.file.startswith("drafts/order-router/facts/")
 
 
-def test_fold_gives_the_whole_status() -> None:
+def test_the_fold_gives_the_whole_status() -> None:
     status = history.sample_status()
     assert status.state is DraftState.PROMOTED_STAGING
     assert status.facts == len(FACTS) and status.newest_fact == hash_of(FILES[-1].content)
@@ -145,11 +145,11 @@ def test_fold_gives_the_whole_status() -> None:
     }
 
 
-def test_fold_of_nothing_is_nothing() -> None:
+def test_the_fold_of_no_facts_is_no_status() -> None:
     assert fold(()) is None
 
 
-def test_fold_is_the_same_one_by_one() -> None:
+def test_folding_one_by_one_gives_the_same() -> None:
     status: DraftStatus | None = None
     states = []
     for fact in FACTS:
@@ -185,7 +185,7 @@ def test_rejection_ends_a_draft_for_good() -> None:
     assert fold_one(status, again).state is DraftState.REJECTED
 
 
-def test_a_refused_patch_is_kept_with_its_reasons_and_moves_no_head() -> None:
+def test_a_refused_patch_keeps_its_reasons_and_moves_no_head() -> None:
     reason = Reason(code="patch-secret", message="line 3")
     status = _after(PatchRefused(patch="0002", reasons=(reason,)))
     assert [(p.patch, p.outcome) for p in status.patches] == [
@@ -196,7 +196,7 @@ def test_a_refused_patch_is_kept_with_its_reasons_and_moves_no_head() -> None:
     assert status.head == history.SOURCE_COMMIT and status.state is DraftState.PROMOTED_STAGING
 
 
-def test_a_promotion_takes_the_refusal_before_it_away() -> None:
+def test_a_promotion_clears_the_refusal_before_it() -> None:
     reason = Reason(code="environment-order", message="staging has not run it")
     refused = _after(PromotionRefused(environment="prod", reasons=(reason,)))
     assert [r.environment for r in refused.refused_promotions] == ["prod"]
@@ -205,21 +205,14 @@ def test_a_promotion_takes_the_refusal_before_it_away() -> None:
     assert promoted.refused_promotions == () and promoted.state is DraftState.PROMOTED_PROD
 
 
-def test_a_later_promotion_to_dev_does_not_take_the_state_back() -> None:
+def test_a_later_promotion_to_dev_keeps_the_state() -> None:
     status = _after(history.promoted("dev", history.sample_status()))
     assert status.state is DraftState.PROMOTED_STAGING
     assert [p.environment for p in status.promotions] == ["dev", "staging"]
 
 
-def test_an_observation_is_kept_at_its_promotion_and_is_no_request() -> None:
-    seen = Observation(
-        environment="staging",
-        draft=DRAFT,
-        digest=history.DIGEST,
-        health="Healthy",
-        sync="Synced",
-        revision=CommitId(history.id_of("merge in staging")),
-    )
+def test_an_observation_is_kept_with_its_promotion() -> None:
+    seen = observation("staging", revision=history.id_of("merge in staging"))
     status = _after(Observed(observation=seen), "tenants/acme/observed")
     staging, dev = status.promotion("staging"), status.promotion("dev")
     assert staging is not None and staging.observation == seen
@@ -227,7 +220,7 @@ def test_an_observation_is_kept_at_its_promotion_and_is_no_request() -> None:
     assert "tenants/acme/observed" not in status.requests
 
 
-def test_acceptance_of_a_new_revision_changes_what_may_change() -> None:
+def test_accepting_a_new_revision_updates_only_what_may_change() -> None:
     body = history.accepted().model_copy(update={"risk_tier": "HIGH", "target_repo": "elsewhere"})
     assert isinstance(body, Accepted)
     status = _after(body)
@@ -236,7 +229,7 @@ def test_acceptance_of_a_new_revision_changes_what_may_change() -> None:
     assert status.state is DraftState.PROMOTED_STAGING
 
 
-def test_a_second_patch_of_the_same_number_replaces_the_first() -> None:
+def test_a_second_patch_with_the_same_number_replaces_the_first() -> None:
     before = history.sample_status()
     body = PatchApplied(
         patch="0001",
@@ -248,7 +241,7 @@ def test_a_second_patch_of_the_same_number_replaces_the_first() -> None:
     assert [(p.patch, p.commit) for p in _after(body).patches] == [("0001", history.id_of("again"))]
 
 
-def test_status_is_read_back_as_it_was_written() -> None:
+def test_a_status_reads_back_as_it_was_written() -> None:
     status = history.sample_status()
     content = status_bytes(status)
     assert parse_status(content) == status
@@ -256,7 +249,7 @@ def test_status_is_read_back_as_it_was_written() -> None:
     assert content.startswith(b"# The fold of the facts")
 
 
-def test_status_bytes_do_not_depend_on_the_order_of_a_facts_json() -> None:
+def test_status_bytes_do_not_depend_on_a_fact_s_key_order() -> None:
     first = FACTS[0]
     assert isinstance(first.body, Accepted)
     turned = dict(reversed(first.body.target_namespaces.items()))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pipeline.models.base import ImageDigest
+from pipeline.models.base import ImageDigest, Moment
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Fact, FactBody, Observed, Promoted
 from pipeline.models.requests import EnvironmentName
@@ -117,6 +117,51 @@ def test_a_run_was_healthy_if_exactly_it_was_seen_so(
     bodies: list[FactBody], healthy: list[bool]
 ) -> None:
     assert [run.was_healthy for run in folded(extended(bodies)).runs] == healthy
+
+
+def at(hour: int) -> Moment:
+    return f"2026-12-01T{hour:02d}:00:00Z"
+
+
+def timed(number: int, hour: int, environment: EnvironmentName = "dev") -> Promoted:
+    return promoted(number, environment).model_copy(update={"merged_at": at(hour)})
+
+
+def test_a_run_lasts_from_its_merge_to_the_next_one_there() -> None:
+    facts = extended([timed(1, 1), timed(1, 2, "staging"), timed(2, 3)])
+    assert [(r.since, r.until) for r in folded(facts).runs] == [
+        (at(1), at(3)),
+        (at(2), None),
+        (at(3), None),
+    ]
+
+
+def test_a_run_without_a_merge_of_a_known_time_begins_when_it_was_decided() -> None:
+    undated = promoted(2).model_copy(update={"merged_at": None})
+    facts = extended([timed(1, 1), undated])
+    for moment in (at(4), None):
+        told = facts[-1].model_copy(update={"decided_at": moment})
+        earlier, later = folded((*facts[:-1], told)).runs
+        assert (earlier.until, later.since) == (moment, moment)
+
+
+@pytest.mark.parametrize(
+    ("seen", "since"),
+    [
+        ([(1, {})], 1),
+        ([(1, {}), (2, {"message": "scaled"})], 1),
+        ([(1, {}), (2, {"health": "Degraded"})], None),
+        ([(1, {}), (2, {"health": "Unknown"}), (3, {})], 3),
+        ([(1, {}), (2, {"sync": "OutOfSync"}), (3, {})], 3),
+        ([(1, {}), (2, {"environment": "staging", "health": "Degraded"})], 1),
+    ],
+)
+def test_health_is_counted_from_when_it_was_seen_without_a_break(
+    seen: list[tuple[int, dict[str, str]]], since: int | None
+) -> None:
+    bodies = [observed(1, observed_at=at(hour), **changes) for hour, changes in seen]
+    (run,) = folded(extended([promoted(1), *bodies])).runs
+    assert (run.was_healthy, run.healthy_since) == (True, at(since) if since else None)
 
 
 def test_a_status_of_a_tool_without_runs_is_a_fold_and_is_folded_anew() -> None:

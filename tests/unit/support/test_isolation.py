@@ -1,4 +1,4 @@
-"""What tests/conftest.py promises to every other test."""
+"""The isolation that tests/conftest.py promises to every test."""
 
 import importlib.util
 import os
@@ -24,7 +24,7 @@ def isolation(request: pytest.FixtureRequest) -> ModuleType:
     raise LookupError(path)
 
 
-def test_home_and_settings_are_not_the_users(home: Path) -> None:
+def test_home_and_settings_are_isolated_from_the_user_s(home: Path) -> None:
     assert Path.home() == home != REAL_HOME
     assert time.tzname == ("UTC", "UTC")
     assert os.environ["LC_ALL"] == "C.UTF-8"
@@ -32,7 +32,7 @@ def test_home_and_settings_are_not_the_users(home: Path) -> None:
     assert mask == 0o022
 
 
-def test_git_sees_no_configuration_but_the_repositories() -> None:
+def test_git_sees_only_the_repository_s_configuration() -> None:
     listed = subprocess.run(
         ["git", "config", "--list", "--show-origin"],
         capture_output=True,
@@ -43,9 +43,7 @@ def test_git_sees_no_configuration_but_the_repositories() -> None:
     assert listed.stdout == ""
 
 
-def test_guard_sees_a_write_below_the_home_and_no_other(
-    isolation: ModuleType, tmp_path: Path
-) -> None:
+def test_the_guard_sees_writes_below_the_home_alone(isolation: ModuleType, tmp_path: Path) -> None:
     home, allowed = tmp_path / "home", tmp_path / "home" / "checkout"
     guard = isolation.HomeGuard({home}, {allowed})
     write = os.O_WRONLY | os.O_CREAT
@@ -61,14 +59,14 @@ def test_guard_sees_a_write_below_the_home_and_no_other(
     assert [Path(path).name for path in guard.writes] == ["file", "folder", "moved"]
 
 
-def test_tripwires_see_what_a_child_process_leaves(isolation: ModuleType, tmp_path: Path) -> None:
+def test_tripwires_see_writes_of_a_child_process(isolation: ModuleType, tmp_path: Path) -> None:
     before = isolation.tripwires({tmp_path})
     program = f"open({str(tmp_path / '.gitconfig')!r}, 'w').close()"
     subprocess.run([sys.executable, "-c", program], check=True)
     assert isolation.tripwires({tmp_path}) != before
 
 
-def test_checkout_is_on_the_import_path_once() -> None:
+def test_the_checkout_is_on_the_import_path_once() -> None:
     found = importlib.util.find_spec("pipeline")
     assert found is not None and found.origin is not None
     assert Path(found.origin).parents[1] == Path(__file__).resolve().parents[3]

@@ -1,4 +1,4 @@
-"""Tests mirror the packages, and no module of tests is too long to read in one sitting."""
+"""Tests mirror the packages, and every test module is short enough to read in one sitting."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def modules() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("kind", ["unit", "integration"])
-def test_every_folder_of_tests_is_that_of_a_package(kind: str) -> None:
+def test_every_test_folder_mirrors_a_package(kind: str) -> None:
     folders = folders_of(kind)
     assert len(folders) > 10
     strays = [f for f in folders if not ELSEWHERE.get(f, ROOT / "pipeline" / f).is_dir()]
@@ -48,7 +48,7 @@ def test_no_module_of_tests_is_too_long() -> None:
     assert long == {}, f"split by subject what has more than {LINES_MAXIMUM} lines"
 
 
-def test_product_code_is_no_fixture_library() -> None:
+def test_no_test_uses_product_code_as_fixtures() -> None:
     """The demo is a product: it has its own test, and a launcher over GitHub; nothing else."""
     users = {
         path.relative_to(TESTS).as_posix()

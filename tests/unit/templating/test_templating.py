@@ -1,4 +1,4 @@
-"""Templates read and rendered from bytes: what is accepted, what is refused, with file and line."""
+"""Templates read and rendered from bytes: what is accepted, and refusals with file and line."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def reasons_of(manifest: bytes = MANIFEST, **skeleton: str | bytes) -> str:
     return "\n".join(caught.value.reasons)
 
 
-def test_a_value_that_nobody_gives_is_named() -> None:
+def test_an_undefined_value_is_named() -> None:
     manifest = MANIFEST.replace(b"tenant_id: x,", b"tenant_id: x, colour: x,")
     assert "the value 'colour' is neither a parameter nor given" in reasons_of(manifest)
 
@@ -198,7 +198,7 @@ def test_the_language_renders(text: str, expected: str) -> None:
         ("${#items[@]} {# never closed", 1, "`{#` opens a comment"),
     ],
 )
-def test_what_is_no_part_of_the_language_is_named_with_file_and_line(
+def test_text_outside_the_language_is_refused_with_file_and_line(
     text: str, line: int, reason: str
 ) -> None:
     assert f"skeleton/file:{line}: {reason}" in reasons_of(file=text)
@@ -219,7 +219,7 @@ def test_what_is_no_part_of_the_language_is_named_with_file_and_line(
         ("{% for a in values.owner %}{% endfor %}", 1, "owner"),
     ],
 )
-def test_what_has_no_value_or_no_text_is_named_with_file_and_line(
+def test_a_missing_or_structured_value_is_refused_with_file_and_line(
     text: str, line: int, reason: str
 ) -> None:
     values = {"entities": ["a"], "namespaces": {"dev": "a"}, "plan": None, "tenant_id": "acme"}
@@ -275,7 +275,7 @@ def test_a_path_that_renders_unsafe_is_refused(owner: str) -> None:
         render_template(template, {"owner": owner})
 
 
-def test_names_are_rendered_and_may_not_meet() -> None:
+def test_file_names_are_rendered_and_may_not_collide() -> None:
     template = template_of(**{"src/${{ values.owner | replace('-', '_') }}/a": "x", "src/b/c": ""})
     assert list(render_template(template, {"owner": "my-b"})) == ["src/b/c", "src/my_b/a"]
     twice = template_of(**{"${{ values.owner }}": "x", "b": "y"})
@@ -292,7 +292,7 @@ def test_copied_files_keep_every_byte_and_their_names_are_rendered() -> None:
     assert out["chart/templates/team"].content == out["a.bin"].content == raw
 
 
-def test_a_file_that_is_no_text_must_be_listed() -> None:
+def test_a_binary_file_must_be_listed() -> None:
     assert "neither UTF-8 text nor listed" in reasons_of(file=b"\xff ${{ values.owner }}")
     assert template_of(file=b"\xff").files[0].content == b"\xff"
 
@@ -311,12 +311,12 @@ def test_a_file_that_is_no_text_must_be_listed() -> None:
         ("a.c", "abc", False),
     ],
 )
-def test_globs_match_as_backstages_do(glob: str, path: str, expected: bool) -> None:
+def test_globs_match_as_in_backstage(glob: str, path: str, expected: bool) -> None:
     assert is_plain_glob(glob)
     assert glob_matches(glob, path) is expected
 
 
-def test_parameters_are_judged_in_plain_words() -> None:
+def test_parameter_problems_are_in_plain_words() -> None:
     problems = check_parameters(
         template_of(),
         {"tenant_id": "acme", "ownr": "x", "owner": "Team", "entities": [1], "plan": "huge"},
@@ -339,7 +339,7 @@ def test_a_missing_parameter_is_named_and_good_ones_pass() -> None:
     assert long.message == "`owner` is too long or too large: at most 10"
 
 
-def test_defaults_fill_what_is_absent_only() -> None:
+def test_defaults_fill_absent_parameters_only() -> None:
     assert complete_parameters(template_of(), {"owner": "a"}) == {"owner": "a", "plan": "small"}
     assert complete_parameters(template_of(), {"plan": "large"}) == {"plan": "large"}
 
@@ -381,7 +381,7 @@ def test_dump_round_trips_through_json(value: object) -> None:
     assert json.loads(rendered("${{ values.owner | dump }}", owner=value)) == value
 
 
-def test_dump_writes_what_javascript_writes() -> None:
+def test_dump_equals_javascript_s_json() -> None:
     # JSON.stringify of the same value, keys that are array indices first.
     value = {"b": "é\u2028\x7f\x01\n/", "10": 1, "9": [True, None, 1.0], "a": {}}
     expected = '{"9":[true,null,1],"10":1,"b":"é\u2028\x7f\\u0001\\n/","a":{}}'
@@ -394,7 +394,7 @@ ONE_LINE = st.text(
 
 
 @given(ONE_LINE)
-def test_dumped_text_is_the_same_scalar_in_yaml_and_toml(text: str) -> None:
+def test_dumped_text_is_the_same_string_in_yaml_and_toml(text: str) -> None:
     import tomllib
 
     line = rendered("key: ${{ values.owner | dump }}\nnext: 1\n", owner=text)

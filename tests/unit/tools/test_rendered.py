@@ -1,4 +1,4 @@
-"""One reading of rendered YAML: plain text by the core schema, quotes kept as text."""
+"""One reading of rendered YAML: plain scalars by the core schema, quoted ones as text."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_scalar_has_one_value(text: str, value: object) -> None:
     assert type(item["key"]) is type(value)
 
 
-def test_documents_come_in_order_and_empty_ones_are_left_out() -> None:
+def test_documents_keep_their_order_without_empty_ones() -> None:
     assert parse_rendered(b"---\n---\na: 1\n---\n# c\n---\nb: 2\n") == [{"a": 1}, {"b": 2}]
     assert parse_rendered(b"") == []
 
@@ -64,12 +64,12 @@ def test_documents_come_in_order_and_empty_ones_are_left_out() -> None:
         b"a: " + b"[" * 70 + b"]" * 70,
     ],
 )
-def test_what_readers_could_disagree_on_is_refused(stream: bytes) -> None:
+def test_ambiguous_yaml_is_refused(stream: bytes) -> None:
     with pytest.raises(CouldNotCheck):
         parse_rendered(stream)
 
 
-def test_functions_of_chance_are_found_with_their_line() -> None:
+def test_random_functions_are_found_with_their_line() -> None:
     with pytest.raises(CouldNotCheck, match=r"templates/x/a\.tpl line 3 calls `uuidv4`"):
         require_stable_chart({"templates/x/a.tpl": b"a: 1\nb: {{ .x }}\nc: {{ (uuidv4) }}\n"})
     require_stable_chart(

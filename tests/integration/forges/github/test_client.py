@@ -1,4 +1,4 @@
-"""The client against a GitHub that fails, limits and forgets: what it does again, and what not."""
+"""The GitHub client on a server that fails, limits and loses replies: what it retries."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_read_is_tried_again(server: GitHubServer, person: Client, fault: Faul
     assert len(server.log) == 2 and len(person.waits) == 1
 
 
-def test_a_read_is_not_tried_for_ever(server: GitHubServer, person: Client) -> None:
+def test_a_read_is_retried_a_bounded_number_of_times(server: GitHubServer, person: Client) -> None:
     server.faults.hook = always(Fault.ERROR_BEFORE)  # type: ignore[assignment]
     with pytest.raises(Unavailable, match=f"{TRIES} tries"):
         person.client.read(REPO)
@@ -74,7 +74,7 @@ def test_a_read_is_not_tried_for_ever(server: GitHubServer, person: Client) -> N
 
 
 @pytest.mark.parametrize("fault", [Fault.DROP_REPLY, Fault.ERROR_BEFORE, Fault.ERROR_AFTER])
-def test_a_write_is_never_sent_again_blindly(
+def test_an_unanswered_write_is_not_sent_again(
     server: GitHubServer, person: Client, fault: Fault
 ) -> None:
     server.faults.at(1, fault)
@@ -85,14 +85,14 @@ def test_a_write_is_never_sent_again_blindly(
     assert acted is (fault is not Fault.ERROR_BEFORE)
 
 
-def test_what_github_says_it_did_not_do_is_sent_again(server: GitHubServer, person: Client) -> None:
+def test_a_write_that_github_refused_to_do_is_retried(server: GitHubServer, person: Client) -> None:
     server.faults.at(1, Fault.SECONDARY_LIMIT)
     person.client.write("PATCH", REPO, {"description": "New"})
     assert [seen.status for seen in server.log] == [403, 200]
     assert person.waits == [0.0], "as long as Retry-After says"
 
 
-def test_a_limit_that_is_used_up_is_waited_for(server: GitHubServer, person: Client) -> None:
+def test_a_used_up_limit_is_waited_for(server: GitHubServer, person: Client) -> None:
     server.hourly_limit = 1
     person.client.read(REPO)
     person.client.sleep = lambda seconds: server.refresh_limit()
@@ -107,7 +107,7 @@ def test_a_limit_that_lasts_ends_the_run(server: GitHubServer, person: Client) -
     assert person.waits == []
 
 
-def test_what_did_not_change_costs_nothing(server: GitHubServer, person: Client) -> None:
+def test_an_unchanged_answer_costs_nothing(server: GitHubServer, person: Client) -> None:
     first = person.client.read(REPO)
     assert person.client.read(REPO) == first
     assert (person.client.cost.reads, person.client.cost.unchanged) == (2, 1)
@@ -123,7 +123,7 @@ def test_all_pages_are_read(server: GitHubServer, person: Client) -> None:
     assert len(found) == 131 and len({member["id"] for member in found}) == 131
 
 
-def test_refusals_say_what_and_where(server: GitHubServer, person: Client) -> None:
+def test_a_refusal_says_what_and_where(server: GitHubServer, person: Client) -> None:
     with pytest.raises(NotFound, match="/repos/ameide/none"):
         person.client.read("/repos/ameide/none")
     with pytest.raises(Invalid) as refused:
@@ -134,7 +134,7 @@ def test_refusals_say_what_and_where(server: GitHubServer, person: Client) -> No
         stranger.client.read(REPO)
 
 
-def test_a_query_names_what_is_not_there(server: GitHubServer, person: Client) -> None:
+def test_a_query_reports_what_is_missing(server: GitHubServer, person: Client) -> None:
     text = 'query { repository(owner: "ameide", name: "none") { name } }'
     with pytest.raises(NotFound, match="none"):
         person.client.query(text)
@@ -158,7 +158,7 @@ def test_an_installation_token_is_kept_until_it_runs_out(server: GitHubServer) -
     assert asked.count("/orgs/{org}/installation") == 1
 
 
-def test_a_token_is_narrowed_to_what_is_asked(server: GitHubServer) -> None:
+def test_a_token_can_be_narrowed_to_some_permissions(server: GitHubServer) -> None:
     source = app(server, repositories=["some"], permissions={"contents": "read"})
     token = server.state.tokens[source.token()]
     assert token.repositories == frozenset({"some"})
@@ -173,7 +173,7 @@ def test_a_token_is_narrowed_to_what_is_asked(server: GitHubServer) -> None:
         client.read(f"/repos/{ORGANISATION}/other")
 
 
-def test_more_than_the_installation_has_is_not_given(server: GitHubServer) -> None:
+def test_a_token_has_no_more_than_the_installation(server: GitHubServer) -> None:
     with pytest.raises(Invalid, match="not granted"):
         app(server, permissions={"secrets": "write"}).token()
 
@@ -193,7 +193,7 @@ def test_a_token_that_github_refuses_is_renewed_once(server: GitHubServer) -> No
     assert server.repository(ORGANISATION, "some").description == "New"
 
 
-def test_a_key_that_is_none_is_said_to_be(server: GitHubServer) -> None:
+def test_an_invalid_key_is_reported(server: GitHubServer) -> None:
     source = app(server)
     source.private_key = "-----BEGIN NOTHING-----"
     with pytest.raises(UsageFault, match="private key cannot be read"):

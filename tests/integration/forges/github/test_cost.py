@@ -1,4 +1,4 @@
-"""What a run costs on GitHub when there is nothing to do: calls that do not grow with tenants."""
+"""The API calls of a run with nothing to do: they do not grow with the number of tenants."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ def idle(made: tuple[IdleGithub, Path], monkeypatch: pytest.MonkeyPatch) -> Idle
     return made[0]
 
 
-def test_a_run_with_nothing_to_do_asks_three_times(idle: IdleGithub) -> None:
+def test_a_run_with_nothing_to_do_makes_three_calls(idle: IdleGithub) -> None:
     calls, effects, _ = idle.run()
     # The App's token takes two, and one query is for all repositories that matter.
     assert (calls, effects) == (3, 0)
 
 
-def test_a_query_that_is_too_much_for_github_is_asked_in_halves(
+def test_a_query_that_is_too_large_for_github_is_split(
     idle: IdleGithub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(idle.server, "most_aliases", 2)
@@ -89,7 +89,7 @@ def test_a_query_that_is_too_much_for_github_is_asked_in_halves(
         idle.run()
 
 
-def test_a_tenant_that_changed_for_nothing_costs_little_more(idle: IdleGithub) -> None:
+def test_a_change_that_leads_to_no_work_costs_few_calls(idle: IdleGithub) -> None:
     world = idle.open()
     world.approve(CODE, 1, ENGINEER_ID)
     world.close()
@@ -99,7 +99,7 @@ def test_a_tenant_that_changed_for_nothing_costs_little_more(idle: IdleGithub) -
     assert idle.run()[:2] == (3, 0)
 
 
-def test_without_a_cache_a_run_asks_once_for_each_tenant_with_drafts_under_way(
+def test_without_a_cache_a_run_makes_one_call_per_tenant_with_open_drafts(
     idle: IdleGithub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path / "another"))

@@ -1,4 +1,4 @@
-"""The workflows, started by nothing but events: signed webhooks that come twice, late or never."""
+"""The workflows, started by events alone: signed webhooks that come twice, late or never."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_events_bring_a_draft_into_dev_however_they_come(told: Told) -> None:
     world.close()
 
 
-def test_an_event_that_never_came_is_made_up_for_by_the_clock(told: Told) -> None:
+def test_the_schedule_makes_up_for_a_lost_event(told: Told) -> None:
     actions, hook, _ = told
     world = actions.open()
     ask_for_drafts(world)
@@ -91,7 +91,7 @@ def test_an_event_that_never_came_is_made_up_for_by_the_clock(told: Told) -> Non
     world.close()
 
 
-def test_a_delivery_that_github_did_not_sign_starts_nothing(told: Told) -> None:
+def test_a_delivery_without_github_s_signature_starts_nothing(told: Told) -> None:
     actions, hook, receiver = told
     world = actions.open()
     ask_for_drafts(world)
@@ -104,7 +104,7 @@ def test_a_delivery_that_github_did_not_sign_starts_nothing(told: Told) -> None:
     assert receiver.refused == 3 and receiver.start() == []
 
 
-def test_a_pull_request_is_judged_when_it_is_opened_and_when_it_is_pushed_to(told: Told) -> None:
+def test_a_pull_request_is_judged_when_opened_and_when_pushed_to(told: Told) -> None:
     actions, hook, receiver = told
     world = actions.open()
     number = world.propose({draft_path(DRAFT): draft_example().encode()}, AGENT_ID)
@@ -128,7 +128,7 @@ def test_a_pull_request_is_judged_when_it_is_opened_and_when_it_is_pushed_to(tol
     assert (run.workflow, run.result) == ("validate", "success"), run.log
 
 
-def test_what_a_queue_would_merge_is_judged_when_the_queue_asks(told: Told) -> None:
+def test_a_merge_group_is_judged_when_the_queue_asks(told: Told) -> None:
     actions, hook, receiver = told
     world = actions.open()
     number = world.propose({draft_path(DRAFT): draft_example().encode()}, AGENT_ID)

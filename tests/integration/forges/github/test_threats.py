@@ -1,4 +1,4 @@
-"""What somebody may try on GitHub to get past the gate, and the code that refuses each."""
+"""Attempts on GitHub to get past the gate, each with the code that refuses it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,21 @@ from pipeline.git.objects import MODE_FILE, RefUpdate, commit_object, objects_of
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import PLATFORM_PATH, draft_path, promotion_path
 from tests.support.command_line import call
-from tests.support.deliveries import seen_of
+from tests.support.deliveries import healthy_in
 from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.support.finished_story import CODE, CONTROL, GITOPS
-from tests.support.github_story import codes_of_run, github_story, land, propose_staging, pushed
-from tests.support.github_sweep import keep, put_back, start
+from tests.support.github_story import (
+    KeptStory,
+    codes_of_run,
+    kept_story,
+    land,
+    propose_staging,
+    pushed,
+    run_in_dev,
+)
 from tests.support.samples import DRAFT, sample_platform
 from tests.support.story import Story
-from tests.support.sweep import CONTOSO_AGENT_ID, PLATFORM_ENGINEER_ID, ask_for_drafts
-from worlds.github_server import GitHubServer
+from tests.support.sweep import CONTOSO_AGENT_ID, PLATFORM_ENGINEER_ID
 from worlds.github_server.pulls import merge_when_allowed
 from worlds.github_server.state import Ruleset
 from worlds.github_setting import APP_ID, GithubSetting
@@ -34,33 +40,22 @@ MANAGER, OTHER_MANAGER = RELEASE_MANAGERS
 APPROVED = ReviewVerdict.APPROVED
 
 
+def taken_over(world: Story) -> None:
+    run_in_dev(world)
+    world.take_over()
+
+
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[GitHubServer, Path]]:
-    """A server, and the world in which acme's draft runs in dev and is taken over."""
-    root = tmp_path_factory.mktemp("threats")
-    with GitHubServer(root / "server") as server:
-        live = root / "live"
-        live.mkdir()
-        start(server, live)
-        world = github_story(server, live)
-        ask_for_drafts(world)
-        codes_of_run(world)
-        world.ask(DRAFT, "dev", ENGINEER_ID)
-        codes_of_run(world)
-        world.approve(CODE, 1, ENGINEER_ID)
-        world.merge(CODE, 1, ENGINEER_ID)
-        world.close()
-        keep(server, live, root / "kept")
-        yield server, root / "kept"
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeptStory]:
+    """The world in which acme's draft runs in dev and is taken over."""
+    with kept_story(tmp_path_factory.mktemp("threats"), taken_over) as kept:
+        yield kept
 
 
 @pytest.fixture
-def world(kept: tuple[GitHubServer, Path], tmp_path: Path) -> Iterator[Story]:
-    server, folder = kept
-    put_back(server, folder, tmp_path / "world")
-    found = github_story(server, tmp_path / "world")
-    yield found
-    found.close()
+def world(kept: KeptStory, tmp_path: Path) -> Iterator[Story]:
+    with kept.opened(tmp_path / "world") as story:
+        yield story
 
 
 STAGING = promotion_path(DRAFT, "staging")
@@ -146,7 +141,7 @@ def by_somebody_who_left_the_team_on_github(world: Story, pull: PullRequest) -> 
         by_somebody_who_left_the_team_on_github,
     ],
 )
-def test_an_approval_that_does_not_count(
+def test_such_an_approval_does_not_count(
     world: Story, attempt: Callable[[Story, PullRequest], PullRequest]
 ) -> None:
     pull = attempt(world, propose_staging(world))
@@ -182,7 +177,7 @@ def test_what_was_merged_is_what_was_reviewed(world: Story) -> None:
     assert codes_of_run(world) == {STAGING: {"approval-missing"}}
 
 
-def test_a_commit_that_says_it_is_of_somebody_else_is_of_its_pull_request_s_author(
+def test_a_commit_s_author_is_not_believed(
     world: Story,
 ) -> None:
     """contoso's agent asks for acme, under the name of a platform engineer."""
@@ -211,17 +206,17 @@ def test_a_commit_that_says_it_is_of_somebody_else_is_of_its_pull_request_s_auth
     assert land(world, pull) == {path: {"author-out-of-scope"}}
 
 
-def test_an_old_event_does_nothing_again(world: Story, kept: tuple[GitHubServer, Path]) -> None:
+def test_a_replayed_event_does_nothing(world: Story, kept: KeptStory) -> None:
     """A run is told nothing by an event: whatever it was, it looks and finds nothing due."""
     codes_of_run(world)
-    server = kept[0]
+    server = kept.server
     before = len(server.log)
     for _ in range(2):
         codes_of_run(world)
     assert [seen.path for seen in server.log[before:] if seen.writes] == []
 
 
-def test_an_old_plan_is_refused(world: Story) -> None:
+def test_a_stale_plan_is_refused(world: Story) -> None:
     path = draft_path("acme/another")
     content = draft_example(id="acme/another", primitive="another").encode()
     world.request(path, content, ENGINEER_ID)
@@ -235,33 +230,33 @@ def test_an_old_plan_is_refused(world: Story) -> None:
 
 
 def test_an_observation_is_recorded_once(world: Story) -> None:
-    promotion = world.engine.status(DRAFT).promotion("dev")
-    assert promotion is not None
-    seen = seen_of(DRAFT, promotion)
+    seen = healthy_in(world.engine.status(DRAFT), "dev")
     for _ in range(3):
         world.engine.run(tenants=["acme"], observations=(seen,))
     kinds = [fact.body.type for fact in world.engine.facts(DRAFT)]
     assert kinds.count("observed") == 1
 
 
-def test_a_promotion_makes_as_much_content_as_the_pace_is_reckoned_with(
-    world: Story, kept: tuple[GitHubServer, Path]
+def test_a_promotion_makes_the_number_of_writes_that_its_pace_allows_for(
+    world: Story, kept: KeptStory
 ) -> None:
     pull = propose_staging(world)
     world.approve(CONTROL, pull.number, MANAGER)
     world.approve(CONTROL, pull.number, ENGINEER_ID)
     world.merge(CONTROL, pull.number, ENGINEER_ID)
-    before = len(kept[0].log)
+    before = len(kept.server.log)
     codes_of_run(world)
     assert world.engine.status(DRAFT).promotion("staging") is not None
-    written = [s for s in kept[0].log[before:] if s.writes and not s.template.startswith("git-")]
+    written = [
+        s for s in kept.server.log[before:] if s.writes and not s.template.startswith("git-")
+    ]
     assert len(written) == CONTENT_A_PROMOTION, written
 
 
-def test_doctor_sees_what_is_set_otherwise(
-    world: Story, kept: tuple[GitHubServer, Path], monkeypatch: pytest.MonkeyPatch
+def test_doctor_reports_settings_that_differ(
+    world: Story, kept: KeptStory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = kept[0]
+    server = kept.server
     setting = GithubSetting(server, world.root, sample_platform())
     for name, value in setting.credential(None)[1].items():
         monkeypatch.setenv(name, value)
@@ -324,7 +319,7 @@ LATER = {
 
 
 @pytest.mark.parametrize("how", LATER)
-def test_a_merge_that_github_does_later_is_waited_for(how: str, world: Story) -> None:
+def test_a_merge_that_github_postpones_is_waited_for(how: str, world: Story) -> None:
     with_ruleset(world, LATER[how])
     repository = world.server.repository("ameide", GITOPS)
     asked = propose_staging(world)
@@ -400,12 +395,12 @@ def test_the_owners_team_may_write_to_its_repository(world: Story) -> None:
         assert world.server.repository("ameide", repo).teams == {"acme-engineers": "push"}
 
 
-def test_a_team_that_github_does_not_have_is_said(world: Story) -> None:
+def test_a_team_that_github_lacks_is_reported(world: Story) -> None:
     with pytest.raises(ForgeRefused, match="team `nobody-s-team` cannot be given"):
         world.forge.ensure_repo(EXTRA, spec_of("nobody-s-team"))
 
 
-def test_code_is_merged_with_the_approval_of_its_owners_only(world: Story) -> None:
+def test_code_needs_the_approval_of_its_owners(world: Story) -> None:
     world.forge.ensure_repo(EXTRA, spec_of("acme-engineers"))
     pipeline = sample_platform().pipeline_account.id
     git = world.forge.open_repository(EXTRA)

@@ -1,4 +1,4 @@
-"""Branches that would keep a protected one from being made, or answer in its place."""
+"""Branch names that would block a protected branch, or be taken for it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def plain_push(forge: LocalForge, branch: str) -> subprocess.CompletedProcess[st
 
 
 @pytest.mark.parametrize("branch", [*IN_THE_WAY, *MISLEADING])
-def test_such_a_branch_is_made_by_nobody(forge: LocalForge, branch: str) -> None:
+def test_nobody_can_create_such_a_branch(forge: LocalForge, branch: str) -> None:
     refs = forge.open_repository("control").read_refs()
     pushed = plain_push(forge, branch)
     assert pushed.returncode != 0
@@ -56,7 +56,9 @@ def test_such_a_branch_is_made_by_nobody(forge: LocalForge, branch: str) -> None
 
 
 @pytest.mark.parametrize("branch", MISLEADING)
-def test_not_even_the_pipeline_makes_a_misleading_one(forge: LocalForge, branch: str) -> None:
+def test_not_even_the_pipeline_can_create_a_misleading_branch(
+    forge: LocalForge, branch: str
+) -> None:
     with pytest.raises(ForgeRefused, match="something else"):
         forge.push(
             "control", (), (RefUpdate(f"refs/heads/{branch}", None, FIRST.id),), actor=PIPELINE
@@ -64,7 +66,7 @@ def test_not_even_the_pipeline_makes_a_misleading_one(forge: LocalForge, branch:
 
 
 @pytest.mark.parametrize("branch", HARMLESS)
-def test_others_stay_open_to_people(forge: LocalForge, branch: str) -> None:
+def test_people_can_create_other_branches(forge: LocalForge, branch: str) -> None:
     assert plain_push(forge, branch).returncode == 0
     update = RefUpdate("refs/heads/state/acme", None, FIRST.id)
     forge.push("control", (), (update,), actor=PIPELINE)

@@ -1,4 +1,4 @@
-"""The local forge as people and many processes meet it: plain pushes, races, odd names."""
+"""The local forge under people and many processes: plain pushes, races, odd names."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_person_pushes_a_feature_branch(forge: LocalForge, clone: Path) -> Non
         ("HEAD:refs/notes/x", "only branches"),
     ],
 )
-def test_a_person_pushes_nothing_that_is_closed(
+def test_a_person_cannot_push_to_a_protected_branch(
     forge: LocalForge, clone: Path, refspec: str, said: str
 ) -> None:
     before = refs_of(forge)
@@ -101,13 +101,13 @@ def test_a_person_pushes_nothing_that_is_closed(
     assert refs_of(forge) == before
 
 
-def test_one_closed_branch_refuses_the_whole_push(forge: LocalForge, clone: Path) -> None:
+def test_one_protected_branch_refuses_the_whole_push(forge: LocalForge, clone: Path) -> None:
     before = refs_of(forge)
     assert person(clone, "push", "origin", "HEAD:draft/a", "HEAD:main", check=False).returncode
     assert refs_of(forge) == before
 
 
-def test_a_person_deletes_and_rewrites_nothing(forge: LocalForge, clone: Path) -> None:
+def test_a_person_can_neither_delete_nor_rewrite_a_branch(forge: LocalForge, clone: Path) -> None:
     person(clone, "push", "-q", "origin", "draft/one")
     before = refs_of(forge)
     for arguments in ((":draft/one",), ("--force", "origin/main:draft/one"), ("--mirror",)):
@@ -117,7 +117,7 @@ def test_a_person_deletes_and_rewrites_nothing(forge: LocalForge, clone: Path) -
     assert not GitRepository(forge.path("app")).read_refs(("refs/replace/", "refs/tags/"))
 
 
-def test_hooks_of_a_person_do_not_stand_in_for_the_forges(
+def test_a_person_s_hooks_do_not_replace_the_forge_s(
     forge: LocalForge, clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "gitconfig"
@@ -130,7 +130,7 @@ def test_hooks_of_a_person_do_not_stand_in_for_the_forges(
     assert refs_of(forge) == before
 
 
-def test_a_person_pushes_no_malformed_objects(forge: LocalForge, clone: Path) -> None:
+def test_malformed_objects_are_refused(forge: LocalForge, clone: Path) -> None:
     blob = person(clone, "rev-parse", "HEAD:file").stdout.strip()
     raw = b"100644 .git\0" + bytes.fromhex(blob)
     tree = (
@@ -149,7 +149,7 @@ def test_a_person_pushes_no_malformed_objects(forge: LocalForge, clone: Path) ->
     assert "refs/heads/draft/evil" not in refs_of(forge)
 
 
-def test_a_repository_without_its_patterns_takes_nothing(forge: LocalForge, clone: Path) -> None:
+def test_a_repository_without_its_rules_refuses_every_push(forge: LocalForge, clone: Path) -> None:
     (forge.path("app") / "hooks" / "protected").unlink()
     done = person(clone, "push", "origin", "draft/one", check=False)
     assert done.returncode != 0
@@ -159,7 +159,7 @@ def test_a_repository_without_its_patterns_takes_nothing(forge: LocalForge, clon
 
 
 @pytest.mark.parametrize("damage", ["hook", "patterns", "mode"])
-def test_ensuring_mends_a_hook_that_was_changed(
+def test_ensuring_a_repository_repairs_its_hook(
     forge: LocalForge, clone: Path, damage: str
 ) -> None:
     hooks = forge.path("app") / "hooks"
@@ -173,7 +173,7 @@ def test_ensuring_mends_a_hook_that_was_changed(
     assert person(clone, "push", "origin", "HEAD:main", check=False).returncode != 0
 
 
-def test_changed_rules_close_and_open_branches_for_people(forge: LocalForge, clone: Path) -> None:
+def test_changed_rules_protect_and_open_branches(forge: LocalForge, clone: Path) -> None:
     forge.ensure_repo("app", spec_of(BranchRule("draft/*", push=())))
     assert person(clone, "push", "origin", "draft/one", check=False).returncode != 0
     person(clone, "push", "-q", "origin", "HEAD:state/acme")
@@ -188,7 +188,7 @@ BRANCHES = (
 )  # fmt: skip
 
 
-def test_the_hooks_patterns_and_the_rules_agree(tmp_path: Path) -> None:
+def test_the_hook_and_the_rules_agree(tmp_path: Path) -> None:
     """The hook itself is run, with one line a branch as git gives it."""
     forge = LocalForge(tmp_path / "forge", "acme")
     forge.ensure_repo("app", spec_of())
@@ -213,7 +213,7 @@ def test_the_hooks_patterns_and_the_rules_agree(tmp_path: Path) -> None:
     ["", ".", "..", "../x", "a/b", "/etc", "a\\b", "-x", ".hidden", "a\nb", "a\0b", "é", "a b",
      "x" * 101, "~", "a:b"],
 )  # fmt: skip
-def test_an_odd_name_is_no_repository(forge: LocalForge, name: str) -> None:
+def test_an_odd_name_is_not_a_repository(forge: LocalForge, name: str) -> None:
     for call in (
         lambda: forge.read_repo(name),
         lambda: forge.open_repository(name),
@@ -226,12 +226,12 @@ def test_an_odd_name_is_no_repository(forge: LocalForge, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "..", "../x", "a/b", ".", "-x"])
-def test_an_odd_organisation_is_no_forge(tmp_path: Path, name: str) -> None:
+def test_an_odd_name_is_not_an_organisation(tmp_path: Path, name: str) -> None:
     with pytest.raises(NotFound):
         LocalForge(tmp_path, name)
 
 
-def test_a_link_is_no_repository(forge: LocalForge, tmp_path: Path) -> None:
+def test_a_link_is_not_a_repository(forge: LocalForge, tmp_path: Path) -> None:
     outside = GitRepository.init_bare(tmp_path / "outside.git")
     (forge.root / "acme" / "linked.git").symlink_to(outside.path)
     for call in (forge.read_repo, forge.open_repository, forge.read_pulls):
@@ -255,16 +255,14 @@ def test_a_symbolic_branch_moves_nothing_but_itself(forge: LocalForge) -> None:
     assert git.resolve("refs/heads/main") == START
 
 
-def test_a_bare_repository_that_is_none_of_the_forges_is_told(
-    forge: LocalForge, tmp_path: Path
-) -> None:
+def test_a_foreign_bare_repository_is_reported(forge: LocalForge, tmp_path: Path) -> None:
     GitRepository.init_bare(forge.root / "acme" / "foreign.git")
     for call in (forge.read_repo, forge.read_pulls):
         with pytest.raises(NotFound, match="no journal"):
             call("foreign")
 
 
-def test_a_damaged_journal_is_told_and_never_overwritten(forge: LocalForge) -> None:
+def test_a_damaged_journal_is_reported_and_never_overwritten(forge: LocalForge) -> None:
     git = forge.open_repository("app")
     broken = objects_of_files({"repo.json": (MODE_FILE, b"{}")})
     commit = commit_object(broken[-1].id, [], "x\n", SOMEBODY, SOMEBODY)
@@ -340,13 +338,13 @@ def run_racers(forge: LocalForge, what: str, count: int) -> list[str]:
     return answers
 
 
-def test_of_many_that_create_one_repository_all_get_the_same(forge: LocalForge) -> None:
+def test_a_repository_created_many_times_at_once_is_one(forge: LocalForge) -> None:
     assert set(run_racers(forge, "create", 6)) == {START}
     left = [path.name for path in (forge.root / "acme").iterdir()]
     assert sorted(left) == ["app.git", "fresh.git"], "and nothing half made is left"
 
 
-def test_many_pull_requests_at_once_get_numbers_of_their_own(forge: LocalForge) -> None:
+def test_pull_requests_opened_at_once_get_different_numbers(forge: LocalForge) -> None:
     count = 8
     numbers = run_racers(forge, "open", count)
     assert sorted(map(int, numbers)) == list(range(1, count + 1))
@@ -355,7 +353,7 @@ def test_many_pull_requests_at_once_get_numbers_of_their_own(forge: LocalForge) 
     assert [p.number for p in pulls if p.title != p.head_branch] == []
 
 
-def test_a_review_and_a_merge_survive_each_other(
+def test_a_review_and_a_merge_at_once_both_count(
     forge: LocalForge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody else writes to the journal between every reading and writing of a merge."""
@@ -407,7 +405,7 @@ def test_a_head_that_moves_during_a_merge_is_not_merged(
     assert refs_of(forge)["refs/heads/main"] == START
 
 
-def test_a_repository_under_another_first_commit_is_told(forge: LocalForge) -> None:
+def test_a_repository_with_another_first_commit_is_reported(forge: LocalForge) -> None:
     with pytest.raises(ForgeRefused, match="another first commit"):
         other = commit_object(_OBJECTS[-1].id, [], "Other\n", SOMEBODY, SOMEBODY)
         forge.ensure_repo("app", RepoSpec("", "main", (*_OBJECTS, other), other.id, RULES))

@@ -1,4 +1,4 @@
-"""A local forge that is written to for long: what it holds stays whole, and small to read."""
+"""A local forge after many writes: its contents stay whole and quick to read."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_loose_objects_are_packed(forge: LocalForge, monkeypatch: pytest.MonkeyP
     assert git.read_files(git.read_refs()[f"refs/heads/draft/{number}"])
 
 
-def test_what_nothing_refers_to_yet_is_kept(forge: LocalForge) -> None:
+def test_objects_without_a_ref_are_kept(forge: LocalForge) -> None:
     """A push stores its objects before it moves a ref: packing in between may not lose them."""
     git = forge.open_repository("app")
     loose = git_object("blob", b"of a small push that is under way\n")
@@ -130,7 +130,7 @@ def test_one_process_packs_at_a_time(forge: LocalForge, monkeypatch: pytest.Monk
     check_whole(forge, heads)
 
 
-def test_a_push_that_cannot_be_followed_by_packing_is_done(
+def test_a_push_succeeds_when_packing_fails(
     forge: LocalForge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(git: GitRepository) -> None:
@@ -160,7 +160,7 @@ for number in range(6):
 """
 
 
-def test_many_that_write_and_pack_at_once_lose_nothing(forge: LocalForge) -> None:
+def test_writers_and_packers_at_once_lose_nothing(forge: LocalForge) -> None:
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", PACKER, str(ROOT), str(forge.root), str(number)],
@@ -196,7 +196,7 @@ def test_the_fingerprint_changes_with_any_ref(forge: LocalForge) -> None:
     assert read_ref_fingerprint(path.with_name("none.git")) is None
 
 
-def test_a_ref_that_is_packed_meanwhile_does_not_look_as_if_it_were_not_there(
+def test_a_ref_that_is_being_packed_never_looks_missing(
     forge: LocalForge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = forge.path("app")
@@ -254,7 +254,7 @@ def test_a_write_costs_the_same_however_long_the_journal_is(forge: LocalForge) -
     assert sum(len(item.content) for item in objects) < 16_000
 
 
-def test_a_journal_of_another_format_is_told_and_left_alone(forge: LocalForge) -> None:
+def test_a_journal_of_another_format_is_reported_and_left_alone(forge: LocalForge) -> None:
     git = forge.open_repository("app")
     found = git.read_object(f"{JOURNAL_REF}:repo.json")
     assert found is not None

@@ -1,4 +1,4 @@
-"""The sandbox's cgroup v2, in a folder that looks like one: this machine may delegate none."""
+"""The sandbox's cgroup v2, in a folder that imitates one: this machine may delegate none."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.sandbox.limits.cgroup import Cgroup, find_parent
 
 
-def test_the_nearest_cgroup_that_gives_memory_is_taken(tmp_path: Path) -> None:
+def test_the_nearest_cgroup_with_a_memory_controller_is_used(tmp_path: Path) -> None:
     mounted, own = tmp_path / "cgroup", tmp_path / "own"
     inner = mounted / "app.slice" / "job.scope"
     inner.mkdir(parents=True)
@@ -20,7 +20,7 @@ def test_the_nearest_cgroup_that_gives_memory_is_taken(tmp_path: Path) -> None:
     assert find_parent(mounted, own) is None
 
 
-def test_what_the_kernel_ended_for_its_memory_is_told(tmp_path: Path) -> None:
+def test_a_process_killed_for_its_memory_is_reported(tmp_path: Path) -> None:
     group = Cgroup(tmp_path)
     (tmp_path / "memory.events").write_text("low 0\nmax 3\noom 0\noom_kill 0\n")
     assert group.over_limit() is None

@@ -1,4 +1,4 @@
-"""Branch rules as GitHub's rulesets: what the pipeline asks for survives the way back."""
+"""Branch rules as GitHub rulesets: rules read back are the rules written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def branch_rules(draw: st.DrawFn) -> BranchRule:
 
 
 @given(st.lists(branch_rules(), unique_by=lambda rule: rule.pattern, max_size=4))
-def test_rules_survive_the_way_there_and_back(rules: list[BranchRule]) -> None:
+def test_rules_read_back_from_rulesets_are_equal(rules: list[BranchRule]) -> None:
     rulesets = rulesets_of(rules, APPS)
     assert rules_of_rulesets(rulesets, APPS) == tuple(rules)
     names = [ruleset["name"] for ruleset in rulesets]
@@ -64,12 +64,12 @@ def test_no_branch_is_forced_by_anybody() -> None:
     assert everywhere["rules"] == [{"type": "non_fast_forward"}]
 
 
-def test_rulesets_of_others_are_no_rules_of_ours() -> None:
+def test_other_people_s_rulesets_are_ignored() -> None:
     [_, moves] = rulesets_of([BranchRule("main", push=())], APPS)
     assert rules_of_rulesets([{**moves, "name": "main is closed"}], APPS) == ()
     assert moves["name"].startswith(PREFIX)
 
 
-def test_a_pattern_that_github_cannot_say_is_refused() -> None:
+def test_a_pattern_that_github_cannot_express_is_refused() -> None:
     with pytest.raises(ForgeRefused, match="no ruleset for branches"):
         rulesets_of([BranchRule("a*b", push=())], APPS)

@@ -1,4 +1,4 @@
-"""Live settings against what the guarantees need: one that is right and one that is not of each."""
+"""Live GitHub settings against what the guarantees need: a right and a wrong example of each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def problems(*there: BranchRule) -> list[str]:
     return [s.problem for s in check_rules((MAIN, STATE), there) if s.problem]
 
 
-def test_rules_as_they_were_made_and_stricter_ones_are_right() -> None:
+def test_equal_and_stricter_rules_pass() -> None:
     assert problems(MAIN, STATE) == []
     assert problems(replace(MAIN, approvals=2, merge=()), STATE) == []
 
@@ -49,7 +49,7 @@ def test_rules_as_they_were_made_and_stricter_ones_are_right() -> None:
         ((replace(MAIN, approvals=0), STATE), "asks for 0 approvals, not 1"),
     ],
 )
-def test_a_weaker_rule_is_said(there: tuple[BranchRule, ...], said: str) -> None:
+def test_a_weaker_rule_is_reported(there: tuple[BranchRule, ...], said: str) -> None:
     [problem] = problems(*there)
     assert said in problem
 
@@ -73,7 +73,7 @@ def test_the_pace_follows_from_the_limits() -> None:
     assert promotion_pace().detail.startswith("40 promotions a minute and 250 an hour")
 
 
-def test_rules_of_repositories_are_told_one_by_one_and_counted_where_right() -> None:
+def test_wrong_repository_rules_are_listed_and_right_ones_counted() -> None:
     strict = (BranchRule("main", push=(), merge=(1000,)), BranchRule("promote/*", push=(1000,)))
     loose = (BranchRule("main", push=(), merge=(1000, 1201)),)
     wanted = {"right": strict, "loose": strict, "gone": strict, "without": strict}

@@ -1,4 +1,4 @@
-"""The run of a workflow, out of the variables that GitHub Actions sets."""
+"""The identity of a workflow run, from the variables that GitHub Actions sets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_a_run_names_its_workflow_and_its_own_address() -> None:
     )
 
 
-def test_a_server_of_one_s_own_is_named() -> None:
+def test_a_self_hosted_server_is_named() -> None:
     run = workflow_run({**RUN, "GITHUB_SERVER_URL": "https://github.acme.example"})
     assert run.builder == f"https://github.acme.example/{REFERENCE}"
     assert run.invocation == "https://github.acme.example/acme/control/actions/runs/7"

@@ -1,4 +1,4 @@
-"""How a connection takes what a forge answers: what it asks again, and whose words it uses."""
+"""How a connection handles a forge's answers: what it retries, and whose words it reports."""
 
 from __future__ import annotations
 
@@ -59,34 +59,34 @@ def post(connection: Connection, *, repeat: bool = True) -> bytes:
 
 
 @pytest.mark.parametrize("lost", [0, 500, 503])
-def test_a_question_is_asked_again_and_later_each_time(lost: int) -> None:
+def test_a_read_is_retried_with_growing_delays(lost: int) -> None:
     connection = Scripted(lost, lost, 200)
     assert post(connection) == b"refs"
     assert connection.waits == [0.4, 0.8]
 
 
 @pytest.mark.parametrize("lost", [0, 500])
-def test_what_must_not_happen_twice_is_sent_once(lost: int) -> None:
+def test_a_write_is_sent_once(lost: int) -> None:
     connection = Scripted(lost, 200)
     with pytest.raises(ConnectionError):
         post(connection, repeat=False)
     assert connection.statuses == [200]
 
 
-def test_a_refused_credential_is_had_anew() -> None:
+def test_a_refused_credential_is_renewed() -> None:
     assert post(Scripted(401, 200, renewals=1)) == b"refs"
     with pytest.raises(ForgeRefused):
         post(Scripted(401, 200))
 
 
-def test_a_forge_that_stays_silent_is_told_by_its_own_error() -> None:
+def test_a_silent_forge_has_its_own_error() -> None:
     connection = Scripted(*[503] * TRIES)
     with pytest.raises(Silent, match="`acme/app` cannot be reached on Somewhere: status 503"):
         post(connection)
     assert connection.statuses == []
 
 
-def test_refusals_are_told_in_the_forge_s_words() -> None:
+def test_a_refusal_quotes_the_forge() -> None:
     with pytest.raises(NotFound, match="Somewhere has no repository `acme/app`"):
         post(Scripted(404))
     with pytest.raises(ForgeRefused, match="Somewhere lets the token do no") as refused:

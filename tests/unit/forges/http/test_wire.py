@@ -1,4 +1,4 @@
-"""git's protocol as bytes, against what git itself says and takes."""
+"""git's protocol as bytes, compared with what git itself sends and accepts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def serve(repository: GitRepository, service: str, body: bytes) -> bytes:
     return done.stdout
 
 
-def test_refs_are_asked_for_in_one_request(repository: GitRepository) -> None:
+def test_refs_are_read_in_one_request(repository: GitRepository) -> None:
     repository.update_refs([RefUpdate("refs/heads/draft/one", None, FIRST.id)])
     answer = serve(repository, "upload-pack", refs_request(("refs/heads/",)))
     wanted = {"refs/heads/draft/one": FIRST.id, "refs/heads/main": FIRST.id}
@@ -78,7 +78,7 @@ def test_a_push_moves_all_refs_or_none(repository: GitRepository) -> None:
     assert repository.read_refs().keys() == {"refs/heads/main", "refs/heads/one"}
 
 
-def test_what_a_hook_says_is_kept(repository: GitRepository) -> None:
+def test_a_hook_s_message_is_kept(repository: GitRepository) -> None:
     hook = repository.path / "hooks" / "pre-receive"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho GH013: not by you >&2\nexit 1\n")
@@ -89,12 +89,12 @@ def test_what_a_hook_says_is_kept(repository: GitRepository) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"", b"0000", b"<html>", b"00ffshort", b"zzzz"])
-def test_an_answer_that_is_no_report_is_no_success(answer: bytes) -> None:
+def test_a_push_without_a_report_is_not_a_success(answer: bytes) -> None:
     with pytest.raises(Malformed):
         report_of(answer)
 
 
 @pytest.mark.parametrize("answer", [b"<html>login</html>", b"00ffshort"])
-def test_an_answer_that_is_no_list_of_refs_is_refused(answer: bytes) -> None:
+def test_an_answer_without_a_list_of_refs_is_refused(answer: bytes) -> None:
     with pytest.raises(Malformed):
         refs_of(answer)

@@ -1,4 +1,4 @@
-"""The watch of a sandbox learns which process is its first, however bubblewrap's line arrives."""
+"""The sandbox's watch learns its first process, however bubblewrap's line arrives."""
 
 import os
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def watching() -> Iterator[tuple[Watch, int]]:
 
 
 @pytest.mark.parametrize("cut", range(1, len(LINE)))
-def test_a_line_in_two_pieces_is_understood(cut: int) -> None:
+def test_a_line_in_two_pieces_is_read(cut: int) -> None:
     with watching() as (watch, telling):
         for piece in (LINE[:cut], LINE[cut:]):
             os.write(telling, piece)
@@ -33,7 +33,7 @@ def test_a_line_in_two_pieces_is_understood(cut: int) -> None:
         assert watch.first == 4194000
 
 
-def test_before_the_line_has_ended_nothing_is_known() -> None:
+def test_an_unfinished_line_gives_nothing() -> None:
     with watching() as (watch, telling):
         assert (watch.look(), watch.first) == (None, None)
         os.write(telling, LINE[:18])
