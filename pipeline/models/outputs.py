@@ -237,6 +237,25 @@ class ApprovalsReport(Document):
     promotions: tuple[PromotedItem, ...]
 
 
+class GateItem(Model):
+    """One gate of an environment: what it asks, and the file and line that say so."""
+
+    environment: EnvironmentName
+    gate: str
+    asks: str
+    file: str | None = Field(description="null: it is a default")
+    line: int | None
+
+
+class PolicyDocument(Document):
+    """The gates in force in each environment, at a moment."""
+
+    kind: Literal["Policy"] = "Policy"
+    control_commit: str
+    at: Moment
+    gates: tuple[GateItem, ...]
+
+
 class DraftStatusList(Document):
     """Where every draft stands, by id."""
 
@@ -472,6 +491,7 @@ OUTPUTS: tuple[type[Document], ...] = (
     AuditReportDocument,
     AuditLog,
     ApprovalsReport,
+    PolicyDocument,
     DraftStatusList,
     DraftFilesDocument,
     PullRequestItem,
