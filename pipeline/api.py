@@ -359,7 +359,8 @@ def check_proposed(
     blobs = {**snapshot.blobs, path: blob_id(content)}
     own = snapshot_of(snapshot.commit, blobs, [read])
     beside = replace(own, requests={**snapshot.requests, **own.requests})
-    return (*findings, *check_request(read, beside, engine.templates))
+    now_s = engine.tools.clock()
+    return (*findings, *check_request(read, beside, engine.templates, now_s))
 
 
 def _patch_number(

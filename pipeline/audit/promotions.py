@@ -10,6 +10,7 @@ from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase, commit_problem, folder_at, parents_at
 from pipeline.audit.objects import Objects
 from pipeline.audit.reading import build_of
+from pipeline.audit.waivers import grants_of
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import RepoView
 from pipeline.gate import rules as decision_rule
@@ -25,7 +26,7 @@ from pipeline.plan.view import DraftView, PromotionInput
 from pipeline.releases.overlays import base_tree_of, render_overlay
 from pipeline.stages.promote import evidence_of, plan_promotion
 from pipeline.state.bounds import with_evidence
-from pipeline.state.facts import told_state
+from pipeline.state.fact_types import told_state
 
 # Code of the gate → the audit's own rule for it, if there is one.
 _OWN_RULE = {
@@ -94,6 +95,8 @@ def check_decision(case: FactCase) -> Iterator[Finding]:
             yield from _check_digest(case, body, due.overlay.release)
         if not differing:
             _count(case)
+            if body.waived:
+                case.audit.proves("waivers held to their requests", len(body.waived))
             return
         wrong = wrong or differing
     for reason in reasons if not wrong else ():
@@ -167,6 +170,7 @@ def _due(
         manifest_findings=(),
         chain_problem="",
         provenance=_verified(case, view, tree),
+        waivers=tuple(grants_of(case)),
     )
 
 
@@ -203,7 +207,8 @@ def _differing(case: FactCase, view: DraftView, due: PromotionInput, body: Promo
     if view.status is not None:
         # Older tools recorded no state; there the environment's name gives it.
         told["state"] = told_state(view.status, body).value
-    differing = [name for name in known if told.get(name) != known[name]]
+    names_told = dict.fromkeys((*known, "waived"))
+    differing = [name for name in names_told if told.get(name) != known.get(name)]
     if differing == ["state"] and told["state"] in _states_since(case, body):
         return []
     return differing

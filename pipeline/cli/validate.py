@@ -57,6 +57,7 @@ def validate(
     from pipeline.diagnostics import Verdict, verdict_of
     from pipeline.engine.judge_patches import without_secrets
     from pipeline.git.repository import GitRepository
+    from pipeline.machine.clock import read_clock
     from pipeline.stages.validate import check_requests
     from pipeline.templates import LazyTemplates
 
@@ -67,7 +68,12 @@ def validate(
     reading = _read(top, git, revision, since, wanted)
     changed = git.diff_names(git.resolve_commit(since), revision) if since and revision else ()
     found = check_requests(
-        reading.reads, reading.findings, reading.snapshot, LazyTemplates(), asked=changed
+        reading.reads,
+        reading.findings,
+        reading.snapshot,
+        LazyTemplates(),
+        asked=changed,
+        now_s=read_clock(),
     )
     if author is not None and since:
         from pipeline.world.revisions import check_asker

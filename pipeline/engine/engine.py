@@ -20,7 +20,7 @@ from pipeline.engine.reader import EngineReader
 from pipeline.engine.sightings import Sightings, read_sightings
 from pipeline.engine.tools import Tools
 from pipeline.forges.port import Forge
-from pipeline.gate.authorise import Decision
+from pipeline.gate.authorise import Decision, Evidence
 from pipeline.git.objects import Files
 from pipeline.models.base import Moment
 from pipeline.models.evidence import Observation
@@ -131,6 +131,10 @@ class Engine:
     ) -> tuple[Decision, PromotionInput]:
         """The decision on a promotion: the one requested on main, else a hypothetical one."""
         return self.proposer.decide(draft, environment, promotion)
+
+    def evidence(self, draft: str, environment: str) -> tuple[Evidence, PromotionInput]:
+        """What the decision on a promotion rests on, requested or hypothetical."""
+        return self.proposer.evidence(draft, environment)
 
     def propose_promotion(
         self,

@@ -122,7 +122,14 @@ class Judge:
         patches = patches_of(read.reads, changed)
         left = replace(world.policy, pending=world.policy.left_by(git, tree))
         found = (
-            *check_requests(read.reads, read.findings, read.snapshot, templates, asked=changed),
+            *check_requests(
+                read.reads,
+                read.findings,
+                read.snapshot,
+                templates,
+                asked=changed,
+                now_s=world.now_s,
+            ),
             *(reason.finding() for reason in authority.reasons if reason.final),
             # Nothing is merged onto policy without authority, unless the merge restores it.
             *left.findings(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.engine.reader import EngineReader
 from pipeline.errors import Refused, UsageFault
-from pipeline.gate.authorise import Decision, authorise
+from pipeline.gate.authorise import Decision, Evidence, authorise
 from pipeline.gate.authority import unasked
 from pipeline.gate.matters import matters_of
 from pipeline.models.base import API_VERSION, BlobId, CommitId
@@ -68,6 +68,18 @@ class Proposer:
 
         `world` is the look to use; a fresh one if none is given.
         """
+        evidence, due = self.evidence(draft, environment, promotion, world=world)
+        return authorise(evidence), due
+
+    def evidence(
+        self,
+        draft: str,
+        environment: str,
+        promotion: Promotion | None = None,
+        *,
+        world: World | None = None,
+    ) -> tuple[Evidence, PromotionInput]:
+        """What that decision rests on."""
         world = world or self.reader.world()
         view = self._view_for(world, draft, environment)
         loaded = next(
@@ -80,7 +92,7 @@ class Proposer:
                 world, view, environment, None, "Asked by `why`"
             )
             due = world.promotions.of(view, wanted, _nobody(world, view, wanted))
-        return authorise(evidence_of(view, due)), due
+        return evidence_of(view, due), due
 
     def propose_promotion(
         self,

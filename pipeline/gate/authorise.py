@@ -18,6 +18,8 @@ from pipeline.gate.authority import Authority
 from pipeline.gate.holds import clause_lane, clause_stop, clause_windows
 from pipeline.gate.provenance import provenance_problem
 from pipeline.gate.reasons import DecisionReason as DecisionReason
+from pipeline.gate.waivers import Asked, Grant, Waived, without_waived
+from pipeline.models.base import seconds_of
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.provenance import Claim, Verified
 from pipeline.models.requests import (
@@ -53,6 +55,7 @@ class Evidence:
     signers: Signers | None = None
     provenance: Verified | None = None  # verified provenance of the source tree's image
     stops: tuple[Halt, ...] = ()  # what is stopped now
+    waivers: tuple[Grant, ...] = ()  # of the draft, on main now
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class Decision:
     environment: str
     reasons: tuple[DecisionReason, ...]
     approved_by: tuple[int, ...]
+    waived: tuple[Waived, ...] = ()
 
     @property
     def allowed(self) -> bool:
@@ -295,5 +299,18 @@ CLAUSES: tuple[Clause, ...] = (
 def authorise(evidence: Evidence) -> Decision:
     """The decision on one promotion, with all reasons against it in the order of the clauses."""
     reasons = tuple(reason for clause in CLAUSES for reason in clause(evidence))
-    people = evidence.authority.approved_by
-    return Decision(evidence.status.id, evidence.environment.environment, reasons, people)
+    draft, environment = evidence.status.id, evidence.environment.environment
+    waived: tuple[Waived, ...] = ()
+    if reasons and evidence.waivers:
+        seen = evidence.status.decided_at
+        latest_s = max(evidence.now_s, seconds_of(seen) if seen else 0)
+        asked = Asked(draft, environment, _digest(evidence), evidence.now_s, latest_s)
+        policy = evidence.platform.waivers
+        reasons, waived = without_waived(reasons, evidence.waivers, policy, asked)
+    return Decision(draft, environment, reasons, evidence.authority.approved_by, waived)
+
+
+def _digest(e: Evidence) -> str | None:
+    """The image that would run: the one that is pinned, else the one that was built."""
+    build = e.status.build_of_tree(e.source_tree) if e.source_tree else None
+    return e.promotion.release.digest or (build.digest if build else None)

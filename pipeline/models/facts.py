@@ -194,6 +194,17 @@ class PromotionRefused(Model):
     reasons: tuple[Reason, ...]
 
 
+class UsedWaiver(Model):
+    """A rule of the gate that was waived, by which request, and how that reached main."""
+
+    rule: str
+    request: str  # path in the control repo
+    commit: CommitIdField  # the commit of main that brought it
+    blob: BlobIdField
+    brought: Brought | None = None
+    approved_by: tuple[int, ...]  # whose approval of it counted
+
+
 class Promoted(Model):
     """An overlay was merged; the delivery tool syncs it from here."""
 
@@ -209,6 +220,8 @@ class Promoted(Model):
     pull_request: PullRequestLink
     approved_by: tuple[int, ...]
     checks: tuple[str, ...]
+    # What the gate would have refused it for, had nobody waived it.
+    waived: tuple[UsedWaiver, ...] = Field((), exclude_if=not_)
     # The draft's state after this promotion, by the policy of the time. Facts of older tools lack
     # it; their environments are named like stages.
     state: DraftState | None = Field(None, exclude_if=not_)

@@ -114,6 +114,20 @@ class ValidationReport(Document):
     asked: tuple[AskedItem, ...] = ()
 
 
+class ClauseItem(Model):
+    """One clause of the gate: whether it is met, by which evidence, and what would make it pass."""
+
+    clause: str
+    about: str
+    met: bool
+    assumed: bool = Field(description="taken as met, since `--if` says so")
+    evidence: str
+    reasons: tuple[DecisionReasonItem, ...]
+    help: tuple[str, ...]
+    who: str = Field(description="who can make it pass; empty if it is met")
+    until: Moment | None = Field(description="when time alone makes it pass")
+
+
 class DecisionDocument(Document):
     """The gate's decision on a promotion, from all that is known now."""
 
@@ -125,6 +139,9 @@ class DecisionDocument(Document):
     reasons: tuple[DecisionReasonItem, ...]
     approved_by: tuple[int, ...]
     approvals: ApprovalsWanted | None
+    at: Moment | None = Field(None, description="the moment of the decision")
+    until: Moment | None = Field(None, description="when time alone lets it pass")
+    clauses: tuple[ClauseItem, ...] = Field((), description="the whole gate; `why` alone tells it")
     source_commit: str
     digest: str | None
     overlay_tree: str | None

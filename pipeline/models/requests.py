@@ -19,6 +19,7 @@ from pipeline.models.base import (
     Identifier,
     ImageDigestField,
     Model,
+    Moment,
     TreeIdField,
 )
 from pipeline.models.draft_id import DraftId
@@ -37,6 +38,7 @@ EnvironmentName = Annotated[
 TeamName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=60)
 ]
+RuleId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
 ReleaseName = Annotated[
     str,
     StringConstraints(
@@ -130,6 +132,13 @@ class Network(Model):
     egress: dict[PrimitiveType, tuple[Reach, ...]] = Field({})
 
 
+class WaiverPolicy(Model):
+    """Which rules of the gate may be waived for one release, and for how long."""
+
+    rules: tuple[RuleId, ...] = Field(min_length=1)
+    longest_days: int = Field(ge=1, le=90)
+
+
 class Platform(Request):
     """`environments/platform.yaml`: settings of the whole platform."""
 
@@ -163,6 +172,8 @@ class Platform(Request):
     # Lane → teams; using the lane needs one more approval, from a member of one of them. A lane
     # that is not listed may not be used.
     lanes: dict[FastLane, Annotated[tuple[TeamName, ...], Field(min_length=1)]] = Field({})
+    # What may be waived, and for how long; without it nothing may.
+    waivers: WaiverPolicy | None = None
 
     def account(self, user_id: int) -> Account | None:
         """The account with this id, if the platform lists it."""
@@ -398,10 +409,24 @@ class Promotion(Request):
     reason: Sentence
 
 
+class Waiver(Request):
+    """`…/waivers/<name>.yaml`: for a time, one rule is no reason against one release there."""
+
+    kind: Literal["Waiver"]
+    draft: DraftId
+    environment: EnvironmentName
+    rule: RuleId
+    digest: ImageDigestField
+    # From the first moment until just before the second.
+    starts: Moment
+    expires: Moment
+    reason: Sentence
+
+
 class SettledFinding(Model):
     """One finding of the audit: its code, and the place exactly as the audit prints it."""
 
-    code: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+    code: RuleId
     at: Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f]+$", max_length=400)]
 
 

@@ -14,6 +14,7 @@ from pipeline import __version__, names
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import PullRequest, RepoView
 from pipeline.gate.authority import FOUNDING, Authority
+from pipeline.gate.waivers import Grant
 from pipeline.git.commits import render_trailers
 from pipeline.git.objects import TreeEntry
 from pipeline.models.draft_id import DraftId
@@ -85,6 +86,7 @@ class PromotionInput:
     overlay: Overlay | None
     manifest_findings: tuple[Finding, ...]
     chain_problem: str
+    waivers: tuple[Grant, ...] = ()
     # The draft's status, with this source's checks and build even if it no longer lists them.
     status: DraftStatus | None = None
     provenance: Verified | None = None  # of the source tree's image, if it has a statement

@@ -15,6 +15,7 @@ from pipeline.models.requests import (
     PrimitiveImplementationDraft,
     Promotion,
     Sku,
+    Waiver,
 )
 from pipeline.requests.policy_changes import field_lines
 from pipeline.requests.snapshot import Snapshot
@@ -72,6 +73,17 @@ def promotion_details(
     if promotion.lane != "normal":
         yield "lane", promotion.lane
     yield "reason", promotion.reason
+
+
+def waiver_details(waiver: Waiver, old: Waiver | None, snapshot: Snapshot) -> Iterator[Detail]:
+    """What a waiver lets pass, and until when."""
+    yield "draft", waiver.draft
+    yield "environment", waiver.environment
+    yield "waives the rule", waiver.rule
+    yield "for the image", waiver.digest
+    yield "from", waiver.starts
+    yield "until just before", waiver.expires
+    yield "reason", waiver.reason
 
 
 def acknowledgement_details(

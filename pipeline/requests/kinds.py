@@ -29,6 +29,7 @@ from pipeline.models.requests import (
     Signers,
     Stop,
     Tenant,
+    Waiver,
 )
 from pipeline.requests import policy_changes
 from pipeline.requests.details import (
@@ -37,6 +38,7 @@ from pipeline.requests.details import (
     draft_details,
     patch_details,
     promotion_details,
+    waiver_details,
 )
 from pipeline.requests.drafts import PROMOTION_NOT_PINNED, check_draft, check_promotion
 from pipeline.requests.identity import PATH_UNKNOWN, REQUEST_KIND, draft_example
@@ -55,6 +57,7 @@ from pipeline.requests.policy import (
 from pipeline.requests.policy_changes import Line, field_lines
 from pipeline.requests.snapshot import ReadRequest, Snapshot
 from pipeline.requests.stops import STOP_SCOPE_UNKNOWN, check_stop
+from pipeline.requests.waivers import WAIVER_RULE, check_waiver, check_waiver_policy
 from pipeline.templating import Template
 
 R = TypeVar("R", bound=Request)
@@ -78,6 +81,7 @@ class Surroundings:
     document: ParsedDocument
     snapshot: Snapshot
     templates: Mapping[str, Template]
+    now_s: int | None = None  # when it would be merged; None for what is on main
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,11 @@ def _check_draft(draft: PrimitiveImplementationDraft, around: Surroundings) -> I
         )
 
 
+def _check_platform(platform: Platform, around: Surroundings) -> Iterable[Finding]:
+    yield from check_platform(platform, around.snapshot, around.document)
+    yield from check_waiver_policy(platform.waivers, around.document)
+
+
 KINDS: tuple[RequestKind[Any], ...] = (
     RequestKind(
         model=Platform,
@@ -153,7 +162,7 @@ KINDS: tuple[RequestKind[Any], ...] = (
         summary="The platform as a whole: its name, registry, network, accounts and owners.",
         asks=_POLICY,
         example=PLATFORM_NAME.passes,
-        check=lambda it, around: check_platform(it, around.snapshot, around.document),
+        check=_check_platform,
         changes=policy_changes.platform_changes,
     ),
     RequestKind(
@@ -245,6 +254,16 @@ signers:
         example=PROMOTION_NOT_PINNED.passes,
         check=lambda it, around: check_promotion(it, around.snapshot, around.document),
         details=promotion_details,
+    ),
+    RequestKind(
+        model=Waiver,
+        path="tenants/<tenant>/drafts/<primitive>/waivers/<name>.yaml",
+        schema_stem="waiver",
+        summary="A rule that is no reason against one release in one environment, for a time.",
+        asks=Asks("waive a rule for a release", "change a waiver", "take a waiver away"),
+        example=WAIVER_RULE.passes,
+        check=lambda it, around: check_waiver(it, around.snapshot, around.document, around.now_s),
+        details=waiver_details,
     ),
     RequestKind(
         model=Acknowledgement,

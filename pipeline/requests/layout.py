@@ -58,6 +58,11 @@ def patch_path(draft: str, number: str) -> str:
     return f"{draft_folder(draft)}/patches/{number}.yaml"
 
 
+def waiver_path(draft: str, name: str) -> str:
+    """Where a waiver lies."""
+    return f"{draft_folder(draft)}/waivers/{name}.yaml"
+
+
 def promotion_path(draft: str, environment: str) -> str:
     """The path of the promotion request for an environment."""
     return f"{draft_folder(draft)}/promotions/{environment}.yaml"

@@ -26,6 +26,7 @@ from pipeline.models.requests import (
     Signers,
     Stop,
     Tenant,
+    Waiver,
 )
 from pipeline.requests.layout import (
     BLOCKED_PATH,
@@ -151,9 +152,17 @@ class Snapshot:
         """All requests of a draft that are loaded and valid, by path."""
         return self._by_draft.get(DraftId(draft), ())
 
+    def tasks_of(self, draft: str) -> tuple[LoadedRequest, ...]:
+        """Those of a draft's requests that ask the pipeline to do something: all but waivers."""
+        return tuple(r for r in self.requests_of(draft) if not isinstance(r.model, Waiver))
+
     def patches_of(self, draft: str) -> tuple[LoadedRequest, ...]:
         """A draft's patches in the order of their numbers."""
         return tuple(r for r in self.requests_of(draft) if isinstance(r.model, DraftPatch))
+
+    def waivers_of(self, draft: str) -> tuple[LoadedRequest, ...]:
+        """A draft's waivers by name."""
+        return tuple(r for r in self.requests_of(draft) if isinstance(r.model, Waiver))
 
     def promotions_of(self, draft: str) -> tuple[LoadedRequest, ...]:
         """A draft's promotion requests in the order of environments, unknown ones last."""

@@ -17,8 +17,9 @@ from pipeline.gate.matters import higher_tier
 from pipeline.gate.rules import BUILD_MISSING, CHECK_MISSING
 from pipeline.git.objects import MODE_FILE, blob_id
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED
-from pipeline.models.base import key_of
+from pipeline.models.base import key_of, seconds_of
 from pipeline.models.evidence import CheckOutcome
+from pipeline.models.facts import UsedWaiver
 from pipeline.plan.commits import CommitPlace, FolderFiles, commit_folder
 from pipeline.plan.effects import (
     MERGED,
@@ -49,6 +50,7 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
         platform=view.platform,
         blocked_digests=view.blocked_digests,
         stops=view.stops,
+        waivers=due.waivers,
         status=status,
         source_tree=due.source_tree,
         source_on_default=due.source_on_default,
@@ -56,11 +58,17 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
         manifest_findings=due.manifest_findings,
         authority=due.caused.authority,
         tier=higher_tier(status.risk_tier, view.risk_tier),
-        now_s=view.now_s,
+        now_s=_decided_s(view, due),
         chain_problem=due.chain_problem,
         signers=view.signers,
         provenance=due.provenance,
     )
+
+
+def _decided_s(view: DraftView, due: PromotionInput) -> int:
+    """The moment of the decision: now, or when it was merged before a crash."""
+    merged_at = due.gitops_pull.merged_at if due.merged and due.gitops_pull else None
+    return min(view.now_s, seconds_of(merged_at)) if merged_at else view.now_s
 
 
 def promotion_key(caused: Caused) -> str:
@@ -220,11 +228,13 @@ def _promoted(
     report = status.checks_of_tree(overlay.release.source_tree)
     passed = [r.name for r in report.results if r.outcome is CheckOutcome.PASSED] if report else []
     state = state_reached(status, view.environments, environment, overlay.release)
+    known: dict[str, object] = {"waived": _used(decision)} if decision.waived else {}
     return FactEntry(
         draft=view.id,
         cause=due.caused.cause,
         type="promoted",
-        known={
+        known=known
+        | {
             "environment": environment,
             "namespace": overlay.namespace,
             "release": overlay.release.model_dump(mode="json"),
@@ -237,6 +247,23 @@ def _promoted(
         },
         outcomes=outcomes,
     )
+
+
+def _used(decision: Decision) -> list[dict[str, object]]:
+    """The waivers that a decision rests on, as a fact holds them."""
+    found = []
+    for waived in decision.waived:
+        cause, authority = waived.grant.cause, waived.grant.authority
+        used = UsedWaiver(
+            rule=waived.rule,
+            request=cause.request,
+            commit=cause.commit,
+            blob=cause.blob,
+            brought=cause.brought,
+            approved_by=authority.approved_by,
+        )
+        found.append(used.model_dump(mode="json"))
+    return found
 
 
 def _waits(view: DraftView, due: PromotionInput, code: str, message: str) -> Step:
@@ -255,6 +282,7 @@ def _promotion_body(view: DraftView, due: PromotionInput, decision: Decision) ->
         f"- overlay tree `{overlay.tree}`\n"
         f"- approved by (account ids): {people}\n"
         f"- asked for by `{due.caused.cause.request}`\n"
+        + "".join(f"- waived: `{w.rule}` by `{w.grant.cause.request}`\n" for w in decision.waived)
     )
 
 

@@ -17,7 +17,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import assert_never
 
 from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
@@ -33,32 +32,11 @@ from pipeline.documents.writer import (
 )
 from pipeline.models.base import FactHash, Model, Moment, canonical_json, first_problem
 from pipeline.models.draft_id import DraftId
-from pipeline.models.draft_state import STAGES, STATE_OF_STAGE, higher_state
-from pipeline.models.facts import (
-    Accepted,
-    Built,
-    Cause,
-    ChecksRecorded,
-    Fact,
-    FactBody,
-    Observed,
-    PatchApplied,
-    PatchRefused,
-    Promoted,
-    PromotionRefused,
-    Provisioned,
-    Rejected,
-    Scaffolded,
-)
-from pipeline.models.status import (
-    DraftState,
-    DraftStatus,
-    PatchRecord,
-    PromotionRecord,
-    RefusedPromotion,
-)
+from pipeline.models.facts import Accepted, Cause, Fact, FactBody
+from pipeline.models.status import DraftStatus
 from pipeline.state.bounds import bounded, is_bounded
-from pipeline.state.runs import lacks_runs, runs_after, without_runs
+from pipeline.state.fact_types import first_status, type_of
+from pipeline.state.runs import lacks_runs, without_runs
 
 STATUS_HEADER = "The fold of the facts beside it; written by the pipeline, never by hand."
 _IN_FACTS = 99  # facts in the first folder; further ones lie in folders of fifty
@@ -246,149 +224,19 @@ def fold_one_unbounded(status: DraftStatus | None, fact: Fact) -> DraftStatus:
         if not isinstance(body, Accepted):
             path = fact_path(fact.draft.primitive, fact.sequence, body.type)
             raise BrokenChain(path, "a draft's first fact must be `accepted`")
-        base = _first_status(fact, body)
+        base = first_status(fact, body)
     else:
-        base = status.model_copy(update=_changes(status, fact))
+        base = status.model_copy(update=type_of(body).fold(status, fact, body))
     requests = base.requests
-    if not isinstance(body, Observed | ChecksRecorded | Built | Rejected | Provisioned):
+    if type_of(body).settles_request:
         requests = dict(sorted({**requests, fact.cause.request: fact.cause.blob}.items()))
     return base.model_copy(
         update={
             "requests": requests,
-            "runs": runs_after(base.runs, fact),
             "facts": fact.sequence,
             "newest_fact": hash_of(fact_bytes(fact)),
             "decided_at": fact.decided_at or base.decided_at,
         }
-    )
-
-
-def _first_status(fact: Fact, body: Accepted) -> DraftStatus:
-    return DraftStatus(
-        id=fact.draft,
-        state=DraftState.PENDING,
-        tenant_id=body.tenant_id,
-        primitive_type=body.primitive_type,
-        primitive_id=body.primitive_id,
-        template_id=body.template_id,
-        template_digest=body.template_digest,
-        code_origin=body.code_origin,
-        sku=body.sku,
-        risk_tier=body.risk_tier,
-        target_repo=body.target_repo,
-        gitops_repo=body.gitops_repo,
-        instance=body.instance,
-        image=body.image,
-        design_refs=body.design_refs,
-        target_namespaces=_namespaces(body),
-        facts=fact.sequence,
-        newest_fact=FactHash(""),
-    )
-
-
-def _namespaces(body: Accepted) -> dict[str, str]:
-    """Environment → namespace in the order of policy, whatever order the fact's JSON has."""
-    # Older tools recorded no order, and had only environments named like stages.
-    stages: list[str] = list(STAGES)
-    listed = body.environments or sorted(
-        body.target_namespaces, key=lambda e: (stages.index(e) if e in stages else len(stages), e)
-    )
-    return {e: body.target_namespaces[e] for e in listed}
-
-
-def _changes(status: DraftStatus, fact: Fact) -> dict[str, object]:
-    body = fact.body
-    match body:
-        case Accepted():
-            told = ("risk_tier", "design_refs", "template_id", "template_digest")
-            accepted: dict[str, object] = {name: getattr(body, name) for name in told}
-            return accepted | {"target_namespaces": _namespaces(body)}
-        case Provisioned():
-            return {"repos": body.repos, "rules": body.rules}
-        case Scaffolded() | PatchApplied():
-            changes: dict[str, object] = {
-                "branch_name": body.branch,
-                "pr_url": body.pull_request.url,
-                "pull_request": body.pull_request,
-                "head": body.commit,
-                "head_tree": body.tree,
-            }
-            if isinstance(body, Scaffolded):
-                return changes | {"state": higher_state(status.state, DraftState.SCAFFOLDED)}
-            record = PatchRecord(patch=body.patch, outcome="applied", commit=body.commit)
-            return changes | {
-                "state": higher_state(status.state, DraftState.IN_REVIEW),
-                "patches": _replaced(status.patches, record),
-            }
-        case PatchRefused():
-            record = PatchRecord(patch=body.patch, outcome="refused", reasons=body.reasons)
-            return {"patches": _replaced(status.patches, record)}
-        case ChecksRecorded():
-            kept = tuple(c for c in status.checks if c.tree != body.report.tree)
-            return {"checks": (*kept, body.report)}
-        case Built():
-            return {"builds": (*status.builds, body.build.model_copy(update={"bundle": ""}))}
-        case PromotionRefused():
-            others = tuple(
-                r for r in status.refused_promotions if r.environment != body.environment
-            )
-            refused = RefusedPromotion(environment=body.environment, reasons=body.reasons)
-            return {"refused_promotions": (*others, refused)}
-        case Promoted():
-            return {
-                "state": told_state(status, body),
-                "promotions": _with_promotion(status, fact.sequence, body),
-                "refused_promotions": tuple(
-                    r for r in status.refused_promotions if r.environment != body.environment
-                ),
-            }
-        case Observed():
-            seen = body.observation
-            return {
-                "promotions": tuple(
-                    p.model_copy(update={"observation": seen})
-                    if p.environment == seen.environment
-                    else p
-                    for p in status.promotions
-                )
-            }
-        case Rejected():
-            return {"state": DraftState.REJECTED}
-    assert_never(body)
-
-
-def told_state(status: DraftStatus, body: Promoted) -> DraftState:
-    """The state of a draft after a promotion, by its fact."""
-    told = body.state or STATE_OF_STAGE.get(body.environment, status.state)
-    return higher_state(status.state, told)
-
-
-def _replaced(patches: tuple[PatchRecord, ...], record: PatchRecord) -> tuple[PatchRecord, ...]:
-    others = tuple(p for p in patches if p.patch != record.patch)
-    return tuple(sorted((*others, record), key=lambda p: p.patch))
-
-
-def _with_promotion(
-    status: DraftStatus, sequence: int, body: Promoted
-) -> tuple[PromotionRecord, ...]:
-    record = PromotionRecord(
-        environment=body.environment,
-        namespace=body.namespace,
-        release=body.release,
-        overlay_tree=body.overlay_tree,
-        overlay_folder=body.overlay_folder,
-        gitops_commit=body.gitops_commit,
-        merged_at=body.merged_at,
-        pull_request=body.pull_request,
-        approved_by=body.approved_by,
-        fact=sequence,
-    )
-    others = tuple(p for p in status.promotions if p.environment != body.environment)
-    order = {name: at for at, name in enumerate(status.target_namespaces)}
-    # An environment added after the draft's acceptance has no place among those yet.
-    places = (*others, record)
-    return tuple(
-        sorted(places, key=lambda p: (order.get(p.environment, len(order)), p.environment))
     )
 
 

@@ -23,10 +23,10 @@ from pipeline.models.requests import (
     Tenant,
 )
 from pipeline.models.status import DraftStatus
+from pipeline.plan.sightings import Judged
 from pipeline.plan.view import DraftView
 from pipeline.requests.layout import draft_path, tenant_path
 from pipeline.requests.snapshot import LoadedRequest, Snapshot
-from pipeline.stages.observe import Judged
 from pipeline.stages.provision import keepers
 from pipeline.stages.scaffold import scaffold_key
 from pipeline.templating import Template
@@ -184,7 +184,7 @@ class Drafts:
         for draft, status in statuses.items():
             if draft in self.states.unreadable:
                 continue
-            asked = {r.path: r.blob for r in self.snapshot.requests_of(draft)}
+            asked = {r.path: r.blob for r in self.snapshot.tasks_of(draft)}
             try:
                 due = self.states.requests_due(draft, status, asked)
                 rests = not due and rest.holds(status)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from pipeline import names
 from pipeline.forges.port import PullState, RepoView
+from pipeline.gate.waivers import Grant
 from pipeline.git.history import read_was_tree
 from pipeline.git.repository import GitRepository, read_parents
 from pipeline.models.facts import Built, Fact
 from pipeline.models.provenance import Verified
-from pipeline.models.requests import Platform, Promotion, Signers
+from pipeline.models.requests import Platform, Promotion, Signers, Waiver
 from pipeline.plan.view import Caused, DraftView, PromotionInput
 from pipeline.releases.overlays import parse_overlay
 from pipeline.requests.snapshot import LoadedRequest
@@ -70,11 +71,23 @@ class Promotions:
             overlay=overlay,
             manifest_findings=findings,
             chain_problem=chain_problem,
+            waivers=self._waivers(view, promotion.environment),
             provenance=self._provenance(view.signers, facts, tree),
         )
         if view.gitops is None or view.gitops.head is None:
             return due
         return self._on_its_way(view, view.gitops, view.gitops.head, due)
+
+    def _waivers(self, view: DraftView, environment: str) -> tuple[Grant, ...]:
+        """The draft's waivers for an environment, each with the authority over it."""
+        found = []
+        tier = view.status.risk_tier if view.status else view.risk_tier
+        for loaded in self.causes.snapshot.waivers_of(view.id):
+            waiver = loaded.model
+            if isinstance(waiver, Waiver) and waiver.environment == environment:
+                caused = self.causes.of(loaded.path, loaded.blob, tier=tier)
+                found.append(Grant(waiver, caused.cause, caused.authority))
+        return tuple(found)
 
     def _on_its_way(
         self, view: DraftView, gitops: RepoView, head: str, due: PromotionInput

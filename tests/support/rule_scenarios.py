@@ -16,8 +16,9 @@ from pipeline.git.history import Change
 from pipeline.git.objects import MODE_FILE, MODE_SYMLINK
 from pipeline.gitops.proposals import Proposal, check_proposal
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED, Difference, check_gitops
-from pipeline.models.base import moment_of
+from pipeline.models.base import moment_of, seconds_of
 from pipeline.models.requests import CodeOrigin
+from pipeline.plan.sightings import Sighting
 from pipeline.plan.view import Caused, Existing, PromotionInput, Scope
 from pipeline.releases.folder import check_overlay_files
 from pipeline.requests.identity import check_entries
@@ -27,10 +28,12 @@ from pipeline.requests.layout import (
     environment_path,
     promotion_path,
     tenant_path,
+    waiver_path,
 )
 from pipeline.requests.patches import MAX_FILE_BYTES
-from pipeline.stages.observe import Sighting, judge_all
+from pipeline.requests.waivers import WAIVER_RULE
 from pipeline.stages.observe import judge as judge_report
+from pipeline.stages.observe import judge_all
 from pipeline.stages.order import plan_draft
 from pipeline.stages.promote import approval_problem, plan_promotion
 from pipeline.world.policy_history import Walk
@@ -58,6 +61,7 @@ from tests.support.views import MAIN_HEAD, sample_view
 from worlds.control_repo import CLOCK_S
 
 Scenario = Callable[[bool], set[str]]
+WAIVER_FILE = waiver_path(DRAFT, "flaky-test")
 
 _PATCH = """apiVersion: pipeline.ameide.io/v1
 kind: DraftPatch
@@ -221,6 +225,14 @@ def authority_missing(fail: bool) -> set[str]:
         found = unbrought(draft_path(DRAFT), "no pull request brought it")
         return {reason.code for reason in found.reasons}
     return _authority_codes([draft_path(DRAFT)], _asked_by(history.AGENT_ID), [history.ENGINEER_ID])
+
+
+def waiver_expired(fail: bool) -> set[str]:
+    """A waiver until noon that would be merged at noon, or a second before."""
+    files = {**world_files(), WAIVER_FILE: WAIVER_RULE.passes.encode()}
+    end_s = seconds_of("2026-12-08T00:00:00Z")
+    found = snapshot_and_findings(files, now_s=end_s if fail else end_s - 1)[1]
+    return {finding.code for finding in found if finding.location.file == WAIVER_FILE}
 
 
 def policy_without_authority(fail: bool) -> set[str]:
@@ -402,6 +414,7 @@ def merge_pending(fail: bool) -> set[str]:
 
 
 SCENARIOS: Mapping[str, Scenario] = {
+    "waiver-expired": waiver_expired,
     "gitops-content-foreign": gitops_foreign,
     "gitops-overlay-missing": gitops_missing,
     "gitops-not-approved": gitops_not_approved,
