@@ -295,9 +295,7 @@ def test_a_report_counts_for_the_tree_at_its_commit_and_not_for_the_head(in_prod
     git = in_prod.forge.open_repository(GITOPS)
     before = git.read_commit(promotion.gitops_commit).parents[0]
     for revision in (before, "0" * 40, None):
-        in_prod.engine.run(
-            tenants=["acme"], observations=(in_prod_seen(in_prod, revision=revision),)
-        )
+        report(in_prod, revision=revision)
         assert in_prod.kinds() == facts
     later = commit_of(
         git,
@@ -305,9 +303,7 @@ def test_a_report_counts_for_the_tree_at_its_commit_and_not_for_the_head(in_prod
         lambda files: files.update({"README.md": (MODE_FILE, b"Other words")}),
     )
     for revision in (promotion.gitops_commit, later, promotion.gitops_commit):
-        in_prod.engine.run(
-            tenants=["acme"], observations=(in_prod_seen(in_prod, revision=revision),)
-        )
+        report(in_prod, revision=revision)
         assert in_prod.kinds() == [*facts, "observed"]
     report(in_prod, revision=before)
     assert in_prod.kinds() == [*facts, "observed", "observed"]
