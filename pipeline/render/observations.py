@@ -58,7 +58,7 @@ def _mark(item: Judged, style: Style) -> str:
 def _images(told: Observation) -> str:
     if told.digest:
         return short_digest(told.digest)
-    return f"{len(told.images)} images" if told.images else "-"
+    return counted(len(told.images), "image") if told.images else "-"
 
 
 def _note(item: Judged) -> str:

@@ -134,7 +134,11 @@ def sighted() -> dict[str, str]:
     record = history.sample_status().promotion("dev")
     assert record is not None
     known = [SEEN, *(SEEN.model_copy(update=over) for over in ODD.values())]
-    judged = [Judged(seen, seen, record) for seen in known]
+    sealed = record.release.digest
+    judged = [
+        Judged(seen, seen, record, tuple(check_running(Running.seen(seen, sealed))))
+        for seen in known
+    ]
     stranger = SEEN.model_copy(
         update={"draft": "", "environment": "", "application": "Application argocd/by-hand"}
     )
