@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from pipeline.audit import rules as rule
-from pipeline.audit.cases import FactCase
+from pipeline.audit.cases import FactCase, folder_at
+from pipeline.audit.objects import Objects
+from pipeline.delivery.forms import TEMPLATES
 from pipeline.diagnostics import Finding
 from pipeline.errors import NotFound
+from pipeline.models.evidence import Observation
 from pipeline.models.facts import Accepted, Observed, PatchApplied, Promoted, Provisioned
+from pipeline.models.status import PromotionRecord
 from pipeline.rules import load_rules
+from pipeline.stages.observe import reason_against_place
 from pipeline.stages.provision import accepted_fact, plan_provision
 from pipeline.state.fact_types import type_of
 from pipeline.templates import read_builtin_template
@@ -142,11 +147,35 @@ def check_told(case: FactCase) -> Iterator[Finding]:
         case.audit.trusts(trust.what, trust.whose)
     if isinstance(body, Observed):
         seen = body.observation
-        if seen.draft != case.fact.draft or not (before and before.promotion(seen.environment)):
+        record = before.promotion(seen.environment) if before else None
+        if seen.draft != case.fact.draft or record is None:
             yield case.finding(
                 rule.AUDIT_TOLD_MISFIT,
                 f"{seen.draft} was not promoted to `{seen.environment}` before",
             )
+        elif seen.health != "Unknown" and seen.observed_at is not None:
+            yield from _check_observed_tree(case, seen, record)
+
+
+def _check_observed_tree(
+    case: FactCase, seen: Observation, record: PromotionRecord
+) -> Iterator[Finding]:
+    """A finding if what was seen is not the overlay that was promoted."""
+    if case.gitops is None:
+        return  # the repository's check reports it
+    against = reason_against_place(seen, record, _observed_tree(case.gitops, seen, record))
+    if against:
+        yield case.finding(rule.AUDIT_TOLD_MISFIT, f"{seen.health} is of another thing: {against}")
+    else:
+        case.audit.proves("observations of the very overlay that was promoted")
+
+
+def _observed_tree(gitops: Objects, seen: Observation, record: PromotionRecord) -> str:
+    """The tree of the overlay that an observation is of; empty if it is of none."""
+    if seen.revision:
+        return folder_at(gitops, seen.revision, record.overlay_folder) or ""
+    chart = gitops.entry(record.overlay_tree, TEMPLATES)
+    return record.overlay_tree if chart is not None and chart.id == seen.chart else ""
 
 
 def check_refusals(case: FactCase) -> Iterator[Finding]:

@@ -48,7 +48,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Show what delivery tools say of what runs, beside what was promoted.",
     ),
     "status": ("status:status", "Show the status of one draft, or of all drafts."),
-    "why": ("promote:why", "Show whether a promotion is allowed, with every reason against it."),
+    "why": (
+        "promote:why",
+        "Show whether a promotion is allowed: every clause of the gate, met or not, and by what.",
+    ),
+    "policy": ("policy:policy", "Show the gates in force, and where each comes from."),
     "authority": (
         "authority:authority",
         "Show who may request a change of PATHS, and who must approve it.",

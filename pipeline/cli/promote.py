@@ -135,7 +135,7 @@ def why(
     --at, policy and facts are those of now. Exit code 0 if the promotion is allowed.
     """
     from pipeline.gate.authorise import Decision
-    from pipeline.gate.explain import explain, with_approvals
+    from pipeline.gate.explain import explain_clauses, with_approvals
     from pipeline.models.draft_id import parse_draft_id
     from pipeline.render.decision import explained, render_decision, render_decision_markdown
     from pipeline.render.style import Style
@@ -148,7 +148,7 @@ def why(
     evidence, due = engine.evidence(parse_draft_id(draft), environment)
     if approvals is not None:
         evidence = with_approvals(evidence, approvals)
-    answers = explain(evidence, clauses)
+    answers = explain_clauses(evidence, clauses)
     reasons = tuple(reason for answer in answers for reason in answer.reasons)
     people = evidence.authority.approved_by
     decision = Decision(evidence.status.id, environment, reasons, people)

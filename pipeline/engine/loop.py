@@ -35,7 +35,7 @@ from pipeline.plan.effects import (
     missing_step,
 )
 from pipeline.plan.ports import Progress, silent
-from pipeline.stages.observe import Judged
+from pipeline.plan.sightings import Judged
 from pipeline.world.look import World
 from pipeline.world.states import tenants_with_state
 

@@ -10,8 +10,9 @@ from pipeline.errors import Failure, UsageFault
 from pipeline.models.base import Moment
 from pipeline.models.draft_id import DraftId
 from pipeline.models.evidence import Observation
+from pipeline.plan.sightings import Judged
 from pipeline.requests.snapshot import Snapshot
-from pipeline.stages.observe import Judged, judge_unknown
+from pipeline.stages.observe import judge_unknown
 from pipeline.world.look import World
 
 

@@ -64,7 +64,7 @@ def name_of(clause: Clause) -> str:
     return clause.__name__.removeprefix("clause_").replace("_", "-")
 
 
-def explain(evidence: Evidence, assumed: Sequence[str] = ()) -> tuple[Answer, ...]:
+def explain_clauses(evidence: Evidence, assumed: Sequence[str] = ()) -> tuple[Answer, ...]:
     """The answers of all clauses, in the gate's order.
 
     Clauses named in `assumed` are taken as met. Raises KeyError for a name that no clause has.

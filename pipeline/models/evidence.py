@@ -103,17 +103,6 @@ class Observation(Model):
     images: tuple[ToldText, ...] = Field((), exclude_if=not_, max_length=MOST_IMAGES)
     application: ToldText = Field("", exclude_if=not_)  # the tool's name for it
 
-    @property
-    def digests(self) -> frozenset[str]:
-        """Every running digest, as far as the images have one."""
-        named = {image.partition("@")[2] for image in self.images}
-        return frozenset((named | {self.digest or ""}) - {""})
-
-    @property
-    def is_undigested(self) -> bool:
-        """Whether an image runs that is not pinned by a digest."""
-        return any("@sha256:" not in image for image in self.images)
-
     def is_healthy_as(self, digest: str) -> bool:
         """Whether it runs only this image, healthy and synced.
 

@@ -196,6 +196,66 @@ class AuditLog(Document):
     facts: tuple[Fact, ...]
 
 
+class ApprovalItem(Model):
+    """One person whose approval counted."""
+
+    account: int
+    login: str = Field(description="by today's policy; the number if policy has it no more")
+    at: Moment | None = Field(description="when they approved, if the forge told")
+
+
+class PromotedItem(Model):
+    """One promotion: what ran, who asked for it and approved it, and on which evidence."""
+
+    draft: str
+    environment: EnvironmentName
+    runs_now: bool
+    digest: str
+    source_commit: str
+    namespace: str
+    decided_at: Moment | None
+    merged_at: Moment | None
+    asked_by: str
+    approvals: tuple[ApprovalItem, ...]
+    request: str
+    request_commit: str
+    checks: tuple[str, ...]
+    builder: str
+    waived: tuple[str, ...]
+    health: str
+    fact: int
+
+
+class ApprovalsReport(Document):
+    """Who approved what an environment runs, or what was promoted there since a moment."""
+
+    kind: Literal["ApprovalsReport"] = "ApprovalsReport"
+    environment: EnvironmentName
+    tenant: str | None
+    since: Moment | None
+    control_commit: str
+    promotions: tuple[PromotedItem, ...]
+
+
+class GateItem(Model):
+    """One gate of an environment: what it asks, and the file and line that say so."""
+
+    environment: EnvironmentName
+    gate: str
+    asks: str
+    file: str | None = Field(description="null: it is a default")
+    line: int | None
+
+
+class PolicyDocument(Document):
+    """The gates in force in each environment, at a moment."""
+
+    kind: Literal["Policy"] = "Policy"
+    control_commit: str
+    at: Moment
+    gates: tuple[GateItem, ...]
+
+
 class DraftStatusList(Document):
     """Where every draft stands, by id."""
 
@@ -430,6 +490,8 @@ OUTPUTS: tuple[type[Document], ...] = (
     AuthorityDocument,
     AuditReportDocument,
     AuditLog,
+    ApprovalsReport,
+    PolicyDocument,
     DraftStatusList,
     DraftFilesDocument,
     PullRequestItem,

@@ -68,11 +68,12 @@ class RunRecord(Model):
     environment: EnvironmentName
     release: Release
     fact: int  # the number of the promotion
-    # From its merge to the next one there; None in facts of older tools, and while it runs.
+    # From its merge to the next merge there. `until` is None while it runs; both are None in facts
+    # of older tools.
     since: Moment | None = Field(None, exclude_if=not_)
     until: Moment | None = Field(None, exclude_if=not_)
-    was_healthy: bool = False  # a delivery tool saw exactly this release healthy and synced there
-    # Since when it was seen so without a break; None once it is seen otherwise.
+    was_healthy: bool = False  # whether a delivery tool saw exactly this release healthy and synced
+    # The start of the unbroken run of such observations; None once it is seen otherwise.
     healthy_since: Moment | None = Field(None, exclude_if=not_)
     goes_further: bool = Field(True, exclude_if=bool)  # whether bots may ask for it elsewhere
     rolled_back: bool = Field(False, exclude_if=not_)  # whether policy ended it by itself

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipeline.characters import visible
+from pipeline.gate.running import Running
 from pipeline.models.evidence import Observation
+from pipeline.plan.sightings import Judged
 from pipeline.render.style import PLAIN, Style, counted, short_digest, shown_moment, table
-from pipeline.stages.observe import Judged
 
 _HEAD = ("DRAFT", "ENVIRONMENT", "HEALTH", "SYNC", "RUNS", "SEEN", "NOTE")
 
@@ -57,9 +58,7 @@ def _mark(item: Judged, style: Style) -> str:
 def _images(told: Observation) -> str:
     if told.digest:
         return short_digest(told.digest)
-    if told.is_undigested:
-        return "without a digest"
-    return f"{len(told.images)} digests" if told.images else "-"
+    return counted(len(told.images), "image") if told.images else "-"
 
 
 def _note(item: Judged) -> str:
@@ -67,7 +66,4 @@ def _note(item: Judged) -> str:
         return "no fact knows it"
     if item.known.message:
         return item.known.message
-    sealed = item.record.release.digest
-    if item.told.digest not in (None, sealed):
-        return f"sealed is {short_digest(sealed)}"
-    return "two digests while rolling out" if len(item.told.images) > 1 else ""
+    return Running.seen(item.known, item.record.release.digest).describe()

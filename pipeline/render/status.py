@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.characters import visible
 from pipeline.errors import Failure
+from pipeline.gate.running import Running
 from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id, shown_moment, table
 
 
@@ -106,13 +107,16 @@ def render_statuses(
 
 
 def _digest_cell(promotion: Mapping[str, Any] | None, repo: str, beside: Beside) -> str:
-    """The promoted digest; with `!` if the repository differs, `?` if it was not read."""
+    """The promoted digest; with `!` if another one lies or runs there, `?` if it was not read."""
     if promotion is None:
         return "-"
     digest = promotion["release"]["digest"].removeprefix("sha256:")[:12]
     if beside.is_foreign(repo, promotion["overlay_folder"]):
         return f"{digest}!"
-    return digest if beside.is_known(repo) else f"{digest}?"
+    if not beside.is_known(repo):
+        return f"{digest}?"
+    running = Running.of(promotion)
+    return f"{digest}!" if running and running.describe() else digest
 
 
 def _entries(
@@ -205,14 +209,35 @@ def _promotion_line(
     if not beside.is_known(repo):
         return f"{style.wait} {digest} was promoted to {where}; what lies there was not checked"
     seen = promotion["observation"]
-    health = f"  {visible(seen['health'])}, {visible(seen['sync'])}" if seen else ""
-    if seen and seen.get("observed_at"):
-        health += f" at {shown_moment(seen['observed_at'])}"
+    health = f"  {_seen_text(seen, promotion)}" if seen else ""
     merged = promotion.get("merged_at")
     since = f"  since {shown_moment(merged)}" if merged else ""
     people = promotion["approved_by"]
     approved = f"  approved by {', '.join(map(str, people))}" if people else ""
-    return f"{style.good} {digest} in {where}{since}{health}{approved}"
+    return f"{_seen_mark(seen, promotion, style)} {digest} in {where}{since}{health}{approved}"
+
+
+def _seen_mark(seen: Mapping[str, Any] | None, promotion: Mapping[str, Any], style: Style) -> str:
+    """A tick only for what was not seen yet, or runs well as it was promoted."""
+    if seen is None:
+        return style.good
+    running = Running.of(promotion)
+    if running and running.describe():
+        return style.wait if running.is_rolling_out else style.bad
+    if (seen["health"], seen["sync"]) == ("Healthy", "Synced"):
+        return style.good
+    return style.bad if seen["health"] in ("Degraded", "Missing") else style.wait
+
+
+def _seen_text(seen: Mapping[str, Any], promotion: Mapping[str, Any]) -> str:
+    """How a release did when it was last seen, and what runs in its place."""
+    text = f"{visible(seen['health'])}, {visible(seen['sync'])}"
+    if seen.get("observed_at"):
+        text += f" at {shown_moment(seen['observed_at'])}"
+    running = Running.of(promotion)
+    runs = running.describe() if running else ""
+    why = visible(seen["message"]) if seen["health"] == "Unknown" and seen["message"] else ""
+    return "; ".join(part for part in (text, runs, why) if part)
 
 
 def _next(status: Mapping[str, Any], environments: Sequence[str], runs: Mapping[str, Any]) -> str:

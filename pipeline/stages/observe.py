@@ -9,11 +9,10 @@ image that differs from the newest recorded one, so repeated reports add no hist
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from pipeline.characters import visible
-from pipeline.delivery.repairs import sync_command
-from pipeline.diagnostics import Finding, Location, Rule, Subject, register
+from pipeline.diagnostics import Location, Rule, Subject, register
+from pipeline.gate.running import Running, check_running
 from pipeline.machine.clock import CLOCK_SKEW_S
 from pipeline.models.base import Moment, moment_of, seconds_of
 from pipeline.models.evidence import Observation
@@ -21,6 +20,7 @@ from pipeline.models.facts import Observed
 from pipeline.models.requests import Environment
 from pipeline.models.status import DraftStatus, PromotionRecord
 from pipeline.plan.effects import FactEntry
+from pipeline.plan.sightings import Judged, Sighting
 from pipeline.plan.view import DraftView, Step
 
 HOUR_S = 3600
@@ -46,52 +46,6 @@ OBSERVATION_UNKNOWN_RELEASE = _observed(
     "an application of a draft that was never promoted to prod",
     "an application of the release that prod was promoted to",
 )
-RUNNING_DIGEST_DIFFERS = _observed(
-    "running-digest-differs",
-    "What runs is the image that was sealed.",
-    "another image was never checked or approved for this environment",
-    "have the delivery tool sync it again; if it comes back, find who changes what is live; to run "
-    "that image, promote it",
-    "the application is synced at the sealed tree, and its pods run another digest",
-    "its pods run the sealed digest",
-)
-RUNNING_WITHOUT_DIGEST = _observed(
-    "running-without-digest",
-    "Whatever runs is named by digest.",
-    "a tag can be another image tomorrow, so nobody knows what runs",
-    "have the delivery tool sync it again; the overlay names the image by digest",
-    "a pod runs the primitive's image by tag",
-    "all pods run it by digest",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """A report on one promoted release, and the tree that the overlay has at its commit.
-
-    The tree is empty if the report names no commit, or the GitOps repository lacks it.
-    """
-
-    told: Observation
-    record: PromotionRecord
-    tree: str
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A judged report: what is known about the release, and findings about what runs."""
-
-    told: Observation
-    known: Observation
-    record: PromotionRecord | None  # None: no fact records such a release
-    findings: tuple[Finding, ...] = ()
-
-    @property
-    def is_news(self) -> bool:
-        """Whether it differs from the newest recorded observation."""
-        if self.record is None:
-            return False
-        return _substance(self.known) != _substance(self.record.observation)
 
 
 def judge(sighting: Sighting, environment: Environment, now_s: int) -> Judged:
@@ -105,7 +59,9 @@ def judge(sighting: Sighting, environment: Environment, now_s: int) -> Judged:
     against = next(_reasons_against(sighting, environment, now_s), "")
     if against:
         return Judged(told, _unknown(told, against, told.observed_at), record)
-    return Judged(told, told, record, tuple(_check_running(told, record)))
+    return Judged(
+        told, told, record, tuple(check_running(Running.seen(told, record.release.digest)))
+    )
 
 
 def judge_unknown(told: Observation) -> Judged:
@@ -149,20 +105,6 @@ def _reasons_against(sighting: Sighting, environment: Environment, now_s: int) -
         yield against
 
 
-def _check_running(told: Observation, record: PromotionRecord) -> Iterator[Finding]:
-    """Findings about the running images of a release whose overlay is as promoted."""
-    sealed, at = record.release.digest, _location(told)
-    command = sync_command(told.application)
-    again = f"sync it again: `{command}`" if command else "have the delivery tool sync it again"
-    if told.is_undigested:
-        shown = ", ".join(f"`{image}`" for image in told.images if "@sha256:" not in image)
-        yield RUNNING_WITHOUT_DIGEST.finding(f"{shown} runs", at, help=again)
-    if told.health != "Progressing" and told.digests - {sealed}:
-        runs = ", ".join(sorted(told.digests - {sealed}))
-        help = f"{again}; if it comes back, find who changes what is live; or promote that image"
-        yield RUNNING_DIGEST_DIFFERS.finding(f"{runs} runs, sealed is {sealed}", at, help=help)
-
-
 def _unknown(told: Observation, why: str, observed_at: Moment | None) -> Observation:
     return Observation(
         environment=told.environment,
@@ -173,13 +115,6 @@ def _unknown(told: Observation, why: str, observed_at: Moment | None) -> Observa
         observed_at=observed_at,
         application=told.application,
     )
-
-
-def _substance(seen: Observation | None) -> tuple[object, ...]:
-    """The parts of an observation whose change is news; no observation equals an unknown one."""
-    if seen is None:
-        return ("Unknown", "Unknown", None, ())
-    return (seen.health, seen.sync, seen.digest, seen.images)
 
 
 def _is_before(seen: Moment | None, merged: Moment) -> bool:

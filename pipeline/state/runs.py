@@ -47,7 +47,7 @@ def runs_after(runs: Runs, fact: Fact) -> Runs:
 def _with_newest(
     runs: Runs, environment: str, changes: Callable[[RunRecord], dict[str, object]]
 ) -> Runs:
-    """The runs, with changes of the newest one in an environment, if there is any."""
+    """The runs, with the newest one of an environment, if any, changed by `changes`."""
     newest = max((run.fact for run in runs if run.environment == environment), default=0)
     return tuple(run.model_copy(update=changes(run)) if run.fact == newest else run for run in runs)
 

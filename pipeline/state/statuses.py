@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 import yaml
 
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck, UsageFault
+from pipeline.gate.running import Running, check_running
 from pipeline.gate.standing import (
     Standing,
     check_blocked,
@@ -134,6 +136,8 @@ def read_standing_findings(
     item = git.read_object(f"{prefix}main:{BLOCKED_PATH}")
     try:
         standings = [Standing.of(document) for document in documents]
+        promotions: list[Any] = [p for d in documents for p in cast("Any", d["promotions"])]
+        running = [one for promotion in promotions if (one := Running.of(promotion))]
     except (KeyError, TypeError, AttributeError) as error:
         raise CouldNotCheck(
             "a status is damaged", help="`pipeline audit verify` says which"
@@ -143,6 +147,7 @@ def read_standing_findings(
         *check_blocked(standings, blocked),
         *check_deleted(standings, paths),
         *check_environments(standings, paths),
+        *(finding for one in running for finding in check_running(one)),
     )
 
 

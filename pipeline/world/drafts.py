@@ -23,10 +23,10 @@ from pipeline.models.requests import (
     Tenant,
 )
 from pipeline.models.status import DraftState, DraftStatus
+from pipeline.plan.sightings import Judged
 from pipeline.plan.view import DraftView
 from pipeline.requests.layout import draft_path, tenant_path
 from pipeline.requests.snapshot import LoadedRequest, Snapshot
-from pipeline.stages.observe import Judged
 from pipeline.stages.provision import keepers
 from pipeline.stages.scaffold import scaffold_key
 from pipeline.templating import Template

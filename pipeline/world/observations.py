@@ -10,7 +10,8 @@ from pipeline.errors import CouldNotCheck
 from pipeline.models.evidence import Observation
 from pipeline.models.requests import Environment
 from pipeline.models.status import DraftStatus, PromotionRecord
-from pipeline.stages.observe import Judged, judge_all
+from pipeline.plan.sightings import Judged
+from pipeline.stages.observe import judge_all
 from pipeline.world.repositories import OpenRepositories
 
 

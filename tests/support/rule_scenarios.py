@@ -18,6 +18,7 @@ from pipeline.gitops.proposals import Proposal, check_proposal
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED, Difference, check_gitops
 from pipeline.models.base import moment_of, seconds_of
 from pipeline.models.requests import CodeOrigin
+from pipeline.plan.sightings import Sighting
 from pipeline.plan.view import Caused, Existing, PromotionInput, Scope
 from pipeline.releases.folder import check_overlay_files
 from pipeline.requests.identity import check_entries
@@ -31,8 +32,8 @@ from pipeline.requests.layout import (
 )
 from pipeline.requests.patches import MAX_FILE_BYTES
 from pipeline.requests.waivers import WAIVER_RULE
-from pipeline.stages.observe import Sighting, judge_all
 from pipeline.stages.observe import judge as judge_report
+from pipeline.stages.observe import judge_all
 from pipeline.stages.order import plan_draft
 from pipeline.stages.promote import approval_problem, plan_promotion
 from pipeline.world.policy_history import Walk

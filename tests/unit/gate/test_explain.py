@@ -14,7 +14,7 @@ from tests.support.promotion_evidence import allowed_evidence, changed
 
 
 def answer(evidence: Evidence, clause: str) -> explain.Answer:
-    return next(a for a in explain.explain(evidence) if a.clause == clause)
+    return next(a for a in explain.explain_clauses(evidence) if a.clause == clause)
 
 
 def test_every_clause_has_a_row_and_every_row_a_clause() -> None:
@@ -22,14 +22,14 @@ def test_every_clause_has_a_row_and_every_row_a_clause() -> None:
 
 
 def test_an_allowed_promotion_meets_every_clause_and_each_says_by_what() -> None:
-    answers = explain.explain(allowed_evidence())
+    answers = explain.explain_clauses(allowed_evidence())
     assert all(a.is_met and a.evidence and not a.who for a in answers)
     assert [a.clause for a in answers] == [explain.name_of(clause) for clause in CLAUSES]
 
 
 def test_the_answers_are_the_gates_own() -> None:
     refused = changed(allowed_evidence(), "reviews", [])
-    reasons = [r for a in explain.explain(refused) for r in a.reasons]
+    reasons = [r for a in explain.explain_clauses(refused) for r in a.reasons]
     assert tuple(reasons) == authorise(refused).reasons and reasons
 
 
@@ -48,10 +48,10 @@ def test_enough_assumed_approvals_take_the_reason_away_and_too_few_do_not() -> N
 
 def test_an_assumed_clause_is_met_and_said_to_be_assumed() -> None:
     refused = changed(allowed_evidence(), "reviews", [])
-    found = {a.clause: a for a in explain.explain(refused, ["authority"])}
+    found = {a.clause: a for a in explain.explain_clauses(refused, ["authority"])}
     assert found["authority"].is_met and found["authority"].is_assumed
     with pytest.raises(KeyError):
-        explain.explain(refused, ["nonsense"])
+        explain.explain_clauses(refused, ["nonsense"])
 
 
 def frozen(evidence: Evidence, at: str) -> Evidence:
@@ -68,10 +68,10 @@ def test_a_freeze_says_when_time_alone_opens_it() -> None:
     closed = frozen(allowed_evidence(), "2026-12-24T18:00:00Z")
     found = answer(closed, "windows")
     assert found.until_s == seconds_of("2027-01-04T06:00:00Z")
-    assert explain.opens_at(explain.explain(closed)) == found.until_s
+    assert explain.opens_at(explain.explain_clauses(closed)) == found.until_s
     assert answer(frozen(allowed_evidence(), "2027-01-04T06:00:00Z"), "windows").is_met
 
 
 def test_time_alone_opens_nothing_that_also_lacks_approvals() -> None:
     closed = frozen(changed(allowed_evidence(), "reviews", []), "2026-12-24T18:00:00Z")
-    assert explain.opens_at(explain.explain(closed)) is None
+    assert explain.opens_at(explain.explain_clauses(closed)) is None

@@ -11,7 +11,8 @@ from pipeline.machine.clock import CLOCK_SKEW_S
 from pipeline.models.base import moment_of
 from pipeline.models.evidence import Observation
 from pipeline.models.status import PromotionRecord
-from pipeline.stages.observe import HOUR_S, Judged, Sighting, judge, judge_all, plan_observe
+from pipeline.plan.sightings import Judged, Sighting
+from pipeline.stages.observe import HOUR_S, judge, judge_all, plan_observe
 from tests.support import fact_history as history
 from tests.support.deliveries import seen_of
 from tests.support.samples import DRAFT, sample_environment
