@@ -35,7 +35,7 @@ from pipeline.plan.effects import (
     missing_step,
 )
 from pipeline.plan.ports import Progress, silent
-from pipeline.plan.sightings import Judged
+from pipeline.plan.sightings import JudgedReport
 from pipeline.world.look import World
 from pipeline.world.states import tenants_with_state
 
@@ -65,7 +65,7 @@ class RunReport:
     # Tenant → findings for drafts that stand although their files are gone from main.
     standing: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
 
-    def note_observed(self, judged: Iterable[Judged]) -> None:
+    def note_observed(self, judged: Iterable[JudgedReport]) -> None:
         """Record the findings about reports of delivery tools."""
         self.observed |= {finding: None for item in judged for finding in item.findings}
 

@@ -22,7 +22,7 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedReport:
     """What a report comes to: what is known of the release, and what is wrong with what runs."""
 
     told: Observation
