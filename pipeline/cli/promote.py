@@ -11,7 +11,7 @@ from pipeline.cli.session import Session, format_option, pass_session
 
 if TYPE_CHECKING:
     from pipeline.gate.authorise import Decision
-    from pipeline.models.outputs import DecisionDocument
+    from pipeline.models.decisions import DecisionDocument
     from pipeline.models.requests import Promotion
     from pipeline.models.windows import Lane
     from pipeline.releases.overlays import Overlay

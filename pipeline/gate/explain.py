@@ -18,6 +18,7 @@ from pipeline.gate.rules import APPROVAL_MISSING
 from pipeline.models.base import moment_of
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.requests import ApprovalPolicy
+from pipeline.requests.layout import waiver_path
 
 Tell = Callable[[Evidence], str]
 
@@ -40,6 +41,9 @@ class Answer:
     evidence: str
     reasons: tuple[DecisionReason, ...]
     who: str  # empty if it is met
+    waiver: str = (
+        ""  # where a reviewed waiver of its reasons may lie, if policy lets them be waived
+    )
     is_assumed: bool = False
 
     @property
@@ -81,7 +85,16 @@ def _answer(name: str, clause: Clause, evidence: Evidence, assumed: Sequence[str
         return Answer(name, row.about, "assumed", (), "", is_assumed=True)
     reasons = tuple(clause(evidence))
     who = row.who(evidence) if reasons else ""
-    return Answer(name, row.about, row.evidence(evidence), reasons, who)
+    waiver = _waiver(evidence, reasons) if reasons else ""
+    return Answer(name, row.about, row.evidence(evidence), reasons, who, waiver)
+
+
+def _waiver(e: Evidence, reasons: Sequence[DecisionReason]) -> str:
+    """Where a waiver for all of these reasons would lie; empty if policy allows none."""
+    allowed = e.platform.waivers.rules if e.platform.waivers else ()
+    if not all(reason.code in allowed for reason in reasons):
+        return ""
+    return waiver_path(e.status.id, "NAME")
 
 
 def opens_at(answers: Sequence[Answer]) -> int | None:

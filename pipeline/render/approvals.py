@@ -15,8 +15,8 @@ from jinja2 import Environment as Pages
 from jinja2 import StrictUndefined
 
 from pipeline.characters import visible
+from pipeline.models.decisions import ApprovalItem, ApprovalsReport, PromotedItem
 from pipeline.models.facts import Fact, Promoted
-from pipeline.models.outputs import ApprovalItem, ApprovalsReport, PromotedItem
 from pipeline.models.requests import Platform
 from pipeline.models.status import DraftStatus
 from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id, shown_moment, table

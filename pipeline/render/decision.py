@@ -10,7 +10,7 @@ from pipeline.characters import visible
 from pipeline.gate.authorise import Decision, DecisionReason
 from pipeline.gate.explain import Answer, opens_at
 from pipeline.models.base import Moment, moment_of
-from pipeline.models.outputs import ApprovalsWanted, ClauseItem, DecisionDocument
+from pipeline.models.decisions import ApprovalsWanted, ClauseItem, DecisionDocument
 from pipeline.models.requests import ApprovalPolicy, Promotion, RiskTier
 from pipeline.models.run_report import DecisionReasonItem
 from pipeline.releases.overlays import Overlay
@@ -68,6 +68,7 @@ def _clause_item(answer: Answer) -> ClauseItem:
         reasons=tuple(reason_item(reason) for reason in answer.reasons),
         help=answer.fixes,
         who=visible(answer.who),
+        waiver=answer.waiver,
         until=_moment_or_none(answer.until_s),
     )
 
@@ -117,6 +118,8 @@ def _clause_lines(clause: ClauseItem, style: Style) -> list[str]:
     lines += [f"      {reason.code}: {reason.message}" for reason in clause.reasons]
     lines += [f"      help: {fix}" for fix in clause.help]
     lines.append(f"      who:  {clause.who}")
+    if clause.waiver:
+        lines.append(f"      or:   a reviewed waiver, {clause.waiver}")
     if clause.until:
         lines.append(f"      from: {shown_moment(clause.until)}")
     return lines

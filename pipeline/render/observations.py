@@ -29,7 +29,7 @@ def render_sightings(judged: Sequence[JudgedReport], foreign: int, style: Style 
     return "".join(f"{line}\n" for line in lines)
 
 
-def _place(item: JudgedReport) -> tuple[str, str, str]:
+def _place(item: JudgedReport) -> tuple[str, ...]:
     return item.told.draft or "~", item.told.environment, item.told.application
 
 
