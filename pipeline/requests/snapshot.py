@@ -38,7 +38,7 @@ from pipeline.requests.layout import (
     draft_path,
     tenant_path,
 )
-from pipeline.requests.order import Place, ordered
+from pipeline.requests.order import EnvironmentPlace, ordered
 
 R = TypeVar("R", bound=Request)
 
@@ -171,9 +171,9 @@ class Snapshot:
         return tuple(sorted(found, key=lambda r: order.get(r.meaning.name, len(order))))
 
 
-def places_of(environments: Mapping[str, Environment]) -> dict[str, Place]:
+def places_of(environments: Mapping[str, Environment]) -> dict[str, EnvironmentPlace]:
     """Name → the place of each of these environments in their graph."""
-    return {name: Place(e.stage, e.promotes_from) for name, e in environments.items()}
+    return {name: EnvironmentPlace(e.stage, e.promotes_from) for name, e in environments.items()}
 
 
 @dataclass(frozen=True, slots=True)
