@@ -115,7 +115,7 @@ class ValidationReport(Document):
 
 
 class ClauseItem(Model):
-    """One clause of the gate: whether it is met, by which evidence, and what would make it pass."""
+    """One clause of the gate: whether it is met, its evidence, and what would make it pass."""
 
     clause: str
     about: str
@@ -205,7 +205,7 @@ class ApprovalItem(Model):
 
 
 class PromotedItem(Model):
-    """One promotion: what ran, who asked for it and approved it, and on which evidence."""
+    """One promotion: what ran, who asked for it, who approved it, and the evidence."""
 
     draft: str
     environment: EnvironmentName
