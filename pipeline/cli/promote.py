@@ -149,7 +149,7 @@ def why(
 
 
 def _moment_of_option(text: str) -> int:
-    """Seconds since the epoch. Raises UsageFault for what is no moment."""
+    """Seconds since the epoch. Raises UsageFault if the text is no moment."""
     from pydantic import TypeAdapter
 
     from pipeline.errors import UsageFault

@@ -55,7 +55,7 @@ class Evidence:
     signers: Signers | None = None
     provenance: Verified | None = None  # verified provenance of the source tree's image
     stops: tuple[Halt, ...] = ()  # what is stopped now
-    waivers: tuple[Grant, ...] = ()  # of the draft, on main now
+    waivers: tuple[Grant, ...] = ()  # the draft's waivers on main now
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +311,6 @@ def authorise(evidence: Evidence) -> Decision:
 
 
 def _digest(e: Evidence) -> str | None:
-    """The image that would run: the one that is pinned, else the one that was built."""
+    """The digest of the image that would run: the pinned one, else the built one."""
     build = e.status.build_of_tree(e.source_tree) if e.source_tree else None
     return e.promotion.release.digest or (build.digest if build else None)

@@ -1,8 +1,8 @@
-"""Why a promotion may or may not pass: every clause of the gate, with what it was judged by. Pure.
+"""Why a promotion may or may not pass: every clause of the gate, with its evidence. Pure.
 
-The verdict is the gate's own: each clause is asked as `authorise` asks it, and a clause without a
-reason against is met. `ROWS` adds what a reason does not say: what the clause is about, what it
-looked at, and who can change the answer.
+The verdict is the gate's own: each clause gets the evidence that `authorise` gives it, and a clause
+that returns no reason is met. `ROWS` adds what a reason lacks: the clause's subject, its evidence,
+and who can change the answer.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ Tell = Callable[[Evidence], str]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What `why` says of one clause."""
+    """What `why` tells about one clause."""
 
     about: str
-    evidence: Tell  # what the clause looks at, as it is
+    evidence: Tell  # what the clause looks at
     who: Tell  # who can make it pass
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One clause: whether it is met, by which evidence, and what would make it pass."""
+    """One clause: whether it is met, its evidence, and what would make it pass."""
 
     clause: str
     about: str
@@ -48,18 +48,18 @@ class Answer:
 
     @property
     def is_met(self) -> bool:
-        """Whether the clause has no reason against."""
+        """Whether the clause has no reason against the promotion."""
         return not self.reasons
 
     @property
     def fixes(self) -> tuple[str, ...]:
-        """What to do about each reason, as its rule says."""
+        """The fix for each reason, from its rule, each once."""
         found = [RULES[reason.code].fix for reason in self.reasons if reason.code in RULES]
         return tuple(dict.fromkeys(found))
 
     @property
     def until_s(self) -> int | None:
-        """When time alone makes it pass; None if it doesn't."""
+        """The moment from which it passes by time alone; None if there is none."""
         return opens_at([self])
 
 
@@ -75,7 +75,7 @@ def explain_clauses(evidence: Evidence, assumed: Sequence[str] = ()) -> tuple[An
     """
     known = {name_of(clause): clause for clause in CLAUSES}
     for name in assumed:
-        known[name]  # an assumption about nothing is a mistake
+        known[name]  # an unknown name is a mistake
     return tuple(_answer(name, clause, evidence, assumed) for name, clause in known.items())
 
 
@@ -98,7 +98,7 @@ def _waiver(e: Evidence, reasons: Sequence[DecisionReason]) -> str:
 
 
 def opens_at(answers: Sequence[Answer]) -> int | None:
-    """The earliest moment at which time alone can make all of these pass; None if it can't."""
+    """The earliest moment at which all can pass by time alone; None if there is none."""
     reasons = [reason for answer in answers for reason in answer.reasons]
     if not reasons or any(reason.until_s is None for reason in reasons):
         return None
@@ -106,7 +106,7 @@ def opens_at(answers: Sequence[Answer]) -> int | None:
 
 
 def with_approvals(evidence: Evidence, count: int) -> Evidence:
-    """The evidence as if this many people from the required teams had approved."""
+    """The evidence as if `count` people from the required teams had approved."""
     authority = evidence.authority
     if any(policy.count > count for policy in authority.wanted):
         return evidence

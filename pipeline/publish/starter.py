@@ -35,7 +35,7 @@ from pipeline.stages.validate import check_requests
 WORKFLOWS = ("validate", "comment", "scaffold", "build", "promote", "observe")
 # Placeholder for the action in the workflows, replaced by the answer.
 ACTION_MARK = "OWNER/primitive-pipeline@COMMIT"
-# What has a delivery tool send the event that the workflow `observe` waits for.
+# Makes a delivery tool send the event that starts the workflow `observe`.
 NOTIFICATIONS_PATH = "delivery/argocd-notifications.yaml"
 # Placeholder for the control repo in the signers and in notifications, replaced by the answer.
 CONTROL_MARK = "OWNER/CONTROL"
@@ -155,7 +155,7 @@ def _signers(part: bytes, repository: str, server: str) -> bytes:
 
 
 def _notifications(part: bytes, repository: str, server: str) -> bytes:
-    """The notifications, sent to the repository on its server."""
+    """The notifications' file, addressed to the repository on its server."""
     told = part.replace(CONTROL_MARK.encode(), repository.encode())
     return told.replace(f"url: {PUBLIC_API}\n".encode(), f"url: {api_of(server)}\n".encode())
 

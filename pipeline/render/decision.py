@@ -52,7 +52,7 @@ def decision_document(
 def explained(
     document: DecisionDocument, answers: Sequence[Answer], now_s: int
 ) -> DecisionDocument:
-    """The document with every clause, judged at a moment."""
+    """The document with the answers of all clauses at this moment."""
     clauses = tuple(_clause_item(answer) for answer in answers)
     until = _moment_or_none(opens_at(answers))
     return document.model_copy(update={"clauses": clauses, "at": moment_of(now_s), "until": until})
@@ -108,7 +108,7 @@ def render_decision(document: DecisionDocument, style: Style = PLAIN) -> str:
 
 
 def _clause_lines(clause: ClauseItem, style: Style) -> list[str]:
-    """One line for a clause that is met; for another one its reasons, the fix and who can do it."""
+    """One line for a met clause; for an unmet one also its reasons, the fix and who can do it."""
     if clause.met:
         sign = style.wait if clause.assumed else style.good
         return [f"  {sign} {clause.clause:<18} {clause.about}: {clause.evidence}"]
@@ -126,7 +126,7 @@ def _clause_lines(clause: ClauseItem, style: Style) -> list[str]:
 
 
 def render_decision_markdown(document: DecisionDocument) -> str:
-    """The decision for a comment on a pull request: a table of clauses."""
+    """The decision as Markdown for a pull request's comment: a table of clauses."""
     asked = "" if document.requested else " (not requested yet)"
     lines = [
         f"**`{document.draft}` in `{document.environment}`: {document.verdict}**{asked}",
@@ -147,7 +147,7 @@ def render_decision_markdown(document: DecisionDocument) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that can neither end a table's cell nor become markup."""
+    """Text escaped so that it can neither end a table's cell nor become markup."""
     kept = html.escape(text, quote=False)
     return "".join(f"\\{c}" if c in "\\|`*_[]!" else c for c in kept)
 

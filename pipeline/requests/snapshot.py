@@ -153,7 +153,7 @@ class Snapshot:
         return self._by_draft.get(DraftId(draft), ())
 
     def tasks_of(self, draft: str) -> tuple[LoadedRequest, ...]:
-        """Those of a draft's requests that ask the pipeline to do something: all but waivers."""
+        """A draft's requests that ask the pipeline to do something: all but waivers."""
         return tuple(r for r in self.requests_of(draft) if not isinstance(r.model, Waiver))
 
     def patches_of(self, draft: str) -> tuple[LoadedRequest, ...]:
