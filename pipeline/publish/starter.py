@@ -232,8 +232,8 @@ Before the first run:
 
 1. Create the organisation's teams that `environments/` and `tenants/` name, and let those of
    `.github/CODEOWNERS` write to this repository: GitHub holds only such to be code owners.
-2. Install the App with `administration`, `checks`, `contents` and `pull_requests` to write and
-   `members` to read. Set the variable `PIPELINE_APP_ID` to {answers.app_id}.
+2. Install the App with `administration`, `checks`, `contents`, `deployments` and `pull_requests` to
+   write and `members` to read. Set the variable `PIPELINE_APP_ID` to {answers.app_id}.
 3. Make the environments `pipeline` (secret `PIPELINE_APP_PRIVATE_KEY`) and `registry` (secret
    `REGISTRY_CONFIG`), both for the branch `main` alone.
 4. Import `.github/rulesets/*.json` (Settings, Rules, Rulesets, Import a ruleset).
