@@ -34,6 +34,7 @@ from pipeline.plan.effects import (
     MERGED,
     AppendFacts,
     BuildImage,
+    ClosePull,
     CommitFolder,
     Effect,
     EnsureRepo,
@@ -192,6 +193,9 @@ def _apply_effect(effect: Effect, later: Sequence[Effect], ports: Ports, done: _
             return _open_pull(effect, later, ports, done)
         case MergePull():
             return _merge_pull(effect, ports, done)
+        case ClosePull():
+            ports.forge.close_pull(effect.repo, effect.number, actor=ports.actor)
+            return effect.number
         case RunChecks():
             return _run_checks(effect, ports)
         case BuildImage():

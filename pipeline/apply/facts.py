@@ -26,7 +26,7 @@ from pipeline.git.objects import (
 from pipeline.git.repository import GitRepository
 from pipeline.models.base import Moment
 from pipeline.models.draft_id import DraftId
-from pipeline.models.facts import Fact, FactBody, Promoted
+from pipeline.models.facts import Fact, FactBody, Promoted, Retired
 from pipeline.models.status import DraftStatus
 from pipeline.names import state_branch
 from pipeline.plan.effects import AppendFacts, FactEntry, resolved_body
@@ -140,7 +140,7 @@ def _read_facts(
 def _fact_of(entry: FactEntry, status: DraftStatus | None, told: Told) -> Fact:
     """The fact of an entry; for a merge done before a crash, the decision's time is the merge's."""
     body = _BODY.validate_json(json.dumps(_jsonable(resolved_body(entry, told.outcomes))))
-    done = body.merged_at if isinstance(body, Promoted) else None
+    done = body.merged_at if isinstance(body, Promoted | Retired) else None
     decided_at = min(done or told.now, told.now)
     return next_fact(entry.draft, status, entry.cause, body, decided_at=decided_at)
 

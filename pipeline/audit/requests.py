@@ -12,7 +12,7 @@ from pipeline.delivery.forms import TEMPLATES
 from pipeline.diagnostics import Finding
 from pipeline.errors import NotFound
 from pipeline.models.evidence import Observation
-from pipeline.models.facts import Accepted, Observed, PatchApplied, Provisioned, Rejected
+from pipeline.models.facts import Accepted, Observed, PatchApplied, Promoted, Provisioned
 from pipeline.models.status import PromotionRecord
 from pipeline.rules import load_rules
 from pipeline.stages.observe import reason_against_place
@@ -39,10 +39,13 @@ def check_fact_request(case: FactCase) -> Iterator[Finding]:
     body, meaning = case.fact.body, case.meaning
     row = type_of(body)
     name = row.request_name(body)
+    # What policy does by itself, the environment's file causes; nothing else of these does.
+    by_policy = isinstance(body, Promoted) and body.automatic
+    kinds = {kind for kind in row.caused_by if (kind == "Environment") == by_policy}
     if (
         meaning is None
-        or meaning.draft != case.fact.draft
-        or meaning.kind not in row.caused_by
+        or (meaning.draft != case.fact.draft and not by_policy)
+        or meaning.kind not in kinds
         or (name and meaning.name != name)
     ):
         what = f"`{body.type}` of {name}" if name else f"`{body.type}`"
@@ -138,16 +141,11 @@ def check_provisioned(case: FactCase) -> Iterator[Finding]:
 
 
 def check_told(case: FactCase) -> Iterator[Finding]:
-    """Findings for rejections and observations that do not fit the draft at that time."""
+    """Findings for observations that do not fit the draft at that time."""
     body, before = case.fact.body, case.before
     for trust in type_of(body).trusts:
         case.audit.trusts(trust.what, trust.whose)
-    if isinstance(body, Rejected):
-        if before is None or before.promotions or not before.pull_request:
-            yield case.finding(
-                rule.AUDIT_TOLD_MISFIT, "only a draft that was never promoted can end so"
-            )
-    elif isinstance(body, Observed):
+    if isinstance(body, Observed):
         seen = body.observation
         record = before.promotion(seen.environment) if before else None
         if seen.draft != case.fact.draft or record is None:

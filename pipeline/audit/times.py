@@ -14,7 +14,7 @@ from pipeline.diagnostics import Finding
 from pipeline.git.commits import Commit
 from pipeline.machine.clock import CLOCK_SKEW_S
 from pipeline.models.base import Moment, moment_of, seconds_of
-from pipeline.models.facts import Observed, Promoted
+from pipeline.models.facts import Observed, Promoted, Retired
 
 
 def check_merge_times(case: FactCase) -> Iterator[Finding]:
@@ -23,7 +23,7 @@ def check_merge_times(case: FactCase) -> Iterator[Finding]:
     if case.is_caused:
         commit = case.audit.control.commit(cause.commit)
         yield from _check_date(case, "its request", cause.merged_at, commit)
-    if isinstance(body, Promoted) and case.gitops is not None:
+    if isinstance(body, Promoted | Retired) and case.gitops is not None:
         merge = case.gitops.find_commit(body.gitops_commit)
         if merge is not None:
             yield from _check_date(case, "its overlay", body.merged_at, merge)
@@ -62,7 +62,7 @@ def check_time_order(case: FactCase) -> Iterator[Finding]:
     if _is_after(fact.cause.merged_at, fact.decided_at):
         message = f"decided at {fact.decided_at}; its request was merged at {fact.cause.merged_at}"
         yield case.finding(rule.AUDIT_TIME_ORDER, message)
-    if isinstance(body, Promoted) and _is_after(fact.decided_at, body.merged_at):
+    if isinstance(body, Promoted | Retired) and _is_after(fact.decided_at, body.merged_at):
         message = f"decided at {fact.decided_at}, and merged at {body.merged_at}"
         yield case.finding(rule.AUDIT_TIME_ORDER, message)
 

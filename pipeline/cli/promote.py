@@ -10,6 +10,7 @@ from pipeline.cli.asking import asking_options, bring, require_asking_options
 from pipeline.cli.session import Session, format_option, pass_session
 
 if TYPE_CHECKING:
+    from pipeline.api import ProposedPromotion
     from pipeline.gate.authorise import Decision
     from pipeline.models.decisions import DecisionDocument
     from pipeline.models.requests import Promotion
@@ -34,6 +35,11 @@ def promote() -> None:
     show_default=True,
     help="A fast lane passes the windows and stops that let it.",
 )
+@click.option(
+    "--stays",
+    is_flag=True,
+    help="Bots may not ask for this release in the environments after this one.",
+)
 @asking_options
 @format_option("text", "json")
 @pass_session
@@ -44,6 +50,7 @@ def request(
     reason: str,
     commit: str | None,
     lane: Lane,
+    stays: bool,
     submit: bool,
     account: str | None,
     replace: bool,
@@ -54,14 +61,27 @@ def request(
     """
     require_asking_options(submit, account, replace)
     from pipeline import api
+
+    found = api.request_promotion(
+        session.engine(),
+        draft,
+        environment,
+        reason=reason,
+        source_commit=commit,
+        lane=lane,
+        goes_further=not stays,
+    )
+    return show_proposed(session, draft, found, account=account, replace=replace)
+
+
+def show_proposed(
+    session: Session, draft: str, found: ProposedPromotion, *, account: str | None, replace: bool
+) -> int:
+    """Bring a promotion's request and show it with the gate's decision; the exit code."""
     from pipeline.render.requests import render_promotion, render_refusal
     from pipeline.render.style import Style
 
     style = Style(session.colour)
-    engine = session.engine()
-    found = api.request_promotion(
-        engine, draft, environment, reason=reason, source_commit=commit, lane=lane
-    )
     proposal = found.proposal
     decision = _document(
         session, proposal.decision, proposal.promotion, proposal.overlay, requested=False

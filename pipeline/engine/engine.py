@@ -144,10 +144,16 @@ class Engine:
         source_commit: str | None = None,
         reason: str,
         lane: Lane = "normal",
+        goes_further: bool = True,
     ) -> PromotionProposal:
         """A promotion request with digest and overlay tree pinned, and the reasons against it."""
         return self.proposer.propose_promotion(
-            draft, environment, source_commit=source_commit, reason=reason, lane=lane
+            draft,
+            environment,
+            source_commit=source_commit,
+            reason=reason,
+            lane=lane,
+            goes_further=goes_further,
         )
 
     # -- running --------------------------------------------------------------------------

@@ -201,6 +201,27 @@ def _windows(e: Evidence) -> str:
     return f"{count} windows, at {moment_of(e.now_s)}"
 
 
+def _lane(e: Evidence) -> str:
+    return f"lane {e.promotion.lane}"
+
+
+def _automatic(e: Evidence) -> str:
+    return "policy rolls back by itself" if e.automatic else "a request asks for it"
+
+
+def _hold(e: Evidence) -> str:
+    hold = e.status.hold(e.environment.environment)
+    return f"held by the rollback of fact {hold.fact}" if hold else "no hold"
+
+
+def _asked_by(e: Evidence) -> str:
+    return "people alone asked" if e.by_people else "a bot asked"
+
+
+def _person(e: Evidence) -> str:
+    return "a person, with a new request"
+
+
 def _authority(e: Evidence) -> str:
     if not e.authority.wanted:
         return "no approval is required"
@@ -260,8 +281,12 @@ ROWS: Mapping[str, Row] = {
     ),
     "overlay": Row("it renders to the tree that was approved", _overlay, _asker),
     "pinned": Row("who approves sees digest and tree", _pinned, _asker),
-    "lane": Row("its lane is offered", lambda e: f"lane {e.promotion.lane}", _platform_owners),
+    "lane": Row("its lane is offered", _lane, _platform_owners),
     "stop": Row("nothing is stopped", lambda e: f"{len(e.stops)} stops", _platform_owners),
     "windows": Row("no window is closed", _windows, _platform_owners),
+    "rollback": Row("a rollback goes back to what has run there", _lane, _asker),
+    "automatic": Row("an automatic rollback is due by policy", _automatic, _platform_owners),
+    "hold": Row("no rollback holds the environment", _hold, _person),
+    "goes-further": Row("the release is not to stay where it is", _asked_by, _person),
     "authority": Row("whoever asked may ask, and enough people approved", _authority, _approvers),
 }

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 
 def clause_lane(e: Evidence) -> Iterator[DecisionReason]:
-    """The promotion's lane is the normal one, or one that the platform's policy lists."""
+    """The promotion's lane is the normal one, or one that the platform's policy lists.
+
+    An automatic rollback needs no lane: nobody asks for it.
+    """
     lane = e.promotion.lane
-    if lane != "normal" and lane not in e.platform.lanes:
+    if lane != "normal" and lane not in e.platform.lanes and not e.automatic:
         yield refuses(LANE_NOT_OFFERED, f"the platform's policy lists no lane `{lane}`")
 
 

@@ -213,6 +213,13 @@ class ApprovalPolicy(Model):
     teams: tuple[TeamName, ...] = Field(min_length=1)
 
 
+class RollbackOn(Model):
+    """The health at which a release is rolled back by itself, and how long it must have lasted."""
+
+    health: Literal["degraded"]
+    minutes: int = Field(ge=0, le=1440)
+
+
 # How a delivery tool finds a release: by the overlay's folder, or by its own manifest.
 DeliveryForm = Literal["applicationset", "application", "helmrelease", "kustomization"]
 
@@ -253,6 +260,9 @@ class Environment(Request):
     delivery: DeliveryForm = "applicationset"
     # The cluster in that manifest, by the tool's name for it; None means the tool's own.
     cluster: Identifier | None = None
+    # When the pipeline itself goes back to the newest earlier release that ran healthy there: once
+    # for each release, and never while a rollback holds the environment.
+    rollback_on: RollbackOn | None = None
 
     def approval_for(self, tier: RiskTier) -> ApprovalPolicy | None:
         """The approvals this tier needs: its own entry, else that of the nearest lower tier."""
@@ -406,6 +416,18 @@ class Promotion(Request):
     overlay_tree: TreeIdField | None = None
     # A lane other than `normal` passes the windows and stops that list it.
     lane: Lane = "normal"
+    # Whether bots may ask for this release in the environments after this one.
+    goes_further: bool = True
+    # Lets the environment go on after a rollback; `release` is then the one that runs there.
+    hold: Literal["lifted"] | None = None
+    reason: Sentence
+
+
+class Retirement(Request):
+    """`…/retire.yaml`: take the primitive out of all its environments and end the draft."""
+
+    kind: Literal["Retirement"]
+    draft: DraftId
     reason: Sentence
 
 

@@ -75,6 +75,8 @@ class RunRecord(Model):
     was_healthy: bool = False  # whether a delivery tool saw exactly this release healthy and synced
     # The start of the unbroken run of such observations; None once it is seen otherwise.
     healthy_since: Moment | None = Field(None, exclude_if=not_)
+    goes_further: bool = Field(True, exclude_if=bool)  # whether bots may ask for it elsewhere
+    rolled_back: bool = Field(False, exclude_if=not_)  # whether policy ended it by itself
 
 
 class RefusedPromotion(Model):
@@ -82,6 +84,24 @@ class RefusedPromotion(Model):
 
     environment: EnvironmentName
     reasons: tuple[Reason, ...]
+
+
+class HoldRecord(Model):
+    """A rollback that holds its environment: nothing automatic changes what runs there."""
+
+    environment: EnvironmentName
+    fact: int  # the number of the rollback
+    since: Moment | None = Field(None, exclude_if=not_)
+    automatic: bool = Field(False, exclude_if=not_)
+
+
+class SupersededPromotion(Model):
+    """The newest promotion request for an environment that a newer one replaced."""
+
+    environment: EnvironmentName
+    blob: str
+    commit: str  # the commit of main that brought it
+    by: str  # the commit that brought the newer one
 
 
 class DraftStatus(Model):
@@ -119,6 +139,9 @@ class DraftStatus(Model):
     promotions: tuple[PromotionRecord, ...] = ()
     runs: tuple[RunRecord, ...] = Field((), exclude_if=not_)  # each environment's newest, by fact
     refused_promotions: tuple[RefusedPromotion, ...] = ()
+    holds: tuple[HoldRecord, ...] = Field((), exclude_if=not_)
+    # Replaced requests, until the newer one is carried out or refused.
+    superseded: tuple[SupersededPromotion, ...] = Field((), exclude_if=not_)
     # Request path → blob already handled; a different blob there is due.
     requests: dict[str, str] = Field({})
     facts: int
@@ -139,6 +162,10 @@ class DraftStatus(Model):
     def promotion(self, environment: str) -> PromotionRecord | None:
         """What runs in an environment, or None if nothing was promoted there."""
         return next((p for p in self.promotions if p.environment == environment), None)
+
+    def hold(self, environment: str) -> HoldRecord | None:
+        """The rollback that holds an environment, if one does."""
+        return next((h for h in self.holds if h.environment == environment), None)
 
     def runs_in(self, environments: Collection[str]) -> tuple[RunRecord, ...]:
         """The listed runs in any of these environments."""

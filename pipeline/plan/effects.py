@@ -96,7 +96,7 @@ class CommitFolder(Model):
     folder: str
     entries: dict[str, tuple[int, str]]  # path below folder → mode, blob id
     blobs: dict[str, Content]  # blob id → bytes, only new ones
-    folder_tree: ObjectId
+    folder_tree: ObjectId | None  # None: the folder is taken out
     commit: ObjectId
     message: str
     time_s: int
@@ -149,6 +149,16 @@ class MergePull(Model):
     expected_head: ObjectId
     message: str
     number: int | None = None  # of another author's pull request; None for the one this plan opens
+
+
+class ClosePull(Model):
+    """The pipeline's own pull request is closed."""
+
+    kind: Literal["close-pull"] = "close-pull"
+    key: str
+    draft: str
+    repo: str
+    number: int
 
 
 class RunChecks(Model):
@@ -239,6 +249,7 @@ Effect = Annotated[
     | RestoreOverlays
     | OpenPull
     | MergePull
+    | ClosePull
     | RunChecks
     | BuildImage
     | ShowDeployment
@@ -329,6 +340,8 @@ def describe(effect: Effect) -> str:
         case EnsureRules():
             return f"bring the branch rules of {effect.repo} in line"
         case CommitFolder():
+            if effect.folder_tree is None:
+                return f"take {effect.folder} out of {effect.repo}:{effect.branch}"
             files = len(effect.entries)
             return f"write {effect.folder} ({files} files) to {effect.repo}:{effect.branch}"
         case RestoreOverlays():
@@ -338,6 +351,8 @@ def describe(effect: Effect) -> str:
             return f"open pull request {effect.repo}:{effect.branch} into {effect.base_branch}"
         case MergePull():
             return f"merge {effect.repo}:{effect.branch} at {effect.expected_head[:10]}"
+        case ClosePull():
+            return f"close pull request {effect.repo}#{effect.number}"
         case RunChecks():
             return f"run {', '.join(effect.names)} on {effect.repo}@{effect.commit[:10]}"
         case BuildImage():

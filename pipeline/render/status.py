@@ -142,12 +142,16 @@ def _entries(
                 yield "", f"{result['name']}: {visible(result['summary'])}"
     runs = {p["environment"]: p for p in status["promotions"]}
     refused = {r["environment"]: r for r in status["refused_promotions"]}
-    for environment in dict.fromkeys([*_columns(environments, [status]), *refused]):
+    others = [old["environment"] for old in status.get("superseded", ())]
+    for environment in dict.fromkeys([*_columns(environments, [status]), *refused, *others]):
         if environment in runs:
             yield environment, _promotion_line(runs[environment], status, beside, style)
         label = "" if environment in runs else environment
         for reason in refused.get(environment, {}).get("reasons", ()):
             text = f"{style.bad} refused  {reason['code']}: {visible(reason['message'])}"
+            yield label, text
+            label = ""
+        for text in _standing_lines(status, environment, style):
             yield label, text
             label = ""
     decided = status.get("decided_at")
@@ -157,6 +161,24 @@ def _entries(
     following = _next(status, environments, runs)
     if following:
         yield "next", following
+
+
+def _standing_lines(status: Mapping[str, Any], environment: str, style: Style) -> Iterator[str]:
+    """The hold of an environment, and the request that a newer one replaced."""
+    for hold in status.get("holds", ()):
+        if hold["environment"] == environment:
+            by = "policy" if hold.get("automatic") else "people"
+            since = f" since {shown_moment(hold['since'])}" if hold.get("since") else ""
+            yield (
+                f"{style.wait} held{since} by the rollback of fact {hold['fact']} ({by}); "
+                f"`pipeline hold lift {status['id']} --env {environment}` lets bots go on"
+            )
+    for old in status.get("superseded", ()):
+        if old["environment"] == environment:
+            yield (
+                f"{style.wait} the request of {short_id(old['commit'])} was replaced by that of "
+                f"{short_id(old['by'])}"
+            )
 
 
 def _patch_lines(patch: Mapping[str, Any], style: Style) -> Iterator[str]:

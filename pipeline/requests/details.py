@@ -14,6 +14,7 @@ from pipeline.models.requests import (
     DraftPatch,
     PrimitiveImplementationDraft,
     Promotion,
+    Retirement,
     Sku,
     Waiver,
 )
@@ -72,6 +73,10 @@ def promotion_details(
         yield "writes exactly the tree", promotion.overlay_tree
     if promotion.lane != "normal":
         yield "lane", promotion.lane
+    if not promotion.goes_further:
+        yield "goes further", "only if a person asks for it"
+    if promotion.hold:
+        yield "hold", f"{promotion.hold}; what runs there stays"
     yield "reason", promotion.reason
 
 
@@ -84,6 +89,15 @@ def waiver_details(waiver: Waiver, old: Waiver | None, snapshot: Snapshot) -> It
     yield "from", waiver.starts
     yield "until just before", waiver.expires
     yield "reason", waiver.reason
+
+
+def retirement_details(
+    retirement: Retirement, old: Retirement | None, snapshot: Snapshot
+) -> Iterator[Detail]:
+    """What a retirement takes out, in which order."""
+    yield "draft", retirement.draft
+    yield "is taken out of", ", ".join([*snapshot.environments][::-1])
+    yield "reason", retirement.reason
 
 
 def acknowledgement_details(

@@ -26,6 +26,7 @@ from pipeline.models.requests import (
     PrimitiveImplementationDraft,
     Promotion,
     Request,
+    Retirement,
     Signers,
     Stop,
     Tenant,
@@ -38,6 +39,7 @@ from pipeline.requests.details import (
     draft_details,
     patch_details,
     promotion_details,
+    retirement_details,
     waiver_details,
 )
 from pipeline.requests.drafts import PROMOTION_NOT_PINNED, check_draft, check_promotion
@@ -136,6 +138,7 @@ _POLICY = Asks("add policy", "change policy", "take policy away")
 _DRAFT_ASKS = "scaffold a primitive, or keep it if it exists"
 _PATCH_ASKS = "apply a patch, if it passes the gates"
 _PROMOTION_ASKS = "run a release, if the gate allows it"
+_RETIRES = "take a primitive out of all environments, and end its draft"
 _SETTLES = "settle what an audit found in history; it stays in the record"
 _GONE = "take a request away"
 
@@ -254,6 +257,20 @@ signers:
         example=PROMOTION_NOT_PINNED.passes,
         check=lambda it, around: check_promotion(it, around.snapshot, around.document),
         details=promotion_details,
+    ),
+    RequestKind(
+        model=Retirement,
+        path="tenants/<tenant>/drafts/<primitive>/retire.yaml",
+        schema_stem="retirement",
+        summary="A primitive that is to leave all its environments; its draft ends.",
+        asks=Asks(_RETIRES, _RETIRES, _GONE),
+        example=f"""# file: tenants/acme/drafts/order-router/retire.yaml
+apiVersion: {API_VERSION}
+kind: Retirement
+draft: acme/order-router
+reason: The router of the new platform took over
+""",
+        details=retirement_details,
     ),
     RequestKind(
         model=Waiver,

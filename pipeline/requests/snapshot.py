@@ -23,6 +23,7 @@ from pipeline.models.requests import (
     PrimitiveImplementationDraft,
     Promotion,
     Request,
+    Retirement,
     Signers,
     Stop,
     Tenant,
@@ -36,6 +37,7 @@ from pipeline.requests.layout import (
     RequestPath,
     draft_folder,
     draft_path,
+    retirement_path,
     tenant_path,
 )
 from pipeline.requests.order import EnvironmentPlace, ordered
@@ -169,6 +171,11 @@ class Snapshot:
         found = [r for r in self.requests_of(draft) if isinstance(r.model, Promotion)]
         order = {name: at for at, name in enumerate(self.environments)}
         return tuple(sorted(found, key=lambda r: order.get(r.meaning.name, len(order))))
+
+    def retirement_of(self, draft: str) -> LoadedRequest | None:
+        """The request to retire a draft, if there is a valid one."""
+        loaded = self.requests.get(retirement_path(draft))
+        return loaded if loaded and isinstance(loaded.model, Retirement) else None
 
 
 def places_of(environments: Mapping[str, Environment]) -> dict[str, EnvironmentPlace]:

@@ -161,6 +161,13 @@ def _patch_number(path: str) -> str:
     return meaning.name if meaning is not None and meaning.kind == "DraftPatch" else "~"
 
 
+def with_all_runs(status: DraftStatus, facts: Iterable[Fact]) -> DraftStatus:
+    """The status with every run, taken from the facts if it lists only the newest."""
+    if lists_all_runs(status):
+        return status
+    return status.model_copy(update={"runs": runs_of(facts)})
+
+
 def with_evidence(status: DraftStatus, facts: Iterable[Fact], tree: str | None) -> DraftStatus:
     """The status with a source tree's checks, build and runs, taken from the facts if unlisted."""
     if tree is None:

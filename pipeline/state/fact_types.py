@@ -20,23 +20,35 @@ from pipeline.models.facts import (
     ChecksRecorded,
     Fact,
     FactBody,
+    HoldLifted,
     Observed,
     PatchApplied,
     PatchRefused,
     Promoted,
     PromotionRefused,
+    PromotionSuperseded,
     Provisioned,
     Reason,
     Rejected,
+    Retired,
     Scaffolded,
 )
-from pipeline.models.status import DraftStatus, PatchRecord, PromotionRecord, RefusedPromotion
+from pipeline.models.status import (
+    DraftStatus,
+    PatchRecord,
+    PromotionRecord,
+    RefusedPromotion,
+    SupersededPromotion,
+)
 from pipeline.models.trust import Trust
+from pipeline.requests.layout import draft_path
+from pipeline.state.answers import answered, elsewhere, holds_after
 from pipeline.state.runs import runs_after
 
 B = TypeVar("B", bound=Model)
 Changes = dict[str, object]  # fields of the status → their new values
 _DRAFT, _PATCH, _PROMOTION = "PrimitiveImplementationDraft", "DraftPatch", "Promotion"
+_ENVIRONMENT, _RETIREMENT = "Environment", "Retirement"
 
 
 def _nothing(body: Model) -> tuple[()]:
@@ -124,7 +136,12 @@ def _fold_provisioned(status: DraftStatus, fact: Fact, body: Provisioned) -> Cha
 
 
 def _fold_rejected(status: DraftStatus, fact: Fact, body: Rejected) -> Changes:
-    return {"state": DraftState.REJECTED}
+    ended: Changes = {"state": DraftState.REJECTED}
+    if fact.cause.request == draft_path(fact.draft):
+        return ended
+    # The end is all that a retirement asks for.
+    requests = {**status.requests, fact.cause.request: fact.cause.blob}
+    return ended | {"requests": dict(sorted(requests.items()))}
 
 
 # -- code ------------------------------------------------------------------------------------
@@ -189,13 +206,29 @@ def told_state(status: DraftStatus, body: Promoted) -> DraftState:
     return higher_state(status.state, told)
 
 
-def _other_refusals(status: DraftStatus, environment: str) -> tuple[RefusedPromotion, ...]:
-    return tuple(r for r in status.refused_promotions if r.environment != environment)
-
-
 def _fold_promotion_refused(status: DraftStatus, fact: Fact, body: PromotionRefused) -> Changes:
     refused = RefusedPromotion(environment=body.environment, reasons=body.reasons)
-    return {"refused_promotions": (*_other_refusals(status, body.environment), refused)}
+    others = elsewhere(status.refused_promotions, body.environment)
+    return answered(status, body.environment) | {"refused_promotions": (*others, refused)}
+
+
+def _fold_superseded(status: DraftStatus, fact: Fact, body: PromotionSuperseded) -> Changes:
+    replaced = SupersededPromotion(
+        environment=body.environment, blob=body.blob, commit=body.commit, by=fact.cause.commit
+    )
+    return {"superseded": (*elsewhere(status.superseded, body.environment), replaced)}
+
+
+def _fold_hold_lifted(status: DraftStatus, fact: Fact, body: HoldLifted) -> Changes:
+    left = elsewhere(status.holds, body.environment)
+    return answered(status, body.environment) | {"holds": left}
+
+
+def _fold_retired(status: DraftStatus, fact: Fact, body: Retired) -> Changes:
+    return {
+        "promotions": elsewhere(status.promotions, body.environment),
+        "holds": elsewhere(status.holds, body.environment),
+    }
 
 
 def _fold_promoted(status: DraftStatus, fact: Fact, body: Promoted) -> Changes:
@@ -211,27 +244,38 @@ def _fold_promoted(status: DraftStatus, fact: Fact, body: Promoted) -> Changes:
         approved_by=body.approved_by,
         fact=fact.sequence,
     )
-    others = tuple(p for p in status.promotions if p.environment != body.environment)
+    others = elsewhere(status.promotions, body.environment)
     order = {name: at for at, name in enumerate(status.target_namespaces)}
     # An environment added after the draft was accepted has no place in the order yet.
     found = sorted(
         (*others, record), key=lambda p: (order.get(p.environment, len(order)), p.environment)
     )
-    return {
+    return answered(status, body.environment) | {
         "state": told_state(status, body),
         "promotions": tuple(found),
-        "refused_promotions": _other_refusals(status, body.environment),
         "runs": runs_after(status.runs, fact),
+        "holds": holds_after(status, fact, body),
     }
 
 
 def _say_promoted(body: Promoted) -> str:
-    people = ", ".join(map(str, body.approved_by))
-    approved = f", approved by {people}" if people else ""
     digest = short_digest(body.release.digest)
     waived = "".join(f", {w.rule} waived by {w.request}" for w in body.waived)
+    approved = f"{_approved(body.approved_by)}{_say_lane(body)}"
     told = f"{body.environment} runs {digest} in {body.namespace}{approved}{waived}"
     return told + _when("merged", body.merged_at)
+
+
+def _approved(accounts: tuple[int, ...]) -> str:
+    return f", approved by {', '.join(map(str, accounts))}" if accounts else ""
+
+
+def _say_lane(body: Promoted) -> str:
+    """What is unusual about a promotion."""
+    told = "" if body.lane == "normal" else f", lane {body.lane}"
+    if body.automatic:
+        told += f" (by policy, after the observation of fact {body.observed})"
+    return told if body.goes_further else f"{told}, goes no further by itself"
 
 
 def _fold_observed(status: DraftStatus, fact: Fact, body: Observed) -> Changes:
@@ -320,11 +364,33 @@ ROWS: tuple[FactType[Any], ...] = (
         trusts=(Trust("why a promotion was refused", "the pipeline"),),
     ),
     FactType(
-        Promoted,
+        PromotionSuperseded,
         (_PROMOTION,),
+        _fold_superseded,
+        lambda b: f"{b.environment}: a newer request replaced that of {short_id(b.commit)}",
+        settles_request=False,
+        request_name=lambda b: b.environment,
+    ),
+    FactType(
+        HoldLifted,
+        (_PROMOTION,),
+        _fold_hold_lifted,
+        lambda b: f"{b.environment}: hold of fact {b.hold}{_approved(b.approved_by)}",
+        request_name=lambda b: b.environment,
+    ),
+    FactType(
+        Promoted,
+        (_PROMOTION, _ENVIRONMENT),
         _fold_promoted,
         _say_promoted,
         request_name=lambda b: b.environment,
+    ),
+    FactType(
+        Retired,
+        (_RETIREMENT,),
+        _fold_retired,
+        lambda b: f"{b.environment}: {b.overlay_folder} is gone" + _when("merged", b.merged_at),
+        settles_request=False,
     ),
     FactType(
         Observed,
@@ -336,11 +402,10 @@ ROWS: tuple[FactType[Any], ...] = (
     ),
     FactType(
         Rejected,
-        (_DRAFT,),
+        (_DRAFT, _RETIREMENT),
         _fold_rejected,
         lambda b: b.reason,
         settles_request=False,
-        trusts=(Trust("a pull request that was closed without a merge", "the forge"),),
     ),
 )
 FACT_TYPES: Mapping[str, FactType[Any]] = {row.name: row for row in ROWS}

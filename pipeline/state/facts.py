@@ -43,7 +43,7 @@ _IN_FACTS = 99  # facts in the first folder; further ones lie in folders of fift
 _IN_FOLDER = 50
 FACTS, LATER_FACTS = "facts", "later-facts"  # the folders of facts in a draft's folder
 # Fields added to a status later: left out if empty, so older statuses keep their bytes.
-_ADDED = ("earlier_patches", "runs", "decided_at")
+_ADDED = ("earlier_patches", "runs", "holds", "superseded", "decided_at")
 ReadFacts = Callable[[], Sequence[Fact]]
 
 

@@ -23,9 +23,14 @@ def runs_after(runs: Runs, fact: Fact) -> Runs:
     if isinstance(body, Promoted):
         since = body.merged_at or fact.decided_at
         begun = RunRecord(
-            environment=body.environment, release=body.release, fact=fact.sequence, since=since
+            environment=body.environment,
+            release=body.release,
+            fact=fact.sequence,
+            since=since,
+            goes_further=body.goes_further,
         )
-        return (*_with_newest(runs, body.environment, lambda _: {"until": since}), begun)
+        ended: dict[str, object] = {"until": since, "rolled_back": body.automatic}
+        return (*_with_newest(runs, body.environment, lambda _: ended), begun)
     if not isinstance(body, Observed):
         return runs
     seen = body.observation

@@ -211,7 +211,11 @@ class GitopsRepositories:
         found = replace(
             clean,
             findings=check_gitops(repo, differences),
-            overlays={**clean.overlays, **unrecorded},
+            overlays={
+                folder: tree
+                for folder, tree in {**clean.overlays, **unrecorded}.items()
+                if tree is not None
+            },
             unrecorded=bool(unrecorded),
         )
         if found.findings and found.restores:
@@ -238,10 +242,10 @@ class GitopsRepositories:
         git: GitRepository,
         view: RepoView,
         folder: str,
-        tree: str,
+        tree: str | None,
         recorded: Mapping[str, Recorded],
     ) -> bool:
-        """Whether the pipeline merged the overlay that is there, and only its fact is missing.
+        """Whether the pipeline merged what is there, or took it out, and only its fact is missing.
 
         As the forge reports it: the newest commit that touched the folder merged a pull request
         that the pipeline opened and merged, from a branch that only the pipeline may push to.
@@ -262,8 +266,7 @@ class GitopsRepositories:
         return (
             pull.author_id == pull.merged_by == account
             and pull.head_branch.startswith(branch)
-            and merged is not None
-            and merged.id == tree
+            and (merged.id if merged else None) == tree
         )
 
 
