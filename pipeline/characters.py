@@ -81,15 +81,15 @@ def printed(text: str, *, colour: bool = False) -> str:
 
 
 def short_digest(digest: str | None) -> str:
-    """A digest shortened for people: algorithm and the first twelve digits."""
+    """A short digest for people: the algorithm and the first twelve digits."""
     return f"{digest[:19]}…" if digest and len(digest) > 20 else digest or "(not built yet)"
 
 
 def short_id(id: str | None) -> str:
-    """A git object id shortened for people: its first twelve digits."""
+    """A short git object id for people: its first twelve digits."""
     return id[:12] if id else "-"
 
 
 def shown_moment(moment: str | None) -> str:
-    """A moment as people read it: `2026-12-01 10:52Z`; a dash for none."""
+    """A moment for people, such as `2026-12-01 10:52Z`; a dash for none."""
     return f"{moment[:10]} {moment[11:16]}Z" if moment else "-"

@@ -23,7 +23,7 @@ from pipeline.errors import (
     StalePlan,
     failure_of,
 )
-from pipeline.forges.port import BranchRule, Forge, PullAsk, RepoSpec
+from pipeline.forges.port import BranchRule, DeploymentAsk, Forge, PullAsk, RepoSpec
 from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import MODE_FILE, Files, commit_object, objects_of_files
 from pipeline.images.port import source_of
@@ -47,6 +47,7 @@ from pipeline.plan.effects import (
     Receipt,
     RestoreOverlays,
     RunChecks,
+    ShowDeployment,
     TenantPlan,
     Waiting,
     describe,
@@ -86,8 +87,10 @@ class _Applied:
     failures: list[Failure] = field(default_factory=list)
     failed_drafts: set[str] = field(default_factory=set)
     waiting: list[Waiting] = field(default_factory=list)
+    warnings: list[Failure] = field(default_factory=list)
     ahead: dict[str, object] = field(default_factory=dict)  # outcomes of effects done with another
     one_by_one: bool = False  # whether several at once were refused
+    shows_no_more: bool = False  # the forge could not show a deployment: the others wait too
 
     def fail(self, draft: str, error: Exception) -> None:
         """Leave a draft for the next run; the others go on."""
@@ -102,7 +105,7 @@ def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Rec
     """
     done = _Applied()
     for number, effect in enumerate(plan.effects):
-        if not isinstance(effect, AppendFacts) and effect.draft in done.failed_drafts:
+        if _is_left_out(effect, done):
             continue
         progress(describe(effect))
         try:
@@ -119,14 +122,27 @@ def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Rec
         except Exception as error:
             if isinstance(effect, AppendFacts):
                 raise
+            if isinstance(effect, ShowDeployment):
+                done.warnings.append(failure_of(effect.draft, error))
+                done.shows_no_more = isinstance(error, CouldNotCheck)
+                continue
             for draft in _drafts_of(effect, plan):
                 done.fail(draft, error)
             continue
         done.outcomes[effect.key] = outcome
         done.applied.append((effect.key, effect.kind))
     return Receipt(
-        applied=tuple(done.applied), failures=tuple(done.failures), waiting=tuple(done.waiting)
+        applied=tuple(done.applied),
+        failures=tuple(done.failures),
+        waiting=tuple(done.waiting),
+        warnings=tuple(done.warnings),
     )
+
+
+def _is_left_out(effect: Effect, done: _Applied) -> bool:
+    if isinstance(effect, ShowDeployment) and done.shows_no_more:
+        return True
+    return not isinstance(effect, AppendFacts) and effect.draft in done.failed_drafts
 
 
 def _waiting_for(effect: Effect, plan: TenantPlan, pending: MergePending) -> Waiting:
@@ -184,6 +200,8 @@ def _apply_effect(effect: Effect, later: Sequence[Effect], ports: Ports, done: _
             return _run_checks(effect, ports)
         case BuildImage():
             return _build_image(effect, ports)
+        case ShowDeployment():
+            return _show_deployment(effect, ports)
         case AppendFacts():
             return _append_facts(effect, ports, done)
     assert_never(effect)
@@ -336,6 +354,22 @@ def _read_merges(effect: AppendFacts, ports: Ports, done: _Applied) -> None:
             continue
         dated = moment_of(made.committer.time_s)
         done.outcomes[key] = Merged(gitops_commit=CommitId(commit), merged_at=dated)
+
+
+def _show_deployment(effect: ShowDeployment, ports: Ports) -> str:
+    asked = DeploymentAsk(
+        commit=effect.commit,
+        environment=effect.environment,
+        key=effect.name,
+        state=effect.state,
+        title=effect.title,
+        comment=effect.comment,
+        link=effect.link,
+        is_production=effect.is_production,
+        details=effect.details,
+    )
+    ports.forge.write_deployment(effect.repo, asked, actor=ports.actor)
+    return effect.key
 
 
 def _append_facts(effect: AppendFacts, ports: Ports, done: _Applied) -> str:

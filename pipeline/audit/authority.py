@@ -51,7 +51,7 @@ def _authority_over(
     tier: RiskTier,
     now: Snapshot | None,
 ) -> Authority:
-    """The authority over a revision of a request; without `approved_by` every approval counts."""
+    """The authority over a revision of a request; if `approved_by` is None, all approvals count."""
     commit = main.objects.commit(cause.commit)
     brought = cause.brought
     if not commit.parents:

@@ -160,7 +160,7 @@ def check_told(case: FactCase) -> Iterator[Finding]:
 def _check_observed_tree(
     case: FactCase, seen: Observation, record: PromotionRecord
 ) -> Iterator[Finding]:
-    """A finding if what was seen is not the overlay that was promoted."""
+    """A finding unless the observation is of the promoted overlay."""
     if case.gitops is None:
         return  # the repository's check reports it
     against = reason_against_place(seen, record, _observed_tree(case.gitops, seen, record))
@@ -171,7 +171,7 @@ def _check_observed_tree(
 
 
 def _observed_tree(gitops: Objects, seen: Observation, record: PromotionRecord) -> str:
-    """The tree of the overlay that an observation is of; empty if it is of none."""
+    """The overlay's tree at the observed revision or chart; empty if there is none."""
     if seen.revision:
         return folder_at(gitops, seen.revision, record.overlay_folder) or ""
     chart = gitops.entry(record.overlay_tree, TEMPLATES)

@@ -99,7 +99,7 @@ def report(session: Session, environment: str, tenant: str | None, since: str | 
     With --since, every promotion since that day rather than only what runs now. It reads facts;
     `pipeline audit verify` proves them. `--format html` writes a page that prints.
     """
-    from pipeline.models.outputs import ApprovalsReport
+    from pipeline.models.decisions import ApprovalsReport
     from pipeline.render.approvals import (
         promoted_items,
         render_approvals_csv,

@@ -32,7 +32,7 @@ def explain_policy(session: Session, environment: str | None) -> int:
     from pipeline.gate.in_force import gates_of
     from pipeline.git.repository import GitRepository
     from pipeline.machine.clock import read_clock
-    from pipeline.models.outputs import PolicyDocument
+    from pipeline.models.decisions import PolicyDocument
     from pipeline.render.policy import policy_document, render_policy
     from pipeline.render.style import Style
 

@@ -12,7 +12,7 @@ from pipeline.cli.session import Session, format_option, pass_session
 if TYPE_CHECKING:
     from pipeline.api import ProposedPromotion
     from pipeline.gate.authorise import Decision
-    from pipeline.models.outputs import DecisionDocument
+    from pipeline.models.decisions import DecisionDocument
     from pipeline.models.requests import Promotion
     from pipeline.models.windows import Lane
     from pipeline.releases.overlays import Overlay
@@ -169,7 +169,7 @@ def why(
 
 
 def _moment_of_option(text: str) -> int:
-    """Seconds since the epoch. Raises UsageFault for what is no moment."""
+    """Seconds since the epoch. Raises UsageFault if the text is no moment."""
     from pydantic import TypeAdapter
 
     from pipeline.errors import UsageFault

@@ -38,7 +38,7 @@ def status(session: Session, draft: str | None, observations: Path | None) -> in
 
 
 def _seen(session: Session, observations: Path | None) -> Sequence[Finding]:
-    """What is wrong with what delivery tools report."""
+    """Findings about the observations in this file."""
     if observations is None:
         return ()
     from pipeline.cli.observe import read_report
@@ -50,7 +50,7 @@ def _seen(session: Session, observations: Path | None) -> Sequence[Finding]:
 
 
 def write_one(session: Session, draft: str, seen: Sequence[Finding] = ()) -> int:
-    """Write one draft's status, and below it what was `seen` to be wrong."""
+    """Write one draft's status, and below it the findings `seen`."""
     from pipeline.control.reading import open_state
     from pipeline.errors import CouldNotCheck
     from pipeline.render.status import render_status
@@ -96,7 +96,7 @@ def _with(text: str, found: Sequence[Finding]) -> str:
 
 
 def write_list(session: Session, tenant: str | None, seen: Sequence[Finding] = ()) -> int:
-    """Write the statuses of all drafts, or of one tenant's, and what was `seen` to be wrong."""
+    """Write the statuses of all drafts, or of one tenant's, and below them the findings `seen`."""
     from pipeline.control.reading import open_state
     from pipeline.errors import CouldNotCheck, Failure
     from pipeline.models.base import API_VERSION

@@ -14,7 +14,7 @@ from typing import get_args
 
 from pipeline.delivery.belonging import claims_of
 from pipeline.delivery.objects import Object
-from pipeline.delivery.parts import Metadata, Part, Seen, commit, moment, newest, told
+from pipeline.delivery.parts import ManifestPart, ObjectMetadata, Seen, commit, moment, newest, told
 from pipeline.models.evidence import Health, Observation, SyncState
 
 API_VERSION, KIND = "argoproj.io/v1alpha1", "Application"
@@ -22,7 +22,7 @@ API_VERSION, KIND = "argoproj.io/v1alpha1", "Application"
 _OVERRIDES = ("helm", "kustomize", "plugin", "directory")
 
 
-class _Source(Part):
+class _Source(ManifestPart):
     repoURL: str = ""  # noqa: N815 # Argo CD's name
     path: str | None = None
     helm: dict[str, object] | None = None
@@ -40,11 +40,11 @@ class _Source(Part):
         return [n for n in _OVERRIDES if set(getattr(self, n) or ()) - {"version", "kubeVersion"}]
 
 
-class _Destination(Part):
+class _Destination(ManifestPart):
     namespace: str | None = None
 
 
-class _Spec(Part):
+class _Spec(ManifestPart):
     source: _Source | None = None
     sources: list[_Source] | None = None
     destination: _Destination = _Destination()
@@ -54,35 +54,35 @@ class _Spec(Part):
         return self.sources or ([self.source] if self.source else [])
 
 
-class _Sync(Part):
+class _Sync(ManifestPart):
     status: str | None = None
     revision: str | None = None
     revisions: list[str] | None = None
     comparedTo: _Spec | None = None  # noqa: N815 # Argo CD's name
 
 
-class _Health(Part):
+class _Health(ManifestPart):
     status: str | None = None
     message: str | None = None
     lastTransitionTime: str | None = None  # noqa: N815 # Argo CD's name
 
 
-class _Operation(Part):
+class _Operation(ManifestPart):
     phase: str | None = None
     message: str | None = None
     finishedAt: str | None = None  # noqa: N815 # Argo CD's name
 
 
-class _Summary(Part):
+class _Summary(ManifestPart):
     images: list[str] | None = None
 
 
-class _Condition(Part):
+class _Condition(ManifestPart):
     type: str = ""
     message: str | None = None
 
 
-class _Status(Part):
+class _Status(ManifestPart):
     sync: _Sync = _Sync()
     health: _Health = _Health()
     reconciledAt: str | None = None  # noqa: N815 # Argo CD's name
@@ -91,8 +91,8 @@ class _Status(Part):
     conditions: list[_Condition] | None = None
 
 
-class _Application(Part):
-    metadata: Metadata
+class _Application(ManifestPart):
+    metadata: ObjectMetadata
     spec: _Spec = _Spec()
     status: _Status = _Status()
 

@@ -30,9 +30,9 @@ class Place:
     environment: str
 
     @classmethod
-    def of(cls, parts: tuple[str, str, str]) -> Place:
-        """The place of a tenant, a primitive and an environment."""
-        return cls(DraftId(f"{parts[0]}/{parts[1]}"), parts[2])
+    def of(cls, tenant: str, primitive: str, environment: str) -> Place:
+        """The place of a tenant's primitive in an environment."""
+        return cls(DraftId(f"{tenant}/{primitive}"), environment)
 
     def __str__(self) -> str:
         return f"{self.draft} in {self.environment}"
@@ -79,7 +79,7 @@ def claims_of(
     places: dict[str, Place | None] = {}
     parts = names.parse_application(name)
     if parts is not None:
-        places["name"] = Place.of(parts)
+        places["name"] = Place.of(*parts)
     labelled = _place_of_labels(labels, annotations)
     if labelled is not None:
         places["labels"] = labelled
@@ -103,7 +103,7 @@ def folder_of(path: str) -> str:
 
 def _place_of_source(address: str, path: str) -> Place | None:
     parts = names.parse_overlay_folder(repository_of(address), folder_of(path))
-    return Place.of(parts) if parts else None
+    return Place.of(*parts) if parts else None
 
 
 def _place_of_labels(labels: Mapping[str, str], annotations: Mapping[str, str]) -> Place | None:

@@ -14,8 +14,8 @@ from pipeline.delivery.belonging import claims_of
 from pipeline.delivery.objects import Object
 from pipeline.delivery.parts import (
     Condition,
-    Metadata,
-    Part,
+    ManifestPart,
+    ObjectMetadata,
     Seen,
     commit,
     condition,
@@ -37,12 +37,12 @@ _CHART_VERSION = re.compile(
 )
 
 
-class _SourceRef(Part):
+class _SourceRef(ManifestPart):
     kind: str = ""
     name: str = ""
 
 
-class _KustomizationSpec(Part):
+class _KustomizationSpec(ManifestPart):
     path: str | None = None
     sourceRef: _SourceRef = _SourceRef()  # noqa: N815 # Flux's name
     targetNamespace: str | None = None  # noqa: N815 # Flux's name
@@ -63,11 +63,11 @@ class _KustomizationSpec(Part):
         return [name for name in names if getattr(self, name)]
 
 
-class _Reconciled(Part):
+class _Reconciled(ManifestPart):
     lastReconciled: str | None = None  # noqa: N815 # Flux's name
 
 
-class _KustomizationStatus(Part):
+class _KustomizationStatus(ManifestPart):
     conditions: list[Condition] | None = None
     observedGeneration: int | None = None  # noqa: N815 # Flux's name
     lastAppliedRevision: str | None = None  # noqa: N815 # Flux's name
@@ -75,22 +75,22 @@ class _KustomizationStatus(Part):
     history: list[_Reconciled] | None = None
 
 
-class _Kustomization(Part):
-    metadata: Metadata
+class _Kustomization(ManifestPart):
+    metadata: ObjectMetadata
     spec: _KustomizationSpec = _KustomizationSpec()
     status: _KustomizationStatus = _KustomizationStatus()
 
 
-class _ChartSpec(Part):
+class _ChartSpec(ManifestPart):
     chart: str = ""
     sourceRef: _SourceRef = _SourceRef()  # noqa: N815 # Flux's name
 
 
-class _ChartTemplate(Part):
+class _ChartTemplate(ManifestPart):
     spec: _ChartSpec = _ChartSpec()
 
 
-class _HelmReleaseSpec(Part):
+class _HelmReleaseSpec(ManifestPart):
     chart: _ChartTemplate | None = None
     targetNamespace: str | None = None  # noqa: N815 # Flux's name
     suspend: bool = False
@@ -104,21 +104,21 @@ class _HelmReleaseSpec(Part):
         return [n for n in ("values", "valuesFrom", "postRenderers") if getattr(self, n)]
 
 
-class _Snapshot(Part):
+class _Snapshot(ManifestPart):
     chartVersion: str | None = None  # noqa: N815 # Flux's name
     status: str | None = None
     lastDeployed: str | None = None  # noqa: N815 # Flux's name
 
 
-class _HelmReleaseStatus(Part):
+class _HelmReleaseStatus(ManifestPart):
     conditions: list[Condition] | None = None
     observedGeneration: int | None = None  # noqa: N815 # Flux's name
     lastAttemptedRevision: str | None = None  # noqa: N815 # Flux's name
     history: list[_Snapshot] | None = None
 
 
-class _HelmRelease(Part):
-    metadata: Metadata
+class _HelmRelease(ManifestPart):
+    metadata: ObjectMetadata
     spec: _HelmReleaseSpec = _HelmReleaseSpec()
     status: _HelmReleaseStatus = _HelmReleaseStatus()
 
@@ -197,7 +197,9 @@ def helm_release_of(item: Object, read_at: Moment) -> Seen:
     )
 
 
-def _reasons_against(metadata: Metadata, observed: int | None, overrides: list[str]) -> list[str]:
+def _reasons_against(
+    metadata: ObjectMetadata, observed: int | None, overrides: list[str]
+) -> list[str]:
     """Why its report does not describe the content in Git."""
     against = []
     if metadata.generation is None or observed != metadata.generation:

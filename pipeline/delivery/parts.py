@@ -29,13 +29,13 @@ _DIGESTED = re.compile(r".+@(sha256:[0-9a-f]{64})\Z", re.DOTALL)
 _MOMENT = TypeAdapter(Moment)
 
 
-class Part(BaseModel):
+class ManifestPart(BaseModel):
     """A part of an object made by others: unread fields are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
-class Metadata(Part):
+class ObjectMetadata(ManifestPart):
     """The metadata of an object."""
 
     name: str
@@ -50,7 +50,7 @@ class Metadata(Part):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
-class Condition(Part):
+class Condition(ManifestPart):
     """One entry of `status.conditions`, in Kubernetes' common form."""
 
     type: str

@@ -11,31 +11,31 @@ from dataclasses import dataclass
 
 from pipeline.delivery.belonging import Place, place_of_object
 from pipeline.delivery.objects import Object
-from pipeline.delivery.parts import Condition, Metadata, Part, condition
+from pipeline.delivery.parts import Condition, ManifestPart, ObjectMetadata, condition
 
 API_VERSION, KIND = "v1", "Pod"
 _ENDED = ("Succeeded", "Failed")
 
 
-class _Container(Part):
+class _Container(ManifestPart):
     image: str
 
 
-class _PodSpec(Part):
+class _PodSpec(ManifestPart):
     containers: list[_Container]
     initContainers: list[_Container] | None = None  # noqa: N815 # Kubernetes' name
 
 
-class _PodMetadata(Metadata):
+class _PodMetadata(ObjectMetadata):
     deletionTimestamp: str | None = None  # noqa: N815 # Kubernetes' name
 
 
-class _PodStatus(Part):
+class _PodStatus(ManifestPart):
     phase: str | None = None
     conditions: list[Condition] | None = None
 
 
-class _Pod(Part):
+class _Pod(ManifestPart):
     metadata: _PodMetadata
     spec: _PodSpec
     status: _PodStatus = _PodStatus()

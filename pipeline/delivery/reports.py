@@ -35,7 +35,7 @@ class Observations(Model):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class DeliveryReport:
     """A report's observations of drafts, its findings, and the number of foreign objects."""
 
     observations: tuple[Observation, ...] = ()
@@ -43,7 +43,7 @@ class Report:
     foreign: int = 0
 
 
-def parse_report(file: str, content: bytes, read_at: Moment) -> Report:
+def parse_report(file: str, content: bytes, read_at: Moment) -> DeliveryReport:
     """The content of a delivery tool's report. Never raises, whatever the content.
 
     `read_at` is when its objects were read, for tools that report no time. An object without the
@@ -51,14 +51,14 @@ def parse_report(file: str, content: bytes, read_at: Moment) -> Report:
     """
     objects, findings = parse_objects(file, content)
     if findings:
-        return Report(findings=findings)
+        return DeliveryReport(findings=findings)
     if any(item.get("kind") == "Observations" for item in objects):
         observations, findings = parse_observations(file, content)
-        return Report(observations, findings)
-    return report_of(file, objects, read_at)
+        return DeliveryReport(observations, findings)
+    return delivery_report_of(file, objects, read_at)
 
 
-def report_of(file: str, objects: Iterable[Object], read_at: Moment) -> Report:
+def delivery_report_of(file: str, objects: Iterable[Object], read_at: Moment) -> DeliveryReport:
     """The report in the objects of delivery tools."""
     makers: dict[tuple[str, str], Callable[[Object], Seen]] = {
         (argocd.API_VERSION, argocd.KIND): argocd.application_of,
@@ -90,7 +90,7 @@ def report_of(file: str, objects: Iterable[Object], read_at: Moment) -> Report:
     else:
         seen = [_without_pods(item) for item in seen]
     observations, wrong, foreign = placed(file, seen)
-    return Report(observations, (*findings, *wrong), foreign)
+    return DeliveryReport(observations, (*findings, *wrong), foreign)
 
 
 def _with_pods(item: Seen, running: Mapping[Place, pods.Pods]) -> Seen:

@@ -133,7 +133,7 @@ class Engine:
         return self.proposer.decide(draft, environment, promotion)
 
     def evidence(self, draft: str, environment: str) -> tuple[Evidence, PromotionInput]:
-        """What the decision on a promotion rests on, requested or hypothetical."""
+        """The evidence for a decision on a promotion, and its input; it need not be requested."""
         return self.proposer.evidence(draft, environment)
 
     def propose_promotion(

@@ -29,13 +29,14 @@ from pipeline.plan.effects import (
     Incident,
     Plan,
     Receipt,
+    ShowDeployment,
     TenantPlan,
     Waiting,
     describe,
     missing_step,
 )
 from pipeline.plan.ports import Progress, silent
-from pipeline.plan.sightings import Judged
+from pipeline.plan.sightings import JudgedReport
 from pipeline.world.look import World
 from pipeline.world.states import tenants_with_state
 
@@ -65,7 +66,7 @@ class RunReport:
     # Tenant → findings for drafts that stand although their files are gone from main.
     standing: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
 
-    def note_observed(self, judged: Iterable[Judged]) -> None:
+    def note_observed(self, judged: Iterable[JudgedReport]) -> None:
         """Record the findings about reports of delivery tools."""
         self.observed |= {finding: None for item in judged for finding in item.findings}
 
@@ -78,6 +79,11 @@ class RunReport:
     def failures(self) -> tuple[Failure, ...]:
         """Draft, code and message of each tool or forge failure."""
         return tuple(dict.fromkeys(f for r in self.receipts for f in r.failures))
+
+    @property
+    def warnings(self) -> tuple[Failure, ...]:
+        """Draft or repository, code and message of each deployment that could not be shown."""
+        return tuple(dict.fromkeys(w for r in self.receipts for w in r.warnings))
 
 
 @dataclass(frozen=True)
@@ -119,9 +125,11 @@ class RunLoop:
         chosen = choose_tenants(world.snapshot.tenant_ids, [t.tenant for t in plan.tenants])
         then = world.at(made_s)
         current = [self.planner.plan_or_failure(then, tenant) for tenant in chosen]
-        if [_promised(t) for t in plan.tenants] != [_promised(t) for t in current]:
+        promised = [_promised(tenant) for tenant in plan.tenants]
+        due = [_promised(tenant) for tenant in current]
+        if promised != due:
             raise StalePlan(
-                f"the plan is not what would be planned now: {_first_difference(plan, current)}",
+                f"the plan is not what would be planned now: {_first_difference(promised, due)}",
                 help=again,
             )
         if made_s == world.now_s:
@@ -254,6 +262,8 @@ class _TenantRun:
         self.left_out |= {failure.subject for failure in receipt.failures}
         self.left_out |= {wait.draft for wait in receipt.waiting}
         self.waiting += receipt.waiting
+        shown = [e for e in plan.effects if isinstance(e, ShowDeployment)]
+        self.loop.reader.deployments.learn(shown, receipt)
         return False
 
     def _report(self, planned: Planned) -> None:
@@ -263,6 +273,8 @@ class _TenantRun:
         report.incidents[self.tenant] = plan.incidents
         report.standing[self.tenant] = planned.look.standing
         report.note_observed(planned.look.judged)
+        if plan.warnings:
+            report.receipts.append(Receipt(warnings=plan.warnings))
         if plan.failures:
             report.receipts.append(Receipt(failures=plan.failures))
             self.left_out |= {failure.subject for failure in plan.failures}
@@ -295,17 +307,19 @@ def _restored(plan: TenantPlan, receipt: Receipt) -> list[Incident]:
 
 
 def _promised(plan: TenantPlan) -> TenantPlan:
-    """The part of a plan that apply must reproduce: all but its failures."""
-    return plan.model_copy(update={"failures": ()})
+    """The part of a plan that apply must reproduce: all but its failures, and what it shows."""
+    effects = tuple(e for e in plan.effects if not isinstance(e, ShowDeployment))
+    return plan.model_copy(update={"effects": effects, "failures": (), "warnings": ()})
 
 
-def _first_difference(plan: Plan, current: Sequence[TenantPlan]) -> str:
-    """The first difference between a plan and the current one, in words."""
+def _first_difference(plans: Sequence[TenantPlan], current: Sequence[TenantPlan]) -> str:
+    """The first difference between plans and the current ones, in words."""
+    planned = [e for t in plans for e in t.effects]
     wanted = [e for t in current for e in t.effects]
-    for effect in plan.effects:
+    for effect in planned:
         if effect not in wanted:
             return f"it would {describe(effect)}"
     for effect in wanted:
-        if effect not in plan.effects:
+        if effect not in planned:
             return f"it would not {describe(effect)}"
     return "its tenants, its order or what waits"

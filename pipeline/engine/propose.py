@@ -83,7 +83,7 @@ class Proposer:
         *,
         world: World | None = None,
     ) -> tuple[Evidence, PromotionInput]:
-        """What that decision rests on."""
+        """The evidence for a decision on a promotion, and its input."""
         world = world or self.reader.world()
         view = self._view_for(world, draft, environment)
         loaded = next(

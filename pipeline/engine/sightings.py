@@ -10,7 +10,7 @@ from pipeline.errors import Failure, UsageFault
 from pipeline.models.base import Moment
 from pipeline.models.draft_id import DraftId
 from pipeline.models.evidence import Observation
-from pipeline.plan.sightings import Judged
+from pipeline.plan.sightings import JudgedReport
 from pipeline.requests.snapshot import Snapshot
 from pipeline.stages.observe import judge_unknown
 from pipeline.world.look import World
@@ -20,7 +20,7 @@ from pipeline.world.look import World
 class Sightings:
     """Reports as a run would judge them, including ones for releases missing from a full list."""
 
-    judged: tuple[Judged, ...]
+    judged: tuple[JudgedReport, ...]
     failures: tuple[Failure, ...]  # of tenants whose reports cannot be judged
 
     @property
@@ -47,14 +47,16 @@ def read_sightings(
             raise UsageFault(f"there is no environment `{environment}`", help=f"there are {known}")
     missing = _missing(world, observations, listed, read_at)
     everything = (*observations, *missing)
-    judged: list[Judged] = []
+    judged: list[JudgedReport] = []
     for tenant in world.snapshot.tenant_ids:
         judged += world.drafts.look_at_reports(tenant, everything)
     judged += strangers(everything, world.snapshot.tenant_ids)
     return Sightings(tuple(judged), world.failures.since(0))
 
 
-def strangers(observations: Iterable[Observation], tenants: Collection[str]) -> tuple[Judged, ...]:
+def strangers(
+    observations: Iterable[Observation], tenants: Collection[str]
+) -> tuple[JudgedReport, ...]:
     """The judged reports on applications without a draft, or of unknown tenants."""
     return tuple(
         judge_unknown(told) for told in observations if DraftId(told.draft).tenant not in tenants

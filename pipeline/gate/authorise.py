@@ -66,7 +66,7 @@ class Evidence:
     asked_s: int | None = None  # when it came to main; None for one not made yet
     automatic: bool = False  # whether policy rolls back by itself
     retires: bool = False  # whether main asks to retire the draft
-    waivers: tuple[Grant, ...] = ()  # of the draft, on main now
+    waivers: tuple[Grant, ...] = ()  # the draft's waivers on main now
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +344,6 @@ def authorise(evidence: Evidence) -> Decision:
 
 
 def _digest(e: Evidence) -> str | None:
-    """The image that would run: the one that is pinned, else the one that was built."""
+    """The digest of the image that would run: the pinned one, else the built one."""
     build = e.status.build_of_tree(e.source_tree) if e.source_tree else None
     return e.promotion.release.digest or (build.digest if build else None)

@@ -1,8 +1,8 @@
-"""Why a promotion may or may not pass: every clause of the gate, with what it was judged by. Pure.
+"""Why a promotion may or may not pass: every clause of the gate, with its evidence. Pure.
 
-The verdict is the gate's own: each clause is asked as `authorise` asks it, and a clause without a
-reason against is met. `ROWS` adds what a reason does not say: what the clause is about, what it
-looked at, and who can change the answer.
+The verdict is the gate's own: each clause gets the evidence that `authorise` gives it, and a clause
+that returns no reason is met. `ROWS` adds what a reason lacks: the clause's subject, its evidence,
+and who can change the answer.
 """
 
 from __future__ import annotations
@@ -18,44 +18,48 @@ from pipeline.gate.rules import APPROVAL_MISSING
 from pipeline.models.base import moment_of
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.requests import ApprovalPolicy
+from pipeline.requests.layout import waiver_path
 
 Tell = Callable[[Evidence], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What `why` says of one clause."""
+    """What `why` tells about one clause."""
 
     about: str
-    evidence: Tell  # what the clause looks at, as it is
+    evidence: Tell  # what the clause looks at
     who: Tell  # who can make it pass
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One clause: whether it is met, by which evidence, and what would make it pass."""
+    """One clause: whether it is met, its evidence, and what would make it pass."""
 
     clause: str
     about: str
     evidence: str
     reasons: tuple[DecisionReason, ...]
     who: str  # empty if it is met
+    waiver: str = (
+        ""  # where a reviewed waiver of its reasons may lie, if policy lets them be waived
+    )
     is_assumed: bool = False
 
     @property
     def is_met(self) -> bool:
-        """Whether the clause has no reason against."""
+        """Whether the clause has no reason against the promotion."""
         return not self.reasons
 
     @property
     def fixes(self) -> tuple[str, ...]:
-        """What to do about each reason, as its rule says."""
+        """The fix for each reason, from its rule, each once."""
         found = [RULES[reason.code].fix for reason in self.reasons if reason.code in RULES]
         return tuple(dict.fromkeys(found))
 
     @property
     def until_s(self) -> int | None:
-        """When time alone makes it pass; None if it doesn't."""
+        """The moment from which it passes by time alone; None if there is none."""
         return opens_at([self])
 
 
@@ -71,7 +75,7 @@ def explain_clauses(evidence: Evidence, assumed: Sequence[str] = ()) -> tuple[An
     """
     known = {name_of(clause): clause for clause in CLAUSES}
     for name in assumed:
-        known[name]  # an assumption about nothing is a mistake
+        known[name]  # an unknown name is a mistake
     return tuple(_answer(name, clause, evidence, assumed) for name, clause in known.items())
 
 
@@ -81,11 +85,20 @@ def _answer(name: str, clause: Clause, evidence: Evidence, assumed: Sequence[str
         return Answer(name, row.about, "assumed", (), "", is_assumed=True)
     reasons = tuple(clause(evidence))
     who = row.who(evidence) if reasons else ""
-    return Answer(name, row.about, row.evidence(evidence), reasons, who)
+    waiver = _waiver(evidence, reasons) if reasons else ""
+    return Answer(name, row.about, row.evidence(evidence), reasons, who, waiver)
+
+
+def _waiver(e: Evidence, reasons: Sequence[DecisionReason]) -> str:
+    """Where a waiver for all of these reasons would lie; empty if policy allows none."""
+    allowed = e.platform.waivers.rules if e.platform.waivers else ()
+    if not all(reason.code in allowed for reason in reasons):
+        return ""
+    return waiver_path(e.status.id, "NAME")
 
 
 def opens_at(answers: Sequence[Answer]) -> int | None:
-    """The earliest moment at which time alone can make all of these pass; None if it can't."""
+    """The earliest moment at which all can pass by time alone; None if there is none."""
     reasons = [reason for answer in answers for reason in answer.reasons]
     if not reasons or any(reason.until_s is None for reason in reasons):
         return None
@@ -93,7 +106,7 @@ def opens_at(answers: Sequence[Answer]) -> int | None:
 
 
 def with_approvals(evidence: Evidence, count: int) -> Evidence:
-    """The evidence as if this many people from the required teams had approved."""
+    """The evidence as if `count` people from the required teams had approved."""
     authority = evidence.authority
     if any(policy.count > count for policy in authority.wanted):
         return evidence
@@ -188,6 +201,27 @@ def _windows(e: Evidence) -> str:
     return f"{count} windows, at {moment_of(e.now_s)}"
 
 
+def _lane(e: Evidence) -> str:
+    return f"lane {e.promotion.lane}"
+
+
+def _automatic(e: Evidence) -> str:
+    return "policy rolls back by itself" if e.automatic else "a request asks for it"
+
+
+def _hold(e: Evidence) -> str:
+    hold = e.status.hold(e.environment.environment)
+    return f"held by the rollback of fact {hold.fact}" if hold else "no hold"
+
+
+def _asked_by(e: Evidence) -> str:
+    return "people alone asked" if e.by_people else "a bot asked"
+
+
+def _person(e: Evidence) -> str:
+    return "a person, with a new request"
+
+
 def _authority(e: Evidence) -> str:
     if not e.authority.wanted:
         return "no approval is required"
@@ -247,8 +281,12 @@ ROWS: Mapping[str, Row] = {
     ),
     "overlay": Row("it renders to the tree that was approved", _overlay, _asker),
     "pinned": Row("who approves sees digest and tree", _pinned, _asker),
-    "lane": Row("its lane is offered", lambda e: f"lane {e.promotion.lane}", _platform_owners),
+    "lane": Row("its lane is offered", _lane, _platform_owners),
     "stop": Row("nothing is stopped", lambda e: f"{len(e.stops)} stops", _platform_owners),
     "windows": Row("no window is closed", _windows, _platform_owners),
+    "rollback": Row("a rollback goes back to what has run there", _lane, _asker),
+    "automatic": Row("an automatic rollback is due by policy", _automatic, _platform_owners),
+    "hold": Row("no rollback holds the environment", _hold, _person),
+    "goes-further": Row("the release is not to stay where it is", _asked_by, _person),
     "authority": Row("whoever asked may ask, and enough people approved", _authority, _approvers),
 }

@@ -1,6 +1,6 @@
-"""Rules about the images that were seen to run, against the one that was sealed. Pure, and light.
+"""Rules that compare the images seen to run with the sealed one. Pure, and quick to import.
 
-`status` reads them from plain values, and a run from a report; both call `check_running`.
+`status` reads those images from plain values, a run from a report; both call `check_running`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ RUNNING_WITHOUT_DIGEST = register(
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What was seen to run of one promoted release: one digest, or images where it is not one."""
+    """What a delivery tool saw of one promoted release: a digest, or images if it is not one."""
 
     draft: str
     environment: str
@@ -56,7 +56,7 @@ class Running:
 
     @staticmethod
     def seen(observation: Observation, sealed: str) -> Running:
-        """What an observation tells."""
+        """The values of an observation."""
         return Running(
             observation.draft,
             observation.environment,
@@ -69,7 +69,7 @@ class Running:
 
     @staticmethod
     def of(promotion: Mapping[str, Any]) -> Running | None:
-        """What was seen of a promotion in a status as plain values; None if nothing was.
+        """The observation of a promotion, from the plain values of a status; None if there is none.
 
         Raises KeyError or TypeError if it is damaged.
         """
@@ -88,23 +88,23 @@ class Running:
 
     @property
     def undigested(self) -> tuple[str, ...]:
-        """The images that no digest holds in place."""
+        """The images without a digest."""
         return tuple(image for image in self.images if _BY_DIGEST not in image)
 
     @property
     def others(self) -> tuple[str, ...]:
-        """The digests that run and are not the sealed one."""
+        """The digests that run, without the sealed one."""
         named = {image.partition("@")[2] for image in self.images if _BY_DIGEST in image}
         return tuple(sorted((named | {self.digest}) - {"", self.sealed}))
 
     @property
     def is_rolling_out(self) -> bool:
-        """Whether another digest may run still, since the sealed one is on its way."""
+        """Whether another digest may still run, since the sealed one is being rolled out."""
         return self.health == "Progressing" and not self.undigested
 
     @property
     def repair(self) -> str:
-        """How to have the sealed image run again."""
+        """How to make the sealed image run again."""
         command = sync_command(self.application)
         return f"sync it again: `{command}`" if command else "have the delivery tool sync it again"
 
@@ -121,7 +121,7 @@ class Running:
 
 
 def check_running(running: Running) -> Iterator[Finding]:
-    """What is wrong with the images that run."""
+    """Findings about the images that run."""
     at = Location(f"{visible(running.draft)}:{visible(running.environment)}")
     if running.undigested:
         shown = ", ".join(f"`{visible(image)}`" for image in running.undigested)

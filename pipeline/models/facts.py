@@ -196,14 +196,14 @@ class PromotionRefused(Model):
 
 
 class UsedWaiver(Model):
-    """A rule of the gate that was waived, by which request, and how that reached main."""
+    """A waived rule of the gate, the request that waived it, and how that request reached main."""
 
     rule: str
     request: str  # path in the control repo
     commit: CommitIdField  # the commit of main that brought it
     blob: BlobIdField
     brought: Brought | None = None
-    approved_by: tuple[int, ...]  # whose approval of it counted
+    approved_by: tuple[int, ...]  # accounts whose approval of the waiver counted
 
 
 class PromotionSuperseded(Model):
@@ -239,7 +239,7 @@ class Promoted(Model):
     pull_request: PullRequestLink
     approved_by: tuple[int, ...]
     checks: tuple[str, ...]
-    # What the gate would have refused it for, had nobody waived it.
+    # The rules that failed but were waived.
     waived: tuple[UsedWaiver, ...] = Field((), exclude_if=not_)
     # The draft's state after this promotion, by the policy of the time. Facts of older tools lack
     # it; their environments are named like stages.

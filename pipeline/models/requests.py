@@ -172,7 +172,7 @@ class Platform(Request):
     # Lane → teams; using the lane needs one more approval, from a member of one of them. A lane
     # that is not listed may not be used.
     lanes: dict[FastLane, Annotated[tuple[TeamName, ...], Field(min_length=1)]] = Field({})
-    # What may be waived, and for how long; without it nothing may.
+    # The rules that may be waived, and for how long; without it none may.
     waivers: WaiverPolicy | None = None
 
     def account(self, user_id: int) -> Account | None:
@@ -432,14 +432,14 @@ class Retirement(Request):
 
 
 class Waiver(Request):
-    """`…/waivers/<name>.yaml`: for a time, one rule is no reason against one release there."""
+    """`…/waivers/<name>.yaml`: one rule is waived for one release in one environment for a time."""
 
     kind: Literal["Waiver"]
     draft: DraftId
     environment: EnvironmentName
     rule: RuleId
     digest: ImageDigestField
-    # From the first moment until just before the second.
+    # It counts from `starts` until just before `expires`.
     starts: Moment
     expires: Moment
     reason: Sentence

@@ -16,6 +16,7 @@ from typing import Annotated, Literal, assert_never
 from pydantic import Field, StringConstraints
 
 from pipeline.errors import Failure
+from pipeline.forges.port import DeploymentState
 from pipeline.models.base import API_VERSION, ApiVersion, CommitIdField, Model, Moment
 from pipeline.models.evidence import CheckName
 from pipeline.models.facts import Cause, Reason
@@ -197,6 +198,27 @@ class Merged(Model):
 MERGED = "merge"  # the key in `FactEntry.outcomes` for all fields of `Merged`
 
 
+class ShowDeployment(Model):
+    """People see on the forge that an environment runs a release, and how it does there.
+
+    A mirror: nothing is decided by it, and a failure is a warning.
+    """
+
+    kind: Literal["show-deployment"] = "show-deployment"
+    key: str
+    draft: str
+    repo: str
+    commit: ObjectId
+    environment: str
+    name: str  # the same for the same promotion
+    state: DeploymentState
+    title: str
+    comment: str  # on the state
+    link: str
+    is_production: bool
+    details: dict[str, str]
+
+
 class FactEntry(Model):
     """A fact to publish: the known part of its body, and the fields that effects fill in."""
 
@@ -230,6 +252,7 @@ Effect = Annotated[
     | ClosePull
     | RunChecks
     | BuildImage
+    | ShowDeployment
     | AppendFacts,
     Field(discriminator="kind"),
 ]
@@ -266,6 +289,7 @@ class TenantPlan(Model):
     incidents: tuple[Incident, ...] = ()
     # Subjects that could not be read; nothing is planned for them.
     failures: tuple[Failure, ...] = ()
+    warnings: tuple[Failure, ...] = ()  # what people could not be shown
 
     @property
     def is_empty(self) -> bool:
@@ -300,6 +324,7 @@ class Receipt(Model):
     applied: tuple[tuple[str, str], ...] = ()  # key, kind
     failures: tuple[Failure, ...] = ()
     waiting: tuple[Waiting, ...] = ()  # merges that the forge queued and will do itself
+    warnings: tuple[Failure, ...] = ()  # what people could not be shown
 
     @property
     def count(self) -> int:
@@ -332,6 +357,9 @@ def describe(effect: Effect) -> str:
             return f"run {', '.join(effect.names)} on {effect.repo}@{effect.commit[:10]}"
         case BuildImage():
             return f"build {effect.image} from tree {effect.tree[:10]}"
+        case ShowDeployment():
+            where = f"{effect.repo}@{effect.commit[:10]}"
+            return f"show {where} in {effect.environment} as {effect.state}"
         case AppendFacts():
             counts: dict[str, int] = {}
             for entry in effect.entries:
@@ -351,6 +379,8 @@ def missing_step(plans: Iterable[TenantPlan], allowed: Iterable[TenantPlan]) -> 
             lacking = [entry for entry in effect.entries if entry not in facts]
             if lacking:
                 return describe(effect.model_copy(update={"entries": tuple(lacking)}))
+        elif isinstance(effect, ShowDeployment):
+            continue
         elif known.get((effect.kind, effect.key)) != effect:
             return describe(effect)
     return ""

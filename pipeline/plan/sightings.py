@@ -1,4 +1,4 @@
-"""Reports of delivery tools beside what facts record: values to judge, to plan and to show."""
+"""Delivery tools' reports with the promotions that they describe: values to judge and to show."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pipeline.models.status import PromotionRecord
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A report on one promoted release, and the tree that the overlay has at its commit.
+    """A report on one promoted release, and the overlay's tree at the reported commit.
 
-    The tree is empty where the GitOps repository has no such commit, or none is named.
+    The tree is empty if the report names no commit or the GitOps repository lacks it.
     """
 
     told: Observation
@@ -22,8 +22,8 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What a report comes to: what is known of the release, and what is wrong with what runs."""
+class JudgedReport:
+    """A judged report: what is known about the release, and findings about what runs."""
 
     told: Observation
     known: Observation
@@ -32,14 +32,14 @@ class Judged:
 
     @property
     def is_news(self) -> bool:
-        """Whether something else than the newest recorded observation is known."""
+        """Whether what is known differs from the newest recorded observation."""
         if self.record is None:
             return False
         return _substance(self.known) != _substance(self.record.observation)
 
 
 def _substance(seen: Observation | None) -> tuple[object, ...]:
-    """What makes an observation news when it changes; never seen is as good as unknown."""
+    """The values that make an observation news when they change; never seen equals unknown."""
     if seen is None:
         return ("Unknown", "Unknown", None, ())
     return (seen.health, seen.sync, seen.digest, seen.images)

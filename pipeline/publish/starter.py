@@ -35,7 +35,7 @@ from pipeline.stages.validate import check_requests
 WORKFLOWS = ("validate", "comment", "scaffold", "build", "promote", "observe")
 # Placeholder for the action in the workflows, replaced by the answer.
 ACTION_MARK = "OWNER/primitive-pipeline@COMMIT"
-# What has a delivery tool send the event that the workflow `observe` waits for.
+# Makes a delivery tool send the event that starts the workflow `observe`.
 NOTIFICATIONS_PATH = "delivery/argocd-notifications.yaml"
 # Placeholder for the control repo in the signers and in notifications, replaced by the answer.
 CONTROL_MARK = "OWNER/CONTROL"
@@ -155,7 +155,7 @@ def _signers(part: bytes, repository: str, server: str) -> bytes:
 
 
 def _notifications(part: bytes, repository: str, server: str) -> bytes:
-    """The notifications, sent to the repository on its server."""
+    """The notifications' file, addressed to the repository on its server."""
     told = part.replace(CONTROL_MARK.encode(), repository.encode())
     return told.replace(f"url: {PUBLIC_API}\n".encode(), f"url: {api_of(server)}\n".encode())
 
@@ -232,8 +232,8 @@ Before the first run:
 
 1. Create the organisation's teams that `environments/` and `tenants/` name, and let those of
    `.github/CODEOWNERS` write to this repository: GitHub holds only such to be code owners.
-2. Install the App with `administration`, `checks`, `contents` and `pull_requests` to write and
-   `members` to read. Set the variable `PIPELINE_APP_ID` to {answers.app_id}.
+2. Install the App with `administration`, `checks`, `contents`, `deployments` and `pull_requests` to
+   write and `members` to read. Set the variable `PIPELINE_APP_ID` to {answers.app_id}.
 3. Make the environments `pipeline` (secret `PIPELINE_APP_PRIVATE_KEY`) and `registry` (secret
    `REGISTRY_CONFIG`), both for the branch `main` alone.
 4. Import `.github/rulesets/*.json` (Settings, Rules, Rulesets, Import a ruleset).

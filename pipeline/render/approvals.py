@@ -1,6 +1,6 @@
-"""Who approved what an environment runs, when, and on which evidence: from facts alone. Pure.
+"""Who approved the releases in an environment, when, and on which evidence. Pure.
 
-`pipeline audit report` prints it as a table, CSV, JSON, and a page. All of it comes from facts;
+`pipeline audit report` prints it as a table, CSV, JSON or a page. All of it comes from facts;
 `pipeline audit verify` proves them.
 """
 
@@ -15,8 +15,8 @@ from jinja2 import Environment as Pages
 from jinja2 import StrictUndefined
 
 from pipeline.characters import visible
+from pipeline.models.decisions import ApprovalItem, ApprovalsReport, PromotedItem
 from pipeline.models.facts import Fact, Promoted
-from pipeline.models.outputs import ApprovalItem, ApprovalsReport, PromotedItem
 from pipeline.models.requests import Platform
 from pipeline.models.status import DraftStatus
 from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id, shown_moment, table
@@ -49,7 +49,7 @@ def promoted_items(
     *,
     since: str | None = None,
 ) -> Iterator[PromotedItem]:
-    """A draft's promotions to an environment, oldest first: what runs, or all since a moment."""
+    """A draft's promotions to an environment, oldest first: the running one, or all since then."""
     running = status.promotion(environment)
     for fact in facts:
         body = fact.body
@@ -81,7 +81,7 @@ def promoted_items(
 
 
 def _approvals(fact: Fact, body: Promoted, platform: Platform | None) -> Iterator[ApprovalItem]:
-    """The people whose approval counted, each with the time of their last one."""
+    """The people whose approval counted, each with the time of their last approval."""
     brought = fact.cause.brought
     for id in body.approved_by:
         reviews = [r for r in (brought.reviews if brought else ()) if r.account == id]
@@ -91,7 +91,7 @@ def _approvals(fact: Fact, body: Promoted, platform: Platform | None) -> Iterato
 
 
 def _login(platform: Platform | None, id: int) -> str:
-    """The login that policy gives an account today; its number where policy has it no more."""
+    """The account's login in today's policy, or its number if policy no longer lists it."""
     account = platform.account(id) if platform else None
     return account.login if account else str(id)
 
@@ -102,7 +102,7 @@ def _builder(facts: Iterable[Fact], body: Promoted) -> str:
 
 
 def render_approvals_report(report: ApprovalsReport, style: Style = PLAIN) -> str:
-    """One line per promotion: what runs, who approved it, when."""
+    """One line per promotion: what was promoted, and who asked for it and approved it."""
     if not report.promotions:
         return f"nothing was promoted to {report.environment}\n"
     rows = [("DRAFT", "DIGEST", "SOURCE", "MERGED", "ASKED BY", "APPROVED BY", "HEALTH", "NOW")]
@@ -130,7 +130,7 @@ def _people(item: PromotedItem) -> str:
 
 
 def render_approvals_csv(report: ApprovalsReport) -> str:
-    """The same as CSV with a head; cells that a spreadsheet would calculate begin with `'`."""
+    """The report as CSV with a head; a cell that a spreadsheet would calculate begins with `'`."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -152,7 +152,7 @@ def _cell(value: object) -> str:
 
 
 def render_approvals_page(report: ApprovalsReport) -> str:
-    """The same as one HTML page that needs nothing else, and prints."""
+    """The report as one printable HTML page that loads nothing else."""
     pages = Pages(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
     pages.filters["visible"] = visible
     text = resources.files("pipeline.render").joinpath("approvals.html.j2").read_text("utf-8")

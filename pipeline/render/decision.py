@@ -10,7 +10,7 @@ from pipeline.characters import visible
 from pipeline.gate.authorise import Decision, DecisionReason
 from pipeline.gate.explain import Answer, opens_at
 from pipeline.models.base import Moment, moment_of
-from pipeline.models.outputs import ApprovalsWanted, ClauseItem, DecisionDocument
+from pipeline.models.decisions import ApprovalsWanted, ClauseItem, DecisionDocument
 from pipeline.models.requests import ApprovalPolicy, Promotion, RiskTier
 from pipeline.models.run_report import DecisionReasonItem
 from pipeline.releases.overlays import Overlay
@@ -52,7 +52,7 @@ def decision_document(
 def explained(
     document: DecisionDocument, answers: Sequence[Answer], now_s: int
 ) -> DecisionDocument:
-    """The document with every clause, judged at a moment."""
+    """The document with the answers of all clauses at this moment."""
     clauses = tuple(_clause_item(answer) for answer in answers)
     until = _moment_or_none(opens_at(answers))
     return document.model_copy(update={"clauses": clauses, "at": moment_of(now_s), "until": until})
@@ -68,6 +68,7 @@ def _clause_item(answer: Answer) -> ClauseItem:
         reasons=tuple(reason_item(reason) for reason in answer.reasons),
         help=answer.fixes,
         who=visible(answer.who),
+        waiver=answer.waiver,
         until=_moment_or_none(answer.until_s),
     )
 
@@ -107,7 +108,7 @@ def render_decision(document: DecisionDocument, style: Style = PLAIN) -> str:
 
 
 def _clause_lines(clause: ClauseItem, style: Style) -> list[str]:
-    """One line for a clause that is met; for another one its reasons, the fix and who can do it."""
+    """One line for a met clause; for an unmet one also its reasons, the fix and who can do it."""
     if clause.met:
         sign = style.wait if clause.assumed else style.good
         return [f"  {sign} {clause.clause:<18} {clause.about}: {clause.evidence}"]
@@ -117,13 +118,15 @@ def _clause_lines(clause: ClauseItem, style: Style) -> list[str]:
     lines += [f"      {reason.code}: {reason.message}" for reason in clause.reasons]
     lines += [f"      help: {fix}" for fix in clause.help]
     lines.append(f"      who:  {clause.who}")
+    if clause.waiver:
+        lines.append(f"      or:   a reviewed waiver, {clause.waiver}")
     if clause.until:
         lines.append(f"      from: {shown_moment(clause.until)}")
     return lines
 
 
 def render_decision_markdown(document: DecisionDocument) -> str:
-    """The decision for a comment on a pull request: a table of clauses."""
+    """The decision as Markdown for a pull request's comment: a table of clauses."""
     asked = "" if document.requested else " (not requested yet)"
     lines = [
         f"**`{document.draft}` in `{document.environment}`: {document.verdict}**{asked}",
@@ -144,7 +147,7 @@ def render_decision_markdown(document: DecisionDocument) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that can neither end a table's cell nor become markup."""
+    """Text escaped so that it can neither end a table's cell nor become markup."""
     kept = html.escape(text, quote=False)
     return "".join(f"\\{c}" if c in "\\|`*_[]!" else c for c in kept)
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pipeline.characters import visible
 from pipeline.gate.running import Running
 from pipeline.models.evidence import Observation
-from pipeline.plan.sightings import Judged
+from pipeline.plan.sightings import JudgedReport
 from pipeline.render.style import PLAIN, Style, counted, short_digest, shown_moment, table
 
 _HEAD = ("DRAFT", "ENVIRONMENT", "HEALTH", "SYNC", "RUNS", "SEEN", "NOTE")
 
 
-def render_sightings(judged: Sequence[Judged], foreign: int, style: Style = PLAIN) -> str:
+def render_sightings(judged: Sequence[JudgedReport], foreign: int, style: Style = PLAIN) -> str:
     """One line per report: health, what runs, when it was seen, and a note.
 
     Only a healthy release that runs as promoted has a tick.
@@ -29,11 +29,11 @@ def render_sightings(judged: Sequence[Judged], foreign: int, style: Style = PLAI
     return "".join(f"{line}\n" for line in lines)
 
 
-def _place(item: Judged) -> tuple[str, str, str]:
+def _place(item: JudgedReport) -> tuple[str, ...]:
     return item.told.draft or "~", item.told.environment, item.told.application
 
 
-def _row(item: Judged) -> tuple[str, ...]:
+def _row(item: JudgedReport) -> tuple[str, ...]:
     known, told = item.known, item.told
     whose = visible(told.draft or told.application)
     return (
@@ -47,7 +47,7 @@ def _row(item: Judged) -> tuple[str, ...]:
     )
 
 
-def _mark(item: Judged, style: Style) -> str:
+def _mark(item: JudgedReport, style: Style) -> str:
     record = item.record
     if record is not None and item.known.is_healthy_as(record.release.digest):
         return style.good
@@ -61,7 +61,7 @@ def _images(told: Observation) -> str:
     return counted(len(told.images), "image") if told.images else "-"
 
 
-def _note(item: Judged) -> str:
+def _note(item: JudgedReport) -> str:
     if item.record is None:
         return "no fact knows it"
     if item.known.message:

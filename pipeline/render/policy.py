@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pipeline.characters import visible
 from pipeline.gate.in_force import Gate
 from pipeline.models.base import moment_of
-from pipeline.models.outputs import GateItem, PolicyDocument
+from pipeline.models.decisions import GateItem, PolicyDocument
 from pipeline.render.style import PLAIN, Style
 
 

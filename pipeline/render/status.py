@@ -107,7 +107,7 @@ def render_statuses(
 
 
 def _digest_cell(promotion: Mapping[str, Any] | None, repo: str, beside: Beside) -> str:
-    """The promoted digest; with `!` if another one lies or runs there, `?` if it was not read."""
+    """The promoted digest; with `!` if another one is or runs there, `?` if it was not read."""
     if promotion is None:
         return "-"
     digest = promotion["release"]["digest"].removeprefix("sha256:")[:12]
@@ -218,7 +218,7 @@ def _promotion_line(
 
 
 def _seen_mark(seen: Mapping[str, Any] | None, promotion: Mapping[str, Any], style: Style) -> str:
-    """A tick only for what was not seen yet, or runs well as it was promoted."""
+    """A tick only for a release that was not seen yet, or runs well as it was promoted."""
     if seen is None:
         return style.good
     running = Running.of(promotion)
@@ -230,7 +230,7 @@ def _seen_mark(seen: Mapping[str, Any] | None, promotion: Mapping[str, Any], sty
 
 
 def _seen_text(seen: Mapping[str, Any], promotion: Mapping[str, Any]) -> str:
-    """How a release did when it was last seen, and what runs in its place."""
+    """A release's last observed health and sync state, and what runs in its place."""
     text = f"{visible(seen['health'])}, {visible(seen['sync'])}"
     if seen.get("observed_at"):
         text += f" at {shown_moment(seen['observed_at'])}"

@@ -81,7 +81,7 @@ def promotion_details(
 
 
 def waiver_details(waiver: Waiver, old: Waiver | None, snapshot: Snapshot) -> Iterator[Detail]:
-    """What a waiver lets pass, and until when."""
+    """What a waiver waives, and from when until when."""
     yield "draft", waiver.draft
     yield "environment", waiver.environment
     yield "waives the rule", waiver.rule

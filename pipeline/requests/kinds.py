@@ -83,7 +83,7 @@ class Surroundings:
     document: ParsedDocument
     snapshot: Snapshot
     templates: Mapping[str, Template]
-    now_s: int | None = None  # when it would be merged; None for what is on main
+    now_s: int | None = None  # when it would be merged; None if it is on main
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def patch_path(draft: str, number: str) -> str:
 
 
 def waiver_path(draft: str, name: str) -> str:
-    """Where a waiver lies."""
+    """The path of a waiver."""
     return f"{draft_folder(draft)}/waivers/{name}.yaml"
 
 

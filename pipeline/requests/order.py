@@ -16,7 +16,7 @@ _RANKS: dict[str, int] = {stage: rank for rank, stage in enumerate(STAGES)}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class EnvironmentPlace:
     """The place of one environment: its stage, and what it promotes from."""
 
     stage: str
@@ -28,7 +28,7 @@ class Place:
         return _RANKS.get(self.stage, len(_RANKS))
 
 
-def ordered(places: Mapping[str, Place]) -> tuple[str, ...]:
+def ordered(places: Mapping[str, EnvironmentPlace]) -> tuple[str, ...]:
     """The environments in the order of their graph; those in or after a cycle come last."""
     waits = {name: {s for s in place.sources if s in places} for name, place in places.items()}
     ready = [(places[name].rank, name) for name, left in waits.items() if not left]
@@ -46,7 +46,7 @@ def ordered(places: Mapping[str, Place]) -> tuple[str, ...]:
     return (*found, *behind)
 
 
-def comes_before(places: Mapping[str, Place], one: str, other: str) -> bool:
+def comes_before(places: Mapping[str, EnvironmentPlace], one: str, other: str) -> bool:
     """Whether `other` promotes from `one`, directly or indirectly; each comes before itself."""
     pending, seen = [other], set[str]()
     while pending:
@@ -59,12 +59,12 @@ def comes_before(places: Mapping[str, Place], one: str, other: str) -> bool:
     return False
 
 
-def is_first(places: Mapping[str, Place], name: str) -> bool:
+def is_first(places: Mapping[str, EnvironmentPlace], name: str) -> bool:
     """Whether releases start here: it promotes from nowhere and has the lowest stage in use."""
     place = places[name]
     return not place.sources and place.rank == min(p.rank for p in places.values())
 
 
-def is_reached(places: Mapping[str, Place], name: str) -> bool:
+def is_reached(places: Mapping[str, EnvironmentPlace], name: str) -> bool:
     """Whether releases can reach an environment from one where they start."""
     return any(is_first(places, one) and comes_before(places, one, name) for one in places)

@@ -18,7 +18,7 @@ from pipeline.models.requests import (
 )
 from pipeline.requests.acknowledgements import ABOUT_COMMITS, ABOUT_FACTS
 from pipeline.requests.identity import draft_example
-from pipeline.requests.order import Place, comes_before, is_first, is_reached
+from pipeline.requests.order import EnvironmentPlace, comes_before, is_first, is_reached
 from pipeline.requests.snapshot import Snapshot, places_of
 from pipeline.requests.windows import check_windows
 
@@ -278,7 +278,7 @@ def _check_place(
 ) -> Iterator[Finding]:
     """Findings about an environment's place in the graph."""
     name, places = environment.environment, places_of(snapshot.environments)
-    own = Place(environment.stage)
+    own = EnvironmentPlace(environment.stage)
     is_sound = True
     for index, source in enumerate(environment.promotes_from):
         at = document.position_of(("promotes_from", index))

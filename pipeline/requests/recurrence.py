@@ -173,6 +173,7 @@ def starts_between(rule: Recurrence, day: date, last: date = LAST_DAY) -> Iterat
     yield from _starts(rule, max(day, rule.start.date()), last)
 
 
+# A control repo has some dozens of recurrences, and few of them count.
 @lru_cache(maxsize=256)
 def _counted(rule: Recurrence) -> tuple[datetime, ...]:
     """All starts of a rule with COUNT, counted from the first one; at most a thousand."""

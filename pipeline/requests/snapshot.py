@@ -40,7 +40,7 @@ from pipeline.requests.layout import (
     retirement_path,
     tenant_path,
 )
-from pipeline.requests.order import Place, ordered
+from pipeline.requests.order import EnvironmentPlace, ordered
 
 R = TypeVar("R", bound=Request)
 
@@ -155,7 +155,7 @@ class Snapshot:
         return self._by_draft.get(DraftId(draft), ())
 
     def tasks_of(self, draft: str) -> tuple[LoadedRequest, ...]:
-        """Those of a draft's requests that ask the pipeline to do something: all but waivers."""
+        """A draft's requests that ask the pipeline to do something: all but waivers."""
         return tuple(r for r in self.requests_of(draft) if not isinstance(r.model, Waiver))
 
     def patches_of(self, draft: str) -> tuple[LoadedRequest, ...]:
@@ -178,9 +178,9 @@ class Snapshot:
         return loaded if loaded and isinstance(loaded.model, Retirement) else None
 
 
-def places_of(environments: Mapping[str, Environment]) -> dict[str, Place]:
+def places_of(environments: Mapping[str, Environment]) -> dict[str, EnvironmentPlace]:
     """Name → the place of each of these environments in their graph."""
-    return {name: Place(e.stage, e.promotes_from) for name, e in environments.items()}
+    return {name: EnvironmentPlace(e.stage, e.promotes_from) for name, e in environments.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,7 @@ def _utc_day(moment_s: int) -> date:
     return date(1970, 1, 1) + timedelta(days=bounded // _DAY_S)
 
 
+# The one list of the package.
 @lru_cache(maxsize=1)
 def zone_names() -> frozenset[str]:
     """The names of all zones in `tzdata`."""
@@ -178,6 +179,7 @@ def zone_names() -> frozenset[str]:
     return frozenset(listed.split())
 
 
+# The zones that policy names; more than any platform has.
 @lru_cache(maxsize=64)
 def zone_of(name: str) -> ZoneInfo:
     """The zone with this name in `tzdata`. Raises KeyError if there is none."""

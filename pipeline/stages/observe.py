@@ -20,7 +20,7 @@ from pipeline.models.facts import Observed
 from pipeline.models.requests import Environment
 from pipeline.models.status import DraftStatus, PromotionRecord
 from pipeline.plan.effects import FactEntry
-from pipeline.plan.sightings import Judged, Sighting
+from pipeline.plan.sightings import JudgedReport, Sighting
 from pipeline.plan.view import DraftView, Step
 
 HOUR_S = 3600
@@ -48,28 +48,28 @@ OBSERVATION_UNKNOWN_RELEASE = _observed(
 )
 
 
-def judge(sighting: Sighting, environment: Environment, now_s: int) -> Judged:
+def judge_report(sighting: Sighting, environment: Environment, now_s: int) -> JudgedReport:
     """The judged report on a promoted release."""
     told, record = sighting.told, sighting.record
     if is_from_future(told, now_s):
         at = _location(told)
         message = f"it was seen at {told.observed_at}, and it is {moment_of(now_s)}"
         unknown = _unknown(told, "seen by a clock that is ahead", observed_at=None)
-        return Judged(told, unknown, record, (OBSERVATION_FROM_FUTURE.finding(message, at),))
+        return JudgedReport(told, unknown, record, (OBSERVATION_FROM_FUTURE.finding(message, at),))
     against = next(_reasons_against(sighting, environment, now_s), "")
     if against:
-        return Judged(told, _unknown(told, against, told.observed_at), record)
-    return Judged(
+        return JudgedReport(told, _unknown(told, against, told.observed_at), record)
+    return JudgedReport(
         told, told, record, tuple(check_running(Running.seen(told, record.release.digest)))
     )
 
 
-def judge_unknown(told: Observation) -> Judged:
+def judge_unknown(told: Observation) -> JudgedReport:
     """The judged report on something that was never promoted."""
     whose = f"{told.draft} was never promoted to {told.environment}" if told.draft else "nobody's"
     name = visible(told.application) or "the application"
     finding = OBSERVATION_UNKNOWN_RELEASE.finding(f"{name} runs: {visible(whose)}", _location(told))
-    return Judged(told, told, None, (finding,))
+    return JudgedReport(told, told, None, (finding,))
 
 
 def is_from_future(told: Observation, now_s: int) -> bool:
@@ -132,7 +132,7 @@ def judge_all(
     reports: Mapping[Observation, str],
     environments: Mapping[str, Environment],
     now_s: int,
-) -> tuple[Judged, ...]:
+) -> tuple[JudgedReport, ...]:
     """The judged reports on one draft; `reports` maps each to its tree."""
     found = []
     for told in sorted(reports, key=lambda o: o.environment):
@@ -141,7 +141,7 @@ def judge_all(
         if record is None or policy is None:
             found.append(judge_unknown(told))
         else:
-            found.append(judge(Sighting(told, record, reports[told]), policy, now_s))
+            found.append(judge_report(Sighting(told, record, reports[told]), policy, now_s))
     return tuple(found)
 
 

@@ -72,7 +72,7 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
 
 
 def _decided_s(view: DraftView, due: PromotionInput) -> int:
-    """The moment of the decision: now, or when it was merged before a crash."""
+    """The moment of the decision: now, or that of the merge if a crash came after it."""
     merged_at = due.gitops_pull.merged_at if due.merged and due.gitops_pull else None
     return min(view.now_s, seconds_of(merged_at)) if merged_at else view.now_s
 
@@ -298,7 +298,7 @@ def _promoted(
 
 
 def _used(decision: Decision) -> list[dict[str, object]]:
-    """The waivers that a decision rests on, as a fact holds them."""
+    """The waivers behind a decision, in the form of a fact."""
     found = []
     for waived in decision.waived:
         cause, authority = waived.grant.cause, waived.grant.authority

@@ -1,8 +1,8 @@
-"""The types of facts: one row states all that the pipeline knows of a type. Pure.
+"""The types of facts: one row holds all that the pipeline knows about a type. Pure.
 
-To add one, write its body in `pipeline.models.facts` and a row here: how it folds into the status,
-what `audit log` says of it, which requests cause it, and what an audit looks for or takes on trust.
-A check that computes the body again is a step of `pipeline.audit.steps`.
+To add a type, write its body in `pipeline.models.facts` and a row here: how it folds into the
+status, its line in `audit log`, the requests that cause it, and what an audit looks for or takes
+on trust. A check that computes the body again is a step of `pipeline.audit.steps`.
 """
 
 from __future__ import annotations
@@ -65,26 +65,26 @@ def _no_refusal(body: Model) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FactType(Generic[B]):
-    """One row: everything that the pipeline knows of a type of fact."""
+    """One row: everything that the pipeline knows about a type of fact."""
 
     body: type[B]
     caused_by: tuple[str, ...]  # kinds of request
-    # What it changes in the status of its draft.
+    # Its changes to the draft's status.
     fold: Callable[[DraftStatus, Fact, B], Changes]
     sentence: Callable[[B], str]  # one line for `audit log`
-    # Whether its request needs nothing more, as long as it stays as it is.
+    # Whether its request, while unchanged, needs nothing more.
     settles_request: bool = True
-    # What its request is called: the number of a patch, the environment of a promotion.
+    # The name of its request: the number of a patch, the environment of a promotion.
     request_name: Callable[[B], str] = _unnamed
-    # Commit and tree of each source that must be in the repository of the code.
+    # Commit and tree of each source that the code repository must have.
     sources: Callable[[B], tuple[tuple[str, str], ...]] = _nothing
-    # Of a refusal the reasons, whose codes must be those of rules; None of any other fact.
+    # A refusal's reasons, whose codes must be rules' ids; None for other facts.
     reasons: Callable[[B], tuple[Reason, ...] | None] = _no_refusal
     trusts: tuple[Trust, ...] = ()  # what no clone can show of any such fact
 
     @property
     def name(self) -> str:
-        """What a body's field `type` holds."""
+        """The value of the body's field `type`."""
         return str(self.body.model_fields["type"].default)
 
 
@@ -116,8 +116,8 @@ def first_status(fact: Fact, body: Accepted) -> DraftStatus:
 
 
 def _namespaces(body: Accepted) -> dict[str, str]:
-    """Environment → namespace in the order of policy, whichever order the fact's JSON has."""
-    # Older tools recorded no order, and knew no environments but those named like stages.
+    """Environment → namespace in the order of policy, whatever the order in the fact's JSON."""
+    # Older tools recorded no order; their environments are named like stages.
     stages: list[str] = list(STAGES)
     listed = body.environments or sorted(
         body.target_namespaces, key=lambda e: (stages.index(e) if e in stages else len(stages), e)
@@ -201,7 +201,7 @@ def _codes(reasons: tuple[Reason, ...]) -> str:
 
 
 def told_state(status: DraftStatus, body: Promoted) -> DraftState:
-    """The state of a draft after a promotion, as its fact tells it."""
+    """The state of a draft after a promotion, according to its fact."""
     told = body.state or STATE_OF_STAGE.get(body.environment, status.state)
     return higher_state(status.state, told)
 
@@ -246,7 +246,7 @@ def _fold_promoted(status: DraftStatus, fact: Fact, body: Promoted) -> Changes:
     )
     others = elsewhere(status.promotions, body.environment)
     order = {name: at for at, name in enumerate(status.target_namespaces)}
-    # An environment that came after the draft was accepted has no place among those yet.
+    # An environment added after the draft was accepted has no place in the order yet.
     found = sorted(
         (*others, record), key=lambda p: (order.get(p.environment, len(order)), p.environment)
     )

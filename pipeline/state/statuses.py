@@ -25,7 +25,7 @@ from pipeline.gate.standing import (
 from pipeline.git.repository import GitRepository
 from pipeline.models.draft_id import parse_draft_id
 from pipeline.requests.layout import BLOCKED_PATH, environment_path
-from pipeline.requests.order import Place, ordered
+from pipeline.requests.order import EnvironmentPlace, ordered
 
 # Repeats names of `pipeline.names` and `pipeline.state.facts`, which would import the models.
 STATE_PREFIX = "state/"
@@ -97,7 +97,7 @@ def read_environments(state: StateRefs) -> tuple[str, ...]:
     )
 
 
-def _place(name: str, content: bytes) -> Place:
+def _place(name: str, content: bytes) -> EnvironmentPlace:
     """An environment's place, from its file; `validate` reports what is wrong in it."""
     try:
         found = yaml.load(content, yaml.CSafeLoader)
@@ -105,7 +105,7 @@ def _place(name: str, content: bytes) -> Place:
         found = None
     told = found if isinstance(found, dict) else {}
     sources = told.get("promotes_from")
-    return Place(
+    return EnvironmentPlace(
         stage=str(told.get("stage", name)),
         sources=tuple(map(str, sources if isinstance(sources, list) else ())),
     )

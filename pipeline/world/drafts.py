@@ -23,7 +23,7 @@ from pipeline.models.requests import (
     Tenant,
 )
 from pipeline.models.status import DraftState, DraftStatus
-from pipeline.plan.sightings import Judged
+from pipeline.plan.sightings import JudgedReport
 from pipeline.plan.view import DraftView
 from pipeline.requests.layout import draft_path, tenant_path
 from pipeline.requests.snapshot import LoadedRequest, Snapshot
@@ -54,7 +54,7 @@ class TenantLook:
     resting: frozenset[str]  # drafts looked at that have nothing due
     # Every draft was looked at, nothing is due, nothing failed, and there is no finding.
     is_settled: bool
-    judged: tuple[Judged, ...] = ()  # judged reports on its drafts
+    judged: tuple[JudgedReport, ...] = ()  # judged reports on its drafts
 
 
 @dataclass(frozen=True)
@@ -132,13 +132,13 @@ class Drafts:
 
     def look_at_reports(
         self, tenant: str, observations: Collection[Observation]
-    ) -> tuple[Judged, ...]:
+    ) -> tuple[JudgedReport, ...]:
         """The judged reports on a tenant's drafts, whatever else is due."""
         return tuple(j for found in self._judged(tenant, observations).values() for j in found)
 
     def _judged(
         self, tenant: str, observations: Collection[Observation]
-    ) -> dict[str, tuple[Judged, ...]]:
+    ) -> dict[str, tuple[JudgedReport, ...]]:
         """The judged reports on a tenant's drafts; empty if they cannot be judged."""
         told = [o for o in observations if DraftId(o.draft).tenant == tenant]
         named = {o.draft: DraftId(o.draft).primitive for o in told}

@@ -10,7 +10,7 @@ from pipeline.errors import CouldNotCheck
 from pipeline.models.evidence import Observation
 from pipeline.models.requests import Environment
 from pipeline.models.status import DraftStatus, PromotionRecord
-from pipeline.plan.sightings import Judged
+from pipeline.plan.sightings import JudgedReport
 from pipeline.stages.observe import judge_all
 from pipeline.world.repositories import OpenRepositories
 
@@ -27,7 +27,7 @@ class Reports:
         statuses: Mapping[str, DraftStatus | None],
         observations: Collection[Observation],
         now_s: int,
-    ) -> dict[str, tuple[Judged, ...]]:
+    ) -> dict[str, tuple[JudgedReport, ...]]:
         """Draft → its judged reports.
 
         Raises what the forge raised for a repository that cannot be read.

@@ -21,7 +21,7 @@ from pipeline.models.facts import (
 from pipeline.models.outputs import DoctorItem, DoctorReport
 from pipeline.models.provenance import Stated
 from pipeline.plan.effects import Receipt, Waiting
-from pipeline.plan.sightings import Judged
+from pipeline.plan.sightings import JudgedReport
 from pipeline.render.audit import (
     audit_report_document,
     render_audit_summary,
@@ -136,7 +136,7 @@ def sighted() -> dict[str, str]:
     known = [SEEN, *(SEEN.model_copy(update=over) for over in ODD.values())]
     sealed = record.release.digest
     judged = [
-        Judged(seen, seen, record, tuple(check_running(Running.seen(seen, sealed))))
+        JudgedReport(seen, seen, record, tuple(check_running(Running.seen(seen, sealed))))
         for seen in known
     ]
     stranger = SEEN.model_copy(

@@ -32,8 +32,7 @@ from pipeline.requests.layout import (
 )
 from pipeline.requests.patches import MAX_FILE_BYTES
 from pipeline.requests.waivers import WAIVER_RULE
-from pipeline.stages.observe import judge as judge_report
-from pipeline.stages.observe import judge_all
+from pipeline.stages.observe import judge_all, judge_report
 from pipeline.stages.order import plan_draft
 from pipeline.stages.promote import approval_problem, plan_promotion
 from pipeline.world.policy_history import Walk

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.delivery.reports import Report, parse_report
+from pipeline.delivery.reports import DeliveryReport, parse_report
 from pipeline.models.evidence import Observation
 from tests.support.cluster_objects import (
     DIGEST,
@@ -20,7 +20,7 @@ from tests.support.cluster_objects import (
 )
 
 
-def report(*items: Any) -> Report:
+def report(*items: Any) -> DeliveryReport:
     content = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     return parse_report("report", content.encode(), READ_AT)
 

@@ -72,6 +72,13 @@ def test_a_freeze_says_when_time_alone_opens_it() -> None:
     assert answer(frozen(allowed_evidence(), "2027-01-04T06:00:00Z"), "windows").is_met
 
 
+def test_a_waiver_is_offered_where_policy_lets_the_rule_be_waived() -> None:
+    closed = frozen(allowed_evidence(), "2026-12-24T18:00:00Z")
+    assert answer(closed, "windows").waiver == "tenants/acme/drafts/order-router/waivers/NAME.yaml"
+    none = replace(closed, platform=closed.platform.model_copy(update={"waivers": None}))
+    assert answer(none, "windows").waiver == ""
+
+
 def test_time_alone_opens_nothing_that_also_lacks_approvals() -> None:
     closed = frozen(changed(allowed_evidence(), "reviews", []), "2026-12-24T18:00:00Z")
     assert explain.opens_at(explain.explain_clauses(closed)) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from pipeline.models.outputs import ApprovalsReport
+from pipeline.models.decisions import ApprovalsReport
 from pipeline.render.approvals import (
     promoted_items,
     render_approvals_csv,
