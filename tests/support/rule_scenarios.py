@@ -12,6 +12,7 @@ from pipeline.forges.port import PullRequest, PullState, Push, Review, ReviewVer
 from pipeline.gate.authority import Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
 from pipeline.gate.rollback import Fallback
+from pipeline.gate.rules import ROLLBACK_NOT_DUE
 from pipeline.gate.standing import Standing, check_blocked, check_deleted, check_environments
 from pipeline.git.history import Change
 from pipeline.git.objects import MODE_FILE, MODE_SYMLINK
@@ -396,11 +397,11 @@ def rollback_without_target(fail: bool) -> set[str]:
     record = status.promotion("dev")
     assert record is not None
     fallback = Fallback("dev", CLOCK_S, None if fail else record.release)
-    view = replace(
-        sample_view(status=status, provisioned=True), fallbacks=(FallbackInput(fallback),)
-    )
-    steps = [step for step in plan_fallbacks(view) if step]
-    return {code for step in steps for waiting in step.waiting for code, _ in waiting.reasons}
+    view = sample_view(status=status, provisioned=True)
+    steps = plan_fallbacks(replace(view, fallbacks=(FallbackInput(fallback),)))
+    waits = (waiting for step in steps if step for waiting in step.waiting)
+    told = {code for waiting in waits for code, _ in waiting.reasons}
+    return told - {ROLLBACK_NOT_DUE.id}  # the other says when it will be
 
 
 def merge_pending(fail: bool) -> set[str]:
