@@ -24,7 +24,7 @@ from pipeline.plan.reached import state_reached
 from pipeline.plan.view import DraftView, PromotionInput
 from pipeline.releases.overlays import base_tree_of, render_overlay
 from pipeline.stages.promote import evidence_of, plan_promotion
-from pipeline.state.bounds import with_evidence
+from pipeline.state.evidence import history_of, with_evidence
 from pipeline.state.fact_types import told_state
 
 # Code of the gate → the audit's own rule for it, if there is one.
@@ -119,7 +119,8 @@ def _views(case: FactCase, promotion: Promotion) -> Iterator[DraftView]:
         code, status = case.code, view.status
         if code is not None and status is not None:
             tree = folder_at(code, promotion.release.source_commit, view.folder)
-            status = with_evidence(status, case.chain.before(case.fact), tree)
+            if tree is not None:
+                status = with_evidence(status, history_of(case.chain.before(case.fact), tree))
         yield replace(view, status=status)
 
 

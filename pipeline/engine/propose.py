@@ -20,7 +20,7 @@ from pipeline.releases.overlays import Overlay
 from pipeline.requests.layout import RequestPath, draft_path, promotion_path
 from pipeline.requests.snapshot import LoadedRequest
 from pipeline.stages.promote import evidence_of
-from pipeline.state.bounds import with_evidence
+from pipeline.state.evidence import with_evidence
 from pipeline.world.look import World
 
 
@@ -145,8 +145,8 @@ class Proposer:
             source = world.repositories.git(view.target_repo).read_object(f"{commit}:{view.folder}")
             build = status.build_of_tree(source.id) if source else None
             if source and not build:
-                facts, _ = world.states.chain(status.tenant_id, status)
-                build = with_evidence(status, facts, source.id).build_of_tree(source.id)
+                history = world.states.chain(status.tenant_id, status).of_tree(source.id)
+                build = with_evidence(status, history).build_of_tree(source.id)
             digest = build.digest if build else None
         return Promotion(
             api_version=API_VERSION,

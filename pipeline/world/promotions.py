@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from pipeline import names
 from pipeline.forges.port import PullState, RepoView
 from pipeline.git.history import read_was_tree
 from pipeline.git.repository import GitRepository, read_parents
-from pipeline.models.facts import Built, Fact
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import Platform, Promotion, Signers
 from pipeline.plan.view import Caused, DraftView, PromotionInput
 from pipeline.releases.overlays import parse_overlay
 from pipeline.requests.snapshot import LoadedRequest
 from pipeline.stages.promote import promotion_key
-from pipeline.state.bounds import with_evidence
+from pipeline.state.evidence import TreeHistory, with_evidence
 from pipeline.world.causes import Causes
 from pipeline.world.releases import Releases
 from pipeline.world.repositories import OpenRepositories
@@ -58,8 +57,10 @@ class Promotions:
         known = view.target is not None and git.has_commit(source_commit)
         source = git.read_object(f"{source_commit}:{view.folder}") if known else None
         tree = source.id if source and source.type == "tree" else None
-        facts, chain_problem = self.states.chain(view.request.tenant_id, status)
-        view = replace(view, status=with_evidence(status, facts, tree))
+        chain = self.states.chain(view.request.tenant_id, status)
+        history = chain.of_tree(tree) if tree else None
+        if history:
+            view = replace(view, status=with_evidence(status, history))
         overlay, findings = self.releases.overlay(view, promotion, tree)
         due = PromotionInput(
             promotion=promotion,
@@ -69,8 +70,8 @@ class Promotions:
             source_on_default=_is_on_default(view, git, tree),
             overlay=overlay,
             manifest_findings=findings,
-            chain_problem=chain_problem,
-            provenance=self._provenance(view.signers, facts, tree),
+            chain_problem=chain.problem,
+            provenance=self._provenance(view.signers, history),
         )
         if view.gitops is None or view.gitops.head is None:
             return due
@@ -109,21 +110,15 @@ class Promotions:
         members = self.causes.revisions.read_members(teams)
         return platform.held_to(members).members(tuple(teams))
 
-    def _provenance(
-        self, signers: Signers | None, facts: Iterable[Fact], tree: str | None
-    ) -> Verified | None:
+    def _provenance(self, signers: Signers | None, history: TreeHistory | None) -> Verified | None:
         """The verified provenance of a source tree's image; None if no fact holds any.
 
         Raises CouldNotCheck.
         """
-        bundles = [
-            fact.body.build.bundle
-            for fact in facts
-            if isinstance(fact.body, Built) and fact.body.build.source_tree == tree
-        ]
-        if signers is None or not (bundles and bundles[-1]):
+        bundle = history.builds[-1].bundle if history and history.builds else ""
+        if signers is None or not bundle:
             return None
-        return self.verify(bundles[-1], signers.model_dump_json(by_alias=True))
+        return self.verify(bundle, signers.model_dump_json(by_alias=True))
 
 
 def _is_on_default(view: DraftView, git: GitRepository, tree: str | None) -> bool:
