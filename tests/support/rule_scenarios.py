@@ -11,6 +11,7 @@ from dataclasses import replace
 from pipeline.forges.port import PullRequest, PullState, Push, Review, ReviewVerdict
 from pipeline.gate.authority import Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
+from pipeline.gate.rollback import fallback_of
 from pipeline.gate.standing import Standing, check_blocked, check_deleted, check_environments
 from pipeline.git.history import Change
 from pipeline.git.objects import MODE_FILE, MODE_SYMLINK
@@ -19,7 +20,7 @@ from pipeline.gitops.sealed import GITOPS_NOT_APPROVED, Difference, check_gitops
 from pipeline.models.base import moment_of, seconds_of
 from pipeline.models.requests import CodeOrigin
 from pipeline.plan.sightings import Sighting
-from pipeline.plan.view import Caused, Existing, PromotionInput, Scope
+from pipeline.plan.view import Caused, Existing, FallbackInput, PromotionInput, Scope
 from pipeline.releases.folder import check_overlay_files
 from pipeline.requests.identity import check_entries
 from pipeline.requests.layout import (
@@ -35,6 +36,7 @@ from pipeline.requests.waivers import WAIVER_RULE
 from pipeline.stages.observe import judge_all, judge_report
 from pipeline.stages.order import plan_draft
 from pipeline.stages.promote import approval_problem, plan_promotion
+from pipeline.stages.rollback import plan_fallbacks
 from pipeline.world.policy_history import Walk
 from tests.support import (
     fact_history as history,
@@ -46,7 +48,7 @@ from tests.support import (
     saved_plans as planning,
 )
 from tests.support.deliveries import seen_of
-from tests.support.promotion_evidence import allowed_evidence
+from tests.support.promotion_evidence import allowed_evidence, evidence_of_case
 from tests.support.samples import (
     DRAFT,
     findings_of,
@@ -412,7 +414,20 @@ def merge_pending(fail: bool) -> set[str]:
     return {code for waiting in step.waiting for code, _ in waiting.reasons}
 
 
+def rollback_without_target(fail: bool) -> set[str]:
+    """The first release that prod ever ran is degraded, or the one before ran healthy there."""
+    runs = ["other"] if fail else ["this", "other"]
+    evidence = evidence_of_case({"minutes": 90, "runs_here": runs, "health": "Degraded"})
+    fallback = fallback_of(evidence.status, evidence.environment, ())
+    assert fallback is not None
+    view = sample_view(status=evidence.status, provisioned=True)
+    steps = plan_fallbacks(replace(view, fallbacks=(FallbackInput(fallback),)))
+    codes = {c for step in steps if step for w in step.waiting for c, _ in w.reasons}
+    return codes - {"rollback-not-due"}  # what is to come waits as well
+
+
 SCENARIOS: Mapping[str, Scenario] = {
+    "rollback-without-target": rollback_without_target,
     "waiver-expired": waiver_expired,
     "gitops-content-foreign": gitops_foreign,
     "gitops-overlay-missing": gitops_missing,
