@@ -11,7 +11,8 @@ from dataclasses import replace
 from pipeline.forges.port import PullRequest, PullState, Push, Review, ReviewVerdict
 from pipeline.gate.authority import Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
-from pipeline.gate.rollback import fallback_of
+from pipeline.gate.rollback import Fallback
+from pipeline.gate.rules import ROLLBACK_NOT_DUE
 from pipeline.gate.standing import Standing, check_blocked, check_deleted, check_environments
 from pipeline.git.history import Change
 from pipeline.git.objects import MODE_FILE, MODE_SYMLINK
@@ -48,7 +49,7 @@ from tests.support import (
     saved_plans as planning,
 )
 from tests.support.deliveries import seen_of
-from tests.support.promotion_evidence import allowed_evidence, evidence_of_case
+from tests.support.promotion_evidence import allowed_evidence
 from tests.support.samples import (
     DRAFT,
     findings_of,
@@ -390,6 +391,19 @@ def running_without_digest(fail: bool) -> set[str]:
     return _reported(**(tag if fail else {}))
 
 
+def rollback_without_target(fail: bool) -> set[str]:
+    """A release does badly where no earlier one has run healthy, or where one has."""
+    status = history.sample_status()
+    record = status.promotion("dev")
+    assert record is not None
+    fallback = Fallback("dev", CLOCK_S, None if fail else record.release)
+    view = sample_view(status=status, provisioned=True)
+    steps = plan_fallbacks(replace(view, fallbacks=(FallbackInput(fallback),)))
+    waits = (waiting for step in steps if step for waiting in step.waiting)
+    told = {code for waiting in waits for code, _ in waiting.reasons}
+    return told - {ROLLBACK_NOT_DUE.id}  # the other says when it will be
+
+
 def merge_pending(fail: bool) -> set[str]:
     """The pull request of an allowed promotion is in the merge queue, or not."""
     evidence = allowed_evidence("dev")
@@ -414,21 +428,9 @@ def merge_pending(fail: bool) -> set[str]:
     return {code for waiting in step.waiting for code, _ in waiting.reasons}
 
 
-def rollback_without_target(fail: bool) -> set[str]:
-    """The first release that prod ever ran is degraded, or the one before ran healthy there."""
-    runs = ["other"] if fail else ["this", "other"]
-    evidence = evidence_of_case({"minutes": 90, "runs_here": runs, "health": "Degraded"})
-    fallback = fallback_of(evidence.status, evidence.environment, ())
-    assert fallback is not None
-    view = sample_view(status=evidence.status, provisioned=True)
-    steps = plan_fallbacks(replace(view, fallbacks=(FallbackInput(fallback),)))
-    codes = {c for step in steps if step for w in step.waiting for c, _ in w.reasons}
-    return codes - {"rollback-not-due"}  # what is to come waits as well
-
-
 SCENARIOS: Mapping[str, Scenario] = {
-    "rollback-without-target": rollback_without_target,
     "waiver-expired": waiver_expired,
+    "rollback-without-target": rollback_without_target,
     "gitops-content-foreign": gitops_foreign,
     "gitops-overlay-missing": gitops_missing,
     "gitops-not-approved": gitops_not_approved,
