@@ -11,7 +11,7 @@ from pipeline.models.evidence import Observation
 from pipeline.plan.ports import FaultHook
 from pipeline.requests.layout import environment_path
 from tests.support import second_day
-from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS
+from tests.support.fact_history import RELEASE_MANAGERS
 from tests.support.finished_story import StoryWorld, doubles
 from tests.support.samples import DRAFT
 from tests.support.story import SOURCE, Story
@@ -47,7 +47,7 @@ def take_out(world: StoryWorld) -> tuple[Observation, ...]:
     """The primitive is retired, and a promotion that waits is refused."""
     story = Story(world)
     ahead = world.engine.propose_promotion(DRAFT, "dev", reason="Next").promotion
-    second_day.bring_promotion(story, ahead, ENGINEER_ID)
+    second_day.bring_promotion(story, ahead, second_day.OTHER_ENGINEER_ID)
     second_day.retire(story)
     return ()
 
