@@ -219,7 +219,7 @@ def test_why_before_and_after(told: Path, fresh_world: Path, tmp_path: Path) -> 
 def test_audit_log(told: Path) -> None:
     ran = call(told, "audit", "log", DRAFT)
     assert ran.exit_code == 0
-    kinds = [line.split()[1] for line in ran.out.splitlines() if line[:6].strip().isdigit()]
+    kinds = [line.split()[3] for line in ran.out.splitlines() if line[:6].strip().isdigit()]
     assert kinds[:3] == ["accepted", "provisioned", "scaffolded"]
     assert kinds.count("promoted") == 3
     document = call(told, "audit", "log", DRAFT, "--format", "json").document
