@@ -15,6 +15,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.requests.policy",
     "pipeline.requests.windows",
     "pipeline.requests.stops",
+    "pipeline.requests.waivers",
     "pipeline.requests.drafts",
     "pipeline.requests.patches",
     "pipeline.plan.bounds",
@@ -31,6 +32,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.gate.authority",
     "pipeline.world.policy_history",
     "pipeline.gate.standing",
+    "pipeline.gate.running",
 )
 
 

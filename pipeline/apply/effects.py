@@ -34,6 +34,7 @@ from pipeline.plan.effects import (
     MERGED,
     AppendFacts,
     BuildImage,
+    ClosePull,
     CommitFolder,
     Effect,
     EnsureRepo,
@@ -75,7 +76,7 @@ class Ports:
     actor: int
     run_checks: RunChecksPort
     make_builder: Callable[[], Builder]
-    now_s: int  # the moment that was planned for, in seconds since the epoch
+    now_s: int  # the moment of the plan, in seconds since the epoch
     faults: FaultHook = no_faults
 
 
@@ -192,6 +193,9 @@ def _apply_effect(effect: Effect, later: Sequence[Effect], ports: Ports, done: _
             return _open_pull(effect, later, ports, done)
         case MergePull():
             return _merge_pull(effect, ports, done)
+        case ClosePull():
+            ports.forge.close_pull(effect.repo, effect.number, actor=ports.actor)
+            return effect.number
         case RunChecks():
             return _run_checks(effect, ports)
         case BuildImage():
@@ -330,9 +334,9 @@ def _build_image(effect: BuildImage, ports: Ports) -> BuildRecord | Reason:
 
 
 def _read_merges(effect: AppendFacts, ports: Ports, done: _Applied) -> None:
-    """Put the date of each merge beside its commit, repository by repository.
+    """Add the date of each merge to its commit, repository by repository.
 
-    A forge may show a commit later than it says that it merged: such a draft waits.
+    A forge may report a merge before it shows the commit: such a draft waits.
     """
     for entry in effect.entries:
         key = entry.outcomes.get(MERGED, "")

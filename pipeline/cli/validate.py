@@ -46,17 +46,12 @@ def validate(
     PATHS are files or folders of the control repo; by default all requests. What they depend on is
     read too. Exit code: 0 valid, 1 invalid, 4 could not check.
     """
-    if worktree and (since or commit):
-        raise click.UsageError("--worktree goes with neither --since nor --commit")
-    if paths and since:
-        raise click.UsageError("name either paths or --since")
-    if author is not None and not since:
-        raise click.UsageError("--author goes with --since")
-
+    _check_options(paths, since, commit, author, worktree=worktree)
     from pipeline.control.checkout import find_checkout
     from pipeline.diagnostics import Verdict, verdict_of
     from pipeline.engine.judge_patches import without_secrets
     from pipeline.git.repository import GitRepository
+    from pipeline.machine.clock import read_clock
     from pipeline.stages.validate import check_requests
     from pipeline.templates import LazyTemplates
 
@@ -67,7 +62,12 @@ def validate(
     reading = _read(top, git, revision, since, wanted)
     changed = git.diff_names(git.resolve_commit(since), revision) if since and revision else ()
     found = check_requests(
-        reading.reads, reading.findings, reading.snapshot, LazyTemplates(), asked=changed
+        reading.reads,
+        reading.findings,
+        reading.snapshot,
+        LazyTemplates(),
+        asked=changed,
+        now_s=read_clock(),
     )
     if author is not None and since:
         from pipeline.world.revisions import check_asker
@@ -89,6 +89,23 @@ def validate(
     _write(session, found, sources, reading, asked)
     verdict = verdict_of(found)
     return {Verdict.VALID: 0, Verdict.INVALID: 1, Verdict.COULD_NOT_CHECK: 4}[verdict]
+
+
+def _check_options(
+    paths: tuple[str, ...],
+    since: str | None,
+    commit: str | None,
+    author: int | None,
+    *,
+    worktree: bool,
+) -> None:
+    """Raise UsageError for options that do not go together."""
+    if worktree and (since or commit):
+        raise click.UsageError("--worktree goes with neither --since nor --commit")
+    if paths and since:
+        raise click.UsageError("name either paths or --since")
+    if author is not None and not since:
+        raise click.UsageError("--author goes with --since")
 
 
 def _asked(

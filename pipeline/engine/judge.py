@@ -122,7 +122,14 @@ class Judge:
         patches = patches_of(read.reads, changed)
         left = replace(world.policy, pending=world.policy.left_by(git, tree))
         found = (
-            *check_requests(read.reads, read.findings, read.snapshot, templates, asked=changed),
+            *check_requests(
+                read.reads,
+                read.findings,
+                read.snapshot,
+                templates,
+                asked=changed,
+                now_s=world.now_s,
+            ),
             *(reason.finding() for reason in authority.reasons if reason.final),
             # Nothing is merged onto policy without authority, unless the merge restores it.
             *left.findings(),
@@ -175,7 +182,7 @@ def _tier_then(world: World, changed: Sequence[str]) -> RiskTier:
 
 
 def _deleted(world: World, changed: Sequence[str], snapshot: Snapshot) -> Iterator[Finding]:
-    """Findings for what would still stand after the pull request deletes its files."""
+    """Findings for what would still exist after the pull request deletes its files."""
     gone = {
         path.split("/")[1]
         for path in changed

@@ -36,7 +36,7 @@ from pipeline.plan.effects import (
     missing_step,
 )
 from pipeline.plan.ports import Progress, silent
-from pipeline.stages.observe import Judged
+from pipeline.plan.sightings import JudgedReport
 from pipeline.world.look import World
 from pipeline.world.states import tenants_with_state
 
@@ -61,13 +61,13 @@ class RunReport:
     restored: list[Incident] = field(default_factory=list)
     began_s: int = 0
     ended_s: int = 0
-    # What is wrong with what delivery tools report, each thing once.
+    # Findings about reports of delivery tools, each once.
     observed: dict[Finding, None] = field(default_factory=dict)
     # Tenant → findings for drafts that stand although their files are gone from main.
     standing: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
 
-    def note_observed(self, judged: Iterable[Judged]) -> None:
-        """Keep what is wrong with what delivery tools report."""
+    def note_observed(self, judged: Iterable[JudgedReport]) -> None:
+        """Record the findings about reports of delivery tools."""
         self.observed |= {finding: None for item in judged for finding in item.findings}
 
     @property
@@ -115,8 +115,8 @@ class RunLoop:
         return tuple(apply_tenant_plan(t, ports, progress) for t in plan.tenants)
 
     def _require_current(self, plan: Plan, world: World) -> None:
-        """Nothing; raises StalePlan unless the plan is what would be planned at its own moment,
-        and all that it would do is still allowed. That more may be done by now is no difference.
+        """Raise StalePlan unless planning for the plan's own moment gives the same plan, and all of
+        its steps are still allowed now. More steps that are allowed by now do not matter.
         """
         made_s, again = seconds_of(plan.made_at), "make the plan again and have it reviewed"
         if made_s > world.now_s + CLOCK_SKEW_S:
@@ -219,7 +219,7 @@ class _TenantRun:
     resting: set[str] = field(default_factory=set)
     waiting: list[Waiting] = field(default_factory=list)  # of those left out
     before: tuple[Effect, ...] = ()
-    tries: int = 0  # at the same effects; others mean that another run made progress
+    tries: int = 0  # at the same effects; new ones mean that another run made progress
 
     def run(self) -> None:
         """Run rounds until nothing is left to do. Raises PipelineError if that never happens."""

@@ -35,6 +35,7 @@ from pipeline.world.policy_history import PolicyHistory, read_policy_history
 from pipeline.world.promotions import Promotions
 from pipeline.world.releases import Releases
 from pipeline.world.repositories import OpenRepositories
+from pipeline.world.retirements import Retirements
 from pipeline.world.revisions import RevisionCache, Revisions
 from pipeline.world.states import States
 
@@ -160,6 +161,7 @@ class EngineReader:
             causes=causes,
             patches=patches,
             promotions=promotions,
+            retirements=Retirements(repositories, causes, promotions),
             gitops=gitops,
             failures=failures,
             reports=Reports(repositories, snapshot.environments),

@@ -53,7 +53,7 @@ class Review:
     commit: str
     verdict: ReviewVerdict
     body: str = ""
-    at: Moment | None = None  # by the forge's clock; None for one of before it kept this
+    at: Moment | None = None  # by the forge's clock; None if older than this record
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +209,11 @@ class RepoView:
 
 @dataclass(frozen=True, slots=True)
 class Hosting:
-    """Where a repository is hosted, which decides what its forge offers for it."""
+    """The hosting of a repository, which decides what its forge offers."""
 
     server: str  # the forge's address
     is_public: bool
-    plan: str  # of the organisation, as the forge names it; empty if this account may not see it
+    plan: str  # the organisation's, in the forge's words; empty if this account may not see it
 
 
 class Repositories(Protocol):
@@ -238,11 +238,11 @@ class Repositories(Protocol):
         """
 
     def read_hosting(self, repo: str) -> Hosting | None:
-        """Where the repository is hosted; None for a forge without plans. Raises NotFound."""
+        """The repository's hosting; None for a forge without plans. Raises NotFound."""
 
     def read_signed_branches(self, repo: str, branches: Collection[str]) -> Mapping[str, bool]:
-        """The branches among these that take signed commits alone → whether this account may bring
-        others there all the same. Branches need not exist. Raises NotFound."""
+        """The branches among these that accept only signed commits → whether this account may push
+        unsigned ones anyway. Branches need not exist. Raises NotFound."""
 
     def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
         """Repository → text that changes with any of its branches or pull requests, cheap to get.

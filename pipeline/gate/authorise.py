@@ -18,6 +18,15 @@ from pipeline.gate.authority import Authority
 from pipeline.gate.holds import clause_lane, clause_stop, clause_windows
 from pipeline.gate.provenance import provenance_problem
 from pipeline.gate.reasons import DecisionReason as DecisionReason
+from pipeline.gate.rollback import (
+    clause_automatic,
+    clause_goes_further,
+    clause_hold,
+    clause_lift,
+    clause_rollback,
+)
+from pipeline.gate.waivers import Asked, Grant, Waived, without_waived
+from pipeline.models.base import seconds_of
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.provenance import Claim, Verified
 from pipeline.models.requests import (
@@ -53,6 +62,11 @@ class Evidence:
     signers: Signers | None = None
     provenance: Verified | None = None  # verified provenance of the source tree's image
     stops: tuple[Halt, ...] = ()  # what is stopped now
+    by_people: bool = True  # whether only people opened and pushed the request
+    asked_s: int | None = None  # when it came to main; None for one not made yet
+    automatic: bool = False  # whether policy rolls back by itself
+    retires: bool = False  # whether main asks to retire the draft
+    waivers: tuple[Grant, ...] = ()  # the draft's waivers on main now
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +77,7 @@ class Decision:
     environment: str
     reasons: tuple[DecisionReason, ...]
     approved_by: tuple[int, ...]
+    waived: tuple[Waived, ...] = ()
 
     @property
     def allowed(self) -> bool:
@@ -87,9 +102,11 @@ def _waits(rule_id: str, message: str) -> DecisionReason:
 
 
 def clause_draft_alive(e: Evidence) -> Iterator[DecisionReason]:
-    """The draft was not rejected."""
+    """The draft was neither rejected nor retired."""
     if e.status.state is DraftState.REJECTED:
-        yield _final(rule.DRAFT_ENDED.id, f"{e.status.id} was rejected")
+        yield _final(rule.DRAFT_ENDED.id, f"{e.status.id} has ended")
+    elif e.retires:
+        yield _final(rule.DRAFT_ENDED.id, f"{e.status.id} is being retired")
 
 
 def clause_chain(e: Evidence) -> Iterator[DecisionReason]:
@@ -114,9 +131,12 @@ def clause_source(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
-    """The release has run in an environment before this one; it need not run there now."""
+    """The release has run in an earlier environment; it need not run there now.
+
+    `clause_rollback` says where a rollback's release has run.
+    """
     sources = e.environment.promotes_from
-    if not sources:
+    if not sources or e.promotion.lane == "rollback":
         return
     earlier, ran = e.status.runs_in(sources), _earlier_runs(e)
     wanted = e.promotion.release
@@ -131,11 +151,15 @@ def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def _earlier_runs(e: Evidence) -> tuple[RunRecord, ...]:
-    """The runs of this release in environments before: by its digest, else by its source."""
-    wanted = e.promotion.release.digest
+    """The runs of this release in earlier environments, by its digest, else by its source.
+
+    Those before a rollback are of the same environment.
+    """
+    wanted, here = e.promotion.release.digest, (e.environment.environment,)
+    before = here if e.promotion.lane == "rollback" else e.environment.promotes_from
     return tuple(
         run
-        for run in e.status.runs_in(e.environment.promotes_from)
+        for run in e.status.runs_in(before)
         if (run.release.digest == wanted if wanted else run.release.source_tree == e.source_tree)
     )
 
@@ -260,7 +284,7 @@ def clause_overlay(e: Evidence) -> Iterator[DecisionReason]:
 def clause_pinned(e: Evidence) -> Iterator[DecisionReason]:
     """A request that needs approval names the digest and the tree that reviewers approve."""
     policy = e.environment.approval_for(e.tier)
-    if policy and not (e.promotion.release.digest and e.promotion.overlay_tree):
+    if policy and not e.automatic and not (e.promotion.release.digest and e.promotion.overlay_tree):
         yield _final("promotion-not-pinned", "approved requests pin digest and overlay tree")
 
 
@@ -288,12 +312,43 @@ CLAUSES: tuple[Clause, ...] = (
     clause_lane,
     clause_stop,
     clause_windows,
+    clause_rollback,
+    clause_automatic,
+    clause_hold,
+    clause_goes_further,
+    clause_authority,
+)
+# Lifting a hold writes nothing, so it rests on people alone.
+LIFT_CLAUSES: tuple[Clause, ...] = (
+    clause_draft_alive,
+    clause_chain,
+    clause_lift,
+    clause_hold,
     clause_authority,
 )
 
 
+def clauses_for(promotion: Promotion) -> tuple[Clause, ...]:
+    """The clauses that a request has to meet."""
+    return LIFT_CLAUSES if promotion.hold == "lifted" else CLAUSES
+
+
 def authorise(evidence: Evidence) -> Decision:
     """The decision on one promotion, with all reasons against it in the order of the clauses."""
-    reasons = tuple(reason for clause in CLAUSES for reason in clause(evidence))
-    people = evidence.authority.approved_by
-    return Decision(evidence.status.id, evidence.environment.environment, reasons, people)
+    clauses = clauses_for(evidence.promotion)
+    reasons = tuple(reason for clause in clauses for reason in clause(evidence))
+    draft, environment = evidence.status.id, evidence.environment.environment
+    waived: tuple[Waived, ...] = ()
+    if reasons and evidence.waivers:
+        seen = evidence.status.decided_at
+        latest_s = max(evidence.now_s, seconds_of(seen) if seen else 0)
+        asked = Asked(draft, environment, _digest(evidence), evidence.now_s, latest_s)
+        policy = evidence.platform.waivers
+        reasons, waived = without_waived(reasons, evidence.waivers, policy, asked)
+    return Decision(draft, environment, reasons, evidence.authority.approved_by, waived)
+
+
+def _digest(e: Evidence) -> str | None:
+    """The digest of the image that would run: the pinned one, else the built one."""
+    build = e.status.build_of_tree(e.source_tree) if e.source_tree else None
+    return e.promotion.release.digest or (build.digest if build else None)

@@ -72,12 +72,20 @@ class MatterKind(StrEnum):
     TENANT_CODE = "code of a tenant"
     PLATFORM_CODE = "code of the platform"
     PROMOTION = "promotion"
+    WAIVER = "waiver"
     REPOSITORY = "other file"
     GITOPS = "GitOps file"
 
 
 # Policy judges requests, so one change may not bring both.
-REQUESTS = frozenset({MatterKind.TENANT_CODE, MatterKind.PLATFORM_CODE, MatterKind.PROMOTION})
+REQUESTS = frozenset(
+    {
+        MatterKind.TENANT_CODE,
+        MatterKind.PLATFORM_CODE,
+        MatterKind.PROMOTION,
+        MatterKind.WAIVER,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

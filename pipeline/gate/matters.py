@@ -74,6 +74,12 @@ TABLE: tuple[Row, ...] = (
         "where it says nothing, who approves the draft; and in a lane, one of the lane's teams",
     ),
     Row(
+        MatterKind.WAIVER,
+        "`tenants/<id>/drafts/<id>/waivers/<name>.yaml`",
+        "who may ask for the draft",
+        "one of the platform's owners",
+    ),
+    Row(
         MatterKind.REPOSITORY,
         "any other path of the control repo",
         "the platform's owners",
@@ -137,16 +143,22 @@ def _matter(
         askers = (*tenant_owners, *owners) if tenant else ()
         bots_of, approvers = match[1] if tenant else "", tenant_owners
     meaning = request_path(path)
+    if meaning is not None and meaning.kind == "Waiver":
+        return Matter(MatterKind.WAIVER, path, askers, bots_of, _one_of(owners))
     if meaning is None or meaning.kind != "Promotion":
         return Matter(kind, path, askers, bots_of, _one_of(approvers))
     asked = [_approvals(draft, meaning.name, policy, tier) for policy in policies]
-    request = proposed.model_at(path, Promotion)
-    if request is not None and request.lane != "normal":
-        asked += [_of_lane(request.lane, policy) for policy in policies]
-    approvals = tuple(dict.fromkeys(policy for policy in asked if policy))
+    approvals = tuple(policy for policy in asked if policy)
     teams = tuple(team for policy in approvals for team in policy.teams)
+    request = proposed.model_at(path, Promotion)
+    lane = request.lane if request else "normal"
+    vouching = () if lane == "normal" else tuple(_of_lane(lane, policy) for policy in policies)
     return Matter(
-        MatterKind.PROMOTION, path, (*askers, *teams), bots_of, approvals or _one_of(approvers)
+        MatterKind.PROMOTION,
+        path,
+        (*askers, *teams),
+        bots_of,
+        tuple(dict.fromkeys((*(approvals or _one_of(approvers)), *vouching))),
     )
 
 
@@ -175,7 +187,7 @@ def _approvals(
 
 
 def _of_lane(lane: FastLane, policy: Snapshot) -> ApprovalPolicy:
-    """One approval of the teams that vouch for a lane; nobody's, where the policy lists none."""
+    """One approval by a lane's teams; if the policy lists none, nobody can give it."""
     teams = policy.platform.lanes.get(lane, ()) if policy.platform else ()
     return _one_of(teams)[0]
 

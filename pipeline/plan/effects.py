@@ -96,7 +96,7 @@ class CommitFolder(Model):
     folder: str
     entries: dict[str, tuple[int, str]]  # path below folder → mode, blob id
     blobs: dict[str, Content]  # blob id → bytes, only new ones
-    folder_tree: ObjectId
+    folder_tree: ObjectId | None  # None: the folder is taken out
     commit: ObjectId
     message: str
     time_s: int
@@ -151,6 +151,16 @@ class MergePull(Model):
     number: int | None = None  # of another author's pull request; None for the one this plan opens
 
 
+class ClosePull(Model):
+    """The pipeline's own pull request is closed."""
+
+    kind: Literal["close-pull"] = "close-pull"
+    key: str
+    draft: str
+    repo: str
+    number: int
+
+
 class RunChecks(Model):
     """The checks ran on the folder at the commit."""
 
@@ -179,13 +189,13 @@ class BuildImage(Model):
 
 
 class Merged(Model):
-    """What a merge gives a fact: its commit, and the committer date of that."""
+    """The part of a fact that comes from a merge: its commit, and that commit's date."""
 
     gitops_commit: CommitIdField
     merged_at: Moment
 
 
-MERGED = "merge"  # stands in `FactEntry.outcomes` for all fields of `Merged`
+MERGED = "merge"  # the key in `FactEntry.outcomes` for all fields of `Merged`
 
 
 class ShowDeployment(Model):
@@ -239,6 +249,7 @@ Effect = Annotated[
     | RestoreOverlays
     | OpenPull
     | MergePull
+    | ClosePull
     | RunChecks
     | BuildImage
     | ShowDeployment
@@ -250,7 +261,7 @@ Effect = Annotated[
 class Waiting(Model):
     """A request that cannot go on yet, and what it waits for (code, message).
 
-    `until` is the first moment at which that may change by time alone, where there is one.
+    `until` is the first moment at which time alone may change that, if there is one.
     """
 
     draft: str
@@ -329,6 +340,8 @@ def describe(effect: Effect) -> str:
         case EnsureRules():
             return f"bring the branch rules of {effect.repo} in line"
         case CommitFolder():
+            if effect.folder_tree is None:
+                return f"take {effect.folder} out of {effect.repo}:{effect.branch}"
             files = len(effect.entries)
             return f"write {effect.folder} ({files} files) to {effect.repo}:{effect.branch}"
         case RestoreOverlays():
@@ -338,6 +351,8 @@ def describe(effect: Effect) -> str:
             return f"open pull request {effect.repo}:{effect.branch} into {effect.base_branch}"
         case MergePull():
             return f"merge {effect.repo}:{effect.branch} at {effect.expected_head[:10]}"
+        case ClosePull():
+            return f"close pull request {effect.repo}#{effect.number}"
         case RunChecks():
             return f"run {', '.join(effect.names)} on {effect.repo}@{effect.commit[:10]}"
         case BuildImage():
@@ -355,7 +370,7 @@ def describe(effect: Effect) -> str:
 
 
 def missing_step(plans: Iterable[TenantPlan], allowed: Iterable[TenantPlan]) -> str:
-    """What the first effect or fact of some plans that others lack would do; empty if none."""
+    """A description of the first effect or fact in `plans` that `allowed` lacks; empty if none."""
     others = [effect for plan in allowed for effect in plan.effects]
     known = {(e.kind, e.key): e for e in others}
     facts = [entry for e in others if isinstance(e, AppendFacts) for entry in e.entries]

@@ -14,7 +14,9 @@ from pipeline.models.requests import (
     DraftPatch,
     PrimitiveImplementationDraft,
     Promotion,
+    Retirement,
     Sku,
+    Waiver,
 )
 from pipeline.requests.policy_changes import field_lines
 from pipeline.requests.snapshot import Snapshot
@@ -42,7 +44,7 @@ def draft_details(
 
 
 def _namespace(place: tuple[str, str, Sku, CodeOrigin], environment: str) -> str:
-    """Where it would run; nothing where that name is refused, which is a finding of its own."""
+    """The line on where it would run; none if the name is refused, which is a separate finding."""
     try:
         return names.namespace(*place, environment)
     except names.NameRefused:
@@ -71,7 +73,31 @@ def promotion_details(
         yield "writes exactly the tree", promotion.overlay_tree
     if promotion.lane != "normal":
         yield "lane", promotion.lane
+    if not promotion.goes_further:
+        yield "goes further", "only if a person asks for it"
+    if promotion.hold:
+        yield "hold", f"{promotion.hold}; what runs there stays"
     yield "reason", promotion.reason
+
+
+def waiver_details(waiver: Waiver, old: Waiver | None, snapshot: Snapshot) -> Iterator[Detail]:
+    """What a waiver waives, and from when until when."""
+    yield "draft", waiver.draft
+    yield "environment", waiver.environment
+    yield "waives the rule", waiver.rule
+    yield "for the image", waiver.digest
+    yield "from", waiver.starts
+    yield "until just before", waiver.expires
+    yield "reason", waiver.reason
+
+
+def retirement_details(
+    retirement: Retirement, old: Retirement | None, snapshot: Snapshot
+) -> Iterator[Detail]:
+    """What a retirement takes out, in which order."""
+    yield "draft", retirement.draft
+    yield "is taken out of", ", ".join([*snapshot.environments][::-1])
+    yield "reason", retirement.reason
 
 
 def acknowledgement_details(

@@ -26,9 +26,11 @@ from pipeline.models.requests import (
     PrimitiveImplementationDraft,
     Promotion,
     Request,
+    Retirement,
     Signers,
     Stop,
     Tenant,
+    Waiver,
 )
 from pipeline.requests import policy_changes
 from pipeline.requests.details import (
@@ -37,6 +39,8 @@ from pipeline.requests.details import (
     draft_details,
     patch_details,
     promotion_details,
+    retirement_details,
+    waiver_details,
 )
 from pipeline.requests.drafts import PROMOTION_NOT_PINNED, check_draft, check_promotion
 from pipeline.requests.identity import PATH_UNKNOWN, REQUEST_KIND, draft_example
@@ -55,6 +59,7 @@ from pipeline.requests.policy import (
 from pipeline.requests.policy_changes import Line, field_lines
 from pipeline.requests.snapshot import ReadRequest, Snapshot
 from pipeline.requests.stops import STOP_SCOPE_UNKNOWN, check_stop
+from pipeline.requests.waivers import WAIVER_RULE, check_waiver, check_waiver_policy
 from pipeline.templating import Template
 
 R = TypeVar("R", bound=Request)
@@ -78,6 +83,7 @@ class Surroundings:
     document: ParsedDocument
     snapshot: Snapshot
     templates: Mapping[str, Template]
+    now_s: int | None = None  # when it would be merged; None if it is on main
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,7 @@ _POLICY = Asks("add policy", "change policy", "take policy away")
 _DRAFT_ASKS = "scaffold a primitive, or keep it if it exists"
 _PATCH_ASKS = "apply a patch, if it passes the gates"
 _PROMOTION_ASKS = "run a release, if the gate allows it"
+_RETIRES = "take a primitive out of all environments, and end its draft"
 _SETTLES = "settle what an audit found in history; it stays in the record"
 _GONE = "take a request away"
 
@@ -145,6 +152,11 @@ def _check_draft(draft: PrimitiveImplementationDraft, around: Surroundings) -> I
         )
 
 
+def _check_platform(platform: Platform, around: Surroundings) -> Iterable[Finding]:
+    yield from check_platform(platform, around.snapshot, around.document)
+    yield from check_waiver_policy(platform.waivers, around.document)
+
+
 KINDS: tuple[RequestKind[Any], ...] = (
     RequestKind(
         model=Platform,
@@ -153,7 +165,7 @@ KINDS: tuple[RequestKind[Any], ...] = (
         summary="The platform as a whole: its name, registry, network, accounts and owners.",
         asks=_POLICY,
         example=PLATFORM_NAME.passes,
-        check=lambda it, around: check_platform(it, around.snapshot, around.document),
+        check=_check_platform,
         changes=policy_changes.platform_changes,
     ),
     RequestKind(
@@ -247,6 +259,30 @@ signers:
         details=promotion_details,
     ),
     RequestKind(
+        model=Retirement,
+        path="tenants/<tenant>/drafts/<primitive>/retire.yaml",
+        schema_stem="retirement",
+        summary="A primitive that is to leave all its environments; its draft ends.",
+        asks=Asks(_RETIRES, _RETIRES, _GONE),
+        example=f"""# file: tenants/acme/drafts/order-router/retire.yaml
+apiVersion: {API_VERSION}
+kind: Retirement
+draft: acme/order-router
+reason: The router of the new platform took over
+""",
+        details=retirement_details,
+    ),
+    RequestKind(
+        model=Waiver,
+        path="tenants/<tenant>/drafts/<primitive>/waivers/<name>.yaml",
+        schema_stem="waiver",
+        summary="A rule that is no reason against one release in one environment, for a time.",
+        asks=Asks("waive a rule for a release", "change a waiver", "take a waiver away"),
+        example=WAIVER_RULE.passes,
+        check=lambda it, around: check_waiver(it, around.snapshot, around.document, around.now_s),
+        details=waiver_details,
+    ),
+    RequestKind(
         model=Acknowledgement,
         path="environments/acknowledgements/<name>.yaml",
         schema_stem="acknowledgement",
@@ -277,7 +313,7 @@ def request_path(path: str) -> RequestPath | None:
 
 
 def is_of_kind(path: str, kind: str) -> bool:
-    """Whether a path is that of a kind of request."""
+    """Whether a path belongs to a kind of request."""
     meaning = request_path(path)
     return meaning is not None and meaning.kind == kind
 

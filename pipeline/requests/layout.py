@@ -58,6 +58,16 @@ def patch_path(draft: str, number: str) -> str:
     return f"{draft_folder(draft)}/patches/{number}.yaml"
 
 
+def waiver_path(draft: str, name: str) -> str:
+    """The path of a waiver."""
+    return f"{draft_folder(draft)}/waivers/{name}.yaml"
+
+
+def retirement_path(draft: str) -> str:
+    """The path of the request to retire a draft."""
+    return f"{draft_folder(draft)}/retire.yaml"
+
+
 def promotion_path(draft: str, environment: str) -> str:
     """The path of the promotion request for an environment."""
     return f"{draft_folder(draft)}/promotions/{environment}.yaml"

@@ -18,16 +18,29 @@ from pipeline.requests.identity import (
 from pipeline.requests.kinds import Surroundings, kind_of
 from pipeline.requests.layout import PLATFORM_PATH, draft_path, tenant_path
 from pipeline.requests.snapshot import ReadRequest, Snapshot
+from pipeline.requests.waivers import WAIVER_EXPIRED, WAIVER_LIFETIME, WAIVER_RULE
 from pipeline.templating import Template
 
-# Codes of what only stands against a request that is asked for now.
-_OF_THE_ASKED = (DIGEST_BLOCKED.id, ENVIRONMENT_UNKNOWN.id)
+# Codes of findings that count only for a request made now.
+_OF_THE_ASKED = (
+    DIGEST_BLOCKED.id,
+    ENVIRONMENT_UNKNOWN.id,
+    WAIVER_EXPIRED.id,
+    WAIVER_LIFETIME.id,
+    WAIVER_RULE.id,
+)
 
 
 def check_request(
-    read: ReadRequest, snapshot: Snapshot, templates: Mapping[str, Template]
+    read: ReadRequest,
+    snapshot: Snapshot,
+    templates: Mapping[str, Template],
+    now_s: int | None = None,
 ) -> Iterable[Finding]:
-    """Findings about one well-formed request, judged against the rest of the control repo."""
+    """Findings about one well-formed request, judged against the rest of the control repo.
+
+    `now_s` is the moment at which it would be merged; None if it is on main already.
+    """
     document, model, meaning = read.document, read.model, read.meaning
     if model is None:
         return
@@ -41,7 +54,7 @@ def check_request(
     if meaning.primitive and draft_path(meaning.draft) not in snapshot.blobs:
         where = draft_path(meaning.draft)
         yield DRAFT_MISSING.finding(f"there is no `{where}`", Location(read.path, 1, 1))
-    around = Surroundings(meaning, document, snapshot, templates)
+    around = Surroundings(meaning, document, snapshot, templates, now_s)
     yield from kind_of(model).check(model, around)
 
 
@@ -52,14 +65,15 @@ def check_requests(
     templates: Mapping[str, Template],
     *,
     asked: Collection[str] | None = None,
+    now_s: int | None = None,
 ) -> tuple[Finding, ...]:
     """All findings about the requests read, in a fixed order.
 
-    A missing platform file is itself a finding, since nothing can be judged without it. `asked` are
-    the paths requested now, None for all: only those may not name a blocked digest, or an
-    environment that does not exist. Requests merged before the digest was blocked or the
-    environment was removed are reported by the gate and `status`; otherwise neither could be done
-    while anything runs.
+    A missing platform file is itself a finding, since nothing can be judged without it. `asked`
+    are the paths requested now, None for all, and `now_s` is when they would be merged. Only those
+    must not name a blocked digest, an unknown environment, or a rule that policy does not allow to
+    waive. For older requests the gate and `status` report it; otherwise no such policy could be
+    merged while anything runs.
     """
     found = list(form_findings)
     if PLATFORM_PATH not in snapshot.blobs:
@@ -67,7 +81,7 @@ def check_requests(
             TENANT_MISSING.finding(f"there is no `{PLATFORM_PATH}`", Location(PLATFORM_PATH))
         )
     for read in reads:
-        found.extend(check_request(read, snapshot, templates))
+        found.extend(check_request(read, snapshot, templates, now_s))
     if asked is not None:
         found = [f for f in found if f.code not in _OF_THE_ASKED or f.location.file in asked]
     return sort_findings(found)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.delivery.reports import Observations
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path
 from tests.conftest import ROOT
@@ -148,7 +149,8 @@ def test_each_permission_of_each_job_is_needed(tmp_path: Path) -> None:
         world = actions.open()
         observations = observe_and_follow_up(world)
         world.close()
-        payload = {"observations": [o.model_dump(mode="json") for o in observations]}
+        report = Observations(kind="Observations", observations=observations)
+        payload = report.model_dump(mode="json", by_alias=True)
         tried += check(actions, "observe", "repository_dispatch", client_payload=payload)
         asked = {"client_payload": payload}
         assert check_optional(actions, "observe", "repository_dispatch", ("run",), **asked) == 2

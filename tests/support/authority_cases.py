@@ -17,6 +17,7 @@ from pipeline.requests.layout import (
     patch_path,
     promotion_path,
     tenant_path,
+    waiver_path,
 )
 from pipeline.requests.snapshot import Snapshot
 from tests.support.fact_history import id_of
@@ -105,6 +106,7 @@ SCOPE, MISSING = "author-out-of-scope", "approval-missing"
 TOGETHER, UNKNOWN, OTHER = "policy-with-requests", "pusher-unknown", "approval-other-revision"
 OWN, PATCH = draft_path(DRAFT), patch_path(DRAFT, "0001")
 DEV, STAGING, PROD = (promotion_path(DRAFT, env) for env in ("dev", "staging", "prod"))
+WAIVER = waiver_path(DRAFT, "flaky-test")
 POLICY, TENANT = environment_path("prod"), tenant_path("acme")
 _AS_PLATFORM = edited(OWN, ("code_origin: tenant", "code_origin: platform"))
 _DELEGATED = edited(
@@ -228,6 +230,15 @@ CASES: tuple[Case, ...] = (
     case(MISSING, STAGING, approvals=(MANAGER,), base=_HIGH),
     case(MISSING, STAGING, approvals=(MANAGER,), now=_HIGH),
     case("", STAGING, approvals=(MANAGER, SECURITY), base=_HIGH, tier="MEDIUM"),
+    # A waiver, which the platform's owners approve.
+    case("", WAIVER, approvals=(OWNER,)),
+    case("", WAIVER, author=ENGINEER, approvals=(OWNER,)),
+    case(MISSING, WAIVER),
+    case(MISSING, WAIVER, approvals=(ENGINEER, MANAGER, SECURITY)),
+    case(MISSING, WAIVER, author=OWNER, approvals=(OWNER,)),
+    case(SCOPE, WAIVER, author=MANAGER, approvals=(OWNER,)),
+    case(SCOPE, WAIVER, author=FOREIGN_AGENT, approvals=(OWNER,)),
+    case(TOGETHER, POLICY, WAIVER, author=OWNER, approvals=(OTHER_OWNER,)),
     # A lane, for which one of its teams vouches, then and now.
     case("", STAGING, approvals=(MANAGER, SECURITY), base=_LANES, proposed=_IN_LANE),
     case(MISSING, STAGING, approvals=(MANAGER,), base=_LANES, proposed=_IN_LANE),

@@ -19,6 +19,7 @@ from pipeline.forges.port import Review, ReviewVerdict
 from pipeline.gate.authorise import Evidence, authorise
 from pipeline.gate.authority import Authority, Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
+from pipeline.gate.waivers import Grant
 from pipeline.models.base import API_VERSION, TreeId, seconds_of
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.provenance import Verified
@@ -29,12 +30,15 @@ from pipeline.models.requests import (
     Promotion,
     RequestedRelease,
     RiskTier,
+    Waiver,
+    WaiverPolicy,
 )
 from pipeline.models.status import DraftState, PromotionRecord, RunRecord
 from pipeline.models.windows import PlatformWindow, Window
 from pipeline.releases.rules import Target, check_objects
-from pipeline.requests.layout import promotion_path
+from pipeline.requests.layout import promotion_path, waiver_path
 from tests.support import fact_history as history
+from tests.support import rollback_evidence
 from tests.support.samples import DRAFT, sample_environment, sample_platform, sample_snapshot
 from tests.support.signing import trusted_signers, verified
 from worlds.control_repo import CLOCK_S
@@ -112,6 +116,8 @@ def allowed_evidence(environment: EnvironmentName = "prod") -> Evidence:
         authority=authority_of(environment, _reviews(list(_approvers(environment)))),
         tier=status.risk_tier,
         now_s=CLOCK_S,
+        by_people=False,
+        asked_s=CLOCK_S,
         signers=trusted_signers(),
         provenance=verified(history.claim_of_build(status)),
     )
@@ -168,6 +174,8 @@ def _reviews(listed: object) -> tuple[Review, ...]:
 def changed(evidence: Evidence, key: str, value: object) -> Evidence:
     """The evidence with one thing changed."""
     status, promotion = evidence.status, evidence.promotion
+    if key in rollback_evidence.KEYS:
+        return rollback_evidence.changed_run(evidence, key, value)
     if key in _OF_AUTHORITY:
         return _with_authority(evidence, {key: value})
     match key:
@@ -248,6 +256,14 @@ def changed(evidence: Evidence, key: str, value: object) -> Evidence:
         case "stops":
             listed = TypeAdapter(tuple[Halt, ...]).validate_json(json.dumps(value))
             return replace(evidence, stops=listed)
+        case "waivers":
+            return replace(evidence, waivers=_grants(value))
+        case "waivable":
+            policy = None if value is None else _WAIVERS.validate_json(json.dumps(value))
+            platform = evidence.platform.model_copy(update={"waivers": policy})
+            return replace(evidence, platform=platform)
+        case "newest_fact":
+            return replace(evidence, status=status.model_copy(update={"decided_at": str(value)}))
         case "lanes":
             platform = evidence.platform.model_copy(update={"lanes": value})
             return replace(evidence, platform=platform)
@@ -261,6 +277,35 @@ def changed(evidence: Evidence, key: str, value: object) -> Evidence:
             target = Target("overlay", evidence.overlay.bound)
             return replace(evidence, manifest_findings=tuple(check_objects(value, target)))
     raise ValueError(f"no case changes `{key}`")
+
+
+_WAIVERS = TypeAdapter(WaiverPolicy)
+
+
+def _grants(value: object) -> tuple[Grant, ...]:
+    """Waivers of the release in prod, as they are given; defaults are filled in."""
+    assert isinstance(value, list)
+    given = {
+        "apiVersion": API_VERSION,
+        "kind": "Waiver",
+        "draft": DRAFT,
+        "environment": "prod",
+        "rule": "check-failed",
+        "digest": history.DIGEST,
+        "starts": "2026-12-01T00:00:00Z",
+        "expires": "2026-12-08T00:00:00Z",
+        "reason": "The test fails where the clock is slow",
+    }
+    found = []
+    for number, each in enumerate(value):
+        changes = dict(each)
+        approved = changes.pop("approved", True)
+        waiver = Waiver.model_validate_json(json.dumps({**given, **changes}))
+        cause = history.cause_of(waiver_path(DRAFT, f"w{number}"))
+        missing = unbrought(cause.request, "no pull request brought it")
+        authority = Authority((), (history.PLATFORM_ENGINEERS[0],)) if approved else missing
+        found.append(Grant(waiver, cause, authority))
+    return tuple(found)
 
 
 def _with_windows(evidence: Evidence, key: str, value: object) -> Evidence:
@@ -323,7 +368,9 @@ def _with_authority(evidence: Evidence, given: Mapping[str, object]) -> Evidence
         is_reviewed=given.get("approved_blob") != "other",
         tier=tier,
     )
-    return replace(evidence, authority=authority)
+    account = sample_platform().account(author)
+    is_person = account is not None and account.kind == "person"
+    return replace(evidence, authority=authority, by_people=is_person)
 
 
 def decision_findings(text: str) -> tuple[Finding, ...]:

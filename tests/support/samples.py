@@ -54,14 +54,16 @@ def _read(path: str, content: bytes) -> tuple[ReadRequest | None, tuple[Finding,
     return parse_request(path, content)
 
 
-def snapshot_and_findings(files: Mapping[str, bytes]) -> tuple[Snapshot, tuple[Finding, ...]]:
-    """The snapshot of a whole control repo and every finding in it."""
+def snapshot_and_findings(
+    files: Mapping[str, bytes], now_s: int | None = None
+) -> tuple[Snapshot, tuple[Finding, ...]]:
+    """The snapshot of a whole control repo and every finding in it, were it merged at a moment."""
     results = [_read(path, content) for path, content in sorted(files.items())]
     reads = [read for read, _ in results if read is not None]
     blobs = {path: f"{index:040x}" for index, path in enumerate(sorted(files))}
     snapshot = snapshot_of("c" * 40, blobs, reads)
     form = [finding for _, findings in results for finding in findings]
-    return snapshot, check_requests(reads, form, snapshot, templates())
+    return snapshot, check_requests(reads, form, snapshot, templates(), now_s=now_s)
 
 
 def findings_of(path: str, content: bytes, **also: bytes) -> tuple[Finding, ...]:

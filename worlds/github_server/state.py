@@ -308,7 +308,7 @@ class State:
         self.accounts: dict[int, Account] = {}
         self.teams: dict[tuple[str, str], Team] = {}
         self.members: dict[str, set[int]] = {}
-        self.plans: dict[str, str] = {}  # organisation → the plan it pays for; else `free`
+        self.plans: dict[str, str] = {}  # organisation → its paid plan; otherwise `free`
         self.apps: dict[int, App] = {}
         self.tokens: dict[str, Token] = {}
         self.repositories: dict[tuple[str, str], Repository] = {}
@@ -340,7 +340,7 @@ class State:
         return next(self._numbers)
 
     def now(self) -> str:
-        """The time as GitHub writes it; it stands still where merges must be the same again."""
+        """The time as GitHub writes it; fixed if merges must be reproducible."""
         time_s = self.clock() if self.first_merge_s is None else self.first_merge_s
         return datetime.fromtimestamp(time_s, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 

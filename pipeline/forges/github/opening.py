@@ -17,12 +17,11 @@ from pipeline.errors import UsageFault
 from pipeline.forges.github.client import ApiCost, GithubClient
 from pipeline.forges.github.credentials import AppInstallation, PlainToken, TokenSource
 from pipeline.forges.github.forge import GithubForge
-from pipeline.forges.github.servers import PUBLIC
+from pipeline.forges.github.servers import PUBLIC, api_of
 from pipeline.forges.github.session import GithubSession
 from pipeline.forges.opening import OpenedForge
 from pipeline.machine.cache import cache_dir
 
-PUBLIC_API = "https://api.github.com"
 _ADDRESS = re.compile(r"(https?://[^/@]+)/([^/]+)/([^/]+?)(?:\.git)?/?\Z")
 
 
@@ -81,8 +80,7 @@ def open_github(origin: GithubOrigin, environment: Mapping[str, str]) -> GithubF
         raise UsageFault(
             f"a token is not sent to {server} in the open", help="use its https address"
         )
-    own = PUBLIC_API if server == PUBLIC else f"{server}/api/v3"
-    api_url = environment.get("GITHUB_API_URL") or own
+    api_url = environment.get("GITHUB_API_URL") or api_of(server)
     cost = ApiCost()
     source = _source(api_url, origin.organisation, environment, cost)
     session = GithubSession(

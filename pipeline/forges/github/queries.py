@@ -218,7 +218,7 @@ def review_of(sequence: int, node: Mapping[str, Any]) -> Review:
 
 
 def _moment(told: str | None) -> Moment | None:
-    """A `DateTime` as we write moments."""
+    """The moment of a GraphQL `DateTime`."""
     if told is None:
         return None
     return moment_of(int(datetime.fromisoformat(told).timestamp()))

@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.forges import approvals
 from pipeline.forges.port import Review
-from pipeline.gate import authorise, authority, matters
+from pipeline.gate import authorise, authority, matters, waivers
 from pipeline.gate.authority import Matter, MatterKind, Revision
 from pipeline.models.requests import (
     Account,
@@ -183,7 +183,7 @@ for _each in matters.TABLE:
     MUTANTS[f"{_each.kind}: anybody asks"] = partial(_row, _each.kind, _asked_by_all)
     MUTANTS[f"{_each.kind}: anybody approves"] = partial(_row, _each.kind, _approved_by_all)
     MUTANTS[f"{_each.kind}: nobody approves"] = partial(_row, _each.kind, _approved_by_nobody)
-    if _each.kind not in (MatterKind.TENANT_CODE, MatterKind.PROMOTION):
+    if _each.kind not in (MatterKind.TENANT_CODE, MatterKind.PROMOTION, MatterKind.WAIVER):
         MUTANTS[f"{_each.kind}: bots ask"] = partial(_row, _each.kind, _asked_by_bots)
 
 
@@ -281,9 +281,12 @@ def _no_environment(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(matters, "_approvals", approvals)
 
 
+NO_APPROVAL = ApprovalPolicy.model_construct(count=0, teams=())
+
+
 @mutant("nobody vouches for a lane")
 def _lanes(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(matters, "_of_lane", lambda lane, policy: None)
+    patch.setattr(matters, "_of_lane", lambda lane, policy: NO_APPROVAL)
 
 
 @mutant("a lane that is not listed asks for nobody")
@@ -292,7 +295,7 @@ def _unlisted_lane(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         matters,
         "_of_lane",
-        lambda lane, policy: real(lane, policy) if policy.platform.lanes else None,
+        lambda lane, policy: real(lane, policy) if policy.platform.lanes else NO_APPROVAL,
     )
 
 
@@ -300,11 +303,13 @@ def _unlisted_lane(patch: pytest.MonkeyPatch) -> None:
 
 
 def _drop_gate(clause: object, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(authorise, "CLAUSES", _without(authorise.CLAUSES, clause))
+    for name in ("CLAUSES", "LIFT_CLAUSES"):
+        patch.setattr(authorise, name, _without(getattr(authorise, name), clause))
 
 
 GATE_MUTANTS: dict[str, Patch] = {
-    f"gate without {clause.__name__}": partial(_drop_gate, clause) for clause in authorise.CLAUSES
+    f"gate without {clause.__name__}": partial(_drop_gate, clause)
+    for clause in (*authorise.CLAUSES, *authorise.LIFT_CLAUSES)
 }
 
 
@@ -327,6 +332,27 @@ GATE_MUTANTS |= {
     "gate that asks whether anything ran": _any_environment_before,
 }
 FREEZE = "{effect: deny, from: 2026-12-24T00:00:00, to: 2026-12-27T00:00:00}"
+for _condition in waivers.CONDITIONS:
+    GATE_MUTANTS[f"waivers without {_condition.__name__}"] = partial(
+        lambda condition, patch: patch.setattr(
+            waivers, "CONDITIONS", _without(waivers.CONDITIONS, condition)
+        ),
+        _condition,
+    )
+
+
+def _forgotten_moment(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(authorise, "Asked", lambda *told: waivers.Asked(*told[:-1], told[-2]))
+
+
+GATE_MUTANTS["a clock that goes back revives a waiver"] = _forgotten_moment
+
+
+def _waived(by: str = "{}", more: str = "", now: str = "2026-12-02T00:00:00Z") -> str:
+    """A promotion whose checks failed, with a waiver of that."""
+    return f"{{checks: [failed], now: {now}, waivers: [{by}]{more}}}"
+
+
 # One thing that is wrong with an allowed promotion → the codes of the reasons against it.
 GATE_CASES: Mapping[str, frozenset[str]] = {
     "{}": frozenset(),
@@ -352,8 +378,38 @@ GATE_CASES: Mapping[str, frozenset[str]] = {
     "overlay_tree: null": frozenset({"promotion-not-pinned"}),
     "reviews: []": frozenset({"approval-missing"}),
     "author: 4711": frozenset({"author-out-of-scope"}),
+    _waived(): frozenset(),
+    _waived("{rule: check-missing}"): frozenset({"check-failed"}),
+    _waived("{environment: staging}"): frozenset({"check-failed"}),
+    _waived("{draft: acme/other}"): frozenset({"check-failed"}),
+    _waived(f"{{digest: 'sha256:{'0' * 64}'}}"): frozenset({"check-failed"}),
+    _waived("{approved: false}"): frozenset({"check-failed"}),
+    _waived("{expires: 2026-12-30T00:00:00Z}"): frozenset({"check-failed"}),
+    _waived(now="2026-11-30T23:59:59Z"): frozenset({"check-failed"}),
+    _waived(now="2026-12-01T00:00:00Z"): frozenset(),
+    _waived(now="2026-12-07T23:59:59Z"): frozenset(),
+    _waived(now="2026-12-08T00:00:00Z"): frozenset({"check-failed"}),
+    _waived(more=", newest_fact: 2026-12-07T23:59:59Z"): frozenset(),
+    _waived(more=", newest_fact: 2026-12-08T00:00:00Z"): frozenset({"check-failed"}),
+    _waived(more=", waivable: null"): frozenset({"check-failed"}),
+    _waived(more=", waivable: {rules: [check-missing], longest_days: 14}"): frozenset(
+        {"check-failed"}
+    ),
+    _waived(more=", waivable: {rules: [check-failed], longest_days: 6}"): frozenset(
+        {"check-failed"}
+    ),
+    "now: 2026-12-02T00:00:00Z\nblocked: true\nwaivers: [{rule: digest-blocked}]\n"
+    "waivable: {rules: [digest-blocked], longest_days: 14}": frozenset({"digest-blocked"}),
     "stops: [{reason: Down}]": frozenset({"promotion-stopped"}),
     "lane: security": frozenset({"lane-not-offered"}),
+    "{runs_here: [], lane: rollback, lanes: {rollback: [security]}}": frozenset(
+        {"rollback-target"}
+    ),
+    "{automatic: true, runs_here: [this, other], health: Healthy}": frozenset({"rollback-not-due"}),
+    "held: true": frozenset({"environment-held"}),
+    "stays: true": frozenset({"release-stays"}),
+    "lift: true": frozenset({"hold-absent"}),
+    "retires: true": frozenset({"draft-ended"}),
     f"{{windows: [{FREEZE}], now: 2026-12-24T12:00:00Z}}": frozenset({"window-closed"}),
 }
 
@@ -399,7 +455,9 @@ def test_a_mutant_of_the_gate_is_killed(
 def test_every_clause_and_every_row_has_a_mutant() -> None:
     clauses = {f"authority without {clause.__name__}" for clause in authority.CLAUSES}
     assert clauses <= MUTANTS.keys()
-    gate = {f"gate without {clause.__name__}" for clause in authorise.CLAUSES}
+    clauses_of_gate = (*authorise.CLAUSES, *authorise.LIFT_CLAUSES)
+    gate = {f"gate without {clause.__name__}" for clause in clauses_of_gate}
+    gate |= {f"waivers without {condition.__name__}" for condition in waivers.CONDITIONS}
     assert gate <= GATE_MUTANTS.keys()
     assert {row.kind for row in matters.TABLE} == set(MatterKind)
     for row in matters.TABLE:
