@@ -81,7 +81,7 @@ def test_a_tampered_plan_is_refused(fresh_world: Path, tmp_path: Path) -> None:
 def test_running_again_does_nothing(told: Path) -> None:
     before = refs(told)
     ran = call(told, "run", "--tenant", "acme")
-    assert (ran.exit_code, ran.out, ran.err) == (0, "✓ nothing to do\n", "")
+    assert (ran.exit_code, ran.out, ran.err) == (0, "✓ nothing to do\n  ended    2026-01-01 00:00Z\n", "")
     document = call(told, "run", "--tenant", "acme", "--format", "json").document
     assert (document["kind"], document["effects"]) == ("RunReport", {})
     assert call(told, "plan", "--tenant", "acme").out.startswith("✓ nothing to do for 1 tenant\n")
@@ -218,7 +218,7 @@ def test_why_before_and_after(told: Path, fresh_world: Path, tmp_path: Path) -> 
 def test_audit_log(told: Path) -> None:
     ran = call(told, "audit", "log", DRAFT)
     assert ran.exit_code == 0
-    kinds = [line.split()[1] for line in ran.out.splitlines() if line[:6].strip().isdigit()]
+    kinds = [line.split()[3] for line in ran.out.splitlines() if line[:6].strip().isdigit()]
     assert kinds[:3] == ["accepted", "provisioned", "scaffolded"]
     assert kinds.count("promoted") == 3
     document = call(told, "audit", "log", DRAFT, "--format", "json").document
