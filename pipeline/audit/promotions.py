@@ -27,7 +27,7 @@ from pipeline.plan.view import DraftView, PromotionInput
 from pipeline.releases.overlays import base_tree_of, render_overlay
 from pipeline.stages.promote import evidence_of, plan_promotion
 from pipeline.stages.rollback import fallback_promotion, observation_of
-from pipeline.state.bounds import with_all_runs, with_evidence
+from pipeline.state.evidence import history_of, with_all_runs, with_evidence
 from pipeline.state.fact_types import told_state
 
 # Code of the gate → the audit's own rule for it, if there is one.
@@ -141,7 +141,8 @@ def _views(case: FactCase, promotion: Promotion) -> Iterator[DraftView]:
             status = with_all_runs(status, case.chain.before(case.fact))
         if code is not None and status is not None:
             tree = folder_at(code, promotion.release.source_commit, view.folder)
-            status = with_evidence(status, case.chain.before(case.fact), tree)
+            if tree is not None:
+                status = with_evidence(status, history_of(case.chain.before(case.fact), tree))
         yield replace(view, status=status)
 
 

@@ -22,7 +22,7 @@ from pipeline.releases.overlays import Overlay
 from pipeline.requests.layout import RequestPath, draft_path, promotion_path
 from pipeline.requests.snapshot import LoadedRequest
 from pipeline.stages.promote import evidence_of
-from pipeline.state.bounds import with_all_runs, with_evidence
+from pipeline.state.evidence import with_all_runs, with_evidence
 from pipeline.world.look import World
 
 _FACT_DIGITS = 6  # a longer number is the beginning of a digest
@@ -131,7 +131,8 @@ class Proposer:
         view = self._view_for(world, draft, environment)
         status = view.status
         assert status is not None  # `_view_for` checked it
-        facts, _ = world.states.chain(status.tenant_id, status)
+        problem = world.states.chain(status.tenant_id, status).problem
+        facts = () if problem else world.states.facts(parse_draft_id(status.id))
         view = replace(view, status=with_all_runs(status, facts))
         assert view.status is not None
         run = _run_named(view.status, environment, to)
@@ -201,8 +202,8 @@ class Proposer:
             source = world.repositories.git(view.target_repo).read_object(f"{commit}:{view.folder}")
             build = status.build_of_tree(source.id) if source else None
             if source and not build:
-                facts, _ = world.states.chain(status.tenant_id, status)
-                build = with_evidence(status, facts, source.id).build_of_tree(source.id)
+                history = world.states.chain(status.tenant_id, status).of_tree(source.id)
+                build = with_evidence(status, history).build_of_tree(source.id)
             digest = build.digest if build else None
         return Promotion(
             api_version=API_VERSION,

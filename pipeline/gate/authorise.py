@@ -328,9 +328,14 @@ LIFT_CLAUSES: tuple[Clause, ...] = (
 )
 
 
+def clauses_for(promotion: Promotion) -> tuple[Clause, ...]:
+    """The clauses that a request has to meet."""
+    return LIFT_CLAUSES if promotion.hold == "lifted" else CLAUSES
+
+
 def authorise(evidence: Evidence) -> Decision:
     """The decision on one promotion, with all reasons against it in the order of the clauses."""
-    clauses = LIFT_CLAUSES if evidence.promotion.hold == "lifted" else CLAUSES
+    clauses = clauses_for(evidence.promotion)
     reasons = tuple(reason for clause in clauses for reason in clause(evidence))
     draft, environment = evidence.status.id, evidence.environment.environment
     waived: tuple[Waived, ...] = ()

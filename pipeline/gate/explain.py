@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.diagnostics import RULES
-from pipeline.gate.authorise import CLAUSES, Clause, Evidence
+from pipeline.gate.authorise import Clause, Evidence, clauses_for
 from pipeline.gate.authority import Authority
 from pipeline.gate.reasons import DecisionReason
 from pipeline.gate.rules import APPROVAL_MISSING
@@ -73,10 +73,10 @@ def explain_clauses(evidence: Evidence, assumed: Sequence[str] = ()) -> tuple[An
 
     Clauses named in `assumed` are taken as met. Raises KeyError for a name that no clause has.
     """
-    known = {name_of(clause): clause for clause in CLAUSES}
     for name in assumed:
-        known[name]  # an unknown name is a mistake
-    return tuple(_answer(name, clause, evidence, assumed) for name, clause in known.items())
+        ROWS[name]  # an unknown name is a mistake
+    clauses = clauses_for(evidence.promotion)
+    return tuple(_answer(name_of(clause), clause, evidence, assumed) for clause in clauses)
 
 
 def _answer(name: str, clause: Clause, evidence: Evidence, assumed: Sequence[str]) -> Answer:
@@ -288,5 +288,6 @@ ROWS: Mapping[str, Row] = {
     "automatic": Row("an automatic rollback is due by policy", _automatic, _platform_owners),
     "hold": Row("no rollback holds the environment", _hold, _person),
     "goes-further": Row("the release is not to stay where it is", _asked_by, _person),
+    "lift": Row("the environment is held, and it names what runs there", _hold, _asker),
     "authority": Row("whoever asked may ask, and enough people approved", _authority, _approvers),
 }

@@ -402,7 +402,7 @@ ROWS: tuple[FactType[Any], ...] = (
     ),
     FactType(
         Rejected,
-        (_DRAFT, _RETIREMENT),
+        (_RETIREMENT, _DRAFT),
         _fold_rejected,
         lambda b: b.reason,
         settles_request=False,

@@ -133,15 +133,19 @@ def next_fact(
     )
 
 
-def parse_chain(draft: str, files: Sequence[FactFile]) -> tuple[Fact, ...]:
-    """The facts of one draft, in order, with every link checked.
+def parse_chain(
+    draft: str, files: Sequence[FactFile], *, after: DraftStatus | None = None
+) -> tuple[Fact, ...]:
+    """The facts of one draft, in order, with every link checked; those `after` a status, if given.
 
     Raises BrokenChain naming the first file that does not fit.
     """
     facts: list[Fact] = []
-    previous, previous_path = FactHash(""), ""
+    previous = after.newest_fact if after else FactHash("")
+    previous_path = f"fact {after.facts}" if after else ""
     primitive_id = DraftId(draft).primitive
-    for position, file in enumerate(sorted(files, key=_place), start=1):
+    first = after.facts + 1 if after else 1
+    for position, file in enumerate(sorted(files, key=_place), start=first):
         try:
             fact = Fact.model_validate_json(file.content)
         except ValidationError as error:
@@ -170,10 +174,23 @@ def fold(facts: Sequence[Fact]) -> DraftStatus | None:
 
     Raises BrokenChain when the first fact is not `accepted`.
     """
-    status: DraftStatus | None = None
-    for position, fact in enumerate(facts):
-        status = fold_one(status, fact, partial(_first, facts, position))
+    *_, status = (None, *statuses_after(None, facts))
     return status
+
+
+def statuses_after(status: DraftStatus | None, facts: Sequence[Fact]) -> Iterator[DraftStatus]:
+    """The status after each of some facts, which follow each other from `status` on.
+
+    Raises BrokenChain as `fold`, and ValueError where a fact rests on facts before `status`.
+    """
+    is_whole = status is None
+    for position, fact in enumerate(facts):
+        before = partial(_first, facts, position) if is_whole else _unread
+        # Its hash stands in the fact after it; to compute it takes as long as all the rest.
+        is_last = position + 1 == len(facts)
+        hash = None if is_last else facts[position + 1].previous
+        status = fold_one(status, fact, before, hash=hash)
+        yield status
 
 
 def _first(facts: Sequence[Fact], count: int) -> Sequence[Fact]:
@@ -184,8 +201,14 @@ def _unread() -> Sequence[Fact]:
     raise ValueError("the status after this fact rests on all facts before it")
 
 
-def fold_one(status: DraftStatus | None, fact: Fact, before: ReadFacts = _unread) -> DraftStatus:
-    """The status after one more fact.
+def fold_one(
+    status: DraftStatus | None,
+    fact: Fact,
+    before: ReadFacts = _unread,
+    *,
+    hash: FactHash | None = None,
+) -> DraftStatus:
+    """The status after one more fact, whose hash may be known already.
 
     `before` returns all facts before it. It is called only for a patch numbered below those that
     the status lists, and for a status of a tool that listed everything, or no runs; without it
@@ -193,7 +216,7 @@ def fold_one(status: DraftStatus | None, fact: Fact, before: ReadFacts = _unread
     """
     if status is not None and (lacks_runs(status) or not is_bounded(status)):
         status = fold(before())
-    return bounded(fold_one_unbounded(status, fact), fact, before)
+    return bounded(fold_one_unbounded(status, fact, hash=hash), fact, before)
 
 
 def older_folds(facts: Sequence[Fact]) -> Iterator[tuple[DraftStatus, DraftStatus]]:
@@ -217,27 +240,28 @@ def is_fold_of(status: DraftStatus, facts: Sequence[Fact]) -> bool:
     return status in older
 
 
-def fold_one_unbounded(status: DraftStatus | None, fact: Fact) -> DraftStatus:
+def fold_one_unbounded(
+    status: DraftStatus | None, fact: Fact, *, hash: FactHash | None = None
+) -> DraftStatus:
     """The status after one more fact, with all lists unbounded."""
-    body = fact.body
-    if status is None:
-        if not isinstance(body, Accepted):
-            path = fact_path(fact.draft.primitive, fact.sequence, body.type)
-            raise BrokenChain(path, "a draft's first fact must be `accepted`")
-        base = first_status(fact, body)
+    body, row = fact.body, type_of(fact.body)
+    if status is not None:
+        base, changes = status, row.fold(status, fact, body)
+    elif isinstance(body, Accepted):
+        base, changes = first_status(fact, body), {}
     else:
-        base = status.model_copy(update=type_of(body).fold(status, fact, body))
+        path = fact_path(fact.draft.primitive, fact.sequence, body.type)
+        raise BrokenChain(path, "a draft's first fact must be `accepted`")
     requests = base.requests
-    if type_of(body).settles_request:
+    if row.settles_request:
         requests = dict(sorted({**requests, fact.cause.request: fact.cause.blob}.items()))
-    return base.model_copy(
-        update={
-            "requests": requests,
-            "facts": fact.sequence,
-            "newest_fact": hash_of(fact_bytes(fact)),
-            "decided_at": fact.decided_at or base.decided_at,
-        }
-    )
+    always: dict[str, object] = {
+        "requests": requests,
+        "facts": fact.sequence,
+        "newest_fact": hash or hash_of(fact_bytes(fact)),
+        "decided_at": fact.decided_at or base.decided_at,
+    }
+    return base.model_copy(update={**changes, **always})
 
 
 def status_bytes(status: DraftStatus) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,7 +13,7 @@ from pipeline.gate.rollback import Fallback, fallback_of
 from pipeline.gate.waivers import Grant
 from pipeline.git.history import read_was_tree
 from pipeline.git.repository import GitRepository, read_parents
-from pipeline.models.facts import Built, Fact
+from pipeline.models.draft_id import DraftId
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import Platform, Promotion, Signers, Waiver
 from pipeline.models.status import DraftStatus
@@ -24,7 +24,7 @@ from pipeline.requests.layout import environment_path
 from pipeline.requests.snapshot import LoadedRequest
 from pipeline.stages.promote import promotion_branch_of, promotion_key
 from pipeline.stages.rollback import fallback_promotion, observation_of
-from pipeline.state.bounds import with_all_runs, with_evidence
+from pipeline.state.evidence import TreeHistory, with_all_runs, with_evidence
 from pipeline.world.causes import Causes
 from pipeline.world.releases import Releases
 from pipeline.world.repositories import OpenRepositories
@@ -103,7 +103,8 @@ class Promotions:
         """An automatic rollback with everything for its decision, once it is due."""
         status = view.status
         assert status is not None  # nothing runs before it is accepted
-        facts, problem = self.states.chain(status.tenant_id, status)
+        problem = self.states.chain(status.tenant_id, status).problem
+        facts = () if problem else self.states.facts(DraftId(status.id))
         view = replace(view, status=with_all_runs(status, facts))
         environment = view.environments[fallback.environment]
         assert view.status is not None
@@ -129,8 +130,10 @@ class Promotions:
         known = view.target is not None and git.has_commit(source_commit)
         source = git.read_object(f"{source_commit}:{view.folder}") if known else None
         tree = source.id if source and source.type == "tree" else None
-        facts, chain_problem = self.states.chain(view.request.tenant_id, status)
-        view = replace(view, status=with_evidence(status, facts, tree))
+        chain = self.states.chain(view.request.tenant_id, status)
+        history = chain.of_tree(tree) if tree else None
+        if history:
+            view = replace(view, status=with_evidence(status, history))
         sealed = self._sealed_base(view, promotion)
         overlay, findings = self.releases.overlay(view, promotion, tree, sealed)
         due = PromotionInput(
@@ -141,10 +144,10 @@ class Promotions:
             source_on_default=_is_on_default(view, git, tree),
             overlay=overlay,
             manifest_findings=findings,
-            chain_problem=chain_problem,
+            chain_problem=chain.problem,
             observed=observed,
             waivers=self._waivers(view, promotion.environment),
-            provenance=self._provenance(view.signers, facts, tree),
+            provenance=self._provenance(view.signers, history),
         )
         if view.gitops is None or view.gitops.head is None:
             return due
@@ -212,21 +215,15 @@ class Promotions:
         members = self.causes.revisions.read_members(teams)
         return platform.held_to(members).members(tuple(teams))
 
-    def _provenance(
-        self, signers: Signers | None, facts: Iterable[Fact], tree: str | None
-    ) -> Verified | None:
+    def _provenance(self, signers: Signers | None, history: TreeHistory | None) -> Verified | None:
         """The verified provenance of a source tree's image; None if no fact holds any.
 
         Raises CouldNotCheck.
         """
-        bundles = [
-            fact.body.build.bundle
-            for fact in facts
-            if isinstance(fact.body, Built) and fact.body.build.source_tree == tree
-        ]
-        if signers is None or not (bundles and bundles[-1]):
+        bundle = history.builds[-1].bundle if history and history.builds else ""
+        if signers is None or not bundle:
             return None
-        return self.verify(bundles[-1], signers.model_dump_json(by_alias=True))
+        return self.verify(bundle, signers.model_dump_json(by_alias=True))
 
 
 def _is_on_default(view: DraftView, git: GitRepository, tree: str | None) -> bool:

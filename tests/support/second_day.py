@@ -20,6 +20,7 @@ from tests.support.story import SOURCE, Story, story_at
 from worlds.control_repo import CLOCK_S
 
 PLATFORM = "environments/platform.yaml"
+OTHER_ENGINEER_ID = 1202  # acme's, who approves what the first one asks for
 PROD_APPROVERS = (RELEASE_MANAGERS[0], SECURITY_ID)
 APPROVERS: dict[str, tuple[int, ...]] = {
     "dev": (ENGINEER_ID,),
@@ -89,7 +90,7 @@ def retire(story: Story, asker: int = ENGINEER_ID, *approvers: int) -> None:
     """Ask to retire the draft, approved by one of its owners."""
     request = api.retire_draft(story.engine, DRAFT, reason="The new router took over")
     assert request.path == retirement_path(DRAFT)
-    story.request(request.path, request.content, *(approvers or (1202,)), asker=asker)
+    story.request(request.path, request.content, *(approvers or (OTHER_ENGINEER_ID,)), asker=asker)
 
 
 @lru_cache

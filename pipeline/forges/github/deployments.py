@@ -153,9 +153,9 @@ def _key_of(payload: str | None) -> str:
     return key if isinstance(key, str) else ""
 
 
-def _by_key(found: Iterable[_Found]) -> dict[tuple[str, str, str], tuple[_Found, ...]]:
+def _by_key(found: Iterable[_Found]) -> dict[tuple[str, ...], tuple[_Found, ...]]:
     """The deployments of each commit, environment and key, the oldest first."""
-    kept: dict[tuple[str, str, str], list[_Found]] = {}
+    kept: dict[tuple[str, ...], list[_Found]] = {}
     for one in sorted(found, key=lambda f: f.id):
         deployment = one.deployment
         place = (deployment.commit, deployment.environment, deployment.key)

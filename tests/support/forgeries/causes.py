@@ -91,5 +91,5 @@ CAUSES = (
         "told",
         "audit-told-misfit",
     ),
-    Forgery("ended although it runs", ended_in_prod, "told", "audit-told-misfit"),
+    Forgery("ended although it runs", ended_in_prod, "ended", "audit-told-misfit"),
 )

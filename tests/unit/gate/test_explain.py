@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.gate import explain
-from pipeline.gate.authorise import CLAUSES, Evidence, authorise
+from pipeline.gate.authorise import CLAUSES, LIFT_CLAUSES, Evidence, authorise
 from pipeline.models.base import seconds_of
 from pipeline.models.windows import Window
 from tests.support.promotion_evidence import allowed_evidence, changed
@@ -18,7 +18,7 @@ def answer(evidence: Evidence, clause: str) -> explain.Answer:
 
 
 def test_every_clause_has_a_row_and_every_row_a_clause() -> None:
-    assert {explain.name_of(clause) for clause in CLAUSES} == set(explain.ROWS)
+    assert {explain.name_of(clause) for clause in (*CLAUSES, *LIFT_CLAUSES)} == set(explain.ROWS)
 
 
 def test_an_allowed_promotion_meets_every_clause_and_each_says_by_what() -> None:

@@ -7,17 +7,27 @@ from typing import Any, get_args
 import pytest
 
 from pipeline.characters import visible
+from pipeline.models.base import BlobId
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import (
     FactBody,
+    HoldLifted,
     Observed,
     PatchRefused,
     PromotionRefused,
+    PromotionSuperseded,
     Reason,
     Rejected,
+    Retired,
 )
 from pipeline.requests.kinds import KINDS
-from pipeline.requests.layout import draft_path, patch_path, promotion_path
+from pipeline.requests.layout import (
+    draft_path,
+    environment_path,
+    patch_path,
+    promotion_path,
+    retirement_path,
+)
 from pipeline.state.fact_types import FACT_TYPES, ROWS, FactType, type_of
 from pipeline.state.facts import fact_bytes, fold_one, next_fact, parse_chain, parse_status
 from pipeline.state.facts import status_bytes as written
@@ -41,6 +51,17 @@ _OTHERS: tuple[FactBody, ...] = (
             revision=history.SOURCE_COMMIT,
         )
     ),
+    PromotionSuperseded(
+        environment="prod", blob=BlobId(history.id_of("old")), commit=history.SOURCE_COMMIT
+    ),
+    HoldLifted(environment="prod", hold=9, approved_by=(1501, 1601)),
+    Retired(
+        environment="staging",
+        overlay_folder="environments/staging/order-router",
+        gitops_repo="tenant-acme-gitops",
+        gitops_commit=history.SOURCE_COMMIT,
+        pull_request=history.link("tenant-acme-gitops", 7),
+    ),
     Rejected(reason="pull request 7 was closed without a merge"),
 )
 EXAMPLES: dict[str, Any] = _BODIES | {body.type: body for body in _OTHERS}
@@ -48,6 +69,8 @@ _PATHS = {
     "PrimitiveImplementationDraft": draft_path(DRAFT),
     "DraftPatch": patch_path(DRAFT, "0002"),
     "Promotion": promotion_path(DRAFT, "prod"),
+    "Environment": environment_path("prod"),
+    "Retirement": retirement_path(DRAFT),
 }
 
 
