@@ -157,6 +157,19 @@ ENVIRONMENT_NAME_TOO_LONG = register(
         passes=_CANARY.format(stage="prod", source="staging"),
     )
 )
+ENVIRONMENT_CLUSTER_UNUSED = register(
+    Rule(
+        id="environment-cluster-unused",
+        summary="An environment names a cluster only if its form of delivery does.",
+        why="an ApplicationSet decides itself where overlays go, so the name would change nothing",
+        fix="delete `cluster`, or set `delivery` to `application`, `helmrelease` or "
+        "`kustomization`",
+        subject=Subject.REQUEST,
+        fails=_CANARY.format(stage="prod", source="staging") + "cluster: eu-1\n",
+        passes=_CANARY.format(stage="prod", source="staging")
+        + "cluster: eu-1\ndelivery: application\n",
+    )
+)
 NAMESPACES_CLASH = register(
     Rule(
         id="namespaces-clash",
@@ -262,6 +275,11 @@ def check_environment(
 ) -> Iterator[Finding]:
     """Findings for one environment: its place in the graph, its name, and its approving teams."""
     yield from _check_place(environment, snapshot, document)
+    if environment.cluster and environment.delivery == "applicationset":
+        yield ENVIRONMENT_CLUSTER_UNUSED.finding(
+            f"nothing reads `cluster: {environment.cluster}`",
+            document.position_of(("cluster",), key=True),
+        )
     if snapshot.platform:
         yield from _check_names(environment.environment, snapshot.platform, snapshot, document)
         for tier, policy in environment.approvals.items():
