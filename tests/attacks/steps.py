@@ -33,10 +33,11 @@ from tests.attacks.worlds import AttackWorld, account_of
 from tests.support.fact_history import AGENT_ID
 from tests.support.finished_story import CODE, CONTROL, one_builder
 from tests.support.samples import DRAFT
+from worlds.control_repo import CLOCK_S
 
 Step = Callable[[AttackWorld, Any], None]
 STEPS: dict[str, Step] = {}
-TIME_S = 1_767_226_500
+TIME_S = CLOCK_S
 
 
 def step(function: Step) -> Step:

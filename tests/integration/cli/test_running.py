@@ -81,11 +81,8 @@ def test_a_tampered_plan_is_refused(fresh_world: Path, tmp_path: Path) -> None:
 def test_running_again_does_nothing(told: Path) -> None:
     before = refs(told)
     ran = call(told, "run", "--tenant", "acme")
-    assert (ran.exit_code, ran.out, ran.err) == (
-        0,
-        "✓ nothing to do\n  ended    2026-01-01 00:00Z\n",
-        "",
-    )
+    said = "✓ nothing to do\n  ended    2026-01-01 00:00Z\n"
+    assert (ran.exit_code, ran.out, ran.err) == (0, said, "")
     document = call(told, "run", "--tenant", "acme", "--format", "json").document
     assert (document["kind"], document["effects"]) == ("RunReport", {})
     assert call(told, "plan", "--tenant", "acme").out.startswith("✓ nothing to do for 1 tenant\n")

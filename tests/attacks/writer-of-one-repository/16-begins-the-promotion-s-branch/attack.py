@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pipeline.forges.port import PullState
-from pipeline.names import promotion_branch
-from pipeline.stages.promote import promotion_key
+from pipeline.stages.promote import promotion_branch_of, promotion_key
 from tests.attacks.steps import merge_unjudged, play
 from tests.attacks.worlds import AttackWorld
 from tests.support.finished_story import GITOPS
@@ -18,8 +17,10 @@ def begin(world: AttackWorld) -> None:
     engine = world.story.engine
     loaded = engine.snapshot().promotions_of(DRAFT)
     [request] = [r for r in loaded if r.meaning.name == "staging"]
-    key = promotion_key(engine.world().causes.of(request.path, request.blob))
-    branch = promotion_branch("staging", "order-router", key)
+    look = engine.world()
+    view = engine.proposer.draft_view(look, DRAFT)
+    due = look.promotions.of_request(view, request)
+    key, branch = promotion_key(due), promotion_branch_of(view, due)
     there = world.git(GITOPS).read_files(world.main(GITOPS), "environments/dev/order-router")
     changes = [
         {"write": {"path": f"environments/staging/order-router/{path}", "text": content.decode()}}
