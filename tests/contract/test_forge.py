@@ -281,7 +281,7 @@ def test_a_missing_team_has_no_members(forge: Forge) -> None:
     assert forge.read_team("nobody-s-team") in (None, frozenset())
 
 
-def test_no_branch_asks_for_signatures_unless_somebody_says_so(forge: Forge) -> None:
+def test_no_branch_requires_signatures_by_default(forge: Forge) -> None:
     assert forge.read_signed_branches(REPO, ("main", "state/not-there-yet")) == {}
     hosting = forge.read_hosting(REPO)
     assert hosting is None or not hosting.is_public

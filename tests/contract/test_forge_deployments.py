@@ -57,7 +57,7 @@ def test_a_deployment_is_made_once_and_its_state_moves(showing: Forge) -> None:
         assert showing.read_deployments(REPO, (START,)) == shown(showing, asked)
 
 
-def test_others_of_the_environment_stay_as_they_are(showing: Forge) -> None:
+def test_other_deployments_of_the_environment_stay_unchanged(showing: Forge) -> None:
     other = replace(ASKED, key="acme/inventory#4", state=DeploymentState.SUCCESS)
     further = replace(ASKED, environment="prod", is_production=True, key="acme/order-router#15")
     newer = replace(ASKED, commit=push(showing, "draft/one", {"a": b"a"}, None))
@@ -69,7 +69,7 @@ def test_others_of_the_environment_stay_as_they_are(showing: Forge) -> None:
     assert showing.read_deployments(REPO, (newer.commit,)) == shown(showing, newer)
 
 
-def test_those_of_somebody_else_do_not_count(showing: Forge) -> None:
+def test_deployments_by_somebody_else_do_not_count(showing: Forge) -> None:
     forged = replace(ASKED, state=DeploymentState.SUCCESS)
     showing.write_deployment(REPO, forged, actor=AUTHOR)
     assert showing.read_deployments(REPO, (START,)) == ()
@@ -77,7 +77,7 @@ def test_those_of_somebody_else_do_not_count(showing: Forge) -> None:
     assert showing.read_deployments(REPO, (START,)) == shown(showing, ASKED)
 
 
-def test_a_commit_that_is_not_there_cannot_be_shown(forge: Forge) -> None:
+def test_a_missing_commit_cannot_be_deployed(forge: Forge) -> None:
     gone = replace(ASKED, commit="0" * 40)
     if not forge.shows_deployments:
         forge.write_deployment(REPO, gone, actor=PIPELINE)

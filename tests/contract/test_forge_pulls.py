@@ -113,7 +113,7 @@ def test_pushers_of_a_branch_are_kept_in_order(forge: Forge) -> None:
     )
 
 
-def test_reviews_and_merges_say_when_they_were(forge: Forge) -> None:
+def test_reviews_and_merges_have_times(forge: Forge) -> None:
     pull = open_pull(forge)
     before = moment_of(int(time.time()))
     approve(forge, pull)

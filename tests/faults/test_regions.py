@@ -69,7 +69,7 @@ def test_a_region_converges_from_every_point(asked: Path, tmp_path: Path) -> Non
         shutil.rmtree(broken)
 
 
-def test_a_region_that_goes_before_its_merge_is_recorded(asked: Path, tmp_path: Path) -> None:
+def test_a_region_deleted_before_its_merge_is_recorded(asked: Path, tmp_path: Path) -> None:
     """What was merged runs, so it is recorded; its state is that of before."""
     root = tmp_path / "world"
     shutil.copytree(asked, root, symlinks=True)

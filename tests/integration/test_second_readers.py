@@ -7,9 +7,7 @@ and commits, and ruamel.yaml its own of YAML 1.2.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from git import Commit, Repo, Tree
@@ -34,16 +32,10 @@ STATE, PRIMITIVE = "state/acme", "order-router"
 REPOS = (CONTROL, CODE, GITOPS)
 
 
-@lru_cache(maxsize=1)
-def _told() -> tuple[StoryWorld, TemporaryDirectory[str]]:
-    folder = TemporaryDirectory()
-    return tell_story(Path(folder.name) / "world"), folder
-
-
 @pytest.fixture(scope="module")
-def world() -> StoryWorld:
+def world(tmp_path_factory: pytest.TempPathFactory) -> StoryWorld:
     """`acme/order-router` went from a draft to production."""
-    return _told()[0]
+    return tell_story(tmp_path_factory.mktemp("read") / "world")
 
 
 def opened(world: StoryWorld, name: str) -> Repo:

@@ -67,7 +67,7 @@ def test_no_namespace_belongs_to_two_owners(platform: str) -> None:
     assert assert_injective(owners_of_namespaces(platform, IDS)) == expected
 
 
-def test_two_pairs_share_a_namespace_exactly_if_they_are_said_to_clash() -> None:
+def test_two_pairs_share_a_namespace_exactly_when_a_clash_is_reported() -> None:
     owners: dict[str, set[tuple[str, str]]] = {}
     for tenant, env in itertools.product(SHORT_IDS, repeat=2):
         name = names.namespace("p", tenant, Sku.SHARED, CodeOrigin.TENANT, env)
@@ -80,7 +80,7 @@ def test_two_pairs_share_a_namespace_exactly_if_they_are_said_to_clash() -> None
             assert clash is None or clash in pairs - {(tenant, env)}
 
 
-def test_only_what_there_is_clashes() -> None:
+def test_only_existing_environments_clash() -> None:
     assert names.clash_of("a", "b-c", {"a", "a-b"}, {"c", "b-c"}) == ("a-b", "c")
     assert names.clash_of("a-b", "c", {"a", "a-b"}, {"c", "b-c"}) == ("a", "b-c")
     assert names.clash_of("a", "b-c", {"a"}, {"c", "b-c"}) is None

@@ -71,7 +71,9 @@ def test_the_starts_are_those_of_dateutil(text: str, start: datetime) -> None:
 
 @settings(max_examples=40, phases=UNEXPLAINED)
 @given(rules(), STARTS, st.integers(0, 700), st.integers(1, 12))
-def test_a_part_is_cut_from_the_whole(text: str, start: datetime, days: int, count: int) -> None:
+def test_a_part_of_the_starts_is_a_slice_of_all(
+    text: str, start: datetime, days: int, count: int
+) -> None:
     first, last = start.date(), (start + timedelta(days=800)).date()
     for counted in (text, f"{text};COUNT={count}"):
         rule = parse_recurrence(counted, start)
@@ -91,7 +93,7 @@ def test_a_part_is_cut_from_the_whole(text: str, start: datetime, days: int, cou
         "FREQ=YEARLY;BYDAY=53MO;BYMONTH=2;COUNT=1000",
     ],
 )
-def test_what_never_comes_is_given_up_by_the_end_of_the_century(
+def test_a_recurrence_without_starts_ends_with_the_century(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked_at: list[date] = []
@@ -107,7 +109,7 @@ def test_what_never_comes_is_given_up_by_the_end_of_the_century(
     assert len(looked_at) <= 366
 
 
-def test_a_long_interval_is_jumped_over_not_walked() -> None:
+def test_a_long_interval_is_skipped_in_one_step() -> None:
     rule = parse_recurrence("FREQ=DAILY;INTERVAL=366", datetime(2000, 1, 1, 12))
     found = next(starts_between(rule, date(2098, 1, 1)))
     assert (found.date() - date(2000, 1, 1)).days % 366 == 0

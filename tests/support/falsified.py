@@ -6,16 +6,28 @@ import base64
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pipeline.git.objects import MODE_FILE, RefUpdate
+from pipeline.git.objects import MODE_FILE, RefUpdate, blob_id
 from pipeline.git.repository import GitRepository
 from pipeline.images.provenance import with_bundle
 from pipeline.images.signing import SigningKey
-from pipeline.models.base import moment_of
-from pipeline.models.facts import Built, ChecksRecorded, Fact, PatchRefused, Promoted, Reason
+from pipeline.models.base import API_VERSION, moment_of
+from pipeline.models.facts import (
+    Built,
+    ChecksRecorded,
+    Fact,
+    FactBody,
+    HoldLifted,
+    PatchRefused,
+    Promoted,
+    PromotionSuperseded,
+    Reason,
+    Retired,
+)
+from pipeline.requests.layout import retirement_path
 from pipeline.state.facts import parse_chain, status_bytes, status_path
 from tests.support import (
     fact_history as history,
@@ -38,16 +50,52 @@ def read_facts(files: Files) -> tuple[Fact, ...]:
     return parse_chain(DRAFT, [history.FactFile(p, files[p][1]) for p in sorted(found)])
 
 
+def write_facts(files: Files, facts: Sequence[Fact]) -> None:
+    """Replace the chain by these facts, chained anew, and the status by their fold."""
+    drop(FACTS)(files)
+    chained, status = refolded(facts)
+    for file in history.fact_files(chained):
+        files[file.path] = (MODE_FILE, file.content)
+    files[status_path("order-router")] = (MODE_FILE, status_bytes(status))
+
+
 def with_facts(change: Callable[[Fact], Fact]) -> Callable[[Files], None]:
     """A change of the whole chain that keeps chain and fold consistent."""
+    return lambda files: write_facts(files, [change(fact) for fact in read_facts(files)])
+
+
+def with_one_more(
+    number: int, told: Callable[[Fact], FactBody], **cause: object
+) -> Callable[[Files], None]:
+    """One more fact at the end, with the cause of an earlier one, changed by `cause`."""
 
     def rewrite(files: Files) -> None:
-        facts, status = refolded([change(fact) for fact in read_facts(files)])
-        for file in history.fact_files(facts):
-            files[file.path] = (MODE_FILE, file.content)
-        files[status_path("order-router")] = (MODE_FILE, status_bytes(status))
+        facts = read_facts(files)
+        earlier = facts[number - 1]
+        changes = {"cause": earlier.cause.model_copy(update=cause), "body": told(earlier)}
+        write_facts(files, [*facts, facts[-1].model_copy(update=changes)])
 
     return rewrite
+
+
+def replaced(fact: Fact) -> FactBody:
+    """The request of a promotion, replaced by itself."""
+    cause = fact.cause
+    return PromotionSuperseded(environment="staging", blob=cause.blob, commit=cause.commit)
+
+
+def retired(fact: Fact) -> FactBody:
+    """The end of a promotion that still lies in its environment."""
+    told = fact.body
+    assert isinstance(told, Promoted)
+    return Retired(
+        environment=told.environment,
+        overlay_folder=told.overlay_folder,
+        gitops_repo=told.gitops_repo,
+        gitops_commit=told.gitops_commit,
+        merged_at=told.merged_at,
+        pull_request=told.pull_request,
+    )
 
 
 def promotion_to(environment: str, **changes: object) -> Callable[[Fact], Fact]:
@@ -59,6 +107,24 @@ def promotion_to(environment: str, **changes: object) -> Callable[[Fact], Fact]:
         return fact.model_copy(update={"body": fact.body.model_copy(update=changes)})
 
     return change
+
+
+def retire_running(world: StoryWorld) -> None:
+    """Record that prod was left by the request of a person's commit; it still runs there."""
+    path = retirement_path(DRAFT)
+    text = f"apiVersion: {API_VERSION}\nkind: Retirement\ndraft: {DRAFT}\nreason: Not needed\n"
+    audit_world.rewrite(world, CONTROL, "main", add(path, text.encode()), by_pipeline=False)
+    git = GitRepository(world.forge.path(CONTROL))
+    head = git.read_commit(str(git.resolve("refs/heads/main")))
+    git.close()
+    cause = {
+        "request": path,
+        "commit": head.id,
+        "blob": blob_id(text.encode()),
+        "brought": None,
+        "merged_at": moment_of(head.committer.time_s),
+    }
+    change_state(with_one_more(9, retired, **cause))(world)
 
 
 def other_digest(fact: Fact) -> Fact:
@@ -195,22 +261,14 @@ def by_stagings_request(files: Files) -> None:
 def without_checks(files: Files) -> None:
     """The chain without the checks."""
     facts = [fact for fact in read_facts(files) if fact.body.type != "checks-recorded"]
-    drop(FACTS)(files)
-    chained, status = refolded(facts)
-    for file in history.fact_files(chained):
-        files[file.path] = (MODE_FILE, file.content)
-    files[status_path("order-router")] = (MODE_FILE, status_bytes(status))
+    write_facts(files, facts)
 
 
 def patch_refused(files: Files) -> None:
     """The chain with the patch refused for a reason that no rule gives."""
     told = PatchRefused(patch="0001", reasons=(Reason(code="because", message="no"),))
-    facts = [*read_facts(files)[:3], read_facts(files)[3].model_copy(update={"body": told})]
-    drop(FACTS)(files)
-    chained, status = refolded(facts)
-    for file in history.fact_files(chained):
-        files[file.path] = (MODE_FILE, file.content)
-    files[status_path("order-router")] = (MODE_FILE, status_bytes(status))
+    facts = read_facts(files)
+    write_facts(files, [*facts[:3], facts[3].model_copy(update={"body": told})])
 
 
 def twice_checked(fact: Fact) -> Fact:
@@ -264,6 +322,11 @@ FALSIFIED: Mapping[str, Callable[[StoryWorld], None]] = {
         with_facts(promotion_to("prod", merged_at=moment_of(CLOCK_S - 3600)))
     ),
     "audit-time-order": change_state(with_facts(decided_at(2, CLOCK_S + 3600))),
+    "audit-hold-differs": change_state(
+        with_one_more(9, lambda _: HoldLifted(environment="prod", hold=9, approved_by=()))
+    ),
+    "audit-superseded-differs": change_state(with_one_more(8, replaced)),
+    "audit-retirement-differs": retire_running,
     "audit-accepted-differs": change_state(with_facts(fact_at(1, "body", risk_tier="LOW"))),
     "audit-approvals": change_state(with_facts(promotion_to("prod", approved_by=(1501,)))),
     "audit-authority": change_state(with_facts(unapproved)),

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -271,9 +272,12 @@ def promotion_of(world: StoryWorld, draft: str, environment: EnvironmentName) ->
     return render_document(value)
 
 
-def tell_story(root: Path) -> StoryWorld:
-    """A world in which `acme/order-router` went from a draft to production."""
-    root.mkdir(parents=True, exist_ok=True)
+@lru_cache(maxsize=1)
+def _told() -> tuple[Path, tempfile.TemporaryDirectory[str]]:
+    """The folder of the finished story, told once per process, and what keeps it."""
+    folder = tempfile.TemporaryDirectory(prefix="pipeline-tests-story-")
+    root = Path(folder.name) / "world"
+    root.mkdir()
     files = {path: content for path, content in sample_files().items() if "/drafts/" not in path}
     create_control(root, files)
     world = StoryWorld.open(root)
@@ -286,7 +290,14 @@ def tell_story(root: Path) -> StoryWorld:
     promote(world, "staging", history.RELEASE_MANAGERS[0])
     promote(world, "prod", history.RELEASE_MANAGERS[0], history.SECURITY_ID)
     assert world.engine.status(DRAFT).state == "PROMOTED_PROD"
-    return world
+    world.close()
+    return root, folder
+
+
+def tell_story(root: Path) -> StoryWorld:
+    """A world in which `acme/order-router` went from a draft to production."""
+    shutil.copytree(_told()[0], root, symlinks=True)
+    return StoryWorld.open(root)
 
 
 def copy_of(world: StoryWorld, folder: Path) -> StoryWorld:

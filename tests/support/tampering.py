@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -19,13 +18,6 @@ from tests.support import finished_story as audit_world
 
 _FIELDS = {"repository", "branch", "by", "file", "replace", "with", "write", "delete"}
 Files = dict[str, tuple[int, bytes]]
-
-
-@lru_cache(maxsize=1)
-def _story() -> tuple[audit_world.StoryWorld, tempfile.TemporaryDirectory[str]]:
-    """The story, told once per process, and the folder that is deleted with the process."""
-    folder = tempfile.TemporaryDirectory(prefix="pipeline-tests-story-")
-    return audit_world.tell_story(Path(folder.name) / "world"), folder
 
 
 def _change(case: Mapping[str, str], files: Files) -> None:
@@ -45,9 +37,8 @@ def findings_of_tampering(text: str) -> tuple[Finding, ...]:
     """Findings of an audit of fresh clones after the change."""
     case = yaml.safe_load(text)
     assert set(case) <= _FIELDS, f"unknown keys in {sorted(case)}"
-    world, _ = _story()
     with tempfile.TemporaryDirectory(prefix="pipeline-tests-false-") as folder:
-        false = audit_world.copy_of(world, Path(folder) / "world")
+        false = audit_world.tell_story(Path(folder) / "world")
         audit_world.rewrite(
             false,
             case["repository"],

@@ -12,7 +12,6 @@ from tests.support.finished_story import (
     CONTROL,
     GITOPS,
     StoryWorld,
-    copy_of,
     tell_story,
     write_commit,
 )
@@ -26,7 +25,7 @@ def _clones(world: StoryWorld, folder: Path) -> dict[str, GitRepository]:
 
 
 def test_a_local_commit_is_judged_and_a_branch_behind_origin_is_not(tmp_path: Path) -> None:
-    world = copy_of(tell_story(tmp_path / "told"), tmp_path / "world")
+    world = tell_story(tmp_path / "world")
     clones = _clones(world, tmp_path / "clones")
     gitops = clones[GITOPS]
     head = read_branches(gitops)["main"]
@@ -50,7 +49,7 @@ def test_a_local_commit_is_judged_and_a_branch_behind_origin_is_not(tmp_path: Pa
 
 
 def test_a_branch_that_origin_rewrote_is_found(tmp_path: Path) -> None:
-    world = copy_of(tell_story(tmp_path / "told"), tmp_path / "world")
+    world = tell_story(tmp_path / "world")
     clones = _clones(world, tmp_path / "clones")
     gitops = clones[GITOPS]
     head = read_branches(gitops)["main"]

@@ -200,7 +200,7 @@ def test_environments_may_come_from_the_environment(
     assert ran.out.count("the delivery tool does not list it") == 2
 
 
-def test_flux_is_read_likewise(told: Path, tmp_path: Path) -> None:
+def test_flux_is_read_too(told: Path, tmp_path: Path) -> None:
     promotion = promotions(told)["prod"]
     revision = f"main@sha1:{promotion['gitops_commit']}"
     item = kustomization(
@@ -226,12 +226,12 @@ def test_flux_is_read_likewise(told: Path, tmp_path: Path) -> None:
         ((), "--from"),
     ],
 )
-def test_a_wrong_call_is_told(told: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_a_wrong_call_is_reported(told: Path, arguments: tuple[str, ...], said: str) -> None:
     ran = call(told, "observe", *arguments)
     assert ran.exit_code == 2 and said in ran.err
 
 
-def test_a_tool_that_does_not_answer_is_no_observation(told: Path, tmp_path: Path) -> None:
+def test_a_silent_tool_gives_no_observation(told: Path, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("wrong\n")
     with serve_argocd() as server:
@@ -240,7 +240,9 @@ def test_a_tool_that_does_not_answer_is_no_observation(told: Path, tmp_path: Pat
     assert ran.exit_code == 4 and "refuses the token (401)" in ran.err and ran.out == ""
 
 
-def test_half_of_a_report_counts_and_the_rest_is_told(told: Path, tmp_path: Path) -> None:
+def test_a_partly_readable_report_counts_and_the_rest_is_reported(
+    told: Path, tmp_path: Path
+) -> None:
     broken = application("broken", status={"health": "fine"})
     file = listed(tmp_path, [broken, *applications(told)])
     for command in (("observe", "--from", file), ("run", "--observations", file)):

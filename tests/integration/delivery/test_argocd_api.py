@@ -30,7 +30,7 @@ def test_all_applications_come_by_one_request_with_the_token() -> None:
     assert headers["Accept-Encoding"] == "identity"
 
 
-def test_projects_narrow_it() -> None:
+def test_the_request_can_be_narrowed_to_projects() -> None:
     with serve_argocd(APPS) as server:
         argocd = ArgoCd(server.url, TOKEN)
         assert argocd.read_applications(["tenant-acme"]) == (APPS[0],)
@@ -92,7 +92,7 @@ def answering(body: bytes, status: int = 200) -> Fault:
         (answering(b'{"metadata": {}, "items": [{"a": 1, "a": 2}]}'), "the key `a` occurs twice"),
     ],
 )
-def test_no_other_answer_passes_for_a_list(fault: Fault, said: str) -> None:
+def test_any_other_answer_is_refused(fault: Fault, said: str) -> None:
     with serve_argocd(APPS) as server:
         server.fault = fault
         with pytest.raises(CouldNotCheck) as caught:
@@ -118,7 +118,7 @@ def test_an_answer_is_read_within_its_bounds() -> None:
         assert len(ArgoCd(server.url, TOKEN, max_bytes=size).read_applications()) == 2
 
 
-def test_nobody_there_is_told() -> None:
+def test_an_unreachable_server_is_reported() -> None:
     with serve_argocd(APPS) as server:
         pass
     with pytest.raises(CouldNotCheck, match=r"cannot be reached: .*refused"):
@@ -138,12 +138,12 @@ def test_nobody_there_is_told() -> None:
         ("http://127.0.0.1.example.com", "is not encrypted"),
     ],
 )
-def test_a_token_goes_to_no_such_address(url: str, said: str) -> None:
+def test_a_token_is_not_sent_to_such_an_address(url: str, said: str) -> None:
     with pytest.raises(UsageFault, match=said):
         ArgoCd(url, TOKEN).read_applications()
 
 
-def test_addresses_that_are_good() -> None:
+def test_good_addresses_are_accepted() -> None:
     assert checked_url("https://argocd.example.com/argo/") == "https://argocd.example.com/argo"
     assert checked_url("http://localhost:8080") == "http://localhost:8080"
     assert checked_url("http://[::1]:8080") == "http://[::1]:8080"

@@ -65,14 +65,14 @@ def test_a_misspelt_field_does_not_pass(form: DeliveryForm) -> None:
     assert api_server_problems(manifest)
 
 
-def test_the_definitions_are_those_of_the_kinds_that_are_written() -> None:
+def test_every_written_kind_has_its_definition() -> None:
     for kind, version in zip(KINDS, ("v1alpha1", "v2", "v1"), strict=True):
         versions = [v["name"] for v in definition(kind)["spec"]["versions"] if v["storage"]]
         assert versions == [version]
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_overlay_comes_to_the_same_objects_and_passes_every_rule(form: DeliveryForm) -> None:
+def test_every_form_gives_the_same_objects_and_passes_every_rule(form: DeliveryForm) -> None:
     overlay, plain = delivered(DRAFT, form), delivered(DRAFT, "applicationset")
     assert built(overlay) == built(plain)
     assert HYDRATOR.read_findings(overlay, case_of(DRAFT).view.image) == ()
@@ -98,7 +98,7 @@ def by_name(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("runtime", ["workload", "operator"])
 @pytest.mark.parametrize("draft", ROWS)
-def test_helm_gives_the_very_objects_that_kustomize_builds(
+def test_helm_renders_the_objects_that_kustomize_builds(
     draft: str, runtime: str, tmp_path: Path
 ) -> None:
     settings = {

@@ -33,7 +33,7 @@ OBSERVE = yaml.load((ROOT / ".github/workflows/observe.yaml").read_text(), Loade
         application("by-hand", path="elsewhere"),
     ],
 )
-def test_what_is_sent_says_what_the_application_says(item: dict[str, Any]) -> None:
+def test_a_notification_says_what_the_application_says(item: dict[str, Any]) -> None:
     event = sent_for(CONFIG, item)
     assert event["event_type"] in OBSERVE["on"]["repository_dispatch"]["types"]
     payload = event["client_payload"]

@@ -54,7 +54,7 @@ def take_away(world: Story, *environments: str, **changes: bytes) -> None:
 # -- to the end ----------------------------------------------------------------------------
 
 
-def test_a_release_goes_by_a_canary_into_both_regions(regions: Story) -> None:
+def test_a_release_passes_a_canary_and_reaches_both_regions(regions: Story) -> None:
     world = regions
     states = [world.engine.status(DRAFT).state]
     for environment in ("canary", *REGIONS):
@@ -86,7 +86,7 @@ def test_a_region_is_refused_before_the_canary_has_run_it(regions: Story) -> Non
 # -- an environment taken away -------------------------------------------------------------
 
 
-def test_what_waits_for_an_environment_that_goes_is_refused_and_history_holds(
+def test_a_promotion_to_a_deleted_environment_is_refused_and_history_stays_valid(
     regions: Story,
 ) -> None:
     world = regions
@@ -110,7 +110,7 @@ def test_what_waits_for_an_environment_that_goes_is_refused_and_history_holds(
     assert f"`prod-eu` is no longer an environment, but still runs `{DRAFT}`" in shown.out
 
 
-def test_taking_an_environment_away_warns_of_what_runs_there_and_is_not_refused(
+def test_deleting_an_environment_warns_of_what_runs_there(
     regions: Story,
 ) -> None:
     bring(regions, "canary")
@@ -128,7 +128,7 @@ def test_taking_an_environment_away_warns_of_what_runs_there_and_is_not_refused(
     ]
 
 
-def test_the_environment_that_another_promotes_from_cannot_go_alone(regions: Story) -> None:
+def test_an_environment_that_another_promotes_from_cannot_be_deleted_alone(regions: Story) -> None:
     number = regions.propose({environment_path("canary"): None}, PLATFORM_ENGINEERS[1])
     regions.approve("control", number, PLATFORM_ENGINEERS[0])
     judged = regions.engine.judge.pull(number)
@@ -137,7 +137,7 @@ def test_the_environment_that_another_promotes_from_cannot_go_alone(regions: Sto
     assert found == [("environment-definition", environment_path(name)) for name in REGIONS]
 
 
-def test_an_environment_that_came_later_is_the_last_one_and_proved(regions: Story) -> None:
+def test_an_environment_added_later_is_proved(regions: Story) -> None:
     world = regions
     rehearsal = environment_path("rehearsal")
     content = {

@@ -101,7 +101,7 @@ def test_a_freeze_ends_by_itself_and_the_audit_decides_at_that_time(
     assert audit(staged.world).findings == ()
 
 
-def test_a_stop_holds_what_waits_and_lifting_it_lets_it_go_on(staged: Story) -> None:
+def test_a_stop_holds_promotions_until_it_is_lifted(staged: Story) -> None:
     stop = b"""apiVersion: pipeline.ameide.io/v1
 kind: Stop
 stops: [{reason: The gateway drops requests, environments: [prod]}]
@@ -135,9 +135,7 @@ def test_a_waiver_lets_one_release_through_and_its_use_is_recorded_and_proved(
 
 
 @pytest.mark.parametrize("by", ["nobody who may", "a clock that goes back", "another rule"])
-def test_a_waiver_that_does_not_count_lets_nothing_through(
-    staged: Story, clock: SetClock, by: str
-) -> None:
+def test_an_invalid_waiver_lets_nothing_through(staged: Story, clock: SetClock, by: str) -> None:
     freeze(staged, CLOCK_S - 30 * DAY_S, CLOCK_S + 30 * DAY_S)
     path, begin_s, end_s = waiver_path(DRAFT, "customer"), CLOCK_S - DAY_S, CLOCK_S + DAY_S
     if by == "a clock that goes back":

@@ -324,7 +324,7 @@ def test_polling_costs_no_history(in_prod: Story) -> None:
     assert in_prod.kinds() == [*facts, *["observed"] * len(status.promotions)]
 
 
-def test_a_gitops_repository_that_cannot_be_read_is_no_news(in_prod: Story) -> None:
+def test_an_unreadable_gitops_repository_changes_no_observation(in_prod: Story) -> None:
     seen, facts = healthy_in(in_prod.engine.status(DRAFT), "prod"), in_prod.kinds()
     path = in_prod.forge.path(GITOPS)
     path.rename(path.with_name("away"))

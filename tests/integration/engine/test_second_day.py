@@ -162,7 +162,7 @@ def test_a_release_that_recovers_in_time_stays(story: Story) -> None:
     assert_proved(story)
 
 
-def test_without_an_earlier_healthy_release_policy_says_so(story: Story) -> None:
+def test_a_rollback_without_an_earlier_healthy_release_is_reported(story: Story) -> None:
     roll_back(story)
     story.go()
     lift = story.engine.proposer.propose_lift(DRAFT, "prod", reason="The cause is known")

@@ -157,7 +157,7 @@ def at_the_merge(story: Story) -> Plan:
     return read_again(story.engine.plan(tenants=["acme"]))
 
 
-def test_what_is_allowed_no_more_is_not_applied(
+def test_a_saved_plan_is_not_applied_once_it_is_no_longer_allowed(
     patched: Story, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = at_the_merge(patched)
@@ -171,7 +171,7 @@ def test_what_is_allowed_no_more_is_not_applied(
     assert promotion(newest(patched)).environment == "dev"
 
 
-def test_what_time_allows_meanwhile_is_left_to_the_next_plan(
+def test_what_time_allows_after_planning_is_left_to_the_next_plan(
     patched: Story, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clauses = (*authorise.CLAUSES, until(CLOCK_S + HOUR_S, opens=True))

@@ -140,7 +140,7 @@ def test_jobs_that_sign_provenance_run_no_tenant_code() -> None:
     assert signing == [push]
 
 
-def test_root_loads_the_profile_of_the_sandbox_s_program_and_does_nothing_else() -> None:
+def test_root_only_loads_the_sandbox_s_profile() -> None:
     as_root = {line.strip() for _, step in steps() for line in _lines(step) if "sudo" in line}
     assert as_root == {
         "pipeline sandbox-profile | sudo apparmor_parser --replace",

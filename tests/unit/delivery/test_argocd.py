@@ -79,7 +79,7 @@ def test_the_image_of_another_primitive_is_not_its_own() -> None:
         ((f"{IMAGE}@{DIGEST}", f"{IMAGE}:1"), (f"{IMAGE}:1", f"{IMAGE}@{DIGEST}"), False),
     ],
 )
-def test_what_is_not_one_digest_is_told_image_by_image(
+def test_several_digests_are_reported_image_by_image(
     images: tuple[str, ...], shown: tuple[str, ...], is_digested: bool
 ) -> None:
     seen = observation(application(images=images))
@@ -93,7 +93,7 @@ def test_a_tag_beside_the_digest_is_still_the_digest() -> None:
     assert (seen.digest, seen.images) == (DIGEST, ())
 
 
-def test_where_nothing_of_it_runs_its_health_is_unknown() -> None:
+def test_without_running_images_health_is_unknown() -> None:
     for images in ((), (f"registry.example.com/mesh/proxy@{DIGEST}",)):
         seen = observation(application(images=images))
         assert (seen.health, seen.digest) == ("Unknown", None)
@@ -140,7 +140,7 @@ def test_health_and_sync_are_told_as_they_are(status: str) -> None:
     assert (seen.health, seen.sync) == (status, "OutOfSync")
 
 
-def test_words_that_nobody_knows_are_unknown() -> None:
+def test_unknown_words_read_as_unknown() -> None:
     seen = observation(application(status={"health": {"status": "Fine"}, "sync": {"status": "Ok"}}))
     assert (seen.health, seen.sync) == ("Unknown", "Unknown")
     seen = observation(application(status=None))
@@ -155,7 +155,7 @@ def test_only_a_full_commit_is_a_revision(revision: str) -> None:
     assert observation(application(status={"sync": {"revision": revision}})).revision is None
 
 
-def test_of_several_sources_there_is_no_one_revision() -> None:
+def test_several_sources_have_no_single_revision() -> None:
     source = {"repoURL": GITOPS, "path": "environments/prod/order-router"}
     both = application(
         spec={"source": None, "sources": [source, source]},
@@ -169,7 +169,7 @@ def test_of_several_sources_there_is_no_one_revision() -> None:
     assert observation(one).revision == REVISION
 
 
-def test_why_it_failed_is_told_on_one_line_that_commands_no_terminal() -> None:
+def test_a_failure_is_one_line_without_control_characters() -> None:
     failed = application(
         status={
             "operationState": {"phase": "Failed", "message": "denied\nby \x1b[2Kpolicy\u202e"},
@@ -196,21 +196,21 @@ def test_two_applications_of_one_place_say_nothing() -> None:
     )
 
 
-def test_one_that_runs_no_overlay_in_a_tenants_namespace_is_a_stranger() -> None:
+def test_an_application_without_an_overlay_in_a_tenant_s_namespace_is_reported() -> None:
     found = report(application("by-hand", path="elsewhere"))
     [seen] = found.observations
     assert (seen.draft, seen.application) == ("", "Application argocd/by-hand")
     assert [f.code for f in found.findings] == ["application-unplaced"]
 
 
-def test_applications_of_others_are_counted_and_left_alone() -> None:
+def test_other_applications_are_counted_and_ignored() -> None:
     destination = {"name": "in-cluster", "namespace": "cert-manager"}
     other = application("cert-manager", path="charts", spec={"destination": destination})
     found = report(application(), other)
     assert (len(found.observations), found.findings, found.foreign) == (1, (), 1)
 
 
-def test_one_broken_object_hides_no_other() -> None:
+def test_a_broken_object_does_not_hide_others() -> None:
     broken = application("second", status={"summary": {"images": [1]}})
     found = report(broken, application())
     assert [o.draft for o in found.observations] == ["acme/order-router"]

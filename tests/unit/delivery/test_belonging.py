@@ -41,7 +41,7 @@ def claims(
         claims(sources=[("ameide-gitops", "environments/prod/acme--order-router")]),
     ],
 )
-def test_each_way_of_saying_it_is_enough(found: Claims) -> None:
+def test_each_way_of_naming_draft_and_environment_is_enough(found: Claims) -> None:
     assert str(found.place) == "acme/order-router in prod"
     assert found.is_ours and not found.is_ambiguous
 
@@ -57,7 +57,7 @@ def test_each_way_of_saying_it_is_enough(found: Claims) -> None:
         claims(sources=[SOURCE], labels=LABELS, annotations={"ameide.io/draft": "contoso/x"}),
     ],
 )
-def test_two_things_at_once_are_neither(found: Claims) -> None:
+def test_contradicting_names_give_none(found: Claims) -> None:
     assert found.place is None and found.is_ours and found.is_ambiguous
 
 
@@ -71,7 +71,7 @@ def test_two_things_at_once_are_neither(found: Claims) -> None:
         (claims(sources=[SOURCE, ("https://charts.example.com", "")]), True),
     ],
 )
-def test_what_runs_no_overlay_has_no_place(found: Claims, is_ours: bool) -> None:
+def test_an_object_without_an_overlay_has_no_place(found: Claims, is_ours: bool) -> None:
     assert found.place is None and found.is_ours is is_ours and not found.is_ambiguous
 
 

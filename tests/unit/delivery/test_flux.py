@@ -99,7 +99,7 @@ def test_suspended_is_suspended() -> None:
     assert observation(helm_release(spec={"suspend": True})).health == "Suspended"
 
 
-def test_how_a_helm_release_does_only_its_pods_say() -> None:
+def test_a_helm_release_s_health_comes_from_its_pods() -> None:
     seen = observation(helm_release())
     assert (seen.health, seen.sync, seen.chart, seen.revision) == (
         *("Unknown", "Synced"),
@@ -115,7 +115,7 @@ def test_how_a_helm_release_does_only_its_pods_say() -> None:
 
 
 @pytest.mark.parametrize("version", ["1.0.0", f"1.0.0+{'0' * 12}", "1.0.0-tabc", None])
-def test_only_the_pipelines_own_chart_says_what_it_is(version: str | None) -> None:
+def test_only_the_pipeline_s_own_chart_names_its_draft(version: str | None) -> None:
     history = [{"chartVersion": version, "status": "deployed"}]
     assert observation(helm_release(status={"history": history})).chart is None
 
@@ -128,7 +128,7 @@ def test_only_the_pipelines_own_chart_says_what_it_is(version: str | None) -> No
         {"conditions": [ready("True", "A"), {"type": "Drifted", "status": "True"}]},
     ],
 )
-def test_a_helm_release_that_is_not_as_asked_is_out_of_sync(status: dict[str, Any]) -> None:
+def test_a_helm_release_that_is_not_as_requested_is_out_of_sync(status: dict[str, Any]) -> None:
     assert observation(helm_release(status=status)).sync == "OutOfSync"
 
 
@@ -145,7 +145,7 @@ def test_a_pod_that_is_not_ready_keeps_a_release_from_healthy() -> None:
         assert seen.message.startswith("not ready: tenant-acme-prod-cust/b")
 
 
-def test_pods_that_ended_say_nothing_and_those_that_end_need_not_be_ready() -> None:
+def test_ended_pods_are_ignored_and_ending_ones_need_not_be_ready() -> None:
     done = pod("job", f"{IMAGE}@{OTHER_DIGEST}", status={"phase": "Succeeded", "conditions": None})
     [seen] = report(kustomization(), pod(), done).observations
     assert (seen.health, seen.digest) == ("Healthy", DIGEST)
@@ -174,7 +174,7 @@ def test_a_listing_without_its_pods_says_that_nothing_runs() -> None:
     )
 
 
-def test_a_pod_of_nobody_is_left_alone() -> None:
+def test_an_unknown_pod_is_ignored() -> None:
     plain = pod(metadata={"labels": None})
     assert report(plain).observations == ()
     assert report(plain).findings == ()

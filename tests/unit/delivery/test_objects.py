@@ -72,12 +72,12 @@ def test_items_of_a_typed_list_get_its_kind() -> None:
         (b"a: \x1b[2K\n", "report: it is not YAML: "),
     ],
 )
-def test_what_cannot_be_read_or_is_doubtful_is_refused(content: bytes, said: str) -> None:
+def test_unreadable_or_ambiguous_input_is_refused(content: bytes, said: str) -> None:
     assert said.split(": ", 1)[1].split(": ")[0] in problem(content)
     assert problem(content).startswith(said.split(": ")[0])
 
 
-def test_control_characters_in_texts_hide_nothing_else() -> None:
+def test_control_characters_in_strings_hide_nothing() -> None:
     for content in (b'{"message": "a\\u001b[2Kb"}', b'message: "a\\e[2Kb"\n'):
         assert parse_objects("report", content) == (({"message": "a\x1b[2Kb"},), ())
 

@@ -27,7 +27,7 @@ from tests.unit.delivery.test_argocd import report
 HEAD = f"apiVersion: {API_VERSION}\nkind: Observations\n"
 
 
-def test_it_is_read_back_as_it_was_written() -> None:
+def test_a_report_reads_back_as_it_was_written() -> None:
     seen = report(
         application(images=(f"{IMAGE}:1",)),
         application("acme--x--dev", path="environments/dev/x"),
@@ -71,13 +71,13 @@ def test_an_observation_of_an_older_tool_keeps_its_bytes() -> None:
         ('{"kind": "Observations", "x": 1}', "request-unknown-field", "report:1:26"),
     ],
 )
-def test_what_it_may_not_say_is_refused_with_its_place(content: str, code: str, place: str) -> None:
+def test_a_forbidden_field_is_refused_with_its_place(content: str, code: str, place: str) -> None:
     found, findings = parse_observations("report", content.encode())
     assert found == ()
     assert (code, place) in [(f.code, str(f.location)) for f in findings]
 
 
-def test_hostile_texts_are_shown_and_not_obeyed() -> None:
+def test_hostile_text_is_shown_escaped() -> None:
     seen = {
         "environment": "prod",
         "draft": "acme/order-router",

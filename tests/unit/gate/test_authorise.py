@@ -165,7 +165,7 @@ def test_an_environment_may_leave_provenance_unchecked() -> None:
     assert authorise(replace(evidence, environment=policy)).allowed
 
 
-def test_what_ran_in_staging_goes_on_though_something_newer_runs_there() -> None:
+def test_a_release_that_staging_ran_may_go_on_after_a_newer_one_runs_there() -> None:
     assert authorise(evidence_of_case({"running": "newer"})).allowed
 
 
@@ -328,7 +328,7 @@ def test_a_closed_window_says_until_when() -> None:
         "stops: [{reason: Down, lanes: [security]}]\nlane: security\nlanes: {security: [security]}",
     ],
 )
-def test_what_is_not_stopped_goes_on(case: str) -> None:
+def test_a_stop_holds_only_what_it_names(case: str) -> None:
     assert reasons_of(case) == []
 
 
@@ -352,7 +352,7 @@ def test_a_lane_passes_where_window_and_platform_let_it() -> None:
         "{stays: true, author: 1201}",
     ],
 )
-def test_what_goes_back_or_is_let_go_on_passes(case: str) -> None:
+def test_a_rollback_or_a_lifted_hold_passes(case: str) -> None:
     assert reasons_of(case) == []
 
 

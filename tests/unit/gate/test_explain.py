@@ -27,7 +27,7 @@ def test_an_allowed_promotion_meets_every_clause_and_each_says_by_what() -> None
     assert [a.clause for a in answers] == [explain.name_of(clause) for clause in CLAUSES]
 
 
-def test_the_answers_are_the_gates_own() -> None:
+def test_the_answers_equal_the_gate_s() -> None:
     refused = changed(allowed_evidence(), "reviews", [])
     reasons = [r for a in explain.explain_clauses(refused) for r in a.reasons]
     assert tuple(reasons) == authorise(refused).reasons and reasons

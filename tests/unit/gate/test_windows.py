@@ -67,7 +67,7 @@ BACK = [
 
 
 @pytest.mark.parametrize(("zone", "around", "begin", "end"), [*FORWARD, *BACK])
-def test_a_window_by_the_hour_keeps_to_the_clock_of_its_zone(
+def test_a_window_by_the_hour_follows_the_clock_of_its_zone(
     zone: str, around: str, begin: str, end: str
 ) -> None:
     assert lasting(nightly(zone, "2026-01-01"), around) == (begin, end)
@@ -139,7 +139,7 @@ def test_the_next_change_is_told_to_the_second() -> None:
     assert next_change([[each]], PASSING, begin + 7200) == begin + 7 * 86_400
 
 
-def test_windows_that_follow_one_another_are_one_to_whoever_waits() -> None:
+def test_adjacent_windows_count_as_one() -> None:
     first = window(name="first", **{"from": "2026-12-20T00:00:00"}, to="2026-12-24T00:00:00")
     second = window(name="second", **{"from": "2026-12-23T00:00:00"}, to="2027-01-02T00:00:00")
     daily = nightly("UTC", "2026-12-20", "00:00:00", "P1D").model_copy(update={"name": "daily"})
@@ -186,7 +186,9 @@ def test_each_file_by_itself_says_when_promotions_pass() -> None:
         ({"lanes": ["security", "rollback"]}, True),
     ],
 )
-def test_a_window_is_for_those_that_it_names(narrowed: dict[str, object], is_closed: bool) -> None:
+def test_a_window_applies_to_those_that_it_names(
+    narrowed: dict[str, object], is_closed: bool
+) -> None:
     each = window(**{"from": "2026-12-20T00:00:00"}, to="2026-12-24T00:00:00", **narrowed)
     now = seconds_of("2026-12-21T00:00:00Z")
     assert is_open([[each]], PASSING, now) != is_closed
@@ -198,7 +200,7 @@ def test_a_window_is_for_those_that_it_names(narrowed: dict[str, object], is_clo
 
 
 @pytest.mark.parametrize("lane", ["security", "rollback"])
-def test_a_lane_passes_the_windows_that_let_it(lane: str) -> None:
+def test_a_lane_passes_the_windows_that_allow_it(lane: str) -> None:
     each = window(**{"from": "2026-12-20T00:00:00"}, to="2026-12-24T00:00:00", lanes=["security"])
     subject = Passing("prod", "acme", "MEDIUM", lane)  # type: ignore[arg-type]  # a lane
     now = seconds_of("2026-12-21T00:00:00Z")
@@ -206,7 +208,7 @@ def test_a_lane_passes_the_windows_that_let_it(lane: str) -> None:
 
 
 @pytest.mark.parametrize("effect", ["deny", "allow"])
-def test_a_window_that_means_nothing_keeps_everything_closed(effect: str) -> None:
+def test_an_invalid_window_keeps_everything_closed(effect: str) -> None:
     each = window(effect=effect, zone="Europe/Atlantis", **{"from": "2026-12-20T00:00:00"})
     for year in (1970, 2026, 2099):
         at = int(datetime(year, 1, 1, tzinfo=UTC).timestamp())

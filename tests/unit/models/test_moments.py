@@ -26,7 +26,7 @@ def test_a_moment_reads_as_people_write_it() -> None:
 
 
 @pytest.mark.parametrize("time_s", [-1, -(10**18), 253_402_300_800, 10**18])
-def test_what_no_moment_can_say_is_the_first_or_the_last_one(time_s: int) -> None:
+def test_times_out_of_range_give_the_first_or_last_moment(time_s: int) -> None:
     expected = "1970-01-01T00:00:00Z" if time_s < 0 else "9999-12-31T23:59:59Z"
     assert moment_of(time_s) == expected
 

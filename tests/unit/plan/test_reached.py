@@ -33,7 +33,7 @@ def in_prod(*names: str) -> DraftStatus:
     return STATUS.model_copy(update={"promotions": (*STATUS.promotions, *more)})
 
 
-def test_where_none_is_required_the_first_one_reaches_the_stage() -> None:
+def test_without_a_required_environment_the_first_one_reaches_the_stage() -> None:
     found = state_reached(STATUS, environments(), "canary", history.RELEASE)
     assert found is DraftState.PROMOTED_PROD
 
@@ -71,5 +71,5 @@ def test_what_is_required_of_another_stage_does_not_matter() -> None:
     assert state_reached(below, policy, "dev", OTHER) is DraftState.PROMOTED_DEV
 
 
-def test_an_environment_that_policy_lost_leads_nowhere() -> None:
+def test_a_deleted_environment_leads_nowhere() -> None:
     assert state_reached(STATUS, environments(), "prod", history.RELEASE) is STATUS.state

@@ -51,7 +51,7 @@ def test_it_lists_what_runs_with_the_people_and_the_evidence() -> None:
     assert item.approvals[0].login in text and "1 promotion;" in text
 
 
-def test_nothing_promoted_is_said() -> None:
+def test_an_empty_list_is_reported() -> None:
     assert render_approvals_report(report("prod")) == "nothing was promoted to prod\n"
 
 

@@ -89,7 +89,7 @@ def test_a_rejected_draft_has_no_next_step() -> None:
     assert "\x1b[31mREJECTED\x1b[0m" in text and "next" not in text
 
 
-def test_environments_stand_in_the_order_of_policy_and_lost_ones_last() -> None:
+def test_environments_are_in_policy_order_and_deleted_ones_last() -> None:
     status = values(history.sample_status())
     order = ("staging", "canary", "prod-eu")
     head, _ = render_statuses([status], order).splitlines()
@@ -174,7 +174,7 @@ def test_what_people_could_not_be_shown_is_a_warning_and_no_failure() -> None:
     assert "\x1b" not in plan
 
 
-def test_what_waits_says_when_time_alone_may_change_it() -> None:
+def test_a_waiting_request_says_when_time_alone_may_change_it() -> None:
     waits = WAITS.model_copy(update={"until": moment_of(CLOCK_S)})
     report = run_report_document(
         [], [waits], [], span=RunSpan(CLOCK_S, CLOCK_S, 1), invalid_requests=0

@@ -122,7 +122,7 @@ def matches() -> Iterator[tuple[str, ast.Match, str]]:
                         yield place, node, ast.unparse(function)
 
 
-def test_no_environment_is_called_like_a_folder_of_other_requests() -> None:
+def test_no_environment_is_named_like_a_folder_of_other_requests() -> None:
     parts = [kind.path.split("/") for kind in KINDS]
     folders = {p[1] for p in parts if p[0] == "environments" and len(p) > 2 and p[1][0] != "<"}
     assert "acknowledgements" in folders

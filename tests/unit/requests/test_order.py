@@ -24,7 +24,7 @@ CYCLE = {
 
 
 @pytest.mark.parametrize("names", list(itertools.permutations(REGIONS)))
-def test_each_stands_behind_what_it_promotes_from(names: tuple[str, ...]) -> None:
+def test_each_environment_comes_after_those_that_it_promotes_from(names: tuple[str, ...]) -> None:
     found = ordered({name: REGIONS[name] for name in names})
     assert found == ("dev", "staging", "canary", "a-prod-us", "prod-eu")
 
@@ -58,7 +58,7 @@ def test_releases_begin_where_nothing_is_before() -> None:
     assert is_first({"prod": EnvironmentPlace("prod")}, "prod")
 
 
-def test_what_comes_before_what() -> None:
+def test_earlier_environments_are_found() -> None:
     assert comes_before(REGIONS, "dev", "prod-eu") and comes_before(REGIONS, "dev", "dev")
     assert not comes_before(REGIONS, "prod-eu", "dev")
     assert not comes_before(REGIONS, "prod-eu", "a-prod-us")

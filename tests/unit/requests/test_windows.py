@@ -66,7 +66,7 @@ def problem_of(**given: object) -> tuple[str, str]:
         "RRULE:FREQ=WEEKLY",
     ],
 )
-def test_a_recurrence_that_is_not_taken(text: str) -> None:
+def test_an_unsupported_recurrence_is_refused(text: str) -> None:
     assert problem_of(**{**RULE, "rrule": text}) == ("window-recurrence", "rrule")
 
 

@@ -72,7 +72,9 @@ def test_a_report_of_the_sealed_tree_counts_as_it_is_told() -> None:
         ),
     ],
 )
-def test_what_is_of_another_thing_or_time_is_unknown(over: dict[str, Any], said: str) -> None:
+def test_a_report_about_something_else_or_another_time_is_unknown(
+    over: dict[str, Any], said: str
+) -> None:
     found = judged(**over)
     known = found.known
     assert said in known.message
@@ -108,7 +110,7 @@ def test_policy_says_how_old_it_may_be() -> None:
     assert judge_report(sighting, patient, CLOCK_S + 24 * HOUR_S + 1).known.health == "Unknown"
 
 
-def test_of_a_promotion_without_a_time_the_tree_alone_counts() -> None:
+def test_without_a_time_only_the_tree_counts() -> None:
     old = RECORD.model_copy(update={"merged_at": None})
     assert judged(record=old, synced_at=moment_of(0)).known.health == "Healthy"
 
@@ -194,7 +196,7 @@ def test_what_was_never_promoted_is_a_finding_and_no_news() -> None:
         assert finding.message == f"Application x runs: {DRAFT} was never promoted to prod"
 
 
-def test_in_an_environment_that_is_gone_nothing_is_known() -> None:
+def test_in_a_deleted_environment_nothing_is_known() -> None:
     [found] = judge_all(STATUS, {seen_of(DRAFT, RECORD): RECORD.overlay_tree}, {}, CLOCK_S)
     assert codes(found) == ["observation-unknown-release"] and not found.is_news
 
@@ -202,7 +204,7 @@ def test_in_an_environment_that_is_gone_nothing_is_known() -> None:
 # -- the facts --------------------------------------------------------------------------------
 
 
-def test_what_is_newly_known_becomes_a_fact() -> None:
+def test_news_becomes_a_fact() -> None:
     known = judged(health="Degraded").known
     view = sample_view(status=STATUS, provisioned=True)
     step = plan_observe(replace(view, observations=(known,)))

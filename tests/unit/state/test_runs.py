@@ -114,7 +114,7 @@ def test_a_status_lists_the_newest_runs_of_each_environment_and_facts_have_the_o
         ([promoted(1), observed(1), promoted(1)], [True, False]),
     ],
 )
-def test_a_run_was_healthy_if_exactly_it_was_seen_so(
+def test_a_run_was_healthy_only_if_it_was_observed_so(
     bodies: list[FactBody], healthy: list[bool]
 ) -> None:
     assert [run.was_healthy for run in folded(extended(bodies)).runs] == healthy

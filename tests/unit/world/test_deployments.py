@@ -62,7 +62,7 @@ def receipt(*shown: ShowDeployment, warnings: tuple[Failure, ...] = ()) -> Recei
     return Receipt(applied=tuple((one.key, one.kind) for one in shown), warnings=warnings)
 
 
-def test_what_is_not_there_is_shown_and_not_asked_for_again() -> None:
+def test_a_missing_deployment_is_made_and_not_queried_again() -> None:
     forge, one = Shown(), wanted()
     known = deployments(forge)
     assert known.read_due([one]) == Showing((one,), (), is_settled=False)
@@ -73,7 +73,7 @@ def test_what_is_not_there_is_shown_and_not_asked_for_again() -> None:
     assert known.read_due([later]).effects == (later,)
 
 
-def test_what_is_there_is_settled_with_one_question_per_repository() -> None:
+def test_existing_deployments_are_read_with_one_query_per_repository() -> None:
     several = [wanted(1), wanted(2), wanted(3, repo="platform")]
     forge = Shown({one.name: there(one) for one in several})
     known = deployments(forge)
@@ -82,7 +82,7 @@ def test_what_is_there_is_settled_with_one_question_per_repository() -> None:
     assert [repo for repo, _ in forge.asked] == ["code", "platform"]
 
 
-def test_a_right_that_is_missing_is_said_once_and_nothing_waits_for_it() -> None:
+def test_a_missing_permission_is_reported_once_and_nothing_waits() -> None:
     forge = Shown(error=ForgeRefused("GitHub does not allow it"))
     known = deployments(forge)
     showing = known.read_due([wanted()])
@@ -92,7 +92,7 @@ def test_a_right_that_is_missing_is_said_once_and_nothing_waits_for_it() -> None
 
 
 @pytest.mark.parametrize("error", [Unavailable("no answer"), ValueError("a bug")])
-def test_what_could_not_be_read_is_left_to_the_next_run(error: Exception) -> None:
+def test_an_unreadable_deployment_is_left_to_the_next_run(error: Exception) -> None:
     forge = Shown(error=error)
     known = deployments(forge)
     first, again = known.read_due([wanted()]), known.read_due([wanted()])
@@ -102,7 +102,7 @@ def test_what_could_not_be_read_is_left_to_the_next_run(error: Exception) -> Non
     assert known.are_shown
 
 
-def test_a_repository_that_is_gone_stops_no_other() -> None:
+def test_a_missing_repository_stops_no_other() -> None:
     forge = Shown(error=NotFound("no such repository"))
     known = deployments(forge)
     assert known.read_due([wanted()]).is_settled
@@ -121,7 +121,7 @@ def test_a_write_that_failed_is_not_tried_again_by_this_run(code: str, is_settle
     assert known.read_due([one]) == Showing((), (), is_settled=is_settled)
 
 
-def test_a_run_shows_no_more_than_its_share_of_github_s_limits() -> None:
+def test_a_run_stays_within_its_share_of_github_s_limits() -> None:
     several = [wanted(number) for number in range(MOST_SHOWN + 2)]
     known = deployments(Shown())
     showing = known.read_due(several)
@@ -130,5 +130,5 @@ def test_a_run_shows_no_more_than_its_share_of_github_s_limits() -> None:
     assert known.read_due(several) == Showing((), (), is_settled=False)
 
 
-def test_a_forge_that_shows_none_is_not_asked() -> None:
+def test_a_forge_without_deployments_is_not_queried() -> None:
     assert not deployments(Shown(shows_deployments=False)).are_shown

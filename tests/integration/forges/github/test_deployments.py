@@ -127,7 +127,7 @@ def test_the_release_before_is_inactive_once_another_was_promoted(
 
 
 @pytest.mark.parametrize("fault", [Fault.ERROR_BEFORE, Fault.DROP_REPLY, Fault.ERROR_AFTER])
-def test_what_cannot_be_shown_stops_no_promotion_and_is_shown_by_the_next_run(
+def test_a_failed_deployment_record_stops_no_promotion_and_is_retried(
     world: Story, kept: KeptStory, fault: Fault
 ) -> None:
     bring_newer(world)
@@ -149,7 +149,7 @@ def test_what_cannot_be_shown_stops_no_promotion_and_is_shown_by_the_next_run(
     assert states(kept.server) == [["in_progress", "inactive"], ["in_progress"]]
 
 
-def test_without_the_right_it_is_said_once_and_nothing_else_waits(
+def test_a_missing_permission_is_reported_once_and_nothing_waits(
     world: Story, kept: KeptStory
 ) -> None:
     bring_newer(world)
@@ -190,7 +190,7 @@ def test_an_idle_run_asks_nothing_about_deployments(
     assert costs(world, monkeypatch)[0] == 3
 
 
-def test_what_was_not_shown_is_tried_again_and_only_that_costs(
+def test_only_what_was_not_shown_is_tried_again(
     world: Story, kept: KeptStory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bring_newer(world)
@@ -212,7 +212,7 @@ def test_a_missing_right_costs_an_idle_run_nothing(
     assert costs(world, monkeypatch)[0] == 3
 
 
-def test_what_was_made_twice_is_put_right(world: Story, kept: KeptStory) -> None:
+def test_a_duplicate_deployment_is_corrected(world: Story, kept: KeptStory) -> None:
     [one] = shown(kept.server)
     forge = world.forge
     assert isinstance(forge, GithubForge)

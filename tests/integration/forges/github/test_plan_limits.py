@@ -104,7 +104,7 @@ def try_to_push(forge: Forge, repo: str, branch: str) -> None:
     forge.push(repo, objects, (update,), actor=sample_platform().pipeline_account.id)
 
 
-def test_where_signatures_are_asked_for_nothing_of_the_pipeline_s_comes_in(world: World) -> None:
+def test_where_signatures_are_required_the_pipeline_cannot_merge(world: World) -> None:
     world.sign(GITOPS)
     forge = world.open()
     assert forge.read_signed_branches(GITOPS, ("main", "promote/x")) == {
@@ -117,7 +117,7 @@ def test_where_signatures_are_asked_for_nothing_of_the_pipeline_s_comes_in(world
 
 
 @pytest.mark.parametrize(("bypass", "may"), [((ALWAYS,), True), ((BY_PULL,), False)])
-def test_who_may_bypass_the_rule_for_pushes_is_told(
+def test_bypass_actors_of_the_push_rule_are_reported(
     world: World, bypass: tuple[Json, ...], may: bool
 ) -> None:
     world.sign(GITOPS, *bypass)
@@ -145,7 +145,7 @@ def test_doctor_names_the_repositories_that_ask_for_signatures(world: World) -> 
         assert "take this branch out of `Require signed commits`" in item["help"]
 
 
-def test_the_plan_is_shown_to_whom_may_see_it(world: World) -> None:
+def test_the_plan_is_read_if_the_permission_is_granted(world: World) -> None:
     state = world.server.state
     forge = world.open()
     assert forge.read_hosting(CONTROL) == Hosting(world.server.url, is_public=False, plan="free")

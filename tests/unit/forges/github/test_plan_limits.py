@@ -30,7 +30,7 @@ GITHUB_S: dict[str, object] = {"certificateAuthorities": [{"uri": "fulcio.github
 CLOUD, OWN = "https://github.com", "https://github.nova.example"
 
 
-def test_each_pattern_gives_one_branch_that_it_is_for() -> None:
+def test_each_pattern_gives_a_branch_that_it_matches() -> None:
     assert list(branches_of(RULES["code"])) == ["main", "draft/x"]
 
 
@@ -46,7 +46,7 @@ def test_each_pattern_gives_one_branch_that_it_is_for() -> None:
         ({"code": {"main": True}, "gitops": {}}, {"signatures code": "people merge"}),
     ],
 )
-def test_a_branch_that_takes_signed_commits_alone_is_named(
+def test_a_branch_that_requires_signed_commits_is_named(
     signed: dict[str, dict[str, bool]], refused: dict[str, str]
 ) -> None:
     *found, last = check_signatures(RULES, signed, PIPELINE)
@@ -76,7 +76,7 @@ def signers(*roots: dict[str, object], key: bool = False) -> Signers:
         (Hosting("https://nova.ghe.com", is_public=False, plan="business_plus"), (GITHUB_S,)),
     ],
 )
-def test_attestations_that_count_are_no_problem(
+def test_valid_attestations_are_no_problem(
     hosting: Hosting, roots: tuple[dict[str, object], ...]
 ) -> None:
     assert check_attestations(hosting, signers(*roots), ATTESTS).problem == ""
