@@ -41,7 +41,7 @@ from pipeline.world.states import States
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedRequests:
     """The requests at a commit of main, and every finding in them."""
 
     reading: SnapshotReading
@@ -52,7 +52,7 @@ class Checked:
 class _Kept:
     """What one look read that is still valid in the next; dropped once the heads move."""
 
-    checked: dict[object, Checked] = field(default_factory=dict)  # only the newest
+    checked: dict[object, CheckedRequests] = field(default_factory=dict)  # only the newest
     policies: dict[str, PolicyHistory] = field(default_factory=dict)  # only the newest
     # Newest commit of main → request path → the commit that brought it.
     brought: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class EngineReader:
         """Every finding in the requests at a commit; main's head if none is given."""
         return self.checked(commit or self.control.head()).findings
 
-    def checked(self, commit: str, only: frozenset[str] | None = None) -> Checked:
+    def checked(self, commit: str, only: frozenset[str] | None = None) -> CheckedRequests:
         """The requests at a commit and every finding in them; read once per commit and process.
 
         With `only`, requests of other tenants are left out.
@@ -98,7 +98,7 @@ class EngineReader:
             found = check_requests(
                 read.reads, read.findings, read.snapshot, self.tools.templates, asked=()
             )
-            kept.checked = {(commit, only): Checked(read, found)}
+            kept.checked = {(commit, only): CheckedRequests(read, found)}
         return kept.checked[commit, only]
 
     def policy(self, head: str) -> PolicyHistory:

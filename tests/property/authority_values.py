@@ -21,6 +21,7 @@ from pipeline.requests.layout import (
 )
 from pipeline.requests.snapshot import ReadRequest, Snapshot, snapshot_of
 from tests.support.samples import sample_files
+from worlds.control_repo import CLOCK_S
 
 # People of every team, bots, the pipeline itself, and accounts that no policy lists.
 PEOPLE = (1101, 1102, 1201, 1202, 1301, 1501, 1502, 1601)
@@ -36,7 +37,7 @@ TEAMS = (
 DRAFTS = ("acme/one", "acme/two", "contoso/one")
 VERDICTS = ("approved", "changes-requested", "dismissed", "commented")
 STORIES = int(os.environ.get("TESTS_STORIES", "0")) or 8
-TIME_S = 1_767_230_000
+TIME_S = CLOCK_S  # of commits and merges: no run decides before they were made
 
 accounts = st.sampled_from(ACCOUNTS)
 people = st.sampled_from(PEOPLE)

@@ -257,7 +257,7 @@ class Stories(RuleBasedStateMachine):
                 number,
                 expected_head=pull.head,
                 message="Merge\n",
-                time_s=TIME_S + number,
+                time_s=TIME_S,
                 actor=who,
             )
         except ForgeRefused:

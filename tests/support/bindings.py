@@ -17,17 +17,18 @@ def bound_of(
     instance: str = "order-router",
     *,
     primitive: str = "",
+    tenant: str = "acme",
     namespace: str = NAMESPACE,
     image: str = IMAGE,
     **labels: str,
 ) -> Bound:
-    """The bound words of a primitive of acme in dev; `labels` are further ones of `ameide.io/`."""
+    """The bound words of a primitive in dev; `labels` are further ones of `ameide.io/`."""
     id = primitive or instance
     shown = {
         "environment": "dev",
         "primitive": instance,
         "tenant-kind": "shared",
-        "tenant-id": "acme",
+        "tenant-id": tenant,
         "tier": "backend",
         "cost-centre": "CC-1042",
         **labels,
@@ -36,7 +37,7 @@ def bound_of(
         {
             "instance": instance,
             "primitive": id,
-            "tenant": "acme",
+            "tenant": tenant,
             "schema": id.replace("-", "_"),
             "namespace": namespace,
             "image": image,

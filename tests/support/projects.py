@@ -97,13 +97,14 @@ def environment_of(lock: bytes) -> Path:
 
 
 def locked_python(project: Path) -> Path:
-    """The Python of the project's locked development packages."""
-    lock = (project / "requirements-dev.lock").read_bytes()
-    return environment_of(lock) / "bin" / "python"
+    """The Python of the project's locked packages: of its tools, else of its development."""
+    tools, dev = project / "requirements-tools.lock", project / "requirements-dev.lock"
+    lock = tools if tools.exists() else dev
+    return environment_of(lock.read_bytes()) / "bin" / "python"
 
 
 def run_python(project: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """`python ARGUMENTS` in the project, with its locked development packages alone."""
+    """`python ARGUMENTS` in the project, with its locked packages alone."""
     python = locked_python(project)
     clean = {
         "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",

@@ -90,7 +90,8 @@ def test_only_code_of_the_shared_plane_serves_all_tenants(chart: Chart) -> None:
 def test_a_chart_passes_the_rules_of_manifests(chart: Chart) -> None:
     instance, primitive = str(chart.values["instance"]), str(chart.values["primitive_id"])
     tier = TIERS.get(chart.template, "backend")
-    bound = bound_of(instance, primitive=primitive, image=IMAGE, tier=tier)
+    tenant = str(chart.values["tenant_id"])
+    bound = bound_of(instance, primitive=primitive, tenant=tenant, image=IMAGE, tier=tier)
     for objects in (chart.workload, chart.operator):
         named = in_overlay(objects.values(), bound)
         assert list(check_objects(named, Target("base", bound))) == []
