@@ -100,7 +100,7 @@ class Proposer:
         promotion = self._prospective(world, view, environment, source_commit, reason)
         promotion = promotion.model_copy(update={"lane": lane})
         due = world.promotions.of(view, promotion, _nobody(world, view, promotion))
-        if view.environments[environment].approvals and due.overlay is not None:
+        if view.environments[environment].all_approvals and due.overlay is not None:
             promotion = promotion.model_copy(update={"overlay_tree": due.overlay.tree})
             # The pinned tree is the rendered one; nothing else in the evidence changes.
             due = replace(due, promotion=promotion)
@@ -141,7 +141,7 @@ class Proposer:
         before = running[0].release.source_commit if running and sources else None
         commit = source_commit or before or status.head
         digest = None
-        if view.environments[environment].approvals:
+        if view.environments[environment].all_approvals:
             source = world.repositories.git(view.target_repo).read_object(f"{commit}:{view.folder}")
             build = status.build_of_tree(source.id) if source else None
             if source and not build:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pipeline import names
 from pipeline.diagnostics import Finding
 from pipeline.gate import rules as rule
+from pipeline.gate.approvals import clause_approval_age, clause_separation, counting
 from pipeline.gate.authority import Authority
 from pipeline.gate.holds import clause_lane, clause_stop, clause_windows
 from pipeline.gate.provenance import provenance_problem
@@ -56,6 +57,7 @@ class Evidence:
     provenance: Verified | None = None  # verified provenance of the source tree's image
     stops: tuple[Halt, ...] = ()  # what is stopped now
     waivers: tuple[Grant, ...] = ()  # of the draft, on main now
+    source_authors: frozenset[int] | None = None  # who wrote the source; None where unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,9 @@ def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
     """The release has run in an environment before this one; it need not run there now."""
     sources = e.environment.promotes_from
     if not sources:
+        if e.environment.stage != "dev":
+            where = e.environment.environment
+            yield _final(rule.ENVIRONMENT_ORDER.id, f"no environment comes before {where}")
         return
     earlier, ran = e.status.runs_in(sources), _earlier_runs(e)
     wanted = e.promotion.release
@@ -217,6 +222,9 @@ def clause_checks(e: Evidence) -> Iterator[DecisionReason]:
         return
     report = e.status.checks_of_tree(e.source_tree)
     results = {r.name: r for r in report.results} if report else {}
+    if e.environment.stage != "dev" and not e.environment.required_checks:
+        name = e.environment.environment
+        yield _waits(rule.CHECK_MISSING.id, f"{name} requires no check, and 0 of 0 is none passed")
     for name in e.environment.required_checks:
         result = results.get(name)
         if result is None:
@@ -263,7 +271,7 @@ def clause_overlay(e: Evidence) -> Iterator[DecisionReason]:
 
 def clause_pinned(e: Evidence) -> Iterator[DecisionReason]:
     """A request that needs approval names the digest and the tree that reviewers approve."""
-    policy = e.environment.approval_for(e.tier)
+    policy = e.environment.approval_for(e.tier, e.status.tenant_id)
     if policy and not (e.promotion.release.digest and e.promotion.overlay_tree):
         yield _final("promotion-not-pinned", "approved requests pin digest and overlay tree")
 
@@ -293,6 +301,8 @@ CLAUSES: tuple[Clause, ...] = (
     clause_stop,
     clause_windows,
     clause_authority,
+    clause_approval_age,
+    clause_separation,
 )
 
 
@@ -307,7 +317,7 @@ def authorise(evidence: Evidence) -> Decision:
         asked = Asked(draft, environment, _digest(evidence), evidence.now_s, latest_s)
         policy = evidence.platform.waivers
         reasons, waived = without_waived(reasons, evidence.waivers, policy, asked)
-    return Decision(draft, environment, reasons, evidence.authority.approved_by, waived)
+    return Decision(draft, environment, reasons, counting(evidence), waived)
 
 
 def _digest(e: Evidence) -> str | None:

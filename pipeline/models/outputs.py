@@ -51,6 +51,7 @@ class ApprovalsWanted(Model):
     risk_tier: RiskTier
     count: int
     teams: tuple[str, ...]
+    each_team: bool = False  # each of the teams gives one at least
 
 
 class Link(Model):

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from pipeline import names
 from pipeline.forges.port import PullState, RepoView
+from pipeline.gate.approvals import source_authors
 from pipeline.gate.waivers import Grant
-from pipeline.git.history import read_was_tree
+from pipeline.git.history import read_folder_commits, read_was_tree
 from pipeline.git.repository import GitRepository, read_parents
 from pipeline.models.facts import Built, Fact
 from pipeline.models.provenance import Verified
@@ -72,6 +73,7 @@ class Promotions:
             manifest_findings=findings,
             chain_problem=chain_problem,
             waivers=self._waivers(view, promotion.environment),
+            source_authors=self._source_authors(view, promotion, caused, facts) if tree else None,
             provenance=self._provenance(view.signers, facts, tree),
         )
         if view.gitops is None or view.gitops.head is None:
@@ -88,6 +90,17 @@ class Promotions:
                 caused = self.causes.of(loaded.path, loaded.blob, tier=tier)
                 found.append(Grant(waiver, caused.cause, caused.authority))
         return tuple(found)
+
+    def _source_authors(
+        self, view: DraftView, promotion: Promotion, caused: Caused, facts: Iterable[Fact]
+    ) -> frozenset[int] | None:
+        """Who wrote what is new in a source, if any of its approvals asks for that."""
+        if not any(policy.separation for policy in caused.authority.wanted):
+            return None
+        running = view.status.promotion(promotion.environment) if view.status else None
+        base = running.release.source_commit if running else None
+        git, head = self.repositories.git(view.target_repo), promotion.release.source_commit
+        return source_authors(facts, read_folder_commits(git, view.folder, base, head))
 
     def _on_its_way(
         self, view: DraftView, gitops: RepoView, head: str, due: PromotionInput
