@@ -350,9 +350,14 @@ def patches(place: Place) -> Iterable[Row]:
         what = f"fact {number:,}: {of['processes']} process, {of['objects']} objects"
         yield Row("patches", what, None, of["ms"], "ms")
         yield Row("patches", f"fact {number:,}: bytes", None, of["bytes"], "B")
+        yield Row("patches", f"check of all before it: {number:,}", None, of["whole_ms"], "ms")
+        yield Row("patches", f"the same, remembered: {number:,}", None, of["checked_ms"], "ms")
     grown = cost[str(numbers[-1])]["bytes"] / cost[str(numbers[0])]["bytes"]
     what = f"bytes, fact {numbers[-1]:,} to {numbers[0]:,}"
     yield Row("patches", what, None, grown, "×", "< 1.2 ×", grown < 1.2)
+    grown = cost[str(numbers[-1])]["checked_ms"] / cost[str(numbers[0])]["checked_ms"]
+    what = f"check remembered, fact {numbers[-1]:,} to {numbers[0]:,}"
+    yield Row("patches", what, None, grown, "×", "< 1.5 ×", grown < 1.5)
 
 
 def demo(place: Place) -> Iterable[Row]:

@@ -25,7 +25,7 @@ from pipeline.models.requests import (
     FileChange,
     RiskTier,
 )
-from pipeline.models.status import DraftStatus
+from pipeline.models.status import DraftState, DraftStatus
 from pipeline.models.windows import Lane
 from pipeline.requests.drafts import TEMPLATE_TYPES
 from pipeline.requests.kinds import REQUEST_KINDS, parse_request
@@ -35,6 +35,7 @@ from pipeline.requests.layout import (
     draft_path,
     patch_path,
     promotion_path,
+    retirement_path,
     tenant_path,
 )
 from pipeline.requests.proposed import ProposedRequest
@@ -219,6 +220,7 @@ def request_promotion(
     reason: str,
     source_commit: str | None = None,
     lane: Lane = "normal",
+    goes_further: bool = True,
 ) -> ProposedPromotion:
     """The request to run a release in an environment, with digest and overlay tree pinned.
 
@@ -228,16 +230,65 @@ def request_promotion(
     draft = parse_draft_id(draft)
     commit = _resolved(engine, draft, source_commit) if source_commit else None
     proposal = engine.propose_promotion(
-        draft, environment, source_commit=commit, reason=reason, lane=lane
+        draft,
+        environment,
+        source_commit=commit,
+        reason=reason,
+        lane=lane,
+        goes_further=goes_further,
     )
+    return _requested(engine, proposal, title=f"Run {draft} in {environment}")
+
+
+def request_rollback(
+    engine: Engine, draft: str, environment: str, *, to: str = "", reason: str
+) -> ProposedPromotion:
+    """The request to go back to an earlier release in an environment, in lane `rollback`.
+
+    `to` is a digest, the beginning of one, or the number of the fact that promoted it; without it,
+    the newest earlier release that ran healthy there. Raises as `request_promotion` does.
+    """
+    draft = parse_draft_id(draft)
+    proposal = engine.proposer.propose_rollback(draft, environment, to=to, reason=reason)
+    return _requested(engine, proposal, title=f"Roll {draft} back in {environment}")
+
+
+def lift_hold(engine: Engine, draft: str, environment: str, *, reason: str) -> ProposedPromotion:
+    """The request to let an environment go on after a rollback; what runs there stays."""
+    draft = parse_draft_id(draft)
+    proposal = engine.proposer.propose_lift(draft, environment, reason=reason)
+    return _requested(engine, proposal, title=f"Lift the hold on {draft} in {environment}")
+
+
+def retire_draft(engine: Engine, draft: str, *, reason: str) -> ProposedRequest:
+    """The request to take a primitive out of all environments and end its draft.
+
+    Raises UsageFault for an unknown draft or one that has ended, Refused with every finding.
+    """
+    draft = parse_draft_id(draft)
+    snapshot, path = engine.snapshot(), retirement_path(draft)
+    if draft_path(draft) not in snapshot.requests:
+        raise UsageFault(f"there is no draft `{draft}` on main")
+    status = engine.status(draft)
+    if status.state is DraftState.REJECTED:
+        raise UsageFault(f"`{draft}` has ended", help=f"`pipeline audit log {draft}` says why")
+    runs = [p.environment for p in status.promotions][::-1]
+    body = f"{reason}\n\nRuns in: {', '.join(runs) or 'no environment'}\n"
+    content = render_request("Retirement", path, {"draft": draft, "reason": reason})
+    title = f"Retire {draft}"
+    request = ProposedRequest(draft, "Retirement", path, content, title=title, body=body)
+    return _judged(engine, snapshot, request)
+
+
+def _requested(engine: Engine, proposal: PromotionProposal, *, title: str) -> ProposedPromotion:
+    """The proposal with its request, unless the gate's refusal is final."""
     if proposal.decision.refused:
         return ProposedPromotion(proposal, None)
-    snapshot = engine.snapshot()
     promotion = proposal.promotion
     values = promotion.model_dump(
         mode="json", by_alias=True, exclude_defaults=True, exclude={"api_version", "kind"}
     )
-    lines = [reason, ""]
+    lines = [promotion.reason, ""]
     if promotion.release.digest:
         lines.append(f"Image: {promotion.release.digest}")
     lines.append(f"Source: {promotion.release.source_commit}")
@@ -246,16 +297,16 @@ def request_promotion(
             f"Overlay: {proposal.overlay.folder}, tree {proposal.overlay.tree} "
             f"(+{proposal.lines_added} −{proposal.lines_removed} lines)"
         )
-    path = promotion_path(draft, environment)
+    path = promotion_path(promotion.draft, promotion.environment)
     request = ProposedRequest(
-        draft,
+        promotion.draft,
         "Promotion",
         path,
         render_request("Promotion", path, values),
-        title=f"Run {draft} in {environment}",
+        title=title,
         body="\n".join(lines) + "\n",
     )
-    return ProposedPromotion(proposal, _judged(engine, snapshot, request))
+    return ProposedPromotion(proposal, _judged(engine, engine.snapshot(), request))
 
 
 def block_digest(engine: Engine, digest: str, *, reason: str) -> ProposedRequest:

@@ -1,4 +1,4 @@
-"""Characters that no request may contain, and how text that may contain them is shown.
+"""Characters that no request may contain, and how text, ids and times are shown.
 
 Pure. Used on raw text by the reader, on values behind escapes, and by every renderer, so that
 characters refused in a request cannot reach a terminal through a finding about it either.
@@ -78,3 +78,18 @@ def printed(text: str, *, colour: bool = False) -> str:
     """
     pattern = _NOT_PRINTED_IN_COLOUR if colour else _NOT_PRINTED
     return pattern.sub(lambda match: f"<{name_of_character(match.group())}>", text)
+
+
+def short_digest(digest: str | None) -> str:
+    """A short digest for people: the algorithm and the first twelve digits."""
+    return f"{digest[:19]}…" if digest and len(digest) > 20 else digest or "(not built yet)"
+
+
+def short_id(id: str | None) -> str:
+    """A short git object id for people: its first twelve digits."""
+    return id[:12] if id else "-"
+
+
+def shown_moment(moment: str | None) -> str:
+    """A moment for people, such as `2026-12-01 10:52Z`; a dash for none."""
+    return f"{moment[:10]} {moment[11:16]}Z" if moment else "-"

@@ -38,7 +38,7 @@ class Subject(StrEnum):
     PATCH = "patch"  # a DraftPatch against the sample branch
     DOCKERFILE = "dockerfile"  # the Dockerfile of a primitive
     MANIFEST = "manifest"  # rendered Kubernetes manifests of the sample release
-    REPORT = "report"  # what a delivery tool reports of what runs
+    REPORT = "report"  # a delivery tool's report on what runs
     DECISION = "decision"  # a promotion's evidence, changed from an allowed one
     SCENARIO = "scenario"  # needs a world (audit, plans, forge); the test builds it
 

@@ -1,11 +1,11 @@
 """Every derived name and its limit: namespaces, repositories, branches, applications, images.
 
 A name that would be too long or ill-formed is refused before anything exists, never cut
-(docs/model.md §4). All mappings are injective together. That rests on three facts: ids and names of
-environments match `[a-z][a-z0-9]*(-[a-z0-9]+)*`, so they never hold `--`, which separates the parts
-of joined names; a platform's name may not look like a tenant's (`tenant` or `tenant-…`); and of
-tenants and environments no two pairs give one namespace, which `clash_of` finds and validation
-refuses.
+(docs/model.md §4). All mappings are injective together, for three reasons: ids and names of
+environments match `[a-z][a-z0-9]*(-[a-z0-9]+)*`, so they never contain `--`, which separates the
+parts of joined names; a platform's name may not look like a tenant's (`tenant` or `tenant-…`); and
+no two pairs of tenant and environment have the same namespace: `clash_of` finds such pairs and
+validation refuses them.
 `tests/property/test_names.py` proves it by brute force and hypothesis.
 
 Limits: DNS-1123 label 63, Helm release 53, Argo CD Application 53 (the release name defaults
@@ -97,7 +97,7 @@ def clash_of(
     tenant_ids: Collection[str],
     environments: Collection[str],
 ) -> tuple[str, str] | None:
-    """The tenant and environment whose namespaces are those of this pair; None if they are its own.
+    """Another tenant and environment with the same namespaces as this pair; None if there is none.
 
     `a` in `b-c` and `a-b` in `c` both run in `tenant-a-b-c-cust`. All other namespaces differ: they
     begin with the platform's name, or end otherwise.
@@ -152,7 +152,7 @@ def project(platform: str, tenant_id: str, origin: CodeOrigin) -> str:
 
 
 def parse_application(name: str) -> tuple[str, str, str] | None:
-    """Tenant, primitive and environment that give an application this name; None if none do."""
+    """The tenant, primitive and environment in an application's name; None if it has none."""
     parts = name.split("--")
     if len(parts) != 3 or not all(map(_ID.match, parts)):
         return None
@@ -196,9 +196,9 @@ def overlay_folder(environment: EnvironmentName, instance_name: str) -> str:
 
 
 def parse_overlay_folder(repo: str, folder: str) -> tuple[str, str, str] | None:
-    """Tenant, primitive and environment whose overlay lies at this folder of a GitOps repository.
+    """The tenant, primitive and environment of the overlay at this folder of a GitOps repository.
 
-    None for what is no overlay's place. Which platform it is does not matter here.
+    None for any other folder. The platform's name does not matter here.
     """
     root, _, rest = folder.partition("/")
     environment, _, name = rest.partition("/")
@@ -242,7 +242,7 @@ def check_environment_names(
     drafts: Iterable[DraftId],
     environment: EnvironmentName,
 ) -> tuple[str, ...]:
-    """Why names derived for an environment do not fit, with any of these tenants and drafts."""
+    """Why names derived for an environment are refused, with any of these tenants and drafts."""
     of_platform = (Sku.SHARED, CodeOrigin.PLATFORM)
     derivations: list[Callable[[], str]] = [
         partial(namespace, platform, PLATFORM_TENANT, *of_platform, environment)

@@ -32,6 +32,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.gate.authority",
     "pipeline.world.policy_history",
     "pipeline.gate.standing",
+    "pipeline.gate.running",
 )
 
 

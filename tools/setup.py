@@ -388,7 +388,7 @@ def ensure_pod_fixtures(venv_ready: threading.Event) -> None:
 
 
 def ensure_delivery_schemas(venv_ready: threading.Event) -> None:
-    """Schemas of Argo CD's and Flux's kinds, which the manifests of each delivery form pass."""
+    """Prepares schemas of Argo CD's and Flux's kinds, to check the manifests of delivery forms."""
     import deliveryschemas
 
     key = stamp_key(Path(deliveryschemas.__file__))

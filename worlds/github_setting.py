@@ -26,6 +26,7 @@ PERMISSIONS = {
     "administration": "write",
     "checks": "write",
     "contents": "write",
+    "deployments": "write",
     "issues": "write",
     "members": "read",
     "metadata": "read",

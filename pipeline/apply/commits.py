@@ -94,10 +94,11 @@ def _blob_of(id: str, content: Content) -> GitObject:
 
 def _trees_of(effect: CommitFolder, git: GitRepository) -> list[GitObject]:
     """The trees of a commit, and last the commit. Raises StalePlan if it is not as planned."""
-    trees = trees_of_entries(effect.entries)
-    above = graft(read_parents(git, effect.base, effect.folder), effect.folder, trees[-1].id)
+    trees = trees_of_entries(effect.entries) if effect.entries else ()
+    folder_tree = trees[-1].id if trees else None
+    above = graft(read_parents(git, effect.base, effect.folder), effect.folder, folder_tree)
     signature = pipeline_signature(effect.time_s)
     commit = commit_object(above[-1].id, [effect.base], effect.message, signature, signature)
-    if commit.id != effect.commit or trees[-1].id != effect.folder_tree:
+    if commit.id != effect.commit or folder_tree != effect.folder_tree:
         raise StalePlan(f"{effect.repo}:{effect.branch} would not become what was planned")
     return [*trees, *above, commit]

@@ -23,7 +23,7 @@ from pipeline.errors import (
     StalePlan,
     failure_of,
 )
-from pipeline.forges.port import BranchRule, Forge, PullAsk, RepoSpec
+from pipeline.forges.port import BranchRule, DeploymentAsk, Forge, PullAsk, RepoSpec
 from pipeline.git.commits import pipeline_signature
 from pipeline.git.objects import MODE_FILE, Files, commit_object, objects_of_files
 from pipeline.images.port import source_of
@@ -34,6 +34,7 @@ from pipeline.plan.effects import (
     MERGED,
     AppendFacts,
     BuildImage,
+    ClosePull,
     CommitFolder,
     Effect,
     EnsureRepo,
@@ -46,6 +47,7 @@ from pipeline.plan.effects import (
     Receipt,
     RestoreOverlays,
     RunChecks,
+    ShowDeployment,
     TenantPlan,
     Waiting,
     describe,
@@ -74,7 +76,7 @@ class Ports:
     actor: int
     run_checks: RunChecksPort
     make_builder: Callable[[], Builder]
-    now_s: int  # the moment that was planned for, in seconds since the epoch
+    now_s: int  # the moment of the plan, in seconds since the epoch
     faults: FaultHook = no_faults
 
 
@@ -85,8 +87,10 @@ class _Applied:
     failures: list[Failure] = field(default_factory=list)
     failed_drafts: set[str] = field(default_factory=set)
     waiting: list[Waiting] = field(default_factory=list)
+    warnings: list[Failure] = field(default_factory=list)
     ahead: dict[str, object] = field(default_factory=dict)  # outcomes of effects done with another
     one_by_one: bool = False  # whether several at once were refused
+    shows_no_more: bool = False  # the forge could not show a deployment: the others wait too
 
     def fail(self, draft: str, error: Exception) -> None:
         """Leave a draft for the next run; the others go on."""
@@ -101,7 +105,7 @@ def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Rec
     """
     done = _Applied()
     for number, effect in enumerate(plan.effects):
-        if not isinstance(effect, AppendFacts) and effect.draft in done.failed_drafts:
+        if _is_left_out(effect, done):
             continue
         progress(describe(effect))
         try:
@@ -118,14 +122,27 @@ def apply_tenant_plan(plan: TenantPlan, ports: Ports, progress: Progress) -> Rec
         except Exception as error:
             if isinstance(effect, AppendFacts):
                 raise
+            if isinstance(effect, ShowDeployment):
+                done.warnings.append(failure_of(effect.draft, error))
+                done.shows_no_more = isinstance(error, CouldNotCheck)
+                continue
             for draft in _drafts_of(effect, plan):
                 done.fail(draft, error)
             continue
         done.outcomes[effect.key] = outcome
         done.applied.append((effect.key, effect.kind))
     return Receipt(
-        applied=tuple(done.applied), failures=tuple(done.failures), waiting=tuple(done.waiting)
+        applied=tuple(done.applied),
+        failures=tuple(done.failures),
+        waiting=tuple(done.waiting),
+        warnings=tuple(done.warnings),
     )
+
+
+def _is_left_out(effect: Effect, done: _Applied) -> bool:
+    if isinstance(effect, ShowDeployment) and done.shows_no_more:
+        return True
+    return not isinstance(effect, AppendFacts) and effect.draft in done.failed_drafts
 
 
 def _waiting_for(effect: Effect, plan: TenantPlan, pending: MergePending) -> Waiting:
@@ -176,10 +193,15 @@ def _apply_effect(effect: Effect, later: Sequence[Effect], ports: Ports, done: _
             return _open_pull(effect, later, ports, done)
         case MergePull():
             return _merge_pull(effect, ports, done)
+        case ClosePull():
+            ports.forge.close_pull(effect.repo, effect.number, actor=ports.actor)
+            return effect.number
         case RunChecks():
             return _run_checks(effect, ports)
         case BuildImage():
             return _build_image(effect, ports)
+        case ShowDeployment():
+            return _show_deployment(effect, ports)
         case AppendFacts():
             return _append_facts(effect, ports, done)
     assert_never(effect)
@@ -312,9 +334,9 @@ def _build_image(effect: BuildImage, ports: Ports) -> BuildRecord | Reason:
 
 
 def _read_merges(effect: AppendFacts, ports: Ports, done: _Applied) -> None:
-    """Put the date of each merge beside its commit, repository by repository.
+    """Add the date of each merge to its commit, repository by repository.
 
-    A forge may show a commit later than it says that it merged: such a draft waits.
+    A forge may report a merge before it shows the commit: such a draft waits.
     """
     for entry in effect.entries:
         key = entry.outcomes.get(MERGED, "")
@@ -332,6 +354,22 @@ def _read_merges(effect: AppendFacts, ports: Ports, done: _Applied) -> None:
             continue
         dated = moment_of(made.committer.time_s)
         done.outcomes[key] = Merged(gitops_commit=CommitId(commit), merged_at=dated)
+
+
+def _show_deployment(effect: ShowDeployment, ports: Ports) -> str:
+    asked = DeploymentAsk(
+        commit=effect.commit,
+        environment=effect.environment,
+        key=effect.name,
+        state=effect.state,
+        title=effect.title,
+        comment=effect.comment,
+        link=effect.link,
+        is_production=effect.is_production,
+        details=effect.details,
+    )
+    ports.forge.write_deployment(effect.repo, asked, actor=ports.actor)
+    return effect.key
 
 
 def _append_facts(effect: AppendFacts, ports: Ports, done: _Applied) -> str:

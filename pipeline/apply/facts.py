@@ -26,7 +26,7 @@ from pipeline.git.objects import (
 from pipeline.git.repository import GitRepository
 from pipeline.models.base import Moment
 from pipeline.models.draft_id import DraftId
-from pipeline.models.facts import Fact, FactBody, Promoted
+from pipeline.models.facts import Fact, FactBody, Promoted, Retired
 from pipeline.models.status import DraftStatus
 from pipeline.names import state_branch
 from pipeline.plan.effects import AppendFacts, FactEntry, resolved_body
@@ -50,8 +50,8 @@ _BODY: TypeAdapter[FactBody] = TypeAdapter(FactBody, config=ConfigDict(defer_bui
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What applying a plan tells its facts: outcomes of effects by key, and the moment that was
-    planned for."""
+    """What applying a plan adds to its facts: outcomes of effects by key, and the moment of the
+    plan."""
 
     outcomes: Mapping[str, object]
     now: Moment
@@ -138,9 +138,9 @@ def _read_facts(
 
 
 def _fact_of(entry: FactEntry, status: DraftStatus | None, told: Told) -> Fact:
-    """The fact of an entry. One that was done before a crash was decided when the world did it."""
+    """The fact of an entry; for a merge done before a crash, the decision's time is the merge's."""
     body = _BODY.validate_json(json.dumps(_jsonable(resolved_body(entry, told.outcomes))))
-    done = body.merged_at if isinstance(body, Promoted) else None
+    done = body.merged_at if isinstance(body, Promoted | Retired) else None
     decided_at = min(done or told.now, told.now)
     return next_fact(entry.draft, status, entry.cause, body, decided_at=decided_at)
 

@@ -14,7 +14,7 @@ from pipeline.audit.policy import MainLine
 from pipeline.gate.authority import FOUNDING, Authority, judge, unbrought
 from pipeline.gate.matters import matters_of, paths_behind
 from pipeline.git.commits import account_of_email
-from pipeline.models.facts import Brought, Cause, Fact, Promoted, UsedWaiver
+from pipeline.models.facts import Brought, Cause, Fact, HoldLifted, Promoted, UsedWaiver
 from pipeline.models.requests import RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.requests.layout import PLATFORM_PATH
@@ -30,7 +30,8 @@ def authority_of(
     Only approvals that the fact lists as counted count here: the forge's teams, which no clone has,
     may have excluded others.
     """
-    approved_by = fact.body.approved_by if isinstance(fact.body, Promoted) else None
+    body = fact.body
+    approved_by = body.approved_by if isinstance(body, Promoted | HoldLifted) else None
     return _authority_over(main, fact.cause, approved_by, _tier(before), now)
 
 
@@ -50,7 +51,7 @@ def _authority_over(
     tier: RiskTier,
     now: Snapshot | None,
 ) -> Authority:
-    """The authority over a revision of a request; without `approved_by` every approval counts."""
+    """The authority over a revision of a request; if `approved_by` is None, all approvals count."""
     commit = main.objects.commit(cause.commit)
     brought = cause.brought
     if not commit.parents:

@@ -19,7 +19,7 @@ from pipeline.forges.port import RepoView
 from pipeline.git.commits import Commit, pipeline_signature
 from pipeline.git.objects import TreeEntry, commit_object, graft
 from pipeline.models.base import seconds_of
-from pipeline.models.facts import Accepted, Fact
+from pipeline.models.facts import Accepted, Fact, Promoted
 from pipeline.models.requests import PrimitiveImplementationDraft, Request
 from pipeline.models.status import DraftStatus
 from pipeline.names import NameRefused, controllers_repo, gitops_repo
@@ -82,7 +82,16 @@ class FactCase:
 
     @cached_property
     def draft_request(self) -> PrimitiveImplementationDraft | None:
-        """The draft's own request as of the fact's cause."""
+        """The draft's own request as of the fact's cause.
+
+        What policy does by itself rests on the draft as it was accepted last.
+        """
+        body = self.fact.body
+        if isinstance(body, Promoted) and body.automatic:
+            earlier = reversed(self.chain.before(self.fact))
+            accepted = next((f.cause for f in earlier if isinstance(f.body, Accepted)), None)
+            told = self.audit.main.request(accepted.request, accepted.blob) if accepted else None
+            return told if isinstance(told, PrimitiveImplementationDraft) else None
         if isinstance(self.request, PrimitiveImplementationDraft):
             return self.request
         path = draft_path(self.fact.draft)
@@ -101,7 +110,7 @@ class FactCase:
 
     @cached_property
     def decided_s(self) -> int:
-        """When it was decided; of a fact without times, when its request came to main."""
+        """When it was decided; for a fact without times, when its request reached main."""
         if self.fact.decided_at is not None:
             return seconds_of(self.fact.decided_at)
         return self.audit.control.commit(self.fact.cause.commit).committer.time_s
@@ -222,7 +231,8 @@ def commit_problem(
     folder = planned.folder
     root = graft(parents, folder, planned.folder_tree)[-1].id
     if found.tree != root:
-        return f"it holds other files than {folder} as tree {planned.folder_tree[:12]}"
+        wanted = f"as tree {planned.folder_tree[:12]}" if planned.folder_tree else "taken out"
+        return f"it holds other files than {folder} {wanted}"
     signature = pipeline_signature(planned.time_s)
     if (found.author, found.committer) != (signature, signature):
         return f"it is signed by {found.author.email}, or at another time than its request"

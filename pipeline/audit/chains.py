@@ -8,12 +8,12 @@ from functools import partial
 from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase
 from pipeline.audit.objects import Missing, Objects
-from pipeline.audit.reading import Audit, Chain, Sealed, promotions
+from pipeline.audit.reading import Audit, Chain, Sealed
 from pipeline.audit.state import StateBranch, read_stored_facts
 from pipeline.diagnostics import Finding, Location
 from pipeline.git.objects import blob_id
 from pipeline.models.draft_id import DraftId
-from pipeline.models.facts import Built, Fact, PatchApplied, Scaffolded
+from pipeline.models.facts import Built, Fact, PatchApplied, Promoted, Retired, Scaffolded
 from pipeline.models.requests import Signers
 from pipeline.models.status import DraftStatus
 from pipeline.names import overlay_folder, primitive_folder
@@ -124,11 +124,16 @@ def run_steps(audit: Audit, chain: Chain, steps: Iterable[FactStep]) -> None:
             for step in steps:
                 audit.findings += step(case)
         status = fold_one(status, fact, partial(chain.before, fact))
-    for fact, body in promotions(chain):
+    for fact in chain.facts:
+        body, at, image = fact.body, chain.location(fact), chain.status.image
+        if not isinstance(body, Promoted | Retired):
+            continue
         # By the derived name, whatever the fact claims.
         folder = overlay_folder(body.environment, chain.status.instance)
-        at, image = chain.location(fact), chain.status.image
-        sealed = Sealed(body.overlay_tree, body.release.digest, image, at, chain.draft)
+        tree, digest = "", ""  # of a retired primitive nothing lies there
+        if isinstance(body, Promoted):
+            tree, digest = body.overlay_tree, body.release.digest
+        sealed = Sealed(tree, digest, image, at, chain.draft)
         audit.sealed[chain.status.gitops_repo, folder] = sealed
 
 

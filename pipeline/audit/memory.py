@@ -76,7 +76,7 @@ class AuditMemory:
     trusted: Counter[Trust] = field(default_factory=Counter)
     sealed: dict[tuple[str, str], Sealed] = field(default_factory=dict)
     instances: set[tuple[str, str]] = field(default_factory=set)
-    findings: list[Finding] = field(default_factory=list)  # acknowledged then, or notes on facts
+    findings: list[Finding] = field(default_factory=list)  # acknowledged ones, and notes on facts
 
     def of(self, repo: str) -> Mapping[str, str]:
         """Branch → verified commit, for one repository."""

@@ -16,18 +16,20 @@ from pipeline.forges.port import RepoView
 from pipeline.gate import rules as decision_rule
 from pipeline.gate.approvals import source_authors
 from pipeline.gate.authorise import DecisionReason, authorise
+from pipeline.gate.authority import FOUNDING
 from pipeline.git.commits import Commit
 from pipeline.git.objects import MODE_FILE, File, Files
 from pipeline.models.facts import Promoted, Release
 from pipeline.models.provenance import Verified
-from pipeline.models.requests import Promotion
+from pipeline.models.requests import Environment, Promotion
 from pipeline.plan.effects import CommitFolder
 from pipeline.plan.reached import state_reached
 from pipeline.plan.view import DraftView, PromotionInput
 from pipeline.releases.overlays import base_tree_of, render_overlay
 from pipeline.stages.promote import evidence_of, plan_promotion
-from pipeline.state.bounds import with_evidence
-from pipeline.state.facts import told_state
+from pipeline.stages.rollback import fallback_promotion, observation_of
+from pipeline.state.evidence import history_of, with_all_runs, with_evidence
+from pipeline.state.fact_types import told_state
 
 # Code of the gate → the audit's own rule for it, if there is one.
 _OWN_RULE = {
@@ -37,6 +39,8 @@ _OWN_RULE = {
     decision_rule.BUILD_MISSING.id: rule.AUDIT_DIGEST_DIFFERS,
 }
 _BASE = "base/"
+# Fields that a fact holds only where they are not as usual.
+_WHERE_UNUSUAL = ("waived", "lane", "goes_further", "automatic", "observed")
 
 
 def check_place(case: FactCase) -> Iterator[Finding]:
@@ -73,8 +77,9 @@ def check_place(case: FactCase) -> Iterator[Finding]:
 
 def check_decision(case: FactCase) -> Iterator[Finding]:
     """Findings unless the gate allows it again and the fact equals what gate and plan give."""
-    body, promotion = case.fact.body, case.request
-    if not isinstance(body, Promoted) or not isinstance(promotion, Promotion):
+    body = case.fact.body
+    promotion = _promotion_of(case, body) if isinstance(body, Promoted) else None
+    if not isinstance(body, Promoted) or promotion is None:
         return
     found = _overlay_there(case, body)
     if found is None or case.before is None:
@@ -117,13 +122,28 @@ def check_decision(case: FactCase) -> Iterator[Finding]:
         )
 
 
+def _promotion_of(case: FactCase, body: Promoted) -> Promotion | None:
+    """What was asked for: by the request, or by policy where it rolls back by itself."""
+    if body.automatic and isinstance(case.request, Environment):
+        return fallback_promotion(case.fact.draft, body.environment, body.release)
+    return case.request if isinstance(case.request, Promotion) else None
+
+
 def _views(case: FactCase, promotion: Promotion) -> Iterator[DraftView]:
     """The views, with the promoted source's checks and build, however old."""
     for view in case.views():
         code, status = case.code, view.status
+        if isinstance(case.request, Environment):
+            # The policy that rolls back by itself is the one that caused it.
+            if view.environments.get(promotion.environment) != case.request:
+                continue
+            view = replace(view, caused=replace(view.caused, authority=FOUNDING))
+        if status is not None and promotion.lane == "rollback":
+            status = with_all_runs(status, case.chain.before(case.fact))
         if code is not None and status is not None:
             tree = folder_at(code, promotion.release.source_commit, view.folder)
-            status = with_evidence(status, case.chain.before(case.fact), tree)
+            if tree is not None:
+                status = with_evidence(status, history_of(case.chain.before(case.fact), tree))
         yield replace(view, status=status)
 
 
@@ -170,6 +190,7 @@ def _due(
         overlay=overlay,
         manifest_findings=(),
         chain_problem="",
+        observed=_observed(case, promotion.environment),
         provenance=_verified(case, view, tree),
         waivers=tuple(grants_of(case)),
         source_authors=_source_authors(case, view, promotion, code) if tree else None,
@@ -194,6 +215,13 @@ def _source_authors(
     ]
     case.audit.trusts("who wrote a source under which name", "those who pushed it")
     return source_authors(case.chain.before(case.fact), commits)
+
+
+def _observed(case: FactCase, environment: str) -> int:
+    """The observation that an automatic rollback follows; 0 for any other promotion."""
+    if not isinstance(case.request, Environment):
+        return 0
+    return observation_of(case.chain.before(case.fact), environment)
 
 
 def _verified(case: FactCase, view: DraftView, tree: str | None) -> Verified | None:
@@ -229,7 +257,7 @@ def _differing(case: FactCase, view: DraftView, due: PromotionInput, body: Promo
     if view.status is not None:
         # Older tools recorded no state; there the environment's name gives it.
         told["state"] = told_state(view.status, body).value
-    names_told = dict.fromkeys((*known, "waived"))
+    names_told = dict.fromkeys((*known, *_WHERE_UNUSUAL))
     differing = [name for name in names_told if told.get(name) != known.get(name)]
     if differing == ["state"] and told["state"] in _states_since(case, body):
         return []
@@ -237,9 +265,9 @@ def _differing(case: FactCase, view: DraftView, due: PromotionInput, body: Promo
 
 
 def _states_since(case: FactCase, body: Promoted) -> set[str]:
-    """The states that a promotion leads to by the policies since its request was merged.
+    """The states that a promotion leads to, by each policy since its request was merged.
 
-    A run that finds an overlay merged records the state by its own policy.
+    A run that finds an overlay already merged records the state by its own policy.
     """
     return {
         state_reached(view.status, view.environments, body.environment, body.release).value
@@ -268,8 +296,9 @@ def _count(case: FactCase) -> None:
 
 def check_merge_commit(case: FactCase) -> Iterator[Finding]:
     """A finding unless the pipeline made the overlay's commit on main for this same request."""
-    body, promotion = case.fact.body, case.request
-    if not isinstance(body, Promoted) or not isinstance(promotion, Promotion):
+    body = case.fact.body
+    promotion = _promotion_of(case, body) if isinstance(body, Promoted) else None
+    if not isinstance(body, Promoted) or promotion is None:
         return
     gitops, there = case.gitops, _overlay_there(case, body)
     if gitops is None or there is None or case.before is None:

@@ -12,7 +12,7 @@ from pipeline.audit.policy import MainLine
 from pipeline.control.repo import MAIN
 from pipeline.diagnostics import Finding, Location
 from pipeline.git.repository import GitRepository
-from pipeline.models.facts import Built, Fact, Promoted
+from pipeline.models.facts import Built, Fact
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import Platform, Signers
 from pipeline.models.status import DraftStatus
@@ -202,13 +202,6 @@ def check_strayed(repo: str, strayed: Mapping[str, str]) -> Iterator[Finding]:
             "in this clone, or origin was rewritten since",
             Location(f"{repo}:{branch}"),
         )
-
-
-def promotions(chain: Chain) -> Iterator[tuple[Fact, Promoted]]:
-    """Every promotion of a draft, in the order of its chain."""
-    for fact in chain.facts:
-        if isinstance(fact.body, Promoted):
-            yield fact, fact.body
 
 
 def build_of(chain: Chain, tree: str, before: int) -> Built | None:

@@ -14,11 +14,12 @@ from functools import cached_property
 
 from pipeline.audit import rules as rule
 from pipeline.audit.objects import Objects, Tree
-from pipeline.audit.reading import Audit, Sealed, promotions
+from pipeline.audit.reading import Audit, Sealed
 from pipeline.diagnostics import Finding, Location, Rule
 from pipeline.git.commits import PIPELINE_EMAIL, Commit, account_of_email
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE
 from pipeline.models.draft_id import DraftId
+from pipeline.models.facts import Promoted, Retired
 from pipeline.names import overlay_folder, primitive_folder
 
 ENVIRONMENTS_FOLDER = "environments"
@@ -59,15 +60,16 @@ class RepositoryCase:
 
     @cached_property
     def known(self) -> dict[str, tuple[str, str]]:
-        """Commit → the overlay folder and tree that it merged, by the facts of chains read now."""
+        """Commit → the overlay folder that it changed and its tree then, empty if taken out,
+        by the facts of chains read now."""
         return {
             body.gitops_commit: (
                 overlay_folder(body.environment, chain.status.instance),
-                body.overlay_tree,
+                body.overlay_tree if isinstance(body, Promoted) else "",
             )
             for chain in self.audit.chains.values()
-            for _, body in promotions(chain)
-            if chain.status.gitops_repo == self.name
+            for body in (fact.body for fact in chain.facts)
+            if isinstance(body, Promoted | Retired) and chain.status.gitops_repo == self.name
         }
 
 

@@ -6,38 +6,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from pipeline.audit import rules as rule
-from pipeline.audit.cases import FactCase
+from pipeline.audit.cases import FactCase, folder_at
+from pipeline.audit.objects import Objects
+from pipeline.delivery.forms import TEMPLATES
 from pipeline.diagnostics import Finding
 from pipeline.errors import NotFound
-from pipeline.models.facts import (
-    Accepted,
-    Observed,
-    PatchApplied,
-    PatchRefused,
-    Promoted,
-    PromotionRefused,
-    Provisioned,
-    Rejected,
-)
+from pipeline.models.evidence import Observation
+from pipeline.models.facts import Accepted, Observed, PatchApplied, Promoted, Provisioned
+from pipeline.models.status import PromotionRecord
 from pipeline.rules import load_rules
+from pipeline.stages.observe import reason_against_place
 from pipeline.stages.provision import accepted_fact, plan_provision
+from pipeline.state.fact_types import type_of
 from pipeline.templates import read_builtin_template
-
-_DRAFT, _PATCH, _PROMOTION = "PrimitiveImplementationDraft", "DraftPatch", "Promotion"
-# Type of a fact → the kinds of request that can cause it.
-_CAUSED_BY = {
-    "accepted": (_DRAFT,),
-    "provisioned": (_DRAFT,),
-    "scaffolded": (_DRAFT,),
-    "patch-applied": (_PATCH,),
-    "patch-refused": (_PATCH,),
-    "checks-recorded": (_DRAFT, _PROMOTION),
-    "built": (_PROMOTION,),
-    "promotion-refused": (_PROMOTION,),
-    "promoted": (_PROMOTION,),
-    "observed": (_DRAFT,),
-    "rejected": (_DRAFT,),
-}
 
 
 def check_cause(case: FactCase) -> Iterator[Finding]:
@@ -56,15 +37,15 @@ def check_cause(case: FactCase) -> Iterator[Finding]:
 def check_fact_request(case: FactCase) -> Iterator[Finding]:
     """A finding unless the request is the draft's own and of a kind that causes such a fact."""
     body, meaning = case.fact.body, case.meaning
-    name = ""
-    if isinstance(body, PatchApplied | PatchRefused):
-        name = body.patch
-    elif isinstance(body, Promoted | PromotionRefused):
-        name = body.environment
+    row = type_of(body)
+    name = row.request_name(body)
+    # What policy does by itself, the environment's file causes; nothing else of these does.
+    by_policy = isinstance(body, Promoted) and body.automatic
+    kinds = {kind for kind in row.caused_by if (kind == "Environment") == by_policy}
     if (
         meaning is None
-        or meaning.draft != case.fact.draft
-        or meaning.kind not in _CAUSED_BY[body.type]
+        or (meaning.draft != case.fact.draft and not by_policy)
+        or meaning.kind not in kinds
         or (name and meaning.name != name)
     ):
         what = f"`{body.type}` of {name}" if name else f"`{body.type}`"
@@ -160,32 +141,49 @@ def check_provisioned(case: FactCase) -> Iterator[Finding]:
 
 
 def check_told(case: FactCase) -> Iterator[Finding]:
-    """Findings for rejections and observations that do not fit the draft at that time."""
+    """Findings for observations that do not fit the draft at that time."""
     body, before = case.fact.body, case.before
-    if isinstance(body, Rejected):
-        case.audit.trusts("a pull request that was closed without a merge", "the forge")
-        if before is None or before.promotions or not before.pull_request:
-            yield case.finding(
-                rule.AUDIT_TOLD_MISFIT, "only a draft that was never promoted can end so"
-            )
-    elif isinstance(body, Observed):
+    for trust in type_of(body).trusts:
+        case.audit.trusts(trust.what, trust.whose)
+    if isinstance(body, Observed):
         seen = body.observation
-        case.audit.trusts("how a release does in its cluster", "the delivery tool")
-        if seen.draft != case.fact.draft or not (before and before.promotion(seen.environment)):
+        record = before.promotion(seen.environment) if before else None
+        if seen.draft != case.fact.draft or record is None:
             yield case.finding(
                 rule.AUDIT_TOLD_MISFIT,
                 f"{seen.draft} was not promoted to `{seen.environment}` before",
             )
+        elif seen.health != "Unknown" and seen.observed_at is not None:
+            yield from _check_observed_tree(case, seen, record)
+
+
+def _check_observed_tree(
+    case: FactCase, seen: Observation, record: PromotionRecord
+) -> Iterator[Finding]:
+    """A finding unless the observation is of the promoted overlay."""
+    if case.gitops is None:
+        return  # the repository's check reports it
+    against = reason_against_place(seen, record, _observed_tree(case.gitops, seen, record))
+    if against:
+        yield case.finding(rule.AUDIT_TOLD_MISFIT, f"{seen.health} is of another thing: {against}")
+    else:
+        case.audit.proves("observations of the very overlay that was promoted")
+
+
+def _observed_tree(gitops: Objects, seen: Observation, record: PromotionRecord) -> str:
+    """The overlay's tree at the observed revision or chart; empty if there is none."""
+    if seen.revision:
+        return folder_at(gitops, seen.revision, record.overlay_folder) or ""
+    chart = gitops.entry(record.overlay_tree, TEMPLATES)
+    return record.overlay_tree if chart is not None and chart.id == seen.chart else ""
 
 
 def check_refusals(case: FactCase) -> Iterator[Finding]:
     """Findings for refusals without reasons, or with codes of no registered rule."""
-    body = case.fact.body
-    if not isinstance(body, PatchRefused | PromotionRefused):
+    reasons = type_of(case.fact.body).reasons(case.fact.body)
+    if reasons is None:
         return
-    unknown = sorted({r.code for r in body.reasons} - load_rules().keys())
-    if unknown or not body.reasons:
+    unknown = sorted({r.code for r in reasons} - load_rules().keys())
+    if unknown or not reasons:
         told = ", ".join(f"`{code}`" for code in unknown) or "none"
         yield case.finding(rule.AUDIT_REFUSAL_MISFIT, f"reasons that no rule gives: {told}")
-    elif isinstance(body, PromotionRefused):
-        case.audit.trusts("why a promotion was refused", "the pipeline")

@@ -148,6 +148,30 @@ AUDIT_TOLD_MISFIT = _audit(
     "an `observed` fact of prod before anything was promoted there",
     "every observation follows its promotion",
 )
+AUDIT_RETIREMENT_DIFFERS = _audit(
+    "audit-retirement-differs",
+    "A retired primitive left its environments as its request and the policy say.",
+    "a removal that nobody asked for is an outage that nobody approved",
+    _RESTORE,
+    "a `retired` fact of dev while prod still runs the primitive",
+    "every removal is the last environment that still ran it",
+)
+AUDIT_SUPERSEDED_DIFFERS = _audit(
+    "audit-superseded-differs",
+    "A request that a fact calls replaced was on main, unanswered, before the newer one.",
+    "a request that was answered is not replaced, and neither is one that never was",
+    _RESTORE,
+    "a `promotion-superseded` fact of a request that was carried out",
+    "the replaced request still waited when the newer one was merged",
+)
+AUDIT_HOLD_DIFFERS = _audit(
+    "audit-hold-differs",
+    "A hold was lifted by people, through a request that says so.",
+    "a hold that lifts itself protects nothing",
+    _RESTORE,
+    "a `hold-lifted` fact caused by a request of a bot",
+    "a person asked for it, and the environment's teams approved it",
+)
 AUDIT_MERGE_TIME_DIFFERS = _audit(
     "audit-merge-time-differs",
     "A merge that a fact names was made when its commit says.",

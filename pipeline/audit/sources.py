@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import assert_never
 
 from pipeline import names
 from pipeline.audit import rules as rule
@@ -18,19 +17,7 @@ from pipeline.audit.reading import build_of
 from pipeline.diagnostics import Finding
 from pipeline.gate.provenance import provenance_problem
 from pipeline.git.commits import Commit
-from pipeline.models.facts import (
-    Accepted,
-    Built,
-    ChecksRecorded,
-    Observed,
-    PatchApplied,
-    PatchRefused,
-    Promoted,
-    PromotionRefused,
-    Provisioned,
-    Rejected,
-    Scaffolded,
-)
+from pipeline.models.facts import Built, ChecksRecorded, PatchApplied, PatchRefused, Scaffolded
 from pipeline.models.provenance import Claim
 from pipeline.models.requests import DraftPatch, ReplaceText
 from pipeline.plan.effects import CommitFolder
@@ -39,6 +26,7 @@ from pipeline.plan.view import DraftView, PatchInput
 from pipeline.requests import patches as patch_rule
 from pipeline.stages.patch import plan_patch
 from pipeline.stages.scaffold import plan_scaffold
+from pipeline.state.fact_types import type_of
 
 # Reasons against a patch that follow from its request and the folder it was applied to.
 _RECOMPUTED = frozenset(
@@ -52,7 +40,7 @@ _RECOMPUTED = frozenset(
 
 def check_source_tree(case: FactCase) -> Iterator[Finding]:
     """Findings for sources named by a fact whose commit, folder or files are missing."""
-    for commit, tree in _sources(case):
+    for commit, tree in type_of(case.fact.body).sources(case.fact.body):
         if not case.is_caused:
             return
         code, folder = case.code, names.primitive_folder(case.chain.status.instance)
@@ -64,22 +52,6 @@ def check_source_tree(case: FactCase) -> Iterator[Finding]:
             continue
         code.read_whole(tree)
         case.audit.proves("source trees found whole")
-
-
-def _sources(case: FactCase) -> Iterator[tuple[str, str]]:
-    match case.fact.body:
-        case Scaffolded() | PatchApplied() as body:
-            yield body.commit, body.tree
-        case ChecksRecorded() as body:
-            yield body.report.commit, body.report.tree
-        case Built() as body:
-            yield body.build.source_commit, body.build.source_tree
-        case Accepted() | Provisioned() | PatchRefused() | PromotionRefused():
-            return
-        case Promoted() | Observed() | Rejected():
-            return
-        case _:
-            assert_never(case.fact.body)
 
 
 def _is_there(case: FactCase, commit: str, tree: str) -> Objects | None:
@@ -297,4 +269,3 @@ def check_checked(case: FactCase) -> Iterator[Finding]:
     ran = [result.name for result in body.report.results]
     if len(ran) != len(set(ran)):
         yield case.finding(rule.AUDIT_TOLD_MISFIT, "a check is reported twice")
-    case.audit.trusts("what checks said of a source tree", "the jobs that ran them")

@@ -1,7 +1,7 @@
-"""Times in facts: what clones hold is read again, and the rest must fit together.
+"""Times in facts: those in clones are compared, and the others must be consistent.
 
-When a fact was decided, a review given and a release seen is somebody's word. Words of two clocks
-may differ by `CLOCK_SKEW_S` before it is said that they disagree.
+The times of decisions, reviews and observations are taken on trust. Times by two clocks may differ
+by `CLOCK_SKEW_S` before they count as inconsistent.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from pipeline.diagnostics import Finding
 from pipeline.git.commits import Commit
 from pipeline.machine.clock import CLOCK_SKEW_S
 from pipeline.models.base import Moment, moment_of, seconds_of
-from pipeline.models.facts import Observed, Promoted
+from pipeline.models.facts import Observed, Promoted, Retired
 
 
 def check_merge_times(case: FactCase) -> Iterator[Finding]:
-    """The merges that a fact names were made when their commits say."""
+    """Findings for merge times in a fact that differ from their commits."""
     cause, body = case.fact.cause, case.fact.body
     if case.is_caused:
         commit = case.audit.control.commit(cause.commit)
         yield from _check_date(case, "its request", cause.merged_at, commit)
-    if isinstance(body, Promoted) and case.gitops is not None:
+    if isinstance(body, Promoted | Retired) and case.gitops is not None:
         merge = case.gitops.find_commit(body.gitops_commit)
         if merge is not None:
             yield from _check_date(case, "its overlay", body.merged_at, merge)
@@ -33,7 +33,7 @@ def _check_date(
     case: FactCase, what: str, told: Moment | None, commit: Commit
 ) -> Iterator[Finding]:
     if told is None and case.fact.decided_at is None:
-        return  # of a tool that kept no times
+        return  # an older tool recorded no times
     dated = moment_of(commit.committer.time_s)
     if told == dated:
         case.audit.proves("times of merges read again from their commits")
@@ -46,7 +46,7 @@ def _check_date(
 
 
 def check_time_order(case: FactCase) -> Iterator[Finding]:
-    """A fact is decided after the fact before it and after its request, and before its merge."""
+    """Findings for a fact decided before its predecessor or its request, or after its merge."""
     fact, body = case.fact, case.fact.body
     earlier = case.chain.before(fact)
     previous = earlier[-1].decided_at if earlier else None
@@ -62,15 +62,15 @@ def check_time_order(case: FactCase) -> Iterator[Finding]:
     if _is_after(fact.cause.merged_at, fact.decided_at):
         message = f"decided at {fact.decided_at}; its request was merged at {fact.cause.merged_at}"
         yield case.finding(rule.AUDIT_TIME_ORDER, message)
-    if isinstance(body, Promoted) and _is_after(fact.decided_at, body.merged_at):
+    if isinstance(body, Promoted | Retired) and _is_after(fact.decided_at, body.merged_at):
         message = f"decided at {fact.decided_at}, and merged at {body.merged_at}"
         yield case.finding(rule.AUDIT_TIME_ORDER, message)
 
 
 def check_told_times(case: FactCase) -> Iterator[Finding]:
-    """What people and delivery tools said was said before the fact that names it was decided.
+    """Findings for reviews and observations that are later than the decision that uses them.
 
-    A review may be given after the merge, as when a change is approved after all; that is noted.
+    A review may be later than the merge, for example a late approval; that is only noted.
     """
     fact, body = case.fact, case.fact.body
     if isinstance(body, Observed) and body.observation.observed_at is not None:
@@ -93,7 +93,7 @@ def check_told_times(case: FactCase) -> Iterator[Finding]:
 
 
 def _is_after(one: Moment | None, other: Moment | None) -> bool:
-    """Whether a moment is so far after another that no two clocks may differ by that much."""
+    """Whether a moment is after another by more than two clocks may differ."""
     if one is None or other is None:
         return False
     return seconds_of(one) > seconds_of(other) + CLOCK_SKEW_S

@@ -229,6 +229,7 @@ class _Verification:
             audit.proved += part.proved
             audit.trusted += part.trusted
             audit.sealed |= part.sealed
+        audit.sealed = {place: sealed for place, sealed in audit.sealed.items() if sealed.tree}
 
     def _verify_chains(self, items: Sequence[tuple[StateBranch, str, Chain]]) -> Part:
         """The results of the steps over facts for some of the chains."""

@@ -1,7 +1,7 @@
-"""The waivers that a promotion rests on, read again: what each waives, and whether it stood.
+"""Reads the waivers behind a promotion again: what each waives, and whether it was on main.
 
-Who opened, pushed and reviewed a waiver is what the fact recorded of the forge, as for its own
-request; the waiver itself, and the policy before it, come from the clone.
+As for the promotion request, the fact says who opened, pushed and reviewed a waiver, recorded from
+the forge. The waiver itself, and the policy before it, come from the clone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.models.requests import Waiver
 
 
 def grants_of(case: FactCase) -> Iterator[Grant]:
-    """The waivers that the fact names, as far as main had them when it was decided."""
+    """The waivers that the fact names and that were on main when it was decided."""
     body, main = case.fact.body, case.audit.main
     if not isinstance(body, Promoted):
         return
@@ -38,7 +38,7 @@ def grants_of(case: FactCase) -> Iterator[Grant]:
 
 
 def _stood(case: FactCase, main: MainLine, used: UsedWaiver) -> bool:
-    """Whether that commit brought the waiver, and no later one had taken it away by then."""
+    """Whether main has the waiver at that commit, and no later commit removed it in time."""
     at = main.position.get(used.commit)
     if at is None or main.blob_at(used.commit, used.request) != used.blob:
         return False

@@ -11,7 +11,8 @@ from pipeline.cli.session import Session
 from pipeline.errors import UsageFault
 
 if TYPE_CHECKING:
-    from pipeline.models.outputs import DecisionDocument, RequestProposal
+    from pipeline.models.decisions import DecisionDocument
+    from pipeline.models.outputs import RequestProposal
     from pipeline.models.requests import Account, Platform
     from pipeline.requests.proposed import ProposedRequest
 

@@ -9,7 +9,7 @@ import click
 
 from pipeline.cli.session import Session, format_option, pass_session
 from pipeline.errors import UsageFault
-from pipeline.models.base import digest_of
+from pipeline.models.base import Moment, digest_of
 
 if TYPE_CHECKING:
     from pipeline.audit import OpenRepository
@@ -85,6 +85,72 @@ def verify(session: Session, clones: Path | None, full: bool, no_remember: bool)
         gap = "\n" if report.findings else ""
         session.write(gap + render_audit_summary(report, Style(session.colour)))
     return {Verdict.VALID: 0, Verdict.INVALID: 1, Verdict.COULD_NOT_CHECK: 4}[report.verdict]
+
+
+@audit.command()
+@click.option("--env", "environment", required=True, metavar="ENV", help="The environment.")
+@click.option("--tenant", metavar="ID", help="Only this tenant's.")
+@click.option("--since", metavar="DATE", help="All promotions since: `2026-12-01`, in UTC.")
+@format_option("text", "json", "csv", "html")
+@pass_session
+def report(session: Session, environment: str, tenant: str | None, since: str | None) -> int:
+    """Show who approved what an environment runs, when, and on which evidence.
+
+    With --since, every promotion since that day rather than only what runs now. It reads facts;
+    `pipeline audit verify` proves them. `--format html` writes a page that prints.
+    """
+    from pipeline.models.decisions import ApprovalsReport
+    from pipeline.render.approvals import (
+        promoted_items,
+        render_approvals_csv,
+        render_approvals_page,
+        render_approvals_report,
+    )
+    from pipeline.render.style import Style
+
+    engine = session.engine()
+    snapshot = engine.snapshot()
+    if environment not in snapshot.environments:
+        known = ", ".join(f"`{name}`" for name in snapshot.environments)
+        raise UsageFault(f"there is no environment `{environment}`", help=f"there are {known}")
+    if tenant is not None and tenant not in snapshot.tenant_ids:
+        raise UsageFault(f"there is no tenant `{tenant}`")
+    moment = _day_of(since) if since else None
+    statuses = [s for s in engine.statuses() if tenant in (None, s.tenant_id)]
+    items = [
+        item
+        for status in statuses
+        if status.promotion(environment)
+        for item in promoted_items(
+            status, engine.facts(status.id), environment, snapshot.platform, since=moment
+        )
+    ]
+    document = ApprovalsReport(
+        environment=environment,
+        tenant=tenant,
+        since=moment,
+        control_commit=snapshot.commit,
+        promotions=tuple(items),
+    )
+    match session.format:
+        case "json":
+            session.write_document(document)
+        case "csv":
+            session.write(render_approvals_csv(document))
+        case "html":
+            session.write(render_approvals_page(document))
+        case _:
+            session.write(render_approvals_report(document, Style(session.colour)))
+    return 0
+
+
+def _day_of(text: str) -> Moment:
+    from datetime import date
+
+    try:
+        return f"{date.fromisoformat(text).isoformat()}T00:00:00Z"
+    except ValueError:
+        raise UsageFault(f"`{text}` is no day", help="write it as `2026-12-01`") from None
 
 
 _FILE = click.Path(dir_okay=False, path_type=Path)

@@ -16,6 +16,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "draft": ("draft:draft", "Request a primitive, read and change its files, show its status."),
     "promote": ("promote:promote", "Request a release for an environment."),
+    "rollback": (
+        "rollback:rollback",
+        "Request an earlier release for an environment, in lane `rollback`.",
+    ),
+    "hold": ("rollback:hold", "Let an environment go on after a rollback."),
+    "retire": (
+        "rollback:retire",
+        "Request that a primitive leaves all its environments and that its draft ends.",
+    ),
     "digest": ("digest:digest", "Ask that an image runs nowhere any more."),
     "plan": ("runs:plan", "Show what a run would do now, without writing anything."),
     "apply": ("runs:apply", "Apply a saved plan exactly, or refuse it as stale."),
@@ -39,7 +48,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Show what delivery tools say of what runs, beside what was promoted.",
     ),
     "status": ("status:status", "Show the status of one draft, or of all drafts."),
-    "why": ("promote:why", "Show whether a promotion is allowed, with every reason against it."),
+    "why": (
+        "promote:why",
+        "Show whether a promotion is allowed: every clause of the gate, met or not, and by what.",
+    ),
+    "policy": ("policy:policy", "Show the gates in force, and where each comes from."),
     "authority": (
         "authority:authority",
         "Show who may request a change of PATHS, and who must approve it.",

@@ -123,7 +123,7 @@ def _rules(session: Session) -> Iterator[Setting]:
 
 
 def _rules_wanted(session: Session) -> dict[str, tuple[BranchRule, ...]]:
-    """Repository → the branch rules that it must have: the control repo and all tenants'.
+    """Repository → its required branch rules, for the control repo and all tenants'.
 
     Raises Refused without a platform file.
     """
@@ -145,7 +145,7 @@ def _rules_wanted(session: Session) -> dict[str, tuple[BranchRule, ...]]:
 
 
 def _look_at_limits(session: Session) -> Iterator[Setting]:
-    """What GitHub's plans and rules keep from the pipeline."""
+    """The checks for limits of GitHub's plans and rules."""
     from pipeline.errors import NotFound
     from pipeline.forges.github import plan_limits
 
@@ -157,7 +157,7 @@ def _look_at_limits(session: Session) -> Iterator[Setting]:
             branches = plan_limits.branches_of(wanted[repo])
             signed[repo] = forge.read_signed_branches(repo, branches)
         except NotFound:
-            del wanted[repo]  # `_rules` says that it is gone
+            del wanted[repo]  # `_rules` reports that it is gone
     yield from plan_limits.check_signatures(wanted, signed, account or 0)
     hosting, signers = forge.read_hosting(control.control_repo), engine.snapshot().signers
     if hosting is not None:

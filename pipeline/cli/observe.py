@@ -1,4 +1,4 @@
-"""`pipeline observe`: what delivery tools say of what runs, beside what was promoted."""
+"""`pipeline observe`: compares reports of delivery tools with what was promoted."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pipeline.errors import UsageFault
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.delivery.reports import Observations, Report
+    from pipeline.delivery.reports import DeliveryReport, Observations
     from pipeline.models.base import Moment
 
 STDIN = Path("-")
 
 
-class Asked:
-    """Where a report is asked for."""
+class ReportSource:
+    """The source of a report, with its options."""
 
     def __init__(
         self,
@@ -33,10 +33,10 @@ class Asked:
         self.url, self.token_file = url, token_file
         self.ca_file, self.projects = ca_file, projects
 
-    def read(self, source: str, now_s: int) -> tuple[Report, Moment]:
-        """The report, and the moment that it is of. Raises UsageFault, CouldNotCheck, Refused."""
+    def read(self, source: str, now_s: int) -> tuple[DeliveryReport, Moment]:
+        """The report, and its time. Raises UsageFault, CouldNotCheck, Refused."""
         from pipeline.delivery.argocd_api import ArgoCd, read_token
-        from pipeline.delivery.reports import report_of
+        from pipeline.delivery.reports import delivery_report_of
         from pipeline.models.base import moment_of
 
         if source != "argocd":
@@ -50,13 +50,15 @@ class Asked:
             )
         argocd = ArgoCd(self.url, read_token(self.token_file), self.ca_file)
         read_at = moment_of(now_s)
-        return report_of(self.url, argocd.read_applications(self.projects), read_at), read_at
+        return delivery_report_of(
+            self.url, argocd.read_applications(self.projects), read_at
+        ), read_at
 
 
-def read_report(file: Path, now_s: int) -> tuple[Report, Moment]:
-    """The report in a file, and the moment that it is of: when it was written, at the latest now.
+def read_report(file: Path, now_s: int) -> tuple[DeliveryReport, Moment]:
+    """The report in a file, and its time: when the file was written, at the latest now.
 
-    Raises UsageFault for a file that cannot be read, Refused for one that says nothing.
+    Raises UsageFault for an unreadable file, Refused for one without a usable report.
     """
     from pipeline.delivery.objects import MAX_BYTES
     from pipeline.delivery.reports import parse_report
@@ -146,7 +148,7 @@ def observe(
     from pipeline.render.text import render_text
 
     engine = session.engine()
-    asked = Asked(url, token_file, ca_file, projects)
+    asked = ReportSource(url, token_file, ca_file, projects)
     report, read_at = asked.read(source, engine.tools.clock())
     found = engine.observe(report.observations, listed=listed, read_at=read_at)
     document = Observations(kind="Observations", observations=found.observations)

@@ -10,8 +10,9 @@ from pipeline.cli.asking import asking_options, bring, require_asking_options
 from pipeline.cli.session import Session, format_option, pass_session
 
 if TYPE_CHECKING:
+    from pipeline.api import ProposedPromotion
     from pipeline.gate.authorise import Decision
-    from pipeline.models.outputs import DecisionDocument
+    from pipeline.models.decisions import DecisionDocument
     from pipeline.models.requests import Promotion
     from pipeline.models.windows import Lane
     from pipeline.releases.overlays import Overlay
@@ -34,6 +35,11 @@ def promote() -> None:
     show_default=True,
     help="A fast lane passes the windows and stops that let it.",
 )
+@click.option(
+    "--stays",
+    is_flag=True,
+    help="Bots may not ask for this release in the environments after this one.",
+)
 @asking_options
 @format_option("text", "json")
 @pass_session
@@ -44,6 +50,7 @@ def request(
     reason: str,
     commit: str | None,
     lane: Lane,
+    stays: bool,
     submit: bool,
     account: str | None,
     replace: bool,
@@ -54,14 +61,27 @@ def request(
     """
     require_asking_options(submit, account, replace)
     from pipeline import api
+
+    found = api.request_promotion(
+        session.engine(),
+        draft,
+        environment,
+        reason=reason,
+        source_commit=commit,
+        lane=lane,
+        goes_further=not stays,
+    )
+    return show_proposed(session, draft, found, account=account, replace=replace)
+
+
+def show_proposed(
+    session: Session, draft: str, found: ProposedPromotion, *, account: str | None, replace: bool
+) -> int:
+    """Bring a promotion's request and show it with the gate's decision; the exit code."""
     from pipeline.render.requests import render_promotion, render_refusal
     from pipeline.render.style import Style
 
     style = Style(session.colour)
-    engine = session.engine()
-    found = api.request_promotion(
-        engine, draft, environment, reason=reason, source_commit=commit, lane=lane
-    )
     proposal = found.proposal
     decision = _document(
         session, proposal.decision, proposal.promotion, proposal.overlay, requested=False
@@ -93,26 +113,95 @@ def request(
 @click.command()
 @click.argument("draft", metavar="DRAFT")
 @click.option("--env", "environment", required=True, metavar="ENV", help="Where.")
-@format_option("text", "json")
+@click.option(
+    "--at", metavar="TIME", help="Judge at this moment: `2026-12-24T18:00:00Z`. Default: now."
+)
+@click.option(
+    "--if",
+    "assumed",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Assume something: `approvals=2`, or `CLAUSE=met`. Repeatable.",
+)
+@format_option("text", "json", "markdown")
 @pass_session
-def why(session: Session, draft: str, environment: str) -> int:
-    """Show whether a promotion is allowed, with every reason against it.
+def why(
+    session: Session, draft: str, environment: str, at: str | None, assumed: tuple[str, ...]
+) -> int:
+    """Show whether a promotion is allowed: every clause of the gate, met or not, and by what.
 
-    Asks the gate about the request on main, or about one that could be made now. Exit code 0 if it
-    is allowed.
+    Asks the gate about the request on main, or about one that could be made now. For a clause that
+    is not met it says what would make it pass, who can do that, and when time alone does. With
+    --at, policy and facts are those of now. Exit code 0 if the promotion is allowed.
     """
+    from pipeline.gate.authorise import Decision
+    from pipeline.gate.explain import explain_clauses, with_approvals
     from pipeline.models.draft_id import parse_draft_id
-    from pipeline.render.decision import render_decision
+    from pipeline.render.decision import explained, render_decision, render_decision_markdown
     from pipeline.render.style import Style
 
-    decision, due = session.engine().decide(parse_draft_id(draft), environment)
+    engine = session.engine()
+    if at is not None:
+        moment_s = _moment_of_option(at)
+        engine = engine.using(clock=lambda: moment_s)
+    approvals, clauses = _assumptions(assumed)
+    evidence, due = engine.evidence(parse_draft_id(draft), environment)
+    if approvals is not None:
+        evidence = with_approvals(evidence, approvals)
+    answers = explain_clauses(evidence, clauses)
+    reasons = tuple(reason for answer in answers for reason in answer.reasons)
+    people = evidence.authority.approved_by
+    decision = Decision(evidence.status.id, environment, reasons, people)
     requested = due.caused.cause.run != "prospective"
-    document = _document(session, decision, due.promotion, due.overlay, requested=requested)
-    if session.is_json:
-        session.write_document(document)
-    else:
-        session.write(render_decision(document, Style(session.colour)))
+    document = explained(
+        _document(session, decision, due.promotion, due.overlay, requested=requested),
+        answers,
+        evidence.now_s,
+    )
+    match session.format:
+        case "json":
+            session.write_document(document)
+        case "markdown":
+            session.write(render_decision_markdown(document))
+        case _:
+            session.write(render_decision(document, Style(session.colour)))
     return 0 if decision.allowed else 1
+
+
+def _moment_of_option(text: str) -> int:
+    """Seconds since the epoch. Raises UsageFault if the text is no moment."""
+    from pydantic import TypeAdapter
+
+    from pipeline.errors import UsageFault
+    from pipeline.models.base import Moment, seconds_of
+
+    try:
+        return seconds_of(TypeAdapter(Moment).validate_python(text))
+    except ValueError:
+        raise UsageFault(
+            f"`{text}` is no moment", help="write it in UTC with seconds: `2026-12-24T18:00:00Z`"
+        ) from None
+
+
+def _assumptions(assumed: tuple[str, ...]) -> tuple[int | None, tuple[str, ...]]:
+    """The number of approvals to assume, and the clauses to take as met. Raises UsageFault."""
+    from pipeline.errors import UsageFault
+    from pipeline.gate.explain import ROWS
+
+    approvals: int | None = None
+    clauses: list[str] = []
+    for text in assumed:
+        name, _, value = text.partition("=")
+        if name == "approvals" and value.isascii() and value.isdigit():
+            approvals = int(value)
+        elif name in ROWS and value == "met":
+            clauses.append(name)
+        else:
+            raise UsageFault(
+                f"`{text}` is nothing to assume",
+                help=f"`approvals=2`, or one of these with `=met`: {', '.join(ROWS)}",
+            )
+    return approvals, tuple(clauses)
 
 
 def _document(

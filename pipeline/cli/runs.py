@@ -14,7 +14,7 @@ from pipeline.cli.session import Session, dump, format_option, pass_session
 from pipeline.errors import UsageFault
 
 if TYPE_CHECKING:
-    from pipeline.delivery.reports import Report
+    from pipeline.delivery.reports import DeliveryReport
     from pipeline.diagnostics import Finding
     from pipeline.models.run_report import RunReportDocument
     from pipeline.plan.effects import Plan
@@ -68,11 +68,13 @@ def stage_option(function: F) -> F:
     )(function)
 
 
-def _report(session: Session, file: Path | None) -> Report:
+def _report(session: Session, file: Path | None) -> DeliveryReport:
     from pipeline.cli.observe import read_report
-    from pipeline.delivery.reports import Report
+    from pipeline.delivery.reports import DeliveryReport
 
-    return Report() if file is None else read_report(file, session.engine().tools.clock())[0]
+    return (
+        DeliveryReport() if file is None else read_report(file, session.engine().tools.clock())[0]
+    )
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""`pipeline sandbox-profile`: let the sandbox's program, and no other, make user namespaces."""
+"""`pipeline sandbox-profile`: lets only the sandbox's program make user namespaces."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,20 +19,38 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("draft", required=False, metavar="[DRAFT]")
+@click.option(
+    "--observations",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Show beside it what is wrong with what delivery tools report (`pipeline observe`).",
+)
 @format_option("text", "json")
 @pass_session
-def status(session: Session, draft: str | None) -> int:
+def status(session: Session, draft: str | None, observations: Path | None) -> int:
     """Show the status of one draft, or of all drafts.
 
     States: PENDING, SCAFFOLDED, IN_REVIEW, PROMOTED_DEV, PROMOTED_STAGING, PROMOTED_PROD, REJECTED.
     The GitOps repositories are compared with what was promoted. Exit code 1 if they differ, a
     blocked digest runs or a live draft's file was deleted; 4 if a repository could not be read.
     """
-    return write_list(session, None) if draft is None else write_one(session, draft)
+    seen = _seen(session, observations)
+    return write_list(session, None, seen) if draft is None else write_one(session, draft, seen)
 
 
-def write_one(session: Session, draft: str) -> int:
-    """Write one draft's status."""
+def _seen(session: Session, observations: Path | None) -> Sequence[Finding]:
+    """Findings about the observations in this file."""
+    if observations is None:
+        return ()
+    from pipeline.cli.observe import read_report
+
+    engine = session.engine()
+    report, read_at = read_report(observations, engine.tools.clock())
+    found = engine.observe(report.observations, listed=(), read_at=read_at)
+    return (*report.findings, *(f for item in found.judged for f in item.findings))
+
+
+def write_one(session: Session, draft: str, seen: Sequence[Finding] = ()) -> int:
+    """Write one draft's status, and below it the findings `seen`."""
     from pipeline.control.reading import open_state
     from pipeline.errors import CouldNotCheck
     from pipeline.render.status import render_status
@@ -53,7 +72,7 @@ def write_one(session: Session, draft: str) -> int:
         raise CouldNotCheck(
             f"the status of `{draft}` is damaged", help="`pipeline audit verify` says where"
         ) from error
-    wrong = read_standing_findings(state, [document])
+    wrong = tuple(dict.fromkeys((*read_standing_findings(state, [document]), *seen)))
     if session.is_json:
         session.write_document(dict(document))
         for line in found.lines:
@@ -65,7 +84,7 @@ def write_one(session: Session, draft: str) -> int:
 
 
 def _exit_code(found: Sequence[Finding]) -> int:
-    """1 for what must not stand, 0 where there are warnings alone."""
+    """The exit code: 1 for errors, 0 if there are only warnings."""
     return 1 if any(finding.severity == "error" for finding in found) else 0
 
 
@@ -76,8 +95,8 @@ def _with(text: str, found: Sequence[Finding]) -> str:
     return f"{text}\n{render_text(found)}" if found else text
 
 
-def write_list(session: Session, tenant: str | None) -> int:
-    """Write the statuses of all drafts, or of one tenant's."""
+def write_list(session: Session, tenant: str | None, seen: Sequence[Finding] = ()) -> int:
+    """Write the statuses of all drafts, or of one tenant's, and below them the findings `seen`."""
     from pipeline.control.reading import open_state
     from pipeline.errors import CouldNotCheck, Failure
     from pipeline.models.base import API_VERSION
@@ -108,7 +127,7 @@ def write_list(session: Session, tenant: str | None) -> int:
         raise CouldNotCheck(
             "a status is damaged", help="`pipeline audit verify` says which"
         ) from error
-    wrong = read_standing_findings(state, documents)
+    wrong = tuple(dict.fromkeys((*read_standing_findings(state, documents), *seen)))
     if session.is_json:
         session.write_document(
             {

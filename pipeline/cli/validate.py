@@ -46,13 +46,7 @@ def validate(
     PATHS are files or folders of the control repo; by default all requests. What they depend on is
     read too. Exit code: 0 valid, 1 invalid, 4 could not check.
     """
-    if worktree and (since or commit):
-        raise click.UsageError("--worktree goes with neither --since nor --commit")
-    if paths and since:
-        raise click.UsageError("name either paths or --since")
-    if author is not None and not since:
-        raise click.UsageError("--author goes with --since")
-
+    _check_options(paths, since, commit, author, worktree=worktree)
     from pipeline.control.checkout import find_checkout
     from pipeline.diagnostics import Verdict, verdict_of
     from pipeline.engine.judge_patches import without_secrets
@@ -95,6 +89,23 @@ def validate(
     _write(session, found, sources, reading, asked)
     verdict = verdict_of(found)
     return {Verdict.VALID: 0, Verdict.INVALID: 1, Verdict.COULD_NOT_CHECK: 4}[verdict]
+
+
+def _check_options(
+    paths: tuple[str, ...],
+    since: str | None,
+    commit: str | None,
+    author: int | None,
+    *,
+    worktree: bool,
+) -> None:
+    """Raise UsageError for options that do not go together."""
+    if worktree and (since or commit):
+        raise click.UsageError("--worktree goes with neither --since nor --commit")
+    if paths and since:
+        raise click.UsageError("name either paths or --since")
+    if author is not None and not since:
+        raise click.UsageError("--author goes with --since")
 
 
 def _asked(

@@ -72,7 +72,8 @@ def due(
 
         work, unread = write_work(out, work, engine.forge)
         failures += unread
-    for draft, code, message in failures:
+    warnings = [warning for tenant in plan.tenants for warning in tenant.warnings]
+    for draft, code, message in (*failures, *warnings):
         session.note(f"  {draft}: {code}: {visible(message)}")
     jobs = {
         "tenants": tenant_matrix(plan),

@@ -1,9 +1,10 @@
 """Argo CD's `Application` objects as observations. Pure.
 
 Field names are those of Argo CD's CRD `applications.argoproj.io` (v1alpha1). `status.sync.revision`
-is the commit that live and wanted state were compared at: the head of the whole repository, so
-whether it is about this overlay is for `pipeline.stages.observe` to judge. `status.health` and
-`status.summary.images` are of what is live, which an `OutOfSync` application did not apply yet.
+is the commit at which live and desired state were compared: the head of the whole repository, so
+`pipeline.stages.observe` judges whether it concerns this overlay. `status.health` and
+`status.summary.images` describe the live state, to which an `OutOfSync` application has not applied
+that commit yet.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from typing import get_args
 
 from pipeline.delivery.belonging import claims_of
 from pipeline.delivery.objects import Object
-from pipeline.delivery.parts import Metadata, Part, Seen, commit, moment, newest, told
+from pipeline.delivery.parts import ManifestPart, ObjectMetadata, Seen, commit, moment, newest, told
 from pipeline.models.evidence import Health, Observation, SyncState
 
 API_VERSION, KIND = "argoproj.io/v1alpha1", "Application"
-# Parts of a source that make of a folder something else than what lies there.
+# Parts of a source that change what its folder renders to.
 _OVERRIDES = ("helm", "kustomize", "plugin", "directory")
 
 
-class _Source(Part):
+class _Source(ManifestPart):
     repoURL: str = ""  # noqa: N815 # Argo CD's name
     path: str | None = None
     helm: dict[str, object] | None = None
@@ -35,15 +36,15 @@ class _Source(Part):
 
     @property
     def overrides(self) -> list[str]:
-        """What the source changes of its folder; a pinned version of a tool changes nothing."""
+        """The parts with which the source changes its folder; a pinned tool version is none."""
         return [n for n in _OVERRIDES if set(getattr(self, n) or ()) - {"version", "kubeVersion"}]
 
 
-class _Destination(Part):
+class _Destination(ManifestPart):
     namespace: str | None = None
 
 
-class _Spec(Part):
+class _Spec(ManifestPart):
     source: _Source | None = None
     sources: list[_Source] | None = None
     destination: _Destination = _Destination()
@@ -53,35 +54,35 @@ class _Spec(Part):
         return self.sources or ([self.source] if self.source else [])
 
 
-class _Sync(Part):
+class _Sync(ManifestPart):
     status: str | None = None
     revision: str | None = None
     revisions: list[str] | None = None
     comparedTo: _Spec | None = None  # noqa: N815 # Argo CD's name
 
 
-class _Health(Part):
+class _Health(ManifestPart):
     status: str | None = None
     message: str | None = None
     lastTransitionTime: str | None = None  # noqa: N815 # Argo CD's name
 
 
-class _Operation(Part):
+class _Operation(ManifestPart):
     phase: str | None = None
     message: str | None = None
     finishedAt: str | None = None  # noqa: N815 # Argo CD's name
 
 
-class _Summary(Part):
+class _Summary(ManifestPart):
     images: list[str] | None = None
 
 
-class _Condition(Part):
+class _Condition(ManifestPart):
     type: str = ""
     message: str | None = None
 
 
-class _Status(Part):
+class _Status(ManifestPart):
     sync: _Sync = _Sync()
     health: _Health = _Health()
     reconciledAt: str | None = None  # noqa: N815 # Argo CD's name
@@ -90,14 +91,14 @@ class _Status(Part):
     conditions: list[_Condition] | None = None
 
 
-class _Application(Part):
-    metadata: Metadata
+class _Application(ManifestPart):
+    metadata: ObjectMetadata
     spec: _Spec = _Spec()
     status: _Status = _Status()
 
 
 def application_of(item: Object) -> Seen:
-    """One Application as it is told. Raises ValidationError for an object of another form."""
+    """One Application, as reported. Raises ValidationError for an object of another form."""
     app = _Application.model_validate(item)
     sources, status = app.spec.all_sources, app.status
     operation = status.operationState
@@ -138,7 +139,7 @@ def application_of(item: Object) -> Seen:
 
 
 def _reasons_against(app: _Application) -> Iterator[str]:
-    """Why what it says of health is not about the overlay as it lies in Git."""
+    """Why its health does not describe the overlay as it is in Git."""
     sources = app.spec.all_sources
     changed = sorted({name for source in sources for name in source.overrides})
     if changed:

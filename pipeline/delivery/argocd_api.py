@@ -1,9 +1,9 @@
-"""Argo CD's API: the Applications that a token may see, by one request.
+"""Argo CD's API: the Applications that a token may see, in one request.
 
 `GET /api/v1/applications` answers with an ApplicationList; `projects` narrows it (Argo CD,
 `server/application/application.proto`). The answer's `fields` cannot name the revision, so whole
-objects are read. The token is sent to the given address alone: no redirect is followed, no proxy or
-`.netrc` of the environment is used, and without TLS only this machine is asked.
+objects are read. The token is sent only to the given address: no redirect is followed, no proxy or
+`.netrc` of the environment is used, and without TLS only this machine is called.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 @dataclass(frozen=True)
 class ArgoCd:
-    """Where Argo CD's API is, and with which token it is asked."""
+    """The address of Argo CD's API, and the token for it."""
 
     url: str
     token: str
@@ -41,11 +41,11 @@ class ArgoCd:
     clock: Callable[[], float] = time.monotonic
 
     def read_applications(self, projects: Sequence[str] = ()) -> tuple[Object, ...]:
-        """The Applications of these projects, of all projects if none is named, each as an object.
+        """The Applications of these projects, or of all projects, each as an object.
 
-        Raises CouldNotCheck when there is no complete answer, UsageFault for a wrong address.
+        Raises CouldNotCheck without a complete answer, UsageFault for an invalid address.
         """
-        # 67 ms: nothing else of this command asks anybody.
+        # 67 ms; nothing else in this command uses HTTP.
         import requests
 
         address = f"{checked_url(self.url)}/api/v1/applications"
@@ -74,7 +74,7 @@ class ArgoCd:
         return _applications_of(content)
 
     def _content_of(self, answer: requests.Response) -> bytes:
-        """The body of a good answer, as far as the bounds allow. Raises CouldNotCheck."""
+        """The body of a successful answer, within the bounds. Raises CouldNotCheck."""
         status = answer.status_code
         if status in (401, 403):
             raise CouldNotCheck(
@@ -102,7 +102,7 @@ class ArgoCd:
 
 
 def checked_url(url: str) -> str:
-    """The address without a slash at its end. Raises UsageFault where no token may be sent."""
+    """The address without its last slash. Raises UsageFault if no token may be sent there."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme not in ("https", "http") or not host or parts.query or parts.fragment:
@@ -118,7 +118,7 @@ def checked_url(url: str) -> str:
 
 
 def read_token(file: Path) -> str:
-    """The token in a file. Raises UsageFault when there is none."""
+    """The token in a file. Raises UsageFault if there is none."""
     try:
         with file.open("rb") as handle:
             content = handle.read(_MAX_TOKEN_BYTES + 1)
@@ -131,7 +131,7 @@ def read_token(file: Path) -> str:
 
 
 def _applications_of(content: bytes) -> tuple[Object, ...]:
-    """The items of an ApplicationList; they come without their kind. Raises CouldNotCheck."""
+    """The items of an ApplicationList, which lack their kind. Raises CouldNotCheck."""
     try:
         answer = parse_json_object(content)
         if "items" not in answer or not isinstance(answer.get("metadata"), dict):

@@ -1,8 +1,8 @@
-"""Which draft and environment an application runs, by all that it says of that. Pure.
+"""The draft and environment of an application, from all of its claims. Pure.
 
-It says so by its source (an overlay's folder in a GitOps repository), by its name, and by labels
-and annotations. Only what all of them agree on counts: each alone can be claimed by whoever may
-write one object.
+The claims are its source (an overlay's folder in a GitOps repository), its name, and its labels and
+annotations. A place counts only if all of them agree: anybody who may write one object can make any
+one claim.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Place:
     environment: str
 
     @classmethod
-    def of(cls, parts: tuple[str, str, str]) -> Place:
-        """The place of a tenant, a primitive and an environment."""
-        return cls(DraftId(f"{parts[0]}/{parts[1]}"), parts[2])
+    def of(cls, tenant: str, primitive: str, environment: str) -> Place:
+        """The place of a tenant's primitive in an environment."""
+        return cls(DraftId(f"{tenant}/{primitive}"), environment)
 
     def __str__(self) -> str:
         return f"{self.draft} in {self.environment}"
@@ -40,9 +40,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What an application says of where it belongs: each way that says something → the place.
+    """An application's claims on its place: each way that it uses → the place.
 
-    None: that way is used and says none. `is_ours` where it looks like the pipeline's all the same.
+    None: that way is used but names no place. `is_ours`: it still looks like the pipeline's.
     """
 
     places: Mapping[str, Place | None]
@@ -50,13 +50,13 @@ class Claims:
 
     @property
     def place(self) -> Place | None:
-        """What all that is said agrees on; None where nothing is said, or two things are."""
+        """The place that all claims agree on; None without claims, or if they differ."""
         found = set(self.places.values())
         return next(iter(found)) if len(found) == 1 else None
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether two ways say different things."""
+        """Whether two claims differ."""
         return len(set(self.places.values())) > 1
 
     def __str__(self) -> str:
@@ -71,21 +71,21 @@ def claims_of(
     sources: Sequence[tuple[str, str]],
     namespace: str,
 ) -> Claims:
-    """What an application says of where it belongs.
+    """An application's claims on its place.
 
-    `sources` are repositories, by address or name, and paths in them; `namespace` is where its
-    objects go.
+    `sources` are repositories, by address or name, and paths in them; `namespace` is the one of its
+    objects.
     """
     places: dict[str, Place | None] = {}
     parts = names.parse_application(name)
     if parts is not None:
-        places["name"] = Place.of(parts)
+        places["name"] = Place.of(*parts)
     labelled = _place_of_labels(labels, annotations)
     if labelled is not None:
         places["labels"] = labelled
     overlays = [_place_of_source(*source) for source in sources]
     if any(overlays) or (places and sources):
-        # Of an application that says another thing, too, any source counts.
+        # If the application makes any other claim, its sources count as one too.
         places["source"] = overlays[0] if len(set(overlays)) == 1 else None
     marked = any(key.startswith(PREFIX) for key in (*labels, *annotations))
     return Claims(places, bool(places) or marked or bool(_NAMESPACE.match(namespace)))
@@ -97,13 +97,13 @@ def repository_of(address: str) -> str:
 
 
 def folder_of(path: str) -> str:
-    """A path as the overlays' folders are written; without leading `./` and the last `/`."""
+    """A path in the form of overlay folders: without leading `./` and trailing `/`."""
     return path.removeprefix("./").rstrip("/")
 
 
 def _place_of_source(address: str, path: str) -> Place | None:
     parts = names.parse_overlay_folder(repository_of(address), folder_of(path))
-    return Place.of(parts) if parts else None
+    return Place.of(*parts) if parts else None
 
 
 def _place_of_labels(labels: Mapping[str, str], annotations: Mapping[str, str]) -> Place | None:
@@ -115,7 +115,7 @@ def _place_of_labels(labels: Mapping[str, str], annotations: Mapping[str, str]) 
 
 
 def place_of_object(labels: Mapping[str, str]) -> Place | None:
-    """The draft and environment by the labels that every object of an overlay carries."""
+    """The draft and environment from the labels of every object in an overlay."""
     environment = labels.get(f"{PREFIX}environment", "")
     instance = labels.get(f"{PREFIX}primitive", "")
     tenant = labels.get(f"{PREFIX}tenant-id", "")

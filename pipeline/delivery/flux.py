@@ -1,9 +1,9 @@
 """Flux's `Kustomization` and `HelmRelease` objects as observations. Pure.
 
 Field names are those of the CRDs `kustomizations.kustomize.toolkit.fluxcd.io` (v1) and
-`helmreleases.helm.toolkit.fluxcd.io` (v2). What `Ready` says counts only for the generation that
-was observed. A Kustomization's `Ready` is about health only where it waits for its objects; a
-HelmRelease's is about the moment of its newest install or upgrade, so only pods say how it does.
+`helmreleases.helm.toolkit.fluxcd.io` (v2). `Ready` counts only for the observed generation. A
+Kustomization's `Ready` describes health only if it waits for its objects; a HelmRelease's describes
+the moment of its newest install or upgrade, so only pods show its health now.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pipeline.delivery.belonging import claims_of
 from pipeline.delivery.objects import Object
 from pipeline.delivery.parts import (
     Condition,
-    Metadata,
-    Part,
+    ManifestPart,
+    ObjectMetadata,
     Seen,
     commit,
     condition,
@@ -28,21 +28,21 @@ from pipeline.models.evidence import Health, Observation, SyncState
 
 KUSTOMIZATION = ("kustomize.toolkit.fluxcd.io/v1", "Kustomization")
 HELM_RELEASE = ("helm.toolkit.fluxcd.io/v2", "HelmRelease")
-# `main@sha1:` and a commit, as Flux names revisions of Git.
+# Flux's form of Git revisions: `main@sha1:` and a commit.
 _REVISION = re.compile(r"(?:[^@]*@)?sha1:([0-9a-f]{40})\Z")
-# Before the tree of the chart of an overlay, as `pipeline.delivery.forms` writes its version.
+# The prefix of a chart's version, followed by its tree (`pipeline.delivery.forms`).
 CHART_VERSION_PREFIX = "1.0.0-t"
 _CHART_VERSION = re.compile(
     rf"{re.escape(CHART_VERSION_PREFIX)}([0-9a-f]{{40}})(?:\+[0-9A-Za-z.-]+)?\Z"
 )
 
 
-class _SourceRef(Part):
+class _SourceRef(ManifestPart):
     kind: str = ""
     name: str = ""
 
 
-class _KustomizationSpec(Part):
+class _KustomizationSpec(ManifestPart):
     path: str | None = None
     sourceRef: _SourceRef = _SourceRef()  # noqa: N815 # Flux's name
     targetNamespace: str | None = None  # noqa: N815 # Flux's name
@@ -58,16 +58,16 @@ class _KustomizationSpec(Part):
 
     @property
     def overrides(self) -> list[str]:
-        """What it changes of the folder that it applies."""
+        """The fields with which it changes the folder that it applies."""
         names = ("images", "patches", "components", "namePrefix", "nameSuffix", "postBuild")
         return [name for name in names if getattr(self, name)]
 
 
-class _Reconciled(Part):
+class _Reconciled(ManifestPart):
     lastReconciled: str | None = None  # noqa: N815 # Flux's name
 
 
-class _KustomizationStatus(Part):
+class _KustomizationStatus(ManifestPart):
     conditions: list[Condition] | None = None
     observedGeneration: int | None = None  # noqa: N815 # Flux's name
     lastAppliedRevision: str | None = None  # noqa: N815 # Flux's name
@@ -75,22 +75,22 @@ class _KustomizationStatus(Part):
     history: list[_Reconciled] | None = None
 
 
-class _Kustomization(Part):
-    metadata: Metadata
+class _Kustomization(ManifestPart):
+    metadata: ObjectMetadata
     spec: _KustomizationSpec = _KustomizationSpec()
     status: _KustomizationStatus = _KustomizationStatus()
 
 
-class _ChartSpec(Part):
+class _ChartSpec(ManifestPart):
     chart: str = ""
     sourceRef: _SourceRef = _SourceRef()  # noqa: N815 # Flux's name
 
 
-class _ChartTemplate(Part):
+class _ChartTemplate(ManifestPart):
     spec: _ChartSpec = _ChartSpec()
 
 
-class _HelmReleaseSpec(Part):
+class _HelmReleaseSpec(ManifestPart):
     chart: _ChartTemplate | None = None
     targetNamespace: str | None = None  # noqa: N815 # Flux's name
     suspend: bool = False
@@ -100,31 +100,31 @@ class _HelmReleaseSpec(Part):
 
     @property
     def overrides(self) -> list[str]:
-        """What it changes of the chart that it installs."""
+        """The fields with which it changes the chart that it installs."""
         return [n for n in ("values", "valuesFrom", "postRenderers") if getattr(self, n)]
 
 
-class _Snapshot(Part):
+class _Snapshot(ManifestPart):
     chartVersion: str | None = None  # noqa: N815 # Flux's name
     status: str | None = None
     lastDeployed: str | None = None  # noqa: N815 # Flux's name
 
 
-class _HelmReleaseStatus(Part):
+class _HelmReleaseStatus(ManifestPart):
     conditions: list[Condition] | None = None
     observedGeneration: int | None = None  # noqa: N815 # Flux's name
     lastAttemptedRevision: str | None = None  # noqa: N815 # Flux's name
     history: list[_Snapshot] | None = None
 
 
-class _HelmRelease(Part):
-    metadata: Metadata
+class _HelmRelease(ManifestPart):
+    metadata: ObjectMetadata
     spec: _HelmReleaseSpec = _HelmReleaseSpec()
     status: _HelmReleaseStatus = _HelmReleaseStatus()
 
 
 def kustomization_of(item: Object, read_at: Moment) -> Seen:
-    """One Kustomization as it is told. Raises ValidationError for an object of another form."""
+    """One Kustomization, as reported. Raises ValidationError for an object of another form."""
     found = _Kustomization.model_validate(item)
     spec, status = found.spec, found.status
     ready = condition(status.conditions, "Ready")
@@ -158,7 +158,7 @@ def kustomization_of(item: Object, read_at: Moment) -> Seen:
 
 
 def helm_release_of(item: Object, read_at: Moment) -> Seen:
-    """One HelmRelease as it is told. Raises ValidationError for an object of another form."""
+    """One HelmRelease, as reported. Raises ValidationError for an object of another form."""
     found = _HelmRelease.model_validate(item)
     spec, status = found.spec, found.status
     ready, drifted = (condition(status.conditions, t) for t in ("Ready", "Drifted"))
@@ -197,8 +197,10 @@ def helm_release_of(item: Object, read_at: Moment) -> Seen:
     )
 
 
-def _reasons_against(metadata: Metadata, observed: int | None, overrides: list[str]) -> list[str]:
-    """Why what it says is not about what lies in Git."""
+def _reasons_against(
+    metadata: ObjectMetadata, observed: int | None, overrides: list[str]
+) -> list[str]:
+    """Why its report does not describe the content in Git."""
     against = []
     if metadata.generation is None or observed != metadata.generation:
         against.append(f"generation {metadata.generation} was not observed yet")
@@ -216,7 +218,7 @@ def _health(ready: Condition | None, is_suspended: bool) -> Health:
         return "Healthy"
     if ready.status == "Unknown" or ready.reason == "DependencyNotReady":
         return "Progressing"
-    # All other reasons are about what was not applied, and say nothing of what runs.
+    # All other reasons concern content that was not applied, not what runs.
     return "Degraded" if ready.reason == "HealthCheckFailed" else "Unknown"
 
 

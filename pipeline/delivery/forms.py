@@ -1,14 +1,13 @@
-"""The manifest that a delivery tool is given beside an overlay, as policy asks for one. Pure.
+"""The manifest for a delivery tool in an overlay, if policy requires one. Pure.
 
-An `ApplicationSet` of the platform's finds overlays by their folders and needs none. The others lie
-in the overlay itself, below `delivery/`, so whoever approves the overlay's tree approves them:
+A platform's `ApplicationSet` finds overlays by their folders and needs none. The other forms put a
+manifest into the overlay itself, below `delivery/`, so reviewers of the overlay's tree approve it:
 
 - `application`: an Argo CD Application of the overlay's folder;
 - `kustomization`: a Flux Kustomization of the overlay's folder;
 - `helmrelease`: a Flux HelmRelease of `chart/`, which holds the overlay's objects as they are.
 
-They name no namespace of their own: what applies them decides where the tool looks
-(docs/delivery.md).
+The manifests name no namespace for themselves: whatever applies them decides it (docs/delivery.md).
 Field names are those of the CRDs `applications.argoproj.io` (v1alpha1),
 `kustomizations.kustomize.toolkit.fluxcd.io` (v1) and `helmreleases.helm.toolkit.fluxcd.io` (v2).
 """
@@ -27,7 +26,7 @@ from pipeline.models.requests import DeliveryForm
 
 FOLDER = "delivery"
 CHART, TEMPLATES = "chart", "chart/templates"
-# Form → its manifest's file. Flux and kustomize take `kustomization.yaml` for something else.
+# Form → its manifest's file. `kustomization.yaml` has another meaning for Flux and kustomize.
 FILE_OF: Mapping[DeliveryForm, str] = {
     "application": f"{FOLDER}/application.yaml",
     "kustomization": f"{FOLDER}/flux-kustomization.yaml",
@@ -35,7 +34,7 @@ FILE_OF: Mapping[DeliveryForm, str] = {
 }
 _TEMPLATE = re.compile(rf"{TEMPLATES}/[a-z]+-[a-z0-9.-]+\.yaml\Z")
 _BRANCH = "main"
-_LOCAL_CLUSTER = "in-cluster"  # Argo CD's name of the cluster that it runs in
+_LOCAL_CLUSTER = "in-cluster"  # Argo CD's name for its own cluster
 _FINALIZER = "resources-finalizer.argocd.argoproj.io"
 
 Object = dict[str, object]
@@ -43,7 +42,7 @@ Object = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What a manifest says of one overlay."""
+    """The content of a manifest for one overlay."""
 
     name: str  # of the application
     draft: str
@@ -54,7 +53,7 @@ class Delivery:
     repo: str
     repo_url: str
     folder: str  # the overlay's, in the repository
-    cluster: str = ""  # as the tool calls it; its own if empty
+    cluster: str = ""  # the tool's name for it; empty for the tool's own
 
 
 def render_delivery(
@@ -62,7 +61,7 @@ def render_delivery(
 ) -> dict[str, bytes]:
     """The files of a form: path below the overlay's folder → bytes.
 
-    `objects` are what the overlay comes to, by file name; only a chart holds them once more.
+    `objects` are the overlay's rendered objects, by file name; only a chart repeats them.
     """
     if form == "applicationset":
         return {}
@@ -78,7 +77,7 @@ def render_delivery(
 
 
 def is_delivery_file(path: str) -> bool:
-    """Whether a form lays a file at this path of an overlay."""
+    """Whether a form puts a file at this path of an overlay."""
     return path in (*FILE_OF.values(), f"{CHART}/Chart.yaml") or bool(_TEMPLATE.match(path))
 
 
@@ -94,7 +93,7 @@ def _application(delivery: Delivery) -> Object:
     return {
         "apiVersion": argocd.API_VERSION,
         "kind": argocd.KIND,
-        # With the Application goes what it runs.
+        # Deleting the Application deletes what it runs.
         "metadata": {**_metadata(delivery), "finalizers": [_FINALIZER]},
         "spec": {
             "project": delivery.project,
@@ -109,7 +108,7 @@ def _application(delivery: Delivery) -> Object:
             },
             "syncPolicy": {
                 "automated": {"prune": True, "selfHeal": True},
-                # A failing sync tries the newest commit again, and not the one that it began with.
+                # A failing sync retries with the newest commit, not with the one it began with.
                 "retry": {
                     "limit": 5,
                     "refresh": True,
@@ -132,7 +131,7 @@ def _kustomization(delivery: Delivery) -> Object:
             "timeout": "5m",
             "path": f"./{delivery.folder}",
             "prune": True,
-            "wait": True,  # else `Ready` says nothing of health
+            "wait": True,  # otherwise `Ready` does not describe health
             "sourceRef": {"kind": "GitRepository", "name": delivery.repo},
             "targetNamespace": delivery.namespace,
             **_kube_config(delivery),
@@ -153,16 +152,16 @@ def _helm_release(delivery: Delivery) -> Object:
                 "spec": {
                     "chart": f"./{delivery.folder}/{CHART}",
                     "interval": "1m",
-                    # The version holds the chart's tree: another commit alone changes nothing.
+                    # The version contains the chart's tree: a new commit alone changes nothing.
                     "reconcileStrategy": "ChartVersion",
                     "sourceRef": {"kind": "GitRepository", "name": delivery.repo},
                 }
             },
             "releaseName": delivery.instance,
             "targetNamespace": delivery.namespace,
-            # Where Helm keeps releases names are the instance's alone.
+            # Helm's releases carry only the instance's name, so each is stored in its namespace.
             "storageNamespace": delivery.namespace,
-            # It goes on trying, and never back to a release that nobody asked for.
+            # It retries, and never rolls back to a release that nobody requested.
             "install": {"strategy": {"name": "RetryOnFailure", "retryInterval": "1m"}},
             "upgrade": {"strategy": {"name": "RetryOnFailure", "retryInterval": "1m"}},
             "driftDetection": {"mode": "enabled"},
@@ -172,14 +171,14 @@ def _helm_release(delivery: Delivery) -> Object:
 
 
 def _kube_config(delivery: Delivery) -> Object:
-    """How Flux reaches another cluster than its own: the Secret of the cluster's name."""
+    """Flux's access to a cluster other than its own: the Secret with the cluster's name."""
     if not delivery.cluster:
         return {}
     return {"kubeConfig": {"secretRef": {"name": delivery.cluster}}}
 
 
 def _chart(delivery: Delivery, objects: Mapping[str, Object]) -> dict[str, bytes]:
-    """A chart whose templates are the objects, as they are, whatever Helm is told."""
+    """A chart whose templates render to exactly these objects, whatever values Helm gets."""
     templates = {path: _verbatim(render_document(item)) for path, item in objects.items()}
     tree = tree_id_of_files({path: (MODE_FILE, text) for path, text in templates.items()})
     description = {
@@ -196,5 +195,5 @@ def _chart(delivery: Delivery, objects: Mapping[str, Object]) -> dict[str, bytes
 
 
 def _verbatim(text: bytes) -> bytes:
-    """A text that Helm's templates give back as it is."""
+    """A template text that Helm renders back to this text."""
     return text.replace(b"{{", b'{{ "{{" }}')

@@ -1,8 +1,8 @@
-"""A report's bytes as plain objects: one strict, bounded reading of JSON and of YAML. Pure.
+"""A report's bytes as plain objects: one strict, bounded reader of JSON and YAML. Pure.
 
-Both as `kubectl get -o json` and `-o yaml` print them: one object, a List, or several documents.
-Duplicate keys, anchors, aliases and tags are refused, and so is more than the bounds. Characters
-within texts are not judged here: one hostile message must not hide what all others say.
+It reads the output of `kubectl get -o json` and `-o yaml`: one object, a List, or several
+documents. Duplicate keys, anchors, aliases, tags and input over the bounds are refused. Characters
+in texts are not judged here: one hostile message must not hide all others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipeline.diagnostics import Finding, Location
 from pipeline.documents.yaml12 import NumberRefused, resolve_plain
 
 MAX_BYTES = 64 * 1024**2
-# libyaml's events cost far more than the bytes of JSON.
+# libyaml's events cost far more per byte than JSON.
 MAX_YAML_BYTES = 16 * 1024**2
 MAX_DEPTH = 64
 MAX_OBJECTS = 20_000
@@ -29,7 +29,7 @@ Object = dict[str, object]
 
 
 class _Malformed(ValueError):
-    """The report cannot be read; says where, if that is known."""
+    """The report cannot be read; with the place, if known."""
 
     def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
         super().__init__(message)
@@ -37,9 +37,9 @@ class _Malformed(ValueError):
 
 
 def parse_objects(file: str, content: bytes) -> tuple[tuple[Object, ...], tuple[Finding, ...]]:
-    """The objects of a report in order, those of Lists for themselves; or none, and what is wrong.
+    """The objects of a report in order, with Lists expanded; or none and the findings.
 
-    An object of a List that names no kind is of the List's.
+    An object without a kind in a List gets the List's kind.
     """
     try:
         return tuple(_objects(content)), ()
@@ -49,7 +49,7 @@ def parse_objects(file: str, content: bytes) -> tuple[tuple[Object, ...], tuple[
 
 
 def parse_json_object(content: bytes) -> Object:
-    """The one object that an answer holds. Raises ValueError that says what is wrong."""
+    """The one object in an answer. Raises ValueError with the problem."""
     found = _json(_text(content))
     if not isinstance(found, dict):
         raise _Malformed("the top level is not one object")
@@ -146,13 +146,13 @@ def _yaml(text: str) -> Iterator[object]:
 
 
 class _YamlReader:
-    """Makes values of events; what is open is a stack of containers and their next key."""
+    """Makes values from events; open containers are a stack, each with its next key."""
 
     def __init__(self) -> None:
         self._open: list[tuple[dict[str, object] | list[object], str | None]] = []
 
     def read(self, event: Any) -> Iterator[object]:
-        """The document that this event ends, if it ends one."""
+        """The document that ends with this event, if any."""
         if isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
             ended, _ = self._open.pop()
             if not self._open:
@@ -183,7 +183,7 @@ class _YamlReader:
             raise _Malformed("the top level is not one object", line, column)
 
     def _put(self, value: object) -> bool:
-        """Put a value, or a key, into what is open; whether it was a key."""
+        """Whether the value is a key; puts it into the open container."""
         if not self._open:
             return False
         container, key = self._open[-1]
@@ -212,4 +212,4 @@ def _scalar(event: Any) -> object:
     try:
         return resolve_plain(event.value)
     except NumberRefused:
-        return event.value  # of a type that no field has which is read
+        return event.value  # as text; no field that is read can hold such a number

@@ -1,7 +1,7 @@
-"""What objects of several kinds share: lenient models, images, times and messages. Pure.
+"""Shared parts of several kinds of object: lenient models, images, times and messages. Pure.
 
-Objects are others' and keep fields that are not read here; what is read has its type or the object
-is refused.
+Objects made by others keep fields that are not read here; fields that are read must have their type
+or the object is refused.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from pipeline.diagnostics import Finding, Location
 from pipeline.models.base import CommitId, ImageDigest, Moment, first_problem
 from pipeline.models.evidence import MOST_IMAGES, Observation
 
-MOST_CHARACTERS = 300  # of a message
+MOST_CHARACTERS = 300  # per message
 _COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 _DIGESTED = re.compile(r".+@(sha256:[0-9a-f]{64})\Z", re.DOTALL)
 _MOMENT = TypeAdapter(Moment)
 
 
-class Part(BaseModel):
-    """A part of somebody else's object: fields that are not read are left alone."""
+class ManifestPart(BaseModel):
+    """A part of an object made by others: unread fields are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
-class Metadata(Part):
+class ObjectMetadata(ManifestPart):
     """The metadata of an object."""
 
     name: str
@@ -46,12 +46,12 @@ class Metadata(Part):
 
     @property
     def full_name(self) -> str:
-        """Namespace and name."""
+        """The namespace and name."""
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
-class Condition(Part):
-    """One entry of `status.conditions`, as all of Kubernetes writes them."""
+class Condition(ManifestPart):
+    """One entry of `status.conditions`, in Kubernetes' common form."""
 
     type: str
     status: str
@@ -62,16 +62,17 @@ class Condition(Part):
 
 
 def condition(conditions: Iterable[Condition] | None, type: str) -> Condition | None:
-    """The condition of a type; None where it is not told, or told twice."""
+    """The condition with this type; None if it is missing or occurs twice."""
     found = [c for c in conditions or () if c.type == type]
     return found[0] if len(found) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One application as its tool tells it, before it is known which draft it runs.
+    """One application as its tool reports it, before its draft is known.
 
-    `claims` say whose it may be, `images` all that run in it, None where the tool tells none.
+    `claims` are its claims on a place; `images` are all that run in it, None if the tool reports
+    none.
     """
 
     label: str  # kind and full name
@@ -81,24 +82,24 @@ class Seen:
 
 
 def location_of(file: str, label: str) -> Location:
-    """Where an object stands: in no line, since nobody wrote it."""
+    """The location of an object, without a line, since nobody wrote it by hand."""
     return Location(f"{file}#{visible(label)}")
 
 
 def incomplete(file: str, label: str, error: ValidationError) -> Finding:
-    """The finding of an object that is not of its kind's form."""
+    """The finding for an object without the form of its kind."""
     message = visible(first_problem(error))[:MOST_CHARACTERS]
     return REPORT_OBJECT_INCOMPLETE.finding(message, location_of(file, label))
 
 
 def told(*texts: str | None) -> str:
-    """What a tool says, on one line and cut to size; nothing in it commands a terminal."""
+    """A tool's text on one line, cut to size, with nothing that could control a terminal."""
     text = "; ".join(" ".join(t.split()) for t in texts if t)
     return visible(text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…")
 
 
 def moment(text: str | None) -> Moment | None:
-    """A time as Kubernetes writes it; None for any other text."""
+    """A moment from Kubernetes' form of times; None for any other text."""
     try:
         return _MOMENT.validate_python(text) if text else None
     except ValidationError:
@@ -106,7 +107,7 @@ def moment(text: str | None) -> Moment | None:
 
 
 def newest(*moments: Moment | None) -> Moment | None:
-    """The latest of the moments that are known."""
+    """The latest of the known moments."""
     return max((m for m in moments if m), default=None)
 
 
@@ -116,9 +117,9 @@ def commit(text: str) -> CommitId | None:
 
 
 def with_images(seen: Observation, images: Iterable[str], place: Place) -> Observation:
-    """The observation with what runs of the primitive's own image, whichever registry it is from.
+    """The observation with the running images of the primitive itself, from any registry.
 
-    Images of other repositories are of no primitive: the cluster's own, beside the container.
+    Images from other repositories belong to the cluster, such as sidecars.
     """
     own = f"/tenant-{place.draft.tenant}/{place.draft.primitive}"
     mine = sorted({image for image in images if _repository(image).endswith(own)})
@@ -144,10 +145,10 @@ def _repository(image: str) -> str:
 def placed(
     file: str, seen: Iterable[Seen]
 ) -> tuple[tuple[Observation, ...], tuple[Finding, ...], int]:
-    """Observations of drafts, what is wrong with applications, and how many are nobody's business.
+    """Observations of drafts, findings about applications, and the number of foreign ones.
 
-    Two applications of one place say nothing of it; one that looks like the pipeline's and has no
-    place is an observation without a draft.
+    Two applications with the same place give no observation of it; one that looks like the
+    pipeline's but has no place gives an observation without a draft.
     """
     found: dict[Place, list[Seen]] = {}
     strangers: list[Observation] = []

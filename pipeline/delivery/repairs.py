@@ -1,17 +1,17 @@
-"""The command that has a delivery tool apply what lies in Git again. Pure, and light."""
+"""The command that makes a delivery tool sync again from Git. Pure, and fast to import."""
 
 from __future__ import annotations
 
 import re
 
-# Kind, namespace and name, as `Observation.application` holds them; such names need no quotes.
+# Kind, namespace and name, as in `Observation.application`; such names need no quotes.
 _APPLICATION = re.compile(
     r"(?P<kind>[A-Z][A-Za-z]+) (?:(?P<namespace>[a-z0-9-]+)/)?(?P<name>[a-z0-9][a-z0-9.-]*)\Z"
 )
 
 
 def sync_command(application: str) -> str:
-    """The command for an application as it is observed; empty if none is known."""
+    """The sync command for an observed application; empty if its kind is unknown."""
     found = _APPLICATION.match(application)
     if found is None:
         return ""

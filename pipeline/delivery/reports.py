@@ -1,7 +1,7 @@
-"""Reports of what runs: the document that a run reads, and how any tool's objects become one. Pure.
+"""Reports on what runs: the document that a run reads, made from any tool's objects. Pure.
 
-`kind: Observations` holds what `pipeline.models.evidence.Observation` says of any number of drafts
-and environments. `pipeline observe` writes it; whoever has another tool may write it too.
+`kind: Observations` holds a `pipeline.models.evidence.Observation` for any number of drafts and
+environments. `pipeline observe` writes it; adapters for other tools may write it too.
 """
 
 from __future__ import annotations
@@ -35,31 +35,31 @@ class Observations(Model):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What a report says of drafts, what is wrong with it, and how many objects are others'."""
+class DeliveryReport:
+    """A report's observations of drafts, its findings, and the number of foreign objects."""
 
     observations: tuple[Observation, ...] = ()
     findings: tuple[Finding, ...] = ()
     foreign: int = 0
 
 
-def parse_report(file: str, content: bytes, read_at: Moment) -> Report:
-    """What a delivery tool's report says. Never raises for any content.
+def parse_report(file: str, content: bytes, read_at: Moment) -> DeliveryReport:
+    """The content of a delivery tool's report. Never raises, whatever the content.
 
-    `read_at` is when its objects were read, for tools that say no time themselves. An object that
-    is not of its kind's form is a finding, and all others count.
+    `read_at` is when its objects were read, for tools that report no time. An object without the
+    form of its kind is a finding, and all others count.
     """
     objects, findings = parse_objects(file, content)
     if findings:
-        return Report(findings=findings)
+        return DeliveryReport(findings=findings)
     if any(item.get("kind") == "Observations" for item in objects):
         observations, findings = parse_observations(file, content)
-        return Report(observations, findings)
-    return report_of(file, objects, read_at)
+        return DeliveryReport(observations, findings)
+    return delivery_report_of(file, objects, read_at)
 
 
-def report_of(file: str, objects: Iterable[Object], read_at: Moment) -> Report:
-    """What the objects of delivery tools say."""
+def delivery_report_of(file: str, objects: Iterable[Object], read_at: Moment) -> DeliveryReport:
+    """The report in the objects of delivery tools."""
     makers: dict[tuple[str, str], Callable[[Object], Seen]] = {
         (argocd.API_VERSION, argocd.KIND): argocd.application_of,
         flux.KUSTOMIZATION: lambda item: flux.kustomization_of(item, read_at),
@@ -90,11 +90,11 @@ def report_of(file: str, objects: Iterable[Object], read_at: Moment) -> Report:
     else:
         seen = [_without_pods(item) for item in seen]
     observations, wrong, foreign = placed(file, seen)
-    return Report(observations, (*findings, *wrong), foreign)
+    return DeliveryReport(observations, (*findings, *wrong), foreign)
 
 
 def _with_pods(item: Seen, running: Mapping[Place, pods.Pods]) -> Seen:
-    """The same with what its pods say, where the tool itself tells no images."""
+    """The application with its pods' images and readiness, if the tool reports no images."""
     place = item.claims.place
     if item.images is not None or place is None:
         return item
@@ -107,7 +107,7 @@ def _with_pods(item: Seen, running: Mapping[Place, pods.Pods]) -> Seen:
 
 
 def _without_pods(item: Seen) -> Seen:
-    """The same where no pods are listed: a Helm release says nothing of what runs by now."""
+    """The application without listed pods: a Helm release does not describe what runs now."""
     observation = item.observation
     if item.images is not None or not item.label.startswith(flux.HELM_RELEASE[1]):
         return item
@@ -131,9 +131,9 @@ def _label_of(item: Object, number: int) -> str:
 def parse_observations(
     file: str, content: bytes
 ) -> tuple[tuple[Observation, ...], tuple[Finding, ...]]:
-    """The observations in a file's bytes, or none of them and what is wrong.
+    """The observations in a file's bytes, or none and the findings about it.
 
-    JSON may be as large as a tool's own report; YAML is what people write, and read as that.
+    JSON may be as large as a tool's own report; YAML is read like the files that people write.
     """
     if content.lstrip()[:1] == b"{":
         objects, findings = parse_objects(file, content)
@@ -156,6 +156,6 @@ def parse_observations(
 
 
 def render_observations(observations: tuple[Observation, ...]) -> bytes:
-    """The file that `parse_observations` reads back."""
+    """The bytes of a file that `parse_observations` reads back."""
     report = Observations(kind="Observations", observations=observations)
     return render_document(report.model_dump(mode="json", by_alias=True))

@@ -1,6 +1,6 @@
-"""Rules about what delivery tools report: the report itself, and whose application it is about.
+"""Rules about reports of delivery tools: the report itself, and the places of its applications.
 
-An example is the report as `pipeline observe --from` reads it.
+Each example is a report for `pipeline observe --from`.
 """
 
 from __future__ import annotations

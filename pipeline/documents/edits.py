@@ -1,16 +1,16 @@
 """Edits of a request file that change the named values and leave every other line alone.
 
 Pure. ruamel.yaml reads the file, sets the value and writes the file again, which keeps comments,
-quotes and order but not every blank. So only the lines of the named entry are taken from what
-ruamel wrote, moved to the entry's column; all other lines keep their bytes.
+quotes and order but not every blank. So only the lines of the named entry are taken from ruamel's
+output, moved to the entry's column; all other lines keep their bytes.
 
 Refused, and left to people:
 
 - documents that the reader refuses: anchors, aliases, tags, several documents
 - an edit that would lose a comment: in a collection that is replaced, beside `|` or `>`
 - an edit inside brackets that span several lines
-- what does not read back as exactly the value asked for, with every comment once: an entry whose
-  key is written after `?`; several lines of text before an indented comment, which would become
+- an edit that does not read back as exactly the requested value, with every comment once: at a key
+  that is written after `?`; several lines of text before an indented comment, which would become
   part of it; a comment between a key and its list, or beside an empty last item; a new entry behind
   a block text that ends without a line end
 
@@ -174,10 +174,10 @@ def _rewritten(text: str, path: Path, value: object) -> str:
 
 
 def _forget_what_follows(parent: Any, step: object) -> None:
-    """Keep of an entry's comments only the one in its own line.
+    """Drop all comments of an entry except the one in its own line.
 
-    ruamel counts the lines behind a value as part of it, and would write them inside the new one.
-    The comment beside the indicator of a block text goes too: no new value has a place for it.
+    ruamel counts the lines after a value as part of it, and would write them inside the new one.
+    The comment beside a block text's indicator goes too: no new value has a place for it.
     """
     found = parent.ca.items.get(step) or []
     for index, token in enumerate(found):
@@ -212,7 +212,7 @@ def _edit(text: str, path: Path, value: object) -> str:
     if before - after:
         message = f"an edit of {_name(path)} would lose the comment `{min(before - after)}`"
         raise Refused(message, help=_BY_HAND)
-    if after - before:  # ruamel counts one that stands further on to the new value
+    if after - before:  # ruamel took a later comment into the new value
         raise _changes_more([path])
     lines = [begin + head[new.column :], *kept]
     return _spliced(text, first, end, lines)

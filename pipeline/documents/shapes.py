@@ -86,8 +86,8 @@ def findings_of_validation_error(
     found = [
         _finding_of(details, document, model)
         for details in all_details
-        # Pydantic also calls a list with refused items too short, and a default missing that rests
-        # on refused fields, which adds nothing.
+        # Pydantic also calls a list with refused items too short, and a default that depends on
+        # refused fields missing, which adds nothing.
         if details["type"] != "default_factory_not_called"
         and (details["type"] != "too_short" or not _any_below(details["loc"], places))
     ]
@@ -104,7 +104,7 @@ def _finding_of(
     kind = details["type"]
     path, is_key = _path_in(document.value, details["loc"])
     name = visible(".".join(map(str, path))) or "the document"
-    # A default that follows from another field, and cannot: it has to be given.
+    # The default comes from another field, which does not allow one: the field is required.
     is_left_out = kind == "literal_error" and path[-1:] != details["loc"][-1:]
     if kind == "missing" or is_left_out:
         missing = str(details["loc"][-1])

@@ -20,7 +20,7 @@ from pipeline.engine.reader import EngineReader
 from pipeline.engine.sightings import Sightings, read_sightings
 from pipeline.engine.tools import Tools
 from pipeline.forges.port import Forge
-from pipeline.gate.authorise import Decision
+from pipeline.gate.authorise import Decision, Evidence
 from pipeline.git.objects import Files
 from pipeline.models.base import Moment
 from pipeline.models.evidence import Observation
@@ -132,6 +132,10 @@ class Engine:
         """The decision on a promotion: the one requested on main, else a hypothetical one."""
         return self.proposer.decide(draft, environment, promotion)
 
+    def evidence(self, draft: str, environment: str) -> tuple[Evidence, PromotionInput]:
+        """The evidence for a decision on a promotion, and its input; it need not be requested."""
+        return self.proposer.evidence(draft, environment)
+
     def propose_promotion(
         self,
         draft: str,
@@ -140,10 +144,16 @@ class Engine:
         source_commit: str | None = None,
         reason: str,
         lane: Lane = "normal",
+        goes_further: bool = True,
     ) -> PromotionProposal:
         """A promotion request with digest and overlay tree pinned, and the reasons against it."""
         return self.proposer.propose_promotion(
-            draft, environment, source_commit=source_commit, reason=reason, lane=lane
+            draft,
+            environment,
+            source_commit=source_commit,
+            reason=reason,
+            lane=lane,
+            goes_further=goes_further,
         )
 
     # -- running --------------------------------------------------------------------------
@@ -170,7 +180,7 @@ class Engine:
     def observe(
         self, observations: Collection[Observation], *, listed: Collection[str], read_at: Moment
     ) -> Sightings:
-        """What reports of delivery tools come to, without recording anything."""
+        """The judged reports of delivery tools; nothing is recorded."""
         return read_sightings(self.reader, observations, listed=listed, read_at=read_at)
 
     def apply(self, plan: Plan, progress: Progress = silent) -> tuple[Receipt, ...]:

@@ -108,13 +108,13 @@ class Before:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a tenant with nothing due rests on: repositories' fingerprints, and until when."""
+    """What a tenant with nothing due depends on: repositories' fingerprints, and the time."""
 
     rests_on: Mapping[str, str]
-    until: Moment | None = None  # None: no time changes it
+    until: Moment | None = None  # None: time alone does not change it
 
     def holds_at(self, now_s: int) -> bool:
-        """Whether time alone has changed nothing yet."""
+        """Whether it is still valid at a time."""
         return self.until is None or moment_of(now_s) < self.until
 
 
@@ -197,7 +197,7 @@ class Memory:
     ) -> None:
         """Note, until the run ends, that a look that asked for these repositories found nothing.
 
-        `until` is the first moment at which time alone may change that.
+        `until` is the first moment at which time alone may change this.
         """
         if before.fingerprints.keys() >= set(asked_for):
             rests_on = {repo: before.fingerprints[repo] for repo in asked_for}

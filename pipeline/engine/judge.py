@@ -182,7 +182,7 @@ def _tier_then(world: World, changed: Sequence[str]) -> RiskTier:
 
 
 def _deleted(world: World, changed: Sequence[str], snapshot: Snapshot) -> Iterator[Finding]:
-    """Findings for what would still stand after the pull request deletes its files."""
+    """Findings for what would still exist after the pull request deletes its files."""
     gone = {
         path.split("/")[1]
         for path in changed

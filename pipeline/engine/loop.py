@@ -29,13 +29,14 @@ from pipeline.plan.effects import (
     Incident,
     Plan,
     Receipt,
+    ShowDeployment,
     TenantPlan,
     Waiting,
     describe,
     missing_step,
 )
 from pipeline.plan.ports import Progress, silent
-from pipeline.stages.observe import Judged
+from pipeline.plan.sightings import JudgedReport
 from pipeline.world.look import World
 from pipeline.world.states import tenants_with_state
 
@@ -60,13 +61,13 @@ class RunReport:
     restored: list[Incident] = field(default_factory=list)
     began_s: int = 0
     ended_s: int = 0
-    # What is wrong with what delivery tools report, each thing once.
+    # Findings about reports of delivery tools, each once.
     observed: dict[Finding, None] = field(default_factory=dict)
     # Tenant → findings for drafts that stand although their files are gone from main.
     standing: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
 
-    def note_observed(self, judged: Iterable[Judged]) -> None:
-        """Keep what is wrong with what delivery tools report."""
+    def note_observed(self, judged: Iterable[JudgedReport]) -> None:
+        """Record the findings about reports of delivery tools."""
         self.observed |= {finding: None for item in judged for finding in item.findings}
 
     @property
@@ -78,6 +79,11 @@ class RunReport:
     def failures(self) -> tuple[Failure, ...]:
         """Draft, code and message of each tool or forge failure."""
         return tuple(dict.fromkeys(f for r in self.receipts for f in r.failures))
+
+    @property
+    def warnings(self) -> tuple[Failure, ...]:
+        """Draft or repository, code and message of each deployment that could not be shown."""
+        return tuple(dict.fromkeys(w for r in self.receipts for w in r.warnings))
 
 
 @dataclass(frozen=True)
@@ -109,8 +115,8 @@ class RunLoop:
         return tuple(apply_tenant_plan(t, ports, progress) for t in plan.tenants)
 
     def _require_current(self, plan: Plan, world: World) -> None:
-        """Nothing; raises StalePlan unless the plan is what would be planned at its own moment,
-        and all that it would do is still allowed. That more may be done by now is no difference.
+        """Raise StalePlan unless planning for the plan's own moment gives the same plan, and all of
+        its steps are still allowed now. More steps that are allowed by now do not matter.
         """
         made_s, again = seconds_of(plan.made_at), "make the plan again and have it reviewed"
         if made_s > world.now_s + CLOCK_SKEW_S:
@@ -119,9 +125,11 @@ class RunLoop:
         chosen = choose_tenants(world.snapshot.tenant_ids, [t.tenant for t in plan.tenants])
         then = world.at(made_s)
         current = [self.planner.plan_or_failure(then, tenant) for tenant in chosen]
-        if [_promised(t) for t in plan.tenants] != [_promised(t) for t in current]:
+        promised = [_promised(tenant) for tenant in plan.tenants]
+        due = [_promised(tenant) for tenant in current]
+        if promised != due:
             raise StalePlan(
-                f"the plan is not what would be planned now: {_first_difference(plan, current)}",
+                f"the plan is not what would be planned now: {_first_difference(promised, due)}",
                 help=again,
             )
         if made_s == world.now_s:
@@ -211,7 +219,7 @@ class _TenantRun:
     resting: set[str] = field(default_factory=set)
     waiting: list[Waiting] = field(default_factory=list)  # of those left out
     before: tuple[Effect, ...] = ()
-    tries: int = 0  # at the same effects; others mean that another run made progress
+    tries: int = 0  # at the same effects; new ones mean that another run made progress
 
     def run(self) -> None:
         """Run rounds until nothing is left to do. Raises PipelineError if that never happens."""
@@ -254,6 +262,8 @@ class _TenantRun:
         self.left_out |= {failure.subject for failure in receipt.failures}
         self.left_out |= {wait.draft for wait in receipt.waiting}
         self.waiting += receipt.waiting
+        shown = [e for e in plan.effects if isinstance(e, ShowDeployment)]
+        self.loop.reader.deployments.learn(shown, receipt)
         return False
 
     def _report(self, planned: Planned) -> None:
@@ -263,6 +273,8 @@ class _TenantRun:
         report.incidents[self.tenant] = plan.incidents
         report.standing[self.tenant] = planned.look.standing
         report.note_observed(planned.look.judged)
+        if plan.warnings:
+            report.receipts.append(Receipt(warnings=plan.warnings))
         if plan.failures:
             report.receipts.append(Receipt(failures=plan.failures))
             self.left_out |= {failure.subject for failure in plan.failures}
@@ -295,17 +307,19 @@ def _restored(plan: TenantPlan, receipt: Receipt) -> list[Incident]:
 
 
 def _promised(plan: TenantPlan) -> TenantPlan:
-    """The part of a plan that apply must reproduce: all but its failures."""
-    return plan.model_copy(update={"failures": ()})
+    """The part of a plan that apply must reproduce: all but its failures, and what it shows."""
+    effects = tuple(e for e in plan.effects if not isinstance(e, ShowDeployment))
+    return plan.model_copy(update={"effects": effects, "failures": (), "warnings": ()})
 
 
-def _first_difference(plan: Plan, current: Sequence[TenantPlan]) -> str:
-    """The first difference between a plan and the current one, in words."""
+def _first_difference(plans: Sequence[TenantPlan], current: Sequence[TenantPlan]) -> str:
+    """The first difference between plans and the current ones, in words."""
+    planned = [e for t in plans for e in t.effects]
     wanted = [e for t in current for e in t.effects]
-    for effect in plan.effects:
+    for effect in planned:
         if effect not in wanted:
             return f"it would {describe(effect)}"
     for effect in wanted:
-        if effect not in plan.effects:
+        if effect not in planned:
             return f"it would not {describe(effect)}"
     return "its tenants, its order or what waits"

@@ -17,8 +17,10 @@ from pipeline.models.base import moment_of
 from pipeline.models.evidence import Observation
 from pipeline.plan.effects import Plan, TenantPlan
 from pipeline.plan.view import Scope, Stage
+from pipeline.stages.deployments import wanted_deployments
 from pipeline.stages.gitops import with_gitops
 from pipeline.stages.order import plan_tenant
+from pipeline.world.deployments import Showing
 from pipeline.world.drafts import TenantLook
 from pipeline.world.look import World
 
@@ -76,7 +78,7 @@ class Planner:
                 plans.append(self.plan_or_failure(world, tenant, memory=memory))
         if memory:
             memory.remember()
-        due = tuple(plan for plan in plans if plan.effects or plan.failures)
+        due = tuple(plan for plan in plans if plan.effects or plan.failures or plan.warnings)
         return _plan_at(world.snapshot.commit, due, world.now_s)
 
     def plan_or_failure(
@@ -116,9 +118,41 @@ class Planner:
             kept, are_clean = world.gitops.kept_for(tenant, leave_out)
             plan = with_gitops(plan, kept)
             look = replace(look, is_settled=look.is_settled and are_clean)
+        if not plan.effects:
+            showing = self._read_showing(world, tenant, observations, leave_out)
+            shown = {"effects": showing.effects, "warnings": showing.warnings}
+            plan = plan.model_copy(update=shown)
+            look = replace(look, is_settled=look.is_settled and showing.is_settled)
         failures = (*world.failures.since(failed_before), *plan.failures)
         plan = plan.model_copy(update={"failures": failures})
         return Planned(plan, look, world.repositories.asked_for)
+
+    def _read_showing(
+        self,
+        world: World,
+        tenant: str,
+        observations: Collection[Observation],
+        leave_out: Collection[str],
+    ) -> Showing:
+        """The deployments to show of a tenant's drafts.
+
+        A run that may promote looks at all of them, one that only observes at those observed.
+        """
+        stages, deployments = self.scope.stages, self.reader.deployments
+        drafts = [d for d in world.snapshot.drafts_of(tenant) if d not in leave_out]
+        if Stage.PROMOTE not in stages:
+            seen = {o.draft for o in observations} if Stage.OBSERVE in stages else set()
+            drafts = [d for d in drafts if d in seen]
+        if not (drafts and deployments.are_shown):
+            return Showing()
+        statuses = world.states.statuses(tenant, [d.primitive for d in drafts])
+        return deployments.read_due(
+            [
+                wanted
+                for status in statuses.values()
+                for wanted in wanted_deployments(status, world.snapshot.environments)
+            ]
+        )
 
 
 def read_before(memory: Memory | None, world: World, tenant: str) -> Before | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pipeline import names
 from pipeline.control.repo import Control, SnapshotReading, read_snapshot
@@ -23,6 +24,7 @@ from pipeline.stages.validate import check_requests
 from pipeline.state.facts import parse_chain
 from pipeline.state.store import read_fact_files
 from pipeline.world.causes import Causes
+from pipeline.world.deployments import Deployments
 from pipeline.world.drafts import Drafts
 from pipeline.world.failures import Failures
 from pipeline.world.gitops import GitopsRepositories, RecordedState
@@ -33,6 +35,7 @@ from pipeline.world.policy_history import PolicyHistory, read_policy_history
 from pipeline.world.promotions import Promotions
 from pipeline.world.releases import Releases
 from pipeline.world.repositories import OpenRepositories
+from pipeline.world.retirements import Retirements
 from pipeline.world.revisions import RevisionCache, Revisions
 from pipeline.world.states import States
 
@@ -70,6 +73,11 @@ class EngineReader:
     def forge(self) -> Forge:
         """The forge of the control repo."""
         return self.control.forge
+
+    @cached_property
+    def deployments(self) -> Deployments:
+        """The deployments that people are shown, for as long as this process runs."""
+        return Deployments(self.forge)
 
     def snapshot(self, commit: str | None = None) -> Snapshot:
         """The requests and the policy at a commit; main's head if none is given."""
@@ -153,6 +161,7 @@ class EngineReader:
             causes=causes,
             patches=patches,
             promotions=promotions,
+            retirements=Retirements(repositories, causes, promotions),
             gitops=gitops,
             failures=failures,
             reports=Reports(repositories, snapshot.environments),

@@ -1,4 +1,4 @@
-"""What delivery tools report beside what facts record, for whoever asks; nothing is written."""
+"""Reports of delivery tools compared with facts, for `pipeline observe`; nothing is written."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from pipeline.errors import Failure, UsageFault
 from pipeline.models.base import Moment
 from pipeline.models.draft_id import DraftId
 from pipeline.models.evidence import Observation
+from pipeline.plan.sightings import JudgedReport
 from pipeline.requests.snapshot import Snapshot
-from pipeline.stages.observe import Judged, judge_unknown
+from pipeline.stages.observe import judge_unknown
 from pipeline.world.look import World
 
 
 @dataclass(frozen=True, slots=True)
 class Sightings:
-    """Reports as a run would take them, those of what was not listed with them."""
+    """Reports as a run would judge them, including ones for releases missing from a full list."""
 
-    judged: tuple[Judged, ...]
+    judged: tuple[JudgedReport, ...]
     failures: tuple[Failure, ...]  # of tenants whose reports cannot be judged
 
     @property
     def observations(self) -> tuple[Observation, ...]:
-        """What the tool told, for a run to read."""
+        """The tool's observations, for a run to read."""
         return tuple(item.told for item in self.judged)
 
 
@@ -35,9 +36,9 @@ def read_sightings(
     listed: Collection[str],
     read_at: Moment,
 ) -> Sightings:
-    """What reports come to. In the environments `listed` the tool lists all that it delivers.
+    """The judged reports. In the environments `listed`, the tool listed everything it delivers.
 
-    Raises UsageFault for an environment that there is not.
+    Raises UsageFault for an unknown environment.
     """
     world = reader.world()
     for environment in listed:
@@ -46,15 +47,17 @@ def read_sightings(
             raise UsageFault(f"there is no environment `{environment}`", help=f"there are {known}")
     missing = _missing(world, observations, listed, read_at)
     everything = (*observations, *missing)
-    judged: list[Judged] = []
+    judged: list[JudgedReport] = []
     for tenant in world.snapshot.tenant_ids:
         judged += world.drafts.look_at_reports(tenant, everything)
     judged += strangers(everything, world.snapshot.tenant_ids)
     return Sightings(tuple(judged), world.failures.since(0))
 
 
-def strangers(observations: Iterable[Observation], tenants: Collection[str]) -> tuple[Judged, ...]:
-    """What reports on nobody's applications come to, and on those of tenants that there are not."""
+def strangers(
+    observations: Iterable[Observation], tenants: Collection[str]
+) -> tuple[JudgedReport, ...]:
+    """The judged reports on applications without a draft, or of unknown tenants."""
     return tuple(
         judge_unknown(told) for told in observations if DraftId(told.draft).tenant not in tenants
     )
@@ -66,7 +69,7 @@ def _missing(
     listed: Collection[str],
     read_at: Moment,
 ) -> Iterator[Observation]:
-    """An observation of each promoted release that should be listed and is not."""
+    """An observation for each promoted release that should be listed but is not."""
     seen = {(told.draft, told.environment) for told in observations}
     for draft in _drafts(world.snapshot) if listed else ():
         status = world.states.status(draft)

@@ -10,6 +10,8 @@ from pipeline.forges.port import (
     Check,
     ChecksAndEvents,
     Comment,
+    Deployment,
+    DeploymentAsk,
     Forge,
     Hosting,
     PullAsk,
@@ -168,6 +170,16 @@ class ComposedForge(Forge):
 
     def read_required_checks(self, repo: str, branch: str) -> Mapping[str, int | None]:
         return self.checks_and_events.read_required_checks(repo, branch)
+
+    @property
+    def shows_deployments(self) -> bool:
+        return self.checks_and_events.shows_deployments
+
+    def read_deployments(self, repo: str, commits: Collection[str]) -> tuple[Deployment, ...]:
+        return self.checks_and_events.read_deployments(repo, commits)
+
+    def write_deployment(self, repo: str, asked: DeploymentAsk, *, actor: int) -> None:
+        self.checks_and_events.write_deployment(repo, asked, actor=actor)
 
     def dispatch(self, repo: str, event: str, *, actor: int) -> None:
         self.checks_and_events.dispatch(repo, event, actor=actor)

@@ -1,8 +1,8 @@
 """The forge port: three protocols, and `Forge`, which is all of them.
 
 `Repositories` has repositories, their refs and rules; `PullRequests` has pull requests, reviews and
-merges; `ChecksAndEvents` has checks, comments, teams, pushes and events. A function takes the one
-that it needs. Two implementations pass one contract-test suite (`tests/contract/`).
+merges; `ChecksAndEvents` has checks, comments, deployments, teams, pushes and events. A function
+takes the one that it needs. Two implementations pass one contract-test suite (`tests/contract/`).
 Every write is find-or-create or compare-and-swap, so repeating it after a lost reply changes
 nothing. Actors are numeric user ids, since logins can be renamed and reused.
 Repositories are named without the organisation; one forge object serves one organisation.
@@ -53,7 +53,7 @@ class Review:
     commit: str
     verdict: ReviewVerdict
     body: str = ""
-    at: Moment | None = None  # by the forge's clock; None for one of before it kept this
+    at: Moment | None = None  # by the forge's clock; None if older than this record
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,45 @@ class Check:
     passed: bool
     title: str  # one line
     by: int
+
+
+class DeploymentState(StrEnum):
+    """How a deployment does, in the words that forges share."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    INACTIVE = "inactive"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A deployment of a commit to an environment, for people to see; nothing is decided by it.
+
+    `key` names it among those of its account on that commit. `state` is None until it has one that
+    `DeploymentState` knows.
+    """
+
+    commit: str
+    environment: str
+    key: str
+    state: DeploymentState | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentAsk:
+    """A deployment to show. What is not its state is not changed once it is there."""
+
+    commit: str
+    environment: str
+    key: str
+    state: DeploymentState
+    title: str  # one line
+    comment: str  # on the state, one line
+    link: str  # to what brought it, empty if that has no address on the web
+    is_production: bool
+    details: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +209,11 @@ class RepoView:
 
 @dataclass(frozen=True, slots=True)
 class Hosting:
-    """Where a repository is hosted, which decides what its forge offers for it."""
+    """The hosting of a repository, which decides what its forge offers."""
 
     server: str  # the forge's address
     is_public: bool
-    plan: str  # of the organisation, as the forge names it; empty if this account may not see it
+    plan: str  # the organisation's, in the forge's words; empty if this account may not see it
 
 
 class Repositories(Protocol):
@@ -199,11 +238,11 @@ class Repositories(Protocol):
         """
 
     def read_hosting(self, repo: str) -> Hosting | None:
-        """Where the repository is hosted; None for a forge without plans. Raises NotFound."""
+        """The repository's hosting; None for a forge without plans. Raises NotFound."""
 
     def read_signed_branches(self, repo: str, branches: Collection[str]) -> Mapping[str, bool]:
-        """The branches among these that take signed commits alone → whether this account may bring
-        others there all the same. Branches need not exist. Raises NotFound."""
+        """The branches among these that accept only signed commits → whether this account may push
+        unsigned ones anyway. Branches need not exist. Raises NotFound."""
 
     def read_fingerprints(self, repos: Collection[str]) -> Mapping[str, str]:
         """Repository → text that changes with any of its branches or pull requests, cheap to get.
@@ -305,7 +344,7 @@ class PullRequests(Protocol):
 
 
 class ChecksAndEvents(Protocol):
-    """Checks, comments, team members, pushes, and events."""
+    """Checks, comments, deployments, team members, pushes, and events."""
 
     @property
     def account(self) -> int | None:
@@ -346,6 +385,20 @@ class ChecksAndEvents(Protocol):
     def read_required_checks(self, repo: str, branch: str) -> Mapping[str, int | None]:
         """The checks required to merge into a branch → who must report each: this process's
         account, 0 for another one, or None for anybody. Raises NotFound."""
+
+    @property
+    def shows_deployments(self) -> bool:
+        """Whether people see deployments on this forge. Else none is read and none written."""
+
+    def read_deployments(self, repo: str, commits: Collection[str]) -> tuple[Deployment, ...]:
+        """This account's deployments of these commits, each key once. Raises NotFound."""
+
+    def write_deployment(self, repo: str, asked: DeploymentAsk, *, actor: int) -> None:
+        """Show a deployment in its state: found by its key, or created; repeating it changes
+        nothing. Those of other accounts are not touched.
+
+        Raises NotFound, ForgeRefused for a commit that is not there.
+        """
 
     def dispatch(self, repo: str, event: str, *, actor: int) -> None:
         """Send an event to the repository's workflows, if the forge runs any; it may get lost or

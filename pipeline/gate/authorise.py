@@ -19,6 +19,13 @@ from pipeline.gate.authority import Authority
 from pipeline.gate.holds import clause_lane, clause_stop, clause_windows
 from pipeline.gate.provenance import provenance_problem
 from pipeline.gate.reasons import DecisionReason as DecisionReason
+from pipeline.gate.rollback import (
+    clause_automatic,
+    clause_goes_further,
+    clause_hold,
+    clause_lift,
+    clause_rollback,
+)
 from pipeline.gate.waivers import Asked, Grant, Waived, without_waived
 from pipeline.models.base import seconds_of
 from pipeline.models.evidence import CheckOutcome
@@ -56,8 +63,12 @@ class Evidence:
     signers: Signers | None = None
     provenance: Verified | None = None  # verified provenance of the source tree's image
     stops: tuple[Halt, ...] = ()  # what is stopped now
-    waivers: tuple[Grant, ...] = ()  # of the draft, on main now
+    waivers: tuple[Grant, ...] = ()  # the draft's waivers on main now
     source_authors: frozenset[int] | None = None  # who wrote the source; None where unknown
+    by_people: bool = True  # whether only people opened and pushed the request
+    asked_s: int | None = None  # when it came to main; None for one not made yet
+    automatic: bool = False  # whether policy rolls back by itself
+    retires: bool = False  # whether main asks to retire the draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +104,11 @@ def _waits(rule_id: str, message: str) -> DecisionReason:
 
 
 def clause_draft_alive(e: Evidence) -> Iterator[DecisionReason]:
-    """The draft was not rejected."""
+    """The draft was neither rejected nor retired."""
     if e.status.state is DraftState.REJECTED:
-        yield _final(rule.DRAFT_ENDED.id, f"{e.status.id} was rejected")
+        yield _final(rule.DRAFT_ENDED.id, f"{e.status.id} has ended")
+    elif e.retires:
+        yield _final(rule.DRAFT_ENDED.id, f"{e.status.id} is being retired")
 
 
 def clause_chain(e: Evidence) -> Iterator[DecisionReason]:
@@ -120,8 +133,13 @@ def clause_source(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
-    """The release has run in an environment before this one; it need not run there now."""
+    """The release has run in an earlier environment; it need not run there now.
+
+    `clause_rollback` says where a rollback's release has run.
+    """
     sources = e.environment.promotes_from
+    if e.promotion.lane == "rollback":
+        return
     if not sources:
         if e.environment.stage != "dev":
             where = e.environment.environment
@@ -140,11 +158,15 @@ def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def _earlier_runs(e: Evidence) -> tuple[RunRecord, ...]:
-    """The runs of this release in environments before: by its digest, else by its source."""
-    wanted = e.promotion.release.digest
+    """The runs of this release in earlier environments, by its digest, else by its source.
+
+    Those before a rollback are of the same environment.
+    """
+    wanted, here = e.promotion.release.digest, (e.environment.environment,)
+    before = here if e.promotion.lane == "rollback" else e.environment.promotes_from
     return tuple(
         run
-        for run in e.status.runs_in(e.environment.promotes_from)
+        for run in e.status.runs_in(before)
         if (run.release.digest == wanted if wanted else run.release.source_tree == e.source_tree)
     )
 
@@ -272,7 +294,7 @@ def clause_overlay(e: Evidence) -> Iterator[DecisionReason]:
 def clause_pinned(e: Evidence) -> Iterator[DecisionReason]:
     """A request that needs approval names the digest and the tree that reviewers approve."""
     policy = e.environment.approval_for(e.tier, e.status.tenant_id)
-    if policy and not (e.promotion.release.digest and e.promotion.overlay_tree):
+    if policy and not e.automatic and not (e.promotion.release.digest and e.promotion.overlay_tree):
         yield _final("promotion-not-pinned", "approved requests pin digest and overlay tree")
 
 
@@ -300,15 +322,34 @@ CLAUSES: tuple[Clause, ...] = (
     clause_lane,
     clause_stop,
     clause_windows,
+    clause_rollback,
+    clause_automatic,
+    clause_hold,
+    clause_goes_further,
     clause_authority,
     clause_approval_age,
     clause_separation,
 )
+# Lifting a hold writes nothing, so it rests on people alone.
+LIFT_CLAUSES: tuple[Clause, ...] = (
+    clause_draft_alive,
+    clause_chain,
+    clause_lift,
+    clause_hold,
+    clause_authority,
+    clause_approval_age,
+)
+
+
+def clauses_for(promotion: Promotion) -> tuple[Clause, ...]:
+    """The clauses that a request has to meet."""
+    return LIFT_CLAUSES if promotion.hold == "lifted" else CLAUSES
 
 
 def authorise(evidence: Evidence) -> Decision:
     """The decision on one promotion, with all reasons against it in the order of the clauses."""
-    reasons = tuple(reason for clause in CLAUSES for reason in clause(evidence))
+    clauses = clauses_for(evidence.promotion)
+    reasons = tuple(reason for clause in clauses for reason in clause(evidence))
     draft, environment = evidence.status.id, evidence.environment.environment
     waived: tuple[Waived, ...] = ()
     if reasons and evidence.waivers:
@@ -321,6 +362,6 @@ def authorise(evidence: Evidence) -> Decision:
 
 
 def _digest(e: Evidence) -> str | None:
-    """The image that would run: the one that is pinned, else the one that was built."""
+    """The digest of the image that would run: the pinned one, else the built one."""
     build = e.status.build_of_tree(e.source_tree) if e.source_tree else None
     return e.promotion.release.digest or (build.digest if build else None)

@@ -1,6 +1,6 @@
-"""Clauses of the gate that hold a promotion up for a time: lanes, stops, windows. Pure.
+"""Clauses of the gate that delay a promotion: lanes, stops, windows. Pure.
 
-They yield reasons that wait, with the moment until which, where time alone ends them.
+Their reasons wait, and name the moment at which time alone ends them, if there is one.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ from pipeline.models.base import moment_of
 from pipeline.requests.drafts import LANE_NOT_OFFERED
 
 if TYPE_CHECKING:
-    from pipeline.gate.authorise import Evidence  # which lists these clauses
+    from pipeline.gate.authorise import Evidence  # it imports these clauses
 
 
 def clause_lane(e: Evidence) -> Iterator[DecisionReason]:
-    """A lane other than the normal one is used only where the platform's policy lists it."""
+    """The promotion's lane is the normal one, or one that the platform's policy lists.
+
+    An automatic rollback needs no lane: nobody asks for it.
+    """
     lane = e.promotion.lane
-    if lane != "normal" and lane not in e.platform.lanes:
+    if lane != "normal" and lane not in e.platform.lanes and not e.automatic:
         yield refuses(LANE_NOT_OFFERED, f"the platform's policy lists no lane `{lane}`")
 
 
 def clause_stop(e: Evidence) -> Iterator[DecisionReason]:
-    """Nothing that people stopped goes on, however far it is."""
+    """No stop applies to the promotion, however far it has come."""
     for halt in e.stops:
         if halt.environments and e.environment.environment not in halt.environments:
             continue
@@ -37,7 +40,7 @@ def clause_stop(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def clause_windows(e: Evidence) -> Iterator[DecisionReason]:
-    """The platform's windows and the environment's let it pass at this moment."""
+    """The platform's and the environment's windows let it pass at this moment."""
     levels = (e.platform.windows, e.environment.windows)
     if not any(levels):
         return

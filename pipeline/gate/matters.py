@@ -188,7 +188,7 @@ def _approvals(
 
 
 def _of_lane(lane: FastLane, policy: Snapshot) -> ApprovalPolicy:
-    """One approval of the teams that vouch for a lane; nobody's, where the policy lists none."""
+    """One approval by a lane's teams; if the policy lists none, nobody can give it."""
     teams = policy.platform.lanes.get(lane, ()) if policy.platform else ()
     return _one_of(teams)[0]
 

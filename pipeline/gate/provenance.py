@@ -21,8 +21,8 @@ from pipeline.models.signers import Signer
 _SHA256 = "sha256:"
 
 
-# A run decides on one image for each environment, and the judge and the audit decide again: parsing
-# was a quarter of a decision. A statement is some kilobytes.
+# A run decides on one image per environment, and the judge and the audit decide again; parsing was
+# a quarter of a decision. A statement has some kilobytes.
 @lru_cache(maxsize=256)
 def parse_statement(statement: bytes) -> Statement:
     """The statement in signed bytes. Raises ValueError for anything else."""

@@ -1,4 +1,4 @@
-"""Reasons against a promotion, and how clauses give them."""
+"""Reasons against a promotion, and how clauses make them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pipeline.diagnostics import Rule
 class DecisionReason:
     """One reason against: the rule's code, the message, and whether waiting can help.
 
-    `until_s` is the moment (seconds since the epoch) at which time alone may take the reason away,
-    None where time does not, or not in sight.
+    `until_s` is the moment (seconds since the epoch) at which time alone may remove the reason;
+    None if time does not, or not in the foreseeable future.
     """
 
     code: str
@@ -22,7 +22,7 @@ class DecisionReason:
 
 
 def refuses(rule: Rule, message: str) -> DecisionReason:
-    """A reason that only another request takes away."""
+    """A reason that only another request can remove."""
     return DecisionReason(rule.id, message, final=True)
 
 

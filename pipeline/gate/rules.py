@@ -213,6 +213,58 @@ PROMOTION_STOPPED = _decision(
     "stops: [{reason: The gateway drops requests}]\n",
     "stops: [{reason: The gateway drops requests, environments: [dev]}]\n",
 )
+ROLLBACK_TARGET = _decision(
+    "rollback-target",
+    "A rollback goes to a release that has run in that environment before.",
+    "what never ran there is not what things were like before",
+    "`pipeline rollback` lists the releases that ran there; a release that is new there is "
+    "promoted",
+    "runs_here: []\nlane: rollback\nlanes: {rollback: [release-managers]}\n",
+    "runs_here: [this, other]\nlane: rollback\nlanes: {rollback: [release-managers]}\n",
+)
+ROLLBACK_NOT_DUE = _decision(
+    "rollback-not-due",
+    "An automatic rollback follows an observation, as `rollback_on` of the environment says.",
+    "policy was reviewed, and nothing else lets the pipeline choose what runs",
+    "nothing: if the release does badly for that long, the pipeline goes back by itself",
+    "automatic: true\nruns_here: [this, other]\nhealth: Healthy\n",
+    "automatic: true\nruns_here: [this, other]\nhealth: Degraded\n",
+)
+ROLLBACK_WITHOUT_TARGET = register(
+    Rule(
+        "rollback-without-target",
+        "Where `rollback_on` applies, an earlier release has run healthy in the environment.",
+        "without one there is nothing to go back to, and the release goes on doing badly",
+        "promote a release that works; or name one with `pipeline rollback … --to RELEASE`",
+        Subject.SCENARIO,
+        "the first release that prod ever ran is degraded",
+        "the release before it ran healthy in prod",
+    )
+)
+ENVIRONMENT_HELD = _decision(
+    "environment-held",
+    "After a rollback, only a person changes what runs in the environment.",
+    "automation that repeats the newest promotion would undo the rollback",
+    "have a person ask for the promotion, or lift the hold with `pipeline hold lift`",
+    "held: true\n",
+    "held: true\nauthor: 1201\n",
+)
+RELEASE_STAYS = _decision(
+    "release-stays",
+    "A release that was promoted with `goes_further: false` goes further only by a person.",
+    "a hotfix may be right for one environment and wrong for the next",
+    "have a person ask for it; or promote the release that is to follow",
+    "stays: true\n",
+    "stays: true\nauthor: 1201\n",
+)
+HOLD_ABSENT = _decision(
+    "hold-absent",
+    "A request to lift a hold names a held environment and what runs there.",
+    "otherwise nobody knows what they let go on",
+    "see the holds in `pipeline draft status`; `pipeline hold lift` writes the request",
+    "lift: true\nauthor: 1201\n",
+    "lift: true\nauthor: 1201\nheld: true\nruns_here: [this]\n",
+)
 DRAFT_IDENTITY_CHANGED = register(
     Rule(
         "draft-identity-changed",

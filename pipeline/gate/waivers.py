@@ -1,9 +1,9 @@
-"""Which reasons against a promotion are waived, and by whose word. Pure.
+"""Which reasons against a promotion are waived, and by which waiver. Pure.
 
-A waiver counts for one rule, one release and one environment of its draft, for its time, and if its
-request came with authority. The platform's policy of now says what may be waived and for how long;
-what is not in `WAIVABLE` no policy lets waive. Time is the latest that anybody saw: once a fact of
-the draft was decided after a waiver ended, a clock that goes back does not revive it.
+A waiver counts for one rule, one release and one environment of its draft, during its time, if its
+request has authority. The platform's current policy says what may be waived and for how long; no
+policy may waive a rule outside `WAIVABLE`. Time never goes back: once a fact of the draft was
+decided after a waiver ended, a clock that goes back does not revive it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.requests.waivers import WAIVABLE, lifetime_problem
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A waiver on main, how it came there, and the authority over that."""
+    """A waiver on main, the cause that brought it there, and the authority over it."""
 
     waiver: Waiver
     cause: Cause
@@ -30,7 +30,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Waived:
-    """A rule that was no reason against a promotion, by this grant."""
+    """A rule that was waived for a promotion, and the grant that waived it."""
 
     rule: str
     grant: Grant
@@ -38,13 +38,13 @@ class Waived:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is to be promoted, and when: all that a waiver is held to."""
+    """What is promoted, where and when: all that a waiver is compared with."""
 
     draft: str
     environment: str
     digest: str | None
     now_s: int
-    latest_s: int  # the latest moment that is known: now, or when the newest fact was decided
+    latest_s: int  # the latest known moment: now, or when the newest fact was decided
 
 
 Condition = Callable[[Grant, WaiverPolicy, Asked], bool]
@@ -56,7 +56,7 @@ def is_listed(grant: Grant, policy: WaiverPolicy, asked: Asked) -> bool:
 
 
 def is_waivable(grant: Grant, policy: WaiverPolicy, asked: Asked) -> bool:
-    """Whether any policy may."""
+    """Whether any policy may waive the rule."""
     return grant.waiver.rule in WAIVABLE
 
 
@@ -77,17 +77,17 @@ def has_begun(grant: Grant, policy: WaiverPolicy, asked: Asked) -> bool:
 
 
 def has_not_ended(grant: Grant, policy: WaiverPolicy, asked: Asked) -> bool:
-    """Whether its time was over at no moment that is known."""
+    """Whether its time had not ended at the latest known moment."""
     return asked.latest_s < seconds_of(grant.waiver.expires)
 
 
 def is_short(grant: Grant, policy: WaiverPolicy, asked: Asked) -> bool:
-    """Whether it lasts no longer than policy lets it."""
+    """Whether it lasts no longer than policy allows."""
     return not lifetime_problem(grant.waiver, policy)
 
 
 def is_approved(grant: Grant, policy: WaiverPolicy, asked: Asked) -> bool:
-    """Whether those who may asked for it and approved it."""
+    """Whether its authority is complete."""
     return grant.authority.is_complete
 
 
@@ -109,7 +109,7 @@ def without_waived(
     policy: WaiverPolicy | None,
     asked: Asked,
 ) -> tuple[tuple[DecisionReason, ...], tuple[Waived, ...]]:
-    """The reasons that stand, and what waives the others; each rule once, by its first grant."""
+    """The reasons that remain, and the waived rules, each once, with the first grant for it."""
     counting: dict[str, Grant] = {}
     if policy is not None:
         for grant in grants:

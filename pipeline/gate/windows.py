@@ -1,9 +1,9 @@
 """Whether windows let a promotion pass at a moment, which one does not, and until when. Pure.
 
-Windows add up: the platform's and the environment's are looked at by themselves, and each may
-close. One is closed while any of its `deny` windows lasts, and, where it has `allow` windows, while
-none of these lasts. A window counts only for the tenants, tiers and environments that it names, and
-not for the lanes that it lets pass. A window that cannot be read is closed.
+The platform's windows and the environment's are two levels; each is judged alone and may close. A
+level is closed while any of its `deny` windows lasts and, if it has `allow` windows, while none of
+those lasts. A window counts only for the tenants, tiers and environments that it names, and not for
+the lanes that it lets pass. An unreadable window is closed.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pipeline.models.windows import Lane, PlatformWindow, Window
 from pipeline.requests.windows import Span, WindowProblem, schedule_of
 
 _DAY_S = 86_400
-_AHEAD_S = 800 * _DAY_S  # what changes later is not looked for
-_STEPS = 200  # changes of single windows that are looked at for one of them all together
+_AHEAD_S = 800 * _DAY_S  # how far to look for the next change
+_STEPS = 200  # changes of single windows to try until all of them together change
 
 
 @dataclass(frozen=True, slots=True)
 class Passing:
-    """What is to be promoted, as far as windows tell one from another."""
+    """The properties of a promotion that windows distinguish."""
 
     environment: str
     tenant: str
@@ -33,14 +33,14 @@ class Passing:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """The windows that keep something from passing: one that denies, or all that would allow."""
+    """The windows that stop a promotion: one that denies, or all that could allow it."""
 
     effect: str
     windows: tuple[Window, ...]
 
 
 def is_for(window: Window, subject: Passing) -> bool:
-    """Whether a window says anything of the subject."""
+    """Whether a window applies to the subject."""
     if window.tenants and subject.tenant not in window.tenants:
         return False
     if window.risk_tiers and subject.tier not in window.risk_tiers:
@@ -54,7 +54,7 @@ def is_for(window: Window, subject: Passing) -> bool:
 def closings(
     levels: Iterable[Sequence[Window]], subject: Passing, moment_s: int
 ) -> Iterator[Closing]:
-    """What keeps the subject from passing at a moment; nothing when it may pass."""
+    """What stops the subject at a moment; empty if it may pass."""
     for level in levels:
         if not level:
             continue
@@ -68,7 +68,7 @@ def closings(
 
 
 def lasts(window: Window, moment_s: int) -> bool:
-    """Whether a window lasts at a moment. One that cannot be read denies always, allows never."""
+    """Whether a window lasts at a moment. An unreadable one always denies and never allows."""
     try:
         spans = _spans_on(window, moment_s // _DAY_S)
     except WindowProblem:
@@ -76,19 +76,19 @@ def lasts(window: Window, moment_s: int) -> bool:
     return any(span.begin_s <= moment_s < span.end_s for span in spans)
 
 
-# The windows of a control repo on the day of a run, or on the days of the facts of an audit.
+# The windows of a control repo on the day of a run, or on the days of an audit's facts.
 @lru_cache(maxsize=2_048)
 def _spans_on(window: Window, day: int) -> tuple[Span, ...]:
-    """The spans of a window that a day of UTC has a part of."""
+    """The spans of a window that overlap a day in UTC."""
     begin_s, end_s = day * _DAY_S, (day + 1) * _DAY_S
     return tuple(schedule_of(window).spans_between(begin_s, end_s - 1))
 
 
 def next_change(levels: Iterable[Sequence[Window]], subject: Passing, moment_s: int) -> int | None:
-    """The next moment at which the subject may pass if it may not now, or the other way round.
+    """The next moment at which the answer changes between pass and not pass.
 
-    None when no such moment is in sight. It may be too early where very many windows change, never
-    too late.
+    None if there is none in the foreseeable future. It may be too early if very many windows
+    change, but never too late.
     """
     levels = [tuple(w for w in level if is_for(w, subject)) for level in levels]
     windows = [window for level in levels for window in level]
@@ -110,8 +110,8 @@ def is_open(levels: Iterable[Sequence[Window]], subject: Passing, moment_s: int)
 
 
 def _next_edge(window: Window, moment_s: int, last_s: int) -> int | None:
-    """The next moment after this one at which a span of the window begins or ends; None when none
-    begins until the last one.
+    """The next moment after this one at which a span of the window begins or ends; None if there is
+    none up to `last_s`.
     """
     ends: list[int] = []
     try:

@@ -130,10 +130,10 @@ def _read_log(
 
 
 def read_was_tree(git: GitRepository, head: str, folder: str, tree: str) -> bool:
-    """Whether a folder ever was this tree on the first-parent line that ends at `head`.
+    """Whether a folder ever had this tree on the first-parent line that ends at `head`.
 
-    A commit that squashed the branch of a tree counts as well, and what a branch held on its way
-    does not. Newer commits are looked at first, since most trees that are asked for are new.
+    The commit of a squash merge counts too; intermediate commits of a branch do not. Newer commits
+    are checked first, since most requested trees are new.
     """
     newest = git.read_object(f"{head}:{folder}")
     if newest is not None and newest.id == tree:

@@ -9,9 +9,9 @@ from pipeline.git.objects import MODE_TREE, TreeEntry
 from pipeline.git.repository import GitRepository
 from pipeline.gitops.sealed import ROOT, Difference, Recorded, tree_of_overlays
 
-# Folder and tree → whether the pipeline merged that overlay and only its fact is missing, as after
-# a crash.
-IsOwn = Callable[[str, str], bool]
+# Folder and tree (None: gone) → whether the pipeline merged that and only its fact is missing,
+# as after a crash.
+IsOwn = Callable[[str, str | None], bool]
 
 
 def is_sealed(git: GitRepository, head: str, recorded: Mapping[str, Recorded]) -> bool:
@@ -28,14 +28,14 @@ def read_differences(
     *,
     unknown: Collection[str],
     is_own: IsOwn,
-) -> tuple[tuple[Difference, ...], dict[str, str]]:
-    """Where `environments/` at a commit differs from what is recorded, and overlays whose fact is
-    still missing.
+) -> tuple[tuple[Difference, ...], dict[str, str | None]]:
+    """Where `environments/` at a commit differs from what is recorded, and the overlays that were
+    merged or taken out (None) and whose fact is still missing.
 
     Folders with a name in `unknown` are skipped: the facts about them cannot be read.
     """
     differences: list[Difference] = []
-    unrecorded: dict[str, str] = {}
+    unrecorded: dict[str, str | None] = {}
     present = dict(_present(git, head))
     for path in sorted({*present, *recorded}):
         entry, record = present.get(path), recorded.get(path)
@@ -43,8 +43,9 @@ def read_differences(
             continue
         if entry and record and (entry.mode, entry.id) == (MODE_TREE, record.tree):
             continue
-        if entry and entry.is_tree and is_own(path, entry.id):
-            unrecorded[path] = entry.id
+        there = entry.id if entry else None
+        if (entry is None or entry.is_tree) and is_own(path, there):
+            unrecorded[path] = there
             continue
         sealed = git.list_files(record.tree) if record and git.read_object(record.tree) else None
         differences.append(Difference(path, sealed if record else None, _listed(git, entry)))

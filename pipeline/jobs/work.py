@@ -86,7 +86,7 @@ def tenant_matrix(plan: Plan) -> list[dict[str, str]]:
     """The jobs of a matrix over the tenants with something due: a name, an option of `run` and its
     value. If there are more tenants than a matrix holds, the jobs are shards.
     """
-    tenants = [tenant.tenant for tenant in plan.tenants]
+    tenants = [t.tenant for t in plan.tenants if t.effects or t.failures]
     if len(tenants) <= MAX_MATRIX:
         return [{"name": t, "option": "--tenant", "value": t} for t in tenants]
     shards = [f"{number}/{MAX_MATRIX}" for number in range(1, MAX_MATRIX + 1)]

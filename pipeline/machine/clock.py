@@ -1,5 +1,5 @@
-"""The clock of this machine. What depends on the time is handed a clock, and tests hand one that
-stands still.
+"""The clock of this machine. Code that depends on the time gets a clock as an argument, and tests
+pass a fixed one.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable
 
 Clock = Callable[[], int]  # whole seconds since the epoch
-# How far two clocks may be apart before it is said that they disagree.
+# How much two clocks may differ before their times count as inconsistent.
 CLOCK_SKEW_S = 300
 
 
 def read_clock() -> int:
-    """Seconds since the epoch; SOURCE_DATE_EPOCH stops the clock, for results that repeat."""
+    """Seconds since the epoch; SOURCE_DATE_EPOCH fixes the time, for reproducible results."""
     fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
     return int(fixed) if fixed.isascii() and fixed.isdigit() else int(time.time())

@@ -66,7 +66,7 @@ Identifier = Annotated[
 ]
 
 
-# The last second that the form below can say.
+# The last second that the form below can express.
 _LATEST_S = 253_402_300_799  # 9999-12-31T23:59:59Z
 
 
@@ -75,9 +75,9 @@ def _a_moment(text: str) -> str:
     return text
 
 
-# A second in UTC, as files hold it: RFC 3339, and always the same form, so it orders as text.
-# A field for one that came later is `Moment | None = Field(None, exclude_if=not_)`: what was
-# written without it stays as it is, byte for byte.
+# A second in UTC, as in files: RFC 3339, always in the same form, so it orders as text.
+# A moment added later is `Moment | None = Field(None, exclude_if=not_)`, so that documents written
+# without it keep their bytes.
 Moment = Annotated[
     str,
     StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"),
@@ -86,7 +86,7 @@ Moment = Annotated[
 
 
 def moment_of(time_s: int) -> Moment:
-    """The moment so many seconds after the epoch.
+    """The moment at seconds since the epoch.
 
     A commit may be dated anything: what no moment can say is the first or the last one.
     """
@@ -94,16 +94,19 @@ def moment_of(time_s: int) -> Moment:
 
 
 def seconds_of(moment: Moment) -> int:
-    """Whole seconds from the epoch to a moment. Raises ValueError for a date that is none."""
+    """Whole seconds since the epoch at a moment. Raises ValueError for an impossible date."""
     return int(datetime.fromisoformat(moment).timestamp())
+
+
+# Made once: it takes as long to make as a fact takes to write.
+_CANONICAL = json.JSONEncoder(
+    ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+)
 
 
 def canonical_json(value: object) -> bytes:
     """The canonical JSON of a value: sorted keys, no spaces, UTF-8, a newline at the end."""
-    text = json.dumps(
-        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
-    )
-    return text.encode() + b"\n"
+    return _CANONICAL.encode(value).encode() + b"\n"
 
 
 def digest_of(content: bytes) -> str:

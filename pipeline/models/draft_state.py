@@ -1,4 +1,4 @@
-"""The states of a draft, and the stages of environments that they follow (docs/model.md §8)."""
+"""The states of a draft, and the stages of environments that lead to them (docs/model.md §8)."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ _ORDER = tuple(DraftState)
 
 
 def higher_state(one: DraftState, other: DraftState) -> DraftState:
-    """The later of two states."""
+    """The higher of two states."""
     return max(one, other, key=_ORDER.index)

@@ -21,7 +21,7 @@ from pipeline.models.base import (
     TreeIdField,
 )
 
-MOST_IMAGES = 20  # of one observation
+MOST_IMAGES = 20  # per observation
 CheckName = Literal["lint", "tests", "secrets", "code-scan"]
 
 
@@ -80,44 +80,33 @@ class Observation(Model):
     """A delivery tool's report on one primitive in one environment.
 
     A tool's own words, until `pipeline.stages.observe` judges them: it records that a release is
-    Healthy only where the report is about the very tree that was promoted.
+    Healthy only if the report is about exactly the promoted tree.
     """
 
-    # Both empty: an application that looks like one of the pipeline's, and nobody knows whose.
+    # Both empty: an application that looks like one of the pipeline's, with unknown draft.
     environment: str
     draft: str
-    # The image that runs, where it is exactly one, by digest. Else `images` says what runs.
+    # The running image, if it is exactly one, by digest; otherwise `images` lists what runs.
     digest: ImageDigestField | None = Field(None, exclude_if=not_)
     health: Health
     sync: SyncState
-    # The commit of the GitOps repository that the tool compared with, or applied.
+    # The commit of the GitOps repository that the tool compared or applied.
     revision: CommitIdField | None = Field(None, exclude_if=not_)
     message: ToldText = ""
-    # When the delivery tool saw it, by its own clock.
+    # When the delivery tool saw this, by its own clock.
     observed_at: Moment | None = Field(None, exclude_if=not_)
-    # When its newest sync operation ended.
+    # The end of its newest sync operation.
     synced_at: Moment | None = Field(None, exclude_if=not_)
-    # The chart that it installed, as a tree id, where it names no revision.
+    # The installed chart, as a tree id, if the tool reports no revision.
     chart: TreeIdField | None = Field(None, exclude_if=not_)
-    # The primitive's images that run where that is not one digest: several, or one by tag.
+    # The primitive's running images if they are not one digest: several, or one by tag.
     images: tuple[ToldText, ...] = Field((), exclude_if=not_, max_length=MOST_IMAGES)
-    application: ToldText = Field("", exclude_if=not_)  # what the tool calls it
-
-    @property
-    def digests(self) -> frozenset[str]:
-        """Every digest that runs, as far as images say one."""
-        named = {image.partition("@")[2] for image in self.images}
-        return frozenset((named | {self.digest or ""}) - {""})
-
-    @property
-    def is_undigested(self) -> bool:
-        """Whether an image runs that no digest holds in place."""
-        return any("@sha256:" not in image for image in self.images)
+    application: ToldText = Field("", exclude_if=not_)  # the tool's name for it
 
     def is_healthy_as(self, digest: str) -> bool:
-        """Whether it runs this image and no other, well, with nothing left to apply.
+        """Whether it runs only this image, healthy and synced.
 
-        A tool that tells no image applied the sealed tree, which names one.
+        If the tool reports no image, it applied the sealed tree, which names one.
         """
         return (
             self.health == "Healthy"

@@ -40,6 +40,7 @@ from pipeline.models.requests import (
     RiskTier,
     Sku,
 )
+from pipeline.models.windows import Lane
 
 
 class GivenReview(Model):
@@ -195,14 +196,32 @@ class PromotionRefused(Model):
 
 
 class UsedWaiver(Model):
-    """A rule of the gate that was waived, by which request, and how that reached main."""
+    """A waived rule of the gate, the request that waived it, and how that request reached main."""
 
     rule: str
     request: str  # path in the control repo
     commit: CommitIdField  # the commit of main that brought it
     blob: BlobIdField
     brought: Brought | None = None
-    approved_by: tuple[int, ...]  # whose approval of it counted
+    approved_by: tuple[int, ...]  # accounts whose approval of the waiver counted
+
+
+class PromotionSuperseded(Model):
+    """A promotion request that still waited was replaced by a newer one, which caused this fact."""
+
+    type: Literal["promotion-superseded"] = "promotion-superseded"
+    environment: EnvironmentName
+    blob: BlobIdField  # of the request that was replaced
+    commit: CommitIdField  # the commit of main that brought it
+
+
+class HoldLifted(Model):
+    """People let an environment go on after a rollback; what runs there stays."""
+
+    type: Literal["hold-lifted"] = "hold-lifted"
+    environment: EnvironmentName
+    hold: int = Field(ge=1)  # the number of the rollback's fact
+    approved_by: tuple[int, ...]
 
 
 class Promoted(Model):
@@ -220,11 +239,30 @@ class Promoted(Model):
     pull_request: PullRequestLink
     approved_by: tuple[int, ...]
     checks: tuple[str, ...]
-    # What the gate would have refused it for, had nobody waived it.
+    # The rules that failed but were waived.
     waived: tuple[UsedWaiver, ...] = Field((), exclude_if=not_)
     # The draft's state after this promotion, by the policy of the time. Facts of older tools lack
     # it; their environments are named like stages.
     state: DraftState | None = Field(None, exclude_if=not_)
+    # A rollback holds the environment: nothing automatic changes it until people let it go on.
+    lane: Lane = Field("normal", exclude_if="normal".__eq__)
+    # Whether bots may ask for this release in the environments after this one.
+    goes_further: bool = Field(True, exclude_if=bool)
+    # Whether policy rolled it back by itself, and the number of the observation that it followed.
+    automatic: bool = Field(False, exclude_if=not_)
+    observed: int = Field(0, exclude_if=not_)
+
+
+class Retired(Model):
+    """A retired primitive's overlay was taken out of one environment."""
+
+    type: Literal["retired"] = "retired"
+    environment: EnvironmentName
+    overlay_folder: str
+    gitops_repo: str
+    gitops_commit: CommitIdField
+    merged_at: Moment | None = Field(None, exclude_if=not_)  # committer date of `gitops_commit`
+    pull_request: PullRequestLink
 
 
 class Observed(Model):
@@ -235,7 +273,7 @@ class Observed(Model):
 
 
 class Rejected(Model):
-    """The draft ended: its pull request was closed without a merge."""
+    """The draft ended: it was retired, or its pull request was closed without a merge."""
 
     type: Literal["rejected"] = "rejected"
     reason: ToldText
@@ -250,7 +288,10 @@ FactBody = Annotated[
     | ChecksRecorded
     | Built
     | PromotionRefused
+    | PromotionSuperseded
+    | HoldLifted
     | Promoted
+    | Retired
     | Observed
     | Rejected,
     Field(discriminator="type"),
@@ -265,7 +306,7 @@ class Fact(Model):
     draft: DraftId
     sequence: int = Field(ge=1, le=999_999)
     previous: FactHashField
-    # By the clock of whoever decided it, and no later than the merge that it records.
+    # By the clock of the deciding run, and no later than the recorded merge.
     decided_at: Moment | None = Field(None, exclude_if=not_)
     cause: Cause
     body: FactBody

@@ -10,9 +10,15 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.models.base import Model, Moment
+from pipeline.models.decisions import (
+    ApprovalsReport,
+    ApprovalsWanted,
+    DecisionDocument,
+    PolicyDocument,
+)
 from pipeline.models.draft_id import DraftId
 from pipeline.models.facts import Fact, Release
-from pipeline.models.requests import EnvironmentName, RiskTier
+from pipeline.models.requests import EnvironmentName
 from pipeline.models.run_report import (
     DecisionReasonItem,
     Document,
@@ -43,15 +49,6 @@ class SeverityCounts(Model):
     error: int = Field(ge=0)
     warning: int = Field(ge=0)
     note: int = Field(ge=0)
-
-
-class ApprovalsWanted(Model):
-    """The approvals an environment needs at a draft's risk tier."""
-
-    risk_tier: RiskTier
-    count: int
-    teams: tuple[str, ...]
-    each_team: bool = False  # each of the teams gives one at least
 
 
 class Link(Model):
@@ -113,23 +110,6 @@ class ValidationReport(Document):
     counts: SeverityCounts
     findings: tuple[FindingItem, ...]
     asked: tuple[AskedItem, ...] = ()
-
-
-class DecisionDocument(Document):
-    """The gate's decision on a promotion, from all that is known now."""
-
-    kind: Literal["Decision"] = "Decision"
-    draft: str
-    environment: str
-    requested: bool = Field(description="whether the request is on main, or is only hypothetical")
-    verdict: Literal["allowed", "waits", "refused"]
-    reasons: tuple[DecisionReasonItem, ...]
-    approved_by: tuple[int, ...]
-    approvals: ApprovalsWanted | None
-    source_commit: str
-    digest: str | None
-    overlay_tree: str | None
-    namespace: str | None
 
 
 class ProvedItem(Model):
@@ -414,6 +394,8 @@ OUTPUTS: tuple[type[Document], ...] = (
     AuthorityDocument,
     AuditReportDocument,
     AuditLog,
+    ApprovalsReport,
+    PolicyDocument,
     DraftStatusList,
     DraftFilesDocument,
     PullRequestItem,

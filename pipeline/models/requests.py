@@ -166,12 +166,12 @@ class Platform(Request):
     # trees, or report it and wait.
     gitops_drift: Literal["restore", "report"] = "report"
     kubernetes_version: Annotated[str, StringConstraints(pattern=r"^1\.[0-9]+\.[0-9]+$")] = "1.33.0"
-    # When promotions pass, in all environments or in some; those of an environment come on top.
+    # Windows for promotions, in all or some environments; an environment's own windows come on top.
     windows: tuple[PlatformWindow, ...] = Field((), max_length=50)
-    # Lane → the teams of which one more approval is needed to use it. A lane that is not listed
-    # may not be used.
+    # Lane → teams; using the lane needs one more approval, from a member of one of them. A lane
+    # that is not listed may not be used.
     lanes: dict[FastLane, Annotated[tuple[TeamName, ...], Field(min_length=1)]] = Field({})
-    # What may be waived, and for how long; without it nothing may.
+    # The rules that may be waived, and for how long; without it none may.
     waivers: WaiverPolicy | None = None
 
     def account(self, user_id: int) -> Account | None:
@@ -205,7 +205,14 @@ class Platform(Request):
         return self.model_copy(update={"accounts": tuple(kept(a) for a in self.accounts)})
 
 
-# What a delivery tool finds a release by: the overlay's folder alone, or a manifest of its own.
+class RollbackOn(Model):
+    """The health at which a release is rolled back by itself, and how long it must have lasted."""
+
+    health: Literal["degraded"]
+    minutes: int = Field(ge=0, le=1440)
+
+
+# How a delivery tool finds a release: by the overlay's folder, or by its own manifest.
 DeliveryForm = Literal["applicationset", "application", "helmrelease", "kustomization"]
 
 
@@ -218,11 +225,11 @@ class Environment(Request):
 
     kind: Literal["Environment"]
     environment: EnvironmentName
-    # What it is for; by default its name, if that is a stage.
+    # By default its name, if that is a stage.
     stage: Stage = Field(default_factory=_stage_of_name, validate_default=True)
     promotes_from: tuple[EnvironmentName, ...] = ()
     # A draft has reached a stage when all required environments of the stage run the same release;
-    # where none is required, when one environment of the stage runs one.
+    # if none is required, when one environment of the stage runs one.
     required: bool = False
     # When the pipeline merges the GitOps pull request of an allowed promotion: at once, or once an
     # owner of the repository has approved it as well.
@@ -241,12 +248,15 @@ class Environment(Request):
     settings: dict[str, str] = Field({})
     # When promotions pass.
     windows: tuple[Window, ...] = Field((), max_length=50)
-    # How old an observation of a delivery tool may be; of an older one nothing is known.
+    # The maximum age of a delivery tool's observation; an older one does not count.
     observed_within_hours: int = Field(6, ge=1, le=720)
-    # How a delivery tool is told of a release; all but the first lay a manifest into the overlay.
+    # How a delivery tool learns of a release; all but the first put a manifest into the overlay.
     delivery: DeliveryForm = "applicationset"
-    # The cluster that such a manifest names, as the tool calls it; else the tool's own.
+    # The cluster in that manifest, by the tool's name for it; None means the tool's own.
     cluster: Identifier | None = None
+    # When the pipeline itself goes back to the newest earlier release that ran healthy there: once
+    # for each release, and never while a rollback holds the environment.
+    rollback_on: RollbackOn | None = None
 
     def approval_for(self, tier: RiskTier, tenant: str) -> ApprovalPolicy | None:
         """The approvals that a tier needs: its own entry, else that of the nearest lower tier.
@@ -298,7 +308,7 @@ class Halt(Model):
     reason: Sentence
     environments: tuple[EnvironmentName, ...] = ()
     tenants: tuple[Identifier, ...] = ()
-    # Lanes that go on.
+    # Lanes that the stop does not block.
     lanes: tuple[FastLane, ...] = ()
 
 
@@ -408,20 +418,32 @@ class Promotion(Request):
     release: RequestedRelease
     # The exact tree of `environments/<env>/<instance>` that will be written.
     overlay_tree: TreeIdField | None = None
-    # A lane that is not normal passes the windows and stops that let it.
+    # A lane other than `normal` passes the windows and stops that list it.
     lane: Lane = "normal"
+    # Whether bots may ask for this release in the environments after this one.
+    goes_further: bool = True
+    # Lets the environment go on after a rollback; `release` is then the one that runs there.
+    hold: Literal["lifted"] | None = None
+    reason: Sentence
+
+
+class Retirement(Request):
+    """`…/retire.yaml`: take the primitive out of all its environments and end the draft."""
+
+    kind: Literal["Retirement"]
+    draft: DraftId
     reason: Sentence
 
 
 class Waiver(Request):
-    """`…/waivers/<name>.yaml`: for a time, one rule is no reason against one release there."""
+    """`…/waivers/<name>.yaml`: one rule is waived for one release in one environment for a time."""
 
     kind: Literal["Waiver"]
     draft: DraftId
     environment: EnvironmentName
     rule: RuleId
     digest: ImageDigestField
-    # From the first moment until just before the second.
+    # It counts from `starts` until just before `expires`.
     starts: Moment
     expires: Moment
     reason: Sentence

@@ -1,4 +1,4 @@
-"""How much harm a primitive could do: the tiers that approvals and windows go by."""
+"""Risk tiers: how much harm a primitive could do. Approvals and windows depend on them."""
 
 from __future__ import annotations
 

@@ -75,6 +75,9 @@ class RunReportDocument(Document):
     effects: dict[str, int] = Field(description="kind of effect → how many were done or found")
     waiting: tuple[WaitingItem, ...]
     failures: tuple[FailureItem, ...]
+    warnings: tuple[FailureItem, ...] = Field(
+        (), description="deployments that people could not be shown; nothing else waits for them"
+    )
     incidents: tuple[IncidentItem, ...] = ()
     invalid_requests: int = Field(description="files on main that `validate` refuses")
     problems: tuple[ProblemItem, ...] = Field(

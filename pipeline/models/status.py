@@ -68,12 +68,15 @@ class RunRecord(Model):
     environment: EnvironmentName
     release: Release
     fact: int  # the number of the promotion
-    # From its merge to the next one there; None in facts of older tools, and while it runs.
+    # From its merge to the next merge there. `until` is None while it runs; both are None in facts
+    # of older tools.
     since: Moment | None = Field(None, exclude_if=not_)
     until: Moment | None = Field(None, exclude_if=not_)
-    was_healthy: bool = False  # a delivery tool saw exactly this release healthy and synced there
-    # Since when it was seen so without a break; None once it is seen otherwise.
+    was_healthy: bool = False  # whether a delivery tool saw exactly this release healthy and synced
+    # The start of the unbroken run of such observations; None once it is seen otherwise.
     healthy_since: Moment | None = Field(None, exclude_if=not_)
+    goes_further: bool = Field(True, exclude_if=bool)  # whether bots may ask for it elsewhere
+    rolled_back: bool = Field(False, exclude_if=not_)  # whether policy ended it by itself
 
 
 class RefusedPromotion(Model):
@@ -81,6 +84,24 @@ class RefusedPromotion(Model):
 
     environment: EnvironmentName
     reasons: tuple[Reason, ...]
+
+
+class HoldRecord(Model):
+    """A rollback that holds its environment: nothing automatic changes what runs there."""
+
+    environment: EnvironmentName
+    fact: int  # the number of the rollback
+    since: Moment | None = Field(None, exclude_if=not_)
+    automatic: bool = Field(False, exclude_if=not_)
+
+
+class SupersededPromotion(Model):
+    """The newest promotion request for an environment that a newer one replaced."""
+
+    environment: EnvironmentName
+    blob: str
+    commit: str  # the commit of main that brought it
+    by: str  # the commit that brought the newer one
 
 
 class DraftStatus(Model):
@@ -118,6 +139,9 @@ class DraftStatus(Model):
     promotions: tuple[PromotionRecord, ...] = ()
     runs: tuple[RunRecord, ...] = Field((), exclude_if=not_)  # each environment's newest, by fact
     refused_promotions: tuple[RefusedPromotion, ...] = ()
+    holds: tuple[HoldRecord, ...] = Field((), exclude_if=not_)
+    # Replaced requests, until the newer one is carried out or refused.
+    superseded: tuple[SupersededPromotion, ...] = Field((), exclude_if=not_)
     # Request path → blob already handled; a different blob there is due.
     requests: dict[str, str] = Field({})
     facts: int
@@ -139,8 +163,12 @@ class DraftStatus(Model):
         """What runs in an environment, or None if nothing was promoted there."""
         return next((p for p in self.promotions if p.environment == environment), None)
 
+    def hold(self, environment: str) -> HoldRecord | None:
+        """The rollback that holds an environment, if one does."""
+        return next((h for h in self.holds if h.environment == environment), None)
+
     def runs_in(self, environments: Collection[str]) -> tuple[RunRecord, ...]:
-        """What has run in any of these environments, as far as it is listed."""
+        """The listed runs in any of these environments."""
         return tuple(run for run in self.runs if run.environment in environments)
 
     def checks_of_tree(self, tree: str) -> CheckReport | None:

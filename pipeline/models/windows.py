@@ -1,6 +1,6 @@
-"""When something may be promoted, and by which lane: windows of time, as policy files hold them.
+"""Windows of time and lanes for promotions, as in policy files.
 
-Times are of the wall clock in the window's zone; `pipeline.requests.windows` says what they mean.
+Times are wall-clock times in the window's zone; `pipeline.requests.windows` interprets them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pipeline.models.base import Identifier, Model
 from pipeline.models.risk import RiskTier
 
 Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\r\n]*$")]
-# How a promotion asks to be treated. Windows and stops say which lanes they let pass.
+# The lane that a promotion requests. Windows and stops say which lanes they let pass.
 Lane = Literal["normal", "security", "rollback"]
 FastLane = Literal["security", "rollback"]
 LocalTime = Annotated[
@@ -34,19 +34,19 @@ class Window(Model):
 
     name: Identifier
     effect: Literal["deny", "allow"]
-    # Of the IANA Time Zone Database, such as `Europe/Berlin`; `UTC` is one.
+    # From the IANA Time Zone Database, such as `Europe/Berlin` or `UTC`.
     zone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+/-]+$", max_length=50)]
-    # Begins at `from` and ends just before `to`.
+    # Either: begins at `from` and ends just before `to`.
     from_: LocalTime | None = Field(None, alias="from")
     to: LocalTime | None = None
-    # Or begins at `dtstart` and at each recurrence of it, and lasts for `duration` each time.
+    # Or: begins at `dtstart` and at each recurrence, and lasts for `duration` each time.
     rrule: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
     dtstart: LocalTime | None = None
     duration: Annotated[str, StringConstraints(min_length=1, max_length=30)] | None = None
-    # For these alone; empty means for all.
+    # Only for these; empty means for all.
     tenants: tuple[Identifier, ...] = ()
     risk_tiers: tuple[RiskTier, ...] = ()
-    # Lanes that the window does not hold up.
+    # Lanes that the window does not delay.
     lanes: tuple[FastLane, ...] = ()
     reason: Sentence
 

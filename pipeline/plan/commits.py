@@ -40,8 +40,11 @@ def commit_folder(
     key: str,
     subject: str,
 ) -> CommitFolder:
-    """The effect that makes the folder hold exactly these files, with the ids it will have."""
-    folder_tree = trees_of_entries(folder.entries)[-1].id
+    """The effect that makes the folder hold exactly these files, with the ids it will have.
+
+    A folder without files is taken out.
+    """
+    folder_tree = trees_of_entries(folder.entries)[-1].id if folder.entries else None
     root = graft(place.parents, folder.path, folder_tree)[-1].id
     message = message_of(subject, view, caused, key)
     signature = pipeline_signature(caused.time_s)

@@ -16,6 +16,7 @@ from typing import Annotated, Literal, assert_never
 from pydantic import Field, StringConstraints
 
 from pipeline.errors import Failure
+from pipeline.forges.port import DeploymentState
 from pipeline.models.base import API_VERSION, ApiVersion, CommitIdField, Model, Moment
 from pipeline.models.evidence import CheckName
 from pipeline.models.facts import Cause, Reason
@@ -95,7 +96,7 @@ class CommitFolder(Model):
     folder: str
     entries: dict[str, tuple[int, str]]  # path below folder → mode, blob id
     blobs: dict[str, Content]  # blob id → bytes, only new ones
-    folder_tree: ObjectId
+    folder_tree: ObjectId | None  # None: the folder is taken out
     commit: ObjectId
     message: str
     time_s: int
@@ -150,6 +151,16 @@ class MergePull(Model):
     number: int | None = None  # of another author's pull request; None for the one this plan opens
 
 
+class ClosePull(Model):
+    """The pipeline's own pull request is closed."""
+
+    kind: Literal["close-pull"] = "close-pull"
+    key: str
+    draft: str
+    repo: str
+    number: int
+
+
 class RunChecks(Model):
     """The checks ran on the folder at the commit."""
 
@@ -178,13 +189,34 @@ class BuildImage(Model):
 
 
 class Merged(Model):
-    """What a merge gives a fact: its commit, and the committer date of that."""
+    """The part of a fact that comes from a merge: its commit, and that commit's date."""
 
     gitops_commit: CommitIdField
     merged_at: Moment
 
 
-MERGED = "merge"  # stands in `FactEntry.outcomes` for all fields of `Merged`
+MERGED = "merge"  # the key in `FactEntry.outcomes` for all fields of `Merged`
+
+
+class ShowDeployment(Model):
+    """People see on the forge that an environment runs a release, and how it does there.
+
+    A mirror: nothing is decided by it, and a failure is a warning.
+    """
+
+    kind: Literal["show-deployment"] = "show-deployment"
+    key: str
+    draft: str
+    repo: str
+    commit: ObjectId
+    environment: str
+    name: str  # the same for the same promotion
+    state: DeploymentState
+    title: str
+    comment: str  # on the state
+    link: str
+    is_production: bool
+    details: dict[str, str]
 
 
 class FactEntry(Model):
@@ -217,8 +249,10 @@ Effect = Annotated[
     | RestoreOverlays
     | OpenPull
     | MergePull
+    | ClosePull
     | RunChecks
     | BuildImage
+    | ShowDeployment
     | AppendFacts,
     Field(discriminator="kind"),
 ]
@@ -227,7 +261,7 @@ Effect = Annotated[
 class Waiting(Model):
     """A request that cannot go on yet, and what it waits for (code, message).
 
-    `until` is the first moment at which that may change by time alone, where there is one.
+    `until` is the first moment at which time alone may change that, if there is one.
     """
 
     draft: str
@@ -255,6 +289,7 @@ class TenantPlan(Model):
     incidents: tuple[Incident, ...] = ()
     # Subjects that could not be read; nothing is planned for them.
     failures: tuple[Failure, ...] = ()
+    warnings: tuple[Failure, ...] = ()  # what people could not be shown
 
     @property
     def is_empty(self) -> bool:
@@ -289,6 +324,7 @@ class Receipt(Model):
     applied: tuple[tuple[str, str], ...] = ()  # key, kind
     failures: tuple[Failure, ...] = ()
     waiting: tuple[Waiting, ...] = ()  # merges that the forge queued and will do itself
+    warnings: tuple[Failure, ...] = ()  # what people could not be shown
 
     @property
     def count(self) -> int:
@@ -304,6 +340,8 @@ def describe(effect: Effect) -> str:
         case EnsureRules():
             return f"bring the branch rules of {effect.repo} in line"
         case CommitFolder():
+            if effect.folder_tree is None:
+                return f"take {effect.folder} out of {effect.repo}:{effect.branch}"
             files = len(effect.entries)
             return f"write {effect.folder} ({files} files) to {effect.repo}:{effect.branch}"
         case RestoreOverlays():
@@ -313,10 +351,15 @@ def describe(effect: Effect) -> str:
             return f"open pull request {effect.repo}:{effect.branch} into {effect.base_branch}"
         case MergePull():
             return f"merge {effect.repo}:{effect.branch} at {effect.expected_head[:10]}"
+        case ClosePull():
+            return f"close pull request {effect.repo}#{effect.number}"
         case RunChecks():
             return f"run {', '.join(effect.names)} on {effect.repo}@{effect.commit[:10]}"
         case BuildImage():
             return f"build {effect.image} from tree {effect.tree[:10]}"
+        case ShowDeployment():
+            where = f"{effect.repo}@{effect.commit[:10]}"
+            return f"show {where} in {effect.environment} as {effect.state}"
         case AppendFacts():
             counts: dict[str, int] = {}
             for entry in effect.entries:
@@ -327,7 +370,7 @@ def describe(effect: Effect) -> str:
 
 
 def missing_step(plans: Iterable[TenantPlan], allowed: Iterable[TenantPlan]) -> str:
-    """What the first effect or fact of some plans that others lack would do; empty if none."""
+    """A description of the first effect or fact in `plans` that `allowed` lacks; empty if none."""
     others = [effect for plan in allowed for effect in plan.effects]
     known = {(e.kind, e.key): e for e in others}
     facts = [entry for e in others if isinstance(e, AppendFacts) for entry in e.entries]
@@ -336,6 +379,8 @@ def missing_step(plans: Iterable[TenantPlan], allowed: Iterable[TenantPlan]) -> 
             lacking = [entry for entry in effect.entries if entry not in facts]
             if lacking:
                 return describe(effect.model_copy(update={"entries": tuple(lacking)}))
+        elif isinstance(effect, ShowDeployment):
+            continue
         elif known.get((effect.kind, effect.key)) != effect:
             return describe(effect)
     return ""

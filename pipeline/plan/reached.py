@@ -1,4 +1,4 @@
-"""Which state a promotion leads a draft to, by the stages of environments. Pure."""
+"""The state that a promotion leads a draft to, by the stages of environments. Pure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def state_reached(
 ) -> DraftState:
     """The state of a draft once an environment runs a release.
 
-    That of the environment's stage, once all required environments of that stage run the same
-    image; where none is required, one of them is enough. The state never sinks. An environment that
-    policy no longer has leads nowhere.
+    It is the state of the environment's stage, once all required environments of that stage run the
+    same image; if none is required, one of them is enough. The state never falls. An environment
+    that policy no longer has does not change it.
     """
     environment = environments.get(name)
     if environment is None:

@@ -14,6 +14,7 @@ from pipeline import __version__, names
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import PullRequest, RepoView
 from pipeline.gate.authority import FOUNDING, Authority
+from pipeline.gate.rollback import Fallback
 from pipeline.gate.waivers import Grant
 from pipeline.git.commits import render_trailers
 from pipeline.git.objects import TreeEntry
@@ -98,6 +99,30 @@ class PromotionInput:
     owners: frozenset[int] = frozenset()  # who may approve that pull request
     merged: bool = False  # whether it was merged; `overlay` is then the merged one
     is_queued: bool = False  # whether the forge has queued it for merging
+    newer: Caused | None = None  # the newer request that replaced this one
+    observed: int = 0  # the number of the observation that an automatic rollback follows
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackInput:
+    """An automatic rollback of one environment, now or later."""
+
+    fallback: Fallback
+    due: PromotionInput | None = None  # None: later, or there is nothing to go back to
+
+
+@dataclass(frozen=True, slots=True)
+class Retiring:
+    """A request to retire the draft, and how far the next environment's removal is."""
+
+    caused: Caused
+    reason: str
+    gitops_base: str = ""  # the parent of the removal's commit
+    gitops_parents: Parents = ()  # trees above the overlay's folder at that commit
+    existing: Existing | None = None
+    pull: PullRequest | None = None  # the removal's pull request, once it is open
+    owners: frozenset[int] = frozenset()  # who may approve that pull request
+    merged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +140,15 @@ class DraftView:
     template: Template
     status: DraftStatus | None
     is_new_revision: bool  # the draft's own request is not yet among the facts
-    now_s: int  # the moment that is planned for, in seconds since the epoch
+    now_s: int  # the moment of the plan, in seconds since the epoch
     target: RepoView | None = None
     gitops: RepoView | None = None
     pull: PullRequest | None = None  # the draft's pull request, as the forge has it now
     base_parents: Parents = ()  # trees above the primitive's folder at the target's head
     patch: PatchInput | None = None
     promotions: tuple[PromotionInput, ...] = ()
+    fallbacks: tuple[FallbackInput, ...] = ()  # what policy rolls back by itself
+    retirement: Retiring | None = None
     observations: tuple[Observation, ...] = ()
     gitops_findings: tuple[Finding, ...] = ()  # what differs from promotions in its GitOps repo
     keeps_rules: bool = False  # whether this draft records the branch rules of its repositories
@@ -131,6 +158,11 @@ class DraftView:
     def id(self) -> DraftId:
         """The draft's id."""
         return self.request.id
+
+    @property
+    def retires(self) -> bool:
+        """Whether the draft is being retired, by a request with full authority."""
+        return self.retirement is not None and self.retirement.caused.authority.is_complete
 
     @property
     def instance(self) -> str:

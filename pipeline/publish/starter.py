@@ -15,7 +15,7 @@ from pipeline.diagnostics import Finding
 from pipeline.documents import render_document
 from pipeline.errors import Refused, UsageFault
 from pipeline.forges.github.control_rulesets import control_rulesets
-from pipeline.forges.github.servers import PUBLIC, is_run_by_github
+from pipeline.forges.github.servers import PUBLIC, PUBLIC_API, api_of, is_run_by_github
 from pipeline.git.objects import blob_id
 from pipeline.models.base import API_VERSION
 from pipeline.models.requests import Platform
@@ -35,30 +35,35 @@ from pipeline.stages.validate import check_requests
 WORKFLOWS = ("validate", "comment", "scaffold", "build", "promote", "observe")
 # Placeholder for the action in the workflows, replaced by the answer.
 ACTION_MARK = "OWNER/primitive-pipeline@COMMIT"
-# Placeholder for the repository of the build workflow in the signers, replaced by the answer.
-SIGNER_MARK = "OWNER/CONTROL"
+# Makes a delivery tool send the event that starts the workflow `observe`.
+NOTIFICATIONS_PATH = "delivery/argocd-notifications.yaml"
+# Placeholder for the control repo in the signers and in notifications, replaced by the answer.
+CONTROL_MARK = "OWNER/CONTROL"
 _SIGNING_REPOSITORY = re.compile(r"(?m)^( +repository: ).+$")
+_NOTIFIED_REPOSITORY = re.compile(r"(?m)^( +path: /repos/).+(/dispatches)$")
 _ACTION = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+@[0-9a-f]{40}\Z")
 _SERVER = re.compile(r"https://[a-z0-9.-]+(:[0-9]+)?\Z")
-# The concurrency of a job in which none that waits may be dropped, with the comment above it.
+# The `concurrency` of a job whose waiting runs may not be dropped, with the comment above it.
 _QUEUE = re.compile(r"(?m)(?:^ +#.*\n)*^( +)concurrency:\n(?:\1 +.*\n)*?\1 +queue: max\n")
 
 
 def starter_parts(requests: Iterable[str]) -> dict[str, str]:
-    """Paths in `pipeline/starter/` → paths of this repository that they are made from.
+    """Path in `pipeline/starter/` → the path of this repository that it is made from.
 
     `requests` are the paths of its requests: a new control repo begins with its environments.
     """
     workflows = {f"workflows/{name}.yaml": f".github/workflows/{name}.yaml" for name in WORKFLOWS}
     environments = [path for path in requests if is_of_kind(path, "Environment")]
     policy = (*environments, BLOCKED_PATH, SIGNERS_PATH)
-    return {**workflows, **{path: path for path in policy}}
+    return {**workflows, **{path: path for path in (*policy, NOTIFICATIONS_PATH)}}
 
 
 def starter_part(path: str, content: bytes) -> bytes:
     """The content of a file of `pipeline/starter/`, made from this repository's."""
     if path == SIGNERS_PATH:
-        return _SIGNING_REPOSITORY.sub(rf"\1{SIGNER_MARK}", content.decode()).encode()
+        return _SIGNING_REPOSITORY.sub(rf"\1{CONTROL_MARK}", content.decode()).encode()
+    if path == NOTIFICATIONS_PATH:
+        return _NOTIFIED_REPOSITORY.sub(rf"\1{CONTROL_MARK}\2", content.decode()).encode()
     if not path.startswith("workflows/"):
         return content
     text = content.decode().replace("uses: ./\n", f"uses: {ACTION_MARK}\n")
@@ -86,7 +91,7 @@ class Answers:
     people: Sequence[Person]
     tenant: str
     action: str  # OWNER/REPO@COMMIT
-    server: str = PUBLIC  # address of the GitHub that has the organisation
+    server: str = PUBLIC  # address of the organisation's GitHub
 
 
 def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -105,15 +110,13 @@ def starter_files(answers: Answers, parts: Mapping[str, bytes]) -> dict[str, byt
             f"`{answers.server}` is no address of a server", help=f"write it like {PUBLIC}"
         )
     platform = _platform(answers)
+    control = f"{answers.organisation}/{platform.repos.control}"
     files = {
         PLATFORM_PATH: _headed(_platform_values(answers), "platform", 1),
         tenant_path(answers.tenant): _headed(_tenant_values(answers), "tenant", 2),
         BLOCKED_PATH: parts[BLOCKED_PATH],
-        SIGNERS_PATH: _signers(
-            parts[SIGNERS_PATH],
-            f"{answers.organisation}/{platform.repos.control}",
-            answers.server,
-        ),
+        SIGNERS_PATH: _signers(parts[SIGNERS_PATH], control, answers.server),
+        NOTIFICATIONS_PATH: _notifications(parts[NOTIFICATIONS_PATH], control, answers.server),
         "README.md": _readme(answers),
     }
     files |= {path: parts[path] for path in parts if is_of_kind(path, "Environment")}
@@ -148,7 +151,13 @@ def without_queues(workflow: str) -> str:
 def _signers(part: bytes, repository: str, server: str) -> bytes:
     """The signers, with the repository of the build workflow and the server that it runs on."""
     told = repository if server == PUBLIC else f"{repository}\n      server: {server}"
-    return part.replace(SIGNER_MARK.encode(), told.encode())
+    return part.replace(CONTROL_MARK.encode(), told.encode())
+
+
+def _notifications(part: bytes, repository: str, server: str) -> bytes:
+    """The notifications' file, addressed to the repository on its server."""
+    told = part.replace(CONTROL_MARK.encode(), repository.encode())
+    return told.replace(f"url: {PUBLIC_API}\n".encode(), f"url: {api_of(server)}\n".encode())
 
 
 def _judged(files: Mapping[str, bytes]) -> tuple[Snapshot, tuple[Finding, ...]]:
@@ -223,12 +232,17 @@ Before the first run:
 
 1. Create the organisation's teams that `environments/` and `tenants/` name, and let those of
    `.github/CODEOWNERS` write to this repository: GitHub holds only such to be code owners.
-2. Install the App with `administration`, `checks`, `contents` and `pull_requests` to write and
-   `members` to read. Set the variable `PIPELINE_APP_ID` to {answers.app_id}.
+2. Install the App with `administration`, `checks`, `contents`, `deployments` and `pull_requests` to
+   write and `members` to read. Set the variable `PIPELINE_APP_ID` to {answers.app_id}.
 3. Make the environments `pipeline` (secret `PIPELINE_APP_PRIVATE_KEY`) and `registry` (secret
    `REGISTRY_CONFIG`), both for the branch `main` alone.
 4. Import `.github/rulesets/*.json` (Settings, Rules, Rulesets, Import a ruleset).
 5. If this repository is not public, have GitHub's own roots trusted for provenance:
    `gh attestation trusted-root | sed 's/^/  - /' >> environments/signers.yaml`.
-6. `pipeline doctor --github` says what is missing.
+6. Let the pipeline know what runs. Either it asks Argo CD every hour: set the variables
+   `PIPELINE_ARGOCD_URL` and `PIPELINE_OBSERVED_ENVIRONMENTS` (names with blanks between them) and,
+   in the environment `pipeline`, the secret `PIPELINE_ARGOCD_TOKEN`. Or Argo CD tells it at once:
+   `kubectl apply -n argocd -f delivery/argocd-notifications.yaml`, with a token that may send
+   events here. Both may be.
+7. `pipeline doctor --github` says what is missing.
 """.encode()

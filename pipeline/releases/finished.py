@@ -1,9 +1,9 @@
-"""What an overlay comes to: its objects as kustomize builds them. Pure.
+"""The built objects of an overlay, as kustomize builds them. Pure.
 
-For delivery tools that take objects and run no kustomize. It does what the overlay's own
-kustomization asks for and nothing else: the namespace, labels on objects and on the templates of
-their pods and volumes, and the ConfigMap of the environment's settings. The image is in `base/` by
-digest already. `tests/integration/delivery/test_forms.py` holds it to kustomize itself.
+For delivery tools that take objects and do not run kustomize. It does only what the overlay's own
+kustomization says: the namespace, labels on objects and on the templates of their pods and volumes,
+and the ConfigMap of the environment's settings. `base/` already has the image by digest.
+`tests/integration/delivery/test_forms.py` compares it with kustomize itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from pipeline.documents import parse_document
 
 Object = dict[str, Any]
-# Kind → where the templates are that kustomize labels with `includeTemplates`.
+# Kind → the paths of the templates that kustomize labels with `includeTemplates`.
 _TEMPLATES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "Deployment": (("spec", "template"),),
     "StatefulSet": (("spec", "template"), ("spec", "volumeClaimTemplates")),
@@ -31,10 +31,10 @@ def finished_objects(
     labels: Mapping[str, str],
     settings: tuple[str, Mapping[str, str]],
 ) -> dict[str, Object]:
-    """File name → object, of the files of a base and the platform's own.
+    """File name → object, for the files of a base and the platform's own.
 
     `settings` are the name and the data of the environment's ConfigMap. Raises ValueError for a
-    file that holds no object.
+    file without an object.
     """
     name, data = settings
     config: Object = {
@@ -49,7 +49,7 @@ def finished_objects(
 
 
 def _unquoted(value: str) -> str:
-    """A literal as kustomize takes it: without one pair of quotes around it."""
+    """A literal as kustomize reads it: without one pair of surrounding quotes."""
     is_quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'"
     return value[1:-1] if is_quoted else value
 

@@ -170,7 +170,7 @@ def _delivery_files(
     given: tuple[str, Mapping[str, str], Mapping[str, str]],
     files: Mapping[str, bytes],
 ) -> dict[str, bytes]:
-    """What the environment's form of delivery lays beside the files of an overlay."""
+    """The files for the environment's form of delivery."""
     namespace, labels, settings = given
     tenant_id, origin = status.tenant_id, status.code_origin
     repo = names.gitops_repo(platform.platform, tenant_id, origin)
@@ -198,7 +198,7 @@ def _delivery_files(
 
 
 def _resources(files: Mapping[str, bytes], base: str) -> dict[str, bytes]:
-    """The files of the objects that an overlay's kustomization lists, by their own names."""
+    """The files of the objects listed in an overlay's kustomization, by their names."""
     own = {path: content for path, content in files.items() if path in PLATFORM_FILES}
     below = {
         path.removeprefix(f"{base}/"): content

@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, assert_never
+from typing import Protocol
 
 from pipeline.characters import visible
 from pipeline.diagnostics import Finding, Verdict
 from pipeline.models.base import Moment
-from pipeline.models.facts import (
-    Accepted,
-    Built,
-    ChecksRecorded,
-    Fact,
-    Observed,
-    PatchApplied,
-    PatchRefused,
-    Promoted,
-    PromotionRefused,
-    Provisioned,
-    Rejected,
-    Scaffolded,
-)
+from pipeline.models.facts import Fact
 from pipeline.models.outputs import (
     AcknowledgedItem,
     AuditReportDocument,
@@ -32,6 +19,7 @@ from pipeline.models.provenance import Stated
 from pipeline.models.trust import Trust
 from pipeline.render.requests import finding_items
 from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id, shown_moment
+from pipeline.state.fact_types import type_of
 from pipeline.state.facts import fact_bytes, hash_of
 
 
@@ -76,7 +64,7 @@ class ShownReport(Protocol):
 def render_log(draft: str, facts: Sequence[Fact], style: Style = PLAIN) -> str:
     """A draft's facts in order: what happened when, for which request, by which account.
 
-    The time before a fact is that of its decision; that of a merge is its merge commit's.
+    The time shown with a fact is its decision's; for a merge it is the merge commit's.
     """
     lines = [f"{style.good} {draft}: {counted(len(facts), 'fact')}, every link checked"]
     for fact in facts:
@@ -102,42 +90,7 @@ def _merged(moment: Moment | None) -> str:
 
 def summary_of(fact: Fact) -> str:
     """One line that summarises a fact."""
-    body = fact.body
-    match body:
-        case Accepted():
-            return (
-                f"{body.primitive_type} from {body.template_id}, code of origin {body.code_origin}"
-            )
-        case Provisioned():
-            return ", ".join(body.repos)
-        case Scaffolded():
-            return f"{body.branch} at {short_id(body.commit)}, {body.pull_request.url}"
-        case PatchApplied():
-            return f"patch {body.patch} at {short_id(body.commit)}"
-        case PatchRefused():
-            return f"patch {body.patch}: {', '.join(dict.fromkeys(r.code for r in body.reasons))}"
-        case ChecksRecorded():
-            results = (f"{r.name} {r.outcome}" for r in body.report.results)
-            return f"{', '.join(results)} at {short_id(body.report.commit)}"
-        case Built():
-            return f"{short_digest(body.build.digest)} by {body.build.builder}"
-        case PromotionRefused():
-            codes = ", ".join(dict.fromkeys(r.code for r in body.reasons))
-            return f"{body.environment}: {codes}"
-        case Promoted():
-            people = ", ".join(map(str, body.approved_by))
-            approved = f", approved by {people}" if people else ""
-            digest = short_digest(body.release.digest)
-            merged = _merged(body.merged_at)
-            waived = "".join(f", {w.rule} waived by {w.request}" for w in body.waived)
-            return f"{body.environment} runs {digest} in {body.namespace}{approved}{waived}{merged}"
-        case Observed():
-            seen = body.observation
-            when = f", seen {shown_moment(seen.observed_at)}" if seen.observed_at else ""
-            return f"{seen.environment}: {seen.health}, {seen.sync}{when}"
-        case Rejected():
-            return body.reason
-    assert_never(body)
+    return type_of(fact.body).sentence(fact.body)
 
 
 def render_provenance(draft: str, stated: Sequence[Stated], style: Style = PLAIN) -> str:

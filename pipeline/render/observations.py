@@ -1,21 +1,22 @@
-"""What delivery tools report, as a table beside what was promoted. Pure."""
+"""Reports of delivery tools, as a table with what was promoted. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from pipeline.characters import visible
+from pipeline.gate.running import Running
 from pipeline.models.evidence import Observation
+from pipeline.plan.sightings import JudgedReport
 from pipeline.render.style import PLAIN, Style, counted, short_digest, shown_moment, table
-from pipeline.stages.observe import Judged
 
 _HEAD = ("DRAFT", "ENVIRONMENT", "HEALTH", "SYNC", "RUNS", "SEEN", "NOTE")
 
 
-def render_sightings(judged: Sequence[Judged], foreign: int, style: Style = PLAIN) -> str:
-    """One line per report: how it does, what runs, when it was seen, and what is to be known.
+def render_sightings(judged: Sequence[JudgedReport], foreign: int, style: Style = PLAIN) -> str:
+    """One line per report: health, what runs, when it was seen, and a note.
 
-    Only what runs well, as it was promoted, has a tick.
+    Only a healthy release that runs as promoted has a tick.
     """
     listed = sorted(judged, key=_place)
     head, *rows = table([_HEAD, *(_row(item) for item in listed)])
@@ -28,11 +29,11 @@ def render_sightings(judged: Sequence[Judged], foreign: int, style: Style = PLAI
     return "".join(f"{line}\n" for line in lines)
 
 
-def _place(item: Judged) -> tuple[str, str, str]:
+def _place(item: JudgedReport) -> tuple[str, ...]:
     return item.told.draft or "~", item.told.environment, item.told.application
 
 
-def _row(item: Judged) -> tuple[str, ...]:
+def _row(item: JudgedReport) -> tuple[str, ...]:
     known, told = item.known, item.told
     whose = visible(told.draft or told.application)
     return (
@@ -46,7 +47,7 @@ def _row(item: Judged) -> tuple[str, ...]:
     )
 
 
-def _mark(item: Judged, style: Style) -> str:
+def _mark(item: JudgedReport, style: Style) -> str:
     record = item.record
     if record is not None and item.known.is_healthy_as(record.release.digest):
         return style.good
@@ -57,17 +58,12 @@ def _mark(item: Judged, style: Style) -> str:
 def _images(told: Observation) -> str:
     if told.digest:
         return short_digest(told.digest)
-    if told.is_undigested:
-        return "without a digest"
-    return f"{len(told.images)} digests" if told.images else "-"
+    return counted(len(told.images), "image") if told.images else "-"
 
 
-def _note(item: Judged) -> str:
+def _note(item: JudgedReport) -> str:
     if item.record is None:
         return "no fact knows it"
     if item.known.message:
         return item.known.message
-    sealed = item.record.release.digest
-    if item.told.digest not in (None, sealed):
-        return f"sealed is {short_digest(sealed)}"
-    return "two digests while rolling out" if len(item.told.images) > 1 else ""
+    return Running.seen(item.known, item.record.release.digest).describe()

@@ -41,7 +41,8 @@ def _headline(plan: Plan, style: Style) -> str:
 
 
 def _tenant_lines(tenant: TenantPlan, style: Style) -> list[str]:
-    if tenant.is_empty and not (tenant.waiting or tenant.failures or tenant.incidents):
+    told = (tenant.waiting, tenant.failures, tenant.warnings, tenant.incidents)
+    if tenant.is_empty and not any(told):
         return []
     lines = [style.paint("bold", tenant.tenant)]
     lines += [
@@ -55,6 +56,8 @@ def _tenant_lines(tenant: TenantPlan, style: Style) -> list[str]:
         lines.append(f"  {style.bad} foreign {where}  {incident.code}: {incident.message}")
     for subject, code, message in tenant.failures:
         lines.append(f"  {style.bad} failed {subject}  {code}: {visible(message)}")
+    for subject, code, message in tenant.warnings:
+        lines.append(f"  {style.wait} not shown  {subject}  {code}: {visible(message)}")
     return lines
 
 
@@ -113,6 +116,10 @@ def run_report_document(
             FailureItem(draft=draft, code=code, message=visible(message))
             for draft, code, message in failures
         ),
+        warnings=tuple(
+            FailureItem(draft=draft, code=code, message=visible(message))
+            for draft, code, message in dict.fromkeys(w for r in receipts for w in r.warnings)
+        ),
         incidents=tuple(
             IncidentItem(**incident.model_dump(), put_back=put_back)
             for put_back, found in ((True, restored), (False, incidents))
@@ -149,6 +156,9 @@ def render_run_report(report: RunReportDocument, style: Style = PLAIN) -> str:
         lines.append(f"  {style.bad} failed {failure.draft}  {failure.code}: {failure.message}")
     if report.failures:
         lines.append("  next     correct the cause, then `pipeline run` goes on from here")
+    for warning in report.warnings:
+        about = f"{warning.draft}  {warning.code}: {warning.message}"
+        lines.append(f"  {style.wait} not shown  {about}")
     if report.invalid_requests:
         lines.append(
             f"  {style.bad} {counted(report.invalid_requests, 'request')} on main refused; "

@@ -8,7 +8,8 @@ from typing import assert_never
 from pipeline.characters import visible
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import PullRequest
-from pipeline.models.outputs import DecisionDocument, FindingItem, RequestProposal
+from pipeline.models.decisions import DecisionDocument
+from pipeline.models.outputs import FindingItem, RequestProposal
 from pipeline.render.decision import approvals_wanted, reason_lines
 from pipeline.render.report import finding_values
 from pipeline.render.style import PLAIN, Style, short_digest, short_id

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.characters import visible
 from pipeline.errors import Failure
+from pipeline.gate.running import Running
 from pipeline.render.style import PLAIN, Style, counted, short_digest, short_id, shown_moment, table
 
 
@@ -56,7 +57,7 @@ def beside_lines(beside: Beside, style: Style = PLAIN) -> list[str]:
 
 
 def _columns(environments: Sequence[str], statuses: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The environments of policy, and then those that policy lost and that still run something."""
+    """The environments of policy, then removed ones that still run something."""
     runs = (p["environment"] for status in statuses for p in status["promotions"])
     return list(dict.fromkeys([*environments, *runs]))
 
@@ -67,7 +68,7 @@ def render_status(
     beside: Beside = Beside(),
     style: Style = PLAIN,
 ) -> str:
-    """One draft's status, and the next step; `environments` are those of policy, in order."""
+    """One draft's status, and the next step; `environments` are the policy's, in order."""
     state = status["state"]
     colour = "bad" if state == "REJECTED" else "good"
     lines = [f"{style.paint('bold', status['id'])}  {style.paint(colour, state)}"]
@@ -106,13 +107,16 @@ def render_statuses(
 
 
 def _digest_cell(promotion: Mapping[str, Any] | None, repo: str, beside: Beside) -> str:
-    """The promoted digest; with `!` if the repository differs, `?` if it was not read."""
+    """The promoted digest; with `!` if another one is or runs there, `?` if it was not read."""
     if promotion is None:
         return "-"
     digest = promotion["release"]["digest"].removeprefix("sha256:")[:12]
     if beside.is_foreign(repo, promotion["overlay_folder"]):
         return f"{digest}!"
-    return digest if beside.is_known(repo) else f"{digest}?"
+    if not beside.is_known(repo):
+        return f"{digest}?"
+    running = Running.of(promotion)
+    return f"{digest}!" if running and running.describe() else digest
 
 
 def _entries(
@@ -138,12 +142,16 @@ def _entries(
                 yield "", f"{result['name']}: {visible(result['summary'])}"
     runs = {p["environment"]: p for p in status["promotions"]}
     refused = {r["environment"]: r for r in status["refused_promotions"]}
-    for environment in dict.fromkeys([*_columns(environments, [status]), *refused]):
+    others = [old["environment"] for old in status.get("superseded", ())]
+    for environment in dict.fromkeys([*_columns(environments, [status]), *refused, *others]):
         if environment in runs:
             yield environment, _promotion_line(runs[environment], status, beside, style)
         label = "" if environment in runs else environment
         for reason in refused.get(environment, {}).get("reasons", ()):
             text = f"{style.bad} refused  {reason['code']}: {visible(reason['message'])}"
+            yield label, text
+            label = ""
+        for text in _standing_lines(status, environment, style):
             yield label, text
             label = ""
     decided = status.get("decided_at")
@@ -153,6 +161,24 @@ def _entries(
     following = _next(status, environments, runs)
     if following:
         yield "next", following
+
+
+def _standing_lines(status: Mapping[str, Any], environment: str, style: Style) -> Iterator[str]:
+    """The hold of an environment, and the request that a newer one replaced."""
+    for hold in status.get("holds", ()):
+        if hold["environment"] == environment:
+            by = "policy" if hold.get("automatic") else "people"
+            since = f" since {shown_moment(hold['since'])}" if hold.get("since") else ""
+            yield (
+                f"{style.wait} held{since} by the rollback of fact {hold['fact']} ({by}); "
+                f"`pipeline hold lift {status['id']} --env {environment}` lets bots go on"
+            )
+    for old in status.get("superseded", ()):
+        if old["environment"] == environment:
+            yield (
+                f"{style.wait} the request of {short_id(old['commit'])} was replaced by that of "
+                f"{short_id(old['by'])}"
+            )
 
 
 def _patch_lines(patch: Mapping[str, Any], style: Style) -> Iterator[str]:
@@ -183,14 +209,35 @@ def _promotion_line(
     if not beside.is_known(repo):
         return f"{style.wait} {digest} was promoted to {where}; what lies there was not checked"
     seen = promotion["observation"]
-    health = f"  {visible(seen['health'])}, {visible(seen['sync'])}" if seen else ""
-    if seen and seen.get("observed_at"):
-        health += f" at {shown_moment(seen['observed_at'])}"
+    health = f"  {_seen_text(seen, promotion)}" if seen else ""
     merged = promotion.get("merged_at")
     since = f"  since {shown_moment(merged)}" if merged else ""
     people = promotion["approved_by"]
     approved = f"  approved by {', '.join(map(str, people))}" if people else ""
-    return f"{style.good} {digest} in {where}{since}{health}{approved}"
+    return f"{_seen_mark(seen, promotion, style)} {digest} in {where}{since}{health}{approved}"
+
+
+def _seen_mark(seen: Mapping[str, Any] | None, promotion: Mapping[str, Any], style: Style) -> str:
+    """A tick only for a release that was not seen yet, or runs well as it was promoted."""
+    if seen is None:
+        return style.good
+    running = Running.of(promotion)
+    if running and running.describe():
+        return style.wait if running.is_rolling_out else style.bad
+    if (seen["health"], seen["sync"]) == ("Healthy", "Synced"):
+        return style.good
+    return style.bad if seen["health"] in ("Degraded", "Missing") else style.wait
+
+
+def _seen_text(seen: Mapping[str, Any], promotion: Mapping[str, Any]) -> str:
+    """A release's last observed health and sync state, and what runs in its place."""
+    text = f"{visible(seen['health'])}, {visible(seen['sync'])}"
+    if seen.get("observed_at"):
+        text += f" at {shown_moment(seen['observed_at'])}"
+    running = Running.of(promotion)
+    runs = running.describe() if running else ""
+    why = visible(seen["message"]) if seen["health"] == "Unknown" and seen["message"] else ""
+    return "; ".join(part for part in (text, runs, why) if part)
 
 
 def _next(status: Mapping[str, Any], environments: Sequence[str], runs: Mapping[str, Any]) -> str:

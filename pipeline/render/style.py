@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline.characters import short_digest as short_digest
+from pipeline.characters import short_id as short_id
+from pipeline.characters import shown_moment as shown_moment
+
 _CODES = {"good": "32", "bad": "31", "wait": "33", "dim": "2", "bold": "1"}
 
 
@@ -35,21 +39,6 @@ class Style:
 
 
 PLAIN = Style()
-
-
-def short_digest(digest: str | None) -> str:
-    """A digest shortened for people: algorithm and the first twelve digits."""
-    return f"{digest[:19]}…" if digest and len(digest) > 20 else digest or "(not built yet)"
-
-
-def short_id(id: str | None) -> str:
-    """A git object id shortened for people: its first twelve digits."""
-    return id[:12] if id else "-"
-
-
-def shown_moment(moment: str | None) -> str:
-    """A moment as people read it: `2026-12-01 10:52Z`; a dash for none."""
-    return f"{moment[:10]} {moment[11:16]}Z" if moment else "-"
 
 
 def counted(number: int, word: str) -> str:

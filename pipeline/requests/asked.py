@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pipeline.forges.github.file_changes import file_change
-from pipeline.models.outputs import ApprovalsWanted, AskedItem
+from pipeline.models.decisions import ApprovalsWanted
+from pipeline.models.outputs import AskedItem
 from pipeline.models.requests import ApprovalPolicy, Promotion, RiskTier
 from pipeline.requests.kinds import kind_of
 from pipeline.requests.snapshot import LoadedRequest, Snapshot

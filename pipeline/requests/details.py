@@ -14,6 +14,7 @@ from pipeline.models.requests import (
     DraftPatch,
     PrimitiveImplementationDraft,
     Promotion,
+    Retirement,
     Sku,
     Waiver,
 )
@@ -43,7 +44,7 @@ def draft_details(
 
 
 def _namespace(place: tuple[str, str, Sku, CodeOrigin], environment: str) -> str:
-    """Where it would run; nothing where that name is refused, which is a finding of its own."""
+    """The line on where it would run; none if the name is refused, which is a separate finding."""
     try:
         return names.namespace(*place, environment)
     except names.NameRefused:
@@ -72,11 +73,15 @@ def promotion_details(
         yield "writes exactly the tree", promotion.overlay_tree
     if promotion.lane != "normal":
         yield "lane", promotion.lane
+    if not promotion.goes_further:
+        yield "goes further", "only if a person asks for it"
+    if promotion.hold:
+        yield "hold", f"{promotion.hold}; what runs there stays"
     yield "reason", promotion.reason
 
 
 def waiver_details(waiver: Waiver, old: Waiver | None, snapshot: Snapshot) -> Iterator[Detail]:
-    """What a waiver lets pass, and until when."""
+    """What a waiver waives, and from when until when."""
     yield "draft", waiver.draft
     yield "environment", waiver.environment
     yield "waives the rule", waiver.rule
@@ -84,6 +89,15 @@ def waiver_details(waiver: Waiver, old: Waiver | None, snapshot: Snapshot) -> It
     yield "from", waiver.starts
     yield "until just before", waiver.expires
     yield "reason", waiver.reason
+
+
+def retirement_details(
+    retirement: Retirement, old: Retirement | None, snapshot: Snapshot
+) -> Iterator[Detail]:
+    """What a retirement takes out, in which order."""
+    yield "draft", retirement.draft
+    yield "is taken out of", ", ".join([*snapshot.environments][::-1])
+    yield "reason", retirement.reason
 
 
 def acknowledgement_details(

@@ -302,6 +302,11 @@ def check_promotion(
                 f"{' and '.join(absent)} missing; `{promotion.environment}` asks for approvals",
                 document.position_of(("release",)),
             )
+    elif promotion.lane == "rollback" and not promotion.release.digest:
+        yield PROMOTION_NOT_PINNED.finding(
+            "release.digest missing; a rollback names the very image to go back to",
+            document.position_of(("release",)),
+        )
     lanes = snapshot.platform.lanes if snapshot.platform else {}
     if promotion.lane != "normal" and promotion.lane not in lanes:
         yield LANE_NOT_OFFERED.finding(

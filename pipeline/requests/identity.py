@@ -151,7 +151,7 @@ def check_identity(meaning: RequestPath, document: ParsedDocument) -> Iterator[F
         "primitive_id": meaning.primitive,
         "id": meaning.draft,
         "draft": meaning.draft,
-        # A waiver is called as its author likes.
+        # A waiver's author chooses its name freely.
         "environment": value.get("environment") if meaning.kind == "Waiver" else meaning.name,
         "acknowledgement": meaning.name,
     }

@@ -26,6 +26,7 @@ from pipeline.models.requests import (
     PrimitiveImplementationDraft,
     Promotion,
     Request,
+    Retirement,
     Signers,
     Stop,
     Tenant,
@@ -38,6 +39,7 @@ from pipeline.requests.details import (
     draft_details,
     patch_details,
     promotion_details,
+    retirement_details,
     waiver_details,
 )
 from pipeline.requests.drafts import PROMOTION_NOT_PINNED, check_draft, check_promotion
@@ -81,7 +83,7 @@ class Surroundings:
     document: ParsedDocument
     snapshot: Snapshot
     templates: Mapping[str, Template]
-    now_s: int | None = None  # when it would be merged; None for what is on main
+    now_s: int | None = None  # when it would be merged; None if it is on main
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ _POLICY = Asks("add policy", "change policy", "take policy away")
 _DRAFT_ASKS = "scaffold a primitive, or keep it if it exists"
 _PATCH_ASKS = "apply a patch, if it passes the gates"
 _PROMOTION_ASKS = "run a release, if the gate allows it"
+_RETIRES = "take a primitive out of all environments, and end its draft"
 _SETTLES = "settle what an audit found in history; it stays in the record"
 _GONE = "take a request away"
 
@@ -256,6 +259,20 @@ signers:
         details=promotion_details,
     ),
     RequestKind(
+        model=Retirement,
+        path="tenants/<tenant>/drafts/<primitive>/retire.yaml",
+        schema_stem="retirement",
+        summary="A primitive that is to leave all its environments; its draft ends.",
+        asks=Asks(_RETIRES, _RETIRES, _GONE),
+        example=f"""# file: tenants/acme/drafts/order-router/retire.yaml
+apiVersion: {API_VERSION}
+kind: Retirement
+draft: acme/order-router
+reason: The router of the new platform took over
+""",
+        details=retirement_details,
+    ),
+    RequestKind(
         model=Waiver,
         path="tenants/<tenant>/drafts/<primitive>/waivers/<name>.yaml",
         schema_stem="waiver",
@@ -296,7 +313,7 @@ def request_path(path: str) -> RequestPath | None:
 
 
 def is_of_kind(path: str, kind: str) -> bool:
-    """Whether a path is that of a kind of request."""
+    """Whether a path belongs to a kind of request."""
     meaning = request_path(path)
     return meaning is not None and meaning.kind == kind
 

@@ -59,8 +59,13 @@ def patch_path(draft: str, number: str) -> str:
 
 
 def waiver_path(draft: str, name: str) -> str:
-    """Where a waiver lies."""
+    """The path of a waiver."""
     return f"{draft_folder(draft)}/waivers/{name}.yaml"
+
+
+def retirement_path(draft: str) -> str:
+    """The path of the request to retire a draft."""
+    return f"{draft_folder(draft)}/retire.yaml"
 
 
 def promotion_path(draft: str, environment: str) -> str:

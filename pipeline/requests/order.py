@@ -1,7 +1,7 @@
-"""The order of environments, and what their graph may not be. Pure; imports no model that is slow.
+"""The order of environments in their graph. Pure; imports no slow model.
 
-Environments stand in the order in which releases come to them: each after those that it promotes
-from. Where that leaves a choice, the lower stage is first, then the lower name.
+Environments are in the order in which releases reach them: each after those that it promotes from.
+Ties are broken by the lower stage, then by name.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ _RANKS: dict[str, int] = {stage: rank for rank, stage in enumerate(STAGES)}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where one environment stands: its stage, and what it promotes from."""
+class EnvironmentPlace:
+    """The place of one environment: its stage, and what it promotes from."""
 
     stage: str
     sources: tuple[str, ...] = ()
 
     @property
     def rank(self) -> int:
-        """The place of its stage among stages; behind all of them for what is none."""
+        """The position of its stage; after all stages for an unknown one."""
         return _RANKS.get(self.stage, len(_RANKS))
 
 
-def ordered(places: Mapping[str, Place]) -> tuple[str, ...]:
-    """The environments in the order of their graph; those in and behind a cycle come last."""
+def ordered(places: Mapping[str, EnvironmentPlace]) -> tuple[str, ...]:
+    """The environments in the order of their graph; those in or after a cycle come last."""
     waits = {name: {s for s in place.sources if s in places} for name, place in places.items()}
     ready = [(places[name].rank, name) for name, left in waits.items() if not left]
     heapq.heapify(ready)
@@ -46,8 +46,8 @@ def ordered(places: Mapping[str, Place]) -> tuple[str, ...]:
     return (*found, *behind)
 
 
-def comes_before(places: Mapping[str, Place], one: str, other: str) -> bool:
-    """Whether `other` promotes from `one`, directly or not; each comes before itself."""
+def comes_before(places: Mapping[str, EnvironmentPlace], one: str, other: str) -> bool:
+    """Whether `other` promotes from `one`, directly or indirectly; each comes before itself."""
     pending, seen = [other], set[str]()
     while pending:
         name = pending.pop()
@@ -59,12 +59,12 @@ def comes_before(places: Mapping[str, Place], one: str, other: str) -> bool:
     return False
 
 
-def is_first(places: Mapping[str, Place], name: str) -> bool:
-    """Whether releases begin here: it promotes from nowhere, and no stage is before its own."""
+def is_first(places: Mapping[str, EnvironmentPlace], name: str) -> bool:
+    """Whether releases start here: it promotes from nowhere and has the lowest stage in use."""
     place = places[name]
     return not place.sources and place.rank == min(p.rank for p in places.values())
 
 
-def is_reached(places: Mapping[str, Place], name: str) -> bool:
-    """Whether releases can reach an environment from one where they begin."""
+def is_reached(places: Mapping[str, EnvironmentPlace], name: str) -> bool:
+    """Whether releases can reach an environment from one where they start."""
     return any(is_first(places, one) and comes_before(places, one, name) for one in places)

@@ -19,7 +19,7 @@ from pipeline.models.requests import (
 )
 from pipeline.requests.acknowledgements import ABOUT_COMMITS, ABOUT_FACTS
 from pipeline.requests.identity import draft_example
-from pipeline.requests.order import Place, comes_before, is_first, is_reached
+from pipeline.requests.order import EnvironmentPlace, comes_before, is_first, is_reached
 from pipeline.requests.snapshot import Snapshot, places_of
 from pipeline.requests.windows import check_windows
 
@@ -157,6 +157,19 @@ ENVIRONMENT_NAME_TOO_LONG = register(
             stage="prod", source="staging"
         ),
         passes=_CANARY.format(stage="prod", source="staging"),
+    )
+)
+ENVIRONMENT_CLUSTER_UNUSED = register(
+    Rule(
+        id="environment-cluster-unused",
+        summary="An environment names a cluster only if its form of delivery does.",
+        why="an ApplicationSet decides itself where overlays go, so the name would change nothing",
+        fix="delete `cluster`, or set `delivery` to `application`, `helmrelease` or "
+        "`kustomization`",
+        subject=Subject.REQUEST,
+        fails=_CANARY.format(stage="prod", source="staging") + "cluster: eu-1\n",
+        passes=_CANARY.format(stage="prod", source="staging")
+        + "cluster: eu-1\ndelivery: application\n",
     )
 )
 NAMESPACES_CLASH = register(
@@ -301,6 +314,11 @@ def check_environment(
 ) -> Iterator[Finding]:
     """Findings for one environment: its place in the graph, its name, and its approving teams."""
     yield from _check_place(environment, snapshot, document)
+    if environment.cluster and environment.delivery == "applicationset":
+        yield ENVIRONMENT_CLUSTER_UNUSED.finding(
+            f"nothing reads `cluster: {environment.cluster}`",
+            document.position_of(("cluster",), key=True),
+        )
     if snapshot.platform:
         yield from _check_names(environment.environment, snapshot.platform, snapshot, document)
         yield from _check_approvals(environment, snapshot, snapshot.platform, document)
@@ -350,9 +368,9 @@ def _check_gated(environment: Environment, document: ParsedDocument) -> Iterator
 def _check_place(
     environment: Environment, snapshot: Snapshot, document: ParsedDocument
 ) -> Iterator[Finding]:
-    """Findings about the place of an environment in the graph of all of them."""
+    """Findings about an environment's place in the graph."""
     name, places = environment.environment, places_of(snapshot.environments)
-    own = Place(environment.stage)
+    own = EnvironmentPlace(environment.stage)
     is_sound = True
     for index, source in enumerate(environment.promotes_from):
         at = document.position_of(("promotes_from", index))
@@ -383,7 +401,7 @@ def _check_place(
 def _check_names(
     name: str, platform: Platform, snapshot: Snapshot, document: ParsedDocument
 ) -> Iterator[Finding]:
-    """Findings about what an environment's name becomes part of, whichever tenant there is."""
+    """Findings about names derived from an environment's name, for any tenant."""
     at = document.position_of(("environment",))
     tenants, environments = snapshot.tenant_ids, snapshot.environments
     problems = names.check_environment_names(platform.platform, tenants, snapshot.draft_ids, name)

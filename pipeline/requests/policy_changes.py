@@ -122,7 +122,7 @@ def _account_told(account: Account) -> str:
 
 
 def _windows(old: Sequence[Window], new: Sequence[Window]) -> Iterator[Line]:
-    """Which windows are new, gone or different."""
+    """The new, removed and changed windows."""
     before, after = {w.name: w for w in old}, {w.name: w for w in new}
     for name in dict.fromkeys((*before, *after)):
         was, now = before.get(name), after.get(name)
@@ -256,7 +256,7 @@ def blocked_changes(old: BlockedDigests | None, new: BlockedDigests | None) -> I
 
 
 def stop_changes(old: Stop | None, new: Stop | None) -> Iterator[Line]:
-    """What is stopped, and what goes on again."""
+    """The effect of a change of stops: what stops, and what goes on again."""
     yield from _listed(
         [_halt(halt) for halt in old.stops] if old else [],
         [_halt(halt) for halt in new.stops] if new else [],

@@ -1,10 +1,10 @@
 """Recurrences of RFC 5545, section 3.3.10: a rule's text in, the days on which it recurs out. Pure.
 
-The part of the grammar that windows need: DAILY to YEARLY, with INTERVAL, COUNT or UNTIL, BYMONTH,
-BYMONTHDAY, BYDAY, BYSETPOS and WKST. What a rule costs is bounded by how it is read: days are
-looked at one by one, from the day that is asked for, and none after the year 2099. General readers
-are not bounded so (python-dateutil looks for a 30 February until the year 9999, for 8 s);
-`tests/property/test_recurrence.py` holds this one to theirs.
+It supports the part of the grammar that windows need: DAILY to YEARLY, with INTERVAL, COUNT or
+UNTIL, BYMONTH, BYMONTHDAY, BYDAY, BYSETPOS and WKST. The cost of a rule is bounded: days are tried
+one by one, from the requested day, and none after the year 2099. General libraries have no such
+bound (python-dateutil looks for a 30 February until the year 9999, for 8 s);
+`tests/property/test_recurrence.py` compares with them.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _MONTH_LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 @dataclass(frozen=True, slots=True)
 class Recurrence:
-    """A rule from its first start on; times are of a wall clock, `until` in UTC.
+    """A rule with its first start; times are wall-clock times, `until` is in UTC.
 
-    What RFC 5545 takes from the first start is filled in: the weekday of WEEKLY, the day of
+    Values that RFC 5545 takes from the first start are filled in: the weekday of WEEKLY, the day of
     MONTHLY, the day and month of YEARLY.
     """
 
@@ -45,19 +45,19 @@ class Recurrence:
     months: frozenset[int] = frozenset()
     month_days: frozenset[int] = frozenset()
     weekdays: frozenset[int] = frozenset()
-    numbered: frozenset[tuple[int, int]] = frozenset()  # (which of its month or year, weekday)
+    numbered: frozenset[tuple[int, int]] = frozenset()  # (number in its month or year, weekday)
     positions: frozenset[int] = frozenset()
     week_start: int = 0
 
     @property
     def is_in_step(self) -> bool:
-        """Whether the first start is one of the rule's own; RFC 5545 leaves others undefined."""
+        """Whether the first start matches the rule; otherwise RFC 5545 leaves it undefined."""
         day = self.start.date()
         return day in days_of(self, *_period(self, day))
 
 
 def parse_recurrence(text: str, start: datetime) -> Recurrence:
-    """The rule that `text` holds. Raises ValueError, which says what is wrong with it."""
+    """The rule in `text`. Raises ValueError with the problem."""
     parts: dict[str, str] = {}
     for part in text.split(";"):
         name, equals, value = part.partition("=")
@@ -165,7 +165,7 @@ def _until(text: str) -> datetime:
 def starts_between(rule: Recurrence, day: date, last: date = LAST_DAY) -> Iterator[datetime]:
     """The starts of a rule from one day to another, both included, in order.
 
-    UNTIL is left to whoever knows the zone.
+    The caller, which knows the zone, applies UNTIL.
     """
     if rule.count is not None:
         yield from (start for start in _counted(rule) if day <= start.date() <= last)
@@ -173,9 +173,10 @@ def starts_between(rule: Recurrence, day: date, last: date = LAST_DAY) -> Iterat
     yield from _starts(rule, max(day, rule.start.date()), last)
 
 
+# A control repo has some dozens of recurrences, and few of them count.
 @lru_cache(maxsize=256)
 def _counted(rule: Recurrence) -> tuple[datetime, ...]:
-    """The starts of a rule with a COUNT, which only the first one tells: a thousand at most."""
+    """All starts of a rule with COUNT, counted from the first one; at most a thousand."""
     found = []
     for start in _starts(rule, rule.start.date(), LAST_DAY):
         found.append(start)
@@ -195,7 +196,7 @@ def _starts(rule: Recurrence, day: date, last: date) -> Iterator[datetime]:
 
 
 def _period(rule: Recurrence, day: date) -> tuple[date, date]:
-    """The first and the last day of the period that a day lies in."""
+    """The first and the last day of the period that contains a day."""
     match rule.frequency:
         case "DAILY":
             return day, day
@@ -212,7 +213,7 @@ def _next_month(day: date) -> date:
 
 
 def _periods(rule: Recurrence, day: date) -> Iterator[tuple[date, date]]:
-    """The rule's periods from the one with `day`, or the next that its interval takes, on."""
+    """The rule's periods from the one that contains `day`, or from the next in its interval."""
     first = _period(rule, rule.start.date())[0]
     number = -(-_distance(rule, first, _period(rule, day)[0]) // rule.interval)
     while True:
@@ -224,7 +225,7 @@ def _periods(rule: Recurrence, day: date) -> Iterator[tuple[date, date]]:
 
 
 def _distance(rule: Recurrence, first: date, other: date) -> int:
-    """How many periods lie between the begins of two."""
+    """The number of periods between the starts of two."""
     match rule.frequency:
         case "DAILY":
             return (other - first).days
@@ -236,7 +237,7 @@ def _distance(rule: Recurrence, first: date, other: date) -> int:
 
 
 def _moved(rule: Recurrence, first: date, periods: int) -> date | None:
-    """The begin of a period after the first; None after the last day that is looked at."""
+    """The start of a period so many after the first; None after the last supported day."""
     match rule.frequency:
         case "DAILY" | "WEEKLY":
             days = periods * (7 if rule.frequency == "WEEKLY" else 1)
@@ -250,7 +251,7 @@ def _moved(rule: Recurrence, first: date, periods: int) -> date | None:
 
 
 def days_of(rule: Recurrence, begin: date, end: date) -> list[date]:
-    """The days of one period on which a rule recurs, were it to begin before."""
+    """The days of one period on which a rule recurs, ignoring its first start."""
     found = []
     day = begin
     while day <= end:
@@ -281,7 +282,7 @@ def _month_length(day: date) -> int:
 
 
 def _is_numbered(rule: Recurrence, day: date, weekday: int) -> bool:
-    """Whether a day is one of those that are numbered, from the front or from the back."""
+    """Whether a day is a numbered weekday, counted from the start or from the end."""
     if rule.frequency == "MONTHLY" or rule.months:
         before, length = day.day - 1, _month_length(day)
     else:

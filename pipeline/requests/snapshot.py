@@ -23,6 +23,7 @@ from pipeline.models.requests import (
     PrimitiveImplementationDraft,
     Promotion,
     Request,
+    Retirement,
     Signers,
     Stop,
     Tenant,
@@ -36,9 +37,10 @@ from pipeline.requests.layout import (
     RequestPath,
     draft_folder,
     draft_path,
+    retirement_path,
     tenant_path,
 )
-from pipeline.requests.order import Place, ordered
+from pipeline.requests.order import EnvironmentPlace, ordered
 
 R = TypeVar("R", bound=Request)
 
@@ -67,7 +69,7 @@ class Snapshot:
         return loaded.model if loaded and isinstance(loaded.model, kind) else None
 
     def with_request(self, asked: LoadedRequest) -> Snapshot:
-        """The same as if a request were merged."""
+        """The snapshot as if a request were merged."""
         return Snapshot(self.commit, self.blobs, {**self.requests, asked.path: asked})
 
     @cached_property
@@ -104,7 +106,7 @@ class Snapshot:
 
     @cached_property
     def stops(self) -> tuple[Halt, ...]:
-        """What is stopped. A file that cannot be read stops everything."""
+        """The active stops. An unreadable file stops everything."""
         stop = self.model_at(STOP_PATH, Stop)
         if stop is None and STOP_PATH in self.blobs:
             return (Halt(reason=f"`{STOP_PATH}` cannot be read"),)
@@ -153,7 +155,7 @@ class Snapshot:
         return self._by_draft.get(DraftId(draft), ())
 
     def tasks_of(self, draft: str) -> tuple[LoadedRequest, ...]:
-        """Those of a draft's requests that ask the pipeline to do something: all but waivers."""
+        """A draft's requests that ask the pipeline to do something: all but waivers."""
         return tuple(r for r in self.requests_of(draft) if not isinstance(r.model, Waiver))
 
     def patches_of(self, draft: str) -> tuple[LoadedRequest, ...]:
@@ -170,10 +172,15 @@ class Snapshot:
         order = {name: at for at, name in enumerate(self.environments)}
         return tuple(sorted(found, key=lambda r: order.get(r.meaning.name, len(order))))
 
+    def retirement_of(self, draft: str) -> LoadedRequest | None:
+        """The request to retire a draft, if there is a valid one."""
+        loaded = self.requests.get(retirement_path(draft))
+        return loaded if loaded and isinstance(loaded.model, Retirement) else None
 
-def places_of(environments: Mapping[str, Environment]) -> dict[str, Place]:
-    """Where each of these environments stands in their graph."""
-    return {name: Place(e.stage, e.promotes_from) for name, e in environments.items()}
+
+def places_of(environments: Mapping[str, Environment]) -> dict[str, EnvironmentPlace]:
+    """Name → the place of each of these environments in their graph."""
+    return {name: EnvironmentPlace(e.stage, e.promotes_from) for name, e in environments.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Rules of stops: each stops something that is there."""
+"""Rules of stops: each must stop something that exists."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STOP_SCOPE_UNKNOWN = register(
 
 
 def check_stop(stop: Stop, snapshot: Snapshot, document: ParsedDocument) -> Iterator[Finding]:
-    """Findings for what is stopped, against what there is."""
+    """Findings for stops of tenants and environments that do not exist."""
     for number, halt in enumerate(stop.stops):
         for field, named, known in (
             ("environments", halt.environments, snapshot.environments),

@@ -11,8 +11,8 @@ from pipeline.models.requests import Platform, Waiver, WaiverPolicy
 from pipeline.requests.drafts import ENVIRONMENT_UNKNOWN
 from pipeline.requests.snapshot import Snapshot
 
-# The rules that a policy may let waive: those about what was not seen or not waited for. What keeps
-# releases apart, whole and approved is waived by nobody.
+# The only rules that a policy may allow to waive: none of them keeps releases apart, whole or
+# approved.
 WAIVABLE = (
     "builder-refused",
     "check-failed",
@@ -99,7 +99,7 @@ WAIVER_EXPIRED = register(
 
 
 def check_waiver_policy(policy: WaiverPolicy | None, document: ParsedDocument) -> Iterator[Finding]:
-    """Findings for what the platform lets waive."""
+    """Findings for rules in the platform's policy that nobody may waive."""
     for number, rule in enumerate(policy.rules if policy else ()):
         if rule not in WAIVABLE:
             listed = ", ".join(f"`{each}`" for each in WAIVABLE)
@@ -112,7 +112,7 @@ def check_waiver_policy(policy: WaiverPolicy | None, document: ParsedDocument) -
 def check_waiver(
     waiver: Waiver, snapshot: Snapshot, document: ParsedDocument, now_s: int | None = None
 ) -> Iterator[Finding]:
-    """Findings for one waiver; `now_s` is the moment at which it would be merged, if it is not."""
+    """Findings for one waiver; `now_s` is when it would be merged, None if it is on main."""
     if waiver.environment not in snapshot.environments:
         told = f"`{waiver.environment}` is not defined in this control repo"
         yield ENVIRONMENT_UNKNOWN.finding(told, document.position_of(("environment",)))
@@ -132,12 +132,12 @@ def check_waiver(
 
 
 def policy_of(platform: Platform | None) -> WaiverPolicy | None:
-    """What may be waived; None when nothing may."""
+    """The platform's policy for waivers; None if nothing may be waived."""
     return platform.waivers if platform else None
 
 
 def lifetime_problem(waiver: Waiver, policy: WaiverPolicy | None) -> str:
-    """Why a waiver may not last as long as it says; empty if it may."""
+    """The problem with a waiver's lifetime; empty if there is none."""
     lasts_s = seconds_of(waiver.expires) - seconds_of(waiver.starts)
     if lasts_s <= 0:
         return f"it ends at {waiver.expires}, not after it starts"

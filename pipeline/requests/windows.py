@@ -1,11 +1,11 @@
-"""What windows mean: a window in, the moments at which it begins and ends out. Pure.
+"""The meaning of windows: a window in, the moments at which it begins and ends out. Pure.
 
-Moments are whole seconds since the epoch, times are of the wall clock in the window's zone, and
-zones are those of the package `tzdata`, so that every machine decides alike. Where the clock is put
-forward, a time that is left out is as many seconds after midnight as on other days (02:30 is what
-others call 03:30); where it is put back, a time that comes twice is the first one (RFC 5545,
-section 3.3.5). Days and weeks of a duration end at the same time of the clock, hours and smaller
-units are counted (section 3.3.6). A window holds from its begin until just before its end.
+Moments are whole seconds since the epoch, times are wall-clock times in the window's zone, and
+zones are those of the package `tzdata`, so that all machines decide alike. When the clock goes
+forward, a skipped time counts with the old offset (02:30 is then 03:30); when it goes back, an
+ambiguous time is the first one (RFC 5545, section 3.3.5). Days and weeks of a duration end at the
+same wall-clock time; hours and smaller units are exact (section 3.3.6). A window lasts from its
+begin until just before its end.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ WINDOW_SCOPE_UNKNOWN = _window(
 
 
 class WindowProblem(ValueError):
-    """Why a window means nothing: the rule that it breaks, the field, the message."""
+    """Why a window is invalid: the broken rule, the field, the message."""
 
     def __init__(self, rule: Rule, field: str, message: str) -> None:
         super().__init__(message)
@@ -121,7 +121,7 @@ class WindowProblem(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From a moment on until just before another."""
+    """The time from one moment until just before another."""
 
     begin_s: int
     end_s: int
@@ -129,23 +129,23 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A window as it was read: one span, or a recurrence and how long each lasts."""
+    """A parsed window: one span, or a recurrence with its duration."""
 
     zone: ZoneInfo
     once: Span | None
     rule: Recurrence | None
-    days: int = 0  # of each, by the calendar
-    seconds: int = 0  # and on top of those
+    days: int = 0  # of the duration, by the calendar
+    seconds: int = 0  # of the duration, in addition
 
     def spans_between(self, moment_s: int, last_s: int) -> Iterator[Span]:
-        """The spans that end after a moment and begin until another, by their begin."""
+        """The spans that end after one moment and begin no later than another, in order."""
         if self.once is not None:
             if self.once.end_s > moment_s and self.once.begin_s <= last_s:
                 yield self.once
             return
         if self.rule is None:
             return
-        # A day more, for zones that are ahead, and one for a duration that ends within a day.
+        # One more day for zones ahead of UTC, and one for a duration that ends within a day.
         back = self.days + self.seconds // _DAY_S + 2
         first = _utc_day(moment_s) - timedelta(days=back)
         last = _utc_day(last_s) + timedelta(days=1)
@@ -162,7 +162,7 @@ class Schedule:
 
 
 def seconds_at(time: datetime, zone: ZoneInfo) -> int:
-    """Seconds since the epoch at a time of the wall clock in a zone."""
+    """Seconds since the epoch at a wall-clock time in a zone."""
     return int(time.replace(tzinfo=zone, fold=0).timestamp())
 
 
@@ -171,6 +171,7 @@ def _utc_day(moment_s: int) -> date:
     return date(1970, 1, 1) + timedelta(days=bounded // _DAY_S)
 
 
+# The one list of the package.
 @lru_cache(maxsize=1)
 def zone_names() -> frozenset[str]:
     """The names of all zones in `tzdata`."""
@@ -178,9 +179,10 @@ def zone_names() -> frozenset[str]:
     return frozenset(listed.split())
 
 
+# The zones that policy names; more than any platform has.
 @lru_cache(maxsize=64)
 def zone_of(name: str) -> ZoneInfo:
-    """The zone of this name, as `tzdata` has it. Raises KeyError for a name that it lacks."""
+    """The zone with this name in `tzdata`. Raises KeyError if there is none."""
     if name not in zone_names():
         raise KeyError(name)
     package, _, file = f"tzdata/zoneinfo/{name}".rpartition("/")
@@ -188,10 +190,10 @@ def zone_of(name: str) -> ZoneInfo:
         return ZoneInfo.from_file(data, key=name)
 
 
-# A control repo has some dozens of windows, and each decision asks for those that apply.
+# A control repo has some dozens of windows, and each decision uses those that apply.
 @lru_cache(maxsize=512)
 def schedule_of(window: Window) -> Schedule:
-    """When a window holds. Raises WindowProblem when it means nothing."""
+    """The schedule of a window. Raises WindowProblem if it is invalid."""
     try:
         zone = zone_of(window.zone)
     except KeyError:
@@ -238,7 +240,7 @@ def _time(field: str, text: str) -> datetime:
 
 
 def _lasts(text: str) -> tuple[int, int]:
-    """Days by the calendar, and seconds, of a duration of RFC 5545."""
+    """The calendar days and the seconds of a duration of RFC 5545."""
     match = _DURATION.fullmatch(text)
     if match is None or text.endswith(("P", "T")):
         message = f"`{text}` is no duration such as `PT8H` or `P2DT14H`"
@@ -263,7 +265,7 @@ def check_windows(
     tenants: Collection[str],
     environments: Collection[str],
 ) -> Iterator[Finding]:
-    """Findings for the windows of one policy file, among all tenants and environments."""
+    """Findings for the windows of one policy file, given all tenants and environments."""
     seen: set[str] = set()
     for number, window in enumerate(windows):
         at = ("windows", number)

@@ -1,8 +1,8 @@
 """The AppArmor profile for machines that let only known programs make user namespaces. Pure.
 
-Ubuntu from 24.04 on gives user namespaces to a program alone whose profile has the rule `userns`.
+Ubuntu from 24.04 on allows user namespaces only for programs whose profile has the rule `userns`.
 This profile is for the sandbox's program and confines nothing: bubblewrap builds the confinement,
-and its filter of system calls keeps what runs inside from making further namespaces
+and the filter of system calls stops programs inside from making further namespaces
 (`pipeline.sandbox.calls`).
 Source: apparmor.d(5); Ubuntu, "Restricted unprivileged user namespaces".
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.errors import UsageFault
 
 PROFILE_NAME = "primitive-pipeline-bwrap"
-# AppArmor reads `*`, `?`, `[]`, `{}`, `^`, `@{}` and backslashes in a path as a pattern.
+# In a path, AppArmor reads `*`, `?`, `[]`, `{}`, `^`, `@{}` and backslashes as a pattern.
 _PLAIN = re.compile(r"/[A-Za-z0-9/ ._+~-]*\Z")
 
 

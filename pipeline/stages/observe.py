@@ -1,19 +1,18 @@
 """Observe: a delivery tool's report on a promoted release becomes a fact. Pure.
 
-A report counts only for what it was made about: the commit that it names must hold the very tree
-that was promoted, and it must be newer than the promotion and no older than policy lets it be. What
-does not count is unknown, never healthy. Only news is recorded: another health, sync state or image
-than the newest recorded one, so that asking again costs no history.
+A report counts only for the content that it describes: the commit that it names must hold exactly
+the promoted tree, and it must be newer than the promotion and no older than policy allows. Without
+such a report the health is unknown, never healthy. Only news is recorded: a health, sync state or
+image that differs from the newest recorded one, so repeated reports add no history.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from pipeline.characters import visible
-from pipeline.delivery.repairs import sync_command
-from pipeline.diagnostics import Finding, Location, Rule, Subject, register
+from pipeline.diagnostics import Location, Rule, Subject, register
+from pipeline.gate.running import Running, check_running
 from pipeline.machine.clock import CLOCK_SKEW_S
 from pipeline.models.base import Moment, moment_of, seconds_of
 from pipeline.models.evidence import Observation
@@ -21,6 +20,7 @@ from pipeline.models.facts import Observed
 from pipeline.models.requests import Environment
 from pipeline.models.status import DraftStatus, PromotionRecord
 from pipeline.plan.effects import FactEntry
+from pipeline.plan.sightings import JudgedReport, Sighting
 from pipeline.plan.view import DraftView, Step
 
 HOUR_S = 3600
@@ -46,83 +46,39 @@ OBSERVATION_UNKNOWN_RELEASE = _observed(
     "an application of a draft that was never promoted to prod",
     "an application of the release that prod was promoted to",
 )
-RUNNING_DIGEST_DIFFERS = _observed(
-    "running-digest-differs",
-    "What runs is the image that was sealed.",
-    "another image was never checked or approved for this environment",
-    "have the delivery tool sync it again; if it comes back, find who changes what is live; to run "
-    "that image, promote it",
-    "the application is synced at the sealed tree, and its pods run another digest",
-    "its pods run the sealed digest",
-)
-RUNNING_WITHOUT_DIGEST = _observed(
-    "running-without-digest",
-    "Whatever runs is named by digest.",
-    "a tag can be another image tomorrow, so nobody knows what runs",
-    "have the delivery tool sync it again; the overlay names the image by digest",
-    "a pod runs the primitive's image by tag",
-    "all pods run it by digest",
-)
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """A report on one promoted release, and the tree that the overlay has at its commit.
-
-    The tree is empty where the GitOps repository has no such commit, or none is named.
-    """
-
-    told: Observation
-    record: PromotionRecord
-    tree: str
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What a report comes to: what is known of the release, and what is wrong with what runs."""
-
-    told: Observation
-    known: Observation
-    record: PromotionRecord | None  # None: no fact knows such a release
-    findings: tuple[Finding, ...] = ()
-
-    @property
-    def is_news(self) -> bool:
-        """Whether something else than the newest recorded observation is known."""
-        if self.record is None:
-            return False
-        return _substance(self.known) != _substance(self.record.observation)
-
-
-def judge(sighting: Sighting, environment: Environment, now_s: int) -> Judged:
-    """What a report on a promoted release comes to."""
+def judge_report(sighting: Sighting, environment: Environment, now_s: int) -> JudgedReport:
+    """The judged report on a promoted release."""
     told, record = sighting.told, sighting.record
     if is_from_future(told, now_s):
         at = _location(told)
         message = f"it was seen at {told.observed_at}, and it is {moment_of(now_s)}"
         unknown = _unknown(told, "seen by a clock that is ahead", observed_at=None)
-        return Judged(told, unknown, record, (OBSERVATION_FROM_FUTURE.finding(message, at),))
+        return JudgedReport(told, unknown, record, (OBSERVATION_FROM_FUTURE.finding(message, at),))
     against = next(_reasons_against(sighting, environment, now_s), "")
     if against:
-        return Judged(told, _unknown(told, against, told.observed_at), record)
-    return Judged(told, told, record, tuple(_check_running(told, record)))
+        return JudgedReport(told, _unknown(told, against, told.observed_at), record)
+    return JudgedReport(
+        told, told, record, tuple(check_running(Running.seen(told, record.release.digest)))
+    )
 
 
-def judge_unknown(told: Observation) -> Judged:
-    """What a report on something that was never promoted comes to."""
+def judge_unknown(told: Observation) -> JudgedReport:
+    """The judged report on something that was never promoted."""
     whose = f"{told.draft} was never promoted to {told.environment}" if told.draft else "nobody's"
     name = visible(told.application) or "the application"
     finding = OBSERVATION_UNKNOWN_RELEASE.finding(f"{name} runs: {visible(whose)}", _location(told))
-    return Judged(told, told, None, (finding,))
+    return JudgedReport(told, told, None, (finding,))
 
 
 def is_from_future(told: Observation, now_s: int) -> bool:
-    """Whether a report is of a moment that no two clocks may be apart by."""
+    """Whether a report's time is further in the future than two clocks may differ."""
     return told.observed_at is not None and seconds_of(told.observed_at) > now_s + CLOCK_SKEW_S
 
 
 def reason_against_place(told: Observation, record: PromotionRecord, tree: str) -> str:
-    """Why a report is about something else than the promoted tree; empty if it is about that."""
+    """Why a report does not describe the promoted tree; empty if it does."""
     if tree != record.overlay_tree:
         if tree:
             return f"at {str(told.revision)[:12]} the overlay is another one than was promoted"
@@ -136,7 +92,7 @@ def reason_against_place(told: Observation, record: PromotionRecord, tree: str) 
 
 
 def _reasons_against(sighting: Sighting, environment: Environment, now_s: int) -> Iterator[str]:
-    """Why a report says nothing of how the release does now."""
+    """Why a report does not show the release's health now."""
     told, hours = sighting.told, environment.observed_within_hours
     if told.observed_at is None:
         yield told.message or "it does not say when it was seen"
@@ -149,20 +105,6 @@ def _reasons_against(sighting: Sighting, environment: Environment, now_s: int) -
         yield against
 
 
-def _check_running(told: Observation, record: PromotionRecord) -> Iterator[Finding]:
-    """What is wrong with the images of a release that is where it should be."""
-    sealed, at = record.release.digest, _location(told)
-    command = sync_command(told.application)
-    again = f"sync it again: `{command}`" if command else "have the delivery tool sync it again"
-    if told.is_undigested:
-        shown = ", ".join(f"`{image}`" for image in told.images if "@sha256:" not in image)
-        yield RUNNING_WITHOUT_DIGEST.finding(f"{shown} runs", at, help=again)
-    if told.health != "Progressing" and told.digests - {sealed}:
-        runs = ", ".join(sorted(told.digests - {sealed}))
-        help = f"{again}; if it comes back, find who changes what is live; or promote that image"
-        yield RUNNING_DIGEST_DIFFERS.finding(f"{runs} runs, sealed is {sealed}", at, help=help)
-
-
 def _unknown(told: Observation, why: str, observed_at: Moment | None) -> Observation:
     return Observation(
         environment=told.environment,
@@ -173,13 +115,6 @@ def _unknown(told: Observation, why: str, observed_at: Moment | None) -> Observa
         observed_at=observed_at,
         application=told.application,
     )
-
-
-def _substance(seen: Observation | None) -> tuple[object, ...]:
-    """What makes an observation news when it changes; never seen is as good as unknown."""
-    if seen is None:
-        return ("Unknown", "Unknown", None, ())
-    return (seen.health, seen.sync, seen.digest, seen.images)
 
 
 def _is_before(seen: Moment | None, merged: Moment) -> bool:
@@ -197,8 +132,8 @@ def judge_all(
     reports: Mapping[Observation, str],
     environments: Mapping[str, Environment],
     now_s: int,
-) -> tuple[Judged, ...]:
-    """What the reports on one draft come to; `reports` gives each one's tree."""
+) -> tuple[JudgedReport, ...]:
+    """The judged reports on one draft; `reports` maps each to its tree."""
     found = []
     for told in sorted(reports, key=lambda o: o.environment):
         record = status.promotion(told.environment) if status else None
@@ -206,12 +141,12 @@ def judge_all(
         if record is None or policy is None:
             found.append(judge_unknown(told))
         else:
-            found.append(judge(Sighting(told, record, reports[told]), policy, now_s))
+            found.append(judge_report(Sighting(told, record, reports[told]), policy, now_s))
     return tuple(found)
 
 
 def plan_observe(view: DraftView) -> Step | None:
-    """The facts of what is newly known; None if nothing is."""
+    """The facts of new observations; None if there are none."""
     facts = []
     for known in view.observations:
         body = Observed(observation=known).model_dump(mode="json")

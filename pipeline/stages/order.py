@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from pipeline.errors import Failure, failure_of
 from pipeline.forges.port import PullState
@@ -26,6 +27,8 @@ from pipeline.stages.observe import plan_observe
 from pipeline.stages.patch import plan_patch
 from pipeline.stages.promote import plan_promotion
 from pipeline.stages.provision import plan_provision
+from pipeline.stages.retire import plan_end, plan_leave, plan_retirement_waits
+from pipeline.stages.rollback import plan_begun_fallback, plan_fallbacks
 from pipeline.stages.scaffold import plan_scaffold
 
 # The order of effects within a stage.
@@ -36,6 +39,7 @@ EFFECT_ORDER = (
     "restore-overlays",
     "open-pull",
     "merge-pull",
+    "close-pull",
     "run-checks",
     "build-image",
 )
@@ -123,20 +127,38 @@ def _plan_next(view: DraftView) -> tuple[Stage, Step]:
         return Stage.SCAFFOLD, step or Step()
     if view.status.state is DraftState.REJECTED:
         return Stage.SCAFFOLD, Step()
-    waiting: list[Waiting] = []
+    if view.retires:
+        return _plan_retirement(view)
+    begun = plan_begun_fallback(view)
+    if begun:
+        return Stage.PROMOTE, begun
+    waiting = [*plan_retirement_waits(view)]
     for stage, planner in _PLANNERS:
         step = planner(view)
         if step and (step.effects or step.facts):
             return stage, step
         if step:
             waiting += step.waiting
-    for due in view.promotions:
-        step = plan_promotion(view, due)
+    promotions = (plan_promotion(view, due) for due in view.promotions)
+    for step in chain(plan_fallbacks(view), promotions):
         if step and (step.effects or step.facts):
             return Stage.PROMOTE, step
         if step:
             waiting += step.waiting
     return Stage.PROMOTE, Step(waiting=tuple(waiting))
+
+
+def _plan_retirement(view: DraftView) -> tuple[Stage, Step]:
+    """The next step of a draft that is being retired: what waited is refused, then it leaves its
+    environments one by one, and then it ends."""
+    for due in view.promotions:
+        step = plan_promotion(view, due)
+        if step and step.facts:
+            return Stage.PROMOTE, step
+    leave = plan_leave(view)
+    if leave:
+        return Stage.PROMOTE, leave
+    return Stage.SCAFFOLD, plan_end(view) or Step()
 
 
 def plan_tenant(
@@ -204,4 +226,6 @@ def _sharing(effect: Effect, contents: dict[str, Content]) -> Effect:
 
 def _times(view: DraftView) -> list[int]:
     found = [due.caused.time_s for due in view.promotions]
+    found += [item.due.caused.time_s for item in view.fallbacks if item.due]
+    found += [view.retirement.caused.time_s] if view.retirement else []
     return [*found, view.patch.caused.time_s] if view.patch else found

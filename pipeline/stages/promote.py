@@ -14,6 +14,7 @@ from pipeline.forges.approvals import count_approvals
 from pipeline.forges.port import PullRequest
 from pipeline.gate.authorise import Decision, DecisionReason, Evidence, authorise
 from pipeline.gate.matters import higher_tier
+from pipeline.gate.rollback import is_of_people
 from pipeline.gate.rules import BUILD_MISSING, CHECK_MISSING
 from pipeline.git.objects import MODE_FILE, blob_id
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED
@@ -44,6 +45,7 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
     status = due.status or view.status
     if status is None:
         raise KeyError(view.id)
+    asked_at = due.caused.cause.merged_at
     return Evidence(
         promotion=due.promotion,
         environment=view.environments[due.promotion.environment],
@@ -63,23 +65,35 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
         chain_problem=due.chain_problem,
         signers=view.signers,
         provenance=due.provenance,
+        by_people=is_of_people(due.caused.cause, view.platform),
+        asked_s=seconds_of(asked_at) if asked_at else None,
+        automatic=bool(due.observed),
+        retires=view.retires,
     )
 
 
 def _decided_s(view: DraftView, due: PromotionInput) -> int:
-    """The moment of the decision: now, or when it was merged before a crash."""
+    """The moment of the decision: now, or that of the merge if a crash came after it."""
     merged_at = due.gitops_pull.merged_at if due.merged and due.gitops_pull else None
     return min(view.now_s, seconds_of(merged_at)) if merged_at else view.now_s
 
 
-def promotion_key(caused: Caused) -> str:
+def promotion_key(due: PromotionInput) -> str:
     """The idempotency key of a promotion: this revision of its request, and the tool.
+
+    An automatic rollback follows an observation instead of a request; policy caused it.
 
     The tree to be written is not part of the key: if policy changed after a crash, the begun work
     is found again and goes on, and one request never has two branches.
     """
-    cause = caused.cause
-    return key_of("promote", cause.request, cause.blob, cause.commit, TOOL)
+    cause = due.caused.cause
+    follows = (str(due.observed),) if due.observed else ()
+    return key_of("promote", cause.request, cause.blob, cause.commit, TOOL, *follows)
+
+
+def promotion_branch_of(view: DraftView, due: PromotionInput) -> str:
+    """The branch of a promotion's overlay in the GitOps repository."""
+    return names.promotion_branch(due.promotion.environment, view.instance, promotion_key(due))
 
 
 def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
@@ -95,8 +109,12 @@ def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
     if due.merged and not due.chain_problem:
         # It was allowed when it was opened, and it runs: record it, whatever policy says now.
         return _overlay_step(view, due, decision)
+    if due.newer is not None:
+        return _superseded(view, due, due.newer)
     if decision.refused:
         return _refusal(view, due, decision)
+    if due.promotion.hold == "lifted" and decision.allowed:
+        return _lifted(view, due, decision)
     if view.gitops_findings:
         # An approved overlay is not merged next to content that nobody approved.
         found = view.gitops_findings[0]
@@ -148,14 +166,43 @@ def _refusal(view: DraftView, due: PromotionInput, decision: Decision) -> Step:
     return Step(facts=(fact,))
 
 
+def _superseded(view: DraftView, due: PromotionInput, newer: Caused) -> Step:
+    fact = FactEntry(
+        draft=view.id,
+        cause=newer.cause,
+        type="promotion-superseded",
+        known={
+            "environment": due.promotion.environment,
+            "blob": due.caused.cause.blob,
+            "commit": due.caused.cause.commit,
+        },
+    )
+    return Step(facts=(fact,))
+
+
+def _lifted(view: DraftView, due: PromotionInput, decision: Decision) -> Step:
+    environment = due.promotion.environment
+    hold = view.status.hold(environment) if view.status else None
+    assert hold is not None  # `clause_lift` refuses it otherwise
+    fact = FactEntry(
+        draft=view.id,
+        cause=due.caused.cause,
+        type="hold-lifted",
+        known={
+            "environment": environment,
+            "hold": hold.fact,
+            "approved_by": list(decision.approved_by),
+        },
+    )
+    return Step(facts=(fact,))
+
+
 def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> Step | None:
     """The overlay's commit, pull request, merge and fact, or what the merge waits for."""
     overlay, status, gitops = due.overlay, view.status, view.gitops
     if overlay is None or status is None or gitops is None or gitops.head is None:
         return None
-    branch = names.promotion_branch(
-        due.promotion.environment, view.instance, promotion_key(due.caused)
-    )
+    branch = promotion_branch_of(view, due)
     commit = _overlay_commit(view, due, overlay, branch, due.gitops_base or gitops.head)
     pull = OpenPull(
         key=key_of("pull", view.gitops_repo, branch),
@@ -199,7 +246,7 @@ def _overlay_commit(
         due.caused,
         CommitPlace(view.gitops_repo, branch, base, expected, due.gitops_parents),
         FolderFiles(overlay.folder, entries, blobs),
-        key=promotion_key(due.caused),
+        key=promotion_key(due),
         subject=_subject(view, due, overlay),
     )
 
@@ -212,7 +259,7 @@ def _merge_of(view: DraftView, due: PromotionInput, pull: OpenPull, head: str) -
         branch=pull.branch,
         base_branch=pull.base_branch,
         expected_head=head,
-        message=message_of(f"Merge: {pull.title}", view, due.caused, promotion_key(due.caused)),
+        message=message_of(f"Merge: {pull.title}", view, due.caused, promotion_key(due)),
     )
 
 
@@ -245,13 +292,14 @@ def _promoted(
             "approved_by": list(decision.approved_by),
             "checks": sorted(passed),
             "state": state.value,
+            **told_of_lane(due),
         },
         outcomes=outcomes,
     )
 
 
 def _used(decision: Decision) -> list[dict[str, object]]:
-    """The waivers that a decision rests on, as a fact holds them."""
+    """The waivers behind a decision, in the form of a fact."""
     found = []
     for waived in decision.waived:
         cause, authority = waived.grant.cause, waived.grant.authority
@@ -265,6 +313,18 @@ def _used(decision: Decision) -> list[dict[str, object]]:
         )
         found.append(used.model_dump(mode="json"))
     return found
+
+
+def told_of_lane(due: PromotionInput) -> dict[str, object]:
+    """What a fact says of a promotion's lane, where that is not the usual."""
+    told: dict[str, object] = {}
+    if due.promotion.lane != "normal":
+        told["lane"] = due.promotion.lane
+    if not due.promotion.goes_further:
+        told["goes_further"] = False
+    if due.observed:
+        told |= {"automatic": True, "observed": due.observed}
+    return told
 
 
 def _waits(view: DraftView, due: PromotionInput, code: str, message: str) -> Step:

@@ -21,7 +21,7 @@ from pipeline.requests.snapshot import ReadRequest, Snapshot
 from pipeline.requests.waivers import WAIVER_EXPIRED, WAIVER_LIFETIME, WAIVER_RULE
 from pipeline.templating import Template
 
-# Codes of what only stands against a request that is asked for now.
+# Codes of findings that count only for a request made now.
 _OF_THE_ASKED = (
     DIGEST_BLOCKED.id,
     ENVIRONMENT_UNKNOWN.id,
@@ -69,11 +69,11 @@ def check_requests(
 ) -> tuple[Finding, ...]:
     """All findings about the requests read, in a fixed order.
 
-    A missing platform file is itself a finding, since nothing can be judged without it. `asked` are
-    the paths requested now, None for all, and `now_s` is when they would be merged: only those may
-    not name a blocked digest, an environment that does not exist, or a rule that policy no longer
-    lets be waived. Requests merged before that are reported by the gate and `status`; otherwise no
-    such policy could be merged while anything runs.
+    A missing platform file is itself a finding, since nothing can be judged without it. `asked`
+    are the paths requested now, None for all, and `now_s` is when they would be merged. Only those
+    must not name a blocked digest, an unknown environment, or a rule that policy does not allow to
+    waive. For older requests the gate and `status` report it; otherwise no such policy could be
+    merged while anything runs.
     """
     found = list(form_findings)
     if PLATFORM_PATH not in snapshot.blobs:

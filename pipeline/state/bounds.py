@@ -25,8 +25,6 @@ from typing import TypeVar
 
 from pipeline.models.base import FactHash
 from pipeline.models.facts import (
-    Built,
-    ChecksRecorded,
     Fact,
     PatchApplied,
     PatchRefused,
@@ -34,7 +32,7 @@ from pipeline.models.facts import (
 from pipeline.models.status import DraftStatus, EarlierPatches, PatchRecord, RefusedPromotion
 from pipeline.requests.kinds import request_path
 from pipeline.requests.layout import patch_path
-from pipeline.state.runs import listed_runs, lists_all_runs, runs_of
+from pipeline.state.runs import listed_runs
 
 R = TypeVar("R", PatchRecord, RefusedPromotion)
 
@@ -85,6 +83,8 @@ def bounded(status: DraftStatus, fact: Fact, before: Callable[[], Sequence[Fact]
 
 
 def _shortened(record: R) -> R:
+    if len(record.reasons) <= LISTED:
+        return record  # a copy of each would take as long as all the rest of a fold
     return record.model_copy(update={"reasons": record.reasons[:LISTED]})
 
 
@@ -159,27 +159,3 @@ def _patch_number(path: str) -> str:
     """The number in a patch's path; `~`, which sorts after all numbers, for any other path."""
     meaning = request_path(path)
     return meaning.name if meaning is not None and meaning.kind == "DraftPatch" else "~"
-
-
-def with_evidence(status: DraftStatus, facts: Iterable[Fact], tree: str | None) -> DraftStatus:
-    """The status with a source tree's checks, build and runs, taken from the facts if unlisted."""
-    if tree is None:
-        return status
-    facts = tuple(facts)
-    if not lists_all_runs(status):
-        every = runs_of(facts)
-        listed = {run.fact for run in listed_runs(every)}
-        runs = tuple(r for r in every if r.fact in listed or r.release.source_tree == tree)
-        status = status.model_copy(update={"runs": runs})
-    report, build = status.checks_of_tree(tree), status.build_of_tree(tree)
-    if report and build:
-        return status
-    checks, builds = status.checks, status.builds
-    bodies = [fact.body for fact in facts]
-    if report is None:
-        reports = [b.report for b in bodies if isinstance(b, ChecksRecorded)]
-        checks = (*[r for r in reports if r.tree == tree][-1:], *checks)
-    if build is None:
-        built = [b.build for b in bodies if isinstance(b, Built) and b.build.source_tree == tree]
-        builds = (*[b.model_copy(update={"bundle": ""}) for b in built[:1]], *builds)
-    return status.model_copy(update={"checks": checks, "builds": builds})

@@ -17,7 +17,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import assert_never
 
 from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
@@ -33,39 +32,18 @@ from pipeline.documents.writer import (
 )
 from pipeline.models.base import FactHash, Model, Moment, canonical_json, first_problem
 from pipeline.models.draft_id import DraftId
-from pipeline.models.draft_state import STAGES, STATE_OF_STAGE, higher_state
-from pipeline.models.facts import (
-    Accepted,
-    Built,
-    Cause,
-    ChecksRecorded,
-    Fact,
-    FactBody,
-    Observed,
-    PatchApplied,
-    PatchRefused,
-    Promoted,
-    PromotionRefused,
-    Provisioned,
-    Rejected,
-    Scaffolded,
-)
-from pipeline.models.status import (
-    DraftState,
-    DraftStatus,
-    PatchRecord,
-    PromotionRecord,
-    RefusedPromotion,
-)
+from pipeline.models.facts import Accepted, Cause, Fact, FactBody
+from pipeline.models.status import DraftStatus
 from pipeline.state.bounds import bounded, is_bounded
-from pipeline.state.runs import lacks_runs, runs_after, without_runs
+from pipeline.state.fact_types import first_status, type_of
+from pipeline.state.runs import lacks_runs, without_runs
 
 STATUS_HEADER = "The fold of the facts beside it; written by the pipeline, never by hand."
 _IN_FACTS = 99  # facts in the first folder; further ones lie in folders of fifty
 _IN_FOLDER = 50
 FACTS, LATER_FACTS = "facts", "later-facts"  # the folders of facts in a draft's folder
-# Fields of a status that came later: it stays as it was where they are empty.
-_ADDED = ("earlier_patches", "runs", "decided_at")
+# Fields added to a status later: left out if empty, so older statuses keep their bytes.
+_ADDED = ("earlier_patches", "runs", "holds", "superseded", "decided_at")
 ReadFacts = Callable[[], Sequence[Fact]]
 
 
@@ -155,15 +133,19 @@ def next_fact(
     )
 
 
-def parse_chain(draft: str, files: Sequence[FactFile]) -> tuple[Fact, ...]:
-    """The facts of one draft, in order, with every link checked.
+def parse_chain(
+    draft: str, files: Sequence[FactFile], *, after: DraftStatus | None = None
+) -> tuple[Fact, ...]:
+    """The facts of one draft, in order, with every link checked; those `after` a status, if given.
 
     Raises BrokenChain naming the first file that does not fit.
     """
     facts: list[Fact] = []
-    previous, previous_path = FactHash(""), ""
+    previous = after.newest_fact if after else FactHash("")
+    previous_path = f"fact {after.facts}" if after else ""
     primitive_id = DraftId(draft).primitive
-    for position, file in enumerate(sorted(files, key=_place), start=1):
+    first = after.facts + 1 if after else 1
+    for position, file in enumerate(sorted(files, key=_place), start=first):
         try:
             fact = Fact.model_validate_json(file.content)
         except ValidationError as error:
@@ -192,10 +174,23 @@ def fold(facts: Sequence[Fact]) -> DraftStatus | None:
 
     Raises BrokenChain when the first fact is not `accepted`.
     """
-    status: DraftStatus | None = None
-    for position, fact in enumerate(facts):
-        status = fold_one(status, fact, partial(_first, facts, position))
+    *_, status = (None, *statuses_after(None, facts))
     return status
+
+
+def statuses_after(status: DraftStatus | None, facts: Sequence[Fact]) -> Iterator[DraftStatus]:
+    """The status after each of some facts, which follow each other from `status` on.
+
+    Raises BrokenChain as `fold`, and ValueError where a fact rests on facts before `status`.
+    """
+    is_whole = status is None
+    for position, fact in enumerate(facts):
+        before = partial(_first, facts, position) if is_whole else _unread
+        # Its hash stands in the fact after it; to compute it takes as long as all the rest.
+        is_last = position + 1 == len(facts)
+        hash = None if is_last else facts[position + 1].previous
+        status = fold_one(status, fact, before, hash=hash)
+        yield status
 
 
 def _first(facts: Sequence[Fact], count: int) -> Sequence[Fact]:
@@ -206,8 +201,14 @@ def _unread() -> Sequence[Fact]:
     raise ValueError("the status after this fact rests on all facts before it")
 
 
-def fold_one(status: DraftStatus | None, fact: Fact, before: ReadFacts = _unread) -> DraftStatus:
-    """The status after one more fact.
+def fold_one(
+    status: DraftStatus | None,
+    fact: Fact,
+    before: ReadFacts = _unread,
+    *,
+    hash: FactHash | None = None,
+) -> DraftStatus:
+    """The status after one more fact, whose hash may be known already.
 
     `before` returns all facts before it. It is called only for a patch numbered below those that
     the status lists, and for a status of a tool that listed everything, or no runs; without it
@@ -215,13 +216,13 @@ def fold_one(status: DraftStatus | None, fact: Fact, before: ReadFacts = _unread
     """
     if status is not None and (lacks_runs(status) or not is_bounded(status)):
         status = fold(before())
-    return bounded(fold_one_unbounded(status, fact), fact, before)
+    return bounded(fold_one_unbounded(status, fact, hash=hash), fact, before)
 
 
 def older_folds(facts: Sequence[Fact]) -> Iterator[tuple[DraftStatus, DraftStatus]]:
     """The status after each fact, in the two forms of older tools, which listed no runs.
 
-    The first lists everything else, the second as little of it as this tool does.
+    The first form lists everything else, the second is bounded like this tool's.
     """
     unbounded: DraftStatus | None = None
     status: DraftStatus | None = None
@@ -239,157 +240,28 @@ def is_fold_of(status: DraftStatus, facts: Sequence[Fact]) -> bool:
     return status in older
 
 
-def fold_one_unbounded(status: DraftStatus | None, fact: Fact) -> DraftStatus:
+def fold_one_unbounded(
+    status: DraftStatus | None, fact: Fact, *, hash: FactHash | None = None
+) -> DraftStatus:
     """The status after one more fact, with all lists unbounded."""
-    body = fact.body
-    if status is None:
-        if not isinstance(body, Accepted):
-            path = fact_path(fact.draft.primitive, fact.sequence, body.type)
-            raise BrokenChain(path, "a draft's first fact must be `accepted`")
-        base = _first_status(fact, body)
+    body, row = fact.body, type_of(fact.body)
+    if status is not None:
+        base, changes = status, row.fold(status, fact, body)
+    elif isinstance(body, Accepted):
+        base, changes = first_status(fact, body), {}
     else:
-        base = status.model_copy(update=_changes(status, fact))
+        path = fact_path(fact.draft.primitive, fact.sequence, body.type)
+        raise BrokenChain(path, "a draft's first fact must be `accepted`")
     requests = base.requests
-    if not isinstance(body, Observed | ChecksRecorded | Built | Rejected | Provisioned):
+    if row.settles_request:
         requests = dict(sorted({**requests, fact.cause.request: fact.cause.blob}.items()))
-    return base.model_copy(
-        update={
-            "requests": requests,
-            "runs": runs_after(base.runs, fact),
-            "facts": fact.sequence,
-            "newest_fact": hash_of(fact_bytes(fact)),
-            "decided_at": fact.decided_at or base.decided_at,
-        }
-    )
-
-
-def _first_status(fact: Fact, body: Accepted) -> DraftStatus:
-    return DraftStatus(
-        id=fact.draft,
-        state=DraftState.PENDING,
-        tenant_id=body.tenant_id,
-        primitive_type=body.primitive_type,
-        primitive_id=body.primitive_id,
-        template_id=body.template_id,
-        template_digest=body.template_digest,
-        code_origin=body.code_origin,
-        sku=body.sku,
-        risk_tier=body.risk_tier,
-        target_repo=body.target_repo,
-        gitops_repo=body.gitops_repo,
-        instance=body.instance,
-        image=body.image,
-        design_refs=body.design_refs,
-        target_namespaces=_namespaces(body),
-        facts=fact.sequence,
-        newest_fact=FactHash(""),
-    )
-
-
-def _namespaces(body: Accepted) -> dict[str, str]:
-    """Environment → namespace in the order of policy, whichever order the fact's JSON has."""
-    # Older tools recorded no order, and knew no environments but those named like stages.
-    stages: list[str] = list(STAGES)
-    listed = body.environments or sorted(
-        body.target_namespaces, key=lambda e: (stages.index(e) if e in stages else len(stages), e)
-    )
-    return {e: body.target_namespaces[e] for e in listed}
-
-
-def _changes(status: DraftStatus, fact: Fact) -> dict[str, object]:
-    body = fact.body
-    match body:
-        case Accepted():
-            told = ("risk_tier", "design_refs", "template_id", "template_digest")
-            accepted: dict[str, object] = {name: getattr(body, name) for name in told}
-            return accepted | {"target_namespaces": _namespaces(body)}
-        case Provisioned():
-            return {"repos": body.repos, "rules": body.rules}
-        case Scaffolded() | PatchApplied():
-            changes: dict[str, object] = {
-                "branch_name": body.branch,
-                "pr_url": body.pull_request.url,
-                "pull_request": body.pull_request,
-                "head": body.commit,
-                "head_tree": body.tree,
-            }
-            if isinstance(body, Scaffolded):
-                return changes | {"state": higher_state(status.state, DraftState.SCAFFOLDED)}
-            record = PatchRecord(patch=body.patch, outcome="applied", commit=body.commit)
-            return changes | {
-                "state": higher_state(status.state, DraftState.IN_REVIEW),
-                "patches": _replaced(status.patches, record),
-            }
-        case PatchRefused():
-            record = PatchRecord(patch=body.patch, outcome="refused", reasons=body.reasons)
-            return {"patches": _replaced(status.patches, record)}
-        case ChecksRecorded():
-            kept = tuple(c for c in status.checks if c.tree != body.report.tree)
-            return {"checks": (*kept, body.report)}
-        case Built():
-            return {"builds": (*status.builds, body.build.model_copy(update={"bundle": ""}))}
-        case PromotionRefused():
-            others = tuple(
-                r for r in status.refused_promotions if r.environment != body.environment
-            )
-            refused = RefusedPromotion(environment=body.environment, reasons=body.reasons)
-            return {"refused_promotions": (*others, refused)}
-        case Promoted():
-            return {
-                "state": told_state(status, body),
-                "promotions": _with_promotion(status, fact.sequence, body),
-                "refused_promotions": tuple(
-                    r for r in status.refused_promotions if r.environment != body.environment
-                ),
-            }
-        case Observed():
-            seen = body.observation
-            return {
-                "promotions": tuple(
-                    p.model_copy(update={"observation": seen})
-                    if p.environment == seen.environment
-                    else p
-                    for p in status.promotions
-                )
-            }
-        case Rejected():
-            return {"state": DraftState.REJECTED}
-    assert_never(body)
-
-
-def told_state(status: DraftStatus, body: Promoted) -> DraftState:
-    """The state of a draft after a promotion, as its fact tells it."""
-    told = body.state or STATE_OF_STAGE.get(body.environment, status.state)
-    return higher_state(status.state, told)
-
-
-def _replaced(patches: tuple[PatchRecord, ...], record: PatchRecord) -> tuple[PatchRecord, ...]:
-    others = tuple(p for p in patches if p.patch != record.patch)
-    return tuple(sorted((*others, record), key=lambda p: p.patch))
-
-
-def _with_promotion(
-    status: DraftStatus, sequence: int, body: Promoted
-) -> tuple[PromotionRecord, ...]:
-    record = PromotionRecord(
-        environment=body.environment,
-        namespace=body.namespace,
-        release=body.release,
-        overlay_tree=body.overlay_tree,
-        overlay_folder=body.overlay_folder,
-        gitops_commit=body.gitops_commit,
-        merged_at=body.merged_at,
-        pull_request=body.pull_request,
-        approved_by=body.approved_by,
-        fact=sequence,
-    )
-    others = tuple(p for p in status.promotions if p.environment != body.environment)
-    order = {name: at for at, name in enumerate(status.target_namespaces)}
-    # An environment that came after the draft was accepted has no place among those yet.
-    places = (*others, record)
-    return tuple(
-        sorted(places, key=lambda p: (order.get(p.environment, len(order)), p.environment))
-    )
+    always: dict[str, object] = {
+        "requests": requests,
+        "facts": fact.sequence,
+        "newest_fact": hash or hash_of(fact_bytes(fact)),
+        "decided_at": fact.decided_at or base.decided_at,
+    }
+    return base.model_copy(update={**changes, **always})
 
 
 def status_bytes(status: DraftStatus) -> bytes:

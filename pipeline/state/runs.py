@@ -1,7 +1,7 @@
-"""What ran in each environment, newest last: order is that a release *has run* somewhere. Pure.
+"""What ran in each environment, newest last; the order of environments depends on it. Pure.
 
 A run begins with the fact of a promotion and ends with the next one to the same environment. The
-status lists the newest 10 of each environment (`LISTED_RUNS`); facts hold all of them.
+status lists the newest 10 per environment (`LISTED_RUNS`); facts hold all of them.
 """
 
 from __future__ import annotations
@@ -12,20 +12,25 @@ from collections.abc import Callable, Iterable
 from pipeline.models.facts import Fact, Observed, Promoted
 from pipeline.models.status import DraftStatus, RunRecord
 
-LISTED_RUNS = 10  # of each environment
+LISTED_RUNS = 10  # per environment
 
 Runs = tuple[RunRecord, ...]
 
 
 def runs_after(runs: Runs, fact: Fact) -> Runs:
-    """The runs with one more fact."""
+    """The runs after one more fact."""
     body = fact.body
     if isinstance(body, Promoted):
         since = body.merged_at or fact.decided_at
         begun = RunRecord(
-            environment=body.environment, release=body.release, fact=fact.sequence, since=since
+            environment=body.environment,
+            release=body.release,
+            fact=fact.sequence,
+            since=since,
+            goes_further=body.goes_further,
         )
-        return (*_with_newest(runs, body.environment, lambda _: {"until": since}), begun)
+        ended: dict[str, object] = {"until": since, "rolled_back": body.automatic}
+        return (*_with_newest(runs, body.environment, lambda _: ended), begun)
     if not isinstance(body, Observed):
         return runs
     seen = body.observation
@@ -42,13 +47,13 @@ def runs_after(runs: Runs, fact: Fact) -> Runs:
 def _with_newest(
     runs: Runs, environment: str, changes: Callable[[RunRecord], dict[str, object]]
 ) -> Runs:
-    """The runs, with changes of the newest one in an environment, if there is any."""
+    """The runs, with the newest one of an environment, if any, changed by `changes`."""
     newest = max((run.fact for run in runs if run.environment == environment), default=0)
     return tuple(run.model_copy(update=changes(run)) if run.fact == newest else run for run in runs)
 
 
 def runs_of(facts: Iterable[Fact]) -> Runs:
-    """All runs that some facts tell of."""
+    """All runs in these facts."""
     runs: Runs = ()
     for fact in facts:
         runs = runs_after(runs, fact)
@@ -56,7 +61,7 @@ def runs_of(facts: Iterable[Fact]) -> Runs:
 
 
 def listed_runs(runs: Runs) -> Runs:
-    """The newest runs of each environment, as many as a status lists."""
+    """The newest runs of each environment that a status lists."""
     counts: dict[str, int] = {}
     kept: list[RunRecord] = []
     for run in reversed(runs):
@@ -67,13 +72,13 @@ def listed_runs(runs: Runs) -> Runs:
 
 
 def lists_all_runs(status: DraftStatus) -> bool:
-    """Whether a status surely lists every run that there was."""
+    """Whether a status certainly lists every run."""
     counts = Counter(run.environment for run in status.runs)
     return not lacks_runs(status) and all(count < LISTED_RUNS for count in counts.values())
 
 
 def lacks_runs(status: DraftStatus) -> bool:
-    """Whether an older tool wrote the status, which listed what runs now alone."""
+    """Whether an older tool wrote the status, listing only what runs now."""
     return not {p.fact for p in status.promotions} <= {run.fact for run in status.runs}
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 import yaml
 
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck, UsageFault
+from pipeline.gate.running import Running, check_running
 from pipeline.gate.standing import (
     Standing,
     check_blocked,
@@ -23,7 +25,7 @@ from pipeline.gate.standing import (
 from pipeline.git.repository import GitRepository
 from pipeline.models.draft_id import parse_draft_id
 from pipeline.requests.layout import BLOCKED_PATH, environment_path
-from pipeline.requests.order import Place, ordered
+from pipeline.requests.order import EnvironmentPlace, ordered
 
 # Repeats names of `pipeline.names` and `pipeline.state.facts`, which would import the models.
 STATE_PREFIX = "state/"
@@ -85,7 +87,7 @@ def read_status_documents(
 
 
 def read_environments(state: StateRefs) -> tuple[str, ...]:
-    """The environments of main in the order of their graph, as far as their files can be read."""
+    """The environments of main in the order of their graph, as far as their files are readable."""
     git, main = state.git, f"{state.prefix}main"
     found = [_ENVIRONMENT.match(path) for path in git.list_files(main, "environments")]
     names = [match[1] for match in found if match is not None]
@@ -95,15 +97,15 @@ def read_environments(state: StateRefs) -> tuple[str, ...]:
     )
 
 
-def _place(name: str, content: bytes) -> Place:
-    """Where an environment stands, from its file; `validate` says what is wrong with that."""
+def _place(name: str, content: bytes) -> EnvironmentPlace:
+    """An environment's place, from its file; `validate` reports what is wrong in it."""
     try:
         found = yaml.load(content, yaml.CSafeLoader)
     except yaml.YAMLError:
         found = None
     told = found if isinstance(found, dict) else {}
     sources = told.get("promotes_from")
-    return Place(
+    return EnvironmentPlace(
         stage=str(told.get("stage", name)),
         sources=tuple(map(str, sources if isinstance(sources, list) else ())),
     )
@@ -124,7 +126,7 @@ def read_standing_findings(
 ) -> tuple[Finding, ...]:
     """What these statuses record but main no longer allows: blocked digests, deleted files.
 
-    An environment without a file is one that policy lost; what runs there is a warning.
+    An environment without a file was removed; what still runs there is a warning.
 
     Raises CouldNotCheck for a damaged status.
     """
@@ -134,6 +136,8 @@ def read_standing_findings(
     item = git.read_object(f"{prefix}main:{BLOCKED_PATH}")
     try:
         standings = [Standing.of(document) for document in documents]
+        promotions: list[Any] = [p for d in documents for p in cast("Any", d["promotions"])]
+        running = [one for promotion in promotions if (one := Running.of(promotion))]
     except (KeyError, TypeError, AttributeError) as error:
         raise CouldNotCheck(
             "a status is damaged", help="`pipeline audit verify` says which"
@@ -143,6 +147,7 @@ def read_standing_findings(
         *check_blocked(standings, blocked),
         *check_deleted(standings, paths),
         *check_environments(standings, paths),
+        *(finding for one in running for finding in check_running(one)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
@@ -46,16 +46,24 @@ class Causes:
         self.revisions.read_changed(commits)
 
     def of(
-        self, path: str, blob: str, *, tier: RiskTier = "LOW", until: Moment | None = None
+        self,
+        path: str,
+        blob: str,
+        *,
+        tier: RiskTier = "LOW",
+        until: Moment | None = None,
+        brought_by: str = "",
     ) -> Caused:
-        """The cause of a request's current content: the commit of main that brought it, who asked,
-        and their and the reviewers' authority.
+        """The cause of a request's content: the commit of main that brought it, who asked, and
+        their and the reviewers' authority.
 
-        `tier` is the accepted draft's. Reviews given after `until` are left out.
+        The content is the current one, unless `brought_by` is the commit that brought an earlier
+        one. `tier` is the accepted draft's. Reviews given after `until` are left out.
         """
-        if path not in self.brought:
+        if not brought_by and path not in self.brought:
             self._read_brought(path, [path])
-        commit = self.control.read_commit(self.brought.get(path, self.snapshot.commit))
+        brought_by = brought_by or self.brought.get(path, self.snapshot.commit)
+        commit = self.control.read_commit(brought_by)
         self._read_merged([commit.id])
         pull = self._merged[commit.id]
         if pull and until:
@@ -76,6 +84,20 @@ class Causes:
             [path], commit.id, brought, now=self.snapshot, tier=tier
         )
         return Caused(cause, commit.committer.time_s, authority)
+
+    def revisions_before(self, path: str, commit: str) -> Iterator[tuple[str, str]]:
+        """The earlier contents of a request, newest first: the commit of main that brought each,
+        and its blob. It ends where main did not have the request."""
+        while True:
+            found = self.control.read_object(f"{commit}^:{path}")
+            if found is None:
+                return
+            before = f"{commit}^"
+            newest = read_newest_touching(self.control.path, before, path, [path])
+            if path not in newest:
+                return
+            commit = newest[path]
+            yield commit, found.id
 
     def _read_brought(self, folder: str, paths: Collection[str]) -> None:
         head = self.snapshot.commit

@@ -22,11 +22,11 @@ from pipeline.models.requests import (
     PrimitiveImplementationDraft,
     Tenant,
 )
-from pipeline.models.status import DraftStatus
+from pipeline.models.status import DraftState, DraftStatus
+from pipeline.plan.sightings import JudgedReport
 from pipeline.plan.view import DraftView
 from pipeline.requests.layout import draft_path, tenant_path
 from pipeline.requests.snapshot import LoadedRequest, Snapshot
-from pipeline.stages.observe import Judged
 from pipeline.stages.provision import keepers
 from pipeline.stages.scaffold import scaffold_key
 from pipeline.templating import Template
@@ -38,6 +38,7 @@ from pipeline.world.patches import Patches
 from pipeline.world.promotions import Promotions
 from pipeline.world.repositories import OpenRepositories
 from pipeline.world.rest import Rest
+from pipeline.world.retirements import Retirements
 from pipeline.world.states import States
 
 # The input of a draft's plan: its request, its tenant, and the platform.
@@ -53,7 +54,7 @@ class TenantLook:
     resting: frozenset[str]  # drafts looked at that have nothing due
     # Every draft was looked at, nothing is due, nothing failed, and there is no finding.
     is_settled: bool
-    judged: tuple[Judged, ...] = ()  # what reports on its drafts come to
+    judged: tuple[JudgedReport, ...] = ()  # judged reports on its drafts
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Drafts:
     causes: Causes
     patches: Patches
     promotions: Promotions
+    retirements: Retirements
     gitops: GitopsRepositories
     failures: Failures
     reports: Reports
@@ -130,14 +132,14 @@ class Drafts:
 
     def look_at_reports(
         self, tenant: str, observations: Collection[Observation]
-    ) -> tuple[Judged, ...]:
-        """What reports on a tenant's drafts come to, whatever else is due."""
+    ) -> tuple[JudgedReport, ...]:
+        """The judged reports on a tenant's drafts, whatever else is due."""
         return tuple(j for found in self._judged(tenant, observations).values() for j in found)
 
     def _judged(
         self, tenant: str, observations: Collection[Observation]
-    ) -> dict[str, tuple[Judged, ...]]:
-        """What reports on a tenant's drafts come to; nothing if they cannot be judged."""
+    ) -> dict[str, tuple[JudgedReport, ...]]:
+        """The judged reports on a tenant's drafts; empty if they cannot be judged."""
         told = [o for o in observations if DraftId(o.draft).tenant == tenant]
         named = {o.draft: DraftId(o.draft).primitive for o in told}
         found = self.states.statuses(tenant, sorted(set(named.values())))
@@ -212,21 +214,31 @@ class Drafts:
             return None
         due_patches = self._due(self.snapshot.patches_of(draft), due)
         due_promotions = self._due(self.snapshot.promotions_of(draft), due)
-        has_requests = bool(self._is_new(draft, status) or due_patches or due_promotions)
+        retirement = self.snapshot.retirement_of(draft)
+        retires = retirement is not None and retirement.path in due
+        has_requests = bool(self._is_new(draft, status) or due_patches or due_promotions or retires)
         if not (has_requests or observations) and rest.holds(status):
             return None
         view = self._view(draft, status, *asked)
         view = replace(view, observations=observations, keeps_rules=draft in rest.keepers)
         if status and view.target_repo != status.target_repo:
             return view  # its request changed the draft's identity: `plan_blocked` reports it
-        if due_promotions:
+        fallbacks = rest.fallbacks(status)
+        has_overlays = bool(due_promotions or fallbacks or retires)
+        if has_overlays:
             view = replace(view, gitops=self.repositories.view(view.gitops_repo))
-        if due_patches and status and status.branch_name:
+        if retires and retirement and status and status.state is not DraftState.REJECTED:
+            view = replace(view, retirement=self.retirements.of_request(view, retirement))
+        if due_patches and status and status.branch_name and not view.retires:
             view = replace(view, patch=self.patches.of_request(view, due_patches[0]))
-        if due_promotions and status and status.branch_name and view.patch is None:
-            found = tuple(self.promotions.of_request(view, r) for r in due_promotions)
-            foreign = self.gitops.findings_of(view.gitops_repo)
-            view = replace(view, promotions=found, gitops_findings=foreign)
+        if has_overlays and status and status.branch_name and view.patch is None:
+            found = tuple(i for r in due_promotions for i in self.promotions.of_due(view, r))
+            view = replace(
+                view,
+                promotions=found,
+                gitops_findings=self.gitops.findings_of(view.gitops_repo),
+                fallbacks=tuple(self.promotions.of_fallback(view, f) for f in fallbacks),
+            )
         return view
 
     def _accepted(self, draft: DraftId) -> Accepted | None:

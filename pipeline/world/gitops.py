@@ -152,7 +152,7 @@ class GitopsRepositories:
     def _proposal(self, git: GitRepository, head: str, pull: PullRequest) -> Proposal:
         """A person's pull request as a proposal: what merging it into `head` changes, by whom."""
         try:
-            git.read_commit(pull.head)  # NotFound for one that is not here
+            git.read_commit(pull.head)  # raises NotFound if it is not in this copy
             merged = git.merge_tree(head, pull.head)
             changed = git.diff_names(head, merged)
             plain = [path for path in changed if is_plain(path)]
@@ -211,7 +211,11 @@ class GitopsRepositories:
         found = replace(
             clean,
             findings=check_gitops(repo, differences),
-            overlays={**clean.overlays, **unrecorded},
+            overlays={
+                folder: tree
+                for folder, tree in {**clean.overlays, **unrecorded}.items()
+                if tree is not None
+            },
             unrecorded=bool(unrecorded),
         )
         if found.findings and found.restores:
@@ -238,10 +242,10 @@ class GitopsRepositories:
         git: GitRepository,
         view: RepoView,
         folder: str,
-        tree: str,
+        tree: str | None,
         recorded: Mapping[str, Recorded],
     ) -> bool:
-        """Whether the pipeline merged the overlay that is there, and only its fact is missing.
+        """Whether the pipeline merged what is there, or took it out, and only its fact is missing.
 
         As the forge reports it: the newest commit that touched the folder merged a pull request
         that the pipeline opened and merged, from a branch that only the pipeline may push to.
@@ -262,8 +266,7 @@ class GitopsRepositories:
         return (
             pull.author_id == pull.merged_by == account
             and pull.head_branch.startswith(branch)
-            and merged is not None
-            and merged.id == tree
+            and (merged.id if merged else None) == tree
         )
 
 

@@ -37,7 +37,7 @@ class World:
 
     @property
     def now_s(self) -> int:
-        """The moment that is planned for, in seconds since the epoch."""
+        """The moment of the plan, in seconds since the epoch."""
         return self.drafts.now_s
 
     def at(self, now_s: int) -> World:

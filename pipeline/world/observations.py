@@ -1,4 +1,4 @@
-"""Reports of delivery tools beside what facts record: each judged by the tree at its commit."""
+"""Reports of delivery tools compared with facts, each judged by the tree at its commit."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pipeline.errors import CouldNotCheck
 from pipeline.models.evidence import Observation
 from pipeline.models.requests import Environment
 from pipeline.models.status import DraftStatus, PromotionRecord
-from pipeline.stages.observe import Judged, judge_all
+from pipeline.plan.sightings import JudgedReport
+from pipeline.stages.observe import judge_all
 from pipeline.world.repositories import OpenRepositories
 
 
 @dataclass(frozen=True)
 class Reports:
-    """Judges reports as of one look; each GitOps repository is read once for all of a tenant's."""
+    """Judges reports as of one look; each GitOps repository is read once for a tenant's reports."""
 
     repositories: OpenRepositories
     environments: Mapping[str, Environment]
@@ -26,8 +27,8 @@ class Reports:
         statuses: Mapping[str, DraftStatus | None],
         observations: Collection[Observation],
         now_s: int,
-    ) -> dict[str, tuple[Judged, ...]]:
-        """What the reports on these drafts come to, by draft.
+    ) -> dict[str, tuple[JudgedReport, ...]]:
+        """Draft → its judged reports.
 
         Raises what the forge raised for a repository that cannot be read.
         """
@@ -49,7 +50,7 @@ class Reports:
     def _read_trees(
         self, statuses: Mapping[str, DraftStatus | None], reports: Mapping[str, list[Observation]]
     ) -> dict[Observation, str]:
-        """The tree of the overlay that each report is about, where it says one that exists."""
+        """Report → the tree of its overlay, if the report names one that exists."""
         asked: dict[str, list[tuple[Observation, PromotionRecord]]] = {}
         for draft, told_of in reports.items():
             status = statuses[draft]
@@ -69,7 +70,7 @@ class Reports:
         self, repo: str, pairs: Iterable[tuple[Observation, PromotionRecord]]
     ) -> dict[Observation, str]:
         pairs = list(pairs)
-        # A tool that names the chart that it installed says so of the sealed overlay's own.
+        # A tool that reports its installed chart means the sealed overlay's chart.
         specs = [
             f"{told.revision}:{record.overlay_folder}"
             if told.revision

@@ -35,6 +35,7 @@ class _Source:
     build: BuildRecord
     tree: str
     files: Mapping[str, bytes]  # path below the primitive's folder → bytes
+    base: Mapping[str, bytes] | None = None  # if it was rendered before
 
 
 @dataclass
@@ -50,10 +51,17 @@ class Releases:
     _charts: dict[tuple[str, str], Mapping[str, bytes]] = field(default_factory=dict)
     _too_much: dict[tuple[str, str], tuple[Finding, ...]] = field(default_factory=dict)
 
-    def overlay(self, view: DraftView, promotion: Promotion, tree: str | None) -> Rendered:
+    def overlay(
+        self,
+        view: DraftView,
+        promotion: Promotion,
+        tree: str | None,
+        sealed: Mapping[str, bytes] | None = None,
+    ) -> Rendered:
         """The overlay of a promotion, rendered now; None before its image is built.
 
-        `tree` is the tree of the primitive's folder at the requested commit.
+        `tree` is the tree of the primitive's folder at the requested commit. `sealed` is the base
+        that the release once had, for a promotion that goes back to it.
         """
         status = view.status
         build = status.build_of_tree(tree) if status and tree else None
@@ -64,7 +72,8 @@ class Releases:
         too_much = self._read_too_much(view, commit, tree)
         if too_much or build is None:
             return None, too_much
-        source = _Source(build, tree, self._read_chart(view, commit, tree))
+        chart = {} if sealed is not None else self._read_chart(view, commit, tree)
+        source = _Source(build, tree, chart, sealed)
         return self._rendered_or_not(view, status, environment, source)
 
     def chart_findings(
@@ -129,13 +138,15 @@ class Releases:
         self, view: DraftView, status: DraftStatus, environment: Environment, source: _Source
     ) -> Rendered:
         build = source.build
-        base = self.hydrator.read_base(
-            source.tree,
-            source.files,
-            release=view.instance,
-            image=f"{view.image}@{build.digest}",
-            kubernetes_version=view.platform.kubernetes_version,
-        )
+        base = source.base
+        if base is None:
+            base = self.hydrator.read_base(
+                source.tree,
+                source.files,
+                release=view.instance,
+                image=f"{view.image}@{build.digest}",
+                kubernetes_version=view.platform.kubernetes_version,
+            )
         # The record's own commit: another commit of the same tree is the same release.
         release = Release(
             source_commit=build.source_commit,

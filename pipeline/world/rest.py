@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import PipelineError
 from pipeline.forges.port import PullState
+from pipeline.gate.rollback import Fallback, fallback_of
 from pipeline.models.status import DraftState, DraftStatus
 from pipeline.plan.view import owners_of
 from pipeline.requests.snapshot import Snapshot
@@ -30,10 +31,21 @@ class Rest:
             return False
         if status.id in self.keepers and status.rules != self._rules_of(status):
             return False
+        if self.fallbacks(status):
+            return False
         if not _rests_on_pull(status):
             return True
         pull = self.repositories.pull_of_branch(status.target_repo, status.branch_name)
         return pull is None or pull.state is not PullState.CLOSED
+
+    def fallbacks(self, status: DraftStatus | None) -> tuple[Fallback, ...]:
+        """The automatic rollbacks of a draft that policy asks for, now or later."""
+        if status is None or status.state is DraftState.REJECTED or not status.promotions:
+            return ()
+        blocked = self.snapshot.blocked_digests
+        environments = self.snapshot.environments.values()
+        found = (fallback_of(status, environment, blocked) for environment in environments)
+        return tuple(fallback for fallback in found if fallback is not None)
 
     def read_ahead(self, statuses: Iterable[DraftStatus]) -> None:
         """Prefetch the pull requests that `holds` needs, in one query per repository."""

@@ -15,7 +15,8 @@ from pipeline.models.facts import Fact
 from pipeline.models.status import DraftStatus
 from pipeline.requests.layout import draft_path, tenant_path
 from pipeline.state.bounds import requests_due
-from pipeline.state.facts import BrokenChain, is_fold_of, parse_chain, parse_status, status_path
+from pipeline.state.checked import CheckedChain, read_checked_chain
+from pipeline.state.facts import BrokenChain, parse_chain, parse_status, status_path
 from pipeline.state.store import read_fact_files
 from pipeline.world.failures import Failures
 
@@ -46,7 +47,7 @@ class States:
     known: dict[str, DraftStatus] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)  # drafts whose recorded status is damaged
     _primitives: dict[str, dict[str, str]] = field(default_factory=dict)
-    _chains: dict[tuple[str, ...], Chain] = field(default_factory=dict)
+    _chains: dict[tuple[str, ...], CheckedChain] = field(default_factory=dict)
 
     def head(self, tenant: str) -> str | None:
         """The head of the tenant's state branch."""
@@ -101,14 +102,8 @@ class States:
 
         Raises CouldNotCheck if that depends on damaged facts.
         """
-
-        def read_facts() -> tuple[Fact, ...]:
-            head = self.head(draft.tenant)
-            files = read_fact_files(self.control, head, draft.primitive) if head else ()
-            return parse_chain(draft, files)
-
         try:
-            return requests_due(status, asked, read_facts)
+            return requests_due(status, asked, lambda: self.facts(draft))
         except BrokenChain as broken:
             raise CouldNotCheck(
                 f"the facts of `{draft}` are damaged: {broken}",
@@ -130,22 +125,15 @@ class States:
         found = self.statuses(tenant, there).values() if there else ()
         return tuple(check_deleted([Standing.of_status(status) for status in found], paths))
 
-    def chain(self, tenant: str, status: DraftStatus) -> Chain:
-        """A draft's facts, and why they do not fold to its status; empty if they do."""
+    def facts(self, draft: DraftId) -> tuple[Fact, ...]:
+        """All facts of a draft, with every link checked. Raises BrokenChain."""
+        head = self.head(draft.tenant)
+        files = read_fact_files(self.control, head, draft.primitive) if head else ()
+        return parse_chain(draft, files)
+
+    def chain(self, tenant: str, status: DraftStatus) -> CheckedChain:
+        """A draft's facts, checked against its status."""
         key = (tenant, status.id, status.primitive_id)
         if key not in self._chains:
-            self._chains[key] = self._read_chain(tenant, status)
+            self._chains[key] = read_checked_chain(self.control, self.head(tenant), status)
         return self._chains[key]
-
-    def _read_chain(self, tenant: str, status: DraftStatus) -> Chain:
-        head = self.head(tenant)
-        if head is None:
-            return (), "there is no state branch"
-        try:
-            facts = parse_chain(status.id, read_fact_files(self.control, head, status.primitive_id))
-            is_fold = is_fold_of(status, facts)
-        except BrokenChain as broken:
-            return (), str(broken)
-        if not is_fold:
-            return facts, f"{status_path(status.primitive_id)} is not the fold"
-        return facts, ""

@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.documents import render_document
+from pipeline.plan.ports import no_faults
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from tests.conftest import ROOT
-from tests.support.finished_story import StoryWorld
+from tests.support.finished_story import StoryWorld, audit
+from tests.support.samples import DRAFT
+from tests.support.second_day_sweep import SECOND_DAY
 from tests.support.sweep import start, sweep_world
 
 # Who asks, and who approves and merges.
@@ -168,3 +171,20 @@ def test_sixteen_quick_processes_land_every_request_once(tmp_path: Path) -> None
 
 def test_six_quick_processes_land_every_request_once(tmp_path: Path) -> None:
     _tell_of_three_tenants(tmp_path / "world", 6, QUICK)
+
+
+def test_each_request_of_the_second_day_is_carried_out_once(tmp_path: Path) -> None:
+    """Runs that meet at a replaced request, a rollback and a retirement record each once."""
+    root = tmp_path / "world"
+    SECOND_DAY.start(root)
+    for act in SECOND_DAY.steps[1:]:
+        world = SECOND_DAY.open(root, no_faults)
+        act(world)
+        world.close()
+        _race(root, 4, QUICK)
+    world = SECOND_DAY.open(root, no_faults)
+    kinds = Counter(fact.body.type for fact in world.engine.facts(DRAFT))
+    assert (kinds["promotion-superseded"], kinds["retired"], kinds["rejected"]) == (1, 3, 1)
+    assert world.engine.plan(tenants=["acme"]).is_empty
+    assert audit(world).findings == ()
+    world.close()

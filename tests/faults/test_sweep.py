@@ -12,10 +12,13 @@ import pytest
 
 from pipeline.engine.opening import CRASH_EXIT_CODE
 from tests.support.convergence import require_convergence
+from tests.support.second_day_sweep import SECOND_DAY
 from tests.support.sweep import (
+    FIRST_DAY,
     STEPS,
     Checkpoint,
     Point,
+    Swept,
     differences,
     fingerprint,
     points_of,
@@ -28,10 +31,15 @@ from worlds.control_repo import CLOCK_S
 SHORT_STRIDE = 13
 
 
-def _sweep(points: Sequence[Point], checkpoints: tuple[Checkpoint, ...], folder: Path) -> None:
+def _sweep(
+    points: Sequence[Point],
+    checkpoints: tuple[Checkpoint, ...],
+    folder: Path,
+    swept: Swept = FIRST_DAY,
+) -> None:
     require_convergence(
         points,
-        lambda point: differences(point, checkpoints[point.step], folder / "point"),
+        lambda point: differences(point, checkpoints[point.step], folder / "point", swept),
         lambda point: f"{checkpoints[point.step].name}: {point.mode} {point.number}",
     )
 
@@ -49,6 +57,21 @@ def test_story_converges_from_some_points(tmp_path: Path) -> None:
     points = points_of(checkpoints)
     assert len(points) >= 100
     _sweep(points[::SHORT_STRIDE], checkpoints, tmp_path)
+
+
+@pytest.mark.sweep
+def test_the_second_day_converges_from_every_point(tmp_path: Path) -> None:
+    checkpoints = tell(tmp_path, SECOND_DAY)
+    points = points_of(checkpoints)
+    assert len(points) >= 80
+    _sweep(points, checkpoints, tmp_path, SECOND_DAY)
+
+
+def test_the_second_day_converges_from_some_points(tmp_path: Path) -> None:
+    checkpoints = tell(tmp_path, SECOND_DAY)
+    points = points_of(checkpoints)
+    assert len(points) >= 80
+    _sweep(points[::SHORT_STRIDE], checkpoints, tmp_path, SECOND_DAY)
 
 
 def test_a_killed_process_leaves_nothing_to_repair(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.delivery.reports import Observations
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path
 from tests.conftest import ROOT
@@ -21,8 +22,11 @@ from tests.support.workflows import APP_PERMISSIONS, Withheld
 from worlds.github_server.merge_queue import form_groups, group_of
 
 
-def rights(workflow: str) -> Iterator[Withheld]:
-    """Each right of each job, taken away or lowered by one level."""
+def rights(workflow: str, *, optional: bool = False) -> Iterator[Withheld]:
+    """Each right of each job, taken away or lowered by one level.
+
+    Those that an App may lack are `optional`: without them a job does less, and says so.
+    """
     path = ROOT / ".github" / "workflows" / f"{workflow}.yaml"
     for job, text in yaml.load(path.read_text(), Loader=yaml.BaseLoader)["jobs"].items():
         granted = [("token", name, level) for name, level in text["permissions"].items()]
@@ -30,7 +34,9 @@ def rights(workflow: str) -> Iterator[Withheld]:
             listed = step.get("env", {}).get(APP_PERMISSIONS, "")
             pairs = [word.partition("=") for word in listed.split(",") if word]
             granted += [("app", name, level) for name, _, level in pairs]
-        for of, name, level in granted:
+        chosen = [right for right in granted if right[2].endswith("?") == optional]
+        for of, name, asked in chosen:
+            level = asked.removesuffix("?")
             # GitHub gives every App `metadata`, and asking for nothing would mean all.
             yield Withheld(job, of, name, None)
             if level == "write":
@@ -50,6 +56,24 @@ def check(
         assert run.of(withheld.job)[0].result == "failure", f"{withheld} fails elsewhere\n{run.log}"
         tried += 1
     print(f"{workflow}: {tried} rights, each needed")
+    return tried
+
+
+def check_optional(
+    actions: Actions, workflow: str, event: str, jobs: tuple[str, ...], **payload: Any
+) -> int:
+    """How many optional rights of these jobs were tried; fail if a job does not tell of one, or
+    ends for lack of it."""
+    tried = 0
+    for withheld in rights(workflow, optional=True):
+        if withheld.job not in jobs:
+            continue
+        run = actions.attempt(workflow, event, withheld, payload)
+        assert run.result == "success", f"{workflow} ends without {withheld}\n{run.log}"
+        told = "\n".join(job.log for job in run.of(withheld.job))
+        assert "forge-refused: GitHub does not allow it" in told, f"{withheld}\n{told}"
+        tried += 1
+    print(f"{workflow}: {tried} rights, each told of")
     return tried
 
 
@@ -110,11 +134,24 @@ def test_each_permission_of_each_job_is_needed(tmp_path: Path) -> None:
         ask(world, DRAFT, "staging", RELEASE_MANAGERS[0])
         world.close()
         tried += check(actions, "promote", "schedule")
+        assert check_optional(actions, "promote", "schedule", ("run",)) == 2
         actions.run("promote", "schedule")
+        # Nothing is due but what people are shown.
+        deployments = actions.server.repository("ameide", CODE).deployments
+        assert [one.environment for one in deployments.values()] == ["dev", "staging"]
+        deployments.clear()
+        assert check_optional(actions, "promote", "schedule", ("due",)) == 1
+        run = actions.run("promote", "schedule")
+        assert [job.result for job in run.jobs] == ["success", "success"]
+        deployments = actions.server.repository("ameide", CODE).deployments
+        assert [one.environment for one in deployments.values()] == ["dev", "staging"]
 
         world = actions.open()
         observations = observe_and_follow_up(world)
         world.close()
-        payload = {"observations": [o.model_dump(mode="json") for o in observations]}
+        report = Observations(kind="Observations", observations=observations)
+        payload = report.model_dump(mode="json", by_alias=True)
         tried += check(actions, "observe", "repository_dispatch", client_payload=payload)
+        asked = {"client_payload": payload}
+        assert check_optional(actions, "observe", "repository_dispatch", ("run",), **asked) == 2
         assert tried >= 50

@@ -8,17 +8,25 @@ from pathlib import Path
 
 from pipeline.crds import definition_file
 from pipeline.crds.kinds import DOMAIN, UI_SURFACE
+from pipeline.delivery.forms import is_delivery_file
 from pipeline.docs import commands_page, manifests_page, rules_page
-from pipeline.models.requests import EnvironmentName, PrimitiveType
+from pipeline.models.requests import DeliveryForm, EnvironmentName, PrimitiveType
 from pipeline.publish.schemas import render_schema, schema_of
 from pipeline.publish.starter import WORKFLOWS, Answers, Person, starter_files
+from pipeline.releases.overlays import render_overlay
 from pipeline.render.authority import render_authority_page
 from pipeline.render.catalogue import render_catalogue, render_repository_entry
 from pipeline.render.code_owners import render_code_owners
 from pipeline.render.rules import render_rule, render_rule_list
 from pipeline.rules import load_rules
 from tests.support import fact_history as history
-from tests.support.samples import ENVIRONMENTS, sample_platform, sample_snapshot
+from tests.support.samples import (
+    ENVIRONMENTS,
+    sample_environment,
+    sample_platform,
+    sample_snapshot,
+    sample_tenant,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSWERS = Answers(
@@ -42,6 +50,24 @@ def overlay(type: PrimitiveType, environment: EnvironmentName) -> dict[str, str]
     files = history.overlay_in(environment, status).files
     return {
         path: content.decode() for path, content in files.items() if not path.startswith("base/")
+    }
+
+
+def delivered(form: DeliveryForm, cluster: str | None) -> dict[str, str]:
+    """What a form of delivery lays beside the overlay of the sample release."""
+    policy = {"delivery": form, "cluster": cluster}
+    files = render_overlay(
+        history.sample_status(),
+        sample_tenant("acme"),
+        sample_platform(),
+        sample_environment("prod").model_copy(update=policy),
+        history.RELEASE,
+        history.BASE,
+    ).files
+    return {
+        path.replace("/", "_"): content.decode()
+        for path, content in files.items()
+        if is_delivery_file(path)
     }
 
 
@@ -94,8 +120,13 @@ def _overlays() -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
 
 REQUESTS = ("BlockedDigests", "DraftPatch", "Promotion", "Tenant", "Acknowledgement")
 OUTPUTS = ("Error", "RunReport")
+# A few of different lengths, so that a new rule changes no golden case.
+LISTED_RULES = ("approval-missing", "yaml-anchor", "source-not-on-default-branch")
 CASES: dict[str, Callable[[], dict[str, str]]] = {
     **dict(_overlays()),
+    "delivery-application": partial(delivered, "application", None),
+    "delivery-kustomization": partial(delivered, "kustomization", "eu-1"),
+    "delivery-helmrelease": partial(delivered, "helmrelease", "eu-1"),
     "init-policy": partial(started, "environments/blocked", "environments/platform", "tenants/"),
     "init-environments": partial(started, *(f"environments/{e}/" for e in ENVIRONMENTS)),
     "init-owners-and-readme": partial(started, ".github/CODEOWNERS", "README"),
@@ -121,5 +152,7 @@ CASES: dict[str, Callable[[], dict[str, str]]] = {
     "docs-rule": lambda: section(rules_page(), "### yaml-anchor"),
     "rule-yaml-anchor": partial(rule, "yaml-anchor"),
     "rule-digest-blocked": partial(rule, "digest-blocked"),
-    "rules-listed": lambda: {"rules.txt": render_rule_list(load_rules())},
+    "rules-listed": lambda: {
+        "rules.txt": render_rule_list({id: load_rules()[id] for id in LISTED_RULES})
+    },
 }

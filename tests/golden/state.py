@@ -8,6 +8,7 @@ from functools import partial
 from pipeline.audit.acknowledged import Acknowledged
 from pipeline.audit.rules import AUDIT_FACT_CHAIN
 from pipeline.diagnostics import Location, Verdict
+from pipeline.gate.running import Running, check_running
 from pipeline.models.base import moment_of
 from pipeline.models.facts import (
     FactBody,
@@ -20,6 +21,7 @@ from pipeline.models.facts import (
 from pipeline.models.outputs import DoctorItem, DoctorReport
 from pipeline.models.provenance import Stated
 from pipeline.plan.effects import Receipt, Waiting
+from pipeline.plan.sightings import JudgedReport
 from pipeline.render.audit import (
     audit_report_document,
     render_audit_summary,
@@ -28,8 +30,11 @@ from pipeline.render.audit import (
 )
 from pipeline.render.doctor import render_doctor
 from pipeline.render.json import render_json
+from pipeline.render.observations import render_sightings
 from pipeline.render.plan import RunSpan, render_plan, render_run_report, run_report_document
 from pipeline.render.status import Beside, render_status, render_statuses
+from pipeline.render.text import render_text
+from pipeline.stages.observe import judge_unknown
 from tests.support import fact_history as history
 from tests.support.deliveries import observation
 from tests.support.render_input import Report, plan_of
@@ -91,6 +96,56 @@ def listed(requested: tuple[str, ...] = (), beside: Beside = ALONE) -> dict[str,
 
 
 SEEN = observation("dev", observed_at=moment_of(CLOCK_S + 3600))
+OTHER_DIGEST = "sha256:" + "9" * 64
+IMAGE = history.sample_status().image
+# What a status must show without a tick: each is laid over what was seen.
+ODD: dict[str, dict[str, object]] = {
+    "drift": {"digest": OTHER_DIGEST, "application": "Application argocd/acme--order-router--dev"},
+    "no-digest": {"digest": None, "images": (f"{IMAGE}:1.2.3",)},
+    "two-digests": {
+        "digest": None,
+        "images": (f"{IMAGE}@{history.DIGEST}", f"{IMAGE}@{OTHER_DIGEST}"),
+        "health": "Progressing",
+    },
+    "unknown": {
+        "digest": None,
+        "health": "Unknown",
+        "sync": "Unknown",
+        "revision": None,
+        "message": "the delivery tool does not list it",
+    },
+    "out-of-sync": {"sync": "OutOfSync"},
+}
+
+
+def odd(**over: object) -> dict[str, str]:
+    """The status after an odd observation, and what is wrong with what runs."""
+    seen = Observed(observation=SEEN.model_copy(update=over))
+    values = status_with(seen)
+    promotions = values["promotions"]
+    assert isinstance(promotions, list)
+    running = [one for p in promotions if (one := Running.of(p))]
+    found = [finding for one in running for finding in check_running(one)]
+    return {**status(seen), "findings.txt": render_text(found)}
+
+
+def sighted() -> dict[str, str]:
+    """What was seen of releases, as `pipeline observe` shows it."""
+    record = history.sample_status().promotion("dev")
+    assert record is not None
+    known = [SEEN, *(SEEN.model_copy(update=over) for over in ODD.values())]
+    sealed = record.release.digest
+    judged = [
+        JudgedReport(seen, seen, record, tuple(check_running(Running.seen(seen, sealed))))
+        for seen in known
+    ]
+    stranger = SEEN.model_copy(
+        update={"draft": "", "environment": "", "application": "Application argocd/by-hand"}
+    )
+    table = render_sightings([*judged, judge_unknown(stranger)], 12)
+    return {"table.txt": table, "none.txt": render_sightings([], 0)}
+
+
 FOREIGN = Beside(
     incidents=(
         (
@@ -151,6 +206,8 @@ CASES: dict[str, Callable[[], dict[str, str]]] = {
     ),
     **{f"status-after-{n:02d}-facts": partial(status, facts=n) for n in (2, 4, 6, 8)},
     "status-observed": partial(status, Observed(observation=SEEN)),
+    **{f"status-{name}": partial(odd, **over) for name, over in ODD.items()},
+    "observed": sighted,
     "status-refused": partial(status, PATCH_REFUSED, PROMOTION_REFUSED),
     "status-rejected": partial(status, Rejected(reason="its pull request was closed")),
     "status-foreign-content": partial(status, Observed(observation=SEEN), beside=FOREIGN),

@@ -178,9 +178,14 @@ class StoryWorld:
         return pull.number
 
     def request(
-        self, path: str, content: bytes, *approvers: int, asker: int = history.AGENT_ID
+        self,
+        path: str,
+        content: bytes,
+        *approvers: int,
+        asker: int = history.AGENT_ID,
+        at_s: int | None = None,
     ) -> int:
-        """The number of the merged pull request by which a bot asked."""
+        """The number of the merged pull request by which a bot asked; `at_s` dates the merge."""
         pull = self.forge.read_pull(CONTROL, self.propose({path: content}, asker))
         branch = pull.head_branch
         for user in approvers:
@@ -197,7 +202,7 @@ class StoryWorld:
             pull.number,
             expected_head=pull.head,
             message=f"Merge {branch}\n",
-            time_s=_TIME_S + len(self.numbers) - 1,
+            time_s=at_s or _TIME_S + len(self.numbers) - 1,
             actor=approvers[0],
         )
         return pull.number

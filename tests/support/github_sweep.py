@@ -42,7 +42,7 @@ from tests.support.sweep import (
 )
 from worlds.control_repo import still_clock
 from worlds.github_server import Fault, GitHubServer, Seen
-from worlds.github_server.state import State
+from worlds.github_server.state import Deployment, State
 from worlds.github_setting import GithubSetting
 
 FIRST_MERGE_S = 1_767_226_000
@@ -101,7 +101,17 @@ def fingerprint(server: GitHubServer, root: Path) -> dict[str, str]:
         names = [r.name for r in repository.rulesets.values()]
         assert len(names) == len(set(names)), f"{repository.name}: two rulesets for one of {names}"
         found[f"{repository.name} rulesets"] = ", ".join(sorted(names))
+        found[f"{repository.name} deployments"] = ", ".join(
+            sorted(map(_shown, repository.deployments.values()))
+        )
     return found | image_indexes(root)
+
+
+def _shown(deployment: Deployment) -> str:
+    """A deployment's environment and key, and its states in order: none is there twice."""
+    assert isinstance(deployment.payload, dict)
+    states = " ".join(status.state for status in deployment.statuses)
+    return f"{deployment.environment} {deployment.payload['key']}: {states}"
 
 
 # -- breaking it off -----------------------------------------------------------------------

@@ -40,6 +40,7 @@ from pipeline.releases.rules import Target, check_objects
 from pipeline.requests.layout import environment_path, promotion_path, waiver_path
 from pipeline.requests.snapshot import Snapshot
 from tests.support import fact_history as history
+from tests.support import rollback_evidence
 from tests.support.samples import DRAFT, sample_environment, sample_platform, sample_snapshot
 from tests.support.signing import trusted_signers, verified
 from worlds.control_repo import CLOCK_S
@@ -137,6 +138,8 @@ def allowed_evidence(environment: EnvironmentName = "prod") -> Evidence:
         authority=authority_of(environment, _reviews(list(_approvers(environment)))),
         tier=status.risk_tier,
         now_s=CLOCK_S,
+        by_people=False,
+        asked_s=CLOCK_S,
         signers=trusted_signers(),
         provenance=verified(history.claim_of_build(status)),
     )
@@ -194,6 +197,8 @@ def _reviews(listed: object) -> tuple[Review, ...]:
 def changed(evidence: Evidence, key: str, value: object) -> Evidence:
     """The evidence with one thing changed."""
     status, promotion = evidence.status, evidence.promotion
+    if key in rollback_evidence.KEYS:
+        return rollback_evidence.changed_run(evidence, key, value)
     if key in _OF_AUTHORITY:
         return _with_authority(evidence, {key: value})
     match key:
@@ -394,7 +399,9 @@ def _with_authority(evidence: Evidence, given: Mapping[str, object]) -> Evidence
         tier=tier,
         approvals=given.get("approvals"),
     )
-    return replace(evidence, authority=authority)
+    account = sample_platform().account(author)
+    is_person = account is not None and account.kind == "person"
+    return replace(evidence, authority=authority, by_people=is_person)
 
 
 def decision_findings(text: str) -> tuple[Finding, ...]:

@@ -9,7 +9,7 @@ from pipeline.audit.acknowledged import Acknowledged
 from pipeline.diagnostics import Finding, Verdict
 from pipeline.gate.authorise import authorise
 from pipeline.models.base import moment_of
-from pipeline.models.outputs import DecisionDocument
+from pipeline.models.decisions import DecisionDocument
 from pipeline.models.trust import Trust
 from pipeline.plan.effects import Plan, TenantPlan, Waiting
 from pipeline.render.decision import decision_document

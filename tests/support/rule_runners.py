@@ -128,6 +128,13 @@ def run_plan_folder(folder: Path) -> tuple[Finding, ...]:
     return findings_of_plan((folder / "input.yaml").read_text(encoding="utf-8"))
 
 
+def run_report_folder(folder: Path) -> tuple[Finding, ...]:
+    """What is found in a delivery tool's report, of text or of raw bytes."""
+    raw = folder / "input.bin"
+    path = raw if raw.exists() else folder / "input.yaml"
+    return parse_report(path.name, path.read_bytes(), "2026-12-01T10:53:00Z").findings
+
+
 EXAMPLE_RUNNERS: Mapping[Subject, ExampleRunner] = {
     Subject.DOCUMENT: run_document_example,
     Subject.REQUEST: run_request_example,
@@ -144,6 +151,7 @@ FOLDER_RUNNERS: Mapping[str, FolderRunner] = {
     "patch": run_patch_folder,
     "decision": run_decision_folder,
     "manifest": run_manifest_folder,
+    "report": run_report_folder,
     "audit": run_audit_folder,
     "plan": run_plan_folder,
 }

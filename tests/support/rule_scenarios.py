@@ -11,6 +11,8 @@ from dataclasses import replace
 from pipeline.forges.port import PullRequest, PullState, Push, Review, ReviewVerdict
 from pipeline.gate.authority import Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
+from pipeline.gate.rollback import Fallback
+from pipeline.gate.rules import ROLLBACK_NOT_DUE
 from pipeline.gate.standing import Standing, check_blocked, check_deleted, check_environments
 from pipeline.git.history import Change
 from pipeline.git.objects import MODE_FILE, MODE_SYMLINK
@@ -18,7 +20,8 @@ from pipeline.gitops.proposals import Proposal, check_proposal
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED, Difference, check_gitops
 from pipeline.models.base import moment_of, seconds_of
 from pipeline.models.requests import CodeOrigin
-from pipeline.plan.view import Caused, Existing, PromotionInput, Scope
+from pipeline.plan.sightings import Sighting
+from pipeline.plan.view import Caused, Existing, FallbackInput, PromotionInput, Scope
 from pipeline.releases.folder import check_overlay_files
 from pipeline.requests.identity import check_entries
 from pipeline.requests.layout import (
@@ -31,10 +34,10 @@ from pipeline.requests.layout import (
 )
 from pipeline.requests.patches import MAX_FILE_BYTES
 from pipeline.requests.waivers import WAIVER_RULE
-from pipeline.stages.observe import Sighting, judge_all
-from pipeline.stages.observe import judge as judge_report
+from pipeline.stages.observe import judge_all, judge_report
 from pipeline.stages.order import plan_draft
 from pipeline.stages.promote import approval_problem, plan_promotion
+from pipeline.stages.rollback import plan_fallbacks
 from pipeline.world.policy_history import Walk
 from tests.support import (
     fact_history as history,
@@ -389,6 +392,19 @@ def running_without_digest(fail: bool) -> set[str]:
     return _reported(**(tag if fail else {}))
 
 
+def rollback_without_target(fail: bool) -> set[str]:
+    """A release does badly where no earlier one has run healthy, or where one has."""
+    status = history.sample_status()
+    record = status.promotion("dev")
+    assert record is not None
+    fallback = Fallback("dev", CLOCK_S, None if fail else record.release)
+    view = sample_view(status=status, provisioned=True)
+    steps = plan_fallbacks(replace(view, fallbacks=(FallbackInput(fallback),)))
+    waits = (waiting for step in steps if step for waiting in step.waiting)
+    told = {code for waiting in waits for code, _ in waiting.reasons}
+    return told - {ROLLBACK_NOT_DUE.id}  # the other says when it will be
+
+
 def merge_pending(fail: bool) -> set[str]:
     """The pull request of an allowed promotion is in the merge queue, or not."""
     evidence = allowed_evidence("dev")
@@ -415,6 +431,7 @@ def merge_pending(fail: bool) -> set[str]:
 
 SCENARIOS: Mapping[str, Scenario] = {
     "waiver-expired": waiver_expired,
+    "rollback-without-target": rollback_without_target,
     "gitops-content-foreign": gitops_foreign,
     "gitops-overlay-missing": gitops_missing,
     "gitops-not-approved": gitops_not_approved,

@@ -101,9 +101,16 @@ class Story:
         """The number of an open pull request that changes these files on main; None deletes one."""
         return self.world.propose(changes, asker)
 
-    def request(self, path: str, content: bytes, *approvers: int, asker: int = AGENT_ID) -> int:
+    def request(
+        self,
+        path: str,
+        content: bytes,
+        *approvers: int,
+        asker: int = AGENT_ID,
+        at_s: int | None = None,
+    ) -> int:
         """The number of the merged pull request by which a bot asked."""
-        return self.world.request(path, content, *approvers, asker=asker)
+        return self.world.request(path, content, *approvers, asker=asker, at_s=at_s)
 
     def approve(self, repo: str, number: int, user: int) -> None:
         """Approve the newest revision of a pull request."""

@@ -263,14 +263,26 @@ def fault_at(number: int, mode: Mode) -> tuple[FaultHook, list[int]]:
     return hook, count
 
 
-def tell(root: Path) -> tuple[Checkpoint, ...]:
+@dataclass(frozen=True)
+class Swept:
+    """A story to sweep: its steps, the world before them, and how a fresh process opens it."""
+
+    steps: tuple[Act, ...] = STEPS
+    start: Callable[[Path], None] = start
+    open: Callable[[Path, FaultHook], StoryWorld] = sweep_world
+
+
+FIRST_DAY = Swept()
+
+
+def tell(root: Path, swept: Swept = FIRST_DAY) -> tuple[Checkpoint, ...]:
     """The unbroken story, with the world kept as it was before each step's run."""
     live = root / "live"
-    start(live)
+    swept.start(live)
     checkpoints = []
-    for index, act in enumerate(STEPS):
+    for index, act in enumerate(swept.steps):
         hook, effects = fault_at(0, "before")
-        world = sweep_world(live, hook)
+        world = swept.open(live, hook)
         observations = act(world)
         world.close()
         before = root / f"before-{index}"
@@ -297,11 +309,13 @@ def points_of(checkpoints: tuple[Checkpoint, ...]) -> list[Point]:
     return points
 
 
-def differences(point: Point, checkpoint: Checkpoint, folder: Path) -> list[str]:
+def differences(
+    point: Point, checkpoint: Checkpoint, folder: Path, swept: Swept = FIRST_DAY
+) -> list[str]:
     """Differences from the unbroken run, after an interruption and a second run."""
     shutil.copytree(checkpoint.before, folder, symlinks=True)
     hook, _ = fault_at(point.number if point.mode != "torn" else 0, point.mode)
-    world = sweep_world(folder, hook)
+    world = swept.open(folder, hook)
     broke = False
     try:
         with counted_ref_moves(point.number if point.mode == "torn" else 0):
@@ -312,7 +326,7 @@ def differences(point: Point, checkpoint: Checkpoint, folder: Path) -> list[str]
     world.close()
     if not broke:
         return [f"nothing broke at {point}"]
-    world = sweep_world(folder)
+    world = swept.open(folder, no_faults)
     run_all(world, checkpoint.observations)
     found = fingerprint(folder)
     again = world.engine.plan(tenants=TENANTS)

@@ -68,6 +68,14 @@ def test_generated_pages_are_fresh() -> None:
     assert [path for path, _ in read_stale(ROOT)] == [], "run `make docs`"
 
 
+def test_a_new_control_repo_begins_with_the_environments_that_this_one_has() -> None:
+    made = {path for path, _ in PRODUCERS if path.startswith("pipeline/starter/")}
+    there = (path for path in (ROOT / "pipeline" / "starter").rglob("*") if path.is_file())
+    assert {path.relative_to(ROOT).as_posix() for path in there} == made
+    policy = {p.relative_to(ROOT).as_posix() for p in ROOT.glob("environments/*/environment.yaml")}
+    assert {f"pipeline/starter/{path}" for path in policy} <= made
+
+
 def test_check_tells_stale_from_fresh(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = ["--root", str(tmp_path)]
     assert main(["--check", *root]) == 1

@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from graphql import GraphQLError, GraphQLResolveInfo, build_schema, graphql_sync
+from graphql import GraphQLError, GraphQLResolveInfo, graphql_sync
 
 from worlds.github_server.calls import Answer, can_see
+from worlds.github_server.deployments import nodes_of_commit
 from worlds.github_server.pulls import merge_when_allowed, pulls_of_commit
 from worlds.github_server.rules import has_queue
+from worlds.github_server.schema import SCHEMA
 from worlds.github_server.shapes import Shapes, node_id
 from worlds.github_server.state import (
     Account,
@@ -30,118 +32,6 @@ from worlds.github_server.state import (
     Team,
     Token,
 )
-
-SCHEMA = build_schema("""
-scalar GitObjectID
-scalar DateTime
-scalar URI
-scalar BigInt
-enum OrderDirection { ASC DESC }
-enum IssueOrderField { CREATED_AT UPDATED_AT COMMENTS }
-enum PullRequestState { OPEN CLOSED MERGED }
-enum PullRequestReviewState { PENDING COMMENTED APPROVED CHANGES_REQUESTED DISMISSED }
-enum RuleEnforcement { DISABLED ACTIVE EVALUATE }
-enum RepositoryRulesetBypassActorBypassMode { ALWAYS PULL_REQUEST EXEMPT }
-enum RepositoryRuleType {
-  CREATION UPDATE DELETION NON_FAST_FORWARD PULL_REQUEST REQUIRED_STATUS_CHECKS MERGE_QUEUE
-}
-enum PullRequestMergeMethod { MERGE SQUASH REBASE }
-input IssueOrder { field: IssueOrderField! direction: OrderDirection! }
-interface Actor { login: String! }
-type User implements Actor { login: String! databaseId: Int }
-type Bot implements Actor { login: String! databaseId: Int }
-type Organization implements Actor {
-  login: String! databaseId: Int team(slug: String!): Team
-}
-type Team { slug: String! members(first: Int, after: String): TeamMemberConnection! }
-type TeamMemberConnection { nodes: [User] pageInfo: PageInfo! totalCount: Int! }
-type PageInfo { hasNextPage: Boolean! endCursor: String }
-interface GitObject { oid: GitObjectID! }
-type Blob implements GitObject { oid: GitObjectID! }
-type Commit implements GitObject {
-  oid: GitObjectID!
-  associatedPullRequests(first: Int, after: String): PullRequestConnection
-}
-type Ref { name: String! target: GitObject }
-type RefConnection { nodes: [Ref] pageInfo: PageInfo! totalCount: Int! }
-type PullRequestReview {
-  id: ID! databaseId: Int fullDatabaseId: BigInt author: Actor commit: Commit body: String!
-  state: PullRequestReviewState! submittedAt: DateTime
-}
-type PullRequestReviewConnection {
-  nodes: [PullRequestReview] pageInfo: PageInfo! totalCount: Int!
-}
-type IssueComment { id: ID! databaseId: Int author: Actor body: String! updatedAt: DateTime! }
-type IssueCommentConnection { nodes: [IssueComment] pageInfo: PageInfo! totalCount: Int! }
-type MergeQueueEntry { position: Int! }
-type AutoMergeRequest { enabledAt: DateTime }
-type PullRequest {
-  id: ID! number: Int! title: String! body: String! url: URI!
-  headRefName: String! headRefOid: GitObjectID! baseRefName: String! baseRefOid: GitObjectID!
-  isCrossRepository: Boolean! state: PullRequestState! updatedAt: DateTime!
-  author: Actor mergedBy: Actor mergedAt: DateTime mergeCommit: Commit
-  reviews(first: Int, after: String): PullRequestReviewConnection
-  comments(first: Int, after: String): IssueCommentConnection!
-  mergeQueueEntry: MergeQueueEntry autoMergeRequest: AutoMergeRequest
-}
-type PullRequestConnection { nodes: [PullRequest] pageInfo: PageInfo! totalCount: Int! }
-type RefNameConditionTarget { include: [String!]! exclude: [String!]! }
-type RepositoryRuleConditions { refName: RefNameConditionTarget }
-type App { databaseId: Int }
-union BypassActor = App | Team | User
-type RepositoryRulesetBypassActor {
-  actor: BypassActor bypassMode: RepositoryRulesetBypassActorBypassMode
-}
-type RepositoryRulesetBypassActorConnection { nodes: [RepositoryRulesetBypassActor] }
-type PullRequestParameters {
-  requiredApprovingReviewCount: Int! dismissStaleReviewsOnPush: Boolean!
-  requireLastPushApproval: Boolean! requireCodeOwnerReview: Boolean!
-}
-union RuleParameters = PullRequestParameters
-type RepositoryRule { type: RepositoryRuleType! parameters: RuleParameters }
-type RepositoryRuleConnection { nodes: [RepositoryRule] }
-type RepositoryRuleset {
-  name: String! databaseId: Int enforcement: RuleEnforcement!
-  conditions: RepositoryRuleConditions!
-  bypassActors(first: Int): RepositoryRulesetBypassActorConnection
-  rules(first: Int): RepositoryRuleConnection
-}
-type RepositoryRulesetConnection { nodes: [RepositoryRuleset] pageInfo: PageInfo! }
-type MergeQueue { id: ID! }
-type Repository {
-  id: ID! databaseId: Int name: String! description: String pushedAt: DateTime
-  defaultBranchRef: Ref
-  object(oid: GitObjectID): GitObject
-  refs(refPrefix: String!, first: Int, after: String): RefConnection
-  pullRequest(number: Int!): PullRequest
-  pullRequests(
-    first: Int, after: String, states: [PullRequestState!], headRefName: String,
-    baseRefName: String, orderBy: IssueOrder
-  ): PullRequestConnection!
-  rulesets(first: Int, after: String, includeParents: Boolean): RepositoryRulesetConnection
-  mergeQueue(branch: String): MergeQueue
-}
-type RateLimit { cost: Int! remaining: Int! limit: Int! }
-type Query {
-  viewer: User!
-  repository(owner: String!, name: String!): Repository
-  organization(login: String!): Organization
-  rateLimit: RateLimit
-}
-input EnablePullRequestAutoMergeInput {
-  pullRequestId: ID! mergeMethod: PullRequestMergeMethod expectedHeadOid: GitObjectID
-  commitHeadline: String commitBody: String
-}
-input EnqueuePullRequestInput { pullRequestId: ID! expectedHeadOid: GitObjectID }
-type EnablePullRequestAutoMergePayload { pullRequest: PullRequest }
-type EnqueuePullRequestPayload { mergeQueueEntry: MergeQueueEntry }
-type Mutation {
-  enablePullRequestAutoMerge(
-    input: EnablePullRequestAutoMergeInput!
-  ): EnablePullRequestAutoMergePayload
-  enqueuePullRequest(input: EnqueuePullRequestInput!): EnqueuePullRequestPayload
-}
-""")
 
 MAX_PAGE = 100
 Node = dict[str, Any]
@@ -309,6 +199,7 @@ class Root:
                     "__typename": kind.capitalize(),
                     "oid": oid,
                     "associatedPullRequests": partial(associated, oid=oid),
+                    "deployments": partial(deployments, oid=oid),
                 }
                 if kind in ("blob", "commit")
                 else None
@@ -320,6 +211,18 @@ class Root:
             self._need("pull_requests")
             nodes = [self._pull(repository, p) for p in pulls_of_commit(repository, oid)]
             return _connection(nodes, first, after)
+
+        def deployments(
+            info: GraphQLResolveInfo,
+            oid: str,
+            first: int = 0,
+            orderBy: Mapping[str, str] | None = None,
+        ) -> Node:
+            self._need("deployments")
+            nodes = nodes_of_commit(repository, oid)
+            if orderBy and orderBy["direction"] == "DESC":
+                nodes.reverse()
+            return _connection(nodes, first, None)
 
         def rulesets(
             info: GraphQLResolveInfo,

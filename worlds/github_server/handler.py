@@ -13,7 +13,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from worlds.github_server import accounts, pulls, repositories  # noqa: F401  # they fill the table
+from worlds.github_server import (  # noqa: F401  # they fill the table
+    accounts,
+    deployments,
+    pulls,
+    repositories,
+)
 from worlds.github_server.calls import Answer, Call, Problem, check_permission, find_route
 from worlds.github_server.faults import Fault, Seen
 from worlds.github_server.git_http import answer_git, parse_request

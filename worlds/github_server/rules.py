@@ -63,7 +63,7 @@ def may_bypass(state: State, ruleset: Ruleset, token: Token, *, by_pull: bool) -
 
 
 def bypass_of(state: State, ruleset: Ruleset, token: Token) -> str:
-    """How far the token's actor stands above a ruleset, in GitHub's words."""
+    """How the token's actor may bypass a ruleset, in GitHub's words."""
     if may_bypass(state, ruleset, token, by_pull=False):
         return "always"
     return "pull_requests_only" if may_bypass(state, ruleset, token, by_pull=True) else "never"

@@ -12,6 +12,8 @@ from worlds.github_server.state import (
     App,
     CheckRun,
     Comment,
+    Deployment,
+    DeploymentStatus,
     Json,
     Pull,
     Repository,
@@ -425,6 +427,51 @@ class Shapes:
             "current_user_can_bypass": "never",
             "conditions": {"ref_name": {"include": ruleset.include, "exclude": ruleset.exclude}},
             "rules": ruleset.rules,
+        }
+
+    def deployment(self, repository: Repository, deployment: Deployment) -> Json:
+        """A `deployment`."""
+        url = f"{self.api}/repos/{repository.full_name}/deployments/{deployment.id}"
+        return {
+            "url": url,
+            "id": deployment.id,
+            "node_id": node_id("DE", deployment.id),
+            "sha": deployment.commit,
+            "ref": deployment.ref,
+            "task": "deploy",
+            "payload": deployment.payload,
+            "original_environment": deployment.environment,
+            "environment": deployment.environment,
+            "description": deployment.description,
+            "creator": self.account(deployment.creator),
+            "created_at": deployment.created,
+            "updated_at": deployment.created,
+            "statuses_url": f"{url}/statuses",
+            "repository_url": f"{self.api}/repos/{repository.full_name}",
+            "transient_environment": deployment.is_transient,
+            "production_environment": deployment.is_production,
+        }
+
+    def deployment_status(
+        self, repository: Repository, deployment: Deployment, status: DeploymentStatus
+    ) -> Json:
+        """A `deployment-status`."""
+        url = f"{self.api}/repos/{repository.full_name}/deployments/{deployment.id}"
+        return {
+            "url": f"{url}/statuses/{status.id}",
+            "id": status.id,
+            "node_id": node_id("DES", status.id),
+            "state": status.state,
+            "creator": self.account(status.creator),
+            "description": status.description,
+            "environment": deployment.environment,
+            "target_url": status.log_url,
+            "log_url": status.log_url,
+            "environment_url": "",
+            "created_at": status.created,
+            "updated_at": status.created,
+            "deployment_url": url,
+            "repository_url": f"{self.api}/repos/{repository.full_name}",
         }
 
     def team(self, organisation: Account, team: Team) -> Json:

@@ -179,6 +179,35 @@ class Pull:
 
 
 @dataclass(slots=True)
+class DeploymentStatus:
+    """One status of a deployment."""
+
+    id: int
+    creator: Account
+    state: str
+    description: str
+    log_url: str
+    created: str
+
+
+@dataclass(slots=True)
+class Deployment:
+    """One deployment, with its statuses, the newest last."""
+
+    id: int
+    creator: Account
+    commit: str
+    ref: str
+    environment: str
+    payload: Json | str
+    description: str
+    is_production: bool
+    is_transient: bool
+    created: str
+    statuses: list[DeploymentStatus] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Ruleset:
     """One ruleset of a repository, as it was sent."""
 
@@ -211,6 +240,7 @@ class Repository:
     comments: dict[int, Comment] = field(default_factory=dict)
     checks: dict[int, CheckRun] = field(default_factory=dict)
     rulesets: dict[int, Ruleset] = field(default_factory=dict)
+    deployments: dict[int, Deployment] = field(default_factory=dict)
     queue: list[int] = field(default_factory=list)
     dispatches: list[Json] = field(default_factory=list)
     teams: dict[str, str] = field(default_factory=dict)  # slug → permission
@@ -278,7 +308,7 @@ class State:
         self.accounts: dict[int, Account] = {}
         self.teams: dict[tuple[str, str], Team] = {}
         self.members: dict[str, set[int]] = {}
-        self.plans: dict[str, str] = {}  # organisation → the plan it pays for; else `free`
+        self.plans: dict[str, str] = {}  # organisation → its paid plan; otherwise `free`
         self.apps: dict[int, App] = {}
         self.tokens: dict[str, Token] = {}
         self.repositories: dict[tuple[str, str], Repository] = {}
@@ -310,7 +340,7 @@ class State:
         return next(self._numbers)
 
     def now(self) -> str:
-        """The time as GitHub writes it; it stands still where merges must be the same again."""
+        """The time as GitHub writes it; fixed if merges must be reproducible."""
         time_s = self.clock() if self.first_merge_s is None else self.first_merge_s
         return datetime.fromtimestamp(time_s, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 

@@ -1,17 +1,20 @@
-"""Checks, comments, teams, pushes and events for workflows on GitHub."""
+"""Checks, comments, deployments, teams, pushes and events for workflows on GitHub."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import quote
 
 from pipeline.forges.github import queries
+from pipeline.forges.github.deployments import read_deployments, write_deployment
 from pipeline.forges.github.lost_answers import found_or_made, repeatedly
 from pipeline.forges.github.session import GithubSession
 from pipeline.forges.port import (
     Check,
     Comment,
+    Deployment,
+    DeploymentAsk,
     Push,
 )
 
@@ -21,7 +24,7 @@ _PUSHES = ("branch_creation", "push", "force_push")
 
 
 class GithubChecksAndEvents:
-    """Checks, comments, teams, pushes and events of the organisation."""
+    """Checks, comments, deployments, teams, pushes and events of the organisation."""
 
     def __init__(self, session: GithubSession) -> None:
         self._session = session
@@ -139,6 +142,19 @@ class GithubChecksAndEvents:
             if rule["type"] == "required_status_checks"
             for check in rule["parameters"]["required_status_checks"]
         }
+
+    @property
+    def shows_deployments(self) -> bool:
+        """True: beside commits, on pull requests, and on the repository's page."""
+        return True
+
+    def read_deployments(self, repo: str, commits: Collection[str]) -> tuple[Deployment, ...]:
+        """The deployments; see `pipeline.forges.github.deployments`."""
+        return read_deployments(self._session, repo, commits)
+
+    def write_deployment(self, repo: str, asked: DeploymentAsk, *, actor: int) -> None:
+        """Find or create the deployment, and give it its state."""
+        write_deployment(self._session, repo, asked, actor)
 
     def dispatch(self, repo: str, event: str, *, actor: int) -> None:
         """Start the workflows that wait for this `repository_dispatch`."""

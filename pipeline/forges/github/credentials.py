@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -73,8 +73,9 @@ AskAsApp = Callable[[str, str, str, Mapping[str, object] | None], Mapping[str, o
 class AppInstallation:
     """Tokens of an App's installation in one organisation.
 
-    `repositories` and `permissions` narrow each token; None does not narrow. `ask` is the client's
-    call with a JWT, so this class does no HTTP.
+    `repositories` and `permissions` narrow each token; None does not narrow. A permission in
+    `optional` is asked for only if the installation grants it. `ask` is the client's call with a
+    JWT, so this class does no HTTP.
     """
 
     app_id: int
@@ -83,8 +84,10 @@ class AppInstallation:
     ask: AskAsApp = field(repr=False)
     repositories: Sequence[str] | None = None
     permissions: Mapping[str, str] | None = None
+    optional: Collection[str] = ()
     clock: Callable[[], float] = time.time
     _installation: int | None = None
+    _granted: Mapping[str, object] = field(default_factory=dict)
     _token: str = field(default="", repr=False)
     _good_until_s: float = 0
 
@@ -104,15 +107,26 @@ class AppInstallation:
         if self._installation is None:
             found = self.ask("GET", f"/orgs/{self.organisation}/installation", jwt, None)
             self._installation = int(str(found["id"]))
+            granted = found["permissions"]
+            self._granted = granted if isinstance(granted, dict) else {}
         body: dict[str, object] = {}
         if self.repositories is not None:
             body["repositories"] = list(self.repositories)
         if self.permissions is not None:
-            body["permissions"] = dict(self.permissions)
+            body["permissions"] = self._permissions_of(self.permissions)
         path = f"/app/installations/{self._installation}/access_tokens"
         made = self.ask("POST", path, jwt, body)
         self._token = str(made["token"])
         self._good_until_s = datetime.fromisoformat(str(made["expires_at"])).timestamp()
+
+    def _permissions_of(self, asked: Mapping[str, str]) -> Mapping[str, str]:
+        """Those that are granted, of the optional ones. Never none: that would mean all."""
+        kept = {
+            name: level
+            for name, level in asked.items()
+            if name not in self.optional or self._granted.get(name) in (level, "write")
+        }
+        return kept or dict(asked)
 
     def _jwt(self) -> str:
         # 67 ms: only an App signs.

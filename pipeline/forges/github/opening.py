@@ -17,12 +17,11 @@ from pipeline.errors import UsageFault
 from pipeline.forges.github.client import ApiCost, GithubClient
 from pipeline.forges.github.credentials import AppInstallation, PlainToken, TokenSource
 from pipeline.forges.github.forge import GithubForge
-from pipeline.forges.github.servers import PUBLIC
+from pipeline.forges.github.servers import PUBLIC, api_of
 from pipeline.forges.github.session import GithubSession
 from pipeline.forges.opening import OpenedForge
 from pipeline.machine.cache import cache_dir
 
-PUBLIC_API = "https://api.github.com"
 _ADDRESS = re.compile(r"(https?://[^/@]+)/([^/]+)/([^/]+?)(?:\.git)?/?\Z")
 
 
@@ -81,8 +80,7 @@ def open_github(origin: GithubOrigin, environment: Mapping[str, str]) -> GithubF
         raise UsageFault(
             f"a token is not sent to {server} in the open", help="use its https address"
         )
-    own = PUBLIC_API if server == PUBLIC else f"{server}/api/v3"
-    api_url = environment.get("GITHUB_API_URL") or own
+    api_url = environment.get("GITHUB_API_URL") or api_of(server)
     cost = ApiCost()
     source = _source(api_url, origin.organisation, environment, cost)
     session = GithubSession(
@@ -102,13 +100,15 @@ def _source(
         if not app.isdigit():
             raise UsageFault("PIPELINE_APP_ID is not a number", help="the App's page shows it")
         asking = GithubClient(api_url, None, cost)
+        permissions, optional = _permissions(environment.get("PIPELINE_APP_PERMISSIONS", ""))
         return AppInstallation(
             int(app),
             _private_key(environment),
             organisation,
             asking.ask_as_app,
             repositories=_listed(environment.get("PIPELINE_APP_REPOSITORIES", "")),
-            permissions=_permissions(environment.get("PIPELINE_APP_PERMISSIONS", "")),
+            permissions=permissions,
+            optional=optional,
         )
     token = environment.get("GITHUB_TOKEN") or environment.get("GH_TOKEN")
     if not token:
@@ -124,17 +124,26 @@ def _listed(text: str) -> list[str] | None:
     return [word.strip() for word in text.split(",") if word.strip()] or None
 
 
-def _permissions(text: str) -> Mapping[str, str] | None:
-    """Name → level, from text such as `contents=read,checks=write`. Raises UsageFault."""
+def _permissions(text: str) -> tuple[Mapping[str, str] | None, frozenset[str]]:
+    """Name → level, from text such as `contents=read,checks=write`; None if it is empty.
+
+    Second, the names with `?` behind the level: a token is asked for without those that the App
+    lacks. Raises UsageFault.
+    """
     found: dict[str, str] = {}
+    optional: set[str] = set()
     for word in _listed(text) or ():
-        name, _, level = word.partition("=")
+        name, _, told = word.partition("=")
+        level = told.removesuffix("?")
         if not name or level not in ("read", "write"):
             raise UsageFault(
-                f"PIPELINE_APP_PERMISSIONS has `{word}`", help="write contents=read,checks=write"
+                f"PIPELINE_APP_PERMISSIONS has `{word}`",
+                help="write contents=read,checks=write; `?` behind one that the App may lack",
             )
         found[name] = level
-    return found or None
+        if told != level:
+            optional.add(name)
+    return found or None, frozenset(optional)
 
 
 def _private_key(environment: Mapping[str, str]) -> str:

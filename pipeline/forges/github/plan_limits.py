@@ -1,4 +1,4 @@
-"""Checks of what GitHub's plans and rules keep from the pipeline, with what to do. Pure."""
+"""Checks for limits of GitHub's plans and rules that stop the pipeline, with advice. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.models.requests import Signers
 BUILD_WORKFLOW = ".github/workflows/build.yaml"
 _QUEUE = re.compile(rb"(?m)^ +queue: ")
 _ATTEST = re.compile(rb"(?m)^ +uses: actions/attest@")
-# What the REST API calls GitHub Enterprise Cloud.
+# The REST API's names for GitHub Enterprise Cloud.
 _ATTESTING_PLANS = ("enterprise", "business_plus")
 _UNSIGNED = "the pipeline signs no commits: plans name their ids before anybody could sign them"
 _BYPASS = (
@@ -32,7 +32,7 @@ _SIGN_WITH_A_KEY = (
 
 
 def branches_of(rules: Iterable[BranchRule]) -> dict[str, BranchRule]:
-    """A branch that each rule is for → the rule."""
+    """An example branch of each rule → the rule."""
     return {rule.pattern.replace("*", "x"): rule for rule in rules}
 
 
@@ -41,10 +41,11 @@ def check_signatures(
     signed: Mapping[str, Mapping[str, bool]],
     pipeline: int,
 ) -> Iterator[Setting]:
-    """Whether each branch takes the pipeline's commits; the good ones are counted.
+    """Whether each branch accepts the pipeline's commits; the good ones are counted.
 
-    `wanted` are the rules of each repository, `signed` what the forge says of their `branches_of`.
-    Where people merge, it does not help that the pipeline's account may bypass the rule.
+    `wanted` are the rules of each repository, `signed` is the forge's answer for their
+    `branches_of`. On branches where people merge, a bypass for the pipeline's account does not
+    help.
     """
     good = 0
     for repo, rules in sorted(wanted.items()):
@@ -60,7 +61,7 @@ def check_signatures(
 
 
 def check_attestations(hosting: Hosting, signers: Signers | None, build: bytes) -> Setting:
-    """Whether what the build workflow signs counts: GitHub's plans limit attestations.
+    """Whether the build workflow's signatures count: GitHub's plans limit attestations.
 
     `build` is the workflow's text. Source: GitHub, "Using artifact attestations to establish
     provenance for builds".
@@ -93,7 +94,7 @@ def check_attestations(hosting: Hosting, signers: Signers | None, build: bytes) 
 
 
 def _check_key(name: str, signers: Signers | None) -> Setting:
-    """Whether there is a key for builds that the workflow does not attest."""
+    """Whether a signer has a key, for builds that the workflow does not attest."""
     if any(signer.public_key for signer in (signers.signers if signers else ())):
         return Setting(name, f"none: {BUILD_WORKFLOW} signs with a key")
     problem = f"{BUILD_WORKFLOW} has no step of `actions/attest`, and no key is a signer"
@@ -101,14 +102,14 @@ def _check_key(name: str, signers: Signers | None) -> Setting:
 
 
 def _is_github_s(root: Mapping[str, object]) -> bool:
-    """Whether a Sigstore trusted root is of GitHub's own instance."""
+    """Whether a Sigstore trusted root belongs to GitHub's own instance."""
     listed = root.get("certificateAuthorities")
     authorities = listed if isinstance(listed, list) else []
     return any("githubapp.com" in str(a.get("uri")) for a in authorities if isinstance(a, dict))
 
 
 def check_queues(server: str, workflows: Mapping[str, bytes]) -> Setting:
-    """Whether the server takes the workflows: Enterprise Server refuses those with `queue`."""
+    """Whether the server accepts the workflows: Enterprise Server refuses those with `queue`."""
     queued = [path for path, text in sorted(workflows.items()) if _QUEUE.search(text)]
     if queued and not is_run_by_github(server):
         problem = f"Enterprise Server refuses {', '.join(queued)}: it has no `queue: max`"

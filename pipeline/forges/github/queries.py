@@ -98,6 +98,9 @@ _FINGERPRINT = f"""
   }}"""
 
 
+_DEPLOYMENT = f"databaseId commitOid environment payload creator {_ACTOR} latestStatus {{ state }}"
+
+
 def fingerprint_query(organisation: str, repositories: Sequence[str]) -> str:
     """One query for data that changes with any branch or pull request of each repository."""
     fields = "\n".join(
@@ -145,6 +148,23 @@ def pulls_of_commits_query(commits: Sequence[str]) -> str:
 def pulls_of_commit(node: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     """The pull requests of a commit's node; none for a missing commit."""
     return list(node["associatedPullRequests"]["nodes"]) if node else []
+
+
+def deployments_query(commits: Sequence[str]) -> str:
+    """One query for the newest deployments of each commit; alias `c` and index."""
+    fields = "\n".join(
+        f"c{index}: object(oid: {json.dumps(commit)}) {{ ... on Commit {{"
+        f" deployments(first: {PAGE}, orderBy: {{field: CREATED_AT, direction: DESC}})"
+        f" {{ nodes {{ {_DEPLOYMENT} }} }} }} }}"
+        for index, commit in enumerate(commits)
+    )
+    variables = "$owner: String!, $name: String!"
+    return f"query({variables}) {{ repository(owner: $owner, name: $name) {{ {fields} }} }}"
+
+
+def deployments_of_commit(node: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """The deployments of a commit's node; none for a missing commit."""
+    return list(node["deployments"]["nodes"]) if node else []
 
 
 def _of_repository(fields: str) -> str:
@@ -198,7 +218,7 @@ def review_of(sequence: int, node: Mapping[str, Any]) -> Review:
 
 
 def _moment(told: str | None) -> Moment | None:
-    """A `DateTime` as we write moments."""
+    """The moment of a GraphQL `DateTime`."""
     if told is None:
         return None
     return moment_of(int(datetime.fromisoformat(told).timestamp()))

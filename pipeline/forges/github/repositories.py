@@ -35,7 +35,7 @@ from pipeline.git.repository import GitRepository
 
 _HEADS = "refs/heads/"
 _WRITING = ("push", "maintain", "admin")
-# Modes of bypassing a ruleset that hold for pushes, not for merges alone.
+# Modes of bypassing a ruleset that apply to pushes, not only to merges.
 _BYPASSING = ("always", "exempt")
 
 
@@ -101,9 +101,9 @@ class GithubRepositories:
         return Hosting(self._session.server_url, is_public, plan)
 
     def read_signed_branches(self, repo: str, branches: Collection[str]) -> Mapping[str, bool]:
-        """The branches under a rule that commits are signed, the organisation's rules included.
+        """The branches with a rule that requires signed commits, the organisation's rules included.
 
-        GitHub signs what it makes itself, never commits that are pushed.
+        GitHub signs commits that it makes itself, never pushed ones.
         """
         path = self._session.path_of(repo)
         found: dict[str, bool] = {}
@@ -116,7 +116,7 @@ class GithubRepositories:
         return found
 
     def _may_bypass(self, path: str) -> bool:
-        """Whether this account stands above the ruleset at a path, for pushes too."""
+        """Whether this account bypasses the ruleset at a path, also for pushes."""
         ruleset = self._session.client.read(path)
         apps = set(self._session.apps.values())
         listed = any(

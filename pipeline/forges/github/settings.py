@@ -13,8 +13,9 @@ from pipeline.models.requests import Environment, Platform, Signers
 
 # GitHub, "Rate limits for the REST API": content-creating requests per minute and per hour.
 CONTENT_A_MINUTE, CONTENT_AN_HOUR = 80, 500
-# A promotion opens a pull request and merges it; pushes do not count as API requests.
-CONTENT_A_PROMOTION = 2
+# A promotion opens a pull request and merges it, and shows a deployment and its state. Pushes do
+# not count as API requests.
+CONTENT_A_PROMOTION = 4
 # The control repo's environments with the secrets of its workflows.
 ENVIRONMENTS_WITH_SECRETS = ("pipeline", "registry")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pipeline.errors import NotFound
 from pipeline.forges.local.journal import (
@@ -16,7 +16,7 @@ from pipeline.forges.local.journal import (
 )
 from pipeline.forges.local.journal_writing import JOURNAL_TRIES, move_journal, too_busy, wait
 from pipeline.forges.local.store import LocalStore
-from pipeline.forges.port import Check, Comment, Push
+from pipeline.forges.port import Check, Comment, DeploymentAsk, Push
 
 
 class LocalChecksAndEvents:
@@ -85,6 +85,20 @@ class LocalChecksAndEvents:
         """Empty: people who merge in a local forge look at the checks themselves."""
         self._store.open_repository(repo)
         return {}
+
+    @property
+    def shows_deployments(self) -> bool:
+        """False: nobody looks at a local forge to see what runs."""
+        return False
+
+    def read_deployments(self, repo: str, commits: Collection[str]) -> tuple[()]:
+        """Empty. Raises NotFound."""
+        self._store.open_repository(repo)
+        return ()
+
+    def write_deployment(self, repo: str, asked: DeploymentAsk, *, actor: int) -> None:
+        """Do nothing. Raises NotFound."""
+        self._store.open_repository(repo)
 
     def dispatch(self, repo: str, event: str, *, actor: int) -> None:
         """Do nothing: a local forge runs no workflows."""

@@ -21,7 +21,7 @@ from pipeline.machine.clock import Clock, read_clock
 class LocalForge(ComposedForge):
     """A forge of bare repositories below `root`; see `pipeline.forges.port.Forge`.
 
-    `clock` says when reviews are given and pull requests merged.
+    `clock` gives the times of reviews and merges.
     """
 
     def __init__(self, root: Path, organisation: str, clock: Clock = read_clock) -> None:

@@ -115,7 +115,7 @@ def pull_files(pull: PullRequest) -> Files:
         del value["merged_at"]
     files = {f"{folder}/pull.json": (MODE_FILE, _bytes(value))}
     for review in reviews:
-        if review["at"] is None:  # of before reviews had one
+        if review["at"] is None:  # written before reviews had times
             del review["at"]
         files[f"{folder}/reviews/{review['sequence']:04d}.json"] = (MODE_FILE, _bytes(review))
     return files

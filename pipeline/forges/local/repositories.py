@@ -73,7 +73,7 @@ class LocalRepositories:
         self._store.open_repository(repo)
 
     def read_signed_branches(self, repo: str, branches: Collection[str]) -> Mapping[str, bool]:
-        """Empty: a local forge asks for no signatures. Raises NotFound."""
+        """Empty: a local forge requires no signatures. Raises NotFound."""
         self._store.open_repository(repo)
         return {}
 

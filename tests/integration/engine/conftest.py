@@ -7,12 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.clocks import SetClock
 from tests.support.story import Story, story_at
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "world"
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
 
 
 @pytest.fixture

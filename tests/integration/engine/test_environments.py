@@ -105,7 +105,7 @@ def test_what_waits_for_an_environment_that_goes_is_refused_and_history_holds(
     assert_clean(world)
     shown = call(world.root / "control", "status")
     assert shown.exit_code == 0
-    assert shown.out.split()[2:7] == ["DEV", "STAGING", "CANARY", "PROD-EU", "PULL"]
+    assert shown.out.split()[2:8] == ["DEV", "STAGING", "CANARY", "PROD-EU", "CHANGED", "PULL"]
     assert "warning[environment-file-deleted]" in shown.out
     assert f"`prod-eu` is no longer an environment, but still runs `{DRAFT}`" in shown.out
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from pipeline.models.base import moment_of
 from pipeline.models.facts import Promoted
 from pipeline.requests.layout import STOP_PATH, environment_path, waiver_path
+from tests.support.clocks import SetClock
 from tests.support.fact_history import PLATFORM_ENGINEERS, RELEASE_MANAGERS, SECURITY_ID
 from tests.support.finished_story import audit
 from tests.support.samples import DRAFT, sample_files
@@ -21,26 +21,11 @@ HOUR_S, DAY_S = 3600, 86_400
 OWNER, OTHER_OWNER = PLATFORM_ENGINEERS
 
 
-@dataclass
-class Hands:
-    """A clock that stands still until a test moves it."""
-
-    now_s: int = CLOCK_S
-
-    def __call__(self) -> int:
-        return self.now_s
-
-
 @pytest.fixture
-def hands() -> Hands:
-    return Hands()
-
-
-@pytest.fixture
-def staged(tmp_path: Path, hands: Hands) -> Iterator[Story]:
+def staged(tmp_path: Path, clock: SetClock) -> Iterator[Story]:
     """A draft that staging runs."""
     story = story_at("in staging", tmp_path / "world")
-    story.use(clock=hands)
+    story.use(clock=clock)
     yield story
     story.close()
 
@@ -98,7 +83,7 @@ reason: A customer cannot wait
 
 
 def test_a_freeze_ends_by_itself_and_the_audit_decides_at_that_time(
-    staged: Story, hands: Hands
+    staged: Story, clock: SetClock
 ) -> None:
     end_s = CLOCK_S + HOUR_S
     freeze(staged, CLOCK_S - HOUR_S, end_s)
@@ -106,10 +91,10 @@ def test_a_freeze_ends_by_itself_and_the_audit_decides_at_that_time(
     assert waits_for(staged) == ["window-closed"]
     decision, _ = staged.engine.decide(DRAFT, "prod")
     assert [reason.until_s for reason in decision.reasons] == [end_s]
-    hands.now_s = end_s - 1
+    clock.now_s = end_s - 1
     staged.go()
     assert prod(staged) is None
-    hands.now_s = end_s
+    clock.now_s = end_s
     staged.go()
     assert prod(staged) is not None and waits_for(staged) == []
     assert staged.engine.facts(DRAFT)[-1].decided_at == moment_of(end_s)
@@ -151,13 +136,13 @@ def test_a_waiver_lets_one_release_through_and_its_use_is_recorded_and_proved(
 
 @pytest.mark.parametrize("by", ["nobody who may", "a clock that goes back", "another rule"])
 def test_a_waiver_that_does_not_count_lets_nothing_through(
-    staged: Story, hands: Hands, by: str
+    staged: Story, clock: SetClock, by: str
 ) -> None:
     freeze(staged, CLOCK_S - 30 * DAY_S, CLOCK_S + 30 * DAY_S)
     path, begin_s, end_s = waiver_path(DRAFT, "customer"), CLOCK_S - DAY_S, CLOCK_S + DAY_S
     if by == "a clock that goes back":
         # The newest fact was decided when the waiver had ended.
-        hands.now_s, end_s = CLOCK_S - HOUR_S, CLOCK_S
+        clock.now_s, end_s = CLOCK_S - HOUR_S, CLOCK_S
     rule = "check-failed" if by == "another rule" else "window-closed"
     number = staged.propose({path: waiver(staged, begin_s, end_s, rule)}, 1901)
     staged.approve("control", number, 1201 if by == "nobody who may" else OWNER)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import ForgeRefused, UsageFault
 from pipeline.forges.port import PullState
+from pipeline.git.objects import MODE_FILE
+from pipeline.models.base import moment_of
 from pipeline.models.evidence import CheckOutcome, CheckReport
 from pipeline.models.facts import ChecksRecorded, PatchApplied
 from pipeline.models.status import DraftState
@@ -15,13 +18,15 @@ from pipeline.plan.effects import RunChecks
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path, environment_path, patch_path
 from pipeline.tools.gitleaks import SecretHit
-from tests.support.deliveries import healthy_in, observation
+from tests.support.deliveries import healthy_in, seen_of
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.support.finished_story import CODE, CONTROL, GITOPS, all_checks_pass, audit
+from tests.support.gitops_attacker import commit_of
 from tests.support.samples import DRAFT, sample_files
 from tests.support.sources import leaked_settings
 from tests.support.story import SOURCE, Story, everything, patch_of, story_at
 from tests.support.sweep import CONTOSO_ENGINEER_ID
+from worlds.control_repo import CLOCK_S
 
 OTHER = "acme/invoice-matcher"
 
@@ -262,11 +267,71 @@ def test_an_observation_and_its_change_are_each_recorded_once(in_prod: Story) ->
 
 def test_an_observation_of_a_release_that_was_never_promoted_is_not_recorded(root: Path) -> None:
     world = story_at("in dev", root)
-    seen = observation("staging")
+    promotion = world.engine.status(DRAFT).promotion("dev")
+    assert promotion is not None
+    staging = seen_of(DRAFT, promotion, environment="staging")
+    unknown = [seen_of(draft, promotion) for draft in (OTHER, "acme/nothing", "nobody/x", "")]
     before = everything(root)
-    world.engine.run(tenants=["acme"], observations=(seen,))
+    ran = world.engine.run(observations=(staging, *unknown))
     assert everything(root) == before
+    codes = [finding.code for finding in ran.observed]
+    assert codes == ["observation-unknown-release"] * 5
+    only = world.engine.run(tenants=["contoso"], observations=(staging, *unknown))
+    assert only.observed == {}
     world.close()
+
+
+def report(world: Story, **over: object) -> None:
+    """A run with a report on what prod runs."""
+    seen = healthy_in(world.engine.status(DRAFT), "prod", **over)
+    world.engine.run(tenants=["acme"], observations=(seen,))
+
+
+def test_a_report_counts_for_the_tree_at_its_commit_and_not_for_the_head(in_prod: Story) -> None:
+    """Whatever else is merged moves the head for every application; that is no news of any."""
+    facts = in_prod.kinds()
+    promotion = in_prod.engine.status(DRAFT).promotion("prod")
+    assert promotion is not None
+    git = in_prod.forge.open_repository(GITOPS)
+    before = git.read_commit(promotion.gitops_commit).parents[0]
+    for revision in (before, "0" * 40, None):
+        report(in_prod, revision=revision)
+        assert in_prod.kinds() == facts
+    later = commit_of(
+        git,
+        promotion.gitops_commit,
+        lambda files: files.update({"README.md": (MODE_FILE, b"Other words")}),
+    )
+    for revision in (promotion.gitops_commit, later, promotion.gitops_commit):
+        report(in_prod, revision=revision)
+        assert in_prod.kinds() == [*facts, "observed"]
+    report(in_prod, revision=before)
+    assert in_prod.kinds() == [*facts, "observed", "observed"]
+    seen = in_prod.engine.status(DRAFT).promotion("prod")
+    assert seen is not None and seen.observation is not None
+    assert (seen.observation.health, seen.observation.revision) == ("Unknown", None)
+    assert audit(in_prod).findings == ()
+
+
+def test_polling_costs_no_history(in_prod: Story) -> None:
+    status = in_prod.engine.status(DRAFT)
+    facts = in_prod.kinds()
+    for minutes in range(0, 60, 3):
+        at = moment_of(CLOCK_S + 60 * minutes)
+        engine = in_prod.engine.using(clock=partial(int, CLOCK_S + 60 * minutes))
+        seen = [seen_of(DRAFT, p, observed_at=at, synced_at=at) for p in status.promotions]
+        assert engine.run(observations=seen).observed == {}
+    assert in_prod.kinds() == [*facts, *["observed"] * len(status.promotions)]
+
+
+def test_a_gitops_repository_that_cannot_be_read_is_no_news(in_prod: Story) -> None:
+    seen, facts = healthy_in(in_prod.engine.status(DRAFT), "prod"), in_prod.kinds()
+    path = in_prod.forge.path(GITOPS)
+    path.rename(path.with_name("away"))
+    ran = in_prod.engine.run(tenants=["acme"], observations=(seen,))
+    assert [f.code for f in ran.failures if f.subject == "acme"] == ["could-not-check"]
+    path.with_name("away").rename(path)
+    assert in_prod.kinds() == facts
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 8])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +16,7 @@ from pipeline.models.base import Moment, moment_of
 from pipeline.models.facts import Fact, Promoted
 from pipeline.plan.effects import Effect, Plan
 from pipeline.render.audit import render_log
+from tests.support.clocks import SetClock
 from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS
 from tests.support.finished_story import CONTROL, GITOPS, audit
 from tests.support.samples import DRAFT
@@ -27,26 +27,11 @@ from worlds.control_repo import CLOCK_S
 HOUR_S = 3600
 
 
-@dataclass
-class Hands:
-    """A clock that stands still until a test moves it."""
-
-    now_s: int = CLOCK_S
-
-    def __call__(self) -> int:
-        return self.now_s
-
-
 @pytest.fixture
-def hands() -> Hands:
-    return Hands()
-
-
-@pytest.fixture
-def patched(tmp_path: Path, hands: Hands) -> Iterator[Story]:
+def patched(tmp_path: Path, clock: SetClock) -> Iterator[Story]:
     """A draft that is about to go to dev."""
     story = story_at("patched", tmp_path / "world")
-    story.use(clock=hands)
+    story.use(clock=clock)
     yield story
     story.close()
 
@@ -82,14 +67,14 @@ def break_off(story: Story, when: Literal["before", "after"], kind: str) -> None
 
 
 def test_each_fact_says_when_it_was_decided_and_what_the_world_says(
-    patched: Story, hands: Hands
+    patched: Story, clock: SetClock
 ) -> None:
     patched.ask(DRAFT, "dev", ENGINEER_ID)
-    hands.now_s += HOUR_S
+    clock.now_s += HOUR_S
     patched.go()
     *_, built, promoted = patched.engine.facts(DRAFT)
     body, cause = promotion(promoted), promoted.cause
-    now = moment_of(hands.now_s)
+    now = moment_of(clock.now_s)
     assert (built.decided_at, promoted.decided_at, body.merged_at) == (now, now, now)
     assert body.merged_at == dated(patched, GITOPS, body.gitops_commit)
     made = patched.forge.open_repository(GITOPS).read_commit(body.gitops_commit).parents[1]
@@ -105,14 +90,14 @@ def test_each_fact_says_when_it_was_decided_and_what_the_world_says(
 
 
 def test_a_promotion_found_merged_after_a_crash_takes_the_time_of_its_merge(
-    patched: Story, hands: Hands
+    patched: Story, clock: SetClock
 ) -> None:
     number = patched.ask(DRAFT, "dev", ENGINEER_ID)
     break_off(patched, "after", "merge-pull")
-    merged = moment_of(hands.now_s)
+    merged = moment_of(clock.now_s)
     # Somebody else approves, who had no part in what was merged.
     patched.approve(CONTROL, number, RELEASE_MANAGERS[0])
-    hands.now_s += HOUR_S
+    clock.now_s += HOUR_S
     patched.go()
     fact = newest(patched)
     assert (fact.decided_at, promotion(fact).merged_at) == (merged, merged)
@@ -120,13 +105,13 @@ def test_a_promotion_found_merged_after_a_crash_takes_the_time_of_its_merge(
     assert audit(patched.world).findings == ()
 
 
-def test_what_is_found_on_a_branch_takes_our_clock(patched: Story, hands: Hands) -> None:
+def test_what_is_found_on_a_branch_takes_our_clock(patched: Story, clock: SetClock) -> None:
     patched.write("0002", "docs/routing.md", "# Routing\n")
     break_off(patched, "after", "commit-folder")
-    hands.now_s += HOUR_S
+    clock.now_s += HOUR_S
     patched.go()
     applied = [f for f in patched.engine.facts(DRAFT) if f.body.type == "patch-applied"][-1]
-    assert applied.decided_at == moment_of(hands.now_s)
+    assert applied.decided_at == moment_of(clock.now_s)
     assert audit(patched.world).findings == ()
 
 
@@ -137,16 +122,16 @@ def read_again(plan: Plan) -> Plan:
     return Plan.model_validate_json(plan.model_dump_json(by_alias=True))
 
 
-def test_a_saved_plan_is_not_stale_for_being_old(patched: Story, hands: Hands) -> None:
+def test_a_saved_plan_is_not_stale_for_being_old(patched: Story, clock: SetClock) -> None:
     patched.write("0002", "docs/routing.md", "# Routing\n")
     plan = read_again(patched.engine.plan(tenants=["acme"]))
     assert plan.made_at == moment_of(CLOCK_S)
-    hands.now_s += 48 * HOUR_S
+    clock.now_s += 48 * HOUR_S
     patched.engine.apply(plan)
-    assert newest(patched).decided_at == moment_of(hands.now_s), "no file sets a decision back"
+    assert newest(patched).decided_at == moment_of(clock.now_s), "no file sets a decision back"
 
 
-def test_a_plan_of_tomorrow_is_refused(patched: Story, hands: Hands) -> None:
+def test_a_plan_of_tomorrow_is_refused(patched: Story, clock: SetClock) -> None:
     patched.write("0002", "docs/routing.md", "# Routing\n")
     plan = read_again(patched.engine.plan(tenants=["acme"]))
     tomorrow = plan.model_copy(update={"made_at": moment_of(CLOCK_S + 24 * HOUR_S)})
@@ -173,21 +158,21 @@ def at_the_merge(story: Story) -> Plan:
 
 
 def test_what_is_allowed_no_more_is_not_applied(
-    patched: Story, hands: Hands, monkeypatch: pytest.MonkeyPatch
+    patched: Story, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = at_the_merge(patched)
     clauses = (*authorise.CLAUSES, until(CLOCK_S + HOUR_S))
     monkeypatch.setattr(authorise, "CLAUSES", clauses)
-    hands.now_s += HOUR_S
+    clock.now_s += HOUR_S
     with pytest.raises(StalePlan, match="since 2026-01-01T00:05:00Z it is allowed no more to "):
         patched.engine.apply(plan)
-    hands.now_s -= 1
+    clock.now_s -= 1
     patched.engine.apply(plan)
     assert promotion(newest(patched)).environment == "dev"
 
 
 def test_what_time_allows_meanwhile_is_left_to_the_next_plan(
-    patched: Story, hands: Hands, monkeypatch: pytest.MonkeyPatch
+    patched: Story, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clauses = (*authorise.CLAUSES, until(CLOCK_S + HOUR_S, opens=True))
     monkeypatch.setattr(authorise, "CLAUSES", clauses)
@@ -197,7 +182,7 @@ def test_what_time_allows_meanwhile_is_left_to_the_next_plan(
     patched.ask_for_draft(other)
     plan = read_again(patched.engine.plan(tenants=["acme"]))
     assert [w.draft for t in plan.tenants for w in t.waiting] == [DRAFT]
-    hands.now_s += HOUR_S
+    clock.now_s += HOUR_S
     patched.engine.apply(plan)
     assert newest(patched).body.type != "promoted"
     assert patched.kinds(other) == ["accepted", "provisioned"]

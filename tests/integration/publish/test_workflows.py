@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipeline.machine.clock import read_clock
+from pipeline.models.base import moment_of
+from pipeline.models.status import PromotionRecord
+from pipeline.publish.starter import NOTIFICATIONS_PATH
 from pipeline.requests.identity import draft_example
 from pipeline.requests.layout import draft_path
 from pipeline.sandbox.apparmor import render_profile
 from pipeline.sandbox.run import bubblewrap
+from tests.conftest import ROOT
+from tests.support.argocd_server import TOKEN, serve_argocd
+from tests.support.cluster_objects import application
 from tests.support.fact_history import AGENT_ID, ENGINEER_ID
 from tests.support.finished_story import CODE, CONTROL
+from tests.support.notifications import sent_for
 from tests.support.samples import DRAFT
 from tests.support.sweep import PLATFORM_ENGINEER_ID, ask, ask_for_drafts
 from tests.support.workflow_control import Actions, open_actions
@@ -61,6 +69,51 @@ def test_the_workflows_bring_a_draft_into_dev(actions: Actions) -> None:
     for workflow in ("scaffold", "promote", "build"):
         run = actions.run(workflow, "schedule")
         assert {job.result for job in run.jobs[1:]} == {"skipped"}
+    what_runs_is_told(actions, status.promotions[0])
+
+
+def what_runs_is_told(actions: Actions, promotion: PromotionRecord) -> None:
+    """An event of Argo CD's is recorded, and what it answers to whoever asks it."""
+    assert {job.result for job in actions.run("observe", "schedule").jobs} == {"skipped"}
+    now = moment_of(read_clock())
+    image = f"registry.example.com/tenant-acme/order-router@{promotion.release.digest}"
+    app = application(
+        "acme--order-router--dev",
+        path=promotion.overlay_folder,
+        images=(image,),
+        status={
+            "reconciledAt": now,
+            "health": {"status": "Healthy", "lastTransitionTime": now},
+            "sync": {"revision": promotion.gitops_commit},
+            "operationState": {"finishedAt": now},
+        },
+    )
+    event = sent_for((ROOT / NOTIFICATIONS_PATH).read_bytes(), app)
+    payload = {"action": event["event_type"], "client_payload": event["client_payload"]}
+    actions.run("observe", "repository_dispatch", **payload)
+    assert seen_in_dev(actions) == "Healthy"
+    app["status"]["health"]["status"] = "Degraded"
+    with serve_argocd([app]) as argocd:
+        variables = {
+            **actions.runner.variables,
+            "PIPELINE_ARGOCD_URL": argocd.url,
+            "PIPELINE_OBSERVED_ENVIRONMENTS": "dev prod",
+        }
+        secrets = {**actions.runner.environments["pipeline"], "PIPELINE_ARGOCD_TOKEN": TOKEN}
+        environments = {**actions.runner.environments, "pipeline": secrets}
+        asking = replace(actions.runner, variables=variables, environments=environments)
+        run = asking.run("observe", "schedule", {})
+    assert run.result == "success", run.log
+    assert seen_in_dev(actions) == "Degraded"
+
+
+def seen_in_dev(actions: Actions) -> str:
+    """How the release in dev does, as facts have it."""
+    world = actions.open()
+    promotion = world.engine.status(DRAFT).promotion("dev")
+    world.close()
+    assert promotion is not None and promotion.observation is not None
+    return promotion.observation.health
 
 
 def check_who_may_make_user_namespaces(runs: list[WorkflowRun]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from tests.support.forgeries.causes import CAUSES
 from tests.support.forgeries.places import PLACES
 from tests.support.forgeries.promotions import PROMOTIONS
+from tests.support.forgeries.second_day import SECOND_DAY
 from tests.support.forgeries.sources import ACCEPTANCE, SOURCES
 from tests.support.forgeries.state_branch import STATES
 from tests.support.forgeries.times import TIMES
@@ -21,6 +22,7 @@ FORGERIES: tuple[Forgery, ...] = (
     *SOURCES,
     *PROMOTIONS,
     *CAUSES,
+    *SECOND_DAY,
     *STATES,
     *PLACES,
     *TIMES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.git.objects import MODE_FILE
 from pipeline.models.facts import Observed, Rejected
-from tests.support.finished_story import CONTROL
+from tests.support.finished_story import CONTROL, GITOPS
 from tests.support.forgeries.ways import DEV, NOWHERE, PROD, PROVISIONED, Forgery, body, cause
 from tests.support.state_writer import OTHER, Forger
 
@@ -21,6 +21,16 @@ def observed_other_draft(f: Forger) -> None:
     seen = f.facts()[-1].body
     assert isinstance(seen, Observed)
     told = seen.observation.model_copy(update={"draft": OTHER})
+    f.retell_body(len(f.facts()), observation=told)
+
+
+def observed_elsewhere_in_history(f: Forger) -> None:
+    """The newest observation is of a commit before the promotion."""
+    seen = f.facts()[-1].body
+    assert isinstance(seen, Observed)
+    git = f.gits[GITOPS]
+    first = list(git.log_commits(f.head(GITOPS)))[-1]
+    told = seen.observation.model_copy(update={"revision": first.id})
     f.retell_body(len(f.facts()), observation=told)
 
 
@@ -75,5 +85,11 @@ CAUSES = (
     ),
     Forgery("observed before it was promoted", observed_elsewhere, "told", "audit-told-misfit"),
     Forgery("an observation of another draft", observed_other_draft, "told", "audit-told-misfit"),
-    Forgery("ended although it runs", ended_in_prod, "told", "audit-told-misfit"),
+    Forgery(
+        "an observation of an earlier overlay",
+        observed_elsewhere_in_history,
+        "told",
+        "audit-told-misfit",
+    ),
+    Forgery("ended although it runs", ended_in_prod, "ended", "audit-told-misfit"),
 )

@@ -168,5 +168,7 @@ class _Parser:
 
 
 def _alike(value: Any) -> Any:
-    """A value as comparisons see it: strings without case."""
+    """A value as comparisons see it: strings without case; null is an empty one."""
+    if value is None:
+        return ""
     return value.lower() if isinstance(value, str) else value

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.delivery.reports import Report, parse_report
+from pipeline.delivery.reports import DeliveryReport, parse_report
 from pipeline.models.evidence import Observation
 from tests.support.cluster_objects import (
     DIGEST,
@@ -20,7 +20,7 @@ from tests.support.cluster_objects import (
 )
 
 
-def report(*items: Any) -> Report:
+def report(*items: Any) -> DeliveryReport:
     content = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     return parse_report("report", content.encode(), READ_AT)
 
@@ -66,25 +66,25 @@ def test_the_image_of_another_primitive_is_not_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "shown", "is_undigested"),
+    ("images", "shown", "is_digested"),
     [
-        ((f"{IMAGE}:1.2.3",), (f"{IMAGE}:1.2.3",), True),
-        ((IMAGE,), (IMAGE,), True),
-        ((f"{IMAGE}@sha256:ab",), (f"{IMAGE}@sha256:ab",), False),
+        ((f"{IMAGE}:1.2.3",), (f"{IMAGE}:1.2.3",), False),
+        ((IMAGE,), (IMAGE,), False),
+        ((f"{IMAGE}@sha256:ab",), (f"{IMAGE}@sha256:ab",), True),
         (
             (f"{IMAGE}@{OTHER_DIGEST}", f"{IMAGE}@{DIGEST}"),
             (f"{IMAGE}@{DIGEST}", f"{IMAGE}@{OTHER_DIGEST}"),
-            False,
+            True,
         ),
-        ((f"{IMAGE}@{DIGEST}", f"{IMAGE}:1"), (f"{IMAGE}:1", f"{IMAGE}@{DIGEST}"), True),
+        ((f"{IMAGE}@{DIGEST}", f"{IMAGE}:1"), (f"{IMAGE}:1", f"{IMAGE}@{DIGEST}"), False),
     ],
 )
 def test_what_is_not_one_digest_is_told_image_by_image(
-    images: tuple[str, ...], shown: tuple[str, ...], is_undigested: bool
+    images: tuple[str, ...], shown: tuple[str, ...], is_digested: bool
 ) -> None:
     seen = observation(application(images=images))
     assert (seen.digest, seen.images) == (None, tuple(sorted(shown)))
-    assert seen.is_undigested is is_undigested
+    assert all("@sha256:" in image for image in seen.images) is is_digested
     assert not seen.is_healthy_as(DIGEST)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.diagnostics import RULES, Location
 from pipeline.gate.authorise import CLAUSES, authorise
+from pipeline.gate.rollback import fallback_of
 from pipeline.models.base import seconds_of
 from pipeline.releases.rules import MANIFEST_KIND
 from pipeline.rules import load_rules
@@ -43,9 +44,27 @@ def test_the_baseline_is_allowed_and_each_clause_lets_it_pass(environment: str) 
     assert decision.approved_by == expected[environment]
 
 
+ROLLBACK = "lane: rollback, lanes: {rollback: [release-managers]}"
+DEGRADED = "automatic: true, runs_here: [this, other], health: Degraded"
 FINAL = {
     "lane: security": "lane-not-offered",
-    "{lane: rollback, lanes: {security: [security]}}": "lane-not-offered",
+    "{runs_here: [this, other], lane: rollback, lanes: {security: [security]}}": "lane-not-offered",
+    f"{{runs_here: [], {ROLLBACK}}}": "rollback-target",
+    f"{{runs_here: [other, third], {ROLLBACK}}}": "rollback-target",
+    f"{{runs_here: [other, this], {ROLLBACK}}}": "rollback-target",
+    f"{{runs_here: [this, other], base: other, {ROLLBACK}}}": "base-changed",
+    f"{{runs_here: [this, other], blocked: true, {ROLLBACK}}}": "digest-blocked",
+    "{automatic: true, runs_here: [this, other], health: Healthy}": "rollback-not-due",
+    "{automatic: true, runs_here: [this, other], health: Degraded, healthy: []}": (
+        "rollback-not-due"
+    ),
+    "{automatic: true, runs_here: [this, third, other], health: Degraded}": "rollback-not-due",
+    "{automatic: true, runs_here: [this, other], health: Degraded, rolled_back: [other]}": (
+        "rollback-not-due"
+    ),
+    "lift: true": "hold-absent",
+    "{lift: true, held: true, author: 1201, runs_here: [other]}": "hold-absent",
+    "retires: true": "draft-ended",
     "state: REJECTED": "draft-ended",
     "author: 1902": "author-out-of-scope",
     "author: 4711": "author-out-of-scope",
@@ -78,6 +97,12 @@ WAITS = {
     "stops: [{reason: Down, environments: [staging, prod]}]": "promotion-stopped",
     "stops: [{reason: Down, tenants: [acme]}]": "promotion-stopped",
     "stops: [{reason: Down, lanes: [rollback, security]}]": "promotion-stopped",
+    f"{{{DEGRADED}, minutes: 61}}": "rollback-not-due",
+    "held: true": "environment-held",
+    "{held: true, author: 1201, asked: before}": "environment-held",
+    "{held: true, lift: true, runs_here: [this]}": "environment-held",
+    f"{{held: true, runs_here: [this, other], {ROLLBACK}}}": "environment-held",
+    "stays: true": "release-stays",
     "stops: [{reason: Down, environments: [dev]}, {reason: Down}]": "promotion-stopped",
     "{stops: [{reason: Down, lanes: [rollback]}], lane: security, lanes: {security: [security]}}": (
         "promotion-stopped"
@@ -312,3 +337,33 @@ def test_a_lane_passes_where_window_and_platform_let_it() -> None:
     case = f"windows: [{freeze}]\nnow: 2026-12-24T12:00:00Z\nlanes: {{security: [security]}}\n"
     assert reasons_of(case) == [("window-closed", False)]
     assert reasons_of(case + "lane: security\n") == []
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        f"{{runs_here: [this, other], {ROLLBACK}}}",
+        # It need not have run anywhere else: what ran there is good for there.
+        f"{{promotions: [], runs_here: [this, other], {ROLLBACK}}}",
+        f"{{{DEGRADED}}}",
+        f"{{{DEGRADED}, minutes: 60}}",
+        "{held: true, author: 1201}",
+        "{held: true, author: 1201, lift: true, runs_here: [this]}",
+        "{stays: true, author: 1201}",
+    ],
+)
+def test_what_goes_back_or_is_let_go_on_passes(case: str) -> None:
+    assert reasons_of(case) == []
+
+
+def test_an_automatic_rollback_goes_to_the_newest_release_that_ran_healthy_there() -> None:
+    e = evidence_of_case(
+        case_of(
+            "{automatic: true, runs_here: [this, third, other], healthy: [this], health: Degraded}"
+        )
+    )
+    fallback = fallback_of(e.status, e.environment, ())
+    assert fallback is not None and fallback.release == history.RELEASE
+    assert fallback_of(e.status, e.environment, (history.DIGEST,)).release is None  # type: ignore[union-attr]  # it is degraded
+    held = evidence_of_case(case_of(f"{{{DEGRADED}, held: true}}"))
+    assert fallback_of(held.status, held.environment, ()) is None

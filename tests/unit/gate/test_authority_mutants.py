@@ -304,11 +304,13 @@ def _unlisted_lane(patch: pytest.MonkeyPatch) -> None:
 
 
 def _drop_gate(clause: object, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(authorise, "CLAUSES", _without(authorise.CLAUSES, clause))
+    for name in ("CLAUSES", "LIFT_CLAUSES"):
+        patch.setattr(authorise, name, _without(getattr(authorise, name), clause))
 
 
 GATE_MUTANTS: dict[str, Patch] = {
-    f"gate without {clause.__name__}": partial(_drop_gate, clause) for clause in authorise.CLAUSES
+    f"gate without {clause.__name__}": partial(_drop_gate, clause)
+    for clause in (*authorise.CLAUSES, *authorise.LIFT_CLAUSES)
 }
 
 
@@ -451,6 +453,14 @@ GATE_CASES: Mapping[str, frozenset[str]] = {
     "required_checks: []": frozenset({"check-missing"}),
     "stops: [{reason: Down}]": frozenset({"promotion-stopped"}),
     "lane: security": frozenset({"lane-not-offered"}),
+    "{runs_here: [], lane: rollback, lanes: {rollback: [security]}}": frozenset(
+        {"rollback-target"}
+    ),
+    "{automatic: true, runs_here: [this, other], health: Healthy}": frozenset({"rollback-not-due"}),
+    "held: true": frozenset({"environment-held"}),
+    "stays: true": frozenset({"release-stays"}),
+    "lift: true": frozenset({"hold-absent"}),
+    "retires: true": frozenset({"draft-ended"}),
     f"{{windows: [{FREEZE}], now: 2026-12-24T12:00:00Z}}": frozenset({"window-closed"}),
 }
 
@@ -496,7 +506,8 @@ def test_a_mutant_of_the_gate_is_killed(
 def test_every_clause_and_every_row_has_a_mutant() -> None:
     clauses = {f"authority without {clause.__name__}" for clause in authority.CLAUSES}
     assert clauses <= MUTANTS.keys()
-    gate = {f"gate without {clause.__name__}" for clause in authorise.CLAUSES}
+    clauses_of_gate = (*authorise.CLAUSES, *authorise.LIFT_CLAUSES)
+    gate = {f"gate without {clause.__name__}" for clause in clauses_of_gate}
     gate |= {f"waivers without {condition.__name__}" for condition in waivers.CONDITIONS}
     assert gate <= GATE_MUTANTS.keys()
     assert {row.kind for row in matters.TABLE} == set(MatterKind)

@@ -11,11 +11,7 @@ from pipeline.audit.rules import AUDIT_FACT_CHAIN
 from pipeline.diagnostics import Location, Verdict
 from pipeline.models.base import moment_of
 from pipeline.models.facts import Observed, PatchRefused, PromotionRefused, Reason, Rejected
-from pipeline.models.outputs import (
-    DoctorItem,
-    DoctorReport,
-    RequestProposal,
-)
+from pipeline.models.outputs import DoctorItem, DoctorReport, RequestProposal
 from pipeline.models.requests import ApprovalPolicy
 from pipeline.models.status import DraftStatus
 from pipeline.models.trust import Trust

@@ -149,5 +149,5 @@ def test_every_match_over_request_models_is_exhaustive() -> None:
             seen += 1
             if f"assert_never({ast.unparse(match.subject)})" not in function:
                 open_ended.append(place)
-    assert seen >= 6
+    assert seen >= 4
     assert open_ended == []

@@ -6,20 +6,20 @@ import itertools
 
 import pytest
 
-from pipeline.requests.order import Place, comes_before, is_first, is_reached, ordered
+from pipeline.requests.order import EnvironmentPlace, comes_before, is_first, is_reached, ordered
 
 REGIONS = {
-    "dev": Place("dev"),
-    "staging": Place("staging", ("dev",)),
-    "canary": Place("prod", ("staging",)),
-    "prod-eu": Place("prod", ("canary",)),
-    "a-prod-us": Place("prod", ("canary", "staging")),
+    "dev": EnvironmentPlace("dev"),
+    "staging": EnvironmentPlace("staging", ("dev",)),
+    "canary": EnvironmentPlace("prod", ("staging",)),
+    "prod-eu": EnvironmentPlace("prod", ("canary",)),
+    "a-prod-us": EnvironmentPlace("prod", ("canary", "staging")),
 }
 CYCLE = {
-    "dev": Place("dev"),
-    "one": Place("prod", ("two",)),
-    "two": Place("prod", ("one",)),
-    "behind": Place("prod", ("two",)),
+    "dev": EnvironmentPlace("dev"),
+    "one": EnvironmentPlace("prod", ("two",)),
+    "two": EnvironmentPlace("prod", ("one",)),
+    "behind": EnvironmentPlace("prod", ("two",)),
 }
 
 
@@ -31,10 +31,10 @@ def test_each_stands_behind_what_it_promotes_from(names: tuple[str, ...]) -> Non
 
 def test_the_lower_stage_is_first_and_then_the_lower_name() -> None:
     places = {
-        "z": Place("dev"),
-        "b": Place("prod", ("z",)),
-        "a": Place("prod", ("z",)),
-        "y": Place("staging", ("z",)),
+        "z": EnvironmentPlace("dev"),
+        "b": EnvironmentPlace("prod", ("z",)),
+        "a": EnvironmentPlace("prod", ("z",)),
+        "y": EnvironmentPlace("staging", ("z",)),
     }
     assert ordered(places) == ("z", "y", "a", "b")
 
@@ -45,14 +45,17 @@ def test_what_is_in_or_behind_a_cycle_is_last_and_not_reached() -> None:
 
 
 def test_unknown_sources_and_stages_are_no_error() -> None:
-    assert ordered({"a": Place("qa", ("gone",)), "b": Place("dev")}) == ("b", "a")
+    assert ordered({"a": EnvironmentPlace("qa", ("gone",)), "b": EnvironmentPlace("dev")}) == (
+        "b",
+        "a",
+    )
 
 
 def test_releases_begin_where_nothing_is_before() -> None:
     assert [name for name in REGIONS if is_first(REGIONS, name)] == ["dev"]
-    alone = {**REGIONS, "prod-x": Place("prod")}
+    alone = {**REGIONS, "prod-x": EnvironmentPlace("prod")}
     assert not is_first(alone, "prod-x") and not is_reached(alone, "prod-x")
-    assert is_first({"prod": Place("prod")}, "prod")
+    assert is_first({"prod": EnvironmentPlace("prod")}, "prod")
 
 
 def test_what_comes_before_what() -> None:

@@ -11,7 +11,8 @@ from pipeline.machine.clock import CLOCK_SKEW_S
 from pipeline.models.base import moment_of
 from pipeline.models.evidence import Observation
 from pipeline.models.status import PromotionRecord
-from pipeline.stages.observe import HOUR_S, Judged, Sighting, judge, judge_all, plan_observe
+from pipeline.plan.sightings import JudgedReport, Sighting
+from pipeline.stages.observe import HOUR_S, judge_all, judge_report, plan_observe
 from tests.support import fact_history as history
 from tests.support.deliveries import seen_of
 from tests.support.samples import DRAFT, sample_environment
@@ -31,17 +32,17 @@ def judged(
     tree: str = RECORD.overlay_tree,
     now_s: int = CLOCK_S,
     **over: Any,
-) -> Judged:
+) -> JudgedReport:
     """What a report on dev comes to, that is of the sealed tree unless something else is told."""
     told = seen_of(DRAFT, RECORD, application="Application argocd/a--b--dev", **over)
-    return judge(Sighting(told, record, tree), sample_environment("dev"), now_s)
+    return judge_report(Sighting(told, record, tree), sample_environment("dev"), now_s)
 
 
 def recorded(observation: Observation | None) -> PromotionRecord:
     return RECORD.model_copy(update={"observation": observation})
 
 
-def codes(found: Judged) -> list[str]:
+def codes(found: JudgedReport) -> list[str]:
     return [finding.code for finding in found.findings]
 
 
@@ -103,8 +104,8 @@ def test_policy_says_how_old_it_may_be() -> None:
     told = seen_of(DRAFT, RECORD)
     patient = sample_environment("dev").model_copy(update={"observed_within_hours": 24})
     sighting = Sighting(told, RECORD, RECORD.overlay_tree)
-    assert judge(sighting, patient, CLOCK_S + 24 * HOUR_S).known.health == "Healthy"
-    assert judge(sighting, patient, CLOCK_S + 24 * HOUR_S + 1).known.health == "Unknown"
+    assert judge_report(sighting, patient, CLOCK_S + 24 * HOUR_S).known.health == "Healthy"
+    assert judge_report(sighting, patient, CLOCK_S + 24 * HOUR_S + 1).known.health == "Unknown"
 
 
 def test_of_a_promotion_without_a_time_the_tree_alone_counts() -> None:

@@ -20,7 +20,8 @@ from pipeline.models.facts import (
 )
 from pipeline.models.status import DraftStatus
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
-from pipeline.state.bounds import LISTED, is_bounded, requests_due, with_evidence
+from pipeline.state.bounds import LISTED, is_bounded, requests_due
+from pipeline.state.evidence import history_of, with_evidence
 from pipeline.state.facts import (
     fact_path,
     fold,
@@ -236,16 +237,15 @@ def test_checks_and_build_of_any_source_are_found() -> None:
     facts = extended(SCAFFOLDED, bodies)
     status = folded(facts)
     assert status.checks_of_tree(tree_of(1)) is None and status.build_of_tree(tree_of(1)) is None
-    known = with_evidence(status, facts, tree_of(1))
+    known = with_evidence(status, history_of(facts, tree_of(1)))
     report, build = known.checks_of_tree(tree_of(1)), known.build_of_tree(tree_of(1))
     assert report is not None and report.results[0].summary == "passed"
     assert build is not None and (build.digest, build.bundle) == (
         history.digest_of("image 1"),
         "",
     )
-    assert with_evidence(status, facts, tree_of(30)) == status
-    assert with_evidence(status, facts, tree_of(99)) == status
-    assert with_evidence(status, facts, None) == status
+    assert with_evidence(status, history_of(facts, tree_of(30))) == status
+    assert with_evidence(status, history_of(facts, tree_of(99))) == status
 
 
 def test_an_applied_patch_is_known_after_any_number_of_refusals() -> None:

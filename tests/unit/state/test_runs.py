@@ -12,7 +12,8 @@ from pipeline.models.facts import Fact, FactBody, Observed, Promoted
 from pipeline.models.requests import EnvironmentName
 from pipeline.models.status import DraftStatus
 from pipeline.requests.layout import draft_path, promotion_path
-from pipeline.state.bounds import is_bounded, with_evidence
+from pipeline.state.bounds import is_bounded
+from pipeline.state.evidence import history_of, with_evidence
 from pipeline.state.facts import (
     fold,
     fold_one,
@@ -88,12 +89,12 @@ def test_a_status_lists_the_newest_runs_of_each_environment_and_facts_have_the_o
     assert len(status.runs_in(["staging"])) == 1 and is_bounded(status)
     assert len(runs_of(facts)) == count + 1
 
-    old = with_evidence(status, facts, promoted(2).release.source_tree)
+    old = with_evidence(status, history_of(facts, promoted(2).release.source_tree))
     assert [r.release.digest for r in old.runs_in(["dev"])][:2] == [
         history.digest_of("image 2"),
         history.digest_of("image 6"),
     ]
-    unknown = with_evidence(status, facts, history.id_of("no tree"))  # type: ignore[arg-type]
+    unknown = with_evidence(status, history_of(facts, history.id_of("no tree")))
     assert unknown.runs == status.runs
 
 
@@ -173,7 +174,10 @@ def test_a_status_of_a_tool_without_runs_is_a_fold_and_is_folded_anew() -> None:
     more = extended([promoted(3)], facts)[-1]
     assert fold_one(older, more, lambda: facts) == fold((*facts, more))
     # The gate knows what ran from the facts.
-    assert with_evidence(older, facts, promoted(1).release.source_tree).runs == folded(facts).runs
+    assert (
+        with_evidence(older, history_of(facts, promoted(1).release.source_tree)).runs
+        == folded(facts).runs
+    )
 
 
 def test_a_status_without_promotions_has_the_same_bytes_in_both_forms() -> None:

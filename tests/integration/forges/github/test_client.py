@@ -11,6 +11,7 @@ from pipeline.errors import ForgeRefused, NotFound, UsageFault
 from pipeline.forges.github.client import GithubClient, Invalid, Unanswered, Unavailable
 from pipeline.forges.github.credentials import RENEW_BEFORE_S, AppInstallation, PlainToken
 from pipeline.forges.github.forge import GithubForge
+from pipeline.forges.github.opening import GithubOrigin, open_github
 from pipeline.forges.github.session import GithubSession
 from pipeline.forges.http.connection import TRIES
 from worlds.github_server import Fault, GitHubServer, Seen
@@ -176,6 +177,51 @@ def test_a_token_can_be_narrowed_to_some_permissions(server: GitHubServer) -> No
 def test_a_token_has_no_more_than_the_installation(server: GitHubServer) -> None:
     with pytest.raises(Invalid, match="not granted"):
         app(server, permissions={"secrets": "write"}).token()
+
+
+@pytest.mark.parametrize(
+    ("granted", "asked", "given"),
+    [
+        ({}, "write", None),
+        ({"deployments": "read"}, "write", None),
+        ({"deployments": "read"}, "read", "read"),
+        ({"deployments": "write"}, "read", "read"),
+        ({"deployments": "write"}, "write", "write"),
+    ],
+)
+def test_an_optional_permission_is_asked_for_if_the_app_has_it(
+    server: GitHubServer, granted: dict[str, str], asked: str, given: str | None
+) -> None:
+    permissions = {"contents": "read", "deployments": asked}
+    source = app(server, permissions=permissions, optional=("deployments",))
+    server.state.apps[APP_ID].permissions = {"contents": "write", **granted}
+    token = server.state.tokens[source.token()]
+    assert token.permissions is not None and token.permissions.get("deployments") == given
+
+
+def test_a_token_is_never_asked_for_without_any_permission(server: GitHubServer) -> None:
+    source = app(server, permissions={"deployments": "write"}, optional=("deployments",))
+    server.state.apps[APP_ID].permissions = {"contents": "write"}
+    with pytest.raises(Invalid, match="not granted"):
+        source.token()
+
+
+def test_permissions_are_read_from_the_environment(tmp_path: Path) -> None:
+    origin = GithubOrigin("http://127.0.0.1:1", ORGANISATION, "control")
+    environment = {
+        "GITHUB_SERVER_URL": origin.server_url,
+        "PIPELINE_APP_ID": str(APP_ID),
+        "PIPELINE_APP_PRIVATE_KEY": app_key()[0],
+        "PIPELINE_APP_PERMISSIONS": "contents=read,deployments=write?",
+        "PIPELINE_CACHE": str(tmp_path),
+    }
+    source = open_github(origin, environment).session.client.source
+    assert isinstance(source, AppInstallation)
+    assert source.permissions == {"contents": "read", "deployments": "write"}
+    assert source.optional == {"deployments"}
+    for wrong in ("contents", "contents=admin", "contents=?", "contents=read??"):
+        with pytest.raises(UsageFault, match="PIPELINE_APP_PERMISSIONS has"):
+            open_github(origin, environment | {"PIPELINE_APP_PERMISSIONS": wrong})
 
 
 def test_a_token_that_github_refuses_is_renewed_once(server: GitHubServer) -> None:

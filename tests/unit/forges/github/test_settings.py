@@ -70,7 +70,7 @@ def test_teams_have_the_members_that_approve() -> None:
 
 
 def test_the_pace_follows_from_the_limits() -> None:
-    assert promotion_pace().detail.startswith("40 promotions a minute and 250 an hour")
+    assert promotion_pace().detail.startswith("20 promotions a minute and 125 an hour")
 
 
 def test_wrong_repository_rules_are_listed_and_right_ones_counted() -> None:

@@ -1,0 +1,73 @@
+"""Requests that were replaced while they waited, and holds that were lifted, computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from pipeline.audit import rules as rule
+from pipeline.audit.cases import FactCase
+from pipeline.diagnostics import Finding
+from pipeline.gate.authorise import authorise
+from pipeline.models.facts import HoldLifted, PromotionSuperseded
+from pipeline.models.requests import Promotion
+from pipeline.plan.view import PromotionInput
+from pipeline.stages.promote import evidence_of
+from pipeline.state.fact_types import type_of
+
+
+def check_superseded(case: FactCase) -> Iterator[Finding]:
+    """A finding unless main had the replaced request before the newer one, unanswered."""
+    body = case.fact.body
+    if not isinstance(body, PromotionSuperseded) or not isinstance(case.request, Promotion):
+        return
+    main, cause = case.audit.main, case.fact.cause
+    at = main.position.get(body.commit)
+    problem = ""
+    if at is None or at >= main.position[cause.commit]:
+        problem = f"{body.commit[:12]} is not a commit of main before that of the newer request"
+    elif main.blob_at(body.commit, cause.request) != body.blob or (
+        at > 0 and main.blob_at(main.line[at - 1], cause.request) == body.blob
+    ):
+        problem = f"{body.commit[:12]} did not bring {cause.request} with that content"
+    elif any(_is_answer(case, fact_number, body) for fact_number in range(1, case.fact.sequence)):
+        problem = f"the request of {body.commit[:12]} had its answer already"
+    if problem:
+        yield case.finding(rule.AUDIT_SUPERSEDED_DIFFERS, problem)
+    else:
+        case.audit.proves("replaced requests found on main, without an answer")
+
+
+def _is_answer(case: FactCase, number: int, body: PromotionSuperseded) -> bool:
+    """Whether an earlier fact answered the replaced request, or says already that it was."""
+    fact = case.chain.facts[number - 1]
+    if isinstance(fact.body, PromotionSuperseded):
+        told = (fact.body.environment, fact.body.commit)
+        return told == (body.environment, body.commit)
+    is_of_request = fact.cause.request == case.fact.cause.request
+    is_same = is_of_request and fact.cause.commit == body.commit
+    return is_same and type_of(fact.body).settles_request
+
+
+def check_lifted(case: FactCase) -> Iterator[Finding]:
+    """A finding unless the gate lets the hold be lifted again, and the fact names that hold."""
+    body, promotion, before = case.fact.body, case.request, case.before
+    if not isinstance(body, HoldLifted) or not isinstance(promotion, Promotion) or before is None:
+        return
+    problem = f"`{body.environment}` had no valid policy then"
+    hold = before.hold(body.environment)
+    for view in case.views():
+        if body.environment not in view.environments:
+            continue
+        due = PromotionInput(promotion, view.caused, None, False, None, (), "")
+        decision = authorise(evidence_of(replace(view, status=before), due))
+        if promotion.hold != "lifted":
+            problem = "its request does not ask for it"
+        elif decision.reasons:
+            problem = f"{decision.reasons[0].code}: {decision.reasons[0].message}"
+        elif hold is None or hold.fact != body.hold or decision.approved_by != body.approved_by:
+            problem = "it names another hold, or other people than approved it"
+        else:
+            case.audit.proves("lifted holds decided again by the gate")
+            return
+    yield case.finding(rule.AUDIT_HOLD_DIFFERS, problem)

@@ -1,0 +1,72 @@
+"""`pipeline policy`: the gates in force, and what a change of policy would decide otherwise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.session import Session, format_option, pass_session
+from pipeline.errors import UsageFault
+
+if TYPE_CHECKING:
+    from pipeline.gate.in_force import PolicyFiles
+
+
+@click.group()
+def policy() -> None:
+    """Show the gates in force, and where each comes from."""
+
+
+@policy.command(name="explain")
+@click.option("--env", "environment", metavar="ENV", help="Only this environment.")
+@format_option("text", "json")
+@pass_session
+def explain_policy(session: Session, environment: str | None) -> int:
+    """Show what each environment asks of a promotion, with the file and line that say so.
+
+    Uses the policy at HEAD of this checkout, and the time of now.
+    """
+    from pipeline.control.checkout import find_checkout
+    from pipeline.control.repo import read_snapshot
+    from pipeline.gate.in_force import gates_of
+    from pipeline.git.repository import GitRepository
+    from pipeline.machine.clock import read_clock
+    from pipeline.models.decisions import PolicyDocument
+    from pipeline.render.policy import policy_document, render_policy
+    from pipeline.render.style import Style
+
+    git = GitRepository(find_checkout(session.directory.resolve()))
+    commit = git.resolve_commit("HEAD")
+    reading = read_snapshot(git, commit)
+    names = list(reading.snapshot.environments)
+    if environment is not None and environment not in names:
+        known = ", ".join(f"`{name}`" for name in names)
+        raise UsageFault(f"there is no environment `{environment}`", help=f"there are {known}")
+    files = _files_of(reading.reads)
+    now_s = read_clock()
+    chosen = [environment] if environment is not None else names
+    gates = {name: gates_of(files, name, now_s) for name in chosen}
+    document: PolicyDocument = policy_document(commit, now_s, gates)
+    if session.is_json:
+        session.write_document(document)
+    else:
+        session.write(render_policy(document, Style(session.colour)))
+    return 0
+
+
+def _files_of(reads: tuple[object, ...]) -> PolicyFiles:
+    from pipeline.gate.in_force import PolicyFiles
+    from pipeline.requests.snapshot import ReadRequest
+
+    valid = [r for r in reads if isinstance(r, ReadRequest) and r.model is not None]
+    platform = next((r for r in valid if r.meaning.kind == "Platform"), None)
+    if platform is None:
+        raise UsageFault(
+            "there is no valid environments/platform.yaml", help="`pipeline validate` says why"
+        )
+    return PolicyFiles(
+        platform=platform,
+        environments=tuple(r for r in valid if r.meaning.kind == "Environment"),
+        stop=next((r for r in valid if r.meaning.kind == "Stop"), None),
+    )
