@@ -14,6 +14,7 @@ from pipeline.audit.waivers import grants_of
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import RepoView
 from pipeline.gate import rules as decision_rule
+from pipeline.gate.approvals import source_authors
 from pipeline.gate.authorise import DecisionReason, authorise
 from pipeline.gate.authority import FOUNDING
 from pipeline.git.commits import Commit
@@ -192,7 +193,28 @@ def _due(
         observed=_observed(case, promotion.environment),
         provenance=_verified(case, view, tree),
         waivers=tuple(grants_of(case)),
+        source_authors=_source_authors(case, view, promotion, code) if tree else None,
     )
+
+
+def _source_authors(
+    case: FactCase, view: DraftView, promotion: Promotion, code: Objects
+) -> frozenset[int] | None:
+    """Who wrote what is new in the source, if an approval asks for that; from facts and clone."""
+    if not any(policy.separation for policy in view.caused.authority.wanted):
+        return None
+    running = view.status.promotion(promotion.environment) if view.status else None
+    base = running.release.source_commit if running else None
+    seen = {base} if base and code.find_commit(base) else set[str]()
+    commits = [
+        commit
+        for commit in code.history([promotion.release.source_commit], seen)
+        if len(commit.parents) < 2
+        and folder_at(code, commit.id, view.folder)
+        != (folder_at(code, commit.parents[0], view.folder) if commit.parents else None)
+    ]
+    case.audit.trusts("who wrote a source under which name", "those who pushed it")
+    return source_authors(case.chain.before(case.fact), commits)
 
 
 def _observed(case: FactCase, environment: str) -> int:

@@ -224,7 +224,9 @@ def _document(
         overlay,
         requested=requested,
         risk_tier=tier,
-        policy=environment.approval_for(tier) if environment else None,
+        policy=environment.approval_for(tier, decision.draft.partition("/")[0])
+        if environment
+        else None,
     )
 
 

@@ -156,7 +156,8 @@ class Proposer:
     def _proposed(self, world: World, view: DraftView, promotion: Promotion) -> PromotionProposal:
         """The proposal of a promotion, with its overlay pinned where people approve it."""
         due = world.promotions.of(view, promotion, _nobody(world, view, promotion))
-        pins = view.environments[promotion.environment].approvals or promotion.lane != "normal"
+        environment = view.environments[promotion.environment]
+        pins = environment.all_approvals or promotion.lane != "normal"
         if pins and due.overlay is not None and not promotion.hold:
             promotion = promotion.model_copy(update={"overlay_tree": due.overlay.tree})
             # The pinned tree is the rendered one; nothing else in the evidence changes.
@@ -198,7 +199,7 @@ class Proposer:
         before = running[0].release.source_commit if running and sources else None
         commit = source_commit or before or status.head
         digest = None
-        if view.environments[environment].approvals:
+        if view.environments[environment].all_approvals:
             source = world.repositories.git(view.target_repo).read_object(f"{commit}:{view.folder}")
             build = status.build_of_tree(source.id) if source else None
             if source and not build:

@@ -7,10 +7,11 @@ and whose.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from pipeline.forges.port import Review, ReviewVerdict
+from pipeline.models.base import Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,15 @@ class Approvals:
 
     approving: frozenset[int]
     objecting: frozenset[int]
+    given: Mapping[int, Moment | None] = field(default_factory=dict)  # when each approved
 
     def of(self, people: Collection[int]) -> Approvals:
         """Only the verdicts of these people."""
-        return Approvals(self.approving.intersection(people), self.objecting.intersection(people))
+        return Approvals(
+            self.approving.intersection(people),
+            self.objecting.intersection(people),
+            {user: at for user, at in self.given.items() if user in people},
+        )
 
 
 def count_approvals(
@@ -33,12 +39,15 @@ def count_approvals(
     A comment is not a verdict, and a verdict on another revision revokes the one before it. An
     approval by an account in `taking_part` (author, pushers) does not count; its objection does.
     """
-    newest: dict[int, ReviewVerdict] = {}
+    newest: dict[int, Review] = {}
     for review in sorted(reviews, key=lambda r: r.sequence):
         if review.verdict is not ReviewVerdict.COMMENTED:
-            newest[review.user_id] = (
-                review.verdict if review.commit == head else ReviewVerdict.DISMISSED
-            )
-    approving = {user for user, held in newest.items() if held is ReviewVerdict.APPROVED}
-    objecting = {user for user, held in newest.items() if held is ReviewVerdict.CHANGES_REQUESTED}
-    return Approvals(frozenset(approving.difference(taking_part)), frozenset(objecting))
+            newest[review.user_id] = review
+    held = {user: r.verdict for user, r in newest.items() if r.commit == head}
+    objecting = {user for user, said in held.items() if said is ReviewVerdict.CHANGES_REQUESTED}
+    given = {
+        user: newest[user].at
+        for user, said in held.items()
+        if said is ReviewVerdict.APPROVED and user not in taking_part
+    }
+    return Approvals(frozenset(given), frozenset(objecting), given)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pipeline import names
 from pipeline.diagnostics import Finding
 from pipeline.gate import rules as rule
+from pipeline.gate.approvals import clause_approval_age, clause_separation, counting
 from pipeline.gate.authority import Authority
 from pipeline.gate.holds import clause_lane, clause_stop, clause_windows
 from pipeline.gate.provenance import provenance_problem
@@ -62,11 +63,12 @@ class Evidence:
     signers: Signers | None = None
     provenance: Verified | None = None  # verified provenance of the source tree's image
     stops: tuple[Halt, ...] = ()  # what is stopped now
+    waivers: tuple[Grant, ...] = ()  # the draft's waivers on main now
+    source_authors: frozenset[int] | None = None  # who wrote the source; None where unknown
     by_people: bool = True  # whether only people opened and pushed the request
     asked_s: int | None = None  # when it came to main; None for one not made yet
     automatic: bool = False  # whether policy rolls back by itself
     retires: bool = False  # whether main asks to retire the draft
-    waivers: tuple[Grant, ...] = ()  # the draft's waivers on main now
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,12 @@ def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
     `clause_rollback` says where a rollback's release has run.
     """
     sources = e.environment.promotes_from
-    if not sources or e.promotion.lane == "rollback":
+    if e.promotion.lane == "rollback":
+        return
+    if not sources:
+        if e.environment.stage != "dev":
+            where = e.environment.environment
+            yield _final(rule.ENVIRONMENT_ORDER.id, f"no environment comes before {where}")
         return
     earlier, ran = e.status.runs_in(sources), _earlier_runs(e)
     wanted = e.promotion.release
@@ -237,6 +244,9 @@ def clause_checks(e: Evidence) -> Iterator[DecisionReason]:
         return
     report = e.status.checks_of_tree(e.source_tree)
     results = {r.name: r for r in report.results} if report else {}
+    if e.environment.stage != "dev" and not e.environment.required_checks:
+        name = e.environment.environment
+        yield _waits(rule.CHECK_MISSING.id, f"{name} requires no check, and 0 of 0 is none passed")
     for name in e.environment.required_checks:
         result = results.get(name)
         if result is None:
@@ -283,7 +293,7 @@ def clause_overlay(e: Evidence) -> Iterator[DecisionReason]:
 
 def clause_pinned(e: Evidence) -> Iterator[DecisionReason]:
     """A request that needs approval names the digest and the tree that reviewers approve."""
-    policy = e.environment.approval_for(e.tier)
+    policy = e.environment.approval_for(e.tier, e.status.tenant_id)
     if policy and not e.automatic and not (e.promotion.release.digest and e.promotion.overlay_tree):
         yield _final("promotion-not-pinned", "approved requests pin digest and overlay tree")
 
@@ -317,6 +327,8 @@ CLAUSES: tuple[Clause, ...] = (
     clause_hold,
     clause_goes_further,
     clause_authority,
+    clause_approval_age,
+    clause_separation,
 )
 # Lifting a hold writes nothing, so it rests on people alone.
 LIFT_CLAUSES: tuple[Clause, ...] = (
@@ -325,6 +337,7 @@ LIFT_CLAUSES: tuple[Clause, ...] = (
     clause_lift,
     clause_hold,
     clause_authority,
+    clause_approval_age,
 )
 
 
@@ -345,7 +358,7 @@ def authorise(evidence: Evidence) -> Decision:
         asked = Asked(draft, environment, _digest(evidence), evidence.now_s, latest_s)
         policy = evidence.platform.waivers
         reasons, waived = without_waived(reasons, evidence.waivers, policy, asked)
-    return Decision(draft, environment, reasons, evidence.authority.approved_by, waived)
+    return Decision(draft, environment, reasons, counting(evidence), waived)
 
 
 def _digest(e: Evidence) -> str | None:

@@ -14,7 +14,7 @@ may ask for a path without an owner. Why one function: docs/adr/0010-one-authori
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
@@ -23,6 +23,7 @@ from pipeline.diagnostics import Finding, Location, Rule, Subject, register
 from pipeline.forges.approvals import Approvals, count_approvals
 from pipeline.forges.port import Review
 from pipeline.gate.rules import APPROVAL_MISSING, APPROVAL_OTHER_REVISION
+from pipeline.models.base import Moment
 from pipeline.models.requests import Account, ApprovalPolicy, Platform
 
 
@@ -137,12 +138,34 @@ class AuthorityReason:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What an approval policy asks for, and the approvals that there are: account → when."""
+
+    path: str
+    policy: ApprovalPolicy
+    given: Mapping[int, Moment | None]
+    of_teams: tuple[frozenset[int], ...]  # of each of the policy's teams
+
+    def is_short(self, kept: Collection[int]) -> bool:
+        """Whether these approvals alone are too few."""
+        return len(self.given.keys() & set(kept)) < self.policy.count
+
+    def silent_teams(self, kept: Collection[int]) -> tuple[str, ...]:
+        """The teams that must give an approval, and gave none of these."""
+        if not self.policy.asks_each_team:
+            return ()
+        teams = zip(self.policy.teams, self.of_teams, strict=True)
+        return tuple(team for team, members in teams if members.isdisjoint(kept))
+
+
+@dataclass(frozen=True, slots=True)
 class Authority:
     """The verdict on a change: the reasons against it, and the people whose approval counts."""
 
     reasons: tuple[AuthorityReason, ...]
     approved_by: tuple[int, ...] = ()
     wanted: tuple[ApprovalPolicy, ...] = ()
+    held: tuple[Held, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -156,11 +179,10 @@ FOUNDING = Authority(())
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One approval policy: the first path that needs it, and the reviews of its teams' people."""
+    """What one approval policy asks for, and which of its people ask for changes."""
 
-    path: str
-    policy: ApprovalPolicy
-    held: Approvals
+    held: Held
+    objecting: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,30 +232,29 @@ def clause_revision(case: _Case) -> Iterator[AuthorityReason]:
 
 
 def clause_count(case: _Case) -> Iterator[AuthorityReason]:
-    """Enough distinct people of the asked teams approved the final revision."""
+    """Enough distinct people from the required teams approved the final revision."""
     for asked in case.asked:
-        if len(asked.held.approving) < asked.policy.count:
-            message = _missing(len(asked.held.approving), asked.policy)
-            yield AuthorityReason(APPROVAL_MISSING.id, message, asked.path, final=False)
+        held = asked.held
+        if held.is_short(held.given):
+            message = _missing(len(held.given), held.policy)
+            yield AuthorityReason(APPROVAL_MISSING.id, message, held.path, final=False)
 
 
 def clause_each_team(case: _Case) -> Iterator[AuthorityReason]:
-    """Where as many approvals as teams are asked for, each team gives one at least."""
+    """Where each team must give an approval, each gave one."""
     for asked in case.asked:
-        if not len(asked.policy.teams) <= asked.policy.count <= len(asked.held.approving):
-            continue
-        for team in asked.policy.teams:
-            if asked.held.approving.isdisjoint(case.people.members((team,))):
-                message = f"nobody from {team} approved"
-                yield AuthorityReason(APPROVAL_MISSING.id, message, asked.path, final=False)
+        held = asked.held
+        for team in () if held.is_short(held.given) else held.silent_teams(held.given):
+            message = f"nobody from {team} approved"
+            yield AuthorityReason(APPROVAL_MISSING.id, message, held.path, final=False)
 
 
 def clause_objections(case: _Case) -> Iterator[AuthorityReason]:
     """Nobody whose approval would count asks for changes."""
     for asked in case.asked:
-        if asked.held.objecting:
-            message = f"{len(asked.held.objecting)} people ask for changes"
-            yield AuthorityReason(APPROVAL_MISSING.id, message, asked.path, final=False)
+        if asked.objecting:
+            message = f"{len(asked.objecting)} people ask for changes"
+            yield AuthorityReason(APPROVAL_MISSING.id, message, asked.held.path, final=False)
 
 
 CLAUSES: tuple[Clause, ...] = (
@@ -256,14 +277,21 @@ def judge(matters: Sequence[Matter], revision: Revision, people: Platform) -> Au
     reviewed = count_approvals(
         revision.reviews, revision.head, taking_part=_taking_part(revision, people)
     )
-    asked = tuple(
-        _Asked(path, policy, reviewed.of(people.members(policy.teams)))
-        for path, policy in _policies(matters)
-    )
+    asked = tuple(_asked(path, policy, reviewed, people) for path, policy in _policies(matters))
     case = _Case(matters, revision, people, asked)
     reasons = tuple(dict.fromkeys(reason for clause in CLAUSES for reason in clause(case)))
-    approved_by = frozenset[int]().union(*(each.held.approving for each in asked))
-    return Authority(reasons, tuple(sorted(approved_by)), tuple(each.policy for each in asked))
+    held = tuple(each.held for each in asked)
+    approved_by = frozenset[int]().union(*(each.given for each in held))
+    return Authority(reasons, tuple(sorted(approved_by)), tuple(h.policy for h in held), held)
+
+
+def _asked(path: str, policy: ApprovalPolicy, reviewed: Approvals, people: Platform) -> _Asked:
+    found = reviewed.of(people.members(policy.teams))
+    members = (people.members((team,)) for team in policy.teams)
+    return _Asked(
+        Held(path, policy, found.given, tuple(m & found.approving for m in members)),
+        found.objecting,
+    )
 
 
 def may_ask(people: Platform, account_id: int, matters: Iterable[Matter]) -> str:

@@ -229,6 +229,24 @@ def _authority(e: Evidence) -> str:
     return f"approved by {people}"
 
 
+def _ages(e: Evidence) -> str:
+    limits = {p.expires_after_days for p in e.authority.wanted if p.expires_after_days}
+    if not limits:
+        return "approvals do not expire"
+    given = sorted(
+        at or "at an unknown time" for held in e.authority.held for at in held.given.values()
+    )
+    return f"approvals count for {min(limits)} days; given {', '.join(given) or 'none'}"
+
+
+def _authors(e: Evidence) -> str:
+    if not any(policy.separation for policy in e.authority.wanted):
+        return "authors of the source may approve"
+    if e.source_authors is None:
+        return "it is not known who wrote the source"
+    return f"the source is by {', '.join(_logins(e, sorted(e.source_authors))) or 'nobody known'}"
+
+
 def _logins(e: Evidence, ids: Sequence[int]) -> list[str]:
     accounts = [(id, e.platform.account(id)) for id in ids]
     return [account.login if account else str(id) for id, account in accounts]
@@ -290,4 +308,6 @@ ROWS: Mapping[str, Row] = {
     "goes-further": Row("the release is not to stay where it is", _asked_by, _person),
     "lift": Row("the environment is held, and it names what runs there", _hold, _asker),
     "authority": Row("whoever asked may ask, and enough people approved", _authority, _approvers),
+    "approval-age": Row("enough approvals have not expired", _ages, _approvers),
+    "separation": Row("enough approve who did not write the source", _authors, _approvers),
 }

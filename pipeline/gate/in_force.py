@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pipeline.diagnostics import Location
 from pipeline.gate.windows import lasts
+from pipeline.models.approvals import ApprovalPolicy
 from pipeline.models.base import moment_of
 from pipeline.models.requests import Environment, Platform, Stop
 from pipeline.models.windows import PlatformWindow, Window
@@ -78,11 +79,25 @@ def _evidence(read: ReadRequest, policy: Environment) -> Iterator[Gate]:
 
 
 def _approvals(read: ReadRequest, policy: Environment) -> Iterator[Gate]:
-    if not policy.approvals:
+    if not policy.all_approvals:
         yield Gate("approvals", "those of the draft's owners alone", None)
     for tier, wanted in policy.approvals.items():
-        asks = f"{wanted.count} by {' or '.join(wanted.teams)}"
-        yield Gate(f"approvals {tier}", asks, _at(read, "approvals", tier))
+        yield Gate(f"approvals {tier}", _asked(wanted), _at(read, "approvals", tier))
+    for tenant, entries in policy.tenant_approvals.items():
+        for tier, wanted in entries.items():
+            place = _at(read, "tenant_approvals", tenant, tier)
+            yield Gate(f"approvals {tier} of {tenant}", _asked(wanted), place)
+
+
+def _asked(wanted: ApprovalPolicy) -> str:
+    told = [
+        f"{wanted.count} by {(' and ' if wanted.asks_each_team else ' or ').join(wanted.teams)}"
+    ]
+    if wanted.separation:
+        told.append("none by an author of the source")
+    if wanted.expires_after_days:
+        told.append(f"none older than {wanted.expires_after_days} days")
+    return ", ".join(told)
 
 
 def _windows(

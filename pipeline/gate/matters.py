@@ -183,7 +183,8 @@ def _approvals(
     if found is None:
         return ApprovalPolicy.model_construct(count=1, teams=())
     tenant, request = policy.tenant(DraftId(draft).tenant), policy.draft(draft)
-    return found.approval_for(higher_tier(tier, *_tiers(tenant, request)))
+    name = DraftId(draft).tenant
+    return found.approval_for(higher_tier(tier, *_tiers(tenant, request)), name)
 
 
 def _of_lane(lane: FastLane, policy: Snapshot) -> ApprovalPolicy:

@@ -165,6 +165,28 @@ APPROVAL_OTHER_REVISION = _decision(
     "approved_blob: other\n",
     "approved_blob: same\n",
 )
+APPROVAL_EXPIRED = _decision(
+    "approval-expired",
+    "Enough approvals are not older than `expires_after_days` of their policy.",
+    "people approved what they knew then; the longer ago, the less it says of now",
+    "have it approved again",
+    "approvals: {count: 2, teams: [release-managers, security], expires_after_days: 7}\n"
+    "now: 2026-12-09T00:00:00Z\nreviews: [{by: 1501, at: 2026-12-01T00:00:00Z}, "
+    "{by: 1601, at: 2026-12-08T00:00:00Z}]\n",
+    "approvals: {count: 2, teams: [release-managers, security], expires_after_days: 7}\n"
+    "now: 2026-12-09T00:00:00Z\nreviews: [{by: 1501, at: 2026-12-02T00:00:01Z}, "
+    "{by: 1601, at: 2026-12-08T00:00:00Z}]\n",
+)
+APPROVAL_BY_SOURCE_AUTHOR = _decision(
+    "approval-by-source-author",
+    "Where policy asks for `separation: source-authors`, enough approvals are of others.",
+    "whoever wrote the code sees what they meant, not what it does",
+    "have somebody approve who did not write the source",
+    "approvals: {count: 2, teams: [release-managers, security], separation: source-authors}\n"
+    "source_authors: [1201, 1601]\n",
+    "approvals: {count: 2, teams: [release-managers, security], separation: source-authors}\n"
+    "source_authors: [1201, 1502]\n",
+)
 RUNTIME_NOT_OFFERED = _decision(
     "runtime-not-offered",
     "Where an operator runs primitives, the release has a custom resource.",

@@ -154,3 +154,22 @@ def read_new_commits(git: GitRepository, base: str, head: str) -> tuple[Commit, 
     if newest.parents == (base,):
         return (newest,)
     return git.log_new_commits(base, head)
+
+
+def read_folder_commits(
+    git: GitRepository, folder: str, base: str | None, head: str
+) -> tuple[Commit, ...]:
+    """The commits of `head` that `base` lacks (without one all) and that changed a folder.
+
+    Merges are left out: what they bring is in the commits that they merge.
+    """
+    seen = [base] if base and git.has_commit(base) else []
+    commits = [git.read_commit(id) for id in git.list_new_commits([head], seen)]
+    single = [commit for commit in commits if len(commit.parents) < 2]
+    after = git.read_objects([f"{commit.id}:{folder}" for commit in single])
+    before = git.read_objects([f"{(*commit.parents, NO_BLOB)[0]}:{folder}" for commit in single])
+    return tuple(
+        commit
+        for commit, new, old in zip(single, after, before, strict=True)
+        if (new.id if new else None) != (old.id if old else None)
+    )

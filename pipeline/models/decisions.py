@@ -17,6 +17,7 @@ class ApprovalsWanted(Model):
     risk_tier: RiskTier
     count: int
     teams: tuple[str, ...]
+    each_team: bool = False  # each of the teams gives one at least
 
 
 class ClauseItem(Model):

@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from pipeline.models.approvals import ApprovalPolicy as ApprovalPolicy
+from pipeline.models.approvals import TeamName as TeamName
 from pipeline.models.base import (
     ApiVersion,
     CommitIdField,
@@ -34,9 +36,6 @@ from pipeline.models.windows import FastLane, Lane, PlatformWindow, Sentence, Wi
 # limits of their own: `pipeline.names`.
 EnvironmentName = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=40)
-]
-TeamName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=60)
 ]
 RuleId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
 ReleaseName = Annotated[
@@ -206,13 +205,6 @@ class Platform(Request):
         return self.model_copy(update={"accounts": tuple(kept(a) for a in self.accounts)})
 
 
-class ApprovalPolicy(Model):
-    """How many people must approve, and from which teams."""
-
-    count: int = Field(ge=1, le=6)
-    teams: tuple[TeamName, ...] = Field(min_length=1)
-
-
 class RollbackOn(Model):
     """The health at which a release is rolled back by itself, and how long it must have lasted."""
 
@@ -244,6 +236,8 @@ class Environment(Request):
     merge: Literal["auto", "manual"] = "auto"
     required_checks: tuple[CheckName, ...] = ()
     approvals: dict[RiskTier, ApprovalPolicy] = Field({})
+    # The same for single tenants, instead of the entries above.
+    tenant_approvals: dict[Identifier, dict[RiskTier, ApprovalPolicy]] = Field({})
     # Builders whose images may run here; empty means any.
     builders: tuple[Literal["source-layout", "buildah", "buildx"], ...] = ()
     # Whether an image needs signed provenance.
@@ -264,12 +258,22 @@ class Environment(Request):
     # for each release, and never while a rollback holds the environment.
     rollback_on: RollbackOn | None = None
 
-    def approval_for(self, tier: RiskTier) -> ApprovalPolicy | None:
-        """The approvals this tier needs: its own entry, else that of the nearest lower tier."""
-        for level in reversed(RISK_TIERS[: RISK_TIERS.index(tier) + 1]):
-            if level in self.approvals:
-                return self.approvals[level]
+    def approval_for(self, tier: RiskTier, tenant: str) -> ApprovalPolicy | None:
+        """The approvals that a tier needs: its own entry, else that of the nearest lower tier.
+
+        What is said of the tenant goes before what is said of all.
+        """
+        for entries in (self.tenant_approvals.get(tenant, {}), self.approvals):
+            for level in reversed(RISK_TIERS[: RISK_TIERS.index(tier) + 1]):
+                if level in entries:
+                    return entries[level]
         return None
+
+    @property
+    def all_approvals(self) -> tuple[ApprovalPolicy, ...]:
+        """Every entry of approvals, of whichever tier and tenant."""
+        of_tenants = (p for entries in self.tenant_approvals.values() for p in entries.values())
+        return (*self.approvals.values(), *of_tenants)
 
 
 class BlockedDigest(Model):

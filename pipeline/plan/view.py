@@ -88,6 +88,7 @@ class PromotionInput:
     manifest_findings: tuple[Finding, ...]
     chain_problem: str
     waivers: tuple[Grant, ...] = ()
+    source_authors: frozenset[int] | None = None  # None where nobody asks who they are
     # The draft's status, with this source's checks and build even if it no longer lists them.
     status: DraftStatus | None = None
     provenance: Verified | None = None  # of the source tree's image, if it has a statement

@@ -55,5 +55,5 @@ def _rows(snapshot: Snapshot, owners: tuple[str, ...]) -> Iterator[tuple[str, tu
 
 
 def _approving(environment: Environment) -> tuple[str, ...]:
-    found = [team for policy in environment.approvals.values() for team in policy.teams]
+    found = [team for policy in environment.all_approvals for team in policy.teams]
     return tuple(dict.fromkeys(found))

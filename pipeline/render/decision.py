@@ -15,6 +15,7 @@ from pipeline.models.requests import ApprovalPolicy, Promotion, RiskTier
 from pipeline.models.run_report import DecisionReasonItem
 from pipeline.releases.overlays import Overlay
 from pipeline.render.style import PLAIN, Style, short_digest, short_id, shown_moment
+from pipeline.requests.asked import wanted_by
 
 
 def decision_document(
@@ -29,7 +30,7 @@ def decision_document(
     """The decision as a document, with its input."""
     wanted = None
     if policy is not None:
-        wanted = ApprovalsWanted(risk_tier=risk_tier, count=policy.count, teams=policy.teams)
+        wanted = wanted_by(policy, risk_tier)
     digest = promotion.release.digest or (overlay.release.digest if overlay else None)
     verdict: Literal["allowed", "waits", "refused"] = "allowed"
     if decision.reasons:
@@ -182,9 +183,5 @@ def approvals_wanted(wanted: ApprovalsWanted | None) -> str:
     if wanted is None:
         return "no approval asked"
     teams = " or ".join(wanted.teams)
-    each = (
-        ", at least 1 of each"
-        if len(wanted.teams) > 1 and wanted.count >= len(wanted.teams)
-        else ""
-    )
+    each = ", at least 1 of each" if wanted.each_team else ""
     return f"{wanted.count} approval{'' if wanted.count == 1 else 's'} of {teams}{each}"

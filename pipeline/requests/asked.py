@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from pipeline.forges.github.file_changes import file_change
 from pipeline.models.decisions import ApprovalsWanted
 from pipeline.models.outputs import AskedItem
-from pipeline.models.requests import (
-    Promotion,
-)
+from pipeline.models.requests import ApprovalPolicy, Promotion, RiskTier
 from pipeline.requests.kinds import kind_of
 from pipeline.requests.snapshot import LoadedRequest, Snapshot
 
@@ -67,6 +65,16 @@ def _item(path: str, snapshot: Snapshot, before: BeforeMerge) -> AskedItem:
     )
 
 
+def wanted_by(policy: ApprovalPolicy, tier: RiskTier) -> ApprovalsWanted:
+    """What an approval policy asks for at a tier, as documents hold it."""
+    return ApprovalsWanted(
+        risk_tier=tier,
+        count=policy.count,
+        teams=policy.teams,
+        each_team=len(policy.teams) > 1 and policy.asks_each_team,
+    )
+
+
 def _approvals(loaded: LoadedRequest, snapshot: Snapshot) -> ApprovalsWanted | None:
     promotion = loaded.model
     if not isinstance(promotion, Promotion):
@@ -77,7 +85,7 @@ def _approvals(loaded: LoadedRequest, snapshot: Snapshot) -> ApprovalsWanted | N
     if environment is None or draft is None or tenant is None:
         return None
     tier = draft.risk_tier or tenant.risk_tier
-    policy = environment.approval_for(tier)
+    policy = environment.approval_for(tier, loaded.meaning.tenant)
     if policy is None:
         return None
-    return ApprovalsWanted(risk_tier=tier, count=policy.count, teams=policy.teams)
+    return wanted_by(policy, tier)

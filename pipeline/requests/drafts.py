@@ -288,7 +288,7 @@ def check_promotion(
             document.position_of(("environment",)),
         )
         return
-    if environment.approvals:
+    if environment.all_approvals:
         absent = [
             name
             for name, value in (

@@ -11,6 +11,7 @@ from pipeline.models.base import API_VERSION
 from pipeline.models.draft_state import STAGES
 from pipeline.models.requests import (
     Acknowledgement,
+    ApprovalPolicy,
     Environment,
     Platform,
     Sku,
@@ -132,6 +133,7 @@ kind: Environment
 environment: canary
 stage: {{stage}}
 promotes_from: [{{source}}]
+required_checks: [tests]
 """
 ENVIRONMENT_STAGE_BACKWARDS = register(
     Rule(
@@ -184,6 +186,43 @@ NAMESPACES_CLASH = register(
 )
 
 
+_PROD = f"""# file: environments/prod/environment.yaml
+apiVersion: {API_VERSION}
+kind: Environment
+environment: prod
+promotes_from: [staging]
+required_checks: {{checks}}
+"""
+ENVIRONMENT_UNGATED = register(
+    Rule(
+        id="environment-ungated",
+        summary="An environment of stage staging or prod promotes from another and requires a "
+        "check.",
+        why="where nothing is asked for, everything passes: 0 of 0 checks, no environment before",
+        fix="name what it promotes from, and at least one of `required_checks`",
+        subject=Subject.REQUEST,
+        fails=_PROD.format(checks="[]"),
+        passes=_PROD.format(checks="[tests]"),
+    )
+)
+_APPROVALS = f"""# file: environments/dev/environment.yaml
+apiVersion: {API_VERSION}
+kind: Environment
+environment: dev
+approvals:
+  LOW: {{{{count: {{count}}, teams: [release-managers, security], each_team: true}}}}
+"""
+APPROVALS_OUT_OF_REACH = register(
+    Rule(
+        id="approvals-out-of-reach",
+        summary="There are enough people in the approving teams to give what is asked for.",
+        why="what nobody can approve never runs, and the first who needs it weakens the policy",
+        fix="ask for fewer, or put people into the teams; `each_team` needs as many as teams",
+        subject=Subject.REQUEST,
+        fails=_APPROVALS.format(count=6),
+        passes=_APPROVALS.format(count=2),
+    )
+)
 _ACKNOWLEDGEMENT = f"""# file: environments/acknowledgements/late-hotfix.yaml
 apiVersion: {API_VERSION}
 kind: Acknowledgement
@@ -282,13 +321,48 @@ def check_environment(
         )
     if snapshot.platform:
         yield from _check_names(environment.environment, snapshot.platform, snapshot, document)
-        for tier, policy in environment.approvals.items():
-            yield from _check_teams(
-                policy.teams, snapshot.platform, document, ("approvals", tier, "teams")
-            )
+        yield from _check_approvals(environment, snapshot, snapshot.platform, document)
+    yield from _check_gated(environment, document)
     yield from check_windows(
         environment.windows, document, snapshot.tenant_ids, snapshot.environments
     )
+
+
+def _check_approvals(
+    environment: Environment, snapshot: Snapshot, platform: Platform, document: ParsedDocument
+) -> Iterator[Finding]:
+    """Findings about what an environment asks for: there are people who can give it."""
+    for tenant in environment.tenant_approvals:
+        if tenant not in snapshot.tenant_ids:
+            at = document.position_of(("tenant_approvals", tenant), key=True)
+            yield APPROVALS_OUT_OF_REACH.finding(f"there is no tenant `{tenant}`", at)
+    entries: list[tuple[tuple[str, ...], ApprovalPolicy]] = [
+        (("approvals", tier), policy) for tier, policy in environment.approvals.items()
+    ]
+    for tenant, of_tenant in environment.tenant_approvals.items():
+        entries += [(("tenant_approvals", tenant, t), policy) for t, policy in of_tenant.items()]
+    for path, policy in entries:
+        yield from _check_teams(policy.teams, platform, document, (*path, "teams"))
+        people = len(platform.members(policy.teams))
+        at = document.position_of((*path, "count"))
+        if people < policy.count:
+            told = f"{policy.count} must approve, and {people} people are in these teams"
+            yield APPROVALS_OUT_OF_REACH.finding(told, at)
+        if policy.each_team and policy.count < len(policy.teams):
+            told = f"each of {len(policy.teams)} teams must approve, and `count` is {policy.count}"
+            yield APPROVALS_OUT_OF_REACH.finding(told, at)
+
+
+def _check_gated(environment: Environment, document: ParsedDocument) -> Iterator[Finding]:
+    """Findings for an environment that lets pass whatever comes, since it asks for nothing."""
+    name, stage = environment.environment, environment.stage
+    at = document.position_of(("environment",))
+    if stage != "dev" and not environment.promotes_from:
+        told = f"`{name}` is of stage {stage} and promotes from no environment"
+        yield ENVIRONMENT_UNGATED.finding(told, at)
+    if stage != "dev" and not environment.required_checks:
+        told = f"`{name}` is of stage {stage} and requires no check"
+        yield ENVIRONMENT_UNGATED.finding(told, at)
 
 
 def _check_place(

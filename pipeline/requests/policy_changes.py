@@ -153,20 +153,11 @@ def _window(window: Window) -> str:
 
 def environment_changes(old: Environment | None, new: Environment | None) -> Iterator[Line]:
     """The effect of a change of an environment: its approvals and its requirements."""
-    for tier in get_args(RiskTier):
-        before = _approvals(old.approval_for(tier) if old else None)
-        after = _approvals(new.approval_for(tier) if new else None)
-        if before != after or old is None:
-            yield f"approvals for {tier}", _from_to(before, after, old, new)
-    for tier in get_args(RiskTier):
-        # Named even if it equals the nearest lower tier's, which would apply without it.
-        was = old.approvals.get(tier) if old else None
-        now = new.approvals.get(tier) if new else None
-        same = _approvals(old.approval_for(tier) if old else None) == _approvals(
-            new.approval_for(tier) if new else None
-        )
-        if old and new and was != now and same:
-            yield f"own entry for {tier}", "added" if was is None else "taken away"
+    tenants = sorted(
+        {*(old.tenant_approvals if old else ()), *(new.tenant_approvals if new else ())}
+    )
+    for tenant in ("", *tenants):
+        yield from _approval_changes(old, new, tenant)
     if old and new:
         for name in ("required_checks", "builders", "promotes_from"):
             label = name.replace("_", " ")
@@ -180,12 +171,49 @@ def environment_changes(old: Environment | None, new: Environment | None) -> Ite
         if not new.builders and old.builders:
             yield "builders", "images of any builder may run there"
     yield from _windows(old.windows if old else (), new.windows if new else ())
-    listed = ("approvals", "required_checks", "builders", "promotes_from", "settings", "windows")
-    yield from field_lines(old, new, but=listed if old and new else ("approvals", "windows"))
+    told = ("approvals", "tenant_approvals", "windows")
+    listed = ("required_checks", "builders", "promotes_from", "settings", *told)
+    yield from field_lines(old, new, but=listed if old and new else told)
+
+
+def _approval_changes(
+    old: Environment | None, new: Environment | None, tenant: str
+) -> Iterator[Line]:
+    """What changes of the approvals for each tier, for all tenants or (by its name) for one."""
+    whose = f" of {tenant}" if tenant else ""
+    for tier in get_args(RiskTier):
+        before = _approvals(old.approval_for(tier, tenant) if old else None)
+        after = _approvals(new.approval_for(tier, tenant) if new else None)
+        if before != after or old is None:
+            yield f"approvals for {tier}{whose}", _from_to(before, after, old, new)
+    for tier in get_args(RiskTier):
+        # Named even if it equals the entry that would apply without it.
+        was, now = _entry(old, tenant, tier), _entry(new, tenant, tier)
+        same = _approvals(old.approval_for(tier, tenant) if old else None) == _approvals(
+            new.approval_for(tier, tenant) if new else None
+        )
+        if old and new and was != now and same:
+            yield f"own entry for {tier}{whose}", "added" if was is None else "taken away"
+
+
+def _entry(policy: Environment | None, tenant: str, tier: RiskTier) -> ApprovalPolicy | None:
+    if policy is None:
+        return None
+    entries = policy.tenant_approvals.get(tenant, {}) if tenant else policy.approvals
+    return entries.get(tier)
 
 
 def _approvals(policy: ApprovalPolicy | None) -> str:
-    return f"{policy.count} of {', '.join(policy.teams)}" if policy else _NONE
+    if policy is None:
+        return _NONE
+    told = f"{policy.count} of {', '.join(policy.teams)}"
+    if policy.each_team is not None:
+        told += ", one of each" if policy.each_team else ", of any of them"
+    if policy.separation:
+        told += ", not by authors of the source"
+    if policy.expires_after_days:
+        told += f", not older than {policy.expires_after_days} days"
+    return told
 
 
 # -- trusted signers and blocked digests ---------------------------------------------------

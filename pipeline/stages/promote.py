@@ -53,6 +53,7 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
         blocked_digests=view.blocked_digests,
         stops=view.stops,
         waivers=due.waivers,
+        source_authors=due.source_authors,
         status=status,
         source_tree=due.source_tree,
         source_on_default=due.source_on_default,

@@ -8,10 +8,11 @@ from functools import partial
 
 from pipeline import names
 from pipeline.forges.port import PullState, RepoView
+from pipeline.gate.approvals import source_authors
 from pipeline.gate.authority import FOUNDING
 from pipeline.gate.rollback import Fallback, fallback_of
 from pipeline.gate.waivers import Grant
-from pipeline.git.history import read_was_tree
+from pipeline.git.history import read_folder_commits, read_was_tree
 from pipeline.git.repository import GitRepository, read_parents
 from pipeline.models.draft_id import DraftId
 from pipeline.models.provenance import Verified
@@ -147,6 +148,7 @@ class Promotions:
             chain_problem=chain.problem,
             observed=observed,
             waivers=self._waivers(view, promotion.environment),
+            source_authors=self._source_authors(view, promotion, caused) if tree else None,
             provenance=self._provenance(view.signers, history),
         )
         if view.gitops is None or view.gitops.head is None:
@@ -163,6 +165,18 @@ class Promotions:
                 caused = self.causes.of(loaded.path, loaded.blob, tier=tier)
                 found.append(Grant(waiver, caused.cause, caused.authority))
         return tuple(found)
+
+    def _source_authors(
+        self, view: DraftView, promotion: Promotion, caused: Caused
+    ) -> frozenset[int] | None:
+        """Who wrote what is new in a source, if any of its approvals asks for that."""
+        if not any(policy.separation for policy in caused.authority.wanted):
+            return None
+        running = view.status.promotion(promotion.environment) if view.status else None
+        base = running.release.source_commit if running else None
+        git, head = self.repositories.git(view.target_repo), promotion.release.source_commit
+        facts = self.states.facts(DraftId(view.id))
+        return source_authors(facts, read_folder_commits(git, view.folder, base, head))
 
     def _on_its_way(
         self, view: DraftView, gitops: RepoView, head: str, due: PromotionInput

@@ -126,6 +126,15 @@ _LOWERED = edited(
         "count: 1, teams: [acme-engineers]",
     ),
 )
+_PROD_APPROVALS = "LOW: {count: 2, teams: [release-managers, security]}"
+_ANY_TEAM = edited(POLICY, (_PROD_APPROVALS, _PROD_APPROVALS[:-1] + ", each_team: false}"))
+_ENTRY = "LOW: {count: 1, teams: [acme-engineers]}"
+_OWN_ENTRY = edited(
+    POLICY, (_PROD_APPROVALS, f"{_PROD_APPROVALS}\ntenant_approvals:\n  acme: {{{_ENTRY}}}")
+)
+_OTHERS_ENTRY = edited(
+    POLICY, (_PROD_APPROVALS, f"{_PROD_APPROVALS}\ntenant_approvals:\n  contoso: {{{_ENTRY}}}")
+)
 _RESERVED = draft_path("platform/price-list")
 _BOT_OF_RESERVED = edited(PLATFORM_PATH, ("tenants: [acme]", "tenants: [acme, platform]"))
 _HIGH = edited(TENANT, ("risk_tier: MEDIUM", "risk_tier: HIGH"))
@@ -230,6 +239,12 @@ CASES: tuple[Case, ...] = (
     case(MISSING, STAGING, approvals=(MANAGER,), base=_HIGH),
     case(MISSING, STAGING, approvals=(MANAGER,), now=_HIGH),
     case("", STAGING, approvals=(MANAGER, SECURITY), base=_HIGH, tier="MEDIUM"),
+    # One of each team, or of any; a tenant's own entry goes before that of all.
+    case(MISSING, PROD, approvals=(MANAGER, OTHER_MANAGER)),
+    case("", PROD, approvals=(MANAGER, OTHER_MANAGER), base=_ANY_TEAM),
+    case("", PROD, approvals=(ENGINEER,), base=_OWN_ENTRY),
+    case(MISSING, PROD, approvals=(MANAGER, SECURITY), base=_OWN_ENTRY),
+    case("", PROD, approvals=(MANAGER, SECURITY), base=_OTHERS_ENTRY),
     # A waiver, which the platform's owners approve.
     case("", WAIVER, approvals=(OWNER,)),
     case("", WAIVER, author=ENGINEER, approvals=(OWNER,)),

@@ -25,6 +25,7 @@ from pipeline.models.evidence import CheckOutcome
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import (
     RISK_TIERS,
+    ApprovalPolicy,
     EnvironmentName,
     Halt,
     Promotion,
@@ -36,7 +37,8 @@ from pipeline.models.requests import (
 from pipeline.models.status import DraftState, PromotionRecord, RunRecord
 from pipeline.models.windows import PlatformWindow, Window
 from pipeline.releases.rules import Target, check_objects
-from pipeline.requests.layout import promotion_path, waiver_path
+from pipeline.requests.layout import environment_path, promotion_path, waiver_path
+from pipeline.requests.snapshot import Snapshot
 from tests.support import fact_history as history
 from tests.support import rollback_evidence
 from tests.support.samples import DRAFT, sample_environment, sample_platform, sample_snapshot
@@ -56,12 +58,27 @@ def authority_of(
     author: int = history.AGENT_ID,
     is_reviewed: bool = True,
     tier: RiskTier = "LOW",
+    approvals: object = None,
 ) -> Authority:
-    """The authority over the promotion's request, with these reviews of it."""
+    """The authority over the promotion's request, with these reviews of it.
+
+    `approvals` stand instead of those that the environment asks for.
+    """
     policy = sample_snapshot()
+    if approvals is not None:
+        policy = _asking_for(environment, approvals)
     matters = matters_of([promotion_path(DRAFT, environment)], policy, policy, tier=tier)
     revision = _revision(author, reviews, is_reviewed)
     return judge(matters, revision, sample_platform())
+
+
+def _asking_for(environment: EnvironmentName, approvals: object) -> Snapshot:
+    """The samples with other approvals of an environment, of every tier."""
+    path, wanted = environment_path(environment), json.dumps(approvals)
+    loaded = sample_snapshot().requests[path]
+    entries = {"LOW": ApprovalPolicy.model_validate_json(wanted)}
+    model = loaded.model.model_copy(update={"approvals": entries})
+    return sample_snapshot().with_request(replace(loaded, model=model))
 
 
 def allowed_revision(environment: str) -> Revision:
@@ -81,10 +98,15 @@ def _approvers(environment: str) -> tuple[int, ...]:
 
 
 def review(
-    sequence: int, user: int, verdict: str = "approved", commit: str = HEAD, body: str = ""
+    sequence: int,
+    user: int,
+    verdict: str = "approved",
+    commit: str = HEAD,
+    body: str = "",
+    at: str | None = None,
 ) -> Review:
     """One review of the request."""
-    return Review(sequence, user, commit, ReviewVerdict(verdict), body)
+    return Review(sequence, user, commit, ReviewVerdict(verdict), body, at)
 
 
 def allowed_evidence(environment: EnvironmentName = "prod") -> Evidence:
@@ -164,10 +186,11 @@ def _reviews(listed: object) -> tuple[Review, ...]:
     found = []
     for sequence, item in enumerate(listed, start=1):
         entry = item if isinstance(item, dict) else {"by": item}
-        assert set(entry) <= {"by", "verdict", "of", "body"}, f"unknown key in {entry}"
+        assert set(entry) <= {"by", "verdict", "of", "body", "at"}, f"unknown key in {entry}"
         commit = OLD_HEAD if entry.get("of") == "earlier" else HEAD
         verdict = entry.get("verdict", "approved")
-        found.append(review(sequence, entry["by"], verdict, commit, entry.get("body", "")))
+        body, at = entry.get("body", ""), entry.get("at")
+        found.append(review(sequence, entry["by"], verdict, commit, body, at))
     return tuple(found)
 
 
@@ -262,6 +285,13 @@ def changed(evidence: Evidence, key: str, value: object) -> Evidence:
             policy = None if value is None else _WAIVERS.validate_json(json.dumps(value))
             platform = evidence.platform.model_copy(update={"waivers": policy})
             return replace(evidence, platform=platform)
+        case "promotes_from" | "required_checks" | "stage":
+            given = tuple(value) if isinstance(value, list) else value
+            policy = evidence.environment.model_copy(update={key: given})
+            return replace(evidence, environment=policy)
+        case "source_authors":
+            assert isinstance(value, list)
+            return replace(evidence, source_authors=frozenset(value))
         case "newest_fact":
             return replace(evidence, status=status.model_copy(update={"decided_at": str(value)}))
         case "lanes":
@@ -324,7 +354,7 @@ def _with_windows(evidence: Evidence, key: str, value: object) -> Evidence:
 
 
 # What authority over the request is made of; changed together, since it is judged as one.
-_OF_AUTHORITY = ("pull", "author", "reviews", "approved_blob", "risk_tier")
+_OF_AUTHORITY = ("pull", "author", "reviews", "approved_blob", "risk_tier", "approvals")
 
 
 def case_of(text: str) -> Mapping[str, object]:
@@ -367,6 +397,7 @@ def _with_authority(evidence: Evidence, given: Mapping[str, object]) -> Evidence
         author=author,
         is_reviewed=given.get("approved_blob") != "other",
         tier=tier,
+        approvals=given.get("approvals"),
     )
     account = sample_platform().account(author)
     is_person = account is not None and account.kind == "person"

@@ -32,7 +32,7 @@ def decision_of(*, requested: bool = True, **changes: object) -> DecisionDocumen
         found.overlay,
         requested=requested,
         risk_tier="LOW",
-        policy=found.environment.approval_for("LOW"),
+        policy=found.environment.approval_for("LOW", "acme"),
     )
 
 

@@ -97,6 +97,7 @@ kind: Environment
 environment: eu-prod
 stage: prod
 promotes_from: [staging]
+required_checks: [tests]
 """
     id = "acme-eu" if fail else "globex-eu"
     tenant = f"""apiVersion: pipeline.ameide.io/v1

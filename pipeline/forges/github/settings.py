@@ -117,9 +117,7 @@ def _words(rule: BranchRule) -> str:
 
 def approving_teams(environments: Iterable[Environment]) -> tuple[str, ...]:
     """The teams whose approval some environment needs."""
-    return tuple(
-        sorted({team for e in environments for p in e.approvals.values() for team in p.teams})
-    )
+    return tuple(sorted({team for e in environments for p in e.all_approvals for team in p.teams}))
 
 
 def check_teams(

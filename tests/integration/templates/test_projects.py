@@ -204,8 +204,8 @@ GUARDS = {
     ),
     "domain-version": (
         "memory_store.py",
-        "if record.version != version:\n            raise VersionChanged(entity_id)\n        changed",
-        "if not record.version:\n            raise VersionChanged(entity_id)\n        changed",
+        "if record.version != version:\n            raise VersionChanged(entity_id)\n        ch",
+        "if not record.version:\n            raise VersionChanged(entity_id)\n        ch",
         "tests/test_locking.py::test_of_two_writers_the_second_is_told",
     ),
     "domain-idempotency": (

@@ -256,9 +256,9 @@ def test_the_risk_tier_decides_the_approvals(tier: str, reviews: list[int], miss
 def test_a_tier_without_an_entry_uses_the_nearest_lower_one() -> None:
     policy = sample_environment("staging")
     only_low = policy.model_copy(update={"approvals": {"LOW": policy.approvals["LOW"]}})
-    assert only_low.approval_for("HIGH") == policy.approvals["LOW"]
+    assert only_low.approval_for("HIGH", "acme") == policy.approvals["LOW"]
     only_high = policy.model_copy(update={"approvals": {"HIGH": policy.approvals["HIGH"]}})
-    assert only_high.approval_for("MEDIUM") is None
+    assert only_high.approval_for("MEDIUM", "acme") is None
 
 
 def test_people_count_once_by_their_newest_verdict_on_the_final_revision() -> None:

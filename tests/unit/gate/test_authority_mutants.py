@@ -6,7 +6,7 @@ the reasons against it. If no case tells a mutant from the real thing, nothing t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -14,6 +14,7 @@ import pytest
 
 from pipeline.forges import approvals
 from pipeline.forges.port import Review
+from pipeline.gate import approvals as gate_approvals
 from pipeline.gate import authorise, authority, matters, waivers
 from pipeline.gate.authority import Matter, MatterKind, Revision
 from pipeline.models.requests import (
@@ -345,12 +346,50 @@ def _forgotten_moment(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(authorise, "Asked", lambda *told: waivers.Asked(*told[:-1], told[-2]))
 
 
+def _dateless(patch: pytest.MonkeyPatch) -> None:
+    real = gate_approvals.fresh
+
+    def fresh(held: authority.Held, now_s: int) -> frozenset[int]:
+        return real(held, now_s) | {user for user, at in held.given.items() if at is None}
+
+    patch.setattr(gate_approvals, "fresh", fresh)
+
+
+def _unknown_authors(patch: pytest.MonkeyPatch) -> None:
+    real = gate_approvals.clause_separation
+
+    def clause_separation(e: authorise.Evidence) -> Iterator[authorise.DecisionReason]:
+        return real(replace(e, source_authors=e.source_authors or frozenset()))
+
+    clauses = (clause_separation if c is real else c for c in authorise.CLAUSES)
+    patch.setattr(authorise, "CLAUSES", tuple(clauses))
+
+
+def _each_team(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(authority.Held, "silent_teams", lambda self, kept: ())
+
+
+GATE_MUTANTS |= {
+    "an approval of an unknown time counts for ever": _dateless,
+    "unknown authors are none": _unknown_authors,
+    "without an author's approval a team is missed by nobody": _each_team,
+}
 GATE_MUTANTS["a clock that goes back revives a waiver"] = _forgotten_moment
 
 
 def _waived(by: str = "{}", more: str = "", now: str = "2026-12-02T00:00:00Z") -> str:
     """A promotion whose checks failed, with a waiver of that."""
     return f"{{checks: [failed], now: {now}, waivers: [{by}]{more}}}"
+
+
+AUTHORS = "approvals: {count: 2, teams: [release-managers, security], separation: source-authors}"
+
+
+def _aged(at: str) -> str:
+    """A promotion one of whose approvals was given at a moment, where they count for a week."""
+    policy = "{count: 2, teams: [release-managers, security], expires_after_days: 7}"
+    reviews = f"[{{by: 1501, at: {at}}}, {{by: 1601, at: 2026-12-08T00:00:00Z}}]"
+    return f"approvals: {policy}\nnow: 2026-12-09T00:00:00Z\nreviews: {reviews}\n"
 
 
 # One thing that is wrong with an allowed promotion → the codes of the reasons against it.
@@ -400,6 +439,18 @@ GATE_CASES: Mapping[str, frozenset[str]] = {
     ),
     "now: 2026-12-02T00:00:00Z\nblocked: true\nwaivers: [{rule: digest-blocked}]\n"
     "waivable: {rules: [digest-blocked], longest_days: 14}": frozenset({"digest-blocked"}),
+    f"{{{AUTHORS}, source_authors: [1201]}}": frozenset(),
+    f"{{{AUTHORS}, source_authors: [1601]}}": frozenset({"approval-by-source-author"}),
+    f"{{{AUTHORS}}}": frozenset({"approval-by-source-author"}),
+    f"{{{AUTHORS}, source_authors: [1601], reviews: [1501, 1502, 1601]}}": frozenset(
+        {"approval-by-source-author"}
+    ),
+    "source_authors: [1501, 1601]": frozenset(),
+    _aged("2026-12-02T00:00:01Z"): frozenset(),
+    _aged("2026-12-02T00:00:00Z"): frozenset({"approval-expired"}),
+    _aged("null"): frozenset({"approval-expired"}),
+    "promotes_from: []": frozenset({"environment-order"}),
+    "required_checks: []": frozenset({"check-missing"}),
     "stops: [{reason: Down}]": frozenset({"promotion-stopped"}),
     "lane: security": frozenset({"lane-not-offered"}),
     "{runs_here: [], lane: rollback, lanes: {rollback: [security]}}": frozenset(

@@ -11,7 +11,6 @@ from pipeline.audit.rules import AUDIT_FACT_CHAIN
 from pipeline.diagnostics import Location, Verdict
 from pipeline.errors import Failure
 from pipeline.models.base import moment_of
-from pipeline.models.decisions import ApprovalsWanted
 from pipeline.models.facts import Observed, PatchRefused, PromotionRefused, Reason, Rejected
 from pipeline.models.outputs import DoctorItem, DoctorReport, RequestProposal
 from pipeline.models.requests import ApprovalPolicy
@@ -30,6 +29,7 @@ from pipeline.render.plan import RunSpan, render_plan, render_run_report, run_re
 from pipeline.render.requests import outcome_lines, render_promotion, render_refusal
 from pipeline.render.status import Beside, render_status, render_statuses
 from pipeline.render.style import Style, counted, short_digest, short_id, table
+from pipeline.requests.asked import wanted_by
 from tests.support import fact_history as history
 from tests.support.deliveries import observation
 from tests.support.render_input import Report, decision_of, plan_of
@@ -218,9 +218,7 @@ def test_a_decision_that_waits_and_one_that_is_final() -> None:
 def test_the_approvals_that_are_missing_are_named() -> None:
     def wanted(count: int, *teams: str) -> str:
         policy = ApprovalPolicy(count=count, teams=teams)
-        return approvals_wanted(
-            ApprovalsWanted(risk_tier="LOW", count=policy.count, teams=policy.teams)
-        )
+        return approvals_wanted(wanted_by(policy, "LOW"))
 
     assert approvals_wanted(None) == "no approval asked"
     assert wanted(1, "security") == "1 approval of security"

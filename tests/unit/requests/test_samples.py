@@ -6,7 +6,7 @@ import posixpath
 import re
 
 from pipeline import names
-from pipeline.models.requests import CodeOrigin, Environment, Sku
+from pipeline.models.requests import RISK_TIERS, CodeOrigin, Environment, Sku
 from pipeline.requests.kinds import REQUEST_KINDS, request_path
 from pipeline.requests.layout import draft_path
 from tests.support.samples import (
@@ -66,12 +66,12 @@ def test_approvals_get_stricter_towards_production() -> None:
     environments = snapshot_and_findings(sample_files())[0].environments
 
     def asked(environment: Environment) -> list[int]:
-        policies = [environment.approval_for(tier) for tier in ("LOW", "MEDIUM", "HIGH")]
+        policies = [environment.approval_for(tier, "acme") for tier in RISK_TIERS]
         return [policy.count if policy else 0 for policy in policies]
 
-    assert asked(environments["dev"]) == [0, 0, 0]
-    assert asked(environments["staging"]) == [1, 1, 2]
-    assert asked(environments["prod"]) == [2, 2, 2]
+    assert asked(environments["dev"]) == [0, 0, 0, 0]
+    assert asked(environments["staging"]) == [1, 1, 2, 2]
+    assert asked(environments["prod"]) == [2, 2, 2, 2]
 
 
 def test_every_approval_policy_can_be_met_without_the_author() -> None:
