@@ -55,6 +55,37 @@ def explain_policy(session: Session, environment: str | None) -> int:
     return 0
 
 
+@policy.command(name="diff")
+@click.argument("base", metavar="BASE")
+@click.argument("head", metavar="HEAD", default="HEAD")
+@format_option("text", "json", "markdown")
+@pass_session
+def diff_policy(session: Session, base: str, head: str) -> int:
+    """Show what the policy at HEAD would have decided otherwise than the one at BASE.
+
+    Makes every recorded decision again, at its own time and with its own evidence, by both
+    policies. Reads the control repository alone: what a chart renders to is taken as it was.
+    """
+    from pipeline.control.checkout import find_checkout
+    from pipeline.control.reading import open_state
+    from pipeline.git.repository import GitRepository
+    from pipeline.policy.differences import read_policy_diff
+    from pipeline.render.policy_diff import render_policy_diff, render_policy_diff_markdown
+    from pipeline.render.style import Style
+
+    git = GitRepository(find_checkout(session.directory.resolve()))
+    state = open_state(session.directory)
+    commits = [git.resolve_commit(revision) for revision in (base, head)]
+    found = read_policy_diff(git, *commits, state=state)
+    if session.is_json:
+        session.write_document(found)
+    elif session.format == "markdown":
+        session.write(render_policy_diff_markdown(found))
+    else:
+        session.write(render_policy_diff(found, Style(session.colour)))
+    return 0
+
+
 def _files_of(reads: tuple[object, ...]) -> PolicyFiles:
     from pipeline.gate.in_force import PolicyFiles
     from pipeline.requests.snapshot import ReadRequest

@@ -18,6 +18,7 @@ from pipeline.models.decisions import (
 )
 from pipeline.models.draft_id import DraftId
 from pipeline.models.facts import Fact, Release
+from pipeline.models.policy import PolicyDiffDocument, PolicyTestDocument
 from pipeline.models.requests import EnvironmentName
 from pipeline.models.run_report import (
     DecisionReasonItem,
@@ -146,6 +147,8 @@ class AuditReportDocument(Document):
     overlays: int
     repositories: int
     remembered: int = Field(0, description="facts verified by an earlier audit and not read again")
+    decisions: int = Field(0, description="of the gate that facts record")
+    replayed_equal: int = Field(0, description="how many of these came out equal again")
     proved: tuple[ProvedItem, ...]
     trusted: tuple[TrustItem, ...]
     findings: tuple[FindingItem, ...]
@@ -396,6 +399,8 @@ OUTPUTS: tuple[type[Document], ...] = (
     AuditLog,
     ApprovalsReport,
     PolicyDocument,
+    PolicyDiffDocument,
+    PolicyTestDocument,
     DraftStatusList,
     DraftFilesDocument,
     PullRequestItem,
