@@ -37,6 +37,7 @@ class PolicyDiffDocument(Document):
     changed: tuple[ChangedDecision, ...]
     other_reasons: int = Field(description="equal outcomes for other reasons")
     not_known: tuple[str, ...] = Field(description="what the control repository does not show")
+    problem: str = Field("", description="why nothing was compared; empty if it was")
 
 
 class PolicyTestItem(Model):

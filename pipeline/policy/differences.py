@@ -135,7 +135,8 @@ def read_policy_diff(
     drafts = [fact for one in kept for fact in one.accepted()]
     sources = read_sources(state.git, named, drafts, changed)
     if pair.is_signed:
-        pair = _verified(pair, kept)
+        sides = [with_statements(side, kept) for side in (pair.base, pair.head)]
+        pair = replace(pair, base=sides[0], head=sides[1])
     for repository in (git, state.git):
         repository.close()  # forks must not share its process
     weight = sum(len(one.facts) for one in kept)
@@ -167,18 +168,16 @@ def _without_provenance(policy: Snapshot) -> Snapshot:
     return replace(policy, requests=requests)
 
 
-def _verified(pair: PolicyPair, recorded: Sequence[RecordedDraft]) -> PolicyPair:
-    """The pair with every recorded statement verified by the signers of both."""
+def with_statements(policy: PolicyOf, recorded: Sequence[RecordedDraft]) -> PolicyOf:
+    """The policy with every recorded statement verified by its signers. Raises CouldNotCheck."""
     bodies = [fact.body for one in recorded for fact in one.parsed()]
-    bundles = [body.build.bundle for body in bodies if isinstance(body, Built)]
-    bundles = [bundle for bundle in dict.fromkeys(bundles) if bundle]
-    sides = []
-    for side in (pair.base, pair.head):
-        signers = side.snapshot.signers
-        asked = [(bundle, signers) for bundle in bundles] if signers else []
-        found = verify_bundles(asked)
-        sides.append(PolicyOf(side.snapshot, dict(zip(bundles, found, strict=False))))
-    return replace(pair, base=sides[0], head=sides[1])
+    found = [body.build.bundle for body in bodies if isinstance(body, Built)]
+    bundles = [bundle for bundle in dict.fromkeys(found) if bundle]
+    signers = policy.snapshot.signers
+    if signers is None or not bundles:
+        return policy
+    verified = verify_bundles([(bundle, signers) for bundle in bundles])
+    return PolicyOf(policy.snapshot, dict(zip(bundles, verified, strict=True)))
 
 
 def _about(fact: Fact) -> tuple[str, ...]:

@@ -210,9 +210,9 @@ def _read_revisions(
     heads = _commits(git, list(dict.fromkeys(brought.head for _, brought in told)))
     asked = [(b.head, c.request, c.blob) for c, b in told if b.head in heads]
     items = git.read_objects([f"{head}:{path}" for head, path, _ in asked])
-    for (head, path, blob), item in zip(asked, items, strict=True):
+    for (at, path, blob), item in zip(asked, items, strict=True):
         if item is None or item.id != blob:
-            sources.unreviewed.add((head, path))
+            sources.unreviewed.add((at, path))
     known: dict[str, Commit] = dict(heads)
     line = {*merges, *(brought.base for _, brought in told)}
     level: dict[str, list[str]] = {

@@ -38,6 +38,8 @@ def render_policy_diff(document: PolicyDiffDocument, style: Style = PLAIN) -> st
 
 
 def _headline(document: PolicyDiffDocument, style: Style) -> str:
+    if document.problem:
+        return f"{style.bad} what policy decides could not be compared: {document.problem}"
     if not document.files:
         return f"{style.good} no policy differs: {_of_all(document)} would come out the same"
     if not document.changed:
@@ -50,7 +52,7 @@ def _of_all(document: PolicyDiffDocument) -> str:
 
 
 def _notes(document: PolicyDiffDocument) -> Iterator[str]:
-    if document.files:
+    if document.files and not document.problem:
         yield (
             f"{document.replayed} made again by both policies; "
             "what changed concerns none of the others"
@@ -62,6 +64,9 @@ def _notes(document: PolicyDiffDocument) -> Iterator[str]:
 
 def policy_diff_lines(document: PolicyDiffDocument) -> Iterator[str]:
     """The section of a comment: a bounded table of decisions, and counts of all."""
+    if document.problem:
+        yield f"**What policy decides could not be compared**: {code_span(document.problem)}"
+        return
     yield f"**{_headline(document, PLAIN)[2:]}**"
     yield ""
     if document.changed:

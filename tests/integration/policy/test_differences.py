@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import Refused
 from pipeline.git.repository import GitRepository
 from pipeline.models.policy import PolicyDiffDocument
-from pipeline.policy.differences import read_policy, read_policy_diff
+from pipeline.policy.differences import read_policy, read_policy_diff, with_statements
 from pipeline.policy.past import past_decisions
 from pipeline.policy.recorded import read_changed, read_recorded, read_sources
 from pipeline.policy.replay import PolicyOf, decide_by
@@ -72,11 +72,11 @@ def test_every_decision_comes_out_as_recorded_by_the_policy_of_its_time(story: S
     facts = [fact for one in recorded for fact in one.deciding()]
     accepted = [fact for one in recorded for fact in one.accepted()]
     sources = read_sources(git, facts, accepted, read_changed(git, facts))
-    policy = PolicyOf(read_policy(git, "refs/heads/main"))
+    policy = with_statements(PolicyOf(read_policy(git, "refs/heads/main")), recorded)
     chosen = {(fact.draft, fact.sequence) for fact in facts}
     found = []
     for one in recorded:
-        for fact, past in past_decisions(one, sources, chosen, is_signed=False):
+        for fact, past in past_decisions(one, sources, chosen, is_signed=True):
             decision = decide_by(past, policy) if past else None
             assert decision is not None
             codes = {r.code for r in decision.reasons if r.final}
@@ -84,8 +84,7 @@ def test_every_decision_comes_out_as_recorded_by_the_policy_of_its_time(story: S
             if fact.body.type == "promotion-refused":
                 assert codes == {r.code for r in fact.body.reasons}
             else:
-                # No statement was verified here.
-                assert codes == {"provenance-missing"}, decision.reasons
+                assert decision.allowed, decision.reasons
                 assert decision.approved_by == fact.body.approved_by
     assert [type for type, _ in found] == ["promoted"] * 3 + ["promotion-refused"] * 2
 
@@ -108,7 +107,7 @@ def test_a_blocked_digest_would_have_run_nowhere(story: Story) -> None:
     assert told(found) == [
         (name, "allowed", "refused", {"digest-blocked"}) for name in ("dev", "prod", "staging")
     ]
-    assert found.replayed == 5 and found.other_reasons == 1
+    assert found.replayed == 5 and found.other_reasons == 2
 
 
 def test_who_leaves_a_team_would_not_have_approved(story: Story) -> None:
