@@ -175,7 +175,8 @@ def make(root: Path, tenants: int, drafts: int) -> Path:
     platform, prod = "environments/platform.yaml", "environments/prod/environment.yaml"
     asked = world.files[prod].replace(b"count: 2", b"count: 3")
     world.change("prod", prod, asked)
-    world.change("all", platform, world.files[platform] + b"# Read again at the end of the year\n")
+    more = b"accounts:\n  - {id: 9001, login: newcomer, kind: person, teams: [newcomers]}\n"
+    world.change("all", platform, world.files[platform].replace(b"accounts:\n", more, 1))
     world.pack()
     world.check_out()
     return root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,9 +14,12 @@ if TYPE_CHECKING:
     from pipeline.gate.in_force import PolicyFiles
 
 
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
 @click.group()
 def policy() -> None:
-    """Show the gates in force, and where each comes from."""
+    """Show the gates in force, test them, and compare policies."""
 
 
 @policy.command(name="explain")
@@ -53,6 +57,47 @@ def explain_policy(session: Session, environment: str | None) -> int:
     else:
         session.write(render_policy(document, Style(session.colour)))
     return 0
+
+
+@policy.command(name="test")
+@click.argument("folder", metavar="[DIR]", default="policy-tests", type=_FOLDER)
+@format_option("text", "json")
+@pass_session
+def try_policy(session: Session, folder: Path) -> int:
+    """Run the test cases in DIR against the policy in the work tree.
+
+    Each case gives facts in short form and the decision that it expects; `pipeline schema
+    PolicyCases` prints the form, docs/gate.md tells it. Exit code: 0 if every decision is the one
+    expected, 1 if one is not or a case is malformed, 2 if there is no case.
+    """
+    from pipeline.control.checkout import find_checkout
+    from pipeline.control.repo import read_worktree_snapshot
+    from pipeline.errors import Refused
+    from pipeline.policy.differences import is_policy
+    from pipeline.policy.trial import read_case_files, try_cases
+    from pipeline.render.policy_tests import render_policy_tests
+    from pipeline.render.requests import finding_items
+    from pipeline.render.style import Style
+    from pipeline.render.text import render_terminal
+
+    top = find_checkout(session.directory.resolve())
+    files = read_case_files(folder if folder.is_absolute() else session.directory / folder)
+    if not files:
+        raise UsageFault(
+            f"no case lies below `{folder}`", help="docs/gate.md shows how to write one"
+        )
+    reading = read_worktree_snapshot(top)
+    broken = tuple(f for f in reading.findings if is_policy(f.location.file))
+    if broken:
+        raise Refused("the policy is not valid", broken)
+    report, findings = try_cases(files, reading.reads, reading.snapshot)
+    if session.is_json:
+        session.write_document(report.model_copy(update={"findings": finding_items(findings)}))
+    else:
+        sources = {path: content.decode("utf-8", "replace") for path, content in files.items()}
+        session.write(render_terminal(findings, sources, colour=session.colour))
+        session.write(render_policy_tests(report, Style(session.colour)))
+    return 1 if report.failed or findings else 0
 
 
 @policy.command(name="diff")

@@ -24,24 +24,11 @@ from pipeline.models.run_report import (
     DecisionReasonItem,
     Document,
     FailureItem,
+    FindingItem,
     IncidentItem,
     RunReportDocument,
 )
 from pipeline.models.status import DraftStatus
-
-
-class FindingItem(Model):
-    """One finding: what, where, why it matters, how to fix it."""
-
-    code: str
-    severity: Literal["error", "warning", "note"]
-    message: str
-    file: str
-    line: int | None
-    column: int | None
-    why: str
-    help: str
-    docs: str
 
 
 class SeverityCounts(Model):

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.models.base import Model, Moment
-from pipeline.models.run_report import DecisionReasonItem, Document
+from pipeline.models.run_report import DecisionReasonItem, Document, FindingItem
 
 Outcome = Literal["allowed", "waits", "refused", "undecided"]
 
@@ -60,3 +60,4 @@ class PolicyTestDocument(Document):
     passed: int
     failed: int
     cases: tuple[PolicyTestItem, ...]
+    findings: tuple[FindingItem, ...] = Field((), description="about malformed cases, not run")

@@ -8,7 +8,7 @@ both policies are the same to it, and it is not made again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -124,14 +124,15 @@ def read_policy_diff(
         return _document(base, head, pair, count, ())
     facts = [fact for found in deciding.values() for fact in found]
     changed = {} if pair.is_about_all else read_changed(state.git, facts)
-    chosen = {
-        (fact.draft, fact.sequence)
+    named = [
+        fact
         for fact in facts
         if pair.concerns((*changed.get(fact.cause.commit, ()), *_about(fact)))
-    }
-    names = {draft for draft, _ in chosen}
-    kept = [one for one in recorded if one.draft in names]
-    named = [fact for fact in facts if (fact.draft, fact.sequence) in chosen]
+    ]
+    chosen: dict[str, set[int]] = {}
+    for fact in named:
+        chosen.setdefault(fact.draft, set()).add(fact.sequence)
+    kept = [one for one in recorded if one.draft in chosen]
     drafts = [fact for one in kept for fact in one.accepted()]
     sources = read_sources(state.git, named, drafts, changed)
     if pair.is_signed:
@@ -146,9 +147,8 @@ def read_policy_diff(
 
 def _pair(base: Snapshot, head: Snapshot) -> PolicyPair:
     """Both policies; without provenance where both ask the same of the same signers."""
-    files = sorted(
-        path for path in {*base.blobs, *head.blobs} if base.blobs.get(path) != head.blobs.get(path)
-    )
+    # What only people read, such as a comment, decides nothing.
+    files = sorted(p for p in {*base.blobs, *head.blobs} if _model(base, p) != _model(head, p))
     asked = [
         {name: one.provenance for name, one in side.environments.items()} for side in (base, head)
     ]
@@ -156,6 +156,11 @@ def _pair(base: Snapshot, head: Snapshot) -> PolicyPair:
     is_signed = base.signers != head.signers or any(asked[0][n] != asked[1][n] for n in names)
     sides = [side if is_signed else _without_provenance(side) for side in (base, head)]
     return PolicyPair(PolicyOf(sides[0]), PolicyOf(sides[1]), tuple(files), is_signed)
+
+
+def _model(policy: Snapshot, path: str) -> Request | None:
+    found = policy.requests.get(path)
+    return found.model if found else None
 
 
 def _without_provenance(policy: Snapshot) -> Snapshot:
@@ -203,14 +208,14 @@ class _Part:
 def _replay_all(
     pair: PolicyPair,
     sources: Sources,
-    chosen: Collection[tuple[str, int]],
+    chosen: Mapping[str, Collection[int]],
     recorded: Sequence[RecordedDraft],
 ) -> _Part:
     """The decisions of some drafts, made again by both policies."""
     changed: list[ChangedDecision] = []
     replayed = other_reasons = sourceless = 0
     for one in recorded:
-        for fact, past in past_decisions(one, sources, chosen, is_signed=pair.is_signed):
+        for fact, past in past_decisions(one, sources, chosen[one.draft], is_signed=pair.is_signed):
             if past is None:
                 sourceless += 1
                 continue

@@ -29,6 +29,8 @@ from pipeline.models.requests import PrimitiveImplementationDraft, Promotion, Wa
 from pipeline.models.status import DraftStatus
 from pipeline.policy.recorded import RecordedDraft, Sources
 from pipeline.policy.replay import AskedWaiver, Asking, PastDecision, overlay_of
+from pipeline.requests.layout import RequestPath, draft_path
+from pipeline.requests.snapshot import LoadedRequest
 from pipeline.stages.rollback import fallback_promotion
 from pipeline.state.evidence import history_of, with_all_runs, with_evidence
 from pipeline.state.facts import fold_one
@@ -51,20 +53,19 @@ _LONG_AGO = "1970-01-01T00:00:00Z"  # facts of older tools say no time
 def past_decisions(
     recorded: RecordedDraft,
     sources: Sources,
-    chosen: Collection[tuple[str, int]],
+    chosen: Collection[int],
     *,
     is_signed: bool,
 ) -> Iterator[tuple[Fact, PastDecision | None]]:
-    """The chosen decisions of a draft, each with what it rested on."""
+    """The decisions of a draft with these numbers, each with what it rested on."""
     facts = recorded.parsed()
     status: DraftStatus | None = None
     draft: PrimitiveImplementationDraft | None = None
-    newest = max((n for name, n in chosen if name == recorded.draft), default=0)
-    for position, fact in enumerate(facts[:newest]):
+    for position, fact in enumerate(facts[: max(chosen, default=0)]):
         if isinstance(fact.body, Accepted):
-            found = sources.requests.get((fact.cause.request, fact.cause.blob))
+            found = sources.request(fact.cause.request, fact.cause.blob)
             draft = found if isinstance(found, PrimitiveImplementationDraft) else draft
-        if (fact.draft, fact.sequence) in chosen and status is not None and draft is not None:
+        if fact.sequence in chosen and status is not None and draft is not None:
             past = _past(fact, facts[:position], (draft, status), sources, is_signed=is_signed)
             yield fact, past
         following = facts[position + 1].previous if position + 1 < len(facts) else None
@@ -85,7 +86,7 @@ def _past(
 ) -> PastDecision | None:
     """What one decision rested on; None if no fact tells its source."""
     body, cause, (draft, status) = fact.body, fact.cause, known
-    found = sources.requests.get((cause.request, cause.blob))
+    found = sources.request(cause.request, cause.blob)
     promotion = found if isinstance(found, Promotion) else None
     if isinstance(body, Promoted) and body.automatic:
         promotion = fallback_promotion(fact.draft, body.environment, body.release)
@@ -101,14 +102,14 @@ def _past(
         )
     return PastDecision(
         promotion=promotion,
-        asking=_asking(cause, sources),
+        asking=_asking(cause, draft, sources),
         draft=draft,
         status=_with_tree(status, before, tree, promotion),
         now_s=seconds_of(fact.decided_at or cause.merged_at or _LONG_AGO),
         source_tree=tree,
         overlay=overlay,
         bundle=_bundle_of(before, tree) if is_signed else "",
-        waivers=tuple(_waivers(body, cause, sources)),
+        waivers=tuple(_waivers(body, cause, draft, sources)),
         source_authors=source_authors(before, ()),
         observed=body.observed if isinstance(body, Promoted) else 0,
         kept=tuple(_kept(body, is_signed=is_signed)),
@@ -155,10 +156,13 @@ def _bundle_of(before: Sequence[Fact], tree: str | None) -> str:
     return found[-1] if found else ""
 
 
-def _asking(cause: Cause, sources: Sources) -> Asking:
+def _asking(cause: Cause, draft: PrimitiveImplementationDraft, sources: Sources) -> Asking:
     """How a request came to main."""
     places = [(cause.request, cause.blob), *sources.beside.get(cause.commit, ())]
     loaded = [found for place in places if (found := sources.loaded(*place))]
+    path = draft_path(draft.id)
+    meaning = RequestPath("PrimitiveImplementationDraft", draft.tenant_id, draft.primitive_id)
+    loaded.append(LoadedRequest(path, meaning, draft, ""))
     head = cause.brought.head if cause.brought else ""
     return Asking(
         cause=cause,
@@ -170,10 +174,12 @@ def _asking(cause: Cause, sources: Sources) -> Asking:
     )
 
 
-def _waivers(body: FactBody, cause: Cause, sources: Sources) -> Iterator[AskedWaiver]:
+def _waivers(
+    body: FactBody, cause: Cause, draft: PrimitiveImplementationDraft, sources: Sources
+) -> Iterator[AskedWaiver]:
     """The waivers that a promotion rested on."""
     for used in body.waived if isinstance(body, Promoted) else ():
-        waiver = sources.requests.get((used.request, used.blob))
+        waiver = sources.request(used.request, used.blob)
         if isinstance(waiver, Waiver):
             told = Cause(
                 request=used.request,
@@ -183,7 +189,7 @@ def _waivers(body: FactBody, cause: Cause, sources: Sources) -> Iterator[AskedWa
                 actor=used.brought.author if used.brought else 0,
                 brought=used.brought,
             )
-            yield AskedWaiver(waiver, _asking(told, sources))
+            yield AskedWaiver(waiver, _asking(told, draft, sources))
 
 
 def _kept(body: FactBody, *, is_signed: bool) -> Iterator[DecisionReason]:

@@ -72,7 +72,7 @@ class RecordedDraft:
 class Sources:
     """What the causes of facts name: requests by blob, and commits with what they changed."""
 
-    requests: dict[tuple[str, str], Request | None] = field(default_factory=dict)
+    contents: dict[str, bytes] = field(default_factory=dict)  # of requests, by blob
     changed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     committers: dict[str, frozenset[int]] = field(default_factory=dict)  # by head
     unreviewed: set[tuple[str, str]] = field(default_factory=set)  # head, path of another content
@@ -81,12 +81,18 @@ class Sources:
     beside: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def loaded(self, path: str, blob: str) -> LoadedRequest | None:
-        """The request in a blob that was read; None for none."""
-        model = self.requests.get((path, blob))
-        read = PARSED.find(path, blob)
-        if model is None or read is None or read[0] is None:
+        """The request in a blob; None for none. Parsed when it is asked for."""
+        if blob not in self.contents:
             return None
-        return LoadedRequest(path, read[0].meaning, model, blob)
+        read = PARSED.parse(path, blob, self.contents[blob])[0]
+        if read is None or read.model is None:
+            return None
+        return LoadedRequest(path, read.meaning, read.model, blob)
+
+    def request(self, path: str, blob: str) -> Request | None:
+        """The request in a blob, without its place."""
+        found = self.loaded(path, blob)
+        return found.model if found else None
 
 
 def read_recorded(git: GitRepository, prefix: str) -> list[RecordedDraft]:
@@ -134,15 +140,14 @@ def read_sources(
 ) -> Sources:
     """What the causes of decisions and acceptances name, in a few round trips."""
     causes: dict[str, Cause | UsedWaiver] = {}
-    blobs: dict[tuple[str, str], None] = {}
+    blobs: list[str] = []
     for fact in facts:
         waived = fact.body.waived if isinstance(fact.body, Promoted) else ()
         named: tuple[Cause | UsedWaiver, ...] = (fact.cause, *waived)
         for cause in named:
             causes.setdefault(f"{cause.commit} {cause.request}", cause)
-            blobs[cause.request, cause.blob] = None
-    for fact in accepted:
-        blobs[fact.cause.request, fact.cause.blob] = None
+            blobs.append(cause.blob)
+    blobs += (fact.cause.blob for fact in accepted)
     sources = Sources()
     commits = list(dict.fromkeys(cause.commit for cause in causes.values()))
     present = _commits(git, commits)
@@ -169,25 +174,21 @@ def _commits(git: GitRepository, ids: Sequence[str]) -> dict[str, Commit]:
 def _read_requests(
     git: GitRepository,
     sources: Sources,
-    blobs: Mapping[tuple[str, str], None],
+    blobs: Iterable[str],
     causes: Collection[Cause | UsedWaiver],
 ) -> None:
-    """Read and parse the requests of causes, and the others that their pull requests brought."""
+    """Read the requests of causes, and the others that their pull requests brought."""
     others: dict[tuple[str, str], None] = {}
     for cause in causes:
         for path in sources.changed.get(cause.commit, ()):
-            for needed in (path, _draft_of(path)):
-                if needed and needed != cause.request:
-                    others[cause.commit, needed] = None
-    specs = [f"{commit}:{path}" for commit, path in others]
-    items = git.read_objects([blob for _, blob in blobs] + specs)
-    places = [(path, blob) for path, blob in blobs] + [(path, "") for _, path in others]
-    for (path, _), item in zip(places, items, strict=True):
-        if item is not None and item.type == "blob":
-            read = PARSED.parse(path, item.id, item.content)[0]
-            sources.requests[path, item.id] = read.model if read else None
-    found = items[len(blobs) :]
-    for (commit, path), item in zip(others, found, strict=True):
+            if path != cause.request:
+                others |= {
+                    (cause.commit, needed): None for needed in (path, _draft_of(path)) if needed
+                }
+    own = list(dict.fromkeys(blobs))
+    items = git.read_objects([*own, *(f"{commit}:{path}" for commit, path in others)])
+    sources.contents = {i.id: i.content for i in items if i is not None and i.type == "blob"}
+    for (commit, path), item in zip(others, items[len(own) :], strict=True):
         if item is not None:
             sources.beside.setdefault(commit, []).append((path, item.id))
 
@@ -208,7 +209,13 @@ def _read_revisions(
     """Read who committed each revision, and whether it holds the request that was merged."""
     told = [(cause, cause.brought) for cause in causes if cause.brought]
     heads = _commits(git, list(dict.fromkeys(brought.head for _, brought in told)))
-    asked = [(b.head, c.request, c.blob) for c, b in told if b.head in heads]
+    # Most are merged onto the main that they were made from: the whole tree is the same.
+    asked = [
+        (brought.head, cause.request, cause.blob)
+        for cause, brought in told
+        if brought.head in heads
+        and (cause.commit not in merges or heads[brought.head].tree != merges[cause.commit].tree)
+    ]
     items = git.read_objects([f"{head}:{path}" for head, path, _ in asked])
     for (at, path, blob), item in zip(asked, items, strict=True):
         if item is None or item.id != blob:

@@ -76,30 +76,13 @@ class PastDecision:
     kept: tuple[DecisionReason, ...] = ()  # recorded, and no policy changes them
 
 
-@dataclass
+@dataclass(frozen=True)
 class PolicyOf:
-    """A policy to decide by, with what was made of it before."""
+    """A policy to decide by, and what its signers make of statements."""
 
     snapshot: Snapshot
     # Statement → the result of verifying it with the policy's signers.
     verified: Mapping[str, Verified] = field(default_factory=dict)
-    _with: dict[tuple[tuple[str, str], ...], Snapshot] = field(default_factory=dict)
-
-    def with_requests(self, asked: tuple[LoadedRequest, ...]) -> Snapshot:
-        """The policy with these requests beside it."""
-        key = tuple((loaded.path, loaded.blob) for loaded in asked)
-        if not all(blob for _, blob in key):
-            return self._made(asked)
-        if key not in self._with:
-            if len(self._with) > 500:
-                self._with.clear()
-            self._with[key] = self._made(asked)
-        return self._with[key]
-
-    def _made(self, asked: tuple[LoadedRequest, ...]) -> Snapshot:
-        base = self.snapshot
-        more = {loaded.path: loaded for loaded in asked}
-        return Snapshot(base.commit, base.blobs, {**base.requests, **more})
 
 
 def decide_by(past: PastDecision, policy: PolicyOf) -> Decision | None:
@@ -163,7 +146,7 @@ def authority_by(asking: Asking, policy: PolicyOf, status: DraftStatus) -> Autho
         return unbrought(asking.cause.request, "no pull request is recorded for it")
     if snapshot.platform is None:
         return unbrought(PLATFORM_PATH, "the policy knows no account")
-    with_requests = policy.with_requests(asking.requests)
+    with_requests = snapshot.beside(asking.requests)
     tier: RiskTier = status.risk_tier
     matters = matters_of(asking.changed, with_requests, with_requests, now=snapshot, tier=tier)
     revision = revision_of(brought, committers=asking.committers, is_reviewed=asking.is_reviewed)

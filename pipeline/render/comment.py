@@ -12,8 +12,9 @@ from typing import assert_never
 
 from pipeline.characters import visible
 from pipeline.gate.authority import Authority
-from pipeline.models.outputs import AskedItem, FindingItem, PromotionPreview, ValidationReport
+from pipeline.models.outputs import AskedItem, PromotionPreview, ValidationReport
 from pipeline.models.policy import PolicyDiffDocument
+from pipeline.models.run_report import FindingItem
 from pipeline.render.decision import approvals_wanted
 from pipeline.render.markdown import TICKS, code_span
 from pipeline.render.policy_diff import policy_diff_lines

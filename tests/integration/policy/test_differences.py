@@ -73,7 +73,7 @@ def test_every_decision_comes_out_as_recorded_by_the_policy_of_its_time(story: S
     accepted = [fact for one in recorded for fact in one.accepted()]
     sources = read_sources(git, facts, accepted, read_changed(git, facts))
     policy = with_statements(PolicyOf(read_policy(git, "refs/heads/main")), recorded)
-    chosen = {(fact.draft, fact.sequence) for fact in facts}
+    chosen = {fact.sequence for fact in facts}
     found = []
     for one in recorded:
         for fact, past in past_decisions(one, sources, chosen, is_signed=True):
