@@ -26,9 +26,7 @@ from pipeline.models.facts import (
     Fact,
 )
 from pipeline.models.policy import ChangedDecision, Outcome, PolicyDiffDocument
-from pipeline.models.requests import (
-    Environment,
-)
+from pipeline.models.requests import Environment, Request
 from pipeline.models.run_report import DecisionReasonItem
 from pipeline.policy.past import past_decisions
 from pipeline.policy.recorded import (

@@ -274,8 +274,16 @@ def policy_tried() -> dict[str, str]:
 CASES: dict[str, Callable[[], dict[str, str]]] = {
     "policy-compared": policy_compared,
     "policy-compared-equal": partial(policy_compared, changed=[], not_known=[], other_reasons=0),
-    "policy-compared-nothing": partial(policy_compared, files=[], changed=[], not_known=[]),
-    "policy-not-compared": partial(policy_compared, problem="could-not-check: no fact `a|b`"),
+    "policy-compared-nothing": partial(
+        policy_compared, files=[], changed=[], not_known=[], other_reasons=0
+    ),
+    "policy-not-compared": partial(
+        policy_compared,
+        problem="could-not-check: no fact `a|b`",
+        changed=[],
+        other_reasons=0,
+        not_known=[],
+    ),
     "policy-tried": policy_tried,
     "plan-provision": partial(planned, "provision"),
     "plan-scaffold": partial(planned, "scaffold"),
