@@ -32,7 +32,15 @@ from pipeline.plan.effects import (
 )
 from pipeline.plan.reached import state_reached
 from pipeline.plan.rules import MERGE_PENDING
-from pipeline.plan.view import TOOL, Caused, DraftView, PromotionInput, Step, message_of
+from pipeline.plan.view import (
+    TOOL,
+    Caused,
+    DraftView,
+    PromotionInput,
+    Step,
+    by_policy,
+    message_of,
+)
 from pipeline.releases.overlays import Overlay
 from pipeline.requests.drafts import ENVIRONMENT_UNKNOWN
 from pipeline.requests.layout import environment_path
@@ -103,6 +111,8 @@ def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
     promotion already merged gives only its fact.
     """
     view = replace(view, status=due.status or view.status)
+    if due.decided_by is not None:
+        view = by_policy(view, due.decided_by)
     is_known = due.promotion.environment in view.environments
     decision = authorise(evidence_of(view, due)) if is_known else _decision_without(view, due)
     release = due.promotion.release
@@ -259,7 +269,9 @@ def _merge_of(view: DraftView, due: PromotionInput, pull: OpenPull, head: str) -
         branch=pull.branch,
         base_branch=pull.base_branch,
         expected_head=head,
-        message=message_of(f"Merge: {pull.title}", view, due.caused, promotion_key(due)),
+        message=message_of(
+            f"Merge: {pull.title}", view, due.caused, promotion_key(due), policy=view.policy
+        ),
     )
 
 
@@ -277,6 +289,8 @@ def _promoted(
     passed = [r.name for r in report.results if r.outcome is CheckOutcome.PASSED] if report else []
     state = state_reached(status, view.environments, environment, overlay.release)
     known: dict[str, object] = {"waived": _used(decision)} if decision.waived else {}
+    if view.policy and (due.decided_by or not due.merged):
+        known["policy"] = view.policy
     return FactEntry(
         draft=view.id,
         cause=due.caused.cause,

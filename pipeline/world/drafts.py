@@ -276,6 +276,7 @@ class Drafts:
             status=status,
             is_new_revision=self._is_new(draft, status),
             now_s=self.now_s,
+            policy=self.snapshot.commit,
         )
         view = self._with_repos(view)
         is_gone = view.target is None and status is not None and bool(status.branch_name)
