@@ -8,8 +8,8 @@ another release) can change it; otherwise the promotion waits and the next run j
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from pipeline import names
 from pipeline.diagnostics import Finding
@@ -26,6 +26,7 @@ from pipeline.gate.rollback import (
     clause_lift,
     clause_rollback,
 )
+from pipeline.gate.soak import clause_soak
 from pipeline.gate.waivers import Asked, Grant, Waived, without_waived
 from pipeline.models.base import seconds_of
 from pipeline.models.evidence import CheckOutcome
@@ -59,6 +60,7 @@ class Evidence:
     authority: Authority  # over this revision of the request
     tier: RiskTier  # the higher of the tier at acceptance and the tier now
     now_s: int  # the moment of the decision, in seconds since the epoch
+    known_for_s: Mapping[str, int] = field(default_factory=dict)  # by environment before
     chain_problem: str = ""  # why the draft's facts do not add up; empty if they do
     signers: Signers | None = None
     provenance: Verified | None = None  # verified provenance of the source tree's image
@@ -310,6 +312,7 @@ CLAUSES: tuple[Clause, ...] = (
     clause_source,
     clause_environment_order,
     clause_same_base,
+    clause_soak,
     clause_same_digest,
     clause_builder,
     clause_provenance,
