@@ -13,12 +13,12 @@ from pipeline.gate.authorise import Evidence, authorise
 from pipeline.gate.reasons import DecisionReason
 from pipeline.gate.soak import longest_soak_s, seen_healthy_s, soaked
 from pipeline.models.base import moment_of, seconds_of
-from pipeline.models.facts import Fact, Observed
+from pipeline.models.facts import Observed
 from pipeline.models.soak import Soak
 from pipeline.models.status import DraftStatus, RunRecord
 from pipeline.plan.sightings import Sighting
 from pipeline.stages.observe import judge_report
-from pipeline.state.facts import fold, fold_one, next_fact
+from pipeline.state.fact_types import type_of
 from pipeline.state.runs import runs_after
 from tests.support import fact_history as history
 from tests.support.deliveries import seen_of
@@ -185,25 +185,22 @@ def run_of(status: DraftStatus) -> RunRecord:
     return next(run for run in status.runs if run.environment == "dev")
 
 
-def recorded(told: list[tuple[int, bool]], soak_s: int) -> tuple[DraftStatus, list[Fact]]:
-    """The status after each report was judged and its news recorded, and the new facts."""
-    facts = list(history.sample_facts())
-    status, begun = fold(facts), len(facts)
-    assert status is not None
+def recorded(told: list[tuple[int, bool]], soak_s: int) -> tuple[DraftStatus, int]:
+    """The status after each report was judged and its news recorded, and how many facts that is."""
+    status, count = _STATUS, 0
     for minute, healthy in told:
         at_s = _BEGIN_S + minute * MINUTE_S
         record = status.promotion("dev")
         assert record is not None
         over = {"health": "Healthy" if healthy else "Degraded", "observed_at": moment_of(at_s)}
-        sighting = Sighting(
-            seen_of(DRAFT, record, **over), record, record.overlay_tree, run_of(status), soak_s
-        )
-        for seen in judge_report(sighting, sample_environment("dev"), at_s).news:
-            body = Observed(observation=seen)
-            fact = next_fact(DRAFT, status, history.cause_of("tenants/acme/x"), body)
-            status = fold_one(status, fact, lambda: facts)
-            facts.append(fact)
-    return status, facts[begun:]
+        seen = seen_of(DRAFT, record, **over)
+        sighting = Sighting(seen, record, record.overlay_tree, run_of(status), soak_s)
+        for news in judge_report(sighting, sample_environment("dev"), at_s).news:
+            body = Observed(observation=news)
+            changes = type_of(body).fold(status, _FACT.model_copy(update={"body": body}), body)
+            status = status.model_copy(update=changes)
+            count += 1
+    return status, count
 
 
 @given(reports, wanted)
@@ -249,11 +246,27 @@ def test_facts_alone_soak_as_minutes_do(gaps: list[tuple[int, str]], hours: int)
 @given(dense, wanted)
 def test_watching_costs_few_facts(gaps: list[tuple[int, bool]], hours: int) -> None:
     told = placed([(gap, True) for gap, _ in gaps])
-    _, facts = recorded(told, hours * MINUTE_S)
-    assert len(facts) <= 2 * hours // KNOWN_FOR + 2
+    _, count = recorded(told, hours * MINUTE_S)
+    assert count <= 2 * hours // KNOWN_FOR + 2
+
+
+def test_a_time_in_which_nobody_looked_begins_the_soak_anew_and_is_recorded_as_unknown() -> None:
+    hours = [0, 5, 12, 17, 22]  # more than six hours between the second and the third
+    status, count = recorded([(hour * 60, True) for hour in hours], 10 * HOUR_S)
+    assert count == len(hours) + 1
+    assert seen_healthy_s(run_of(status), KNOWN_FOR_S) == 10 * HOUR_S
+    # So it is where policy has come to let an observation count for less long than then.
+    runs = tuple(run.model_copy(update={"longest_gap_s": KNOWN_FOR_S + 1}) for run in status.runs)
+    record = status.promotion("dev")
+    assert record is not None
+    later = moment_of(_BEGIN_S + 23 * HOUR_S)
+    seen = seen_of(DRAFT, record, observed_at=later)
+    sighting = Sighting(seen, record, record.overlay_tree, runs[0], 10 * HOUR_S)
+    judged = judge_report(sighting, sample_environment("dev"), seconds_of(later))
+    assert [news.health for news in judged.news] == ["Unknown", "Healthy"]
 
 
 def test_without_a_soak_nothing_is_recorded_twice() -> None:
     told = [(hour * 60, True) for hour in range(1, 40)]
-    status, facts = recorded(told, 0)
-    assert len(facts) == 1 and seen_healthy_s(run_of(status), KNOWN_FOR_S) == 0
+    status, count = recorded(told, 0)
+    assert count == 1 and seen_healthy_s(run_of(status), KNOWN_FOR_S) == 0
