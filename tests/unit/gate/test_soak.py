@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.gate import explain
@@ -203,6 +203,7 @@ def recorded(told: list[tuple[int, bool]], soak_s: int) -> tuple[DraftStatus, in
     return status, count
 
 
+@settings(max_examples=40)
 @given(reports, wanted)
 def test_what_soaked_was_healthy_in_each_minute(gaps: list[tuple[int, bool]], hours: int) -> None:
     told = placed(gaps)
@@ -214,6 +215,7 @@ def test_what_soaked_was_healthy_in_each_minute(gaps: list[tuple[int, bool]], ho
         assert told[-1][1]
 
 
+@settings(max_examples=40)
 @given(dense, wanted)
 def test_what_was_healthy_in_each_minute_and_seen_often_soaked(
     gaps: list[tuple[int, bool]], hours: int
@@ -224,6 +226,7 @@ def test_what_was_healthy_in_each_minute_and_seen_often_soaked(
     assert found == naively_soaked(told, hours, KNOWN_FOR)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(1, 500), st.sampled_from("hhhu")), max_size=12), wanted)
 def test_facts_alone_soak_as_minutes_do(gaps: list[tuple[int, str]], hours: int) -> None:
     told = placed([(gap, kind == "h") for gap, kind in gaps])
@@ -243,6 +246,7 @@ def test_facts_alone_soak_as_minutes_do(gaps: list[tuple[int, str]], hours: int)
     )
 
 
+@settings(max_examples=40)
 @given(dense, wanted)
 def test_watching_costs_few_facts(gaps: list[tuple[int, bool]], hours: int) -> None:
     told = placed([(gap, True) for gap, _ in gaps])
