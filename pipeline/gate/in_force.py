@@ -74,7 +74,7 @@ def _soak(policy: Environment) -> str:
     if soak is None:
         return "none"
     lanes = f" (not for lanes {', '.join(soak.lanes)})" if soak.lanes else ""
-    return f"{soak.hours} hours seen healthy in {' or '.join(policy.promotes_from)}{lanes}"
+    return f"{soak.hours} h seen healthy in {' or '.join(policy.promotes_from)}{lanes}"
 
 
 def _evidence(read: ReadRequest, policy: Environment) -> Iterator[Gate]:

@@ -55,14 +55,13 @@ def clause_soak(e: Evidence) -> Iterator[DecisionReason]:
     found = [seen_healthy_s(run, e.known_for_s.get(run.environment, 0)) for run in runs]
     if any(seen_s is not None and seen_s >= policy.seconds for seen_s in found):
         return
-    wanted = f"{policy.hours} hours are asked for"
+    said = f"{describe_soaks(e)}; {e.environment.environment} asks for {policy.hours} h"
     if all(seen_s is None for seen_s in found):
-        yield waits(rule.SOAK_UNKNOWN, f"{describe_soaks(e)}; {wanted}")
+        yield waits(rule.SOAK_UNKNOWN, said)
         return
     until_s = _passes_at(e, runs, policy.seconds)
-    said = f"{describe_soaks(e)}; {wanted}"
     if until_s is not None:
-        said += f", which is over at {moment_of(until_s)} if it is then still seen healthy"
+        said += f", complete at {moment_of(until_s)} at the earliest"
     yield waits(rule.SOAK_NOT_OVER, said, until_s)
 
 

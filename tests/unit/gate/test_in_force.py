@@ -85,7 +85,7 @@ def test_a_soak_says_where_it_is_watched_and_which_lanes_pass() -> None:
     dev, prod = files().environments
     watched = replace(files(), environments=(dev, read(prod.path, soaks)))
     (found,) = (g for g in gates_of(watched, "prod", CHRISTMAS) if g.name == "soak")
-    assert found.asks == "24 hours seen healthy in dev (not for lanes security)"
+    assert found.asks == "24 h seen healthy in dev (not for lanes security)"
     assert found.location is not None and found.location.line == 8
 
 

@@ -104,7 +104,10 @@ def test_why_says_until_when_it_waits() -> None:
     found = answer(waiting("2026-12-01T10:00:00Z"))
     assert found.until_s == seconds_of("2026-12-01T11:00:00Z")
     assert found.evidence == "staging has seen it healthy for 24 h 0 min"
-    assert "25 hours are asked for" in found.reasons[0].message and found.who
+    assert (
+        "prod asks for 25 h, complete at 2026-12-01T11:00:00Z" in found.reasons[0].message
+        and found.who
+    )
 
 
 def test_a_moment_that_has_passed_is_not_foreseen() -> None:
