@@ -18,6 +18,7 @@ from pipeline.gate.approvals import clause_approval_age, clause_separation, coun
 from pipeline.gate.authority import Authority
 from pipeline.gate.holds import clause_lane, clause_stop, clause_windows
 from pipeline.gate.provenance import provenance_problem
+from pipeline.gate.ran import runs_of_release
 from pipeline.gate.reasons import DecisionReason as DecisionReason
 from pipeline.gate.rollback import (
     clause_automatic,
@@ -160,16 +161,10 @@ def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def _earlier_runs(e: Evidence) -> tuple[RunRecord, ...]:
-    """The runs of this release in earlier environments, by its digest, else by its source.
-
-    Those before a rollback are of the same environment.
-    """
-    wanted, here = e.promotion.release.digest, (e.environment.environment,)
-    before = here if e.promotion.lane == "rollback" else e.environment.promotes_from
-    return tuple(
-        run
-        for run in e.status.runs_in(before)
-        if (run.release.digest == wanted if wanted else run.release.source_tree == e.source_tree)
+    """The runs of this release in earlier environments; before a rollback, in the same one."""
+    here = (e.environment.environment,)
+    return runs_of_release(
+        e, here if e.promotion.lane == "rollback" else e.environment.promotes_from
     )
 
 

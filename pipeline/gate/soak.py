@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from pipeline.gate import rules as rule
+from pipeline.gate.ran import runs_of_release
 from pipeline.gate.reasons import DecisionReason, waits
 from pipeline.models.base import moment_of, seconds_of
 from pipeline.models.requests import Environment
@@ -52,11 +53,10 @@ def clause_soak(e: Evidence) -> Iterator[DecisionReason]:
     if policy is None or e.promotion.lane in policy.lanes:
         return
     runs = _runs_before(e)
-    found = [seen_healthy_s(run, e.known_for_s.get(run.environment, 0)) for run in runs]
-    if any(seen_s is not None and seen_s >= policy.seconds for seen_s in found):
+    if any(soaked(run, policy.seconds, _known_for_s(e, run)) for run in runs):
         return
     said = f"{describe_soaks(e)}; {e.environment.environment} asks for {policy.hours} h"
-    if all(seen_s is None for seen_s in found):
+    if all(seen_healthy_s(run, _known_for_s(e, run)) is None for run in runs):
         yield waits(rule.SOAK_UNKNOWN, said)
         return
     until_s = _passes_at(e, runs, policy.seconds)
@@ -72,7 +72,7 @@ def describe_soaks(e: Evidence) -> str:
 
 
 def _describe(e: Evidence, run: RunRecord) -> str:
-    known_for_s, name = e.known_for_s.get(run.environment, 0), run.environment
+    known_for_s, name = _known_for_s(e, run), run.environment
     found_s = seen_healthy_s(run, known_for_s)
     if found_s is not None:
         time = f"{found_s // _HOUR_S} h {found_s % _HOUR_S // _MINUTE_S} min"
@@ -86,15 +86,14 @@ def _describe(e: Evidence, run: RunRecord) -> str:
 
 def _runs_before(e: Evidence) -> tuple[RunRecord, ...]:
     """The newest run of this release in each environment before."""
-    wanted = e.promotion.release.digest
     base = e.overlay.release.base_tree if e.overlay else None
-    newest: dict[str, RunRecord] = {}
-    for run in e.status.runs_in(e.environment.promotes_from):
-        release = run.release
-        is_same = release.digest == wanted if wanted else release.source_tree == e.source_tree
-        if is_same and base in (None, release.base_tree):
-            newest[run.environment] = run
+    runs = runs_of_release(e, e.environment.promotes_from)
+    newest = {r.environment: r for r in runs if base in (None, r.release.base_tree)}
     return tuple(newest.values())
+
+
+def _known_for_s(e: Evidence, run: RunRecord) -> int:
+    return e.known_for_s.get(run.environment, 0)
 
 
 def _runs_now(e: Evidence, run: RunRecord) -> bool:
@@ -109,6 +108,6 @@ def _passes_at(e: Evidence, runs: tuple[RunRecord, ...], wanted_s: int) -> int |
         for run in runs
         if run.healthy_since is not None
         and _runs_now(e, run)
-        and seen_healthy_s(run, e.known_for_s.get(run.environment, 0)) is not None
+        and seen_healthy_s(run, _known_for_s(e, run)) is not None
     ]
     return min((end for end in ends if end > e.now_s), default=None)
