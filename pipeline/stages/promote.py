@@ -53,10 +53,11 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
     status = due.status or view.status
     if status is None:
         raise KeyError(view.id)
-    asked_at = due.caused.cause.merged_at
+    asked_at, environment = due.caused.cause.merged_at, view.environments[due.promotion.environment]
+    before = (name for name in environment.promotes_from if name in view.environments)
     return Evidence(
         promotion=due.promotion,
-        environment=view.environments[due.promotion.environment],
+        environment=environment,
         platform=view.platform,
         blocked_digests=view.blocked_digests,
         stops=view.stops,
@@ -70,6 +71,7 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
         authority=due.caused.authority,
         tier=higher_tier(status.risk_tier, view.risk_tier),
         now_s=_decided_s(view, due),
+        known_for_s={name: view.environments[name].known_for_s for name in before},
         chain_problem=due.chain_problem,
         signers=view.signers,
         provenance=due.provenance,

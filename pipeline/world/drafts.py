@@ -108,7 +108,7 @@ class Drafts:
         for draft in paths:
             if len(views) == at_most:
                 break
-            seen = tuple(j.known for j in judged.get(draft, ()) if j.is_news)
+            seen = tuple(known for j in judged.get(draft, ()) for known in j.news)
             try:
                 due = bool(paths[draft] or seen)
                 view = (
