@@ -44,7 +44,9 @@ class CaseRun(Model):
     since: Moment
     until: Moment | None = None  # it still runs
     release: Label = CANDIDATE
+    # Seen healthy without a break, until its end or now if nothing else is said.
     healthy_since: Moment | None = None
+    healthy_until: Moment | None = None
     goes_further: bool = True
 
 

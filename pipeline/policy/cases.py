@@ -158,6 +158,9 @@ def _status(facts: _Facts) -> DraftStatus:
             until=run.until,
             was_healthy=run.healthy_since is not None,
             healthy_since=run.healthy_since,
+            healthy_seen=(run.healthy_until or run.until or case.now)
+            if run.healthy_since
+            else None,
             goes_further=run.goes_further,
         )
         for number, run in enumerate(case.runs, start=1)
