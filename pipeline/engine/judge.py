@@ -92,7 +92,9 @@ class Judge:
             return judged
         promotions = _promotions_of(judged.changed, snapshot)
         previews = tuple(self._preview(world, each) for each in promotions)
-        policy = read_pull_policy(git, (main, pull.head, tree), judged.changed)
+        policy = read_pull_policy(git, main, tree, judged.changed)
+        if policy is not None:
+            policy = policy.model_copy(update={"head": pull.head})
         return replace(judged, previews=previews, policy=policy)
 
     def queued(self, number: int, commit: str) -> Judged:
@@ -165,23 +167,18 @@ class Judge:
 
 
 def read_pull_policy(
-    git: GitRepository, revisions: tuple[str, str, str], changed: Sequence[str]
+    git: GitRepository, main: str, tree: str, changed: Sequence[str]
 ) -> PolicyDiffDocument | None:
-    """What a pull request decides otherwise than main; None if it changes no policy.
-
-    `revisions` are main, the head of the pull request, and the tree that merging it gives.
-    """
-    main, head, tree = revisions
+    """What a tree decides otherwise than main; None if no changed path is policy."""
     files = tuple(path for path in changed if is_policy(path))
     if not files:
         return None
     try:
-        found = read_policy_diff(git, main, tree, state=StateRefs(git, "refs/heads/"))
-        return found.model_copy(update={"head": head})
+        return read_policy_diff(git, main, tree, state=StateRefs(git, "refs/heads/"))
     except PipelineError as error:
         return PolicyDiffDocument(
             base=main,
-            head=head,
+            head=tree,
             files=files,
             decisions=0,
             replayed=0,
