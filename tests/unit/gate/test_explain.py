@@ -10,7 +10,7 @@ from pipeline.gate import explain
 from pipeline.gate.authorise import CLAUSES, LIFT_CLAUSES, Evidence, authorise
 from pipeline.models.base import seconds_of
 from pipeline.models.windows import Window
-from tests.support.promotion_evidence import allowed_evidence, changed
+from tests.support.promotion_evidence import allowed_evidence, case_of, changed, evidence_of_case
 
 
 def answer(evidence: Evidence, clause: str) -> explain.Answer:
@@ -70,6 +70,15 @@ def test_a_freeze_says_when_time_alone_opens_it() -> None:
     assert found.until_s == seconds_of("2027-01-04T06:00:00Z")
     assert explain.opens_at(explain.explain_clauses(closed)) == found.until_s
     assert answer(frozen(allowed_evidence(), "2027-01-04T06:00:00Z"), "windows").is_met
+
+
+def test_a_waived_rule_is_no_reason_and_the_waiver_is_named() -> None:
+    waived = "{checks: [failed], now: 2026-12-02T00:00:00Z, waivers: [{}]}"
+    found = answer(evidence_of_case(case_of(waived)), "checks")
+    assert found.is_met and not found.who
+    assert "check-failed is waived by tenants/acme/drafts/order-router/waivers/" in found.evidence
+    over = waived.replace("12-02", "12-30")
+    assert not answer(evidence_of_case(case_of(over)), "checks").is_met
 
 
 def test_a_waiver_is_offered_where_policy_lets_the_rule_be_waived() -> None:
