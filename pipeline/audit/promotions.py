@@ -10,6 +10,7 @@ from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase, commit_problem, folder_at, parents_at
 from pipeline.audit.objects import Objects
 from pipeline.audit.reading import build_of
+from pipeline.audit.statements import count_statements, statements_of
 from pipeline.audit.waivers import grants_of
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import RepoView
@@ -40,7 +41,10 @@ _OWN_RULE = {
 }
 _BASE = "base/"
 # Fields that a fact holds only where they are not as usual.
-_WHERE_UNUSUAL = ("waived", "lane", "goes_further", "automatic", "observed")
+_WHERE_UNUSUAL = (
+    *("waived", "stated", "statements"),
+    *("lane", "goes_further", "automatic", "observed"),
+)
 
 
 def check_place(case: FactCase) -> Iterator[Finding]:
@@ -103,6 +107,7 @@ def check_decision(case: FactCase) -> Iterator[Finding]:
             _count(case)
             if body.waived:
                 case.audit.proves("waivers held to their requests", len(body.waived))
+            count_statements(case, body)
             return
         wrong = wrong or differing
     for reason in reasons if not wrong else ():
@@ -193,6 +198,7 @@ def _due(
         observed=_observed(case, promotion.environment),
         provenance=_verified(case, view, tree),
         waivers=tuple(grants_of(case)),
+        statements=statements_of(case, view, environment),
         source_authors=_source_authors(case, view, promotion, code) if tree else None,
     )
 

@@ -26,6 +26,13 @@ from pipeline.gate.rollback import (
     clause_lift,
     clause_rollback,
 )
+from pipeline.gate.statements import (
+    Counting,
+    clause_statements,
+    clause_vulnerabilities,
+    counting_statements,
+    digest_of_evidence,
+)
 from pipeline.gate.waivers import Asked, Grant, Waived, without_waived
 from pipeline.models.base import seconds_of
 from pipeline.models.evidence import CheckOutcome
@@ -39,6 +46,7 @@ from pipeline.models.requests import (
     RiskTier,
     Signers,
 )
+from pipeline.models.statements import BroughtStatement
 from pipeline.models.status import DraftState, DraftStatus, RunRecord
 from pipeline.releases.overlays import Overlay, has_runtime
 
@@ -62,6 +70,7 @@ class Evidence:
     chain_problem: str = ""  # why the draft's facts do not add up; empty if they do
     signers: Signers | None = None
     provenance: Verified | None = None  # verified provenance of the source tree's image
+    statements: tuple[BroughtStatement, ...] = ()  # the draft's, where the environment asks for any
     stops: tuple[Halt, ...] = ()  # what is stopped now
     waivers: tuple[Grant, ...] = ()  # the draft's waivers on main now
     source_authors: frozenset[int] | None = None  # who wrote the source; None where unknown
@@ -80,6 +89,7 @@ class Decision:
     reasons: tuple[DecisionReason, ...]
     approved_by: tuple[int, ...]
     waived: tuple[Waived, ...] = ()
+    stated: tuple[Counting, ...] = ()  # the signed statements that it rests on
 
     @property
     def allowed(self) -> bool:
@@ -313,6 +323,8 @@ CLAUSES: tuple[Clause, ...] = (
     clause_same_digest,
     clause_builder,
     clause_provenance,
+    clause_statements,
+    clause_vulnerabilities,
     clause_blocked,
     clause_checks,
     clause_namespace,
@@ -355,13 +367,9 @@ def authorise(evidence: Evidence) -> Decision:
     if reasons and evidence.waivers:
         seen = evidence.status.decided_at
         latest_s = max(evidence.now_s, seconds_of(seen) if seen else 0)
-        asked = Asked(draft, environment, _digest(evidence), evidence.now_s, latest_s)
+        digest = digest_of_evidence(evidence)
+        asked = Asked(draft, environment, digest, evidence.now_s, latest_s)
         policy = evidence.platform.waivers
         reasons, waived = without_waived(reasons, evidence.waivers, policy, asked)
-    return Decision(draft, environment, reasons, counting(evidence), waived)
-
-
-def _digest(e: Evidence) -> str | None:
-    """The digest of the image that would run: the pinned one, else the built one."""
-    build = e.status.build_of_tree(e.source_tree) if e.source_tree else None
-    return e.promotion.release.digest or (build.digest if build else None)
+    stated = counting_statements(evidence) if evidence.statements else ()
+    return Decision(draft, environment, reasons, counting(evidence), waived, stated)

@@ -18,6 +18,7 @@ WAIVABLE = (
     "check-failed",
     "check-missing",
     "source-not-on-default-branch",
+    "vulnerability-over-limit",
     "window-closed",
 )
 _DAY_S = 86_400

@@ -14,9 +14,11 @@ from pipeline.gate.rollback import Fallback, fallback_of
 from pipeline.gate.waivers import Grant
 from pipeline.git.history import read_folder_commits, read_was_tree
 from pipeline.git.repository import GitRepository, read_parents
+from pipeline.models.base import Moment
 from pipeline.models.draft_id import DraftId
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import Platform, Promotion, Signers, Waiver
+from pipeline.models.statements import NO_STATEMENTS, BroughtStatements
 from pipeline.models.status import DraftStatus
 from pipeline.plan.view import Caused, DraftView, FallbackInput, PromotionInput
 from pipeline.releases.overlays import parse_overlay
@@ -29,6 +31,7 @@ from pipeline.state.evidence import TreeHistory, with_all_runs, with_evidence
 from pipeline.world.causes import Causes
 from pipeline.world.releases import Releases
 from pipeline.world.repositories import OpenRepositories
+from pipeline.world.statements import commit_as_of, read_statements
 from pipeline.world.states import States
 
 _MAX_REPLACED = 20  # revisions of one request that a run looks back over
@@ -66,8 +69,13 @@ class Promotions:
         """Everything for the decision on one revision of a request."""
         due = self.of(view, promotion, cause_of())
         if due.merged and due.gitops_pull and due.gitops_pull.merged_at:
-            # It was merged before a crash, so later reviews do not matter.
-            due = replace(due, caused=cause_of(until=due.gitops_pull.merged_at))
+            # It was merged before a crash, so what people did later does not matter.
+            until = due.gitops_pull.merged_at
+            caused, stated = (
+                cause_of(until=until),
+                self._statements(view, promotion, due.source_tree, until),
+            )
+            due = replace(due, caused=caused, statements=stated)
         return due
 
     def _replaced(
@@ -150,6 +158,7 @@ class Promotions:
             waivers=self._waivers(view, promotion.environment),
             source_authors=self._source_authors(view, promotion, caused) if tree else None,
             provenance=self._provenance(view.signers, history),
+            statements=self._statements(view, promotion, tree),
         )
         if view.gitops is None or view.gitops.head is None:
             return due
@@ -165,6 +174,26 @@ class Promotions:
                 caused = self.causes.of(loaded.path, loaded.blob, tier=tier)
                 found.append(Grant(waiver, caused.cause, caused.authority))
         return tuple(found)
+
+    def _statements(
+        self,
+        view: DraftView,
+        promotion: Promotion,
+        tree: str | None,
+        until: Moment | None = None,
+    ) -> BroughtStatements:
+        """The draft's signed statements about the release, if the environment asks for any."""
+        policy = view.environments.get(promotion.environment)
+        if policy is None or not policy.asks_for_statements:
+            return NO_STATEMENTS
+        control, commit = self.causes.control, self.causes.snapshot.commit
+        if until is not None:
+            commit = commit_as_of(control, commit, until)
+        build = view.status.build_of_tree(tree) if view.status and tree else None
+        release = promotion.release
+        told = (release.digest, release.source_commit, build.digest if build else None)
+        subjects = [subject for subject in told if subject]
+        return read_statements(control, commit, view.id, subjects, view.signers, self.verify)
 
     def _source_authors(
         self, view: DraftView, promotion: Promotion, caused: Caused
