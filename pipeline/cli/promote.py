@@ -142,7 +142,7 @@ def why(
 
     engine = session.engine()
     if at is not None:
-        moment_s = _moment_of_option(at)
+        moment_s = seconds_of_option(at)
         engine = engine.using(clock=lambda: moment_s)
     approvals, clauses = _assumptions(assumed)
     evidence, due = engine.evidence(parse_draft_id(draft), environment)
@@ -168,7 +168,7 @@ def why(
     return 0 if decision.allowed else 1
 
 
-def _moment_of_option(text: str) -> int:
+def seconds_of_option(text: str) -> int:
     """Seconds since the epoch. Raises UsageFault if the text is no moment."""
     from pydantic import TypeAdapter
 
@@ -212,21 +212,21 @@ def _document(
     *,
     requested: bool,
 ) -> DecisionDocument:
+    from pipeline.models.draft_id import DraftId
     from pipeline.render.decision import decision_document
 
     engine = session.engine()
     snapshot = engine.snapshot()
     tier = engine.status(decision.draft).risk_tier
     environment = snapshot.environments.get(decision.environment)
+    tenant = DraftId(decision.draft).tenant
     return decision_document(
         decision,
         promotion,
         overlay,
         requested=requested,
         risk_tier=tier,
-        policy=environment.approval_for(tier, decision.draft.partition("/")[0])
-        if environment
-        else None,
+        policy=environment.approval_for(tier, tenant) if environment else None,
     )
 
 

@@ -11,12 +11,21 @@ import binascii
 import json
 from collections.abc import Collection, Iterator, Mapping
 
-from pipeline.diagnostics import Finding, Rule, Subject, register
+from pipeline.diagnostics import Finding, Location, Rule, Subject, register
 from pipeline.documents import ParsedDocument, parse_document
+from pipeline.documents.rules import DOCUMENT_BYTES_MAXIMUM
+from pipeline.errors import Refused
 from pipeline.models.base import API_VERSION, moment_of
 from pipeline.models.requests import Environment, ExternalStatement, Signers
 from pipeline.models.statements import SEVERITY_RATINGS
-from pipeline.requests.vulnerabilities import Scan, Stating, Vex, parse_stating
+from pipeline.requests.vulnerabilities import (
+    Scan,
+    StatementProblem,
+    Stating,
+    Vex,
+    parse_stating,
+    require_plain,
+)
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
@@ -78,29 +87,28 @@ STATEMENT_SIGNER_UNKNOWN = register(
 )
 
 
-def payload_of(bundle: str) -> bytes:
-    """The bytes that a bundle's signature covers. Raises ValueError for anything but a bundle."""
-    try:
-        told = json.loads(bundle)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+def payload_of(bundle: bytes) -> bytes:
+    """The bytes that a bundle's signature covers. Raises StatementProblem for anything else."""
+    require_plain(bundle, DOCUMENT_BYTES_MAXIMUM)
+    told = json.loads(bundle)
     envelope = told.get("dsseEnvelope") if isinstance(told, dict) else None
     if not isinstance(envelope, dict):
-        raise ValueError("it has no `dsseEnvelope`")
+        raise StatementProblem("it has no `dsseEnvelope`")
     kind, payload = envelope.get("payloadType"), envelope.get("payload")
+    at = ("dsseEnvelope",)
     if kind != PAYLOAD_TYPE or not isinstance(payload, str):
-        raise ValueError(f"its envelope holds no payload of type {PAYLOAD_TYPE}")
+        raise StatementProblem(f"its envelope holds no payload of type {PAYLOAD_TYPE}", at)
     try:
         return base64.b64decode(payload, validate=True)
     except binascii.Error as error:
-        raise ValueError(f"its payload is not base64: {error}") from error
+        raise StatementProblem(f"its payload is not base64: {error}", (*at, "payload")) from error
 
 
 def stating_of(statement: ExternalStatement) -> Stating:
     """What a statement says, whoever signed it. Raises ValueError."""
-    stating = parse_stating(payload_of(statement.bundle))
-    if stating.problem:
-        raise ValueError(stating.problem)
+    stating = parse_stating(payload_of(statement.bundle.encode()))
+    if stating.problem is not None:
+        raise stating.problem
     return stating
 
 
@@ -115,7 +123,7 @@ def statements_about(
         document = parse_document(path, contents[path])
         try:
             statement = ExternalStatement.model_validate_json(json.dumps(document.value))
-            stating = parse_stating(payload_of(statement.bundle))
+            stating = parse_stating(payload_of(statement.bundle.encode()))
         except ValueError:
             continue
         if document.ok and not stating.subjects.isdisjoint(subjects):
@@ -147,6 +155,32 @@ def check_statement_policy(
         if name not in known:
             told = f"`{name}` signs no statements by `environments/signers.yaml`"
             yield STATEMENT_SIGNER_UNKNOWN.finding(told, document.position_of(place))
+
+
+def read_bundle(file: str, content: bytes) -> tuple[tuple[str, str], ...]:
+    """Lines for reviewers about the statement in a bundle's file. Raises Refused if it is none."""
+    try:
+        payload = payload_of(content)
+    except StatementProblem as error:
+        raise refused_file(file, content, error) from error
+    try:
+        stating = parse_stating(payload)
+        if stating.problem is not None:
+            raise stating.problem
+    except StatementProblem as error:
+        problem = StatementProblem(f"in its payload: {error}", ("dsseEnvelope", "payload"))
+        raise refused_file(file, content, problem) from error
+    return tuple(told_of(stating))
+
+
+def refused_file(file: str, content: bytes, problem: StatementProblem) -> Refused:
+    """The refusal of a file, with the place of the field at fault."""
+    location = Location(file, *(problem.place or (1, 1)))
+    if problem.at:
+        text = content.decode("utf-8", "replace")
+        location = ParsedDocument(file, {}, (), text).position_of(problem.at)
+    found = STATEMENT_UNREADABLE.finding(str(problem), location)
+    return Refused(f"`{file}` is refused; nothing was written", (found,))
 
 
 def told_of(stating: Stating) -> Iterator[tuple[str, str]]:

@@ -1,8 +1,8 @@
 """Statements in signed bytes: their subjects, and for scans and VEX documents what they say. Pure.
 
 The bytes are hostile: they are bounded, no key comes twice in a mapping, and anything else than the
-expected form raises ValueError with the field and the reason. Nothing is guessed in favour of an
-image: what has no score is rated by its level, and an `error` without one is critical.
+expected form raises StatementProblem with the field and the reason. Nothing is guessed in favour of
+an image: what has no score is rated by its level, and an `error` without one is critical.
 
 What a VEX statement says of a vulnerability holds for the whole image. Its `affects` is not
 compared: reports do not name components by the same references.
@@ -34,6 +34,8 @@ from pipeline.models.intoto import (
 )
 from pipeline.models.statements import SCAN_TYPE, SEVERITY_RATINGS, VEX_TYPE, SeverityRating
 
+Path = tuple[str | int, ...]
+_LOG: Path = ("predicate", "scanner", "result")
 MAX_STATEMENT_BYTES = 768 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _COMMIT = re.compile(r"[0-9a-f]{40}\Z")
@@ -47,6 +49,16 @@ _OF_LEVEL: Mapping[SarifLevel, SeverityRating] = {
     "warning": "medium",
     "error": "critical",
 }
+
+
+class StatementProblem(ValueError):
+    """Why a statement cannot be read: the field at fault as a path from its root, or the line and
+    column where it stops to be JSON.
+    """
+
+    def __init__(self, message: str, at: Path = (), place: tuple[int, int] | None = None) -> None:
+        super().__init__(message)
+        self.at, self.place = at, place
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +84,19 @@ class Stating:
     predicate_type: str
     subjects: frozenset[str]  # images by digest, source commits by id
     said: Scan | Vex | None = None
-    problem: str = ""  # why a scan or a VEX document cannot be read
+    problem: StatementProblem | None = None  # why a scan or a VEX document cannot be read
 
 
 # Clauses and reviewers' comments ask about the same few statements again and again.
 @lru_cache(maxsize=64)
 def parse_stating(content: bytes) -> Stating:
-    """The statement in signed bytes. Raises ValueError if it is none, or about nothing."""
-    if len(content) > MAX_STATEMENT_BYTES:
-        raise ValueError(f"it has {len(content):,} bytes; {MAX_STATEMENT_BYTES:,} are allowed")
-    _require_plain(content)
+    """The statement in signed bytes. Raises StatementProblem if it is none, or about nothing."""
+    require_plain(content)
     general = _parsed(InTotoStatement, content)
     subjects = frozenset((*_images(general), *_commits(general)))
     if not subjects:
-        raise ValueError("none of its subjects has a `sha256` or a `gitCommit`")
+        told = "none of its subjects has a `sha256` or a `gitCommit`"
+        raise StatementProblem(told, ("subject",))
     type = visible(general.predicate_type)
     try:
         said: Scan | Vex | None = None
@@ -93,8 +104,8 @@ def parse_stating(content: bytes) -> Stating:
             said = _scan_of(_parsed(ScanStatement, content))
         elif type == VEX_TYPE:
             said = _vex_of(_parsed(VexStatement, content))
-    except ValueError as error:
-        return Stating(type, subjects, problem=str(error))
+    except StatementProblem as problem:
+        return Stating(type, subjects, problem=problem)
     return Stating(type, subjects, said)
 
 
@@ -119,15 +130,24 @@ def _parsed(model: type[F], content: bytes) -> F:
     try:
         return model.model_validate_json(content)
     except ValidationError as error:
-        raise ValueError(visible(first_problem(error))) from error
+        at = error.errors(include_url=False)[0]["loc"]
+        raise StatementProblem(visible(first_problem(error)), at) from error
 
 
-def _require_plain(content: bytes) -> None:
-    """Raise ValueError for JSON that two readers may take differently."""
+def require_plain(content: bytes, most_bytes: int = MAX_STATEMENT_BYTES) -> None:
+    """Raise StatementProblem for what is too large, or no JSON that all readers take alike."""
+    if len(content) > most_bytes:
+        told = f"it has {len(content):,} bytes; {most_bytes:,} are allowed"
+        raise StatementProblem(told)
     try:
         json.loads(content.decode(), object_pairs_hook=_once, parse_constant=_no_number)
     except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+        raise StatementProblem("it is nested too deeply") from error
+    except json.JSONDecodeError as error:
+        place = (error.lineno, error.colno)
+        raise StatementProblem(f"it is not JSON: {error.msg}", place=place) from error
+    except ValueError as error:
+        raise StatementProblem(visible(str(error))) from error
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -160,20 +180,21 @@ def vulnerability_of(rule_id: str) -> str:
 
 def _scan_of(statement: ScanStatement) -> Scan:
     found: dict[str, SeverityRating] = {}
-    for run in statement.predicate.scanner.result.runs:
-        for id, rating in _findings_of(run):
+    for number, run in enumerate(statement.predicate.scanner.result.runs):
+        for id, rating in _findings_of(run, (*_LOG, "runs", number, "results")):
             found[id] = max(rating, found.get(id, "none"), key=SEVERITY_RATINGS.index)
-    return Scan(_time(statement.predicate.metadata.finished), found)
+    at = ("predicate", "metadata", "scanFinishedOn")
+    return Scan(_time(statement.predicate.metadata.finished, at), found)
 
 
-def _time(text: str) -> int:
+def _time(text: str, at: Path) -> int:
     try:
         return seconds_of_time(text)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"`{text}` is no time") from error
+        raise StatementProblem(f"`{text}` is no time", at) from error
 
 
-def _findings_of(run: SarifRun) -> Iterator[tuple[str, SeverityRating]]:
+def _findings_of(run: SarifRun, at: Path) -> Iterator[tuple[str, SeverityRating]]:
     driver = run.tool.driver.rules
     rules: dict[str, list[SarifRule]] = {}
     for component in (run.tool.driver, *run.tool.extensions):
@@ -184,9 +205,12 @@ def _findings_of(run: SarifRun) -> Iterator[tuple[str, SeverityRating]]:
             continue
         id = _rule_id(result, driver)
         if id is None:
-            raise ValueError(f"result {number} names no rule")
+            raise StatementProblem(f"result {number} names no rule", (*at, number))
         # Several rules of one id are all its rules: the most severe counts.
-        ratings = [_rating(result, rule) for rule in rules.get(id, ())]
+        try:
+            ratings = [_rating(result, rule) for rule in rules.get(id, ())]
+        except ValueError as error:
+            raise StatementProblem(str(error), (*at, number)) from error
         ratings = ratings or [_OF_LEVEL[result.level or "warning"]]
         yield vulnerability_of(id), max(ratings, key=SEVERITY_RATINGS.index)
 
@@ -234,4 +258,5 @@ def _vex_of(statement: VexStatement) -> Vex:
             # Entries that differ, as for two components, leave it in.
             id = vulnerability_of(entry.id)
             told[id] = entry.analysis.takes_out and told.get(id, True)
-    return Vex(_time(statement.predicate.metadata.timestamp), told)
+    at = ("predicate", "metadata", "timestamp")
+    return Vex(_time(statement.predicate.metadata.timestamp, at), told)

@@ -6,7 +6,7 @@ the reasons against it. If no case tells a mutant from the real thing, nothing t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -14,8 +14,7 @@ import pytest
 
 from pipeline.forges import approvals
 from pipeline.forges.port import Review
-from pipeline.gate import approvals as gate_approvals
-from pipeline.gate import authorise, authority, matters, statements, waivers
+from pipeline.gate import authority, matters
 from pipeline.gate.authority import Matter, MatterKind, Revision
 from pipeline.models.requests import (
     Account,
@@ -24,13 +23,8 @@ from pipeline.models.requests import (
     Platform,
     RiskTier,
 )
-from pipeline.models.statements import BroughtStatement
-from pipeline.models.status import RunRecord
 from pipeline.requests.snapshot import Snapshot
-from pipeline.requests.vulnerabilities import Scan, Stating, Vex
-from tests.support import fact_history as history
 from tests.support.authority_cases import CASES
-from tests.support.promotion_evidence import case_of, evidence_of_case
 
 # -- mutants ---------------------------------------------------------------------------------
 
@@ -303,365 +297,12 @@ def _unlisted_lane(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-# -- the gate --------------------------------------------------------------------------------
-
-
-def _drop_gate(clause: object, patch: pytest.MonkeyPatch) -> None:
-    for name in ("CLAUSES", "LIFT_CLAUSES"):
-        patch.setattr(authorise, name, _without(getattr(authorise, name), clause))
-
-
-GATE_MUTANTS: dict[str, Patch] = {
-    f"gate without {clause.__name__}": partial(_drop_gate, clause)
-    for clause in (*authorise.CLAUSES, *authorise.LIFT_CLAUSES)
-}
-
-
-def _only_what_runs_now(patch: pytest.MonkeyPatch) -> None:
-    real = authorise._earlier_runs
-
-    def newest(e: authorise.Evidence) -> tuple[RunRecord, ...]:
-        now = {run.environment: run.fact for run in e.status.runs}
-        return tuple(run for run in real(e) if run.fact == now[run.environment])
-
-    patch.setattr(authorise, "_earlier_runs", newest)
-
-
-def _any_environment_before(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(authorise, "_earlier_runs", lambda e: e.status.runs)
-
-
-GATE_MUTANTS |= {
-    "gate that asks what runs now": _only_what_runs_now,
-    "gate that asks whether anything ran": _any_environment_before,
-}
-FREEZE = "{effect: deny, from: 2026-12-24T00:00:00, to: 2026-12-27T00:00:00}"
-for _condition in waivers.CONDITIONS:
-    GATE_MUTANTS[f"waivers without {_condition.__name__}"] = partial(
-        lambda condition, patch: patch.setattr(
-            waivers, "CONDITIONS", _without(waivers.CONDITIONS, condition)
-        ),
-        _condition,
-    )
-
-
-def _forgotten_moment(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(authorise, "Asked", lambda *told: waivers.Asked(*told[:-1], told[-2]))
-
-
-def _dateless(patch: pytest.MonkeyPatch) -> None:
-    real = gate_approvals.fresh
-
-    def fresh(held: authority.Held, now_s: int) -> frozenset[int]:
-        return real(held, now_s) | {user for user, at in held.given.items() if at is None}
-
-    patch.setattr(gate_approvals, "fresh", fresh)
-
-
-def _unknown_authors(patch: pytest.MonkeyPatch) -> None:
-    real = gate_approvals.clause_separation
-
-    def clause_separation(e: authorise.Evidence) -> Iterator[authorise.DecisionReason]:
-        return real(replace(e, source_authors=e.source_authors or frozenset()))
-
-    clauses = (clause_separation if c is real else c for c in authorise.CLAUSES)
-    patch.setattr(authorise, "CLAUSES", tuple(clauses))
-
-
-def _each_team(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(authority.Held, "silent_teams", lambda self, kept: ())
-
-
-GATE_MUTANTS |= {
-    "an approval of an unknown time counts for ever": _dateless,
-    "unknown authors are none": _unknown_authors,
-    "without an author's approval a team is missed by nobody": _each_team,
-}
-
-
-def _with_said(change: Callable[[statements.Counting], statements.Counting]) -> Patch:
-    """A mutant that sees other contents in the statements that count."""
-    real = statements._about
-
-    def about(e: authorise.Evidence, *told: object) -> statements.Sorted:
-        found = real(e, *told)  # type: ignore[arg-type]  # passed on
-        return replace(found, counting=tuple(map(change, found.counting)))
-
-    return lambda patch: patch.setattr(statements, "_about", about)
-
-
-def _timeless(counting: statements.Counting) -> statements.Counting:
-    said = counting.said
-    return (
-        replace(counting, said=replace(said, finished_s=0)) if isinstance(said, Scan) else counting
-    )
-
-
-def _of_any_signer(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(statements, "_accepted", lambda known, name, accepted: True)
-
-
-def _of_builders(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(statements, "_accepted", lambda known, name, accepted: name in accepted)
-
-
-def _of_any_image(patch: pytest.MonkeyPatch) -> None:
-    real = statements._stating
-
-    def stating(brought: BroughtStatement) -> Stating | None:
-        found = real(brought)
-        every = frozenset({history.DIGEST})
-        return replace(found, subjects=found.subjects | every) if found else None
-
-    patch.setattr(statements, "_stating", stating)
-
-
-def _unsigned(patch: pytest.MonkeyPatch) -> None:
-    real = statements._stating
-
-    def stating(brought: BroughtStatement) -> Stating | None:
-        problem = brought.verified.problem
-        said = Stating(TICKET, frozenset({history.DIGEST}))
-        return said if problem else real(brought)
-
-    patch.setattr(statements, "_stating", stating)
-    patch.setattr(
-        statements, "_accepted", lambda known, name, accepted: not name or name in accepted
-    )
-
-
-def _first_scan(patch: pytest.MonkeyPatch) -> None:
-    real = statements.newest_scan
-    patch.setattr(statements, "newest_scan", lambda scans, now_s: real(scans[:1], now_s))
-
-
-def _future_scans(patch: pytest.MonkeyPatch) -> None:
-    real = statements.newest_scan
-    patch.setattr(statements, "newest_scan", lambda scans, now_s: real(scans, now_s + 10**9))
-
-
-def _no_vex(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(statements, "taken_out", lambda e, policy: frozenset())
-
-
-def _any_vex(patch: pytest.MonkeyPatch) -> None:
-    """Whatever is said of a vulnerability takes it out."""
-
-    def every(counting: statements.Counting) -> statements.Counting:
-        said = counting.said
-        if not isinstance(said, Vex):
-            return counting
-        return replace(counting, said=replace(said, takes_out=dict.fromkeys(said.takes_out, True)))
-
-    _with_said(every)(patch)
-
-
-def _tolerant(patch: pytest.MonkeyPatch) -> None:
-    real = statements.above_limit
-    patch.setattr(statements, "above_limit", lambda *told: real(*told)[1:])
-
-
-GATE_MUTANTS |= {
-    "statements of any signer count": _of_any_signer,
-    "signers of provenance sign statements": _of_builders,
-    "statements about any image count": _of_any_image,
-    "statements without a signature count": _unsigned,
-    "scans are as new as one another": _with_said(_timeless),
-    "the first scan counts": _first_scan,
-    "scans of the future count": _future_scans,
-    "VEX takes nothing out": _no_vex,
-    "any VEX takes a finding out": _any_vex,
-    "one finding above the limit is none": _tolerant,
-}
-GATE_MUTANTS["a clock that goes back revives a waiver"] = _forgotten_moment
-
-
-def _waived(by: str = "{}", more: str = "", now: str = "2026-12-02T00:00:00Z") -> str:
-    """A promotion whose checks failed, with a waiver of that."""
-    return f"{{checks: [failed], now: {now}, waivers: [{by}]{more}}}"
-
-
-AUTHORS = "approvals: {count: 2, teams: [release-managers, security], separation: source-authors}"
-
-
-TICKET = "https://example.com/change-ticket/v1"
-
-
-def _ticket(stated: str, signers: str = "board") -> str:
-    """A promotion that needs a change ticket, with one statement on main."""
-    asked = f"{{predicate_type: '{TICKET}', signers: [{signers}]}}"
-    return f"{{asked_statements: [{asked}], stated: [{{type: '{TICKET}', {stated}}}]}}"
-
-
-def _scanned(*stated: str, policy: str = "medium", more: str = "") -> str:
-    """A promotion that needs a scan, with these statements on main."""
-    listed = ", ".join(f"{{{each}}}" for each in stated)
-    return f"{{vulnerabilities: {policy}, stated: [{listed}]{more}}}"
-
-
-HOLE = "found: {CVE-2026-1234: 9.8}"
-EXCUSED = "type: vex, by: security-team"
-NOT_REACHED = "says: {CVE-2026-1234: {state: not_affected, justification: code_not_reachable}}"
-OVER, UNSCANNED = (
-    frozenset({"vulnerability-over-limit"}),
-    frozenset({"vulnerability-report-missing"}),
-)
-NOON, ONE, TWO = (
-    "at: '2026-12-02T12:00:00Z'",
-    "at: '2026-12-01T01:00:00Z'",
-    "at: '2026-12-01T02:00:00Z'",
-)
-AT_NOON = ", now: '2026-12-02T12:00:00Z'"
-
-
-def _aged(at: str) -> str:
-    """A promotion one of whose approvals was given at a moment, where they count for a week."""
-    policy = "{count: 2, teams: [release-managers, security], expires_after_days: 7}"
-    reviews = f"[{{by: 1501, at: {at}}}, {{by: 1601, at: 2026-12-08T00:00:00Z}}]"
-    return f"approvals: {policy}\nnow: 2026-12-09T00:00:00Z\nreviews: {reviews}\n"
-
-
-# One thing that is wrong with an allowed promotion → the codes of the reasons against it.
-GATE_CASES: Mapping[str, frozenset[str]] = {
-    "{}": frozenset(),
-    "state: REJECTED": frozenset({"draft-ended"}),
-    "chain_problem: broken": frozenset({"state-tampered"}),
-    "source_tree: null": frozenset({"source-unknown"}),
-    "source_on_default: false": frozenset({"source-not-on-default-branch"}),
-    "promotions: [dev]": frozenset({"environment-order"}),
-    "running: other": frozenset({"environment-order"}),
-    # Something newer runs in staging by now, and that has run nowhere before prod with this base.
-    "running: newer": frozenset(),
-    "{running: newer, base: other}": frozenset({"base-changed"}),
-    "builds: []": frozenset({"digest-not-built"}),
-    "builders: [buildah]": frozenset({"builder-refused"}),
-    "provenance: of another key": frozenset({"provenance-foreign"}),
-    "blocked: true": frozenset({"digest-blocked"}),
-    "checks: [failed]": frozenset({"check-failed"}),
-    "checks: []": frozenset({"check-missing"}),
-    "namespace: tenant-acme-prod-base": frozenset({"namespace-changed"}),
-    "runtime: operator": frozenset({"runtime-not-offered"}),
-    "overlay_tree: other": frozenset({"overlay-tree-mismatch"}),
-    "base: other": frozenset({"base-changed"}),
-    "overlay_tree: null": frozenset({"promotion-not-pinned"}),
-    "reviews: []": frozenset({"approval-missing"}),
-    "author: 4711": frozenset({"author-out-of-scope"}),
-    _waived(): frozenset(),
-    _waived("{rule: check-missing}"): frozenset({"check-failed"}),
-    _waived("{environment: staging}"): frozenset({"check-failed"}),
-    _waived("{draft: acme/other}"): frozenset({"check-failed"}),
-    _waived(f"{{digest: 'sha256:{'0' * 64}'}}"): frozenset({"check-failed"}),
-    _waived("{approved: false}"): frozenset({"check-failed"}),
-    _waived("{expires: 2026-12-30T00:00:00Z}"): frozenset({"check-failed"}),
-    _waived(now="2026-11-30T23:59:59Z"): frozenset({"check-failed"}),
-    _waived(now="2026-12-01T00:00:00Z"): frozenset(),
-    _waived(now="2026-12-07T23:59:59Z"): frozenset(),
-    _waived(now="2026-12-08T00:00:00Z"): frozenset({"check-failed"}),
-    _waived(more=", newest_fact: 2026-12-07T23:59:59Z"): frozenset(),
-    _waived(more=", newest_fact: 2026-12-08T00:00:00Z"): frozenset({"check-failed"}),
-    _waived(more=", waivable: null"): frozenset({"check-failed"}),
-    _waived(more=", waivable: {rules: [check-missing], longest_days: 14}"): frozenset(
-        {"check-failed"}
-    ),
-    _waived(more=", waivable: {rules: [check-failed], longest_days: 6}"): frozenset(
-        {"check-failed"}
-    ),
-    "now: 2026-12-02T00:00:00Z\nblocked: true\nwaivers: [{rule: digest-blocked}]\n"
-    "waivable: {rules: [digest-blocked], longest_days: 14}": frozenset({"digest-blocked"}),
-    f"{{{AUTHORS}, source_authors: [1201]}}": frozenset(),
-    f"{{{AUTHORS}, source_authors: [1601]}}": frozenset({"approval-by-source-author"}),
-    f"{{{AUTHORS}}}": frozenset({"approval-by-source-author"}),
-    f"{{{AUTHORS}, source_authors: [1601], reviews: [1501, 1502, 1601]}}": frozenset(
-        {"approval-by-source-author"}
-    ),
-    "source_authors: [1501, 1601]": frozenset(),
-    _aged("2026-12-02T00:00:01Z"): frozenset(),
-    _aged("2026-12-02T00:00:00Z"): frozenset({"approval-expired"}),
-    _aged("null"): frozenset({"approval-expired"}),
-    _ticket("by: board"): frozenset(),
-    _ticket("by: board, of: its source"): frozenset(),
-    _ticket("by: board, of: another source"): frozenset({"statement-missing"}),
-    _ticket("by: board, of: another image"): frozenset({"statement-missing"}),
-    _ticket("by: board, signed: false"): frozenset({"statement-missing"}),
-    _ticket("by: scanner"): frozenset({"statement-foreign"}),
-    _ticket("by: builder", signers="builder"): frozenset({"statement-foreign"}),
-    _scanned(): UNSCANNED,
-    _scanned("by: scanner"): frozenset(),
-    _scanned("by: scanner, of: another image"): UNSCANNED,
-    # A scan of the source says nothing of what was built into the image.
-    _scanned("by: scanner, of: its source"): UNSCANNED,
-    _scanned("by: scanner, signed: false"): UNSCANNED,
-    _scanned("by: board"): frozenset({"statement-foreign"}),
-    _scanned("by: scanner, predicate: {}"): frozenset({"statement-unreadable"}),
-    _scanned("by: board, predicate: {}"): frozenset({"statement-foreign"}),
-    _scanned(f"by: scanner, {HOLE}"): OVER,
-    _scanned(f"by: scanner, {HOLE}", policy="critical"): frozenset(),
-    # The newest scan counts, whatever it found; nobody's scan of tomorrow does.
-    _scanned(f"{HOLE}, {ONE}", TWO, more=AT_NOON): frozenset(),
-    _scanned(ONE, f"{HOLE}, {TWO}", more=AT_NOON): OVER,
-    _scanned(TWO, f"{HOLE}, {TWO}", more=AT_NOON): OVER,
-    _scanned(f"{HOLE}, {ONE}", "at: '2026-12-03T00:00:00Z'", more=AT_NOON): OVER,
-    _scanned("at: '2026-12-03T00:00:00Z'", more=AT_NOON): UNSCANNED,
-    _scanned("at: '2026-11-25T12:00:01Z'", more=AT_NOON): frozenset(),
-    _scanned("at: '2026-11-25T12:00:00Z'", more=AT_NOON): frozenset(
-        {"vulnerability-report-expired"}
-    ),
-    # VEX: by whom policy names, with a reason, and by the newest word.
-    _scanned(HOLE, f"{EXCUSED}, {NOT_REACHED}"): frozenset(),
-    _scanned(HOLE, f"type: vex, by: scanner, {NOT_REACHED}"): OVER,
-    _scanned(HOLE, f"{EXCUSED}, of: another image, {NOT_REACHED}"): OVER,
-    _scanned(HOLE, f"{EXCUSED}, {NOT_REACHED.replace('234', '235')}"): OVER,
-    _scanned(HOLE, f"{EXCUSED}, says: {{CVE-2026-1234: {{state: not_affected}}}}"): OVER,
-    _scanned(HOLE, f"{EXCUSED}, says: {{CVE-2026-1234: {{state: in_triage}}}}"): OVER,
-    _scanned(
-        f"{HOLE}, {ONE}",
-        f"{EXCUSED}, {ONE}, {NOT_REACHED}",
-        f"{EXCUSED}, {TWO}, says: {{CVE-2026-1234: {{state: exploitable}}}}",
-        more=AT_NOON,
-    ): OVER,
-    _scanned(
-        f"{HOLE}, {ONE}",
-        f"{EXCUSED}, {TWO}, {NOT_REACHED}",
-        f"{EXCUSED}, {ONE}, says: {{CVE-2026-1234: {{state: exploitable}}}}",
-        more=AT_NOON,
-    ): frozenset(),
-    _scanned(
-        f"{HOLE}, {ONE}",
-        f"{EXCUSED}, {NOT_REACHED}, at: '2026-12-03T00:00:00Z'",
-        more=AT_NOON,
-    ): OVER,
-    "promotes_from: []": frozenset({"environment-order"}),
-    "required_checks: []": frozenset({"check-missing"}),
-    "stops: [{reason: Down}]": frozenset({"promotion-stopped"}),
-    "lane: security": frozenset({"lane-not-offered"}),
-    "{runs_here: [], lane: rollback, lanes: {rollback: [security]}}": frozenset(
-        {"rollback-target"}
-    ),
-    "{automatic: true, runs_here: [this, other], health: Healthy}": frozenset({"rollback-not-due"}),
-    "held: true": frozenset({"environment-held"}),
-    "stays: true": frozenset({"release-stays"}),
-    "lift: true": frozenset({"hold-absent"}),
-    "retires: true": frozenset({"draft-ended"}),
-    f"{{windows: [{FREEZE}], now: 2026-12-24T12:00:00Z}}": frozenset({"window-closed"}),
-}
-
-
-def _gate_outcome(text: str) -> frozenset[str]:
-    decision = authorise.authorise(evidence_of_case(case_of(text)))
-    return frozenset(reason.code for reason in decision.reasons)
-
-
 # -- the tests -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", range(len(CASES)))
 def test_each_case_of_authority_gives_its_codes(number: int) -> None:
     assert CASES[number].found() == CASES[number].codes, CASES[number]
-
-
-@pytest.mark.parametrize("text", GATE_CASES)
-def test_each_case_of_the_gate_gives_its_codes(text: str) -> None:
-    assert _gate_outcome(text) == GATE_CASES[text]
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -674,23 +315,9 @@ def test_a_mutant_of_authority_is_killed(
     assert killers, f"no case tells: {name}"
 
 
-@pytest.mark.parametrize("name", GATE_MUTANTS)
-def test_a_mutant_of_the_gate_is_killed(
-    name: str, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
-) -> None:
-    GATE_MUTANTS[name](monkeypatch)
-    killers = [text for text, codes in GATE_CASES.items() if _gate_outcome(text) != codes]
-    record_property("mutant", (name, len(killers)))
-    assert killers, f"no case tells: {name}"
-
-
 def test_every_clause_and_every_row_has_a_mutant() -> None:
     clauses = {f"authority without {clause.__name__}" for clause in authority.CLAUSES}
     assert clauses <= MUTANTS.keys()
-    clauses_of_gate = (*authorise.CLAUSES, *authorise.LIFT_CLAUSES)
-    gate = {f"gate without {clause.__name__}" for clause in clauses_of_gate}
-    gate |= {f"waivers without {condition.__name__}" for condition in waivers.CONDITIONS}
-    assert gate <= GATE_MUTANTS.keys()
     assert {row.kind for row in matters.TABLE} == set(MatterKind)
     for row in matters.TABLE:
         assert {f"{row.kind}: anybody asks", f"{row.kind}: anybody approves"} <= MUTANTS.keys()
