@@ -1,0 +1,210 @@
+"""Signed statements in a whole world: what waits for them, what they let pass, what is proved."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from pipeline.documents import parse_document, render_document
+from pipeline.git.repository import GitRepository
+from pipeline.images.signing import SigningKey
+from pipeline.images.stating import statement_about
+from pipeline.models.base import TreeId, moment_of, seconds_of
+from pipeline.models.facts import Promoted, PromotionRefused
+from pipeline.models.statements import SCAN_TYPE, VEX_TYPE
+from pipeline.requests.layout import SIGNERS_PATH, environment_path, statement_path
+from pipeline.world.statements import commit_as_of
+from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID, id_of
+from tests.support.finished_story import CODE, CONTROL, GITOPS, audit
+from tests.support.samples import DRAFT, sample_files
+from tests.support.state_writer import Forger
+from tests.support.statement_evidence import sarif, vex
+from tests.support.story import Story, story_at
+from worlds.control_repo import CLOCK_S
+
+TICKET = "https://example.com/change-ticket/v1"
+HOLE: Mapping[str, object] = {"CVE-2026-1234": 9.8}
+NOT_REACHED = {"CVE-2026-1234": {"state": "not_affected", "justification": "code_not_reachable"}}
+
+
+class Signing:
+    """A world whose prod asks for a change ticket and a scan, and the keys of who signs them."""
+
+    def __init__(self, story: Story, folder: Path) -> None:
+        self.story = story
+        names = ("board", "scanner", "security-team")
+        self.keys = {name: SigningKey.create(folder / f"{name}.pem") for name in names}
+        git = story.engine.control.open_repository()
+        there = git.read_object(f"{story.engine.snapshot().commit}:{SIGNERS_PATH}")
+        assert there is not None
+        known = parse_document(SIGNERS_PATH, there.content).value
+        assert isinstance(known["signers"], list)
+        known["signers"] += [
+            {"name": name, "signs": ["statements"], "public_key": key.public_key}
+            for name, key in self.keys.items()
+        ]
+        story.change_policy(SIGNERS_PATH, render_document(known))
+        asked = f"""statements:
+  - predicate_type: {TICKET}
+    signers: [board]
+vulnerabilities:
+  highest: medium
+  expires_after_days: 7
+  signers: [scanner]
+  vex_signers: [security-team]
+"""
+        path = environment_path("prod")
+        story.change_policy(path, sample_files()[path] + asked.encode())
+
+    def bring(self, name: str, by: str, type: str, said: object, *, scanned_s: int = 0) -> None:
+        """Bring a statement about what staging runs."""
+        digest = self.story.engine.status(DRAFT).promotions[0].release.digest
+        at = moment_of(scanned_s) if scanned_s else None
+        bundle = self.keys[by].sign(statement_about(digest, type, said, at))
+        content = render_document(
+            {
+                "apiVersion": "pipeline.ameide.io/v1",
+                "kind": "ExternalStatement",
+                "draft": DRAFT,
+                "bundle": bundle,
+            }
+        )
+        self.story.request(statement_path(DRAFT, name), content, ENGINEER_ID)
+
+    def bring_all(self, found: Mapping[str, object] = HOLE) -> None:
+        """Bring a ticket and a scan of an hour ago."""
+        self.bring("ticket", "board", TICKET, {"ticket": "CHG-4711"})
+        self.bring("scan", "scanner", SCAN_TYPE, sarif(found), scanned_s=CLOCK_S - 3600)
+
+    def ask(self) -> None:
+        """Bring the request for prod, approved, and run."""
+        self.story.ask(DRAFT, "prod", RELEASE_MANAGERS[0], SECURITY_ID)
+        self.story.go()
+
+    def waits_for(self) -> list[str]:
+        """The codes of what the draft's promotions wait for."""
+        (plan,) = self.story.engine.plan(tenants=["acme"]).tenants
+        return [code for waiting in plan.waiting for code, _ in waiting.reasons]
+
+    def newest(self) -> object:
+        """The body of the draft's newest fact."""
+        return self.story.engine.facts(DRAFT)[-1].body
+
+
+@pytest.fixture
+def signing(tmp_path: Path) -> Iterator[Signing]:
+    """A draft that staging runs, and a prod that asks for statements."""
+    story = story_at("in staging", tmp_path / "world")
+    yield Signing(story, tmp_path)
+    story.close()
+
+
+def promoted(signing: Signing) -> Promoted:
+    body = signing.newest()
+    assert isinstance(body, Promoted) and body.environment == "prod", signing.waits_for()
+    return body
+
+
+def test_a_promotion_waits_for_its_statements_and_the_audit_proves_them(signing: Signing) -> None:
+    signing.ask()
+    assert signing.waits_for() == ["statement-missing", "vulnerability-report-missing"]
+    # One by somebody whom prod does not accept changes nothing.
+    signing.bring("scan-by-the-board", "board", SCAN_TYPE, sarif({}), scanned_s=CLOCK_S - 60)
+    signing.story.go()
+    assert signing.waits_for() == ["statement-missing", "statement-foreign"]
+    signing.bring_all({"CVE-2026-1": 6.9})
+    signing.story.go()
+    body = promoted(signing)
+    paths = [statement_path(DRAFT, name) for name in ("scan", "ticket")]
+    assert [(s.request, s.signer) for s in body.stated] == list(
+        zip(paths, ("scanner", "board"), strict=True)
+    )
+    report = audit(signing.story.world)
+    assert report.findings == () and report.proved["signed statements verified again"] == 2
+    told = {(t.what, t.whose) for t in report.trusted if "statement" in t.what}
+    assert told == {
+        ("what a statement says of an image", f"signer `{name}`") for name in ("board", "scanner")
+    }
+
+
+def test_a_vulnerability_refuses_until_vex_takes_it_out(signing: Signing) -> None:
+    signing.bring_all()
+    signing.ask()
+    refused = signing.newest()
+    assert isinstance(refused, PromotionRefused)
+    assert [reason.code for reason in refused.reasons] == ["vulnerability-over-limit"]
+    signing.bring("vex", "security-team", VEX_TYPE, vex(NOT_REACHED, moment_of(CLOCK_S - 60)))
+    path = f"tenants/acme/drafts/{DRAFT.split('/')[1]}/promotions/prod.yaml"
+    git = signing.story.engine.control.open_repository()
+    there = git.read_object(f"{signing.story.engine.snapshot().commit}:{path}")
+    assert there is not None
+    again = there.content.replace(b"reason: ", b"reason: Once more, ")
+    signing.story.request(path, again, RELEASE_MANAGERS[0], SECURITY_ID)
+    signing.story.go()
+    assert len(promoted(signing).stated) == 3
+    assert audit(signing.story.world).findings == ()
+
+
+@pytest.mark.parametrize("lie", ["none there", "another folder", "an older folder", "other names"])
+def test_the_audit_finds_a_promotion_past_the_statements_of_its_time(
+    signing: Signing, tmp_path: Path, lie: str
+) -> None:
+    """Whoever writes state branches cannot leave out a statement, or name others."""
+    signing.bring_all({})
+    story = signing.story
+    git = GitRepository(story.world.forge.path(CONTROL))
+    older = git.read_object(f"main:tenants/acme/drafts/{DRAFT.split('/')[1]}/statements")
+    git.close()
+    assert older is not None
+    signing.bring("more", "board", TICKET, {"ticket": "CHG-4712"})
+    signing.ask()
+    body = promoted(signing)
+    number = len(story.engine.facts(DRAFT))
+    clones = {
+        name: GitRepository.clone(str(story.world.forge.path(name)), tmp_path / name)
+        for name in (CONTROL, CODE, GITOPS)
+    }
+    forger = Forger.over(clones)
+    changes: dict[str, dict[str, object]] = {
+        "none there": {"statements": None, "stated": ()},
+        "another folder": {"statements": TreeId(id_of("another folder"))},
+        "an older folder": {"statements": TreeId(older.id)},
+        "other names": {"stated": body.stated[1:]},
+    }
+    forger.retell_body(number, **changes[lie])
+    codes = {finding.code for finding in forger.audit().findings}
+    forger.close()
+    assert codes & {"audit-gate", "audit-promotion-differs"}, codes
+
+
+def test_what_was_on_main_at_a_moment_is_found_again(signing: Signing) -> None:
+    """A run that finds its overlay merged records the statements of then."""
+    git = signing.story.engine.control.open_repository()
+    head = signing.story.engine.snapshot().commit
+    line = git.list_line(head)
+    times = [git.read_commit(id).committer.time_s for id in line]
+    assert commit_as_of(git, head, moment_of(times[-1])) == head
+    assert commit_as_of(git, head, moment_of(times[0] - 1)) == line[0]
+    earlier = max(t for t in times if t < times[-1])
+    found = commit_as_of(git, head, moment_of(earlier))
+    assert git.read_commit(found).committer.time_s == earlier
+    assert seconds_of(moment_of(earlier)) == earlier
+
+
+def test_a_bundle_with_a_changed_word_counts_for_nothing(signing: Signing) -> None:
+    signing.bring_all({})
+    path = statement_path(DRAFT, "ticket")
+    git = signing.story.engine.control.open_repository()
+    there = git.read_object(f"{signing.story.engine.snapshot().commit}:{path}")
+    assert there is not None
+    value = parse_document(path, there.content).value
+    bundle = json.loads(str(value["bundle"]))
+    signature = bundle["dsseEnvelope"]["signatures"][0]["sig"]
+    bundle["dsseEnvelope"]["signatures"][0]["sig"] = signature[:8] + "AAAA" + signature[12:]
+    value["bundle"] = json.dumps(bundle)
+    signing.story.request(path, render_document(value), ENGINEER_ID)
+    signing.ask()
+    assert signing.waits_for() == ["statement-missing"]
