@@ -15,14 +15,17 @@ from pipeline.images.stating import statement_about
 from pipeline.models.base import TreeId, moment_of, seconds_of
 from pipeline.models.facts import Promoted, PromotionRefused
 from pipeline.models.statements import SCAN_TYPE, VEX_TYPE
+from pipeline.plan.effects import Effect
 from pipeline.requests.layout import SIGNERS_PATH, environment_path, statement_path
 from pipeline.world.statements import commit_as_of
+from tests.support.clocks import SetClock
 from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID, id_of
 from tests.support.finished_story import CODE, CONTROL, GITOPS, audit
 from tests.support.samples import DRAFT, sample_files
 from tests.support.state_writer import Forger
 from tests.support.statement_evidence import sarif, vex
 from tests.support.story import Story, story_at
+from tests.support.sweep import Crash
 from worlds.control_repo import CLOCK_S
 
 TICKET = "https://example.com/change-ticket/v1"
@@ -59,7 +62,16 @@ vulnerabilities:
         path = environment_path("prod")
         story.change_policy(path, sample_files()[path] + asked.encode())
 
-    def bring(self, name: str, by: str, type: str, said: object, *, scanned_s: int = 0) -> None:
+    def bring(
+        self,
+        name: str,
+        by: str,
+        type: str,
+        said: object,
+        *,
+        scanned_s: int = 0,
+        at_s: int | None = None,
+    ) -> None:
         """Bring a statement about what staging runs."""
         digest = self.story.engine.status(DRAFT).promotions[0].release.digest
         at = moment_of(scanned_s) if scanned_s else None
@@ -72,7 +84,7 @@ vulnerabilities:
                 "bundle": bundle,
             }
         )
-        self.story.request(statement_path(DRAFT, name), content, ENGINEER_ID)
+        self.story.request(statement_path(DRAFT, name), content, ENGINEER_ID, at_s=at_s)
 
     def bring_all(self, found: Mapping[str, object] = HOLE) -> None:
         """Bring a ticket and a scan of an hour ago."""
@@ -192,6 +204,37 @@ def test_what_was_on_main_at_a_moment_is_found_again(signing: Signing) -> None:
     found = commit_as_of(git, head, moment_of(earlier))
     assert git.read_commit(found).committer.time_s == earlier
     assert seconds_of(moment_of(earlier)) == earlier
+
+
+def test_a_run_after_a_crash_records_the_statements_of_the_merge(
+    tmp_path: Path, clock: SetClock
+) -> None:
+    story = story_at("in staging", tmp_path / "world")
+    story.use(clock=clock)
+    signing = Signing(story, tmp_path)
+    signing.bring_all({})
+    story.ask(DRAFT, "prod", RELEASE_MANAGERS[0], SECURITY_ID)
+
+    def hook(at: str, effect: Effect) -> None:
+        if (at, effect.kind) == ("after", "merge-pull"):
+            raise Crash(effect.kind)
+
+    faults = story.engine.tools.faults
+    story.use(faults=hook)
+    with pytest.raises(Crash):
+        story.engine.run(tenants=["acme"])
+    story.use(faults=faults)
+    clock.now_s += 7_200
+    signing.bring(
+        "worse", "scanner", SCAN_TYPE, sarif(HOLE), scanned_s=clock.now_s, at_s=clock.now_s
+    )
+    story.go()
+    body = promoted(signing)
+    assert [s.request for s in body.stated] == [
+        statement_path(DRAFT, name) for name in ("scan", "ticket")
+    ]
+    assert audit(story.world).findings == ()
+    story.close()
 
 
 def test_a_bundle_with_a_changed_word_counts_for_nothing(signing: Signing) -> None:
