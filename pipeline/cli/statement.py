@@ -40,8 +40,8 @@ def add(
 ) -> int:
     """Request that a signed statement about DRAFT's image is taken into the control repo.
 
-    FILE is a Sigstore bundle: what `cosign attest --bundle` and `actions/attest` write, or
-    `pipeline statement sign`. The gate reads it for environments that ask for statements.
+    FILE is a Sigstore bundle, as `actions/attest`, `cosign attest-blob --bundle` and `pipeline
+    statement sign` write it. The gate reads it for environments that ask for statements.
     """
     require_asking_options(submit, account, replace)
     from pipeline import api

@@ -1,6 +1,6 @@
 """Statements for people to sign: a scan, a VEX document, or any predicate, about one image. Pure.
 
-What `cosign attest` and GitHub's `actions/attest` make of the same files has the same form.
+GitHub's `actions/attest` and `cosign attest-blob` make the same of a predicate.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from pipeline.documents import ParsedDocument, parse_document
 from pipeline.documents.rules import DOCUMENT_BYTES_MAXIMUM
 from pipeline.errors import Refused
 from pipeline.models.base import API_VERSION, moment_of
+from pipeline.models.provenance import PAYLOAD_TYPE
 from pipeline.models.requests import Environment, ExternalStatement, Signers
 from pipeline.models.statements import SEVERITY_RATINGS
 from pipeline.requests.vulnerabilities import (
@@ -26,8 +27,6 @@ from pipeline.requests.vulnerabilities import (
     parse_stating,
     require_plain,
 )
-
-PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 
 def _example(statement: object) -> str:
@@ -66,8 +65,8 @@ STATEMENT_UNREADABLE = register(
         summary="A statement is an in-toto statement in a DSSE envelope, about an image or a "
         "commit; a scan holds a whole SARIF 2.1.0 log, a VEX statement CycloneDX 1.5 or 1.6.",
         why="what cannot be read proves nothing, and must not look as if it did",
-        fix="take the bundle as the signing tool wrote it: `cosign attest --bundle`, "
-        "`actions/attest`, or `pipeline statement sign`",
+        fix="take the bundle as the signing tool wrote it: `actions/attest`, `cosign attest-blob "
+        "--bundle`, or `pipeline statement sign`",
         subject=Subject.REQUEST,
         fails=_example(_statement({"sha1": "ab" * 20})),
         passes=_example(_statement({"sha256": "ab" * 32})),

@@ -357,6 +357,10 @@ def _promotion_body(view: DraftView, due: PromotionInput, decision: Decision) ->
         f"- overlay tree `{overlay.tree}`\n"
         f"- approved by (account ids): {people}\n"
         f"- asked for by `{due.caused.cause.request}`\n"
+        + "".join(
+            f"- stated by `{c.brought.verified.signer}`: `{c.brought.path}`\n"
+            for c in decision.stated
+        )
         + "".join(f"- waived: `{w.rule}` by `{w.grant.cause.request}`\n" for w in decision.waived)
     )
 
