@@ -3,107 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.documents import parse_document, render_document
 from pipeline.git.repository import GitRepository
-from pipeline.images.signing import SigningKey
-from pipeline.images.stating import statement_about
 from pipeline.models.base import TreeId, moment_of, seconds_of
 from pipeline.models.facts import Promoted, PromotionRefused
 from pipeline.models.statements import SCAN_TYPE, VEX_TYPE
 from pipeline.plan.effects import Effect
-from pipeline.requests.layout import SIGNERS_PATH, environment_path, statement_path
+from pipeline.requests.layout import statement_path
 from pipeline.world.statements import commit_as_of
 from tests.support.clocks import SetClock
 from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID, id_of
 from tests.support.finished_story import CODE, CONTROL, GITOPS, audit
-from tests.support.samples import DRAFT, sample_files
+from tests.support.samples import DRAFT
+from tests.support.signed_world import HOLE, TICKET, Signing
 from tests.support.state_writer import Forger
 from tests.support.statement_evidence import sarif, vex
-from tests.support.story import Story, story_at
+from tests.support.story import story_at
 from tests.support.sweep import Crash
 from worlds.control_repo import CLOCK_S
 
-TICKET = "https://example.com/change-ticket/v1"
-HOLE: Mapping[str, object] = {"CVE-2026-1234": 9.8}
 NOT_REACHED = {"CVE-2026-1234": {"state": "not_affected", "justification": "code_not_reachable"}}
-
-
-class Signing:
-    """A world whose prod asks for a change ticket and a scan, and the keys of who signs them."""
-
-    def __init__(self, story: Story, folder: Path) -> None:
-        self.story = story
-        names = ("board", "scanner", "security-team")
-        self.keys = {name: SigningKey.create(folder / f"{name}.pem") for name in names}
-        git = story.engine.control.open_repository()
-        there = git.read_object(f"{story.engine.snapshot().commit}:{SIGNERS_PATH}")
-        assert there is not None
-        known = parse_document(SIGNERS_PATH, there.content).value
-        assert isinstance(known["signers"], list)
-        known["signers"] += [
-            {"name": name, "signs": ["statements"], "public_key": key.public_key}
-            for name, key in self.keys.items()
-        ]
-        story.change_policy(SIGNERS_PATH, render_document(known))
-        asked = f"""statements:
-  - predicate_type: {TICKET}
-    signers: [board]
-vulnerabilities:
-  highest: medium
-  expires_after_days: 7
-  signers: [scanner]
-  vex_signers: [security-team]
-"""
-        path = environment_path("prod")
-        story.change_policy(path, sample_files()[path] + asked.encode())
-
-    def bring(
-        self,
-        name: str,
-        by: str,
-        type: str,
-        said: object,
-        *,
-        scanned_s: int = 0,
-        at_s: int | None = None,
-    ) -> None:
-        """Bring a statement about what staging runs."""
-        digest = self.story.engine.status(DRAFT).promotions[0].release.digest
-        at = moment_of(scanned_s) if scanned_s else None
-        bundle = self.keys[by].sign(statement_about(digest, type, said, at))
-        content = render_document(
-            {
-                "apiVersion": "pipeline.ameide.io/v1",
-                "kind": "ExternalStatement",
-                "draft": DRAFT,
-                "bundle": bundle,
-            }
-        )
-        self.story.request(statement_path(DRAFT, name), content, ENGINEER_ID, at_s=at_s)
-
-    def bring_all(self, found: Mapping[str, object] = HOLE) -> None:
-        """Bring a ticket and a scan of an hour ago."""
-        self.bring("ticket", "board", TICKET, {"ticket": "CHG-4711"})
-        self.bring("scan", "scanner", SCAN_TYPE, sarif(found), scanned_s=CLOCK_S - 3600)
-
-    def ask(self) -> None:
-        """Bring the request for prod, approved, and run."""
-        self.story.ask(DRAFT, "prod", RELEASE_MANAGERS[0], SECURITY_ID)
-        self.story.go()
-
-    def waits_for(self) -> list[str]:
-        """The codes of what the draft's promotions wait for."""
-        (plan,) = self.story.engine.plan(tenants=["acme"]).tenants
-        return [code for waiting in plan.waiting for code, _ in waiting.reasons]
-
-    def newest(self) -> object:
-        """The body of the draft's newest fact."""
-        return self.story.engine.facts(DRAFT)[-1].body
 
 
 @pytest.fixture
