@@ -28,7 +28,7 @@ from pipeline.models.requests import (
 from pipeline.models.status import DraftState, DraftStatus
 from pipeline.models.windows import Lane
 from pipeline.requests.drafts import TEMPLATE_TYPES
-from pipeline.requests.kinds import REQUEST_KINDS, parse_request
+from pipeline.requests.kinds import REQUEST_KINDS, parse_request, request_path
 from pipeline.requests.layout import (
     BLOCKED_PATH,
     draft_folder,
@@ -316,19 +316,17 @@ def add_statement(
 ) -> ProposedRequest:
     """The request to bring a signed statement about a draft's image, read from a file.
 
-    Who signed it is verified here too, and told. Without a name it is called by its content.
-    Raises UsageFault for an unknown draft, Refused for a file that holds no statement.
+    Its body says who signed it. Without a name it is named by its content. Raises UsageFault for an
+    unknown draft, Refused for a file that holds no statement.
     """
-    draft = parse_draft_id(draft)
-    snapshot = engine.snapshot()
+    draft, snapshot = parse_draft_id(draft), engine.snapshot()
     if draft_path(draft) not in snapshot.requests:
         raise UsageFault(f"there is no draft `{draft}` on main")
     lines = read_bundle(file, bundle)
     text = bundle.decode().strip()
     verified = engine.verify_statement(text)
-    by = verified.signer or f"nobody trusted: {verified.problem}"
+    told = [*lines, ("signed by", verified.signer or f"nobody trusted: {verified.problem}")]
     path = statement_path(draft, name or f"s-{digest_of(text.encode())[7:19]}")
-    told = [*lines, ("signed by", by)]
     return _judged(
         engine,
         snapshot,
@@ -378,6 +376,30 @@ def block_digest(engine: Engine, digest: str, *, reason: str) -> ProposedRequest
             edits=there.content if there else None,
         ),
     )
+
+
+def propose_file(engine: Engine, path: str, content: bytes, *, reason: str) -> ProposedRequest:
+    """The request to bring a file as somebody wrote it: policy, or a request of any kind.
+
+    Raises UsageFault for a path where no request may be, Refused with every finding.
+    """
+    meaning = request_path(path)
+    if meaning is None:
+        raise UsageFault(
+            f"`{path}` is no place for a request", help="docs/requests.md lists where each lies"
+        )
+    snapshot = engine.snapshot()
+    there = engine.control.open_repository().read_object(f"{snapshot.commit}:{path}")
+    request = ProposedRequest(
+        draft=meaning.draft if meaning.primitive else "",
+        kind=meaning.kind,
+        path=path,
+        content=content,
+        title=f"{'Change' if there else 'Add'} {path}",
+        body=f"{reason}\n",
+        edits=there.content if there else None,
+    )
+    return _judged(engine, snapshot, request)
 
 
 def get_draft_status(engine: Engine, draft: str) -> DraftStatus:

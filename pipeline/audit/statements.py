@@ -1,35 +1,36 @@
 """Reads the signed statements behind a promotion again, and verifies each.
 
-The fact names the folder of all statements that the draft had. That folder has to be on main when
-the promotion was decided, so that none can be left out, and the gate sees all of them again.
+The gate sees all statements that the draft had on main at the commit whose policy decided, so none
+can be left out. An overlay that people merged by hand names no such commit; there it is the newest
+of the time of the merge.
 """
 
 from __future__ import annotations
 
 from pipeline.audit.cases import FactCase
-from pipeline.machine.clock import CLOCK_SKEW_S
+from pipeline.gate.statements import asks_for_statements
 from pipeline.models.facts import Promoted
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import Environment
-from pipeline.models.statements import NO_STATEMENTS, BroughtStatement, BroughtStatements
+from pipeline.models.statements import BroughtStatement
 from pipeline.plan.view import DraftView
 from pipeline.requests.layout import statements_folder
 from pipeline.requests.statements import statements_about
 
 
-def statements_of(case: FactCase, view: DraftView, environment: Environment) -> BroughtStatements:
-    """The statements about the release that the draft had on main when it was promoted.
-
-    Empty where the environment asks for none, or the recorded folder was not on main then.
-    """
-    body = case.fact.body
-    if not isinstance(body, Promoted) or body.statements is None:
-        return NO_STATEMENTS
-    if not environment.asks_for_statements or not _stood(case, body.statements):
-        return NO_STATEMENTS
-    objects, folder = case.audit.main.objects, statements_folder(case.fact.draft)
-    listing = objects.tree(body.statements)
-    blobs = {f"{folder}/{name}": entry.id for name, entry in listing.items() if not entry.is_tree}
+def statements_of(
+    case: FactCase, view: DraftView, environment: Environment
+) -> tuple[BroughtStatement, ...]:
+    """The statements about the release that main had; none if the environment asks for none."""
+    body, objects = case.fact.body, case.audit.main.objects
+    if not isinstance(body, Promoted) or not asks_for_statements(environment):
+        return ()
+    folder = statements_folder(case.fact.draft)
+    entry = objects.at(_commit_of(case, body), folder)
+    if entry is None or not entry.is_tree:
+        return ()
+    listing = objects.tree(entry.id)
+    blobs = {f"{folder}/{name}": each.id for name, each in listing.items() if not each.is_tree}
     contents = {path: objects.read_one(blob).content for path, blob in blobs.items()}
     release = body.release
     brought = []
@@ -39,23 +40,35 @@ def statements_of(case: FactCase, view: DraftView, environment: Environment) -> 
             verified = case.audit.verified(statement.bundle, view.signers)
         known = verified or Verified(problem="nobody is trusted")
         brought.append(BroughtStatement(path, blobs[path], known))
-    return BroughtStatements(body.statements, tuple(brought))
+    return tuple(brought)
 
 
-def _stood(case: FactCase, tree: str) -> bool:
-    """Whether a commit of main, from the request's on and before the decision, has the folder."""
+def _commit_of(case: FactCase, body: Promoted) -> str:
+    main = case.audit.main
+    if body.policy in main.position:
+        return body.policy or main.head
+    return next(
+        (
+            id
+            for id in reversed(main.line)
+            if main.objects.commit(id).committer.time_s <= case.decided_s
+        ),
+        main.head,
+    )
+
+
+def statements_replaced_by(case: FactCase, body: Promoted) -> str | None:
+    """The first commit of main that changes the statements a promotion rests on; None if none does.
+
+    None as well for a promotion that rests on no statement, or names no policy.
+    """
     main, folder = case.audit.main, statements_folder(case.fact.draft)
-    at = main.position.get(case.fact.cause.commit)
-    if at is None:
-        return False
-    for commit in main.line[at:]:
-        entry = main.objects.at(commit, folder)
-        time_s = main.objects.commit(commit).committer.time_s
-        if entry is not None and entry.id == tree:
-            return time_s <= case.decided_s + CLOCK_SKEW_S
-        if time_s > case.decided_s + CLOCK_SKEW_S:
-            return False
-    return False
+    at = main.position.get(body.policy or "")
+    if not body.stated or at is None:
+        return None
+    before = main.objects.at(main.line[at], folder)
+    later = main.line[at + 1 :]
+    return next((id for id in later if main.objects.at(id, folder) != before), None)
 
 
 def count_statements(case: FactCase, body: Promoted) -> None:

@@ -17,7 +17,7 @@ from pipeline.gate import rules as rule
 from pipeline.gate.reasons import DecisionReason, refuses, waits
 from pipeline.machine.clock import CLOCK_SKEW_S
 from pipeline.models.base import moment_of
-from pipeline.models.requests import Signers
+from pipeline.models.requests import Environment, Signers
 from pipeline.models.statements import (
     SCAN_TYPE,
     SEVERITY_RATINGS,
@@ -52,6 +52,11 @@ class Sorted:
     counting: tuple[Counting, ...]
     unaccepted: tuple[str, ...] = ()  # sentences
     unreadable: tuple[str, ...] = ()
+
+
+def asks_for_statements(environment: Environment) -> bool:
+    """Whether an environment asks for any signed statement."""
+    return bool(environment.statements) or environment.vulnerabilities is not None
 
 
 def clause_statements(e: Evidence) -> Iterator[DecisionReason]:

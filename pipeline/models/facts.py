@@ -247,11 +247,13 @@ class Promoted(Model):
     pull_request: PullRequestLink
     approved_by: tuple[int, ...]
     checks: tuple[str, ...]
+    # The commit of the control repo whose policy decided it. Facts of older tools lack it, and so
+    # do those of overlays that were merged by hand.
+    policy: CommitIdField | None = Field(None, exclude_if=not_)
     # The rules that failed but were waived.
     waived: tuple[UsedWaiver, ...] = Field((), exclude_if=not_)
-    # The signed statements that it rests on, and the folder of all that the draft had then.
+    # The signed statements that it rests on, of all that main had at the commit of that policy.
     stated: tuple[UsedStatement, ...] = Field((), exclude_if=not_)
-    statements: TreeIdField | None = Field(None, exclude_if=not_)
     # The draft's state after this promotion, by the policy of the time. Facts of older tools lack
     # it; their environments are named like stages.
     state: DraftState | None = Field(None, exclude_if=not_)

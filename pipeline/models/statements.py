@@ -55,14 +55,3 @@ class BroughtStatement:
     path: str
     blob: str
     verified: Verified
-
-
-@dataclass(frozen=True, slots=True)
-class BroughtStatements:
-    """All statements of a draft on main at one commit; `tree` is their folder, empty for none."""
-
-    tree: str = ""
-    found: tuple[BroughtStatement, ...] = ()
-
-
-NO_STATEMENTS = BroughtStatements()

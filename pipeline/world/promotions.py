@@ -7,31 +7,34 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from pipeline import names
-from pipeline.forges.port import PullState, RepoView
+from pipeline.control.repo import read_snapshot
+from pipeline.forges.port import PullRequest, PullState, RepoView
 from pipeline.gate.approvals import source_authors
 from pipeline.gate.authority import FOUNDING
 from pipeline.gate.rollback import Fallback, fallback_of
+from pipeline.gate.statements import asks_for_statements
 from pipeline.gate.waivers import Grant
 from pipeline.git.history import read_folder_commits, read_was_tree
+from pipeline.git.process import FULL_ID
 from pipeline.git.repository import GitRepository, read_parents
-from pipeline.models.base import Moment
+from pipeline.models.base import Moment, seconds_of
 from pipeline.models.draft_id import DraftId
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import Platform, Promotion, Signers, Waiver
-from pipeline.models.statements import NO_STATEMENTS, BroughtStatements
+from pipeline.models.statements import BroughtStatement
 from pipeline.models.status import DraftStatus
-from pipeline.plan.view import Caused, DraftView, FallbackInput, PromotionInput
+from pipeline.plan.view import POLICY_TRAILER, Caused, DraftView, FallbackInput, PromotionInput
 from pipeline.releases.overlays import parse_overlay
 from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import environment_path
-from pipeline.requests.snapshot import LoadedRequest
+from pipeline.requests.snapshot import LoadedRequest, Snapshot
 from pipeline.stages.promote import promotion_branch_of, promotion_key
 from pipeline.stages.rollback import fallback_promotion, observation_of
 from pipeline.state.evidence import TreeHistory, with_all_runs, with_evidence
 from pipeline.world.causes import Causes
 from pipeline.world.releases import Releases
 from pipeline.world.repositories import OpenRepositories
-from pipeline.world.statements import commit_as_of, read_statements
+from pipeline.world.statements import read_statements
 from pipeline.world.states import States
 
 _MAX_REPLACED = 20  # revisions of one request that a run looks back over
@@ -70,12 +73,10 @@ class Promotions:
         due = self.of(view, promotion, cause_of())
         if due.merged and due.gitops_pull and due.gitops_pull.merged_at:
             # It was merged before a crash, so what people did later does not matter.
-            until = due.gitops_pull.merged_at
-            caused, stated = (
-                cause_of(until=until),
-                self._statements(view, promotion, due.source_tree, until),
-            )
-            due = replace(due, caused=caused, statements=stated)
+            then, until = due.decided_by, due.gitops_pull.merged_at
+            commit = then.commit if then else self._newest_at(until)
+            stated = self._statements(view, promotion, due.source_tree, commit)
+            due = replace(due, caused=cause_of(until=until, now=then), statements=stated)
         return due
 
     def _replaced(
@@ -158,7 +159,7 @@ class Promotions:
             waivers=self._waivers(view, promotion.environment),
             source_authors=self._source_authors(view, promotion, caused) if tree else None,
             provenance=self._provenance(view.signers, history),
-            statements=self._statements(view, promotion, tree),
+            statements=self._statements(view, promotion, tree, self.causes.snapshot.commit),
         )
         if view.gitops is None or view.gitops.head is None:
             return due
@@ -176,24 +177,24 @@ class Promotions:
         return tuple(found)
 
     def _statements(
-        self,
-        view: DraftView,
-        promotion: Promotion,
-        tree: str | None,
-        until: Moment | None = None,
-    ) -> BroughtStatements:
-        """The draft's signed statements about the release, if the environment asks for any."""
+        self, view: DraftView, promotion: Promotion, tree: str | None, commit: str
+    ) -> tuple[BroughtStatement, ...]:
+        """The statements about the release at a commit of main, if the environment asks for any."""
         policy = view.environments.get(promotion.environment)
-        if policy is None or not policy.asks_for_statements:
-            return NO_STATEMENTS
-        control, commit = self.causes.control, self.causes.snapshot.commit
-        if until is not None:
-            commit = commit_as_of(control, commit, until)
+        if policy is None or not asks_for_statements(policy):
+            return ()
         build = view.status.build_of_tree(tree) if view.status and tree else None
         release = promotion.release
         told = (release.digest, release.source_commit, build.digest if build else None)
         subjects = [subject for subject in told if subject]
+        control = self.causes.control
         return read_statements(control, commit, view.id, subjects, view.signers, self.verify)
+
+    def _newest_at(self, moment: Moment) -> str:
+        """The newest commit of main at a moment, of those that a run sees now."""
+        control, head = self.causes.control, self.causes.snapshot.commit
+        dated = ((id, control.read_commit(id)) for id in reversed(control.list_line(head)))
+        return next((id for id, c in dated if c.committer.time_s <= seconds_of(moment)), head)
 
     def _source_authors(
         self, view: DraftView, promotion: Promotion, caused: Caused
@@ -227,13 +228,31 @@ class Promotions:
         if existing and opened and opened.state is PullState.MERGED:
             files = git.read_files(existing.commit, folder)
             there = parse_overlay(folder, {path: content for path, (_, content) in files.items()})
-            return replace(due, overlay=there, manifest_findings=(), merged=True)
+            due = replace(due, overlay=there, manifest_findings=(), merged=True)
+            return replace(due, decided_by=self._policy_of_merge(view, git, opened))
         if due.overlay is None:
             return due
         # Begun with another tree before policy changed: continue on the same branch.
         begun = existing and existing.folder_tree != due.overlay.tree
         base = existing.commit if existing and begun else head
         return replace(due, gitops_base=base, gitops_parents=read_parents(git, base, folder))
+
+    def _policy_of_merge(
+        self, view: DraftView, git: GitRepository, merged: PullRequest
+    ) -> Snapshot | None:
+        """The policy that the merge of an overlay names; None if people merged it by hand."""
+        commit = git.read_commit(merged.merge_commit) if merged.merge_commit else None
+        named = dict(commit.trailers).get(POLICY_TRAILER, "") if commit else ""
+        control, main = self.causes.control, self.causes.snapshot
+        if named == main.commit:
+            return main
+        if not FULL_ID.match(named) or not control.has_commit(named):
+            return None
+        if not control.is_ancestor(named, main.commit):
+            return None
+        found = read_snapshot(control, named, tenants=[view.request.tenant_id]).snapshot
+        has_all = found.platform is not None and found.tenant(view.request.tenant_id) is not None
+        return found if has_all else None
 
     def _sealed_base(self, view: DraftView, promotion: Promotion) -> Mapping[str, bytes] | None:
         """The base that a rollback's release had in its environment, from the GitOps history.

@@ -6,10 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 
 from pipeline.git.objects import parse_tree
 from pipeline.git.repository import GitRepository
-from pipeline.models.base import Moment, seconds_of
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import Signers
-from pipeline.models.statements import NO_STATEMENTS, BroughtStatement, BroughtStatements
+from pipeline.models.statements import BroughtStatement
 from pipeline.requests.layout import statements_folder
 from pipeline.requests.statements import statements_about
 
@@ -23,7 +22,7 @@ def read_statements(
     subjects: Collection[str],
     signers: Signers | None,
     verify: Verify,
-) -> BroughtStatements:
+) -> tuple[BroughtStatement, ...]:
     """The statements about any of the subjects, of a draft at a commit of main.
 
     Without signers none is verified, and each has that as its problem. Raises CouldNotCheck.
@@ -31,7 +30,7 @@ def read_statements(
     folder = statements_folder(draft)
     tree = control.read_object(f"{commit}:{folder}")
     if tree is None or tree.type != "tree":
-        return NO_STATEMENTS
+        return ()
     listed = {entry.name: entry.id for entry in parse_tree(tree.content) if not entry.is_tree}
     found = control.read_objects(list(listed.values()))
     contents = {
@@ -47,13 +46,4 @@ def read_statements(
         if signers is not None:
             verified = verify(statement.bundle, trusted)
         brought.append(BroughtStatement(path, blobs[path], verified))
-    return BroughtStatements(tree.id, tuple(brought))
-
-
-def commit_as_of(control: GitRepository, head: str, moment: Moment) -> str:
-    """The newest commit of main's line that is not after a moment; its first one if all are."""
-    line = control.list_line(head)
-    for id in reversed(line):
-        if control.read_commit(id).committer.time_s <= seconds_of(moment):
-            return id
-    return line[0]
+    return tuple(brought)

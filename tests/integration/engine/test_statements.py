@@ -10,18 +10,17 @@ import pytest
 
 from pipeline.documents import parse_document, render_document
 from pipeline.git.repository import GitRepository
-from pipeline.models.base import TreeId, moment_of, seconds_of
+from pipeline.models.base import moment_of
 from pipeline.models.facts import Promoted, PromotionRefused
 from pipeline.models.statements import SCAN_TYPE, VEX_TYPE
 from pipeline.plan.effects import Effect
 from pipeline.requests.layout import statement_path
-from pipeline.world.statements import commit_as_of
 from tests.support.clocks import SetClock
-from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID, id_of
+from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
 from tests.support.finished_story import CODE, CONTROL, GITOPS, audit
 from tests.support.samples import DRAFT
 from tests.support.signed_world import HOLE, TICKET, Signing
-from tests.support.state_writer import Forger
+from tests.support.state_writer import Forger, with_fact
 from tests.support.statement_evidence import sarif, vex
 from tests.support.story import story_at
 from tests.support.sweep import Crash
@@ -84,20 +83,21 @@ def test_a_vulnerability_refuses_until_vex_takes_it_out(signing: Signing) -> Non
     assert audit(signing.story.world).findings == ()
 
 
-@pytest.mark.parametrize("lie", ["none there", "another folder", "an older folder", "other names"])
+@pytest.mark.parametrize("lie", ["fewer", "another one", "an older commit", "before the worse one"])
 def test_the_audit_finds_a_promotion_past_the_statements_of_its_time(
-    signing: Signing, tmp_path: Path, lie: str
+    tmp_path: Path, clock: SetClock, lie: str
 ) -> None:
-    """Whoever writes state branches cannot leave out a statement, or name others."""
-    signing.bring_all({})
-    story = signing.story
-    git = GitRepository(story.world.forge.path(CONTROL))
-    older = git.read_object(f"main:tenants/acme/drafts/{DRAFT.split('/')[1]}/statements")
-    git.close()
-    assert older is not None
-    signing.bring("more", "board", TICKET, {"ticket": "CHG-4712"})
+    """Whoever writes state branches cannot leave out a statement, or take those of before."""
+    story = story_at("in staging", tmp_path / "world")
+    story.use(clock=clock)
+    signing = Signing(story, tmp_path)
+    signing.bring("ticket", "board", TICKET, {"ticket": "CHG-4711"})
+    before = story.engine.snapshot().commit
+    signing.bring("scan", "scanner", SCAN_TYPE, sarif({}), scanned_s=CLOCK_S - 60)
     signing.ask()
     body = promoted(signing)
+    clock.now_s += 7_200
+    signing.bring("worse", "scanner", SCAN_TYPE, sarif(HOLE), scanned_s=CLOCK_S, at_s=clock.now_s)
     number = len(story.engine.facts(DRAFT))
     clones = {
         name: GitRepository.clone(str(story.world.forge.path(name)), tmp_path / name)
@@ -105,29 +105,26 @@ def test_the_audit_finds_a_promotion_past_the_statements_of_its_time(
     }
     forger = Forger.over(clones)
     changes: dict[str, dict[str, object]] = {
-        "none there": {"statements": None, "stated": ()},
-        "another folder": {"statements": TreeId(id_of("another folder"))},
-        "an older folder": {"statements": TreeId(older.id)},
-        "other names": {"stated": body.stated[1:]},
+        "fewer": {"stated": body.stated[1:]},
+        "another one": {"stated": (body.stated[0], body.stated[0])},
+        "an older commit": {"policy": before},
+        "before the worse one": {},
     }
-    forger.retell_body(number, **changes[lie])
+    facts = changes[lie]
+    if lie == "before the worse one":
+        later = moment_of(clock.now_s + 3_600)
+        forger.retell(lambda told: with_fact(told, number, decided_at=later))
+    else:
+        forger.retell_body(number, **facts)
     codes = {finding.code for finding in forger.audit().findings}
     forger.close()
-    assert codes & {"audit-gate", "audit-promotion-differs"}, codes
-
-
-def test_what_was_on_main_at_a_moment_is_found_again(signing: Signing) -> None:
-    """A run that finds its overlay merged records the statements of then."""
-    git = signing.story.engine.control.open_repository()
-    head = signing.story.engine.snapshot().commit
-    line = git.list_line(head)
-    times = [git.read_commit(id).committer.time_s for id in line]
-    assert commit_as_of(git, head, moment_of(times[-1])) == head
-    assert commit_as_of(git, head, moment_of(times[0] - 1)) == line[0]
-    earlier = max(t for t in times if t < times[-1])
-    found = commit_as_of(git, head, moment_of(earlier))
-    assert git.read_commit(found).committer.time_s == earlier
-    assert seconds_of(moment_of(earlier)) == earlier
+    wanted = {
+        "fewer": "audit-promotion-differs",
+        "another one": "audit-promotion-differs",
+        "an older commit": "audit-policy-replaced",
+        "before the worse one": "audit-policy-replaced",
+    }
+    assert wanted[lie] in codes, codes
 
 
 def test_a_run_after_a_crash_records_the_statements_of_the_merge(
@@ -175,3 +172,14 @@ def test_a_bundle_with_a_changed_word_counts_for_nothing(signing: Signing) -> No
     signing.story.request(path, render_document(value), ENGINEER_ID)
     signing.ask()
     assert signing.waits_for() == ["statement-missing"]
+
+
+def test_a_report_as_large_as_may_be_is_verified(signing: Signing) -> None:
+    """Its words are nobody's business: that they name another tenant is no finding."""
+    many = {f"CVE-2026-{number}": "3.9" for number in range(1_000, 4_000)}
+    log = {**sarif(many), "note": "tenant-contoso " * 2_000}
+    signing.bring("ticket", "board", TICKET, {"ticket": "contoso"})
+    signing.bring("scan", "scanner", SCAN_TYPE, log, scanned_s=CLOCK_S - 60)
+    assert signing.story.engine.findings() == ()
+    signing.ask()
+    assert len(promoted(signing).stated) == 2
