@@ -145,7 +145,7 @@ def why(
 
     engine = session.engine()
     if at is not None:
-        moment_s = _moment_of_option(at)
+        moment_s = seconds_of_option(at)
         engine = engine.using(clock=lambda: moment_s)
     approvals, clauses = _assumptions(assumed)
     evidence, due = engine.evidence(parse_draft_id(draft), environment)
@@ -181,7 +181,7 @@ def _carried_out(status: DraftStatus, due: PromotionInput) -> RunRecord | None:
     return next((r for r in found if r.release.digest == promotion.release.digest), None)
 
 
-def _moment_of_option(text: str) -> int:
+def seconds_of_option(text: str) -> int:
     """Seconds since the epoch. Raises UsageFault if the text is no moment."""
     from pydantic import TypeAdapter
 

@@ -84,6 +84,7 @@ class PromotedItem(Model):
     checks: tuple[str, ...]
     builder: str
     waived: tuple[str, ...]
+    stated: tuple[str, ...] = Field((), description="signed statements, and who signed each")
     health: str
     fact: int
 

@@ -91,3 +91,29 @@ def test_a_waiver_is_offered_where_policy_lets_the_rule_be_waived() -> None:
 def test_time_alone_opens_nothing_that_also_lacks_approvals() -> None:
     closed = frozen(changed(allowed_evidence(), "reviews", []), "2026-12-24T18:00:00Z")
     assert explain.opens_at(explain.explain_clauses(closed)) is None
+
+
+def test_statements_say_who_signed_what_counts_and_who_could() -> None:
+    asked = [{"predicate_type": "https://example.com/change/v1", "signers": ["board"]}]
+    evidence = changed(allowed_evidence(), "asked_statements", asked)
+    missing = answer(evidence, "statements")
+    assert missing.evidence == "1 required; there is none"
+    assert missing.who == "the signers board"
+    there = [{"type": "https://example.com/change/v1", "by": "board"}]
+    found = answer(changed(evidence, "stated", there), "statements")
+    path = "tenants/acme/drafts/order-router/statements/s0.yaml"
+    assert found.is_met and found.evidence == f"1 required; there is `{path}` by `board`"
+
+
+def test_a_scan_says_its_limit_and_where_a_waiver_could_lie() -> None:
+    evidence = changed(allowed_evidence(), "vulnerabilities", "medium")
+    assert answer(evidence, "vulnerabilities").who == "who scans and signs: scanner"
+    holes = [{"found": {"CVE-2026-1234": "9.8"}}, {"type": "vex", "by": "security-team"}]
+    found = answer(changed(evidence, "stated", holes), "vulnerabilities")
+    paths = [f"`tenants/acme/drafts/order-router/statements/s{n}.yaml`" for n in (0, 1)]
+    assert found.evidence == (
+        f"at most medium; there are {paths[0]} by `scanner`, {paths[1]} by `security-team`"
+    )
+    rules = {"rules": ["vulnerability-over-limit"], "longest_days": 7}
+    waivable = changed(changed(evidence, "stated", holes), "waivable", rules)
+    assert answer(waivable, "vulnerabilities").waiver.endswith("waivers/NAME.yaml")
