@@ -32,6 +32,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.audit.rules",
     "pipeline.gate.authority",
     "pipeline.world.policy_history",
+    "pipeline.policy.casefiles",
     "pipeline.gate.standing",
     "pipeline.gate.running",
 )

@@ -16,7 +16,7 @@ from pipeline.diagnostics import Finding
 from pipeline.forges.port import RepoView
 from pipeline.gate import rules as decision_rule
 from pipeline.gate.approvals import source_authors
-from pipeline.gate.authorise import DecisionReason, authorise
+from pipeline.gate.authorise import DecisionReason
 from pipeline.gate.authority import FOUNDING
 from pipeline.git.commits import Commit
 from pipeline.git.objects import MODE_FILE, File, Files
@@ -29,7 +29,7 @@ from pipeline.plan.effects import CommitFolder
 from pipeline.plan.reached import state_reached
 from pipeline.plan.view import POLICY_TRAILER, DraftView, PromotionInput
 from pipeline.releases.overlays import base_tree_of, render_overlay
-from pipeline.stages.promote import evidence_of, plan_promotion
+from pipeline.stages.promote import decide, plan_promotion
 from pipeline.stages.rollback import fallback_promotion, observation_of
 from pipeline.state.evidence import history_of, with_all_runs, with_evidence
 from pipeline.state.fact_types import told_state
@@ -111,21 +111,22 @@ def check_policy(case: FactCase) -> Iterator[Finding]:
 def check_decision(case: FactCase) -> Iterator[Finding]:
     """Findings unless the gate allows it again and the fact equals what gate and plan give."""
     body = case.fact.body
-    promotion = _promotion_of(case, body) if isinstance(body, Promoted) else None
-    if not isinstance(body, Promoted) or promotion is None:
+    if not isinstance(body, Promoted):
         return
+    case.audit.decisions["made"] += 1
+    promotion = _promotion_of(case, body)
     found = _overlay_there(case, body)
-    if found is None or case.before is None:
-        return  # `check_place` reports it
+    if promotion is None or found is None or case.before is None:
+        return  # the steps of causes and places report it
     reasons: tuple[DecisionReason, ...] = ()
     wrong: list[str] = []
     decided = False
-    for view in _views(case, promotion):
-        due = _due(case, view, promotion, found)
-        if due is None:
+    for view in views_of(case, promotion):
+        due = due_of(case, view, promotion, found)
+        if due is None or body.environment not in view.environments:
             continue
         decided = True
-        decision = authorise(evidence_of(view, due))
+        decision = decide(view, due)
         if decision.reasons:
             reasons = reasons or decision.reasons
             continue
@@ -163,12 +164,12 @@ def _promotion_of(case: FactCase, body: Promoted) -> Promotion | None:
     return case.request if isinstance(case.request, Promotion) else None
 
 
-def _views(case: FactCase, promotion: Promotion) -> Iterator[DraftView]:
+def views_of(case: FactCase, promotion: Promotion) -> Iterator[DraftView]:
     """The views, with the promoted source's checks and build, however old."""
     body = case.fact.body
-    assert isinstance(body, Promoted)  # the callers checked
-    sealed = case.view_by(body.policy) if body.policy else None
-    for view in ([sealed] if sealed else []) if body.policy else case.views():
+    policy = body.policy if isinstance(body, Promoted) else None
+    sealed = case.view_by(policy) if policy else None
+    for view in ([sealed] if sealed else []) if policy else case.views():
         code, status = case.code, view.status
         if isinstance(case.request, Environment):
             # The policy that rolls back by itself is the one that caused it.
@@ -192,21 +193,24 @@ def _overlay_there(case: FactCase, body: Promoted) -> dict[str, File] | None:
     return gitops.files(tree) if gitops is not None and tree is not None else None
 
 
-def _due(
+def due_of(
     case: FactCase,
     view: DraftView,
     promotion: Promotion,
-    there: Files,
+    there: Files | None,
 ) -> PromotionInput | None:
-    """The gate's input: release and overlay from the clones, approvals as recorded."""
+    """The gate's input: release and overlay from the clones, approvals as recorded.
+
+    `there` are the files of an overlay with the release's base; None if no clone has it.
+    """
     environment = view.environments.get(promotion.environment)
     code, before = case.code, case.before
-    if environment is None or code is None or before is None:
+    if code is None or before is None:
         return None
     tree = folder_at(code, promotion.release.source_commit, view.folder)
     build = view.status.build_of_tree(tree) if tree and view.status else None
     overlay = None
-    if build is not None:
+    if build is not None and environment is not None and there is not None:
         base = {
             path.removeprefix(_BASE): content
             for path, (mode, content) in there.items()
@@ -325,6 +329,7 @@ def _check_digest(case: FactCase, body: Promoted, release: Release) -> Iterator[
 
 def _count(case: FactCase) -> None:
     audit = case.audit
+    audit.decisions["equal"] += 1
     audit.proves("promotions decided again by the gate")
     audit.proves("overlays rendered again bit for bit")
     audit.trusts("that a chart renders to the base of its release", "the pipeline")
@@ -344,8 +349,8 @@ def check_merge_commit(case: FactCase) -> Iterator[Finding]:
     merge = gitops.commit(body.gitops_commit)
     made = gitops.commit(merge.parents[-1]) if len(merge.parents) > 1 else merge
     problem: str | None = "it has no parent"
-    for view in _views(case, promotion) if made.parents else ():
-        due = _due(case, view, promotion, there)
+    for view in views_of(case, promotion) if made.parents else ():
+        due = due_of(case, view, promotion, there)
         if due is None or due.overlay is None or due.overlay.tree != body.overlay_tree:
             problem = "it is not the overlay of its release"
             continue

@@ -217,6 +217,26 @@ AUDIT_REVIEW_LATE = register(
         severity=Severity.NOTE,
     )
 )
+AUDIT_REFUSAL_DIFFERS = _audit(
+    "audit-refusal-differs",
+    "A promotion was refused for the reasons that the gate gives again.",
+    "a release may have been kept back for a reason that never was",
+    "ask for it again: a new revision of the request is judged anew; and " + _RESTORE,
+    "the fact of a refusal says that a check failed that passed",
+    "a refusal whose reasons follow from policy, facts and clones",
+)
+AUDIT_REFUSAL_REWORDED = register(
+    Rule(
+        "audit-refusal-reworded",
+        "A refusal is recorded in the words of the gate.",
+        "another version of the pipeline may say the same reason in other words",
+        "nothing is needed if another version wrote it; else " + _RESTORE,
+        Subject.SCENARIO,
+        "the fact of a refusal names another number of approvals than the gate",
+        "the reasons as the gate gives them",
+        severity=Severity.NOTE,
+    )
+)
 AUDIT_DIGEST_BLOCKED = _audit(
     "audit-digest-blocked",
     "No running digest is blocked.",

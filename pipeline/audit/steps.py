@@ -14,6 +14,7 @@ from pipeline.audit import (
     first_commits,
     promotions,
     queue,
+    refusals,
     repositories,
     requests,
     retirements,
@@ -102,6 +103,7 @@ FACT_STEPS: tuple[AuditStep[FactCase], ...] = (
     AuditStep("place", promotions.check_place),
     AuditStep("policy", promotions.check_policy),
     AuditStep("decision", promotions.check_decision),
+    AuditStep("refused", refusals.check_refused),
     AuditStep("merge", promotions.check_merge_commit),
 )
 REPOSITORY_STEPS: tuple[AuditStep[RepositoryCase], ...] = (

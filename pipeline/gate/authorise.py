@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pipeline import names
 from pipeline.diagnostics import Finding
@@ -103,6 +104,13 @@ class Decision:
     def refused(self) -> bool:
         """Whether this revision of the request can never be carried out."""
         return any(r.final for r in self.reasons)
+
+    @property
+    def verdict(self) -> Literal["allowed", "waits", "refused"]:
+        """The decision in one word."""
+        if self.allowed:
+            return "allowed"
+        return "refused" if self.refused else "waits"
 
 
 Clause = Callable[[Evidence], Iterator[DecisionReason]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import Literal
 
 from pipeline.characters import visible
 from pipeline.gate.authorise import Decision, DecisionReason
@@ -32,14 +31,11 @@ def decision_document(
     if policy is not None:
         wanted = wanted_by(policy, risk_tier)
     digest = promotion.release.digest or (overlay.release.digest if overlay else None)
-    verdict: Literal["allowed", "waits", "refused"] = "allowed"
-    if decision.reasons:
-        verdict = "refused" if decision.refused else "waits"
     return DecisionDocument(
         draft=decision.draft,
         environment=decision.environment,
         requested=requested,
-        verdict=verdict,
+        verdict=decision.verdict,
         reasons=tuple(reason_item(r) for r in decision.reasons),
         approved_by=decision.approved_by,
         approvals=wanted,

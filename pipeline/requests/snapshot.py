@@ -73,6 +73,14 @@ class Snapshot:
         """The snapshot as if a request were merged."""
         return Snapshot(self.commit, self.blobs, {**self.requests, asked.path: asked})
 
+    def beside(self, asked: Iterable[LoadedRequest]) -> Snapshot:
+        """This policy with some drafts' requests, which change nothing of it."""
+        more = {loaded.path: loaded for loaded in asked}
+        made = Snapshot(self.commit, self.blobs, {**self.requests, **more})
+        # Computed once for all that lie beside it.
+        vars(made).update(platform=self.platform, environments=self.environments)
+        return made
+
     @cached_property
     def platform(self) -> Platform | None:
         """The platform, if its file exists and is valid."""

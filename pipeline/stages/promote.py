@@ -116,8 +116,7 @@ def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
     view = replace(view, status=due.status or view.status)
     if due.decided_by is not None:
         view = by_policy(view, due.decided_by)
-    is_known = due.promotion.environment in view.environments
-    decision = authorise(evidence_of(view, due)) if is_known else _decision_without(view, due)
+    decision = decide(view, due)
     release = due.promotion.release
     if due.merged and not due.chain_problem:
         # It was allowed when it was opened, and it runs: record it, whatever policy says now.
@@ -154,6 +153,16 @@ def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
         waits = Waiting(draft=view.id, request=due.caused.cause.request, reasons=reasons)
         return Step(waiting=(waits,))
     return _overlay_step(view, due, decision)
+
+
+def decide(view: DraftView, due: PromotionInput) -> Decision:
+    """The gate's decision on one promotion; it refuses an environment that policy lacks.
+
+    Raises KeyError without a status.
+    """
+    if due.promotion.environment in view.environments:
+        return authorise(evidence_of(view, due))
+    return _decision_without(view, due)
 
 
 def _decision_without(view: DraftView, due: PromotionInput) -> Decision:

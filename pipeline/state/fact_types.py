@@ -362,7 +362,6 @@ ROWS: tuple[FactType[Any], ...] = (
         lambda b: f"{b.environment}: {_codes(b.reasons)}",
         request_name=lambda b: b.environment,
         reasons=lambda b: b.reasons,
-        trusts=(Trust("why a promotion was refused", "the pipeline"),),
     ),
     FactType(
         PromotionSuperseded,
