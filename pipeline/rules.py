@@ -16,6 +16,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.requests.windows",
     "pipeline.requests.stops",
     "pipeline.requests.waivers",
+    "pipeline.requests.statements",
     "pipeline.requests.drafts",
     "pipeline.requests.patches",
     "pipeline.plan.bounds",

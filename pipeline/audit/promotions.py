@@ -10,6 +10,7 @@ from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase, commit_problem, folder_at, parents_at
 from pipeline.audit.objects import Objects
 from pipeline.audit.reading import build_of
+from pipeline.audit.statements import count_statements, statements_of, statements_replaced_by
 from pipeline.audit.waivers import grants_of
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import RepoView
@@ -43,7 +44,10 @@ _OWN_RULE = {
 _BASE = "base/"
 _OF_REQUEST = ("Draft", "Request", "Key")  # trailers
 # Fields that a fact holds only where they are not as usual.
-_WHERE_UNUSUAL = ("policy", "waived", "lane", "goes_further", "automatic", "observed")
+_WHERE_UNUSUAL = (
+    *("policy", "waived", "stated"),
+    *("lane", "goes_further", "automatic", "observed"),
+)
 
 
 def check_place(case: FactCase) -> Iterator[Finding]:
@@ -88,13 +92,16 @@ def check_policy(case: FactCase) -> Iterator[Finding]:
         message = f"main has no commit {body.policy[:12]} since its request"
         yield case.finding(rule.AUDIT_POLICY_REPLACED, message)
         return
-    newer = main.replaced_by(body.policy, case.tenant)
-    if newer is not None:
-        since_s = case.audit.control.commit(newer).committer.time_s
-        if since_s + CLOCK_SKEW_S < case.decided_s:
+    newer = {
+        "policy": main.replaced_by(body.policy, case.tenant),
+        "statements": statements_replaced_by(case, body),
+    }
+    for what, commit in newer.items():
+        since_s = case.audit.control.commit(commit).committer.time_s if commit else None
+        if commit is not None and since_s is not None and since_s + CLOCK_SKEW_S < case.decided_s:
             message = (
-                f"it was decided at {moment_of(case.decided_s)} by the policy at "
-                f"{body.policy[:12]}, which {newer[:12]} replaced at {moment_of(since_s)}"
+                f"it was decided at {moment_of(case.decided_s)} by the {what} at "
+                f"{body.policy[:12]}, which {commit[:12]} replaced at {moment_of(since_s)}"
             )
             yield case.finding(rule.AUDIT_POLICY_REPLACED, message)
             return
@@ -130,6 +137,7 @@ def check_decision(case: FactCase) -> Iterator[Finding]:
             _count(case)
             if body.waived:
                 case.audit.proves("waivers held to their requests", len(body.waived))
+            count_statements(case, body)
             return
         wrong = wrong or differing
     for reason in reasons if not wrong else ():
@@ -226,6 +234,7 @@ def due_of(
         observed=_observed(case, promotion.environment),
         provenance=_verified(case, view, tree),
         waivers=tuple(grants_of(case)),
+        statements=statements_of(case, view, environment),
         source_authors=_source_authors(case, view, promotion, code) if tree else None,
     )
 

@@ -190,8 +190,9 @@ AUDIT_TIME_ORDER = _audit(
 )
 AUDIT_POLICY_REPLACED = _audit(
     "audit-policy-replaced",
-    "A promotion is decided by the policy that main has at that moment.",
-    "else a release could pass by the policy of before a stop, a freeze or a blocked digest",
+    "A promotion is decided by the policy and the signed statements that main has at that moment.",
+    "else a release could pass by the policy of before a stop, a freeze or a blocked digest, or by "
+    "the scan of before a worse one",
     "roll it back, or have it acknowledged; find out which run decided it by what",
     "a promotion names the policy of an hour before, and a stop was merged since",
     "a promotion names main's newest commit of its moment, or one that changed no policy since",

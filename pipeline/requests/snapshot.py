@@ -18,6 +18,7 @@ from pipeline.models.requests import (
     BlockedDigests,
     DraftPatch,
     Environment,
+    ExternalStatement,
     Halt,
     Platform,
     PrimitiveImplementationDraft,
@@ -163,8 +164,9 @@ class Snapshot:
         return self._by_draft.get(DraftId(draft), ())
 
     def tasks_of(self, draft: str) -> tuple[LoadedRequest, ...]:
-        """A draft's requests that ask the pipeline to do something: all but waivers."""
-        return tuple(r for r in self.requests_of(draft) if not isinstance(r.model, Waiver))
+        """A draft's requests that ask the pipeline to do something."""
+        others = (Waiver, ExternalStatement)
+        return tuple(r for r in self.requests_of(draft) if not isinstance(r.model, others))
 
     def patches_of(self, draft: str) -> tuple[LoadedRequest, ...]:
         """A draft's patches in the order of their numbers."""

@@ -18,9 +18,9 @@ from pipeline.gate.rollback import is_of_people
 from pipeline.gate.rules import BUILD_MISSING, CHECK_MISSING
 from pipeline.git.objects import MODE_FILE, blob_id
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED
-from pipeline.models.base import key_of, seconds_of
+from pipeline.models.base import BlobId, key_of, seconds_of
 from pipeline.models.evidence import CheckOutcome
-from pipeline.models.facts import UsedWaiver
+from pipeline.models.facts import UsedStatement, UsedWaiver
 from pipeline.plan.commits import CommitPlace, FolderFiles, commit_folder
 from pipeline.plan.effects import (
     MERGED,
@@ -75,6 +75,7 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
         chain_problem=due.chain_problem,
         signers=view.signers,
         provenance=due.provenance,
+        statements=due.statements,
         by_people=is_of_people(due.caused.cause, view.platform),
         asked_s=seconds_of(asked_at) if asked_at else None,
         automatic=bool(due.observed),
@@ -300,6 +301,8 @@ def _promoted(
     passed = [r.name for r in report.results if r.outcome is CheckOutcome.PASSED] if report else []
     state = state_reached(status, view.environments, environment, overlay.release)
     known: dict[str, object] = {"waived": _used(decision)} if decision.waived else {}
+    if decision.stated:
+        known["stated"] = _stated(decision)
     if view.policy and (due.decided_by or not due.merged):
         known["policy"] = view.policy
     return FactEntry(
@@ -340,6 +343,15 @@ def _used(decision: Decision) -> list[dict[str, object]]:
     return found
 
 
+def _stated(decision: Decision) -> list[dict[str, object]]:
+    """The statements behind a decision, in the form of a fact."""
+    brought = [counting.brought for counting in decision.stated]
+    return [
+        UsedStatement(request=b.path, blob=BlobId(b.blob), signer=b.verified.signer).model_dump()
+        for b in brought
+    ]
+
+
 def told_of_lane(due: PromotionInput) -> dict[str, object]:
     """What a fact says of a promotion's lane, where that is not the usual."""
     told: dict[str, object] = {}
@@ -368,6 +380,10 @@ def _promotion_body(view: DraftView, due: PromotionInput, decision: Decision) ->
         f"- overlay tree `{overlay.tree}`\n"
         f"- approved by (account ids): {people}\n"
         f"- asked for by `{due.caused.cause.request}`\n"
+        + "".join(
+            f"- stated by `{c.brought.verified.signer}`: `{c.brought.path}`\n"
+            for c in decision.stated
+        )
         + "".join(f"- waived: `{w.rule}` by `{w.grant.cause.request}`\n" for w in decision.waived)
     )
 
