@@ -223,6 +223,8 @@ def due_of(
             base_tree=base_tree_of(base),
         )
         overlay = render_overlay(before, view.tenant, view.platform, environment, release, base)
+    wanted = promotion.release
+    named = (wanted.digest, wanted.source_commit, build.digest if build else None)
     return PromotionInput(
         promotion=promotion,
         caused=view.caused,
@@ -234,7 +236,7 @@ def due_of(
         observed=_observed(case, promotion.environment),
         provenance=_verified(case, view, tree),
         waivers=tuple(grants_of(case)),
-        statements=statements_of(case, view, environment),
+        statements=statements_of(case, view, environment, [name for name in named if name]),
         source_authors=_source_authors(case, view, promotion, code) if tree else None,
     )
 

@@ -7,6 +7,8 @@ of the time of the merge.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pipeline.audit.cases import FactCase
 from pipeline.gate.statements import asks_for_statements
 from pipeline.models.facts import Promoted
@@ -19,22 +21,21 @@ from pipeline.requests.statements import statements_about
 
 
 def statements_of(
-    case: FactCase, view: DraftView, environment: Environment
+    case: FactCase, view: DraftView, environment: Environment | None, subjects: Collection[str]
 ) -> tuple[BroughtStatement, ...]:
-    """The statements about the release that main had; none if the environment asks for none."""
-    body, objects = case.fact.body, case.audit.main.objects
-    if not isinstance(body, Promoted) or not asks_for_statements(environment):
+    """The statements about these that main had; none if the environment asks for none."""
+    objects = case.audit.main.objects
+    if environment is None or not asks_for_statements(environment):
         return ()
     folder = statements_folder(case.fact.draft)
-    entry = objects.at(_commit_of(case, body), folder)
+    entry = objects.at(_commit_of(case), folder)
     if entry is None or not entry.is_tree:
         return ()
     listing = objects.tree(entry.id)
     blobs = {f"{folder}/{name}": each.id for name, each in listing.items() if not each.is_tree}
     contents = {path: objects.read_one(blob).content for path, blob in blobs.items()}
-    release = body.release
     brought = []
-    for path, statement in statements_about(contents, (release.digest, release.source_commit)):
+    for path, statement in statements_about(contents, subjects):
         verified = None
         if view.signers is not None:
             verified = case.audit.verified(statement.bundle, view.signers)
@@ -43,9 +44,9 @@ def statements_of(
     return tuple(brought)
 
 
-def _commit_of(case: FactCase, body: Promoted) -> str:
-    main = case.audit.main
-    if body.policy in main.position:
+def _commit_of(case: FactCase) -> str:
+    main, body = case.audit.main, case.fact.body
+    if isinstance(body, Promoted) and body.policy in main.position:
         return body.policy or main.head
     return next(
         (
