@@ -234,7 +234,7 @@ def due_of(
         observed=_observed(case, promotion.environment),
         provenance=_verified(case, view, tree),
         waivers=tuple(grants_of(case)),
-        statements=statements_of(case, view, environment),
+        statements=statements_of(case, view, environment) if environment else (),
         source_authors=_source_authors(case, view, promotion, code) if tree else None,
     )
 
