@@ -17,6 +17,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.requests.stops",
     "pipeline.requests.waivers",
     "pipeline.requests.drafts",
+    "pipeline.requests.groups",
     "pipeline.requests.patches",
     "pipeline.plan.bounds",
     "pipeline.releases.rules",

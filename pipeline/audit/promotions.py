@@ -8,6 +8,7 @@ from dataclasses import replace
 from pipeline import names
 from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase, commit_problem, folder_at, parents_at
+from pipeline.audit.groups import companions_told
 from pipeline.audit.objects import Objects
 from pipeline.audit.reading import build_of
 from pipeline.audit.waivers import grants_of
@@ -40,7 +41,7 @@ _OWN_RULE = {
 }
 _BASE = "base/"
 # Fields that a fact holds only where they are not as usual.
-_WHERE_UNUSUAL = ("waived", "lane", "goes_further", "automatic", "observed")
+_WHERE_UNUSUAL = ("waived", "lane", "goes_further", "automatic", "observed", "group")
 
 
 def check_place(case: FactCase) -> Iterator[Finding]:
@@ -194,6 +195,7 @@ def _due(
         provenance=_verified(case, view, tree),
         waivers=tuple(grants_of(case)),
         source_authors=_source_authors(case, view, promotion, code) if tree else None,
+        companions=companions_told(case.fact),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from pipeline.audit import (
     first_commits,
+    groups,
     promotions,
     queue,
     repositories,
@@ -101,6 +102,7 @@ FACT_STEPS: tuple[AuditStep[FactCase], ...] = (
     AuditStep("built", sources.check_built),
     AuditStep("place", promotions.check_place),
     AuditStep("decision", promotions.check_decision),
+    AuditStep("group", groups.check_group_decision),
     AuditStep("merge", promotions.check_merge_commit),
 )
 REPOSITORY_STEPS: tuple[AuditStep[RepositoryCase], ...] = (

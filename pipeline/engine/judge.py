@@ -26,7 +26,7 @@ from pipeline.forges.github.merge_queue import QUEUE_REFS
 from pipeline.forges.port import PullRequest
 from pipeline.gate.authorise import Decision
 from pipeline.gate.authority import Authority
-from pipeline.gate.matters import higher_tier, matters_of
+from pipeline.gate.matters import groups_among, higher_tier, matters_of, members_of
 from pipeline.gate.standing import Standing, check_environments
 from pipeline.git.repository import GitRepository
 from pipeline.models.outputs import AskedItem, Link, PromotionPreview
@@ -37,7 +37,7 @@ from pipeline.releases.differences import diff_lines
 from pipeline.render.decision import reason_item
 from pipeline.requests.asked import BeforeMerge, asked_of
 from pipeline.requests.kinds import is_of_kind, request_path
-from pipeline.requests.layout import PLATFORM_PATH
+from pipeline.requests.layout import PLATFORM_PATH, REQUEST_ROOTS
 from pipeline.requests.snapshot import Snapshot
 from pipeline.stages.validate import check_requests
 from pipeline.world.look import World
@@ -161,12 +161,11 @@ def _authority(world: World, pull: PullRequest, tree: str, changed: Sequence[str
     By main alone: unmerged changes give nobody a right.
     """
     revisions, main = world.revisions, world.snapshot.commit
-    base = revisions.policy_at(main, changed)
+    base, proposed = revisions.sides_at(main, tree, changed)
     if base.platform is None:
         raise CouldNotCheck(f"`{PLATFORM_PATH}` of main cannot be read, so no account is known")
-    matters = matters_of(
-        changed, base, revisions.policy_at(tree, changed), tier=_tier_then(world, changed)
-    )
+    tier = _tier_then(world, (*changed, *members_of(groups_among(changed), base, proposed)))
+    matters = matters_of(changed, base, proposed, tier=tier)
     return revisions.judge(matters, revisions.brought_of(pull, main), base.platform)
 
 
@@ -199,7 +198,7 @@ def read_before(
     git: GitRepository, base: str, changed: Sequence[str], now: Mapping[str, bytes]
 ) -> BeforeMerge:
     """The changed paths at the base, to compare with `now`, which `read_changed_files` returned."""
-    others = [path for path in changed if not path.startswith(("tenants/", "environments/"))]
+    others = [path for path in changed if path.split("/")[0] not in REQUEST_ROOTS]
     return BeforeMerge(
         read_snapshot(git, base, paths=changed).snapshot,
         read_changed_files(git, base, others),

@@ -86,11 +86,9 @@ class Proposer:
         """The evidence for a decision on a promotion, and its input."""
         world = world or self.reader.world()
         view = self._view_for(world, draft, environment)
-        loaded = next(
-            (r for r in world.snapshot.promotions_of(draft) if r.meaning.name == environment), None
-        )
-        if promotion is None and loaded is not None:
-            due = world.promotions.of_request(view, loaded)
+        asked = world.drafts.asked(view, environment) if promotion is None else None
+        if asked is not None:
+            due = asked
         else:
             wanted = promotion or self._prospective(
                 world, view, environment, None, "Asked by `why`"

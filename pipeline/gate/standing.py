@@ -70,6 +70,30 @@ ENVIRONMENT_FILE_DELETED = register(
 )
 
 
+GROUP_HALF_APPLIED = register(
+    Rule(
+        id="group-half-applied",
+        summary="A release group whose first member has moved moves whole.",
+        why="what was approved together runs in part only, and perhaps does not work so",
+        fix="go back with `pipeline rollback` on each member that moved (`pipeline retire` if it "
+        "ran nothing there before), or ask for the missing member again",
+        subject=Subject.SCENARIO,
+        fails="after one member has moved, the digest of another one is blocked",
+        passes="all members have moved, or those that did were rolled back",
+        severity=Severity.WARNING,
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InGroup:
+    """A draft's part of a release group in one environment."""
+
+    request: str
+    commit: str  # the commit of main that brought this revision of the group
+    environment: str
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A draft that has facts: whether it ended, and what runs where."""
@@ -77,6 +101,8 @@ class Standing:
     draft: str
     ended: bool
     runs: Mapping[str, str]  # environment → digest
+    moved: frozenset[InGroup] = frozenset()  # the groups that what runs was part of
+    refused: frozenset[InGroup] = frozenset()  # those that refused it, unless it was asked anew
 
     @staticmethod
     def of_status(status: DraftStatus) -> Standing:
@@ -88,7 +114,36 @@ class Standing:
     def of(status: Mapping[str, Any]) -> Standing:
         """The standing in a status as plain values. Raises KeyError or TypeError if damaged."""
         runs = {p["environment"]: p["release"]["digest"] for p in status["promotions"]}
-        return Standing(str(status["id"]), status["state"] == "REJECTED", runs)
+        moved, refused = (
+            _groups_in(status.get(f, ())) for f in ("promotions", "refused_promotions")
+        )
+        return Standing(str(status["id"]), status["state"] == "REJECTED", runs, moved, refused)
+
+
+def _groups_in(records: Iterable[Mapping[str, Any]]) -> frozenset[InGroup]:
+    """The groups that these records of a status were part of."""
+    found = ((r["group"], r["environment"]) for r in records if r.get("group"))
+    return frozenset(InGroup(g["request"], g["commit"], str(e)) for g, e in found)
+
+
+def check_groups(standings: Iterable[Standing]) -> Iterator[Finding]:
+    """A finding for each release group of which some members run and another one was refused."""
+    moved: dict[InGroup, list[str]] = {}
+    refused: dict[InGroup, list[str]] = {}
+    for standing in standings:
+        for part in standing.moved:
+            moved.setdefault(part, []).append(standing.draft)
+        for part in standing.refused:
+            refused.setdefault(part, []).append(standing.draft)
+    for part in sorted(moved.keys() & refused.keys(), key=lambda part: part.request):
+        where = part.environment
+        undo = (f"`pipeline rollback {draft} --env {where}`" for draft in sorted(moved[part]))
+        yield GROUP_HALF_APPLIED.finding(
+            f"{where} runs {', '.join(sorted(moved[part]))}, and "
+            f"{', '.join(sorted(refused[part]))} was refused",
+            Location(part.request),
+            help=f"undo it: {' and '.join(undo)}; or ask for the rest again",
+        )
 
 
 def check_blocked(standings: Iterable[Standing], blocked: Mapping[str, str]) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from pipeline.gate.standing import (
     check_blocked,
     check_deleted,
     check_environments,
+    check_groups,
 )
 from pipeline.git.repository import GitRepository
 from pipeline.models.draft_id import parse_draft_id
@@ -147,6 +148,7 @@ def read_standing_findings(
         *check_blocked(standings, blocked),
         *check_deleted(standings, paths),
         *check_environments(standings, paths),
+        *check_groups(standings),
         *(finding for one in running for finding in check_running(one)),
     )
 

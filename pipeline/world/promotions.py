@@ -16,6 +16,7 @@ from pipeline.git.history import read_folder_commits, read_was_tree
 from pipeline.git.repository import GitRepository, read_parents
 from pipeline.models.draft_id import DraftId
 from pipeline.models.provenance import Verified
+from pipeline.models.release_groups import promotion_in
 from pipeline.models.requests import Platform, Promotion, Signers, Waiver
 from pipeline.models.status import DraftStatus
 from pipeline.plan.view import Caused, DraftView, FallbackInput, PromotionInput
@@ -87,8 +88,8 @@ class Promotions:
             is_noted = is_noted or any(s.commit == commit for s in status.superseded)
             content = self.causes.control.read_object(blob)
             read, findings = parse_request(path, content.content if content else b"")
-            promotion = read.model if read else None
-            if not isinstance(promotion, Promotion) or findings:
+            promotion = promotion_in(read.model if read else None, view.id)
+            if promotion is None or findings:
                 continue
             tier = status.risk_tier
             cause_of = partial(self.causes.of, path, blob, tier=tier, brought_by=commit)

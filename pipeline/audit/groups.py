@@ -1,0 +1,50 @@
+"""Release groups held to their moment: a promotion rests on its own decision, or on a member's that
+moved before it.
+
+What a group asks for is part of every other check: the case of a fact takes its draft's part out of
+the group's file at the causing commit, and authority is that over all members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipeline.audit import rules as rule
+from pipeline.audit.cases import FactCase
+from pipeline.diagnostics import Finding
+from pipeline.gate.groups import Companion
+from pipeline.models.base import seconds_of
+from pipeline.models.facts import Fact, Promoted
+from pipeline.models.release_groups import ReleaseGroup
+
+
+def companions_told(fact: Fact) -> tuple[Companion, ...]:
+    """The gate's evidence for a member of a group: that the group was decided when the fact says."""
+    group = fact.body.group if isinstance(fact.body, Promoted) else None
+    return (Companion(fact.draft, moved_s=seconds_of(group.decided_at)),) if group else ()
+
+
+def check_group_decision(case: FactCase) -> Iterator[Finding]:
+    """A finding unless some member of the group was decided at the moment that the fact names."""
+    body, cause = case.fact.body, case.fact.cause
+    if not isinstance(body, Promoted) or body.group is None or not case.is_caused:
+        return
+    group = case.audit.main.request(cause.request, cause.blob)
+    drafts = group.drafts if isinstance(group, ReleaseGroup) else ()
+    chains = (case.audit.chain_of(draft) for draft in drafts if draft != case.fact.draft)
+    facts = [case.fact, *(fact for chain in chains if chain for fact in chain.facts)]
+    if not any(_decides(fact, case.fact, body) for fact in facts):
+        yield case.finding(
+            rule.AUDIT_GROUP_DIFFERS,
+            f"no member of {cause.request} was decided at {body.group.decided_at}",
+        )
+        return
+    case.audit.proves("members of release groups held to one decision")
+
+
+def _decides(fact: Fact, member: Fact, body: Promoted) -> bool:
+    """Whether a promotion of the same revision of the group was decided at the named moment."""
+    if not isinstance(fact.body, Promoted) or body.group is None:
+        return False
+    is_of_group = (fact.cause.request, fact.cause.blob) == (member.cause.request, member.cause.blob)
+    return is_of_group and fact.decided_at == body.group.decided_at
