@@ -19,7 +19,7 @@ from pipeline.models.release_groups import ReleaseGroup
 
 
 def companions_told(fact: Fact) -> tuple[Companion, ...]:
-    """The gate's evidence for a member of a group: that the group was decided when the fact says."""
+    """The gate's evidence for a member of a group: it was decided when the fact says."""
     group = fact.body.group if isinstance(fact.body, Promoted) else None
     return (Companion(fact.draft, moved_s=seconds_of(group.decided_at)),) if group else ()
 

@@ -3,11 +3,11 @@
 What is due for a tenant depends only on its requests, release groups and policy on main, its state
 branch, this tool, and the repositories that a look at the tenant asked for. So if a look finds
 nothing due, no finding, and GitOps repositories as promoted without proposals, the cache keeps a
-hash of the first four with fingerprints of the repositories. A tenant is settled if its hash is in the cache and the
-fingerprints still match; if all its drafts are promoted, that is its GitOps repository alone. Facts
-of other tenants about the platform's GitOps repository are not in the hash: the repository changes
-with them. Nothing else is remembered, neither a plan that waits nor a finding. Without the cache
-everything is read again, with the same result.
+hash of the first four with fingerprints of the repositories. A tenant is settled if its hash is in
+the cache and the fingerprints still match; if all its drafts are promoted, that is its GitOps
+repository alone. Facts of other tenants about the platform's GitOps repository are not in the hash:
+the repository changes with them. Nothing else is remembered, neither a plan that waits nor a
+finding. Without the cache everything is read again, with the same result.
 
 The forge is asked about all tenants' repositories together, once when a run begins and once when it
 ends. What changes by time alone says when (`Waiting.until`): past that moment nothing is

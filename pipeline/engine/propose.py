@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.engine.reader import EngineReader
@@ -115,6 +116,22 @@ class Proposer:
         promotion = self._prospective(world, view, environment, source_commit, reason)
         promotion = promotion.model_copy(update={"lane": lane, "goes_further": goes_further})
         return self._proposed(world, view, promotion)
+
+    def propose_group(
+        self, drafts: Sequence[str], environment: str, *, reason: str, lane: Lane = "normal"
+    ) -> tuple[PromotionProposal, ...]:
+        """What a release group would ask for each draft, pinned, and the reasons against each.
+
+        The decisions leave out approvals, and what the members wait for of each other.
+        """
+        world = self.reader.world()
+        found = []
+        for draft in drafts:
+            view = self._view_for(world, draft, environment)
+            promotion = self._prospective(world, view, environment, None, reason)
+            told = promotion.model_copy(update={"lane": lane})
+            found.append(self._proposed(world, view, told))
+        return tuple(found)
 
     def propose_rollback(
         self, draft: str, environment: str, *, to: str = "", reason: str

@@ -103,8 +103,8 @@ class Groups:
         return ""
 
     def queued(self, found: Iterable[PromotionInput]) -> tuple[PromotionInput, ...]:
-        """A draft's due promotions; of several files for one environment the newest on main replaces
-        the others, which come first."""
+        """A draft's due promotions; of several files for one environment the newest on main
+        replaces the others, which come first."""
         inputs = tuple(found)
         newest: dict[str, PromotionInput] = {}
         for due in inputs:
@@ -136,7 +136,7 @@ class Groups:
 
 
 def answer_in(facts: Iterable[Fact], draft: str, path: str, blob: str) -> Companion:
-    """What became of a member, according to its facts: it moved, or was refused or replaced. Pure."""
+    """What became of a member, by its facts: it moved, was refused or was replaced. Pure."""
     found = Companion(draft, ended="was answered by another request")
     for fact in facts:
         body, is_of_it = fact.body, (fact.cause.request, fact.cause.blob) == (path, blob)
