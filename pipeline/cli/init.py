@@ -32,7 +32,8 @@ def _account(text: str, more: int) -> list[str]:
     multiple=True,
     required=True,
     metavar="NUMBER:LOGIN:TEAM,TEAM",
-    help="A person who requests, reviews or merges; may be repeated.",
+    help="A person who requests, reviews or merges; may be repeated. What is of tier HIGH needs "
+    "two people in `release-managers` and `security`.",
 )
 @click.option("--tenant", required=True, metavar="ID", help="The first tenant.")
 @click.option(

@@ -260,21 +260,21 @@ def _document(
     *,
     requested: bool,
 ) -> DecisionDocument:
+    from pipeline.models.draft_id import DraftId
     from pipeline.render.decision import decision_document
 
     engine = session.engine()
     snapshot = engine.snapshot()
     tier = engine.status(decision.draft).risk_tier
     environment = snapshot.environments.get(decision.environment)
+    tenant = DraftId(decision.draft).tenant
     return decision_document(
         decision,
         promotion,
         overlay,
         requested=requested,
         risk_tier=tier,
-        policy=environment.approval_for(tier, decision.draft.partition("/")[0])
-        if environment
-        else None,
+        policy=environment.approval_for(tier, tenant) if environment else None,
     )
 
 

@@ -322,7 +322,7 @@ def check_environment(
     if snapshot.platform:
         yield from _check_names(environment.environment, snapshot.platform, snapshot, document)
         yield from _check_approvals(environment, snapshot, snapshot.platform, document)
-    yield from _check_gated(environment, document)
+    yield from _check_gated(environment, snapshot, document)
     yield from check_windows(
         environment.windows, document, snapshot.tenant_ids, snapshot.environments
     )
@@ -342,22 +342,28 @@ def _check_approvals(
     for tenant, of_tenant in environment.tenant_approvals.items():
         entries += [(("tenant_approvals", tenant, t), policy) for t, policy in of_tenant.items()]
     for path, policy in entries:
-        yield from _check_teams(policy.teams, platform, document, (*path, "teams"))
+        unknown = list(_check_teams(policy.teams, platform, document, (*path, "teams")))
+        yield from unknown
         people = len(platform.members(policy.teams))
         at = document.position_of((*path, "count"))
-        if people < policy.count:
-            told = f"{policy.count} must approve, and {people} people are in these teams"
+        if people < policy.count and not unknown:
+            who = "1 person is" if people == 1 else f"{people} people are"
+            told = f"{policy.count} must approve, and {who} in these teams"
             yield APPROVALS_OUT_OF_REACH.finding(told, at)
         if policy.each_team and policy.count < len(policy.teams):
             told = f"each of {len(policy.teams)} teams must approve, and `count` is {policy.count}"
             yield APPROVALS_OUT_OF_REACH.finding(told, at)
 
 
-def _check_gated(environment: Environment, document: ParsedDocument) -> Iterator[Finding]:
+def _check_gated(
+    environment: Environment, snapshot: Snapshot, document: ParsedDocument
+) -> Iterator[Finding]:
     """Findings for an environment that lets pass whatever comes, since it asks for nothing."""
     name, stage = environment.environment, environment.stage
     at = document.position_of(("environment",))
-    if stage != "dev" and not environment.promotes_from:
+    # Behind an earlier stage, one that promotes from nowhere is found by its place.
+    places = places_of(snapshot.environments)
+    if stage != "dev" and name in places and is_first(places, name):
         told = f"`{name}` is of stage {stage} and promotes from no environment"
         yield ENVIRONMENT_UNGATED.finding(told, at)
     if stage != "dev" and not environment.required_checks:

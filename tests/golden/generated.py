@@ -37,7 +37,7 @@ ANSWERS = Answers(
     app_id=7,
     people=(
         Person(8, "somebody", ("platform-engineers", "release-managers", "security")),
-        Person(9, "another", ("one-engineers",)),
+        Person(9, "another", ("one-engineers", "release-managers")),
     ),
     tenant="one",
     action="nova-org/primitive-pipeline@" + "0123456789" * 4,

@@ -34,7 +34,10 @@ ARGUMENTS = {
     "--registry": "registry.example.com/nova",
     "--app": str(APP_ID),
     "--bot": "41:primitive-pipeline[bot]",
-    "--person": "7:somebody:platform-engineers,release-managers,security,one-engineers",
+    "--person": (
+        "7:somebody:platform-engineers,release-managers,security,one-engineers",
+        "8:another:release-managers,security",
+    ),
     "--tenant": "one",
     "--action": ACTION,
 }
@@ -42,7 +45,8 @@ ARGUMENTS = {
 
 def init(folder: Path, **changed: str) -> Ran:
     arguments = {**ARGUMENTS, **{f"--{name}": value for name, value in changed.items()}}
-    return call(None, "init", str(folder), *(part for pair in arguments.items() for part in pair))
+    given = ((n, v) for n, of in arguments.items() for v in ([of] if isinstance(of, str) else of))
+    return call(None, "init", str(folder), *(part for pair in given for part in pair))
 
 
 @pytest.fixture
