@@ -27,9 +27,9 @@ def companions_told(fact: Fact) -> tuple[Companion, ...]:
 def check_group_decision(case: FactCase) -> Iterator[Finding]:
     """A finding unless some member of the group was decided at the moment that the fact names."""
     body, cause = case.fact.body, case.fact.cause
-    if not isinstance(body, Promoted) or body.group is None or not case.is_caused:
+    if not isinstance(body, Promoted) or body.group is None:
         return
-    group = case.audit.main.request(cause.request, cause.blob)
+    group = case.audit.main.request(cause.request, cause.blob) if case.is_caused else None
     drafts = group.drafts if isinstance(group, ReleaseGroup) else ()
     chains = (case.audit.chain_of(draft) for draft in drafts if draft != case.fact.draft)
     facts = [case.fact, *(fact for chain in chains if chain for fact in chain.facts)]

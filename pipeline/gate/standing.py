@@ -126,8 +126,13 @@ def _groups_in(records: Iterable[Mapping[str, Any]]) -> frozenset[InGroup]:
     return frozenset(InGroup(g["request"], g["commit"], str(e)) for g, e in found)
 
 
-def check_groups(standings: Iterable[Standing]) -> Iterator[Finding]:
-    """A finding for each release group of which some members run and another one was refused."""
+def check_groups(
+    standings: Iterable[Standing], about: Collection[str] | None = None
+) -> Iterator[Finding]:
+    """A finding for each release group of which some members run and another one was refused.
+
+    With `about`, only groups with one of these drafts.
+    """
     moved: dict[InGroup, list[str]] = {}
     refused: dict[InGroup, list[str]] = {}
     for standing in standings:
@@ -136,7 +141,9 @@ def check_groups(standings: Iterable[Standing]) -> Iterator[Finding]:
         for part in standing.refused:
             refused.setdefault(part, []).append(standing.draft)
     for part in sorted(moved.keys() & refused.keys(), key=lambda part: part.request):
-        where = part.environment
+        drafts, where = {*moved[part], *refused[part]}, part.environment
+        if about is not None and drafts.isdisjoint(about):
+            continue
         undo = (f"`pipeline rollback {draft} --env {where}`" for draft in sorted(moved[part]))
         yield GROUP_HALF_APPLIED.finding(
             f"{where} runs {', '.join(sorted(moved[part]))}, and "

@@ -33,7 +33,7 @@ GROUP_MEMBER_UNKNOWN = register(
         fix="correct the draft's id, or create the draft first: `pipeline draft create`",
         subject=Subject.REQUEST,
         fails=_GROUP.format(other="acme/no-such-draft"),
-        passes=_GROUP.format(other="acme/order-desk"),
+        passes=_GROUP.format(other="contoso/supplier-rating"),
     )
 )
 GROUP_MEMBER_TWICE = register(
@@ -44,7 +44,7 @@ GROUP_MEMBER_TWICE = register(
         fix="leave one of them out",
         subject=Subject.REQUEST,
         fails=_GROUP.format(other="acme/order-router"),
-        passes=_GROUP.format(other="acme/order-desk"),
+        passes=_GROUP.format(other="contoso/supplier-rating"),
     )
 )
 
