@@ -30,6 +30,7 @@ from pipeline.gate.matters import groups_among, higher_tier, matters_of, members
 from pipeline.gate.standing import Standing, check_environments
 from pipeline.git.repository import GitRepository
 from pipeline.models.outputs import AskedItem, Link, PromotionPreview
+from pipeline.models.release_groups import ReleaseGroup
 from pipeline.models.requests import Platform, Promotion, RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.plan.view import PromotionInput
@@ -217,9 +218,12 @@ def _sources(git: GitRepository, tree: str, found: Sequence[Finding]) -> dict[st
 
 
 def _promotions_of(changed: Sequence[str], snapshot: Snapshot) -> Iterator[Promotion]:
-    """The requested promotions whose path agrees with their content."""
+    """The requested promotions whose path agrees with their content, and those of groups."""
     for path in changed:
         loaded = snapshot.requests.get(path)
+        if loaded is not None and isinstance(loaded.model, ReleaseGroup):
+            promotions = (loaded.model.promotion_of(draft) for draft in loaded.model.drafts)
+            yield from (promotion for promotion in promotions if promotion is not None)
         if loaded is not None and isinstance(loaded.model, Promotion):
             said = (loaded.model.draft, loaded.model.environment)
             if said == (loaded.meaning.draft, loaded.meaning.name):
