@@ -67,6 +67,9 @@ class Groups:
         status = self.states.status(draft)
         if status is None or not status.branch_name:
             return Companion(draft, (_waits("it is not scaffolded yet"),))
+        problem = self.states.chain(draft.tenant, status).problem
+        if problem:
+            return Companion(draft, (DecisionReason(rule.STATE_TAMPERED.id, problem, False),))
         if status.requests.get(loaded.path) == loaded.blob:
             return answer_in(self.states.facts(draft), draft, loaded.path, loaded.blob)
         view = about(draft, status)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
+from unittest import mock
 
 import pytest
 
@@ -18,8 +20,9 @@ from pipeline.plan.effects import Effect
 from pipeline.plan.ports import no_faults
 from pipeline.requests.layout import BLOCKED_PATH, STOP_PATH, environment_path, promotion_path
 from tests.support.clocks import SetClock
+from tests.support.command_line import Ran, call
 from tests.support.fact_history import ENGINEER_ID, PLATFORM_ENGINEERS
-from tests.support.finished_story import promotion_of
+from tests.support.finished_story import promotion_of, replace_in, rewrite
 from tests.support.group_story import (
     APPROVERS,
     MEMBERS,
@@ -104,6 +107,14 @@ def lift_stop(story: Story) -> None:
     number = story.propose({STOP_PATH: None}, PLATFORM_ENGINEERS[1])
     story.approve("control", number, PLATFORM_ENGINEERS[0])
     story.merge("control", number, PLATFORM_ENGINEERS[0])
+
+
+def by_command(story: Story, *arguments: str) -> Ran:
+    """The result of a command in the world's own checkout, whose origin is its own forge."""
+    checkout = story.root / "control"
+    origin = ["remote", "set-url", "origin", str(story.forge.path("control"))]
+    subprocess.run(["git", "-C", str(checkout), *origin], check=True)
+    return call(checkout, *arguments)
 
 
 def half_applied(story: Story) -> list[str]:
@@ -326,6 +337,52 @@ def test_a_group_is_not_asked_for_while_a_member_could_never_move(in_dev: Story)
     with pytest.raises(Refused) as refused:
         ask_for_group(in_dev, "staging")
     assert {finding.code for finding in refused.value.findings} == {"digest-blocked"}
+
+
+def test_a_moment_at_which_no_member_was_decided_is_found(in_dev: Story) -> None:
+    ask_for_group(in_dev, "staging", *APPROVERS["staging"])
+    earlier = "pipeline.stages.promote.moment_of"
+    with mock.patch(earlier, lambda time_s: moment_of(time_s - HOUR_S)):
+        go(in_dev)
+    assert runs_in(in_dev, "staging") == list(MEMBERS)
+    assert_proved(in_dev, "audit-group-differs")
+
+
+def test_a_tampered_chain_of_one_member_holds_all(in_dev: Story) -> None:
+    ask_for_group(in_dev, "staging", *APPROVERS["staging"])
+    rewrite(
+        in_dev.world,
+        "control",
+        "state/contoso",
+        replace_in("drafts/supplier-rating/facts/000003-scaffolded.json", b"run-1", b"run-2"),
+    )
+    in_dev.engine.run(tenants=["acme"])
+    assert runs_in(in_dev, "staging") == []
+    (reason,) = in_dev.engine.decide(DRAFT, "staging")[0].reasons
+    assert reason.code == "group-member-waits" and "state-tampered" in reason.message
+
+
+def test_the_command_line_asks_for_a_group(begun: Story) -> None:
+    asked = ("promote", "group", NAME, *MEMBERS, "--env", "dev", "--reason", "Together")
+    ran = by_command(begun, *asked, "--format", "json")
+    assert ran.exit_code == 0, ran.err
+    assert (ran.document["path"], ran.document["outcome"]) == (PATH, "written")
+    told = by_command(begun, *asked)
+    assert told.exit_code == 0 and f"dev would run {DRAFT}, {RATING} together" in told.out
+    unknown = by_command(begun, *asked[:3], DRAFT, "acme/nothing", *asked[5:])
+    assert unknown.exit_code == 2 and "acme/nothing" in unknown.err
+    named = by_command(begun, *asked[:2], "../x", *asked[3:])
+    assert named.exit_code == 2 and "is no name of a release group" in named.err
+
+
+def test_a_single_draft_s_status_tells_of_the_other_member(in_dev: Story) -> None:
+    ask_for_group(in_dev, "staging", *APPROVERS["staging"])
+    crash_after_the_first_merge(in_dev)
+    block(in_dev, RATING)
+    go(in_dev)
+    for draft in MEMBERS:
+        ran = by_command(in_dev, "status", draft)
+        assert "group-half-applied" in ran.out, ran.out
 
 
 def test_idle_runs_remember_members_of_groups(in_dev: Story) -> None:
