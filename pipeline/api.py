@@ -400,6 +400,30 @@ def block_digest(engine: Engine, digest: str, *, reason: str) -> ProposedRequest
     )
 
 
+def propose_file(engine: Engine, path: str, content: bytes, *, reason: str) -> ProposedRequest:
+    """The request to bring a file as somebody wrote it: policy, or a request of any kind.
+
+    Raises UsageFault for a path where no request may be, Refused with every finding.
+    """
+    meaning = request_path(path)
+    if meaning is None:
+        raise UsageFault(
+            f"`{path}` is no place for a request", help="docs/requests.md lists where each lies"
+        )
+    snapshot = engine.snapshot()
+    there = engine.control.open_repository().read_object(f"{snapshot.commit}:{path}")
+    request = ProposedRequest(
+        draft=meaning.draft if meaning.primitive else "",
+        kind=meaning.kind,
+        path=path,
+        content=content,
+        title=f"{'Change' if there else 'Add'} {path}",
+        body=f"{reason}\n",
+        edits=there.content if there else None,
+    )
+    return _judged(engine, snapshot, request)
+
+
 def get_draft_status(engine: Engine, draft: str) -> DraftStatus:
     """The recorded fold of the draft's facts. Raises UsageFault if it has none yet."""
     return engine.status(parse_draft_id(draft))

@@ -120,18 +120,24 @@ class FactCase:
 
     def views(self) -> Iterator[DraftView]:
         """The possible inputs of the stage: one view for each policy since the cause."""
-        request = self.draft_request
-        if request is None:
-            return
         for policy in self.audit.main.policies_since(self.fact.cause.commit, self.tenant):
-            view = self.view(policy, request)
+            view = self._view(policy)
             if view is not None:
                 yield view
 
-    def view(self, policy: Snapshot, request: PrimitiveImplementationDraft) -> DraftView | None:
+    def view_by(self, commit: str) -> DraftView | None:
+        """The view by the policy at a commit of main; None if that is not one since the cause."""
+        main = self.audit.main
+        at, caused_at = main.position.get(commit), main.position.get(self.fact.cause.commit)
+        if at is None or caused_at is None or at < caused_at:
+            return None
+        view = self._view(main.policy_at(commit, self.tenant))
+        return replace(view, policy=commit) if view else None
+
+    def _view(self, policy: Snapshot) -> DraftView | None:
         """The view by one policy; None if that policy lacks the tenant."""
-        tenant = policy.tenant(self.tenant)
-        if tenant is None or policy.platform is None:
+        tenant, request = policy.tenant(self.tenant), self.draft_request
+        if tenant is None or policy.platform is None or request is None:
             return None
         view = DraftView(
             request=request,

@@ -107,15 +107,23 @@ class MainLine:
         at = self.position.get(commit)
         if at is None:
             return
-        first = self.policy_at(commit, tenant)
-        yield first
-        seen = {id(first)}
-        environments, tenants = self._changes
-        for later in sorted({*environments, *tenants.get(tenant, ())}):
-            policy = self.policy_at(self.line[later], tenant) if later > at else first
+        seen: set[int] = set()
+        for later in (at, *self._changes_after(commit, tenant)):
+            policy = self.policy_at(self.line[later], tenant)
             if id(policy) not in seen:
                 seen.add(id(policy))
                 yield policy
+
+    def replaced_by(self, commit: str, tenant: str) -> str | None:
+        """The first commit after this one that changes its policy; None if none does."""
+        later = self._changes_after(commit, tenant)
+        return self.line[later[0]] if later else None
+
+    def _changes_after(self, commit: str, tenant: str) -> list[int]:
+        """The positions after a commit at which a tenant's policy changed, in order."""
+        environments, tenants = self._changes
+        at = self.position[commit]
+        return sorted(n for n in {*environments, *tenants.get(tenant, ())} if n > at)
 
     @cached_property
     def _changes(self) -> tuple[list[int], dict[str, list[int]]]:

@@ -20,12 +20,14 @@ from pipeline.gate.authorise import DecisionReason, authorise
 from pipeline.gate.authority import FOUNDING
 from pipeline.git.commits import Commit
 from pipeline.git.objects import MODE_FILE, File, Files
+from pipeline.machine.clock import CLOCK_SKEW_S
+from pipeline.models.base import moment_of
 from pipeline.models.facts import Promoted, Release
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import Environment, Promotion
 from pipeline.plan.effects import CommitFolder
 from pipeline.plan.reached import state_reached
-from pipeline.plan.view import DraftView, PromotionInput
+from pipeline.plan.view import POLICY_TRAILER, DraftView, PromotionInput
 from pipeline.releases.overlays import base_tree_of, render_overlay
 from pipeline.stages.promote import evidence_of, plan_promotion
 from pipeline.stages.rollback import fallback_promotion, observation_of
@@ -40,8 +42,9 @@ _OWN_RULE = {
     decision_rule.BUILD_MISSING.id: rule.AUDIT_DIGEST_DIFFERS,
 }
 _BASE = "base/"
+_OF_REQUEST = ("Draft", "Request", "Key")  # trailers
 # Fields that a fact holds only where they are not as usual.
-_WHERE_UNUSUAL = ("waived", "lane", "goes_further", "automatic", "observed", "group")
+_WHERE_UNUSUAL = ("policy", "waived", "lane", "goes_further", "automatic", "observed", "group")
 
 
 def check_place(case: FactCase) -> Iterator[Finding]:
@@ -74,6 +77,29 @@ def check_place(case: FactCase) -> Iterator[Finding]:
         return
     gitops.read_whole(body.overlay_tree)
     case.audit.proves("overlays found whole on main")
+
+
+def check_policy(case: FactCase) -> Iterator[Finding]:
+    """Findings unless main had the policy that decided it, and had no newer one yet."""
+    body, main = case.fact.body, case.audit.main
+    if not isinstance(body, Promoted) or body.policy is None or not case.is_caused:
+        return
+    at = main.position.get(body.policy)
+    if at is None or at < main.position[case.fact.cause.commit]:
+        message = f"main has no commit {body.policy[:12]} since its request"
+        yield case.finding(rule.AUDIT_POLICY_REPLACED, message)
+        return
+    newer = main.replaced_by(body.policy, case.tenant)
+    if newer is not None:
+        since_s = case.audit.control.commit(newer).committer.time_s
+        if since_s + CLOCK_SKEW_S < case.decided_s:
+            message = (
+                f"it was decided at {moment_of(case.decided_s)} by the policy at "
+                f"{body.policy[:12]}, which {newer[:12]} replaced at {moment_of(since_s)}"
+            )
+            yield case.finding(rule.AUDIT_POLICY_REPLACED, message)
+            return
+    case.audit.proves("promotions decided by the policy of their moment")
 
 
 def check_decision(case: FactCase) -> Iterator[Finding]:
@@ -132,7 +158,10 @@ def _promotion_of(case: FactCase, body: Promoted) -> Promotion | None:
 
 def _views(case: FactCase, promotion: Promotion) -> Iterator[DraftView]:
     """The views, with the promoted source's checks and build, however old."""
-    for view in case.views():
+    body = case.fact.body
+    assert isinstance(body, Promoted)  # the callers checked
+    sealed = case.view_by(body.policy) if body.policy else None
+    for view in ([sealed] if sealed else []) if body.policy else case.views():
         code, status = case.code, view.status
         if isinstance(case.request, Environment):
             # The policy that rolls back by itself is the one that caused it.
@@ -344,11 +373,12 @@ def _merge_problem(
         return ""
     problem = commit_problem(case, made, planned, parents)
     if problem is None and merge is not made:
-        trailers = dict(merge.trailers)
-        wanted = {name: dict(made.trailers)[name] for name in ("Draft", "Request", "Key")}
-        # A merge by hand has no trailers.
-        if trailers and {name: trailers.get(name) for name in wanted} != wanted:
-            return f"its merge {merge.id[:12]} names another draft, request or key"
+        wanted = {name: dict(made.trailers)[name] for name in _OF_REQUEST}
+        told = {n: v for n, v in merge.trailers if n in (*_OF_REQUEST, POLICY_TRAILER)}
+        wanted |= {POLICY_TRAILER: view.policy} if view.policy else {}
+        # A merge by hand has none of these trailers.
+        if told and told != wanted:
+            return f"its merge {merge.id[:12]} names another draft, request, key or policy"
     return problem
 
 

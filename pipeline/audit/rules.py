@@ -196,6 +196,14 @@ AUDIT_TIME_ORDER = _audit(
     "a fact is decided an hour before the fact that it follows",
     "times go on from fact to fact; five minutes between two clocks are no disagreement",
 )
+AUDIT_POLICY_REPLACED = _audit(
+    "audit-policy-replaced",
+    "A promotion is decided by the policy that main has at that moment.",
+    "else a release could pass by the policy of before a stop, a freeze or a blocked digest",
+    "roll it back, or have it acknowledged; find out which run decided it by what",
+    "a promotion names the policy of an hour before, and a stop was merged since",
+    "a promotion names main's newest commit of its moment, or one that changed no policy since",
+)
 AUDIT_EVIDENCE_LATER = _audit(
     "audit-evidence-later",
     "A fact is decided after the reviews and the observation that it names.",

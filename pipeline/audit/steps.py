@@ -101,6 +101,7 @@ FACT_STEPS: tuple[AuditStep[FactCase], ...] = (
     AuditStep("checked", sources.check_checked),
     AuditStep("built", sources.check_built),
     AuditStep("place", promotions.check_place),
+    AuditStep("policy", promotions.check_policy),
     AuditStep("decision", promotions.check_decision),
     AuditStep("group", groups.check_group_decision),
     AuditStep("merge", promotions.check_merge_commit),

@@ -26,6 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Request that a primitive leaves all its environments and that its draft ends.",
     ),
     "digest": ("digest:digest", "Ask that an image runs nowhere any more."),
+    "submit": (
+        "submit:submit",
+        "Open a pull request with a request or policy file of the checkout.",
+    ),
     "plan": ("runs:plan", "Show what a run would do now, without writing anything."),
     "apply": ("runs:apply", "Apply a saved plan exactly, or refuse it as stale."),
     "run": ("runs:run", "Plan and apply until nothing is left to do."),

@@ -8,8 +8,8 @@ another release) can change it; otherwise the promotion waits and the next run j
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from pipeline import names
 from pipeline.diagnostics import Finding
@@ -19,6 +19,7 @@ from pipeline.gate.authority import Authority
 from pipeline.gate.groups import Companion, clause_group
 from pipeline.gate.holds import clause_lane, clause_stop, clause_windows
 from pipeline.gate.provenance import provenance_problem
+from pipeline.gate.ran import runs_of_release
 from pipeline.gate.reasons import DecisionReason as DecisionReason
 from pipeline.gate.rollback import (
     clause_automatic,
@@ -27,6 +28,7 @@ from pipeline.gate.rollback import (
     clause_lift,
     clause_rollback,
 )
+from pipeline.gate.soak import clause_soak
 from pipeline.gate.waivers import Asked, Grant, Waived, without_waived
 from pipeline.models.base import seconds_of
 from pipeline.models.evidence import CheckOutcome
@@ -60,6 +62,7 @@ class Evidence:
     authority: Authority  # over this revision of the request
     tier: RiskTier  # the higher of the tier at acceptance and the tier now
     now_s: int  # the moment of the decision, in seconds since the epoch
+    known_for_s: Mapping[str, int] = field(default_factory=dict)  # by environment before
     chain_problem: str = ""  # why the draft's facts do not add up; empty if they do
     signers: Signers | None = None
     provenance: Verified | None = None  # verified provenance of the source tree's image
@@ -160,16 +163,10 @@ def clause_environment_order(e: Evidence) -> Iterator[DecisionReason]:
 
 
 def _earlier_runs(e: Evidence) -> tuple[RunRecord, ...]:
-    """The runs of this release in earlier environments, by its digest, else by its source.
-
-    Those before a rollback are of the same environment.
-    """
-    wanted, here = e.promotion.release.digest, (e.environment.environment,)
-    before = here if e.promotion.lane == "rollback" else e.environment.promotes_from
-    return tuple(
-        run
-        for run in e.status.runs_in(before)
-        if (run.release.digest == wanted if wanted else run.release.source_tree == e.source_tree)
+    """The runs of this release in earlier environments; before a rollback, in the same one."""
+    here = (e.environment.environment,)
+    return runs_of_release(
+        e, here if e.promotion.lane == "rollback" else e.environment.promotes_from
     )
 
 
@@ -312,6 +309,7 @@ CLAUSES: tuple[Clause, ...] = (
     clause_source,
     clause_environment_order,
     clause_same_base,
+    clause_soak,
     clause_same_digest,
     clause_builder,
     clause_provenance,

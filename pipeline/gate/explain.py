@@ -16,6 +16,7 @@ from pipeline.gate.authority import Authority
 from pipeline.gate.groups import Companion
 from pipeline.gate.reasons import DecisionReason
 from pipeline.gate.rules import APPROVAL_MISSING
+from pipeline.gate.soak import describe_soaks
 from pipeline.models.base import moment_of
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.requests import ApprovalPolicy
@@ -146,6 +147,13 @@ def _runs_before(e: Evidence) -> str:
 
 def _base(e: Evidence) -> str:
     return f"base {e.overlay.release.base_tree[:12]}" if e.overlay else "nothing is rendered yet"
+
+
+def _soak(e: Evidence) -> str:
+    policy, lane = e.environment.soak, e.promotion.lane
+    if policy is None:
+        return f"{e.environment.environment} asks for none"
+    return f"lane {lane} need not wait" if lane in policy.lanes else describe_soaks(e)
 
 
 def _build(e: Evidence) -> str:
@@ -296,6 +304,10 @@ def _platform_owners(e: Evidence) -> str:
     return f"the platform's owners: {', '.join(e.platform.owners)}"
 
 
+def _observers(e: Evidence) -> str:
+    return "nobody but time; whoever observes records how it does"
+
+
 def _builders(e: Evidence) -> str:
     return "whoever builds: the build workflow"
 
@@ -306,6 +318,7 @@ ROWS: Mapping[str, Row] = {
     "source": Row("its source is known, and merged where that is asked", _source, _code_owners),
     "environment-order": Row("it has run in an environment before", _runs_before, _asker),
     "same-base": Row("its manifests are those that ran before", _base, _asker),
+    "soak": Row("it was seen healthy before for long enough", _soak, _observers),
     "same-digest": Row("the digest is the one image of its source", _build, _pipeline),
     "builder": Row("its builder is accepted", _build, _builders),
     "provenance": Row("its provenance is signed by a trusted signer", _provenance, _builders),

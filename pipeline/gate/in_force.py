@@ -64,8 +64,17 @@ def _order(read: ReadRequest, policy: Environment) -> Iterator[Gate]:
     before = " or ".join(policy.promotes_from)
     asks = f"has run in {before}" if before else "nothing has to run before"
     yield Gate("order", asks, _at(read, "promotes_from"))
+    yield Gate("soak", _soak(policy), _at(read, "soak"))
     branch = "on the default branch" if policy.requires_default_branch else "on any branch"
     yield Gate("source", branch, _at(read, "requires_default_branch"))
+
+
+def _soak(policy: Environment) -> str:
+    soak = policy.soak
+    if soak is None:
+        return "none"
+    lanes = f" (not for lanes {', '.join(soak.lanes)})" if soak.lanes else ""
+    return f"{soak.hours} h seen healthy in {' or '.join(policy.promotes_from)}{lanes}"
 
 
 def _evidence(read: ReadRequest, policy: Environment) -> Iterator[Gate]:

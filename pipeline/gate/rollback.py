@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.gate import rules as rule
+from pipeline.gate.ran import runs_of_release
 from pipeline.gate.reasons import DecisionReason, refuses, waits
 from pipeline.models.base import moment_of, seconds_of
 from pipeline.models.facts import Cause, Release
@@ -120,12 +121,7 @@ def clause_goes_further(e: Evidence) -> Iterator[DecisionReason]:
     """A release that is to stay where it is goes further only if a person asks for it."""
     if e.by_people or e.automatic or e.promotion.lane == "rollback":
         return
-    wanted = e.promotion.release.digest
-    ran = [
-        run
-        for run in e.status.runs_in(e.environment.promotes_from)
-        if (run.release.digest == wanted if wanted else run.release.source_tree == e.source_tree)
-    ]
+    ran = runs_of_release(e, e.environment.promotes_from)
     if ran and not any(run.goes_further for run in ran):
         names = " and ".join(dict.fromkeys(run.environment for run in ran))
         yield waits(rule.RELEASE_STAYS, f"in {names} it was marked `goes_further: false`")

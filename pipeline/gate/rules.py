@@ -205,6 +205,23 @@ WINDOW_CLOSED = _decision(
     "now: 2026-12-27T00:00:00Z\nwindows: [{effect: deny, from: 2026-12-24T00:00:00, "
     "to: 2026-12-27T00:00:00}]\n",
 )
+SOAK_NOT_OVER = _decision(
+    "soak-not-over",
+    "A release was seen healthy in an environment before for as long as `soak` asks for.",
+    "some failures take hours to show; better there than here",
+    "wait, and have reports of the delivery tool recorded: `pipeline run --observations FILE`",
+    "soak: {hours: 24}\nseen: {from: 2026-11-30T10:00:00Z, to: 2026-12-01T09:59:59Z}\n",
+    "soak: {hours: 24}\nseen: {from: 2026-11-30T10:00:00Z, to: 2026-12-01T10:00:00Z}\n",
+)
+SOAK_UNKNOWN = _decision(
+    "soak-unknown",
+    "Where `soak` asks for time, it is known how the release did in an environment before.",
+    "a release that nobody looked at may have been down all the time",
+    "have reports of the delivery tool recorded: `pipeline run --observations FILE`, more often "
+    "than `observed_within_hours` of that environment",
+    "soak: {hours: 24}\nseen: {}\n",
+    "soak: {hours: 24}\nseen: {from: 2026-11-30T10:00:00Z, to: 2026-12-01T10:00:00Z}\n",
+)
 PROMOTION_STOPPED = _decision(
     "promotion-stopped",
     "Nothing in `environments/stop.yaml` stops it.",

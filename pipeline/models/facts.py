@@ -251,6 +251,9 @@ class Promoted(Model):
     pull_request: PullRequestLink
     approved_by: tuple[int, ...]
     checks: tuple[str, ...]
+    # The commit of the control repo whose policy decided it. Facts of older tools lack it, and so
+    # do those of overlays that were merged by hand.
+    policy: CommitIdField | None = Field(None, exclude_if=not_)
     # The rules that failed but were waived.
     waived: tuple[UsedWaiver, ...] = Field((), exclude_if=not_)
     # The draft's state after this promotion, by the policy of the time. Facts of older tools lack

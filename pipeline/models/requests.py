@@ -30,6 +30,7 @@ from pipeline.models.evidence import CheckName
 from pipeline.models.risk import RISK_TIERS as RISK_TIERS
 from pipeline.models.risk import RiskTier as RiskTier
 from pipeline.models.signers import Signer
+from pipeline.models.soak import Soak
 from pipeline.models.windows import FastLane, Lane, PlatformWindow, Sentence, Window
 
 # A DNS label (RFC 1035) without `--`, which separates the parts of derived names. Those names have
@@ -257,6 +258,13 @@ class Environment(Request):
     # When the pipeline itself goes back to the newest earlier release that ran healthy there: once
     # for each release, and never while a rollback holds the environment.
     rollback_on: RollbackOn | None = None
+    # How long a release was seen healthy in one of `promotes_from`, without a break.
+    soak: Soak | None = None
+
+    @property
+    def known_for_s(self) -> int:
+        """For how many seconds an observation counts."""
+        return self.observed_within_hours * 3600
 
     def approval_for(self, tier: RiskTier, tenant: str) -> ApprovalPolicy | None:
         """The approvals that a tier needs: its own entry, else that of the nearest lower tier.

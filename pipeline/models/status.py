@@ -85,6 +85,8 @@ class RunRecord(Model):
     was_healthy: bool = False  # whether a delivery tool saw exactly this release healthy and synced
     # The start of the unbroken run of such observations; None once it is seen otherwise.
     healthy_since: Moment | None = Field(None, exclude_if=not_)
+    healthy_seen: Moment | None = Field(None, exclude_if=not_)  # the newest of them
+    longest_gap_s: int = Field(0, exclude_if=not_)  # between two of them that follow each other
     goes_further: bool = Field(True, exclude_if=bool)  # whether bots may ask for it elsewhere
     rolled_back: bool = Field(False, exclude_if=not_)  # whether policy ended it by itself
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pipeline.diagnostics import Finding
 from pipeline.models.evidence import Observation
-from pipeline.models.status import PromotionRecord
+from pipeline.models.status import PromotionRecord, RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,8 @@ class Sighting:
     told: Observation
     record: PromotionRecord
     tree: str
+    run: RunRecord | None = None  # of the promotion
+    soak_s: int = 0  # the longest soak that the environments after this one ask for
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +31,4 @@ class JudgedReport:
     known: Observation
     record: PromotionRecord | None  # None: no fact knows such a release
     findings: tuple[Finding, ...] = ()
-
-    @property
-    def is_news(self) -> bool:
-        """Whether what is known differs from the newest recorded observation."""
-        if self.record is None:
-            return False
-        return _substance(self.known) != _substance(self.record.observation)
-
-
-def _substance(seen: Observation | None) -> tuple[object, ...]:
-    """The values that make an observation news when they change; never seen equals unknown."""
-    if seen is None:
-        return ("Unknown", "Unknown", None, ())
-    return (seen.health, seen.sync, seen.digest, seen.images)
+    news: tuple[Observation, ...] = ()  # what is to be recorded of it

@@ -7,7 +7,7 @@ combines the steps of a draft; a tenant's facts are published in one commit, las
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pipeline import __version__, names
@@ -40,8 +40,10 @@ from pipeline.plan.effects import Effect, FactEntry, Waiting
 from pipeline.plan.patches import PatchResult
 from pipeline.releases.overlays import Overlay
 from pipeline.requests.kinds import request_path
+from pipeline.requests.snapshot import Snapshot
 from pipeline.templating import Template
 
+POLICY_TRAILER = "Policy"
 Parents = tuple[tuple[TreeEntry, ...], ...]
 
 
@@ -100,6 +102,7 @@ class PromotionInput:
     gitops_pull: PullRequest | None = None  # the overlay's pull request, once it is open
     owners: frozenset[int] = frozenset()  # who may approve that pull request
     merged: bool = False  # whether it was merged; `overlay` is then the merged one
+    decided_by: Snapshot | None = None  # the policy that its merge names, once it is merged
     is_queued: bool = False  # whether the forge has queued it for merging
     newer: Caused | None = None  # the newer request that replaced this one
     observed: int = 0  # the number of the observation that an automatic rollback follows
@@ -150,6 +153,7 @@ class DraftView:
     status: DraftStatus | None
     is_new_revision: bool  # the draft's own request is not yet among the facts
     now_s: int  # the moment of the plan, in seconds since the epoch
+    policy: str = ""  # the commit of the control repo that all policy here is from
     target: RepoView | None = None
     gitops: RepoView | None = None
     pull: PullRequest | None = None  # the draft's pull request, as the forge has it now
@@ -231,6 +235,23 @@ class DraftView:
         return self.status.newest_fact
 
 
+def by_policy(view: DraftView, policy: Snapshot) -> DraftView:
+    """The view by another policy. Raises KeyError if that lacks the platform or the tenant."""
+    tenant, platform = policy.tenant(view.request.tenant_id), policy.platform
+    if tenant is None or platform is None:
+        raise KeyError(view.request.tenant_id)
+    return replace(
+        view,
+        tenant=tenant,
+        platform=platform,
+        environments=policy.environments,
+        blocked_digests=policy.blocked_digests,
+        stops=policy.stops,
+        signers=policy.signers,
+        policy=policy.commit,
+    )
+
+
 def owners_of(platform: Platform, tenant: Tenant, origin: CodeOrigin) -> tuple[str, ...]:
     """The teams that own the repositories of a tenant's code of this origin."""
     return platform.owners if origin is CodeOrigin.PLATFORM else tenant.owners
@@ -268,13 +289,16 @@ class Step:
     waiting: tuple[Waiting, ...] = ()
 
 
-def message_of(subject: str, view: DraftView, caused: Caused, key: str) -> str:
-    """A commit message with trailers that name its request and fact (docs/model.md §9)."""
+def message_of(subject: str, view: DraftView, caused: Caused, key: str, *, policy: str = "") -> str:
+    """A commit message with trailers that name its request and fact (docs/model.md §9), and the
+    commit whose `policy` decided it.
+    """
     trailers = (
         ("Draft", view.id),
         ("Request", f"{caused.cause.request}@{caused.cause.commit}"),
         ("Key", key),
         ("Fact", view.newest_fact),
+        *(((POLICY_TRAILER, policy),) if policy else ()),
     )
     return f"{subject}\n\n{render_trailers(trailers)}"
 

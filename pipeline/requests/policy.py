@@ -172,6 +172,22 @@ ENVIRONMENT_CLUSTER_UNUSED = register(
         + "cluster: eu-1\ndelivery: application\n",
     )
 )
+ENVIRONMENT_SOAK_UNUSED = register(
+    Rule(
+        id="environment-soak-unused",
+        summary="An environment asks for a soak only if it promotes from another one.",
+        why="a soak is time in an environment before, so where none comes before it asks nothing",
+        fix="delete `soak`, or name an environment in `promotes_from`",
+        subject=Subject.REQUEST,
+        fails=f"""# file: environments/dev/environment.yaml
+apiVersion: {API_VERSION}
+kind: Environment
+environment: dev
+soak: {{hours: 24}}
+""",
+        passes=_CANARY.format(stage="prod", source="staging") + "soak: {hours: 24}\n",
+    )
+)
 NAMESPACES_CLASH = register(
     Rule(
         id="namespaces-clash",
@@ -318,6 +334,11 @@ def check_environment(
         yield ENVIRONMENT_CLUSTER_UNUSED.finding(
             f"nothing reads `cluster: {environment.cluster}`",
             document.position_of(("cluster",), key=True),
+        )
+    if environment.soak and not environment.promotes_from:
+        yield ENVIRONMENT_SOAK_UNUSED.finding(
+            f"nothing comes before `{environment.environment}`",
+            document.position_of(("soak",), key=True),
         )
     if snapshot.platform:
         yield from _check_names(environment.environment, snapshot.platform, snapshot, document)

@@ -17,6 +17,7 @@ WAIVABLE = (
     "builder-refused",
     "check-failed",
     "check-missing",
+    "soak-not-over",
     "source-not-on-default-branch",
     "window-closed",
 )

@@ -3,7 +3,9 @@
 A report counts only for the content that it describes: the commit that it names must hold exactly
 the promoted tree, and it must be newer than the promotion and no older than policy allows. Without
 such a report the health is unknown, never healthy. Only news is recorded: a health, sync state or
-image that differs from the newest recorded one, so repeated reports add no history.
+image that differs from the newest recorded one, so repeated reports add no history. While a soak
+lasts (`pipeline.gate.soak`), it is recorded that a release is still healthy: twice within the time
+for which an observation counts, and at the end.
 """
 
 from __future__ import annotations
@@ -11,19 +13,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from pipeline.characters import visible
-from pipeline.diagnostics import Location, Rule, Subject, register
+from pipeline.diagnostics import Finding, Location, Rule, Subject, register
 from pipeline.gate.running import Running, check_running
+from pipeline.gate.soak import longest_soak_s, soaked
 from pipeline.machine.clock import CLOCK_SKEW_S
 from pipeline.models.base import Moment, moment_of, seconds_of
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Observed
 from pipeline.models.requests import Environment
-from pipeline.models.status import DraftStatus, PromotionRecord
+from pipeline.models.status import DraftStatus, PromotionRecord, RunRecord
 from pipeline.plan.effects import FactEntry
 from pipeline.plan.sightings import JudgedReport, Sighting
 from pipeline.plan.view import DraftView, Step
-
-HOUR_S = 3600
 
 
 def _observed(id: str, summary: str, why: str, fix: str, fails: str, passes: str) -> Rule:
@@ -50,18 +51,53 @@ OBSERVATION_UNKNOWN_RELEASE = _observed(
 
 def judge_report(sighting: Sighting, environment: Environment, now_s: int) -> JudgedReport:
     """The judged report on a promoted release."""
+    known, findings = _judged(sighting, environment, now_s)
+    news = _news(sighting, known, environment)
+    return JudgedReport(sighting.told, known, sighting.record, findings, news)
+
+
+def _judged(
+    sighting: Sighting, environment: Environment, now_s: int
+) -> tuple[Observation, tuple[Finding, ...]]:
+    """What is known of a release by a report, and findings about what runs."""
     told, record = sighting.told, sighting.record
     if is_from_future(told, now_s):
         at = _location(told)
         message = f"it was seen at {told.observed_at}, and it is {moment_of(now_s)}"
         unknown = _unknown(told, "seen by a clock that is ahead", observed_at=None)
-        return JudgedReport(told, unknown, record, (OBSERVATION_FROM_FUTURE.finding(message, at),))
+        return unknown, (OBSERVATION_FROM_FUTURE.finding(message, at),)
     against = next(_reasons_against(sighting, environment, now_s), "")
     if against:
-        return JudgedReport(told, _unknown(told, against, told.observed_at), record)
-    return JudgedReport(
-        told, told, record, tuple(check_running(Running.seen(told, record.release.digest)))
-    )
+        return _unknown(told, against, told.observed_at), ()
+    return told, tuple(check_running(Running.seen(told, record.release.digest)))
+
+
+def _news(
+    sighting: Sighting, known: Observation, environment: Environment
+) -> tuple[Observation, ...]:
+    """What is to be recorded of a judged report."""
+    run, soak_s, known_for_s = sighting.run, sighting.soak_s, environment.known_for_s
+    changed = _substance(known) != _substance(sighting.record.observation)
+    anyway = (known,) if changed else ()
+    if run is None or known.observed_at is None or soaked(run, soak_s, known_for_s):
+        return anyway
+    if not soak_s or not known.is_healthy_as(run.release.digest):
+        return anyway
+    if run.healthy_since is None or run.healthy_seen is None:
+        return (known,)
+    at_s, seen_s = seconds_of(known.observed_at), seconds_of(run.healthy_seen)
+    if max(at_s - seen_s, run.longest_gap_s) > known_for_s:
+        unseen = f"not seen for more than {environment.observed_within_hours} hours"
+        return (_unknown(known, unseen, observed_at=None), known)
+    is_over = at_s - seconds_of(run.healthy_since) >= soak_s
+    return (known,) if changed or is_over or at_s - seen_s >= known_for_s // 2 else ()
+
+
+def _substance(seen: Observation | None) -> tuple[object, ...]:
+    """The values that make an observation news when they change; never seen equals unknown."""
+    if seen is None:
+        return ("Unknown", "Unknown", None, ())
+    return (seen.health, seen.sync, seen.digest, seen.images)
 
 
 def judge_unknown(told: Observation) -> JudgedReport:
@@ -93,10 +129,11 @@ def reason_against_place(told: Observation, record: PromotionRecord, tree: str) 
 
 def _reasons_against(sighting: Sighting, environment: Environment, now_s: int) -> Iterator[str]:
     """Why a report does not show the release's health now."""
-    told, hours = sighting.told, environment.observed_within_hours
+    told = sighting.told
     if told.observed_at is None:
         yield told.message or "it does not say when it was seen"
-    elif seconds_of(told.observed_at) < now_s - hours * HOUR_S:
+    elif seconds_of(told.observed_at) < now_s - environment.known_for_s:
+        hours = environment.observed_within_hours
         yield f"seen at {told.observed_at}, more than {hours} hours ago"
     if told.health == told.sync == "Unknown" and told.message:
         yield told.message
@@ -141,8 +178,14 @@ def judge_all(
         if record is None or policy is None:
             found.append(judge_unknown(told))
         else:
-            found.append(judge_report(Sighting(told, record, reports[told]), policy, now_s))
+            soak_s = longest_soak_s(environments, told.environment)
+            sighting = Sighting(told, record, reports[told], _run_of(status, record), soak_s)
+            found.append(judge_report(sighting, policy, now_s))
     return tuple(found)
+
+
+def _run_of(status: DraftStatus | None, record: PromotionRecord) -> RunRecord | None:
+    return next((run for run in status.runs if run.fact == record.fact), None) if status else None
 
 
 def plan_observe(view: DraftView) -> Step | None:

@@ -38,7 +38,15 @@ from pipeline.plan.effects import (
 )
 from pipeline.plan.reached import state_reached
 from pipeline.plan.rules import MERGE_PENDING
-from pipeline.plan.view import TOOL, Caused, DraftView, PromotionInput, Step, message_of
+from pipeline.plan.view import (
+    TOOL,
+    Caused,
+    DraftView,
+    PromotionInput,
+    Step,
+    by_policy,
+    message_of,
+)
 from pipeline.releases.overlays import Overlay
 from pipeline.requests.drafts import ENVIRONMENT_UNKNOWN
 from pipeline.requests.layout import environment_path
@@ -51,10 +59,11 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
     status = due.status or view.status
     if status is None:
         raise KeyError(view.id)
-    asked_at = due.caused.cause.merged_at
+    asked_at, environment = due.caused.cause.merged_at, view.environments[due.promotion.environment]
+    before = (name for name in environment.promotes_from if name in view.environments)
     return Evidence(
         promotion=due.promotion,
-        environment=view.environments[due.promotion.environment],
+        environment=environment,
         platform=view.platform,
         blocked_digests=view.blocked_digests,
         stops=view.stops,
@@ -68,6 +77,7 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
         authority=due.caused.authority,
         tier=higher_tier(status.risk_tier, view.risk_tier),
         now_s=_decided_s(view, due),
+        known_for_s={name: view.environments[name].known_for_s for name in before},
         chain_problem=due.chain_problem,
         signers=view.signers,
         provenance=due.provenance,
@@ -114,6 +124,8 @@ def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
     promotion already merged gives only its fact.
     """
     view = replace(view, status=due.status or view.status)
+    if due.decided_by is not None:
+        view = by_policy(view, due.decided_by)
     is_known = due.promotion.environment in view.environments
     decision = authorise(evidence_of(view, due)) if is_known else _decision_without(view, due)
     release = due.promotion.release
@@ -281,7 +293,9 @@ def _merge_of(view: DraftView, due: PromotionInput, pull: OpenPull, head: str) -
         branch=pull.branch,
         base_branch=pull.base_branch,
         expected_head=head,
-        message=message_of(f"Merge: {pull.title}", view, due.caused, promotion_key(due)),
+        message=message_of(
+            f"Merge: {pull.title}", view, due.caused, promotion_key(due), policy=view.policy
+        ),
     )
 
 
@@ -299,6 +313,8 @@ def _promoted(
     passed = [r.name for r in report.results if r.outcome is CheckOutcome.PASSED] if report else []
     state = state_reached(status, view.environments, environment, overlay.release)
     known: dict[str, object] = {"waived": _used(decision)} if decision.waived else {}
+    if view.policy and (due.decided_by or not due.merged):
+        known["policy"] = view.policy
     return FactEntry(
         draft=view.id,
         cause=due.caused.cause,

@@ -9,12 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from pipeline.models.base import Moment, seconds_of
 from pipeline.models.facts import Fact, Observed, Promoted
 from pipeline.models.status import DraftStatus, RunRecord
 
 LISTED_RUNS = 10  # per environment
 
 Runs = tuple[RunRecord, ...]
+_BROKEN: dict[str, object] = {
+    "healthy_since": None,
+    "healthy_seen": None,
+    "longest_gap_s": 0,
+}
 
 
 def runs_after(runs: Runs, fact: Fact) -> Runs:
@@ -38,10 +44,23 @@ def runs_after(runs: Runs, fact: Fact) -> Runs:
 
     def told(run: RunRecord) -> dict[str, object]:
         if not seen.is_healthy_as(run.release.digest):
-            return {"healthy_since": None}
-        return {"was_healthy": True, "healthy_since": run.healthy_since or moment}
+            return _BROKEN
+        return {"was_healthy": True, **_seen_healthy(run, moment)}
 
     return _with_newest(runs, seen.environment, told)
+
+
+def _seen_healthy(run: RunRecord, moment: Moment | None) -> dict[str, object]:
+    """What one more healthy observation, made at a moment, changes about time."""
+    before = run.healthy_seen
+    if moment is None or (before and moment <= before):
+        return {}
+    gap_s = seconds_of(moment) - seconds_of(before) if before else 0
+    return {
+        "healthy_since": run.healthy_since or moment,
+        "healthy_seen": moment,
+        "longest_gap_s": max(run.longest_gap_s, gap_s),
+    }
 
 
 def _with_newest(

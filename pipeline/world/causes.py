@@ -59,12 +59,14 @@ class Causes:
         tier: RiskTier = "LOW",
         until: Moment | None = None,
         brought_by: str = "",
+        now: Snapshot | None = None,
     ) -> Caused:
         """The cause of a request's content: the commit of main that brought it, who asked, and
         their and the reviewers' authority.
 
         The content is the current one, unless `brought_by` is the commit that brought an earlier
-        one. `tier` is the accepted draft's. Reviews given after `until` are left out.
+        one. `tier` is the accepted draft's. Reviews given after `until` are left out, and `now` is
+        the policy of the decision, if that is not the newest.
         """
         if not brought_by and path not in self.brought:
             self._read_brought(path, [path])
@@ -87,7 +89,7 @@ class Causes:
             brought=brought,
         )
         authority = self.revisions.read_authority(
-            [path], commit.id, brought, now=self.snapshot, tier=tier
+            [path], commit.id, brought, now=now or self.snapshot, tier=tier
         )
         return Caused(cause, commit.committer.time_s, authority)
 

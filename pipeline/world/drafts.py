@@ -110,7 +110,7 @@ class Drafts:
         for draft in paths:
             if len(views) == at_most:
                 break
-            seen = tuple(j.known for j in judged.get(draft, ()) if j.is_news)
+            seen = tuple(known for j in judged.get(draft, ()) for known in j.news)
             try:
                 due = bool(paths[draft] or seen)
                 view = (
@@ -292,6 +292,7 @@ class Drafts:
             status=status,
             is_new_revision=self._is_new(draft, status),
             now_s=self.now_s,
+            policy=self.snapshot.commit,
         )
         view = self._with_repos(view)
         is_gone = view.target is None and status is not None and bool(status.branch_name)

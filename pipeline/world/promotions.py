@@ -7,23 +7,25 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from pipeline import names
-from pipeline.forges.port import PullState, RepoView
+from pipeline.control.repo import read_snapshot
+from pipeline.forges.port import PullRequest, PullState, RepoView
 from pipeline.gate.approvals import source_authors
 from pipeline.gate.authority import FOUNDING
 from pipeline.gate.rollback import Fallback, fallback_of
 from pipeline.gate.waivers import Grant
 from pipeline.git.history import read_folder_commits, read_was_tree
+from pipeline.git.process import FULL_ID
 from pipeline.git.repository import GitRepository, read_parents
 from pipeline.models.draft_id import DraftId
 from pipeline.models.provenance import Verified
 from pipeline.models.release_groups import promotion_in
 from pipeline.models.requests import Platform, Promotion, Signers, Waiver
 from pipeline.models.status import DraftStatus
-from pipeline.plan.view import Caused, DraftView, FallbackInput, PromotionInput
+from pipeline.plan.view import POLICY_TRAILER, Caused, DraftView, FallbackInput, PromotionInput
 from pipeline.releases.overlays import parse_overlay
 from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import environment_path
-from pipeline.requests.snapshot import LoadedRequest
+from pipeline.requests.snapshot import LoadedRequest, Snapshot
 from pipeline.stages.promote import promotion_branch_of, promotion_key
 from pipeline.stages.rollback import fallback_promotion, observation_of
 from pipeline.state.evidence import TreeHistory, with_all_runs, with_evidence
@@ -67,8 +69,9 @@ class Promotions:
         """Everything for the decision on one revision of a request."""
         due = self.of(view, promotion, cause_of())
         if due.merged and due.gitops_pull and due.gitops_pull.merged_at:
-            # It was merged before a crash, so later reviews do not matter.
-            due = replace(due, caused=cause_of(until=due.gitops_pull.merged_at))
+            # It was merged before a crash, so later reviews and policies do not matter.
+            then = due.decided_by
+            due = replace(due, caused=cause_of(until=due.gitops_pull.merged_at, now=then))
         return due
 
     def _replaced(
@@ -199,13 +202,31 @@ class Promotions:
         if existing and opened and opened.state is PullState.MERGED:
             files = git.read_files(existing.commit, folder)
             there = parse_overlay(folder, {path: content for path, (_, content) in files.items()})
-            return replace(due, overlay=there, manifest_findings=(), merged=True)
+            due = replace(due, overlay=there, manifest_findings=(), merged=True)
+            return replace(due, decided_by=self._policy_of_merge(view, git, opened))
         if due.overlay is None:
             return due
         # Begun with another tree before policy changed: continue on the same branch.
         begun = existing and existing.folder_tree != due.overlay.tree
         base = existing.commit if existing and begun else head
         return replace(due, gitops_base=base, gitops_parents=read_parents(git, base, folder))
+
+    def _policy_of_merge(
+        self, view: DraftView, git: GitRepository, merged: PullRequest
+    ) -> Snapshot | None:
+        """The policy that the merge of an overlay names; None if people merged it by hand."""
+        commit = git.read_commit(merged.merge_commit) if merged.merge_commit else None
+        named = dict(commit.trailers).get(POLICY_TRAILER, "") if commit else ""
+        control, main = self.causes.control, self.causes.snapshot
+        if named == main.commit:
+            return main
+        if not FULL_ID.match(named) or not control.has_commit(named):
+            return None
+        if not control.is_ancestor(named, main.commit):
+            return None
+        found = read_snapshot(control, named, tenants=[view.request.tenant_id]).snapshot
+        has_all = found.platform is not None and found.tenant(view.request.tenant_id) is not None
+        return found if has_all else None
 
     def _sealed_base(self, view: DraftView, promotion: Promotion) -> Mapping[str, bytes] | None:
         """The base that a rollback's release had in its environment, from the GitOps history.

@@ -154,6 +154,9 @@ PREVIEW = {
 # -- decisions -----------------------------------------------------------------------------
 
 
+SEEN_FOR_A_NIGHT = {"from": "2026-11-30T20:00:00Z", "to": "2026-12-01T06:30:00Z"}
+
+
 def decided(*, requested: bool = True, **changes: object) -> dict[str, str]:
     """What `pipeline why` says, and the document."""
     document = decision_of(requested=requested, **changes)
@@ -242,6 +245,7 @@ CASES: dict[str, Callable[[], dict[str, str]]] = {
     "decision-blocked-digest": partial(decided, blocked=True),
     "decision-checks-failed": partial(decided, checks=["failed"]),
     "decision-staging-never-ran-it": partial(decided, promotions=["dev"]),
+    "decision-soak-not-over": partial(decided, soak={"hours": 24}, seen=SEEN_FOR_A_NIGHT),
     "decision-many-reasons": partial(
         decided, blocked=True, promotions=[], source_on_default=False, overlay_tree="other"
     ),

@@ -322,6 +322,9 @@ FALSIFIED: Mapping[str, Callable[[StoryWorld], None]] = {
     "audit-merge-time-differs": change_state(
         with_facts(promotion_to("prod", merged_at=moment_of(CLOCK_S - 3600)))
     ),
+    "audit-policy-replaced": change_state(
+        with_facts(promotion_to("prod", policy=history.id_of("nowhere")))
+    ),
     "audit-time-order": change_state(with_facts(decided_at(2, CLOCK_S + 3600))),
     "audit-hold-differs": change_state(
         with_one_more(9, lambda _: HoldLifted(environment="prod", hold=9, approved_by=()))

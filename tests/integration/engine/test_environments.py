@@ -146,6 +146,7 @@ def test_an_environment_added_later_is_proved(regions: Story) -> None:
         "environment": "rehearsal",
         "stage": "staging",
         "promotes_from": ["dev"],
+        "required_checks": ["tests"],
     }
     world.change_policy(rehearsal, render_document(content))
     world.ask(DRAFT, "rehearsal", ENGINEER_ID)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from pipeline.git.objects import MODE_FILE
+from pipeline.models.base import API_VERSION
 from pipeline.models.draft_state import DraftState
 from pipeline.models.facts import GivenReview, Promoted, PromotionRefused, Reason, Release
 from pipeline.names import overlay_folder
 from pipeline.releases.overlays import base_tree_of
 from tests.support import fact_history as history
-from tests.support.finished_story import GITOPS
+from tests.support.finished_story import CONTROL, GITOPS
 from tests.support.forgeries.ways import (
     ACCEPTED,
     DEV,
@@ -29,7 +31,8 @@ from tests.support.forgeries.ways import (
     reviewed,
     without_fact,
 )
-from tests.support.state_writer import Files, Forger, with_fact
+from tests.support.state_writer import PERSON, Files, Forger, with_fact
+from worlds.control_repo import CLOCK_S
 
 _FOLDER = overlay_folder("prod", "order-router")
 
@@ -118,7 +121,33 @@ def at_stagings_commit(f: Forger) -> None:
     f.retell_body(PROD, gitops_commit=staging.gitops_commit)
 
 
+def stopped_before(f: Forger) -> None:
+    """Stop all promotions, by a commit of an hour before those that the facts tell of."""
+
+    def change(files: Files) -> None:
+        text = f"apiVersion: {API_VERSION}\nkind: Stop\nstops: [{{reason: It leaks}}]\n"
+        files["environments/stop.yaml"] = (MODE_FILE, text.encode())
+
+    early = replace(PERSON, time_s=CLOCK_S - 3600)
+    f.add(CONTROL, change, signature=early)
+
+
 PROMOTIONS = (
+    Forgery(
+        "promotions by the policy of before a stop",
+        stopped_before,
+        "policy",
+        "audit-policy-replaced",
+    ),
+    Forgery(
+        "a promotion by a policy that main never had",
+        body(PROD, policy=NOWHERE),
+        "policy",
+        "audit-policy-replaced",
+    ),
+    Forgery(
+        "a promotion that names no policy", body(PROD, policy=None), "merge", "audit-source-differs"
+    ),
     Forgery(
         "prod in the shared namespace with a foreign digest",
         overlay_forged,

@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 
 from pipeline.gate import approvals as gate_approvals
-from pipeline.gate import authorise, authority, waivers
+from pipeline.gate import authorise, authority, soak, waivers
 from pipeline.gate.groups import Companion, clause_group
 from pipeline.models.status import RunRecord
 from tests.support.promotion_evidence import case_of, evidence_of_case
@@ -114,7 +114,32 @@ GATE_MUTANTS |= {
     "a group without its ended members moves": partial(_group, lambda c: replace(c, ended="")),
     "a group that began waits again": partial(_group, lambda c: replace(c, moved_s=None)),
 }
+
+
+def _any_time(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(soak, "seen_healthy_s", lambda run, known_for_s: 10**9)
+
+
+def _any_gap(patch: pytest.MonkeyPatch) -> None:
+    real = soak.seen_healthy_s
+    patch.setattr(soak, "seen_healthy_s", lambda run, known_for_s: real(run, 10**9))
+
+
+def _any_lane(patch: pytest.MonkeyPatch) -> None:
+    real = soak.clause_soak
+
+    def clause_soak(e: authorise.Evidence) -> Iterator[authorise.DecisionReason]:
+        listed = e.environment.soak and e.environment.soak.lanes
+        return iter(()) if listed else real(e)
+
+    clauses = (clause_soak if c is real else c for c in authorise.CLAUSES)
+    patch.setattr(authorise, "CLAUSES", tuple(clauses))
+
+
 GATE_MUTANTS |= {
+    "a release soaks by nothing": _any_time,
+    "a release soaks unseen": _any_gap,
+    "a soak that lets one lane pass lets all pass": _any_lane,
     "an approval of an unknown time counts for ever": _dateless,
     "unknown authors are none": _unknown_authors,
     "without an author's approval a team is missed by nobody": _each_team,
@@ -130,6 +155,8 @@ def _waived(by: str = "{}", more: str = "", now: str = "2026-12-02T00:00:00Z") -
     return f"{{checks: [failed], now: {now}, waivers: [{by}]{more}}}"
 
 
+# A day seen healthy in staging, as prod asks for it, with a gap as long as may be.
+SOAKED = "{soak: {hours: 24}, seen: {from: 2026-11-30T10:00:00Z, to: 2026-12-01T10:00:00Z, gap: 6}}"
 AUTHORS = "approvals: {count: 2, teams: [release-managers, security], separation: source-authors}"
 
 
@@ -199,6 +226,11 @@ GATE_CASES: Mapping[str, frozenset[str]] = {
     _aged("null"): frozenset({"approval-expired"}),
     "promotes_from: []": frozenset({"environment-order"}),
     "required_checks: []": frozenset({"check-missing"}),
+    SOAKED: frozenset(),
+    SOAKED.replace("10:00:00Z, gap", "09:59:59Z, gap"): frozenset({"soak-not-over"}),
+    SOAKED.replace("gap: 6", "gap: 7"): frozenset({"soak-unknown"}),
+    "{soak: {hours: 24}}": frozenset({"soak-unknown"}),
+    "{soak: {hours: 24, lanes: [rollback]}, seen: {}}": frozenset({"soak-unknown"}),
     "stops: [{reason: Down}]": frozenset({"promotion-stopped"}),
     "lane: security": frozenset({"lane-not-offered"}),
     "{runs_here: [], lane: rollback, lanes: {rollback: [security]}}": frozenset(

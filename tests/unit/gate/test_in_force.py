@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pipeline.gate.in_force import Gate, PolicyFiles, gates_of
@@ -75,6 +77,16 @@ def test_a_gate_says_where_it_is_set() -> None:
     assert (checks.location.file, checks.location.line) == ("environments/prod/environment.yaml", 5)
     approvals = gate("approvals LOW")
     assert approvals.asks == "1 by engineers" and approvals.location is not None
+
+
+def test_a_soak_says_where_it_is_watched_and_which_lanes_pass() -> None:
+    assert gate("soak").asks == "none" and gate("soak").location is None
+    soaks = f"{PROD}soak: {{hours: 24, lanes: [security]}}\n"
+    dev, prod = files().environments
+    watched = replace(files(), environments=(dev, read(prod.path, soaks)))
+    (found,) = (g for g in gates_of(watched, "prod", CHRISTMAS) if g.name == "soak")
+    assert found.asks == "24 h seen healthy in dev (not for lanes security)"
+    assert found.location is not None and found.location.line == 8
 
 
 def test_a_gate_that_no_file_sets_is_a_default() -> None:

@@ -12,13 +12,14 @@ from pipeline.models.base import moment_of
 from pipeline.models.evidence import Observation
 from pipeline.models.status import PromotionRecord
 from pipeline.plan.sightings import JudgedReport, Sighting
-from pipeline.stages.observe import HOUR_S, judge_all, judge_report, plan_observe
+from pipeline.stages.observe import judge_all, judge_report, plan_observe
 from tests.support import fact_history as history
 from tests.support.deliveries import seen_of
 from tests.support.samples import DRAFT, sample_environment
 from tests.support.views import sample_view
 from worlds.control_repo import CLOCK_S
 
+HOUR_S = 3600
 STATUS = history.sample_status()
 OTHER = "sha256:" + "9" * 64
 IMAGE = STATUS.image
@@ -52,7 +53,7 @@ def codes(found: JudgedReport) -> list[str]:
 def test_a_report_of_the_sealed_tree_counts_as_it_is_told() -> None:
     for health in ("Healthy", "Progressing", "Degraded", "Missing", "Suspended"):
         found = judged(health=health)
-        assert found.known == found.told and found.is_news
+        assert found.known == found.told and found.news
         assert found.known.health == health and found.findings == ()
 
 
@@ -83,9 +84,9 @@ def test_a_report_about_something_else_or_another_time_is_unknown(
         *(None, (), None),
     )
     assert not known.is_healthy_as(RECORD.release.digest)
-    assert not found.is_news, "not to know it is no news where nothing was known"
+    assert not found.news, "not to know it is no news where nothing was known"
     healthy = recorded(seen_of(DRAFT, RECORD))
-    assert judged(record=healthy, **over).is_news
+    assert judged(record=healthy, **over).news
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_the_future_is_a_finding_and_unknown() -> None:
     ],
 )
 def test_another_commit_or_time_alone_is_no_news(over: dict[str, Any]) -> None:
-    assert not judged(record=recorded(seen_of(DRAFT, RECORD)), **over).is_news
+    assert not judged(record=recorded(seen_of(DRAFT, RECORD)), **over).news
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ def test_another_commit_or_time_alone_is_no_news(over: dict[str, Any]) -> None:
     ],
 )
 def test_another_health_sync_or_image_is_news(over: dict[str, Any]) -> None:
-    assert judged(record=recorded(seen_of(DRAFT, RECORD)), **over).is_news
+    assert judged(record=recorded(seen_of(DRAFT, RECORD)), **over).news
 
 
 # -- what is wrong ----------------------------------------------------------------------------
@@ -156,7 +157,7 @@ def test_another_health_sync_or_image_is_news(over: dict[str, Any]) -> None:
 
 def test_another_digest_is_drift_with_a_repair() -> None:
     found = judged(digest=OTHER)
-    assert codes(found) == ["running-digest-differs"] and found.is_news
+    assert codes(found) == ["running-digest-differs"] and found.news
     [finding] = found.findings
     assert OTHER in finding.message and RECORD.release.digest in finding.message
     assert finding.help.startswith("sync it again: `argocd app sync argocd/a--b--dev`")
@@ -172,7 +173,7 @@ def test_an_image_without_a_digest_is_a_finding() -> None:
 def test_two_digests_are_shown_and_only_afterwards_drift() -> None:
     both = [f"{IMAGE}@{RECORD.release.digest}", f"{IMAGE}@{OTHER}"]
     rolling = judged(digest=None, images=both, health="Progressing")
-    assert codes(rolling) == [] and rolling.is_news
+    assert codes(rolling) == [] and rolling.news
     assert not rolling.known.is_healthy_as(RECORD.release.digest)
     assert codes(judged(digest=None, images=both)) == ["running-digest-differs"]
 
@@ -191,14 +192,14 @@ def test_what_was_never_promoted_is_a_finding_and_no_news() -> None:
     environments = {"dev": sample_environment("dev"), "prod": sample_environment("prod")}
     for status in (STATUS, None):
         [found] = judge_all(status, {nowhere: RECORD.overlay_tree}, environments, CLOCK_S)
-        assert codes(found) == ["observation-unknown-release"] and not found.is_news
+        assert codes(found) == ["observation-unknown-release"] and not found.news
         [finding] = found.findings
         assert finding.message == f"Application x runs: {DRAFT} was never promoted to prod"
 
 
 def test_in_a_deleted_environment_nothing_is_known() -> None:
     [found] = judge_all(STATUS, {seen_of(DRAFT, RECORD): RECORD.overlay_tree}, {}, CLOCK_S)
-    assert codes(found) == ["observation-unknown-release"] and not found.is_news
+    assert codes(found) == ["observation-unknown-release"] and not found.news
 
 
 # -- the facts --------------------------------------------------------------------------------
