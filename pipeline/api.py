@@ -8,17 +8,20 @@ opens that pull request; the pipeline acts only on merged requests. Nothing here
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from pipeline import names
-from pipeline.diagnostics import Finding, Location, Severity, Verdict, verdict_of
-from pipeline.documents import parse_document, render_document
+from pipeline.diagnostics import Verdict, verdict_of
+from pipeline.documents import parse_document
 from pipeline.engine.engine import Engine
+from pipeline.engine.groups import request_group as request_group
 from pipeline.engine.judge_patches import patches_of, read_patch_findings
 from pipeline.engine.propose import PromotionProposal
+from pipeline.engine.proposed import judge_proposed as _judged
+from pipeline.engine.proposed import render_request
 from pipeline.errors import CouldNotCheck, NotFound, Refused, UsageFault
 from pipeline.git.objects import Files, blob_id
-from pipeline.models.base import API_VERSION, Model
+from pipeline.models.base import Model
 from pipeline.models.draft_id import parse_draft_id
 from pipeline.models.requests import (
     CodeOrigin,
@@ -28,20 +31,18 @@ from pipeline.models.requests import (
 from pipeline.models.status import DraftState, DraftStatus
 from pipeline.models.windows import Lane
 from pipeline.requests.drafts import TEMPLATE_TYPES
-from pipeline.requests.kinds import REQUEST_KINDS, parse_request, request_path
+from pipeline.requests.kinds import parse_request, request_path
 from pipeline.requests.layout import (
     BLOCKED_PATH,
     draft_folder,
     draft_path,
-    group_path,
     patch_path,
     promotion_path,
     retirement_path,
     tenant_path,
 )
 from pipeline.requests.proposed import ProposedRequest
-from pipeline.requests.snapshot import Snapshot, snapshot_of
-from pipeline.stages.validate import check_request
+from pipeline.requests.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,59 +242,6 @@ def request_promotion(
     return _requested(engine, proposal, title=f"Run {draft} in {environment}")
 
 
-def request_group(
-    engine: Engine,
-    name: str,
-    environment: str,
-    drafts: Sequence[str],
-    *,
-    reason: str,
-    lane: Lane = "normal",
-) -> ProposedRequest:
-    """The request to run releases of several drafts in an environment, all of them or none.
-
-    Raises UsageFault for an unknown draft or environment, Refused with every finding: also those of
-    the gate against a member that it could never let pass.
-    """
-    ids, path = [parse_draft_id(draft) for draft in drafts], group_path(name)
-    if request_path(path) is None:
-        raise UsageFault(f"`{name}` is no name of a release group", help="write it as `spring-2`")
-    proposals = engine.proposer.propose_group(ids, environment, reason=reason, lane=lane)
-    against = [
-        Finding(reason.code, f"{proposal.promotion.draft}: {reason.message}", Location(path))
-        for proposal in proposals
-        for reason in proposal.decision.reasons
-        if reason.final
-    ]
-    if against:
-        raise Refused(f"{environment} would refuse the group; nothing was written", tuple(against))
-    members = [
-        proposal.promotion.model_dump(
-            mode="json", include={"draft", "release", "overlay_tree"}, exclude_none=True
-        )
-        for proposal in proposals
-    ]
-    values: dict[str, object] = {"environment": environment, "reason": reason}
-    values |= {"lane": lane} if lane != "normal" else {}
-    request = ProposedRequest(
-        draft="",
-        kind="ReleaseGroup",
-        path=path,
-        content=render_request("ReleaseGroup", path, {**values, "members": members}),
-        title=f"Run {', '.join(ids)} in {environment}",
-        body="\n".join([reason, "", *(f"- {_told_of(p)}" for p in proposals)]) + "\n",
-    )
-    return _judged(engine, engine.snapshot(), request)
-
-
-def _told_of(proposal: PromotionProposal) -> str:
-    """One line on a member of a group, for its pull request."""
-    promotion = proposal.promotion
-    release = promotion.release.digest or f"source {promotion.release.source_commit}"
-    lines = f"(+{proposal.lines_added} −{proposal.lines_removed} lines)"
-    return f"{promotion.draft}: {release} {lines}"
-
-
 def request_rollback(
     engine: Engine, draft: str, environment: str, *, to: str = "", reason: str
 ) -> ProposedPromotion:
@@ -429,14 +377,6 @@ def get_draft_status(engine: Engine, draft: str) -> DraftStatus:
     return engine.status(parse_draft_id(draft))
 
 
-def render_request(kind: str, path: str, values: Mapping[str, object]) -> bytes:
-    """The bytes of a request file, with the line that names its schema for editors."""
-    up = "../" * path.count("/")
-    stem = REQUEST_KINDS[kind].schema_stem
-    header = f"yaml-language-server: $schema={up}schemas/{stem}.schema.json"
-    return render_document({"apiVersion": API_VERSION, "kind": kind, **values}, header=header)
-
-
 def _template_of(engine: Engine, template_id: str) -> tuple[str, str]:
     """A template's name and version: the requested version, else the existing one."""
     name, _, version = template_id.partition("@")
@@ -467,29 +407,6 @@ def _resolved(engine: Engine, draft: str, revision: str) -> str:
 
 def _list_tenants(snapshot: Snapshot) -> str:
     return f"tenants are {', '.join(sorted(snapshot.tenant_ids)) or 'none'}"
-
-
-def _judged(engine: Engine, snapshot: Snapshot, request: ProposedRequest) -> ProposedRequest:
-    """The request, judged as if it were on main now. Raises Refused with every finding."""
-    findings = check_proposed(engine, snapshot, request.path, request.content)
-    if any(f.severity is Severity.ERROR for f in findings):
-        about = request.draft or request.path
-        raise Refused(f"the request for `{about}` is refused; nothing was written", findings)
-    return replace(request, findings=findings)
-
-
-def check_proposed(
-    engine: Engine, snapshot: Snapshot, path: str, content: bytes
-) -> tuple[Finding, ...]:
-    """Every finding for one file, as if it were on main with the other files."""
-    read, findings = parse_request(path, content)
-    if read is None or read.model is None:
-        return findings
-    blobs = {**snapshot.blobs, path: blob_id(content)}
-    own = snapshot_of(snapshot.commit, blobs, [read])
-    beside = replace(own, requests={**snapshot.requests, **own.requests})
-    now_s = engine.tools.clock()
-    return (*findings, *check_request(read, beside, engine.templates, now_s))
 
 
 def _patch_number(

@@ -22,6 +22,7 @@ from pipeline.models.facts import (
 )
 from pipeline.requests.kinds import KINDS
 from pipeline.requests.layout import (
+    group_path,
     draft_path,
     environment_path,
     patch_path,
@@ -69,6 +70,7 @@ _PATHS = {
     "PrimitiveImplementationDraft": draft_path(DRAFT),
     "DraftPatch": patch_path(DRAFT, "0002"),
     "Promotion": promotion_path(DRAFT, "prod"),
+    "ReleaseGroup": group_path("spring"),
     "Environment": environment_path("prod"),
     "Retirement": retirement_path(DRAFT),
 }
