@@ -21,10 +21,11 @@ from rich.rule import Rule
 from rich.text import Text
 
 from pipeline.delivery.reports import render_observations
-from pipeline.demo import story
+from pipeline.demo import second_day, story
 from pipeline.demo.setting import DemoSetting, LocalSetting, read_sample_files
 from pipeline.errors import PipelineError, UsageFault
 from pipeline.git.repository import GitRepository
+from pipeline.machine.clock import read_clock
 from pipeline.models.evidence import Observation
 from pipeline.models.status import DraftStatus
 from pipeline.state.facts import parse_status, status_path
@@ -53,18 +54,21 @@ class Teller:
     console: Console
     run_command: RunCommand
     commands: int = 0
+    chapters: int = 0
     started: float = field(default_factory=time.monotonic)
 
-    def chapter(self, number: int, title: str, text: str) -> None:
+    def chapter(self, title: str, text: str) -> None:
         """Print a chapter's heading and text."""
+        self.chapters += 1
         self.console.print()
-        heading = Text(f" {number}  {title} ", style="bold cyan")
+        heading = Text(f" {self.chapters}  {title} ", style="bold cyan")
         self.console.print(Rule(heading, align="left", style="cyan"))
         self.console.print(Text(text, style="italic dim"))
 
     def run(self, arguments: Sequence[str], exit_code: int = 0, *, directory: str = "") -> None:
         """Print and run one `pipeline` command. Raises DemoBroke for an unexpected exit code."""
         place = directory or f"{self.shown_root}/control"
+        arguments = [self._filled(a) for a in arguments]
         shown = [a.replace(str(self.root), self.shown_root) for a in arguments]
         login = arguments[arguments.index("--as") + 1] if "--as" in arguments else None
         before, credential = self.setting.credential(login)
@@ -79,6 +83,23 @@ class Teller:
             )
         if exit_code:
             self.console.print(Text(f"  (exit code {found}, as it must be)", style="dim"))
+
+    def write(self, step: story.Write) -> None:
+        """Print how a person writes a file of the checkout, and write it."""
+        text = self._filled(step.text)
+        sign = ">>" if step.appends else ">"
+        self.type_line(f"cat {sign} {self.shown_root}/control/{step.path} <<EOF")
+        self.console.print(Text(f"{text}EOF"), soft_wrap=True)
+        path = self.root / "control" / step.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a" if step.appends else "w") as file:
+            file.write(text)
+
+    def _filled(self, text: str) -> str:
+        """The text with the digest of the newest build where it asks for it."""
+        if second_day.DIGEST not in text:
+            return text
+        return text.replace(second_day.DIGEST, read_status(self.setting).builds[-1].digest)
 
     def type_line(self, line: str) -> None:
         """Print a line as typed at a prompt."""
@@ -121,6 +142,7 @@ def write_patch_files(work: Path) -> None:
     (work / "routing.py").write_text(routing)
     (work / "test_routing.py").write_text(story.TEST_ROUTING.format(package=PACKAGE))
     (work / "other_routing.py").write_text(routing.replace("lead_time_days", "days"))
+    (work / "next_routing.py").write_text(story.NEXT_ROUTING)
     (work / "leaked_settings.py").write_text(story.leaked_settings())
     (work / "partner_api.py").write_text(story.CLEAN_SETTINGS)
 
@@ -167,21 +189,33 @@ def run_demo(
     write_patch_files(work)
     teller = Teller(root, shown, setting, console, run_command)
     _tell_setting(teller)
-    number = 1
-    for chapter in story.chapters(PACKAGE, str(work)):
-        if any("--observations" in c.arguments for c in chapter.commands):
-            write_observations(work, read_status(setting))
-        teller.chapter(number, chapter.title, chapter.text)
-        for command in chapter.commands:
-            teller.run(command.arguments, command.exit_code)
-        number += 1
-    _tell_proof(teller, number)
+    _tell_chapters(teller, story.chapters(PACKAGE, str(work)))
+    _tell_proof(teller)
+    _tell_chapters(teller, second_day.second_day(PACKAGE, str(work), read_clock()))
+    _tell_end(teller)
     seconds = time.monotonic() - teller.started
     console.print()
     console.print(
         Text(f"✓ {teller.commands} commands in {seconds:.0f} s. ", style="bold green")
         + Text(f"Look around in {shown}/: control/ is a checkout, clones/ holds what was proved.")
     )
+
+
+def _tell_chapters(teller: Teller, chapters: Sequence[story.Chapter]) -> None:
+    for chapter in chapters:
+        teller.chapter(chapter.title, chapter.text)
+        for step in chapter.commands:
+            _take(teller, step)
+
+
+def _take(teller: Teller, step: story.Command | story.Write) -> None:
+    """Take one step of a chapter."""
+    if isinstance(step, story.Write):
+        teller.write(step)
+        return
+    if "--observations" in step.arguments:
+        write_observations(teller.root / "work", read_status(teller.setting))
+    teller.run(step.arguments, step.exit_code)
 
 
 def _shown(root: Path) -> str:
@@ -218,11 +252,10 @@ def _tell_setting(teller: Teller) -> None:
     teller.run(("validate",))
 
 
-def _tell_proof(teller: Teller, number: int) -> None:
+def _tell_proof(teller: Teller) -> None:
     gitops = f"tenant-{story.TENANT}-gitops"
     path = f"{teller.shown_root}/clones/{gitops}"
     teller.chapter(
-        number,
         "What Argo CD syncs",
         "One overlay for each environment; `base/` is the same tree in all of them.",
     )
@@ -232,7 +265,6 @@ def _tell_proof(teller: Teller, number: int) -> None:
         teller.console.print(f"environments/{name}")
 
     teller.chapter(
-        number + 1,
         "Three environments, one digest",
         "The image was built once; people approved exactly this digest.",
     )
@@ -246,31 +278,46 @@ def _tell_proof(teller: Teller, number: int) -> None:
     git.close()
 
     teller.chapter(
-        number + 2,
         "Proof, from fresh clones alone",
         "No forge is asked: chain and fold of every fact, every overlay, every digest.",
     )
-    for repo in ("control", f"tenant-{story.TENANT}-controllers"):
-        _clone(teller, repo)
-    teller.run(
-        ("audit", "verify", "--clones", str(teller.root / "clones")),
-        directory=f"{teller.shown_root}/clones/control",
+    _verify(teller, "clones", ("control", f"tenant-{story.TENANT}-controllers"))
+
+
+def _tell_end(teller: Teller) -> None:
+    teller.chapter(
+        "Both days, proved from clones",
+        "Every decision again, at its own time, by the policy of its moment. All that is found is "
+        "where the blocked image still runs.",
     )
+    gitops = f"tenant-{story.TENANT}-gitops"
+    repos = ("control", f"tenant-{story.TENANT}-controllers", gitops)
+    _verify(teller, "clones-of-both-days", repos, exit_code=1)
+    teller.run(("audit", "report", "--env", "prod"))
 
     teller.chapter(
-        number + 3,
-        "Run it again",
-        "Nothing is remembered but Git, so there is nothing to do twice.",
+        "Run it again", "Nothing is remembered but Git, so there is nothing to do twice."
     )
     teller.run(("run", "--tenant", story.TENANT))
     teller.run(("plan", "--tenant", story.TENANT))
 
 
-def _clone(teller: Teller, repo: str) -> Path:
+def _verify(teller: Teller, folder: str, repos: Sequence[str], exit_code: int = 0) -> None:
+    """Clone these repositories, and audit them."""
+    for repo in repos:
+        _clone(teller, repo, folder)
+    teller.run(
+        ("audit", "verify", "--clones", str(teller.root / folder)),
+        exit_code,
+        directory=f"{teller.shown_root}/{folder}/control",
+    )
+
+
+def _clone(teller: Teller, repo: str, folder: str = "clones") -> Path:
     """The folder of a repository's clone, made as a user would."""
-    path = teller.root / "clones" / repo
+    path = teller.root / folder / repo
     teller.type_line(
-        f"git clone -q {teller.setting.address(repo)} {teller.shown_root}/clones/{repo}"
+        f"git clone -q {teller.setting.address(repo)} {teller.shown_root}/{folder}/{repo}"
     )
     teller.setting.clone(repo, path)
     return path

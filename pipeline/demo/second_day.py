@@ -35,7 +35,7 @@ _STOP = "environments/stop.yaml"
 _REGION = "environments/prod-eu/environment.yaml"
 _WAIVER = f"tenants/{TENANT}/drafts/{DRAFT.primitive}/waivers/peak-season.yaml"
 
-_SOAK = "soak: {hours: 24, lanes: [security]}\n"
+_SOAK = "soak: {hours: 24, lanes: [security, rollback]}\n"
 _LANES = "lanes: {security: [security], rollback: [release-managers]}\n"
 _REGION_TEXT = f"""apiVersion: {API_VERSION}
 kind: Environment
@@ -122,7 +122,7 @@ def _second_release(package: str, work: str) -> Chapter:
             ),
             ask_review("control#7", ENGINEER),
             run_tenant(),
-            ask_review("tenant-acme-controllers#2", ENGINEER),
+            ask_review("tenant-acme-controllers#3", ENGINEER),
             ask_promotion("dev", "Try the new order of partners"),
             ask_review("control#8", ENGINEER),
             run_tenant(),
@@ -228,6 +228,7 @@ def _rolled_back() -> Chapter:
                 )
             ),
             *_approved_in_prod(22),
+            command(f"promote request {DRAFT} --env prod --reason", "Once more", exit_code=1),
             _why("prod"),
         ),
     )

@@ -54,6 +54,12 @@ def test_no_partner_for_a_region_that_nobody_delivers_to():
 """
 
 
+# The second release: of two equals, the one that delivers to more regions.
+NEXT_ROUTING = ROUTING.replace(
+    "names decide between equals", "regions, then names decide between equals"
+).replace("(p.lead_time_days, p.name)", "(p.lead_time_days, -len(p.regions), p.name)")
+
+
 def leaked_settings() -> str:
     """A file by a careless agent; the key belongs to nobody and is composed here."""
     key = "AKIA" + "Q3EGRTLXPWN7Y2KD"
@@ -75,36 +81,49 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Write:
+    """A file of the checkout that a person writes, or adds lines to."""
+
+    path: str
+    text: str
+    appends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Chapter:
     """One step of the story: what happens, why it matters, and the commands."""
 
     title: str
     text: str
-    commands: tuple[Command, ...]
+    commands: tuple[Command | Write, ...]
 
 
-def _command(line: str, *more: str, exit_code: int = 0) -> Command:
+def command(line: str, *more: str, exit_code: int = 0) -> Command:
+    """The command of one line, and arguments with blanks."""
     return Command((*line.split(), *more), exit_code)
 
 
-def _review(pull: str, who: str, *, merge: bool = True) -> Command:
+def ask_review(pull: str, who: str, *, merge: bool = True) -> Command:
+    """Somebody approves a pull request, and merges it."""
     return Command(("review", "approve", pull, "--as", who, *(("--merge",) if merge else ())))
 
 
-def _patch(summary: str, *writes: str, exit_code: int = 0) -> Command:
+def patch(summary: str, *writes: str, exit_code: int = 0) -> Command:
     """The agent's patch of its draft; `writes` are PATH=FILE."""
     files = [part for write in writes for part in ("--write", write)]
     asked = [*f"draft update {DRAFT} --summary".split(), summary, *files]
     return Command((*asked, "--submit", "--as", AGENT), exit_code)
 
 
-def _promote(environment: str, reason: str) -> Command:
+def ask_promotion(environment: str, reason: str, *more: str) -> Command:
+    """The agent's request to run the release in an environment."""
     asked = [*f"promote request {DRAFT} --env {environment} --reason".split(), reason]
-    return Command((*asked, "--submit", "--as", AGENT))
+    return Command((*asked, *more, "--submit", "--as", AGENT))
 
 
-def _run() -> Command:
-    return _command(f"run --tenant {TENANT}")
+def run_tenant() -> Command:
+    """The pipeline does what is due."""
+    return command(f"run --tenant {TENANT}")
 
 
 def _asked() -> tuple[Chapter, ...]:
@@ -115,7 +134,7 @@ def _asked() -> tuple[Chapter, ...]:
             "The agent holds no Git credential: its request becomes a pull request of a bot "
             "account in the control repo. An engineer of the tenant reads and merges it.",
             (
-                _command(
+                command(
                     f"draft create {DRAFT} --template domain --origin agent --owner acme-engineers",
                     "--description",
                     "Routes orders to the partner that can deliver first",
@@ -123,7 +142,7 @@ def _asked() -> tuple[Chapter, ...]:
                     *["--design-ref", "process-definition/order-to-cash@3", "--submit", "--as"],
                     AGENT,
                 ),
-                _review("control#1", ENGINEER),
+                ask_review("control#1", ENGINEER),
             ),
         ),
         Chapter(
@@ -131,9 +150,9 @@ def _asked() -> tuple[Chapter, ...]:
             "The merged request is the intent. The pipeline plans the difference to the world "
             "and applies it: two repositories, the golden template on a branch, a pull request.",
             (
-                _command(f"plan --tenant {TENANT}"),
-                _run(),
-                _command(f"draft status {DRAFT}"),
+                command(f"plan --tenant {TENANT}"),
+                run_tenant(),
+                command(f"draft status {DRAFT}"),
             ),
         ),
     )
@@ -149,31 +168,31 @@ def _written(package: str, work: str) -> tuple[Chapter, ...]:
             "is refused before anything is pushed, and its pull request would be. The agent takes "
             "the credential out; what is left touches a file that the first patch writes.",
             (
-                _patch(
+                patch(
                     "Choose the quickest partner",
                     f"{source}/routing.py={work}/routing.py",
                     f"tests/test_routing.py={work}/test_routing.py",
                 ),
-                _review("control#2", ENGINEER),
-                _patch(
+                ask_review("control#2", ENGINEER),
+                patch(
                     "Read partners from the API",
                     f"{source}/routing.py={work}/other_routing.py",
                     f"{source}/partner_api.py={work}/leaked_settings.py",
                     exit_code=1,
                 ),
-                _patch(
+                patch(
                     "Read partners from the API",
                     f"{source}/routing.py={work}/other_routing.py",
                     f"{source}/partner_api.py={work}/partner_api.py",
                 ),
-                _review("control#3", ENGINEER),
+                ask_review("control#3", ENGINEER),
             ),
         ),
         Chapter(
             "Apply, refuse, check",
             "The good patch is committed and checked: lint, tests and secret scan, in a sandbox "
             "without network or credentials. The other one is kept with the reasons against it.",
-            (_run(), _command(f"draft status {DRAFT}")),
+            (run_tenant(), command(f"draft status {DRAFT}")),
         ),
     )
 
@@ -186,9 +205,9 @@ def _tried() -> tuple[Chapter, ...]:
             "dev's policy names no approvers, so one of the tenant's engineers approves, and the "
             "source commit is enough. The image is built once, and policy merges the overlay.",
             (
-                _promote("dev", "Put this in test"),
-                _review("control#4", ENGINEER),
-                _run(),
+                ask_promotion("dev", "Put this in test"),
+                ask_review("control#4", ENGINEER),
+                run_tenant(),
             ),
         ),
         Chapter(
@@ -210,27 +229,27 @@ def _released() -> tuple[Chapter, ...]:
         Chapter(
             "The tenant's engineers take the code over",
             "staging and prod ask that the source is on the default branch of the tenant's repo.",
-            (_review("tenant-acme-controllers#1", ENGINEER),),
+            (ask_review("tenant-acme-controllers#1", ENGINEER),),
         ),
         Chapter(
             "Staging, with one approval",
             "The request pins digest and overlay tree. Who approves it approves exactly that.",
             (
-                _promote("staging", "Rehearse peak season"),
-                _review("control#5", RELEASE_MANAGER),
-                _run(),
+                ask_promotion("staging", "Rehearse peak season"),
+                ask_review("control#5", RELEASE_MANAGER),
+                run_tenant(),
             ),
         ),
         Chapter(
             "Production, with two approvals",
             "One approval is not enough: nothing is merged before both teams have approved.",
             (
-                _promote("prod", "Peak season routing"),
-                _review("control#6", RELEASE_MANAGER, merge=False),
-                _command(f"review merge control#6 --as {RELEASE_MANAGER}", exit_code=1),
-                _review("control#6", SECURITY),
-                _run(),
-                _command(f"why {DRAFT} --env prod"),
+                ask_promotion("prod", "Peak season routing"),
+                ask_review("control#6", RELEASE_MANAGER, merge=False),
+                command(f"review merge control#6 --as {RELEASE_MANAGER}", exit_code=1),
+                ask_review("control#6", SECURITY),
+                run_tenant(),
+                command(f"why {DRAFT} --env prod"),
             ),
         ),
     )
@@ -244,8 +263,8 @@ def _observed(work: str) -> tuple[Chapter, ...]:
             "What the delivery tool reports is recorded too.",
             (
                 Command(("run", "--tenant", TENANT, "--observations", f"{work}/observations.yaml")),
-                _command(f"audit log {DRAFT}"),
-                _command(f"audit provenance {DRAFT}"),
+                command(f"audit log {DRAFT}"),
+                command(f"audit provenance {DRAFT}"),
             ),
         ),
     )

@@ -351,15 +351,21 @@ def authorise(evidence: Evidence) -> Decision:
     """The decision on one promotion, with all reasons against it in the order of the clauses."""
     clauses = clauses_for(evidence.promotion)
     reasons = tuple(reason for clause in clauses for reason in clause(evidence))
+    reasons, waived = left_by_waivers(evidence, reasons)
     draft, environment = evidence.status.id, evidence.environment.environment
-    waived: tuple[Waived, ...] = ()
-    if reasons and evidence.waivers:
-        seen = evidence.status.decided_at
-        latest_s = max(evidence.now_s, seconds_of(seen) if seen else 0)
-        asked = Asked(draft, environment, _digest(evidence), evidence.now_s, latest_s)
-        policy = evidence.platform.waivers
-        reasons, waived = without_waived(reasons, evidence.waivers, policy, asked)
     return Decision(draft, environment, reasons, counting(evidence), waived)
+
+
+def left_by_waivers(
+    e: Evidence, reasons: tuple[DecisionReason, ...]
+) -> tuple[tuple[DecisionReason, ...], tuple[Waived, ...]]:
+    """The reasons that no waiver takes away, and the rules that are waived."""
+    if not (reasons and e.waivers):
+        return reasons, ()
+    seen = e.status.decided_at
+    latest_s = max(e.now_s, seconds_of(seen) if seen else 0)
+    asked = Asked(e.status.id, e.environment.environment, _digest(e), e.now_s, latest_s)
+    return without_waived(reasons, e.waivers, e.platform.waivers, asked)
 
 
 def _digest(e: Evidence) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.diagnostics import RULES
-from pipeline.gate.authorise import Clause, Evidence, clauses_for
+from pipeline.gate.authorise import Clause, Evidence, clauses_for, left_by_waivers
 from pipeline.gate.authority import Authority
 from pipeline.gate.groups import Companion
 from pipeline.gate.reasons import DecisionReason
@@ -85,10 +85,11 @@ def _answer(name: str, clause: Clause, evidence: Evidence, assumed: Sequence[str
     row = ROWS[name]
     if name in assumed:
         return Answer(name, row.about, "assumed", (), "", is_assumed=True)
-    reasons = tuple(clause(evidence))
+    reasons, waived = left_by_waivers(evidence, tuple(clause(evidence)))
+    told = "".join(f"; {w.rule} is waived by {w.grant.cause.request}" for w in waived)
     who = row.who(evidence) if reasons else ""
     waiver = _waiver(evidence, reasons) if reasons else ""
-    return Answer(name, row.about, row.evidence(evidence), reasons, who, waiver)
+    return Answer(name, row.about, row.evidence(evidence) + told, reasons, who, waiver)
 
 
 def _waiver(e: Evidence, reasons: Sequence[DecisionReason]) -> str:
