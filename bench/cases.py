@@ -384,6 +384,25 @@ def gate(place: Place) -> Iterable[Row]:
         )
 
 
+def policy(place: Place) -> Iterable[Row]:
+    """A change of policy against 10,000 recorded decisions, each made again by both policies."""
+    tenants, drafts = place.size((20, 50), (2, 1))
+    world = Path(
+        place.tell("worlds.decisions", str(place.root / "policy"), str(tenants), str(drafts))
+    )
+    count = 10 * tenants * drafts
+    for what, branch, again, others in (
+        ("all made again", "all", count, "none"),
+        ("prod's made again", "prod", 3 * tenants * drafts, str(3 * tenants * drafts)),
+    ):
+        asked = ("policy", "diff", "origin/main", f"origin/{branch}")
+        timing = place.pipeline(world, *asked)
+        told = place.said(world, *asked)
+        place.expect(told, rf"{others} of {count} recorded decisions")
+        place.expect(told, rf"\n  {again} made again by both policies")
+        yield below("policy", f"diff over {count:,} decisions, {what}", timing, 5)
+
+
 def sandbox(place: Place) -> Iterable[Row]:
     """The start of a sandbox, and of tools in it: the fastest of many runs in one process."""
     told = json.loads(place.tell("bench.sandbox", str(10 * place.times)))
@@ -411,6 +430,7 @@ CASES: dict[str, Callable[[Place], Iterable[Row]]] = {
     "tenants": tenants,
     "patches": patches,
     "gate": gate,
+    "policy": policy,
     "sandbox": sandbox,
     "demo": demo,
 }

@@ -21,7 +21,7 @@ from pipeline.engine.proposed import judge_proposed as _judged
 from pipeline.engine.proposed import render_request
 from pipeline.errors import CouldNotCheck, NotFound, Refused, UsageFault
 from pipeline.git.objects import Files, blob_id
-from pipeline.models.base import Model
+from pipeline.models.base import Model, digest_of
 from pipeline.models.draft_id import parse_draft_id
 from pipeline.models.requests import (
     CodeOrigin,
@@ -39,10 +39,12 @@ from pipeline.requests.layout import (
     patch_path,
     promotion_path,
     retirement_path,
+    statement_path,
     tenant_path,
 )
 from pipeline.requests.proposed import ProposedRequest
 from pipeline.requests.snapshot import Snapshot
+from pipeline.requests.statements import read_bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +311,36 @@ def _requested(engine: Engine, proposal: PromotionProposal, *, title: str) -> Pr
         body="\n".join(lines) + "\n",
     )
     return ProposedPromotion(proposal, _judged(engine, engine.snapshot(), request))
+
+
+def add_statement(
+    engine: Engine, draft: str, bundle: bytes, *, file: str, name: str = ""
+) -> ProposedRequest:
+    """The request to bring a signed statement about a draft's image, read from a file.
+
+    Its body says who signed it. Without a name it is named by its content. Raises UsageFault for an
+    unknown draft, Refused for a file that holds no statement.
+    """
+    draft, snapshot = parse_draft_id(draft), engine.snapshot()
+    if draft_path(draft) not in snapshot.requests:
+        raise UsageFault(f"there is no draft `{draft}` on main")
+    lines = read_bundle(file, bundle)
+    text = bundle.decode().strip()
+    verified = engine.verify_statement(text)
+    told = [*lines, ("signed by", verified.signer or f"nobody trusted: {verified.problem}")]
+    path = statement_path(draft, name or f"s-{digest_of(text.encode())[7:19]}")
+    return _judged(
+        engine,
+        snapshot,
+        ProposedRequest(
+            draft,
+            "ExternalStatement",
+            path,
+            render_request("ExternalStatement", path, {"draft": draft, "bundle": text}),
+            title=f"Bring a statement about {draft}",
+            body="".join(f"{name}: {value}\n" for name, value in told),
+        ),
+    )
 
 
 def block_digest(engine: Engine, digest: str, *, reason: str) -> ProposedRequest:

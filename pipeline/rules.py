@@ -16,6 +16,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.requests.windows",
     "pipeline.requests.stops",
     "pipeline.requests.waivers",
+    "pipeline.requests.statements",
     "pipeline.requests.drafts",
     "pipeline.requests.groups",
     "pipeline.requests.patches",
@@ -32,6 +33,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.audit.rules",
     "pipeline.gate.authority",
     "pipeline.world.policy_history",
+    "pipeline.policy.casefiles",
     "pipeline.gate.standing",
     "pipeline.gate.running",
 )

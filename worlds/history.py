@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -171,8 +171,8 @@ class History(World):
 
     # -- what people do ----------------------------------------------------------------------
 
-    def ask_for(self, path: str, content: bytes) -> Caused:
-        """The cause for a request, brought by its own pull request."""
+    def ask_for(self, path: str, content: bytes, approvers: Sequence[int] = (_APPROVER,)) -> Caused:
+        """The cause for a request, brought by its own pull request, which these approved."""
         self.pulls += 1
         base = self.main.heads["main"]
         time_s = self.signature.time_s + self.pulls
@@ -185,7 +185,10 @@ class History(World):
         self.main.add(blob, *trees, head, merge)
         self.main.heads["main"] = merge.id
         now = None if self.is_older else moment_of(time_s)
-        review = GivenReview(account=_APPROVER, commit=head.id, verdict="approved", at=now)
+        reviews = tuple(
+            GivenReview(account=user, commit=head.id, verdict="approved", at=now)
+            for user in approvers
+        )
         brought = Brought(
             pull=self.pulls,
             base=CommitId(base),
@@ -193,7 +196,7 @@ class History(World):
             author=_ASKER,
             pushers=(_ASKER,),
             is_pusher_known=True,
-            reviews=(review,),
+            reviews=reviews,
         )
         cause = Cause(
             request=path,

@@ -60,6 +60,7 @@ class _Record(Model):
     facts: int
     proved: dict[str, int]
     trusted: tuple[tuple[str, str, int], ...]
+    decisions: dict[str, int]
     sealed: tuple[_SealedRecord, ...]
     instances: tuple[tuple[str, str], ...]
     findings: tuple[_FindingRecord, ...]
@@ -74,6 +75,7 @@ class AuditMemory:
     facts: int = 0
     proved: Counter[str] = field(default_factory=Counter)
     trusted: Counter[Trust] = field(default_factory=Counter)
+    decisions: Counter[str] = field(default_factory=Counter)
     sealed: dict[tuple[str, str], Sealed] = field(default_factory=dict)
     instances: set[tuple[str, str]] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)  # acknowledged ones, and notes on facts
@@ -112,6 +114,7 @@ def read_memory(control: GitRepository, main: str) -> AuditMemory:
         record.facts,
         Counter(record.proved),
         Counter({Trust(what, whose): count for what, whose, count in record.trusted}),
+        Counter(record.decisions),
         {
             (s.repo, s.folder): Sealed(s.tree, s.digest, s.image, Location(s.at), s.draft)
             for s in record.sealed
@@ -156,6 +159,7 @@ def _record_of(policy: str, memory: AuditMemory) -> bytes:
         "drafts": memory.drafts,
         "facts": memory.facts,
         "proved": dict(memory.proved),
+        "decisions": dict(memory.decisions),
         "trusted": [[t.what, t.whose, count] for t, count in memory.trusted.items()],
         "sealed": [
             {

@@ -11,12 +11,13 @@ from pipeline.audit.cases import FactCase, commit_problem, folder_at, parents_at
 from pipeline.audit.groups import companions_told
 from pipeline.audit.objects import Objects
 from pipeline.audit.reading import build_of
+from pipeline.audit.statements import count_statements, statements_of, statements_replaced_by
 from pipeline.audit.waivers import grants_of
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import RepoView
 from pipeline.gate import rules as decision_rule
 from pipeline.gate.approvals import source_authors
-from pipeline.gate.authorise import DecisionReason, authorise
+from pipeline.gate.authorise import DecisionReason
 from pipeline.gate.authority import FOUNDING
 from pipeline.git.commits import Commit
 from pipeline.git.objects import MODE_FILE, File, Files
@@ -29,7 +30,7 @@ from pipeline.plan.effects import CommitFolder
 from pipeline.plan.reached import state_reached
 from pipeline.plan.view import POLICY_TRAILER, DraftView, PromotionInput
 from pipeline.releases.overlays import base_tree_of, render_overlay
-from pipeline.stages.promote import evidence_of, plan_promotion
+from pipeline.stages.promote import decide, plan_promotion
 from pipeline.stages.rollback import fallback_promotion, observation_of
 from pipeline.state.evidence import history_of, with_all_runs, with_evidence
 from pipeline.state.fact_types import told_state
@@ -44,7 +45,10 @@ _OWN_RULE = {
 _BASE = "base/"
 _OF_REQUEST = ("Draft", "Request", "Key")  # trailers
 # Fields that a fact holds only where they are not as usual.
-_WHERE_UNUSUAL = ("policy", "waived", "lane", "goes_further", "automatic", "observed", "group")
+_WHERE_UNUSUAL = (
+    *("policy", "waived", "stated"),
+    *("lane", "goes_further", "automatic", "observed", "group"),
+)
 
 
 def check_place(case: FactCase) -> Iterator[Finding]:
@@ -89,13 +93,16 @@ def check_policy(case: FactCase) -> Iterator[Finding]:
         message = f"main has no commit {body.policy[:12]} since its request"
         yield case.finding(rule.AUDIT_POLICY_REPLACED, message)
         return
-    newer = main.replaced_by(body.policy, case.tenant)
-    if newer is not None:
-        since_s = case.audit.control.commit(newer).committer.time_s
-        if since_s + CLOCK_SKEW_S < case.decided_s:
+    newer = {
+        "policy": main.replaced_by(body.policy, case.tenant),
+        "statements": statements_replaced_by(case, body),
+    }
+    for what, commit in newer.items():
+        since_s = case.audit.control.commit(commit).committer.time_s if commit else None
+        if commit is not None and since_s is not None and since_s + CLOCK_SKEW_S < case.decided_s:
             message = (
-                f"it was decided at {moment_of(case.decided_s)} by the policy at "
-                f"{body.policy[:12]}, which {newer[:12]} replaced at {moment_of(since_s)}"
+                f"it was decided at {moment_of(case.decided_s)} by the {what} at "
+                f"{body.policy[:12]}, which {commit[:12]} replaced at {moment_of(since_s)}"
             )
             yield case.finding(rule.AUDIT_POLICY_REPLACED, message)
             return
@@ -105,21 +112,22 @@ def check_policy(case: FactCase) -> Iterator[Finding]:
 def check_decision(case: FactCase) -> Iterator[Finding]:
     """Findings unless the gate allows it again and the fact equals what gate and plan give."""
     body = case.fact.body
-    promotion = _promotion_of(case, body) if isinstance(body, Promoted) else None
-    if not isinstance(body, Promoted) or promotion is None:
+    if not isinstance(body, Promoted):
         return
+    case.audit.decisions["made"] += 1
+    promotion = _promotion_of(case, body)
     found = _overlay_there(case, body)
-    if found is None or case.before is None:
-        return  # `check_place` reports it
+    if promotion is None or found is None or case.before is None:
+        return  # the steps of causes and places report it
     reasons: tuple[DecisionReason, ...] = ()
     wrong: list[str] = []
     decided = False
-    for view in _views(case, promotion):
-        due = _due(case, view, promotion, found)
-        if due is None:
+    for view in views_of(case, promotion):
+        due = due_of(case, view, promotion, found)
+        if due is None or body.environment not in view.environments:
             continue
         decided = True
-        decision = authorise(evidence_of(view, due))
+        decision = decide(view, due)
         if decision.reasons:
             reasons = reasons or decision.reasons
             continue
@@ -130,6 +138,7 @@ def check_decision(case: FactCase) -> Iterator[Finding]:
             _count(case)
             if body.waived:
                 case.audit.proves("waivers held to their requests", len(body.waived))
+            count_statements(case, body)
             return
         wrong = wrong or differing
     for reason in reasons if not wrong else ():
@@ -156,12 +165,12 @@ def _promotion_of(case: FactCase, body: Promoted) -> Promotion | None:
     return case.request if isinstance(case.request, Promotion) else None
 
 
-def _views(case: FactCase, promotion: Promotion) -> Iterator[DraftView]:
+def views_of(case: FactCase, promotion: Promotion) -> Iterator[DraftView]:
     """The views, with the promoted source's checks and build, however old."""
     body = case.fact.body
-    assert isinstance(body, Promoted)  # the callers checked
-    sealed = case.view_by(body.policy) if body.policy else None
-    for view in ([sealed] if sealed else []) if body.policy else case.views():
+    policy = body.policy if isinstance(body, Promoted) else None
+    sealed = case.view_by(policy) if policy else None
+    for view in ([sealed] if sealed else []) if policy else case.views():
         code, status = case.code, view.status
         if isinstance(case.request, Environment):
             # The policy that rolls back by itself is the one that caused it.
@@ -185,21 +194,24 @@ def _overlay_there(case: FactCase, body: Promoted) -> dict[str, File] | None:
     return gitops.files(tree) if gitops is not None and tree is not None else None
 
 
-def _due(
+def due_of(
     case: FactCase,
     view: DraftView,
     promotion: Promotion,
-    there: Files,
+    there: Files | None,
 ) -> PromotionInput | None:
-    """The gate's input: release and overlay from the clones, approvals as recorded."""
+    """The gate's input: release and overlay from the clones, approvals as recorded.
+
+    `there` are the files of an overlay with the release's base; None if no clone has it.
+    """
     environment = view.environments.get(promotion.environment)
     code, before = case.code, case.before
-    if environment is None or code is None or before is None:
+    if code is None or before is None:
         return None
     tree = folder_at(code, promotion.release.source_commit, view.folder)
     build = view.status.build_of_tree(tree) if tree and view.status else None
     overlay = None
-    if build is not None:
+    if build is not None and environment is not None and there is not None:
         base = {
             path.removeprefix(_BASE): content
             for path, (mode, content) in there.items()
@@ -223,6 +235,7 @@ def _due(
         observed=_observed(case, promotion.environment),
         provenance=_verified(case, view, tree),
         waivers=tuple(grants_of(case)),
+        statements=statements_of(case, view, environment) if environment else (),
         source_authors=_source_authors(case, view, promotion, code) if tree else None,
         companions=companions_told(case.fact),
     )
@@ -318,6 +331,7 @@ def _check_digest(case: FactCase, body: Promoted, release: Release) -> Iterator[
 
 def _count(case: FactCase) -> None:
     audit = case.audit
+    audit.decisions["equal"] += 1
     audit.proves("promotions decided again by the gate")
     audit.proves("overlays rendered again bit for bit")
     audit.trusts("that a chart renders to the base of its release", "the pipeline")
@@ -337,8 +351,8 @@ def check_merge_commit(case: FactCase) -> Iterator[Finding]:
     merge = gitops.commit(body.gitops_commit)
     made = gitops.commit(merge.parents[-1]) if len(merge.parents) > 1 else merge
     problem: str | None = "it has no parent"
-    for view in _views(case, promotion) if made.parents else ():
-        due = _due(case, view, promotion, there)
+    for view in views_of(case, promotion) if made.parents else ():
+        due = due_of(case, view, promotion, there)
         if due is None or due.overlay is None or due.overlay.tree != body.overlay_tree:
             problem = "it is not the overlay of its release"
             continue

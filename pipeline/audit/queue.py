@@ -8,12 +8,11 @@ from dataclasses import replace
 from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase
 from pipeline.diagnostics import Finding
-from pipeline.gate.authorise import authorise
 from pipeline.models.facts import HoldLifted, PromotionSuperseded
 from pipeline.models.release_groups import promotion_in
 from pipeline.models.requests import Promotion, Request
 from pipeline.plan.view import PromotionInput
-from pipeline.stages.promote import evidence_of
+from pipeline.stages.promote import decide
 from pipeline.state.fact_types import type_of
 
 
@@ -66,7 +65,10 @@ def _asks_for(request: Request | None, draft: str, body: PromotionSuperseded) ->
 def check_lifted(case: FactCase) -> Iterator[Finding]:
     """A finding unless the gate lets the hold be lifted again, and the fact names that hold."""
     body, promotion, before = case.fact.body, case.request, case.before
-    if not isinstance(body, HoldLifted) or not isinstance(promotion, Promotion) or before is None:
+    if not isinstance(body, HoldLifted):
+        return
+    case.audit.decisions["made"] += 1
+    if not isinstance(promotion, Promotion) or before is None:
         return
     problem = f"`{body.environment}` had no valid policy then"
     hold = before.hold(body.environment)
@@ -74,7 +76,7 @@ def check_lifted(case: FactCase) -> Iterator[Finding]:
         if body.environment not in view.environments:
             continue
         due = PromotionInput(promotion, view.caused, None, False, None, (), "")
-        decision = authorise(evidence_of(replace(view, status=before), due))
+        decision = decide(replace(view, status=before), due)
         if promotion.hold != "lifted":
             problem = "its request does not ask for it"
         elif decision.reasons:
@@ -83,5 +85,6 @@ def check_lifted(case: FactCase) -> Iterator[Finding]:
             problem = "it names another hold, or other people than approved it"
         else:
             case.audit.proves("lifted holds decided again by the gate")
+            case.audit.decisions["equal"] += 1
             return
     yield case.finding(rule.AUDIT_HOLD_DIFFERS, problem)

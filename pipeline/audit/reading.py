@@ -74,6 +74,8 @@ class Audit:
     findings: list[Finding] = field(default_factory=list)
     proved: Counter[str] = field(default_factory=Counter)
     trusted: Counter[Trust] = field(default_factory=Counter)
+    # Of the gate: how many were `made`, and how many are `equal` when made again.
+    decisions: Counter[str] = field(default_factory=Counter)
     chains: dict[str, Chain] = field(default_factory=dict)
     # Drafts with a broken chain: only the break is a finding, not its consequences.
     unreadable: set[str] = field(default_factory=set)

@@ -198,8 +198,9 @@ AUDIT_TIME_ORDER = _audit(
 )
 AUDIT_POLICY_REPLACED = _audit(
     "audit-policy-replaced",
-    "A promotion is decided by the policy that main has at that moment.",
-    "else a release could pass by the policy of before a stop, a freeze or a blocked digest",
+    "A promotion is decided by the policy and the signed statements that main has at that moment.",
+    "else a release could pass by the policy of before a stop, a freeze or a blocked digest, or by "
+    "the scan of before a worse one",
     "roll it back, or have it acknowledged; find out which run decided it by what",
     "a promotion names the policy of an hour before, and a stop was merged since",
     "a promotion names main's newest commit of its moment, or one that changed no policy since",
@@ -221,6 +222,26 @@ AUDIT_REVIEW_LATE = register(
         Subject.SCENARIO,
         "a request is approved an hour after it was merged",
         "a request is approved, and then merged",
+        severity=Severity.NOTE,
+    )
+)
+AUDIT_REFUSAL_DIFFERS = _audit(
+    "audit-refusal-differs",
+    "A promotion was refused for the reasons that the gate gives again.",
+    "a release may have been kept back for a reason that never was",
+    "ask for it again: a new revision of the request is judged anew; and " + _RESTORE,
+    "the fact of a refusal says that a check failed that passed",
+    "a refusal whose reasons follow from policy, facts and clones",
+)
+AUDIT_REFUSAL_REWORDED = register(
+    Rule(
+        "audit-refusal-reworded",
+        "A refusal is recorded in the words of the gate.",
+        "another version of the pipeline may say the same reason in other words",
+        "nothing is needed if another version wrote it; else " + _RESTORE,
+        Subject.SCENARIO,
+        "the fact of a refusal names another number of approvals than the gate",
+        "the reasons as the gate gives them",
         severity=Severity.NOTE,
     )
 )

@@ -15,6 +15,7 @@ from pipeline.audit import (
     groups,
     promotions,
     queue,
+    refusals,
     repositories,
     requests,
     retirements,
@@ -104,6 +105,7 @@ FACT_STEPS: tuple[AuditStep[FactCase], ...] = (
     AuditStep("policy", promotions.check_policy),
     AuditStep("decision", promotions.check_decision),
     AuditStep("group", groups.check_group_decision),
+    AuditStep("refused", refusals.check_refused),
     AuditStep("merge", promotions.check_merge_commit),
 )
 REPOSITORY_STEPS: tuple[AuditStep[RepositoryCase], ...] = (

@@ -18,7 +18,6 @@ from pipeline.audit.memory import (
     write_memory,
 )
 from pipeline.audit.objects import Missing, Objects
-from pipeline.audit.parallel import run_shared
 from pipeline.audit.policy import MainLine
 from pipeline.audit.reading import (
     Audit,
@@ -44,6 +43,7 @@ from pipeline.control.repo import MAIN, read_snapshot
 from pipeline.diagnostics import Finding, Location, Verdict, sort_findings, verdict_of
 from pipeline.errors import CouldNotCheck
 from pipeline.git.repository import GitRepository
+from pipeline.machine.parallel import run_shared
 from pipeline.models.draft_id import DraftId
 from pipeline.models.requests import CodeOrigin
 from pipeline.models.trust import Trust
@@ -52,6 +52,8 @@ from pipeline.state.facts import BrokenChain
 from pipeline.state.statuses import read_deleted
 
 _STATE = "state/"
+# Notes on facts, which later audits show again.
+_NOTED = (rule.AUDIT_REVIEW_LATE.id, rule.AUDIT_REFUSAL_REWORDED.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class AuditReport:
     proved: Mapping[str, int] = field(default_factory=dict)
     trusted: Mapping[Trust, int] = field(default_factory=dict)
     remembered: int = 0  # facts verified by an earlier audit and not read again
+    decisions: int = 0  # of the gate that facts record
+    replayed: int = 0  # how many of these came out equal again
 
     @property
     def verdict(self) -> Verdict:
@@ -99,6 +103,7 @@ class Part:
     findings: list[Finding]
     proved: Counter[str]
     trusted: Counter[Trust]
+    decisions: Counter[str]
     sealed: dict[tuple[str, str], Sealed]
 
 
@@ -161,6 +166,8 @@ class _Verification:
             dict(sorted((remembered.proved + audit.proved).items())),
             dict((remembered.trusted + audit.trusted).most_common()),
             remembered.facts,
+            (remembered.decisions + audit.decisions)["made"],
+            (remembered.decisions + audit.decisions)["equal"],
         )
         if remember and found.verdict is Verdict.VALID and not self.without:
             self._remember(found)
@@ -228,22 +235,26 @@ class _Verification:
             audit.findings += part.findings
             audit.proved += part.proved
             audit.trusted += part.trusted
+            audit.decisions += part.decisions
             audit.sealed |= part.sealed
         audit.sealed = {place: sealed for place, sealed in audit.sealed.items() if sealed.tree}
 
     def _verify_chains(self, items: Sequence[tuple[StateBranch, str, Chain]]) -> Part:
         """The results of the steps over facts for some of the chains."""
         audit = self.audit
-        before = (len(audit.findings), audit.proved.copy(), audit.trusted.copy(), audit.sealed)
-        audit.proved, audit.trusted, audit.sealed = Counter(), Counter(), dict(audit.sealed)
+        count = len(audit.findings)
+        before = (audit.proved, audit.trusted, audit.decisions, audit.sealed)
+        audit.proved, audit.trusted, audit.decisions = Counter(), Counter(), Counter()
+        audit.sealed = dict(audit.sealed)
         steps = [step.check for step in FACT_STEPS if step.name not in self.without]
         for state, primitive, chain in items:
             case = BranchCase(state, {primitive: chain})
             self._guarded(chain.draft, partial(self._run, CHAIN_STEPS, case))
             self._guarded(chain.draft, partial(run_steps, audit, chain, steps))
-        made = Part(audit.findings[before[0] :], audit.proved, audit.trusted, audit.sealed)
-        del audit.findings[before[0] :]
-        _, audit.proved, audit.trusted, audit.sealed = before
+        found = audit.findings[count:]
+        made = Part(found, audit.proved, audit.trusted, audit.decisions, audit.sealed)
+        del audit.findings[count:]
+        audit.proved, audit.trusted, audit.decisions, audit.sealed = before
         return made
 
     def _close(self) -> None:
@@ -408,11 +419,12 @@ class _Verification:
             report.facts,
             Counter(report.proved),
             Counter(report.trusted),
+            Counter({"made": report.decisions, "equal": report.replayed}),
             audit.sealed,
             audit.instances,
             [
                 *(item.finding for item in report.acknowledged),
-                *(f for f in report.findings if f.code == rule.AUDIT_REVIEW_LATE.id),
+                *(f for f in report.findings if f.code in _NOTED),
             ],
         )
         write_memory(self.control.git, self.policy, kept, clones)

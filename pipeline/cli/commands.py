@@ -25,6 +25,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "rollback:retire",
         "Request that a primitive leaves all its environments and that its draft ends.",
     ),
+    "statement": (
+        "statement:statement",
+        "Sign a statement about an image, or bring one that others signed.",
+    ),
     "digest": ("digest:digest", "Ask that an image runs nowhere any more."),
     "submit": (
         "submit:submit",

@@ -59,7 +59,7 @@ def comment(
     report = ValidationReport.model_validate(
         {**validation_report(judged.findings), "asked": judged.asked}, strict=False
     )
-    body = render_comment(report, judged.previews, judged.authority)
+    body = render_comment(report, judged.previews, judged.authority, judged.policy)
     if sarif is not None:
         sarif.write_text(render_sarif(judged.findings, judged.sources), encoding="utf-8")
     if dry_run:

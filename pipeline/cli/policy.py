@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,9 +14,12 @@ if TYPE_CHECKING:
     from pipeline.gate.in_force import PolicyFiles
 
 
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
 @click.group()
 def policy() -> None:
-    """Show the gates in force, and where each comes from."""
+    """Show the gates in force, test them, and compare policies."""
 
 
 @policy.command(name="explain")
@@ -52,6 +56,78 @@ def explain_policy(session: Session, environment: str | None) -> int:
         session.write_document(document)
     else:
         session.write(render_policy(document, Style(session.colour)))
+    return 0
+
+
+@policy.command(name="test")
+@click.argument("folder", metavar="[DIR]", default="policy-tests", type=_FOLDER)
+@format_option("text", "json")
+@pass_session
+def try_policy(session: Session, folder: Path) -> int:
+    """Run the test cases in DIR against the policy in the work tree.
+
+    Each case gives facts in short form and the decision that it expects; `pipeline schema
+    PolicyCases` prints the form, docs/gate.md tells it. Exit code: 0 if every decision is the one
+    expected, 1 if one is not or a case is malformed, 2 if there is no case.
+    """
+    from pipeline.control.checkout import find_checkout
+    from pipeline.control.repo import read_worktree_snapshot
+    from pipeline.errors import Refused
+    from pipeline.policy.differences import is_policy
+    from pipeline.policy.trial import read_case_files, try_cases
+    from pipeline.render.policy_tests import render_policy_tests
+    from pipeline.render.requests import finding_items
+    from pipeline.render.style import Style
+    from pipeline.render.text import render_terminal
+
+    top = find_checkout(session.directory.resolve())
+    files = read_case_files(folder if folder.is_absolute() else session.directory / folder)
+    if not files:
+        raise UsageFault(
+            f"no case lies below `{folder}`", help="docs/gate.md shows how to write one"
+        )
+    reading = read_worktree_snapshot(top)
+    broken = tuple(f for f in reading.findings if is_policy(f.location.file))
+    if broken:
+        raise Refused("the policy is not valid", broken)
+    report, findings = try_cases(files, reading.reads, reading.snapshot)
+    if session.is_json:
+        session.write_document(report.model_copy(update={"findings": finding_items(findings)}))
+    else:
+        sources = {path: content.decode("utf-8", "replace") for path, content in files.items()}
+        session.write(render_terminal(findings, sources, colour=session.colour))
+        session.write(render_policy_tests(report, Style(session.colour)))
+    return 1 if report.failed or findings else 0
+
+
+@policy.command(name="diff")
+@click.argument("base", metavar="BASE")
+@click.argument("head", metavar="HEAD", default="HEAD")
+@format_option("text", "json", "markdown")
+@pass_session
+def diff_policy(session: Session, base: str, head: str) -> int:
+    """Show what the policy at HEAD would have decided otherwise than the one at BASE.
+
+    Makes every recorded decision again, at its own time and with its own evidence, by both
+    policies. Reads the control repository alone: what a chart renders to is taken as it was.
+    """
+    from pipeline.control.checkout import find_checkout
+    from pipeline.control.reading import open_state
+    from pipeline.git.repository import GitRepository
+    from pipeline.policy.differences import read_policy_diff
+    from pipeline.render.policy_diff import render_policy_diff, render_policy_diff_markdown
+    from pipeline.render.style import Style
+
+    git = GitRepository(find_checkout(session.directory.resolve()))
+    state = open_state(session.directory)
+    commits = [git.resolve_commit(revision) for revision in (base, head)]
+    found = read_policy_diff(git, *commits, state=state)
+    if session.is_json:
+        session.write_document(found)
+    elif session.format == "markdown":
+        session.write(render_policy_diff_markdown(found))
+    else:
+        session.write(render_policy_diff(found, Style(session.colour)))
     return 0
 
 

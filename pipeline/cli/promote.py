@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from pipeline.gate.authorise import Decision
     from pipeline.models.decisions import DecisionDocument
     from pipeline.models.requests import Promotion
+    from pipeline.models.status import DraftStatus, RunRecord
     from pipeline.models.windows import Lane
+    from pipeline.plan.view import PromotionInput
     from pipeline.releases.overlays import Overlay
 
 
@@ -180,7 +182,8 @@ def why(
 
     Asks the gate about the request on main, or about one that could be made now. For a clause that
     is not met it says what would make it pass, who can do that, and when time alone does. With
-    --at, policy and facts are those of now. Exit code 0 if the promotion is allowed.
+    --at, policy and facts are those of now. Exit code 0 if the promotion is allowed,
+    or was carried out and runs.
     """
     from pipeline.gate.authorise import Decision
     from pipeline.gate.explain import explain_clauses, with_approvals
@@ -190,7 +193,7 @@ def why(
 
     engine = session.engine()
     if at is not None:
-        moment_s = _moment_of_option(at)
+        moment_s = seconds_of_option(at)
         engine = engine.using(clock=lambda: moment_s)
     approvals, clauses = _assumptions(assumed)
     evidence, due = engine.evidence(parse_draft_id(draft), environment)
@@ -201,11 +204,12 @@ def why(
     people = evidence.authority.approved_by
     decision = Decision(evidence.status.id, environment, reasons, people)
     requested = due.caused.cause.run != "prospective"
+    run = _carried_out(evidence.status, due) if requested else None
     document = explained(
         _document(session, decision, due.promotion, due.overlay, requested=requested),
         answers,
         evidence.now_s,
-    )
+    ).model_copy(update={"runs_since": run.since if run else None})
     match session.format:
         case "json":
             session.write_document(document)
@@ -213,10 +217,19 @@ def why(
             session.write(render_decision_markdown(document))
         case _:
             session.write(render_decision(document, Style(session.colour)))
-    return 0 if decision.allowed else 1
+    return 0 if decision.allowed or document.runs_since else 1
 
 
-def _moment_of_option(text: str) -> int:
+def _carried_out(status: DraftStatus, due: PromotionInput) -> RunRecord | None:
+    """The run that the request brought, if it is answered and that release still runs."""
+    cause, promotion = due.caused.cause, due.promotion
+    if status.requests.get(cause.request) != cause.blob:
+        return None
+    found = [r for r in status.runs if r.environment == promotion.environment and not r.until]
+    return next((r for r in found if r.release.digest == promotion.release.digest), None)
+
+
+def seconds_of_option(text: str) -> int:
     """Seconds since the epoch. Raises UsageFault if the text is no moment."""
     from pydantic import TypeAdapter
 

@@ -25,6 +25,7 @@ from pipeline.git.objects import Files
 from pipeline.models.base import Moment
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Fact
+from pipeline.models.provenance import Verified
 from pipeline.models.requests import Promotion
 from pipeline.models.status import DraftStatus
 from pipeline.models.windows import Lane
@@ -155,6 +156,13 @@ class Engine:
             lane=lane,
             goes_further=goes_further,
         )
+
+    def verify_statement(self, bundle: str) -> Verified:
+        """Who signed a statement, by the signers on main. Raises CouldNotCheck."""
+        signers = self.snapshot().signers
+        if signers is None:
+            return Verified(problem="there is no environments/signers.yaml")
+        return self.tools.verify(bundle, signers.model_dump_json(by_alias=True))
 
     # -- running --------------------------------------------------------------------------
 

@@ -30,10 +30,12 @@ from pipeline.gate.matters import groups_among, higher_tier, matters_of, members
 from pipeline.gate.standing import Standing, check_environments
 from pipeline.git.repository import GitRepository
 from pipeline.models.outputs import AskedItem, Link, PromotionPreview
+from pipeline.models.policy import PolicyDiffDocument
 from pipeline.models.release_groups import ReleaseGroup
 from pipeline.models.requests import Platform, Promotion, RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.plan.view import PromotionInput
+from pipeline.policy.differences import is_policy, read_policy_diff
 from pipeline.releases.differences import diff_lines
 from pipeline.render.decision import reason_item
 from pipeline.requests.asked import BeforeMerge, asked_of
@@ -41,6 +43,7 @@ from pipeline.requests.kinds import is_of_kind, request_path
 from pipeline.requests.layout import PLATFORM_PATH, REQUEST_ROOTS
 from pipeline.requests.snapshot import Snapshot
 from pipeline.stages.validate import check_requests
+from pipeline.state.statuses import StateRefs
 from pipeline.world.look import World
 
 MAX_LINES = 400
@@ -57,6 +60,7 @@ class Judged:
     sources: Mapping[str, str]  # the text of each file that a finding is about
     changed: tuple[str, ...]  # paths
     authority: Authority  # who asked, who approved, and what is missing
+    policy: PolicyDiffDocument | None = None  # what a change of policy decides otherwise
 
     @property
     def passed(self) -> bool:
@@ -83,9 +87,16 @@ class Judge:
             raise CouldNotCheck(f"commit {pull.head[:12]} of #{number} is not in this repository")
         world = self.reader.world()
         main = world.snapshot.commit
-        judged, snapshot = self._judge(world, pull, main, git.merge_tree(main, pull.head))
-        promotions = _promotions_of(judged.changed, snapshot) if with_previews else ()
-        return replace(judged, previews=tuple(self._preview(world, each) for each in promotions))
+        tree = git.merge_tree(main, pull.head)
+        judged, snapshot = self._judge(world, pull, main, tree)
+        if not with_previews:
+            return judged
+        promotions = _promotions_of(judged.changed, snapshot)
+        previews = tuple(self._preview(world, each) for each in promotions)
+        policy = read_pull_policy(git, main, tree, judged.changed)
+        if policy is not None:
+            policy = policy.model_copy(update={"head": pull.head})
+        return replace(judged, previews=previews, policy=policy)
 
     def queued(self, number: int, commit: str) -> Judged:
         """The judgement of a merge queue's commit for a pull request, without previews.
@@ -154,6 +165,29 @@ class Judge:
                 environment=promotion.environment,
                 problem=visible(f"{error.code}: {error.message}"),
             )
+
+
+def read_pull_policy(
+    git: GitRepository, main: str, tree: str, changed: Sequence[str]
+) -> PolicyDiffDocument | None:
+    """What a tree decides otherwise than main; None if no changed path is policy."""
+    files = tuple(path for path in changed if is_policy(path))
+    if not files:
+        return None
+    try:
+        return read_policy_diff(git, main, tree, state=StateRefs(git, "refs/heads/"))
+    except PipelineError as error:
+        return PolicyDiffDocument(
+            base=main,
+            head=tree,
+            files=files,
+            decisions=0,
+            replayed=0,
+            changed=(),
+            other_reasons=0,
+            not_known=(),
+            problem=visible(f"{error.code}: {error.message}"),
+        )
 
 
 def _authority(world: World, pull: PullRequest, tree: str, changed: Sequence[str]) -> Authority:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pipeline import names
 from pipeline.diagnostics import Finding
@@ -29,6 +30,13 @@ from pipeline.gate.rollback import (
     clause_rollback,
 )
 from pipeline.gate.soak import clause_soak
+from pipeline.gate.statements import (
+    Counting,
+    clause_statements,
+    clause_vulnerabilities,
+    counting_statements,
+    digest_of_evidence,
+)
 from pipeline.gate.waivers import Asked, Grant, Waived, without_waived
 from pipeline.models.base import seconds_of
 from pipeline.models.evidence import CheckOutcome
@@ -42,6 +50,7 @@ from pipeline.models.requests import (
     RiskTier,
     Signers,
 )
+from pipeline.models.statements import BroughtStatement
 from pipeline.models.status import DraftState, DraftStatus, RunRecord
 from pipeline.releases.overlays import Overlay, has_runtime
 
@@ -66,6 +75,7 @@ class Evidence:
     chain_problem: str = ""  # why the draft's facts do not add up; empty if they do
     signers: Signers | None = None
     provenance: Verified | None = None  # verified provenance of the source tree's image
+    statements: tuple[BroughtStatement, ...] = ()  # the draft's, where the environment asks for any
     stops: tuple[Halt, ...] = ()  # what is stopped now
     waivers: tuple[Grant, ...] = ()  # the draft's waivers on main now
     source_authors: frozenset[int] | None = None  # who wrote the source; None where unknown
@@ -85,6 +95,7 @@ class Decision:
     reasons: tuple[DecisionReason, ...]
     approved_by: tuple[int, ...]
     waived: tuple[Waived, ...] = ()
+    stated: tuple[Counting, ...] = ()  # the signed statements that it rests on
 
     @property
     def allowed(self) -> bool:
@@ -95,6 +106,13 @@ class Decision:
     def refused(self) -> bool:
         """Whether this revision of the request can never be carried out."""
         return any(r.final for r in self.reasons)
+
+    @property
+    def verdict(self) -> Literal["allowed", "waits", "refused"]:
+        """The decision in one word."""
+        if self.allowed:
+            return "allowed"
+        return "refused" if self.refused else "waits"
 
 
 Clause = Callable[[Evidence], Iterator[DecisionReason]]
@@ -313,6 +331,8 @@ CLAUSES: tuple[Clause, ...] = (
     clause_same_digest,
     clause_builder,
     clause_provenance,
+    clause_statements,
+    clause_vulnerabilities,
     clause_blocked,
     clause_checks,
     clause_namespace,
@@ -353,7 +373,8 @@ def authorise(evidence: Evidence) -> Decision:
     reasons = tuple(reason for clause in clauses for reason in clause(evidence))
     reasons, waived = left_by_waivers(evidence, reasons)
     draft, environment = evidence.status.id, evidence.environment.environment
-    return Decision(draft, environment, reasons, counting(evidence), waived)
+    stated = counting_statements(evidence) if evidence.statements else ()
+    return Decision(draft, environment, reasons, counting(evidence), waived, stated)
 
 
 def left_by_waivers(
@@ -364,11 +385,6 @@ def left_by_waivers(
         return reasons, ()
     seen = e.status.decided_at
     latest_s = max(e.now_s, seconds_of(seen) if seen else 0)
-    asked = Asked(e.status.id, e.environment.environment, _digest(e), e.now_s, latest_s)
+    digest = digest_of_evidence(e)
+    asked = Asked(e.status.id, e.environment.environment, digest, e.now_s, latest_s)
     return without_waived(reasons, e.waivers, e.platform.waivers, asked)
-
-
-def _digest(e: Evidence) -> str | None:
-    """The digest of the image that would run: the pinned one, else the built one."""
-    build = e.status.build_of_tree(e.source_tree) if e.source_tree else None
-    return e.promotion.release.digest or (build.digest if build else None)

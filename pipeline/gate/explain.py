@@ -17,9 +17,11 @@ from pipeline.gate.groups import Companion
 from pipeline.gate.reasons import DecisionReason
 from pipeline.gate.rules import APPROVAL_MISSING
 from pipeline.gate.soak import describe_soaks
+from pipeline.gate.statements import Counting, counting_statements
 from pipeline.models.base import moment_of
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.requests import ApprovalPolicy
+from pipeline.models.statements import SCAN_TYPE, VEX_TYPE
 from pipeline.requests.layout import waiver_path
 
 Tell = Callable[[Evidence], str]
@@ -168,6 +170,28 @@ def _provenance(e: Evidence) -> str:
     return f"signed by `{e.provenance.signer}`" if e.provenance else "no signed statement"
 
 
+def _statements(e: Evidence) -> str:
+    wanted = e.environment.statements
+    if not wanted:
+        return f"{e.environment.environment} requires none"
+    types = {policy.predicate_type for policy in wanted}
+    found = [c for c in counting_statements(e) if c.type in types]
+    return f"{len(types)} required; there {_listed_statements(found)}"
+
+
+def _vulnerabilities(e: Evidence) -> str:
+    policy = e.environment.vulnerabilities
+    if policy is None:
+        return f"{e.environment.environment} requires no report"
+    found = [c for c in counting_statements(e) if c.type in (SCAN_TYPE, VEX_TYPE)]
+    return f"at most {policy.highest}; there {_listed_statements(found)}"
+
+
+def _listed_statements(found: Sequence[Counting]) -> str:
+    told = [f"`{c.brought.path}` by `{c.brought.verified.signer}`" for c in found]
+    return f"{'are' if told[1:] else 'is'} {', '.join(told) or 'none'}"
+
+
 def _blocked(e: Evidence) -> str:
     return f"{len(e.blocked_digests)} blocked digests"
 
@@ -313,6 +337,16 @@ def _builders(e: Evidence) -> str:
     return "whoever builds: the build workflow"
 
 
+def _signers(e: Evidence) -> str:
+    names = dict.fromkeys(name for policy in e.environment.statements for name in policy.signers)
+    return f"the signers {', '.join(names)}"
+
+
+def _scanners(e: Evidence) -> str:
+    policy = e.environment.vulnerabilities
+    return f"who scans and signs: {', '.join(policy.signers)}" if policy else _asker(e)
+
+
 ROWS: Mapping[str, Row] = {
     "draft-alive": Row("the draft is alive", lambda e: f"state {e.status.state}", _asker),
     "chain": Row("its facts add up", _chain, _platform_owners),
@@ -323,6 +357,10 @@ ROWS: Mapping[str, Row] = {
     "same-digest": Row("the digest is the one image of its source", _build, _pipeline),
     "builder": Row("its builder is accepted", _build, _builders),
     "provenance": Row("its provenance is signed by a trusted signer", _provenance, _builders),
+    "statements": Row("the signed statements that are asked for are there", _statements, _signers),
+    "vulnerabilities": Row(
+        "a recent scan finds nothing above the limit", _vulnerabilities, _scanners
+    ),
     "blocked": Row("its digest is not blocked", _blocked, _platform_owners),
     "checks": Row("the required checks passed", _checks, _pipeline),
     "namespace": Row("it goes where such code may run", _namespace, _asker),

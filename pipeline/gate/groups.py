@@ -4,7 +4,7 @@ A group is decided once. Until a member has moved, each waits for the others, an
 move refuses all. The first merge settles the decision: the rest are judged as of that moment, so
 what time alone closes (windows, ages of approvals) no longer stops them; what people changed since
 (a stop, a blocked digest, policy) does. A member refused then leaves the group half-applied, and
-that is said wherever the draft is shown (docs/adr/0016-release-groups.md).
+that is said wherever the draft is shown (docs/adr/0017-release-groups.md).
 """
 
 from __future__ import annotations

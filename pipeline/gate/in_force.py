@@ -82,9 +82,26 @@ def _evidence(read: ReadRequest, policy: Environment) -> Iterator[Gate]:
     yield Gate("checks", checks, _at(read, "required_checks"))
     yield Gate("builders", ", ".join(policy.builders) or "any", _at(read, "builders"))
     yield Gate("provenance", policy.provenance, _at(read, "provenance"))
+    for number, wanted in enumerate(policy.statements):
+        asks = f"{wanted.predicate_type}, signed by {' or '.join(wanted.signers)}"
+        yield Gate("statement", asks, _at(read, "statements", number))
+    yield Gate("vulnerabilities", _scans(policy), _at(read, "vulnerabilities"))
     yield Gate("runtime", policy.runtime, _at(read, "runtime"))
     merge = "at once" if policy.merge == "auto" else "once an owner of the repository approved"
     yield Gate("merge", merge, _at(read, "merge"))
+
+
+def _scans(policy: Environment) -> str:
+    wanted = policy.vulnerabilities
+    if wanted is None:
+        return "no report"
+    told = [
+        f"at most {wanted.highest}",
+        f"in a scan of the last {wanted.expires_after_days} days",
+        f"signed by {' or '.join(wanted.signers)}",
+        f"VEX by {' or '.join(wanted.vex_signers) or 'nobody'}",
+    ]
+    return ", ".join(told)
 
 
 def _approvals(read: ReadRequest, policy: Environment) -> Iterator[Gate]:

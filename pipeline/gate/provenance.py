@@ -53,6 +53,8 @@ def provenance_problem(
     signer = next((s for s in signers.signers if s.name == verified.signer), None)
     if signer is None:
         return rule.PROVENANCE_FOREIGN, f"`{verified.signer}` is none of environments/signers.yaml"
+    if "provenance" not in signer.signs:
+        return rule.PROVENANCE_FOREIGN, f"`{signer.name}` is a signer, but not of provenance"
     try:
         statement = parse_statement(verified.statement)
     except ValueError as error:

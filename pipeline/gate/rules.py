@@ -195,6 +195,52 @@ RUNTIME_NOT_OFFERED = _decision(
     "runtime: operator\n",
     "runtime: workload\n",
 )
+STATEMENT_MISSING = _decision(
+    "statement-missing",
+    "Each statement that the environment asks for is there, about this image or its source commit.",
+    "what people agreed to check before a release was not checked for this one",
+    "have it signed, and bring it: `pipeline statement add DRAFT FILE`",
+    "asked_statements: [{predicate_type: 'https://example.com/change/v1', signers: [board]}]\n",
+    "asked_statements: [{predicate_type: 'https://example.com/change/v1', signers: [board]}]\n"
+    "stated: [{type: 'https://example.com/change/v1', by: board}]\n",
+)
+STATEMENT_FOREIGN = _decision(
+    "statement-foreign",
+    "A statement is signed by one of those whom the environment accepts for it.",
+    "anybody with a key can sign; who may say what is policy",
+    "have it signed by one whom the environment names, or change the environment",
+    "asked_statements: [{predicate_type: 'https://example.com/change/v1', signers: [board]}]\n"
+    "stated: [{type: 'https://example.com/change/v1', by: scanner}]\n",
+    "asked_statements: [{predicate_type: 'https://example.com/change/v1', signers: [scanner]}]\n"
+    "stated: [{type: 'https://example.com/change/v1', by: scanner}]\n",
+)
+VULNERABILITY_REPORT_MISSING = _decision(
+    "vulnerability-report-missing",
+    "Where the environment asks for it, an accepted signer states a scan of exactly this image.",
+    "an image that nobody scanned is not one without vulnerabilities",
+    "scan it by its digest, sign the report and bring it: `pipeline statement add DRAFT FILE`",
+    "vulnerabilities: medium\n",
+    "vulnerabilities: medium\nstated: [{by: scanner, found: {CVE-2026-1: 5.0}}]\n",
+)
+VULNERABILITY_REPORT_EXPIRED = _decision(
+    "vulnerability-report-expired",
+    "The newest scan of the image is not older than the environment lets it be.",
+    "vulnerabilities become known later, so an old report says little",
+    "scan the image again, and bring the report",
+    "vulnerabilities: medium\nnow: 2026-12-08T00:00:00Z\n"
+    "stated: [{by: scanner, at: '2026-12-01T00:00:00Z'}]\n",
+    "vulnerabilities: medium\nnow: 2026-12-07T23:59:59Z\n"
+    "stated: [{by: scanner, at: '2026-12-01T00:00:00Z'}]\n",
+)
+VULNERABILITY_OVER_LIMIT = _decision(
+    "vulnerability-over-limit",
+    "The newest scan finds nothing above the environment's limit that no VEX statement takes out.",
+    "known vulnerabilities are the first thing that attackers try",
+    "update what has it and ask anew; or bring a signed VEX statement, or a waiver where policy "
+    "lets the rule be waived, and ask anew",
+    "vulnerabilities: medium\nstated: [{by: scanner, found: {CVE-2026-1: 7.0}}]\n",
+    "vulnerabilities: medium\nstated: [{by: scanner, found: {CVE-2026-1: 6.9}}]\n",
+)
 WINDOW_CLOSED = _decision(
     "window-closed",
     "No window that denies lasts, and one of those that allow does, where there are any.",

@@ -7,8 +7,8 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pipeline.diagnostics import Finding, Location, Rule, Severity, Subject, register
@@ -101,6 +101,8 @@ class Standing:
     draft: str
     ended: bool
     runs: Mapping[str, str]  # environment → digest
+    # Environment → digests that ran there before.
+    earlier: Mapping[str, frozenset[str]] = field(default_factory=dict)
     moved: frozenset[InGroup] = frozenset()  # the groups that what runs was part of
     refused: frozenset[InGroup] = frozenset()  # those that refused it, unless it was asked anew
 
@@ -108,7 +110,10 @@ class Standing:
     def of_status(status: DraftStatus) -> Standing:
         """The standing in a recorded status."""
         runs: dict[str, str] = {p.environment: p.release.digest for p in status.promotions}
-        return Standing(status.id, status.state == "REJECTED", runs)
+        earlier = _by_environment(
+            (r.environment, r.release.digest) for r in status.runs if r.until is not None
+        )
+        return Standing(status.id, status.state == "REJECTED", runs, earlier)
 
     @staticmethod
     def of(status: Mapping[str, Any]) -> Standing:
@@ -117,7 +122,20 @@ class Standing:
         moved, refused = (
             _groups_in(status.get(f, ())) for f in ("promotions", "refused_promotions")
         )
-        return Standing(str(status["id"]), status["state"] == "REJECTED", runs, moved, refused)
+        earlier = _by_environment(
+            (r["environment"], r["release"]["digest"])
+            for r in status.get("runs", ())
+            if r.get("until")
+        )
+        ended = status["state"] == "REJECTED"
+        return Standing(str(status["id"]), ended, runs, earlier, moved, refused)
+
+
+def _by_environment(found: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
+    digests: dict[str, set[str]] = {}
+    for environment, digest in found:
+        digests.setdefault(environment, set()).add(digest)
+    return {environment: frozenset(those) for environment, those in digests.items()}
 
 
 def _groups_in(records: Iterable[Mapping[str, Any]]) -> frozenset[InGroup]:
@@ -159,15 +177,26 @@ def check_blocked(standings: Iterable[Standing], blocked: Mapping[str, str]) -> 
         for digest in dict.fromkeys(standing.runs.values()):
             if digest in blocked:
                 where = [e for e, running in standing.runs.items() if running == digest]
-                commands = " and ".join(
-                    f"`pipeline promote request {standing.draft} --env {e}`" for e in where
-                )
+                back = [
+                    f"`pipeline rollback {standing.draft} --env {e}`"
+                    for e in where
+                    if standing.earlier.get(e, frozenset()) - blocked.keys()
+                ]
                 yield BLOCKED_DIGEST_RUNS.finding(
                     f"{', '.join(where)} runs {digest} of `{standing.draft}`, which is blocked: "
                     f"{blocked[digest]}",
                     Location(BLOCKED_PATH),
-                    help=f"promote a release built from other source: {commands}",
+                    help=_way_out(standing.draft, where, back),
                 )
+
+
+def _way_out(draft: str, where: Sequence[str], back: Sequence[str]) -> str:
+    """What to do where a blocked digest runs: go back where something can be gone back to."""
+    told = [f"go back: {' and '.join(back)}"] if back else []
+    if len(back) < len(where):
+        new = f"`pipeline promote request {draft} --env {where[0]}`"
+        told.append(f"promote a release built from other source, from {new} on")
+    return "; or ".join(told)
 
 
 def check_environments(standings: Iterable[Standing], paths: Collection[str]) -> Iterator[Finding]:

@@ -74,10 +74,12 @@ def _told(model: BaseModel) -> dict[str, object]:
 
 
 def signer_of_key(signers: Signers | None, public_key: str) -> Signer | None:
-    """The signer with this key, if there is one."""
+    """The signer of provenance with this key, if there is one."""
     wanted = key_hint(public_key)
     for signer in signers.signers if signers else ():
-        if signer.public_key is not None and key_hint(signer.public_key) == wanted:
+        if signer.public_key is None or "provenance" not in signer.signs:
+            continue
+        if key_hint(signer.public_key) == wanted:
             return signer
     return None
 

@@ -22,10 +22,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from pipeline.errors import UsageFault
+from pipeline.models.provenance import PAYLOAD_TYPE
 from pipeline.models.signers import key_hint
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 
 class SigningKey:

@@ -47,6 +47,9 @@ class DecisionDocument(Document):
     approved_by: tuple[int, ...]
     approvals: ApprovalsWanted | None
     at: Moment | None = Field(None, description="the moment of the decision")
+    runs_since: Moment | None = Field(
+        None, description="when the request was carried out; the verdict is on asking for it again"
+    )
     until: Moment | None = Field(None, description="when time alone lets it pass")
     clauses: tuple[ClauseItem, ...] = Field((), description="the whole gate; `why` alone tells it")
     source_commit: str
@@ -81,6 +84,7 @@ class PromotedItem(Model):
     checks: tuple[str, ...]
     builder: str
     waived: tuple[str, ...]
+    stated: tuple[str, ...] = Field((), description="signed statements, and who signed each")
     health: str
     fact: int
 

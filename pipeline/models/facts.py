@@ -206,6 +206,14 @@ class UsedWaiver(Model):
     approved_by: tuple[int, ...]  # accounts whose approval of the waiver counted
 
 
+class UsedStatement(Model):
+    """A signed statement that a promotion rests on."""
+
+    request: str  # path in the control repo
+    blob: BlobIdField
+    signer: Identifier  # of `environments/signers.yaml`
+
+
 class PromotionSuperseded(Model):
     """A promotion request that still waited was replaced by a newer one, which caused this fact."""
 
@@ -256,6 +264,8 @@ class Promoted(Model):
     policy: CommitIdField | None = Field(None, exclude_if=not_)
     # The rules that failed but were waived.
     waived: tuple[UsedWaiver, ...] = Field((), exclude_if=not_)
+    # The signed statements that it rests on, of all that main had at the commit of that policy.
+    stated: tuple[UsedStatement, ...] = Field((), exclude_if=not_)
     # The draft's state after this promotion, by the policy of the time. Facts of older tools lack
     # it; their environments are named like stages.
     state: DraftState | None = Field(None, exclude_if=not_)

@@ -18,29 +18,17 @@ from pipeline.models.decisions import (
 )
 from pipeline.models.draft_id import DraftId
 from pipeline.models.facts import Fact, Release
+from pipeline.models.policy import PolicyDiffDocument, PolicyTestDocument
 from pipeline.models.requests import EnvironmentName
 from pipeline.models.run_report import (
     DecisionReasonItem,
     Document,
     FailureItem,
+    FindingItem,
     IncidentItem,
     RunReportDocument,
 )
 from pipeline.models.status import DraftStatus
-
-
-class FindingItem(Model):
-    """One finding: what, where, why it matters, how to fix it."""
-
-    code: str
-    severity: Literal["error", "warning", "note"]
-    message: str
-    file: str
-    line: int | None
-    column: int | None
-    why: str
-    help: str
-    docs: str
 
 
 class SeverityCounts(Model):
@@ -146,6 +134,8 @@ class AuditReportDocument(Document):
     overlays: int
     repositories: int
     remembered: int = Field(0, description="facts verified by an earlier audit and not read again")
+    decisions: int = Field(0, description="of the gate that facts record")
+    replayed_equal: int = Field(0, description="how many of these came out equal again")
     proved: tuple[ProvedItem, ...]
     trusted: tuple[TrustItem, ...]
     findings: tuple[FindingItem, ...]
@@ -396,6 +386,8 @@ OUTPUTS: tuple[type[Document], ...] = (
     AuditLog,
     ApprovalsReport,
     PolicyDocument,
+    PolicyDiffDocument,
+    PolicyTestDocument,
     DraftStatusList,
     DraftFilesDocument,
     PullRequestItem,

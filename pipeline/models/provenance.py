@@ -14,6 +14,7 @@ from pydantic import Field, StringConstraints
 from pipeline.models.base import CommitIdField, Model, TreeIdField
 from pipeline.models.evidence import BuildRecord
 
+PAYLOAD_TYPE = "application/vnd.in-toto+json"  # of its DSSE envelope
 STATEMENT_TYPE: Literal["https://in-toto.io/Statement/v1"] = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Literal["https://slsa.dev/provenance/v1"] = "https://slsa.dev/provenance/v1"
 BUILD_TYPE: Literal["https://pipeline.ameide.io/build/v1"] = "https://pipeline.ameide.io/build/v1"

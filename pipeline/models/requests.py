@@ -31,6 +31,7 @@ from pipeline.models.risk import RISK_TIERS as RISK_TIERS
 from pipeline.models.risk import RiskTier as RiskTier
 from pipeline.models.signers import Signer
 from pipeline.models.soak import Soak
+from pipeline.models.statements import StatementPolicy, VulnerabilityPolicy
 from pipeline.models.windows import FastLane, Lane, PlatformWindow, Sentence, Window
 
 # A DNS label (RFC 1035) without `--`, which separates the parts of derived names. Those names have
@@ -243,6 +244,10 @@ class Environment(Request):
     builders: tuple[Literal["source-layout", "buildah", "buildx"], ...] = ()
     # Whether an image needs signed provenance.
     provenance: Literal["required", "unchecked"] = "required"
+    # Signed statements that an image needs, such as one of a change ticket.
+    statements: tuple[StatementPolicy, ...] = Field((), max_length=20)
+    # The vulnerability report that an image needs.
+    vulnerabilities: VulnerabilityPolicy | None = None
     requires_default_branch: bool = False
     # What runs primitives there: plain workloads, or operators acting on custom resources.
     runtime: Literal["workload", "operator"] = "workload"
@@ -455,6 +460,15 @@ class Waiver(Request):
     starts: Moment
     expires: Moment
     reason: Sentence
+
+
+class ExternalStatement(Request):
+    """`…/statements/<name>.yaml`: a signed statement about an image or its source commit."""
+
+    kind: Literal["ExternalStatement"]
+    draft: DraftId
+    # A Sigstore bundle as JSON: a DSSE envelope with an in-toto statement.
+    bundle: Annotated[str, StringConstraints(min_length=2)]
 
 
 class SettledFinding(Model):

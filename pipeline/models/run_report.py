@@ -26,6 +26,20 @@ class DecisionReasonItem(Model):
     final: bool
 
 
+class FindingItem(Model):
+    """One finding: what, where, why it matters, how to fix it."""
+
+    code: str
+    severity: Literal["error", "warning", "note"]
+    message: str
+    file: str
+    line: int | None
+    column: int | None
+    why: str
+    help: str
+    docs: str
+
+
 class FailureItem(Model):
     """What kept one draft, or the repository or tenant that `draft` then names, from going on."""
 

@@ -1,13 +1,13 @@
-"""Trusted signers of build provenance: keys, and workflows that GitHub vouches for."""
+"""Trusted signers: keys, and workflows that GitHub vouches for."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import hashlib
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from pipeline.models.base import Identifier, Model
 
@@ -60,10 +60,15 @@ class WorkflowIdentity(Model):
         return f"{self.server}/{self.repository}/{self.path}@{self.ref}"
 
 
+Purpose = Literal["provenance", "statements"]
+
+
 class Signer(Model):
-    """A trusted signer of builds: exactly one of a key and a workflow."""
+    """A trusted signer: exactly one of a key and a workflow."""
 
     name: Identifier
+    # What it is believed about: what images were built from, or what environments ask of images.
+    signs: tuple[Purpose, ...] = Field(("provenance",), min_length=1)
     public_key: Annotated[str, AfterValidator(_checked_key)] | None = None
     workflow: WorkflowIdentity | None = None
 

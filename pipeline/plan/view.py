@@ -35,6 +35,7 @@ from pipeline.models.requests import (
     Signers,
     Tenant,
 )
+from pipeline.models.statements import BroughtStatement
 from pipeline.models.status import DraftStatus
 from pipeline.plan.effects import Effect, FactEntry, Waiting
 from pipeline.plan.patches import PatchResult
@@ -96,6 +97,7 @@ class PromotionInput:
     # The draft's status, with this source's checks and build even if it no longer lists them.
     status: DraftStatus | None = None
     provenance: Verified | None = None  # of the source tree's image, if it has a statement
+    statements: tuple[BroughtStatement, ...] = ()  # read where the environment asks for any
     gitops_base: str = ""  # the parent of the overlay's commit: main's head, or the begun branch's
     gitops_parents: Parents = ()  # trees above the overlay's folder at that commit
     existing: Existing | None = None

@@ -16,6 +16,7 @@ from pipeline.jobs.work import DueWork, WorkEvidence
 from pipeline.models.base import Model
 from pipeline.models.facts import Fact
 from pipeline.models.outputs import OUTPUTS
+from pipeline.models.policy_cases import PolicyCases
 from pipeline.models.status import DraftStatus
 from pipeline.plan.effects import Plan
 from pipeline.requests.kinds import KINDS
@@ -40,6 +41,7 @@ _WRITTEN: tuple[type[Model], ...] = (
 )
 _MODELS: dict[str, type[Model]] = {
     **{kind.name: kind.model for kind in KINDS},
+    "PolicyCases": PolicyCases,
     **{_kind_of(model): model for model in _WRITTEN},
 }
 # Kind → the stem of its file `schemas/<stem>.schema.json`.

@@ -36,6 +36,7 @@ _COLUMNS = (
     "checks",
     "builder",
     "waived",
+    "stated",
     "health",
     "fact",
 )
@@ -75,6 +76,7 @@ def promoted_items(
                 checks=body.checks,
                 builder=_builder(facts, body),
                 waived=tuple(f"{w.rule} by {w.request}" for w in body.waived),
+                stated=tuple(f"{s.request} by {s.signer}" for s in body.stated),
                 health=f"{seen.health}, {seen.sync}" if seen else "unknown",
                 fact=fact.sequence,
             )

@@ -52,6 +52,10 @@ class ShownReport(Protocol):
     @property
     def remembered(self) -> int: ...
     @property
+    def decisions(self) -> int: ...
+    @property
+    def replayed(self) -> int: ...
+    @property
     def proved(self) -> Mapping[str, int]: ...
     @property
     def trusted(self) -> Mapping[Trust, int]: ...
@@ -129,6 +133,8 @@ def audit_report_document(report: ShownReport) -> AuditReportDocument:
         overlays=report.overlays,
         repositories=report.repositories,
         remembered=report.remembered,
+        decisions=report.decisions,
+        replayed_equal=report.replayed,
         proved=tuple(ProvedItem(what=what, count=n) for what, n in report.proved.items()),
         trusted=tuple(
             TrustItem(what=visible(trust.what), whose=visible(trust.whose), count=count)
@@ -141,7 +147,10 @@ def audit_report_document(report: ShownReport) -> AuditReportDocument:
 
 def render_audit_summary(report: ShownReport, style: Style = PLAIN) -> str:
     """The last lines of `audit verify`: the verdict, what was proved, what is taken on trust."""
-    lines = [_verdict_line(report, style)]
+    lines = [
+        _verdict_line(report, style),
+        f"  decisions {report.decisions}, replayed equal {report.replayed}",
+    ]
     if report.proved:
         lines.append(style.paint("bold", "proved, by computing it again"))
         lines += [f"  {count:>6}  {visible(what)}" for what, count in report.proved.items()]

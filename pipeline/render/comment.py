@@ -12,8 +12,12 @@ from typing import assert_never
 
 from pipeline.characters import visible
 from pipeline.gate.authority import Authority
-from pipeline.models.outputs import AskedItem, FindingItem, PromotionPreview, ValidationReport
+from pipeline.models.outputs import AskedItem, PromotionPreview, ValidationReport
+from pipeline.models.policy import PolicyDiffDocument
+from pipeline.models.run_report import FindingItem
 from pipeline.render.decision import approvals_wanted
+from pipeline.render.markdown import TICKS, code_span
+from pipeline.render.policy_diff import policy_diff_lines
 from pipeline.render.style import counted
 
 KEY = "summary"
@@ -21,32 +25,22 @@ KEY = "summary"
 _MAX_CHARACTERS = 60_000
 _SHOWN = 50
 _LONG = 600  # characters per value, so that one request cannot push others out of the comment
-_TICKS = re.compile(r"`+")
 _URL = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~@%/-]*)?\Z")
-
-
-def code_span(text: str) -> str:
-    """Any text as one code span; `|` is replaced, since it would end a table cell even there."""
-    told = visible(text).replace("|", "¦")
-    if not told.strip():
-        return "` `"
-    ticks = "`" * (1 + max((len(run) for run in _TICKS.findall(told)), default=0))
-    gap = " " if told[0] in "` " or told[-1] in "` " else ""
-    return f"{ticks}{gap}{told}{gap}{ticks}"
 
 
 def render_comment(
     report: ValidationReport,
     previews: Sequence[PromotionPreview] = (),
     authority: Authority | None = None,
+    policy: PolicyDiffDocument | None = None,
 ) -> str:
     """The comment: the verdict, what merging would do, who must approve, and findings.
 
-    For promotions also the diff against what runs now; if all is too long for a comment, the diffs
-    are left out first.
+    For promotions also the diff against what runs now; for a change of policy what it would have
+    decided otherwise. If all is too long for a comment, the diffs are left out first.
     """
     for shown in (True, False):
-        text = _comment(report, previews, authority, shown)
+        text = _comment(report, previews, authority, policy, with_diffs=shown)
         if len(text) <= _MAX_CHARACTERS:
             return text
     title = headline(report, authority)
@@ -57,6 +51,8 @@ def _comment(
     report: ValidationReport,
     previews: Sequence[PromotionPreview],
     authority: Authority | None,
+    policy: PolicyDiffDocument | None,
+    *,
     with_diffs: bool,
 ) -> str:
     lines = [f"### {headline(report, authority)}", ""]
@@ -69,6 +65,8 @@ def _comment(
         lines += ["", *_authority_lines(authority)]
     for preview in previews[:_SHOWN]:
         lines += ["", *_preview_lines(preview, with_diffs)]
+    if policy is not None:
+        lines += ["", *policy_diff_lines(policy)]
     if report.findings:
         lines += ["", "| finding | where | what | how to fix it |", "|---|---|---|---|"]
         lines += [_row(finding) for finding in report.findings[:_SHOWN]]
@@ -158,7 +156,7 @@ def _diff_lines(preview: PromotionPreview, with_diffs: bool) -> Iterator[str]:
         )
         return
     # The fence is longer than any run of backticks in the text, so the text cannot end it.
-    runs = (len(run) for line in preview.diff for run in _TICKS.findall(line))
+    runs = (len(run) for line in preview.diff for run in TICKS.findall(line))
     fence = "`" * max(3, 1 + max(runs, default=0))
     yield ""
     yield "<details><summary>What changes where it runs</summary>"

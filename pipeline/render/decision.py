@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import Literal
 
 from pipeline.characters import visible
 from pipeline.gate.authorise import Decision, DecisionReason
@@ -32,14 +31,11 @@ def decision_document(
     if policy is not None:
         wanted = wanted_by(policy, risk_tier)
     digest = promotion.release.digest or (overlay.release.digest if overlay else None)
-    verdict: Literal["allowed", "waits", "refused"] = "allowed"
-    if decision.reasons:
-        verdict = "refused" if decision.refused else "waits"
     return DecisionDocument(
         draft=decision.draft,
         environment=decision.environment,
         requested=requested,
-        verdict=verdict,
+        verdict=decision.verdict,
         reasons=tuple(reason_item(r) for r in decision.reasons),
         approved_by=decision.approved_by,
         approvals=wanted,
@@ -86,10 +82,11 @@ def reason_item(reason: DecisionReason) -> DecisionReasonItem:
 def render_decision(document: DecisionDocument, style: Style = PLAIN) -> str:
     """The output of `why`: verdict, release, every reason, and the next step."""
     sign = {"allowed": style.good, "waits": style.wait, "refused": style.bad}[document.verdict]
-    asked = "" if document.requested else " (not requested yet)"
+    told = f"{style.paint('bold', document.verdict)}{_asked(document)}"
+    if document.runs_since:
+        sign, told = style.good, f"runs since {shown_moment(document.runs_since)}"
     lines = [
-        f"{sign} {document.draft} in {document.environment}: "
-        f"{style.paint('bold', document.verdict)}{asked}",
+        f"{sign} {document.draft} in {document.environment}: {told}",
         f"  release  {short_digest(document.digest)} from {short_id(document.source_commit)}",
     ]
     if document.overlay_tree:
@@ -98,6 +95,8 @@ def render_decision(document: DecisionDocument, style: Style = PLAIN) -> str:
         lines.append(f"  approved by account {', '.join(map(str, document.approved_by))}")
     if document.at:
         lines.append(f"  at       {shown_moment(document.at)}")
+    if document.runs_since:
+        lines.append(f"  asked for again now: {style.paint('bold', document.verdict)}")
     if document.clauses:
         lines += [line for clause in document.clauses for line in _clause_lines(clause, style)]
     else:
@@ -128,9 +127,12 @@ def _clause_lines(clause: ClauseItem, style: Style) -> list[str]:
 
 def render_decision_markdown(document: DecisionDocument) -> str:
     """The decision as Markdown for a pull request's comment: a table of clauses."""
-    asked = "" if document.requested else " (not requested yet)"
+    verdict = f"{document.verdict}**{_asked(document)}"
+    if document.runs_since:
+        since = shown_moment(document.runs_since)
+        verdict = f"runs since {since}** (asked for again now: {document.verdict})"
     lines = [
-        f"**`{document.draft}` in `{document.environment}`: {document.verdict}**{asked}",
+        f"**`{document.draft}` in `{document.environment}`: {verdict}",
         "",
         "| | clause | what was found | who can change it |",
         "|---|---|---|---|",
@@ -145,6 +147,10 @@ def render_decision_markdown(document: DecisionDocument) -> str:
         lines += ["", f"Time alone lets it pass from {shown_moment(document.until)} on."]
     lines += ["", f"Next: {next_step(document)}"]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _asked(document: DecisionDocument) -> str:
+    return "" if document.requested else " (not requested yet)"
 
 
 def _cell(text: str) -> str:
@@ -163,6 +169,8 @@ def reason_lines(reasons: tuple[DecisionReasonItem, ...], style: Style = PLAIN) 
 
 def next_step(document: DecisionDocument) -> str:
     """The next step after this verdict."""
+    if document.runs_since:
+        return "nothing: what was asked for runs"
     again = f"pipeline promote request {document.draft} --env {document.environment}"
     if document.verdict == "refused":
         codes = {r.code for r in document.reasons if r.final}

@@ -9,7 +9,8 @@ from pipeline.characters import visible
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import PullRequest
 from pipeline.models.decisions import DecisionDocument
-from pipeline.models.outputs import FindingItem, RequestProposal
+from pipeline.models.outputs import RequestProposal
+from pipeline.models.run_report import FindingItem
 from pipeline.render.decision import approvals_wanted, reason_lines
 from pipeline.render.report import finding_values
 from pipeline.render.style import PLAIN, Style, short_digest, short_id

@@ -13,6 +13,7 @@ from pipeline.models.requests import (
     Acknowledgement,
     CodeOrigin,
     DraftPatch,
+    ExternalStatement,
     PrimitiveImplementationDraft,
     Promotion,
     Retirement,
@@ -21,6 +22,7 @@ from pipeline.models.requests import (
 )
 from pipeline.requests.policy_changes import field_lines
 from pipeline.requests.snapshot import Snapshot
+from pipeline.requests.statements import stating_of, told_of
 
 Detail = tuple[str, object]
 
@@ -108,6 +110,17 @@ def waiver_details(waiver: Waiver, old: Waiver | None, snapshot: Snapshot) -> It
     yield "from", waiver.starts
     yield "until just before", waiver.expires
     yield "reason", waiver.reason
+
+
+def statement_details(
+    statement: ExternalStatement, old: ExternalStatement | None, snapshot: Snapshot
+) -> Iterator[Detail]:
+    """What a statement says; its signature is verified when a promotion rests on it."""
+    yield "draft", statement.draft
+    try:
+        yield from told_of(stating_of(statement))
+    except ValueError as error:
+        yield "says", f"nothing that can be read: {error}"
 
 
 def retirement_details(

@@ -23,6 +23,7 @@ from pipeline.models.requests import (
     BlockedDigests,
     DraftPatch,
     Environment,
+    ExternalStatement,
     Platform,
     PrimitiveImplementationDraft,
     Promotion,
@@ -42,6 +43,7 @@ from pipeline.requests.details import (
     patch_details,
     promotion_details,
     retirement_details,
+    statement_details,
     waiver_details,
 )
 from pipeline.requests.drafts import PROMOTION_NOT_PINNED, check_draft, check_promotion
@@ -61,6 +63,11 @@ from pipeline.requests.policy import (
 )
 from pipeline.requests.policy_changes import Line, field_lines
 from pipeline.requests.snapshot import ReadRequest, Snapshot
+from pipeline.requests.statements import (
+    STATEMENT_UNREADABLE,
+    check_statement,
+    check_statement_policy,
+)
 from pipeline.requests.stops import STOP_SCOPE_UNKNOWN, check_stop
 from pipeline.requests.waivers import WAIVER_RULE, check_waiver, check_waiver_policy
 from pipeline.templating import Template
@@ -161,6 +168,11 @@ def _check_platform(platform: Platform, around: Surroundings) -> Iterable[Findin
     yield from check_waiver_policy(platform.waivers, around.document)
 
 
+def _check_environment(environment: Environment, around: Surroundings) -> Iterable[Finding]:
+    yield from check_environment(environment, around.snapshot, around.document)
+    yield from check_statement_policy(environment, around.snapshot.signers, around.document)
+
+
 KINDS: tuple[RequestKind[Any], ...] = (
     RequestKind(
         model=Platform,
@@ -179,7 +191,7 @@ KINDS: tuple[RequestKind[Any], ...] = (
         summary="One environment: what it promotes from, and the checks and approvals it requires.",
         asks=_POLICY,
         example=ENVIRONMENT_DEFINITION.passes,
-        check=lambda it, around: check_environment(it, around.snapshot, around.document),
+        check=_check_environment,
         changes=policy_changes.environment_changes,
     ),
     RequestKind(
@@ -295,6 +307,16 @@ reason: The router of the new platform took over
         example=WAIVER_RULE.passes,
         check=lambda it, around: check_waiver(it, around.snapshot, around.document, around.now_s),
         details=waiver_details,
+    ),
+    RequestKind(
+        model=ExternalStatement,
+        path="tenants/<tenant>/drafts/<primitive>/statements/<name>.yaml",
+        schema_stem="external-statement",
+        summary="A signed statement about an image: a vulnerability report, a change ticket.",
+        asks=Asks("bring a signed statement", "bring another statement", "take a statement away"),
+        example=STATEMENT_UNREADABLE.passes,
+        check=lambda it, around: check_statement(it, around.document),
+        details=statement_details,
     ),
     RequestKind(
         model=Acknowledgement,

@@ -64,6 +64,16 @@ def waiver_path(draft: str, name: str) -> str:
     return f"{draft_folder(draft)}/waivers/{name}.yaml"
 
 
+def statements_folder(draft: str) -> str:
+    """The folder of a draft's signed statements."""
+    return f"{draft_folder(draft)}/statements"
+
+
+def statement_path(draft: str, name: str) -> str:
+    """The path of a signed statement."""
+    return f"{statements_folder(draft)}/{name}.yaml"
+
+
 def retirement_path(draft: str) -> str:
     """The path of the request to retire a draft."""
     return f"{draft_folder(draft)}/retire.yaml"

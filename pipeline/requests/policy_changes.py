@@ -237,9 +237,11 @@ def signers_changes(old: Signers | None, new: Signers | None) -> Iterator[Line]:
 
 
 def _signer(signer: Signer) -> str:
+    about = f", about {' and '.join(signer.signs)}" if signer.signs != ("provenance",) else ""
     if signer.workflow is not None:
-        return f"the workflow {signer.workflow.uri}, vouched for by {signer.workflow.issuer}"
-    return f"the key {key_hint(signer.public_key or '')}"
+        by = f"vouched for by {signer.workflow.issuer}"
+        return f"the workflow {signer.workflow.uri}, {by}{about}"
+    return f"the key {key_hint(signer.public_key or '')}{about}"
 
 
 def blocked_changes(old: BlockedDigests | None, new: BlockedDigests | None) -> Iterator[Line]:

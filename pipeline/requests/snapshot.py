@@ -19,6 +19,7 @@ from pipeline.models.requests import (
     BlockedDigests,
     DraftPatch,
     Environment,
+    ExternalStatement,
     Halt,
     Platform,
     PrimitiveImplementationDraft,
@@ -72,6 +73,14 @@ class Snapshot:
     def with_request(self, asked: LoadedRequest) -> Snapshot:
         """The snapshot as if a request were merged."""
         return Snapshot(self.commit, self.blobs, {**self.requests, asked.path: asked})
+
+    def beside(self, asked: Iterable[LoadedRequest]) -> Snapshot:
+        """This policy with some drafts' requests, which change nothing of it."""
+        more = {loaded.path: loaded for loaded in asked}
+        made = Snapshot(self.commit, self.blobs, {**self.requests, **more})
+        # Computed once for all that lie beside it.
+        vars(made).update(platform=self.platform, environments=self.environments)
+        return made
 
     @cached_property
     def platform(self) -> Platform | None:
@@ -160,8 +169,9 @@ class Snapshot:
         return self._by_draft.get(DraftId(draft), ())
 
     def tasks_of(self, draft: str) -> tuple[LoadedRequest, ...]:
-        """A draft's requests that ask the pipeline to do something: all but waivers."""
-        return tuple(r for r in self.requests_of(draft) if not isinstance(r.model, Waiver))
+        """A draft's requests that ask the pipeline to do something."""
+        others = (Waiver, ExternalStatement)
+        return tuple(r for r in self.requests_of(draft) if not isinstance(r.model, others))
 
     def patches_of(self, draft: str) -> tuple[LoadedRequest, ...]:
         """A draft's patches in the order of their numbers."""

@@ -19,6 +19,7 @@ WAIVABLE = (
     "check-missing",
     "soak-not-over",
     "source-not-on-default-branch",
+    "vulnerability-over-limit",
     "window-closed",
 )
 _DAY_S = 86_400

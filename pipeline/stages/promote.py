@@ -24,9 +24,9 @@ from pipeline.gate.rules import (
 from pipeline.gate.standing import GROUP_HALF_APPLIED
 from pipeline.git.objects import MODE_FILE, blob_id
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED
-from pipeline.models.base import key_of, moment_of, seconds_of
+from pipeline.models.base import BlobId, key_of, moment_of, seconds_of
 from pipeline.models.evidence import CheckOutcome
-from pipeline.models.facts import UsedWaiver
+from pipeline.models.facts import UsedStatement, UsedWaiver
 from pipeline.plan.commits import CommitPlace, FolderFiles, commit_folder
 from pipeline.plan.effects import (
     MERGED,
@@ -81,6 +81,7 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
         chain_problem=due.chain_problem,
         signers=view.signers,
         provenance=due.provenance,
+        statements=due.statements,
         by_people=is_of_people(due.caused.cause, view.platform),
         asked_s=seconds_of(asked_at) if asked_at else None,
         automatic=bool(due.observed),
@@ -126,8 +127,7 @@ def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
     view = replace(view, status=due.status or view.status)
     if due.decided_by is not None:
         view = by_policy(view, due.decided_by)
-    is_known = due.promotion.environment in view.environments
-    decision = authorise(evidence_of(view, due)) if is_known else _decision_without(view, due)
+    decision = decide(view, due)
     release = due.promotion.release
     if due.merged and not due.chain_problem:
         # It was allowed when it was opened, and it runs: record it, whatever policy says now.
@@ -164,6 +164,16 @@ def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
         waits = Waiting(draft=view.id, request=due.caused.cause.request, reasons=reasons)
         return Step(waiting=(waits,))
     return _overlay_step(view, due, decision)
+
+
+def decide(view: DraftView, due: PromotionInput) -> Decision:
+    """The gate's decision on one promotion; it refuses an environment that policy lacks.
+
+    Raises KeyError without a status.
+    """
+    if due.promotion.environment in view.environments:
+        return authorise(evidence_of(view, due))
+    return _decision_without(view, due)
 
 
 def _decision_without(view: DraftView, due: PromotionInput) -> Decision:
@@ -313,6 +323,8 @@ def _promoted(
     passed = [r.name for r in report.results if r.outcome is CheckOutcome.PASSED] if report else []
     state = state_reached(status, view.environments, environment, overlay.release)
     known: dict[str, object] = {"waived": _used(decision)} if decision.waived else {}
+    if decision.stated:
+        known["stated"] = _stated(decision)
     if view.policy and (due.decided_by or not due.merged):
         known["policy"] = view.policy
     return FactEntry(
@@ -353,6 +365,15 @@ def _used(decision: Decision) -> list[dict[str, object]]:
     return found
 
 
+def _stated(decision: Decision) -> list[dict[str, object]]:
+    """The statements behind a decision, in the form of a fact."""
+    brought = [counting.brought for counting in decision.stated]
+    return [
+        UsedStatement(request=b.path, blob=BlobId(b.blob), signer=b.verified.signer).model_dump()
+        for b in brought
+    ]
+
+
 def told_of_lane(due: PromotionInput, decided_at_s: int) -> dict[str, object]:
     """What a fact says of a promotion's lane and group, where that is not the usual."""
     told: dict[str, object] = {}
@@ -383,6 +404,10 @@ def _promotion_body(view: DraftView, due: PromotionInput, decision: Decision) ->
         f"- overlay tree `{overlay.tree}`\n"
         f"- approved by (account ids): {people}\n"
         f"- asked for by `{due.caused.cause.request}`\n"
+        + "".join(
+            f"- stated by `{c.brought.verified.signer}`: `{c.brought.path}`\n"
+            for c in decision.stated
+        )
         + "".join(f"- waived: `{w.rule}` by `{w.grant.cause.request}`\n" for w in decision.waived)
     )
 

@@ -281,7 +281,8 @@ def _say_promoted(body: Promoted) -> str:
     digest = short_digest(body.release.digest)
     waived = "".join(f", {w.rule} waived by {w.request}" for w in body.waived)
     approved = f"{_approved(body.approved_by)}{_say_lane(body)}"
-    told = f"{body.environment} runs {digest} in {body.namespace}{approved}{waived}"
+    stated = "".join(f", {s.request} stated by {s.signer}" for s in body.stated)
+    told = f"{body.environment} runs {digest} in {body.namespace}{approved}{waived}{stated}"
     return told + _when("merged", body.merged_at)
 
 
@@ -382,7 +383,6 @@ ROWS: tuple[FactType[Any], ...] = (
         lambda b: f"{b.environment}: {_codes(b.reasons)}",
         request_name=lambda b: b.environment,
         reasons=lambda b: b.reasons,
-        trusts=(Trust("why a promotion was refused", "the pipeline"),),
     ),
     FactType(
         PromotionSuperseded,

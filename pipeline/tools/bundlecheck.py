@@ -17,11 +17,13 @@ from pipeline.models.requests import Signers
 from pipeline.models.signers import key_hint
 from pipeline.sandbox.tools import run_tool_confined
 
-MAX_BUNDLE_BYTES = 256 * 1024
+# As large as a request file may be: a bundle may lie in one.
+MAX_BUNDLE_BYTES = 1024 * 1024
 
 
-# One entry per build that a run decides on; at `MAX_BUNDLE_BYTES` each, 256 MiB at most.
-@lru_cache(maxsize=1024)
+# One entry per build and statement that a run decides on. Those of builds have some kilobytes; at
+# `MAX_BUNDLE_BYTES` each it would be 512 MiB.
+@lru_cache(maxsize=512)
 def verify_bundle(bundle: str, signers: str) -> Verified:
     """The result for one bundle; `signers` is the model as JSON. Raises CouldNotCheck."""
     return verify_bundles([(bundle, Signers.model_validate_json(signers))])[0]

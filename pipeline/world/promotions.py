@@ -12,14 +12,17 @@ from pipeline.forges.port import PullRequest, PullState, RepoView
 from pipeline.gate.approvals import source_authors
 from pipeline.gate.authority import FOUNDING
 from pipeline.gate.rollback import Fallback, fallback_of
+from pipeline.gate.statements import asks_for_statements
 from pipeline.gate.waivers import Grant
 from pipeline.git.history import read_folder_commits, read_was_tree
 from pipeline.git.process import FULL_ID
 from pipeline.git.repository import GitRepository, read_parents
+from pipeline.models.base import Moment, seconds_of
 from pipeline.models.draft_id import DraftId
 from pipeline.models.provenance import Verified
 from pipeline.models.release_groups import promotion_in
 from pipeline.models.requests import Platform, Promotion, Signers, Waiver
+from pipeline.models.statements import BroughtStatement
 from pipeline.models.status import DraftStatus
 from pipeline.plan.view import POLICY_TRAILER, Caused, DraftView, FallbackInput, PromotionInput
 from pipeline.releases.overlays import parse_overlay
@@ -32,6 +35,7 @@ from pipeline.state.evidence import TreeHistory, with_all_runs, with_evidence
 from pipeline.world.causes import Causes
 from pipeline.world.releases import Releases
 from pipeline.world.repositories import OpenRepositories
+from pipeline.world.statements import read_statements
 from pipeline.world.states import States
 
 _MAX_REPLACED = 20  # revisions of one request that a run looks back over
@@ -69,9 +73,11 @@ class Promotions:
         """Everything for the decision on one revision of a request."""
         due = self.of(view, promotion, cause_of())
         if due.merged and due.gitops_pull and due.gitops_pull.merged_at:
-            # It was merged before a crash, so later reviews and policies do not matter.
-            then = due.decided_by
-            due = replace(due, caused=cause_of(until=due.gitops_pull.merged_at, now=then))
+            # It was merged before a crash, so what people did later does not matter.
+            then, until = due.decided_by, due.gitops_pull.merged_at
+            commit = then.commit if then else self._newest_at(until)
+            stated = self._statements(view, promotion, due.source_tree, commit)
+            due = replace(due, caused=cause_of(until=until, now=then), statements=stated)
         return due
 
     def _replaced(
@@ -154,6 +160,7 @@ class Promotions:
             waivers=self._waivers(view, promotion.environment),
             source_authors=self._source_authors(view, promotion, caused) if tree else None,
             provenance=self._provenance(view.signers, history),
+            statements=self._statements(view, promotion, tree, self.causes.snapshot.commit),
         )
         if view.gitops is None or view.gitops.head is None:
             return due
@@ -169,6 +176,26 @@ class Promotions:
                 caused = self.causes.of(loaded.path, loaded.blob, tier=tier)
                 found.append(Grant(waiver, caused.cause, caused.authority))
         return tuple(found)
+
+    def _statements(
+        self, view: DraftView, promotion: Promotion, tree: str | None, commit: str
+    ) -> tuple[BroughtStatement, ...]:
+        """The statements about the release at a commit of main, if the environment asks for any."""
+        policy = view.environments.get(promotion.environment)
+        if policy is None or not asks_for_statements(policy):
+            return ()
+        build = view.status.build_of_tree(tree) if view.status and tree else None
+        release = promotion.release
+        told = (release.digest, release.source_commit, build.digest if build else None)
+        subjects = [subject for subject in told if subject]
+        control = self.causes.control
+        return read_statements(control, commit, view.id, subjects, view.signers, self.verify)
+
+    def _newest_at(self, moment: Moment) -> str:
+        """The newest commit of main at a moment, of those that a run sees now."""
+        control, head = self.causes.control, self.causes.snapshot.commit
+        dated = ((id, control.read_commit(id)) for id in reversed(control.list_line(head)))
+        return next((id for id, c in dated if c.committer.time_s <= seconds_of(moment)), head)
 
     def _source_authors(
         self, view: DraftView, promotion: Promotion, caused: Caused

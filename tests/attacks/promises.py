@@ -15,6 +15,7 @@ PROMISES = {
     "no-leak": "A credential never reaches main",
     "same-digest": "The same digest runs everywhere",
     "built-here": "What runs was built from its source, here",
+    "stated": "What an environment asks to be stated of an image was",
     "approved": "People approve exactly what runs",
     "authority": "Nobody asks for or approves what isn't theirs",
     "as-promoted": "What runs in an environment is what was promoted there, and nothing beside it",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from pipeline.documents import render_document
@@ -13,6 +14,8 @@ from pipeline.models.outputs import (
     RequestProposal,
     ValidationReport,
 )
+from pipeline.models.provenance import PAYLOAD_TYPE
+from pipeline.models.statements import SCAN_TYPE
 from pipeline.render.comment import render_comment
 from pipeline.render.decision import render_decision
 from pipeline.render.json import render_json
@@ -28,6 +31,7 @@ from pipeline.requests.layout import (
     group_path,
     patch_path,
     promotion_path,
+    statement_path,
     tenant_path,
 )
 from tests.support.fact_history import RELEASE_MANAGERS, SECURITY_ID
@@ -40,6 +44,7 @@ from tests.support.samples import (
     snapshot_and_findings,
     world_files,
 )
+from tests.support.statement_evidence import scan, statement_bytes
 
 DIGEST = "sha256:" + "2" * 64
 PROMOTION = {
@@ -105,6 +110,20 @@ def edited(path: str, old: bytes, new: bytes) -> dict[str, str]:
     content = {**sample_files(), **world_files()}[path]
     assert content.count(old) == 1, old
     return comment(path, content, content.replace(old, new))
+
+
+def statement_comment(found: Mapping[str, object]) -> dict[str, str]:
+    """The comment on a request that brings a signed scan."""
+    content = statement_bytes({"sha256": "2" * 64}, SCAN_TYPE, scan(found, "2026-12-01T10:00:00Z"))
+    payload = base64.b64encode(content).decode()
+    envelope = {"payload": payload, "payloadType": PAYLOAD_TYPE, "signatures": [{"sig": "c2ln"}]}
+    request = {
+        "apiVersion": "pipeline.ameide.io/v1",
+        "kind": "ExternalStatement",
+        "draft": DRAFT,
+        "bundle": json.dumps({"dsseEnvelope": envelope}),
+    }
+    return comment(statement_path(DRAFT, "scan"), None, render_document(request))
 
 
 def report_of(*asked: AskedItem, **more: object) -> ValidationReport:
@@ -193,6 +212,11 @@ def promotion_proposed() -> dict[str, str]:
     return {"out.txt": text}
 
 
+VULNERABLE = {
+    "vulnerabilities": "medium",
+    "asked_statements": [{"predicate_type": "https://example.com/change/v1", "signers": ["board"]}],
+    "stated": [{"by": "scanner", "found": {"CVE-2026-1234": "9.8"}}],
+}
 SUBMITTED = {"outcome": "submitted", "pull_request": "control#7"}
 ENGINEER = b"{id: 1201, login: acme-engineer-1, kind: person, teams: [acme-engineers]}"
 CASES: dict[str, Callable[[], dict[str, str]]] = {
@@ -205,6 +229,7 @@ CASES: dict[str, Callable[[], dict[str, str]]] = {
     ),
     "comment-patch": lambda: comment(patch_path(DRAFT, "0001"), None, render_document(PATCH)),
     "comment-group": lambda: comment(group_path("spring"), None, render_document(GROUP)),
+    "comment-statement": partial(statement_comment, {"CVE-2026-1234": 9.8, "CVE-2026-5": 4.0}),
     "comment-promotion-not-approved": promotion_comment,
     "comment-promotion-half-approved": partial(promotion_comment, RELEASE_MANAGERS[0]),
     "comment-promotion-approved": partial(promotion_comment, RELEASE_MANAGERS[0], SECURITY_ID),
@@ -244,6 +269,7 @@ CASES: dict[str, Callable[[], dict[str, str]]] = {
     "decision-waits-for-approvals": partial(decided, reviews=[]),
     "decision-blocked-digest": partial(decided, blocked=True),
     "decision-checks-failed": partial(decided, checks=["failed"]),
+    "decision-vulnerable": partial(decided, **VULNERABLE),
     "decision-staging-never-ran-it": partial(decided, promotions=["dev"]),
     "decision-soak-not-over": partial(decided, soak={"hours": 24}, seen=SEEN_FOR_A_NIGHT),
     "decision-many-reasons": partial(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 
@@ -21,6 +22,7 @@ from pipeline.models.facts import (
     Rejected,
 )
 from pipeline.models.outputs import DoctorItem, DoctorReport
+from pipeline.models.policy import PolicyDiffDocument, PolicyTestDocument
 from pipeline.models.provenance import Stated
 from pipeline.plan.effects import Receipt, Waiting
 from pipeline.plan.sightings import JudgedReport
@@ -34,6 +36,8 @@ from pipeline.render.doctor import render_doctor
 from pipeline.render.json import render_json
 from pipeline.render.observations import render_sightings
 from pipeline.render.plan import RunSpan, render_plan, render_run_report, run_report_document
+from pipeline.render.policy_diff import render_policy_diff, render_policy_diff_markdown
+from pipeline.render.policy_tests import render_policy_tests
 from pipeline.render.status import Beside, render_status, render_statuses
 from pipeline.render.text import render_text
 from pipeline.requests.layout import group_path
@@ -213,7 +217,94 @@ def doctor(*items: tuple[str, str, str, str]) -> dict[str, str]:
 
 
 GIT = ("git", "ok", "2.45.0", "")
+
+
+def policy_difference(**changes: object) -> PolicyDiffDocument:
+    """What a change of prod's approvals and signers would have decided otherwise."""
+    decided = [
+        (
+            "prod",
+            17,
+            "allowed",
+            "waits",
+            ("approval-missing", "2 of 3 approvals", False),
+        ),
+        ("dev", 12, "allowed", "refused", ("digest-blocked", history.digest_of("a"), True)),
+        ("staging", 9, "refused", "allowed", ("builder-refused", "built by `buildah`", True)),
+    ]
+    changed = [
+        {
+            "draft": DRAFT,
+            "environment": environment,
+            "fact": fact,
+            "recorded": "refused" if was == "refused" else "promoted",
+            "at": moment_of(CLOCK_S),
+            "was": was,
+            "would_be": would_be,
+            "reasons": [{"code": reason[0], "message": reason[1], "final": reason[2]}],
+        }
+        for environment, fact, was, would_be, reason in decided
+    ]
+    told = {
+        "base": "a" * 40,
+        "head": "b" * 40,
+        "files": ["environments/prod/environment.yaml"],
+        "decisions": 1200,
+        "replayed": 400,
+        "changed": changed,
+        "other_reasons": 2,
+        "not_known": ["prod: overlays are taken as they were rendered"],
+    }
+    return PolicyDiffDocument.model_validate_json(json.dumps(told | changes))
+
+
+def policy_compared(**changes: object) -> dict[str, str]:
+    """A comparison of policies as text and as the section of a comment."""
+    found = policy_difference(**changes)
+    return {
+        "diff.txt": render_policy_diff(found),
+        "diff.md": render_policy_diff_markdown(found),
+    }
+
+
+def policy_tried() -> dict[str, str]:
+    """The results of test cases, one of which expected something else."""
+    reason = {"code": "window-closed", "message": "window `freeze` is closed", "final": False}
+    told = {
+        "passed": 1,
+        "failed": 1,
+        "cases": [
+            {
+                "file": "policy-tests/prod.yaml",
+                "line": line,
+                "name": name,
+                "passed": line == 6,
+                "expected": "allowed",
+                "expected_reasons": [],
+                "found": "allowed" if line == 6 else "waits",
+                "reasons": [] if line == 6 else [reason],
+            }
+            for line, name in ((6, "Prod goes on"), (21, "A fix passes the freeze"))
+        ],
+    }
+    report = PolicyTestDocument.model_validate_json(json.dumps(told))
+    return {"cases.txt": render_policy_tests(report)}
+
+
 CASES: dict[str, Callable[[], dict[str, str]]] = {
+    "policy-compared": policy_compared,
+    "policy-compared-equal": partial(policy_compared, changed=[], not_known=[], other_reasons=0),
+    "policy-compared-nothing": partial(
+        policy_compared, files=[], changed=[], not_known=[], other_reasons=0
+    ),
+    "policy-not-compared": partial(
+        policy_compared,
+        problem="could-not-check: no fact `a|b`",
+        changed=[],
+        other_reasons=0,
+        not_known=[],
+    ),
+    "policy-tried": policy_tried,
     "plan-provision": partial(planned, "provision"),
     "plan-scaffold": partial(planned, "scaffold"),
     "plan-that-waits": partial(planned, "provision", waiting=(WAITS,)),

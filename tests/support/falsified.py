@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from pipeline.documents import parse_document, render_document
 from pipeline.git.objects import MODE_FILE, RefUpdate, blob_id
 from pipeline.git.repository import GitRepository
 from pipeline.images.provenance import with_bundle
@@ -24,11 +25,12 @@ from pipeline.models.facts import (
     PartOfGroup,
     PatchRefused,
     Promoted,
+    PromotionRefused,
     PromotionSuperseded,
     Reason,
     Retired,
 )
-from pipeline.requests.layout import retirement_path
+from pipeline.requests.layout import promotion_path, retirement_path
 from pipeline.state.facts import parse_chain, status_bytes, status_path
 from tests.support import (
     fact_history as history,
@@ -316,6 +318,31 @@ def block_running(world: StoryWorld) -> None:
     audit_world.rewrite(world, CONTROL, "main", change, by_pipeline=False)
 
 
+def refused(fact: Fact) -> FactBody:
+    """A refusal of a request that the gate allows."""
+    told = Reason(code="check-failed", message="`lint` failed: 1 of 9 failed")
+    return PromotionRefused(environment="prod", reasons=(told,))
+
+
+def refuse_in_other_words(world: StoryWorld) -> None:
+    """Ask for another image than was built, and record its refusal in other words."""
+    value = parse_document("prod.yaml", audit_world.promotion_of(world, DRAFT, "prod")).value
+    release = value["release"]
+    assert isinstance(release, dict)
+    other = {**value, "release": {**release, "digest": history.digest_of("other")}}
+    approvers = (history.RELEASE_MANAGERS[0], history.SECURITY_ID)
+    world.request(promotion_path(DRAFT, "prod"), render_document(other), *approvers)
+    audit_world.run_acme(world)
+
+    def reword(fact: Fact) -> Fact:
+        if not isinstance(fact.body, PromotionRefused):
+            return fact
+        reasons = tuple(r.model_copy(update={"message": "no"}) for r in fact.body.reasons)
+        return fact_at(fact.sequence, "body", reasons=reasons)(fact)
+
+    change_state(with_facts(reword))(world)
+
+
 FALSIFIED: Mapping[str, Callable[[StoryWorld], None]] = {
     "audit-evidence-later": change_state(with_facts(reviewed_at(CLOCK_S + 3600))),
     "audit-review-late": change_state(with_facts(reviewed_at(CLOCK_S + 3600, CLOCK_S + 7200))),
@@ -358,6 +385,8 @@ FALSIFIED: Mapping[str, Callable[[StoryWorld], None]] = {
     "audit-promotion-differs": change_state(
         with_facts(promotion_to("prod", namespace="ameide-prod"))
     ),
+    "audit-refusal-differs": change_state(with_one_more(9, refused)),
+    "audit-refusal-reworded": refuse_in_other_words,
     "audit-refusal-misfit": change_state(patch_refused),
     "audit-source-differs": change_state(
         with_facts(fact_at(4, "cause", request="tenants/acme/drafts/order-router/draft.yaml"))

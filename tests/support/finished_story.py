@@ -318,6 +318,7 @@ def audit(world: StoryWorld, *others: str) -> AuditReport:
         report = verify(clones[CONTROL], clones.get)
         for git in clones.values():
             git.close()
+    assert report.replayed == report.decisions or report.findings, report
     return report
 
 

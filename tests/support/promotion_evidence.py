@@ -40,7 +40,7 @@ from pipeline.releases.rules import Target, check_objects
 from pipeline.requests.layout import environment_path, promotion_path, waiver_path
 from pipeline.requests.snapshot import Snapshot
 from tests.support import fact_history as history
-from tests.support import rollback_evidence, soak_evidence
+from tests.support import rollback_evidence, soak_evidence, statement_evidence
 from tests.support.samples import DRAFT, sample_environment, sample_platform, sample_snapshot
 from tests.support.signing import trusted_signers, verified
 from worlds.control_repo import CLOCK_S
@@ -202,6 +202,8 @@ def changed(evidence: Evidence, key: str, value: object) -> Evidence:
         return rollback_evidence.changed_run(evidence, key, value)
     if key in soak_evidence.KEYS:
         return soak_evidence.changed_soak(evidence, key, value)
+    if key in statement_evidence.KEYS:
+        return statement_evidence.changed_statements(evidence, key, value)
     if key in _OF_AUTHORITY:
         return _with_authority(evidence, {key: value})
     match key:

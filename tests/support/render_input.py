@@ -46,6 +46,8 @@ class Report:
     overlays: int = 2
     repositories: int = 1
     remembered: int = 0
+    decisions: int = 4
+    replayed: int = 4
     proved: Mapping[str, int] = field(default_factory=lambda: {"acceptances computed again": 3})
     trusted: Mapping[Trust, int] = field(
         default_factory=lambda: {Trust("what checks said", "the jobs that ran them"): 2}

@@ -29,6 +29,7 @@ from pipeline.models.base import moment_of, seconds_of
 from pipeline.models.requests import CodeOrigin
 from pipeline.plan.sightings import Sighting
 from pipeline.plan.view import Caused, Existing, FallbackInput, PromotionInput, Scope
+from pipeline.policy.trial import try_cases
 from pipeline.releases.folder import check_overlay_files
 from pipeline.requests.identity import check_entries
 from pipeline.requests.layout import (
@@ -445,7 +446,24 @@ def merge_pending(fail: bool) -> set[str]:
     return {code for waiting in step.waiting for code, _ in waiting.reasons}
 
 
+def policy_case_unknown(fail: bool) -> set[str]:
+    """A case of policy is approved by somebody whom policy does not know, or knows."""
+    who = "release-manger-1" if fail else "release-manager-1"
+    case = f"""apiVersion: pipeline.ameide.io/v1
+kind: PolicyCases
+cases:
+  - name: Staging wants a release manager
+    draft: {{tenant: acme}}
+    request: {{environment: staging, by: acme-engineer-1, approvals: [{{by: {who}}}]}}
+    now: 2026-12-01T10:00:00Z
+    expect: {{decision: refused}}
+"""
+    _, found = try_cases({"staging.yaml": case.encode()}, (), sample_snapshot())
+    return {finding.code for finding in found}
+
+
 SCENARIOS: Mapping[str, Scenario] = {
+    "policy-case-unknown": policy_case_unknown,
     "waiver-expired": waiver_expired,
     "rollback-without-target": rollback_without_target,
     "gitops-content-foreign": gitops_foreign,

@@ -14,7 +14,7 @@ from pipeline.diagnostics import Finding
 from pipeline.models.requests import Environment, Platform, PrimitiveImplementationDraft, Tenant
 from pipeline.requests.identity import draft_example
 from pipeline.requests.kinds import parse_request
-from pipeline.requests.layout import REQUEST_ROOTS, draft_path
+from pipeline.requests.layout import REQUEST_ROOTS, SIGNERS_PATH, draft_path
 from pipeline.requests.snapshot import ReadRequest, Snapshot, snapshot_of
 from pipeline.stages.validate import check_requests
 from pipeline.templates import list_builtin_templates, read_builtin_template
@@ -45,8 +45,15 @@ def templates() -> Mapping[str, Template]:
 
 @lru_cache(maxsize=1)
 def world_files() -> Mapping[str, bytes]:
-    """The samples, with the draft that rules, patches and promotions refer to."""
-    return {**sample_files(), draft_path(DRAFT): draft_example().encode()}
+    """The samples, with the draft and the signer that rules, patches and promotions refer to."""
+    board = b"""signers:
+  - name: change-board
+    signs: [statements]
+    workflow: {repository: ameide/change-board}
+"""
+    signers = sample_files()[SIGNERS_PATH].replace(b"signers:\n", board, 1)
+    more = {draft_path(DRAFT): draft_example().encode(), SIGNERS_PATH: signers}
+    return {**sample_files(), **more}
 
 
 @lru_cache(maxsize=512)

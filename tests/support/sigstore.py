@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from pipeline.images.signing import BUNDLE_TYPE, PAYLOAD_TYPE, authenticated
+from pipeline.images.signing import BUNDLE_TYPE, authenticated
+from pipeline.models.provenance import PAYLOAD_TYPE
 from pipeline.models.signers import GITHUB_ISSUER
 
 # Fulcio, "Fulcio's OID Information": the issuer of the token.

@@ -198,10 +198,12 @@ def test_a_damaged_status_is_reported(told: Path, tmp_path: Path) -> None:
 
 def test_why_before_and_after(told: Path, fresh_world: Path, tmp_path: Path) -> None:
     ran = call(told, "why", DRAFT, "--env", "prod")
-    assert ran.exit_code == 0 and ": allowed\n" in ran.out
+    assert ran.exit_code == 0 and " in prod: runs since 2026-01-01 " in ran.out
+    assert "asked for again now: allowed" in ran.out
     document = call(told, "why", DRAFT, "--env", "prod", "--format", "json").document
     assert (document["kind"], document["verdict"]) == ("Decision", "allowed")
     assert (document["requested"], document["approved_by"]) == (True, [1501, 1601])
+    assert str(document["runs_since"]).startswith("2026-01-01T")
     scaffolded = call(told, "why", "acme/shipment-tracker", "--env", "prod", "--format", "json")
     assert scaffolded.exit_code == 1
     refused = scaffolded.document

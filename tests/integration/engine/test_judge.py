@@ -13,9 +13,18 @@ from pipeline.engine.judge import Judged
 from pipeline.errors import CouldNotCheck, StalePlan
 from pipeline.forges.local.forge import LocalForge
 from pipeline.forges.port import RepoView
+from pipeline.models.outputs import ValidationReport
 from pipeline.models.requests import EnvironmentName
-from pipeline.requests.layout import SIGNERS_PATH, patch_path, promotion_path, tenant_path
-from tests.support.fact_history import AGENT_ID, ENGINEER_ID, RELEASE_MANAGERS
+from pipeline.render.comment import render_comment
+from pipeline.render.report import validation_report
+from pipeline.requests.layout import (
+    SIGNERS_PATH,
+    environment_path,
+    patch_path,
+    promotion_path,
+    tenant_path,
+)
+from tests.support.fact_history import AGENT_ID, ENGINEER_ID, PLATFORM_ENGINEERS, RELEASE_MANAGERS
 from tests.support.finished_story import CODE, CONTROL, GITOPS
 from tests.support.samples import DRAFT, sample_files
 from tests.support.story import Story, patch_of, story_at
@@ -166,3 +175,33 @@ def test_judging_writes_nothing(tmp_path: Path) -> None:
     judged(world, number)
     assert everything(tmp_path / "world") == before
     assert world.forge.read_comments(CONTROL, number) == ()
+
+
+def test_a_change_of_policy_shows_what_it_would_have_decided(tmp_path: Path) -> None:
+    world = story_at("in staging", tmp_path / "world")
+    path = environment_path("staging")
+    more = sample_files()[path].replace(b"LOW: {count: 1,", b"LOW: {count: 2,")
+    more = more.replace(b"MEDIUM: {count: 1,", b"MEDIUM: {count: 2,")
+    found = judged(world, world.propose({path: more}, PLATFORM_ENGINEERS[0]))
+    assert found.policy is not None and found.policy.files == (path,)
+    [one] = found.policy.changed
+    assert (one.environment, one.was, one.would_be) == ("staging", "allowed", "waits")
+    report = ValidationReport.model_validate(
+        {**validation_report(found.findings), "asked": found.asked}, strict=False
+    )
+    text = render_comment(report, found.previews, found.authority, found.policy)
+    assert "**1 of 2 recorded decisions would be decided otherwise**" in text
+    assert "| allowed | waits | `approval-missing: 1 of 2 approvals by release-managers" in text
+
+
+def test_a_request_shows_no_comparison_of_policies(tmp_path: Path) -> None:
+    world = story_at("in dev", tmp_path / "world")
+    assert judged(world, proposed(world, "staging")).policy is None
+
+
+def test_policy_that_cannot_be_compared_is_said(tmp_path: Path) -> None:
+    world = story_at("in dev", tmp_path / "world")
+    path = environment_path("prod")
+    found = judged(world, world.propose({path: b"kind: Environment\n"}, PLATFORM_ENGINEERS[0]))
+    assert found.policy is not None and "is not valid" in found.policy.problem
+    assert not found.passed

@@ -280,4 +280,19 @@ PROMOTIONS = (
         "refusals",
         "audit-refusal-misfit",
     ),
+    Forgery(
+        "refused although the gate allows it",
+        inserted(
+            PROD,
+            again(
+                PROD,
+                body=PromotionRefused(
+                    environment="prod",
+                    reasons=(Reason(code="check-failed", message="`lint` failed: 1 of 9"),),
+                ),
+            ),
+        ),
+        "refused",
+        "audit-refusal-differs",
+    ),
 )

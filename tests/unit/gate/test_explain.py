@@ -10,7 +10,7 @@ from pipeline.gate import explain
 from pipeline.gate.authorise import CLAUSES, LIFT_CLAUSES, Evidence, authorise
 from pipeline.models.base import seconds_of
 from pipeline.models.windows import Window
-from tests.support.promotion_evidence import allowed_evidence, changed
+from tests.support.promotion_evidence import allowed_evidence, case_of, changed, evidence_of_case
 
 
 def answer(evidence: Evidence, clause: str) -> explain.Answer:
@@ -72,6 +72,15 @@ def test_a_freeze_says_when_time_alone_opens_it() -> None:
     assert answer(frozen(allowed_evidence(), "2027-01-04T06:00:00Z"), "windows").is_met
 
 
+def test_a_waived_rule_is_no_reason_and_the_waiver_is_named() -> None:
+    waived = "{checks: [failed], now: 2026-12-02T00:00:00Z, waivers: [{}]}"
+    found = answer(evidence_of_case(case_of(waived)), "checks")
+    assert found.is_met and not found.who
+    assert "check-failed is waived by tenants/acme/drafts/order-router/waivers/" in found.evidence
+    over = waived.replace("12-02", "12-30")
+    assert not answer(evidence_of_case(case_of(over)), "checks").is_met
+
+
 def test_a_waiver_is_offered_where_policy_lets_the_rule_be_waived() -> None:
     closed = frozen(allowed_evidence(), "2026-12-24T18:00:00Z")
     assert answer(closed, "windows").waiver == "tenants/acme/drafts/order-router/waivers/NAME.yaml"
@@ -82,3 +91,29 @@ def test_a_waiver_is_offered_where_policy_lets_the_rule_be_waived() -> None:
 def test_time_alone_opens_nothing_that_also_lacks_approvals() -> None:
     closed = frozen(changed(allowed_evidence(), "reviews", []), "2026-12-24T18:00:00Z")
     assert explain.opens_at(explain.explain_clauses(closed)) is None
+
+
+def test_statements_say_who_signed_what_counts_and_who_could() -> None:
+    asked = [{"predicate_type": "https://example.com/change/v1", "signers": ["board"]}]
+    evidence = changed(allowed_evidence(), "asked_statements", asked)
+    missing = answer(evidence, "statements")
+    assert missing.evidence == "1 required; there is none"
+    assert missing.who == "the signers board"
+    there = [{"type": "https://example.com/change/v1", "by": "board"}]
+    found = answer(changed(evidence, "stated", there), "statements")
+    path = "tenants/acme/drafts/order-router/statements/s0.yaml"
+    assert found.is_met and found.evidence == f"1 required; there is `{path}` by `board`"
+
+
+def test_a_scan_says_its_limit_and_where_a_waiver_could_lie() -> None:
+    evidence = changed(allowed_evidence(), "vulnerabilities", "medium")
+    assert answer(evidence, "vulnerabilities").who == "who scans and signs: scanner"
+    holes = [{"found": {"CVE-2026-1234": "9.8"}}, {"type": "vex", "by": "security-team"}]
+    found = answer(changed(evidence, "stated", holes), "vulnerabilities")
+    paths = [f"`tenants/acme/drafts/order-router/statements/s{n}.yaml`" for n in (0, 1)]
+    assert found.evidence == (
+        f"at most medium; there are {paths[0]} by `scanner`, {paths[1]} by `security-team`"
+    )
+    rules = {"rules": ["vulnerability-over-limit"], "longest_days": 7}
+    waivable = changed(changed(evidence, "stated", holes), "waivable", rules)
+    assert answer(waivable, "vulnerabilities").waiver.endswith("waivers/NAME.yaml")

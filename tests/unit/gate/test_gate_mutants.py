@@ -224,6 +224,10 @@ GATE_CASES: Mapping[str, frozenset[str]] = {
     _aged("2026-12-02T00:00:01Z"): frozenset(),
     _aged("2026-12-02T00:00:00Z"): frozenset({"approval-expired"}),
     _aged("null"): frozenset({"approval-expired"}),
+    "asked_statements: [{predicate_type: 'https://example.com/a', signers: [board]}]": frozenset(
+        {"statement-missing"}
+    ),
+    "vulnerabilities: medium": frozenset({"vulnerability-report-missing"}),
     "promotes_from: []": frozenset({"environment-order"}),
     "required_checks: []": frozenset({"check-missing"}),
     SOAKED: frozenset(),

@@ -40,6 +40,10 @@ required_checks: [lint, tests]
 approvals:
   LOW: {{count: 1, teams: [engineers]}}
 """
+STATED = """statements:
+  - {predicate_type: 'https://example.com/change/v1', signers: [board, chair]}
+vulnerabilities: {highest: low, expires_after_days: 3, signers: [scanner], vex_signers: [security]}
+"""
 DEV = f"apiVersion: {API_VERSION}\nkind: Environment\nenvironment: dev\n"
 STOP = f"""apiVersion: {API_VERSION}
 kind: Stop
@@ -118,3 +122,18 @@ def test_the_text_names_file_and_line_or_the_default() -> None:
     text = render_policy(policy_document("0" * 40, CHRISTMAS, gates))
     assert text.startswith("dev\n") and "\n\nprod\n" in text
     assert "[environments/prod/environment.yaml:5]" in text and "[default]" in text
+
+
+def test_statements_and_scans_say_who_signs_them() -> None:
+    told = files()
+    prod = read("environments/prod/environment.yaml", PROD + STATED)
+    gates = gates_of(replace(told, environments=(told.environments[0], prod)), "prod", CHRISTMAS)
+    asks = {gate.name: gate for gate in gates}
+    statement, scan = asks["statement"], asks["vulnerabilities"]
+    assert statement.asks == "https://example.com/change/v1, signed by board or chair"
+    assert scan.asks == (
+        "at most low, in a scan of the last 3 days, signed by scanner, VEX by security"
+    )
+    assert statement.location is not None and scan.location is not None
+    assert (statement.location.line, scan.location.line) == (9, 10)
+    assert gate("vulnerabilities").asks == "no report"

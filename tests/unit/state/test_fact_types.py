@@ -22,9 +22,9 @@ from pipeline.models.facts import (
 )
 from pipeline.requests.kinds import KINDS
 from pipeline.requests.layout import (
-    group_path,
     draft_path,
     environment_path,
+    group_path,
     patch_path,
     promotion_path,
     retirement_path,

@@ -1,4 +1,4 @@
-"""Work split over forked processes, since an audit mostly computes, draft by draft."""
+"""Work split over forked processes, for what mostly computes, draft by draft."""
 
 from __future__ import annotations
 

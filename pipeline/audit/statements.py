@@ -1,0 +1,79 @@
+"""Reads the signed statements behind a promotion again, and verifies each.
+
+The gate sees all statements that the draft had on main at the commit whose policy decided, so none
+can be left out. An overlay that people merged by hand names no such commit; there it is the newest
+of the time of the merge.
+"""
+
+from __future__ import annotations
+
+from pipeline.audit.cases import FactCase
+from pipeline.gate.statements import asks_for_statements
+from pipeline.models.facts import Promoted
+from pipeline.models.provenance import Verified
+from pipeline.models.requests import Environment
+from pipeline.models.statements import BroughtStatement
+from pipeline.plan.view import DraftView
+from pipeline.requests.layout import statements_folder
+from pipeline.requests.statements import statements_about
+
+
+def statements_of(
+    case: FactCase, view: DraftView, environment: Environment
+) -> tuple[BroughtStatement, ...]:
+    """The statements about the release that main had; none if the environment asks for none."""
+    body, objects = case.fact.body, case.audit.main.objects
+    if not isinstance(body, Promoted) or not asks_for_statements(environment):
+        return ()
+    folder = statements_folder(case.fact.draft)
+    entry = objects.at(_commit_of(case, body), folder)
+    if entry is None or not entry.is_tree:
+        return ()
+    listing = objects.tree(entry.id)
+    blobs = {f"{folder}/{name}": each.id for name, each in listing.items() if not each.is_tree}
+    contents = {path: objects.read_one(blob).content for path, blob in blobs.items()}
+    release = body.release
+    brought = []
+    for path, statement in statements_about(contents, (release.digest, release.source_commit)):
+        verified = None
+        if view.signers is not None:
+            verified = case.audit.verified(statement.bundle, view.signers)
+        known = verified or Verified(problem="nobody is trusted")
+        brought.append(BroughtStatement(path, blobs[path], known))
+    return tuple(brought)
+
+
+def _commit_of(case: FactCase, body: Promoted) -> str:
+    main = case.audit.main
+    if body.policy in main.position:
+        return body.policy or main.head
+    return next(
+        (
+            id
+            for id in reversed(main.line)
+            if main.objects.commit(id).committer.time_s <= case.decided_s
+        ),
+        main.head,
+    )
+
+
+def statements_replaced_by(case: FactCase, body: Promoted) -> str | None:
+    """The first commit of main that changes the statements a promotion rests on; None if none does.
+
+    None as well for a promotion that rests on no statement, or names no policy.
+    """
+    main, folder = case.audit.main, statements_folder(case.fact.draft)
+    at = main.position.get(body.policy or "")
+    if not body.stated or at is None:
+        return None
+    before = main.objects.at(main.line[at], folder)
+    later = main.line[at + 1 :]
+    return next((id for id in later if main.objects.at(id, folder) != before), None)
+
+
+def count_statements(case: FactCase, body: Promoted) -> None:
+    """Count the statements that a promotion rests on, and on whose word that is."""
+    if body.stated:
+        case.audit.proves("signed statements verified again", len(body.stated))
+    for stated in body.stated:
+        case.audit.trusts("what a statement says of an image", f"signer `{stated.signer}`")
