@@ -7,15 +7,20 @@ the group's file at the causing commit, and authority is that over all members.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase
 from pipeline.diagnostics import Finding
 from pipeline.gate.groups import Companion
+from pipeline.gate.rules import GROUP_MEMBER_REFUSED
+from pipeline.gate.standing import GROUP_HALF_APPLIED
 from pipeline.models.base import seconds_of
 from pipeline.models.facts import Fact, Promoted
 from pipeline.models.release_groups import ReleaseGroup
+from pipeline.models.trust import Trust
+
+_MEMBERS = Trust("how another member of a release group fared at that moment", "the pipeline")
 
 
 def companions_told(fact: Fact) -> tuple[Companion, ...]:
@@ -40,6 +45,33 @@ def check_group_decision(case: FactCase) -> Iterator[Finding]:
         )
         return
     case.audit.proves("members of release groups held to one decision")
+
+
+def trust_in_members(case: FactCase, code: str) -> Trust | None:
+    """Whose word a refusal because of other members rests on; None where their facts deny it.
+
+    Whether another one could never move was seen at that moment, and is in no clone; that all
+    others have moved, or none has, is.
+    """
+    cause = case.fact.cause
+    group = case.audit.main.request(cause.request, cause.blob) if case.is_caused else None
+    if not isinstance(group, ReleaseGroup):
+        return None
+    others = [draft for draft in group.drafts if draft != case.fact.draft]
+    chains = [case.audit.chain_of(draft) for draft in others]
+    moved = [chain for chain in chains if chain and _has_moved(chain.facts, case.fact)]
+    if code == GROUP_HALF_APPLIED.id:
+        return _MEMBERS if moved else None
+    is_refusal = code == GROUP_MEMBER_REFUSED.id and len(moved) < len(others)
+    return _MEMBERS if is_refusal else None
+
+
+def _has_moved(facts: Iterable[Fact], member: Fact) -> bool:
+    """Whether a promotion of the same revision of the group is among the facts."""
+    told = (member.cause.request, member.cause.blob)
+    return any(
+        isinstance(f.body, Promoted) and (f.cause.request, f.cause.blob) == told for f in facts
+    )
 
 
 def _decides(fact: Fact, member: Fact, body: Promoted) -> bool:
