@@ -8,6 +8,7 @@ from dataclasses import replace
 from pipeline import names
 from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase, commit_problem, folder_at, parents_at
+from pipeline.audit.groups import companions_told
 from pipeline.audit.objects import Objects
 from pipeline.audit.reading import build_of
 from pipeline.audit.statements import count_statements, statements_of, statements_replaced_by
@@ -46,7 +47,7 @@ _OF_REQUEST = ("Draft", "Request", "Key")  # trailers
 # Fields that a fact holds only where they are not as usual.
 _WHERE_UNUSUAL = (
     *("policy", "waived", "stated"),
-    *("lane", "goes_further", "automatic", "observed"),
+    *("lane", "goes_further", "automatic", "observed", "group"),
 )
 
 
@@ -238,6 +239,7 @@ def due_of(
         waivers=tuple(grants_of(case)),
         statements=statements_of(case, view, environment, [name for name in named if name]),
         source_authors=_source_authors(case, view, promotion, code) if tree else None,
+        companions=companions_told(case.fact),
     )
 
 

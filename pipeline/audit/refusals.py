@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 
 from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase, folder_at
+from pipeline.audit.groups import trust_in_members
 from pipeline.audit.promotions import due_of, views_of
 from pipeline.diagnostics import Finding, Subject
 from pipeline.gate import rules as gate_rule
 from pipeline.gate.authority import AUTHOR_OUT_OF_SCOPE, FOUNDING
+from pipeline.gate.standing import GROUP_HALF_APPLIED
 from pipeline.git.objects import Files
 from pipeline.machine.clock import CLOCK_SKEW_S
 from pipeline.models.facts import Promoted, PromotionRefused
@@ -136,6 +138,8 @@ def _trust_for(case: FactCase, code: str, *, is_rendered: bool) -> Trust | None:
         return _CAME_LATER
     if code in _OF_RENDERED:
         return None if is_rendered else _MANIFESTS
+    if code in (gate_rule.GROUP_MEMBER_REFUSED.id, GROUP_HALF_APPLIED.id):
+        return trust_in_members(case, code)
     found = load_rules().get(code)
     of_manifests = found is not None and found.subject is Subject.MANIFEST
     return _MANIFESTS if of_manifests or code in _OF_MANIFESTS else None
