@@ -229,7 +229,7 @@ def _rolled_back() -> Chapter:
             ),
             *_approved_in_prod(22),
             command(f"promote request {DRAFT} --env prod --reason", "Once more", exit_code=1),
-            _why("prod"),
+            command(f"why {DRAFT} --env prod"),
         ),
     )
 
