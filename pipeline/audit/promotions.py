@@ -10,7 +10,12 @@ from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase, commit_problem, folder_at, parents_at
 from pipeline.audit.objects import Objects
 from pipeline.audit.reading import build_of
-from pipeline.audit.statements import count_statements, statements_of, statements_replaced_by
+from pipeline.audit.statements import (
+    commits_of_statements,
+    count_statements,
+    statements_of,
+    statements_replaced_by,
+)
 from pipeline.audit.waivers import grants_of
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import RepoView
@@ -198,10 +203,12 @@ def due_of(
     view: DraftView,
     promotion: Promotion,
     there: Files | None,
+    stated_at: str = "",
 ) -> PromotionInput | None:
     """The gate's input: release and overlay from the clones, approvals as recorded.
 
-    `there` are the files of an overlay with the release's base; None if no clone has it.
+    `there` are the files of an overlay with the release's base; None if no clone has it. Signed
+    statements are those at a commit of main, by default the one whose policy decided.
     """
     environment = view.environments.get(promotion.environment)
     code, before = case.code, case.before
@@ -209,6 +216,9 @@ def due_of(
         return None
     tree = folder_at(code, promotion.release.source_commit, view.folder)
     build = view.status.build_of_tree(tree) if tree and view.status else None
+    told = (promotion.release.digest, build.digest if build else None)
+    subjects = [promotion.release.source_commit, *filter(None, told)]
+    commit = stated_at or commits_of_statements(case)[0]
     overlay = None
     if build is not None and environment is not None and there is not None:
         base = {
@@ -234,7 +244,7 @@ def due_of(
         observed=_observed(case, promotion.environment),
         provenance=_verified(case, view, tree),
         waivers=tuple(grants_of(case)),
-        statements=statements_of(case, view, environment) if environment else (),
+        statements=statements_of(case, view, environment, subjects, commit),
         source_authors=_source_authors(case, view, promotion, code) if tree else None,
     )
 

@@ -7,8 +7,11 @@ of the time of the merge.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pipeline.audit.cases import FactCase
 from pipeline.gate.statements import asks_for_statements
+from pipeline.machine.clock import CLOCK_SKEW_S
 from pipeline.models.facts import Promoted
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import Environment
@@ -19,22 +22,24 @@ from pipeline.requests.statements import statements_about
 
 
 def statements_of(
-    case: FactCase, view: DraftView, environment: Environment
+    case: FactCase,
+    view: DraftView,
+    environment: Environment | None,
+    subjects: Collection[str],
+    commit: str,
 ) -> tuple[BroughtStatement, ...]:
-    """The statements about the release that main had; none if the environment asks for none."""
-    body, objects = case.fact.body, case.audit.main.objects
-    if not isinstance(body, Promoted) or not asks_for_statements(environment):
+    """The statements about the subjects at a commit of main; none if nobody asks for any."""
+    if environment is None or not asks_for_statements(environment):
         return ()
-    folder = statements_folder(case.fact.draft)
-    entry = objects.at(_commit_of(case, body), folder)
+    objects, folder = case.audit.main.objects, statements_folder(case.fact.draft)
+    entry = objects.at(commit, folder)
     if entry is None or not entry.is_tree:
         return ()
     listing = objects.tree(entry.id)
     blobs = {f"{folder}/{name}": each.id for name, each in listing.items() if not each.is_tree}
     contents = {path: objects.read_one(blob).content for path, blob in blobs.items()}
-    release = body.release
     brought = []
-    for path, statement in statements_about(contents, (release.digest, release.source_commit)):
+    for path, statement in statements_about(contents, subjects):
         verified = None
         if view.signers is not None:
             verified = case.audit.verified(statement.bundle, view.signers)
@@ -43,18 +48,28 @@ def statements_of(
     return tuple(brought)
 
 
-def _commit_of(case: FactCase, body: Promoted) -> str:
+def commits_of_statements(case: FactCase) -> tuple[str, ...]:
+    """The commits of main whose statements the gate may have seen, the likeliest first.
+
+    A refusal does not name the commit that decided it: of all since its request, those that have
+    different statements.
+    """
+    body, main = case.fact.body, case.audit.main
+    if isinstance(body, Promoted):
+        named = body.policy if body.policy in main.position else None
+        return (named or _newest_at(case, case.decided_s),)
+    folder, found = statements_folder(case.fact.draft), dict[str, str]()
+    for commit in main.line[main.position.get(case.fact.cause.commit, 0) :]:
+        if main.objects.commit(commit).committer.time_s <= case.decided_s + CLOCK_SKEW_S:
+            entry = main.objects.at(commit, folder)
+            found[entry.id if entry else ""] = commit
+    return tuple(reversed(found.values())) or (main.head,)
+
+
+def _newest_at(case: FactCase, time_s: int) -> str:
     main = case.audit.main
-    if body.policy in main.position:
-        return body.policy or main.head
-    return next(
-        (
-            id
-            for id in reversed(main.line)
-            if main.objects.commit(id).committer.time_s <= case.decided_s
-        ),
-        main.head,
-    )
+    dated = ((id, main.objects.commit(id)) for id in reversed(main.line))
+    return next((id for id, commit in dated if commit.committer.time_s <= time_s), main.head)
 
 
 def statements_replaced_by(case: FactCase, body: Promoted) -> str | None:
