@@ -152,7 +152,11 @@ def _pair(base: Snapshot, head: Snapshot) -> PolicyPair:
     ]
     names = asked[0].keys() & asked[1].keys()
     is_signed = base.signers != head.signers or any(asked[0][n] != asked[1][n] for n in names)
-    sides = [side if is_signed else _without_provenance(side) for side in (base, head)]
+    # Facts hold no signed statements about images, so no policy can be compared by those.
+    unasked: dict[str, object] = {"statements": (), "vulnerabilities": None}
+    if not is_signed:
+        unasked["provenance"] = "unchecked"
+    sides = [_with_environments(side, unasked) for side in (base, head)]
     return PolicyPair(PolicyOf(sides[0]), PolicyOf(sides[1]), tuple(files), is_signed)
 
 
@@ -161,9 +165,9 @@ def _model(policy: Snapshot, path: str) -> Request | None:
     return found.model if found else None
 
 
-def _without_provenance(policy: Snapshot) -> Snapshot:
+def _with_environments(policy: Snapshot, changes: dict[str, object]) -> Snapshot:
     requests = {
-        path: replace(loaded, model=loaded.model.model_copy(update={"provenance": "unchecked"}))
+        path: replace(loaded, model=loaded.model.model_copy(update=changes))
         if isinstance(loaded.model, Environment)
         else loaded
         for path, loaded in policy.requests.items()
