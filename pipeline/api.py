@@ -8,17 +8,20 @@ opens that pull request; the pipeline acts only on merged requests. Nothing here
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from pipeline import names
-from pipeline.diagnostics import Finding, Severity, Verdict, verdict_of
-from pipeline.documents import parse_document, render_document
+from pipeline.diagnostics import Verdict, verdict_of
+from pipeline.documents import parse_document
 from pipeline.engine.engine import Engine
+from pipeline.engine.groups import request_group as request_group
 from pipeline.engine.judge_patches import patches_of, read_patch_findings
 from pipeline.engine.propose import PromotionProposal
+from pipeline.engine.proposed import judge_proposed as _judged
+from pipeline.engine.proposed import render_request
 from pipeline.errors import CouldNotCheck, NotFound, Refused, UsageFault
 from pipeline.git.objects import Files, blob_id
-from pipeline.models.base import API_VERSION, Model, digest_of
+from pipeline.models.base import Model, digest_of
 from pipeline.models.draft_id import parse_draft_id
 from pipeline.models.requests import (
     CodeOrigin,
@@ -28,7 +31,7 @@ from pipeline.models.requests import (
 from pipeline.models.status import DraftState, DraftStatus
 from pipeline.models.windows import Lane
 from pipeline.requests.drafts import TEMPLATE_TYPES
-from pipeline.requests.kinds import REQUEST_KINDS, parse_request, request_path
+from pipeline.requests.kinds import parse_request, request_path
 from pipeline.requests.layout import (
     BLOCKED_PATH,
     draft_folder,
@@ -40,9 +43,8 @@ from pipeline.requests.layout import (
     tenant_path,
 )
 from pipeline.requests.proposed import ProposedRequest
-from pipeline.requests.snapshot import Snapshot, snapshot_of
+from pipeline.requests.snapshot import Snapshot
 from pipeline.requests.statements import read_bundle
-from pipeline.stages.validate import check_request
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,14 +409,6 @@ def get_draft_status(engine: Engine, draft: str) -> DraftStatus:
     return engine.status(parse_draft_id(draft))
 
 
-def render_request(kind: str, path: str, values: Mapping[str, object]) -> bytes:
-    """The bytes of a request file, with the line that names its schema for editors."""
-    up = "../" * path.count("/")
-    stem = REQUEST_KINDS[kind].schema_stem
-    header = f"yaml-language-server: $schema={up}schemas/{stem}.schema.json"
-    return render_document({"apiVersion": API_VERSION, "kind": kind, **values}, header=header)
-
-
 def _template_of(engine: Engine, template_id: str) -> tuple[str, str]:
     """A template's name and version: the requested version, else the existing one."""
     name, _, version = template_id.partition("@")
@@ -445,29 +439,6 @@ def _resolved(engine: Engine, draft: str, revision: str) -> str:
 
 def _list_tenants(snapshot: Snapshot) -> str:
     return f"tenants are {', '.join(sorted(snapshot.tenant_ids)) or 'none'}"
-
-
-def _judged(engine: Engine, snapshot: Snapshot, request: ProposedRequest) -> ProposedRequest:
-    """The request, judged as if it were on main now. Raises Refused with every finding."""
-    findings = check_proposed(engine, snapshot, request.path, request.content)
-    if any(f.severity is Severity.ERROR for f in findings):
-        about = request.draft or request.path
-        raise Refused(f"the request for `{about}` is refused; nothing was written", findings)
-    return replace(request, findings=findings)
-
-
-def check_proposed(
-    engine: Engine, snapshot: Snapshot, path: str, content: bytes
-) -> tuple[Finding, ...]:
-    """Every finding for one file, as if it were on main with the other files."""
-    read, findings = parse_request(path, content)
-    if read is None or read.model is None:
-        return findings
-    blobs = {**snapshot.blobs, path: blob_id(content)}
-    own = snapshot_of(snapshot.commit, blobs, [read])
-    beside = replace(own, requests={**snapshot.requests, **own.requests})
-    now_s = engine.tools.clock()
-    return (*findings, *check_request(read, beside, engine.templates, now_s))
 
 
 def _patch_number(

@@ -18,6 +18,7 @@ RULE_MODULES: tuple[str, ...] = (
     "pipeline.requests.waivers",
     "pipeline.requests.statements",
     "pipeline.requests.drafts",
+    "pipeline.requests.groups",
     "pipeline.requests.patches",
     "pipeline.plan.bounds",
     "pipeline.releases.rules",

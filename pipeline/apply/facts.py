@@ -26,7 +26,7 @@ from pipeline.git.objects import (
 from pipeline.git.repository import GitRepository
 from pipeline.models.base import Moment
 from pipeline.models.draft_id import DraftId
-from pipeline.models.facts import Fact, FactBody, Promoted, Retired
+from pipeline.models.facts import Fact, FactBody, PartOfGroup, Promoted, Retired
 from pipeline.models.status import DraftStatus
 from pipeline.names import state_branch
 from pipeline.plan.effects import AppendFacts, FactEntry, resolved_body
@@ -142,6 +142,11 @@ def _fact_of(entry: FactEntry, status: DraftStatus | None, told: Told) -> Fact:
     body = _BODY.validate_json(json.dumps(_jsonable(resolved_body(entry, told.outcomes))))
     done = body.merged_at if isinstance(body, Promoted | Retired) else None
     decided_at = min(done or told.now, told.now)
+    if isinstance(body, Promoted) and body.group and body.group.decided_at > decided_at:
+        # Another run merged it meanwhile, so the group was decided then.
+        body = body.model_copy(
+            update={"group": PartOfGroup(name=body.group.name, decided_at=decided_at)}
+        )
     return next_fact(entry.draft, status, entry.cause, body, decided_at=decided_at)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from pipeline.audit.objects import Objects, changed_paths
 from pipeline.audit.policy import MainLine
 from pipeline.gate.authority import FOUNDING, Authority, judge, unbrought
-from pipeline.gate.matters import matters_of, paths_behind
+from pipeline.gate.matters import groups_among, matters_of, members_of, paths_behind
 from pipeline.git.commits import account_of_email
 from pipeline.models.facts import Brought, Cause, Fact, HoldLifted, Promoted, UsedWaiver
 from pipeline.models.requests import RiskTier
@@ -60,7 +60,9 @@ def _authority_over(
         return unbrought(cause.request, f"no pull request is recorded for {cause.commit[:12]}")
     parent = main.objects.commit(commit.parents[0])
     changed = changed_paths(main.objects, parent.tree, commit.tree)
-    needed = paths_behind(changed)
+    groups, sides = groups_among(changed), (parent.id, commit.id)
+    named = members_of(groups, *(main.requests_at(side, groups) for side in sides))
+    needed = paths_behind((*changed, *named))
     base = main.requests_at(parent.id, needed)
     proposed = main.requests_at(commit.id, needed)
     matters = matters_of(changed, base, proposed, now=now, tier=tier)

@@ -20,6 +20,7 @@ from pipeline.git.commits import Commit, pipeline_signature
 from pipeline.git.objects import TreeEntry, commit_object, graft
 from pipeline.models.base import seconds_of
 from pipeline.models.facts import Accepted, Fact, Promoted
+from pipeline.models.release_groups import ReleaseGroup
 from pipeline.models.requests import PrimitiveImplementationDraft, Request
 from pipeline.models.status import DraftStatus
 from pipeline.names import NameRefused, controllers_repo, gitops_repo
@@ -76,9 +77,11 @@ class FactCase:
 
     @cached_property
     def request(self) -> Request | None:
-        """The request that caused the fact; None if it is not on main or not a request."""
+        """The request that caused the fact; of a release group, what it asks for this draft. None
+        if it is not on main, not a request, or a group without the draft."""
         cause = self.fact.cause
-        return self.audit.main.request(cause.request, cause.blob) if self.is_caused else None
+        found = self.audit.main.request(cause.request, cause.blob) if self.is_caused else None
+        return found.promotion_of(self.fact.draft) if isinstance(found, ReleaseGroup) else found
 
     @cached_property
     def draft_request(self) -> PrimitiveImplementationDraft | None:

@@ -8,14 +8,10 @@ from dataclasses import replace
 from pipeline import names
 from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase, commit_problem, folder_at, parents_at
+from pipeline.audit.groups import companions_told
 from pipeline.audit.objects import Objects
 from pipeline.audit.reading import build_of
-from pipeline.audit.statements import (
-    commits_of_statements,
-    count_statements,
-    statements_of,
-    statements_replaced_by,
-)
+from pipeline.audit.statements import count_statements, statements_of, statements_replaced_by
 from pipeline.audit.waivers import grants_of
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import RepoView
@@ -51,7 +47,7 @@ _OF_REQUEST = ("Draft", "Request", "Key")  # trailers
 # Fields that a fact holds only where they are not as usual.
 _WHERE_UNUSUAL = (
     *("policy", "waived", "stated"),
-    *("lane", "goes_further", "automatic", "observed"),
+    *("lane", "goes_further", "automatic", "observed", "group"),
 )
 
 
@@ -203,12 +199,10 @@ def due_of(
     view: DraftView,
     promotion: Promotion,
     there: Files | None,
-    stated_at: str = "",
 ) -> PromotionInput | None:
     """The gate's input: release and overlay from the clones, approvals as recorded.
 
-    `there` are the files of an overlay with the release's base; None if no clone has it. Signed
-    statements are those at a commit of main, by default the one whose policy decided.
+    `there` are the files of an overlay with the release's base; None if no clone has it.
     """
     environment = view.environments.get(promotion.environment)
     code, before = case.code, case.before
@@ -216,9 +210,6 @@ def due_of(
         return None
     tree = folder_at(code, promotion.release.source_commit, view.folder)
     build = view.status.build_of_tree(tree) if tree and view.status else None
-    told = (promotion.release.digest, build.digest if build else None)
-    subjects = [promotion.release.source_commit, *filter(None, told)]
-    commit = stated_at or commits_of_statements(case)[0]
     overlay = None
     if build is not None and environment is not None and there is not None:
         base = {
@@ -233,6 +224,8 @@ def due_of(
             base_tree=base_tree_of(base),
         )
         overlay = render_overlay(before, view.tenant, view.platform, environment, release, base)
+    wanted = promotion.release
+    named = (wanted.digest, wanted.source_commit, build.digest if build else None)
     return PromotionInput(
         promotion=promotion,
         caused=view.caused,
@@ -244,8 +237,9 @@ def due_of(
         observed=_observed(case, promotion.environment),
         provenance=_verified(case, view, tree),
         waivers=tuple(grants_of(case)),
-        statements=statements_of(case, view, environment, subjects, commit),
+        statements=statements_of(case, view, environment, [name for name in named if name]),
         source_authors=_source_authors(case, view, promotion, code) if tree else None,
+        companions=companions_told(case.fact),
     )
 
 

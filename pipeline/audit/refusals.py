@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase, folder_at
+from pipeline.audit.groups import trust_in_members
 from pipeline.audit.promotions import due_of, views_of
-from pipeline.audit.statements import commits_of_statements
 from pipeline.diagnostics import Finding, Subject
 from pipeline.gate import rules as gate_rule
 from pipeline.gate.authority import AUTHOR_OUT_OF_SCOPE, FOUNDING
+from pipeline.gate.standing import GROUP_HALF_APPLIED
 from pipeline.git.objects import Files
 from pipeline.machine.clock import CLOCK_SKEW_S
 from pipeline.models.facts import Promoted, PromotionRefused
@@ -93,16 +94,14 @@ def _compared(case: FactCase, view: DraftView, promotion: Promotion) -> Iterator
     codes = set(told.values())
     # With another base than before, nothing of what was rendered is in a clone.
     base = None if gate_rule.BASE_CHANGED.id in codes else _base_there(case, view, promotion)
-    for commit in commits_of_statements(case):
-        due = due_of(case, view, promotion, base, commit)
-        if due is None:
-            return
-        for seen in (view, *_as_retired(case, view, codes)):
-            reasons = decide(seen, due).reasons
-            again = {f"{r.code}: {r.message}": r.code for r in reasons if r.final}
-            compared = _compare(case, told, again, is_rendered=base is not None)
-            retired = (*compared.trusts, _RETIRED)
-            yield compared if seen is view else replace(compared, trusts=retired)
+    due = due_of(case, view, promotion, base)
+    if due is None:
+        return
+    for seen in (view, *_as_retired(case, view, codes)):
+        reasons = decide(seen, due).reasons
+        again = {f"{r.code}: {r.message}": r.code for r in reasons if r.final}
+        compared = _compare(case, told, again, is_rendered=base is not None)
+        yield compared if seen is view else replace(compared, trusts=(*compared.trusts, _RETIRED))
 
 
 def _compare(case: FactCase, told: Said, again: Said, *, is_rendered: bool) -> _Compared:
@@ -139,6 +138,8 @@ def _trust_for(case: FactCase, code: str, *, is_rendered: bool) -> Trust | None:
         return _CAME_LATER
     if code in _OF_RENDERED:
         return None if is_rendered else _MANIFESTS
+    if code in (gate_rule.GROUP_MEMBER_REFUSED.id, GROUP_HALF_APPLIED.id):
+        return trust_in_members(case, code)
     found = load_rules().get(code)
     of_manifests = found is not None and found.subject is Subject.MANIFEST
     return _MANIFESTS if of_manifests or code in _OF_MANIFESTS else None

@@ -13,6 +13,7 @@ from pipeline.diagnostics import Finding
 from pipeline.errors import NotFound
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Accepted, Observed, PatchApplied, Promoted, Provisioned
+from pipeline.models.requests import Promotion
 from pipeline.models.status import PromotionRecord
 from pipeline.rules import load_rules
 from pipeline.stages.observe import reason_against_place
@@ -42,11 +43,18 @@ def check_fact_request(case: FactCase) -> Iterator[Finding]:
     # What policy does by itself, the environment's file causes; nothing else of these does.
     by_policy = isinstance(body, Promoted) and body.automatic
     kinds = {kind for kind in row.caused_by if (kind == "Environment") == by_policy}
+    if meaning is not None and meaning.kind == "ReleaseGroup":
+        # Its name is free: what it asks for the draft says the environment.
+        asked = case.request.environment if isinstance(case.request, Promotion) else ""
+        is_own, told_name = bool(asked) or not case.is_caused, asked
+    else:
+        is_own = meaning is not None and (meaning.draft == case.fact.draft or by_policy)
+        told_name = meaning.name if meaning else ""
     if (
         meaning is None
-        or (meaning.draft != case.fact.draft and not by_policy)
+        or not is_own
         or meaning.kind not in kinds
-        or (name and meaning.name != name)
+        or (name and told_name and told_name != name)
     ):
         what = f"`{body.type}` of {name}" if name else f"`{body.type}`"
         yield case.finding(

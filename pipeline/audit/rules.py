@@ -84,6 +84,14 @@ AUDIT_BROUGHT_DIFFERS = _audit(
     "a fact names an older base, whose policy asked for fewer approvals",
     "base, merged revision and asker are those of the commit",
 )
+AUDIT_GROUP_DIFFERS = _audit(
+    "audit-group-differs",
+    "A member of a release group moves on its own decision, or on that of a member before it.",
+    "another moment would let it through a window that was closed when it was decided",
+    _RESTORE,
+    "a fact names a moment, before a freeze, at which no member of its group was decided",
+    "it names the moment at which the first member was decided",
+)
 AUDIT_AUTHORITY = _audit(
     "audit-authority",
     "Every request that was followed was asked for and approved by people who may.",

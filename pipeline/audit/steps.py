@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from pipeline.audit import (
     first_commits,
+    groups,
     promotions,
     queue,
     refusals,
@@ -103,6 +104,7 @@ FACT_STEPS: tuple[AuditStep[FactCase], ...] = (
     AuditStep("place", promotions.check_place),
     AuditStep("policy", promotions.check_policy),
     AuditStep("decision", promotions.check_decision),
+    AuditStep("group", groups.check_group_decision),
     AuditStep("refused", refusals.check_refused),
     AuditStep("merge", promotions.check_merge_commit),
 )

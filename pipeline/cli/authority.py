@@ -57,15 +57,15 @@ def authority(session: Session, paths: tuple[str, ...], code_owners: bool) -> in
 
 def _rows_of(session: Session, paths: tuple[str, ...]) -> tuple[AuthorityRow, ...]:
     from pipeline.control.checkout import find_checkout
-    from pipeline.control.repo import read_snapshot_of
+    from pipeline.control.repo import read_sides
     from pipeline.gate.authority import describe_askers
-    from pipeline.gate.matters import matters_of, paths_behind
+    from pipeline.gate.matters import matters_of
     from pipeline.git.repository import GitRepository
     from pipeline.models.outputs import AuthorityRow
 
     git = GitRepository(find_checkout(session.directory.resolve()))
     head = git.resolve_commit("HEAD")
-    policy = read_snapshot_of(git, head, paths_behind(paths))
+    (policy,) = read_sides(git, [head], paths)
     if policy.platform is None:
         raise UsageFault(
             "environments/platform.yaml is missing or invalid at HEAD, so no account is known",

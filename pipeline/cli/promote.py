@@ -76,6 +76,54 @@ def request(
     return show_proposed(session, draft, found, account=account, replace=replace)
 
 
+@promote.command()
+@click.argument("name", metavar="NAME")
+@click.argument("drafts", metavar="DRAFT...", nargs=-1, required=True)
+@click.option("--env", "environment", required=True, metavar="ENV", help="Target environment.")
+@click.option("--reason", required=True, help="One line: why together, and why now.")
+@click.option(
+    "--lane",
+    type=click.Choice(["normal", "security", "rollback"]),
+    default="normal",
+    show_default=True,
+    help="A fast lane passes the windows and stops that let it.",
+)
+@asking_options
+@format_option("text", "json")
+@pass_session
+def group(
+    session: Session,
+    name: str,
+    drafts: tuple[str, ...],
+    environment: str,
+    reason: str,
+    lane: Lane,
+    submit: bool,
+    account: str | None,
+    replace: bool,
+) -> int:
+    """Request releases of several drafts together: all of them run, or none.
+
+    It takes one pull request, which all who must approve any of the members approve. Each member
+    waits until the gate allows every one of them.
+    """
+    require_asking_options(submit, account, replace)
+    from pipeline import api
+    from pipeline.render.requests import render_proposal
+    from pipeline.render.style import Style
+
+    request = api.request_group(
+        session.engine(), name, environment, drafts, reason=reason, lane=lane
+    )
+    document = bring(session, request, account=account, replace=replace)
+    if session.is_json:
+        session.write_document(document)
+    else:
+        headline = f"{environment} would run {', '.join(drafts)} together"
+        session.write(render_proposal(document, headline, Style(session.colour)))
+    return 0
+
+
 def show_proposed(
     session: Session, draft: str, found: ProposedPromotion, *, account: str | None, replace: bool
 ) -> int:

@@ -18,8 +18,10 @@ from pipeline.diagnostics import Finding
 from pipeline.errors import UsageFault
 from pipeline.forges.opening import open_forge
 from pipeline.forges.port import Forge, RepoView
+from pipeline.gate.matters import groups_among, members_of, paths_behind
 from pipeline.git.objects import MODE_EXECUTABLE, MODE_FILE, MODE_SYMLINK
 from pipeline.git.repository import GitRepository
+from pipeline.models.release_groups import ReleaseGroup
 from pipeline.requests.identity import check_entries
 from pipeline.requests.kinds import parse_request
 from pipeline.requests.layout import REQUEST_ROOTS
@@ -125,6 +127,7 @@ def read_snapshot(
         paths = tuple(paths)
         wanted, looked_at = set(paths_needed_by(paths, blobs)), looked_at & set(paths)
     elif tenants is not None:
+        tenants = _with_companions(git, blobs, tenants)
         wanted = {p for p in blobs if _is_of(p, tenants)}
         looked_at = {p for p in entries if _is_of(p, tenants)}
     odd = tuple(check_entries((p, entries[p][0]) for p in sorted(looked_at)))
@@ -139,6 +142,28 @@ def read_snapshot(
             sources[path] = content
     parsed_all = (result for result in results.values() if result is not None)
     return _reading(commit, blobs, [(None, odd), *parsed_all], sources)
+
+
+def _with_companions(
+    git: GitRepository, blobs: Mapping[str, str], tenants: Collection[str]
+) -> frozenset[str]:
+    """These tenants, and those whose drafts are in a release group with one of theirs."""
+    found = set(tenants)
+    groups = groups_among(blobs)
+    for loaded in read_blobs(git, {path: blobs[path] for path in groups}):
+        drafts = loaded.model.drafts if isinstance(loaded.model, ReleaseGroup) else ()
+        named = {draft.tenant for draft in drafts}
+        if not named.isdisjoint(tenants):
+            found |= named
+    return frozenset(found)
+
+
+def read_blobs(git: GitRepository, blobs: Mapping[str, str]) -> list[ReadRequest]:
+    """The requests in these blobs (path → id), each parsed once in a process."""
+    found = git.read_objects(list(blobs.values())) if blobs else []
+    items = zip(blobs.items(), found, strict=True)
+    parsed = [PARSED.parse(p, id, item.content if item else b"")[0] for (p, id), item in items]
+    return [read for read in parsed if read is not None]
 
 
 def _is_of(path: str, tenants: Collection[str]) -> bool:
@@ -160,6 +185,16 @@ def read_snapshot_of(git: GitRepository, commit: str, paths: Sequence[str]) -> S
         if read is not None:
             reads.append(read)
     return snapshot_of(commit, blobs, reads)
+
+
+def read_sides(
+    git: GitRepository, commits: Sequence[str], changed: Sequence[str]
+) -> list[Snapshot]:
+    """What authority over a change of these paths looks at, at each of these commits or trees."""
+    groups = groups_among(changed)
+    named = members_of(groups, *(read_snapshot_of(git, c, groups) for c in commits))
+    needed = paths_behind((*changed, *named))
+    return [read_snapshot_of(git, commit, needed) for commit in commits]
 
 
 def read_worktree_snapshot(directory: Path) -> SnapshotReading:

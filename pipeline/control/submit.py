@@ -17,7 +17,7 @@ from pipeline.control.repo import MAIN, Control, read_snapshot_of
 from pipeline.errors import CouldNotCheck, Refused, UsageFault
 from pipeline.forges.port import PullRequest
 from pipeline.gate.authority import may_ask
-from pipeline.gate.matters import matters_of, paths_behind
+from pipeline.gate.matters import groups_among, matters_of, members_of, paths_behind
 from pipeline.git.commits import render_trailers
 from pipeline.git.objects import (
     MODE_FILE,
@@ -132,12 +132,13 @@ def require_may_ask(
             f"`{account.login}` carries requests out and makes none",
             help="submit as a person or a bot of the tenant",
         )
-    needed = paths_behind([request.path])
-    base = read_snapshot_of(git, head, needed)
-    if base.platform is None:
-        raise CouldNotCheck(f"`{PLATFORM_PATH}` of main cannot be read, so no account is known")
     read = parse_request(request.path, request.content)[0]
     proposed = snapshot_of(head, {}, [read] if read else [])
+    groups = groups_among([request.path])
+    named = members_of(groups, proposed, read_snapshot_of(git, head, groups))
+    base = read_snapshot_of(git, head, paths_behind((request.path, *named)))
+    if base.platform is None:
+        raise CouldNotCheck(f"`{PLATFORM_PATH}` of main cannot be read, so no account is known")
     problem = may_ask(base.platform, account.id, matters_of([request.path], base, proposed))
     if problem:
         raise Refused(problem, help="docs/authority.md lists who may ask for what")

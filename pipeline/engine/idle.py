@@ -1,13 +1,13 @@
 """Remembers tenants that had nothing to do, so that an idle run does not read them again.
 
-What is due for a tenant depends only on its requests and policy on main, its state branch, this
-tool, and the repositories that a look at the tenant asked for. So if a look finds nothing due, no
-finding, and GitOps repositories as promoted without proposals, the cache keeps a hash of the first
-three with fingerprints of the repositories. A tenant is settled if its hash is in the cache and the
-fingerprints still match; if all its drafts are promoted, that is its GitOps repository alone. Facts
-of other tenants about the platform's GitOps repository are not in the hash: the repository changes
-with them. Nothing else is remembered, neither a plan that waits nor a finding. Without the cache
-everything is read again, with the same result.
+What is due for a tenant depends only on its requests, release groups and policy on main, its state
+branch, this tool, and the repositories that a look at the tenant asked for. So if a look finds
+nothing due, no finding, and GitOps repositories as promoted without proposals, the cache keeps a
+hash of the first four with fingerprints of the repositories. A tenant is settled if its hash is in
+the cache and the fingerprints still match; if all its drafts are promoted, that is its GitOps
+repository alone. Facts of other tenants about the platform's GitOps repository are not in the hash:
+the repository changes with them. Nothing else is remembered, neither a plan that waits nor a
+finding. Without the cache everything is read again, with the same result.
 
 The forge is asked about all tenants' repositories together, once when a run begins and once when it
 ends. What changes by time alone says when (`Waiting.until`): past that moment nothing is
@@ -30,7 +30,7 @@ from pipeline.machine.identity import tool_identity
 from pipeline.models.base import Moment, moment_of
 from pipeline.models.requests import CodeOrigin, Platform
 from pipeline.requests.kinds import parse_request
-from pipeline.requests.layout import PLATFORM_PATH, tenant_path
+from pipeline.requests.layout import GROUPS, PLATFORM_PATH, tenant_path
 
 _KIND = "settled"
 
@@ -42,6 +42,7 @@ class Ground:
     commit: str
     platform: str  # its name, part of repository names
     environments: str  # tree id
+    groups: str  # tree id of `releases/`; empty if there is none
     folders: Mapping[str, str]  # folder below `tenants/` → tree id
     tenants: tuple[str, ...]  # the folders that hold a tenant, sorted
 
@@ -62,6 +63,7 @@ def read_ground(control: GitRepository, commit: str) -> Ground | None:
         commit,
         read.model.platform,
         environments.id,
+        root[GROUPS].id if GROUPS in root else "",
         {e.name: e.id for e in folders},
         tuple(sorted(e.name for e, item in zip(folders, found, strict=True) if item)),
     )
@@ -89,6 +91,7 @@ def tenant_key(
         tenant,
         ground.folders[tenant],
         ground.environments,
+        ground.groups,
         # Names of other tenants are refused in requests, so every tenant's name counts.
         *ground.tenants,
         "state",

@@ -26,11 +26,12 @@ from pipeline.forges.github.merge_queue import QUEUE_REFS
 from pipeline.forges.port import PullRequest
 from pipeline.gate.authorise import Decision
 from pipeline.gate.authority import Authority
-from pipeline.gate.matters import higher_tier, matters_of
+from pipeline.gate.matters import groups_among, higher_tier, matters_of, members_of
 from pipeline.gate.standing import Standing, check_environments
 from pipeline.git.repository import GitRepository
 from pipeline.models.outputs import AskedItem, Link, PromotionPreview
 from pipeline.models.policy import PolicyDiffDocument
+from pipeline.models.release_groups import ReleaseGroup
 from pipeline.models.requests import Platform, Promotion, RiskTier
 from pipeline.models.status import DraftStatus
 from pipeline.plan.view import PromotionInput
@@ -39,7 +40,7 @@ from pipeline.releases.differences import diff_lines
 from pipeline.render.decision import reason_item
 from pipeline.requests.asked import BeforeMerge, asked_of
 from pipeline.requests.kinds import is_of_kind, request_path
-from pipeline.requests.layout import PLATFORM_PATH
+from pipeline.requests.layout import PLATFORM_PATH, REQUEST_ROOTS
 from pipeline.requests.snapshot import Snapshot
 from pipeline.stages.validate import check_requests
 from pipeline.state.statuses import StateRefs
@@ -195,12 +196,11 @@ def _authority(world: World, pull: PullRequest, tree: str, changed: Sequence[str
     By main alone: unmerged changes give nobody a right.
     """
     revisions, main = world.revisions, world.snapshot.commit
-    base = revisions.policy_at(main, changed)
+    base, proposed = revisions.sides_at(main, tree, changed)
     if base.platform is None:
         raise CouldNotCheck(f"`{PLATFORM_PATH}` of main cannot be read, so no account is known")
-    matters = matters_of(
-        changed, base, revisions.policy_at(tree, changed), tier=_tier_then(world, changed)
-    )
+    tier = _tier_then(world, (*changed, *members_of(groups_among(changed), base, proposed)))
+    matters = matters_of(changed, base, proposed, tier=tier)
     return revisions.judge(matters, revisions.brought_of(pull, main), base.platform)
 
 
@@ -233,7 +233,7 @@ def read_before(
     git: GitRepository, base: str, changed: Sequence[str], now: Mapping[str, bytes]
 ) -> BeforeMerge:
     """The changed paths at the base, to compare with `now`, which `read_changed_files` returned."""
-    others = [path for path in changed if not path.startswith(("tenants/", "environments/"))]
+    others = [path for path in changed if path.split("/")[0] not in REQUEST_ROOTS]
     return BeforeMerge(
         read_snapshot(git, base, paths=changed).snapshot,
         read_changed_files(git, base, others),
@@ -252,9 +252,12 @@ def _sources(git: GitRepository, tree: str, found: Sequence[Finding]) -> dict[st
 
 
 def _promotions_of(changed: Sequence[str], snapshot: Snapshot) -> Iterator[Promotion]:
-    """The requested promotions whose path agrees with their content."""
+    """The requested promotions whose path agrees with their content, and those of groups."""
     for path in changed:
         loaded = snapshot.requests.get(path)
+        if loaded is not None and isinstance(loaded.model, ReleaseGroup):
+            promotions = (loaded.model.promotion_of(draft) for draft in loaded.model.drafts)
+            yield from (promotion for promotion in promotions if promotion is not None)
         if loaded is not None and isinstance(loaded.model, Promotion):
             said = (loaded.model.draft, loaded.model.environment)
             if said == (loaded.meaning.draft, loaded.meaning.name):

@@ -21,6 +21,7 @@ from pipeline.engine.reader import EngineReader
 from pipeline.engine.shards import choose_tenants
 from pipeline.engine.sightings import strangers
 from pipeline.errors import Failure, PipelineError, Refused, StalePlan, failure_of
+from pipeline.gate.rules import GROUP_MEMBER_WAITS
 from pipeline.machine.clock import CLOCK_SKEW_S
 from pipeline.models.base import moment_of, seconds_of
 from pipeline.models.evidence import Observation
@@ -169,14 +170,19 @@ class RunLoop:
                 report.standing[tenant] = world.states.deleted(tenant, world.snapshot.blobs)
         if tenants is None:
             report.note_observed(strangers(observations, known))
-        for tenant in choose_tenants(known, tenants, shard):
-            if only is None or tenant in only:
+        due = [t for t in choose_tenants(known, tenants, shard) if only is None or t in only]
+        while due:
+            rounds = report.rounds
+            for tenant in due:
                 one = _TenantRun(self, tenant, observations, report, progress, only, memory)
                 try:
                     one.run()
                 except Exception as error:
                     # A tenant that cannot go on does not stop the others.
                     report.receipts.append(Receipt(failures=(failure_of(tenant, error),)))
+            # A member of a group may wait for one of a tenant that was looked at after it.
+            due = [t for t in due if _waits_for_others(report.waiting.get(t, ()))]
+            due = due if report.rounds > rounds else []
         if memory:
             memory.remember()
         report.ended_s = self.reader.tools.clock()
@@ -296,6 +302,12 @@ class _TenantRun:
         self.report.receipts.append(Receipt(failures=failed))
         self.left_out |= set(moved.drafts)
         self.tries = 0
+
+
+def _waits_for_others(waiting: Iterable[Waiting]) -> bool:
+    """Whether a promotion waits for other members of its release group."""
+    codes = {code for wait in waiting for code, _ in wait.reasons}
+    return GROUP_MEMBER_WAITS.id in codes
 
 
 def _restored(plan: TenantPlan, receipt: Receipt) -> list[Incident]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.engine.reader import EngineReader
@@ -86,11 +87,9 @@ class Proposer:
         """The evidence for a decision on a promotion, and its input."""
         world = world or self.reader.world()
         view = self._view_for(world, draft, environment)
-        loaded = next(
-            (r for r in world.snapshot.promotions_of(draft) if r.meaning.name == environment), None
-        )
-        if promotion is None and loaded is not None:
-            due = world.promotions.of_request(view, loaded)
+        asked = world.drafts.asked(view, environment) if promotion is None else None
+        if asked is not None:
+            due = asked
         else:
             wanted = promotion or self._prospective(
                 world, view, environment, None, "Asked by `why`"
@@ -117,6 +116,22 @@ class Proposer:
         promotion = self._prospective(world, view, environment, source_commit, reason)
         promotion = promotion.model_copy(update={"lane": lane, "goes_further": goes_further})
         return self._proposed(world, view, promotion)
+
+    def propose_group(
+        self, drafts: Sequence[str], environment: str, *, reason: str, lane: Lane = "normal"
+    ) -> tuple[PromotionProposal, ...]:
+        """What a release group would ask for each draft, pinned, and the reasons against each.
+
+        The decisions leave out approvals, and what the members wait for of each other.
+        """
+        world = self.reader.world()
+        found = []
+        for draft in drafts:
+            view = self._view_for(world, draft, environment)
+            promotion = self._prospective(world, view, environment, None, reason)
+            told = promotion.model_copy(update={"lane": lane})
+            found.append(self._proposed(world, view, told))
+        return tuple(found)
 
     def propose_rollback(
         self, draft: str, environment: str, *, to: str = "", reason: str

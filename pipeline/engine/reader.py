@@ -28,6 +28,7 @@ from pipeline.world.deployments import Deployments
 from pipeline.world.drafts import Drafts
 from pipeline.world.failures import Failures
 from pipeline.world.gitops import GitopsRepositories, RecordedState
+from pipeline.world.groups import Groups
 from pipeline.world.look import World
 from pipeline.world.observations import Reports
 from pipeline.world.patches import Patches
@@ -152,6 +153,8 @@ class EngineReader:
         gitops = GitopsRepositories(
             self.forge, control, snapshot, repositories, states, revisions, failures, kept.recorded
         )
+        retirements = Retirements(repositories, causes, promotions)
+        groups = Groups(snapshot, states, causes, promotions, retirements, gitops.findings_of)
         drafts = Drafts(
             snapshot=snapshot,
             findings=by_path,
@@ -161,8 +164,9 @@ class EngineReader:
             causes=causes,
             patches=patches,
             promotions=promotions,
-            retirements=Retirements(repositories, causes, promotions),
+            retirements=retirements,
             gitops=gitops,
+            groups=groups,
             failures=failures,
             reports=Reports(repositories, snapshot.environments),
             now_s=tools.clock(),

@@ -17,6 +17,7 @@ from pipeline.diagnostics import Finding
 from pipeline.gate import rules as rule
 from pipeline.gate.approvals import clause_approval_age, clause_separation, counting
 from pipeline.gate.authority import Authority
+from pipeline.gate.groups import Companion, clause_group
 from pipeline.gate.holds import clause_lane, clause_stop, clause_windows
 from pipeline.gate.provenance import provenance_problem
 from pipeline.gate.ran import runs_of_release
@@ -82,6 +83,7 @@ class Evidence:
     asked_s: int | None = None  # when it came to main; None for one not made yet
     automatic: bool = False  # whether policy rolls back by itself
     retires: bool = False  # whether main asks to retire the draft
+    group: tuple[Companion, ...] = ()  # the other members of its release group
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +349,7 @@ CLAUSES: tuple[Clause, ...] = (
     clause_authority,
     clause_approval_age,
     clause_separation,
+    clause_group,
 )
 # Lifting a hold writes nothing, so it rests on people alone.
 LIFT_CLAUSES: tuple[Clause, ...] = (

@@ -73,6 +73,7 @@ class MatterKind(StrEnum):
     TENANT_CODE = "code of a tenant"
     PLATFORM_CODE = "code of the platform"
     PROMOTION = "promotion"
+    GROUP = "release group"
     WAIVER = "waiver"
     REPOSITORY = "other file"
     GITOPS = "GitOps file"
@@ -84,6 +85,7 @@ REQUESTS = frozenset(
         MatterKind.TENANT_CODE,
         MatterKind.PLATFORM_CODE,
         MatterKind.PROMOTION,
+        MatterKind.GROUP,
         MatterKind.WAIVER,
     }
 )

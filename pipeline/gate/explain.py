@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pipeline.diagnostics import RULES
 from pipeline.gate.authorise import Clause, Evidence, clauses_for, left_by_waivers
 from pipeline.gate.authority import Authority
+from pipeline.gate.groups import Companion
 from pipeline.gate.reasons import DecisionReason
 from pipeline.gate.rules import APPROVAL_MISSING
 from pipeline.gate.soak import describe_soaks
@@ -280,6 +281,23 @@ def _authors(e: Evidence) -> str:
     return f"the source is by {', '.join(_logins(e, sorted(e.source_authors))) or 'nobody known'}"
 
 
+def _group(e: Evidence) -> str:
+    if not e.group:
+        return "it is of no release group"
+    told = [f"{other.draft} {_state_of(other)}" for other in e.group]
+    return ", ".join(told)
+
+
+def _state_of(other: Companion) -> str:
+    if other.moved_s is not None:
+        return f"moved as decided at {moment_of(other.moved_s)}"
+    return other.ended or ("waits" if other.reasons else "is allowed")
+
+
+def _members(e: Evidence) -> str:
+    return "who can help the other members"
+
+
 def _logins(e: Evidence, ids: Sequence[int]) -> list[str]:
     accounts = [(id, e.platform.account(id)) for id in ids]
     return [account.login if account else str(id) for id, account in accounts]
@@ -362,4 +380,5 @@ ROWS: Mapping[str, Row] = {
     "authority": Row("whoever asked may ask, and enough people approved", _authority, _approvers),
     "approval-age": Row("enough approvals have not expired", _ages, _approvers),
     "separation": Row("enough approve who did not write the source", _authors, _approvers),
+    "group": Row("all members of its group are allowed", _group, _members),
 }

@@ -9,11 +9,12 @@ Who owns which repository: docs/model.md §11.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from pipeline.gate.authority import Matter, MatterKind
 from pipeline.models.draft_id import DraftId
+from pipeline.models.release_groups import ReleaseGroup
 from pipeline.models.requests import (
     RISK_TIERS,
     ApprovalPolicy,
@@ -22,10 +23,10 @@ from pipeline.models.requests import (
     RiskTier,
     Tenant,
 )
-from pipeline.models.windows import FastLane
+from pipeline.models.windows import FastLane, Lane
 from pipeline.names import PLATFORM_TENANT
-from pipeline.requests.kinds import request_path
-from pipeline.requests.layout import draft_path, environment_path
+from pipeline.requests.kinds import is_of_kind, request_path
+from pipeline.requests.layout import draft_path, environment_path, promotion_path
 from pipeline.requests.snapshot import Snapshot
 
 _OF_TENANT = re.compile(r"tenants/([a-z][a-z0-9-]*)/(?:drafts/([a-z][a-z0-9-]*)/)?", re.ASCII)
@@ -74,6 +75,12 @@ TABLE: tuple[Row, ...] = (
         "where it says nothing, who approves the draft; and in a lane, one of the lane's teams",
     ),
     Row(
+        MatterKind.GROUP,
+        "`releases/<name>.yaml`",
+        "who may ask for the promotion of every member",
+        "all who must approve the promotion of any member",
+    ),
+    Row(
         MatterKind.WAIVER,
         "`tenants/<id>/drafts/<id>/waivers/<name>.yaml`",
         "who may ask for the draft",
@@ -108,8 +115,8 @@ def matters_of(
     so. A promotion also needs the approvals of `now`, today's policy, and at least those for
     `tier`, the draft's tier at acceptance.
     """
-    policies = (base,) if now is None else (base, now)
-    return tuple(_matter(path, base, proposed, policies, tier) for path in paths)
+    sides = _Sides(base, proposed, (base,) if now is None else (base, now), tier)
+    return tuple(matter for path in paths for matter in _matters(path, sides))
 
 
 def gitops_matters(paths: Iterable[str], owners: tuple[str, ...]) -> tuple[Matter, ...]:
@@ -117,13 +124,56 @@ def gitops_matters(paths: Iterable[str], owners: tuple[str, ...]) -> tuple[Matte
     return tuple(Matter(MatterKind.GITOPS, path, owners, "", _one_of(owners)) for path in paths)
 
 
-def _matter(
-    path: str,
-    base: Snapshot,
-    proposed: Snapshot,
-    policies: Sequence[Snapshot],
-    tier: RiskTier,
-) -> Matter:
+def groups_among(paths: Iterable[str]) -> tuple[str, ...]:
+    """Those of the paths at which release groups lie."""
+    return tuple(path for path in paths if is_of_kind(path, "ReleaseGroup"))
+
+
+def members_of(paths: Iterable[str], *sides: Snapshot) -> tuple[str, ...]:
+    """Where the promotions of the members of these groups, on any side, would lie: whoever may ask
+    for all of these, or must approve one, may ask for the group or must approve it."""
+    asked = (promotion_path(p.draft, p.environment) for p in _promotions_of(paths, sides))
+    return tuple(dict.fromkeys(asked))
+
+
+def _promotions_of(paths: Iterable[str], sides: Iterable[Snapshot]) -> Iterator[Promotion]:
+    """What the groups at these paths ask for, member by member, on each side."""
+    groups = [side.model_at(path, ReleaseGroup) for path in paths for side in sides]
+    for group in groups:
+        for draft in group.drafts if group else ():
+            promotion = group.promotion_of(draft) if group else None
+            if promotion is not None:
+                yield promotion
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """The control repo before and after a change, and the policies that judge promotions."""
+
+    base: Snapshot
+    proposed: Snapshot
+    policies: Sequence[Snapshot]
+    tier: RiskTier
+
+
+def _matters(path: str, sides: _Sides) -> Iterator[Matter]:
+    """The matter of a path; of a release group, one for each member's promotion."""
+    if not groups_among([path]):
+        yield _matter(path, sides)
+        return
+    members = tuple(_promotions_of([path], (sides.base, sides.proposed)))
+    if not members:
+        # Nobody can tell what it asks for.
+        yield _matter(path, sides)
+    for promotion in members:
+        where = promotion_path(promotion.draft, promotion.environment)
+        found = _matter(where, sides, lane=promotion.lane)
+        yield replace(found, kind=MatterKind.GROUP, path=path)
+
+
+def _matter(path: str, sides: _Sides, *, lane: Lane | None = None) -> Matter:
+    """The matter of a path. `lane` is that of a promotion whose file lies elsewhere."""
+    base, proposed, policies = sides.base, sides.proposed, sides.policies
     owners = base.platform.owners if base.platform else ()
     if path.startswith("environments/"):
         return Matter(MatterKind.POLICY, path, owners, "", _one_of(owners))
@@ -147,11 +197,11 @@ def _matter(
         return Matter(MatterKind.WAIVER, path, askers, bots_of, _one_of(owners))
     if meaning is None or meaning.kind != "Promotion":
         return Matter(kind, path, askers, bots_of, _one_of(approvers))
-    asked = [_approvals(draft, meaning.name, policy, tier) for policy in policies]
+    asked = [_approvals(draft, meaning.name, policy, sides.tier) for policy in policies]
     approvals = tuple(policy for policy in asked if policy)
     teams = tuple(team for policy in approvals for team in policy.teams)
     request = proposed.model_at(path, Promotion)
-    lane = request.lane if request else "normal"
+    lane = lane or (request.lane if request else "normal")
     vouching = () if lane == "normal" else tuple(_of_lane(lane, policy) for policy in policies)
     return Matter(
         MatterKind.PROMOTION,
@@ -204,11 +254,14 @@ def _one_of(teams: tuple[str, ...]) -> tuple[ApprovalPolicy, ...]:
 
 
 def paths_behind(paths: Iterable[str]) -> tuple[str, ...]:
-    """The only files of a snapshot that `matters_of` reads."""
+    """The only files of a snapshot that `matters_of` reads; of a release group its own file, and
+    those behind its members are behind their paths (`members_of`)."""
     needed = dict.fromkeys(["environments/platform.yaml"])
     for path in paths:
         match = _OF_TENANT.match(path)
         if match is None:
+            if groups_among([path]):
+                needed[path] = None
             continue
         needed[f"tenants/{match[1]}/tenant.yaml"] = None
         if match[2] is not None:

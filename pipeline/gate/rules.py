@@ -339,3 +339,19 @@ DRAFT_IDENTITY_CHANGED = register(
         "an accepted draft's description changes",
     )
 )
+GROUP_MEMBER_WAITS = _decision(
+    "group-member-waits",
+    "A release group moves once the gate allows every member.",
+    "its members were approved together, and half of them may not work without the others",
+    "resolve what the other member waits for; `pipeline why` on it says more",
+    "group: {contoso/orders: waits}\n",
+    "group: {contoso/orders: allowed}\n",
+)
+GROUP_MEMBER_REFUSED = _decision(
+    "group-member-refused",
+    "No member of a release group was refused or replaced.",
+    "a member that can never move would leave the group half-applied",
+    "change the group's file: give the member another release, or take it out",
+    "group: {contoso/orders: refused}\n",
+    "group: {contoso/orders: allowed}\n",
+)

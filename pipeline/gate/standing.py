@@ -70,6 +70,30 @@ ENVIRONMENT_FILE_DELETED = register(
 )
 
 
+GROUP_HALF_APPLIED = register(
+    Rule(
+        id="group-half-applied",
+        summary="A release group whose first member has moved moves whole.",
+        why="what was approved together runs in part only, and perhaps does not work so",
+        fix="go back with `pipeline rollback` on each member that moved (`pipeline retire` if it "
+        "ran nothing there before), or ask for the missing member again",
+        subject=Subject.SCENARIO,
+        fails="after one member has moved, the digest of another one is blocked",
+        passes="all members have moved, or those that did were rolled back",
+        severity=Severity.WARNING,
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InGroup:
+    """A draft's part of a release group in one environment."""
+
+    request: str
+    commit: str  # the commit of main that brought this revision of the group
+    environment: str
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A draft that has facts: whether it ended, and what runs where."""
@@ -79,6 +103,8 @@ class Standing:
     runs: Mapping[str, str]  # environment → digest
     # Environment → digests that ran there before.
     earlier: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    moved: frozenset[InGroup] = frozenset()  # the groups that what runs was part of
+    refused: frozenset[InGroup] = frozenset()  # those that refused it, unless it was asked anew
 
     @staticmethod
     def of_status(status: DraftStatus) -> Standing:
@@ -93,12 +119,16 @@ class Standing:
     def of(status: Mapping[str, Any]) -> Standing:
         """The standing in a status as plain values. Raises KeyError or TypeError if damaged."""
         runs = {p["environment"]: p["release"]["digest"] for p in status["promotions"]}
+        moved, refused = (
+            _groups_in(status.get(f, ())) for f in ("promotions", "refused_promotions")
+        )
         earlier = _by_environment(
             (r["environment"], r["release"]["digest"])
             for r in status.get("runs", ())
             if r.get("until")
         )
-        return Standing(str(status["id"]), status["state"] == "REJECTED", runs, earlier)
+        ended = status["state"] == "REJECTED"
+        return Standing(str(status["id"]), ended, runs, earlier, moved, refused)
 
 
 def _by_environment(found: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
@@ -106,6 +136,39 @@ def _by_environment(found: Iterable[tuple[str, str]]) -> dict[str, frozenset[str
     for environment, digest in found:
         digests.setdefault(environment, set()).add(digest)
     return {environment: frozenset(those) for environment, those in digests.items()}
+
+
+def _groups_in(records: Iterable[Mapping[str, Any]]) -> frozenset[InGroup]:
+    """The groups that these records of a status were part of."""
+    found = ((r["group"], r["environment"]) for r in records if r.get("group"))
+    return frozenset(InGroup(g["request"], g["commit"], str(e)) for g, e in found)
+
+
+def check_groups(
+    standings: Iterable[Standing], about: Collection[str] | None = None
+) -> Iterator[Finding]:
+    """A finding for each release group of which some members run and another one was refused.
+
+    With `about`, only groups with one of these drafts.
+    """
+    moved: dict[InGroup, list[str]] = {}
+    refused: dict[InGroup, list[str]] = {}
+    for standing in standings:
+        for part in standing.moved:
+            moved.setdefault(part, []).append(standing.draft)
+        for part in standing.refused:
+            refused.setdefault(part, []).append(standing.draft)
+    for part in sorted(moved.keys() & refused.keys(), key=lambda part: part.request):
+        drafts, where = {*moved[part], *refused[part]}, part.environment
+        if about is not None and drafts.isdisjoint(about):
+            continue
+        undo = (f"`pipeline rollback {draft} --env {where}`" for draft in sorted(moved[part]))
+        yield GROUP_HALF_APPLIED.finding(
+            f"{where} runs {', '.join(sorted(moved[part]))}, and "
+            f"{', '.join(sorted(refused[part]))} was refused",
+            Location(part.request),
+            help=f"undo it: {' and '.join(undo)}; or ask for the rest again",
+        )
 
 
 def check_blocked(standings: Iterable[Standing], blocked: Mapping[str, str]) -> Iterator[Finding]:

@@ -221,6 +221,8 @@ class PromotionSuperseded(Model):
     environment: EnvironmentName
     blob: BlobIdField  # of the request that was replaced
     commit: CommitIdField  # the commit of main that brought it
+    # Where the replaced request lies; empty where the newer one lies.
+    request: str = Field("", exclude_if=not_)
 
 
 class HoldLifted(Model):
@@ -230,6 +232,16 @@ class HoldLifted(Model):
     environment: EnvironmentName
     hold: int = Field(ge=1)  # the number of the rollback's fact
     approved_by: tuple[int, ...]
+
+
+class PartOfGroup(Model):
+    """The release group that a promotion was part of; the fact's cause is the group's file.
+
+    `decided_at` is the moment at which the gate let all members pass: that of the first move.
+    """
+
+    name: Identifier
+    decided_at: Moment
 
 
 class Promoted(Model):
@@ -264,6 +276,7 @@ class Promoted(Model):
     # Whether policy rolled it back by itself, and the number of the observation that it followed.
     automatic: bool = Field(False, exclude_if=not_)
     observed: int = Field(0, exclude_if=not_)
+    group: PartOfGroup | None = Field(None, exclude_if=not_)
 
 
 class Retired(Model):

@@ -108,6 +108,8 @@ class PolicyCase(Model):
     checks: dict[CheckName, Literal["passed", "failed"]] | None = None
     build: CaseBuild | None = CaseBuild()
     merged: bool = True  # whether the source is on the default branch
+    # Whether each signed statement is there that the environment asks for, a clean scan included.
+    stated: bool = True
     source_by: tuple[Who, ...] = ()
     held_since: Moment | None = None
     waivers: tuple[CaseWaiver, ...] = ()

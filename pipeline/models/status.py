@@ -46,6 +46,15 @@ class EarlierPatches(Model):
     requests: FactHashField
 
 
+class GroupRevision(Model):
+    """One revision of a release group: its path, and the commit of main that brought it."""
+
+    request: str
+    commit: str
+    # When the gate let all members pass; None for a member that it refused.
+    decided_at: Moment | None = Field(None, exclude_if=not_)
+
+
 class PromotionRecord(Model):
     """What was promoted to one environment, and its newest observation there."""
 
@@ -60,6 +69,7 @@ class PromotionRecord(Model):
     approved_by: tuple[int, ...]
     fact: int
     observation: Observation | None = None
+    group: GroupRevision | None = Field(None, exclude_if=not_)  # what it was part of
 
 
 class RunRecord(Model):
@@ -86,6 +96,7 @@ class RefusedPromotion(Model):
 
     environment: EnvironmentName
     reasons: tuple[Reason, ...]
+    group: GroupRevision | None = Field(None, exclude_if=not_)  # what it was part of
 
 
 class HoldRecord(Model):

@@ -14,6 +14,7 @@ from pipeline import __version__, names
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import PullRequest, RepoView
 from pipeline.gate.authority import FOUNDING, Authority
+from pipeline.gate.groups import Companion
 from pipeline.gate.rollback import Fallback
 from pipeline.gate.waivers import Grant
 from pipeline.git.commits import render_trailers
@@ -39,6 +40,7 @@ from pipeline.models.status import DraftStatus
 from pipeline.plan.effects import Effect, FactEntry, Waiting
 from pipeline.plan.patches import PatchResult
 from pipeline.releases.overlays import Overlay
+from pipeline.requests.kinds import request_path
 from pipeline.requests.snapshot import Snapshot
 from pipeline.templating import Template
 
@@ -106,6 +108,13 @@ class PromotionInput:
     is_queued: bool = False  # whether the forge has queued it for merging
     newer: Caused | None = None  # the newer request that replaced this one
     observed: int = 0  # the number of the observation that an automatic rollback follows
+    companions: tuple[Companion, ...] = ()  # the other members of its release group
+
+    @property
+    def group(self) -> str:
+        """The name of its release group; empty if it is of none."""
+        meaning = request_path(self.caused.cause.request)
+        return meaning.name if meaning is not None and meaning.kind == "ReleaseGroup" else ""
 
 
 @dataclass(frozen=True, slots=True)

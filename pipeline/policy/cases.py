@@ -42,6 +42,7 @@ from pipeline.policy.replay import (
     PolicyOf,
     decide_by,
     overlay_of,
+    without_statements,
 )
 from pipeline.requests.layout import RequestPath, draft_path, promotion_path, waiver_path
 from pipeline.requests.snapshot import LoadedRequest, Snapshot
@@ -77,6 +78,7 @@ def decide_case(case: PolicyCase, policy: Snapshot) -> Decision | None:
         return None
     facts = _Facts(case, platform, tenant, policy)
     past = _past(facts)
+    policy = without_statements(policy) if case.stated else policy
     return decide_by(past, PolicyOf(policy, _statements(facts, past.status)))
 
 

@@ -26,7 +26,7 @@ from pipeline.models.facts import (
     Fact,
 )
 from pipeline.models.policy import ChangedDecision, Outcome, PolicyDiffDocument
-from pipeline.models.requests import Environment, Request
+from pipeline.models.requests import Request
 from pipeline.models.run_report import DecisionReasonItem
 from pipeline.policy.past import past_decisions
 from pipeline.policy.recorded import (
@@ -37,10 +37,7 @@ from pipeline.policy.recorded import (
     read_recorded,
     read_sources,
 )
-from pipeline.policy.replay import (
-    PolicyOf,
-    decide_by,
-)
+from pipeline.policy.replay import PolicyOf, decide_by, without_fields, without_statements
 from pipeline.requests.layout import environment_path, promotion_path, tenant_path
 from pipeline.requests.snapshot import ReadRequest, Snapshot, snapshot_of
 from pipeline.state.statuses import StateRefs
@@ -49,6 +46,7 @@ from pipeline.tools.bundlecheck import verify_bundles
 # Fields of an environment whose change facts alone cannot follow, and what is not known then.
 _FIELDS = (
     (("requires_default_branch",), "whether a source was on the default branch is not recorded"),
+    (("statements", "vulnerabilities"), "which signed statements there were is not compared"),
     (("settings", "delivery", "cluster", "runtime"), "overlays are taken as they were rendered"),
 )
 
@@ -60,7 +58,8 @@ class PolicyPair:
     base: PolicyOf
     head: PolicyOf
     files: tuple[str, ...]
-    is_signed: bool  # whether statements are judged, since signers or what is asked differ
+    is_signed: bool  # whether provenance is judged, since signers or what is asked differ
+    left_out: tuple[str, ...]  # what differs and is not compared, in words
 
     @property
     def is_about_all(self) -> bool:
@@ -152,27 +151,17 @@ def _pair(base: Snapshot, head: Snapshot) -> PolicyPair:
     ]
     names = asked[0].keys() & asked[1].keys()
     is_signed = base.signers != head.signers or any(asked[0][n] != asked[1][n] for n in names)
-    # Facts hold no signed statements about images, so no policy can be compared by those.
-    unasked: dict[str, object] = {"statements": (), "vulnerabilities": None}
+    # Facts name the statements that counted, not those that another policy would have asked for.
+    sides = [without_statements(side) for side in (base, head)]
     if not is_signed:
-        unasked["provenance"] = "unchecked"
-    sides = [_with_environments(side, unasked) for side in (base, head)]
-    return PolicyPair(PolicyOf(sides[0]), PolicyOf(sides[1]), tuple(files), is_signed)
+        sides = [without_fields(side, provenance="unchecked") for side in sides]
+    pair = (PolicyOf(sides[0]), PolicyOf(sides[1]))
+    return PolicyPair(*pair, tuple(files), is_signed, tuple(_left_out(base, head)))
 
 
 def _model(policy: Snapshot, path: str) -> Request | None:
     found = policy.requests.get(path)
     return found.model if found else None
-
-
-def _with_environments(policy: Snapshot, changes: dict[str, object]) -> Snapshot:
-    requests = {
-        path: replace(loaded, model=loaded.model.model_copy(update=changes))
-        if isinstance(loaded.model, Environment)
-        else loaded
-        for path, loaded in policy.requests.items()
-    }
-    return replace(policy, requests=requests)
 
 
 def with_statements(policy: PolicyOf, recorded: Sequence[RecordedDraft]) -> PolicyOf:
@@ -296,7 +285,12 @@ def _not_known(pair: PolicyPair, sourceless: int) -> Iterator[str]:
     """What the change may decide otherwise that the control repository does not show."""
     if sourceless:
         yield f"what {sourceless} refused requests asked for: no fact tells of their sources"
-    before, after = pair.base.snapshot.environments, pair.head.snapshot.environments
+    yield from pair.left_out
+
+
+def _left_out(base: Snapshot, head: Snapshot) -> Iterator[str]:
+    """What differs between environments and cannot be compared, in words."""
+    before, after = base.environments, head.environments
     for fields, told in _FIELDS:
         names = [
             name

@@ -8,7 +8,7 @@ policy and asks the one gate. What a chart renders to is taken as it was.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.gate.authorise import Decision, DecisionReason
 from pipeline.gate.authority import FOUNDING, Authority, judge, unbrought
@@ -18,6 +18,7 @@ from pipeline.models.base import TreeId
 from pipeline.models.facts import Cause, Release
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import (
+    Environment,
     PrimitiveImplementationDraft,
     Promotion,
     RiskTier,
@@ -156,6 +157,22 @@ def authority_by(asking: Asking, policy: PolicyOf, status: DraftStatus) -> Autho
 def _grant(past: PastDecision, asked: AskedWaiver, policy: PolicyOf) -> Grant:
     authority = authority_by(asked.asking, policy, past.status)
     return Grant(asked.waiver, asked.asking.cause, authority)
+
+
+def without_fields(policy: Snapshot, **changes: object) -> Snapshot:
+    """The policy whose environments have these values, so that nothing rests on them."""
+    requests = {
+        path: replace(loaded, model=loaded.model.model_copy(update=changes))
+        if isinstance(loaded.model, Environment)
+        else loaded
+        for path, loaded in policy.requests.items()
+    }
+    return replace(policy, requests=requests)
+
+
+def without_statements(policy: Snapshot) -> Snapshot:
+    """The policy without the signed statements that its environments ask for."""
+    return without_fields(policy, statements=(), vulnerabilities=None)
 
 
 def overlay_of(

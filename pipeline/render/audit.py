@@ -147,10 +147,9 @@ def audit_report_document(report: ShownReport) -> AuditReportDocument:
 
 def render_audit_summary(report: ShownReport, style: Style = PLAIN) -> str:
     """The last lines of `audit verify`: the verdict, what was proved, what is taken on trust."""
-    lines = [
-        _verdict_line(report, style),
-        f"  decisions {report.decisions}, replayed equal {report.replayed}",
-    ]
+    lines = [_verdict_line(report, style)]
+    if report.decisions:
+        lines.append(f"  decisions {report.decisions}, replayed equal {report.replayed}")
     if report.proved:
         lines.append(style.paint("bold", "proved, by computing it again"))
         lines += [f"  {count:>6}  {visible(what)}" for what, count in report.proved.items()]

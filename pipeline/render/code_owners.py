@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pipeline.gate.matters import is_of_platform
 from pipeline.models.requests import Environment
 from pipeline.names import PLATFORM_TENANT
-from pipeline.requests.layout import draft_folder, promotion_path
+from pipeline.requests.layout import GROUPS, draft_folder, promotion_path
 from pipeline.requests.snapshot import Snapshot
 
 CODE_OWNERS_PATH = ".github/CODEOWNERS"
@@ -48,10 +48,19 @@ def _rows(snapshot: Snapshot, owners: tuple[str, ...]) -> Iterator[tuple[str, tu
             for draft in snapshot.drafts_of(tenant_id):
                 if is_of_platform(draft, snapshot):
                     yield f"/{draft_folder(draft)}/", owners
+    yield f"/{GROUPS}/", _of_groups(snapshot, owners)
     for name, environment in snapshot.environments.items():
         teams = _approving(environment)
         if teams:
             yield f"/{promotion_path('*/*', name)}", teams
+
+
+def _of_groups(snapshot: Snapshot, owners: tuple[str, ...]) -> tuple[str, ...]:
+    """Everybody who may have to approve a release group: it may name any draft of any tenant."""
+    tenants = [snapshot.tenant(tenant_id) for tenant_id in sorted(snapshot.tenant_ids)]
+    teams = [team for tenant in tenants if tenant for team in tenant.owners]
+    approving = (_approving(environment) for environment in snapshot.environments.values())
+    return tuple(dict.fromkeys([*owners, *(t for found in approving for t in found), *teams]))
 
 
 def _approving(environment: Environment) -> tuple[str, ...]:

@@ -147,6 +147,9 @@ def _entries(
         if environment in runs:
             yield environment, _promotion_line(runs[environment], status, beside, style)
         label = "" if environment in runs else environment
+        for text in _group_lines(runs.get(environment), refused.get(environment), style):
+            yield label, text
+            label = ""
         for reason in refused.get(environment, {}).get("reasons", ()):
             text = f"{style.bad} refused  {reason['code']}: {visible(reason['message'])}"
             yield label, text
@@ -161,6 +164,19 @@ def _entries(
     following = _next(status, environments, runs)
     if following:
         yield "next", following
+
+
+def _group_lines(
+    promotion: Mapping[str, Any] | None, refused: Mapping[str, Any] | None, style: Style
+) -> Iterator[str]:
+    """The release groups that what runs, or what was refused, was part of."""
+    group = (promotion or {}).get("group")
+    if group:
+        when = f", decided at {shown_moment(group['decided_at'])}" if group["decided_at"] else ""
+        yield f"  with the others of {group['request']} at {short_id(group['commit'])}{when}"
+    group = (refused or {}).get("group")
+    if group:
+        yield f"{style.bad} refused  with {group['request']} at {short_id(group['commit'])}"
 
 
 def _standing_lines(status: Mapping[str, Any], environment: str, style: Style) -> Iterator[str]:

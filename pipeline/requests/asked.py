@@ -14,6 +14,7 @@ from pipeline.models.decisions import ApprovalsWanted
 from pipeline.models.outputs import AskedItem
 from pipeline.models.requests import ApprovalPolicy, Promotion, RiskTier
 from pipeline.requests.kinds import kind_of
+from pipeline.requests.layout import GROUPS
 from pipeline.requests.snapshot import LoadedRequest, Snapshot
 
 
@@ -36,6 +37,8 @@ def asked_of(
 
 def _is_of_a_draft(path: str) -> bool:
     parts = path.split("/")
+    if parts[0] == GROUPS:
+        return True
     return len(parts) > 4 and parts[0] == "tenants" and parts[2] == "drafts"
 
 

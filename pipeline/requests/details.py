@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline import names
+from pipeline.models.release_groups import ReleaseGroup
 from pipeline.models.requests import (
     Acknowledgement,
     CodeOrigin,
@@ -80,6 +81,24 @@ def promotion_details(
     if promotion.hold:
         yield "hold", f"{promotion.hold}; what runs there stays"
     yield "reason", promotion.reason
+
+
+def group_details(
+    group: ReleaseGroup, old: ReleaseGroup | None, snapshot: Snapshot
+) -> Iterator[Detail]:
+    """What a group would run, member by member, and where."""
+    yield "environment", group.environment
+    for member in group.members:
+        promotion = group.promotion_of(member.draft)
+        if promotion is not None:
+            told = dict(promotion_details(promotion, None, snapshot))
+            yield "member", told.pop("draft")
+            for name in ("source commit", "digest", "writes exactly the tree"):
+                if name in told:
+                    yield name, told[name]
+    if group.lane != "normal":
+        yield "lane of all", group.lane
+    yield "reason", group.reason
 
 
 def waiver_details(waiver: Waiver, old: Waiver | None, snapshot: Snapshot) -> Iterator[Detail]:

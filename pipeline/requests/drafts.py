@@ -278,9 +278,12 @@ def _check_template(
 
 
 def check_promotion(
-    promotion: Promotion, snapshot: Snapshot, document: ParsedDocument
+    promotion: Promotion,
+    snapshot: Snapshot,
+    document: ParsedDocument,
+    at: tuple[str | int, ...] = (),
 ) -> Iterator[Finding]:
-    """Findings for one promotion request, from the control repo alone."""
+    """Findings for one promotion, from the control repo alone; its release stands below `at`."""
     environment = snapshot.environments.get(promotion.environment)
     if environment is None:
         yield ENVIRONMENT_UNKNOWN.finding(
@@ -300,12 +303,12 @@ def check_promotion(
         if absent:
             yield PROMOTION_NOT_PINNED.finding(
                 f"{' and '.join(absent)} missing; `{promotion.environment}` asks for approvals",
-                document.position_of(("release",)),
+                document.position_of((*at, "release")),
             )
     elif promotion.lane == "rollback" and not promotion.release.digest:
         yield PROMOTION_NOT_PINNED.finding(
             "release.digest missing; a rollback names the very image to go back to",
-            document.position_of(("release",)),
+            document.position_of((*at, "release")),
         )
     lanes = snapshot.platform.lanes if snapshot.platform else {}
     if promotion.lane != "normal" and promotion.lane not in lanes:
@@ -317,5 +320,5 @@ def check_promotion(
     if digest and digest in snapshot.blocked_digests:
         yield DIGEST_BLOCKED.finding(
             f"{digest} is blocked: {snapshot.blocked_reasons[digest]}",
-            document.position_of(("release", "digest")),
+            document.position_of((*at, "release", "digest")),
         )

@@ -47,7 +47,8 @@ def draft_example(
 PATH_UNKNOWN = register(
     Rule(
         id="path-unknown",
-        summary="Every file under `tenants/` and `environments/` is a request at a known path.",
+        summary="Every file under `tenants/`, `releases/` and `environments/` is a request at a "
+        "known path.",
         why="a file that nothing reads looks like a request and isn't one",
         fix="move it to a known path, or out of these folders",
         subject=Subject.REQUEST,
@@ -130,6 +131,7 @@ reason: Try it
     )
 )
 
+_NAMED_FREELY = ("Waiver", "ReleaseGroup")
 _WORD = re.compile(r"[a-z0-9]+(?:-+[a-z0-9]+)*")
 
 
@@ -151,8 +153,8 @@ def check_identity(meaning: RequestPath, document: ParsedDocument) -> Iterator[F
         "primitive_id": meaning.primitive,
         "id": meaning.draft,
         "draft": meaning.draft,
-        # A waiver's author chooses its name freely.
-        "environment": value.get("environment") if meaning.kind == "Waiver" else meaning.name,
+        # The author of a waiver or a group chooses its name freely.
+        "environment": value.get("environment") if meaning.kind in _NAMED_FREELY else meaning.name,
         "acknowledgement": meaning.name,
     }
     for field, expected in told.items():

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pipeline.diagnostics import Finding, Location
 from pipeline.documents import ParsedDocument, findings_of_validation_error, parse_document
 from pipeline.models.base import API_VERSION
+from pipeline.models.release_groups import ReleaseGroup
 from pipeline.models.requests import (
     Acknowledgement,
     BlockedDigests,
@@ -38,6 +39,7 @@ from pipeline.requests.details import (
     Detail,
     acknowledgement_details,
     draft_details,
+    group_details,
     patch_details,
     promotion_details,
     retirement_details,
@@ -45,6 +47,7 @@ from pipeline.requests.details import (
     waiver_details,
 )
 from pipeline.requests.drafts import PROMOTION_NOT_PINNED, check_draft, check_promotion
+from pipeline.requests.groups import GROUP_MEMBER_TWICE, check_group
 from pipeline.requests.identity import PATH_UNKNOWN, REQUEST_KIND, draft_example
 from pipeline.requests.layout import STOP_PATH, RequestPath
 from pipeline.requests.patches import check_patch, patch_example
@@ -145,6 +148,7 @@ _POLICY = Asks("add policy", "change policy", "take policy away")
 _DRAFT_ASKS = "scaffold a primitive, or keep it if it exists"
 _PATCH_ASKS = "apply a patch, if it passes the gates"
 _PROMOTION_ASKS = "run a release, if the gate allows it"
+_GROUP_ASKS = "run several releases together, if the gate allows every one of them"
 _RETIRES = "take a primitive out of all environments, and end its draft"
 _SETTLES = "settle what an audit found in history; it stays in the record"
 _GONE = "take a request away"
@@ -269,6 +273,16 @@ signers:
         example=PROMOTION_NOT_PINNED.passes,
         check=lambda it, around: check_promotion(it, around.snapshot, around.document),
         details=promotion_details,
+    ),
+    RequestKind(
+        model=ReleaseGroup,
+        path="releases/<name>.yaml",
+        schema_stem="release-group",
+        summary="Releases of several primitives that are to run in an environment together.",
+        asks=Asks(_GROUP_ASKS, _GROUP_ASKS, _GONE),
+        example=GROUP_MEMBER_TWICE.passes,
+        check=lambda it, around: check_group(it, around.snapshot, around.document),
+        details=group_details,
     ),
     RequestKind(
         model=Retirement,

@@ -1,7 +1,7 @@
 """The paths of request files in a control repo: the path decides the tenant and the kind.
 
-`pipeline.requests.kinds` knows which paths are requests; any other file in `tenants/` or
-`environments/` is reported, since nothing would read it.
+`pipeline.requests.kinds` knows which paths are requests; any other file in `tenants/`,
+`releases/` or `environments/` is reported, since nothing would read it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ PLATFORM_PATH = "environments/platform.yaml"
 BLOCKED_PATH = "environments/blocked-digests.yaml"
 SIGNERS_PATH = "environments/signers.yaml"
 STOP_PATH = "environments/stop.yaml"
-REQUEST_ROOTS = ("environments", "tenants")
+GROUPS = "releases"
+REQUEST_ROOTS = ("environments", GROUPS, "tenants")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +82,8 @@ def retirement_path(draft: str) -> str:
 def promotion_path(draft: str, environment: str) -> str:
     """The path of the promotion request for an environment."""
     return f"{draft_folder(draft)}/promotions/{environment}.yaml"
+
+
+def group_path(name: str) -> str:
+    """The path of a release group."""
+    return f"{GROUPS}/{name}.yaml"

@@ -8,12 +8,13 @@ A snapshot may be partial (`validate --since` loads what changed and what it dep
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
 
 from pipeline.documents import ParsedDocument
 from pipeline.models.draft_id import DraftId
+from pipeline.models.release_groups import ReleaseGroup
 from pipeline.models.requests import (
     BlockedDigests,
     DraftPatch,
@@ -147,6 +148,9 @@ class Snapshot:
             loaded = self.requests[path]
             if loaded.meaning.primitive:
                 grouped.setdefault(loaded.meaning.draft, []).append(loaded)
+            elif isinstance(loaded.model, ReleaseGroup):
+                for draft in loaded.model.drafts:
+                    grouped.setdefault(draft, []).append(part_of(loaded, loaded.model, draft))
         return {draft: tuple(found) for draft, found in grouped.items()}
 
     @cached_property
@@ -160,7 +164,8 @@ class Snapshot:
         return tuple(draft for draft in self.draft_ids if draft.startswith(prefix))
 
     def requests_of(self, draft: str) -> tuple[LoadedRequest, ...]:
-        """All requests of a draft that are loaded and valid, by path."""
+        """All requests of a draft that are loaded and valid, by path; its part of each release
+        group is a promotion."""
         return self._by_draft.get(DraftId(draft), ())
 
     def tasks_of(self, draft: str) -> tuple[LoadedRequest, ...]:
@@ -180,12 +185,25 @@ class Snapshot:
         """A draft's promotion requests in the order of environments, unknown ones last."""
         found = [r for r in self.requests_of(draft) if isinstance(r.model, Promotion)]
         order = {name: at for at, name in enumerate(self.environments)}
-        return tuple(sorted(found, key=lambda r: order.get(r.meaning.name, len(order))))
+        return tuple(sorted(found, key=lambda r: order.get(environment_of(r), len(order))))
 
     def retirement_of(self, draft: str) -> LoadedRequest | None:
         """The request to retire a draft, if there is a valid one."""
         loaded = self.requests.get(retirement_path(draft))
         return loaded if loaded and isinstance(loaded.model, Retirement) else None
+
+
+def part_of(loaded: LoadedRequest, group: ReleaseGroup, draft: DraftId) -> LoadedRequest:
+    """What a release group asks for one of its drafts, as a promotion at the group's path."""
+    meaning = replace(loaded.meaning, tenant=draft.tenant, primitive=draft.primitive)
+    promotion = group.promotion_of(draft)
+    assert promotion is not None  # `draft` is one of the group's
+    return replace(loaded, meaning=meaning, model=promotion)
+
+
+def environment_of(loaded: LoadedRequest) -> str:
+    """The environment that a promotion asks for; empty for any other request."""
+    return loaded.model.environment if isinstance(loaded.model, Promotion) else ""
 
 
 def places_of(environments: Mapping[str, Environment]) -> dict[str, EnvironmentPlace]:
@@ -224,6 +242,9 @@ def paths_needed_by(paths: Iterable[str], blobs: Mapping[str, str]) -> frozenset
     needed |= {p for p in blobs if p.startswith("environments/")}
     if any(p.startswith("environments/") for p in changed):
         return frozenset(needed | set(blobs))
+    if any(p.startswith("releases/") for p in changed):
+        # A group names drafts of any tenant, and its file is not read yet.
+        needed |= {p for p in blobs if p.endswith(("/tenant.yaml", "/draft.yaml"))}
     for path in changed:
         parts = path.split("/")
         if len(parts) < 3 or parts[0] != "tenants":

@@ -13,12 +13,18 @@ from pipeline.diagnostics import RULES
 from pipeline.forges.approvals import count_approvals
 from pipeline.forges.port import PullRequest
 from pipeline.gate.authorise import Decision, DecisionReason, Evidence, authorise
+from pipeline.gate.groups import decided_s, half_applied
 from pipeline.gate.matters import higher_tier
 from pipeline.gate.rollback import is_of_people
-from pipeline.gate.rules import BUILD_MISSING, CHECK_MISSING
+from pipeline.gate.rules import (
+    BUILD_MISSING,
+    CHECK_MISSING,
+    GROUP_MEMBER_WAITS,
+)
+from pipeline.gate.standing import GROUP_HALF_APPLIED
 from pipeline.git.objects import MODE_FILE, blob_id
 from pipeline.gitops.sealed import GITOPS_NOT_APPROVED
-from pipeline.models.base import BlobId, key_of, seconds_of
+from pipeline.models.base import BlobId, key_of, moment_of, seconds_of
 from pipeline.models.evidence import CheckOutcome
 from pipeline.models.facts import UsedStatement, UsedWaiver
 from pipeline.plan.commits import CommitPlace, FolderFiles, commit_folder
@@ -80,13 +86,18 @@ def evidence_of(view: DraftView, due: PromotionInput) -> Evidence:
         asked_s=seconds_of(asked_at) if asked_at else None,
         automatic=bool(due.observed),
         retires=view.retires,
+        group=due.companions,
     )
 
 
 def _decided_s(view: DraftView, due: PromotionInput) -> int:
-    """The moment of the decision: now, or that of the merge if a crash came after it."""
+    """The moment of the decision: now, or that of the merge if a crash came after it; for a
+    member of a group, that of the group's first move."""
     merged_at = due.gitops_pull.merged_at if due.merged and due.gitops_pull else None
-    return min(view.now_s, seconds_of(merged_at)) if merged_at else view.now_s
+    earlier = [seconds_of(merged_at)] if merged_at else []
+    group_s = decided_s(due.companions)
+    earlier += [group_s] if group_s is not None else []
+    return min([view.now_s, *earlier])
 
 
 def promotion_key(due: PromotionInput) -> str:
@@ -149,7 +160,7 @@ def plan_promotion(view: DraftView, due: PromotionInput) -> Step | None:
             )
             if step:
                 return step
-        reasons = tuple((r.code, r.message) for r in decision.reasons)
+        reasons = tuple((r.code, r.message) for r in (*decision.reasons, *_halves(due)))
         waits = Waiting(draft=view.id, request=due.caused.cause.request, reasons=reasons)
         return Step(waiting=(waits,))
     return _overlay_step(view, due, decision)
@@ -177,7 +188,8 @@ def _decision_without(view: DraftView, due: PromotionInput) -> Decision:
 
 
 def _refusal(view: DraftView, due: PromotionInput, decision: Decision) -> Step:
-    reasons = [{"code": r.code, "message": r.message} for r in decision.reasons if r.final]
+    told = (*(r for r in decision.reasons if r.final), *_halves(due))
+    reasons = [{"code": r.code, "message": r.message} for r in told]
     assert all(r["code"] in RULES for r in reasons)
     fact = FactEntry(
         draft=view.id,
@@ -188,7 +200,14 @@ def _refusal(view: DraftView, due: PromotionInput, decision: Decision) -> Step:
     return Step(facts=(fact,))
 
 
+def _halves(due: PromotionInput) -> tuple[DecisionReason, ...]:
+    """What is said beside a group's reasons once another member of it has moved."""
+    said = half_applied(due.companions, due.promotion.environment)
+    return (DecisionReason(GROUP_HALF_APPLIED.id, said, final=False),) if said else ()
+
+
 def _superseded(view: DraftView, due: PromotionInput, newer: Caused) -> Step:
+    older = due.caused.cause.request
     fact = FactEntry(
         draft=view.id,
         cause=newer.cause,
@@ -197,6 +216,7 @@ def _superseded(view: DraftView, due: PromotionInput, newer: Caused) -> Step:
             "environment": due.promotion.environment,
             "blob": due.caused.cause.blob,
             "commit": due.caused.cause.commit,
+            **({"request": older} if older != newer.cause.request else {}),
         },
     )
     return Step(facts=(fact,))
@@ -241,13 +261,15 @@ def _overlay_step(view: DraftView, due: PromotionInput, decision: Decision) -> S
     opening = (pull,) if done else (commit, pull)
     if done and due.is_queued:
         return _waits(view, due, MERGE_PENDING.id, f"{view.gitops_repo}:{branch} is to be merged")
-    if not due.merged and view.environments[due.promotion.environment].merge == "manual":
-        if not (done and due.gitops_pull):
-            return Step(effects=opening)
-        problem = approval_problem(due.gitops_pull, due.owners)
-        if problem:
-            said = f"{view.gitops_repo}#{due.gitops_pull.number} {problem}"
-            return _waits(view, due, GITOPS_NOT_APPROVED.id, said)
+    problem = unmerged_problem(view, due)
+    if problem and not (done and due.gitops_pull):
+        return Step(effects=opening)
+    if problem:
+        return _waits(view, due, GITOPS_NOT_APPROVED.id, problem)
+    others = [c for c in due.companions if c.unmerged and c.moved_s is None]
+    if others and not due.merged and decided_s(due.companions) is None:
+        said = f"{others[0].draft} waits to be merged: {others[0].unmerged}"
+        return _waits(view, due, GROUP_MEMBER_WAITS.id, said)
     outcomes = {"pull_request": pull.key, MERGED: merge.key}
     fact = _promoted(view, due, decision, overlay, outcomes)
     return Step(effects=(*opening, merge), facts=(fact,))
@@ -320,7 +342,7 @@ def _promoted(
             "approved_by": list(decision.approved_by),
             "checks": sorted(passed),
             "state": state.value,
-            **told_of_lane(due),
+            **told_of_lane(due, _decided_s(view, due)),
         },
         outcomes=outcomes,
     )
@@ -352,8 +374,8 @@ def _stated(decision: Decision) -> list[dict[str, object]]:
     ]
 
 
-def told_of_lane(due: PromotionInput) -> dict[str, object]:
-    """What a fact says of a promotion's lane, where that is not the usual."""
+def told_of_lane(due: PromotionInput, decided_at_s: int) -> dict[str, object]:
+    """What a fact says of a promotion's lane and group, where that is not the usual."""
     told: dict[str, object] = {}
     if due.promotion.lane != "normal":
         told["lane"] = due.promotion.lane
@@ -361,6 +383,8 @@ def told_of_lane(due: PromotionInput) -> dict[str, object]:
         told["goes_further"] = False
     if due.observed:
         told |= {"automatic": True, "observed": due.observed}
+    if due.group:
+        told["group"] = {"name": due.group, "decided_at": moment_of(decided_at_s)}
     return told
 
 
@@ -386,6 +410,18 @@ def _promotion_body(view: DraftView, due: PromotionInput, decision: Decision) ->
         )
         + "".join(f"- waived: `{w.rule}` by `{w.grant.cause.request}`\n" for w in decision.waived)
     )
+
+
+def unmerged_problem(view: DraftView, due: PromotionInput) -> str:
+    """What the merge of an allowed promotion waits for where owners of the repository approve it;
+    empty if nothing."""
+    if due.merged or view.environments[due.promotion.environment].merge != "manual":
+        return ""
+    is_open = due.existing and due.overlay and due.existing.folder_tree == due.overlay.tree
+    if not (is_open and due.gitops_pull):
+        return f"{view.gitops_repo} has no pull request for it yet"
+    problem = approval_problem(due.gitops_pull, due.owners)
+    return f"{view.gitops_repo}#{due.gitops_pull.number} {problem}" if problem else ""
 
 
 def approval_problem(pull: PullRequest, owners: frozenset[int]) -> str:

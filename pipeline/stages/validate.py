@@ -9,6 +9,7 @@ from pipeline.models.requests import (
     Tenant,
 )
 from pipeline.requests.drafts import DIGEST_BLOCKED, ENVIRONMENT_UNKNOWN
+from pipeline.requests.groups import GROUP_MEMBER_UNKNOWN
 from pipeline.requests.identity import (
     DRAFT_MISSING,
     TENANT_MISSING,
@@ -25,6 +26,7 @@ from pipeline.templating import Template
 _OF_THE_ASKED = (
     DIGEST_BLOCKED.id,
     ENVIRONMENT_UNKNOWN.id,
+    GROUP_MEMBER_UNKNOWN.id,
     WAIVER_EXPIRED.id,
     WAIVER_LIFETIME.id,
     WAIVER_RULE.id,

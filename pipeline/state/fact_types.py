@@ -35,12 +35,14 @@ from pipeline.models.facts import (
 )
 from pipeline.models.status import (
     DraftStatus,
+    GroupRevision,
     PatchRecord,
     PromotionRecord,
     RefusedPromotion,
     SupersededPromotion,
 )
 from pipeline.models.trust import Trust
+from pipeline.requests.kinds import is_of_kind
 from pipeline.requests.layout import draft_path
 from pipeline.state.answers import answered, elsewhere, holds_after
 from pipeline.state.runs import runs_after
@@ -48,6 +50,7 @@ from pipeline.state.runs import runs_after
 B = TypeVar("B", bound=Model)
 Changes = dict[str, object]  # fields of the status → their new values
 _DRAFT, _PATCH, _PROMOTION = "PrimitiveImplementationDraft", "DraftPatch", "Promotion"
+_GROUP = "ReleaseGroup"
 _ENVIRONMENT, _RETIREMENT = "Environment", "Retirement"
 
 
@@ -207,16 +210,31 @@ def told_state(status: DraftStatus, body: Promoted) -> DraftState:
 
 
 def _fold_promotion_refused(status: DraftStatus, fact: Fact, body: PromotionRefused) -> Changes:
-    refused = RefusedPromotion(environment=body.environment, reasons=body.reasons)
+    refused = RefusedPromotion(
+        environment=body.environment, reasons=body.reasons, group=_group(fact)
+    )
     others = elsewhere(status.refused_promotions, body.environment)
     return answered(status, body.environment) | {"refused_promotions": (*others, refused)}
+
+
+def _group(fact: Fact, decided_at: Moment | None = None) -> GroupRevision | None:
+    """The revision of a release group that caused a fact; None if another request did."""
+    cause = fact.cause
+    if not is_of_kind(cause.request, _GROUP):
+        return None
+    return GroupRevision(request=cause.request, commit=cause.commit, decided_at=decided_at)
 
 
 def _fold_superseded(status: DraftStatus, fact: Fact, body: PromotionSuperseded) -> Changes:
     replaced = SupersededPromotion(
         environment=body.environment, blob=body.blob, commit=body.commit, by=fact.cause.commit
     )
-    return {"superseded": (*elsewhere(status.superseded, body.environment), replaced)}
+    changes: Changes = {"superseded": (*elsewhere(status.superseded, body.environment), replaced)}
+    if not body.request:
+        return changes
+    # It lies elsewhere than the newer request, whose answer will not settle it.
+    requests = {**status.requests, body.request: body.blob}
+    return changes | {"requests": dict(sorted(requests.items()))}
 
 
 def _fold_hold_lifted(status: DraftStatus, fact: Fact, body: HoldLifted) -> Changes:
@@ -243,6 +261,7 @@ def _fold_promoted(status: DraftStatus, fact: Fact, body: Promoted) -> Changes:
         pull_request=body.pull_request,
         approved_by=body.approved_by,
         fact=fact.sequence,
+        group=_group(fact, body.group.decided_at) if body.group else None,
     )
     others = elsewhere(status.promotions, body.environment)
     order = {name: at for at, name in enumerate(status.target_namespaces)}
@@ -276,6 +295,8 @@ def _say_lane(body: Promoted) -> str:
     told = "" if body.lane == "normal" else f", lane {body.lane}"
     if body.automatic:
         told += f" (by policy, after the observation of fact {body.observed})"
+    if body.group:
+        told += f", with the group {body.group.name}"
     return told if body.goes_further else f"{told}, goes no further by itself"
 
 
@@ -340,7 +361,7 @@ ROWS: tuple[FactType[Any], ...] = (
     ),
     FactType(
         ChecksRecorded,
-        (_DRAFT, _PROMOTION),
+        (_DRAFT, _PROMOTION, _GROUP),
         _fold_checks,
         _say_checks,
         settles_request=False,
@@ -349,7 +370,7 @@ ROWS: tuple[FactType[Any], ...] = (
     ),
     FactType(
         Built,
-        (_PROMOTION,),
+        (_PROMOTION, _GROUP),
         _fold_built,
         lambda b: f"{short_digest(b.build.digest)} by {b.build.builder}",
         settles_request=False,
@@ -357,7 +378,7 @@ ROWS: tuple[FactType[Any], ...] = (
     ),
     FactType(
         PromotionRefused,
-        (_PROMOTION,),
+        (_PROMOTION, _GROUP),
         _fold_promotion_refused,
         lambda b: f"{b.environment}: {_codes(b.reasons)}",
         request_name=lambda b: b.environment,
@@ -365,7 +386,7 @@ ROWS: tuple[FactType[Any], ...] = (
     ),
     FactType(
         PromotionSuperseded,
-        (_PROMOTION,),
+        (_PROMOTION, _GROUP),
         _fold_superseded,
         lambda b: f"{b.environment}: a newer request replaced that of {short_id(b.commit)}",
         settles_request=False,
@@ -380,7 +401,7 @@ ROWS: tuple[FactType[Any], ...] = (
     ),
     FactType(
         Promoted,
-        (_PROMOTION, _ENVIRONMENT),
+        (_PROMOTION, _GROUP, _ENVIRONMENT),
         _fold_promoted,
         _say_promoted,
         request_name=lambda b: b.environment,

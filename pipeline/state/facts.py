@@ -252,7 +252,8 @@ def fold_one_unbounded(
     else:
         path = fact_path(fact.draft.primitive, fact.sequence, body.type)
         raise BrokenChain(path, "a draft's first fact must be `accepted`")
-    requests = base.requests
+    requests = changes.get("requests", base.requests)
+    assert isinstance(requests, dict)  # whatever a row folds into it
     if row.settles_request:
         requests = dict(sorted({**requests, fact.cause.request: fact.cause.blob}.items()))
     always: dict[str, object] = {

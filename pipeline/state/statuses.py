@@ -21,6 +21,7 @@ from pipeline.gate.standing import (
     check_blocked,
     check_deleted,
     check_environments,
+    check_groups,
 )
 from pipeline.git.repository import GitRepository
 from pipeline.models.draft_id import parse_draft_id
@@ -135,7 +136,13 @@ def read_standing_findings(
     paths = {f"{root}/{path}" for root in roots for path in git.list_files(f"{prefix}main", root)}
     item = git.read_object(f"{prefix}main:{BLOCKED_PATH}")
     try:
+        documents = tuple(documents)
         standings = [Standing.of(document) for document in documents]
+        about = {standing.draft for standing in standings}
+        in_groups = any(standing.moved or standing.refused for standing in standings)
+        # The other members may be other tenants'.
+        others = read_status_documents(state)[0] if in_groups else ()
+        around = [Standing.of(document) for document in others]
         promotions: list[Any] = [p for d in documents for p in cast("Any", d["promotions"])]
         running = [one for promotion in promotions if (one := Running.of(promotion))]
     except (KeyError, TypeError, AttributeError) as error:
@@ -147,6 +154,7 @@ def read_standing_findings(
         *check_blocked(standings, blocked),
         *check_deleted(standings, paths),
         *check_environments(standings, paths),
+        *check_groups(around, about),
         *(finding for one in running for finding in check_running(one)),
     )
 

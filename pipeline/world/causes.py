@@ -14,6 +14,7 @@ from pipeline.models.base import BlobId, CommitId, Moment, moment_of
 from pipeline.models.facts import Cause
 from pipeline.models.requests import RiskTier
 from pipeline.plan.view import Caused
+from pipeline.requests.layout import GROUPS
 from pipeline.requests.snapshot import Snapshot
 from pipeline.world.revisions import Revisions
 
@@ -39,8 +40,13 @@ class Causes:
         For all `paths` it reads the commit that brought them; for those in `asked`, which the look
         will use, also the pull request and its other changes.
         """
-        if not paths <= self.brought.keys():
-            self._read_brought(f"tenants/{tenant}", paths)
+        folder = f"tenants/{tenant}"
+        own = {path for path in paths if path.startswith(f"{folder}/")}
+        if not own <= self.brought.keys():
+            self._read_brought(folder, own)
+        groups = paths - own - self.brought.keys()
+        if groups:
+            self._read_brought(GROUPS, groups)
         commits = [self.brought.get(path, self.snapshot.commit) for path in asked]
         self._read_merged(commits)
         self.revisions.read_changed(commits)

@@ -24,8 +24,8 @@ from pipeline.models.requests import (
 )
 from pipeline.models.status import DraftState, DraftStatus
 from pipeline.plan.sightings import JudgedReport
-from pipeline.plan.view import DraftView
-from pipeline.requests.layout import draft_path, tenant_path
+from pipeline.plan.view import DraftView, PromotionInput
+from pipeline.requests.layout import GROUPS, draft_path, tenant_path
 from pipeline.requests.snapshot import LoadedRequest, Snapshot
 from pipeline.stages.provision import keepers
 from pipeline.stages.scaffold import scaffold_key
@@ -33,6 +33,7 @@ from pipeline.templating import Template
 from pipeline.world.causes import Causes
 from pipeline.world.failures import Failures
 from pipeline.world.gitops import GitopsRepositories
+from pipeline.world.groups import Groups
 from pipeline.world.observations import Reports
 from pipeline.world.patches import Patches
 from pipeline.world.promotions import Promotions
@@ -71,6 +72,7 @@ class Drafts:
     promotions: Promotions
     retirements: Retirements
     gitops: GitopsRepositories
+    groups: Groups
     failures: Failures
     reports: Reports
     now_s: int
@@ -165,6 +167,15 @@ class Drafts:
             return view
         return replace(view, gitops=self.repositories.view(view.gitops_repo))
 
+    def asked(self, view: DraftView, environment: str) -> PromotionInput | None:
+        """The newest promotion asked for on main for a draft and environment, with everything for
+        its decision; None if nobody asked."""
+        loaded = self.groups.newest_asked(view.id, environment)
+        if loaded is None:
+            return None
+        due = self.promotions.of_request(view, loaded)
+        return self.groups.with_companions(due, view.id, self.about)
+
     def in_the_way_of(self, path: str) -> tuple[Finding, ...]:
         """The errors in a request, its tenant's file and policy; any of them blocks the request."""
         tenant = tenant_path(path.split("/")[1])
@@ -176,7 +187,8 @@ class Drafts:
 
     def _has_findings(self, tenant: str) -> bool:
         """Whether there are findings about the tenant's requests or about policy."""
-        return any(p.startswith((f"tenants/{tenant}/", "environments/")) for p in self.findings)
+        roots = (f"tenants/{tenant}/", f"{GROUPS}/", "environments/")
+        return any(p.startswith(roots) for p in self.findings)
 
     def _due_paths_of(
         self, statuses: Mapping[DraftId, DraftStatus | None], rest: Rest
@@ -232,7 +244,11 @@ class Drafts:
         if due_patches and status and status.branch_name and not view.retires:
             view = replace(view, patch=self.patches.of_request(view, due_patches[0]))
         if has_overlays and status and status.branch_name and view.patch is None:
-            found = tuple(i for r in due_promotions for i in self.promotions.of_due(view, r))
+            asked_for = (i for r in due_promotions for i in self.promotions.of_due(view, r))
+            found = tuple(
+                self.groups.with_companions(i, draft, self.about)
+                for i in self.groups.queued(asked_for)
+            )
             view = replace(
                 view,
                 promotions=found,

@@ -20,6 +20,7 @@ from pipeline.git.repository import GitRepository, read_parents
 from pipeline.models.base import Moment, seconds_of
 from pipeline.models.draft_id import DraftId
 from pipeline.models.provenance import Verified
+from pipeline.models.release_groups import promotion_in
 from pipeline.models.requests import Platform, Promotion, Signers, Waiver
 from pipeline.models.statements import BroughtStatement
 from pipeline.models.status import DraftStatus
@@ -96,8 +97,8 @@ class Promotions:
             is_noted = is_noted or any(s.commit == commit for s in status.superseded)
             content = self.causes.control.read_object(blob)
             read, findings = parse_request(path, content.content if content else b"")
-            promotion = read.model if read else None
-            if not isinstance(promotion, Promotion) or findings:
+            promotion = promotion_in(read.model if read else None, view.id)
+            if promotion is None or findings:
                 continue
             tier = status.risk_tier
             cause_of = partial(self.causes.of, path, blob, tier=tier, brought_by=commit)

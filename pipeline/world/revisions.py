@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pipeline.control.repo import read_snapshot_of
+from pipeline.control.repo import read_sides, read_snapshot_of
 from pipeline.diagnostics import Finding
 from pipeline.errors import CouldNotCheck
 from pipeline.forges.port import ChecksAndEvents, PullRequest, Push, Review, ReviewVerdict
@@ -23,7 +23,7 @@ from pipeline.gate.authority import (
     judge,
     unbrought,
 )
-from pipeline.gate.matters import matters_of, paths_behind
+from pipeline.gate.matters import groups_among, matters_of, members_of, paths_behind
 from pipeline.git.commits import account_of_email
 from pipeline.git.history import read_changed_paths, read_new_commits
 from pipeline.git.repository import GitRepository
@@ -126,8 +126,7 @@ class Revisions:
             )
         self.read_changed([commit])
         changed = self.cache.changed.get(commit, ())
-        base = self.policy_at(brought.base, changed)
-        proposed = self.policy_at(commit, changed)
+        base, proposed = self.sides_at(brought.base, commit, changed)
         matters = matters_of(changed, base, proposed, now=now, tier=tier)
         is_reviewed = all(self._is_same(path, brought.head, commit) for path in paths)
         return self.judge(matters, brought, base.platform, is_reviewed=is_reviewed)
@@ -157,6 +156,13 @@ class Revisions:
             committers=self._committers(brought.base, brought.head),
             is_reviewed=is_reviewed,
         )
+
+    def sides_at(self, base: str, proposed: str, changed: Sequence[str]) -> tuple[Snapshot, ...]:
+        """The policy before and after a change of these paths, as far as authority over it needs
+        it: that over a release group needs the policy of each member."""
+        groups, commits = groups_among(changed), (base, proposed)
+        named = members_of(groups, *(self.policy_at(c, groups) for c in commits)) if groups else ()
+        return tuple(self.policy_at(commit, (*changed, *named)) for commit in commits)
 
     def policy_at(self, commit: str, changed: Sequence[str]) -> Snapshot:
         """The policy at a commit, as far as authority over these paths needs it."""
@@ -195,11 +201,10 @@ def check_asker(
     `proposed` is the commit or tree after the change. Raises CouldNotCheck if the base lists no
     accounts.
     """
-    needed = paths_behind(changed)
-    before = read_snapshot_of(git, base, needed)
+    before, after = read_sides(git, [base, proposed], changed)
     if before.platform is None:
         raise CouldNotCheck(f"`{PLATFORM_PATH}` of the base cannot be read, so no account is known")
-    matters = matters_of(changed, before, read_snapshot_of(git, proposed, needed))
+    matters = matters_of(changed, before, after)
     revision = Revision(proposed, author, frozenset(), True, ())
     found = judge(matters, revision, before.platform)
     return tuple(reason.finding() for reason in found.reasons if reason.final)

@@ -3,6 +3,7 @@
 - draft: {id: acme/order-router, origin: platform}
 - patch: {draft: acme/order-router, files: {src/x.py: "x = 1\n"}}
 - promotion: {draft: acme/order-router, to: prod}
+- group: {name: raid, to: dev, drafts: [acme/order-router, contoso/orders]}
 - edit: {path: environments/prod/environment.yaml, "count: 2": "count: 1"}
 - copy: {path: tenants/acme/tenant.yaml, to: tenants/new/tenant.yaml, acme: new}
 - write: {path: notes.txt, text: "x"}        # or `file:`, a file of the attack's folder
@@ -26,7 +27,7 @@ from pipeline.git.objects import MODE_FILE
 from pipeline.models.requests import CodeOrigin
 from pipeline.names import controllers_repo
 from pipeline.requests.identity import draft_example
-from pipeline.requests.layout import draft_path, patch_path, promotion_path
+from pipeline.requests.layout import draft_path, group_path, patch_path, promotion_path
 from tests.attacks.worlds import AttackWorld
 from tests.support.samples import DRAFT
 
@@ -65,6 +66,22 @@ def draft(world: AttackWorld, files: Files, words: Any) -> None:
     text = text.replace("acme-engineers", f"{owner}-engineers")
     text = _replaced(text, words.get("body", {}))
     files[words.get("at", draft_path(id))] = (MODE_FILE, text.encode())
+
+
+@change
+def group(world: AttackWorld, files: Files, words: Any) -> None:
+    """A release group, each member at the newest commit of acme's draft."""
+    commit = newest(world, DRAFT)
+    value = {
+        "apiVersion": "pipeline.ameide.io/v1",
+        "kind": "ReleaseGroup",
+        "environment": words["to"],
+        "reason": "They belong together",
+        "members": [
+            {"draft": draft, "release": {"source_commit": commit}} for draft in words["drafts"]
+        ],
+    }
+    files[group_path(words["name"])] = (MODE_FILE, render_document(value))
 
 
 @change

@@ -16,8 +16,17 @@ from pipeline.plan.ports import no_faults
 from pipeline.requests.layout import draft_path, patch_path, promotion_path
 from tests.conftest import ROOT
 from tests.support.finished_story import StoryWorld, audit
+from tests.support.group_story import (
+    APPROVERS,
+    MEMBERS,
+    ask_for_group,
+    assert_proved,
+    group_story,
+    runs_in,
+)
 from tests.support.samples import DRAFT
 from tests.support.second_day_sweep import SECOND_DAY
+from tests.support.story import Story
 from tests.support.sweep import start, sweep_world
 
 # Who asks, and who approves and merges.
@@ -188,3 +197,31 @@ def test_each_request_of_the_second_day_is_carried_out_once(tmp_path: Path) -> N
     assert world.engine.plan(tenants=["acme"]).is_empty
     assert audit(world).findings == ()
     world.close()
+
+
+@pytest.mark.parametrize("newer", ["single", "group"])
+def test_a_group_and_a_single_promotion_race_and_the_newer_one_lands(
+    tmp_path: Path, newer: str
+) -> None:
+    root = tmp_path / "world"
+    story = group_story(root, "dev")
+    approved = APPROVERS["staging"]
+    if newer == "single":
+        ask_for_group(story, "staging", *approved)
+        story.ask(DRAFT, "staging", *approved)
+    else:
+        story.ask(DRAFT, "staging", *approved)
+        ask_for_group(story, "staging", *approved)
+    story.close()
+    _race(root, 4, QUICK)
+    story = Story.open(root)
+    assert runs_in(story, "staging") == ([DRAFT] if newer == "single" else list(MEMBERS))
+    for draft in MEMBERS:
+        kinds = Counter(
+            fact.body.type
+            for fact in story.engine.facts(draft)
+            if getattr(fact.body, "environment", "") == "staging"
+        )
+        assert set(kinds.values()) == {1}, (draft, kinds)
+    assert_proved(story)
+    story.close()

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.engine.opening import CRASH_EXIT_CODE
 from tests.support.convergence import require_convergence
+from tests.support.group_sweep import GROUPED
 from tests.support.second_day_sweep import SECOND_DAY
 from tests.support.sweep import (
     FIRST_DAY,
@@ -72,6 +73,21 @@ def test_the_second_day_converges_from_some_points(tmp_path: Path) -> None:
     points = points_of(checkpoints)
     assert len(points) >= 80
     _sweep(points[::SHORT_STRIDE], checkpoints, tmp_path, SECOND_DAY)
+
+
+@pytest.mark.sweep
+def test_a_release_group_converges_from_every_point(tmp_path: Path) -> None:
+    checkpoints = tell(tmp_path, GROUPED)
+    points = points_of(checkpoints)
+    assert len(points) >= 30
+    _sweep(points, checkpoints, tmp_path, GROUPED)
+
+
+def test_a_release_group_converges_from_some_points(tmp_path: Path) -> None:
+    checkpoints = tell(tmp_path, GROUPED)
+    points = points_of(checkpoints)
+    assert len(points) >= 30
+    _sweep(points[:: SHORT_STRIDE // 2], checkpoints, tmp_path, GROUPED)
 
 
 def test_a_killed_process_leaves_nothing_to_repair(tmp_path: Path) -> None:

@@ -24,9 +24,11 @@ from pipeline.render.requests import render_promotion, render_proposal, render_r
 from pipeline.requests.asked import BeforeMerge, asked_of
 from pipeline.requests.layout import (
     BLOCKED_PATH,
+    GROUPS,
     PLATFORM_PATH,
     draft_path,
     environment_path,
+    group_path,
     patch_path,
     promotion_path,
     statement_path,
@@ -53,6 +55,20 @@ PROMOTION = {
     "release": {"source_commit": "1a" * 20, "digest": DIGEST},
     "overlay_tree": "3c" * 20,
     "reason": "Peak season <img src=x> @security #1 `x` | y",
+}
+GROUP = {
+    "apiVersion": "pipeline.ameide.io/v1",
+    "kind": "ReleaseGroup",
+    "environment": "prod",
+    "reason": "The rating asks the router by its new API",
+    "members": [
+        {
+            "draft": draft,
+            "release": {"source_commit": "1a" * 20, "digest": DIGEST},
+            "overlay_tree": "3c" * 20,
+        }
+        for draft in (DRAFT, "contoso/supplier-rating")
+    ],
 }
 PATCH = {
     "apiVersion": "pipeline.ameide.io/v1",
@@ -81,7 +97,7 @@ def comment(path: str, old: bytes | None, new: bytes | None) -> dict[str, str]:
         kept = {p: c for p, c in files.items() if p != path}
         found = kept if content is None else {**kept, path: content}
         of_requests = {
-            p: c for p, c in found.items() if p.startswith(("tenants/", "environments/"))
+            p: c for p, c in found.items() if p.startswith(("tenants/", GROUPS, "environments/"))
         }
         states.append(snapshot_and_findings(of_requests)[0])
     texts = [{path: c} if c is not None else {} for c in (old, new)]
@@ -212,6 +228,7 @@ CASES: dict[str, Callable[[], dict[str, str]]] = {
         draft_path(DRAFT), world_files()[draft_path(DRAFT)], None
     ),
     "comment-patch": lambda: comment(patch_path(DRAFT, "0001"), None, render_document(PATCH)),
+    "comment-group": lambda: comment(group_path("spring"), None, render_document(GROUP)),
     "comment-statement": partial(statement_comment, {"CVE-2026-1234": 9.8, "CVE-2026-5": 4.0}),
     "comment-promotion-not-approved": promotion_comment,
     "comment-promotion-half-approved": partial(promotion_comment, RELEASE_MANAGERS[0]),

@@ -14,7 +14,9 @@ from pipeline.models.base import moment_of
 from pipeline.models.facts import (
     FactBody,
     Observed,
+    PartOfGroup,
     PatchRefused,
+    Promoted,
     PromotionRefused,
     Reason,
     Rejected,
@@ -38,6 +40,7 @@ from pipeline.render.policy_diff import render_policy_diff, render_policy_diff_m
 from pipeline.render.policy_tests import render_policy_tests
 from pipeline.render.status import Beside, render_status, render_statuses
 from pipeline.render.text import render_text
+from pipeline.requests.layout import group_path
 from pipeline.stages.observe import judge_unknown
 from tests.support import fact_history as history
 from tests.support.deliveries import observation
@@ -93,6 +96,23 @@ def status(*bodies: FactBody, facts: int | None = None, beside: Beside = ALONE) 
         _, found = history.refolded(history.sample_facts()[:facts])
         values = found.model_dump(mode="json", by_alias=True)
     return {"status.txt": render_status(values, ENVIRONMENTS, beside)}
+
+
+def in_group(*, refused: bool) -> dict[str, str]:
+    """The status of a draft that moved with a release group, or that it refused."""
+    *earlier, last = history.sample_facts()
+    cause = last.cause.model_copy(update={"request": group_path("spring")})
+    assert isinstance(last.body, Promoted) and last.decided_at
+    part = PartOfGroup(name="spring", decided_at=last.decided_at)
+    body: FactBody = last.body.model_copy(update={"group": part})
+    if refused:
+        said = "contoso/supplier-rating is refused: digest-blocked: it leaks"
+        reason = Reason(code="group-member-refused", message=said)
+        body = PromotionRefused(environment="prod", reasons=(reason,))
+    told = last.model_copy(update={"cause": cause, "body": body})
+    _, found = history.refolded((*earlier, told))
+    values = found.model_dump(mode="json", by_alias=True)
+    return {"status.txt": render_status(values, ENVIRONMENTS, ALONE)}
 
 
 def listed(requested: tuple[str, ...] = (), beside: Beside = ALONE) -> dict[str, str]:
@@ -300,6 +320,8 @@ CASES: dict[str, Callable[[], dict[str, str]]] = {
     **{f"status-{name}": partial(odd, **over) for name, over in ODD.items()},
     "observed": sighted,
     "status-refused": partial(status, PATCH_REFUSED, PROMOTION_REFUSED),
+    "status-in-a-group": partial(in_group, refused=False),
+    "status-refused-in-a-group": partial(in_group, refused=True),
     "status-rejected": partial(status, Rejected(reason="its pull request was closed")),
     "status-foreign-content": partial(status, Observed(observation=SEEN), beside=FOREIGN),
     "status-unread": partial(status, beside=UNREAD),

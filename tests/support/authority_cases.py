@@ -9,11 +9,13 @@ from functools import cache
 from pipeline.forges.port import Review, ReviewVerdict
 from pipeline.gate import authority, matters
 from pipeline.gate.authority import Revision
+from pipeline.models.base import API_VERSION
 from pipeline.models.requests import RiskTier
 from pipeline.requests.layout import (
     PLATFORM_PATH,
     draft_path,
     environment_path,
+    group_path,
     patch_path,
     promotion_path,
     tenant_path,
@@ -107,6 +109,7 @@ TOGETHER, UNKNOWN, OTHER = "policy-with-requests", "pusher-unknown", "approval-o
 OWN, PATCH = draft_path(DRAFT), patch_path(DRAFT, "0001")
 DEV, STAGING, PROD = (promotion_path(DRAFT, env) for env in ("dev", "staging", "prod"))
 WAIVER = waiver_path(DRAFT, "flaky-test")
+GROUP, RATING = group_path("spring"), "contoso/supplier-rating"
 POLICY, TENANT = environment_path("prod"), tenant_path("acme")
 _AS_PLATFORM = edited(OWN, ("code_origin: tenant", "code_origin: platform"))
 _DELEGATED = edited(
@@ -135,6 +138,24 @@ _OWN_ENTRY = edited(
 _OTHERS_ENTRY = edited(
     POLICY, (_PROD_APPROVALS, f"{_PROD_APPROVALS}\ntenant_approvals:\n  contoso: {{{_ENTRY}}}")
 )
+
+
+def group_of(*drafts: str, environment: str = "dev", lane: str = "normal") -> dict[str, bytes]:
+    """A release group of these drafts."""
+    release = f"release: {{source_commit: {id_of('source')}, digest: 'sha256:{'ab' * 32}'}}"
+    pins = f"{release}, overlay_tree: {id_of('overlay')}"
+    members = "".join(f"  - {{draft: {draft}, {pins}}}\n" for draft in drafts)
+    text = f"""apiVersion: {API_VERSION}
+kind: ReleaseGroup
+environment: {environment}
+lane: {lane}
+reason: They belong together
+members:
+{members}"""
+    return {GROUP: text.encode()}
+
+
+_BOTH, _OF_ACME = group_of(DRAFT, RATING), group_of(DRAFT, "acme/shipment-tracker")
 _RESERVED = draft_path("platform/price-list")
 _BOT_OF_RESERVED = edited(PLATFORM_PATH, ("tenants: [acme]", "tenants: [acme, platform]"))
 _HIGH = edited(TENANT, ("risk_tier: MEDIUM", "risk_tier: HIGH"))
@@ -254,6 +275,59 @@ CASES: tuple[Case, ...] = (
     case(SCOPE, WAIVER, author=MANAGER, approvals=(OWNER,)),
     case(SCOPE, WAIVER, author=FOREIGN_AGENT, approvals=(OWNER,)),
     case(TOGETHER, POLICY, WAIVER, author=OWNER, approvals=(OTHER_OWNER,)),
+    # A release group, which whoever may ask for every member asks for, and all of them approve.
+    case("", GROUP, author=OWNER, approvals=(ENGINEER, FOREIGN_ENGINEER), proposed=_BOTH),
+    case(MISSING, GROUP, author=OWNER, approvals=(ENGINEER,), proposed=_BOTH),
+    case(MISSING, GROUP, author=OWNER, approvals=(FOREIGN_ENGINEER,), proposed=_BOTH),
+    case(MISSING, GROUP, author=OWNER, proposed=_BOTH),
+    case("", GROUP, approvals=(ENGINEER,), proposed=_OF_ACME),
+    case(SCOPE, GROUP, approvals=(ENGINEER, FOREIGN_ENGINEER), proposed=_BOTH),
+    case(SCOPE, GROUP, author=COLLEAGUE, approvals=(ENGINEER, FOREIGN_ENGINEER), proposed=_BOTH),
+    case(SCOPE, GROUP, author=NOBODY, approvals=(ENGINEER, FOREIGN_ENGINEER), proposed=_BOTH),
+    case(SCOPE, GROUP, author=FOREIGN_AGENT, approvals=(ENGINEER,), proposed=_OF_ACME),
+    case(f"{SCOPE} {MISSING}", GROUP, approvals=(ENGINEER,), base=_BOTH, proposed=_OF_ACME),
+    case(
+        "",
+        GROUP,
+        author=OWNER,
+        approvals=(ENGINEER, FOREIGN_ENGINEER),
+        base=_BOTH,
+        proposed=_OF_ACME,
+    ),
+    case(f"{SCOPE} {MISSING}", GROUP, approvals=(ENGINEER,), proposed={GROUP: b"members: [\n"}),
+    case(
+        "",
+        GROUP,
+        author=MANAGER,
+        approvals=(OTHER_MANAGER, SECURITY),
+        proposed=group_of(DRAFT, RATING, environment="prod"),
+    ),
+    case(
+        MISSING,
+        GROUP,
+        author=OWNER,
+        approvals=(ENGINEER, FOREIGN_ENGINEER),
+        proposed=group_of(DRAFT, RATING, environment="prod"),
+    ),
+    case(
+        MISSING,
+        GROUP,
+        author=OWNER,
+        approvals=(ENGINEER, FOREIGN_ENGINEER),
+        base=_LANES,
+        proposed=group_of(DRAFT, RATING, lane="security"),
+    ),
+    case(
+        "",
+        GROUP,
+        author=OWNER,
+        approvals=(ENGINEER, FOREIGN_ENGINEER, SECURITY),
+        base=_LANES,
+        proposed=group_of(DRAFT, RATING, lane="security"),
+    ),
+    case(
+        TOGETHER, POLICY, GROUP, author=OWNER, approvals=(OTHER_OWNER, ENGINEER), proposed=_OF_ACME
+    ),
     # A lane, for which one of its teams vouches, then and now.
     case("", STAGING, approvals=(MANAGER, SECURITY), base=_LANES, proposed=_IN_LANE),
     case(MISSING, STAGING, approvals=(MANAGER,), base=_LANES, proposed=_IN_LANE),

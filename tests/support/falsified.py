@@ -22,6 +22,7 @@ from pipeline.models.facts import (
     Fact,
     FactBody,
     HoldLifted,
+    PartOfGroup,
     PatchRefused,
     Promoted,
     PromotionRefused,
@@ -356,6 +357,13 @@ FALSIFIED: Mapping[str, Callable[[StoryWorld], None]] = {
         with_one_more(9, lambda _: HoldLifted(environment="prod", hold=9, approved_by=()))
     ),
     "audit-superseded-differs": change_state(with_one_more(8, replaced)),
+    "audit-group-differs": change_state(
+        with_facts(
+            promotion_to(
+                "prod", group=PartOfGroup(name="spring", decided_at=moment_of(CLOCK_S - 3600))
+            )
+        )
+    ),
     "audit-retirement-differs": retire_running,
     "audit-accepted-differs": change_state(with_facts(fact_at(1, "body", risk_tier="LOW"))),
     "audit-approvals": change_state(with_facts(promotion_to("prod", approved_by=(1501,)))),

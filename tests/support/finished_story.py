@@ -307,12 +307,12 @@ def copy_of(world: StoryWorld, folder: Path) -> StoryWorld:
     return StoryWorld.open(folder)
 
 
-def audit(world: StoryWorld) -> AuditReport:
-    """The audit report of fresh clones of the world's repositories."""
+def audit(world: StoryWorld, *others: str) -> AuditReport:
+    """The audit report of fresh clones of the world's repositories; `others` are further ones."""
     with tempfile.TemporaryDirectory() as folder:
         clones = {
             name: GitRepository.clone(str(world.forge.path(name)), Path(folder) / name)
-            for name in (CONTROL, CODE, GITOPS)
+            for name in (CONTROL, CODE, GITOPS, *others)
             if world.forge.path(name).is_dir()
         }
         report = verify(clones[CONTROL], clones.get)

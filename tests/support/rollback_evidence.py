@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.gate.authorise import Evidence
+from pipeline.gate.groups import Companion
+from pipeline.gate.reasons import DecisionReason
 from pipeline.models.base import moment_of
 from pipeline.models.evidence import Observation
 from pipeline.models.facts import Release
@@ -14,13 +16,27 @@ from tests.support import fact_history as history
 from worlds.control_repo import CLOCK_S
 
 _OF_RUNS = ("runs_here", "healthy", "rolled_back", "health", "minutes", "automatic", "stays")
-KEYS = (*_OF_RUNS, "held", "asked", "lift", "retires", "by_people")
+KEYS = (*_OF_RUNS, "held", "asked", "lift", "retires", "by_people", "group")
 HOUR_S = 3600
 RELEASES: dict[str, Release] = {
     "this": history.RELEASE,
     "other": history.RELEASE.model_copy(update={"digest": history.digest_of("other image")}),
     "third": history.RELEASE.model_copy(update={"digest": history.digest_of("third image")}),
 }
+
+
+def _companion(draft: str, how: str) -> Companion:
+    """Another member: allowed, moved, ended, or one that waits or is refused."""
+    match how:
+        case "moved":
+            return Companion(draft, moved_s=CLOCK_S)
+        case "ended":
+            return Companion(draft, ended="was refused: digest-blocked")
+        case "waits" | "refused":
+            reason = DecisionReason("digest-blocked", "it leaks", final=how == "refused")
+            return Companion(draft, (reason,))
+    assert how == "allowed"
+    return Companion(draft)
 
 
 def changed_run(e: Evidence, key: str, value: object) -> Evidence:
@@ -47,6 +63,10 @@ def changed_run(e: Evidence, key: str, value: object) -> Evidence:
             return replace(
                 changed_run(e, "minutes", 10), automatic=bool(value), promotion=promotion
             )
+        case "group":
+            # Other members of its release group: draft → how far each has come.
+            assert isinstance(value, dict)
+            return replace(e, group=tuple(_companion(d, str(v)) for d, v in value.items()))
         case "held":
             hold = HoldRecord(environment=name, fact=9, since=moment_of(CLOCK_S - HOUR_S))
             return replace(e, status=e.status.model_copy(update={"holds": (hold,)}))

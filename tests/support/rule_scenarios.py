@@ -13,7 +13,14 @@ from pipeline.gate.authority import Revision, judge, unbrought
 from pipeline.gate.matters import matters_of
 from pipeline.gate.rollback import Fallback
 from pipeline.gate.rules import ROLLBACK_NOT_DUE
-from pipeline.gate.standing import Standing, check_blocked, check_deleted, check_environments
+from pipeline.gate.standing import (
+    InGroup,
+    Standing,
+    check_blocked,
+    check_deleted,
+    check_environments,
+    check_groups,
+)
 from pipeline.git.history import Change
 from pipeline.git.objects import MODE_FILE, MODE_SYMLINK
 from pipeline.gitops.proposals import Proposal, check_proposal
@@ -328,6 +335,15 @@ def blocked_digest_runs(fail: bool) -> set[str]:
     return {f.code for f in check_blocked([standing], {history.DIGEST: "It leaks"})}
 
 
+def group_half_applied(fail: bool) -> set[str]:
+    """One member of a group runs in prod, and the other one was refused, or asked for anew."""
+    part = frozenset({InGroup("releases/spring.yaml", history.id_of("group"), "prod")})
+    runs = {"prod": history.DIGEST}
+    moved = Standing(DRAFT, False, runs, moved=part)
+    other = Standing("contoso/orders", False, {}, refused=part if fail else frozenset())
+    return {f.code for f in check_groups([moved, other])}
+
+
 def draft_file_deleted(fail: bool) -> set[str]:
     """The deleted file of a draft that runs in dev, or of one that ended."""
     standing = Standing(DRAFT, not fail, {"dev": history.DIGEST} if fail else {})
@@ -457,6 +473,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "gitops-proposal-unfit": proposal_unfit,
     "overlay-file": overlay_file,
     "blocked-digest-runs": blocked_digest_runs,
+    "group-half-applied": group_half_applied,
     "draft-file-deleted": draft_file_deleted,
     "environment-file-deleted": environment_file_deleted,
     "tenant-file-deleted": tenant_file_deleted,

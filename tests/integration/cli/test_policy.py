@@ -11,6 +11,7 @@ from git import Actor, Repo
 from pipeline.requests.layout import environment_path
 from tests.conftest import ROOT
 from tests.support.command_line import Ran, call
+from tests.support.finished_story import CONTROL
 from tests.support.samples import sample_files
 from tests.support.story import story_at
 
@@ -77,8 +78,10 @@ def test_policy_that_is_not_valid_is_not_tested(control: Path) -> None:
 def test_two_commits_of_policy_are_compared(tmp_path: Path) -> None:
     world = story_at("in staging", tmp_path / "world")
     top = world.root / "control"
+    forge = world.forge.path(CONTROL)
     world.close()
     with Repo(top) as repo:
+        repo.remotes.origin.set_url(str(forge))
         repo.git.fetch("-q", "origin")
         repo.git.checkout("-q", "-B", "stricter", "origin/main")
         path = top / environment_path("staging")
@@ -94,4 +97,4 @@ def test_two_commits_of_policy_are_compared(tmp_path: Path) -> None:
     assert (document["decisions"], document["replayed"]) == (2, 1)
     page = call(top, "policy", "diff", "origin/main", "--format", "markdown").out
     assert "| allowed | waits |" in page
-    assert call(top, "policy", "diff", "nowhere").exit_code == 2
+    assert call(top, "policy", "diff", "nowhere").exit_code == 4

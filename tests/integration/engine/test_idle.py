@@ -20,7 +20,7 @@ from pipeline.git.objects import RefUpdate
 from pipeline.machine.cache import cache_dir
 from pipeline.models.base import moment_of
 from pipeline.requests.identity import draft_example
-from pipeline.requests.layout import PLATFORM_PATH, environment_path
+from pipeline.requests.layout import PLATFORM_PATH, environment_path, group_path
 from pipeline.world.drafts import Drafts
 from tests.support.deliveries import observation
 from tests.support.fact_history import ENGINEER_ID, RELEASE_MANAGERS, SECURITY_ID
@@ -75,6 +75,21 @@ def a_new_draft(world: Story) -> None:
     world.ask_for_draft("acme/late-arrival")
 
 
+def a_new_group(world: Story) -> None:
+    """It lies in no tenant's folder."""
+    members = "".join(
+        f"- {{draft: {draft}, release: {{source_commit: {world.newest()}}}}}\n"
+        for draft in (DRAFT, "acme/invoice-matcher")
+    )
+    text = f"""apiVersion: pipeline.ameide.io/v1
+kind: ReleaseGroup
+environment: dev
+reason: They belong together
+members:
+{members}"""
+    world.request(group_path("spring"), text.encode(), ENGINEER_ID)
+
+
 def a_new_patch(world: Story) -> None:
     world.write("0002", f"{SOURCE}/routing.py", "QUICK = 2\n")
 
@@ -115,6 +130,14 @@ def a_state_branch_set_back(world: Story) -> None:
     assert head is not None
     before = git.read_commit(head).parents[0]
     git.update_refs([RefUpdate("refs/heads/state/acme", head, before)])
+
+
+def test_a_new_release_group_is_looked_at(idle: Story, look: list[str]) -> None:
+    """Its members may be of any tenant, so all are."""
+    a_new_group(idle)
+    assert looked_at(idle, look) == {"acme", "contoso", "fabrikam", "platform"}
+    assert idle.kinds()[-1] == "promotion-refused"  # the other member has no such source
+    assert looked_at(idle, look) == set()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pipeline.models.facts import (
     Fact,
     FactBody,
     HoldLifted,
+    PartOfGroup,
     Promoted,
     PromotionSuperseded,
     Rejected,
@@ -21,6 +22,7 @@ from tests.support.finished_story import CONTROL, GITOPS
 from tests.support.forgeries.ways import PROD, STAGING, Forgery, body
 from tests.support.samples import DRAFT
 from tests.support.state_writer import Files, Forger, with_fact
+from worlds.control_repo import CLOCK_S
 
 _REASON = "The new router took over"
 
@@ -145,6 +147,12 @@ SECOND_DAY = (
         after(STAGING, _replaced),
         "superseded",
         "audit-superseded-differs",
+    ),
+    Forgery(
+        "decided with a group that no member was decided in",
+        body(PROD, group=PartOfGroup(name="spring", decided_at=moment_of(CLOCK_S - 3600))),
+        "group",
+        "audit-group-differs",
     ),
     Forgery("retired although it lies there", retired, "retired", "audit-retirement-differs"),
     Forgery("retired although it runs", ended, "ended", "audit-retirement-differs"),

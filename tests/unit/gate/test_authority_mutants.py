@@ -21,8 +21,10 @@ from pipeline.models.requests import (
     ApprovalPolicy,
     CodeOrigin,
     Platform,
+    Promotion,
     RiskTier,
 )
+from pipeline.models.windows import Lane
 from pipeline.requests.snapshot import Snapshot
 from tests.support.authority_cases import CASES
 
@@ -177,11 +179,17 @@ def _approved_by_nobody(matter: Matter) -> Matter:
     return replace(matter, approvals=())
 
 
+ASKED_BY_BOTS = (
+    MatterKind.TENANT_CODE,
+    MatterKind.PROMOTION,
+    MatterKind.GROUP,
+    MatterKind.WAIVER,
+)
 for _each in matters.TABLE:
     MUTANTS[f"{_each.kind}: anybody asks"] = partial(_row, _each.kind, _asked_by_all)
     MUTANTS[f"{_each.kind}: anybody approves"] = partial(_row, _each.kind, _approved_by_all)
     MUTANTS[f"{_each.kind}: nobody approves"] = partial(_row, _each.kind, _approved_by_nobody)
-    if _each.kind not in (MatterKind.TENANT_CODE, MatterKind.PROMOTION, MatterKind.WAIVER):
+    if _each.kind not in ASKED_BY_BOTS:
         MUTANTS[f"{_each.kind}: bots ask"] = partial(_row, _each.kind, _asked_by_bots)
 
 
@@ -210,8 +218,8 @@ def _head(patch: pytest.MonkeyPatch) -> None:
 def _today(patch: pytest.MonkeyPatch) -> None:
     real = matters._matter
 
-    def by_today(path: str, base: Snapshot, proposed: Snapshot, policies: object, tier: RiskTier):  # type: ignore[no-untyped-def]  # a matter
-        return real(path, base, proposed, list(policies)[-1:], tier)  # type: ignore[call-overload]  # two of them
+    def by_today(path: str, sides: matters._Sides, *, lane: Lane | None = None) -> Matter:
+        return real(path, replace(sides, policies=sides.policies[-1:]), lane=lane)
 
     patch.setattr(matters, "_matter", by_today)
 
@@ -220,10 +228,37 @@ def _today(patch: pytest.MonkeyPatch) -> None:
 def _then(patch: pytest.MonkeyPatch) -> None:
     real = matters._matter
 
-    def by_then(path: str, base: Snapshot, proposed: Snapshot, policies: object, tier: RiskTier):  # type: ignore[no-untyped-def]  # a matter
-        return real(path, base, proposed, list(policies)[:1], tier)  # type: ignore[call-overload]  # two of them
+    def by_then(path: str, sides: matters._Sides, *, lane: Lane | None = None) -> Matter:
+        return real(path, replace(sides, policies=sides.policies[:1]), lane=lane)
 
     patch.setattr(matters, "_matter", by_then)
+
+
+def _members(
+    pick: Callable[[tuple[Promotion, ...]], Iterable[Promotion]], patch: pytest.MonkeyPatch
+) -> None:
+    real = matters._promotions_of
+    patch.setattr(
+        matters, "_promotions_of", lambda paths, sides: pick(tuple(real(paths, tuple(sides))))
+    )
+
+
+MUTANTS |= {
+    "a group's first member speaks for all": partial(_members, lambda found: found[:1]),
+    "a group's last member speaks for all": partial(_members, lambda found: found[-1:]),
+}
+
+
+@mutant("a group's former members have no say")
+def _former(patch: pytest.MonkeyPatch) -> None:
+    real = matters._promotions_of
+    patch.setattr(matters, "_promotions_of", lambda paths, sides: real(paths, tuple(sides)[-1:]))
+
+
+@mutant("a group's lane is the normal one")
+def _group_lane(patch: pytest.MonkeyPatch) -> None:
+    real = matters._matter
+    patch.setattr(matters, "_matter", lambda path, sides, *, lane=None: real(path, sides))
 
 
 @mutant("tier of now alone")

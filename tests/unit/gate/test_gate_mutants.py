@@ -14,6 +14,7 @@ import pytest
 
 from pipeline.gate import approvals as gate_approvals
 from pipeline.gate import authorise, authority, soak, waivers
+from pipeline.gate.groups import Companion, clause_group
 from pipeline.models.status import RunRecord
 from tests.support.promotion_evidence import case_of, evidence_of_case
 
@@ -91,6 +92,28 @@ def _unknown_authors(patch: pytest.MonkeyPatch) -> None:
 
 def _each_team(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(authority.Held, "silent_teams", lambda self, kept: ())
+
+
+def _group(change: Callable[[Companion], Companion], patch: pytest.MonkeyPatch) -> None:
+    """The clause of groups sees other members in another state."""
+
+    def loosened(e: authorise.Evidence) -> Iterator[authorise.DecisionReason]:
+        return clause_group(replace(e, group=tuple(change(c) for c in e.group)))
+
+    clauses = (loosened if c is clause_group else c for c in authorise.CLAUSES)
+    patch.setattr(authorise, "CLAUSES", tuple(clauses))
+
+
+GATE_MUTANTS |= {
+    "a group whose members only wait moves": partial(
+        _group, lambda c: replace(c, reasons=tuple(r for r in c.reasons if r.final))
+    ),
+    "a group without its refused members moves": partial(
+        _group, lambda c: replace(c, reasons=tuple(r for r in c.reasons if not r.final))
+    ),
+    "a group without its ended members moves": partial(_group, lambda c: replace(c, ended="")),
+    "a group that began waits again": partial(_group, lambda c: replace(c, moved_s=None)),
+}
 
 
 def _any_time(patch: pytest.MonkeyPatch) -> None:
@@ -222,6 +245,15 @@ GATE_CASES: Mapping[str, frozenset[str]] = {
     "stays: true": frozenset({"release-stays"}),
     "lift: true": frozenset({"hold-absent"}),
     "retires: true": frozenset({"draft-ended"}),
+    "group: {contoso/orders: allowed, contoso/rating: allowed}": frozenset(),
+    "group: {contoso/orders: allowed, contoso/rating: waits}": frozenset({"group-member-waits"}),
+    "group: {contoso/orders: refused, contoso/rating: allowed}": frozenset(
+        {"group-member-refused"}
+    ),
+    "group: {contoso/orders: ended}": frozenset({"group-member-refused"}),
+    # Decided once: from the first move on, each is judged by its own reasons.
+    "group: {contoso/orders: waits, contoso/rating: moved}": frozenset(),
+    "{group: {contoso/orders: moved}, stops: [{reason: Down}]}": frozenset({"promotion-stopped"}),
     f"{{windows: [{FREEZE}], now: 2026-12-24T12:00:00Z}}": frozenset({"window-closed"}),
 }
 

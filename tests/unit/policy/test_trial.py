@@ -179,6 +179,27 @@ def test_who_wrote_the_source_does_not_approve_where_policy_says_so() -> None:
     assert codes(PROD.replace("    expect", more)) == {"approval-by-source-author"}
 
 
+def test_signed_statements_are_there_unless_a_case_says_otherwise() -> None:
+    more = """    policy:
+      environments/prod/environment.yaml:
+        vulnerabilities: {signers: [build-workflow], highest: high, expires_after_days: 7}
+    expect"""
+    asked = PROD.replace("    expect", more)
+    assert codes(asked) == set()
+    assert codes(asked.replace("  now:", "  stated: false\n    now:")) == {
+        "vulnerability-report-missing"
+    }
+
+
+def test_time_seen_healthy_counts_for_a_soak() -> None:
+    more = "    policy: {environments/prod/environment.yaml: {soak: {hours: 24}}}\n    expect"
+    asked = PROD.replace("    expect", more)
+    assert codes(asked) == {"soak-unknown"}
+    seen = asked.replace("09:00:00Z}", "09:00:00Z, healthy_since: 2026-11-29T09:00:00Z}")
+    assert codes(seen) == set()
+    assert codes(seen.replace("11-29T", "12-01T")) == {"soak-not-over"}
+
+
 def test_a_case_that_expects_otherwise_fails() -> None:
     other = result(DEV.replace("allowed, reasons: []", "waits, reasons: [window-closed]"))
     assert not other.passed and (other.expected, other.found) == ("waits", "allowed")

@@ -271,7 +271,7 @@ def test_a_log_has_every_fact_with_its_cause() -> None:
     assert render_log(DRAFT, ()).startswith(f"✓ {DRAFT}: 0 facts")
 
 
-AUDITED = Report(drafts=1, proved={}, trusted={})
+AUDITED = Report(drafts=1, decisions=0, replayed=0, proved={}, trusted={})
 
 
 def test_an_audit_says_what_it_read() -> None:

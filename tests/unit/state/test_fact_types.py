@@ -24,6 +24,7 @@ from pipeline.requests.kinds import KINDS
 from pipeline.requests.layout import (
     draft_path,
     environment_path,
+    group_path,
     patch_path,
     promotion_path,
     retirement_path,
@@ -69,6 +70,7 @@ _PATHS = {
     "PrimitiveImplementationDraft": draft_path(DRAFT),
     "DraftPatch": patch_path(DRAFT, "0002"),
     "Promotion": promotion_path(DRAFT, "prod"),
+    "ReleaseGroup": group_path("spring"),
     "Environment": environment_path("prod"),
     "Retirement": retirement_path(DRAFT),
 }
