@@ -11,7 +11,12 @@ from pipeline.audit.cases import FactCase, commit_problem, folder_at, parents_at
 from pipeline.audit.groups import companions_told
 from pipeline.audit.objects import Objects
 from pipeline.audit.reading import build_of
-from pipeline.audit.statements import count_statements, statements_of, statements_replaced_by
+from pipeline.audit.statements import (
+    commits_of_statements,
+    count_statements,
+    statements_of,
+    statements_replaced_by,
+)
 from pipeline.audit.waivers import grants_of
 from pipeline.diagnostics import Finding
 from pipeline.forges.port import RepoView
@@ -199,6 +204,7 @@ def due_of(
     view: DraftView,
     promotion: Promotion,
     there: Files | None,
+    stated_at: str = "",
 ) -> PromotionInput | None:
     """The gate's input: release and overlay from the clones, approvals as recorded.
 
@@ -226,6 +232,7 @@ def due_of(
         overlay = render_overlay(before, view.tenant, view.platform, environment, release, base)
     wanted = promotion.release
     named = (wanted.digest, wanted.source_commit, build.digest if build else None)
+    commit = stated_at or commits_of_statements(case)[0]
     return PromotionInput(
         promotion=promotion,
         caused=view.caused,
@@ -237,7 +244,7 @@ def due_of(
         observed=_observed(case, promotion.environment),
         provenance=_verified(case, view, tree),
         waivers=tuple(grants_of(case)),
-        statements=statements_of(case, view, environment, [name for name in named if name]),
+        statements=statements_of(case, view, environment, [name for name in named if name], commit),
         source_authors=_source_authors(case, view, promotion, code) if tree else None,
         companions=companions_told(case.fact),
     )

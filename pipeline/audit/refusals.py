@@ -14,6 +14,7 @@ from pipeline.audit import rules as rule
 from pipeline.audit.cases import FactCase, folder_at
 from pipeline.audit.groups import trust_in_members
 from pipeline.audit.promotions import due_of, views_of
+from pipeline.audit.statements import commits_of_statements
 from pipeline.diagnostics import Finding, Subject
 from pipeline.gate import rules as gate_rule
 from pipeline.gate.authority import AUTHOR_OUT_OF_SCOPE, FOUNDING
@@ -94,14 +95,17 @@ def _compared(case: FactCase, view: DraftView, promotion: Promotion) -> Iterator
     codes = set(told.values())
     # With another base than before, nothing of what was rendered is in a clone.
     base = None if gate_rule.BASE_CHANGED.id in codes else _base_there(case, view, promotion)
-    due = due_of(case, view, promotion, base)
-    if due is None:
-        return
-    for seen in (view, *_as_retired(case, view, codes)):
-        reasons = decide(seen, due).reasons
-        again = {f"{r.code}: {r.message}": r.code for r in reasons if r.final}
-        compared = _compare(case, told, again, is_rendered=base is not None)
-        yield compared if seen is view else replace(compared, trusts=(*compared.trusts, _RETIRED))
+    for commit in commits_of_statements(case):
+        due = due_of(case, view, promotion, base, commit)
+        if due is None:
+            return
+        for seen in (view, *_as_retired(case, view, codes)):
+            reasons = decide(seen, due).reasons
+            again = {f"{r.code}: {r.message}": r.code for r in reasons if r.final}
+            compared = _compare(case, told, again, is_rendered=base is not None)
+            yield (
+                compared if seen is view else replace(compared, trusts=(*compared.trusts, _RETIRED))
+            )
 
 
 def _compare(case: FactCase, told: Said, again: Said, *, is_rendered: bool) -> _Compared:

@@ -11,6 +11,7 @@ from collections.abc import Collection
 
 from pipeline.audit.cases import FactCase
 from pipeline.gate.statements import asks_for_statements
+from pipeline.machine.clock import CLOCK_SKEW_S
 from pipeline.models.facts import Promoted
 from pipeline.models.provenance import Verified
 from pipeline.models.requests import Environment
@@ -21,14 +22,18 @@ from pipeline.requests.statements import statements_about
 
 
 def statements_of(
-    case: FactCase, view: DraftView, environment: Environment | None, subjects: Collection[str]
+    case: FactCase,
+    view: DraftView,
+    environment: Environment | None,
+    subjects: Collection[str],
+    commit: str,
 ) -> tuple[BroughtStatement, ...]:
-    """The statements about these that main had; none if the environment asks for none."""
+    """The statements about these at a commit of main; none if the environment asks for none."""
     objects = case.audit.main.objects
     if environment is None or not asks_for_statements(environment):
         return ()
     folder = statements_folder(case.fact.draft)
-    entry = objects.at(_commit_of(case), folder)
+    entry = objects.at(commit, folder)
     if entry is None or not entry.is_tree:
         return ()
     listing = objects.tree(entry.id)
@@ -44,18 +49,28 @@ def statements_of(
     return tuple(brought)
 
 
-def _commit_of(case: FactCase) -> str:
-    main, body = case.audit.main, case.fact.body
-    if isinstance(body, Promoted) and body.policy in main.position:
-        return body.policy or main.head
-    return next(
-        (
-            id
-            for id in reversed(main.line)
-            if main.objects.commit(id).committer.time_s <= case.decided_s
-        ),
-        main.head,
-    )
+def commits_of_statements(case: FactCase) -> tuple[str, ...]:
+    """The commits of main whose statements the gate may have seen, the likeliest first.
+
+    A refusal does not name the commit that decided it: of all since its request, those that have
+    different statements.
+    """
+    body, main = case.fact.body, case.audit.main
+    if isinstance(body, Promoted):
+        named = body.policy if body.policy in main.position else None
+        return (named or _newest_at(case, case.decided_s),)
+    folder, found = statements_folder(case.fact.draft), dict[str, str]()
+    for commit in main.line[main.position.get(case.fact.cause.commit, 0) :]:
+        if main.objects.commit(commit).committer.time_s <= case.decided_s + CLOCK_SKEW_S:
+            entry = main.objects.at(commit, folder)
+            found[entry.id if entry else ""] = commit
+    return tuple(reversed(found.values())) or (main.head,)
+
+
+def _newest_at(case: FactCase, time_s: int) -> str:
+    main = case.audit.main
+    dated = ((id, main.objects.commit(id)) for id in reversed(main.line))
+    return next((id for id, commit in dated if commit.committer.time_s <= time_s), main.head)
 
 
 def statements_replaced_by(case: FactCase, body: Promoted) -> str | None:
