@@ -175,7 +175,8 @@ def views_of(case: FactCase, promotion: Promotion) -> Iterator[DraftView]:
     body = case.fact.body
     policy = body.policy if isinstance(body, Promoted) else None
     sealed = case.view_by(policy) if policy else None
-    for view in ([sealed] if sealed else []) if policy else case.views():
+    # `check_policy` reports a commit that main lacks; any policy of main may then explain the fact.
+    for view in [sealed] if sealed else case.views():
         code, status = case.code, view.status
         if isinstance(case.request, Environment):
             # The policy that rolls back by itself is the one that caused it.

@@ -60,7 +60,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "promote:why",
         "Show whether a promotion is allowed: every clause of the gate, met or not, and by what.",
     ),
-    "policy": ("policy:policy", "Show the gates in force, and where each comes from."),
+    "policy": (
+        "policy:policy",
+        "Show the gates in force, test them, and compare policies.",
+    ),
     "authority": (
         "authority:authority",
         "Show who may request a change of PATHS, and who must approve it.",

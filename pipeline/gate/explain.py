@@ -193,7 +193,7 @@ def _listed_statements(found: Sequence[Counting]) -> str:
 
 
 def _blocked(e: Evidence) -> str:
-    return f"{len(e.blocked_digests)} blocked digests"
+    return f"blocked digests: {len(e.blocked_digests)}"
 
 
 def _checks(e: Evidence) -> str:
@@ -232,7 +232,7 @@ def _pinned(e: Evidence) -> str:
 
 def _windows(e: Evidence) -> str:
     count = len(e.platform.windows) + len(e.environment.windows)
-    return f"{count} windows, at {moment_of(e.now_s)}"
+    return f"windows: {count}, at {moment_of(e.now_s)}"
 
 
 def _lane(e: Evidence) -> str:
@@ -370,7 +370,7 @@ ROWS: Mapping[str, Row] = {
     "overlay": Row("it renders to the tree that was approved", _overlay, _asker),
     "pinned": Row("who approves sees digest and tree", _pinned, _asker),
     "lane": Row("its lane is offered", _lane, _platform_owners),
-    "stop": Row("nothing is stopped", lambda e: f"{len(e.stops)} stops", _platform_owners),
+    "stop": Row("nothing is stopped", lambda e: f"stops: {len(e.stops)}", _platform_owners),
     "windows": Row("no window is closed", _windows, _platform_owners),
     "rollback": Row("a rollback goes back to what has run there", _lane, _asker),
     "automatic": Row("an automatic rollback is due by policy", _automatic, _platform_owners),

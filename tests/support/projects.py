@@ -86,10 +86,10 @@ def environment_of(lock: bytes) -> Path:
         fcntl.flock(alone, fcntl.LOCK_EX)
         if not (target / "whole").exists():
             (target / "requirements.txt").write_bytes(lock)
-            pip = [target / "bin" / "python", "-m", "pip", "-q", "install", "--require-hashes"]
+            pip = [target / "bin" / "python", "-m", "pip", "-q", "--disable-pip-version-check"]
             for command in (
                 [sys.executable, "-m", "venv", target],
-                [*pip, "-r", "requirements.txt"],
+                [*pip, "install", "--require-hashes", "--no-deps", "-r", "requirements.txt"],
             ):
                 subprocess.run(command, cwd=target, check=True, timeout=TIMEOUT_S)
             (target / "whole").touch()

@@ -1,7 +1,6 @@
 """Rules that no single file can break: each scenario builds the situation and returns the codes.
 
-A scenario takes whether it must fail, and uses the real functions either way.
-"""
+It takes whether it must fail, and uses the real functions either way."""
 
 from __future__ import annotations
 
