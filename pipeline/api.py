@@ -388,7 +388,7 @@ def propose_file(engine: Engine, path: str, content: bytes, *, reason: str) -> P
     meaning = request_path(path)
     if meaning is None:
         raise UsageFault(
-            f"`{path}` is no place for a request", help="docs/requests.md lists where each lies"
+            f"a request cannot be at `{path}`", help="docs/requests.md lists the path of each kind"
         )
     snapshot = engine.snapshot()
     there = engine.control.open_repository().read_object(f"{snapshot.commit}:{path}")

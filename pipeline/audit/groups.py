@@ -48,7 +48,7 @@ def check_group_decision(case: FactCase) -> Iterator[Finding]:
 
 
 def trust_in_members(case: FactCase, code: str) -> Trust | None:
-    """Whose word a refusal because of other members rests on; None where their facts deny it.
+    """Who is trusted for a refusal that other members caused; None where their facts deny it.
 
     Whether another one could never move was seen at that moment, and is in no clone; that all
     others have moved, or none has, is.

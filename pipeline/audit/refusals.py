@@ -133,7 +133,7 @@ def _compare(case: FactCase, told: Said, again: Said, *, is_rendered: bool) -> _
 
 
 def _trust_for(case: FactCase, code: str, *, is_rendered: bool) -> Trust | None:
-    """Whose word a recorded reason rests on that no clone shows; None if clones deny it."""
+    """Who is trusted for a recorded reason that no clone shows; None if clones deny it."""
     if code == AUTHOR_OUT_OF_SCOPE.id:
         # By the forge a person may have been in fewer teams than by policy; a bot is in none.
         asker = case.audit.platform.account(case.fact.cause.actor)

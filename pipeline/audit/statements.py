@@ -88,7 +88,7 @@ def statements_replaced_by(case: FactCase, body: Promoted) -> str | None:
 
 
 def count_statements(case: FactCase, body: Promoted) -> None:
-    """Count the statements that a promotion rests on, and on whose word that is."""
+    """Count the statements that a promotion used, and who is trusted for them."""
     if body.stated:
         case.audit.proves("signed statements verified again", len(body.stated))
     for stated in body.stated:

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from pipeline.releases.overlays import Overlay
 
 
+_lane_option = click.option(
+    "--lane",
+    type=click.Choice(["normal", "security", "rollback"]),
+    default="normal",
+    show_default=True,
+    help="A fast lane passes the windows and stops that let it.",
+)
+
+
 @click.group()
 def promote() -> None:
     """Request a release for an environment."""
@@ -30,13 +39,7 @@ def promote() -> None:
 @click.option("--env", "environment", required=True, metavar="ENV", help="Target environment.")
 @click.option("--reason", required=True, help="One line: why now.")
 @click.option("--commit", metavar="COMMIT", help="Source commit.  [default: what runs before it]")
-@click.option(
-    "--lane",
-    type=click.Choice(["normal", "security", "rollback"]),
-    default="normal",
-    show_default=True,
-    help="A fast lane passes the windows and stops that let it.",
-)
+@_lane_option
 @click.option(
     "--stays",
     is_flag=True,
@@ -81,13 +84,7 @@ def request(
 @click.argument("drafts", metavar="DRAFT...", nargs=-1, required=True)
 @click.option("--env", "environment", required=True, metavar="ENV", help="Target environment.")
 @click.option("--reason", required=True, help="One line: why together, and why now.")
-@click.option(
-    "--lane",
-    type=click.Choice(["normal", "security", "rollback"]),
-    default="normal",
-    show_default=True,
-    help="A fast lane passes the windows and stops that let it.",
-)
+@_lane_option
 @asking_options
 @format_option("text", "json")
 @pass_session

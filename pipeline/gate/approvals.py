@@ -1,10 +1,10 @@
 """Approvals that do not count: too old, or given by whoever wrote the source. Pure.
 
-`pipeline.gate.authority` says who approved; here each approval is held to what its policy says of
-time and of authors. Who wrote the source rests on two things that clones hold as well: the facts of
-the patches (who asked for each, and pushed it), and whom the commits of the source name that are
-not the pipeline's own. A commit can name anybody, which takes approvals away and gives none; who
-commits under another name is found by nobody but the owners of the code.
+`pipeline.gate.authority` finds who approved. The clauses here check each approval against its
+policy's limits on age and on authors. The authors of a source come from two places that clones have
+too: the facts of its patches (who asked for each, and who pushed it), and the names in its commits
+that are not the pipeline's own. A commit can name anybody; that can take approvals away, and never
+adds one. Only the owners of the code can notice somebody who commits under another name.
 """
 
 from __future__ import annotations

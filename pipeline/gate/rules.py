@@ -168,7 +168,7 @@ APPROVAL_OTHER_REVISION = _decision(
 APPROVAL_EXPIRED = _decision(
     "approval-expired",
     "Enough approvals are not older than `expires_after_days` of their policy.",
-    "people approved what they knew then; the longer ago, the less it says of now",
+    "an old approval rests on what people knew then, and much may have changed since",
     "have it approved again",
     "approvals: {count: 2, teams: [release-managers, security], expires_after_days: 7}\n"
     "now: 2026-12-09T00:00:00Z\nreviews: [{by: 1501, at: 2026-12-01T00:00:00Z}, "

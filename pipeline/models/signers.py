@@ -67,7 +67,7 @@ class Signer(Model):
     """A trusted signer: exactly one of a key and a workflow."""
 
     name: Identifier
-    # What it is believed about: what images were built from, or what environments ask of images.
+    # What it may sign: provenance of builds, or the statements that environments require.
     signs: tuple[Purpose, ...] = Field(("provenance",), min_length=1)
     public_key: Annotated[str, AfterValidator(_checked_key)] | None = None
     workflow: WorkflowIdentity | None = None

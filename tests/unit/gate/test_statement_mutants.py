@@ -6,7 +6,7 @@ codes of the reasons against. The clauses as a whole are in `test_gate_mutants.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 import pytest
@@ -113,8 +113,8 @@ def _with_said(change: Callable[[statements.Counting], statements.Counting]) -> 
     """A mutant that sees other contents in the statements that count."""
     real = statements._about
 
-    def about(e: authorise.Evidence, *told: object) -> statements.Sorted:
-        found = real(e, *told)  # type: ignore[arg-type]  # passed on
+    def about(e: authorise.Evidence, type: str, signers: Collection[str]) -> statements.Sorted:
+        found = real(e, type, signers)
         return replace(found, counting=tuple(map(change, found.counting)))
 
     return lambda patch: patch.setattr(statements, "_about", about)
